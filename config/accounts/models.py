@@ -1,0 +1,27 @@
+"""The user of the order service."""
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from uuid_utils.compat import uuid7
+
+
+class User(AbstractUser):
+    """A person or a program that signs in.
+
+    ``customer_id`` names the customer whose orders this user may see and place. Staff and
+    integrations have none: they act for every customer (permission ``act_for_every_customer``).
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    customer_id = models.UUIDField(
+        null=True,
+        blank=True,
+        help_text="The customer that this user is, for users of the role Customer.",
+    )
+
+    class Meta(AbstractUser.Meta):
+        # Kept out of `needed_permission`: it is the scope of what a user may touch, not a right.
+        permissions = [("act_for_every_customer", "Can act for every customer")]
+        constraints = [
+            models.UniqueConstraint(fields=["customer_id"], name="user_customer_unique"),
+        ]

@@ -1,0 +1,79 @@
+"""The roles of the service: Django groups that hold one permission per command and query family.
+
+Each app keeps its own columns of the table: it calls ``keep`` from a post_migrate receiver, so
+that the groups are right after every migration and a right that was dropped from the code is gone.
+"""
+
+from collections.abc import Collection, Mapping
+from enum import StrEnum
+from uuid import UUID
+
+from django.apps import AppConfig
+from django.contrib.auth.models import AnonymousUser, Group, Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import DEFAULT_DB_ALIAS
+
+from config.accounts.models import User
+
+EVERY_CUSTOMER = "accounts.act_for_every_customer"
+
+
+class Role(StrEnum):
+    CUSTOMER = "Customer"
+    CLERK = "Clerk"
+    WAREHOUSE = "Warehouse"
+    AUDITOR = "Auditor"
+    ADMIN = "Admin"
+    INTEGRATION = "Integration"
+
+
+def keep(
+    app: AppConfig,
+    *,
+    owner: str,
+    permissions: Mapping[str, str],
+    grants: Mapping[Role, Collection[str]],
+) -> None:
+    """Make the permissions of ``app`` and their grants exactly what the code says.
+
+    ``owner`` is the name of the model that the permissions hang on, ``permissions`` maps a code
+    name to its label, ``grants`` maps a role to the code names it holds.
+    """
+    content_type = ContentType.objects.get_for_model(app.get_model(owner))
+    for codename, label in permissions.items():
+        Permission.objects.update_or_create(
+            content_type=content_type, codename=codename, defaults={"name": label}
+        )
+    owned = Permission.objects.filter(content_type=content_type)
+    owned.exclude(codename__in=permissions).delete()
+    for role in Role:
+        group, _ = Group.objects.get_or_create(name=role)
+        wanted = set(owned.filter(codename__in=grants.get(role, ())))
+        held = set(group.permissions.filter(content_type=content_type))
+        group.permissions.remove(*held - wanted)
+        group.permissions.add(*wanted - held)
+
+
+def keep_scope(*, using: str, **_kwargs: object) -> None:
+    """Let every role but Customer act for every customer (a post_migrate receiver)."""
+    if using != DEFAULT_DB_ALIAS:
+        return
+    permission = Permission.objects.get(
+        content_type__app_label="accounts", codename="act_for_every_customer"
+    )
+    for role in Role:
+        group, _ = Group.objects.get_or_create(name=role)
+        if role is Role.CUSTOMER:
+            group.permissions.remove(permission)
+        else:
+            group.permissions.add(permission)
+
+
+def customer_scope(user: User | AnonymousUser) -> UUID | None:
+    """The one customer that ``user`` may act for; None when there is no such limit.
+
+    A user of the role Customer that is bound to no customer gets an id that nobody has.
+    """
+    if user.has_perm(EVERY_CUSTOMER):
+        return None
+    return getattr(user, "customer_id", None) or UUID(int=0)

@@ -1,0 +1,52 @@
+"""Text that people send: what we accept of it, wherever it comes in. Plain Python, no Django."""
+
+import unicodedata
+from typing import Any
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+# Characters that reorder what is shown around them (Unicode TR 36, "bidi spoofing").
+_BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+class Text:
+    """Annotation for a pydantic ``str`` field: ``Annotated[str, Text(max_length=200)]``.
+
+    The value comes out NFC normalised and without white space around it. Control characters (but
+    tab and line breaks with ``lines=True``), bidi controls and lone surrogates are refused, and so
+    are more than ``max_length`` code points or fewer than ``min_length``.
+    """
+
+    def __init__(self, *, max_length: int, min_length: int = 1, lines: bool = False) -> None:
+        self.max_length = max_length
+        self.min_length = min_length
+        self.allowed = frozenset("\t\n\r") if lines else frozenset()
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        shape = core_schema.str_schema(
+            strict=True, strip_whitespace=True, min_length=self.min_length
+        )
+        return core_schema.no_info_after_validator_function(self.check, shape)
+
+    def check(self, value: str) -> str:
+        for character in value:
+            if character in _BIDI or (
+                unicodedata.category(character) in ("Cc", "Cs") and character not in self.allowed
+            ):
+                raise PydanticCustomError(
+                    "text_character",
+                    "The character U+{code} is not allowed here",
+                    {"code": f"{ord(character):04X}"},
+                )
+        value = unicodedata.normalize("NFC", value)
+        if len(value) > self.max_length:
+            raise PydanticCustomError(
+                "string_too_long",
+                "String should have at most {max_length} characters",
+                {"max_length": self.max_length},
+            )
+        return value
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: Any) -> dict[str, Any]:
+        return {"type": "string", "minLength": self.min_length, "maxLength": self.max_length}

@@ -1,0 +1,273 @@
+"""Every setting of the project, each with a default and a sentence; importing it starts nothing.
+
+Without DATABASE_URL this is a development machine: an embedded PostgreSQL keeps its data and the
+generated SECRET_KEY in DATA_DIR. With DATABASE_URL it is production: SECRET_KEY is required and
+HTTPS is assumed.
+"""
+
+import os
+from pathlib import Path
+
+import dj_database_url
+from django.core.exceptions import ImproperlyConfigured
+
+from config.databases import embedded, keys
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+
+def _flag(name: str, default: bool) -> bool:
+    value = os.environ.get(name, "")
+    if value not in ("", "0", "1"):
+        raise ImproperlyConfigured(f"{name} must be 0 or 1, not {value!r}.")
+    return default if value == "" else value == "1"
+
+
+def _list(name: str, default: str = "") -> list[str]:
+    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
+
+
+def _number(name: str, default: int) -> int:
+    value = os.environ.get(name) or str(default)
+    if not value.isascii() or not value.isdigit():
+        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.")
+    return int(value)
+
+
+# --- Where we are ------------------------------------------------------------------------------
+# Folder of the embedded server's data, its port and the generated secrets.
+DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var").resolve()
+# True when no DATABASE_URL is given: the embedded server is ours to start.
+EMBEDDED = not os.environ.get("DATABASE_URL")
+# Tracebacks in answers; never on a machine that strangers reach.
+DEBUG = _flag("DEBUG", False)
+# Demo data and demo logins; without DATABASE_URL they are always there.
+DEMO = _flag("DEMO", EMBEDDED)
+# Whether browsers reach us over TLS: secure cookies, redirect to https, HSTS.
+HTTPS = _flag("HTTPS", not (EMBEDDED or DEBUG))
+# The port of the web server that `make run` starts.
+PORT = _number("PORT", 8000)
+
+# --- Secrets and hosts -------------------------------------------------------------------------
+SECRET_KEY = os.environ.get("SECRET_KEY") or (keys.generated(DATA_DIR) if EMBEDDED else "")
+if not SECRET_KEY:
+    raise ImproperlyConfigured("SECRET_KEY is required when DATABASE_URL is set.")
+# Former keys that still verify sessions during a rotation, comma separated.
+SECRET_KEY_FALLBACKS = _list("SECRET_KEY_FALLBACKS")
+# Host names that we answer to, comma separated.
+ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
+
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+# Behind a proxy that ends TLS and sets this header itself; off, since a client could forge it.
+if _flag("TRUST_X_FORWARDED_PROTO", False):
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+
+# --- Applications ------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    # config comes first: its `migrate` replaces Django's.
+    "config",
+    "config.accounts",
+    "config.http",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_q",
+    "ordering_write",
+    "ordering_read",
+]
+MIDDLEWARE = [
+    "config.http.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.http.middleware.ProblemMiddleware",
+]
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+ASGI_APPLICATION = "config.asgi.application"
+# A trailing slash is accepted by the routes themselves; nobody is redirected.
+APPEND_SLASH = True
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "config" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- Databases ---------------------------------------------------------------------------------
+# "default" holds the write side, accounts and the queue; "read" holds the read models.
+_SESSION_OPTIONS = (
+    "-c idle_in_transaction_session_timeout=10s -c lock_timeout=5s -c statement_timeout=60s"
+)
+
+
+def _database(url: str, *, schema: str = "") -> dict[str, object]:
+    config = dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True)
+    if config["ENGINE"] != "django.db.backends.postgresql":
+        raise ImproperlyConfigured("DATABASE_URL and READ_DATABASE_URL must be postgresql:// URLs.")
+    search_path = f" -c search_path={schema}" if schema else ""
+    options = config.setdefault("OPTIONS", {})
+    options["options"] = f"{options.get('options', '')} {_SESSION_OPTIONS}{search_path}".strip()
+    return {**config, "ENGINE": "config.databases", "ATOMIC_REQUESTS": False}
+
+
+# The schema of the read models when both sides share one database.
+READ_SCHEMA = ""
+if EMBEDDED:
+    DATABASES = {
+        "default": _database(embedded.url("orders_write")),
+        "read": _database(embedded.url("orders_read")),
+    }
+elif os.environ.get("READ_DATABASE_URL"):
+    DATABASES = {
+        "default": _database(os.environ["DATABASE_URL"]),
+        "read": _database(os.environ["READ_DATABASE_URL"]),
+    }
+else:
+    READ_SCHEMA = "ordering_read"
+    DATABASES = {
+        "default": _database(os.environ["DATABASE_URL"]),
+        "read": _database(os.environ["DATABASE_URL"], schema=READ_SCHEMA),
+    }
+DATABASE_ROUTERS = ["config.databases.router.WriteReadRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- The queue: an alarm clock for the projections ---------------------------------------------
+# Seconds between two looks of an idle broker; the most that a lost wake-up can cost.
+PROJECTION_POLL_SECONDS = 1.0
+# Events in one batch of a projection, one transaction each.
+PROJECTION_BATCH = _number("PROJECTION_BATCH", 500)
+# Seconds behind the log from which a projection counts as late.
+PROJECTION_LAG_ALERT_SECONDS = _number("PROJECTION_LAG_ALERT_SECONDS", 30)
+Q_CLUSTER = {
+    "name": "orders",
+    "orm": "default",
+    # QUEUE_BROKER=django_q.brokers.orm.ORM is the stock broker: it works too, only slower.
+    "broker_class": os.environ.get("QUEUE_BROKER") or "ordering_read.engine.broker.ProjectionBroker",
+    "workers": _number("WORKERS", 2),
+    "queue_limit": _number("WORKERS", 2),
+    "bulk": 1,
+    "poll": PROJECTION_POLL_SECONDS,
+    "timeout": 600,
+    "retry": 1500,
+    "max_attempts": 3,
+    "ack_failures": True,
+    "recycle": 10_000,
+    "guard_cycle": 0.1,
+    "save_limit": 250,
+    "catch_up": False,
+    "label": "Queue",
+}
+# What the write side may ask of the read side, by dotted path since it can't import it.
+READ_SIDE_WAIT = "ordering_read.engine.waiting.wait"
+READ_SIDE_CHECKPOINTS = "ordering_read.engine.status.checkpoints"
+
+# --- The shop ----------------------------------------------------------------------------------
+# Decides on which day an event is booked.
+STORE_TIME_ZONE = os.environ.get("STORE_TIME_ZONE") or "Europe/Madrid"
+# ISO 4217 currency of an order that names none.
+DEFAULT_CURRENCY = os.environ.get("DEFAULT_CURRENCY") or "EUR"
+
+# --- Accounts ----------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+LOGIN_URL = "/admin/login/"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {
+        "NAME": "django.contrib.auth.password_validation.MinimumLengthValidator",
+        "OPTIONS": {"min_length": 12},
+    },
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+# Tokens are stored hashed and live until they are deleted in the admin.
+REST_KNOX = {"TOKEN_TTL": None}
+
+# --- HTTP --------------------------------------------------------------------------------------
+# The largest body that a request may have, in bytes; a larger one is answered with 413.
+MAX_BODY_BYTES = 1_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "config.http.authentication.TokenAuthentication",
+        "config.http.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["config.http.permissions.HasNeededPermission"],
+    "DEFAULT_PARSER_CLASSES": [
+        "config.http.parsers.StrictJSONParser",
+        "config.http.parsers.BrowserFormParser",
+    ],
+    "DEFAULT_RENDERER_CLASSES": [
+        "config.http.renderers.JSONRenderer",
+        "config.http.renderers.BrowsableRenderer",
+    ],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.negotiation.ContentNegotiation",
+    "DEFAULT_SCHEMA_CLASS": "config.http.schema.Schema",
+    "EXCEPTION_HANDLER": "config.http.problems.exception_handler",
+    "URL_FORMAT_OVERRIDE": "format",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Order service",
+    "DESCRIPTION": "Commands change orders; queries read them. Writing and reading are separate.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PUBLIC": True,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": r"/api/v1",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Texts, times, files -----------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+# Everything is stored in UTC; the admin shows the store's time with its zone named.
+TIME_ZONE = STORE_TIME_ZONE
+USE_TZ = True
+STATIC_URL = "static/"
+# Files are served from where they are installed: no collectstatic step to forget.
+WHITENOISE_USE_FINDERS = True
+
+# --- Logs --------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+    },
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "WARNING"},
+    "loggers": {
+        "django-q": {"level": os.environ.get("LOG_LEVEL") or "WARNING"},
+    },
+}
