@@ -1,0 +1,186 @@
+"""Every way in which the domain says no. The docstring is the message, unless the place that
+raises knows more."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+
+class DomainError(Exception):
+    """The request was refused."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+    def members(self) -> dict[str, Any]:
+        """What a client may want to know beside the message."""
+        return {}
+
+
+class NoHandlerFoundError(DomainError):
+    """No handler is registered for this command or query."""
+
+
+# --- Not there ---------------------------------------------------------------------------------
+class NotFoundError(DomainError):
+    """There is nothing with this id."""
+
+
+class OrderNotFoundError(NotFoundError):
+    """Order not found"""
+
+
+class ProductNotFoundError(NotFoundError):
+    """Product not found"""
+
+
+class CustomerNotFoundError(NotFoundError):
+    """Customer not found"""
+
+
+# --- The order can't do that -------------------------------------------------------------------
+class InvalidOperationError(DomainError):
+    """The order doesn't allow this now."""
+
+
+class InvalidTransitionError(InvalidOperationError):
+    """The order can't go from its status to the one asked for."""
+
+    def __init__(self, message: str, *, status: str, allowed: Sequence[str]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.allowed = list(allowed)
+
+    def members(self) -> dict[str, Any]:
+        return {"order_status": self.status, "allowed_transitions": self.allowed}
+
+
+class OrderAlreadyShippedError(InvalidTransitionError):
+    """Cannot cancel shipped order"""
+
+
+# --- The request names something that is not as it should be -----------------------------------
+class FieldError(DomainError):
+    """A field of the command is wrong in a way that only the records can tell."""
+
+    def __init__(self, message: str, *, pointer: str) -> None:
+        super().__init__(message)
+        self.pointer = pointer
+
+    def members(self) -> dict[str, Any]:
+        code = type(self).__name__.removesuffix("Error")
+        kebab = "".join(f"-{c.lower()}" if c.isupper() else c for c in code).lstrip("-")
+        return {"errors": [{"pointer": self.pointer, "detail": str(self), "code": kebab}]}
+
+
+class UnknownCustomerError(FieldError):
+    """There is no such customer."""
+
+
+class UnknownProductError(FieldError):
+    """There is no such product."""
+
+
+class InvalidAmountError(FieldError):
+    """The amount has more decimals than its currency."""
+
+
+class MixedCurrencyError(FieldError):
+    """An order has one currency."""
+
+
+class StatusNotSettableError(FieldError):
+    """This status follows from facts and can't be set."""
+
+
+class PriceMismatchError(FieldError):
+    """The price is not the list price."""
+
+    def __init__(
+        self, message: str, *, pointer: str, sent: Decimal, expected: Decimal | None
+    ) -> None:
+        super().__init__(message, pointer=pointer)
+        self.sent = sent
+        self.expected = expected
+
+    def members(self) -> dict[str, Any]:
+        expected = None if self.expected is None else str(self.expected)
+        return {**super().members(), "sent": str(self.sent), "expected": expected}
+
+
+class CustomerBlockedError(DomainError):
+    """The customer is blocked and can't place orders."""
+
+
+class DuplicateSkuError(DomainError):
+    """Another product has this SKU."""
+
+
+class DuplicateProductError(DomainError):
+    """A product with this id is registered already."""
+
+
+class DuplicateEmailError(DomainError):
+    """Another customer has this e-mail address."""
+
+
+class Shortage:
+    """One product of which there is less than was asked for."""
+
+    def __init__(self, *, product_id: UUID, sku: str, requested: int, available: int) -> None:
+        self.product_id = product_id
+        self.sku = sku
+        self.requested = requested
+        self.available = available
+
+    def __str__(self) -> str:
+        return f"{self.requested} requested of {self.sku}, {self.available} available"
+
+
+class InsufficientInventoryError(DomainError):
+    """Insufficient inventory: there is less in stock than was asked for."""
+
+    def __init__(self, shortages: Sequence[Shortage]) -> None:
+        super().__init__(f"Insufficient inventory: {'; '.join(map(str, shortages))}.")
+        self.shortages = list(shortages)
+
+    def members(self) -> dict[str, Any]:
+        return {
+            "shortages": [
+                {
+                    "product_id": str(s.product_id),
+                    "requested": s.requested,
+                    "available": s.available,
+                }
+                for s in self.shortages
+            ]
+        }
+
+
+# --- Retries and races -------------------------------------------------------------------------
+class IdempotencyKeyReusedError(DomainError):
+    """This idempotency key was used for another command."""
+
+
+class IdempotencyInFlightError(DomainError):
+    """The first request with this idempotency key is still at work; try again."""
+
+
+class VersionConflictError(DomainError):
+    """Somebody else changed it in the meantime."""
+
+
+class ConcurrentUpdateError(DomainError):
+    """Too many changes at once; try again."""
+
+
+class NotPermittedError(DomainError):
+    """You don't have the permission that this command needs."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(f"This needs the permission {permission}.")
+        self.permission = permission
+
+    def members(self) -> dict[str, Any]:
+        return {"needed_permission": self.permission}

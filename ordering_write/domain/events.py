@@ -1,0 +1,283 @@
+"""What has happened, in the past tense: the only thing that the write side tells the world.
+
+An event's own fields are facts; ``timestamp`` says when they became true (UTC). The envelope (who,
+by which command, at which place in the log) is added when the aggregate is saved. Fields named in
+``personal`` are kept beside the log, so that they can be erased.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar, Literal, Self
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation
+
+from ordering_write.domain.values import ERASED, Actor, Channel, Money, Value
+
+
+class OrderStatus(StrEnum):
+    """Where an order is on its way; derived from the ledger of its lines, never set."""
+
+    PENDING = "pending"
+    CONFIRMED = "confirmed"
+    PROCESSING = "processing"
+    PARTIALLY_SHIPPED = "partially_shipped"
+    SHIPPED = "shipped"
+    DELIVERED = "delivered"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """What the log knows about an event beside the event itself. ``position`` is None until the
+    sequencer has given one."""
+
+    event_id: UUID
+    stream: str
+    version: int
+    actor: Actor
+    channel: Channel
+    command_id: UUID
+    correlation_id: UUID
+    causation_id: UUID
+    recorded_at: datetime
+    position: int | None = None
+
+
+class DomainEvent(BaseModel):
+    """The base of all events. Subclasses are found by their class name, which is their type."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    schema_version: ClassVar[int] = 1
+    personal: ClassVar[frozenset[str]] = frozenset()
+    types: ClassVar[dict[str, type["DomainEvent"]]] = {}
+
+    timestamp: AwareDatetime
+    envelope: SkipValidation[Envelope | None] = Field(default=None, exclude=True, repr=False)
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        DomainEvent.types[cls.__name__] = cls
+
+    @property
+    def type(self) -> str:
+        return type(self).__name__
+
+    @property
+    def recorded(self) -> Envelope:
+        """The envelope of an event that was saved; an error for one that wasn't."""
+        if self.envelope is None:
+            raise ValueError(f"{self.type} has not been saved.")
+        return self.envelope
+
+    @classmethod
+    def erased_fields(cls) -> dict[str, Any]:
+        """What stands for the personal fields once they have been erased."""
+        return {}
+
+    @classmethod
+    def decode(
+        cls,
+        *,
+        timestamp: datetime,
+        fields: Mapping[str, Any],
+        personal: Mapping[str, Any] | None,
+        envelope: Envelope,
+    ) -> Self:
+        """The event as it was written. ``personal`` is None when it has been erased."""
+        beside = cls.erased_fields() if personal is None else personal
+        event = cls.model_validate({**fields, **beside, "timestamp": timestamp})
+        return event.model_copy(update={"envelope": envelope})
+
+
+# --- Values inside events ----------------------------------------------------------------------
+class Person(Value):
+    """A customer as the log remembers one: personal."""
+
+    name: str
+    email: str
+
+
+class PostalAddress(Value):
+    """An address as the log remembers one: personal, and checked when the command came in."""
+
+    name: str
+    line1: str
+    line2: str = ""
+    city: str
+    region: str = ""
+    postal_code: str = ""
+    country: str
+    phone: str = ""
+
+
+ERASED_PERSON = {"name": ERASED, "email": ERASED}
+ERASED_ADDRESS = {"name": ERASED, "line1": ERASED, "city": ERASED, "country": ERASED}
+
+
+class Units(Value):
+    """Some units of one line."""
+
+    line_id: UUID
+    quantity: int
+
+
+class ReleasedUnits(Units):
+    """Units of a line that went back to stock."""
+
+    product_id: UUID
+
+
+# --- Order -------------------------------------------------------------------------------------
+class OrderEvent(DomainEvent):
+    """The base of an order's events. ``status`` is the order's after it; ``total``, ``balance``
+    and ``item_count`` are given when the event changed them, so that a reader only assigns."""
+
+    order_id: UUID
+    status: OrderStatus | None = None
+    total: Money | None = None
+    balance: Money | None = None
+    item_count: int | None = None
+
+
+class OrderCreated(OrderEvent):
+    personal = frozenset({"customer", "shipping_address", "billing_address"})
+
+    customer_id: UUID
+    order_number: str
+    customer: Person
+    shipping_address: PostalAddress
+    billing_address: PostalAddress | None = None
+    currency: str
+    placed_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    external_reference: str | None = None
+
+    @classmethod
+    def erased_fields(cls) -> dict[str, Any]:
+        return {"customer": ERASED_PERSON, "shipping_address": ERASED_ADDRESS}
+
+
+class OrderItemAdded(OrderEvent):
+    line_id: UUID
+    product_id: UUID
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Money
+    line_total: Money
+    price_source: Literal["client", "list"]
+
+
+class OrderAdjustmentAdded(OrderEvent):
+    kind: Literal["shipping", "discount", "tax", "fee"]
+    label: str
+    amount: Money
+    rate: Decimal | None = None
+
+
+class OrderTagged(OrderEvent):
+    tag: str
+
+
+class NoteAdded(OrderEvent):
+    personal = frozenset({"text"})
+
+    note_id: UUID
+    text: str
+    visibility: Literal["internal", "customer"]
+
+    @classmethod
+    def erased_fields(cls) -> dict[str, Any]:
+        return {"text": ERASED}
+
+
+class OrderStatusChanged(OrderEvent):
+    """A move that carries nothing else: confirmed, processing started, completed."""
+
+    from_status: OrderStatus
+    to_status: OrderStatus
+    reason: str = ""
+
+
+class OrderCancelled(OrderEvent):
+    reason: str
+    reason_code: str
+    released: list[ReleasedUnits]
+
+
+class ShipmentCreated(OrderEvent):
+    shipment_id: UUID
+    items: list[Units]
+
+
+class ShipmentDispatched(OrderEvent):
+    shipment_id: UUID
+    items: list[Units]
+    dispatched_at: AwareDatetime
+
+
+class ShipmentDelivered(OrderEvent):
+    shipment_id: UUID
+    items: list[Units]
+
+
+# --- Stock -------------------------------------------------------------------------------------
+class StockEvent(DomainEvent):
+    """The base of a product's events; the three counters are those after it."""
+
+    product_id: UUID
+    on_hand: int = 0
+    reserved: int = 0
+    available: int = 0
+
+
+class StockItemRegistered(StockEvent):
+    sku: str
+    name: str
+    list_price: Money | None = None
+    reorder_point: int = 0
+    backorderable: bool = False
+
+
+class StockReceived(StockEvent):
+    quantity: int
+    reference: str = ""
+
+
+class StockReserved(StockEvent):
+    order_id: UUID
+    line_id: UUID
+    quantity: int
+
+
+class StockReleased(StockEvent):
+    order_id: UUID
+    line_id: UUID
+    quantity: int
+
+
+class StockDispatched(StockEvent):
+    order_id: UUID
+    line_id: UUID
+    quantity: int
+
+
+# --- Customer ----------------------------------------------------------------------------------
+class CustomerRegistered(DomainEvent):
+    personal = frozenset({"name", "email", "phone"})
+
+    customer_id: UUID
+    name: str
+    email: str
+    phone: str = ""
+
+    @classmethod
+    def erased_fields(cls) -> dict[str, Any]:
+        return {"name": ERASED, "email": ERASED}

@@ -1,0 +1,103 @@
+"""Values of the domain: currencies and amounts, addresses, who acts."""
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+import iso4217
+import pycountry
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from config.http.text import Text
+
+# ISO 4217: decimals of each currency's minor unit. Metals, funds and test codes have none.
+MINOR_UNITS: dict[str, int] = {
+    currency.code: currency.exponent
+    for currency in iso4217.Currency
+    if currency.exponent is not None
+}
+COUNTRIES = frozenset(country.alpha_2 for country in pycountry.countries)
+
+# What stands where personal data were, once a customer has been erased.
+ERASED = "[erased]"
+
+
+def quantize(amount: Decimal, currency: str) -> Decimal:
+    """``amount`` rounded half up to the minor unit of ``currency`` (JPY 0, EUR 2, KWD 3)."""
+    return amount.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]), ROUND_HALF_UP)
+
+
+def has_minor_units_only(amount: Decimal, currency: str) -> bool:
+    """True when ``amount`` has no more decimals than ``currency`` has minor digits."""
+    return amount == quantize(amount, currency)
+
+
+def _known_currency(code: str) -> str:
+    if code not in MINOR_UNITS:
+        raise PydanticCustomError("currency", "A currency is an ISO 4217 code such as EUR")
+    return code
+
+
+def _known_country(code: str) -> str:
+    if code not in COUNTRIES:
+        raise PydanticCustomError("country", "A country is an ISO 3166 code such as ES")
+    return code
+
+
+Currency = Annotated[
+    str,
+    AfterValidator(_known_currency),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]}),
+]
+Country = Annotated[
+    str,
+    AfterValidator(_known_country),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["ES"]}),
+]
+
+
+class Value(BaseModel):
+    """A value: equal when its fields are equal, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Money(Value):
+    """An amount with its currency, already rounded to the minor unit."""
+
+    amount: Decimal
+    currency: str
+
+    @classmethod
+    def of(cls, amount: Decimal, currency: str) -> Self:
+        return cls(amount=quantize(amount, currency), currency=currency)
+
+
+class Address(Value):
+    """Where goods go, as a command must give it."""
+
+    name: Annotated[str, Text(max_length=200)]
+    line1: Annotated[str, Text(max_length=200)]
+    line2: Annotated[str, Text(max_length=200, min_length=0)] = ""
+    city: Annotated[str, Text(max_length=200)]
+    region: Annotated[str, Text(max_length=200, min_length=0)] = ""
+    postal_code: Annotated[str, Text(max_length=20, min_length=0)] = ""
+    country: Country
+    phone: Annotated[str, Text(max_length=40, min_length=0)] = ""
+
+
+class Actor(Value):
+    """Who does something: a person, a policy of ours or the command line."""
+
+    type: Literal["user", "policy", "cli"]
+    id: str
+    label: str = ""
+
+    @classmethod
+    def user(cls, user_id: UUID, label: str = "") -> Self:
+        return cls(type="user", id=str(user_id), label=label)
+
+
+Channel = Literal["api", "admin", "cli", "policy", "python"]
+Quantity = Annotated[int, Field(strict=True, ge=1, le=10_000)]

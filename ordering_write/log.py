@@ -1,0 +1,180 @@
+"""Reading the log in its one order, and the sequencer that gives it.
+
+An event's id is drawn before its transaction commits, so a slow transaction can show an older id
+after a newer one was read; a reader that remembers ids would lose it. Positions are given here,
+after the commit, by one sequencer at a time, to whole commits, and without a hole. A reader
+therefore remembers a position and can prove that it skipped nothing.
+"""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from ordering_write.domain.events import DomainEvent, Envelope
+from ordering_write.domain.values import Actor
+
+# Any number will do, as long as nothing else in this database locks it.
+_SEQUENCER_LOCK = 7_301_001
+# Commits that get their positions in one transaction; large enough to be quick in a burst, small
+# enough that the lock is never held for long.
+_COMMITS_AT_ONCE = 200
+
+_TAKE_AND_PLACE = """
+WITH taken AS (
+    DELETE FROM event_pending
+    WHERE id IN (SELECT id FROM event_pending ORDER BY id LIMIT %s)
+    RETURNING id, commit_id
+), placed AS (
+    INSERT INTO event_position (position, event_id)
+    SELECT (SELECT coalesce(max(position), 0) FROM event_position)
+           + row_number() OVER (ORDER BY taken.id, event.id), event.id
+    FROM taken JOIN event ON event.commit_id = taken.commit_id
+)
+SELECT count(*) FROM taken
+"""
+
+_SELECT = """
+SELECT place.position, event.event_id, event.stream, event.version, event.type,
+       event.schema_version, event.timestamp, event.recorded_at, event.actor, event.channel,
+       event.command_id, event.correlation_id, event.causation_id, event.commit_id, event.data,
+       event.personal_id, personal_data.fields AS personal
+"""
+_BY_POSITION = f"""{_SELECT}
+FROM event_position place JOIN event ON event.id = place.event_id
+LEFT JOIN personal_data ON personal_data.id = event.personal_id
+"""
+_BY_EVENT = f"""{_SELECT}
+FROM event LEFT JOIN event_position place ON place.event_id = event.id
+LEFT JOIN personal_data ON personal_data.id = event.personal_id
+"""
+
+
+class LogGapError(Exception):
+    """A position of the log is missing: an event was removed, or the log was restored."""
+
+
+class UnknownEventTypeError(Exception):
+    """The log holds an event of a type that this code doesn't know."""
+
+
+def sequence() -> None:
+    """Give positions to all committed events that have none; leave it to whoever is at it."""
+    while _sequence_some() == _COMMITS_AT_ONCE:
+        pass
+
+
+def _sequence_some() -> int:
+    with transaction.atomic(), connection.cursor() as cursor:
+        # A statement of its own: the next one's snapshot must be taken after the lock is held,
+        # or it would not see the positions that the former holder gave.
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SEQUENCER_LOCK])
+        if not cursor.fetchone()[0]:
+            return 0
+        cursor.execute(_TAKE_AND_PLACE, [_COMMITS_AT_ONCE])
+        return int(cursor.fetchone()[0])
+
+
+def head() -> int:
+    """How many events the log has: the position that the newest committed event has or will have.
+
+    Events that no sequencer has reached count too, so that nobody takes a log whose readers are
+    all dead for one that they have caught up with.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (SELECT coalesce(max(position), 0) FROM event_position)"
+            " + (SELECT count(*) FROM event_pending JOIN event USING (commit_id))"
+        )
+        return int(cursor.fetchone()[0])
+
+
+def position_of(event_id: UUID) -> int | None:
+    """The position of an event; None while it has none, or when there is no such event."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT position FROM event_position JOIN event ON event.id = event_position.event_id"
+            " WHERE event.event_id = %s",
+            [event_id],
+        )
+        row = cursor.fetchone()
+        return None if row is None else int(row[0])
+
+
+def recorded_at(position: int) -> datetime | None:
+    """When the event at ``position`` was recorded (UTC); None when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT recorded_at FROM event_position"
+            " JOIN event ON event.id = event_position.event_id WHERE position = %s",
+            [position],
+        )
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+
+def read_log(after: int, limit: int) -> list[DomainEvent]:
+    """The next ``limit`` events after position ``after``, in order, and the rest of their commit.
+
+    A batch never ends inside a commit, so that nobody sees an order without its lines. Raises
+    LogGapError when a position is missing.
+    """
+    rows = _fetch(f"{_BY_POSITION} WHERE position > %s ORDER BY position LIMIT %s", [after, limit])
+    if len(rows) == limit:
+        last = rows[-1]
+        rows += _fetch(
+            f"{_BY_POSITION} WHERE event.commit_id = %s AND position > %s ORDER BY position",
+            [last["commit_id"], last["position"]],
+        )
+    for expected, row in enumerate(rows, start=after + 1):
+        if row["position"] != expected:
+            raise LogGapError(f"Position {expected} of the log is missing.")
+    return [_decode(row) for row in rows]
+
+
+def read_stream(stream: str) -> list[DomainEvent]:
+    """All events of one stream by version, positioned or not."""
+    rows = _fetch(f"{_BY_EVENT} WHERE event.stream = %s ORDER BY version", [stream])
+    return [_decode(row) for row in rows]
+
+
+def read_command(command_id: UUID) -> list[DomainEvent]:
+    """The events that a command caused, in the order in which it caused them."""
+    rows = _fetch(f"{_BY_EVENT} WHERE event.command_id = %s ORDER BY event.id", [command_id])
+    return [_decode(row) for row in rows]
+
+
+def _fetch(sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        names = [column.name for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def _decode(row: dict[str, Any]) -> DomainEvent:
+    try:
+        event_type = DomainEvent.types[row["type"]]
+    except KeyError:
+        raise UnknownEventTypeError(f"{row['type']} (event {row['event_id']})") from None
+    # An event that has personal fields reads as erased when they are gone.
+    personal = json.loads(row["personal"]) if row["personal"] else None
+    return event_type.decode(
+        timestamp=row["timestamp"],
+        fields=json.loads(row["data"]),
+        personal={} if row["personal_id"] is None else personal,
+        envelope=Envelope(
+            event_id=row["event_id"],
+            stream=row["stream"],
+            version=row["version"],
+            actor=Actor.model_construct(**json.loads(row["actor"])),
+            channel=row["channel"],
+            command_id=row["command_id"],
+            correlation_id=row["correlation_id"],
+            causation_id=row["causation_id"],
+            recorded_at=row["recorded_at"],
+            position=row["position"],
+        ),
+    )

@@ -1,0 +1,26 @@
+"""The tables of the write side: aggregates, the log, personal data, command records."""
+
+from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, save
+from ordering_write.models.command_record import CommandRecord
+from ordering_write.models.customer import Customer
+from ordering_write.models.order import Order, OrderItem, Shipment
+from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
+from ordering_write.models.personal_data import PersonalData
+from ordering_write.models.stock import Reservation, StockItem
+
+__all__ = [
+    "Aggregate",
+    "CommandRecord",
+    "Customer",
+    "EventPending",
+    "EventPosition",
+    "Order",
+    "OrderItem",
+    "OutboxEvent",
+    "PersonalData",
+    "Reservation",
+    "SavedWithoutEventsError",
+    "Shipment",
+    "StockItem",
+    "save",
+]

@@ -1,0 +1,151 @@
+"""The base of the aggregates: state that changes by events only, saved together with them."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Any, ClassVar, Self
+from uuid import UUID
+
+from django.db import models
+from uuid_utils.compat import uuid7
+
+from ordering_write.domain.commands import Command
+from ordering_write.domain.errors import VersionConflictError
+from ordering_write.domain.events import DomainEvent, Envelope
+from ordering_write.signals import domain_events
+
+
+class SavedWithoutEventsError(Exception):
+    """An aggregate is saved by `save([aggregate], caused_by=command)`, with its events."""
+
+
+class Aggregate(models.Model):
+    """A model that is loaded and saved as one and changes by ``apply(event)`` only.
+
+    A subclass says its ``stream``, how an event changes it (``apply``) and how its rows are
+    written (``write``). Its methods are a guard, then an event.
+    """
+
+    stream_prefix: ClassVar[str]
+
+    version = models.PositiveIntegerField(default=0, help_text="Number of events in its stream.")
+
+    class Meta:
+        abstract = True
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._pending: list[DomainEvent] = []
+        self._saved_version = self.version
+
+    @property
+    def stream(self) -> str:
+        """The name of its stream: ``order-<uuid>``."""
+        return f"{self.stream_prefix}-{self.pk}"
+
+    @property
+    def pending_events(self) -> list[DomainEvent]:
+        """The events raised since the last reading; reading takes them away."""
+        events, self._pending = self._pending, []
+        return events
+
+    def expect(self, version: int | None) -> None:
+        """Raise VersionConflictError unless ``version`` is None or the present one."""
+        if version is not None and version != self.version:
+            raise VersionConflictError(
+                f"You expected version {version}, but it is at version {self.version}."
+            )
+
+    def apply(self, event: DomainEvent) -> None:
+        """Change the state as ``event`` says; the only place where it changes."""
+        raise NotImplementedError
+
+    def outcome(self) -> dict[str, Any]:
+        """The fields that an event carries about the state after it."""
+        return {}
+
+    def write(self) -> None:
+        """Write the rows of this aggregate, in a fixed number of statements."""
+        raise NotImplementedError
+
+    @classmethod
+    def write_all(cls, aggregates: Sequence[Self]) -> None:
+        """Write the rows of several aggregates of this class."""
+        for aggregate in aggregates:
+            aggregate.write()
+
+    @classmethod
+    def fold(cls, events: Iterable[DomainEvent]) -> Self:
+        """The aggregate that these events make."""
+        aggregate = cls()
+        for event in events:
+            aggregate.apply(event)
+            aggregate.version += 1
+        return aggregate
+
+    def _raise_event(self, event: DomainEvent) -> None:
+        before = self.outcome()
+        self.apply(event)
+        self.version += 1
+        changed = {
+            name: value
+            for name, value in self.outcome().items()
+            if name in self.always_told or before.get(name) != value
+        }
+        self._pending.append(event.model_copy(update=changed))
+
+    # Fields of the outcome that every event carries, changed or not.
+    always_told: ClassVar[frozenset[str]] = frozenset()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        raise SavedWithoutEventsError(SavedWithoutEventsError.__doc__)
+
+
+def save(aggregates: Sequence[Aggregate], *, caused_by: Command) -> list[DomainEvent]:
+    """Write the aggregates and send their events, which are returned with their envelopes.
+
+    Raises SavedWithoutEventsError when an aggregate changed but its events were taken away.
+    """
+    recorded_at = datetime.now(UTC)
+    events: list[DomainEvent] = []
+    for aggregate in aggregates:
+        pending = aggregate.pending_events
+        if len(pending) != aggregate.version - aggregate._saved_version:
+            raise SavedWithoutEventsError(
+                f"{aggregate.stream} changed, but its events were taken away before it was saved."
+            )
+        events += _enveloped(aggregate, pending, caused_by, recorded_at)
+    for aggregate_type, group in groupby(aggregates, type):
+        aggregate_type.write_all(list(group))
+    for aggregate in aggregates:
+        aggregate._saved_version = aggregate.version
+    domain_events.send(sender=Aggregate, events=events, customer_id=_customer_of(aggregates))
+    return events
+
+
+def _enveloped(
+    aggregate: Aggregate, events: list[DomainEvent], command: Command, recorded_at: datetime
+) -> list[DomainEvent]:
+    return [
+        event.model_copy(
+            update={
+                "envelope": Envelope(
+                    event_id=uuid7(),
+                    stream=aggregate.stream,
+                    version=aggregate._saved_version + number,
+                    actor=command.by,
+                    channel=command.channel,
+                    command_id=command.command_id,
+                    correlation_id=command.correlation_id or command.command_id,
+                    causation_id=command.causation_id or command.command_id,
+                    recorded_at=recorded_at,
+                )
+            }
+        )
+        for number, event in enumerate(events, start=1)
+    ]
+
+
+def _customer_of(aggregates: Sequence[Aggregate]) -> UUID | None:
+    customers = (getattr(aggregate, "customer_id", None) for aggregate in aggregates)
+    return next((customer for customer in customers if customer), None)

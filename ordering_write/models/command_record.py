@@ -1,0 +1,24 @@
+"""Which commands have taken effect, so that none does twice."""
+
+from django.db import models
+
+
+class CommandRecord(models.Model):
+    """A command that took effect. It commits together with its events; a refusal leaves none."""
+
+    command_id = models.UUIDField(primary_key=True)
+    type = models.CharField(max_length=60)
+    fingerprint = models.CharField(
+        max_length=64, help_text="SHA-256 of what was asked for; another one is another command."
+    )
+    user_id = models.UUIDField()
+    actor = models.JSONField()
+    channel = models.CharField(max_length=10)
+    recorded_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "command_record"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.command_id}"

@@ -1,0 +1,74 @@
+"""The outbox, which is the event log: rows are added and never changed (a trigger sees to it)."""
+
+from django.db import models
+from django.db.models import F
+
+
+class OutboxEvent(models.Model):
+    """One event. Its ``id`` says nothing about order: see EventPosition."""
+
+    id = models.BigAutoField(primary_key=True)
+    event_id = models.UUIDField(unique=True)
+    stream = models.CharField(max_length=60)
+    version = models.PositiveIntegerField()
+    type = models.CharField(max_length=60)
+    schema_version = models.PositiveSmallIntegerField()
+    timestamp = models.DateTimeField(help_text="When it happened.")
+    recorded_at = models.DateTimeField(help_text="When we learnt it.")
+    actor = models.JSONField()
+    channel = models.CharField(max_length=10)
+    command_id = models.UUIDField(db_index=True)
+    correlation_id = models.UUIDField()
+    causation_id = models.UUIDField()
+    commit_id = models.UUIDField(db_index=True, help_text="Shared by all events of a transaction.")
+    data = models.JSONField()
+    personal_id = models.UUIDField(
+        null=True, blank=True, help_text="Where its personal fields are kept."
+    )
+    personal_digest = models.CharField(max_length=64, blank=True)
+    hash = models.CharField(
+        max_length=64, help_text="SHA-256 of its content and of its predecessor's hash."
+    )
+
+    class Meta:
+        db_table = "event"
+        default_permissions = ()
+        verbose_name = "event"
+        verbose_name_plural = "Outbox (event log)"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["stream", "version"], name="event_stream_version_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} ({self.stream}, version {self.version})"
+
+
+class EventPending(models.Model):
+    """A commit whose events have no position yet. Its id is drawn after its last event."""
+
+    id = models.BigAutoField(primary_key=True)
+    commit_id = models.UUIDField()
+
+    class Meta:
+        db_table = "event_pending"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.commit_id)
+
+
+class EventPosition(models.Model):
+    """The place of an event in the log: 1, 2, 3 and so on without a hole."""
+
+    position = models.BigIntegerField(primary_key=True)
+    event = models.OneToOneField(OutboxEvent, on_delete=models.PROTECT, related_name="place")
+
+    class Meta:
+        db_table = "event_position"
+        default_permissions = ()
+        ordering = [F("position").asc()]
+
+    def __str__(self) -> str:
+        return str(self.position)

@@ -1,0 +1,219 @@
+"""The StockItem aggregate: what is in stock of a product, and for whom it is set aside."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.db import models
+from django.db.models import F, Q
+
+from ordering_write.domain import events as e
+from ordering_write.domain.errors import InsufficientInventoryError, Shortage
+from ordering_write.domain.values import Money
+from ordering_write.models.aggregate import Aggregate
+
+# How a reservation is named: by order and line.
+Key = tuple[UUID, UUID]
+
+
+class StockItem(Aggregate):
+    """A product in stock. ``available`` is never below zero unless it may be back-ordered."""
+
+    stream_prefix = "stock"
+
+    product_id = models.UUIDField(primary_key=True)
+    sku = models.CharField(max_length=64, unique=True)
+    name = models.CharField(max_length=200)
+    on_hand = models.IntegerField(default=0)
+    reserved = models.PositiveIntegerField(default=0)
+    list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    reorder_point = models.PositiveIntegerField(default=0)
+    backorderable = models.BooleanField(default=False)
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(backorderable=True) | Q(on_hand__gte=F("reserved")),
+                name="stock_item_never_oversold",
+            ),
+        ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The reservations that were loaded or made, and the keys of those made or given up.
+        self.reservations: dict[Key, int] = {}
+        self._touched: set[Key] = set()
+
+    def __str__(self) -> str:
+        return self.sku
+
+    @property
+    def available(self) -> int:
+        """Units that can be promised."""
+        return self.on_hand - self.reserved
+
+    # --- What can be done ----------------------------------------------------------------------
+    @classmethod
+    def register(cls, registered: e.StockItemRegistered, *, on_hand: int) -> "StockItem":
+        """A new product, with ``on_hand`` units received at once."""
+        item = cls()
+        item._raise_event(registered)
+        if on_hand:
+            item.receive(on_hand, reference="opening stock", now=registered.timestamp)
+        return item
+
+    def receive(self, quantity: int, *, reference: str = "", now: datetime) -> None:
+        """Add units that came in."""
+        self._raise_event(
+            e.StockReceived(
+                timestamp=now, product_id=self.pk, quantity=quantity, reference=reference
+            )
+        )
+
+    def shortage(self, requested: int) -> Shortage | None:
+        """What is missing of ``requested`` units, None when they can be promised."""
+        if self.backorderable or requested <= self.available:
+            return None
+        return Shortage(
+            product_id=self.pk, sku=self.sku, requested=requested, available=self.available
+        )
+
+    def reserve(self, key: Key, quantity: int, *, now: datetime) -> None:
+        """Set units aside for a line, once; InsufficientInventoryError when there are too few."""
+        if key in self.reservations:
+            return
+        if shortage := self.shortage(quantity):
+            raise InsufficientInventoryError([shortage])
+        self._raise_event(e.StockReserved(**self._movement(key, quantity, now)))
+
+    def release(self, key: Key, *, now: datetime) -> None:
+        """Give back what is set aside for a line; nothing to do when nothing is."""
+        if quantity := self.reservations.get(key):
+            self._raise_event(e.StockReleased(**self._movement(key, quantity, now)))
+
+    def dispatch(self, key: Key, *, now: datetime) -> None:
+        """Let what is set aside for a line leave the house; nothing to do when nothing is."""
+        if quantity := self.reservations.get(key):
+            self._raise_event(e.StockDispatched(**self._movement(key, quantity, now)))
+
+    def _movement(self, key: Key, quantity: int, now: datetime) -> dict[str, Any]:
+        order_id, line_id = key
+        return {
+            "timestamp": now,
+            "product_id": self.pk,
+            "order_id": order_id,
+            "line_id": line_id,
+            "quantity": quantity,
+        }
+
+    # --- What events do ------------------------------------------------------------------------
+    def apply(self, event: e.DomainEvent) -> None:
+        match event:
+            case e.StockItemRegistered():
+                self.product_id = event.product_id
+                self.sku = event.sku
+                self.name = event.name
+                if event.list_price:
+                    self.list_price = event.list_price.amount
+                    self.currency = event.list_price.currency
+                self.reorder_point = event.reorder_point
+                self.backorderable = event.backorderable
+            case e.StockReceived():
+                self.on_hand += event.quantity
+            case e.StockReserved():
+                self.reserved += event.quantity
+                self.reservations[event.order_id, event.line_id] = event.quantity
+                self._touched.add((event.order_id, event.line_id))
+            case e.StockReleased():
+                self.reserved -= event.quantity
+                self._give_up(event)
+            case e.StockDispatched():
+                self.reserved -= event.quantity
+                self.on_hand -= event.quantity
+                self._give_up(event)
+
+    def _give_up(self, event: e.StockReleased | e.StockDispatched) -> None:
+        key = (event.order_id, event.line_id)
+        self.reservations.pop(key, None)
+        self._touched.add(key)
+
+    def outcome(self) -> dict[str, Any]:
+        return {"on_hand": self.on_hand, "reserved": self.reserved, "available": self.available}
+
+    always_told = frozenset({"on_hand", "reserved", "available"})
+
+    @property
+    def price(self) -> Money | None:
+        """The list price, None when there is none."""
+        if self.list_price is None:
+            return None
+        return Money.of(Decimal(self.list_price), self.currency)
+
+    # --- Loading and saving --------------------------------------------------------------------
+    @classmethod
+    def load_all(
+        cls, product_ids: Collection[UUID], *, order_id: UUID | None = None
+    ) -> "dict[UUID, StockItem]":
+        """The products that exist of ``product_ids``, with what is set aside for ``order_id``.
+
+        Their rows stay locked until the end of the transaction. They are locked in the order of
+        their ids, so that two orders of the same products wait for each other and don't deadlock.
+        """
+        locked = cls.objects.select_for_update().filter(pk__in=product_ids).order_by("pk")
+        items = {item.pk: item for item in locked}
+        if order_id is not None:
+            for row in Reservation.objects.filter(order_id=order_id, product_id__in=items):
+                items[row.product_id].reservations[row.order_id, row.line_id] = row.quantity
+        return items
+
+    @classmethod
+    def write_all(cls, aggregates: "Sequence[StockItem]") -> None:
+        new = [item for item in aggregates if item._saved_version == 0]
+        if new:
+            cls.objects.bulk_create(new)
+        if known := [item for item in aggregates if item._saved_version > 0]:
+            cls.objects.bulk_update(known, ["on_hand", "reserved", "version"])
+        made: list[Reservation] = []
+        given_up: list[UUID] = []
+        for item in aggregates:
+            for order_id, line_id in item._touched:
+                quantity = item.reservations.get((order_id, line_id))
+                if quantity is None:
+                    given_up.append(line_id)
+                else:
+                    made.append(
+                        Reservation(
+                            product_id=item.pk,
+                            order_id=order_id,
+                            line_id=line_id,
+                            quantity=quantity,
+                        )
+                    )
+            item._touched.clear()
+        Reservation.objects.bulk_create(made)
+        if given_up:
+            Reservation.objects.filter(line_id__in=given_up).delete()
+
+
+class Reservation(models.Model):
+    """Units of a product set aside for one line of an order."""
+
+    product = models.ForeignKey(StockItem, on_delete=models.PROTECT, related_name="+")
+    order_id = models.UUIDField(db_index=True)
+    line_id = models.UUIDField()
+    quantity = models.PositiveIntegerField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["line_id", "order_id"], name="reservation_line_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.product_id} for line {self.line_id}"

@@ -1,0 +1,191 @@
+"""The outbox: appends the events that aggregates emit to the log, and announces the commit.
+
+Events are appended by a receiver of ``domain_events`` inside the transaction of the command, and
+``events_committed`` is sent after it. A commit that holds events also holds one row that waits for
+the sequencer (see ``log``), inserted after its last event.
+"""
+
+import hashlib
+import json
+import logging
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from django.db import connection, transaction
+from uuid_utils.compat import uuid7
+
+from ordering_write.domain.events import DomainEvent
+from ordering_write.models import EventPending, OutboxEvent, PersonalData
+from ordering_write.signals import events_committed
+
+logger = logging.getLogger(__name__)
+
+# The channel on which PostgreSQL tells whoever listens that the log has grown.
+CHANNEL = "ordering_events"
+
+
+class OutsideCommitError(Exception):
+    """Events can be emitted inside `outbox.commit()` only: dispatch a command."""
+
+
+class NestedCommitError(Exception):
+    """A command is dispatched while another one is handled; one command is one transaction."""
+
+
+@dataclass
+class _Commit:
+    id: UUID = field(default_factory=uuid7)
+    has_events: bool = False
+
+
+_current: ContextVar[_Commit | None] = ContextVar("commit", default=None)
+
+
+@contextmanager
+def commit() -> Iterator[None]:
+    """One transaction of the write database, whose events are one commit of the log."""
+    if _current.get() is not None:
+        raise NestedCommitError(NestedCommitError.__doc__)
+    this = _Commit()
+    token = _current.set(this)
+    try:
+        with transaction.atomic():
+            yield
+            if this.has_events:
+                # Last of all: its id must be higher than that of any commit that wrote to one of
+                # these streams before, and those have been visible since we locked the streams.
+                EventPending.objects.create(commit_id=this.id)
+                transaction.on_commit(_announce_commit, robust=True)
+    finally:
+        _current.reset(token)
+
+
+def _announce_commit() -> None:
+    events_committed.send(sender=None)
+
+
+def notify(**_kwargs: object) -> None:
+    """Wake whoever listens (a receiver of ``events_committed``).
+
+    After the commit and in autocommit: a NOTIFY inside the transaction would take a lock that
+    makes all commits of the database queue up.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+
+
+def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs: object) -> None:
+    """Append ``events`` to the log (the receiver of ``domain_events``).
+
+    Personal fields go to PersonalData, under ``customer_id``, so that they can be erased.
+    """
+    current = _current.get()
+    if current is None:
+        raise OutsideCommitError(OutsideCommitError.__doc__)
+    if not events:
+        return
+    current.has_events = True
+    hashes = _last_hashes(events)
+    rows: list[OutboxEvent] = []
+    beside: list[PersonalData] = []
+    for event in events:
+        row, personal = _row(event, current.id, customer_id)
+        hashes[row.stream] = row.hash = content_hash(row, hashes.get(row.stream, ""))
+        rows.append(row)
+        beside += personal
+    PersonalData.objects.bulk_create(beside)
+    OutboxEvent.objects.bulk_create(rows)
+
+
+def _row(
+    event: DomainEvent, commit_id: UUID, customer_id: UUID | None
+) -> tuple[OutboxEvent, list[PersonalData]]:
+    envelope = event.recorded
+    # exclude_none keeps a payload to what the event says; what it doesn't say has a default.
+    fields = event.model_dump(mode="json", exclude={"timestamp"}, exclude_none=True)
+    personal = {name: fields.pop(name) for name in event.personal if name in fields}
+    row = OutboxEvent(
+        event_id=envelope.event_id,
+        stream=envelope.stream,
+        version=envelope.version,
+        type=event.type,
+        schema_version=event.schema_version,
+        timestamp=event.timestamp,
+        recorded_at=envelope.recorded_at,
+        actor=envelope.actor.model_dump(),
+        channel=envelope.channel,
+        command_id=envelope.command_id,
+        correlation_id=envelope.correlation_id,
+        causation_id=envelope.causation_id,
+        commit_id=commit_id,
+        data=fields,
+    )
+    if not personal:
+        return row, []
+    if customer_id is None:
+        raise ValueError(f"{event.type} has personal fields but no customer.")
+    salt = secrets.token_hex(16)
+    row.personal_id = uuid7()
+    row.personal_digest = digest(personal, salt)
+    return row, [
+        PersonalData(id=row.personal_id, customer_id=customer_id, fields=personal, salt=salt)
+    ]
+
+
+def _last_hashes(events: Sequence[DomainEvent]) -> dict[str, str]:
+    """The hash of the last stored event of each stream that ``events`` continue."""
+    first: dict[str, int] = {}
+    for event in events:
+        first.setdefault(event.recorded.stream, event.recorded.version)
+    continued = {stream: version for stream, version in first.items() if version > 1}
+    if not continued:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT e.stream, e.hash FROM unnest(%s::text[], %s::int[]) AS last (stream, version)"
+            " JOIN event e ON e.stream = last.stream AND e.version = last.version",
+            [list(continued), [version - 1 for version in continued.values()]],
+        )
+        return dict(cursor.fetchall())
+
+
+def content_hash(row: OutboxEvent, previous: str) -> str:
+    """The hash that ``row`` must carry when ``previous`` is the hash before it in its stream."""
+    content = [
+        previous,
+        str(row.event_id),
+        row.stream,
+        row.version,
+        row.type,
+        row.schema_version,
+        _instant(row.timestamp),
+        _instant(row.recorded_at),
+        row.actor,
+        row.channel,
+        str(row.command_id),
+        str(row.correlation_id),
+        str(row.causation_id),
+        row.data,
+        str(row.personal_id or ""),
+        row.personal_digest,
+    ]
+    return hashlib.sha256(_canonical(content)).hexdigest()
+
+
+def digest(personal: Mapping[str, Any], salt: str) -> str:
+    """What the log keeps of personal fields: proof that they are the same, and nothing else."""
+    return hashlib.sha256(salt.encode() + _canonical(personal)).hexdigest()
+
+
+def _canonical(content: object) -> bytes:
+    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,44 @@
+"""What the read side may import of the write side: event types, the log, and how to follow it."""
+
+from ordering_write.domain import events
+from ordering_write.domain.errors import DomainError, NoHandlerFoundError, NotFoundError
+from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.domain.values import ERASED, MINOR_UNITS, quantize
+from ordering_write.log import (
+    LogGapError,
+    UnknownEventTypeError,
+    head,
+    position_of,
+    read_log,
+    read_stream,
+    recorded_at,
+    sequence,
+)
+from ordering_write.outbox import CHANNEL
+from ordering_write.signals import events_committed
+from ordering_write.subscriptions import LEASE, Checkpoint, catch_up
+
+__all__ = [
+    "CHANNEL",
+    "ERASED",
+    "LEASE",
+    "MINOR_UNITS",
+    "Checkpoint",
+    "DomainError",
+    "DomainEvent",
+    "LogGapError",
+    "NoHandlerFoundError",
+    "NotFoundError",
+    "OrderStatus",
+    "UnknownEventTypeError",
+    "catch_up",
+    "events",
+    "events_committed",
+    "head",
+    "position_of",
+    "quantize",
+    "read_log",
+    "read_stream",
+    "recorded_at",
+    "sequence",
+]
