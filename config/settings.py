@@ -11,7 +11,8 @@ from pathlib import Path
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
-from config.databases import embedded, keys
+from config.databases import keys
+from config.databases.embedded import EmbeddedServer
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -129,11 +130,15 @@ _SESSION_OPTIONS = (
 
 
 def _database(url: str, *, schema: str = "") -> dict[str, object]:
-    config = dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True)
-    if config["ENGINE"] != "django.db.backends.postgresql":
+    try:
+        config = dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True)
+    except ValueError:
+        config = {}
+    if config.get("ENGINE") != "django.db.backends.postgresql":
         raise ImproperlyConfigured("DATABASE_URL and READ_DATABASE_URL must be postgresql:// URLs.")
     search_path = f" -c search_path={schema}" if schema else ""
     options = config.setdefault("OPTIONS", {})
+    options.setdefault("connect_timeout", 10)
     options["options"] = f"{options.get('options', '')} {_SESSION_OPTIONS}{search_path}".strip()
     return {**config, "ENGINE": "config.databases", "ATOMIC_REQUESTS": False}
 
@@ -141,9 +146,10 @@ def _database(url: str, *, schema: str = "") -> dict[str, object]:
 # The schema of the read models when both sides share one database.
 READ_SCHEMA = ""
 if EMBEDDED:
+    _server = EmbeddedServer(DATA_DIR)
     DATABASES = {
-        "default": _database(embedded.url("orders_write")),
-        "read": _database(embedded.url("orders_read")),
+        "default": _database(_server.url("orders_write")),
+        "read": _database(_server.url("orders_read")),
     }
 elif os.environ.get("READ_DATABASE_URL"):
     DATABASES = {

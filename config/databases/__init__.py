@@ -1,0 +1,1 @@
+"""A Django database backend: PostgreSQL, the embedded server started when a connection needs it."""

@@ -1,0 +1,52 @@
+"""PostgreSQL for Django; a connection that finds no embedded server starts it."""
+
+import shutil
+from collections.abc import Iterable
+from typing import Any
+
+import psycopg
+from django.conf import settings
+from django.db.backends.postgresql import base, client
+
+from config.databases import embedded, programs
+
+
+class Unreachable(psycopg.OperationalError):
+    """The database can't be reached."""
+
+    def __init__(self, database: str, reason: psycopg.OperationalError) -> None:
+        # One line: psycopg spreads its reason over several.
+        super().__init__(f"Cannot reach database {database!r}: {' '.join(str(reason).split())}")
+
+
+class DatabaseClient(client.DatabaseClient):
+    """``dbshell``, with the wheel's psql where none is installed."""
+
+    def runshell(self, parameters: Iterable[str]) -> None:
+        self.connection.ensure_connection()
+        super().runshell(parameters)
+
+    @classmethod
+    def settings_to_cmd_args_env(
+        cls, settings_dict: dict[str, Any], parameters: Iterable[str]
+    ) -> tuple[list[str], dict[str, str] | None]:
+        [psql, *args], env = super().settings_to_cmd_args_env(settings_dict, parameters)
+        return [shutil.which(psql) or str(programs.in_wheel() / psql), *args], env
+
+
+class DatabaseWrapper(base.DatabaseWrapper):
+    client_class = DatabaseClient
+
+    def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
+        try:
+            return super().get_new_connection(conn_params)
+        except psycopg.OperationalError as error:
+            if not settings.EMBEDDED:
+                raise Unreachable(self.settings_dict["NAME"], error) from error
+        # The port changes if somebody else took it while the server was down.
+        port = embedded.EmbeddedServer(settings.DATA_DIR).start()
+        self.settings_dict["PORT"] = port
+        try:
+            return super().get_new_connection({**conn_params, "port": port})
+        except psycopg.OperationalError as error:
+            raise Unreachable(self.settings_dict["NAME"], error) from error

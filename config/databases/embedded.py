@@ -1,0 +1,217 @@
+"""The embedded PostgreSQL: a server of our own out of a wheel's programs, its data in DATA_DIR.
+
+Only the wheel's programs are used. Its Python layer would add a system user and open up the
+permissions of every parent folder; here nothing changes that we did not make.
+
+DATA_DIR holds ``postgres`` (the server's own folder: data and logs), the port, the password and
+a lock. PostgreSQL refuses to run as root, so root starts it under another account. Where that
+account can't enter DATA_DIR, as in a project under /root, ``postgres`` is a link to a folder
+in /var/lib.
+"""
+
+import contextlib
+import fcntl
+import os
+import secrets
+import shlex
+import shutil
+import socket
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+from psycopg import sql
+
+from config.databases import keys, programs
+from config.databases.programs import EmbeddedServerError
+
+HOST = "127.0.0.1"
+USER = "orders"
+DATABASES = ("orders_write", "orders_read")
+# Recovery after a crash is part of a start.
+START_SECONDS = 60
+
+# Below the ports that Linux gives to outgoing connections, so that none gets ours by chance.
+_PORTS = range(20_000, 32_000)
+# Above Linux's largest possible pid.
+_NO_PID = 2**22 + 1
+# What one hears of a server that starts, recovers or stops, and of a dead one's last processes.
+_PASSING = (
+    "the database system is",
+    "Connection refused",
+    "closed the connection",
+    "postmaster.pid",
+    "is still in use",
+)
+
+
+class EmbeddedServer:
+    """The server whose data are in ``data_dir``; any number of objects and processes may ask."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._data_dir = data_dir
+        self._home = data_dir / "postgres"
+        self._port_file = data_dir / "postgres_port"
+
+    def url(self, database: str) -> str:
+        """The URL of ``database``; starts nothing, but chooses port and password if need be."""
+        # Whoever takes the port while the server is down can't ask for the plain password.
+        return (
+            f"postgresql://{USER}:{self._password()}@{HOST}:{self._port()}/{database}"
+            "?require_auth=scram-sha-256"
+        )
+
+    def start(self) -> int:
+        """Start the server unless it runs, make the missing databases, return the port.
+
+        Safe from many processes at once. Raises EmbeddedServerError.
+        """
+        deadline = time.monotonic() + START_SECONDS
+        with self._lock():
+            while True:
+                try:
+                    if not self._running():
+                        self._launch()
+                    return self._make_databases()
+                except (psycopg.OperationalError, FileNotFoundError) as error:
+                    passing = any(state in str(error) for state in _PASSING)
+                    if not passing or time.monotonic() > deadline:
+                        raise
+                time.sleep(0.05)
+
+    def stop(self) -> bool:
+        """Stop the server and keep its data; False if it wasn't running."""
+        with self._lock():
+            running = self._running()
+            if running:
+                self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self._data))
+            return running
+
+    # --- What is kept in files -----------------------------------------------------------------
+
+    def _port(self) -> str:
+        return keys.kept(self._port_file, make=_free_port)
+
+    def _password(self) -> str:
+        return keys.kept(self._data_dir / "postgres_password", make=keys.random_text)
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        with open(self._data_dir / "postgres_lock", "a") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    @property
+    def _data(self) -> Path:
+        return self._home.resolve() / "data"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._data / "postmaster.pid"
+
+    # --- Starting ------------------------------------------------------------------------------
+
+    def _running(self) -> bool:
+        """Whether our server is alive, which a pid alone doesn't say: pids are used again."""
+        try:
+            pid = self._pid_file.read_text().partition("\n")[0]
+            arguments = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+        return os.fsencode(self._data) in arguments
+
+    def _launch(self) -> None:
+        self._make_home()
+        if not self._data.exists():
+            self._make_data()
+        self._forget_dead_server()
+        if not _is_free(int(self._port())):
+            keys.replace(self._port_file, _free_port())
+        settings = {
+            "port": self._port(),
+            "listen_addresses": HOST,
+            "unix_socket_directories": "",
+            "max_connections": "200",
+        }
+        options = " ".join(f"-c {name}={shlex.quote(value)}" for name, value in settings.items())
+        log = self._home / "server.log"
+        if log.exists():
+            log.replace(self._home / "server.log.1")
+        wait = ("-w", "-t", str(START_SECONDS))
+        self._run("pg_ctl", "start", *wait, "-D", str(self._data), "-o", options)
+
+    def _make_home(self) -> None:
+        if self._home.is_symlink() and not self._home.exists():
+            raise EmbeddedServerError(
+                f"{self._home} points to {self._home.readlink()}, where the data were and are no"
+                " more: bring that folder back, or remove the link to start with empty data."
+            )
+        account = programs.account(self._home)
+        if not self._home.exists():
+            if account and not account.may_use(self._data_dir):
+                self._home.symlink_to(tempfile.mkdtemp(prefix="orders-postgres-", dir="/var/lib"))
+            else:
+                self._home.mkdir(mode=0o700)
+        if account:
+            account.take(self._home.resolve())
+
+    def _make_data(self) -> None:
+        # Made aside and renamed when whole: a start that is killed leaves nothing half made.
+        draft = self._data.with_name("data.new")
+        shutil.rmtree(draft, ignore_errors=True)
+        with tempfile.NamedTemporaryFile("w", dir=self._home) as password:
+            password.write(self._password())
+            password.flush()
+            if account := programs.account(self._home):
+                account.take(Path(password.name))
+            self._run(
+                "initdb",
+                *("-D", str(draft), "-U", USER, f"--pwfile={password.name}"),
+                *("--auth=scram-sha-256", "--encoding=UTF8"),
+                *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+            )
+        draft.rename(self._data)
+
+    def _forget_dead_server(self) -> None:
+        """Take the pid out of what a killed server or a crashed machine left behind.
+
+        PostgreSQL refuses to start while any process has that pid. The rest of the file it
+        needs, to see whether processes of the dead server live on.
+        """
+        with contextlib.suppress(FileNotFoundError):
+            _pid, newline, rest = self._pid_file.read_text().partition("\n")
+            if newline:
+                self._pid_file.write_text(f"{_NO_PID}\n{rest}")
+            else:
+                self._pid_file.unlink()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        programs.run(program, *arguments, home=self._home)
+
+    def _make_databases(self) -> int:
+        port = self._pid_file.read_text().split("\n")[3]
+        if port != self._port():
+            keys.replace(self._port_file, port)
+        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
+            present = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+            for name in DATABASES:
+                if name not in present:
+                    connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        return int(port)
+
+
+def _free_port() -> str:
+    while not _is_free(port := secrets.choice(_PORTS)):
+        pass
+    return str(port)
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server((HOST, port)).close()
+    except OSError:
+        return False
+    return True

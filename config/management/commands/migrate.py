@@ -1,0 +1,40 @@
+"""Django's migrate for both sides at once."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from django.conf import settings
+from django.core.management.commands import migrate
+from django.db import connection
+
+SIDES = ("default", "read")
+
+
+class Command(migrate.Command):
+    help = "Updates the schema of both databases, or of the one that --database names."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        super().add_arguments(parser)
+        parser.set_defaults(database=None)
+
+    def get_check_kwargs(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {**super().get_check_kwargs(options), "databases": _databases(options)}
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        for database in _databases(options):
+            if database == "read" and settings.READ_SCHEMA:
+                _make_schema(settings.READ_SCHEMA)
+            super().handle(*args, **{**options, "database": database})
+
+
+def _databases(options: dict[str, Any]) -> tuple[str, ...]:
+    return (options["database"],) if options["database"] else SIDES
+
+
+def _make_schema(name: str) -> None:
+    """Make the schema of the read models when both sides share one database."""
+    with connection.cursor() as cursor:
+        # IF NOT EXISTS would ask for the right to create schemas even when there is none to make.
+        cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name])
+        if not cursor.fetchone():
+            cursor.execute(f"CREATE SCHEMA {connection.ops.quote_name(name)}")

@@ -1,0 +1,28 @@
+#!/usr/bin/env python3
+"""The project's command line."""
+
+import os
+import sys
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.management import execute_from_command_line
+from django.db import OperationalError
+
+
+def main() -> None:
+    """Run the command; a wrong setting or an unreachable database is said in one line."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    try:
+        execute_from_command_line(sys.argv)
+    except ImproperlyConfigured as error:
+        sys.exit(f"{error}")
+    except OperationalError as error:
+        from config.databases.base import Unreachable
+
+        if not isinstance(error.__cause__, Unreachable):
+            raise
+        sys.exit(f"{error}")
+
+
+if __name__ == "__main__":
+    main()
