@@ -20,8 +20,6 @@ class User(AbstractUser):
     )
 
     class Meta(AbstractUser.Meta):
-        # Kept out of `needed_permission`: it is the scope of what a user may touch, not a right.
-        permissions = [("act_for_every_customer", "Can act for every customer")]
         constraints = [
             models.UniqueConstraint(fields=["customer_id"], name="user_customer_unique"),
         ]

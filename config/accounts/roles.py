@@ -58,8 +58,10 @@ def keep_scope(*, using: str, **_kwargs: object) -> None:
     """Let every role but Customer act for every customer (a post_migrate receiver)."""
     if using != DEFAULT_DB_ALIAS:
         return
-    permission = Permission.objects.get(
-        content_type__app_label="accounts", codename="act_for_every_customer"
+    permission, _ = Permission.objects.get_or_create(
+        content_type=ContentType.objects.get_for_model(User),
+        codename=EVERY_CUSTOMER.partition(".")[2],
+        defaults={"name": "Can act for every customer"},
     )
     for role in Role:
         group, _ = Group.objects.get_or_create(name=role)

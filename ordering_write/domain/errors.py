@@ -121,6 +121,14 @@ class DuplicateProductError(DomainError):
     """A product with this id is registered already."""
 
 
+class DuplicateReferenceError(FieldError):
+    """Another order has this external reference."""
+
+
+class DuplicateCustomerError(DomainError):
+    """A customer with this id is registered already."""
+
+
 class DuplicateEmailError(DomainError):
     """Another customer has this e-mail address."""
 

@@ -157,6 +157,8 @@ class OrderCreated(OrderEvent):
     currency: str
     placed_at: AwareDatetime
     expires_at: AwareDatetime | None = None
+    # Who gave the external reference, which is unique for each source.
+    source: str
     external_reference: str | None = None
 
     @classmethod

@@ -27,6 +27,8 @@ class Aggregate(models.Model):
     """
 
     stream_prefix: ClassVar[str]
+    # Fields of the outcome that every event carries, changed or not.
+    always_told: ClassVar[frozenset[str]] = frozenset()
 
     version = models.PositiveIntegerField(default=0, help_text="Number of events in its stream.")
 
@@ -48,6 +50,11 @@ class Aggregate(models.Model):
         """The events raised since the last reading; reading takes them away."""
         events, self._pending = self._pending, []
         return events
+
+    @property
+    def raised_events(self) -> tuple[DomainEvent, ...]:
+        """The same events, left where they are."""
+        return tuple(self._pending)
 
     def expect(self, version: int | None) -> None:
         """Raise VersionConflictError unless ``version`` is None or the present one."""
@@ -93,9 +100,6 @@ class Aggregate(models.Model):
             if name in self.always_told or before.get(name) != value
         }
         self._pending.append(event.model_copy(update=changed))
-
-    # Fields of the outcome that every event carries, changed or not.
-    always_told: ClassVar[frozenset[str]] = frozenset()
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         raise SavedWithoutEventsError(SavedWithoutEventsError.__doc__)

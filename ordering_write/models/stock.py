@@ -44,7 +44,7 @@ class StockItem(Aggregate):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The reservations that were loaded or made, and the keys of those made or given up.
+        # The units set aside that were loaded or changed, and the keys of those that changed.
         self.reservations: dict[Key, int] = {}
         self._touched: set[Key] = set()
 
@@ -90,15 +90,15 @@ class StockItem(Aggregate):
             raise InsufficientInventoryError([shortage])
         self._raise_event(e.StockReserved(**self._movement(key, quantity, now)))
 
-    def release(self, key: Key, *, now: datetime) -> None:
-        """Give back what is set aside for a line; nothing to do when nothing is."""
-        if quantity := self.reservations.get(key):
-            self._raise_event(e.StockReleased(**self._movement(key, quantity, now)))
+    def release(self, key: Key, quantity: int, *, now: datetime) -> None:
+        """Give back up to ``quantity`` of what is set aside for a line."""
+        if held := min(quantity, self.reservations.get(key, 0)):
+            self._raise_event(e.StockReleased(**self._movement(key, held, now)))
 
-    def dispatch(self, key: Key, *, now: datetime) -> None:
-        """Let what is set aside for a line leave the house; nothing to do when nothing is."""
-        if quantity := self.reservations.get(key):
-            self._raise_event(e.StockDispatched(**self._movement(key, quantity, now)))
+    def dispatch(self, key: Key, quantity: int, *, now: datetime) -> None:
+        """Let up to ``quantity`` of what is set aside for a line leave the house."""
+        if held := min(quantity, self.reservations.get(key, 0)):
+            self._raise_event(e.StockDispatched(**self._movement(key, held, now)))
 
     def _movement(self, key: Key, quantity: int, now: datetime) -> dict[str, Any]:
         order_id, line_id = key
@@ -126,19 +126,20 @@ class StockItem(Aggregate):
                 self.on_hand += event.quantity
             case e.StockReserved():
                 self.reserved += event.quantity
-                self.reservations[event.order_id, event.line_id] = event.quantity
-                self._touched.add((event.order_id, event.line_id))
+                self._set_aside(event, event.quantity)
             case e.StockReleased():
                 self.reserved -= event.quantity
-                self._give_up(event)
+                self._set_aside(event, -event.quantity)
             case e.StockDispatched():
                 self.reserved -= event.quantity
                 self.on_hand -= event.quantity
-                self._give_up(event)
+                self._set_aside(event, -event.quantity)
 
-    def _give_up(self, event: e.StockReleased | e.StockDispatched) -> None:
+    def _set_aside(
+        self, event: e.StockReserved | e.StockReleased | e.StockDispatched, change: int
+    ) -> None:
         key = (event.order_id, event.line_id)
-        self.reservations.pop(key, None)
+        self.reservations[key] = self.reservations.get(key, 0) + change
         self._touched.add(key)
 
     def outcome(self) -> dict[str, Any]:
@@ -177,41 +178,42 @@ class StockItem(Aggregate):
             cls.objects.bulk_create(new)
         if known := [item for item in aggregates if item._saved_version > 0]:
             cls.objects.bulk_update(known, ["on_hand", "reserved", "version"])
-        made: list[Reservation] = []
-        given_up: list[UUID] = []
+        touched = [(item, key) for item in aggregates for key in sorted(item._touched)]
+        held = [
+            Reservation(
+                product_id=item.pk,
+                order_id=key[0],
+                line_id=key[1],
+                quantity=item.reservations[key],
+            )
+            for item, key in touched
+        ]
+        if kept := [reservation for reservation in held if reservation.quantity]:
+            Reservation.objects.bulk_create(
+                kept,
+                update_conflicts=True,
+                unique_fields=["order_id", "line_id"],
+                update_fields=["quantity"],
+            )
+        if spent := [reservation.line_id for reservation in held if not reservation.quantity]:
+            Reservation.objects.filter(line_id__in=spent).delete()
         for item in aggregates:
-            for order_id, line_id in item._touched:
-                quantity = item.reservations.get((order_id, line_id))
-                if quantity is None:
-                    given_up.append(line_id)
-                else:
-                    made.append(
-                        Reservation(
-                            product_id=item.pk,
-                            order_id=order_id,
-                            line_id=line_id,
-                            quantity=quantity,
-                        )
-                    )
             item._touched.clear()
-        Reservation.objects.bulk_create(made)
-        if given_up:
-            Reservation.objects.filter(line_id__in=given_up).delete()
 
 
 class Reservation(models.Model):
     """Units of a product set aside for one line of an order."""
 
     product = models.ForeignKey(StockItem, on_delete=models.PROTECT, related_name="+")
-    order_id = models.UUIDField(db_index=True)
-    line_id = models.UUIDField()
+    order_id = models.UUIDField()
+    line_id = models.UUIDField(db_index=True)
     quantity = models.PositiveIntegerField()
 
     class Meta:
         default_permissions = ()
         constraints = [
             models.UniqueConstraint(
-                fields=["line_id", "order_id"], name="reservation_line_unique"
+                fields=["order_id", "line_id"], name="reservation_line_unique"
             ),
         ]
 

@@ -1,0 +1,4 @@
+"""The command endpoints: a body comes in, a command goes to the bus, its outcome goes out."""
+
+
+def register_problems() -> None: ...

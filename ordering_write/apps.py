@@ -1,0 +1,23 @@
+"""The write app: orders, stock and customers change here, and the log says how."""
+
+from django.apps import AppConfig
+from django.core import checks
+from django.db.models.signals import post_migrate
+
+from ordering_write.signals import domain_events, events_committed
+
+
+class OrderingWriteConfig(AppConfig):
+    name = "ordering_write"
+    verbose_name = "Write side"
+
+    def ready(self) -> None:
+        # Imported here: these modules need the models, which are loaded by now.
+        from ordering_write import api, outbox, permissions
+        from ordering_write.checks import check_outbox_connected
+
+        domain_events.connect(outbox.append, dispatch_uid="outbox.append")
+        events_committed.connect(outbox.notify, dispatch_uid="outbox.notify")
+        post_migrate.connect(permissions.keep_permissions, sender=self)
+        checks.register(check_outbox_connected)
+        api.register_problems()

@@ -1,0 +1,176 @@
+"""The command bus: the one way in which anything on the write side happens."""
+
+import hashlib
+import json
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, connection
+from django.utils.module_loading import import_string
+from psycopg import errors as pg
+
+from ordering_write import handlers, log, outbox
+from ordering_write.domain import commands
+from ordering_write.domain.commands import Command
+from ordering_write.domain.errors import (
+    ConcurrentUpdateError,
+    IdempotencyInFlightError,
+    IdempotencyKeyReusedError,
+    NoHandlerFoundError,
+)
+from ordering_write.domain.events import DomainEvent
+from ordering_write.handlers import CommandHandler
+from ordering_write.models import CommandRecord
+
+_TRIES = 3
+
+
+class NotYetVisibleError(Exception):
+    """The command was accepted, but the read side doesn't show it yet."""
+
+    def __init__(self, events: list[DomainEvent]) -> None:
+        super().__init__(self.__doc__)
+        self.events = events
+
+
+class CommandBus:
+    """Finds the handler of a command and runs it in one transaction, at most once."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[type[Command], CommandHandler[Any]] = {}
+
+    @property
+    def commands(self) -> list[type[Command]]:
+        """The kinds of command that it takes."""
+        return list(self._handlers)
+
+    def register(self, command_type: type[Command], handler: CommandHandler[Any]) -> None:
+        """Let ``handler`` carry out commands of exactly this type."""
+        self._handlers[command_type] = handler
+
+    def dispatch(
+        self, command: Command, *, wait_for: Sequence[str] = (), timeout: float = 2.0
+    ) -> list[DomainEvent]:
+        """Carry out ``command`` and return its events, with their envelopes.
+
+        A command whose id has taken effect before returns the events of that time. With
+        ``wait_for``, names of projections, it returns once they show it, and raises
+        NotYetVisibleError after ``timeout`` seconds; the command stands all the same.
+
+        Raises NoHandlerFoundError, IdempotencyKeyReusedError when the id belongs to another
+        command, and whatever DomainError the handler refuses with; a refusal leaves nothing.
+        """
+        handler = self._handlers.get(type(command))
+        if handler is None:
+            raise NoHandlerFoundError(f"No handler is registered for {type(command).__name__}.")
+        events = _decided(lambda: _carry_out(command, handler))
+        if wait_for and events:
+            wait = import_string(settings.READ_SIDE_WAIT)
+            last = events[-1].recorded.event_id
+            if not wait(event_id=last, projections=wait_for, timeout=timeout):
+                raise NotYetVisibleError(events)
+        return events
+
+    async def adispatch(
+        self, command: Command, *, wait_for: Sequence[str] = (), timeout: float = 2.0
+    ) -> list[DomainEvent]:
+        """``dispatch`` for async callers; the handler runs in a thread of its own."""
+        return await sync_to_async(self.dispatch)(command, wait_for=wait_for, timeout=timeout)
+
+
+def _carry_out(command: Command, handler: CommandHandler[Any]) -> list[DomainEvent]:
+    with outbox.commit():
+        if _is_first(command):
+            return handler.handle(command)
+    return log.read_command(command.command_id)
+
+
+def _is_first(command: Command) -> bool:
+    """Record the command; False when it has taken effect before.
+
+    A parallel repeat waits here until the first one commits, or takes its place if it fails.
+    """
+    asked = fingerprint(command)
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "INSERT INTO command_record"
+                " (command_id, type, fingerprint, user_id, actor, channel, recorded_at)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                [
+                    command.command_id,
+                    type(command).__name__,
+                    asked,
+                    command.user_id,
+                    command.by.model_dump_json(),
+                    command.channel,
+                    datetime.now(UTC),
+                ],
+            )
+            if cursor.rowcount:
+                return True
+    except OperationalError as error:
+        if isinstance(error.__cause__, pg.LockNotAvailable):
+            raise IdempotencyInFlightError from error
+        raise
+    if CommandRecord.objects.get(pk=command.command_id).fingerprint != asked:
+        raise IdempotencyKeyReusedError
+    return False
+
+
+def fingerprint(command: Command) -> str:
+    """What ``command`` asks for, as a digest: equal for a repeat, whoever sends it and when."""
+    content = json.dumps([type(command).__name__, command.payload()], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _decided(decide: Callable[[], list[DomainEvent]]) -> list[DomainEvent]:
+    """The result of ``decide``, which is asked again when another transaction got in the way.
+
+    Inside an outer transaction there is one try: only whoever opened it could start it again.
+    """
+    tries = 1 if connection.in_atomic_block else _TRIES
+    for attempt in range(1, tries + 1):
+        try:
+            return decide()
+        except (OperationalError, IntegrityError) as error:
+            if not _is_race(error):
+                raise
+            if attempt == tries:
+                raise ConcurrentUpdateError from error
+            time.sleep(random.uniform(0, 0.05) * attempt)
+    raise AssertionError("unreachable")
+
+
+def _is_race(error: Exception) -> bool:
+    cause = error.__cause__
+    if isinstance(cause, pg.UniqueViolation):
+        return cause.diag.constraint_name == "event_stream_version_unique"
+    return isinstance(
+        cause, pg.DeadlockDetected | pg.SerializationFailure | pg.LockNotAvailable
+    )
+
+
+HANDLERS: Mapping[type[Command], type[CommandHandler[Any]]] = {
+    commands.CreateOrder: handlers.CreateOrderHandler,
+    commands.CancelOrder: handlers.CancelOrderHandler,
+    commands.UpdateOrderStatus: handlers.UpdateOrderStatusHandler,
+    commands.RegisterStockItem: handlers.RegisterStockItemHandler,
+    commands.ReceiveStock: handlers.ReceiveStockHandler,
+    commands.RegisterCustomer: handlers.RegisterCustomerHandler,
+}
+
+
+@cache
+def get_command_bus() -> CommandBus:
+    """The bus of this process, with every handler registered."""
+    bus = CommandBus()
+    for command_type, handler in HANDLERS.items():
+        bus.register(command_type, handler())
+    return bus

@@ -1,0 +1,46 @@
+"""What screens and scripts may import: the commands, and how a user gives one."""
+
+from collections.abc import Sequence
+
+from config.accounts.models import User
+from ordering_write.bus import NotYetVisibleError, get_command_bus
+from ordering_write.domain.commands import (
+    MOVES,
+    CancelOrder,
+    Command,
+    CreateOrder,
+    ReceiveStock,
+    RegisterCustomer,
+    RegisterStockItem,
+    UpdateOrderStatus,
+)
+from ordering_write.domain.errors import DomainError
+from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.permissions import authorize, envelope
+
+__all__ = [
+    "MOVES",
+    "CancelOrder",
+    "Command",
+    "CreateOrder",
+    "DomainError",
+    "NotYetVisibleError",
+    "OrderStatus",
+    "ReceiveStock",
+    "RegisterCustomer",
+    "RegisterStockItem",
+    "UpdateOrderStatus",
+    "dispatch",
+    "envelope",
+]
+
+
+def dispatch(
+    command: Command, *, user: User, wait_for: Sequence[str] = (), timeout: float = 2.0
+) -> list[DomainEvent]:
+    """Carry out ``command`` for ``user``; see ``CommandBus.dispatch``.
+
+    Raises NotPermittedError before anything else happens when the user may not give it.
+    """
+    authorize(user, command)
+    return get_command_bus().dispatch(command, wait_for=wait_for, timeout=timeout)
