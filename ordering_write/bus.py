@@ -34,9 +34,15 @@ _TRIES = 3
 class NotYetVisibleError(Exception):
     """The command was accepted, but the read side doesn't show it yet."""
 
-    def __init__(self, events: list[DomainEvent]) -> None:
+    def __init__(self, events: "Outcome") -> None:
         super().__init__(self.__doc__)
         self.events = events
+
+
+class Outcome(list[DomainEvent]):
+    """The events of a command; ``replayed`` when they are those of an earlier time."""
+
+    replayed = False
 
 
 class CommandBus:
@@ -55,12 +61,12 @@ class CommandBus:
         self._handlers[command_type] = handler
 
     def dispatch(
-        self, command: Command, *, wait_for: Sequence[str] = (), timeout: float = 2.0
-    ) -> list[DomainEvent]:
+        self, command: Command, *, wait_for: Sequence[str] | None = None, timeout: float = 2.0
+    ) -> Outcome:
         """Carry out ``command`` and return its events, with their envelopes.
 
         A command whose id has taken effect before returns the events of that time. With
-        ``wait_for``, names of projections, it returns once they show it, and raises
+        ``wait_for``, names of projections or none for all, it returns once they show it, and raises
         NotYetVisibleError after ``timeout`` seconds; the command stands all the same.
 
         Raises NoHandlerFoundError, IdempotencyKeyReusedError when the id belongs to another
@@ -70,7 +76,7 @@ class CommandBus:
         if handler is None:
             raise NoHandlerFoundError(f"No handler is registered for {type(command).__name__}.")
         events = _decided(lambda: _carry_out(command, handler))
-        if wait_for and events:
+        if wait_for is not None and events:
             wait = import_string(settings.READ_SIDE_WAIT)
             last = events[-1].recorded.event_id
             if not wait(event_id=last, projections=wait_for, timeout=timeout):
@@ -78,17 +84,19 @@ class CommandBus:
         return events
 
     async def adispatch(
-        self, command: Command, *, wait_for: Sequence[str] = (), timeout: float = 2.0
-    ) -> list[DomainEvent]:
+        self, command: Command, *, wait_for: Sequence[str] | None = None, timeout: float = 2.0
+    ) -> Outcome:
         """``dispatch`` for async callers; the handler runs in a thread of its own."""
         return await sync_to_async(self.dispatch)(command, wait_for=wait_for, timeout=timeout)
 
 
-def _carry_out(command: Command, handler: CommandHandler[Any]) -> list[DomainEvent]:
+def _carry_out(command: Command, handler: CommandHandler[Any]) -> Outcome:
     with outbox.commit():
         if _is_first(command):
-            return handler.handle(command)
-    return log.read_command(command.command_id)
+            return Outcome(handler.handle(command))
+    outcome = Outcome(log.read_command(command.command_id))
+    outcome.replayed = True
+    return outcome
 
 
 def _is_first(command: Command) -> bool:
@@ -130,7 +138,7 @@ def fingerprint(command: Command) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _decided(decide: Callable[[], list[DomainEvent]]) -> list[DomainEvent]:
+def _decided(decide: Callable[[], Outcome]) -> Outcome:
     """The result of ``decide``, which is asked again when another transaction got in the way.
 
     Inside an outer transaction there is one try: only whoever opened it could start it again.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from config.accounts.models import User
-from ordering_write.bus import NotYetVisibleError, get_command_bus
+from ordering_write.bus import NotYetVisibleError, Outcome, get_command_bus
 from ordering_write.domain.commands import (
     MOVES,
     CancelOrder,
@@ -15,7 +15,7 @@ from ordering_write.domain.commands import (
     UpdateOrderStatus,
 )
 from ordering_write.domain.errors import DomainError
-from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.domain.events import OrderStatus
 from ordering_write.permissions import authorize, envelope
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "DomainError",
     "NotYetVisibleError",
     "OrderStatus",
+    "Outcome",
     "ReceiveStock",
     "RegisterCustomer",
     "RegisterStockItem",
@@ -36,8 +37,8 @@ __all__ = [
 
 
 def dispatch(
-    command: Command, *, user: User, wait_for: Sequence[str] = (), timeout: float = 2.0
-) -> list[DomainEvent]:
+    command: Command, *, user: User, wait_for: Sequence[str] | None = None, timeout: float = 2.0
+) -> Outcome:
     """Carry out ``command`` for ``user``; see ``CommandBus.dispatch``.
 
     Raises NotPermittedError before anything else happens when the user may not give it.

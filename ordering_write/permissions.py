@@ -18,8 +18,9 @@ _ORDERS = ("create_order", "cancel_order")
 # The columns of the role table that this app keeps. The auditor has none: who looks on can't act.
 GRANTS: Mapping[Role, tuple[str, ...]] = {
     Role.CUSTOMER: _ORDERS,
-    Role.CLERK: (*_ORDERS, "confirm_order", "complete_order", "register_customer"),
+    Role.CLERK: (*_ORDERS, "update_order_status", "confirm_order", "complete_order", "register_customer"),
     Role.WAREHOUSE: (
+        "update_order_status",
         "process_order",
         "ship_order",
         "deliver_order",
@@ -28,6 +29,7 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
     ),
     Role.INTEGRATION: (
         *_ORDERS,
+        "update_order_status",
         "confirm_order",
         "process_order",
         "ship_order",

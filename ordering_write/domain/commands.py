@@ -129,9 +129,10 @@ MOVES = {
 class UpdateOrderStatus(Command):
     """Move a whole order: confirm, start processing, ship, deliver, complete or cancel it."""
 
+    # Who may move orders at all, and which way.
     permissions = {
         codename: f"Can {codename.replace('_', ' ')}"
-        for codename in MOVES.values()
+        for codename in ("update_order_status", *MOVES.values())
         if codename != "cancel_order"
     }
 
