@@ -1,4 +1,1 @@
 """The command endpoints: a body comes in, a command goes to the bus, its outcome goes out."""
-
-
-def register_problems() -> None: ...

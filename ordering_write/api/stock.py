@@ -1,0 +1,60 @@
+"""Commands about stock: register a product, receive units."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from ordering_write.api import examples
+from ordering_write.api.base import CommandEndpoint, answer, path_id
+from ordering_write.api.bodies import ProductOutcome, body_of
+from ordering_write.bus import Outcome
+from ordering_write.domain.commands import ReceiveStock, RegisterStockItem
+from ordering_write.domain.errors import ProductNotFoundError
+from ordering_write.domain.events import StockEvent
+
+
+class StockCommands(CommandEndpoint):
+    """The unsafe methods of /inventory."""
+
+    needed_permissions = {
+        "create": "ordering_write.register_stock_item",
+        "receipts": "ordering_write.receive_stock",
+    }
+
+    @extend_schema(
+        operation_id="product_register",
+        summary="Register a product",
+        request=body_of(RegisterStockItem),
+        responses={201: ProductOutcome},
+    )
+    def create(self, request: Request) -> Response:
+        """Make a product known, with what is in stock of it."""
+        outcome = self.give(request, RegisterStockItem)
+        body = _product_body(outcome)
+        here = request.build_absolute_uri(f"/api/v1/inventory/{body['product_id']}")
+        return answer(body, outcome, status=201, location=here)
+
+    @extend_schema(
+        operation_id="product_receive",
+        summary="Receive stock",
+        request=body_of(ReceiveStock, ("product_id",)),
+        responses=ProductOutcome,
+    )
+    @action(detail=True, methods=["post"])
+    def receipts(self, request: Request, pk: str) -> Response:
+        """Add units that came in."""
+        product_id = path_id(pk, ProductNotFoundError)
+        outcome = self.give(request, ReceiveStock, product_id=product_id)
+        return answer(_product_body(outcome), outcome)
+
+    def command_examples(self, request: Request) -> dict[str, dict[str, Any]]:
+        """Bodies that succeed as they stand, for the forms of the browsable pages."""
+        return examples.stock_bodies()
+
+
+def _product_body(outcome: Outcome) -> dict[str, Any]:
+    last = next(event for event in reversed(outcome) if isinstance(event, StockEvent))
+    return {"product_id": str(last.product_id), "version": last.recorded.version}
