@@ -9,6 +9,9 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 # Characters that reorder what is shown around them (Unicode TR 36, "bidi spoofing").
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
+# Controls, half surrogate pairs, line and paragraph separators: each can fake a line in a log.
+_REFUSED = frozenset(("Cc", "Cs", "Zl", "Zp"))
+
 
 class Text:
     """Annotation for a pydantic ``str`` field: ``Annotated[str, Text(max_length=200)]``.
@@ -23,16 +26,22 @@ class Text:
         self.min_length = min_length
         self.allowed = frozenset("\t\n\r") if lines else frozenset()
 
-    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(
+        self, _source: Any, _handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
         shape = core_schema.str_schema(
             strict=True, strip_whitespace=True, min_length=self.min_length
         )
         return core_schema.no_info_after_validator_function(self.check, shape)
 
     def check(self, value: str) -> str:
+        # NFC makes at most four code points one. It is asked only about short text: it takes
+        # minutes for a megabyte of combining marks.
+        if len(value) > 4 * self.max_length:
+            raise self._too_long()
         for character in value:
             if character in _BIDI or (
-                unicodedata.category(character) in ("Cc", "Cs") and character not in self.allowed
+                unicodedata.category(character) in _REFUSED and character not in self.allowed
             ):
                 raise PydanticCustomError(
                     "text_character",
@@ -41,12 +50,15 @@ class Text:
                 )
         value = unicodedata.normalize("NFC", value)
         if len(value) > self.max_length:
-            raise PydanticCustomError(
-                "string_too_long",
-                "String should have at most {max_length} characters",
-                {"max_length": self.max_length},
-            )
+            raise self._too_long()
         return value
+
+    def _too_long(self) -> PydanticCustomError:
+        return PydanticCustomError(
+            "string_too_long",
+            "String should have at most {max_length} characters",
+            {"max_length": self.max_length},
+        )
 
     def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: Any) -> dict[str, Any]:
         return {"type": "string", "minLength": self.min_length, "maxLength": self.max_length}

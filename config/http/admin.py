@@ -1,0 +1,75 @@
+"""The base of admin pages: they show records, and their actions send commands."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.core.paginator import Paginator
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.utils.functional import cached_property
+
+from config.http.pagination import COUNT_CAP
+from config.http.problems import detail_of, is_anticipated
+
+
+class CappedPaginator(Paginator):
+    """Counts COUNT_CAP rows at most, so that a page of a long table costs no more than its rows."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: QuerySet[Model] = self.object_list  # type: ignore[assignment]
+        return min(rows.order_by()[: COUNT_CAP + 1].count(), COUNT_CAP)
+
+
+class ReadOnlyAdmin(admin.ModelAdmin):
+    """Shows what the holders of ``needed_permission`` ("app_label.codename") may see.
+
+    Nobody adds, changes or deletes here; actions that send commands name their own permission.
+    """
+
+    needed_permission: str
+
+    paginator = CappedPaginator
+    show_full_result_count = False
+    list_per_page = 50
+    list_max_show_all = 0
+    actions_selection_counter = True
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.has_view_permission(request)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return bool(request.user.has_perm(self.needed_permission))
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def act_on_each(
+        self,
+        request: HttpRequest,
+        chosen: QuerySet[Any],
+        act: Callable[[Any], object],
+        *,
+        done: str,
+    ) -> None:
+        """Call ``act`` for each chosen record and tell what came of it, one message for each.
+
+        ``done`` says what a success is ("cancelled"). A refusal is shown with its reason and the
+        rest goes on; an error that is a fault of ours is raised.
+        """
+        for record in chosen:
+            try:
+                act(record)
+            except Exception as error:
+                if not is_anticipated(error):
+                    raise
+                self.message_user(request, f"{record}: {detail_of(error)}", messages.ERROR)
+            else:
+                self.message_user(request, f"{record}: {done}", messages.SUCCESS)

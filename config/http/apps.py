@@ -1,0 +1,15 @@
+"""The HTTP app: what the pages of both sides share."""
+
+from django.apps import AppConfig
+
+
+class HttpConfig(AppConfig):
+    name = "config.http"
+    label = "http"
+    verbose_name = "HTTP"
+
+    def ready(self) -> None:
+        from config.http import checks, problem_table
+
+        checks.connect()
+        problem_table.register_all()

@@ -1,0 +1,41 @@
+"""What can be wrong with a request itself, whatever it asks for."""
+
+from typing import Any
+
+from rest_framework.exceptions import APIException, PermissionDenied
+
+
+class ParameterError(APIException):
+    """A query parameter or header has a value that can't be used."""
+
+    status_code = 400
+
+    def __init__(self, parameter: str, detail: str) -> None:
+        super().__init__(detail)
+        self.parameter = parameter
+
+    def members(self) -> dict[str, Any]:
+        return {"parameter": self.parameter}
+
+
+class UnknownParameterError(ParameterError):
+    """The query has a parameter that this address doesn't know."""
+
+    def __init__(self, parameter: str, known: list[str]) -> None:
+        choice = f"It knows {', '.join(known)}." if known else "It knows none."
+        super().__init__(parameter, f"This address knows no parameter {parameter!r}. {choice}")
+
+
+class PermissionMissingError(PermissionDenied):
+    """You don't have the permission that this needs."""
+
+    def __init__(self, permission: str) -> None:
+        super().__init__(f"This needs the permission {permission}.")
+        self.permission = permission
+
+    def members(self) -> dict[str, Any]:
+        return {"needed_permission": self.permission}
+
+
+class CsrfFailedError(PermissionDenied):
+    """A change asked for from a browser session came without its CSRF token."""

@@ -1,0 +1,73 @@
+"""The id of a request, and answers to what goes wrong outside the API's views."""
+
+import re
+from collections.abc import Callable
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from uuid_utils.compat import uuid7
+
+from config.http.errors import ParameterError
+from config.http.pages import refusal
+from config.http.problems import is_anticipated
+
+_REQUEST_ID = re.compile(r"[!-~]{1,128}")
+# W3C Trace Context: version, trace id, parent id, flags; later versions may append fields.
+_TRACEPARENT = re.compile(
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
+)
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+class RequestIdMiddleware:
+    """Sets ``request.request_id`` (str) and ``request.correlation_id`` (UUID); echoes Request-Id.
+
+    The client's Request-Id is kept when it is 1 to 128 visible ASCII characters; the trace id of a
+    ``traceparent`` becomes the correlation id. Both are made new otherwise.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        sent = request.headers.get("Request-Id", "")
+        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid7().hex
+        trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+        request.request_id = request_id  # type: ignore[attr-defined]
+        request.correlation_id = UUID(trace[1]) if trace else uuid7()  # type: ignore[attr-defined]
+        response = self.get_response(request)
+        response["Request-Id"] = request_id
+        return response
+
+
+class ProblemMiddleware:
+    """Refuses what would break further in, and answers anticipated errors of any view."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        # A charset in Content-Type would decode the query as well, some of them by raising.
+        request.encoding = "utf-8"
+        flaw = _nul_in(request)
+        return refusal(request, flaw) if flaw else self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if is_anticipated(error, method=request.method or ""):
+            return refusal(request, error)
+        return None
+
+
+def _nul_in(request: HttpRequest) -> Exception | None:
+    """The error for a NUL character, which PostgreSQL can't take: in path, query or cookie."""
+    if "\0" in request.path_info:
+        return Http404()
+    for name, values in request.GET.lists():
+        if any("\0" in text for text in (name, *values)):
+            return ParameterError(name, f"The parameter {name!r} holds a NUL character.")
+    for name, value in request.COOKIES.items():
+        if "\0" in value:
+            return ParameterError(name, f"The cookie {name!r} holds a NUL character.")
+    return None
