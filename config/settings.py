@@ -46,7 +46,8 @@ DEBUG = _flag("DEBUG", False)
 DEMO = _flag("DEMO", EMBEDDED)
 # Whether browsers reach us over TLS: secure cookies, redirect to https, HSTS.
 HTTPS = _flag("HTTPS", not (EMBEDDED or DEBUG))
-# The port of the web server that `make run` starts.
+# Where the web server that `make run` starts listens: address and port.
+HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = _number("PORT", 8000)
 
 # --- Secrets and hosts -------------------------------------------------------------------------
@@ -60,6 +61,8 @@ ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+# Whoever probes us from inside speaks plain HTTP.
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 # Behind a proxy that ends TLS and sets this header itself; off, since a client could forge it.

@@ -89,6 +89,19 @@ class EmbeddedServer:
                 self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self._data))
             return running
 
+    @contextlib.contextmanager
+    def in_use(self) -> Iterator[None]:
+        """For one that runs for long: at the end, the last of them stops the server."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        with open(self._data_dir / "postgres_users", "a") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            try:
+                yield
+            finally:
+                with contextlib.suppress(BlockingIOError):
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    self.stop()
+
     # --- What is kept in files -----------------------------------------------------------------
 
     def _port(self) -> str:

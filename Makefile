@@ -1,0 +1,42 @@
+# Everything one does with the project, from a fresh machine on: `make help` lists it.
+
+.DEFAULT_GOAL := help
+.PHONY: help run stop test
+
+python := .venv/bin/python
+
+help: ## Show this list.
+	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
+
+run: .venv/installed ## Run everything until Ctrl-C: PostgreSQL, web server, workers, demo data (PORT, DATA_DIR).
+	@exec $(python) manage.py run --parent $$PPID
+
+stop: .venv/installed ## Stop an embedded PostgreSQL that a lone manage.py left running.
+	@$(python) manage.py stop
+
+test: .venv/installed ## Run all quality gates and the whole test suite.
+	@echo "== Style (ruff)"
+	@$(python) -m ruff check
+	@$(python) -m ruff format --check
+	@echo "== Import contracts (import-linter)"
+	@.venv/bin/lint-imports
+	@echo "== Types (mypy)"
+	@$(python) -m mypy
+	@echo "== Deployment settings (check --deploy)"
+	@DATABASE_URL=postgresql://nobody@localhost/nothing ALLOWED_HOSTS=orders.example.com \
+		SECRET_KEY=$$($(python) -c "import secrets; print(secrets.token_urlsafe(64))") \
+		$(python) manage.py check --deploy --fail-level WARNING
+	@echo "== Migrations (makemigrations --check)"
+	@$(python) manage.py makemigrations --check --dry-run
+	@echo "== API schema (spectacular)"
+	@$(python) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	@echo "== Tests (pytest)"
+	@$(python) -m pytest
+
+.venv/installed: requirements.txt
+	@$(if $(shell python3 -c 'import ensurepip' 2>/dev/null && echo yes),,$(error \
+		python3-venv is missing: apt install python3-venv))
+	@echo "Installing the packages of requirements.txt into .venv ..."
+	@python3 -m venv .venv
+	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@touch $@

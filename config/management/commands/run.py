@@ -1,0 +1,169 @@
+"""Runs everything: the databases, the demo, the web server and the workers."""
+
+import errno
+import http.client
+import os
+import signal
+import socket
+import sys
+import time
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connections
+
+from config import processes
+from config.databases.embedded import EmbeddedServer
+from config.processes import Program
+
+READY_SECONDS = 60.0
+# A copy that is just being stopped needs a moment to let go of the port.
+PORT_SECONDS = 3.0
+# Whoever listens on all addresses is reached at the loopback one.
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+class Stopped(BaseException):
+    """We are asked to stop; not an Exception, so that nobody on the way takes it for an error."""
+
+
+class Command(BaseCommand):
+    help = "Runs the databases, the web server and the workers, until Ctrl-C stops them all."
+    requires_system_checks = ()  # migrate makes them
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--parent", type=int, metavar="PID", help="Stop when this process, our parent, ends."
+        )
+
+    def handle(self, *args: Any, parent: int | None, **options: Any) -> None:
+        _raise_stopped_on_signals()
+        if parent:
+            processes.die_with_parent(parent, signum=signal.SIGTERM)
+        # Here is no TLS; whoever puts a proxy in front that ends it says HTTPS=1.
+        os.environ.setdefault("HTTPS", "0")
+        server = EmbeddedServer(settings.DATA_DIR)
+        try:
+            with _listen() as listener, server.in_use() if settings.EMBEDDED else nullcontext():
+                self._serve(listener)
+        except Stopped:
+            self._say("Stopped.")
+
+    def _serve(self, listener: socket.socket) -> None:
+        host = LOOPBACK.get(settings.HOST, settings.HOST)
+        port = listener.getsockname()[1]
+        programs = _programs(listener)
+        self._say("Preparing the databases ...")
+        call_command("migrate", interactive=False, verbosity=0)
+        if settings.DEMO:
+            call_command("seed_demo")
+        # The programs have connections of their own.
+        connections.close_all()
+        self._say("Starting the web server and the workers ...")
+        try:
+            for program in programs:
+                program.start()
+            _wait_until_ready(programs, host, port)
+            self._welcome(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
+            while True:
+                for program in programs:
+                    if news := program.tend():
+                        self._say(news)
+                time.sleep(0.2)
+        finally:
+            processes.stop(programs)
+
+    def _welcome(self, url: str) -> None:
+        self._say(
+            f"\nReady; Ctrl-C stops everything, the data stay.\n\n"
+            f"  Start page  {url}/\n"
+            f"  API         {url}/api/v1\n"
+            f"  API docs    {url}/api/docs\n"
+            f"  Admin       {url}/admin/\n"
+        )
+        if settings.DEMO:
+            call_command("demo_welcome", url=url, stdout=self.stdout)
+            self.stdout.flush()
+            connections.close_all()
+
+    def _say(self, text: str) -> None:
+        self.stdout.write(text)
+        self.stdout.flush()
+
+
+def _raise_stopped_on_signals() -> None:
+    signals = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants us to stay
+        signals.append(signal.SIGHUP)
+
+    def stop(_signum: int, _frame: FrameType | None) -> None:
+        for signum in signals:
+            # One is enough: a second must not interrupt the stopping.
+            signal.signal(signum, signal.SIG_IGN)
+        raise Stopped
+
+    for signum in signals:
+        signal.signal(signum, stop)
+
+
+def _listen() -> socket.socket:
+    """The socket that we hold for the web server, whose restarts then never lose the port."""
+    host, port = settings.HOST, settings.PORT
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    deadline = time.monotonic() + PORT_SECONDS
+    while True:
+        try:
+            return socket.create_server((host, port), family=family, backlog=2048)
+        except (OSError, OverflowError) as error:
+            if not isinstance(error, OSError) or error.errno != errno.EADDRINUSE:
+                raise CommandError(f"Can't listen on {host}, port {port}: {error}.") from error
+            if time.monotonic() > deadline:
+                raise CommandError(
+                    f"Port {port} is in use. Stop what uses it or take another: "
+                    f"PORT={port + 1} make run"
+                ) from error
+        time.sleep(0.1)
+
+
+def _programs(listener: socket.socket) -> list[Program]:
+    root: Path = settings.BASE_DIR
+    fd = listener.fileno()
+    gunicorn = ("-m", "gunicorn", "-c", "python:config.gunicorn", "-b", f"fd://{fd}", "config.wsgi")
+    return [
+        Program("The web server", [sys.executable, *gunicorn], cwd=root, pass_fds=[fd]),
+        Program("The workers", [sys.executable, "manage.py", "workers"], cwd=root),
+    ]
+
+
+def _wait_until_ready(programs: Sequence[Program], host: str, port: int) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while (answer := _readiness(host, port)) != "200":
+        for program in programs:
+            if ending := program.ending():
+                raise CommandError(f"{program.name} ended ({ending}) before it was ready.")
+        if time.monotonic() > deadline:
+            raise CommandError(f"Not ready after {READY_SECONDS:g} s; /readyz says: {answer}")
+        time.sleep(0.05)
+
+
+def _readiness(host: str, port: int) -> str:
+    """What /readyz answers: "200", or else the status and the body, or the failure."""
+    # We ask by address; Django answers only to the names that it knows.
+    name = next((name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"), host)
+    connection = http.client.HTTPConnection(host, port, timeout=5)
+    try:
+        connection.request("GET", "/readyz", headers={"Host": name})
+        response = connection.getresponse()
+        body = response.read().decode(errors="replace")
+    except (OSError, http.client.HTTPException) as error:
+        return f"{error}"
+    finally:
+        connection.close()
+    return "200" if response.status == 200 else f"{response.status} {body}"
