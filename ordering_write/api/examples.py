@@ -18,7 +18,7 @@ Body = dict[str, Any]
 def order_bodies(user: User, order_id: str | None) -> dict[str, Body]:
     """Bodies for the forms of an order's page, or of the list when ``order_id`` is None."""
     if order_id is None:
-        return {"POST": _new_order(user)}
+        return {"create": _new_order(user)}
     try:
         order = Order.objects.filter(pk=UUID(order_id)).first()
     except ValueError:
@@ -66,7 +66,7 @@ def _new_order(user: User) -> Body:
 def stock_bodies() -> dict[str, Body]:
     """Bodies for the forms of the inventory's pages."""
     return {
-        "POST": {
+        "create": {
             "sku": f"SAMPLE-{uuid7().hex[-6:].upper()}",
             "name": "Sample product",
             "on_hand": 25,
@@ -79,4 +79,4 @@ def stock_bodies() -> dict[str, Body]:
 
 def customer_bodies() -> dict[str, Body]:
     """Bodies for the forms of the customers' pages."""
-    return {"POST": {"name": "Robin Sample", "email": f"robin.{uuid7().hex[-6:]}@example.com"}}
+    return {"create": {"name": "Robin Sample", "email": f"robin.{uuid7().hex[-6:]}@example.com"}}

@@ -1,0 +1,48 @@
+"""The router of the API: addresses with and without a trailing slash, and a root that links."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import routers
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.views import APIView
+
+
+class RootView(APIView):
+    """Everything below starts here. Whoever is logged in sees what their role may see."""
+
+    public = True
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request) -> Response:
+        lists = ("order", "customer", "product", "projection")
+        names = {"order": "orders", "customer": "customers", "product": "inventory"}
+        links = {
+            names.get(name, "projections"): reverse(f"{name}-list", request=request)
+            for name in lists
+        }
+        return Response(
+            links
+            | {
+                "docs": reverse("docs", request=request),
+                "schema": reverse("schema", request=request),
+            }
+        )
+
+    def get_view_name(self) -> str:
+        return "API"
+
+
+class Router(routers.DefaultRouter):
+    """DRF's, with an optional slash at the end, and without format suffixes."""
+
+    include_format_suffixes = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.trailing_slash = "/?"
+
+    def get_api_root_view(self, api_urls: Any = None) -> Any:
+        return RootView.as_view()

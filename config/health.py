@@ -1,0 +1,84 @@
+"""Whether the service lives, and whether it is ready for work; both without login."""
+
+from collections.abc import Callable
+from functools import cache
+
+from django.conf import settings
+from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
+
+from ordering_read.engine import status
+
+# A worker that has been silent for this long counts as gone.
+_WORKER_SILENCE_SECONDS = 15
+
+
+@never_cache
+@require_safe
+def healthz(request: HttpRequest) -> JsonResponse:
+    """200: the process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+@never_cache
+@require_safe
+def readyz(request: HttpRequest) -> JsonResponse:
+    """200 when databases, migrations, workers and lag are as they should be; else 503."""
+    checks = {
+        "databases": _databases_answer,
+        "migrations": _is_migrated,
+        "workers": _workers_seen,
+        "lag": _lag_is_small,
+    }
+    results = {name: _passes(check) for name, check in checks.items()}
+    ready = all(results.values())
+    return JsonResponse(
+        {
+            "status": "ready" if ready else "not ready",
+            "checks": {name: "ok" if passed else "failed" for name, passed in results.items()},
+        },
+        status=200 if ready else 503,
+    )
+
+
+def _passes(check: Callable[[], bool]) -> bool:
+    try:
+        return check()
+    except DatabaseError:
+        return False
+
+
+def _databases_answer() -> bool:
+    for connection in connections.all():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    return True
+
+
+def _is_migrated() -> bool:
+    return all(_alias_is_migrated(alias) or _forget(alias) for alias in connections)
+
+
+@cache
+def _alias_is_migrated(alias: str) -> bool:
+    # Remembered: reading the migrations takes longer than all the rest, and once they are
+    # applied they stay so as long as this code runs.
+    executor = MigrationExecutor(connections[alias])
+    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+
+
+def _forget(alias: str) -> bool:
+    _alias_is_migrated.cache_clear()
+    return False
+
+
+def _workers_seen() -> bool:
+    return status.workers_seen(within_seconds=_WORKER_SILENCE_SECONDS) > 0
+
+
+def _lag_is_small() -> bool:
+    limit = settings.PROJECTION_LAG_ALERT_SECONDS
+    return all(one.lag_seconds <= limit for one in status.statuses())
