@@ -86,7 +86,7 @@ class CommandBus:
     async def adispatch(
         self, command: Command, *, wait_for: Sequence[str] | None = None, timeout: float = 2.0
     ) -> Outcome:
-        """``dispatch`` for async callers; the handler runs in a thread of its own."""
+        """``dispatch`` for async callers; the handler runs in the thread of synchronous code."""
         return await sync_to_async(self.dispatch)(command, wait_for=wait_for, timeout=timeout)
 
 
@@ -127,7 +127,9 @@ def _is_first(command: Command) -> bool:
         if isinstance(error.__cause__, pg.LockNotAvailable):
             raise IdempotencyInFlightError from error
         raise
-    if CommandRecord.objects.get(pk=command.command_id).fingerprint != asked:
+    first = CommandRecord.objects.get(pk=command.command_id)
+    # Another user's id is refused too: its answer is none of this user's business.
+    if (first.fingerprint, first.user_id) != (asked, command.user_id):
         raise IdempotencyKeyReusedError
     return False
 
@@ -148,6 +150,9 @@ def _decided(decide: Callable[[], Outcome]) -> Outcome:
         try:
             return decide()
         except (OperationalError, IntegrityError) as error:
+            if isinstance(error.__cause__, pg.LockNotAvailable):
+                # It has waited for lock_timeout already; the caller decides about more.
+                raise ConcurrentUpdateError from error
             if not _is_race(error):
                 raise
             if attempt == tries:
@@ -160,9 +165,7 @@ def _is_race(error: Exception) -> bool:
     cause = error.__cause__
     if isinstance(cause, pg.UniqueViolation):
         return cause.diag.constraint_name == "event_stream_version_unique"
-    return isinstance(
-        cause, pg.DeadlockDetected | pg.SerializationFailure | pg.LockNotAvailable
-    )
+    return isinstance(cause, pg.DeadlockDetected | pg.SerializationFailure)
 
 
 HANDLERS: Mapping[type[Command], type[CommandHandler[Any]]] = {

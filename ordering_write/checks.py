@@ -10,7 +10,7 @@ from ordering_write.signals import domain_events
 
 def check_outbox_connected(**_kwargs: Any) -> list[CheckMessage]:
     """Without the outbox receiver, events would be emitted and lost."""
-    receivers = [receiver for receiver in domain_events._live_receivers(sender=None)[0]]
+    receivers, _async_receivers = domain_events._live_receivers(sender=None)
     if outbox.append in receivers:
         return []
     return [

@@ -86,7 +86,7 @@ class Adjustment(Value):
     kind: Literal["shipping", "discount", "tax", "fee"]
     label: Annotated[str, Text(max_length=100)]
     amount: Amount
-    rate: Annotated[Decimal, Field(ge=0, le=1000)] | None = None
+    rate: Annotated[Decimal, Field(ge=0, le=1000, decimal_places=4)] | None = None
 
 
 class CreateOrder(Command):

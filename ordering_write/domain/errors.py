@@ -64,7 +64,7 @@ class OrderAlreadyShippedError(InvalidTransitionError):
 class FieldError(DomainError):
     """A field of the command is wrong in a way that only the records can tell."""
 
-    def __init__(self, message: str, *, pointer: str) -> None:
+    def __init__(self, message: str = "", *, pointer: str) -> None:
         super().__init__(message)
         self.pointer = pointer
 
@@ -84,6 +84,14 @@ class UnknownProductError(FieldError):
 
 class InvalidAmountError(FieldError):
     """The amount has more decimals than its currency."""
+
+
+class AmountTooLargeError(FieldError):
+    """The amount is larger than what can be booked."""
+
+
+class ShopOnlyError(FieldError):
+    """Customers can't set this; the shop does."""
 
 
 class MixedCurrencyError(FieldError):

@@ -28,6 +28,10 @@ def quantize(amount: Decimal, currency: str) -> Decimal:
     return amount.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]), ROUND_HALF_UP)
 
 
+# Amounts of this size and above don't fit the tables: 19 digits, 4 of them behind the point.
+TOO_LARGE = Decimal(10**15)
+
+
 def has_minor_units_only(amount: Decimal, currency: str) -> bool:
     """True when ``amount`` has no more decimals than ``currency`` has minor digits."""
     return amount == quantize(amount, currency)

@@ -18,27 +18,40 @@ from uuid_utils.compat import uuid7
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import CancelOrder, CreateOrder, NewItem, UpdateOrderStatus
 from ordering_write.domain.errors import (
+    AmountTooLargeError,
     CustomerBlockedError,
     DuplicateReferenceError,
     InsufficientInventoryError,
     InvalidAmountError,
+    InvalidTransitionError,
     MixedCurrencyError,
     PriceMismatchError,
+    ShopOnlyError,
     UnknownCustomerError,
     UnknownProductError,
 )
-from ordering_write.domain.events import DomainEvent
-from ordering_write.domain.values import Address, Money, has_minor_units_only, quantize
+from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.domain.values import (
+    TOO_LARGE,
+    Address,
+    Money,
+    has_minor_units_only,
+    quantize,
+)
 from ordering_write.handlers.base import CommandHandler, unique
 from ordering_write.models import Customer, Order, StockItem, save
 
 Stock = Mapping[UUID, StockItem]
+
+# What would let customers set their own price, skip the shop's consent or keep stock from others.
+_SHOP_ONLY = ("adjustments", "auto_confirm", "reserve_for", "tags")
 
 
 class CreateOrderHandler(CommandHandler[CreateOrder]):
     """Place an order and reserve what it asks for, all of it or nothing."""
 
     def handle(self, command: CreateOrder) -> list[DomainEvent]:
+        _refuse_shop_fields(command)
         customer = _customer(command)
         currency = command.currency or settings.DEFAULT_CURRENCY
         stock = StockItem.load_all({item.product_id for item in command.items})
@@ -63,6 +76,12 @@ class CreateOrderHandler(CommandHandler[CreateOrder]):
         )
         with unique({"order_reference_unique": taken}):
             return save([order, *stock.values()], caused_by=command)
+
+
+def _refuse_shop_fields(command: CreateOrder) -> None:
+    for name in _SHOP_ONLY:
+        if command.customer_scope is not None and getattr(command, name):
+            raise ShopOnlyError(pointer=f"#/{name}")
 
 
 def _customer(command: CreateOrder) -> Customer:
@@ -163,7 +182,7 @@ def _item_added(
 def _adjustments(
     command: CreateOrder, order_id: UUID, currency: str
 ) -> list[e.OrderAdjustmentAdded]:
-    total = sum((quantize(i.unit_price * i.quantity, currency) for i in command.items), Decimal(0))
+    total = _sum_of_lines(command, currency)
     for number, adjustment in enumerate(command.adjustments):
         pointer = f"#/adjustments/{number}/amount"
         if not has_minor_units_only(adjustment.amount, currency):
@@ -173,6 +192,7 @@ def _adjustments(
         total += -adjustment.amount if adjustment.kind == "discount" else adjustment.amount
         if total < 0:
             raise InvalidAmountError("The order would cost less than nothing.", pointer=pointer)
+        _refuse_too_large(total, pointer)
     return [
         e.OrderAdjustmentAdded(
             timestamp=command.timestamp,
@@ -184,6 +204,19 @@ def _adjustments(
         )
         for adjustment in command.adjustments
     ]
+
+
+def _sum_of_lines(command: CreateOrder, currency: str) -> Decimal:
+    total = Decimal(0)
+    for number, item in enumerate(command.items):
+        total += quantize(item.unit_price * item.quantity, currency)
+        _refuse_too_large(total, f"#/items/{number}/unit_price")
+    return total
+
+
+def _refuse_too_large(total: Decimal, pointer: str) -> None:
+    if total >= TOO_LARGE:
+        raise AmountTooLargeError(f"The order can't cost {TOO_LARGE} or more.", pointer=pointer)
 
 
 def _decorate(order: Order, command: CreateOrder) -> None:
@@ -214,8 +247,19 @@ class CancelOrderHandler(CommandHandler[CancelOrder]):
     def handle(self, command: CancelOrder) -> list[DomainEvent]:
         order = Order.load(command.order_id, customer_scope=command.customer_scope)
         order.expect(command.expected_version)
+        _refuse_late_cancelling(order, command)
         order.cancel(command.reason, reason_code=command.reason_code, now=command.timestamp)
         return save([order, *_moved_stock(order)], caused_by=command)
+
+
+def _refuse_late_cancelling(order: Order, command: CancelOrder | UpdateOrderStatus) -> None:
+    """Customers can cancel until picking starts; afterwards they must ask the shop."""
+    if command.customer_scope is not None and order.status == OrderStatus.PROCESSING:
+        raise InvalidTransitionError(
+            f"Order {order.order_number} is being picked; ask the shop to cancel it.",
+            status=order.status,
+            allowed=[],
+        )
 
 
 class UpdateOrderStatusHandler(CommandHandler[UpdateOrderStatus]):
@@ -224,6 +268,8 @@ class UpdateOrderStatusHandler(CommandHandler[UpdateOrderStatus]):
     def handle(self, command: UpdateOrderStatus) -> list[DomainEvent]:
         order = Order.load(command.order_id, customer_scope=command.customer_scope)
         order.expect(command.expected_version)
+        if command.status == OrderStatus.CANCELLED:
+            _refuse_late_cancelling(order, command)
         order.move_to(
             command.status,
             reason=command.reason or "",

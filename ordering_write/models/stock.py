@@ -22,12 +22,13 @@ class StockItem(Aggregate):
     """A product in stock. ``available`` is never below zero unless it may be back-ordered."""
 
     stream_prefix = "stock"
+    always_told = frozenset({"on_hand", "reserved", "available"})
 
     product_id = models.UUIDField(primary_key=True)
     sku = models.CharField(max_length=64, unique=True)
     name = models.CharField(max_length=200)
-    on_hand = models.IntegerField(default=0)
-    reserved = models.PositiveIntegerField(default=0)
+    on_hand = models.BigIntegerField(default=0)
+    reserved = models.PositiveBigIntegerField(default=0)
     list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     reorder_point = models.PositiveIntegerField(default=0)
@@ -144,8 +145,6 @@ class StockItem(Aggregate):
 
     def outcome(self) -> dict[str, Any]:
         return {"on_hand": self.on_hand, "reserved": self.reserved, "available": self.available}
-
-    always_told = frozenset({"on_hand", "reserved", "available"})
 
     @property
     def price(self) -> Money | None:
