@@ -27,7 +27,7 @@ class Checkpoint(models.Model):
     """How far a subscriber has read. It lives in the database that holds what the subscriber does."""
 
     position = models.BigIntegerField(default=0, help_text="The last position that was applied.")
-    updated_at = models.DateTimeField(auto_now=True)
+    updated_at = models.DateTimeField(db_default=Now())
     leased_until = models.DateTimeField(
         null=True, blank=True, help_text="Until then a runner is taken to be at it."
     )

@@ -1,0 +1,84 @@
+"""The base of the read models: tables that are read by everybody and written by projections."""
+
+from typing import Any, ClassVar
+
+from django.db import models
+from django.db.models import Subquery
+
+from ordering_read.engine.base import is_writing
+from ordering_read.models.projection import Projection
+
+
+class ReadModelWrittenError(Exception):
+    """Read models are written by their projection only: dispatch a command on the command bus."""
+
+
+def _refuse_unless_writing() -> None:
+    if not is_writing():
+        raise ReadModelWrittenError(ReadModelWrittenError.__doc__)
+
+
+class ReadModelQuerySet(models.QuerySet[Any]):
+    """Refuses to write outside a projection."""
+
+    def bulk_create(self, *args: Any, **kwargs: Any) -> list[Any]:
+        _refuse_unless_writing()
+        return super().bulk_create(*args, **kwargs)
+
+    def bulk_update(self, *args: Any, **kwargs: Any) -> int:
+        _refuse_unless_writing()
+        return super().bulk_update(*args, **kwargs)
+
+    def update(self, **kwargs: Any) -> int:
+        _refuse_unless_writing()
+        return super().update(**kwargs)
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        _refuse_unless_writing()
+        return super().delete()
+
+
+class LiveManager(models.Manager.from_queryset(ReadModelQuerySet)):  # type: ignore[misc]
+    """The rows of the live generation."""
+
+    def get_queryset(self) -> ReadModelQuerySet:
+        # A subquery, so that a promotion can't fall between two statements.
+        live = Projection.objects.filter(
+            name=self.model.projection_name, status=Projection.Status.LIVE
+        )
+        return super().get_queryset().filter(projection_id=Subquery(live.values("id")))
+
+
+class ReadModel(models.Model):
+    """A row of a read model, owned by one generation of the projection ``projection_name``.
+
+    ``live`` are the rows that readers are served, ``objects`` those of all generations. Indexes
+    and unique constraints begin with ``projection``.
+    """
+
+    projection_name: ClassVar[str]
+
+    key = models.BigAutoField(primary_key=True)
+    # No constraint: it would be checked for each row. Rows are deleted before their projection.
+    projection = models.ForeignKey(
+        Projection,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
+
+    objects = ReadModelQuerySet.as_manager()
+    live = LiveManager()
+
+    class Meta:
+        abstract = True
+        default_permissions = ()
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        _refuse_unless_writing()
+        super().save(*args, **kwargs)
+
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        _refuse_unless_writing()
+        return super().delete(*args, **kwargs)
