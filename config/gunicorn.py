@@ -1,7 +1,5 @@
 """How gunicorn serves the project: `gunicorn -c python:config.gunicorn config.wsgi`."""
 
-import os
-
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 

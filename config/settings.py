@@ -179,7 +179,8 @@ Q_CLUSTER = {
     "name": "orders",
     "orm": "default",
     # QUEUE_BROKER=django_q.brokers.orm.ORM is the stock broker: it works too, only slower.
-    "broker_class": os.environ.get("QUEUE_BROKER") or "ordering_read.engine.broker.ProjectionBroker",
+    "broker_class": os.environ.get("QUEUE_BROKER")
+    or "ordering_read.engine.broker.ProjectionBroker",
     "workers": _number("WORKERS", 2),
     "queue_limit": _number("WORKERS", 2),
     "bulk": 1,

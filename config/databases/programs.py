@@ -27,8 +27,9 @@ class Account(NamedTuple):
 
     def may_use(self, path: Path) -> bool:
         """Whether it may enter the folder, or run the program, at ``path``."""
-        command = ["test", "-x", str(path)]
-        return not subprocess.run(command, user=self.uid, group=self.gid, extra_groups=[]).returncode
+        test = ["test", "-x", str(path)]
+        tested = subprocess.run(test, user=self.uid, group=self.gid, extra_groups=[])
+        return tested.returncode == 0
 
     def take(self, *paths: Path) -> None:
         """Make ``paths`` its own."""
@@ -87,7 +88,7 @@ def in_wheel() -> Path:
 
 
 def _reachable(who: Account | None, home: Path) -> Path:
-    """The folder of programs that ``who`` may run: the wheel's, or else a copy of it in ``home``."""
+    """The folder of programs that ``who`` may run: the wheel's, or a copy of it in ``home``."""
     programs = in_wheel()
     if who is None or who.may_use(programs / "postgres"):
         return programs
