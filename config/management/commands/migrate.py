@@ -1,9 +1,9 @@
 """Django's migrate for both sides at once."""
 
-from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
+from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
 from django.db import connection
 
@@ -13,11 +13,11 @@ SIDES = ("default", "read")
 class Command(migrate.Command):
     help = "Updates the schema of both databases, or of the one that --database names."
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         super().add_arguments(parser)
         parser.set_defaults(database=None)
 
-    def get_check_kwargs(self, options: dict[str, Any]) -> dict[str, Any]:
+    def get_check_kwargs(self, options: dict[str, Any]) -> Any:
         return {**super().get_check_kwargs(options), "databases": _databases(options)}
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -35,6 +35,6 @@ def _make_schema(name: str) -> None:
     """Make the schema of the read models when both sides share one database."""
     with connection.cursor() as cursor:
         # IF NOT EXISTS would ask for the right to create schemas even when there is none to make.
-        cursor.execute("SELECT FROM pg_namespace WHERE nspname = %s", [name])
+        cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [name])
         if not cursor.fetchone():
             cursor.execute(f"CREATE SCHEMA {connection.ops.quote_name(name)}")

@@ -7,7 +7,6 @@ import signal
 import socket
 import sys
 import time
-from argparse import ArgumentParser
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import connections
 
 from config import processes
@@ -38,7 +37,7 @@ class Command(BaseCommand):
     help = "Runs the databases, the web server and the workers, until Ctrl-C stops them all."
     requires_system_checks = ()  # migrate makes them
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--parent", type=int, metavar="PID", help="Stop when this process, our parent, ends."
         )
@@ -123,7 +122,7 @@ def _listen() -> socket.socket:
             return socket.create_server((host, port), family=family, backlog=2048)
         except (OSError, OverflowError) as error:
             if not isinstance(error, OSError) or error.errno != errno.EADDRINUSE:
-                raise CommandError(f"Can't listen on {host}, port {port}: {error}.") from error
+                raise CommandError(f"Can't listen on {host}, port {port}: {error}") from error
             if time.monotonic() > deadline:
                 raise CommandError(
                     f"Port {port} is in use. Stop what uses it or take another: "
