@@ -1,11 +1,20 @@
 """The tables of the read side: the read models, and the checkpoints of their projections."""
 
 from ordering_read.models.base import ReadModel, ReadModelWrittenError
+from ordering_read.models.customer import CustomerSummary
+from ordering_read.models.inventory import InventoryLevel
+from ordering_read.models.order import OrderLine, OrderSummary
 from ordering_read.models.projection import Projection, Worker
+from ordering_read.models.stream_row import StreamRow
 
 __all__ = [
+    "CustomerSummary",
+    "InventoryLevel",
+    "OrderLine",
+    "OrderSummary",
     "Projection",
     "ReadModel",
     "ReadModelWrittenError",
+    "StreamRow",
     "Worker",
 ]

@@ -1,0 +1,40 @@
+"""The read model of customers: one row per customer."""
+
+from typing import ClassVar
+
+from django.db import models
+
+from ordering_read.models.stream_row import StreamRow
+
+
+class CustomerSummary(StreamRow):
+    """A customer as lists and pages show one."""
+
+    projection_name: ClassVar[str] = "customer_view"
+
+    customer_id = models.UUIDField()
+    name = models.CharField(max_length=200)
+    email = models.CharField(max_length=254)
+    status = models.CharField(max_length=20)
+    registered_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "customer_view"
+        default_permissions = ()
+        verbose_name = "customer"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["projection", "customer_id"], name="customer_view_id_unique"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                "projection",
+                models.F("registered_at").desc(),
+                models.F("customer_id").desc(),
+                name="customer_view_newest",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,38 @@
+"""The read model of stock: one row per product."""
+
+from typing import ClassVar
+
+from django.db import models
+
+from ordering_read.models.stream_row import StreamRow
+
+
+class InventoryLevel(StreamRow):
+    """How much there is of a product, and how much of it can be promised."""
+
+    projection_name: ClassVar[str] = "inventory_level"
+
+    product_id = models.UUIDField()
+    sku = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    on_hand = models.IntegerField()
+    reserved = models.IntegerField()
+    available = models.IntegerField(help_text="On hand and not reserved.")
+    list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
+    currency = models.CharField(max_length=3, blank=True)
+    reorder_point = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "inventory_level"
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["projection", "product_id"], name="inventory_level_product_unique"
+            ),
+            models.UniqueConstraint(
+                fields=["projection", "sku"], name="inventory_level_sku_unique"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.sku

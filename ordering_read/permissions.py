@@ -1,0 +1,81 @@
+"""Who may ask what: one permission per family of queries, granted to roles."""
+
+from collections.abc import Mapping
+
+from django.apps import AppConfig
+from django.contrib.auth.models import AnonymousUser
+from django.db import DEFAULT_DB_ALIAS
+
+from config.accounts.models import User
+from config.accounts.roles import Role, keep
+
+VIEW_ORDERS = "ordering_read.view_orders"
+VIEW_CUSTOMERS = "ordering_read.view_customers"
+VIEW_INVENTORY = "ordering_read.view_inventory"
+VIEW_STOCK_LEVELS = "ordering_read.view_stock_levels"
+VIEW_PROJECTIONS = "ordering_read.view_projections"
+REBUILD_PROJECTIONS = "ordering_read.rebuild_projections"
+VIEW_ADDRESSES = "ordering_read.view_addresses"
+VIEW_PII = "ordering_read.view_pii"
+
+LABELS: Mapping[str, str] = {
+    VIEW_ORDERS: "Can view orders",
+    VIEW_CUSTOMERS: "Can view customers",
+    VIEW_INVENTORY: "Can view products and what is available",
+    VIEW_STOCK_LEVELS: "Can view what is on hand and reserved",
+    VIEW_PROJECTIONS: "Can view projections",
+    REBUILD_PROJECTIONS: "Can rebuild projections",
+    VIEW_ADDRESSES: "Can view where orders are sent",
+    VIEW_PII: "Can view addresses and e-mail addresses",
+}
+
+# The columns of the role table that this app keeps. A customer sees their own only (see
+# ``customer_scope``), so nothing of it has to be masked.
+GRANTS: Mapping[Role, tuple[str, ...]] = {
+    Role.CUSTOMER: (VIEW_ORDERS, VIEW_CUSTOMERS, VIEW_INVENTORY, VIEW_PII),
+    Role.CLERK: (
+        VIEW_ORDERS,
+        VIEW_CUSTOMERS,
+        VIEW_INVENTORY,
+        VIEW_STOCK_LEVELS,
+        VIEW_PROJECTIONS,
+        VIEW_PII,
+    ),
+    Role.WAREHOUSE: (
+        VIEW_ORDERS,
+        VIEW_INVENTORY,
+        VIEW_STOCK_LEVELS,
+        VIEW_PROJECTIONS,
+        VIEW_ADDRESSES,
+    ),
+    Role.AUDITOR: (
+        VIEW_ORDERS,
+        VIEW_CUSTOMERS,
+        VIEW_INVENTORY,
+        VIEW_STOCK_LEVELS,
+        VIEW_PROJECTIONS,
+    ),
+    Role.ADMIN: tuple(LABELS),
+    Role.INTEGRATION: (VIEW_ORDERS, VIEW_CUSTOMERS, VIEW_INVENTORY, VIEW_STOCK_LEVELS, VIEW_PII),
+}
+
+
+def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> None:
+    """Make the permissions and grant them (a post_migrate receiver)."""
+    if using != DEFAULT_DB_ALIAS:
+        return
+    keep(
+        sender,
+        owner="Projection",
+        permissions={_codename(name): label for name, label in LABELS.items()},
+        grants={role: tuple(map(_codename, names)) for role, names in GRANTS.items()},
+    )
+
+
+def may_view_addresses(user: User | AnonymousUser) -> bool:
+    """Whether ``user`` may see where orders are sent."""
+    return user.has_perm(VIEW_ADDRESSES) or user.has_perm(VIEW_PII)
+
+
+def _codename(permission: str) -> str:
+    return permission.partition(".")[2]

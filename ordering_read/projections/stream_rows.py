@@ -1,0 +1,60 @@
+"""Folding events into rows of which each shows one stream."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+from uuid import UUID
+
+from ordering_read.models import ReadModel, StreamRow
+from ordering_write.published import DomainEvent
+
+Row = TypeVar("Row", bound=StreamRow)
+
+
+def fold(
+    model: type[Row],
+    batch: Sequence[DomainEvent],
+    projection_id: int,
+    *,
+    key: str,
+    begins: type[DomainEvent],
+    change: Callable[[Row, Any], None],
+) -> list[DomainEvent]:
+    """Bring the rows of ``model`` that ``batch`` is about up to date, in two statements.
+
+    ``key`` names the row: it is a field of the model and of every event. An event of the type
+    ``begins`` makes a row, and ``change`` does to a row what an event says. Returns the events
+    that were new; those that a row shows already are left alone.
+
+    Raises KeyError for an event whose row was never begun.
+    """
+    keys: set[UUID] = {getattr(event, key) for event in batch}
+    known = model.objects.filter(projection_id=projection_id, **{f"{key}__in": keys})
+    rows = {getattr(row, key): row for row in known}
+    new = []
+    for event in batch:
+        row_key = getattr(event, key)
+        if isinstance(event, begins) and row_key not in rows:
+            rows[row_key] = model(projection_id=projection_id, **{key: row_key})
+        row = rows[row_key]
+        if event.recorded.version <= row.version:
+            continue
+        change(row, event)
+        row.version = event.recorded.version
+        row.position = event.recorded.position
+        row.updated_at = event.timestamp
+        new.append(event)
+    changed = {getattr(event, key): None for event in new}
+    upsert(model, [rows[row_key] for row_key in changed], key=[key])
+    return new
+
+
+def upsert(model: type[ReadModel], rows: Sequence[ReadModel], *, key: Sequence[str]) -> None:
+    """Insert ``rows``, or replace those of the same projection and ``key``; one statement."""
+    unique = ["projection", *key]
+    fields = [field.name for field in model._meta.concrete_fields if not field.primary_key]
+    model.objects.bulk_create(
+        rows,
+        update_conflicts=True,
+        unique_fields=unique,
+        update_fields=[name for name in fields if name not in unique],
+    )

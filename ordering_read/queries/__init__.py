@@ -1,0 +1,80 @@
+"""The questions that can be asked of the read models, and the bus that answers them."""
+
+from functools import cache
+from typing import Any
+
+from ordering_read.queries.base import Page, Query, QueryBus, QueryHandler, View
+from ordering_read.queries.customers import (
+    CustomerNotFoundError,
+    CustomerView,
+    GetCustomerById,
+    GetCustomerByIdHandler,
+    ListCustomers,
+    ListCustomersHandler,
+)
+from ordering_read.queries.inventory import (
+    GetInventory,
+    GetInventoryHandler,
+    GetProduct,
+    GetProductHandler,
+    ProductNotFoundError,
+    ProductView,
+)
+from ordering_read.queries.orders import (
+    AddressView,
+    GetOrderById,
+    GetOrderByIdHandler,
+    GetOrdersByCustomer,
+    GetOrdersByCustomerHandler,
+    ListOrders,
+    ListOrdersHandler,
+    OrderDetail,
+    OrderLineView,
+    OrderNotFoundError,
+    OrderView,
+)
+
+__all__ = [
+    "AddressView",
+    "CustomerNotFoundError",
+    "CustomerView",
+    "GetCustomerById",
+    "GetInventory",
+    "GetOrderById",
+    "GetOrderByIdHandler",
+    "GetOrdersByCustomer",
+    "GetProduct",
+    "ListCustomers",
+    "ListOrders",
+    "OrderDetail",
+    "OrderLineView",
+    "OrderNotFoundError",
+    "OrderView",
+    "Page",
+    "ProductNotFoundError",
+    "ProductView",
+    "Query",
+    "QueryBus",
+    "QueryHandler",
+    "View",
+    "get_query_bus",
+]
+
+HANDLERS: dict[type[Query[Any]], type[QueryHandler[Any, Any]]] = {
+    GetOrderById: GetOrderByIdHandler,
+    ListOrders: ListOrdersHandler,
+    GetOrdersByCustomer: GetOrdersByCustomerHandler,
+    GetProduct: GetProductHandler,
+    GetInventory: GetInventoryHandler,
+    GetCustomerById: GetCustomerByIdHandler,
+    ListCustomers: ListCustomersHandler,
+}
+
+
+@cache
+def get_query_bus() -> QueryBus:
+    """The bus of this process, with every handler registered."""
+    bus = QueryBus()
+    for query_type, handler in HANDLERS.items():
+        bus.register(query_type, handler())
+    return bus
