@@ -52,7 +52,7 @@ class EmbeddedServer:
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self._home = data_dir / "postgres"
+        self._place = data_dir / "postgres"
         self._port_file = data_dir / "postgres_port"
 
     def url(self, database: str) -> str:
@@ -118,8 +118,13 @@ class EmbeddedServer:
             yield
 
     @property
+    def _home(self) -> Path:
+        # By its real name: the server's account may not be able to go through DATA_DIR.
+        return self._place.resolve()
+
+    @property
     def _data(self) -> Path:
-        return self._home.resolve() / "data"
+        return self._home / "data"
 
     @property
     def _pid_file(self) -> Path:
@@ -157,19 +162,19 @@ class EmbeddedServer:
         self._run("pg_ctl", "start", *wait, "-D", str(self._data), "-o", options)
 
     def _make_home(self) -> None:
-        if self._home.is_symlink() and not self._home.exists():
+        if self._place.is_symlink() and not self._home.exists():
             raise EmbeddedServerError(
-                f"{self._home} points to {self._home.readlink()}, where the data were and are no"
-                " more: bring that folder back, or remove the link to start with empty data."
+                f"{self._place} points to {self._home}, where the data were and are no more:"
+                " bring that folder back, or remove the link to start with empty data."
             )
         account = programs.account(self._home)
         if not self._home.exists():
             if account and not account.may_use(self._data_dir):
-                self._home.symlink_to(tempfile.mkdtemp(prefix="orders-postgres-", dir="/var/lib"))
+                self._place.symlink_to(tempfile.mkdtemp(prefix="orders-postgres-", dir="/var/lib"))
             else:
-                self._home.mkdir(mode=0o700)
+                self._place.mkdir(mode=0o700)
         if account:
-            account.take(self._home.resolve())
+            account.take(self._home)
 
     def _make_data(self) -> None:
         # Made aside and renamed when whole: a start that is killed leaves nothing half made.
