@@ -43,10 +43,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         except psycopg.OperationalError as error:
             if not settings.EMBEDDED:
                 raise Unreachable(self.settings_dict["NAME"], error) from error
-        # The port changes if somebody else took it while the server was down.
-        port = embedded.EmbeddedServer(settings.DATA_DIR).start()
-        self.settings_dict["PORT"] = port
         try:
+            # The port changes if somebody else took it while the server was down.
+            port = embedded.EmbeddedServer(settings.DATA_DIR).start()
+            self.settings_dict["PORT"] = port
             return super().get_new_connection({**conn_params, "port": port})
         except psycopg.OperationalError as error:
             raise Unreachable(self.settings_dict["NAME"], error) from error
