@@ -18,7 +18,13 @@ _ORDERS = ("create_order", "cancel_order")
 # The columns of the role table that this app keeps. The auditor has none: who looks on can't act.
 GRANTS: Mapping[Role, tuple[str, ...]] = {
     Role.CUSTOMER: _ORDERS,
-    Role.CLERK: (*_ORDERS, "update_order_status", "confirm_order", "complete_order", "register_customer"),
+    Role.CLERK: (
+        *_ORDERS,
+        "update_order_status",
+        "confirm_order",
+        "complete_order",
+        "register_customer",
+    ),
     Role.WAREHOUSE: (
         "update_order_status",
         "process_order",

@@ -1,1 +1,1 @@
-"""The rules of ordering in plain Python and pydantic: no Django, no clock, no randomness, no I/O."""
+"""The rules of ordering in plain Python and pydantic: no Django, clock, randomness or I/O."""

@@ -67,9 +67,7 @@ class CreateOrderHandler(CommandHandler[CreateOrder]):
         )
         _decorate(order, command)
         for line in order.lines.values():
-            stock[line.product_id].reserve(
-                (order.id, line.id), line.ordered, now=command.timestamp
-            )
+            stock[line.product_id].reserve((order.id, line.id), line.ordered, now=command.timestamp)
         taken = DuplicateReferenceError(
             f"There is an order with the external reference {command.external_reference!r}.",
             pointer="#/external_reference",

@@ -37,7 +37,10 @@ class RegisterStockItemHandler(CommandHandler[RegisterStockItem]):
         sku_taken = DuplicateSkuError(f"Another product has the SKU {command.sku}.")
         id_taken = DuplicateProductError(f"Product {product_id} is registered already.")
         with unique(
-            {"ordering_write_stockitem_sku_key": sku_taken, "ordering_write_stockitem_pkey": id_taken}
+            {
+                "ordering_write_stockitem_sku_key": sku_taken,
+                "ordering_write_stockitem_pkey": id_taken,
+            }
         ):
             return save([item], caused_by=command)
 

@@ -34,7 +34,9 @@ class Order(Aggregate):
     order_number = models.CharField(max_length=20, unique=True)
     customer_id = models.UUIDField()
     status = models.CharField(
-        max_length=20, choices=[(s.value, s.value) for s in OrderStatus], default=OrderStatus.PENDING
+        max_length=20,
+        choices=[(s.value, s.value) for s in OrderStatus],
+        default=OrderStatus.PENDING,
     )
     currency = models.CharField(max_length=3)
     total = models.DecimalField(default=Decimal(0), **_MONEY)

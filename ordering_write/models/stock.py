@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import F, Q
 
 from ordering_write.domain import events as e
@@ -176,7 +176,7 @@ class StockItem(Aggregate):
         if new:
             cls.objects.bulk_create(new)
         if known := [item for item in aggregates if item._saved_version > 0]:
-            cls.objects.bulk_update(known, ["on_hand", "reserved", "version"])
+            _update_counters(known)
         touched = [(item, key) for item in aggregates for key in sorted(item._touched)]
         held = [
             Reservation(
@@ -200,6 +200,24 @@ class StockItem(Aggregate):
             item._touched.clear()
 
 
+def _update_counters(items: Sequence[StockItem]) -> None:
+    """Write what movements change. ``bulk_update`` took a third of an order's time for this."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE ordering_write_stockitem AS item"
+            " SET on_hand = moved.on_hand, reserved = moved.reserved, version = moved.version"
+            " FROM unnest(%s::uuid[], %s::bigint[], %s::bigint[], %s::int[])"
+            " AS moved (product_id, on_hand, reserved, version)"
+            " WHERE item.product_id = moved.product_id",
+            [
+                [item.pk for item in items],
+                [item.on_hand for item in items],
+                [item.reserved for item in items],
+                [item.version for item in items],
+            ],
+        )
+
+
 class Reservation(models.Model):
     """Units of a product set aside for one line of an order."""
 
@@ -211,9 +229,7 @@ class Reservation(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(
-                fields=["order_id", "line_id"], name="reservation_line_unique"
-            ),
+            models.UniqueConstraint(fields=["order_id", "line_id"], name="reservation_line_unique"),
         ]
 
     def __str__(self) -> str:
