@@ -49,8 +49,6 @@ class ProblemMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        # A charset in Content-Type would decode the query as well, some of them by raising.
-        request.encoding = "utf-8"
         flaw = _nul_in(request)
         return refusal(request, flaw) if flaw else self.get_response(request)
 

@@ -20,9 +20,9 @@ def parse_amount(value: Any) -> Decimal:
     if isinstance(value, str):
         written = value
     elif isinstance(value, int | Decimal) and not isinstance(value, bool):
+        number = Decimal(value)
         # Written out only when it is of sane size: 1E+999999 would be a million digits.
-        sane = not isinstance(value, Decimal) or (value.is_finite() and value.adjusted() < 15)
-        written = f"{value:f}" if sane else ""
+        written = f"{number:f}" if number.is_finite() and number.adjusted() < 15 else ""
     else:
         written = ""
     if not _AMOUNT.fullmatch(written):

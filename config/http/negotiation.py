@@ -1,6 +1,6 @@
 """Which format an answer has: by ``?format=``, else by the header Accept."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from django.http import HttpRequest
 from django.utils.http import parse_header_parameters
@@ -10,6 +10,9 @@ from rest_framework.request import Request
 
 from config.http.errors import ParameterError
 
+# The query parameter that names a format.
+FORMAT = "format"
+
 
 class ContentNegotiation(DefaultContentNegotiation):
     """DRF's, but ``?format=`` outranks Accept and what can't be read in Accept is passed over."""
@@ -17,22 +20,22 @@ class ContentNegotiation(DefaultContentNegotiation):
     def select_renderer(
         self,
         request: Request,
-        renderers: Sequence[BaseRenderer],
+        renderers: Iterable[BaseRenderer],
         format_suffix: str | None = None,
     ) -> tuple[BaseRenderer, str]:
-        name = request.query_params.get("format")
+        name = request.query_params.get(FORMAT)
         if name is None:
             return super().select_renderer(request, renderers, format_suffix)
-        for renderer in renderers:
+        offered = list(renderers)
+        for renderer in offered:
             if renderer.format == name:
                 return renderer, renderer.media_type
-        choice = ", ".join(str(renderer.format) for renderer in renderers)
-        raise ParameterError("format", f"The formats here are: {choice}.")
+        choice = ", ".join(str(renderer.format) for renderer in offered)
+        raise ParameterError(FORMAT, f"The formats here are: {choice}.")
 
     def get_accept_list(self, request: Request) -> list[str]:
-        if not request.headers.get("accept", "").strip():
-            return ["*/*"]
-        return [token for token in super().get_accept_list(request) if _is_readable(token)]
+        readable = [token for token in super().get_accept_list(request) if _is_readable(token)]
+        return readable or ["*/*"]
 
 
 def wants_html(request: HttpRequest) -> bool:

@@ -9,12 +9,13 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import QueryDict
 from django.utils.http import parse_header_parameters
 from rest_framework.exceptions import UnsupportedMediaType
-from rest_framework.parsers import FormParser, JSONParser
+from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
 
 from config.http import strict_json
 from config.http.authentication import SessionAuthentication
 from config.http.errors import ParameterError
+from config.http.wsgi import is_utf_8
 
 # Fields of the browsable pages' forms.
 BODY_FIELD = "_content"
@@ -32,8 +33,7 @@ class StrictJSONParser(JSONParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
-        charset = parse_header_parameters(media_type or "")[1].get("charset", "utf-8")
-        if charset.lower() not in ("utf-8", "utf8"):
+        if not is_utf_8(parse_header_parameters(media_type or "")[1]):
             raise UnsupportedMediaType(media_type or "")
         body = stream.read(settings.MAX_BODY_BYTES + 1)
         if len(body) > settings.MAX_BODY_BYTES:
@@ -41,11 +41,13 @@ class StrictJSONParser(JSONParser):
         return strict_json.loads(body)
 
 
-class BrowserFormParser(FormParser):
+class BrowserFormParser(BaseParser):
     """Reads the JSON that a person typed into a form of a browsable page.
 
     Only for a browser session: from any other client a form is an unsupported media type.
     """
+
+    media_type = "application/x-www-form-urlencoded"
 
     def parse(
         self,

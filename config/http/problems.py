@@ -159,7 +159,7 @@ def problem_body(request: HttpRequest | Request, error: BaseException) -> dict[s
         return standard
     if isinstance(error, ValidationError):
         return standard | {"errors": errors_of(error)}
-    members = getattr(error, "members", dict)()
+    members: dict[str, Any] = getattr(error, "members", dict)()
     return standard | members | standard
 
 
@@ -170,8 +170,8 @@ def problem_headers(error: BaseException) -> dict[str, str]:
         headers["WWW-Authenticate"] = auth_header
     entry = _entry(error)
     retry_after = entry.retry_after if entry else None
-    if isinstance(error, Throttled) and error.wait is not None:
-        retry_after = int(error.wait)
+    if isinstance(error, Throttled):
+        retry_after = getattr(error, "wait", None)
     if retry_after is not None:
         headers["Retry-After"] = str(retry_after)
     return headers

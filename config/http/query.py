@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, TypeVar
 
-from django.conf import settings
 from django.http import HttpRequest
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 from rest_framework.request import Request
 
 from config.http.errors import ParameterError, UnknownParameterError
+from config.http.negotiation import FORMAT
 
 
 class Parameters(BaseModel):
@@ -46,7 +46,7 @@ def parse_query(request: HttpRequest | Request, model: type[_Model]) -> _Model:
         if "\0" in values[0]:
             raise ParameterError(name, f"The parameter {name!r} holds a NUL character.")
         given[name] = values[0]
-    given.pop(settings.REST_FRAMEWORK["URL_FORMAT_OVERRIDE"], None)
+    given.pop(FORMAT, None)
     known = [field.alias or name for name, field in model.model_fields.items()]
     for name in given:
         if name not in known:

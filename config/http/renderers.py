@@ -52,9 +52,9 @@ class CommandForm:
 class BrowsableRenderer(renderers.BrowsableAPIRenderer):
     """DRF's browsable page, without scripts, with a form for each command that the user may send.
 
-    The forms show what ``view.command_examples(request)`` returns, if the view has it: a JSON
-    example by action, for POST to this address and to the extra actions below it (by method on
-    views without actions). After a refusal the form shows what was typed, and why it was refused.
+    The forms show what ``view.command_examples(request)`` returns, if the view has it: JSON
+    examples by the name of an action, or under "POST" for this address itself. After a refusal the
+    form shows what was typed, and why it was refused.
     """
 
     template = "http/api.html"
@@ -63,7 +63,7 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         return JSONRenderer()
 
     def get_context(
-        self, data: Any, accepted_media_type: str, renderer_context: Mapping[str, Any]
+        self, data: Any, accepted_media_type: str | None, renderer_context: Any
     ) -> dict[str, Any]:
         view, request = renderer_context["view"], renderer_context["request"]
         problem = data if renderer_context["response"].exception else None
@@ -102,7 +102,8 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         return [
             CommandForm(
                 target=target,
-                text=(typed if target is here else "") or _example(examples, target.action),
+                text=(typed if target is here else "")
+                or _example(examples, target.action, *(["POST"] if target is here else [])),
                 problem=refused if target is here else None,
                 idempotency_key=uuid7().hex,
             )
@@ -118,8 +119,9 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         return Target(action=action, title=title, address=request.get_full_path())
 
 
-def _example(examples: Mapping[str, Any], action: str) -> str:
-    return json.dumps(examples.get(action, {}), cls=JSONEncoder, indent=2, ensure_ascii=False)
+def _example(examples: Mapping[str, Any], *names: str) -> str:
+    example: Any = next((examples[name] for name in names if name in examples), {})
+    return json.dumps(example, cls=JSONEncoder, indent=2, ensure_ascii=False)
 
 
 def _extra_actions(view: Any, method: str) -> list[Target]:

@@ -60,10 +60,9 @@ class Schema(openapi.AutoSchema):
 
     def get_override_parameters(self) -> list[Any]:
         about = "Your id of this request, or ours; it stands in problems and logs."
-        name, place = "Request-Id", OpenApiParameter.HEADER
         return [
-            OpenApiParameter(name, str, place, description=about),
-            OpenApiParameter(name, str, place, description=about, response=True),
+            OpenApiParameter("Request-Id", str, "header", description=about),
+            OpenApiParameter("Request-Id", str, "header", description=about, response=True),
         ]
 
     def map_parsers(self) -> list[Any]:

@@ -13,12 +13,12 @@ from config.http.query import Parameters, parse_query
 class SchemaView(SpectacularAPIView):
     """``/api/schema``: the OpenAPI document, as JSON unless YAML is asked for."""
 
-    renderer_classes = (
+    renderer_classes = [
         renderers.OpenApiJsonRenderer2,
         renderers.OpenApiJsonRenderer,
         renderers.OpenApiYamlRenderer,
         renderers.OpenApiYamlRenderer2,
-    )
+    ]
 
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         # The base view puts some parameters into headers and language caches as they come.

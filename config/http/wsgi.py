@@ -1,13 +1,21 @@
-"""What Django can't take in is put right in front of it: unreadable types, bodies in chunks."""
+"""What Django can't take in is put right in front of it: odd content types, bodies in chunks."""
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from django.conf import settings
 from django.utils.http import parse_header_parameters
 
+# A type that no parser takes, so that what carries it is refused.
+_UNREADABLE = "application/octet-stream"
+
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def is_utf_8(parameters: Mapping[str, str]) -> bool:
+    """True when the parameters of a content type name UTF-8 as its charset, or none."""
+    return parameters.get("charset", "utf-8").lower() in ("utf-8", "utf8")
 
 
 class _CutOff(io.BytesIO):
@@ -18,8 +26,9 @@ class _CutOff(io.BytesIO):
 class Intake:
     """Wraps the WSGI application of Django: ``application = Intake(get_wsgi_application())``.
 
-    Without it a Content-Type that can't be parsed is a 500 before any middleware runs, and a body
-    without Content-Length (Transfer-Encoding: chunked) counts as empty.
+    Without it some content types are a 500 before any middleware runs, since Django parses them,
+    and decodes the query by their charset, while it makes the request; and a body without
+    Content-Length (Transfer-Encoding: chunked) counts as empty.
     """
 
     def __init__(self, application: Application) -> None:
@@ -28,19 +37,27 @@ class Intake:
     def __call__(
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
-        try:
-            parse_header_parameters(environ.get("CONTENT_TYPE", ""))
-        except ValueError:
-            environ["CONTENT_TYPE"] = "application/octet-stream"
+        environ["CONTENT_TYPE"] = _content_type(environ.get("CONTENT_TYPE", ""))
         if "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
-            self._read_chunks(environ)
+            _read_chunks(environ)
         return self.application(environ, start_response)
 
-    def _read_chunks(self, environ: dict[str, Any]) -> None:
-        # One byte more than is allowed, so that Django refuses what is longer.
-        try:
-            body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
-        except OSError:
-            environ["wsgi.input"], environ["CONTENT_LENGTH"] = _CutOff(), "1"
-        else:
-            environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+
+def _content_type(written: str) -> str:
+    try:
+        media_type, parameters = parse_header_parameters(written)
+    except ValueError:
+        return _UNREADABLE
+    if "charset" not in parameters:
+        return written
+    return media_type if is_utf_8(parameters) else _UNREADABLE
+
+
+def _read_chunks(environ: dict[str, Any]) -> None:
+    # One byte more than is allowed, so that Django refuses what is longer.
+    try:
+        body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
+    except OSError:
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = _CutOff(), "1"
+    else:
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))

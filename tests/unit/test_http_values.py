@@ -1,0 +1,175 @@
+"""Values that come in, and what stands around every answer: ids, pages, text, money."""
+
+import time
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Annotated, Any
+from uuid import UUID
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import RequestFactory
+from pydantic import TypeAdapter, ValidationError
+
+from config.http.middleware import RequestIdMiddleware
+from config.http.money import Amount
+from config.http.pagination import page_body
+from config.http.text import Text
+
+name_type: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(max_length=10)])
+lines_type: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(max_length=10, lines=True)])
+amount_type: TypeAdapter[Decimal] = TypeAdapter(Amount)
+
+
+# --- Text --------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("sent", "kept"),
+    [
+        ("Lamp", "Lamp"),
+        ("  two  words ", "two  words"),
+        ("e\u0301", "é"),
+        ("\u1112\u1161\u11ab" * 10, "한" * 10),
+        ("😀" * 10, "😀" * 10),
+        ("\u05d0\u200f", "\u05d0\u200f"),
+    ],
+)
+def test_text_is_normalised(sent: str, kept: str) -> None:
+    assert name_type.validate_python(sent) == kept
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *("", "   ", "x" * 11, "a\0b", "a\nb", "a\x1bb", "a\x85b", "a\u2028b"),
+        *("a\u202eb", "a\u2066b", "a\ud800b", 1, None, b"bytes", ["list"], True),
+    ],
+)
+def test_other_text_is_refused(sent: Any) -> None:
+    with pytest.raises(ValidationError):
+        name_type.validate_python(sent)
+
+
+def test_lines_are_kept_where_they_are_welcome() -> None:
+    assert lines_type.validate_python("a\n\tb") == "a\n\tb"
+    with pytest.raises(ValidationError):
+        lines_type.validate_python("a\u2029b")
+
+
+def test_a_megabyte_of_combining_marks_is_refused_at_once() -> None:
+    started = time.monotonic()
+    with pytest.raises(ValidationError):
+        name_type.validate_python("a" + "\u0315\u0300" * 250_000)
+    assert time.monotonic() - started < 0.5
+
+
+# --- Money -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("sent", "amount"),
+    [
+        ("19.90", "19.90"),
+        ("0", "0"),
+        (19, "19"),
+        (Decimal("19.9"), "19.9"),
+        (Decimal("1E+3"), "1000"),
+        (Decimal("1E-4"), "0.0001"),
+        ("9" * 15 + ".9999", "9" * 15 + ".9999"),
+    ],
+)
+def test_an_amount_is_exact(sent: Any, amount: str) -> None:
+    assert str(amount_type.validate_python(sent)) == amount
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        *("", ".5", "5.", "-1", "+1", "1e3", "1_000", "1,5", " 1", "1\n", "NaN", "Infinity", "0x1"),
+        *("\u0661\u0662.\u0665", "\uff11\uff12", "\u00b2", "1.00001", "1" * 16),
+        *(1.5, True, None, -1, 10**400, [], {}),
+        *map(Decimal, ("-0.0", "1E+999999", "1E-9", "NaN")),
+    ],
+)
+def test_other_amounts_are_refused(sent: Any) -> None:
+    with pytest.raises(ValidationError):
+        amount_type.validate_python(sent)
+
+
+# --- Pages of a list ---------------------------------------------------------------------------
+@dataclass
+class Page:
+    items: list[int]
+    page: int
+    page_size: int = 2
+    count: int = 5
+    capped: bool = False
+
+
+@pytest.mark.parametrize(
+    ("page", "previous", "following"),
+    [
+        (Page([1, 2], 1), None, 2),
+        (Page([3, 4], 2), 1, 3),
+        (Page([5], 3), 2, None),
+        (Page([], 9), 3, None),
+        (Page([], 9, count=0), 1, None),
+        (Page([], 1, count=0), None, None),
+        (Page([1, 2], 1, count=2), None, None),
+        (Page([1, 2], 5_001, count=10_000, capped=True), 5_000, 5_002),
+        (Page([1], 5_001, count=10_000, capped=True), 5_000, None),
+    ],
+)
+def test_a_page_leads_to_its_neighbours(
+    page: Page, previous: int | None, following: int | None
+) -> None:
+    request = RequestFactory().get(f"/api/v1/things?page={page.page}&name=a%26b")
+    body = page_body(request, page)
+
+    def address(number: int | None) -> str | None:
+        base = "http://testserver/api/v1/things"
+        return None if number is None else f"{base}?page={number}&name=a%26b"
+
+    assert body == {
+        "count": page.count,
+        "count_capped": page.capped,
+        "next": address(following),
+        "previous": address(previous),
+        "results": page.items,
+    }
+
+
+# --- Ids of requests ---------------------------------------------------------------------------
+def through(**headers: str) -> tuple[HttpRequest, HttpResponse]:
+    request = RequestFactory().get("/", headers=headers)
+    response = RequestIdMiddleware(lambda _: HttpResponse())(request)
+    assert isinstance(response, HttpResponse)
+    return request, response
+
+
+def test_a_sane_request_id_is_echoed() -> None:
+    request, response = through(**{"Request-Id": "abc-123"})
+    assert request.request_id == response["Request-Id"] == "abc-123"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("sent", ["", "x" * 129, "a b", "ä", "a\tb", "a\r\nSet-Cookie: x=1"])
+def test_another_request_id_is_replaced(sent: str) -> None:
+    _, response = through(**{"Request-Id": sent})
+    assert UUID(response["Request-Id"]).version == 7
+
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.mark.parametrize(
+    ("traceparent", "is_kept"),
+    [
+        (f"00-{TRACE}-00f067aa0ba902b7-01", True),
+        (f"01-{TRACE}-00f067aa0ba902b7-01-more", True),
+        (f"ff-{TRACE}-00f067aa0ba902b7-01", False),
+        (f"00-{'0' * 32}-00f067aa0ba902b7-01", False),
+        (f"00-{TRACE.upper()}-00f067aa0ba902b7-01", False),
+        ("nonsense", False),
+        ("", False),
+    ],
+)
+def test_a_trace_becomes_the_correlation(traceparent: str, is_kept: bool) -> None:
+    request, _ = through(traceparent=traceparent)
+    assert (request.correlation_id == UUID(TRACE)) is is_kept  # type: ignore[attr-defined]
