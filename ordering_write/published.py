@@ -16,13 +16,14 @@ from ordering_write.log import (
 )
 from ordering_write.outbox import CHANNEL
 from ordering_write.signals import events_committed
-from ordering_write.subscriptions import LEASE, Checkpoint, catch_up
+from ordering_write.subscriptions import LEASE, Apply, Checkpoint, catch_up, follow, lag_seconds
 
 __all__ = [
     "CHANNEL",
     "ERASED",
     "LEASE",
     "MINOR_UNITS",
+    "Apply",
     "Checkpoint",
     "DomainError",
     "DomainEvent",
@@ -34,7 +35,9 @@ __all__ = [
     "catch_up",
     "events",
     "events_committed",
+    "follow",
     "head",
+    "lag_seconds",
     "position_of",
     "quantize",
     "read_log",

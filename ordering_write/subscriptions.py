@@ -1,22 +1,40 @@
 """Following the log: the one loop by which subscribers read it, each from its own checkpoint."""
 
+import logging
+import math
+import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
-from django.db import models, transaction
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    close_old_connections,
+    connection,
+    models,
+    transaction,
+)
 from django.db.models.functions import Now
 
-from ordering_write import log
+from ordering_write import log, outbox
 from ordering_write.domain.events import DomainEvent
 
-# What a subscriber does with a batch, in the transaction that moves its checkpoint.
-Apply = Callable[[Sequence[DomainEvent]], None]
+logger = logging.getLogger(__name__)
 
-# How long a subscriber that was handed to a runner is not handed to another one. It outlives any
-# usual batch, and it is what a runner's sudden death costs at most.
-LEASE = timedelta(seconds=5)
+# How long a subscriber that was handed to a runner is not handed to another one. Needed from the
+# hand-out to the runner's first batch and between batches, since a batch locks the checkpoint; it
+# is also what a runner's sudden death costs at most.
+LEASE = timedelta(seconds=2)
+
+# Pauses of a subscriber that fails: as long as it has been failing, within these bounds.
+_FIRST_PAUSE = timedelta(seconds=1)
+_LONGEST_PAUSE = timedelta(minutes=1)
+
+# Tries of one batch when the database breaks off: deadlocks, lock timeouts, restarts.
+_TRIES = 3
+_SECONDS_BETWEEN_TRIES = 0.2
 
 # Looks at a log whose newest events another process is just giving their positions.
 _LOOKS = 50
@@ -24,7 +42,8 @@ _SECONDS_BETWEEN_LOOKS = 0.01
 
 
 class Checkpoint(models.Model):
-    """How far a subscriber has read. It lives in the database that holds what the subscriber does."""
+    """How far a subscriber has read. It lives in the database that holds what the subscriber
+    does."""
 
     position = models.BigIntegerField(default=0, help_text="The last position that was applied.")
     updated_at = models.DateTimeField(db_default=Now())
@@ -32,53 +51,146 @@ class Checkpoint(models.Model):
         null=True, blank=True, help_text="Until then a runner is taken to be at it."
     )
     error = models.TextField(blank=True, help_text="Why it can't go on; empty when it can.")
-    failed_at = models.DateTimeField(null=True, blank=True)
+    failed_at = models.DateTimeField(null=True, blank=True, help_text="When it began to fail.")
 
     class Meta:
         abstract = True
 
 
-def catch_up(checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int) -> int:
-    """Apply what the log has after the one checkpoint in ``checkpoints``; returns how many events.
+# What a subscriber does with a batch, in the transaction that moves its checkpoint.
+Apply = Callable[[Any, Sequence[DomainEvent]], None]
+
+
+def catch_up(
+    checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int, seconds: float = math.inf
+) -> int:
+    """Follow the log until level, or for about ``seconds``; returns how many events were applied.
+
+    An exception is kept on the checkpoint, logged when the checkpoint begins to fail, and keeps
+    it from being handed out for a while; nothing is skipped. When the time is over but the log
+    isn't, whoever hands out work is woken, so that subscribers get their turns.
+    """
+    applied = 0
+    ends_at = time.monotonic() + seconds
+    try:
+        for count in follow(checkpoints, apply, batch=batch):
+            applied += count
+            if time.monotonic() > ends_at:
+                _let_go(checkpoints)
+                outbox.notify()
+                break
+    except Exception as failure:
+        _keep(failure, checkpoints)
+    return applied
+
+
+def follow(checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int) -> Iterator[int]:
+    """Apply what the log has after the one checkpoint in ``checkpoints``; yields the number of
+    events of each batch, after it.
 
     Each batch of about ``batch`` events is applied and the checkpoint moved in one transaction of
     the checkpoint's database, so that neither happens without the other. Only one runner at a time
     holds the checkpoint; a second one returns at once, and the first one looks once more after it
     has let go, so that the wake-up which the second one answered is not lost.
+
+    What the database breaks off is tried again; any other exception is raised.
     """
-    applied = looks = 0
+    looks = 0
     while looks < _LOOKS:
-        log.sequence()
-        done = _apply_batch(checkpoints, apply, batch)
+        done = _retried(checkpoints, apply, batch)
         if done is None:
-            return applied
-        applied += done
-        if done:
+            return
+        if done.size:
             looks = 0
+            yield done.size
             continue
-        checkpoints.update(leased_until=None)
-        if log.head() <= (checkpoints.values_list("position", flat=True).first() or 0):
-            return applied
+        if log.head() <= done.position:
+            return
         # Something is there that can't be read yet: another process is sequencing it.
         looks += 1
         time.sleep(_SECONDS_BETWEEN_LOOKS)
-    return applied
 
 
-def _apply_batch(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> int | None:
-    """One batch; None when another runner holds the checkpoint or it is gone."""
+def lag_seconds(positions: Collection[int]) -> dict[int, float]:
+    """For each position the age of the first event after it, in seconds; 0.0 when none is."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAG_SECONDS, [list(positions)])
+        return {position: float(seconds) for position, seconds in cursor.fetchall()}
+
+
+# An event without a position yet is later than all that have one.
+_LAG_SECONDS = """
+SELECT checkpoint, greatest(0, coalesce(extract(epoch FROM clock_timestamp() - coalesce(
+    (SELECT event.recorded_at FROM event_position place JOIN event ON event.id = place.event_id
+     WHERE place.position > checkpoint ORDER BY place.position LIMIT 1),
+    (SELECT min(event.recorded_at) FROM event_pending JOIN event USING (commit_id))
+)), 0))
+FROM unnest(%s::bigint[]) AS checkpoint
+"""
+
+
+class _Done(NamedTuple):
+    """What one step did: events applied, and the position after them."""
+
+    size: int
+    position: int
+
+
+def _retried(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Done | None:
+    for _ in range(_TRIES - 1):
+        try:
+            return _step(checkpoints, apply, batch)
+        except (OperationalError, InterfaceError):
+            close_old_connections()
+            # By chance, so that two that met in a deadlock don't meet again.
+            time.sleep(_SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.5))  # noqa: S311
+    return _step(checkpoints, apply, batch)
+
+
+def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Done | None:
+    """Apply one batch; None when another runner holds the checkpoint or it is gone."""
+    log.sequence()
     with transaction.atomic(using=checkpoints.db):
         checkpoint = checkpoints.select_for_update(skip_locked=True).first()
         if checkpoint is None:
             return None
         events = log.read_log(checkpoint.position, batch)
         if not events:
-            return 0
-        apply(events)
-        checkpoint.position = events[-1].recorded.position
+            checkpoint.leased_until = None
+            checkpoint.save(update_fields=["leased_until"])
+            return _Done(0, int(checkpoint.position))
+        apply(checkpoint, events)
+        position = events[-1].recorded.position
+        checkpoint.position, checkpoint.updated_at = position, Now()
         checkpoint.leased_until = Now() + LEASE
         checkpoint.error, checkpoint.failed_at = "", None
         checkpoint.save(
             update_fields=["position", "updated_at", "leased_until", "error", "failed_at"]
         )
-    return len(events)
+        return _Done(len(events), position)
+
+
+def _let_go(checkpoints: "models.QuerySet[Any]") -> None:
+    free = checkpoints.select_for_update(skip_locked=True).values("pk")
+    checkpoints.filter(pk__in=free).update(leased_until=None)
+
+
+def _keep(failure: Exception, checkpoints: "models.QuerySet[Any]") -> None:
+    close_old_connections()
+    try:
+        with transaction.atomic(using=checkpoints.db):
+            checkpoint = checkpoints.annotate(now=Now()).select_for_update(skip_locked=True).first()
+            if checkpoint is None:
+                return
+            begins = checkpoint.failed_at is None
+            checkpoint.failed_at = checkpoint.failed_at or checkpoint.now
+            pause = min(max(checkpoint.now - checkpoint.failed_at, _FIRST_PAUSE), _LONGEST_PAUSE)
+            checkpoint.leased_until = checkpoint.now + pause
+            checkpoint.error = f"{type(failure).__name__}: {failure}"
+            checkpoint.save(update_fields=["leased_until", "error", "failed_at"])
+    except (OperationalError, InterfaceError):
+        # The checkpoint's database is out of reach; that is what will be seen.
+        logger.warning("A subscriber failed, which can't be kept: %s", failure)
+        return
+    if begins:
+        logger.error("%s can't go on and will be tried again.", checkpoint, exc_info=failure)

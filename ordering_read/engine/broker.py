@@ -1,0 +1,164 @@
+"""A django-q2 broker whose queue is the log: it hands out the projections that are behind it."""
+
+import logging
+import time
+from datetime import timedelta
+
+import django.db
+import psycopg
+from django.conf import settings
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models.functions import Now
+from django.utils import timezone
+from django_q.brokers.orm import ORM
+from django_q.conf import Conf
+from django_q.humanhash import uuid
+from django_q.models import OrmQ
+from django_q.signing import SignedPackage
+
+from ordering_read.engine import live, status
+from ordering_write import published
+
+logger = logging.getLogger(__name__)
+
+# What the pusher gets: an id to acknowledge by, and a signed task.
+Handout = tuple[int | None, str]
+
+# The channel on which enqueue() wakes the brokers.
+_QUEUE_CHANNEL = "ordering_queue"
+# A task in the queue whose notification was lost, or that is due again, is seen after this.
+_QUEUE_SECONDS = 5.0
+_HEARTBEAT_SECONDS = 2.0
+_LAG_CHECK_SECONDS = 10.0
+# Pauses while a database is away.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+
+_CLAIM = """
+UPDATE django_q_ormq SET lock = now() + %s
+WHERE id IN (
+    SELECT id FROM django_q_ormq WHERE key = %s AND lock <= now()
+    ORDER BY lock LIMIT %s FOR UPDATE SKIP LOCKED
+)
+RETURNING id, payload
+"""
+
+
+class _Every:
+    """Says yes once in so many seconds."""
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._next = 0.0
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now < self._next:
+            return False
+        self._next = now + self._seconds
+        return True
+
+    def now(self) -> None:
+        self._next = 0.0
+
+
+class ProjectionBroker(ORM):
+    """Waits for the log to grow and hands out "run this projection", with no row in a queue.
+
+    Tasks that were enqueued are handed out too, as by the ORM broker, by the database's clock.
+    Whatever it is told or not told, it looks every PROJECTION_POLL_SECONDS.
+    """
+
+    def __init__(self, list_key: str | None = None) -> None:
+        super().__init__(list_key)
+        self._listener: BaseDatabaseWrapper | None = None
+        self._pause = 0.0
+        self._queue, self._heartbeat, self._lag_check = (
+            _Every(seconds) for seconds in (_QUEUE_SECONDS, _HEARTBEAT_SECONDS, _LAG_CHECK_SECONDS)
+        )
+
+    def enqueue(self, task: str) -> int:
+        package = OrmQ.objects.using(Conf.ORM).create(key=self.list_key, payload=task, lock=Now())
+        transaction.on_commit(self._notify, using=Conf.ORM)
+        return int(package.pk)
+
+    def dequeue(self) -> list[Handout] | None:
+        """What there is to do; waits a while if there is nothing. Never raises on an outage."""
+        try:
+            listener = self._listening()
+            handouts = [_handout(name) for name in live.due()] + self._claim()
+            self._housekeep()
+            if not handouts:
+                self._wait(listener)
+        except (django.db.Error, psycopg.Error) as error:
+            self._outage(error)
+            return None
+        if self._pause:
+            self._pause = 0.0
+            logger.warning("The databases can be reached again.")
+        return handouts
+
+    def _listening(self) -> BaseDatabaseWrapper:
+        # Before looking, so that nothing falls between a look and the waiting.
+        if self._listener is not None:
+            return self._listener
+        listener = connections["default"].copy()
+        listener.ensure_connection()
+        with listener.cursor() as cursor:
+            cursor.execute(f"LISTEN {published.CHANNEL}")
+            cursor.execute(f"LISTEN {_QUEUE_CHANNEL}")
+        live.keep_checkpoints()
+        self._listener = listener
+        return listener
+
+    def _wait(self, listener: BaseDatabaseWrapper) -> None:
+        notified = listener.connection.notifies(
+            timeout=settings.PROJECTION_POLL_SECONDS, stop_after=1
+        )
+        if any(notification.channel == _QUEUE_CHANNEL for notification in notified):
+            self._queue.now()
+
+    def _claim(self) -> list[Handout]:
+        if not self._queue.is_due():
+            return []
+        with connections[Conf.ORM].cursor() as cursor:
+            cursor.execute(_CLAIM, [timedelta(seconds=Conf.RETRY), self.list_key, Conf.BULK])
+            claimed = cursor.fetchall()
+        if claimed:
+            self._queue.now()
+        return claimed
+
+    def _housekeep(self) -> None:
+        if self._heartbeat.is_due():
+            status.beat()
+        if self._lag_check.is_due():
+            status.warn_of_lag()
+
+    def _outage(self, error: Exception) -> None:
+        if not self._pause:
+            logger.warning("Waiting for a database: %s", " ".join(str(error).split()))
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        connections.close_all()
+        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        time.sleep(self._pause)
+
+    def _notify(self) -> None:
+        with connections[Conf.ORM].cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, '')", [_QUEUE_CHANNEL])
+
+
+def _handout(name: str) -> Handout:
+    """Without an id to acknowledge: the checkpoint says whether it was done."""
+    title, identity = uuid()
+    task = {
+        "id": identity,
+        "name": title,
+        "func": "ordering_read.tasks.project",
+        "args": (name,),
+        "kwargs": {},
+        "started": timezone.now(),
+        "save": False,
+    }
+    return None, SignedPackage.dumps(task)

@@ -1,0 +1,126 @@
+"""A django-q2 cluster under supervision: whatever is killed of it, it is soon at work again.
+
+The stock cluster replaces a worker that was killed, but not the lock of the shared queue that it
+may have held: then all wait for ever. Here a process that ends otherwise than by itself brings
+the whole cluster down, which costs nothing, since what there is to do stands in the checkpoints,
+and a new one is started. No process outlives the one that started it.
+"""
+
+import logging
+import os
+import signal
+import time
+import uuid
+from types import FrameType
+from typing import Any
+
+from django.db import connections
+from django_q import cluster
+from django_q.conf import Conf
+
+from config import processes
+
+logger = logging.getLogger(__name__)
+
+# How long the workers may finish what they are at when the cluster is asked to stop.
+_STOP_SECONDS = 4.0
+# Between two starts at least, so that a cluster that can't start doesn't try all the time.
+_PAUSE_SECONDS = 1.0
+_LOOK_SECONDS = 0.05
+
+
+def run(*, workers: int) -> None:
+    """Keep a cluster running, with so many workers, until SIGTERM or SIGINT."""
+    Conf.WORKERS = Conf.QUEUE_LIMIT = workers
+    _end_with_parent_after_fork()
+    Supervisor().run()
+
+
+class Supervisor:
+    """Starts a cluster, starts it again when it ends, and stops it when it is told to."""
+
+    def __init__(self) -> None:
+        self._context = cluster.get_mp_context()
+        self._is_stopping = False
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(signum, self._on_stop)
+        signal.signal(signal.SIGALRM, self._on_overtime)
+
+    def run(self) -> None:
+        while not self._is_stopping:
+            earliest_next = time.monotonic() + _PAUSE_SECONDS
+            self._run_once()
+            if not self._is_stopping:
+                logger.warning("The workers ended and are started again.")
+                time.sleep(max(0.0, earliest_next - time.monotonic()))
+
+    def _run_once(self) -> None:
+        """Run one cluster until it ends."""
+        # New ones for each: a process that is killed may take their locks with it.
+        stop, start = self._context.Event(), self._context.Event()
+        connections.close_all()
+        sentinel = self._context.Process(
+            target=Sentinel, args=(stop, start, uuid.uuid4()), name="sentinel"
+        )
+        sentinel.start()
+        while sentinel.is_alive():
+            if self._is_stopping:
+                stop.set()
+                sentinel.join()
+            sentinel.join(_LOOK_SECONDS)
+
+    def _on_stop(self, signum: int, frame: FrameType | None) -> None:
+        self._is_stopping = True
+        signal.setitimer(signal.ITIMER_REAL, _STOP_SECONDS)
+
+    def _on_overtime(self, signum: int, frame: FrameType | None) -> None:
+        # A batch that isn't finished is rolled back. The cluster's processes end with us.
+        os._exit(0)
+
+
+class Sentinel(cluster.Sentinel):
+    """Guards the processes of a cluster, and ends with all of them when one was killed."""
+
+    def start(self) -> None:
+        # At once, and even while we wait for a lock that the killed process held.
+        signal.signal(signal.SIGCHLD, self._on_child_ended)
+        super().start()
+
+    def reincarnate(self, process: Any) -> None:
+        # A timed-out worker is still there, without an exit code.
+        if process.exitcode != 0:
+            self._end(process)
+        super().reincarnate(process)
+
+    def _on_child_ended(self, signum: int, frame: FrameType | None) -> None:
+        for process in (*self.pool, self.monitor, self.pusher):
+            if process is not None and process.pid and _was_killed(process.pid):
+                self._end(process)
+
+    def _end(self, process: Any) -> None:
+        logger.warning("Process %d of the workers was killed or hangs.", process.pid)
+        os._exit(1)
+
+
+def _was_killed(child: int) -> bool:
+    try:
+        # WNOWAIT leaves the end to be read by whoever waits for it.
+        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return ended is not None and ended.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+
+
+def _end_with_parent_after_fork() -> None:
+    """Let every process that is forked from now on, here or further down, end with its parent."""
+    parent = os.getpid()
+
+    def remember() -> None:
+        nonlocal parent
+        parent = os.getpid()
+
+    def begin() -> None:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        processes.die_with_parent(parent)
+
+    os.register_at_fork(before=remember, after_in_child=begin)

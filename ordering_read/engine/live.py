@@ -1,0 +1,80 @@
+"""The live generations: who is behind the log, and catching up."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from django.apps.registry import Apps
+from django.conf import settings
+from django.db import connections
+
+from ordering_read.engine.base import Projector, projector, registered, writing
+from ordering_read.models import Projection
+from ordering_write import published
+from ordering_write.published import DomainEvent
+
+# A row that is locked has a runner; SKIP LOCKED passes by it without waiting.
+_LEASE_THOSE_BEHIND = """
+UPDATE projection SET leased_until = now() + %s
+WHERE id IN (
+    SELECT id FROM projection
+    WHERE status = 'live' AND name = ANY(%s) AND position < %s
+      AND (leased_until IS NULL OR leased_until < now())
+    FOR UPDATE SKIP LOCKED
+)
+RETURNING name
+"""
+
+
+def due() -> list[str]:
+    """Lease the projections that are behind the log and that nobody is at; returns their names.
+
+    One that fails is not due before its pause is over.
+    """
+    head = published.head()
+    with connections["read"].cursor() as cursor:
+        cursor.execute(_LEASE_THOSE_BEHIND, [published.LEASE, list(registered()), head])
+        return [name for (name,) in cursor.fetchall()]
+
+
+def run(name: str, *, seconds: float = math.inf) -> int:
+    """Catch up the live generation of a projection; returns how many events it was behind.
+
+    After about ``seconds`` it leaves the rest to the next run. It returns at once when another
+    runner is at it. What fails is kept on the Projection row. Raises UnknownProjectionError.
+    """
+    return published.catch_up(
+        Projection.objects.filter(name=name, status=Projection.Status.LIVE),
+        applied_by(projector(name)),
+        batch=settings.PROJECTION_BATCH,
+        seconds=seconds,
+    )
+
+
+def applied_by(projector: Projector) -> published.Apply:
+    """How a batch of the log is applied to one generation of ``projector``."""
+
+    def apply(generation: Projection, events: Sequence[DomainEvent]) -> None:
+        wanted = [event for event in events if isinstance(event, projector.events)]
+        if wanted:
+            with writing():
+                projector.apply(wanted, generation.pk)
+
+    return apply
+
+
+def keep_checkpoints() -> None:
+    """Make sure that every projection has its live row."""
+    Projection.objects.bulk_create(
+        (
+            Projection(name=one.name, version=one.version, status=Projection.Status.LIVE)
+            for one in registered().values()
+        ),
+        ignore_conflicts=True,
+    )
+
+
+def keep_checkpoints_after_migrate(*, using: str, apps: Apps, **_kwargs: Any) -> None:
+    """Make sure of it when the table was migrated (a receiver of ``post_migrate``)."""
+    if using == "read" and "projection" in apps.all_models["ordering_read"]:
+        keep_checkpoints()

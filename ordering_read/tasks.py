@@ -1,0 +1,89 @@
+"""What the queue runs. A task is a wake-up: what there is to do stands in the checkpoints."""
+
+import logging
+from datetime import UTC, datetime
+from typing import Any
+
+import django.db
+from django.apps.registry import Apps
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+from django_q.brokers import get_broker
+from django_q.conf import Conf
+from django_q.models import OrmQ, Schedule
+from django_q.signing import SignedPackage
+
+from ordering_read.engine import live, status
+from ordering_write.published import events_committed
+
+logger = logging.getLogger(__name__)
+
+# How long a projection may keep a worker while others wait for their turn.
+_TURN_SECONDS = 1.0
+
+_STOCK_BROKER = "django_q.brokers.orm.ORM"
+
+# The same in all processes but for its signature, so that one that waits can be found.
+_WAKE_UP = {
+    "id": "0" * 32,
+    "name": "projections",
+    "func": "ordering_read.tasks.project_all",
+    "args": (),
+    "kwargs": {},
+    "started": datetime(2000, 1, 1, tzinfo=UTC),
+    "save": False,
+    "ack_failure": True,
+}
+
+
+def project(name: str) -> None:
+    """Catch up one projection, which the broker found to be behind."""
+    live.run(name, seconds=_TURN_SECONDS)
+
+
+def project_all() -> None:
+    """Catch up all projections that are behind; the task of brokers that don't know them."""
+    status.beat()
+    while names := live.due():
+        for name in names:
+            live.run(name, seconds=_TURN_SECONDS)
+    status.warn_of_lag()
+
+
+def connect() -> None:
+    """Under the stock broker, which nobody notifies, let each commit enqueue a wake-up."""
+    if settings.Q_CLUSTER["broker_class"] == _STOCK_BROKER:
+        events_committed.connect(enqueue_wake_up, dispatch_uid="tasks.enqueue_wake_up")
+
+
+def enqueue_wake_up(**_kwargs: Any) -> None:
+    """Enqueue a wake-up unless one waits already (a receiver of ``events_committed``).
+
+    A queue that is out of order is logged and costs time: the schedule makes good for it.
+    """
+    payload = SignedPackage.dumps(_WAKE_UP)
+    content = payload[: payload.index(":") + 1]
+    try:
+        with transaction.atomic(using=Conf.ORM):
+            waiting = OrmQ.objects.using(Conf.ORM).filter(
+                key=Conf.CLUSTER_NAME, lock__lte=timezone.now(), payload__startswith=content
+            )
+            if not waiting.exists():
+                get_broker().enqueue(payload)
+    except django.db.Error as error:
+        logger.warning("A wake-up can't be enqueued: %s", error)
+
+
+def keep_schedule(*, using: str, apps: Apps, **_kwargs: Any) -> None:
+    """Make sure that a wake-up is scheduled each minute (a receiver of ``post_migrate``)."""
+    if using == Conf.ORM and "schedule" in apps.all_models["django_q"]:
+        Schedule.objects.using(using).get_or_create(
+            name=_WAKE_UP["name"],
+            defaults={
+                "func": _WAKE_UP["func"],
+                "schedule_type": Schedule.MINUTES,
+                "minutes": 1,
+                "kwargs": "q_options={'save': False}",
+            },
+        )
