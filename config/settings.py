@@ -223,6 +223,7 @@ REST_KNOX = {"TOKEN_TTL": None}
 # The largest body that a request may have, in bytes; a larger one is answered with 413.
 MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+CSRF_FAILURE_VIEW = "config.http.pages.csrf_failure"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "config.http.authentication.TokenAuthentication",
@@ -238,7 +239,7 @@ REST_FRAMEWORK = {
         "config.http.renderers.BrowsableRenderer",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.negotiation.ContentNegotiation",
-    "DEFAULT_SCHEMA_CLASS": "config.http.schema.Schema",
+    "DEFAULT_SCHEMA_CLASS": "config.http.openapi.Schema",
     "EXCEPTION_HANDLER": "config.http.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": "format",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",

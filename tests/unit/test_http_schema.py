@@ -1,0 +1,112 @@
+"""The OpenAPI document and its pages."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import path
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.validation import validate_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from config.http import pages
+from config.http.schema import DocsView, SchemaView
+from tests.unit.test_http_views import Thing
+
+
+class Storey(APIView):
+    """What is on one storey."""
+
+    needed_permissions = {"GET": "things.view_thing", "POST": "things.add_thing"}
+
+    @extend_schema(operation_id="storey_read", responses=Thing)
+    def get(self, request: Request, number: int) -> Response:
+        return Response()
+
+    @extend_schema(operation_id="storey_fill", request=Thing, responses={201: Thing, 409: None})
+    def post(self, request: Request, number: int) -> Response:
+        return Response()
+
+
+class Root(APIView):
+    """Where it begins."""
+
+    public = True
+
+    @extend_schema(operation_id="root", responses={200: dict[str, str]})
+    def get(self, request: Request) -> Response:
+        return Response()
+
+
+urlpatterns = [
+    path("api/v1/storeys/<int:number>", Storey.as_view()),
+    path("api/v1", Root.as_view()),
+    path("api/schema", SchemaView.as_view(), name="schema"),
+    path("api/docs", DocsView.as_view()),
+]
+handler400 = pages.bad_request
+
+pytestmark = pytest.mark.urls(__name__)
+
+
+@pytest.fixture
+def document() -> Any:
+    response = Client().get("/api/schema")
+    assert response["Content-Type"] == "application/json"
+    return response.json()
+
+
+def test_the_document_is_valid(document: Any) -> None:
+    assert document["openapi"].startswith("3.1")
+    validate_schema(document)
+    assert SchemaGenerator().get_schema(public=True)
+
+
+def test_every_operation_names_its_problems(document: Any) -> None:
+    storey = document["paths"]["/api/v1/storeys/{number}"]
+    reading, filling = storey["get"], storey["post"]
+    common = {"400", "401", "403", "404", "406", "503"}
+    assert set(reading["responses"]) == {"200"} | common
+    assert set(filling["responses"]) == {"201", "409", "413", "415", "422"} | common
+    problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
+    for status, response in filling["responses"].items():
+        assert "Request-Id" in response["headers"]
+        if status >= "400":
+            assert response["content"] == {"application/problem+json": problem}
+            assert response["description"]
+    root = document["paths"]["/api/v1"]["get"]
+    assert not {"401", "403", "404"} & set(root["responses"])
+
+
+def test_every_operation_says_how_to_log_in(document: Any) -> None:
+    paths = document["paths"]
+    assert paths["/api/v1/storeys/{number}"]["get"]["security"] == [{"token": []}, {"session": []}]
+    assert paths["/api/v1"]["get"]["security"] == [{}]
+    assert set(document["components"]["securitySchemes"]) == {"token", "session"}
+
+
+def test_bodies_are_json_only(document: Any) -> None:
+    body = document["paths"]["/api/v1/storeys/{number}"]["post"]["requestBody"]
+    assert list(body["content"]) == ["application/json"]
+
+
+def test_the_docs_come_from_our_own_files() -> None:
+    page = Client().get("/api/docs").content.decode()
+    assert "<script>" not in page
+    assert "//" not in page.replace("</", "").replace("/>", "")
+    script = Client().get("/api/docs?script=")
+    assert script["Content-Type"] == "application/javascript"
+    assert "/api/schema" in script.content.decode()
+
+
+@pytest.mark.parametrize(
+    "query", ["version=%0d%0aSet-Cookie:x", "lang=../../x", "lang=xx", "version=1", "x"]
+)
+def test_parameters_that_the_library_would_take_are_refused(query: str) -> None:
+    for address in ("/api/schema", "/api/docs"):
+        response = Client().get(f"{address}?{query}=")
+        assert response.status_code == 400
+        assert response.json()["code"] == "unknown_parameter"
