@@ -20,7 +20,9 @@ class OrderSummary(StreamRow):
     order_id = models.UUIDField(db_column="id", verbose_name="id")
     order_number = models.CharField(max_length=20)
     customer_id = models.UUIDField()
-    customer_name = models.CharField(max_length=200, help_text="As it was when the order was placed.")
+    customer_name = models.CharField(
+        max_length=200, help_text="As it was when the order was placed."
+    )
     status = models.CharField(max_length=20, choices=[(s.value, s.value) for s in OrderStatus])
     total_amount = models.DecimalField(**_MONEY)
     balance = models.DecimalField(help_text="What is owed.", **_MONEY)

@@ -1,6 +1,7 @@
 """The projection behind every list and page of orders."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from ordering_read.engine.base import Projector
 from ordering_read.models import OrderLine, OrderSummary
@@ -31,7 +32,9 @@ class OrderProjection(Projector):
             begins=e.OrderCreated,
             change=_change,
         )
-        lines = [_line(event, projection_id) for event in new if isinstance(event, e.OrderItemAdded)]
+        lines = [
+            _line(event, projection_id) for event in new if isinstance(event, e.OrderItemAdded)
+        ]
         upsert(OrderLine, lines, key=["order_id", "line_id"])
 
 
@@ -65,8 +68,8 @@ def _line(event: e.OrderItemAdded, projection_id: int) -> OrderLine:
         projection_id=projection_id,
         order_id=event.order_id,
         line_id=event.line_id,
-        # An order's lines are counted as they are added.
-        number=event.item_count,
+        # The event tells the count, since it has changed it.
+        number=cast(int, event.item_count),
         product_id=event.product_id,
         sku=event.sku,
         name=event.name,

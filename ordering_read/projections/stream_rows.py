@@ -1,8 +1,10 @@
 """Folding events into rows of which each shows one stream."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
+
+from django.db.models import QuerySet
 
 from ordering_read.models import ReadModel, StreamRow
 from ordering_write.published import DomainEvent
@@ -28,8 +30,8 @@ def fold(
     Raises KeyError for an event whose row was never begun.
     """
     keys: set[UUID] = {getattr(event, key) for event in batch}
-    known = model.objects.filter(projection_id=projection_id, **{f"{key}__in": keys})
-    rows = {getattr(row, key): row for row in known}
+    known: QuerySet[Any] = model.objects.filter(projection_id=projection_id, **{f"{key}__in": keys})
+    rows: dict[UUID, Row] = {getattr(row, key): row for row in known}
     new = []
     for event in batch:
         row_key = getattr(event, key)
@@ -40,7 +42,8 @@ def fold(
             continue
         change(row, event)
         row.version = event.recorded.version
-        row.position = event.recorded.position
+        # Whatever is read from the log has one.
+        row.position = cast(int, event.recorded.position)
         row.updated_at = event.timestamp
         new.append(event)
     changed = {getattr(event, key): None for event in new}

@@ -13,6 +13,7 @@ from ordering_read.queries.customers import (
     ListCustomersHandler,
 )
 from ordering_read.queries.inventory import (
+    AvailabilityView,
     GetInventory,
     GetInventoryHandler,
     GetProduct,
@@ -33,9 +34,15 @@ from ordering_read.queries.orders import (
     OrderNotFoundError,
     OrderView,
 )
+from ordering_read.queries.projections import (
+    GetProjectionStatus,
+    GetProjectionStatusHandler,
+    ProjectionView,
+)
 
 __all__ = [
     "AddressView",
+    "AvailabilityView",
     "CustomerNotFoundError",
     "CustomerView",
     "GetCustomerById",
@@ -44,6 +51,7 @@ __all__ = [
     "GetOrderByIdHandler",
     "GetOrdersByCustomer",
     "GetProduct",
+    "GetProjectionStatus",
     "ListCustomers",
     "ListOrders",
     "OrderDetail",
@@ -53,6 +61,7 @@ __all__ = [
     "Page",
     "ProductNotFoundError",
     "ProductView",
+    "ProjectionView",
     "Query",
     "QueryBus",
     "QueryHandler",
@@ -68,6 +77,7 @@ HANDLERS: dict[type[Query[Any]], type[QueryHandler[Any, Any]]] = {
     GetInventory: GetInventoryHandler,
     GetCustomerById: GetCustomerByIdHandler,
     ListCustomers: ListCustomersHandler,
+    GetProjectionStatus: GetProjectionStatusHandler,
 }
 
 

@@ -13,21 +13,26 @@ class ProductNotFoundError(NotFoundError):
     """Product not found"""
 
 
-class ProductView(View):
-    """A product and how much there is of it."""
+class AvailabilityView(View):
+    """A product and how much of it can be promised: what everybody may know."""
 
     product_id: UUID
     sku: str
     name: str
-    on_hand: int
-    reserved: int
     available: int
     list_price: Decimal | None
     currency: str | None
-    reorder_point: int
     updated_at: datetime
     version: int
     position: int
+
+
+class ProductView(AvailabilityView):
+    """A product and how much there is of it."""
+
+    on_hand: int
+    reserved: int
+    reorder_point: int
 
 
 class GetProduct(Query[ProductView]):

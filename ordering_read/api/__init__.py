@@ -1,0 +1,8 @@
+"""The read API: the safe methods of every resource, answered by queries."""
+
+from ordering_read.api.customers import CustomerViewSet
+from ordering_read.api.inventory import InventoryViewSet
+from ordering_read.api.orders import OrderViewSet
+from ordering_read.api.projections import ProjectionViewSet
+
+__all__ = ["CustomerViewSet", "InventoryViewSet", "OrderViewSet", "ProjectionViewSet"]

@@ -1,0 +1,36 @@
+"""What every endpoint of the read API does: ask the query bus, say that answers grow old."""
+
+from typing import TypeVar
+from uuid import UUID
+
+from pydantic import BaseModel
+from rest_framework.response import Response
+from rest_framework.viewsets import ViewSet
+
+from config.accounts.roles import customer_scope
+from ordering_read.queries import Query, get_query_bus
+from ordering_write.published import NotFoundError
+
+Answer = TypeVar("Answer")
+
+
+class QueryViewSet(ViewSet):
+    """The base of the viewsets: read-only, as only ``list`` and ``retrieve`` are ever defined."""
+
+    def ask(self, query: Query[Answer]) -> Answer:
+        """The answer to ``query``, as far as the user of the request may see."""
+        scope = customer_scope(self.request.user)
+        return get_query_bus().dispatch(query.model_copy(update={"customer_scope": scope}))
+
+    def answer(self, body: BaseModel | dict[str, object]) -> Response:
+        """``body`` as an answer that no cache gives to anybody without asking us again."""
+        headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
+        return Response(body, headers=headers)
+
+
+def path_id(text: str, missing: type[NotFoundError]) -> UUID:
+    """The id in a path; ``missing`` is raised when it isn't one."""
+    try:
+        return UUID(text)
+    except ValueError:
+        raise missing from None

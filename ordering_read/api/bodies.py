@@ -1,0 +1,165 @@
+"""What the answers of the read API hold: what a query returned, and links to what belongs to it."""
+
+from typing import Generic, Self, TypeVar
+from uuid import UUID
+
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework.request import Request
+from rest_framework.reverse import reverse
+
+from ordering_read.queries import (
+    AddressView,
+    AvailabilityView,
+    CustomerView,
+    OrderDetail,
+    OrderLineView,
+    OrderView,
+    ProductView,
+    ProjectionView,
+    View,
+)
+
+Item = TypeVar("Item")
+
+# What stands where a user may not read.
+MASK = "***"
+
+
+class OrderLinks(View):
+    """Where the order is, and whose it is."""
+
+    self: str
+    customer: str
+
+
+class OrderBody(OrderView):
+    """An order as lists show it."""
+
+    links: OrderLinks
+
+    @classmethod
+    def of(cls, order: OrderView, request: Request) -> Self:
+        return cls(**dict(order), links=_order_links(order, request))
+
+
+class LineLinks(View):
+    """Where the product of a line is."""
+
+    product: str
+
+
+class LineBody(OrderLineView):
+    """A line of an order."""
+
+    links: LineLinks
+
+    @classmethod
+    def of(cls, line: OrderLineView, request: Request) -> Self:
+        product = _address("product-detail", line.product_id, request)
+        return cls(**dict(line), links=LineLinks(product=product))
+
+
+class OrderDetailBody(OrderDetail):
+    """An order with its lines and addresses."""
+
+    items: tuple[LineBody, ...]
+    links: OrderLinks
+
+    @classmethod
+    def of(cls, order: OrderDetail, request: Request, *, with_addresses: bool) -> Self:
+        fields = dict(order)
+        if not with_addresses:
+            fields["shipping_address"] = _masked(order.shipping_address)
+            fields["billing_address"] = order.billing_address and _masked(order.billing_address)
+        fields["items"] = tuple(LineBody.of(line, request) for line in order.items)
+        return cls(**fields, links=_order_links(order, request))
+
+
+class CustomerLinks(View):
+    """Where the customer and the customer's orders are."""
+
+    self: str
+    orders: str
+
+
+class CustomerBody(CustomerView):
+    """A customer."""
+
+    links: CustomerLinks
+
+    @classmethod
+    def of(cls, customer: CustomerView, request: Request, *, with_email: bool) -> Self:
+        fields = dict(customer)
+        if not with_email:
+            fields["email"] = MASK
+        links = CustomerLinks(
+            self=_address("customer-detail", customer.customer_id, request),
+            orders=_address("customer-orders", customer.customer_id, request),
+        )
+        return cls(**fields, links=links)
+
+
+class ProductLinks(View):
+    """Where the product is."""
+
+    self: str
+
+
+class ProductBody(AvailabilityView):
+    """A product. Who may see no more than what is available gets null for the other levels."""
+
+    on_hand: int | None
+    reserved: int | None
+    reorder_point: int | None
+    links: ProductLinks
+
+    @classmethod
+    def of(cls, product: ProductView, request: Request, *, with_levels: bool) -> Self:
+        fields = dict(product)
+        if not with_levels:
+            fields |= dict.fromkeys(("on_hand", "reserved", "reorder_point"))
+        here = _address("product-detail", product.product_id, request)
+        return cls(**fields, links=ProductLinks(self=here))
+
+
+@extend_schema_serializer(many=False)
+class PageBody(View, Generic[Item]):
+    """A page of a list. ``count`` is exact unless ``count_capped``: then there are more."""
+
+    count: int
+    count_capped: bool
+    next: str | None
+    previous: str | None
+    results: list[Item]
+
+
+class OrderPageBody(PageBody[OrderBody]):
+    """A page of orders."""
+
+
+class CustomerPageBody(PageBody[CustomerBody]):
+    """A page of customers."""
+
+
+class ProductPageBody(PageBody[ProductBody]):
+    """A page of products."""
+
+
+class ProjectionPageBody(PageBody[ProjectionView]):
+    """The projections."""
+
+
+def _masked(address: AddressView) -> AddressView:
+    hidden = dict.fromkeys(AddressView.model_fields.keys() - {"city", "country"}, MASK)
+    return address.model_copy(update=hidden)
+
+
+def _order_links(order: OrderView, request: Request) -> OrderLinks:
+    return OrderLinks(
+        self=_address("order-detail", order.id, request),
+        customer=_address("customer-detail", order.customer_id, request),
+    )
+
+
+def _address(route: str, row_id: UUID, request: Request) -> str:
+    return reverse(route, kwargs={"pk": row_id}, request=request)

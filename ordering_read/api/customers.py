@@ -1,0 +1,73 @@
+"""Reading customers and their orders."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.http.pagination import PageParameters, page_body
+from config.http.query import Parameters, parse_query
+from ordering_read import permissions
+from ordering_read.api.base import QueryViewSet, path_id
+from ordering_read.api.bodies import CustomerBody, CustomerPageBody, OrderPageBody
+from ordering_read.api.orders import order_page
+from ordering_read.api.parameters import PAGE, STATUS, StatusParameters
+from ordering_read.queries import (
+    CustomerNotFoundError,
+    CustomerView,
+    GetCustomerById,
+    GetOrdersByCustomer,
+    ListCustomers,
+)
+
+
+class CustomerViewSet(QueryViewSet):
+    """The safe methods of /customers. Who may not see e-mail addresses gets `***` for them."""
+
+    needed_permissions = {
+        "list": permissions.VIEW_CUSTOMERS,
+        "retrieve": permissions.VIEW_CUSTOMERS,
+        "orders": permissions.VIEW_ORDERS,
+    }
+
+    @extend_schema(
+        operation_id="customer_list",
+        summary="List customers",
+        parameters=PAGE,
+        responses=CustomerPageBody,
+    )
+    def list(self, request: Request) -> Response:
+        """The customers, newest first."""
+        asked = parse_query(request, PageParameters)
+        page = self.ask(ListCustomers(**dict(asked)))
+        results = [self._body(request, customer) for customer in page.items]
+        return self.answer(page_body(request, page, results=results))
+
+    @extend_schema(
+        operation_id="customer_get",
+        summary="Show a customer",
+        responses=CustomerBody,
+    )
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """A customer."""
+        parse_query(request, Parameters)
+        customer = self.ask(GetCustomerById(customer_id=path_id(pk, CustomerNotFoundError)))
+        return self.answer(self._body(request, customer))
+
+    @extend_schema(
+        operation_id="customer_orders",
+        summary="List a customer's orders",
+        parameters=[STATUS, *PAGE],
+        responses=OrderPageBody,
+    )
+    @action(detail=True)
+    def orders(self, request: Request, pk: str) -> Response:
+        """The orders of a customer, newest first."""
+        asked = parse_query(request, StatusParameters)
+        customer_id = path_id(pk, CustomerNotFoundError)
+        page = self.ask(GetOrdersByCustomer(customer_id=customer_id, **dict(asked)))
+        return self.answer(order_page(request, page))
+
+    def _body(self, request: Request, customer: CustomerView) -> CustomerBody:
+        with_email = request.user.has_perm(permissions.VIEW_PII)
+        return CustomerBody.of(customer, request, with_email=with_email)

@@ -1,0 +1,50 @@
+"""Reading stock."""
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.http.pagination import PageParameters, page_body
+from config.http.query import Parameters, parse_query
+from ordering_read import permissions
+from ordering_read.api.base import QueryViewSet, path_id
+from ordering_read.api.bodies import ProductBody, ProductPageBody
+from ordering_read.api.parameters import PAGE
+from ordering_read.queries import GetInventory, GetProduct, ProductNotFoundError, ProductView
+
+
+class InventoryViewSet(QueryViewSet):
+    """The safe methods of /inventory."""
+
+    needed_permissions = {
+        "list": permissions.VIEW_INVENTORY,
+        "retrieve": permissions.VIEW_INVENTORY,
+    }
+
+    @extend_schema(
+        operation_id="product_list",
+        summary="List products",
+        parameters=PAGE,
+        responses=ProductPageBody,
+    )
+    def list(self, request: Request) -> Response:
+        """The products and how much there is of them, by SKU."""
+        asked = parse_query(request, PageParameters)
+        page = self.ask(GetInventory(**dict(asked)))
+        results = [self._body(request, product) for product in page.items]
+        return self.answer(page_body(request, page, results=results))
+
+    @extend_schema(
+        operation_id="product_get",
+        summary="Show a product",
+        responses=ProductBody,
+    )
+    def retrieve(self, request: Request, pk: str) -> Response:
+        """A product and how much there is of it."""
+        parse_query(request, Parameters)
+        product = self.ask(GetProduct(product_id=path_id(pk, ProductNotFoundError)))
+        return self.answer(self._body(request, product))
+
+    def _body(self, request: Request, product: ProductView) -> ProductBody:
+        with_levels = request.user.has_perm(permissions.VIEW_STOCK_LEVELS)
+        return ProductBody.of(product, request, with_levels=with_levels)

@@ -1,0 +1,49 @@
+"""The question how far the projections have come."""
+
+from datetime import datetime
+
+from ordering_read.engine.status import statuses
+from ordering_read.queries.base import Query, QueryHandler, View
+
+
+class ProjectionView(View):
+    """Where a projection stands.
+
+    `status` is `live`, or `failed` while it can't go on, or `outdated` when its rows were made by
+    other code; `building` is a rebuild at work. `lag_seconds` is the age of the oldest event that
+    it has not applied.
+    """
+
+    name: str
+    generation: int
+    status: str
+    position: int
+    head: int
+    lag_events: int
+    lag_seconds: float
+    last_error: str
+    updated_at: datetime
+
+
+class GetProjectionStatus(Query[tuple[ProjectionView, ...]]):
+    """Every projection, and every rebuild at work, by name."""
+
+
+class GetProjectionStatusHandler(QueryHandler[GetProjectionStatus, tuple[ProjectionView, ...]]):
+    """Asks the engine."""
+
+    def handle(self, query: GetProjectionStatus) -> tuple[ProjectionView, ...]:
+        return tuple(
+            ProjectionView(
+                name=one.name,
+                generation=one.generation,
+                status=one.status,
+                position=one.position,
+                head=one.head,
+                lag_events=one.lag_events,
+                lag_seconds=one.lag_seconds,
+                last_error=one.last_error,
+                updated_at=one.updated_at,
+            )
+            for one in statuses()
+        )

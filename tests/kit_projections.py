@@ -1,0 +1,178 @@
+"""How projections are tested: given events, the rows that they make.
+
+``history.add(order_placed(lines=2))`` makes ``history.rows(OrderSummary)[0]["item_count"]`` 2.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from ordering_read.engine.base import projector, writing
+from ordering_read.models import Projection, ReadModel
+from ordering_write.domain import events as e
+from ordering_write.domain.values import Actor, Money
+from ordering_write.models import Customer, Order, StockItem
+from ordering_write.models.aggregate import Aggregate
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ADDRESS = e.PostalAddress(
+    name="Robin Sample", line1="1 Example Street", city="Sampleton", country="ES"
+)
+
+
+class History:
+    """Events with the places in streams and log that they would have had."""
+
+    def __init__(self) -> None:
+        self.events: list[e.DomainEvent] = []
+        self._versions: Counter[str] = Counter()
+
+    def add(self, *aggregates: Aggregate) -> None:
+        """Append what the aggregates have raised since they were last added."""
+        for aggregate in aggregates:
+            for event in aggregate.pending_events:
+                self._append(event, aggregate.stream)
+
+    def _append(self, event: e.DomainEvent, stream: str) -> None:
+        self._versions[stream] += 1
+        envelope = e.Envelope(
+            event_id=uuid7(),
+            stream=stream,
+            version=self._versions[stream],
+            actor=Actor.user(UUID(int=1)),
+            channel="python",
+            command_id=uuid7(),
+            correlation_id=uuid7(),
+            causation_id=uuid7(),
+            recorded_at=event.timestamp,
+            position=len(self.events) + 1,
+        )
+        self.events.append(event.model_copy(update={"envelope": envelope}))
+
+    def rows(self, model: type[ReadModel]) -> list[dict[str, Any]]:
+        """The rows of ``model`` after the whole history, applied to an empty generation."""
+        generation = new_generation(model.projection_name)
+        project(self.events, generation)
+        return rows_of(model, generation)
+
+
+def new_generation(name: str) -> Projection:
+    """An empty generation of the projection ``name``, beside those that there are."""
+    return Projection.objects.create(
+        name=name,
+        generation=Projection.objects.filter(name=name).count() + 1,
+        version=projector(name).version,
+        status=Projection.Status.RETIRED,
+    )
+
+
+def go_live(history: History) -> None:
+    """Make the whole history what readers see."""
+    for generation in Projection.objects.filter(status=Projection.Status.LIVE):
+        project(history.events, generation)
+
+
+def project(events: Sequence[e.DomainEvent], generation: Projection) -> None:
+    """Apply one batch to ``generation``; of ``events``, those that its projection asks for."""
+    projection = projector(generation.name)
+    wanted = [event for event in events if isinstance(event, projection.events)]
+    with writing():
+        projection.apply(wanted, generation.pk)
+
+
+def rows_of(model: type[ReadModel], generation: Projection) -> list[dict[str, Any]]:
+    """The rows of a generation, without what differs between generations; in a fixed order."""
+    rows = model.objects.filter(projection=generation).values()
+    kept = [
+        {name: value for name, value in row.items() if name not in ("key", "projection_id")}
+        for row in rows
+    ]
+    return sorted(kept, key=lambda row: str(sorted(row.items())))
+
+
+def cut_at_random(events: Sequence[e.DomainEvent], dice: random.Random) -> Iterable[list[Any]]:
+    """``events`` in batches of random size, each of which may be delivered again, with some that
+    came before it."""
+    start = 0
+    while start < len(events):
+        end = start + dice.randint(1, 7)
+        yield list(events[start:end])
+        if dice.random() < 0.5:
+            yield list(events[dice.randint(0, start) : end])
+        start = end
+
+
+# --- Things that have happened -----------------------------------------------------------------
+def order_placed(
+    *,
+    lines: int = 1,
+    quantity: int = 2,
+    unit_price: str = "9.95",
+    currency: str = "EUR",
+    number: str = "2026-000001",
+    customer_id: UUID | None = None,
+    at: datetime = NOON,
+    **details: Any,
+) -> Order:
+    """An order of ``lines`` lines of ``quantity`` units each."""
+    order_id = uuid7()
+    created = e.OrderCreated(
+        timestamp=at,
+        order_id=order_id,
+        customer_id=customer_id or uuid7(),
+        order_number=number,
+        customer=e.Person(name="Robin Sample", email="robin@example.com"),
+        shipping_address=ADDRESS,
+        currency=currency,
+        placed_at=at,
+        source="python",
+        **details,
+    )
+    price = Money.of(Decimal(unit_price), currency)
+    items = [
+        e.OrderItemAdded(
+            timestamp=at,
+            order_id=order_id,
+            line_id=uuid7(),
+            product_id=uuid7(),
+            sku=f"SKU-{line}",
+            name=f"Sample {line}",
+            quantity=quantity,
+            unit_price=price,
+            line_total=Money.of(price.amount * quantity, currency),
+            price_source="client",
+        )
+        for line in range(1, lines + 1)
+    ]
+    return Order.create(created=created, items=items)
+
+
+def product_registered(
+    *, sku: str = "SKU-1", on_hand: int = 10, list_price: str | None = "9.95", currency: str = "EUR"
+) -> StockItem:
+    """A product with its opening stock."""
+    registered = e.StockItemRegistered(
+        timestamp=NOON,
+        product_id=uuid7(),
+        sku=sku,
+        name=f"Sample {sku}",
+        list_price=Money.of(Decimal(list_price), currency) if list_price else None,
+        reorder_point=3,
+    )
+    return StockItem.register(registered, on_hand=on_hand)
+
+
+def customer_registered(
+    *, email: str = "robin@example.com", customer_id: UUID | None = None, at: datetime = NOON
+) -> Customer:
+    """A customer."""
+    registered = e.CustomerRegistered(
+        timestamp=at, customer_id=customer_id or uuid7(), name="Robin Sample", email=email
+    )
+    return Customer.register(registered)

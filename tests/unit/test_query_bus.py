@@ -1,0 +1,86 @@
+"""The query bus: which handler is asked, and what a query may say."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from pydantic import ValidationError
+
+from ordering_read.queries import (
+    GetOrderById,
+    GetOrdersByCustomer,
+    ListOrders,
+    Query,
+    QueryBus,
+    QueryHandler,
+    get_query_bus,
+)
+from ordering_write.published import NoHandlerFoundError, OrderStatus
+
+
+class Double(Query[int]):
+    number: int
+
+
+class DoubleHandler(QueryHandler[Double, int]):
+    def handle(self, query: Double) -> int:
+        return query.number * 2
+
+
+@pytest.fixture
+def bus() -> QueryBus:
+    bus = QueryBus()
+    bus.register(Double, DoubleHandler())
+    return bus
+
+
+def test_a_query_goes_to_its_handler(bus: QueryBus) -> None:
+    assert bus.dispatch(Double(number=21)) == 42
+
+
+def test_async_callers_get_the_same_answer(bus: QueryBus) -> None:
+    assert asyncio.run(bus.adispatch(Double(number=21))) == 42
+
+
+def test_a_query_without_handler_is_an_error(bus: QueryBus) -> None:
+    with pytest.raises(NoHandlerFoundError, match="GetOrderById"):
+        bus.dispatch(GetOrderById(order_id=uuid4()))
+
+
+def test_there_is_one_bus() -> None:
+    assert get_query_bus() is get_query_bus()
+
+
+def test_a_query_never_changes() -> None:
+    query = GetOrderById(order_id=uuid4())
+
+    with pytest.raises(ValidationError):
+        query.order_id = uuid4()  # type: ignore[misc]
+
+
+def test_a_query_has_no_other_fields() -> None:
+    with pytest.raises(ValidationError):
+        GetOrderById(order_id=uuid4(), colour="blue")  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("page", [{"page": 0}, {"page_size": 0}, {"page_size": 101}])
+def test_pages_have_bounds(page: dict[str, int]) -> None:
+    with pytest.raises(ValidationError):
+        ListOrders(**page)
+
+
+def test_a_customers_orders_by_the_defaults() -> None:
+    query = GetOrdersByCustomer(customer_id=uuid4())
+
+    assert (query.status, query.page, query.page_size) == (None, 1, 20)
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("pending", OrderStatus.PENDING),
+        (["pending", "shipped"], (OrderStatus.PENDING, OrderStatus.SHIPPED)),
+    ],
+)
+def test_a_status_is_one_or_several(given: object, kept: object) -> None:
+    assert ListOrders.model_validate({"status": given}).status == kept
