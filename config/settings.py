@@ -239,7 +239,7 @@ REST_FRAMEWORK = {
         "config.http.renderers.BrowsableRenderer",
     ],
     "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.negotiation.ContentNegotiation",
-    "DEFAULT_SCHEMA_CLASS": "config.http.openapi.Schema",
+    "DEFAULT_SCHEMA_CLASS": "config.http.schema.Schema",
     "EXCEPTION_HANDLER": "config.http.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": "format",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",

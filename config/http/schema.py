@@ -1,42 +1,128 @@
-"""The OpenAPI document and the pages that show it."""
+"""What every operation of the OpenAPI document has in common."""
 
 from typing import Any
 
-from django.http import HttpResponse
-from drf_spectacular import renderers
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
-from rest_framework.request import Request
+from drf_spectacular import openapi
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework.permissions import SAFE_METHODS
 
-from config.http.query import Parameters, parse_query
+from config.http.problems import CONTENT_TYPE
+
+_TEXT = {"type": "string"}
+_PROBLEM = {
+    "type": "object",
+    "description": "An RFC 9457 problem. Some have more members, such as shortages.",
+    "properties": {
+        "type": _TEXT | {"format": "uri", "description": "A page that says what to do."},
+        "title": _TEXT,
+        "status": {"type": "integer"},
+        "detail": _TEXT | {"description": "What happened this time, for people."},
+        "instance": _TEXT | {"format": "uri-reference"},
+        "code": _TEXT | {"description": "The name of the problem, for programs."},
+        "request_id": _TEXT,
+        "errors": {
+            "type": "array",
+            "description": "What is wrong with the body, of the problem validation.",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "pointer": _TEXT | {"examples": ["#/items/0/quantity"]},
+                    "detail": _TEXT,
+                    "code": _TEXT,
+                },
+                "required": ["pointer", "detail", "code"],
+            },
+        },
+    },
+    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+}
+_DESCRIPTIONS = {
+    "400": "Malformed request or unusable parameter",
+    "401": "Authentication required",
+    "403": "Permission denied",
+    "404": "Not found",
+    "406": "Not acceptable",
+    "409": "Not possible in the present state",
+    "413": "Body too large",
+    "415": "Unsupported media type",
+    "422": "Validation failed",
+    "503": "Unavailable; try again",
+}
 
 
-class SchemaView(SpectacularAPIView):
-    """``/api/schema``: the OpenAPI document, as JSON unless YAML is asked for."""
+class Schema(openapi.AutoSchema):
+    """Adds to every operation the problems that it can answer with and the header Request-Id.
 
-    renderer_classes = [
-        renderers.OpenApiJsonRenderer2,
-        renderers.OpenApiJsonRenderer,
-        renderers.OpenApiYamlRenderer,
-        renderers.OpenApiYamlRenderer2,
-    ]
+    A view declares its own refusals by status alone: ``responses={201: Placed, 409: None}``.
+    """
 
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        # The base view puts some parameters into headers and language caches as they come.
-        parse_query(request, Parameters)
-        return super().get(request, *args, **kwargs)
+    def get_override_parameters(self) -> list[Any]:
+        about = "Your id of this request, or ours; it stands in problems and logs."
+        return [
+            OpenApiParameter("Request-Id", str, "header", description=about),
+            OpenApiParameter("Request-Id", str, "header", description=about, response=True),
+        ]
+
+    def map_parsers(self) -> list[Any]:
+        # Forms are for the browsable pages only.
+        return ["application/json"]
+
+    def get_auth(self) -> list[dict[str, Any]]:
+        return [{}] if getattr(self.view, "public", False) else super().get_auth()
+
+    def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
+        if operation is None:
+            return None
+        problem = ResolvedComponent(
+            name="Problem", type=ResolvedComponent.SCHEMA, object="Problem", schema=_PROBLEM
+        )
+        self.registry.register_on_missing(problem)
+        responses = operation["responses"]
+        refusals = self._statuses() | {status for status in responses if status >= "400"}
+        for status in refusals:
+            declared = responses.get(status, {})
+            responses[status] = declared | {
+                "description": _DESCRIPTIONS[status],
+                "headers": self._get_response_headers_for_code(status),
+                "content": {CONTENT_TYPE: {"schema": problem.ref}},
+            }
+        operation["responses"] = dict(sorted(responses.items()))
+        return operation
+
+    def _statuses(self) -> set[str]:
+        statuses = {"400", "406", "503"}
+        if not getattr(self.view, "public", False):
+            statuses |= {"401", "403"}
+        if "{" in self.path:
+            statuses |= {"404"}
+        if self.method not in SAFE_METHODS:
+            statuses |= {"413", "415", "422"}
+        return statuses
 
 
-class DocsParameters(Parameters):
-    """``?script=`` asks for the page's script."""
+class TokenScheme(OpenApiAuthenticationExtension):
+    """How the document describes our tokens."""
 
-    script: str | None = None
+    target_class = "config.http.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, str]:
+        return {
+            "type": "apiKey",
+            "in": "header",
+            "name": "Authorization",
+            "description": "`Token` and a space before the token itself.",
+        }
 
 
-class DocsView(SpectacularSwaggerSplitView):
-    """``/api/docs``: Swagger UI from our own files, its script apart from the page."""
+class SessionScheme(OpenApiAuthenticationExtension):
+    """How the document describes a browser's login."""
 
-    url_name = "schema"
+    target_class = "config.http.authentication.SessionAuthentication"
+    name = "session"
 
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        parse_query(request, DocsParameters)
-        return super().get(request, *args, **kwargs)
+    def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, str]:
+        return {"type": "apiKey", "in": "cookie", "name": "sessionid"}

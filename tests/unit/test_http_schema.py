@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.http import pages
-from config.http.schema import DocsView, SchemaView
+from config.http.schema_views import DocsView, SchemaView
 from tests.unit.test_http_views import Thing
 
 

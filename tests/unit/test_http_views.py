@@ -33,7 +33,7 @@ from config.http.encoding import JSONEncoder
 from config.http.pagination import PageParameters, page_body
 from config.http.parsers import idempotency_key
 from config.http.query import parse_query
-from config.http.schema import DocsView, SchemaView
+from config.http.schema_views import DocsView, SchemaView
 
 THING = UUID("0192aaaa-0000-7000-8000-000000000001")
 
