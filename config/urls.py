@@ -11,7 +11,7 @@ from django.urls import include, path
 from config.api import Router
 from config.health import healthz, readyz
 from config.http.pages import problem_page
-from config.http.schema import DocsView, SchemaView
+from config.http.schema_views import DocsView, SchemaView
 from config.pages import start_page
 from ordering_read.api import (
     CustomerViewSet,
