@@ -1,0 +1,157 @@
+"""`manage.py place_orders`: places the orders in a file, one per line, each at most once."""
+
+import os
+import sys
+import time
+from argparse import ArgumentParser
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from typing import IO, Any
+from uuid import uuid5
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import InterfaceError, OperationalError
+from pydantic import ValidationError
+from rest_framework.exceptions import ParseError
+from tqdm import tqdm
+
+from config.accounts.models import User
+from config.http.strict_json import loads
+from config.http.validation import errors_of
+from ordering_write import client
+from ordering_write.client import CreateOrder, DomainError
+
+_BOM = b"\xef\xbb\xbf"
+# What a line can't say: who asks, when, and through what.
+_ENVELOPE = frozenset(client.Command.model_fields) - {"command_id"}
+
+
+class RefusedLineError(Exception):
+    """A line that isn't an order; the message says why."""
+
+
+class Command(BaseCommand):
+    help = """Place the orders in a file: each line is the JSON body of POST /orders, and may have a
+    command_id. Goes on after refused lines and reports them. Can be run again after it was stopped:
+    no line is placed twice."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--user", required=True, help="In whose name; their rights apply.")
+        parser.add_argument("--file", required=True, help="The file, or - for standard input.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        orders = _Orders(_user(options["user"]))
+        count: Counter[str] = Counter()
+        started = time.monotonic()
+        try:
+            with _opened(options["file"]) as (file, total), tqdm(total=total, unit="line") as bar:
+                for number, line in _lines(file):
+                    if reason := self._place(orders, number, line, count):
+                        bar.clear()
+                        self.stdout.write(f"line {number}: {reason}")
+                    bar.update(number - bar.n)
+        except OSError as error:
+            raise CommandError(f"{options['file']}: {error.strerror}.") from error
+        except KeyboardInterrupt:
+            self.stdout.write("Stopped. Run it again: what is placed is not placed again.")
+            raise SystemExit(130) from None
+        finally:
+            seconds = time.monotonic() - started
+            self.stdout.write(
+                f"placed {count['placed']}, repeated {count['repeated']}, "
+                f"refused {count['refused']} in {seconds:.1f} s"
+            )
+        if count["refused"]:
+            raise CommandError(f"{count['refused']} lines were refused.")
+
+    def _place(self, orders: "_Orders", number: int, line: bytes, count: Counter[str]) -> str:
+        """Place one line and count what became of it; why it was refused, or nothing."""
+        try:
+            count["repeated" if orders.place(line) else "placed"] += 1
+        except (RefusedLineError, DomainError) as error:
+            count["refused"] += 1
+            return str(error)
+        except (OperationalError, InterfaceError) as error:
+            reason = " ".join(str(error).split())
+            raise CommandError(
+                f"Stopped at line {number}: {reason}. Run it again: nothing is placed twice."
+            ) from error
+        return ""
+
+
+class _Orders:
+    """Places lines for one user."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+        self.envelope = client.envelope(user, channel="cli")
+        self.seen: Counter[bytes] = Counter()
+
+    def place(self, line: bytes) -> bool:
+        """Place the order in ``line``; True when it was placed before.
+
+        Raises RefusedLineError when the line isn't an order, DomainError when the order is refused.
+        """
+        # Two equal lines are two orders, and the same two in every run.
+        digest = sha256(line).digest()
+        self.seen[digest] += 1
+        if len(line) > settings.MAX_BODY_BYTES:
+            raise RefusedLineError(f"The line is longer than {settings.MAX_BODY_BYTES} bytes.")
+        try:
+            body = loads(line)
+        except ParseError as error:
+            raise RefusedLineError(str(error.detail)) from error
+        for name in sorted(_ENVELOPE & body.keys()):
+            raise RefusedLineError(f"#/{name}: There is no such field.")
+        key = uuid5(self.user.pk, f"place_orders {digest.hex()} {self.seen[digest]}")
+        try:
+            command = CreateOrder.model_validate({"command_id": key, **body, **self.envelope})
+        except ValidationError as error:
+            complaints = [f"{each['pointer']}: {each['detail']}" for each in errors_of(error)]
+            raise RefusedLineError("; ".join(complaints)) from error
+        return client.dispatch(command, user=self.user).replayed
+
+
+def _user(username: str) -> User:
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise CommandError(f"There is no user {username}.")
+    needed = f"ordering_write.{next(iter(CreateOrder.permissions))}"
+    if not user.has_perm(needed):
+        raise CommandError(f"{username} can't place orders: this needs the permission {needed}.")
+    return user
+
+
+@contextmanager
+def _opened(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
+    """The file at ``path`` (``-``: standard input) and how many lines it has, if that is known."""
+    if path == "-":
+        yield sys.stdin.buffer, None
+        return
+    with open(path, "rb") as file:
+        total = None
+        if os.path.isfile(path):
+            total = sum(1 for _ in _pieces(file))
+            file.seek(0)
+        yield file, total
+
+
+def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+    """The lines of ``file``; of one that is too long, only the start."""
+    limit = settings.MAX_BODY_BYTES + len(_BOM) + len(b"\r\n")
+    while piece := file.readline(limit):
+        start = piece
+        while not piece.endswith(b"\n") and len(piece) == limit:
+            piece = file.readline(limit)
+        yield start
+
+
+def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
+    """The lines of ``file`` that say something, with their numbers from 1."""
+    for number, piece in enumerate(_pieces(file), start=1):
+        line = (piece.removeprefix(_BOM) if number == 1 else piece).strip()
+        if line:
+            yield number, line
