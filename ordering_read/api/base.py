@@ -17,6 +17,9 @@ Answer = TypeVar("Answer")
 class QueryViewSet(ViewSet):
     """The base of the viewsets: read-only, as only ``list`` and ``retrieve`` are ever defined."""
 
+    # Whatever stands in an id's place: what names nothing is told so by the view.
+    lookup_value_regex = "[^/]+"
+
     def ask(self, query: Query[Answer]) -> Answer:
         """The answer to ``query``, as far as the user of the request may see."""
         scope = customer_scope(self.request.user)

@@ -11,7 +11,7 @@ from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet, path_id
 from ordering_read.api.bodies import CustomerBody, CustomerPageBody, OrderPageBody
 from ordering_read.api.orders import order_page
-from ordering_read.api.parameters import PAGE, STATUS, StatusParameters
+from ordering_read.api.parameters import ID, PAGE, STATUS, StatusParameters
 from ordering_read.queries import (
     CustomerNotFoundError,
     CustomerView,
@@ -46,6 +46,7 @@ class CustomerViewSet(QueryViewSet):
     @extend_schema(
         operation_id="customer_get",
         summary="Show a customer",
+        parameters=[ID],
         responses=CustomerBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -57,7 +58,7 @@ class CustomerViewSet(QueryViewSet):
     @extend_schema(
         operation_id="customer_orders",
         summary="List a customer's orders",
-        parameters=[STATUS, *PAGE],
+        parameters=[ID, STATUS, *PAGE],
         responses=OrderPageBody,
     )
     @action(detail=True)

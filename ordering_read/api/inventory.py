@@ -9,7 +9,7 @@ from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet, path_id
 from ordering_read.api.bodies import ProductBody, ProductPageBody
-from ordering_read.api.parameters import PAGE
+from ordering_read.api.parameters import ID, PAGE
 from ordering_read.queries import GetInventory, GetProduct, ProductNotFoundError, ProductView
 
 
@@ -37,6 +37,7 @@ class InventoryViewSet(QueryViewSet):
     @extend_schema(
         operation_id="product_get",
         summary="Show a product",
+        parameters=[ID],
         responses=ProductBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:

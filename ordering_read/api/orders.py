@@ -11,7 +11,7 @@ from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet, path_id
 from ordering_read.api.bodies import OrderBody, OrderDetailBody, OrderPageBody
-from ordering_read.api.parameters import CUSTOMER, PAGE, STATUS, OrderParameters
+from ordering_read.api.parameters import CUSTOMER, ID, PAGE, STATUS, OrderParameters
 from ordering_read.queries import (
     GetOrderById,
     ListOrders,
@@ -49,6 +49,7 @@ class OrderViewSet(QueryViewSet):
     @extend_schema(
         operation_id="order_get",
         summary="Show an order",
+        parameters=[ID],
         responses=OrderDetailBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:

@@ -27,6 +27,7 @@ class OrderParameters(StatusParameters):
     customer: UUID | None = None
 
 
+ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 PAGE = [
     OpenApiParameter(
         "page", {"type": "integer", "minimum": 1, "default": 1}, description="Counted from 1."

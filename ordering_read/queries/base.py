@@ -21,7 +21,7 @@ Row = TypeVar("Row", bound=ReadModel)
 class View(BaseModel):
     """The base of what queries return. Amounts have their currency's decimals, times are UTC."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True)
 
 
 class Page(View, Generic[Item]):

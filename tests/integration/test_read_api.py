@@ -1,0 +1,385 @@
+"""The read API: what each address answers, to whom, and from which tables."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.db import connections
+from rest_framework.test import APIClient
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from ordering_write.models import Customer, Order, StockItem
+from tests.kit_projections import (
+    ADDRESS,
+    NOON,
+    History,
+    customer_registered,
+    go_live,
+    order_placed,
+    product_registered,
+)
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+ROOT = "/api/v1"
+
+
+class Shop:
+    """A customer, a product and two orders of that customer, as readers see them."""
+
+    def __init__(self) -> None:
+        self.customer: Customer = customer_registered()
+        self.product: StockItem = product_registered(sku="LAMP", on_hand=10, list_price="19.90")
+        self.first: Order = order_placed(
+            number="2026-000001", customer_id=self.customer.pk, lines=2, billing_address=ADDRESS
+        )
+        self.second: Order = order_placed(
+            number="2026-000002", customer_id=self.customer.pk, at=NOON + timedelta(hours=1)
+        )
+        self.second.confirm(now=NOON + timedelta(hours=2))
+        history = History()
+        history.add(self.customer, self.product, self.first, self.second)
+        go_live(history)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def client_of(role: Role, *, customer_id: UUID | None = None) -> APIClient:
+    user = User.objects.create_user(username=f"{role} {uuid4()}", customer_id=customer_id)
+    user.groups.add(Group.objects.get(name=role))
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+@pytest.fixture
+def clerk() -> APIClient:
+    return client_of(Role.CLERK)
+
+
+# --- What is answered --------------------------------------------------------------------------
+def test_a_list_of_orders(clerk: APIClient, shop: Shop) -> None:
+    answer = clerk.get(f"{ROOT}/orders")
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert {name: body[name] for name in ("count", "count_capped", "next", "previous")} == {
+        "count": 2,
+        "count_capped": False,
+        "next": None,
+        "previous": None,
+    }
+    assert body["results"][0] == {
+        "id": str(shop.second.pk),
+        "order_number": "2026-000002",
+        "customer_id": str(shop.customer.pk),
+        "customer_name": "Robin Sample",
+        "status": "confirmed",
+        "total_amount": "19.90",
+        "currency": "EUR",
+        "item_count": 1,
+        "unit_count": 2,
+        "created_at": "2026-03-01T13:00:00Z",
+        "updated_at": "2026-03-01T14:00:00Z",
+        "version": 3,
+        "position": 9,
+        "links": {
+            "self": f"http://testserver{ROOT}/orders/{shop.second.pk}",
+            "customer": f"http://testserver{ROOT}/customers/{shop.customer.pk}",
+        },
+    }
+
+
+def test_an_order(clerk: APIClient, shop: Shop) -> None:
+    answer = clerk.get(f"{ROOT}/orders/{shop.first.pk}")
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body["shipping_address"] == ADDRESS.model_dump()
+    assert [line["line_total"] for line in body["items"]] == ["19.90", "19.90"]
+    assert body["items"][0].keys() == {
+        "line_id",
+        "product_id",
+        "sku",
+        "name",
+        "quantity",
+        "unit_price",
+        "line_total",
+        "links",
+    }
+    assert answer["Cache-Control"] == "private, no-cache"
+    assert {"Accept", "Authorization", "Cookie"} <= set(re.split(r", *", answer["Vary"]))
+
+
+def test_links_lead_somewhere(clerk: APIClient, shop: Shop) -> None:
+    order = clerk.get(f"{ROOT}/orders/{shop.first.pk}").json()
+    customer = clerk.get(order["links"]["customer"]).json()
+    product = clerk.get(f"{ROOT}/inventory/{shop.product.pk}").json()
+
+    for links in (order["links"], customer["links"], product["links"]):
+        for address in links.values():
+            assert clerk.get(address).status_code == 200
+
+
+def test_pages_lead_to_each_other(clerk: APIClient, shop: Shop) -> None:
+    first = clerk.get(f"{ROOT}/orders?page_size=1&status=pending,confirmed").json()
+    second = clerk.get(first["next"]).json()
+
+    assert [page["results"][0]["order_number"] for page in (first, second)] == [
+        "2026-000002",
+        "2026-000001",
+    ]
+    assert (second["next"], second["previous"]) == (
+        None,
+        f"http://testserver{ROOT}/orders?page_size=1&status=pending%2Cconfirmed&page=1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("status=pending", ["2026-000001"]),
+        ("status=pending,confirmed", ["2026-000002", "2026-000001"]),
+        ("customer={customer}", ["2026-000002", "2026-000001"]),
+        ("customer=00000000-0000-7000-8000-000000000000", []),
+        ("page=2", []),
+        ("page=1000000000&page_size=100", []),
+    ],
+)
+def test_orders_are_filtered(clerk: APIClient, shop: Shop, query: str, found: list[str]) -> None:
+    answer = clerk.get(f"{ROOT}/orders?{query.format(customer=shop.customer.pk)}")
+
+    assert answer.status_code == 200
+    assert [order["order_number"] for order in answer.json()["results"]] == found
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("statuss=pending", "statuss"),
+        ("status=", "status"),
+        ("status=lost", "status"),
+        ("status=pending,,", "status"),
+        ("customer=somebody", "customer"),
+        ("page=0", "page"),
+        ("page=-1", "page"),
+        ("page=99999999999999999999", "page"),
+        ("page_size=101", "page_size"),
+        ("page_size=ten", "page_size"),
+        ("page=1&page=2", "page"),
+    ],
+)
+def test_a_query_that_is_not_understood(clerk: APIClient, query: str, parameter: str) -> None:
+    answer = clerk.get(f"{ROOT}/orders?{query}")
+
+    assert answer.status_code == 400
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["parameter"] == parameter
+
+
+@pytest.mark.parametrize("path", ["orders/{id}", "customers/{id}", "inventory/{id}"])
+def test_single_things_take_no_parameters(clerk: APIClient, path: str) -> None:
+    assert clerk.get(f"{ROOT}/{path.format(id=uuid4())}?page=1").status_code == 400
+
+
+@pytest.mark.parametrize("wrong", [str(uuid4()), "7", "%20", "x" * 300, "%F0%9F%92%A1"])
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("orders/{id}", "Order not found"),
+        ("customers/{id}", "Customer not found"),
+        ("customers/{id}/orders", "Customer not found"),
+        ("inventory/{id}", "Product not found"),
+    ],
+)
+def test_what_is_not_there_is_404(clerk: APIClient, path: str, detail: str, wrong: str) -> None:
+    answer = clerk.get(f"{ROOT}/{path.format(id=wrong)}")
+
+    assert answer.status_code == 404
+    assert answer["Content-Type"] == "application/problem+json"
+    assert answer.json()["detail"] == detail
+
+
+def test_customers(clerk: APIClient, shop: Shop) -> None:
+    [listed] = clerk.get(f"{ROOT}/customers").json()["results"]
+    shown = clerk.get(f"{ROOT}/customers/{shop.customer.pk}").json()
+    orders = clerk.get(f"{ROOT}/customers/{shop.customer.pk}/orders?status=pending").json()
+
+    assert shown == listed
+    assert (shown["customer_id"], shown["email"]) == (str(shop.customer.pk), "robin@example.com")
+    assert [order["id"] for order in orders["results"]] == [str(shop.first.pk)]
+
+
+def test_inventory(clerk: APIClient, shop: Shop) -> None:
+    [listed] = clerk.get(f"{ROOT}/inventory").json()["results"]
+    shown = clerk.get(f"{ROOT}/inventory/{shop.product.pk}").json()
+
+    assert shown == listed
+    assert {name: shown[name] for name in ("sku", "on_hand", "reserved", "available")} == {
+        "sku": "LAMP",
+        "on_hand": 10,
+        "reserved": 0,
+        "available": 10,
+    }
+    assert (shown["list_price"], shown["currency"]) == ("19.90", "EUR")
+
+
+def test_projections(clerk: APIClient) -> None:
+    body = clerk.get(f"{ROOT}/projections").json()
+
+    assert body["count"] == len(body["results"])
+    assert {
+        "name",
+        "position",
+        "head",
+        "lag_events",
+        "lag_seconds",
+        "status",
+        "last_error",
+    } <= body["results"][0].keys()
+
+
+# --- For whom ----------------------------------------------------------------------------------
+def test_nothing_without_login() -> None:
+    for path in ("orders", "customers", "inventory", "projections"):
+        assert APIClient().get(f"{ROOT}/{path}").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("role", "refused"),
+    [
+        (Role.CUSTOMER, {"projections"}),
+        (Role.CLERK, set()),
+        (Role.WAREHOUSE, {"customers"}),
+        (Role.AUDITOR, set()),
+        (Role.ADMIN, set()),
+        (Role.INTEGRATION, {"projections"}),
+    ],
+)
+def test_roles_see_what_is_theirs(role: Role, refused: set[str]) -> None:
+    client = client_of(role)
+    statuses = {
+        path: client.get(f"{ROOT}/{path}").status_code
+        for path in ("orders", "customers", "inventory", "projections")
+    }
+
+    assert {path for path, status in statuses.items() if status == 403} == refused
+    assert set(statuses.values()) <= {200, 403}
+
+
+def test_a_customer_sees_their_own_only(shop: Shop) -> None:
+    own = client_of(Role.CUSTOMER, customer_id=shop.customer.pk)
+    other = client_of(Role.CUSTOMER, customer_id=uuid4())
+    unbound = client_of(Role.CUSTOMER)
+
+    assert own.get(f"{ROOT}/orders/{shop.first.pk}").json()["shipping_address"]["line1"] != "***"
+    assert own.get(f"{ROOT}/orders").json()["count"] == 2
+    for client in (other, unbound):
+        assert client.get(f"{ROOT}/orders").json()["count"] == 0
+        assert client.get(f"{ROOT}/customers").json()["count"] == 0
+        for path in (
+            f"orders/{shop.first.pk}",
+            f"customers/{shop.customer.pk}",
+            f"customers/{shop.customer.pk}/orders",
+        ):
+            assert client.get(f"{ROOT}/{path}").status_code == 404
+
+
+def test_an_auditor_sees_no_personal_fields(shop: Shop) -> None:
+    auditor = client_of(Role.AUDITOR)
+
+    order = auditor.get(f"{ROOT}/orders/{shop.first.pk}").json()
+    customer = auditor.get(f"{ROOT}/customers/{shop.customer.pk}").json()
+
+    for address in (order["shipping_address"], order["billing_address"]):
+        assert {name for name, value in address.items() if value != "***"} == {"city", "country"}
+    assert customer["email"] == "***"
+
+
+def test_the_warehouse_sees_where_orders_go(shop: Shop) -> None:
+    order = client_of(Role.WAREHOUSE).get(f"{ROOT}/orders/{shop.first.pk}").json()
+
+    assert order["shipping_address"] == ADDRESS.model_dump()
+
+
+def test_a_customer_sees_what_is_available(shop: Shop) -> None:
+    [product] = client_of(Role.CUSTOMER).get(f"{ROOT}/inventory").json()["results"]
+
+    assert (product["available"], product["on_hand"], product["reserved"]) == (10, None, None)
+
+
+# --- From which tables -------------------------------------------------------------------------
+# The log is the one thing of the write side that may be read, through what it publishes.
+LOG = {"event", "event_position", "event_pending", "personal_data"}
+WRITE_TABLES = {
+    model._meta.db_table for model in apps.get_app_config("ordering_write").get_models()
+} - LOG
+FORBIDDEN = re.compile(rf"\b({'|'.join(sorted(WRITE_TABLES))})\b")
+
+
+class WriteModelReadError(AssertionError):
+    """A read request has touched a table of the write side."""
+
+
+@contextmanager
+def write_models_refused() -> Iterator[None]:
+    """Raise WriteModelReadError for every statement that names a table of the write models."""
+
+    def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if FORBIDDEN.search(sql):
+            raise WriteModelReadError(sql)
+        return execute(sql, params, many, context)
+
+    with (
+        connections["default"].execute_wrapper(refuse),
+        connections["read"].execute_wrapper(refuse),
+    ):
+        yield
+
+
+def test_the_refusal_works() -> None:
+    with write_models_refused(), pytest.raises(WriteModelReadError):
+        Order.objects.exists()
+
+
+@pytest.mark.parametrize("accept", ["application/json", "text/html"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/orders",
+        "/orders?status=pending&customer={customer}",
+        "/orders/{order}",
+        "/orders/{nothing}",
+        "/customers",
+        "/customers/{customer}",
+        "/customers/{customer}/orders",
+        "/customers/{nothing}/orders",
+        "/inventory",
+        "/inventory/{product}",
+        "/projections",
+    ],
+)
+def test_no_read_request_reads_a_write_model(shop: Shop, path: str, accept: str) -> None:
+    address = ROOT + path.format(
+        order=shop.first.pk,
+        customer=shop.customer.pk,
+        product=shop.product.pk,
+        nothing=uuid4(),
+    )
+    client = client_of(Role.ADMIN)
+
+    with write_models_refused():
+        answer = client.get(address, headers={"accept": accept})
+
+    assert answer.status_code == (404 if "{nothing}" in path else 200)
