@@ -32,6 +32,8 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     paginator = CappedPaginator
     show_full_result_count = False
+    # Facets count each filter's rows, in all of the table.
+    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_max_show_all = 0
     actions_selection_counter = True

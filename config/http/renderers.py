@@ -76,6 +76,11 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
             "login_url": settings.LOGIN_URL,
         }
 
+    def get_breadcrumbs(self, request: Request) -> list[tuple[str, str]]:
+        # DRF finds an address with and without its trailing slash.
+        crumbs = super().get_breadcrumbs(request)
+        return list({url.rstrip("/"): (name, url.rstrip("/")) for name, url in crumbs}.values())
+
     # What DRF would show in place of ``command_forms``.
     def get_rendered_html_form(self, *args: Any) -> None:
         return None
@@ -90,6 +95,8 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         self, view: "APIView", request: Request, problem: Mapping[str, Any] | None
     ) -> list[CommandForm]:
         """The forms for this address and for the extra actions below it."""
+        if problem and problem["status"] == 404 and request.method != "POST":
+            return []
         targets = [t for t in _extra_actions(view, "POST") if may(request.user, view, t.action)]
         here = self._here(view, request)
         if here:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from django.contrib import admin
 from django.contrib.auth.models import AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.test import Client, RequestFactory
 from django.urls import include, path, resolve
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -416,11 +417,17 @@ def test_forms_hold_examples_for_what_the_user_may_do() -> None:
     assert [json.loads(t) for t in textareas(text)] == [{"name": "Lamp & shade"}]
     _, text = page("GET", f"/api/v1/things/{THING}")
     assert [json.loads(t) for t in textareas(text)] == [{"to": "the left"}]
-    assert f'action="http://testserver/api/v1/things/{THING}/move#move"' in text
+    assert f'action="http://testserver/api/v1/things/{THING}/move"' in text
     assert f'href="http://testserver/api/v1/things/{THING}/history"' in text
     reader = Person(frozenset({"things.view_thing"}))
     _, text = page("GET", f"/api/v1/things/{THING}", user=reader)
     assert textareas(text) == []
+
+
+def test_a_page_of_nothing_has_no_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Things, "retrieve", mock.Mock(side_effect=Http404("Thing not found")))
+    status, text = page("GET", f"/api/v1/things/{THING}")
+    assert (status, textareas(text)) == (404, [])
 
 
 def test_the_page_of_an_action_has_its_own_form() -> None:
