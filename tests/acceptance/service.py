@@ -1,0 +1,267 @@
+"""A copy of the service that runs: fresh databases, the web server and the workers."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import closing
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+from urllib.parse import urlsplit
+from uuid import UUID, uuid4
+
+import httpx
+import psycopg
+from django.conf import settings
+from psycopg import sql
+
+from config.databases.embedded import EmbeddedServer
+from config.processes import die_with_parent
+
+ROOT = Path(settings.BASE_DIR)
+ROLES = ("customer", "clerk", "warehouse", "auditor", "admin", "integration")
+READ_MODELS = ("order_summary", "order_line_view", "inventory_level", "customer_view")
+
+Result = TypeVar("Result")
+
+
+def wait_until(
+    condition: Callable[[], Result], *, seconds: float = 20.0, missing: str = ""
+) -> Result:
+    """The first true result of ``condition``; fails after ``seconds``, saying what is missing."""
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, missing or "it didn't happen in time"
+        time.sleep(0.02)
+    return result
+
+
+def plain_environ() -> dict[str, str]:
+    """The environment of this process without what it says about databases and secrets."""
+    ours = {"DATABASE_URL", "READ_DATABASE_URL", "SECRET_KEY", "DATA_DIR", "PORT", "HOST", "DEMO"}
+    return {name: value for name, value in os.environ.items() if name not in ours}
+
+
+def start(
+    command: list[str], environ: Mapping[str, str], log: Path, *, pass_fds: tuple[int, ...] = ()
+) -> subprocess.Popen[bytes]:
+    """Start a program that ends with us, in a session of its own; it writes to ``log``."""
+    us = os.getpid()
+    with open(log, "ab") as output:
+        return subprocess.Popen(
+            [sys.executable, *command],
+            env=environ,
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=pass_fds,
+            start_new_session=True,
+            preexec_fn=lambda: die_with_parent(us),
+        )
+
+
+class Databases:
+    """New databases on the embedded server, or on that of DATABASE_URL; gone in the end."""
+
+    def __init__(self, *names: str) -> None:
+        suffix = uuid4().hex[:8]
+        self.names = [f"acceptance_{name}_{suffix}" for name in names]
+        if settings.EMBEDDED:
+            server = EmbeddedServer(settings.DATA_DIR)
+            server.start()
+            self._server = server.url("postgres")
+        else:
+            self._server = os.environ["DATABASE_URL"]
+        for name in self.names:
+            self._run("CREATE DATABASE {}", name)
+
+    @property
+    def urls(self) -> list[str]:
+        return [urlsplit(self._server)._replace(path=f"/{name}").geturl() for name in self.names]
+
+    def drop(self) -> None:
+        for name in self.names:
+            self._run("DROP DATABASE {} WITH (FORCE)", name)
+
+    def _run(self, statement: str, name: str) -> None:
+        with closing(psycopg.connect(self._server, autocommit=True)) as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+
+
+class Service:
+    """One running copy: ``with Service(folder) as service``; ``folder`` takes its logs.
+
+    ``one_database`` keeps both sides in one database.
+    """
+
+    def __init__(self, folder: Path, *, one_database: bool = False) -> None:
+        self._folder = folder
+        self._databases = Databases(*(["both"] if one_database else ["write", "read"]))
+        self.write_url, self.read_url = self._databases.urls[0], self._databases.urls[-1]
+        self.environ = plain_environ() | {
+            "DATABASE_URL": self.write_url,
+            "SECRET_KEY": uuid4().hex * 2,
+            "HTTPS": "0",
+        }
+        if one_database:
+            self.read_url += ("&" if "?" in self.read_url else "?") + (
+                "options=-csearch_path%3Dordering_read"
+            )
+        else:
+            self.environ["READ_DATABASE_URL"] = self.read_url
+        self._tokens: dict[str, str] = {}
+        self._clients: list[httpx.Client] = []
+
+    # --- Its life ------------------------------------------------------------------------------
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._processes: list[subprocess.Popen[bytes]] = []
+        self.manage("migrate", "-v", "0")
+        self._start_web()
+        self.start_workers()
+        self._make_tokens()
+        wait_until(self.is_ready, seconds=60, missing="the service isn't ready")
+
+    def _start_web(self) -> None:
+        fd = self._listener.fileno()
+        gunicorn = "-m gunicorn -c python:config.gunicorn config.wsgi -b".split()
+        self._start_program([*gunicorn, f"fd://{fd}"], log="web.log", pass_fds=(fd,))
+
+    def start_workers(self) -> None:
+        self.workers = self._start_program(["manage.py", "workers"], log="workers.log")
+
+    def _start_program(
+        self, command: list[str], *, log: str, pass_fds: tuple[int, ...] = ()
+    ) -> subprocess.Popen[bytes]:
+        program = start(command, self.environ, self._folder / log, pass_fds=pass_fds)
+        self._processes.append(program)
+        return program
+
+    def _make_tokens(self) -> None:
+        # In one process: to start one for each takes a second each.
+        script = (
+            "from django.core.management import call_command\n"
+            f"for role in {ROLES}: call_command('create_token', role, '--role', role)"
+        )
+        tokens = self.manage("shell", "-v", "0", "-c", script).split()
+        self._tokens = dict(zip(ROLES, tokens, strict=True))
+
+    def _stop(self) -> None:
+        for client in self._clients:
+            client.close()
+        for program in self._processes:
+            program.terminate()
+        for program in self._processes:
+            try:
+                program.wait(10)
+            except subprocess.TimeoutExpired:
+                program.kill()
+                program.wait()
+        self._listener.close()
+        self._databases.drop()
+
+    # --- Talking to it -------------------------------------------------------------------------
+
+    def manage(self, *arguments: str, status: int = 0, stdin: str | None = None) -> str:
+        """What a management command prints; ``status`` is the exit code that is expected."""
+        finished = subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            env=self.environ,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=120,
+        )
+        assert finished.returncode == status, finished.stdout + finished.stderr
+        return finished.stdout
+
+    def client(self, role: str = "", *, token: str = "", **headers: str) -> httpx.Client:
+        """A client of the API that logs in with the token of ``role``, or ``token``, if any."""
+        token = token or (self._tokens[role] if role else "")
+        if token:
+            headers["Authorization"] = f"Token {token}"
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
+        client = httpx.Client(
+            base_url=f"{self.url}/api/v1", headers=headers, timeout=60, limits=limits
+        )
+        self._clients.append(client)
+        return client
+
+    def bind_customer(self, username: str, customer_id: str) -> None:
+        """Let a user of the role Customer be this customer."""
+        with self.write() as connection:
+            connection.execute(
+                "UPDATE accounts_user SET customer_id = %s WHERE username = %s",
+                [UUID(customer_id), username],
+            )
+
+    def get(self, path: str, **headers: str) -> httpx.Response:
+        """The answer of a page outside the API to somebody who isn't logged in."""
+        return httpx.get(f"{self.url}{path}", headers=headers, timeout=60)
+
+    def is_ready(self) -> bool:
+        try:
+            return self.get("/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    def log(self, name: str) -> str:
+        """What "web" or "workers" have logged."""
+        return (self._folder / f"{name}.log").read_text()
+
+    # --- Looking behind it ---------------------------------------------------------------------
+
+    def write(self) -> psycopg.Connection[Any]:
+        """A connection to the write database, in autocommit."""
+        return psycopg.connect(self.write_url, autocommit=True)
+
+    def read(self) -> psycopg.Connection[Any]:
+        """A connection to the read database, in autocommit."""
+        return psycopg.connect(self.read_url, autocommit=True)
+
+    def settle(self, *, seconds: float = 30.0) -> None:
+        """Wait until every live projection has passed the last event."""
+        wait_until(self._is_settled, seconds=seconds, missing="the projections lag behind")
+
+    def _is_settled(self) -> bool:
+        with self.write() as write, self.read() as read:
+            [(events,)] = write.execute("SELECT count(*) FROM event")
+            positions = read.execute("SELECT position FROM projection WHERE status = 'live'")
+            return all(position == events for (position,) in positions)
+
+    def rows(self) -> dict[str, list[Any]]:
+        """All rows of the live read models, without the keys that a rebuild changes."""
+        with self.read() as connection:
+            return {
+                table: connection.execute(
+                    sql.SQL(
+                        "SELECT to_jsonb(row) - '{{key,projection_id}}'::text[] FROM {} row"
+                        " JOIN projection ON projection.id = projection_id"
+                        " WHERE projection.status = 'live' ORDER BY 1"
+                    ).format(sql.Identifier(table))
+                ).fetchall()
+                for table in READ_MODELS
+            }
