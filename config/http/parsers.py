@@ -8,7 +8,7 @@ from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.http import QueryDict
 from django.utils.http import parse_header_parameters
-from rest_framework.exceptions import UnsupportedMediaType
+from rest_framework.exceptions import ParseError, UnsupportedMediaType
 from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
 
@@ -38,6 +38,9 @@ class StrictJSONParser(JSONParser):
         body = stream.read(settings.MAX_BODY_BYTES + 1)
         if len(body) > settings.MAX_BODY_BYTES:
             raise RequestDataTooBig
+        request: Request = (parser_context or {})["request"]
+        if len(body) < int(request.META.get("CONTENT_LENGTH") or 0):
+            raise ParseError("The body ended before the length that it announced.")
         return strict_json.loads(body)
 
 
