@@ -1,0 +1,110 @@
+"""Fixtures that all tests share: the databases, and users of each role.
+
+``db`` undoes a test by rolling back. ``committed`` is for tests that need real commits: threads,
+processes, notifications. Both allow both databases. Tests under tests/unit ask for neither.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import Group
+from django.db import connections, transaction
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from config.databases.router import side
+from ordering_read.engine import live
+from ordering_write.models import Customer
+from tests import kit
+
+ALIASES = ["default", "read"]
+# Whose rows are deleted after a test; roles, permissions and the queue's schedule stay.
+_EMPTIED = {"ordering_write", "ordering_read", "accounts", "knox", "sessions", "admin"}
+
+
+@pytest.fixture
+def db(request: pytest.FixtureRequest) -> None:
+    """Both databases; what the test does is rolled back."""
+    request.applymarker(pytest.mark.django_db(databases=ALIASES))
+    request.getfixturevalue("_django_db_helper")
+
+
+@pytest.fixture
+def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Both databases, where commits are real; they are emptied afterwards."""
+    with django_db_blocker.unblock():
+        yield
+        for alias in ALIASES:
+            _empty(alias)
+        live.keep_checkpoints()
+
+
+def _empty(alias: str) -> None:
+    tables = [
+        model._meta.db_table
+        for model in apps.get_models(include_auto_created=True)
+        if model._meta.app_label in _EMPTIED and side(model._meta.app_label) == alias
+    ]
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        # Without it the log refuses; it also lets the tables be emptied in any order.
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("".join(f"DELETE FROM {table};" for table in tables))
+
+
+@pytest.fixture
+def _database(request: pytest.FixtureRequest) -> None:
+    """The database fixture that the test asked for, else ``db``."""
+    request.getfixturevalue("committed" if "committed" in request.fixturenames else "db")
+
+
+@pytest.fixture
+def make_user(_database: None) -> Callable[..., User]:
+    """``make_user(Role.CLERK, **fields)`` makes a user of that role; without one, of none."""
+
+    def make(role: Role | None = None, **fields: Any) -> User:
+        name = fields.pop("username", (role or "nobody").lower())
+        user = User.objects.create(username=name, password="!", **fields)
+        if role:
+            user.groups.add(Group.objects.get(name=role))
+        return user
+
+    return make
+
+
+@pytest.fixture
+def admin_user(make_user: Callable[..., User]) -> User:
+    return make_user(Role.ADMIN, is_staff=True, is_superuser=True)
+
+
+@pytest.fixture
+def clerk(make_user: Callable[..., User]) -> User:
+    return make_user(Role.CLERK, is_staff=True)
+
+
+@pytest.fixture
+def warehouse(make_user: Callable[..., User]) -> User:
+    return make_user(Role.WAREHOUSE, is_staff=True)
+
+
+@pytest.fixture
+def auditor(make_user: Callable[..., User]) -> User:
+    return make_user(Role.AUDITOR, is_staff=True)
+
+
+@pytest.fixture
+def integration(make_user: Callable[..., User]) -> User:
+    return make_user(Role.INTEGRATION)
+
+
+@pytest.fixture
+def customer(_database: None) -> Customer:
+    """A registered customer."""
+    return kit.registered_customer()
+
+
+@pytest.fixture
+def customer_user(make_user: Callable[..., User], customer: Customer) -> User:
+    """The user who is ``customer``."""
+    return make_user(Role.CUSTOMER, customer_id=customer.pk)

@@ -1,0 +1,217 @@
+"""What a command accepts."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from pydantic import ValidationError
+from uuid_utils.compat import uuid7
+
+from ordering_write.bus import CommandBus, fingerprint, get_command_bus
+from ordering_write.domain import commands
+from ordering_write.domain.commands import (
+    CancelOrder,
+    Command,
+    CreateOrder,
+    ReceiveStock,
+    RegisterCustomer,
+    RegisterStockItem,
+    UpdateOrderStatus,
+)
+from ordering_write.domain.errors import NoHandlerFoundError
+from ordering_write.domain.events import OrderStatus
+from ordering_write.domain.values import Money
+from tests.kit import ADDRESS, NOW, USER
+
+ITEM = {"product_id": str(uuid7()), "quantity": 1, "unit_price": "19.90"}
+ORDER = {"customer_id": str(uuid7()), "items": [ITEM], "shipping_address": ADDRESS}
+
+
+def order(**changes):
+    return CreateOrder(user_id=USER, **{**ORDER, **changes})
+
+
+def item(**changes):
+    return order(items=[{**ITEM, **changes}])
+
+
+def address(**changes):
+    return order(shipping_address={**ADDRESS, **changes})
+
+
+def customer(**changes):
+    return RegisterCustomer(
+        user_id=USER, **{"name": "Robin Sample", "email": "robin@example.com", **changes}
+    )
+
+
+def test_the_least_that_an_order_needs():
+    placed = order()
+    assert placed.items[0].unit_price == Decimal("19.90")
+    assert placed.currency is None
+    assert placed.shipping_address.line2 == ""
+
+
+@pytest.mark.parametrize("quantity", [0, -1, 10_001, True, "1", 1.0, 1.5, Decimal(1), None])
+def test_a_quantity_is_a_whole_number_from_1_to_10000(quantity):
+    with pytest.raises(ValidationError):
+        item(quantity=quantity)
+
+
+@pytest.mark.parametrize("quantity", [1, 10_000])
+def test_the_smallest_and_the_largest_quantity(quantity):
+    assert item(quantity=quantity).items[0].quantity == quantity
+
+
+@pytest.mark.parametrize(
+    "price",
+    ["-1", "+1", "1e3", "1_000", "1,5", ".5", "5.", "", " 1", "NaN", "Infinity", "1.00001"]
+    + ["1" * 16, "١٢", "１２", 1.5, True, None, Decimal("NaN"), Decimal("-1"), Decimal("1e400")],
+)
+def test_a_price_is_written_as_plain_digits(price):
+    with pytest.raises(ValidationError):
+        item(unit_price=price)
+
+
+@pytest.mark.parametrize("price", ["0", "19.9", "19.90", 19, Decimal("19.9"), "9" * 15 + ".9999"])
+def test_a_price_may_be_text_or_an_exact_number(price):
+    assert item(unit_price=price).items[0].unit_price == Decimal(price)
+
+
+def test_an_order_has_1_to_200_lines():
+    assert len(order(items=[ITEM] * 200).items) == 200
+    for number in (0, 201):
+        with pytest.raises(ValidationError):
+            order(items=[ITEM] * number)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"name": ""}, {"name": "   "}, {"name": "x" * 201}, {"line1": ""}, {"city": ""}]
+    + [{"country": "XX"}, {"country": "es"}, {"country": "ESP"}, {"postal_code": "x" * 21}]
+    + [{"city": "a\x00b"}, {"city": "a\nb"}, {"city": "a\u202eb"}, {"city": "\ud800"}]
+    + [{"planet": "Earth"}, {"name": None}, {"name": 5}],
+)
+def test_addresses_that_are_refused(changes):
+    with pytest.raises(ValidationError):
+        address(**changes)
+
+
+def test_text_is_trimmed_and_composed():
+    assert address(city="  Co\u0301rdoba ").shipping_address.city == "C\u00f3rdoba"
+
+
+@pytest.mark.parametrize("missing", ["name", "line1", "city", "country"])
+def test_what_an_address_needs(missing):
+    with pytest.raises(ValidationError, match=missing):
+        order(shipping_address={k: v for k, v in ADDRESS.items() if k != missing})
+
+
+@pytest.mark.parametrize("email", ["", "robin", "robin@", "@example.com", "a b@example.com"])
+def test_what_is_no_email_address(email):
+    with pytest.raises(ValidationError):
+        customer(email=email)
+
+
+@pytest.mark.parametrize("email", ["robin@example", "robin@example.com\n.", "x" * 250 + "@e.com"])
+def test_what_is_no_email_address_either(email):
+    with pytest.raises(ValidationError):
+        customer(email=email)
+
+
+@pytest.mark.parametrize("currency", ["EURO", "eur", "XAU", "", 978])
+def test_currencies_are_those_of_iso_4217_that_have_units(currency):
+    with pytest.raises(ValidationError):
+        order(currency=currency)
+
+
+@pytest.mark.parametrize("tag", ["gift", "vip-2", "a" * 40])
+def test_tags(tag):
+    assert order(tags=[tag]).tags == [tag]
+
+
+@pytest.mark.parametrize("tag", ["", "Gift", "a b", "-a", "a-", "a" * 41, "ñ"])
+def test_tags_that_are_refused(tag):
+    with pytest.raises(ValidationError):
+        order(tags=[tag])
+
+
+@pytest.mark.parametrize("rate", ["-1", "1001", "0.00001", "NaN"])
+def test_rates_that_are_refused(rate):
+    adjustment = {"kind": "tax", "label": "VAT", "amount": "1", "rate": rate}
+    with pytest.raises(ValidationError):
+        order(adjustments=[adjustment])
+
+
+def test_unknown_fields_are_refused():
+    for build in (order, item, customer):
+        with pytest.raises(ValidationError, match="surprise"):
+            build(surprise=1)
+
+
+def test_the_other_commands_have_limits_too():
+    good = {"user_id": USER, "sku": "LAMP-1", "name": "Lamp", "on_hand": 0}
+    RegisterStockItem(**good)
+    for bad in ({"on_hand": -1}, {"sku": ""}, {"list_price": "-1"}, {"reorder_point": True}):
+        with pytest.raises(ValidationError):
+            RegisterStockItem(**{**good, **bad})
+    for quantity in (0, 1_000_001, True, "1"):
+        with pytest.raises(ValidationError):
+            ReceiveStock(user_id=USER, product_id=uuid7(), quantity=quantity)
+    for changes in ({"reason": ""}, {"reason": "x" * 501}, {"reason_code": "whim"}):
+        with pytest.raises(ValidationError):
+            CancelOrder(**{"user_id": USER, "order_id": uuid7(), "reason": "Why", **changes})
+    with pytest.raises(ValidationError):
+        UpdateOrderStatus(user_id=USER, order_id=uuid7(), status="lost")
+
+
+def test_a_command_never_changes():
+    with pytest.raises(ValidationError, match="frozen"):
+        order().note = "Something else"
+
+
+# --- Money ------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("amount", "currency", "rounded"),
+    [("2.5", "JPY", "3"), ("2.4", "JPY", "2"), ("0.005", "EUR", "0.01"), ("0.0049", "EUR", "0.00")]
+    + [("0.0005", "KWD", "0.001"), ("1", "KWD", "1.000"), ("19.9", "EUR", "19.90")],
+)
+def test_money_is_rounded_half_up_to_the_minor_unit(amount, currency, rounded):
+    assert str(Money.of(Decimal(amount), currency).amount) == rounded
+
+
+# --- The envelope -----------------------------------------------------------------------------
+def test_a_repeat_has_the_same_fingerprint_whenever_and_whoever():
+    first, later = order(timestamp=NOW), order(timestamp=NOW + timedelta(days=1))
+    assert first.command_id != later.command_id
+    assert fingerprint(first) == fingerprint(later)
+    assert fingerprint(first) != fingerprint(order(note="Another one"))
+
+
+def test_the_payload_holds_nothing_of_the_envelope():
+    assert not set(order().payload()) & set(Command.model_fields)
+
+
+def test_every_command_has_a_handler_and_a_permission():
+    known = {
+        kind
+        for kind in vars(commands).values()
+        if isinstance(kind, type) and issubclass(kind, Command) and kind is not Command
+    }
+    assert set(get_command_bus().commands) == known
+    for kind in known:
+        assert kind.permissions
+
+
+@pytest.mark.parametrize(
+    ("status", "permission"),
+    [(status, f"ordering_write.{codename}") for status, codename in commands.MOVES.items()],
+)
+def test_each_status_needs_its_own_permission(status: OrderStatus, permission: str):
+    command = UpdateOrderStatus(user_id=USER, order_id=uuid7(), status=status)
+    assert command.needed_permission() == permission
+
+
+def test_a_command_without_a_handler_is_refused():
+    with pytest.raises(NoHandlerFoundError, match="No handler is registered for RegisterCustomer"):
+        CommandBus().dispatch(customer())
