@@ -4,6 +4,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from drf_spectacular import renderers
+from drf_spectacular.utils import extend_schema
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework.request import Request
 
@@ -20,6 +21,7 @@ class SchemaView(SpectacularAPIView):
         renderers.OpenApiYamlRenderer2,
     ]
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         # The base view puts some parameters into headers and language caches as they come.
         parse_query(request, Parameters)
@@ -37,6 +39,7 @@ class DocsView(SpectacularSwaggerSplitView):
 
     url_name = "schema"
 
+    @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
         parse_query(request, DocsParameters)
         return super().get(request, *args, **kwargs)
