@@ -77,7 +77,7 @@ INSTALLED_APPS = [
     "config",
     "config.accounts",
     "config.http",
-    "django.contrib.admin",
+    "config.accounts.admin_site.StaffSiteConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -258,6 +258,7 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
+    "PREPROCESSING_HOOKS": ["config.http.schema.without_trailing_slash"],
 }
 
 # --- Texts, times, files -----------------------------------------------------------------------
@@ -265,6 +266,8 @@ LANGUAGE_CODE = "en"
 # Everything is stored in UTC; the admin shows the store's time with its zone named.
 TIME_ZONE = STORE_TIME_ZONE
 USE_TZ = True
+# Times are written with their zone.
+FORMAT_MODULE_PATH = "config.formats"
 STATIC_URL = "static/"
 # Files are served from where they are installed: no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True

@@ -1,47 +1,15 @@
-"""Every URL of the service, and the joint between writing and reading.
-
-One address serves both: its safe methods are the read app's viewset and its unsafe ones the write
-app's commands. They are joined here in one class, so that OPTIONS, 405, forms and the OpenAPI
-document know of both.
-"""
+"""Every URL of the service."""
 
 from django.contrib import admin
 from django.urls import include, path
 
 from config.api import Router
+from config.endpoints import CustomerEndpoint, InventoryEndpoint, OrderEndpoint
 from config.health import healthz, readyz
 from config.http.pages import problem_page
 from config.http.schema_views import DocsView, SchemaView
 from config.pages import start_page
-from ordering_read.api import (
-    CustomerViewSet,
-    InventoryViewSet,
-    OrderViewSet,
-    ProjectionViewSet,
-)
-from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
-
-
-class OrderEndpoint(OrderCommands, OrderViewSet):
-    """Orders: placed, moved and cancelled by commands, shown by the projection order_view."""
-
-    needed_permissions = {**OrderViewSet.needed_permissions, **OrderCommands.needed_permissions}
-
-
-class CustomerEndpoint(CustomerCommands, CustomerViewSet):
-    """Customers and their orders."""
-
-    needed_permissions = {
-        **CustomerViewSet.needed_permissions,
-        **CustomerCommands.needed_permissions,
-    }
-
-
-class InventoryEndpoint(StockCommands, InventoryViewSet):
-    """Products and what is in stock of them."""
-
-    needed_permissions = {**InventoryViewSet.needed_permissions, **StockCommands.needed_permissions}
-
+from ordering_read.api import ProjectionViewSet
 
 router = Router()
 router.register("orders", OrderEndpoint, basename="order")

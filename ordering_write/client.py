@@ -15,11 +15,12 @@ from ordering_write.domain.commands import (
     UpdateOrderStatus,
 )
 from ordering_write.domain.errors import DomainError
-from ordering_write.domain.events import OrderStatus
+from ordering_write.domain.events import WHOLE_ORDER_MOVES, OrderStatus
 from ordering_write.permissions import authorize, envelope
 
 __all__ = [
     "MOVES",
+    "WHOLE_ORDER_MOVES",
     "CancelOrder",
     "Command",
     "CreateOrder",

@@ -1,5 +1,6 @@
 """What every operation of the OpenAPI document has in common."""
 
+from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular import openapi
@@ -52,6 +53,11 @@ _DESCRIPTIONS = {
 }
 
 
+def without_trailing_slash(endpoints: list[Any], **_kwargs: Any) -> list[Any]:
+    """Paths as our links write them; the routes accept a slash at the end too."""
+    return [(path.rstrip("/"), *rest) for path, *rest in endpoints]
+
+
 class Schema(openapi.AutoSchema):
     """Adds to every operation the problems that it can answer with and the header Request-Id.
 
@@ -85,7 +91,7 @@ class Schema(openapi.AutoSchema):
         for status in refusals:
             declared = responses.get(status, {})
             responses[status] = declared | {
-                "description": _DESCRIPTIONS[status],
+                "description": _DESCRIPTIONS.get(status) or HTTPStatus(int(status)).phrase,
                 "headers": self._get_response_headers_for_code(status),
                 "content": {CONTENT_TYPE: {"schema": problem.ref}},
             }

@@ -1,7 +1,6 @@
 """What every endpoint of the read API does: ask the query bus, say that answers grow old."""
 
 from typing import TypeVar
-from uuid import UUID
 
 from pydantic import BaseModel
 from rest_framework.response import Response
@@ -9,7 +8,6 @@ from rest_framework.viewsets import ViewSet
 
 from config.accounts.roles import customer_scope
 from ordering_read.queries import Query, get_query_bus
-from ordering_write.published import NotFoundError
 
 Answer = TypeVar("Answer")
 
@@ -29,11 +27,3 @@ class QueryViewSet(ViewSet):
         """``body`` as an answer that no cache gives to anybody without asking us again."""
         headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
         return Response(body, headers=headers)
-
-
-def path_id(text: str, missing: type[NotFoundError]) -> UUID:
-    """The id in a path; ``missing`` is raised when it isn't one."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise missing from None

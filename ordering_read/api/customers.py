@@ -5,10 +5,11 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.http.ids import path_id
 from config.http.pagination import PageParameters, page_body
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
-from ordering_read.api.base import QueryViewSet, path_id
+from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import CustomerBody, CustomerPageBody, OrderPageBody
 from ordering_read.api.orders import order_page
 from ordering_read.api.parameters import ID, PAGE, STATUS, StatusParameters

@@ -4,10 +4,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.http.ids import path_id
 from config.http.pagination import PageParameters, page_body
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
-from ordering_read.api.base import QueryViewSet, path_id
+from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import ProductBody, ProductPageBody
 from ordering_read.api.parameters import ID, PAGE
 from ordering_read.queries import GetInventory, GetProduct, ProductNotFoundError, ProductView

@@ -11,7 +11,6 @@ from ordering_write import client
 from ordering_write.api.bodies import RecordedEvent, body_of
 from ordering_write.bus import NotYetVisibleError, Outcome
 from ordering_write.domain.commands import Command
-from ordering_write.domain.errors import NotFoundError
 from ordering_write.permissions import envelope
 
 # How long a page waits, so that the person who clicked sees the effect.
@@ -74,11 +73,3 @@ def recorded(outcome: Outcome, stream: str) -> list[dict[str, Any]]:
         for event in outcome
         if event.recorded.stream == stream
     ]
-
-
-def path_id(text: str, missing: type[NotFoundError]) -> UUID:
-    """The id in a path; ``missing`` is raised when it isn't one."""
-    try:
-        return UUID(text)
-    except ValueError:
-        raise missing from None

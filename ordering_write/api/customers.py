@@ -1,12 +1,9 @@
 """Commands about customers: register one."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ordering_write.api import examples
 from ordering_write.api.base import CommandEndpoint, answer
 from ordering_write.api.bodies import CustomerOutcome, body_of
 from ordering_write.domain.commands import RegisterCustomer
@@ -32,7 +29,3 @@ class CustomerCommands(CommandEndpoint):
         here = request.build_absolute_uri(f"/api/v1/customers/{customer_id}")
         body = {"customer_id": customer_id, "version": registered.recorded.version}
         return answer(body, outcome, status=201, location=here)
-
-    def command_examples(self, request: Request) -> dict[str, dict[str, Any]]:
-        """Bodies that succeed as they stand, for the forms of the browsable pages."""
-        return examples.customer_bodies()

@@ -8,8 +8,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ordering_write.api import examples
-from ordering_write.api.base import CommandEndpoint, answer, path_id, recorded
+from config.http.ids import path_id
+from ordering_write.api.base import CommandEndpoint, answer, recorded
 from ordering_write.api.bodies import OrderOutcome, PlacedOrder, body_of
 from ordering_write.bus import Outcome
 from ordering_write.domain.commands import CancelOrder, CreateOrder, UpdateOrderStatus
@@ -68,10 +68,6 @@ class OrderCommands(CommandEndpoint):
         order_id = path_id(pk, OrderNotFoundError)
         outcome = self.give(request, UpdateOrderStatus, order_id=order_id)
         return answer(_order_body(outcome, order_id), outcome)
-
-    def command_examples(self, request: Request) -> dict[str, dict[str, Any]]:
-        """Bodies that succeed as they stand, for the forms of the browsable pages."""
-        return examples.order_bodies(request.user, getattr(self, "kwargs", {}).get("pk"))
 
 
 def _order_body(outcome: Outcome, order_id: UUID) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ordering_write.api import examples
-from ordering_write.api.base import CommandEndpoint, answer, path_id
+from config.http.ids import path_id
+from ordering_write.api.base import CommandEndpoint, answer
 from ordering_write.api.bodies import ProductOutcome, body_of
 from ordering_write.bus import Outcome
 from ordering_write.domain.commands import ReceiveStock, RegisterStockItem
@@ -49,10 +49,6 @@ class StockCommands(CommandEndpoint):
         product_id = path_id(pk, ProductNotFoundError)
         outcome = self.give(request, ReceiveStock, product_id=product_id)
         return answer(_product_body(outcome), outcome)
-
-    def command_examples(self, request: Request) -> dict[str, dict[str, Any]]:
-        """Bodies that succeed as they stand, for the forms of the browsable pages."""
-        return examples.stock_bodies()
 
 
 def _product_body(outcome: Outcome) -> dict[str, Any]:

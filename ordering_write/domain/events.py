@@ -31,6 +31,19 @@ class OrderStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+# From each status, the statuses that a whole order can be moved to.
+WHOLE_ORDER_MOVES: dict[OrderStatus, tuple[OrderStatus, ...]] = {
+    OrderStatus.PENDING: (OrderStatus.CONFIRMED, OrderStatus.CANCELLED),
+    OrderStatus.CONFIRMED: (OrderStatus.PROCESSING, OrderStatus.SHIPPED, OrderStatus.CANCELLED),
+    OrderStatus.PROCESSING: (OrderStatus.SHIPPED, OrderStatus.CANCELLED),
+    OrderStatus.PARTIALLY_SHIPPED: (OrderStatus.SHIPPED,),
+    OrderStatus.SHIPPED: (OrderStatus.DELIVERED,),
+    OrderStatus.DELIVERED: (OrderStatus.COMPLETED,),
+    OrderStatus.COMPLETED: (),
+    OrderStatus.CANCELLED: (),
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
     """What the log knows about an event beside the event itself. ``position`` is None until the

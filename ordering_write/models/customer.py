@@ -61,7 +61,7 @@ class Customer(Aggregate):
         return next(
             iter(
                 cls.objects.raw(
-                    f"SELECT * FROM {cls._meta.db_table} WHERE customer_id = %s FOR SHARE",
+                    "SELECT * FROM ordering_write_customer WHERE customer_id = %s FOR SHARE",
                     [customer_id],
                 )
             ),

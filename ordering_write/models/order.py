@@ -17,7 +17,7 @@ from ordering_write.domain.errors import (
     OrderNotFoundError,
     StatusNotSettableError,
 )
-from ordering_write.domain.events import OrderStatus
+from ordering_write.domain.events import WHOLE_ORDER_MOVES, OrderStatus
 from ordering_write.domain.values import Money
 from ordering_write.models.aggregate import Aggregate
 
@@ -187,7 +187,7 @@ class Order(Aggregate):
 
     def allowed_moves(self) -> list[OrderStatus]:
         """The statuses that this order can be moved to now."""
-        return list(_MOVES[OrderStatus(self.status)])
+        return list(WHOLE_ORDER_MOVES[OrderStatus(self.status)])
 
     def _guard(self, target: OrderStatus) -> None:
         if target in self.allowed_moves():
@@ -318,23 +318,6 @@ def _upsert(model: type[models.Model], rows: Sequence[models.Model]) -> None:
     model._default_manager.bulk_create(
         rows, update_conflicts=True, unique_fields=["id"], update_fields=columns
     )
-
-
-# From each status, the statuses that a whole order can be moved to.
-_MOVES: dict[OrderStatus, tuple[OrderStatus, ...]] = {
-    OrderStatus.PENDING: (OrderStatus.CONFIRMED, OrderStatus.CANCELLED),
-    OrderStatus.CONFIRMED: (
-        OrderStatus.PROCESSING,
-        OrderStatus.SHIPPED,
-        OrderStatus.CANCELLED,
-    ),
-    OrderStatus.PROCESSING: (OrderStatus.SHIPPED, OrderStatus.CANCELLED),
-    OrderStatus.PARTIALLY_SHIPPED: (OrderStatus.SHIPPED,),
-    OrderStatus.SHIPPED: (OrderStatus.DELIVERED,),
-    OrderStatus.DELIVERED: (OrderStatus.COMPLETED,),
-    OrderStatus.COMPLETED: (),
-    OrderStatus.CANCELLED: (),
-}
 
 
 class OrderItem(models.Model):
