@@ -20,7 +20,7 @@ from ordering_write.published import events_committed
 logger = logging.getLogger(__name__)
 
 # How long a projection may keep a worker while others wait for their turn.
-_TURN_SECONDS = 1.0
+_TURN_SECONDS = 0.05
 
 _STOCK_BROKER = "django_q.brokers.orm.ORM"
 

@@ -143,7 +143,7 @@ def _retried(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _
         except (OperationalError, InterfaceError):
             close_old_connections()
             # By chance, so that two that met in a deadlock don't meet again.
-            time.sleep(_SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.5))  # noqa: S311
+            time.sleep(_SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.5))
     return _step(checkpoints, apply, batch)
 
 
@@ -171,8 +171,9 @@ def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Don
 
 
 def _let_go(checkpoints: "models.QuerySet[Any]") -> None:
-    free = checkpoints.select_for_update(skip_locked=True).values("pk")
-    checkpoints.filter(pk__in=free).update(leased_until=None)
+    with transaction.atomic(using=checkpoints.db):
+        free = checkpoints.select_for_update(skip_locked=True).values("pk")
+        checkpoints.filter(pk__in=free).update(leased_until=None)
 
 
 def _keep(failure: Exception, checkpoints: "models.QuerySet[Any]") -> None:

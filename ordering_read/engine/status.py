@@ -17,13 +17,18 @@ from ordering_write import published
 logger = logging.getLogger(__name__)
 
 
+# A rebuild that hasn't moved for this long was killed.
+_REBUILD_SILENCE = timedelta(minutes=1)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectionStatus:
-    """Where the live or the building generation of a projection stands.
+    """Where the rows stand that a projection serves.
 
-    ``status`` is "live" or "building", and instead of "live": "failed" while the projection can't
-    go on, "outdated" when the rows were made by another version of its code. ``lag_seconds`` is
-    the age of the oldest event that is not applied, 0.0 when there is none.
+    ``status`` is "failed" while the projection can't go on, "building" while a rebuild fills its
+    next generation, "outdated" when its rows were made by another version of its code, and "live"
+    otherwise. ``lag_seconds`` is the age of the oldest event that is not applied, 0.0 when there
+    is none.
     """
 
     name: str
@@ -45,12 +50,17 @@ class ProjectionStatus:
 
 
 def statuses() -> list[ProjectionStatus]:
-    """One for each live or building generation, by name; three queries."""
-    kept = [Projection.Status.LIVE, Projection.Status.BUILDING]
-    rows = list(Projection.objects.filter(name__in=registered(), status__in=kept))
+    """One for each projection, by name; three queries."""
+    rows = list(Projection.objects.filter(name__in=registered()).annotate(now=Now()))
+    live = [row for row in rows if row.status == Projection.Status.LIVE]
+    building = {
+        row.name
+        for row in rows
+        if row.status == Projection.Status.BUILDING and row.now - row.updated_at < _REBUILD_SILENCE
+    }
     # Read after the checkpoints, so that none is ahead of it.
     head = published.head()
-    seconds = published.lag_seconds({row.position for row in rows})
+    seconds = published.lag_seconds({row.position for row in live})
     return [
         ProjectionStatus(
             name=row.name,
@@ -58,21 +68,22 @@ def statuses() -> list[ProjectionStatus]:
             position=row.position,
             head=head,
             lag_seconds=seconds[row.position],
-            status=_status(row),
+            status=_status(row, is_building=row.name in building),
             last_error=row.error,
             updated_at=row.updated_at,
         )
-        for row in rows
+        for row in live
     ]
 
 
-def _status(row: Projection) -> str:
-    if row.status == Projection.Status.LIVE:
-        if row.error:
-            return "failed"
-        if row.version != registered()[row.name].version:
-            return "outdated"
-    return str(row.status)
+def _status(live: Projection, *, is_building: bool) -> str:
+    if live.error:
+        return "failed"
+    if is_building:
+        return "building"
+    if live.version != registered()[live.name].version:
+        return "outdated"
+    return "live"
 
 
 def checkpoints() -> dict[str, int]:
@@ -102,8 +113,7 @@ def workers_seen(within_seconds: float) -> int:
 def warn_of_lag() -> None:
     """Log an error for each projection that has become late, once until it no longer is."""
     limit = settings.PROJECTION_LAG_ALERT_SECONDS
-    live = [one for one in statuses() if one.status != Projection.Status.BUILDING]
-    late = {one.name: one for one in live if one.lag_seconds > limit}
+    late = {one.name: one for one in statuses() if one.lag_seconds > limit}
     rows = Projection.objects.filter(status=Projection.Status.LIVE)
     rows.exclude(late_at=None).exclude(name__in=late).update(late_at=None)
     for one in late.values():
