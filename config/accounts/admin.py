@@ -1,20 +1,40 @@
-"""The admin of users; tokens are shown by knox, hashed."""
+"""The admin of users; their tokens are made by `create_token` and revoked here."""
 
-from django.contrib import admin
+import knox.admin  # noqa: F401  (registers its page, which is taken off below)
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest
+from knox.models import AuthToken
 
 from config.accounts.models import User
+
+# Its page shows digests, and the tokens that it makes can't be read by anybody.
+admin.site.unregister(AuthToken)
 
 
 @admin.register(User)
 class AccountAdmin(UserAdmin):
-    fieldsets = (*UserAdmin.fieldsets, ("Customer", {"fields": ("customer_id",)}))
-    list_display = ("username", "email", "role_names", "is_staff", "is_active")
-    list_filter = ("groups", "is_staff", "is_active")
+    """People and programs, their roles, and how many tokens they hold."""
 
-    def get_queryset(self, request):
-        return super().get_queryset(request).prefetch_related("groups")
+    fieldsets = (*(UserAdmin.fieldsets or ()), ("Customer", {"fields": ("customer_id",)}))
+    list_display = ("username", "email", "role_names", "tokens", "is_staff", "is_active")
+    list_filter = ("groups", "is_staff", "is_active")
+    actions = ("revoke_tokens",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[User]:
+        users: QuerySet[User] = super().get_queryset(request)
+        return users.prefetch_related("groups").annotate(tokens=Count("auth_token_set"))
 
     @admin.display(description="Roles")
     def role_names(self, user: User) -> str:
         return ", ".join(group.name for group in user.groups.all())
+
+    @admin.display(description="Tokens", ordering="tokens")
+    def tokens(self, user: User) -> int:
+        return int(user.tokens)  # type: ignore[attr-defined]
+
+    @admin.action(description="Revoke all tokens of the selected users", permissions=["change"])
+    def revoke_tokens(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        revoked, _ = AuthToken.objects.filter(user__in=users.values("pk")).delete()
+        self.message_user(request, f"Tokens revoked: {revoked}.", messages.SUCCESS)

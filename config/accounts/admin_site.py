@@ -1,0 +1,33 @@
+"""The admin site: for staff, and never for a user that acts for one customer only."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.apps import AdminConfig
+from django.http import HttpRequest
+
+
+class StaffSite(admin.AdminSite):
+    """The default admin site. Its pages show every customer's things."""
+
+    site_title = site_header = "Order service"
+    index_title = "What there is, and what has happened"
+    # The tables are wide; the pages are listed in a row above them.
+    enable_nav_sidebar = False
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        # Imported here: the module needs the models, which are loaded after this one.
+        from config.accounts.roles import customer_scope
+
+        return super().has_permission(request) and customer_scope(request.user) is None
+
+    def get_app_list(
+        self, request: HttpRequest, app_label: str | None = None
+    ) -> list[dict[str, Any]]:
+        apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
+        # What people work with comes before who they are.
+        return sorted(apps, key=lambda app: app["app_label"] in ("accounts", "auth"))
+
+
+class StaffSiteConfig(AdminConfig):
+    default_site = "config.accounts.admin_site.StaffSite"

@@ -1,0 +1,117 @@
+"""The admin pages of the projections: how far they are, what holds them up, and rebuilding them."""
+
+import time
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django_q.tasks import async_task
+
+from ordering_read import permissions
+from ordering_read.admin.base import ActingAdmin
+from ordering_read.engine import status
+from ordering_read.engine.status import ProjectionStatus
+from ordering_read.models import Projection
+
+# How long a click waits for a worker to take up what it asked for.
+_WAIT_SECONDS = 2.0
+_SECONDS_BETWEEN_LOOKS = 0.05
+
+
+class _ProjectionPage(ChangeList):
+    """Asks once how far all projections are."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = _with_status(self.result_list)
+
+
+def _with_status(rows: Any) -> list[Projection]:
+    known = {(one.name, one.generation): one for one in status.statuses()}
+    rows = list(rows)
+    for row in rows:
+        row.progress = known.get((row.name, row.generation))
+    return rows
+
+
+@admin.register(Projection)
+class ProjectionAdmin(ActingAdmin):
+    """Each generation of each projection: its checkpoint, and how far behind the log that is."""
+
+    needed_permission = permissions.VIEW_PROJECTIONS
+    ordering = ("name", "-generation")
+    list_display = (
+        "name",
+        "generation",
+        "state",
+        "position",
+        "head",
+        "lag_events",
+        "lag_seconds",
+        "last_error",
+        "updated_at",
+    )
+    list_filter = ("status",)
+    search_fields = ("name",)
+    sortable_by = ()
+    actions = ("rebuild",)
+    fieldsets = (
+        (None, {"fields": ("name", "generation", "version", "state")}),
+        ("Progress", {"fields": ("position", "head", "lag_events", "lag_seconds", "updated_at")}),
+        ("Trouble", {"fields": ("whole_error", "failed_at", "late_at", "leased_until")}),
+    )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _ProjectionPage
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Model | None:
+        row = super().get_object(request, object_id, from_field)
+        return None if row is None else _with_status([row])[0]
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        seen = status.workers_seen(settings.PROJECTION_LAG_ALERT_SECONDS)
+        workers = "Workers are at it." if seen else "No workers are seen: nothing moves."
+        return super().changelist_view(request, {"workers": workers, **(extra_context or {})})
+
+    # --- What is shown -------------------------------------------------------------------------
+    @admin.display(description="Status")
+    def state(self, row: Projection) -> str:
+        return row.progress.status if row.progress else row.status
+
+    @admin.display(description="Head of the log")
+    def head(self, row: Projection) -> int | None:
+        return row.progress and row.progress.head
+
+    @admin.display(description="Events behind")
+    def lag_events(self, row: Projection) -> int | None:
+        return row.progress and row.progress.lag_events
+
+    @admin.display(description="Seconds behind")
+    def lag_seconds(self, row: Projection) -> str | None:
+        return row.progress and f"{row.progress.lag_seconds:.1f}"
+
+    @admin.display(description="Last error")
+    def last_error(self, row: Projection) -> str:
+        return row.error.partition("\n")[0][:200]
+
+    @admin.display(description="Last error")
+    def whole_error(self, row: Projection) -> SafeString | None:
+        return format_html('<pre class="payload">{}</pre>', row.error) if row.error else None
+
+    # --- What can be done ----------------------------------------------------------------------
+    def has_rebuild_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(permissions.REBUILD_PROJECTIONS))
+
+    @admin.action(description="Rebuild the selected projections", permissions=["rebuild"])
+    def rebuild(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
+        for name in sorted(set(queryset.values_list("name", flat=True))):
+            async_task("ordering_read.tasks.rebuild", name, save=False)
