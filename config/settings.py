@@ -107,7 +107,6 @@ MIDDLEWARE = [
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
-ASGI_APPLICATION = "config.asgi.application"
 # A trailing slash is accepted by the routes themselves; nobody is redirected.
 APPEND_SLASH = True
 TEMPLATES = [

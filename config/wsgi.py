@@ -1,9 +1,10 @@
-"""The WSGI entry point, for gunicorn."""
+"""The WSGI application, which gunicorn and runserver serve."""
 
 import os
 
 from django.core.wsgi import get_wsgi_application
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+from config.http.wsgi import Intake
 
-application = get_wsgi_application()
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+application = Intake(get_wsgi_application())

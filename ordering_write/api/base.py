@@ -1,11 +1,12 @@
 """What every command endpoint does: body to command, command to bus, outcome to answer."""
 
-from typing import Any
+from typing import Any, cast
 from uuid import UUID, uuid5
 
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.accounts.models import User
 from config.http.parsers import idempotency_key
 from ordering_write import client
 from ordering_write.api.bodies import RecordedEvent, body_of
@@ -25,25 +26,27 @@ class CommandEndpoint:
 
         Raises pydantic.ValidationError for a body that doesn't fit, and what the bus raises.
         """
+        # Only users with the permission get here (HasNeededPermission), and they are logged in.
+        user = cast(User, request.user)
         body = body_of(command_type, tuple(in_path)).model_validate(request.data)
         known: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
         key = idempotency_key(request)
         if key is not None:
-            known["command_id"] = uuid5(request.user.pk, key)
+            known["command_id"] = uuid5(user.id, key)
         command = command_type(
             **known,
             **in_path,
-            **envelope(request.user, channel="api"),
-            correlation_id=request.correlation_id,
+            **envelope(user, channel="api"),
+            correlation_id=request.correlation_id,  # type: ignore[attr-defined]
         )
-        return self._dispatched(request, command)
+        return self._dispatched(request, command, user)
 
-    def _dispatched(self, request: Request, command: Command) -> Outcome:
+    def _dispatched(self, request: Request, command: Command, user: User) -> Outcome:
         for_a_person = request.accepted_renderer.format == "api"
         try:
             return client.dispatch(
                 command,
-                user=request.user,
+                user=user,
                 wait_for=() if for_a_person else None,
                 timeout=_PAGE_WAITS_SECONDS,
             )

@@ -149,11 +149,16 @@ class ReleasedUnits(Units):
 
 # --- Order -------------------------------------------------------------------------------------
 class OrderEvent(DomainEvent):
-    """The base of an order's events. ``status`` is the order's after it; ``total``, ``balance``
-    and ``item_count`` are given when the event changed them, so that a reader only assigns."""
+    """The base of an order's events. Each says whose order it is and its ``status`` after it.
+
+    ``status_before``, ``total``, ``balance`` and ``item_count`` are given when the event changed
+    them, so that a reader assigns and counts without knowing the rules.
+    """
 
     order_id: UUID
+    customer_id: UUID | None = None
     status: OrderStatus | None = None
+    status_before: OrderStatus | None = None
     total: Money | None = None
     balance: Money | None = None
     item_count: int | None = None

@@ -28,7 +28,7 @@ class Order(Aggregate):
     """A customer's accepted request for goods, with the prices agreed when it was placed."""
 
     stream_prefix = "order"
-    always_told: ClassVar[frozenset[str]] = frozenset({"status"})
+    always_told: ClassVar[frozenset[str]] = frozenset({"customer_id", "status"})
 
     id = models.UUIDField(primary_key=True)
     order_number = models.CharField(max_length=20, unique=True)
@@ -182,6 +182,8 @@ class Order(Aggregate):
                 reason=reason,
                 reason_code=reason_code,
                 released=released,
+                # Told although it stays: what a cancelled order would have brought.
+                total=Money.of(self.total, self.currency),
             )
         )
 
@@ -210,6 +212,12 @@ class Order(Aggregate):
         )
 
     # --- What events do ------------------------------------------------------------------------
+    def _raise_event(self, event: e.DomainEvent) -> None:
+        before = OrderStatus(self.status) if self.version else None
+        super()._raise_event(event)
+        if before not in (None, self.status):
+            self._pending[-1] = self._pending[-1].model_copy(update={"status_before": before})
+
     def apply(self, event: e.DomainEvent) -> None:
         match event:
             case e.OrderCreated():
@@ -284,6 +292,7 @@ class Order(Aggregate):
             return {}
         total = Money.of(self.total, self.currency)
         return {
+            "customer_id": self.customer_id,
             "status": OrderStatus(self.status),
             "total": total,
             # No payments are recorded yet, so all of it is owed.
