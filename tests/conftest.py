@@ -50,7 +50,8 @@ def _empty(alias: str) -> None:
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
         # Without it the log refuses; it also lets the tables be emptied in any order.
         cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute("".join(f"DELETE FROM {table};" for table in tables))
+        for table in tables:
+            cursor.execute(f"DELETE FROM {table}")  # noqa: S608
 
 
 @pytest.fixture

@@ -1,0 +1,319 @@
+"""The bus: each command takes effect at most once, whoever repeats it and however often."""
+
+from uuid import UUID
+
+import pytest
+from asgiref.sync import async_to_sync
+from django.db import connection, transaction
+from uuid_utils.compat import uuid7
+
+from config.accounts.roles import Role
+from ordering_write import client
+from ordering_write.bus import CommandBus, NotYetVisibleError, get_command_bus
+from ordering_write.domain.commands import (
+    CancelOrder,
+    Command,
+    CreateOrder,
+    ReceiveStock,
+    RegisterCustomer,
+    RegisterStockItem,
+    UpdateOrderStatus,
+)
+from ordering_write.domain.errors import (
+    ConcurrentUpdateError,
+    IdempotencyInFlightError,
+    IdempotencyKeyReusedError,
+    InsufficientInventoryError,
+    NoHandlerFoundError,
+    NotPermittedError,
+)
+from ordering_write.domain.events import OrderStatus
+from ordering_write.models import CommandRecord, Order, OutboxEvent, StockItem
+from ordering_write.outbox import NestedCommitError
+from tests.kit import (
+    ADDRESS,
+    USER,
+    cancel,
+    check_rows_equal_log,
+    create_order,
+    dispatch,
+    placed_order,
+    registered_customer,
+    registered_product,
+)
+from tests.parallel import at_once
+
+BUS = get_command_bus()
+
+
+# --- Repeats -----------------------------------------------------------------------------------
+def test_a_repeat_returns_the_events_of_the_first_time(db, customer):
+    product = registered_product(10)
+    command = create_order(customer, (product, 2), note="Ring twice")
+    first = dispatch(command)
+    again = dispatch(command.model_copy(update={"correlation_id": uuid7()}))
+    assert not first.replayed
+    assert again.replayed
+    assert list(again) == list(first)
+    product.refresh_from_db()
+    assert product.reserved == 2
+
+
+def test_an_id_belongs_to_one_command_of_one_user(db, customer):
+    product = registered_product(10)
+    command = create_order(customer, (product, 2))
+    dispatch(command)
+    for other in (
+        create_order(customer, (product, 3), command_id=command.command_id),
+        RegisterCustomer(
+            command_id=command.command_id, user_id=USER, name="Kim", email="kim@example.com"
+        ),
+        command.model_copy(update={"user_id": uuid7()}),
+    ):
+        with pytest.raises(IdempotencyKeyReusedError):
+            dispatch(other)
+
+
+def test_a_refusal_does_not_use_up_the_id(db, customer):
+    product = registered_product(1)
+    command = create_order(customer, (product, 2))
+    with pytest.raises(InsufficientInventoryError):
+        dispatch(command)
+    assert not CommandRecord.objects.filter(pk=command.command_id).exists()
+    dispatch(ReceiveStock(user_id=USER, product_id=product.pk, quantity=1))
+    assert not dispatch(command).replayed
+
+
+def test_a_record_says_who_asked_for_what(db, clerk):
+    command = RegisterCustomer(
+        name="Kim Example", email="kim@example.com", **client.envelope(clerk, channel="cli")
+    )
+    client.dispatch(command, user=clerk)
+    record = CommandRecord.objects.get()
+    assert (record.type, record.user_id, record.channel) == ("RegisterCustomer", clerk.pk, "cli")
+    assert record.actor == {"type": "user", "id": str(clerk.pk), "label": "clerk"}
+
+
+def test_20_parallel_repeats_make_one_order(committed, customer):
+    product = registered_product(100)
+    command = create_order(customer, (product, 1))
+    outcomes = at_once([lambda: dispatch(command)] * 20)
+    assert Order.objects.count() == 1
+    assert {tuple(one.recorded.event_id for one in events) for events in outcomes} == {
+        tuple(one.recorded.event_id for one in outcomes[0])
+    }
+    assert sorted(events.replayed for events in outcomes) == [False] + [True] * 19
+    check_rows_equal_log()
+
+
+def test_a_repeat_that_waits_too_long_is_told_so(committed, customer):
+    command = create_order(customer, (registered_product(), 1))
+
+    def impatient():
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '50ms'")
+        return dispatch(command)
+
+    with transaction.atomic():
+        dispatch(command)
+        [outcome] = at_once([impatient])
+    assert type(outcome) is IdempotencyInFlightError
+
+
+# --- Races -------------------------------------------------------------------------------------
+def test_100_parallel_orders_of_a_stock_of_10(committed, customer):
+    product = registered_product(10)
+    commands = [create_order(customer, (product, 1)) for _ in range(100)]
+    outcomes = at_once([lambda command=command: dispatch(command) for command in commands])
+    refused = [one for one in outcomes if isinstance(one, InsufficientInventoryError)]
+    assert len(refused) == 90
+    assert Order.objects.count() == 10
+    product.refresh_from_db()
+    assert (product.reserved, product.available) == (10, 0)
+    check_rows_equal_log()
+
+
+def test_opposite_product_orders_do_not_deadlock(committed, customer):
+    lamp, chair = registered_product(1000), registered_product(1000)
+    commands = [
+        create_order(customer, *([(lamp, 1), (chair, 1)] if n % 2 else [(chair, 1), (lamp, 1)]))
+        for n in range(40)
+    ]
+    before = deadlocks()
+    outcomes = at_once([lambda command=command: dispatch(command) for command in commands])
+    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    assert deadlocks() == before
+    check_rows_equal_log()
+
+
+def test_parallel_cancellations_release_once(committed, customer):
+    product = registered_product(10)
+    order = placed_order(customer, (product, 3))
+    outcomes = at_once([lambda: dispatch(cancel(order)) for _ in range(8)])
+    assert sum(not isinstance(one, Exception) for one in outcomes) == 1
+    product.refresh_from_db()
+    assert product.reserved == 0
+    check_rows_equal_log()
+
+
+def test_a_lock_that_is_not_given_is_a_concurrent_update(committed, customer):
+    product = registered_product(10)
+
+    def impatient():
+        with connection.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '50ms'")
+        return dispatch(create_order(customer, (product, 1)))
+
+    with transaction.atomic():
+        StockItem.objects.select_for_update().get(pk=product.pk)
+        [outcome] = at_once([impatient])
+    assert type(outcome) is ConcurrentUpdateError
+
+
+def deadlocks() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
+        cursor.execute("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+        return int(cursor.fetchone()[0])
+
+
+# --- Around the handler ------------------------------------------------------------------------
+def test_one_command_is_one_transaction(db, customer):
+    bus = CommandBus()
+
+    class Nesting:
+        def handle(self, command):
+            return dispatch(create_order(customer, (registered_product(), 1)))
+
+    bus.register(RegisterCustomer, Nesting())
+    with pytest.raises(NestedCommitError):
+        bus.dispatch(RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com"))
+
+
+def test_a_command_of_no_handler(db):
+    class Unheard(Command):
+        pass
+
+    with pytest.raises(NoHandlerFoundError, match="No handler is registered for Unheard"):
+        BUS.dispatch(Unheard(user_id=USER))
+
+
+def test_dispatching_from_async_code(db):
+    command = RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com")
+    [event] = async_to_sync(BUS.adispatch)(command)
+    assert event.recorded.command_id == command.command_id
+
+
+WAITED: list[tuple[UUID, tuple[str, ...], float]] = []
+
+
+def never_visible(*, event_id, projections, timeout):
+    """Stands in for the read side's waiter: it never shows anything."""
+    WAITED.append((event_id, tuple(projections), timeout))
+    return False
+
+
+def test_waiting_for_a_projection_that_stays_behind(db, settings):
+    settings.READ_SIDE_WAIT = f"{__name__}.never_visible"
+    WAITED.clear()
+    command = RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com")
+    with pytest.raises(NotYetVisibleError) as caught:
+        BUS.dispatch(command, wait_for=["customer_view"], timeout=0.5)
+    [event] = caught.value.events
+    assert [(event.recorded.event_id, ("customer_view",), 0.5)] == WAITED
+    assert dispatch(command).replayed
+
+
+# --- Who may -----------------------------------------------------------------------------------
+def one_of_each(user, customer, product, order) -> list[Command]:
+    """A command of every kind, a move to every status among them."""
+    envelope = client.envelope(user, channel="python")
+    return [
+        CreateOrder(
+            customer_id=customer.pk,
+            items=[{"product_id": product.pk, "quantity": 1, "unit_price": "19.90"}],
+            shipping_address=ADDRESS,
+            **envelope,
+        ),
+        CancelOrder(order_id=order.pk, reason="Not needed", **envelope),
+        *(UpdateOrderStatus(order_id=order.pk, status=to, **envelope) for to in client.MOVES),
+        RegisterStockItem(sku="NEW-1", name="New", on_hand=1, **envelope),
+        ReceiveStock(product_id=product.pk, quantity=1, **envelope),
+        RegisterCustomer(name="Kim", email="kim@example.com", **envelope),
+    ]
+
+
+def test_the_matrix_covers_every_command(db, clerk, customer):
+    product = registered_product()
+    commands = one_of_each(clerk, customer, product, placed_order(customer, (product, 1)))
+    assert {type(command) for command in commands} == set(BUS.commands)
+
+
+@pytest.mark.parametrize("number", range(len(BUS.commands) - 1 + len(client.MOVES)))
+def test_each_command_needs_its_permission(db, make_user, customer, number):
+    user = make_user()
+    product = registered_product()
+    order = placed_order(customer, (product, 1), auto_confirm=True)
+    command = one_of_each(user, customer, product, order)[number]
+    events = OutboxEvent.objects.count()
+    with pytest.raises(NotPermittedError) as caught:
+        client.dispatch(command, user=user)
+    assert caught.value.members() == {"needed_permission": command.needed_permission()}
+    assert OutboxEvent.objects.count() == events
+
+
+def test_an_auditor_can_give_no_command(db, auditor, customer):
+    product = registered_product()
+    order = placed_order(customer, (product, 1))
+    for command in one_of_each(auditor, customer, product, order):
+        with pytest.raises(NotPermittedError):
+            client.dispatch(command, user=auditor)
+
+
+# The commands and moves of each role, as the domain's table of roles has them.
+ORDERS = {"create_order", "cancel_order"}
+CLERK = ORDERS | {"confirm_order", "complete_order", "register_customer"}
+WAREHOUSE = {"process_order", "ship_order", "deliver_order"}
+STOCK = {"register_stock_item", "receive_stock"}
+ROLES = {
+    "customer_user": ORDERS,
+    "clerk": CLERK,
+    "warehouse": WAREHOUSE | STOCK,
+    "auditor": set(),
+    "integration": CLERK | WAREHOUSE | STOCK,
+    "admin_user": CLERK | WAREHOUSE | STOCK,
+}
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_what_each_role_may_do(db, request, role, customer):
+    user = request.getfixturevalue(role)
+    product = registered_product()
+    order = placed_order(customer, (product, 1))
+    needed = {
+        command.needed_permission() for command in one_of_each(user, customer, product, order)
+    }
+    may = {permission.partition(".")[2] for permission in needed if user.has_perm(permission)}
+    assert may == ROLES[role]
+
+
+def test_a_customer_user_is_held_to_its_customer(db, customer_user, customer):
+    stranger = registered_customer()
+    product = registered_product()
+    theirs = placed_order(stranger, (product, 1))
+    command = CancelOrder(
+        order_id=theirs.pk, reason="Mine", **client.envelope(customer_user, channel="python")
+    )
+    with pytest.raises(client.DomainError, match="Order not found"):
+        client.dispatch(command, user=customer_user)
+    assert client.envelope(customer_user, channel="api")["customer_scope"] == customer.pk
+
+
+def test_a_role_of_customer_without_a_customer_can_touch_nothing(db, make_user, customer):
+    user = make_user(Role.CUSTOMER)
+    order = placed_order(customer, (registered_product(), 1))
+    command = UpdateOrderStatus(
+        order_id=order.pk, status=OrderStatus.CANCELLED, **client.envelope(user, channel="api")
+    )
+    with pytest.raises(client.DomainError, match="Order not found"):
+        client.dispatch(command, user=user)

@@ -1,0 +1,401 @@
+"""The commands on PostgreSQL: what they do to the rows, and what they refuse."""
+
+from decimal import Decimal
+
+import pytest
+from django.db import IntegrityError, connection, transaction
+from django.db.models import F
+from django.test.utils import CaptureQueriesContext
+from uuid_utils.compat import uuid7
+
+from ordering_write.domain.commands import ReceiveStock, RegisterCustomer, RegisterStockItem
+from ordering_write.domain.errors import (
+    AmountTooLargeError,
+    CustomerBlockedError,
+    DomainError,
+    DuplicateCustomerError,
+    DuplicateEmailError,
+    DuplicateProductError,
+    DuplicateReferenceError,
+    DuplicateSkuError,
+    FieldError,
+    InsufficientInventoryError,
+    InvalidAmountError,
+    InvalidTransitionError,
+    MixedCurrencyError,
+    OrderAlreadyShippedError,
+    OrderNotFoundError,
+    PriceMismatchError,
+    ProductNotFoundError,
+    ShopOnlyError,
+    UnknownCustomerError,
+    UnknownProductError,
+    VersionConflictError,
+)
+from ordering_write.domain.events import OrderStatus
+from ordering_write.models import (
+    CommandRecord,
+    Customer,
+    Order,
+    OrderItem,
+    OutboxEvent,
+    Reservation,
+    StockItem,
+)
+from tests.kit import (
+    ADDRESS,
+    NOW,
+    USER,
+    cancel,
+    check_rows_equal_log,
+    create_order,
+    dispatch,
+    move,
+    placed_order,
+    registered_customer,
+    registered_product,
+)
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def refused(command, error: type[DomainError]) -> DomainError:
+    """The refusal of ``command``, which must leave nothing."""
+    before = (OutboxEvent.objects.count(), CommandRecord.objects.count(), Order.objects.count())
+    with pytest.raises(error) as caught:
+        dispatch(command)
+    after = (OutboxEvent.objects.count(), CommandRecord.objects.count(), Order.objects.count())
+    assert after == before
+    assert type(caught.value) is error
+    return caught.value
+
+
+def stock_of(product: StockItem) -> tuple[int, int]:
+    product.refresh_from_db()
+    return product.on_hand, product.reserved
+
+
+# --- Placing -----------------------------------------------------------------------------------
+def test_placing_an_order_tells_it_and_reserves_its_stock(customer):
+    lamp, chair = registered_product(10), registered_product(5)
+    events = dispatch(create_order(customer, (lamp, 3), (chair, 1)))
+    assert [one.type for one in events] == [
+        "OrderCreated",
+        "OrderItemAdded",
+        "OrderItemAdded",
+        "StockReserved",
+        "StockReserved",
+    ]
+    order = Order.objects.get(pk=events[0].order_id)
+    assert (order.status, order.total, order.currency, order.version) == (
+        "pending",
+        Decimal("79.60"),
+        "EUR",
+        3,
+    )
+    assert stock_of(lamp) == (10, 3)
+    assert Reservation.objects.filter(order_id=order.pk).count() == 2
+    check_rows_equal_log()
+
+
+def test_an_order_with_everything(customer):
+    product = registered_product(10)
+    order = placed_order(
+        customer,
+        (product, 2),
+        adjustments=[
+            {"kind": "shipping", "label": "Parcel", "amount": "4.90"},
+            {"kind": "discount", "label": "Spring", "amount": "10"},
+        ],
+        tags=["gift", "gift", "vip"],
+        note="Ring twice.\nThen wait.",
+        auto_confirm=True,
+        reserve_for="P1D",
+        external_reference="shop-1",
+        billing_address=ADDRESS,
+    )
+    assert (order.status, order.total, order.tags) == (
+        "confirmed",
+        Decimal("34.70"),
+        ["gift", "vip"],
+    )
+    check_rows_equal_log()
+
+
+def test_unknown_customer_and_product_are_named_by_pointers(customer):
+    product = registered_product()
+    stranger = Customer(customer_id=uuid7())
+    error = refused(create_order(stranger, (product, 1)), UnknownCustomerError)
+    assert isinstance(error, FieldError)
+    assert error.members()["errors"] == [
+        {
+            "pointer": "#/customer_id",
+            "detail": f"There is no customer {stranger.pk}.",
+            "code": "unknown-customer",
+        }
+    ]
+    missing = uuid7()
+    error = refused(create_order(customer, (product, 1), (missing, 1)), UnknownProductError)
+    assert (error.pointer, str(error)) == (
+        "#/items/1/product_id",
+        f"There is no product {missing}.",
+    )
+
+
+def test_a_blocked_customer_cannot_order(customer):
+    Customer.objects.filter(pk=customer.pk).update(status=Customer.Status.BLOCKED)
+    refused(create_order(customer, (registered_product(), 1)), CustomerBlockedError)
+
+
+def test_demand_is_summed_per_product_and_every_shortage_is_listed(customer):
+    lamp, chair = registered_product(5, sku="LAMP"), registered_product(1, sku="CHAIR")
+    mug = registered_product(9, sku="MUG")
+    error = refused(
+        create_order(customer, (lamp, 3), (chair, 2), (mug, 9), (lamp, 3)),
+        InsufficientInventoryError,
+    )
+    assert str(error) == (
+        "Insufficient inventory: 6 requested of LAMP, 5 available;"
+        " 2 requested of CHAIR, 1 available."
+    )
+    assert error.members()["shortages"] == [
+        {"product_id": str(lamp.pk), "requested": 6, "available": 5},
+        {"product_id": str(chair.pk), "requested": 2, "available": 1},
+    ]
+    assert stock_of(lamp) == (5, 0)
+
+
+def test_two_lines_of_one_product_each_hold_their_units(customer):
+    lamp = registered_product(6)
+    order = placed_order(customer, (lamp, 3), (lamp, 3))
+    assert stock_of(lamp) == (6, 6)
+    dispatch(cancel(order))
+    assert stock_of(lamp) == (6, 0)
+    assert not Reservation.objects.exists()
+    check_rows_equal_log()
+
+
+@pytest.mark.parametrize(
+    ("currency", "price"), [("JPY", "10.5"), ("EUR", "1.999"), ("KWD", "1.9999")]
+)
+def test_prices_have_no_more_decimals_than_their_currency(customer, currency, price):
+    product = registered_product()
+    items = [{"product_id": product.pk, "quantity": 1, "unit_price": price}]
+    error = refused(create_order(customer, items=items, currency=currency), InvalidAmountError)
+    assert (error.pointer, str(error)) == (
+        "#/items/0/unit_price",
+        f"{price} has more decimals than {currency}.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "total"),
+    [("JPY", "105", "315"), ("EUR", "0.10", "0.30"), ("KWD", "1.999", "5.997")],
+)
+def test_totals_are_exact_in_every_currency(customer, currency, price, total):
+    items = [{"product_id": registered_product().pk, "quantity": 3, "unit_price": price}]
+    order = placed_order(customer, items=items, currency=currency)
+    assert (order.total, order.currency) == (Decimal(total), currency)
+
+
+@pytest.mark.parametrize("quantities", [(2,), (1, 1)])
+def test_totals_that_do_not_fit_are_refused(customer, quantities):
+    product = registered_product(on_hand=10)
+    items = [
+        {"product_id": product.pk, "quantity": quantity, "unit_price": "9" * 15}
+        for quantity in quantities
+    ]
+    error = refused(create_order(customer, items=items), AmountTooLargeError)
+    assert error.pointer == f"#/items/{len(quantities) - 1}/unit_price"
+
+
+def test_adjustments_have_limits_too(customer):
+    product = registered_product(10)
+
+    def adjusted(kind, amount):
+        adjustment = {"kind": kind, "label": "Any", "amount": amount}
+        return create_order(customer, (product, 1), adjustments=[adjustment])
+
+    assert refused(adjusted("fee", "0.001"), InvalidAmountError).pointer == "#/adjustments/0/amount"
+    error = refused(adjusted("discount", "19.91"), InvalidAmountError)
+    assert str(error) == "The order would cost less than nothing."
+    refused(adjusted("fee", "9" * 15), AmountTooLargeError)
+    dispatch(adjusted("discount", "19.90"))
+
+
+def test_an_external_reference_is_unique_per_source(customer):
+    product = registered_product(10)
+    placed_order(customer, (product, 1), external_reference="shop-1")
+    again = create_order(customer, (product, 1), external_reference="shop-1")
+    error = refused(again, DuplicateReferenceError)
+    assert error.pointer == "#/external_reference"
+    assert stock_of(product) == (10, 1)
+    placed_order(customer, (product, 1), external_reference="shop-1", user_id=uuid7())
+
+
+def test_statements_do_not_grow_with_the_lines(customer):
+    products = [registered_product(10) for _ in range(200)]
+    counts = []
+    for number in (1, 200):
+        command = create_order(customer, *((product, 1) for product in products[:number]))
+        with CaptureQueriesContext(connection) as statements:
+            order_id = dispatch(command)[0].order_id
+        counts.append(len(statements))
+        with CaptureQueriesContext(connection) as statements:
+            dispatch(cancel(Order.objects.get(pk=order_id)))
+        counts.append(len(statements))
+    assert counts[:2] == counts[2:]
+    check_rows_equal_log()
+
+
+# --- What customers may ------------------------------------------------------------------------
+def test_customers_pay_the_list_price(customer):
+    product = registered_product(10, list_price="20.00")
+    error = refused(
+        create_order(customer, (product, 1), customer_scope=customer.pk), PriceMismatchError
+    )
+    assert error.members()["errors"][0]["pointer"] == "#/items/0/unit_price"
+    assert (error.members()["sent"], error.members()["expected"]) == ("19.90", "20.00")
+    listed = registered_product(10, list_price="19.90")
+    placed_order(customer, (listed, 1), customer_scope=customer.pk)
+    unpriced = registered_product(10, list_price=None)
+    refused(create_order(customer, (unpriced, 1), customer_scope=customer.pk), PriceMismatchError)
+    dollars = registered_product(10, currency="USD")
+    refused(create_order(customer, (dollars, 1), customer_scope=customer.pk), MixedCurrencyError)
+    placed_order(customer, (dollars, 1), (unpriced, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("adjustments", [{"kind": "discount", "label": "Mine", "amount": "19.90"}]),
+        ("auto_confirm", True),
+        ("reserve_for", "P365D"),
+        ("tags", ["vip"]),
+    ],
+)
+def test_customers_cannot_set_what_is_the_shops(customer, name, value):
+    product = registered_product()
+    asked = create_order(customer, (product, 1), customer_scope=customer.pk, **{name: value})
+    assert refused(asked, ShopOnlyError).pointer == f"#/{name}"
+
+
+def test_customers_act_for_themselves_only(customer):
+    product = registered_product()
+    other = registered_customer()
+    theirs = placed_order(other, (product, 1))
+    refused(create_order(other, (product, 1), customer_scope=customer.pk), UnknownCustomerError)
+    refused(cancel(theirs, customer_scope=customer.pk), OrderNotFoundError)
+    refused(move(theirs, OrderStatus.CANCELLED, customer_scope=customer.pk), OrderNotFoundError)
+    own = placed_order(customer, (product, 1))
+    dispatch(cancel(own, customer_scope=customer.pk))
+
+
+def test_customers_cannot_cancel_what_is_being_picked(customer):
+    order = placed_order(customer, (registered_product(), 1), auto_confirm=True)
+    dispatch(move(order, OrderStatus.PROCESSING))
+    for asked in (cancel(order), move(order, OrderStatus.CANCELLED)):
+        scoped = asked.model_copy(update={"customer_scope": customer.pk})
+        error = refused(scoped, InvalidTransitionError)
+        assert str(error).endswith("is being picked; ask the shop to cancel it.")
+    dispatch(cancel(order))
+
+
+# --- Moving ------------------------------------------------------------------------------------
+def test_cancelling_gives_the_stock_back(customer):
+    product = registered_product(10)
+    order = placed_order(customer, (product, 4))
+    events = dispatch(cancel(order))
+    assert [one.type for one in events] == ["OrderCancelled", "StockReleased"]
+    assert stock_of(product) == (10, 0)
+    error = refused(cancel(order), InvalidTransitionError)
+    assert str(error) == f"Order {order.order_number} is cancelled already."
+
+
+def test_shipping_takes_the_stock_out_and_then_cancelling_is_too_late(customer):
+    product = registered_product(10)
+    order = placed_order(customer, (product, 4), auto_confirm=True)
+    events = dispatch(move(order, OrderStatus.SHIPPED))
+    assert [one.type for one in events] == [
+        "ShipmentCreated",
+        "ShipmentDispatched",
+        "StockDispatched",
+    ]
+    assert stock_of(product) == (6, 0)
+    assert str(refused(cancel(order), OrderAlreadyShippedError)) == "Cannot cancel shipped order"
+    for status in (OrderStatus.DELIVERED, OrderStatus.COMPLETED):
+        dispatch(move(order, status))
+    order.refresh_from_db()
+    assert order.status == OrderStatus.COMPLETED
+    check_rows_equal_log()
+
+
+def test_an_unknown_order_is_not_found():
+    nobodys = Order(id=uuid7())
+    assert str(refused(cancel(nobodys), OrderNotFoundError)) == "Order not found"
+    refused(move(nobodys, OrderStatus.CONFIRMED), OrderNotFoundError)
+
+
+def test_the_version_can_be_asked_for(customer):
+    order = placed_order(customer, (registered_product(), 1))
+    refused(cancel(order, expected_version=1), VersionConflictError)
+    dispatch(cancel(order, expected_version=2))
+
+
+# --- Stock and customers -----------------------------------------------------------------------
+def test_registering_a_product_that_exists_is_refused():
+    known = {"user_id": USER, "name": "Lamp", "on_hand": 5}
+    product = registered_product(sku="LAMP-1")
+    refused(RegisterStockItem(sku="LAMP-1", **known), DuplicateSkuError)
+    refused(RegisterStockItem(sku="LAMP-2", product_id=product.pk, **known), DuplicateProductError)
+    refused(
+        RegisterStockItem(sku="LAMP-3", list_price="1.5", currency="JPY", **known),
+        InvalidAmountError,
+    )
+
+
+def test_receiving_stock():
+    product = registered_product(on_hand=1_000_000_000)
+    known = {"user_id": USER, "timestamp": NOW}
+    for _ in range(2):
+        dispatch(ReceiveStock(product_id=product.pk, quantity=1_000_000, **known))
+    assert stock_of(product) == (1_002_000_000, 0)
+    refused(ReceiveStock(product_id=uuid7(), quantity=1, **known), ProductNotFoundError)
+    refused(
+        ReceiveStock(product_id=product.pk, quantity=1, expected_version=1, **known),
+        VersionConflictError,
+    )
+    check_rows_equal_log()
+
+
+def test_registering_a_customer_that_exists_is_refused():
+    customer = registered_customer(email="Robin@Example.com")
+    known = {"user_id": USER, "name": "Robin Sample"}
+    refused(RegisterCustomer(email="robin@example.com", **known), DuplicateEmailError)
+    refused(
+        RegisterCustomer(email="kim@example.com", customer_id=customer.pk, **known),
+        DuplicateCustomerError,
+    )
+
+
+# --- The database holds the rules a second time -------------------------------------------------
+@pytest.mark.parametrize(
+    ("changes", "constraint"),
+    [
+        ({"shipped": F("ordered") + 1}, "order_item_units_accounted_for"),
+        ({"delivered": 1}, "order_item_arrivals_were_shipped"),
+        ({"returned": 1}, "order_item_returns_were_delivered"),
+    ],
+)
+def test_a_line_cannot_break_its_ledger(customer, changes, constraint):
+    order = placed_order(customer, (registered_product(), 1))
+    with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
+        OrderItem.objects.filter(order=order).update(**changes)
+
+
+def test_stock_cannot_be_oversold():
+    product = registered_product(5)
+    with pytest.raises(IntegrityError, match="stock_item_never_oversold"), transaction.atomic():
+        StockItem.objects.filter(pk=product.pk).update(reserved=6)
+    may = registered_product(0, backorderable=True)
+    assert placed_order(registered_customer(), (may, 3)).status == "pending"
