@@ -3,7 +3,6 @@
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 
 from ordering_read import permissions
 from ordering_read.admin.base import ReadModelAdmin, begins, uuid_in

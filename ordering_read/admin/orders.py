@@ -71,13 +71,12 @@ class OrderAdmin(ActingAdmin, ReadModelAdmin):
     list_filter = ("status", "created_at")
     search_fields = ("order_number",)
     search_help_text = (
-        "The beginning of an order number or of a customer's name, "
-        "or the id of an order or a customer"
+        "An order number, the beginning of a customer's name, or the id of an order or a customer"
     )
     actions = ("confirm_orders", "ship_orders", "cancel_orders")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        order: list[Any] = [("order_number", "status"), ("created_at", "total")]
+        order: list[Any] = [("status", "total"), "created_at"]
         if obj and obj.external_reference:
             order.append("external_reference")
         if obj and obj.tags:
@@ -106,7 +105,7 @@ class OrderAdmin(ActingAdmin, ReadModelAdmin):
         if (row_id := uuid_in(term)) is not None:
             return queryset.filter(Q(order_id=row_id) | Q(customer_id=row_id)), False
         if term[0].isdigit():
-            return queryset.filter(order_number__startswith=term), False
+            return queryset.filter(order_number=term), False
         return begins(queryset, term, "customer_name"), False
 
     def render_change_form(

@@ -1,6 +1,7 @@
 """The admin pages of the projections: how far they are, what holds them up, and rebuilding them."""
 
 import time
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from django.conf import settings
@@ -15,12 +16,13 @@ from django_q.tasks import async_task
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin
 from ordering_read.engine import status
-from ordering_read.engine.status import ProjectionStatus
 from ordering_read.models import Projection
 
-# How long a click waits for a worker to take up what it asked for.
+# How long a click waits, so that a person sees the rebuild begin and a quick one end.
 _WAIT_SECONDS = 2.0
 _SECONDS_BETWEEN_LOOKS = 0.05
+# A long log takes its time.
+_REBUILD_SECONDS = 24 * 3600
 
 
 class _ProjectionPage(ChangeList):
@@ -113,5 +115,38 @@ class ProjectionAdmin(ActingAdmin):
 
     @admin.action(description="Rebuild the selected projections", permissions=["rebuild"])
     def rebuild(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        for name in sorted(set(queryset.values_list("name", flat=True))):
-            async_task("ordering_read.tasks.rebuild", name, save=False)
+        names = sorted(set(queryset.values_list("name", flat=True)))
+        before = _newest(names)
+        async_task("ordering_read.tasks.rebuild", *names, save=False, timeout=_REBUILD_SECONDS)
+        for name, newest in _started(names, before).items():
+            if newest.generation == before[name].generation:
+                text = "waits for a worker that is free, and for a rebuild that is at work."
+                self.message_user(
+                    request, f"Projection {name}: the rebuild {text}", messages.WARNING
+                )
+            elif newest.status == Projection.Status.LIVE:
+                text = f"Projection {name}: rebuilt; generation {newest.generation} is live."
+                self.message_user(request, text, messages.SUCCESS)
+            else:
+                text = f"Projection {name}: generation {newest.generation} is being built; load this again."
+                self.message_user(request, text, messages.INFO)
+
+
+def _newest(names: Collection[str]) -> dict[str, Projection]:
+    """The newest generation of each projection."""
+    rows = Projection.objects.filter(name__in=names).order_by("name", "generation")
+    return {row.name: row for row in rows}
+
+
+def _started(names: Collection[str], before: Mapping[str, Projection]) -> dict[str, Projection]:
+    """The newest generations, once all that come after ``before`` are live or time is over."""
+    ends_at = time.monotonic() + _WAIT_SECONDS
+    while True:
+        newest = _newest(names)
+        rebuilt = [
+            row.generation > before[name].generation and row.status == Projection.Status.LIVE
+            for name, row in newest.items()
+        ]
+        if all(rebuilt) or time.monotonic() > ends_at:
+            return newest
+        time.sleep(_SECONDS_BETWEEN_LOOKS)

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.functions import Collate, Upper
 
 from ordering_read.models.stream_row import StreamRow
 
@@ -34,6 +35,9 @@ class CustomerSummary(StreamRow):
                 models.F("customer_id").desc(),
                 name="customer_view_newest",
             ),
+            # These serve a search by the beginning: in the collation "C" that is a range.
+            models.Index("projection", Collate(Upper("name"), "C"), name="customer_view_by_name"),
+            models.Index("projection", Collate(Upper("email"), "C"), name="customer_view_by_email"),
         ]
 
     def __str__(self) -> str:

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models.functions import Collate, Upper
 
 from ordering_read.models.stream_row import StreamRow
 
@@ -32,6 +33,11 @@ class InventoryLevel(StreamRow):
             models.UniqueConstraint(
                 fields=["projection", "sku"], name="inventory_level_sku_unique"
             ),
+        ]
+        # These serve a search by the beginning: in the collation "C" that is a range.
+        indexes = [
+            models.Index("projection", Collate(Upper("sku"), "C"), name="inventory_level_by_sku"),
+            models.Index("projection", Collate(Upper("name"), "C"), name="inventory_level_by_name"),
         ]
 
     def __str__(self) -> str:

@@ -4,6 +4,7 @@ from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import Collate, Upper
 
 from ordering_read.models.base import ReadModel
 from ordering_read.models.stream_row import StreamRow
@@ -68,6 +69,12 @@ class OrderSummary(StreamRow):
                 models.F("created_at").desc(),
                 models.F("order_id").desc(),
                 name="order_summary_in_status",
+            ),
+            # Serves a search by the beginning: in the collation "C" that is a range.
+            models.Index(
+                "projection",
+                Collate(Upper("customer_name"), "C"),
+                name="order_summary_by_customer_name",
             ),
         ]
 
