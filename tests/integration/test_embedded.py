@@ -1,0 +1,170 @@
+"""The embedded PostgreSQL: started from many processes, and after every kind of crash."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from config.databases.embedded import EmbeddedServer
+
+START = """
+import pathlib, sys
+from config.databases.embedded import EmbeddedServer
+print(EmbeddedServer(pathlib.Path(sys.argv[1])).start())
+"""
+
+
+@contextmanager
+def new_folder() -> Iterator[Path]:
+    # Not pytest's tmp_path: root's server runs under an account that can't enter it.
+    folder = Path(tempfile.mkdtemp(prefix="orders-test-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        EmbeddedServer(folder).stop()
+        shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
+        shutil.rmtree(folder)
+
+
+@pytest.fixture
+def fresh_dir() -> Iterator[Path]:
+    """Where no server has ever been."""
+    with new_folder() as folder:
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    """Where the server may be running or not; making its data takes a while."""
+    with new_folder() as folder:
+        yield folder
+
+
+@pytest.fixture
+def server(data_dir: Path) -> EmbeddedServer:
+    return EmbeddedServer(data_dir)
+
+
+def postmaster(data_dir: Path) -> int:
+    return int((data_dir / "postgres/data/postmaster.pid").read_text().split("\n")[0])
+
+
+def execute(server: EmbeddedServer, statement: str) -> list[tuple]:
+    with psycopg.connect(server.url("orders_write")) as connection:
+        cursor = connection.execute(statement)
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_many_processes_start_one_server_with_both_databases(fresh_dir):
+    server = EmbeddedServer(fresh_dir)
+
+    starters = [
+        subprocess.Popen([sys.executable, "-c", START, fresh_dir], stdout=subprocess.PIPE)
+        for _ in range(8)
+    ]
+    ports = {starter.communicate(timeout=60)[0] for starter in starters}
+
+    assert [starter.returncode for starter in starters] == [0] * 8
+    assert ports == {f"{server.start()}\n".encode()}
+    names = {name for (name,) in execute(server, "SELECT datname FROM pg_database")}
+    assert names >= {"orders_write", "orders_read"}
+
+
+def test_data_and_port_survive_a_stop(server):
+    port = server.start()
+    execute(server, "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS answer")
+
+    assert server.stop() is True
+    assert server.stop() is False
+
+    assert server.start() == port
+    assert execute(server, "SELECT answer FROM kept") == [(42,)]
+
+
+def test_data_and_port_survive_a_killed_postmaster(data_dir, server):
+    port = server.start()
+    execute(server, "CREATE TABLE IF NOT EXISTS kept AS SELECT 42 AS answer")
+
+    os.kill(postmaster(data_dir), signal.SIGKILL)
+
+    assert server.start() == port
+    assert execute(server, "SELECT answer FROM kept") == [(42,)]
+
+
+def test_a_dead_servers_pid_may_belong_to_somebody_else(data_dir, server):
+    server.start()
+    os.kill(postmaster(data_dir), signal.SIGKILL)
+    data = data_dir / "postgres/data"
+    account = data.stat().st_uid if os.geteuid() == 0 else None
+    with subprocess.Popen(["sleep", "60"], user=account) as somebody:
+        pid_file = data / "postmaster.pid"
+        _, rest = pid_file.read_text().split("\n", 1)
+        pid_file.write_text(f"{somebody.pid}\n{rest}")
+
+        server.start()
+
+        assert postmaster(data_dir) != somebody.pid
+        assert somebody.poll() is None
+        somebody.kill()
+
+
+def test_an_empty_pid_file_after_a_machine_crash_is_no_obstacle(data_dir, server):
+    server.start()
+    os.kill(postmaster(data_dir), signal.SIGKILL)
+    (data_dir / "postgres/data/postmaster.pid").write_text("")
+
+    server.start()
+
+    assert execute(server, "SELECT 1") == [(1,)]
+
+
+def test_a_port_that_somebody_took_is_replaced_for_good(data_dir, server):
+    port = server.start()
+    server.stop()
+    with closing(socket.create_server(("127.0.0.1", port))):
+        other = server.start()
+
+        assert other != port
+        assert f":{other}/" in server.url("orders_write")
+    server.stop()
+    assert server.start() == other
+
+
+def test_the_last_user_stops_it(data_dir, server):
+    with server.in_use():
+        server.start()
+        with EmbeddedServer(data_dir).in_use():
+            pass
+        assert execute(server, "SELECT 1") == [(1,)]
+    assert server.stop() is False
+
+
+def test_the_password_is_asked_for(server):
+    server.start()
+    wrong = server.url("orders_write").replace("orders:", "orders:x")
+
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        psycopg.connect(wrong)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it under another account")
+def test_roots_project_in_a_closed_folder_keeps_its_permissions(fresh_dir):
+    fresh_dir.chmod(0o700)
+    server = EmbeddedServer(fresh_dir)
+
+    server.start()
+
+    assert execute(server, "SELECT 1") == [(1,)]
+    assert fresh_dir.stat().st_mode & 0o777 == 0o700
+    assert (fresh_dir / "postgres").is_symlink()
+    assert (fresh_dir / "postgres").resolve().is_relative_to("/var/lib")

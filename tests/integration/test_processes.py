@@ -1,0 +1,90 @@
+"""Programs that are kept running and never outlive whoever started them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from config import processes
+from config.processes import Program
+
+HERE = Path(__file__).parent
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+# Starts a program, tells its pid, and waits.
+PARENT = """
+import pathlib, time
+from config.processes import Program
+program = Program("child", ["sleep", "60"], cwd=pathlib.Path("/"))
+program.start()
+print(program._process.pid, flush=True)
+time.sleep(60)
+"""
+# Refuses to be asked to stop, and says so to the pipe it is given.
+DEAF = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+os.write(int(sys.argv[1]), b"1")
+time.sleep(60)
+"""
+
+
+def wait_for(condition, *, seconds=10.0):
+    deadline = time.monotonic() + seconds
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "it didn't happen in time"
+        time.sleep(0.01)
+    return result
+
+
+def alive(pid: int) -> bool:
+    try:
+        return "Z" not in Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return False
+
+
+def test_a_program_dies_with_a_killed_parent():
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        child = int(parent.stdout.readline())
+        assert alive(child)
+
+        parent.kill()
+
+        wait_for(lambda: not alive(child))
+
+
+def test_asking_too_late_has_the_same_effect():
+    late = "import signal; from config.processes import die_with_parent; die_with_parent(1)"
+
+    finished = subprocess.run([sys.executable, "-c", late], check=False)
+
+    assert finished.returncode == -signal.SIGKILL
+
+
+def test_a_program_that_ended_is_started_again_after_longer_and_longer_pauses(monkeypatch):
+    monkeypatch.setattr(processes, "FIRST_PAUSE", 0.01)
+    program = Program("Something", [sys.executable, "-c", "raise SystemExit(3)"], cwd=HERE)
+    program.start()
+
+    news = [wait_for(program.tend) for _ in range(2)]
+
+    assert news[0].startswith("Something ended (exit code 3); starting it again in ")
+    assert news[0] < news[1]
+
+
+def test_stopping_is_polite_first_and_forceful_in_the_end():
+    read, write = os.pipe()
+    deaf = [sys.executable, "-c", DEAF, str(write)]
+    polite = Program("polite", SLEEP, cwd=HERE)
+    stubborn = Program("stubborn", deaf, cwd=HERE, pass_fds=[write])
+    polite.start()
+    stubborn.start()
+    os.close(write)
+    assert os.read(read, 1) == b"1"
+    os.close(read)
+
+    processes.stop([polite, stubborn], seconds=0.5)
+
+    assert (polite.ending(), stubborn.ending()) == ("SIGTERM", "SIGKILL")
