@@ -146,8 +146,8 @@ class Service:
 
     def _start_web(self) -> None:
         fd = self._listener.fileno()
-        gunicorn = "-m gunicorn -c python:config.gunicorn config.wsgi -b".split()
-        self._start_program([*gunicorn, f"fd://{fd}"], log="web.log", pass_fds=(fd,))
+        gunicorn = ["-m", "gunicorn", "-c", "python:config.gunicorn", "-b", f"fd://{fd}"]
+        self.web = self._start_program([*gunicorn, "config.wsgi"], log="web.log", pass_fds=(fd,))
 
     def start_workers(self) -> None:
         self.workers = self._start_program(["manage.py", "workers"], log="workers.log")

@@ -1,4 +1,4 @@
-"""What there is to sell and to whom: made over HTTP, so that a test says in a line what it needs."""
+"""What there is to sell, and to whom: made over HTTP, in a line of a test."""
 
 from typing import Any
 from uuid import uuid4

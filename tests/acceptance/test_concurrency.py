@@ -1,0 +1,226 @@
+"""Many at once: nothing is sold twice, lost, skipped or held up by somebody else."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+from tests.acceptance.recount import assert_read_models_equal_the_log
+from tests.acceptance.service import ROOT, Service, wait_until
+from tests.acceptance.shop import Shop, made
+
+
+def at_once(call: Callable[[int], httpx.Response], times: int) -> list[httpx.Response]:
+    """The answers to ``call(0)``, ``call(1)`` and so on, all made in parallel."""
+    with ThreadPoolExecutor(times) as threads:
+        return list(threads.map(call, range(times)))
+
+
+def test_a_hundred_want_one_of_ten(service: Service, shop: Shop) -> None:
+    product = shop.product(10)
+    body = shop.body(shop.customer(), product)
+
+    answers = at_once(lambda _: shop.admin.post("/orders", json=body), 100)
+
+    assert Counter(answer.status_code for answer in answers) == {201: 10, 400: 90}
+    refusals = [answer.json() for answer in answers if answer.status_code == 400]
+    assert {refusal["code"] for refusal in refusals} == {"insufficient_inventory"}
+    assert shop.level(product) == {"on_hand": 10, "reserved": 10, "available": 0}
+    assert_read_models_equal_the_log(service)
+
+
+def test_opposite_orders_of_the_same_products_do_not_deadlock(shop: Shop) -> None:
+    products = [shop.product(1_000) for _ in range(3)]
+    customer = shop.customer()
+    bodies = [shop.body(customer, *products), shop.body(customer, *reversed(products))]
+
+    answers = at_once(lambda number: shop.admin.post("/orders", json=bodies[number % 2]), 60)
+
+    assert Counter(answer.status_code for answer in answers) == {201: 60}
+    assert [shop.level(product)["reserved"] for product in products] == [60, 60, 60]
+
+
+def test_orders_and_cancellations_of_the_same_product_add_up(service: Service, shop: Shop) -> None:
+    product = shop.product(30)
+    customer = shop.customer()
+    orders = [shop.order(customer, product) for _ in range(20)]
+    body = shop.body(customer, product)
+
+    def act(number: int) -> httpx.Response:
+        if number % 2:
+            return shop.admin.post("/orders", json=body)
+        # Twice for each order: one of the two is too late.
+        return shop.admin.post(f"/orders/{orders[number // 4]}/cancel", json={"reason": "x"})
+
+    answers = at_once(act, 80)
+
+    placed, cancelled = answers[1::2], answers[::2]
+    assert Counter(answer.status_code for answer in cancelled) == {200: 20, 409: 20}
+    count = Counter(answer.status_code for answer in placed)
+    assert set(count) <= {201, 400}
+    assert shop.level(product)["reserved"] == count[201]
+    assert_read_models_equal_the_log(service)
+
+
+# --- One who is slow ---------------------------------------------------------------------------
+# Dispatches a command, tells what it did, and commits only when it hears a line.
+_SLOW = """
+import json, sys
+from django.db import transaction
+from config.accounts.models import User
+from ordering_write import client
+
+user = User.objects.get(username="admin")
+with transaction.atomic():
+    command = client.CreateOrder(
+        **json.loads({body!r}), **client.envelope(user, channel="cli")
+    )
+    print(client.dispatch(command, user=user)[0].order_id, flush=True)
+    sys.stdin.readline()
+print("committed", flush=True)
+"""
+
+
+@contextmanager
+def held_open(service: Service, body: dict[str, Any]) -> Iterator[tuple[Any, str]]:
+    """A process that has placed an order but hasn't committed, and the order's id."""
+    script = _SLOW.format(body=json.dumps(body))
+    with subprocess.Popen(
+        [sys.executable, "manage.py", "shell", "-v", "0", "-c", script],
+        env=service.environ,
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def test_an_event_that_is_committed_late_is_projected(service: Service, shop: Shop) -> None:
+    customer, product = shop.customer(), shop.product()
+    with held_open(service, shop.body(customer, product)) as (process, slow):
+        quick = [shop.order() for _ in range(10)]
+        service.settle()
+        for order in quick:
+            assert shop.seen(f"/orders/{order}")
+        assert shop.admin.get(f"/orders/{slow}").status_code == 404
+
+        process.stdin.write("\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "committed\n"
+
+        assert shop.seen(f"/orders/{slow}")["customer_id"] == customer
+    with service.write() as connection:
+        ids = dict(
+            connection.execute(
+                "SELECT stream, id FROM event WHERE type = 'OrderCreated' AND stream = ANY(%s)",
+                [[f"order-{order}" for order in (slow, *quick)]],
+            ).fetchall()
+        )
+    # It had drawn its id before all others.
+    assert min(ids, key=lambda stream: ids[stream]) == f"order-{slow}"
+    assert_read_models_equal_the_log(service)
+
+
+def test_a_client_frozen_in_mid_transaction_delays_nobody_else(
+    service: Service, shop: Shop
+) -> None:
+    with held_open(service, shop.body(shop.customer(), shop.product())) as (process, frozen):
+        os.kill(process.pid, signal.SIGSTOP)
+        customer, product = shop.customer(), shop.product()
+        started = time.monotonic()
+        orders = [shop.order(customer, product) for _ in range(20)]
+        for order in orders:
+            assert shop.seen(f"/orders/{order}")
+        # Less than any time-out that would have to free them.
+        assert time.monotonic() - started < 8
+        assert shop.admin.get(f"/orders/{frozen}").status_code == 404
+    assert_read_models_equal_the_log(service)
+
+
+# --- Rebuilding and killing while orders are placed --------------------------------------------
+def test_a_rebuild_while_orders_are_placed_ends_equal(service: Service, shop: Shop) -> None:
+    customer, product = shop.customer(), shop.product(100_000)
+    known = shop.order(customer, product)
+    shop.seen(f"/orders/{known}")
+    stop = False
+    seen: Counter[int] = Counter()
+
+    def place() -> int:
+        count = 0
+        while not stop:
+            shop.order(customer, product)
+            count += 1
+        return count
+
+    def look() -> None:
+        while not stop:
+            seen[shop.admin.get(f"/orders/{known}").status_code] += 1
+
+    with ThreadPoolExecutor() as threads:
+        placed = [threads.submit(place) for _ in range(2)]
+        threads.submit(look)
+        try:
+            service.manage("rebuild_projections")
+        finally:
+            stop = True
+        assert sum(each.result() for each in placed) > 20
+
+    # Readers were served all the time.
+    assert set(seen) == {200}
+    assert_read_models_equal_the_log(service)
+    rows = service.rows()
+    service.manage("rebuild_projections")
+    assert service.rows() == rows
+
+
+def test_orders_survive_killed_web_workers(service: Service, shop: Shop) -> None:
+    product = shop.product(1_000)
+    body = shop.body(shop.customer(), product)
+    doomed = {50: 0, 100: 1}
+    workers = children(service.web.pid)
+
+    def place(number: int) -> str:
+        if number in doomed:
+            os.kill(workers[doomed[number]], signal.SIGKILL)
+        key = {"Idempotency-Key": str(uuid4())}
+        while True:
+            try:
+                return str(made(shop.admin.post("/orders", json=body, headers=key))["order_id"])
+            except httpx.TransportError:
+                continue  # we can't know whether it was placed, and send it again
+
+    with ThreadPoolExecutor(8) as threads:
+        orders = list(threads.map(place, range(150)))
+
+    wait_until(lambda: len(children(service.web.pid)) == 2)
+    wait_until(service.is_ready)
+    assert len(set(orders)) == 150
+    with service.read() as connection:
+        service.settle()
+        [(reserved,)] = connection.execute(
+            "SELECT reserved FROM inventory_level JOIN projection ON projection.id = projection_id"
+            " WHERE status = 'live' AND product_id = %s",
+            [product],
+        )
+    assert reserved == 150
+    assert_read_models_equal_the_log(service)
+
+
+def children(pid: int) -> list[int]:
+    """The processes that ``pid`` has started and that are there."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
