@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import connections, transaction
+from django.test import TransactionTestCase
 
 from config.accounts.models import User
 from config.accounts.roles import Role
@@ -24,21 +25,32 @@ ALIASES = ["default", "read"]
 _EMPTIED = {"ordering_write", "ordering_read", "accounts", "knox", "sessions", "admin"}
 
 
-@pytest.fixture
-def db(request: pytest.FixtureRequest) -> None:
-    """Both databases; what the test does is rolled back."""
-    request.applymarker(pytest.mark.django_db(databases=ALIASES))
-    request.getfixturevalue("_django_db_helper")
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that ask for ``db`` or ``committed``, so that both databases are made."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        committed = "transactional_db" in names
+        if item.get_closest_marker("django_db") is None and (committed or "db" in names):
+            item.add_marker(pytest.mark.django_db(transaction=committed, databases=ALIASES))
 
 
 @pytest.fixture
-def committed(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+def committed(transactional_db: None) -> None:
     """Both databases, where commits are real; they are emptied afterwards."""
-    with django_db_blocker.unblock():
-        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _empty_instead_of_flush() -> Iterator[None]:
+    """After tests with real commits Django flushes, which the log refuses and which is slow."""
+
+    def empty(_test: TransactionTestCase) -> None:
         for alias in ALIASES:
             _empty(alias)
         live.keep_checkpoints()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
+        yield
 
 
 def _empty(alias: str) -> None:
@@ -55,13 +67,7 @@ def _empty(alias: str) -> None:
 
 
 @pytest.fixture
-def _database(request: pytest.FixtureRequest) -> None:
-    """The database fixture that the test asked for, else ``db``."""
-    request.getfixturevalue("committed" if "committed" in request.fixturenames else "db")
-
-
-@pytest.fixture
-def make_user(_database: None) -> Callable[..., User]:
+def make_user() -> Callable[..., User]:
     """``make_user(Role.CLERK, **fields)`` makes a user of that role; without one, of none."""
 
     def make(role: Role | None = None, **fields: Any) -> User:
@@ -100,7 +106,7 @@ def integration(make_user: Callable[..., User]) -> User:
 
 
 @pytest.fixture
-def customer(_database: None) -> Customer:
+def customer() -> Customer:
     """A registered customer."""
     return kit.registered_customer()
 
