@@ -11,15 +11,15 @@ from typing import Any, NamedTuple
 from django.db import (
     InterfaceError,
     OperationalError,
-    close_old_connections,
     connection,
+    connections,
     models,
     transaction,
 )
 from django.db.models.functions import Now
 
 from ordering_write import log, outbox
-from ordering_write.domain.events import DomainEvent
+from ordering_write.domain.events import DomainEvent, UndecodableEvent
 
 logger = logging.getLogger(__name__)
 
@@ -141,10 +141,17 @@ def _retried(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _
         try:
             return _step(checkpoints, apply, batch)
         except (OperationalError, InterfaceError):
-            close_old_connections()
+            _drop_broken_connections()
             # By chance, so that two that met in a deadlock don't meet again.
             time.sleep(_SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.5))
     return _step(checkpoints, apply, batch)
+
+
+def _drop_broken_connections() -> None:
+    for each in connections.all(initialized_only=True):
+        # In a transaction there is nothing to save: whoever opened it must begin anew.
+        if not each.in_atomic_block:
+            each.close_if_unusable_or_obsolete()
 
 
 def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Done | None:
@@ -159,6 +166,9 @@ def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Don
             checkpoint.leased_until = None
             checkpoint.save(update_fields=["leased_until"])
             return _Done(0, int(checkpoint.position))
+        for event in events:
+            if isinstance(event, UndecodableEvent):
+                raise log.UndecodableEventError(event)
         apply(checkpoint, events)
         position = events[-1].recorded.position
         checkpoint.position, checkpoint.updated_at = position, Now()
@@ -177,7 +187,7 @@ def _let_go(checkpoints: "models.QuerySet[Any]") -> None:
 
 
 def _keep(failure: Exception, checkpoints: "models.QuerySet[Any]") -> None:
-    close_old_connections()
+    _drop_broken_connections()
     try:
         with transaction.atomic(using=checkpoints.db):
             checkpoint = checkpoints.annotate(now=Now()).select_for_update(skip_locked=True).first()

@@ -9,6 +9,7 @@ import psycopg
 from django.conf import settings
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django_q.brokers.orm import ORM
@@ -35,9 +36,9 @@ _LAG_CHECK_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 _CLAIM = """
-UPDATE django_q_ormq SET lock = now() + %s
+UPDATE django_q_ormq SET lock = statement_timestamp() + %s
 WHERE id IN (
-    SELECT id FROM django_q_ormq WHERE key = %s AND lock <= now()
+    SELECT id FROM django_q_ormq WHERE key = %s AND lock <= statement_timestamp()
     ORDER BY lock LIMIT %s FOR UPDATE SKIP LOCKED
 )
 RETURNING id, payload
@@ -77,8 +78,16 @@ class ProjectionBroker(ORM):
             _Every(seconds) for seconds in (_QUEUE_SECONDS, _HEARTBEAT_SECONDS, _LAG_CHECK_SECONDS)
         )
 
+    @staticmethod
+    def get_connection(list_key: str | None = None) -> "QuerySet[OrmQ]":
+        # The ORM broker connects here, but we are made while the database is down too.
+        connection = connections[Conf.ORM]
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
+        return OrmQ.objects.using(Conf.ORM)
+
     def enqueue(self, task: str) -> int:
-        package = OrmQ.objects.using(Conf.ORM).create(key=self.list_key, payload=task, lock=Now())
+        package = self.get_connection().create(key=self.list_key, payload=task, lock=Now())
         transaction.on_commit(self._notify, using=Conf.ORM)
         return int(package.pk)
 

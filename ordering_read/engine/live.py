@@ -15,11 +15,11 @@ from ordering_write.published import DomainEvent
 
 # A row that is locked has a runner; SKIP LOCKED passes by it without waiting.
 _LEASE_THOSE_BEHIND = """
-UPDATE projection SET leased_until = now() + %s
+UPDATE projection SET leased_until = statement_timestamp() + %s
 WHERE id IN (
     SELECT id FROM projection
     WHERE status = 'live' AND name = ANY(%s) AND position < %s
-      AND (leased_until IS NULL OR leased_until < now())
+      AND (leased_until IS NULL OR leased_until < statement_timestamp())
     FOR UPDATE SKIP LOCKED
 )
 RETURNING name

@@ -93,8 +93,8 @@ def checkpoints() -> dict[str, int]:
 
 
 _BEAT = """
-WITH gone AS (DELETE FROM worker WHERE seen_at < now() - interval '1 minute')
-INSERT INTO worker (host, pid, seen_at) VALUES (%s, %s, now())
+WITH gone AS (DELETE FROM worker WHERE seen_at < statement_timestamp() - interval '1 minute')
+INSERT INTO worker (host, pid, seen_at) VALUES (%s, %s, statement_timestamp())
 ON CONFLICT (host, pid) DO UPDATE SET seen_at = excluded.seen_at
 """
 

@@ -1,0 +1,267 @@
+"""Following the log: every event once, in order, with its checkpoint; failures and leases."""
+
+import logging
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError
+from django.db.models.functions import Now
+
+from ordering_read.engine import base, live
+from ordering_read.engine.base import Projector, UnknownProjectionError
+from ordering_read.models import InventoryLevel, Projection, ReadModelWrittenError, Worker
+from ordering_write import published
+from ordering_write.published import DomainEvent
+from tests import kit
+from tests.parallel import at_once
+
+
+class Recorder(Projector):
+    """Writes a row for each event, which can't be written twice; does ``before`` it what it is
+    told."""
+
+    name = "recorder"
+    version = 1
+    events = (DomainEvent,)
+    models = ()
+    sliced_by = None
+
+    def __init__(self) -> None:
+        self.before: Any = lambda batch: None
+        self.batches: list[list[int | None]] = []
+
+    def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
+        Worker.objects.bulk_create(
+            Worker(host=event.recorded.event_id, pid=event.recorded.position) for event in batch
+        )
+        self.batches.append([event.recorded.position for event in batch])
+        self.before(batch)
+
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+@pytest.fixture
+def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
+    """A projection beside the others; its rows are those of Worker."""
+    recorder = Recorder()
+    monkeypatch.setitem(base._projectors, recorder.name, recorder)
+    live.keep_checkpoints()
+    return recorder
+
+
+def checkpoint(name: str = "recorder") -> Projection:
+    return Projection.objects.get(name=name, status=Projection.Status.LIVE)
+
+
+def recorded() -> list[int]:
+    return list(Worker.objects.order_by("pid").values_list("pid", flat=True))
+
+
+def test_it_applies_what_the_log_has_and_remembers_it(recorder: Recorder) -> None:
+    kit.registered_product()
+    kit.registered_product()
+
+    assert live.run("recorder") == 4
+    assert live.run("recorder") == 0
+    assert recorded() == [1, 2, 3, 4]
+    assert checkpoint().position == 4
+    assert checkpoint().leased_until is None
+
+
+def test_events_that_nobody_wants_move_the_checkpoint_only(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Recorder, "events", (published.events.OrderEvent,))
+    kit.registered_product()
+
+    live.run("recorder")
+
+    assert recorder.batches == []
+    assert checkpoint().position == 2
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(recorder: Recorder) -> None:
+    with pytest.raises(UnknownProjectionError, match=r"'nothing'; there are: .*order_view"):
+        live.run("nothing")
+
+
+def test_rows_and_checkpoint_move_together_or_not_at_all(recorder: Recorder) -> None:
+    def fail(batch: Sequence[DomainEvent]) -> None:
+        raise ValueError("no")
+
+    kit.registered_product()
+    recorder.before = fail
+
+    assert live.run("recorder") == 0
+    assert recorded() == []
+    assert checkpoint().position == 0
+
+
+def test_a_failure_is_kept_logged_once_and_tried_again_later(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(batch: Sequence[DomainEvent]) -> None:
+        raise ValueError("no such colour")
+
+    kit.registered_product()
+    recorder.before = fail
+    with caplog.at_level(logging.ERROR):
+        live.run("recorder")
+        failed_at = checkpoint().failed_at
+        live.run("recorder")
+
+    assert [line.getMessage() for line in caplog.records] == [
+        "recorder, generation 1 can't go on and will be tried again."
+    ]
+    assert checkpoint().error == "ValueError: no such colour"
+    assert checkpoint().failed_at == failed_at
+    # Not before its pause is over, and then it is well again.
+    assert "recorder" not in live.due()
+    Projection.objects.filter(name="recorder").update(leased_until=Now() - timedelta(seconds=1))
+    assert "recorder" in live.due()
+    recorder.before = lambda batch: None
+    live.run("recorder")
+    assert checkpoint().error == ""
+    assert checkpoint().failed_at is None
+    assert recorded() == [1, 2]
+
+
+def test_the_longer_it_fails_the_longer_it_pauses(recorder: Recorder) -> None:
+    def fail(batch: Sequence[DomainEvent]) -> None:
+        raise ValueError("no")
+
+    kit.registered_product()
+    recorder.before = fail
+    rows = Projection.objects.filter(name="recorder")
+    pauses = []
+    for failing_for in (0, 10, 3600):
+        rows.update(failed_at=Now() - timedelta(seconds=failing_for), leased_until=None)
+        live.run("recorder")
+        pauses += rows.annotate(now=Now()).values_list("leased_until", "now")
+
+    seconds = [round((until - now).total_seconds()) for until, now in pauses]
+    assert seconds == [1, 10, 60]
+
+
+def test_what_the_database_breaks_off_is_tried_again(
+    recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    breaks = iter([True, True, False])
+
+    def fail(batch: Sequence[DomainEvent]) -> None:
+        if next(breaks):
+            raise OperationalError("deadlock detected")
+
+    kit.registered_product()
+    recorder.before = fail
+
+    assert live.run("recorder") == 2
+    assert recorded() == [1, 2]
+    assert caplog.records == []
+
+
+def test_a_batch_holds_whole_commits(recorder: Recorder, settings: Any) -> None:
+    settings.PROJECTION_BATCH = 1
+    for _ in range(3):
+        kit.registered_product()
+
+    live.run("recorder")
+
+    assert recorder.batches == [[1, 2], [3, 4], [5, 6]]
+
+
+def test_an_event_that_comes_during_the_last_batch_is_not_left(recorder: Recorder) -> None:
+    """Its wake-up found the checkpoint locked, so nobody else would come for it."""
+    more = iter([True, True, False])
+
+    def commit_another(batch: Sequence[DomainEvent]) -> None:
+        if next(more, False):
+            kit.registered_product()
+
+    kit.registered_product()
+    recorder.before = commit_another
+
+    assert live.run("recorder") == 6
+    assert checkpoint().position == 6
+
+
+def test_a_turn_ends_between_two_batches(recorder: Recorder, settings: Any) -> None:
+    settings.PROJECTION_BATCH = 2
+    for _ in range(3):
+        kit.registered_product()
+
+    assert live.run("recorder", seconds=0) == 2
+    # It has let go, so that the next turn can be given at once.
+    assert "recorder" in live.due()
+    assert live.run("recorder") == 4
+
+
+def test_who_is_behind_is_handed_out_once(recorder: Recorder) -> None:
+    everybody = set(base.registered())
+    assert live.due() == []
+    kit.registered_product()
+
+    assert set(live.due()) == everybody
+    assert live.due() == []
+    for name in everybody:
+        live.run(name)
+    assert live.due() == []
+    kit.registered_product()
+    assert set(live.due()) == everybody
+
+
+def test_a_lease_that_is_over_is_given_again(recorder: Recorder) -> None:
+    kit.registered_product()
+    live.due()
+
+    Projection.objects.update(leased_until=Now() - timedelta(milliseconds=1))
+
+    assert "recorder" in live.due()
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "read"])
+def test_four_runners_at_once_apply_each_event_once(recorder: Recorder, settings: Any) -> None:
+    settings.PROJECTION_BATCH = 3
+    calls = [lambda: live.run("recorder")] * 4 + [kit.registered_product] * 20
+
+    at_once(calls * 2)
+
+    live.run("recorder")
+    assert recorded() == list(range(1, 81))
+    assert [position for batch in sorted(recorder.batches) for position in batch] == recorded()
+
+
+def test_checkpoints_that_are_missing_are_made_and_no_others(recorder: Recorder) -> None:
+    kit.registered_product()
+    live.run("recorder")
+    Projection.objects.filter(name="order_view").delete()
+
+    live.keep_checkpoints()
+
+    assert checkpoint("order_view").position == 0
+    assert checkpoint("recorder").position == 2
+    assert Projection.objects.count() == len(base.registered())
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda row: row.save(),
+        lambda row: row.delete(),
+        lambda row: InventoryLevel.objects.create(projection_id=row.projection_id),
+        lambda row: InventoryLevel.objects.bulk_create([row]),
+        lambda row: InventoryLevel.objects.bulk_update([row], ["on_hand"]),
+        lambda row: InventoryLevel.live.update(on_hand=1_000),
+        lambda row: InventoryLevel.live.filter(pk=row.pk).delete(),
+    ],
+)
+def test_nobody_else_writes_a_read_model(write: Any) -> None:
+    kit.registered_product()
+    live.run("inventory_level")
+    row = InventoryLevel.live.get()
+
+    with pytest.raises(ReadModelWrittenError, match="command bus"):
+        write(row)
