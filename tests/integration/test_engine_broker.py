@@ -1,0 +1,227 @@
+"""The broker, and the tasks it hands out; the stock broker's wake-ups."""
+
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.db import DatabaseError, connections
+from django_q.brokers.orm import ORM
+from django_q.models import OrmQ, Schedule
+from django_q.signing import SignedPackage
+from django_q.tasks import async_task
+
+from ordering_read import tasks
+from ordering_read.engine import live, status
+from ordering_read.engine.base import registered
+from ordering_read.engine.broker import Handout, ProjectionBroker
+from ordering_read.models import OrderSummary
+from ordering_write import published
+from ordering_write.published import events_committed
+from tests import kit
+
+pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "read"])
+
+
+@pytest.fixture
+def broker(settings: Any) -> Iterator[ProjectionBroker]:
+    broker = ProjectionBroker("orders")
+    yield broker
+    if broker._listener is not None:
+        broker._listener.close()
+    OrmQ.objects.all().delete()
+
+
+def task_of(handout: Handout) -> dict[str, Any]:
+    task: dict[str, Any] = SignedPackage.loads(handout[1])
+    return task
+
+
+def names(handouts: list[Handout] | None) -> set[str]:
+    return {task_of(handout)["args"][0] for handout in handouts or []}
+
+
+def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
+    broker: ProjectionBroker,
+) -> None:
+    kit.registered_product()
+
+    handouts = broker.dequeue() or []
+
+    assert names(handouts) == set(registered())
+    for handout in handouts:
+        task = task_of(handout)
+        assert task["func"] == "ordering_read.tasks.project"
+        assert task["save"] is False
+    # Nothing to acknowledge: the checkpoint says whether it was done.
+    assert {handout[0] for handout in handouts} == {None}
+    assert not OrmQ.objects.exists()
+
+
+def test_a_commit_wakes_it(broker: ProjectionBroker, settings: Any) -> None:
+    settings.PROJECTION_POLL_SECONDS = 20
+    broker._listening()
+
+    def commit() -> None:
+        kit.registered_product()
+        connections.close_all()
+
+    later = threading.Timer(0.2, commit)
+    later.start()
+    began = time.monotonic()
+
+    assert not broker.dequeue()
+
+    assert time.monotonic() - began < 10
+    later.join()
+    assert names(broker.dequeue()) == set(registered())
+
+
+def test_without_a_wake_up_it_looks_by_itself(broker: ProjectionBroker, settings: Any) -> None:
+    settings.PROJECTION_POLL_SECONDS = 0.1
+    assert not broker.dequeue()
+    events_committed.disconnect(dispatch_uid="outbox.notify")
+    try:
+        kit.registered_product()
+    finally:
+        from ordering_write import outbox
+
+        events_committed.connect(outbox.notify, dispatch_uid="outbox.notify")
+
+    assert names(broker.dequeue()) == set(registered())
+
+
+def test_idle_it_asks_one_question_of_each_database_and_gives_signs_of_life(
+    broker: ProjectionBroker, settings: Any, django_assert_num_queries: Any
+) -> None:
+    settings.PROJECTION_POLL_SECONDS = 0
+    broker.dequeue()
+
+    with django_assert_num_queries(1, using="default"), django_assert_num_queries(1, using="read"):
+        broker.dequeue()
+    assert status.workers_seen(within_seconds=10) == 1
+
+
+def test_ordinary_tasks_are_handed_out_once_and_acknowledged(broker: ProjectionBroker) -> None:
+    broker.dequeue()
+    async_task("time.time", broker=broker)
+    # Its notification is answered by a look into the queue.
+    assert not broker.dequeue()
+
+    [handout] = broker.dequeue() or []
+
+    assert task_of(handout)["func"] == "time.time"
+    assert not broker._claim()
+    broker.acknowledge(handout[0])
+    assert not OrmQ.objects.exists()
+
+
+def test_an_outage_is_logged_once_and_survived(
+    broker: ProjectionBroker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    kit.registered_product()
+
+    def away() -> int:
+        raise DatabaseError("gone\nfor a while")
+
+    with monkeypatch.context() as outage, caplog.at_level(logging.WARNING):
+        outage.setattr(published, "head", away)
+        for _ in range(3):
+            assert broker.dequeue() is None
+
+    with caplog.at_level(logging.WARNING):
+        assert names(broker.dequeue()) == set(registered())
+    assert [line.getMessage() for line in caplog.records] == [
+        "Waiting for a database: gone for a while",
+        "The databases can be reached again.",
+    ]
+
+
+# --- Tasks -------------------------------------------------------------------------------------
+def test_the_task_catches_up_its_projection() -> None:
+    customer, product = kit.registered_customer(), kit.registered_product()
+    kit.placed_order(customer, (product, 1))
+
+    tasks.project("order_view")
+
+    assert OrderSummary.live.count() == 1
+
+
+def test_the_stock_task_catches_up_all() -> None:
+    kit.registered_product()
+
+    tasks.project_all()
+
+    assert status.checkpoints() == dict.fromkeys(registered(), 2)
+    assert status.workers_seen(within_seconds=10) == 1
+    assert live.due() == []
+
+
+@pytest.fixture
+def stock_broker(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ORM]:
+    settings.Q_CLUSTER = settings.Q_CLUSTER | {"broker_class": "django_q.brokers.orm.ORM"}
+    monkeypatch.setattr(tasks, "get_broker", lambda: ORM("orders"))
+    tasks.connect()
+    yield ORM("orders")
+    events_committed.disconnect(dispatch_uid="tasks.enqueue_wake_up")
+    OrmQ.objects.all().delete()
+
+
+def test_under_the_stock_broker_commits_enqueue_one_wake_up(stock_broker: ORM) -> None:
+    for _ in range(3):
+        kit.registered_product()
+    assert OrmQ.objects.count() == 1
+
+    # One that was taken may have begun before the commit: it is no longer good for it.
+    [(key, _payload)] = stock_broker.dequeue()
+    kit.registered_product()
+    assert OrmQ.objects.count() == 2
+
+    assert OrmQ.objects.get(pk=key).func() == "ordering_read.tasks.project_all"
+    assert OrmQ.objects.get(pk=key).args() == ()
+
+
+def test_a_task_of_another_kind_is_no_wake_up(stock_broker: ORM) -> None:
+    async_task("time.time", broker=stock_broker)
+
+    kit.registered_product()
+
+    assert OrmQ.objects.count() == 2
+
+
+def test_a_queue_out_of_order_fails_no_command(
+    stock_broker: ORM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken() -> None:
+        raise DatabaseError("no such table")
+
+    monkeypatch.setattr(tasks, "get_broker", broken)
+
+    with caplog.at_level(logging.WARNING):
+        assert kit.registered_product().pk
+
+    assert "A wake-up can't be enqueued: no such table" in caplog.text
+
+
+def test_under_our_broker_nothing_is_enqueued() -> None:
+    tasks.connect()
+
+    kit.registered_product()
+
+    assert not OrmQ.objects.exists()
+
+
+def test_a_wake_up_is_scheduled_each_minute() -> None:
+    tasks.keep_schedule(using="default", apps=apps)
+
+    [schedule] = Schedule.objects.all()
+    assert (schedule.func, schedule.minutes) == ("ordering_read.tasks.project_all", 1)
+
+
+def test_the_queue_has_no_admin_pages() -> None:
+    for model in apps.get_app_config("django_q").get_models():
+        assert not admin.site.is_registered(model)

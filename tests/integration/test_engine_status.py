@@ -1,0 +1,212 @@
+"""How far projections have come, and waiting for them."""
+
+import logging
+import time
+from datetime import timedelta
+from io import StringIO
+from threading import Timer
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DatabaseError, connections
+from django.db.models.functions import Now
+
+from ordering_read.engine import live, status
+from ordering_read.engine.base import UnknownProjectionError, registered
+from ordering_read.engine.waiting import wait
+from ordering_read.models import Projection, Worker
+from ordering_write import published
+from tests import kit
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def of(name: str) -> status.ProjectionStatus:
+    [one] = [one for one in status.statuses() if one.name == name]
+    return one
+
+
+def run_all() -> None:
+    for name in registered():
+        live.run(name)
+
+
+def test_level_projections_have_no_lag() -> None:
+    kit.registered_product()
+    run_all()
+
+    assert [one.name for one in status.statuses()] == sorted(registered())
+    for one in status.statuses():
+        assert (one.position, one.head, one.lag_events, one.lag_seconds) == (2, 2, 0, 0.0)
+        assert (one.status, one.last_error, one.generation) == ("live", "", 1)
+    assert status.checkpoints() == dict.fromkeys(registered(), 2)
+
+
+def test_lag_is_the_age_of_the_oldest_event_that_is_not_applied() -> None:
+    kit.registered_product()
+    run_all()
+    kit.registered_product()
+    time.sleep(0.05)
+    newest = time.monotonic()
+    kit.registered_product()
+
+    # Whether or not anybody has given them positions.
+    for _ in range(2):
+        late = of("order_view")
+        assert late.lag_events == 4
+        assert time.monotonic() - newest < late.lag_seconds < 10
+        published.sequence()
+
+
+def test_an_empty_log_has_no_lag() -> None:
+    assert {one.lag_seconds for one in status.statuses()} == {0.0}
+
+
+def test_it_takes_the_same_number_of_queries_whatever_the_lag(
+    django_assert_num_queries: Any,
+) -> None:
+    for products in (0, 5):
+        for _ in range(products):
+            kit.registered_product()
+        live.run("order_view")
+        with (
+            django_assert_num_queries(1, using="read"),
+            django_assert_num_queries(2, using="default"),
+        ):
+            status.statuses()
+
+
+def test_the_status_says_what_is_the_matter() -> None:
+    rows = Projection.objects.filter(name="order_view")
+    assert of("order_view").status == "live"
+
+    rows.update(version=0)
+    assert of("order_view").status == "outdated"
+
+    building = Projection.objects.create(
+        name="order_view", generation=2, version=1, status=Projection.Status.BUILDING
+    )
+    assert of("order_view").status == "building"
+    # One that was killed isn't building any more.
+    Projection.objects.filter(pk=building.pk).update(updated_at=Now() - timedelta(minutes=2))
+    assert of("order_view").status == "outdated"
+
+    rows.filter(generation=1).update(error="ValueError: no", failed_at=Now())
+    assert of("order_view").status == "failed"
+    assert of("order_view").last_error == "ValueError: no"
+
+
+def test_being_late_is_logged_once_until_it_is_over(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.PROJECTION_LAG_ALERT_SECONDS = 0
+    kit.registered_product()
+    with caplog.at_level(logging.ERROR):
+        status.warn_of_lag()
+        status.warn_of_lag()
+        assert len(caplog.records) == len(registered())
+        assert "is late: 2 events, 0 seconds behind the log (limit 0)." in caplog.text
+
+        run_all()
+        status.warn_of_lag()
+        assert len(caplog.records) == len(registered())
+
+        kit.registered_product()
+        status.warn_of_lag()
+        assert len(caplog.records) == 2 * len(registered())
+
+
+def test_workers_are_seen_for_a_while() -> None:
+    assert status.workers_seen(within_seconds=10) == 0
+    status.beat()
+    status.beat()
+    assert status.workers_seen(within_seconds=10) == 1
+
+    Worker.objects.update(seen_at=Now() - timedelta(minutes=2))
+    assert status.workers_seen(within_seconds=10) == 0
+    Worker.objects.update(pid=1)
+    status.beat()
+    # Those that are gone are forgotten.
+    assert Worker.objects.count() == 1
+
+
+def test_the_command_shows_a_table() -> None:
+    kit.registered_product()
+    live.run("order_view")
+    out = StringIO()
+
+    call_command("projection_status", stdout=out)
+
+    lines = {line.split()[0]: line.split() for line in out.getvalue().splitlines()}
+    assert lines["order_view"] == ["order_view", "live", "2", "2", "0", "0.0"]
+    assert lines["inventory_level"][:5] == ["inventory_level", "live", "0", "2", "2"]
+
+
+def test_the_command_fails_over_a_lag_or_a_failure() -> None:
+    call_command("projection_status", "--fail-over", "0", stdout=StringIO())
+    kit.registered_product()
+    call_command("projection_status", "--fail-over", "60", stdout=StringIO())
+
+    with pytest.raises(CommandError, match=r"more than 0 s behind the log: .*order_view"):
+        call_command("projection_status", "--fail-over", "0", stdout=StringIO())
+    Projection.objects.filter(name="order_view").update(error="ValueError: no")
+    with pytest.raises(CommandError, match=r"Failed, .* the log: order_view\."):
+        call_command("projection_status", "--fail-over", "60", stdout=StringIO())
+
+
+# --- Waiting -----------------------------------------------------------------------------------
+def an_event() -> Any:
+    kit.registered_product()
+    return kit.OutboxEvent.objects.latest("id").event_id
+
+
+def test_it_waits_for_the_projections_that_are_named() -> None:
+    event_id = an_event()
+    live.run("order_view")
+
+    assert wait(event_id=event_id, projections=["order_view"], timeout=0)
+    assert not wait(event_id=event_id, projections=["order_view", "inventory_level"], timeout=0.05)
+    assert not wait(event_id=event_id, projections=[], timeout=0)
+    run_all()
+    assert wait(event_id=event_id, projections=[], timeout=0)
+
+
+def test_it_waits_no_longer_than_told() -> None:
+    began = time.monotonic()
+
+    assert not wait(event_id=an_event(), projections=["order_view"], timeout=0.2)
+
+    assert 0.2 <= time.monotonic() - began < 2
+
+
+def test_waiting_for_an_unknown_projection_is_refused() -> None:
+    with pytest.raises(UnknownProjectionError, match="'nothing'"):
+        wait(event_id=an_event(), projections=["nothing"], timeout=1)
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "read"])
+def test_it_ends_as_soon_as_the_projection_has_passed() -> None:
+    def run() -> None:
+        live.run("order_view")
+        connections.close_all()
+
+    event_id = an_event()
+    began = time.monotonic()
+    timer = Timer(0.1, run)
+    timer.start()
+
+    assert wait(event_id=event_id, projections=["order_view"], timeout=20)
+
+    assert time.monotonic() - began < 10
+    timer.join()
+
+
+def test_a_database_that_is_away_counts_as_not_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(event_id: Any) -> int:
+        raise DatabaseError("gone")
+
+    event_id = an_event()
+    monkeypatch.setattr(published, "position_of", away)
+
+    assert not wait(event_id=event_id, projections=["order_view"], timeout=1)
