@@ -5,6 +5,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error
 
 from ordering_write import outbox
+from ordering_write.domain.events import DomainEvent
 from ordering_write.signals import domain_events
 
 
@@ -19,4 +20,19 @@ def check_outbox_connected(**_kwargs: Any) -> list[CheckMessage]:
             hint="ordering_write.apps connects it; is ordering_write in INSTALLED_APPS?",
             id="ordering_write.E001",
         )
+    ]
+
+
+def check_upcasters(**_kwargs: Any) -> list[CheckMessage]:
+    """Without its whole chain of upcasters, an event that was stored long ago can't be read."""
+    return [
+        Error(
+            f"{name} has schema version {event_type.schema_version} and upcasters from the "
+            f"versions {sorted(event_type.upcasters)}.",
+            hint="There must be one from each version before the present one, and no other.",
+            obj=event_type,
+            id="ordering_write.E002",
+        )
+        for name, event_type in DomainEvent.types.items()
+        if set(event_type.upcasters) != set(range(1, event_type.schema_version))
     ]

@@ -7,14 +7,20 @@ therefore remembers a position and can prove that it skipped nothing.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from pydantic import ValidationError
 
-from ordering_write.domain.events import DomainEvent, Envelope
+from ordering_write.domain.events import (
+    DomainEvent,
+    Envelope,
+    UndecodableEvent,
+    UnknownSchemaVersionError,
+)
 from ordering_write.domain.values import Actor
 
 # Any number will do, as long as nothing else in this database locks it.
@@ -37,17 +43,17 @@ WITH taken AS (
 SELECT count(*) FROM taken
 """
 
-_SELECT = """
+COLUMNS = """
 SELECT place.position, event.event_id, event.stream, event.version, event.type,
        event.schema_version, event.timestamp, event.recorded_at, event.actor, event.channel,
        event.command_id, event.correlation_id, event.causation_id, event.commit_id, event.data,
        event.personal_id, personal_data.fields AS personal
 """
-_BY_POSITION = f"""{_SELECT}
+_BY_POSITION = f"""{COLUMNS}
 FROM event_position place JOIN event ON event.id = place.event_id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 """
-_BY_EVENT = f"""{_SELECT}
+_BY_EVENT = f"""{COLUMNS}
 FROM event LEFT JOIN event_position place ON place.event_id = event.id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 """
@@ -57,8 +63,16 @@ class LogGapError(Exception):
     """A position of the log is missing: an event was removed, or the log was restored."""
 
 
-class UnknownEventTypeError(Exception):
-    """The log holds an event of a type that this code doesn't know."""
+class UndecodableEventError(Exception):
+    """An event of the log can't be read by this code."""
+
+    def __init__(self, event: UndecodableEvent) -> None:
+        known = event.recorded
+        super().__init__(
+            f"{event.type} {known.event_id} ({known.stream}, version {known.version}) can't be "
+            f"read: {event.reason}."
+        )
+        self.event = event
 
 
 def sequence() -> None:
@@ -116,65 +130,130 @@ def recorded_at(position: int) -> datetime | None:
         return None if row is None else row[0]
 
 
+def event_id_at(position: int) -> UUID | None:
+    """The id of the event at ``position``; None when there is none.
+
+    With ``identity`` it tells a subscriber whether this is still the log that it has read.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT event.event_id FROM event_position"
+            " JOIN event ON event.id = event_position.event_id WHERE position = %s",
+            [position],
+        )
+        row = cursor.fetchone()
+        return None if row is None else row[0]
+
+
+def identity() -> UUID:
+    """The id that this log got when its table was made, and keeps in backups and copies."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id FROM log_identity")
+        return cursor.fetchone()[0]
+
+
 def read_log(after: int, limit: int) -> list[DomainEvent]:
     """The next ``limit`` events after position ``after``, in order, and the rest of their commit.
 
-    A batch never ends inside a commit, so that nobody sees an order without its lines. Raises
-    LogGapError when a position is missing.
+    A batch never ends inside a commit, so that nobody sees an order without its lines. An event
+    that this code can't read comes as an UndecodableEvent, which says why: one bad event must not
+    keep anybody from the others. Raises LogGapError when a position is missing.
     """
-    rows = _fetch(f"{_BY_POSITION} WHERE position > %s ORDER BY position LIMIT %s", [after, limit])
+    rows = fetch(f"{_BY_POSITION} WHERE position > %s ORDER BY position LIMIT %s", [after, limit])
     if len(rows) == limit:
         last = rows[-1]
-        rows += _fetch(
+        rows += fetch(
             f"{_BY_POSITION} WHERE event.commit_id = %s AND position > %s ORDER BY position",
             [last["commit_id"], last["position"]],
         )
     for expected, row in enumerate(rows, start=after + 1):
         if row["position"] != expected:
             raise LogGapError(f"Position {expected} of the log is missing.")
-    return [_decode(row) for row in rows]
+    return [decode(row) for row in rows]
 
 
 def read_stream(stream: str) -> list[DomainEvent]:
-    """All events of one stream by version, positioned or not."""
-    rows = _fetch(f"{_BY_EVENT} WHERE event.stream = %s ORDER BY version", [stream])
-    return [_decode(row) for row in rows]
+    """All events of one stream by version, positioned or not.
+
+    Raises UndecodableEventError when one of them can't be read.
+    """
+    rows = fetch(f"{_BY_EVENT} WHERE event.stream = %s ORDER BY version", [stream])
+    return [_readable(decode(row)) for row in rows]
 
 
 def read_command(command_id: UUID) -> list[DomainEvent]:
-    """The events that a command caused, in the order in which it caused them."""
-    rows = _fetch(f"{_BY_EVENT} WHERE event.command_id = %s ORDER BY event.id", [command_id])
-    return [_decode(row) for row in rows]
+    """The events that a command caused, in the order in which it caused them.
+
+    Raises UndecodableEventError when one of them can't be read.
+    """
+    rows = fetch(f"{_BY_EVENT} WHERE event.command_id = %s ORDER BY event.id", [command_id])
+    return [_readable(decode(row)) for row in rows]
 
 
-def _fetch(sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+def fetch(sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+    """The rows of a statement that selects ``COLUMNS``, by the names of the columns."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         names = [column.name for column in cursor.description]
-        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    for row in rows:
+        row["actor"] = json.loads(row["actor"])
+        row["data"] = json.loads(row["data"])
+        row["personal"] = row["personal"] and json.loads(row["personal"])
+    return rows
 
 
-def _decode(row: dict[str, Any]) -> DomainEvent:
-    try:
-        event_type = DomainEvent.types[row["type"]]
-    except KeyError:
-        raise UnknownEventTypeError(f"{row['type']} (event {row['event_id']})") from None
-    # An event that has personal fields reads as erased when they are gone.
-    personal = json.loads(row["personal"]) if row["personal"] else None
-    return event_type.decode(
-        timestamp=row["timestamp"],
-        fields=json.loads(row["data"]),
-        personal={} if row["personal_id"] is None else personal,
-        envelope=Envelope(
-            event_id=row["event_id"],
-            stream=row["stream"],
-            version=row["version"],
-            actor=Actor.model_construct(**json.loads(row["actor"])),
-            channel=row["channel"],
-            command_id=row["command_id"],
-            correlation_id=row["correlation_id"],
-            causation_id=row["causation_id"],
-            recorded_at=row["recorded_at"],
-            position=row["position"],
-        ),
+def decode(row: Mapping[str, Any]) -> DomainEvent:
+    """The event in a row that ``fetch`` returned; an UndecodableEvent when it can't be read."""
+    envelope = Envelope(
+        event_id=row["event_id"],
+        stream=row["stream"],
+        version=row["version"],
+        actor=Actor.model_construct(**row["actor"]),
+        channel=row["channel"],
+        command_id=row["command_id"],
+        correlation_id=row["correlation_id"],
+        causation_id=row["causation_id"],
+        recorded_at=row["recorded_at"],
+        position=row["position"],
     )
+    event_type = DomainEvent.types.get(row["type"])
+    if event_type is None:
+        return _undecodable(row, envelope, "this type is unknown")
+    try:
+        return event_type.decode(
+            schema_version=row["schema_version"],
+            timestamp=row["timestamp"],
+            fields=row["data"],
+            # An event that has personal fields reads as erased when they are gone.
+            personal={} if row["personal_id"] is None else row["personal"],
+            envelope=envelope,
+        )
+    except Exception as error:
+        # Whatever a payload of the past or the future can bring an upcaster or pydantic to raise.
+        return _undecodable(row, envelope, _reason(error))
+
+
+def _undecodable(row: Mapping[str, Any], envelope: Envelope, reason: str) -> UndecodableEvent:
+    event = UndecodableEvent(timestamp=row["timestamp"], stored_type=row["type"], reason=reason)
+    return event.model_copy(update={"envelope": envelope})
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case ValidationError():
+            # Without the values, which may be personal.
+            return "; ".join(
+                f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
+                for each in error.errors(include_input=False, include_url=False)
+            )
+        case UnknownSchemaVersionError():
+            return str(error)
+        case _:
+            return f"{type(error).__name__}: {error}"
+
+
+def _readable(event: DomainEvent) -> DomainEvent:
+    if isinstance(event, UndecodableEvent):
+        raise UndecodableEventError(event)
+    return event

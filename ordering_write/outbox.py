@@ -96,7 +96,7 @@ def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs
     beside: list[PersonalData] = []
     for event in events:
         row, personal = _row(event, current.id, customer_id)
-        hashes[row.stream] = row.hash = content_hash(row, hashes.get(row.stream, ""))
+        hashes[row.stream] = row.hash = content_hash(vars(row), hashes.get(row.stream, ""))
         rows.append(row)
         beside += personal
     PersonalData.objects.bulk_create(beside)
@@ -107,9 +107,7 @@ def _row(
     event: DomainEvent, commit_id: UUID, customer_id: UUID | None
 ) -> tuple[OutboxEvent, list[PersonalData]]:
     envelope = event.recorded
-    # exclude_none keeps a payload to what the event says; what it doesn't say has a default.
-    fields = event.model_dump(mode="json", exclude={"timestamp"}, exclude_none=True)
-    personal = {name: fields.pop(name) for name in event.personal if name in fields}
+    fields, personal = event.encode()
     row = OutboxEvent(
         event_id=envelope.event_id,
         stream=envelope.stream,
@@ -155,25 +153,28 @@ def _last_hashes(events: Sequence[DomainEvent]) -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
-def content_hash(row: OutboxEvent, previous: str) -> str:
-    """The hash that ``row`` must carry when ``previous`` is the hash before it in its stream."""
+def content_hash(row: Mapping[str, Any], previous: str) -> str:
+    """The hash that an event must carry when ``previous`` is the hash before it in its stream.
+
+    ``row`` has its columns by their names.
+    """
     content = [
         previous,
-        str(row.event_id),
-        row.stream,
-        row.version,
-        row.type,
-        row.schema_version,
-        _instant(row.timestamp),
-        _instant(row.recorded_at),
-        row.actor,
-        row.channel,
-        str(row.command_id),
-        str(row.correlation_id),
-        str(row.causation_id),
-        row.data,
-        str(row.personal_id or ""),
-        row.personal_digest,
+        str(row["event_id"]),
+        row["stream"],
+        row["version"],
+        row["type"],
+        row["schema_version"],
+        _instant(row["timestamp"]),
+        _instant(row["recorded_at"]),
+        row["actor"],
+        row["channel"],
+        str(row["command_id"]),
+        str(row["correlation_id"]),
+        str(row["causation_id"]),
+        row["data"],
+        str(row["personal_id"] or ""),
+        row["personal_digest"],
     ]
     return hashlib.sha256(_canonical(content)).hexdigest()
 

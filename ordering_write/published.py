@@ -2,12 +2,14 @@
 
 from ordering_write.domain import events
 from ordering_write.domain.errors import DomainError, NoHandlerFoundError, NotFoundError
-from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
 from ordering_write.domain.values import ERASED, MINOR_UNITS, quantize
 from ordering_write.log import (
     LogGapError,
-    UnknownEventTypeError,
+    UndecodableEventError,
+    event_id_at,
     head,
+    identity,
     position_of,
     read_log,
     read_stream,
@@ -31,12 +33,15 @@ __all__ = [
     "NoHandlerFoundError",
     "NotFoundError",
     "OrderStatus",
-    "UnknownEventTypeError",
+    "UndecodableEvent",
+    "UndecodableEventError",
     "catch_up",
+    "event_id_at",
     "events",
     "events_committed",
     "follow",
     "head",
+    "identity",
     "lag_seconds",
     "position_of",
     "quantize",

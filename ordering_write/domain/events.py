@@ -3,9 +3,12 @@
 An event's own fields are facts; ``timestamp`` says when they became true (UTC). The envelope (who,
 by which command, at which place in the log) is added when the aggregate is saved. Fields named in
 ``personal`` are kept beside the log, so that they can be erased.
+
+What was stored is never rewritten. An event type whose fields change gets the next
+``schema_version``, and an upcaster that turns the payloads of the version before into its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -61,22 +64,33 @@ class Envelope:
     position: int | None = None
 
 
+# Makes of the payload of one schema version that of the next: a new mapping, the old one unchanged.
+Upcaster = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+
+
+class UnknownSchemaVersionError(Exception):
+    """An event was stored with a schema version that this code doesn't know."""
+
+
 class DomainEvent(BaseModel):
-    """The base of all events. Subclasses are found by their class name, which is their type."""
+    """The base of all events. Subclasses are found by their class name, which is their type; not
+    those that are defined with ``stored=False``, since no event of exactly these is ever stored."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: ClassVar[int] = 1
+    # By the version that each one begins with: 1, 2 and so on up to the one before schema_version.
+    upcasters: ClassVar[Mapping[int, Upcaster]] = {}
     personal: ClassVar[frozenset[str]] = frozenset()
     types: ClassVar[dict[str, type["DomainEvent"]]] = {}
 
     timestamp: AwareDatetime
     envelope: SkipValidation[Envelope | None] = Field(default=None, exclude=True, repr=False)
 
-    @classmethod
-    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
-        super().__pydantic_init_subclass__(**kwargs)
-        DomainEvent.types[cls.__name__] = cls
+    def __init_subclass__(cls, *, stored: bool = True, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if stored:
+            DomainEvent.types[cls.__name__] = cls
 
     @property
     def type(self) -> str:
@@ -94,19 +108,48 @@ class DomainEvent(BaseModel):
         """What stands for the personal fields once they have been erased."""
         return {}
 
+    def encode(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Its payload as it is stored: the fields for the log, and the personal ones beside it."""
+        # exclude_none keeps a payload to what the event says; what it doesn't say has a default.
+        fields = self.model_dump(mode="json", exclude={"timestamp"}, exclude_none=True)
+        return fields, {name: fields.pop(name) for name in self.personal if name in fields}
+
     @classmethod
     def decode(
         cls,
         *,
+        schema_version: int,
         timestamp: datetime,
         fields: Mapping[str, Any],
         personal: Mapping[str, Any] | None,
-        envelope: Envelope,
+        envelope: Envelope | None = None,
     ) -> Self:
-        """The event as it was written. ``personal`` is None when it has been erased."""
-        beside = cls.erased_fields() if personal is None else personal
-        event = cls.model_validate({**fields, **beside, "timestamp": timestamp})
+        """The event that was stored with this ``schema_version``, as the present one tells it.
+
+        ``personal`` is None when it has been erased. Raises UnknownSchemaVersionError, pydantic's
+        ValidationError when the payload isn't one of this event, and what an upcaster raises.
+        """
+        if not 1 <= schema_version <= cls.schema_version:
+            raise UnknownSchemaVersionError(
+                f"schema version {schema_version} is unknown, the newest is {cls.schema_version}"
+            )
+        payload: Mapping[str, Any] = {**fields, **(personal or {})}
+        for version in range(schema_version, cls.schema_version):
+            payload = cls.upcasters[version](payload)
+        beside = cls.erased_fields() if personal is None else {}
+        event = cls.model_validate({**payload, **beside, "timestamp": timestamp})
         return event.model_copy(update={"envelope": envelope})
+
+
+class UndecodableEvent(DomainEvent, stored=False):
+    """Stands for an event of the log that this code can't read, so that the others still can be."""
+
+    stored_type: str
+    reason: str
+
+    @property
+    def type(self) -> str:
+        return self.stored_type
 
 
 # --- Values inside events ----------------------------------------------------------------------
@@ -148,7 +191,7 @@ class ReleasedUnits(Units):
 
 
 # --- Order -------------------------------------------------------------------------------------
-class OrderEvent(DomainEvent):
+class OrderEvent(DomainEvent, stored=False):
     """The base of an order's events. Each says whose order it is and its ``status`` after it.
 
     ``status_before``, ``total``, ``balance`` and ``item_count`` are given when the event changed
@@ -249,7 +292,7 @@ class ShipmentDelivered(OrderEvent):
 
 
 # --- Stock -------------------------------------------------------------------------------------
-class StockEvent(DomainEvent):
+class StockEvent(DomainEvent, stored=False):
     """The base of a product's events; the three counters are those after it."""
 
     product_id: UUID
