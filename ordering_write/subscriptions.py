@@ -170,14 +170,13 @@ def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Don
             if isinstance(event, UndecodableEvent):
                 raise log.UndecodableEventError(event)
         apply(checkpoint, events)
-        position = events[-1].recorded.position
-        checkpoint.position, checkpoint.updated_at = position, Now()
+        checkpoint.position, checkpoint.updated_at = events[-1].recorded.position, Now()
         checkpoint.leased_until = Now() + LEASE
         checkpoint.error, checkpoint.failed_at = "", None
         checkpoint.save(
             update_fields=["position", "updated_at", "leased_until", "error", "failed_at"]
         )
-        return _Done(len(events), position)
+        return _Done(len(events), int(checkpoint.position))
 
 
 def _let_go(checkpoints: "models.QuerySet[Any]") -> None:

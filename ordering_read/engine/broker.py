@@ -2,7 +2,6 @@
 
 import logging
 import time
-from datetime import timedelta
 
 import django.db
 import psycopg
@@ -36,7 +35,7 @@ _LAG_CHECK_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 _CLAIM = """
-UPDATE django_q_ormq SET lock = statement_timestamp() + %s
+UPDATE django_q_ormq SET lock = statement_timestamp() + make_interval(secs => %s)
 WHERE id IN (
     SELECT id FROM django_q_ormq WHERE key = %s AND lock <= statement_timestamp()
     ORDER BY lock LIMIT %s FOR UPDATE SKIP LOCKED
@@ -131,7 +130,7 @@ class ProjectionBroker(ORM):
         if not self._queue.is_due():
             return []
         with connections[Conf.ORM].cursor() as cursor:
-            cursor.execute(_CLAIM, [timedelta(seconds=Conf.RETRY), self.list_key, Conf.BULK])
+            cursor.execute(_CLAIM, [Conf.RETRY, self.list_key, Conf.BULK])
             claimed = cursor.fetchall()
         if claimed:
             self._queue.now()

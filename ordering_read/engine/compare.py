@@ -32,7 +32,7 @@ def _differing_rows(model: type[Model], one: Projection, other: Projection) -> i
     with connections["read"].cursor() as cursor:
         quote = connections["read"].ops.quote_name
         columns = ", ".join(
-            quote(field.column)
+            quote(str(field.column))
             for field in model._meta.concrete_fields
             if field.name not in ("key", "projection")
         )

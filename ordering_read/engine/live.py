@@ -15,7 +15,7 @@ from ordering_write.published import DomainEvent
 
 # A row that is locked has a runner; SKIP LOCKED passes by it without waiting.
 _LEASE_THOSE_BEHIND = """
-UPDATE projection SET leased_until = statement_timestamp() + %s
+UPDATE projection SET leased_until = statement_timestamp() + make_interval(secs => %s)
 WHERE id IN (
     SELECT id FROM projection
     WHERE status = 'live' AND name = ANY(%s) AND position < %s
@@ -33,7 +33,9 @@ def due() -> list[str]:
     """
     head = published.head()
     with connections["read"].cursor() as cursor:
-        cursor.execute(_LEASE_THOSE_BEHIND, [published.LEASE, list(registered()), head])
+        cursor.execute(
+            _LEASE_THOSE_BEHIND, [published.LEASE.total_seconds(), list(registered()), head]
+        )
         return [name for (name,) in cursor.fetchall()]
 
 

@@ -77,8 +77,10 @@ def _discard_all_but_live(projection: Projector) -> None:
     for generation in generations.exclude(status=Projection.Status.LIVE):
         with writing():
             for model in projection.models:
-                some = model.objects.filter(projection=generation).values("pk")[:_DELETED_AT_ONCE]
-                while model.objects.filter(pk__in=some).delete()[0]:
+                some = model._default_manager.filter(projection=generation).values("pk")[
+                    :_DELETED_AT_ONCE
+                ]
+                while model._default_manager.filter(pk__in=some).delete()[0]:
                     pass
         generation.delete()
 

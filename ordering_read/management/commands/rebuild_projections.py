@@ -42,7 +42,7 @@ class Command(BaseCommand):
                 nonlocal done
                 done += count
                 # The log goes on growing.
-                bar.total = max(bar.total, done)
+                bar.total = max(bar.total or 0, done)
                 bar.update(count)
 
             rebuild(name, progress=progress)
