@@ -1,20 +1,19 @@
 """The embedded PostgreSQL: started from many processes, and after every kind of crash."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from config.databases.embedded import EmbeddedServer
+from tests.own_server import new_data_dir
 
 START = """
 import pathlib, sys
@@ -23,30 +22,17 @@ print(EmbeddedServer(pathlib.Path(sys.argv[1])).start())
 """
 
 
-@contextmanager
-def new_folder() -> Iterator[Path]:
-    # Not pytest's tmp_path: root's server runs under an account that can't enter it.
-    folder = Path(tempfile.mkdtemp(prefix="orders-test-"))
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        EmbeddedServer(folder).stop()
-        shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
-        shutil.rmtree(folder)
-
-
 @pytest.fixture
 def fresh_dir() -> Iterator[Path]:
     """Where no server has ever been."""
-    with new_folder() as folder:
+    with new_data_dir() as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
     """Where the server may be running or not; making its data takes a while."""
-    with new_folder() as folder:
+    with new_data_dir() as folder:
         yield folder
 
 
