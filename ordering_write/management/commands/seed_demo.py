@@ -39,6 +39,8 @@ PRODUCTS = (
 )
 ORDERS = 36
 SPAN = timedelta(days=6)
+# Still pending.
+YOUNGEST = timedelta(minutes=30)
 # How long after its placing an order takes each step, and who takes it.
 STEPS = (
     (OrderStatus.CONFIRMED, timedelta(hours=2), CLERK),
@@ -47,7 +49,8 @@ STEPS = (
     (OrderStatus.DELIVERED, timedelta(hours=72), WAREHOUSE),
     (OrderStatus.COMPLETED, timedelta(hours=110), CLERK),
 )
-CANCELLED_EVERY = 9
+# Of each nine orders, which one is cancelled.
+CANCELLED_EVERY, CANCELLED = 9, 4
 CANCELLED_AFTER = timedelta(hours=1)
 
 
@@ -123,14 +126,15 @@ class _Demo:
                 reorder_point=10,
             )
         for number in range(ORDERS):
-            self._live_through(number, self.now - SPAN * (ORDERS - number) / ORDERS)
+            age = SPAN * (ORDERS - 1 - number) / ORDERS + YOUNGEST
+            self._live_through(number, self.now - age)
 
     def _live_through(self, number: int, placed_at: datetime) -> None:
         """Place the order and let happen to it what happens until now."""
         customer = CUSTOMERS[number % len(CUSTOMERS)]
         asker = CUSTOMER if demo_id(customer) == CUSTOMER.customer_id else CLERK
         order_id = self._place(number, customer, asker.username, placed_at)
-        if number % CANCELLED_EVERY == CANCELLED_EVERY - 1:
+        if number % CANCELLED_EVERY == CANCELLED:
             self._give(
                 asker.username,
                 client.CancelOrder,

@@ -1,0 +1,100 @@
+"""The demo: data to look at, logins that work, and a line to paste."""
+
+import io
+import json
+import re
+import shlex
+
+import pytest
+from django.contrib.auth import authenticate
+from django.core.management import CommandError, call_command
+from knox.auth import TokenAuthentication
+
+from ordering_write import client, log
+from ordering_write.domain.commands import CreateOrder
+from ordering_write.domain.events import OrderStatus
+from ordering_write.management.demo import LOGINS, PASSWORD
+from ordering_write.models import Order, OutboxEvent
+from tests.kit import check_rows_equal_log, registered_customer
+
+URL = "http://localhost:8123"
+
+
+def run(name: str, **options: str) -> str:
+    out = io.StringIO()
+    call_command(name, stdout=out, **options)
+    return out.getvalue()
+
+
+@pytest.fixture
+def demo(db, settings, tmp_path):
+    settings.DEMO = True
+    settings.DATA_DIR = tmp_path
+
+
+def test_seeding_tells_a_story_by_commands(demo):
+    run("seed_demo")
+    statuses = set(Order.objects.values_list("status", flat=True))
+    assert statuses == set(OrderStatus) - {OrderStatus.PARTIALLY_SHIPPED}
+    timestamps = OutboxEvent.objects.values_list("timestamp", "recorded_at")
+    assert all(timestamp <= recorded for timestamp, recorded in timestamps)
+    check_rows_equal_log()
+
+
+def test_seeding_leaves_a_log_that_is_not_empty_alone(demo):
+    registered_customer()
+    assert run("seed_demo") == "The log isn't empty; no demo data are needed.\n"
+    assert log.head() == 1
+    assert "no demo logins" in run("demo_welcome", url=URL)
+
+
+@pytest.mark.parametrize("name", ["seed_demo", "demo_welcome"])
+def test_there_is_no_demo_in_production(db, settings, name):
+    settings.DEMO = False
+    with pytest.raises(CommandError, match="set DEMO=1"):
+        run(name)
+    assert log.head() == 0
+
+
+def test_the_welcome_names_logins_that_work(demo):
+    run("seed_demo")
+    text = run("demo_welcome", url=URL)
+    for login in LOGINS:
+        assert f"{login.username} ({login.role})" in text
+        assert authenticate(username=login.username, password=PASSWORD) is not None
+    assert f"Password    {PASSWORD}\n" in text
+
+
+def test_the_token_is_kept_as_long_as_it_works(demo, tmp_path):
+    run("seed_demo")
+    token = token_in(run("demo_welcome", url=URL))
+    kept = tmp_path / "demo_token"
+    assert kept.read_text() == token
+    assert kept.stat().st_mode & 0o777 == 0o600
+    assert token_in(run("demo_welcome", url=URL)) == token
+    user, key = TokenAuthentication().authenticate_credentials(token.encode())
+    assert user.username == "admin"
+    key.delete()
+    assert token_in(run("demo_welcome", url=URL)) != token
+
+
+def token_in(text: str) -> str:
+    [token] = re.findall(r"Token       (\w+)\n", text)
+    return token
+
+
+def test_the_curl_line_places_an_order_as_pasted(demo, admin_login):
+    text = run("demo_welcome", url=URL)
+    [curl] = [line for line in text.splitlines() if line.startswith("curl ")]
+    words = shlex.split(curl)
+    assert f"{URL}/api/v1/orders" in words
+    assert f"Authorization: Token {token_in(text)}" in words
+    body = json.loads(words[words.index("-d") + 1])
+    command = CreateOrder(**body, **client.envelope(admin_login, channel="api"))
+    assert client.dispatch(command, user=admin_login)
+
+
+@pytest.fixture
+def admin_login(demo):
+    run("seed_demo")
+    return authenticate(username="admin", password=PASSWORD)

@@ -1,0 +1,258 @@
+"""`manage.py place_orders`: every line at most once, every refusal with its number and reason."""
+
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import OperationalError, connections
+from uuid_utils.compat import uuid7
+
+from config.accounts.roles import Role
+from ordering_write.management.commands import place_orders
+from ordering_write.models import Customer, Order, StockItem
+from tests.kit import ADDRESS, check_rows_equal_log, registered_customer, registered_product
+
+DEADLINE_SECONDS = 30
+
+
+def line(customer: Customer, product: StockItem, **fields: Any) -> bytes:
+    known = {
+        "customer_id": str(customer.pk),
+        "items": [{"product_id": str(product.pk), "quantity": 1, "unit_price": "19.90"}],
+        "shipping_address": ADDRESS,
+    }
+    return json.dumps({**known, **fields}).encode()
+
+
+@pytest.fixture
+def product(db: None) -> StockItem:
+    return registered_product(1000)
+
+
+@pytest.fixture
+def place(tmp_path, clerk, capsys):
+    """``place(line, …)`` runs the command; what it printed, and whether it ended well."""
+
+    def run(*lines: bytes, content: bytes | None = None, user: str = "clerk") -> SimpleNamespace:
+        file = tmp_path / "orders.jsonl"
+        file.write_bytes(b"\n".join(lines) if content is None else content)
+        out = io.StringIO()
+        error = ""
+        try:
+            call_command("place_orders", user=user, file=str(file), stdout=out)
+        except CommandError as caught:
+            error = str(caught)
+        *reports, summary = out.getvalue().splitlines()
+        counts = re.fullmatch(r"placed (\d+), repeated (\d+), refused (\d+) in \d+\.\d s", summary)
+        assert counts, summary
+        return SimpleNamespace(
+            reports=reports, counts=tuple(map(int, counts.groups())), error=error
+        )
+
+    return run
+
+
+def test_it_places_every_line_and_shows_how_far_it_is(place, customer, product, capsys):
+    outcome = place(*[line(customer, product)] * 3)
+    assert (outcome.counts, outcome.reports, outcome.error) == ((3, 0, 0), [], "")
+    assert Order.objects.count() == 3
+    assert "3/3" in capsys.readouterr().err
+
+
+def test_it_can_be_run_again(place, customer, product):
+    lines = [line(customer, product)] * 2 + [line(customer, product, note="Ring twice")]
+    place(*lines)
+    assert place(*lines).counts == (0, 3, 0)
+    assert place(*lines, lines[0]).counts == (1, 3, 0)
+    assert place(*reversed(lines)).counts == (0, 3, 0)
+    assert Order.objects.count() == 4
+
+
+def test_a_command_id_is_the_key_of_its_line(place, customer, product):
+    key = str(uuid7())
+    assert place(line(customer, product, command_id=key)).counts == (1, 0, 0)
+    assert place(line(customer, product, command_id=key)).counts == (0, 1, 0)
+    outcome = place(line(customer, product, command_id=key, note="Another"))
+    assert outcome.reports == ["line 1: This idempotency key was used for another command."]
+
+
+def test_another_users_equal_line_is_another_order(place, customer, product, make_user):
+    make_user(Role.INTEGRATION)
+    assert place(line(customer, product)).counts == (1, 0, 0)
+    assert place(line(customer, product), user="integration").counts == (1, 0, 0)
+
+
+def test_it_goes_on_after_refusals_and_reports_each(place, customer, product):
+    scarce = registered_product(1, sku="RARE-1")
+    good = line(customer, product)
+    outcome = place(
+        line(customer, scarce),
+        line(customer, scarce),
+        b"{nonsense",
+        good,
+        line(customer, product, customer_id=str(uuid7())),
+        good,
+    )
+    assert outcome.counts == (3, 0, 3)
+    assert outcome.error == "3 lines were refused."
+    assert [report.partition(": ")[0] for report in outcome.reports] == [
+        "line 2",
+        "line 3",
+        "line 5",
+    ]
+    assert outcome.reports[0] == (
+        "line 2: Insufficient inventory: 1 requested of RARE-1, 0 available."
+    )
+
+
+HOSTILE = {
+    b"{": "not JSON",
+    b"[]": "must be a JSON object",
+    b"null": "must be a JSON object",
+    b'"text"': "must be a JSON object",
+    b"\xff\xfe": "not UTF-8",
+    b'{"note": NaN}': "NaN is not JSON",
+    b'{"note": "\\u0000"}': "NUL",
+    b'{"note": "\x00"}': "not JSON",
+    b'{"note": "\\ud800"}': "surrogate",
+    b'{"note": 1, "note": 2}': "appears twice",
+    b'{"note": 1e999999}': "out of any range",
+    b'{"note": ' + b"9" * 5000 + b"}": "out of any range",
+    b'{"note": ' + b"[" * 100_000 + b"]" * 100_000 + b"}": "nested deeper",
+    b"{}": "#/customer_id: Field required",
+    b'{"surprise": 1}': "#/surprise: There is no such field.",
+    b'{"user_id": "x"}': "#/user_id: There is no such field.",
+    b'{"actor": null}': "#/actor: There is no such field.",
+    b'{"timestamp": "2020-01-01T00:00:00Z"}': "#/timestamp: There is no such field.",
+    b'{"customer_scope": null}': "#/customer_scope: There is no such field.",
+    b'{"command_id": 5}': "#/command_id: ",
+    b'{"items": [{"quantity": true}]}': "#/items/0/quantity: ",
+    b'{"items": 3}': "#/items: ",
+    b"x" * 1_000_001: "longer than 1000000 bytes",
+}
+
+
+@pytest.mark.parametrize(("written", "reason"), HOSTILE.items(), ids=range(len(HOSTILE)))
+def test_lines_that_are_no_orders(place, customer, product, written, reason):
+    outcome = place(line(customer, product), written, line(customer, product))
+    assert outcome.counts == (2, 0, 1)
+    [report] = outcome.reports
+    assert report.startswith("line 2: ")
+    assert reason in report
+
+
+def test_the_shape_of_the_file_does_not_matter(place, customer, product):
+    good = line(customer, product)
+    assert place(content=b"\xef\xbb\xbf" + good + b"\r\n\r\n  \n" + good).counts == (2, 0, 0)
+    assert place(content=good + b"\n" + good + b"\n").counts == (0, 2, 0)
+    assert place(content=b"").counts == (0, 0, 0)
+    outcome = place(content=b"\n" + b"x" * 3_000_000 + b"\n" + good + b"\n{")
+    assert [report.partition(": ")[0] for report in outcome.reports] == ["line 2", "line 4"]
+
+
+def test_who_may_not_place_orders_is_told_before_anything_happens(
+    place, customer, product, auditor
+):
+    out = io.StringIO()
+    for user, reason in (
+        ("auditor", "auditor can't place orders: this needs the permission"),
+        ("ghost", "There is no user ghost."),
+    ):
+        with pytest.raises(CommandError, match=reason):
+            call_command("place_orders", user=user, file="-", stdout=out)
+    assert out.getvalue() == ""
+
+
+def test_a_customer_places_their_own_orders_only(place, customer, product, customer_user):
+    other = registered_customer()
+    outcome = place(line(customer, product), line(other, product), user="customer")
+    assert outcome.counts == (1, 0, 1)
+    assert outcome.reports == [f"line 2: There is no customer {other.pk}."]
+
+
+@pytest.mark.parametrize("path", ["nowhere.jsonl", "."])
+def test_a_file_that_cannot_be_read(db, clerk, tmp_path, path):
+    with pytest.raises(CommandError, match=r"No such file|Is a directory"):
+        call_command("place_orders", user="clerk", file=str(tmp_path / path), stdout=io.StringIO())
+
+
+def test_a_lost_database_stops_it_in_one_line(place, customer, product, monkeypatch):
+    def lost(*_args: Any, **_kwargs: Any) -> None:
+        raise OperationalError("server closed\nthe connection")
+
+    monkeypatch.setattr(place_orders.client, "dispatch", lost)
+    outcome = place(line(customer, product))
+    assert outcome.error == (
+        "Stopped at line 1: server closed the connection. Run it again: nothing is placed twice."
+    )
+
+
+def test_ctrl_c_stops_it_with_a_summary(db, clerk, customer, product, tmp_path, monkeypatch):
+    dispatch = place_orders.client.dispatch
+    done = []
+
+    def interrupted(*args: Any, **kwargs: Any) -> Any:
+        if len(done) == 2:
+            raise KeyboardInterrupt
+        done.append(dispatch(*args, **kwargs))
+        return done[-1]
+
+    monkeypatch.setattr(place_orders.client, "dispatch", interrupted)
+    file = tmp_path / "orders.jsonl"
+    file.write_bytes(b"\n".join([line(customer, product)] * 5))
+    out = io.StringIO()
+    with pytest.raises(SystemExit) as caught:
+        call_command("place_orders", user="clerk", file=str(file), stdout=out)
+    assert caught.value.code == 130
+    stopped, summary = out.getvalue().splitlines()
+    assert stopped == "Stopped. Run it again: what is placed is not placed again."
+    assert summary.startswith("placed 2, repeated 0, refused 0 in ")
+
+
+def test_killed_at_any_moment_and_run_again_it_places_nothing_twice(committed, clerk, tmp_path):
+    customer, product = registered_customer(), registered_product(1000)
+    file = tmp_path / "orders.jsonl"
+    file.write_bytes(b"\n".join([line(customer, product)] * 40))
+    for enough in (5, 15):
+        process = start(file)
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        while Order.objects.count() < enough and process.poll() is None:
+            assert time.monotonic() < deadline
+            time.sleep(0.002)
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+    process = start(file)
+    out, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    assert process.returncode == 0, out
+    assert re.match(rb"placed \d+, repeated \d+, refused 0", out)
+    assert Order.objects.count() == 40
+    check_rows_equal_log()
+
+
+def start(file: Path) -> subprocess.Popen[bytes]:
+    """The command in a process of its own, on the database of the tests."""
+    code = (
+        "import sys, django; from django.conf import settings;"
+        "settings.DATABASES['default']['NAME'] = sys.argv[1]; django.setup();"
+        "from django.core.management import call_command;"
+        "call_command('place_orders', user='clerk', file='-')"
+    )
+    name = connections["default"].settings_dict["NAME"]
+    with file.open("rb") as lines:
+        return subprocess.Popen(
+            [sys.executable, "-c", code, name],
+            stdin=lines,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=os.environ,
+        )
