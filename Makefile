@@ -19,7 +19,7 @@ test: .venv/installed ## Run all quality gates and the whole test suite.
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
 	@echo "== Import contracts (import-linter)"
-	@.venv/bin/lint-imports
+	@.venv/bin/lint-imports --no-logo
 	@echo "== Types (mypy)"
 	@$(python) -m mypy
 	@echo "== Deployment settings (check --deploy)"
