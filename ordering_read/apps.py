@@ -7,7 +7,7 @@ from django.db.models.signals import post_migrate
 
 class OrderingReadConfig(AppConfig):
     name = "ordering_read"
-    verbose_name = "Read side"
+    verbose_name = "Orders and stock (read side)"
 
     def ready(self) -> None:
         # Imported here: these modules need the models. The projections register themselves.

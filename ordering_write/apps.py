@@ -9,7 +9,7 @@ from ordering_write.signals import domain_events, events_committed
 
 class OrderingWriteConfig(AppConfig):
     name = "ordering_write"
-    verbose_name = "Write side"
+    verbose_name = "Log and commands (write side)"
 
     def ready(self) -> None:
         # Imported here: these modules need the models, which are loaded by now.

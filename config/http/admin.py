@@ -1,6 +1,6 @@
 """The base of admin pages: they show records, and their actions send commands."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.contrib import admin, messages
@@ -56,7 +56,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
     def act_on_each(
         self,
         request: HttpRequest,
-        chosen: QuerySet[Any],
+        chosen: Iterable[Any],
         act: Callable[[Any], object],
         *,
         done: str,

@@ -60,6 +60,8 @@ def begins(rows: QuerySet[Any], text: str, *fields: str) -> QuerySet[Any]:
 class _StableLinks(ChangeList):
     """Links to rows by what they show: their own keys change with each rebuild."""
 
+    model_admin: "ReadModelAdmin"
+
     def url_for_result(self, result: Model) -> str:
         return page_of(self.model, getattr(result, self.model_admin.identity))
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import admin, messages
@@ -13,6 +13,7 @@ from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from config.accounts.models import User
 from ordering_read import permissions
 from ordering_read.admin.base import (
     ActingAdmin,
@@ -109,26 +110,31 @@ class OrderAdmin(ActingAdmin, ReadModelAdmin):
         return begins(queryset, term, "customer_name"), False
 
     def render_change_form(
-        self, request: HttpRequest, context: dict[str, Any], *args: Any, obj: Any, **kwargs: Any
+        self,
+        request: HttpRequest,
+        context: dict[str, Any],
+        add: bool = False,
+        change: bool = False,
+        form_url: str = "",
+        obj: Any = None,
     ) -> HttpResponse:
-        lines = OrderLine.objects.filter(
-            projection_id=obj.projection_id, order_id=obj.order_id
-        ).order_by("number")
-        for line in lines:
-            line.price = _money(line.unit_price, obj.currency)
-            line.total = _money(line.line_total, obj.currency)
+        # Of the row's generation, which another one may have replaced a moment ago.
+        lines = OrderLine.objects.filter(projection_id=obj.projection_id, order_id=obj.order_id)
         stream = f"order-{obj.order_id}"
-        events = told(
-            read_stream(stream), with_personal=request.user.has_perm(permissions.VIEW_PII)
-        )
-        actions = self.get_actions(request)
+        with_personal = request.user.has_perm(permissions.VIEW_PII)
         context |= {
-            "lines": lines,
-            "events": events,
+            "lines": [
+                (line, _money(line.unit_price, obj.currency), _money(line.line_total, obj.currency))
+                for line in lines.order_by("number")
+            ],
+            "events": told(read_stream(stream), with_personal=with_personal),
             "log": log_of(request, stream),
-            "moves": [(name, _button(text)) for name, (_, _, text) in actions.items()],
+            "moves": [
+                (name, _button(description))
+                for name, description in self.get_action_choices(request, default_choices=[])
+            ],
         }
-        return super().render_change_form(request, context, *args, obj=obj, **kwargs)
+        return super().render_change_form(request, context, add, change, form_url, obj)
 
     # --- What is shown -------------------------------------------------------------------------
     @admin.display(description="Customer")
@@ -241,15 +247,17 @@ class OrderAdmin(ActingAdmin, ReadModelAdmin):
         done: str,
     ) -> HttpResponse | None:
         """Give a command for each order and tell what came of it; then back to where it began."""
+        user = cast(User, request.user)
+        correlation_id = request.correlation_id  # type: ignore[attr-defined]
         ends_at = time.monotonic() + _WAIT_SECONDS
         unseen = []
 
         def give(order: OrderSummary) -> None:
-            envelope = client.envelope(request.user, channel="admin")
+            envelope = client.envelope(user, channel="admin")
             try:
                 client.dispatch(
-                    command(order, correlation_id=request.correlation_id, **envelope),
-                    user=request.user,
+                    command(order, correlation_id=correlation_id, **envelope),
+                    user=user,
                     wait_for=(OrderSummary.projection_name,),
                     timeout=max(0.0, ends_at - time.monotonic()),
                 )
@@ -274,7 +282,7 @@ def _money(amount: Any, currency: str) -> str:
     return f"{quantize(amount, currency)} {currency}"
 
 
-def _address(address: dict[str, str]) -> SafeString:
+def _address(address: Any) -> SafeString:
     town = " ".join(part for part in (address["postal_code"], address["city"]) if part)
     parts = (
         address["name"],

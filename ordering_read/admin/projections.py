@@ -16,6 +16,7 @@ from django_q.tasks import async_task
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin
 from ordering_read.engine import status
+from ordering_read.engine.status import ProjectionStatus
 from ordering_read.models import Projection
 
 # How long a click waits, so that a person sees the rebuild begin and a quick one end.
@@ -39,6 +40,12 @@ def _with_status(rows: Any) -> list[Projection]:
     for row in rows:
         row.progress = known.get((row.name, row.generation))
     return rows
+
+
+def _progress(row: Any) -> ProjectionStatus | None:
+    """What ``_with_status`` has found; None for a retired generation."""
+    progress: ProjectionStatus | None = row.progress
+    return progress
 
 
 @admin.register(Projection)
@@ -87,19 +94,23 @@ class ProjectionAdmin(ActingAdmin):
     # --- What is shown -------------------------------------------------------------------------
     @admin.display(description="Status")
     def state(self, row: Projection) -> str:
-        return row.progress.status if row.progress else row.status
+        progress = _progress(row)
+        return progress.status if progress else row.status
 
     @admin.display(description="Head of the log")
     def head(self, row: Projection) -> int | None:
-        return row.progress and row.progress.head
+        progress = _progress(row)
+        return progress.head if progress else None
 
     @admin.display(description="Events behind")
     def lag_events(self, row: Projection) -> int | None:
-        return row.progress and row.progress.lag_events
+        progress = _progress(row)
+        return progress.lag_events if progress else None
 
     @admin.display(description="Seconds behind")
     def lag_seconds(self, row: Projection) -> str | None:
-        return row.progress and f"{row.progress.lag_seconds:.1f}"
+        progress = _progress(row)
+        return f"{progress.lag_seconds:.1f}" if progress else None
 
     @admin.display(description="Last error")
     def last_error(self, row: Projection) -> str:
@@ -120,15 +131,13 @@ class ProjectionAdmin(ActingAdmin):
         async_task("ordering_read.tasks.rebuild", *names, save=False, timeout=_REBUILD_SECONDS)
         for name, newest in _started(names, before).items():
             if newest.generation == before[name].generation:
-                text = "waits for a worker that is free, and for a rebuild that is at work."
-                self.message_user(
-                    request, f"Projection {name}: the rebuild {text}", messages.WARNING
-                )
+                text = f"Projection {name}: the rebuild is queued; it starts when a worker is free."
+                self.message_user(request, text, messages.WARNING)
             elif newest.status == Projection.Status.LIVE:
                 text = f"Projection {name}: rebuilt; generation {newest.generation} is live."
                 self.message_user(request, text, messages.SUCCESS)
             else:
-                text = f"Projection {name}: generation {newest.generation} is being built; load this again."
+                text = f"Projection {name}: generation {newest.generation} is being built."
                 self.message_user(request, text, messages.INFO)
 
 
