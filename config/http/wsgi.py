@@ -1,14 +1,17 @@
 """What Django can't take in is put right in front of it: odd content types, bodies in chunks."""
 
+import contextlib
 import io
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import IO, Any
 
 from django.conf import settings
 from django.utils.http import parse_header_parameters
 
 # A type that no parser takes, so that what carries it is refused.
 _UNREADABLE = "application/octet-stream"
+# So many bytes of a refused body are read all the same.
+_READ_OF_REFUSED = 10_000_000
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -28,7 +31,9 @@ class Intake:
 
     Without it some content types are a 500 before any middleware runs, since Django parses them,
     and decodes the query by their charset, while it makes the request; and a body without
-    Content-Length (Transfer-Encoding: chunked) counts as empty.
+    Content-Length (Transfer-Encoding: chunked) counts as empty. A body that was refused unread is
+    read up: the server would close the connection without a word, and the client's next request
+    on it would be lost.
     """
 
     def __init__(self, application: Application) -> None:
@@ -38,9 +43,13 @@ class Intake:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         environ["CONTENT_TYPE"] = _content_type(environ.get("CONTENT_TYPE", ""))
-        if "HTTP_TRANSFER_ENCODING" in environ and environ.get("wsgi.input_terminated"):
+        body, has_end = environ["wsgi.input"], environ.get("wsgi.input_terminated")
+        if "HTTP_TRANSFER_ENCODING" in environ and has_end:
             _read_chunks(environ)
-        return self.application(environ, start_response)
+        answer = self.application(environ, start_response)
+        if has_end:
+            _read_up(body)
+        return answer
 
 
 def _content_type(written: str) -> str:
@@ -61,3 +70,10 @@ def _read_chunks(environ: dict[str, Any]) -> None:
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = _CutOff(), "1"
     else:
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+
+
+def _read_up(body: IO[bytes]) -> None:
+    left = _READ_OF_REFUSED
+    with contextlib.suppress(OSError):
+        while left > 0 and (piece := body.read(65_536)):
+            left -= len(piece)
