@@ -103,12 +103,14 @@ def follow(checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int) -> 
         if done.size:
             looks = 0
             yield done.size
+        if done.size >= batch:
             continue
         if log.head() <= done.position:
             return
-        # Something is there that can't be read yet: another process is sequencing it.
-        looks += 1
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        if not done.size:
+            # Something is there that can't be read yet: another process is sequencing it.
+            looks += 1
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
 def lag_seconds(positions: Collection[int]) -> dict[int, float]:
@@ -171,7 +173,9 @@ def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Don
                 raise log.UndecodableEventError(event)
         apply(checkpoint, events)
         checkpoint.position, checkpoint.updated_at = events[-1].recorded.position, Now()
-        checkpoint.leased_until = Now() + LEASE
+        # The lease ends before the look at the head that follows a last batch, so that an event is
+        # either seen by that look or handed out.
+        checkpoint.leased_until = Now() + LEASE if len(events) >= batch else None
         checkpoint.error, checkpoint.failed_at = "", None
         checkpoint.save(
             update_fields=["position", "updated_at", "leased_until", "error", "failed_at"]
