@@ -282,5 +282,10 @@ LOGGING = {
     "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "WARNING"},
     "loggers": {
         "django-q": {"level": os.environ.get("LOG_LEVEL") or "WARNING"},
+        # What a client did wrong is said to the client; our own faults are errors.
+        "django.request": {"level": "ERROR"},
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+        # Django leaves it to the server to drop the body of an answer to HEAD.
+        "gunicorn.http.wsgi": {"level": "ERROR"},
     },
 }
