@@ -6,6 +6,9 @@ from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
 
+# What people work with comes before what it is made of, and both before who they are.
+_ORDER = {"ordering_read": 0, "ordering_write": 1}
+
 
 class StaffSite(admin.AdminSite):
     """The default admin site. Its pages show every customer's things."""
@@ -25,8 +28,7 @@ class StaffSite(admin.AdminSite):
         self, request: HttpRequest, app_label: str | None = None
     ) -> list[dict[str, Any]]:
         apps: list[dict[str, Any]] = super().get_app_list(request, app_label)
-        # What people work with comes before who they are.
-        return sorted(apps, key=lambda app: app["app_label"] in ("accounts", "auth"))
+        return sorted(apps, key=lambda app: _ORDER.get(app["app_label"], len(_ORDER)))
 
 
 class StaffSiteConfig(AdminConfig):

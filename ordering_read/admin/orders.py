@@ -29,7 +29,7 @@ from ordering_read.admin.timeline import told
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_write import client
 from ordering_write.client import CancelOrder, Command, OrderStatus, UpdateOrderStatus
-from ordering_write.published import quantize, read_stream
+from ordering_write.published import UndecodableEventError, quantize, read_stream
 
 # How long a click waits for the list to show what it did, all its orders together.
 _WAIT_SECONDS = 2.0
@@ -122,12 +122,18 @@ class OrderAdmin(ActingAdmin, ReadModelAdmin):
         lines = OrderLine.objects.filter(projection_id=obj.projection_id, order_id=obj.order_id)
         stream = f"order-{obj.order_id}"
         with_personal = request.user.has_perm(permissions.VIEW_PII)
+        events, unreadable = [], ""
+        try:
+            events = told(read_stream(stream), with_personal=with_personal)
+        except UndecodableEventError as error:
+            unreadable = str(error)
         context |= {
             "lines": [
                 (line, _money(line.unit_price, obj.currency), _money(line.line_total, obj.currency))
                 for line in lines.order_by("number")
             ],
-            "events": told(read_stream(stream), with_personal=with_personal),
+            "events": events,
+            "unreadable": unreadable,
             "log": log_of(request, stream),
             "moves": [
                 (name, _button(description))

@@ -75,8 +75,7 @@ def _because(what: str, reason: str) -> str:
 
 
 def _units(units: Iterable[e.Units], names: Mapping[UUID, str]) -> str:
-    told = (f"{some.quantity} × {names.get(some.line_id, 'unknown')}" for some in units)
-    return ", ".join(told) or "nothing"
+    return ", ".join(f"{some.quantity} × {names[some.line_id]}" for some in units) or "nothing"
 
 
 def _money(money: e.Money) -> str:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -189,6 +190,45 @@ def test_an_order_tells_its_lines_and_its_events_in_order(
     assert places == sorted(places)
     assert f"user {clerk.pk} admin" in text
     assert "1 Mar 2026, 13:00:00 CET" in text
+
+
+def test_every_kind_of_event_is_told(shop: Shop, clerk: User, auditor: User, browser: Any) -> None:
+    order = shop.place(
+        tags=["gift"],
+        note="Ring twice",
+        adjustments=[{"kind": "shipping", "label": "Parcel", "amount": "4.90"}],
+    )
+    for step in (OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED):
+        kit.dispatch(kit.move(order, step))
+    project()
+    address = f"/admin/{ORDERS}/{order.pk}/change/"
+
+    text = text_of(browser(clerk), address)
+
+    for sentence in (
+        "Shipping, Parcel: 4.90 EUR",
+        "Tagged gift",
+        "Note: Ring twice",
+        "Packed 2 × Desk lamp",
+        "Shipped 2 × Desk lamp",
+        "Delivered 2 × Desk lamp",
+    ):
+        assert sentence in text
+    assert "Note: ***" in text_of(browser(auditor), address)
+
+
+def test_an_order_is_shown_when_one_of_its_events_cannot_be_read(
+    shop: Shop, auditor: User, browser: Any
+) -> None:
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE event SET type = 'OrderForgotten' WHERE type = 'OrderItemAdded'")
+
+    text = text_of(browser(auditor), shop.detail_of(ORDERS))
+
+    assert "OrderForgotten" in text
+    assert "can't be read" in unescape(text)
+    assert "LAMP-1" in text
 
 
 def test_personal_data_are_for_who_may_see_them(
