@@ -38,6 +38,8 @@ class DocsView(SpectacularSwaggerSplitView):
     """``/api/docs``: Swagger UI from our own files, its script apart from the page."""
 
     url_name = "schema"
+    # DRF's answer to OPTIONS has no template here.
+    http_method_names = ["get", "head"]
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
