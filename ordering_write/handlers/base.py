@@ -37,6 +37,6 @@ def unique(refusals: Mapping[str, DomainError]) -> Iterator[None]:
     except IntegrityError as error:
         cause = error.__cause__
         name = cause.diag.constraint_name if isinstance(cause, UniqueViolation) else None
-        if name in refusals:
+        if name is not None and name in refusals:
             raise refusals[name] from error
         raise

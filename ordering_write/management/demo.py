@@ -8,6 +8,9 @@ from config.accounts.roles import Role
 PASSWORD = "demo-password"  # noqa: S105 - printed on every start of the demo
 
 
+CUSTOMERS = ("Robin Sample", "Kim Example", "Alex Placeholder", "Sam Specimen", "Jo Template")
+
+
 class Login(NamedTuple):
     """A demo user; ``is_staff`` opens the admin."""
 
@@ -26,5 +29,5 @@ ADMIN = Login("admin", Role.ADMIN)
 CLERK = Login("clerk", Role.CLERK)
 WAREHOUSE = Login("warehouse", Role.WAREHOUSE)
 AUDITOR = Login("auditor", Role.AUDITOR)
-CUSTOMER = Login("customer", Role.CUSTOMER, is_staff=False, customer_id=demo_id("Robin Sample"))
+CUSTOMER = Login("customer", Role.CUSTOMER, is_staff=False, customer_id=demo_id(CUSTOMERS[0]))
 LOGINS = (ADMIN, CLERK, WAREHOUSE, AUDITOR, CUSTOMER)

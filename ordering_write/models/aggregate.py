@@ -119,8 +119,9 @@ def save(aggregates: Sequence[Aggregate], *, caused_by: Command) -> list[DomainE
                 f"{aggregate.stream} changed, but its events were taken away before it was saved."
             )
         events += _enveloped(aggregate, pending, caused_by, recorded_at)
-    for aggregate_type, group in groupby(aggregates, type):
-        aggregate_type.write_all(list(group))
+    for _, group in groupby(aggregates, type):
+        alike = list(group)
+        alike[0].write_all(alike)
     for aggregate in aggregates:
         aggregate._saved_version = aggregate.version
     domain_events.send(sender=Aggregate, events=events, customer_id=_customer_of(aggregates))

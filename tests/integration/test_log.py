@@ -17,7 +17,8 @@ from uuid_utils.compat import uuid7
 from ordering_write import log, outbox
 from ordering_write.domain.commands import RegisterCustomer
 from ordering_write.domain.errors import DomainError
-from ordering_write.log import LogGapError, UnknownEventTypeError
+from ordering_write.domain.events import UndecodableEvent
+from ordering_write.log import LogGapError, UndecodableEventError
 from ordering_write.models import (
     CommandRecord,
     Customer,
@@ -81,12 +82,16 @@ def test_the_hash_chain_can_be_recomputed(db, customer):
     product = registered_product(10)
     dispatch(cancel(placed_order(customer, (product, 1), (product, 2), note="Ring twice")))
     previous: dict[str, str] = {}
-    for row in OutboxEvent.objects.order_by("stream", "version"):
-        assert row.hash == content_hash(row, previous.get(row.stream, "")), row
-        previous[row.stream] = row.hash
-    changed = OutboxEvent.objects.filter(type="StockReserved").first()
-    changed.data["quantity"] = 1000
-    assert changed.hash != content_hash(changed, "")
+    for row in OutboxEvent.objects.order_by("stream", "version").values():
+        assert row["hash"] == content_hash(row, previous.get(row["stream"], "")), row
+        previous[row["stream"]] = row["hash"]
+    reserved = OutboxEvent.objects.filter(type="StockReserved").values().first()
+    predecessor = OutboxEvent.objects.get(
+        stream=reserved["stream"], version=reserved["version"] - 1
+    )
+    assert reserved["hash"] == content_hash(reserved, predecessor.hash)
+    reserved["data"]["quantity"] = 1000
+    assert reserved["hash"] != content_hash(reserved, predecessor.hash)
 
 
 # --- Personal fields ---------------------------------------------------------------------------
@@ -270,12 +275,17 @@ def test_a_missing_position_is_an_error_not_a_silence(db):
     assert len(log.read_log(2, 10)) == 1
 
 
-def test_a_type_that_this_code_does_not_know_is_an_error(db, customer):
+def test_an_event_that_this_code_does_not_know_says_so_and_hides_no_other(db, customer):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("UPDATE event SET type = 'FromTheFuture'")
         cursor.execute("SET LOCAL session_replication_role = origin")
-    with pytest.raises(UnknownEventTypeError, match="FromTheFuture"):
+    registered_customer("Kim Example")
+    log.sequence()
+    unknown, known = log.read_log(0, 10)
+    assert isinstance(unknown, UndecodableEvent)
+    assert (unknown.type, known.name) == ("FromTheFuture", "Kim Example")
+    with pytest.raises(UndecodableEventError, match="FromTheFuture"):
         log.read_stream(customer.stream)
 
 

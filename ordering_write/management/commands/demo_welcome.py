@@ -13,7 +13,7 @@ from knox.crypto import hash_token
 from knox.models import AuthToken
 
 from config.accounts.models import User
-from ordering_write.management.demo import ADMIN, CUSTOMER, LOGINS, PASSWORD
+from ordering_write.management.demo import ADMIN, CUSTOMERS, LOGINS, PASSWORD, demo_id
 from ordering_write.models import Customer, StockItem
 
 
@@ -59,7 +59,7 @@ def _kept_token(user: User, file: Path) -> str:
 
 def _order() -> dict[str, Any] | None:
     """The body of an order that can be placed now; None when nothing can."""
-    customer = Customer.objects.filter(pk=CUSTOMER.customer_id).first()
+    customer = Customer.objects.filter(pk=demo_id(CUSTOMERS[0])).first()
     product = (
         StockItem.objects.filter(on_hand__gt=F("reserved"), list_price__isnull=False)
         .order_by(F("reserved") - F("on_hand"))

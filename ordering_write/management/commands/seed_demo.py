@@ -18,6 +18,7 @@ from ordering_write.management.demo import (
     ADMIN,
     CLERK,
     CUSTOMER,
+    CUSTOMERS,
     LOGINS,
     PASSWORD,
     WAREHOUSE,
@@ -25,7 +26,6 @@ from ordering_write.management.demo import (
 )
 
 CURRENCY = "EUR"
-CUSTOMERS = ("Robin Sample", "Kim Example", "Alex Placeholder", "Sam Specimen", "Jo Template")
 # SKU, name, list price, units in stock.
 PRODUCTS = (
     ("LAMP-1", "Desk lamp", "39.90", 120),
