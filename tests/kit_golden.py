@@ -1,0 +1,155 @@
+"""The golden corpus: a stored payload of each event type and schema version ever released.
+
+    .venv/bin/python manage.py shell -c "from tests import kit_golden; kit_golden.add()"
+
+adds what is missing. What is there is never changed: logs hold such events for ever.
+"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from uuid_utils.compat import uuid7
+
+from ordering_write.domain import events as e
+from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.domain.values import Money
+from ordering_write.models import Customer, Order, StockItem
+from tests.kit import ADDRESS, NOW, placed
+
+FOLDER = Path(__file__).parent / "golden"
+# In the format of `sha256sum --check`.
+SUMS = FOLDER / "sha256sums"
+
+
+def path_of(type_name: str, version: int) -> Path:
+    return FOLDER / f"{type_name}.{version}.json"
+
+
+def all_paths() -> list[Path]:
+    return sorted(FOLDER.glob("*.json"))
+
+
+def type_and_version(path: Path) -> tuple[str, int]:
+    """What the name of a golden file says."""
+    type_name, version = path.stem.split(".")
+    return type_name, int(version)
+
+
+def read(path: Path, *, erased: bool = False) -> DomainEvent:
+    """The event in a golden file, as the present code reads it."""
+    payload = json.loads(path.read_text())
+    type_name, version = type_and_version(path)
+    return DomainEvent.types[type_name].decode(
+        schema_version=version,
+        timestamp=datetime.fromisoformat(payload["timestamp"]),
+        fields=payload["fields"],
+        personal=None if erased else payload["personal"],
+    )
+
+
+def stored(event: DomainEvent) -> str:
+    """What a golden file says of ``event``."""
+    fields, personal = event.encode()
+    payload: Mapping[str, Any] = {
+        "timestamp": event.timestamp.isoformat(),
+        "fields": fields,
+        "personal": personal,
+    }
+    return json.dumps(payload, indent=2, sort_keys=True) + "\n"
+
+
+def sum_of(path: Path) -> str:
+    """The line of a golden file in ``SUMS``."""
+    return f"{sha256(path.read_bytes()).hexdigest()}  {path.name}"
+
+
+def add() -> None:
+    """Write the file of each event type's present version that has none, and its sum."""
+    first = {event.type: event for event in _one_of_each()}
+    for name, event_type in sorted(DomainEvent.types.items()):
+        version = event_type.schema_version
+        path = path_of(name, version)
+        if path.exists():
+            continue
+        # A later version tells what the one before it has told.
+        path.write_text(stored(first[name] if version == 1 else read(path_of(name, version - 1))))
+        with SUMS.open("a") as sums:
+            sums.write(f"{sum_of(path)}\n")
+        print(f"added {path.name}")
+
+
+def _one_of_each() -> list[DomainEvent]:
+    """Events of every type, as aggregates raise them, with as many fields as they can have."""
+    shipped = _order()
+    shipped.tag("gift", now=NOW)
+    shipped.add_note("Ring twice", note_id=uuid7(), now=NOW)
+    for status in (OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED):
+        shipped.move_to(status, reason="Paid", now=NOW, shipment_id=uuid7())
+    cancelled = _order()
+    cancelled.cancel("Ordered twice", reason_code="customer", now=NOW)
+    return [
+        *shipped.pending_events,
+        *cancelled.pending_events,
+        *_stock_events(),
+        *_customer_events(),
+    ]
+
+
+def _order() -> Order:
+    created, *items = placed(2, 1)
+    assert isinstance(created, e.OrderCreated)
+    details = {
+        "billing_address": e.PostalAddress(
+            **ADDRESS, line2="Door 2", region="Samples", postal_code="12345", phone="555 0100"
+        ),
+        "expires_at": NOW + timedelta(days=1),
+        "external_reference": "shop-7",
+    }
+    discount = e.OrderAdjustmentAdded(
+        timestamp=NOW,
+        order_id=created.order_id,
+        kind="discount",
+        label="Spring",
+        amount=Money.of(Decimal("5.97"), "EUR"),
+        rate=Decimal("0.1"),
+    )
+    return Order.create(
+        created=created.model_copy(update=details),
+        items=[item for item in items if isinstance(item, e.OrderItemAdded)],
+        adjustments=[discount],
+    )
+
+
+def _stock_events() -> list[DomainEvent]:
+    registered = e.StockItemRegistered(
+        timestamp=NOW,
+        product_id=uuid7(),
+        sku="SAMPLE-1",
+        name="Sample 1",
+        list_price=Money.of(Decimal("19.90"), "EUR"),
+        reorder_point=3,
+        backorderable=True,
+    )
+    item = StockItem.register(registered, on_hand=10)
+    sent, returned = (uuid7(), uuid7()), (uuid7(), uuid7())
+    for key in (sent, returned):
+        item.reserve(key, 4, now=NOW)
+    item.dispatch(sent, 4, now=NOW)
+    item.release(returned, 4, now=NOW)
+    return item.pending_events
+
+
+def _customer_events() -> list[DomainEvent]:
+    registered = e.CustomerRegistered(
+        timestamp=NOW,
+        customer_id=uuid7(),
+        name="Robin Sample",
+        email="robin@example.com",
+        phone="555 0100",
+    )
+    return Customer.register(registered).pending_events

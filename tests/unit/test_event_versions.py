@@ -1,0 +1,102 @@
+"""What was stored in an old schema version is read as the present one tells it."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+from pydantic import ValidationError
+
+from ordering_write.checks import check_upcasters
+from ordering_write.domain.events import DomainEvent, UnknownSchemaVersionError
+from ordering_write.domain.values import ERASED
+from tests.kit import NOW
+
+
+def _in_pieces(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """1 to 2: a box was counted, its pieces are."""
+    boxes = payload["boxes"]
+    return {**{k: v for k, v in payload.items() if k != "boxes"}, "pieces": 12 * boxes}
+
+
+def _with_packer(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+    """2 to 3: the name was called ``by``; it is missing when it was erased."""
+    return {("packer" if name == "by" else name): value for name, value in payload.items()}
+
+
+@pytest.fixture(autouse=True)
+def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Types that a test defines are gone after it."""
+    monkeypatch.setattr(DomainEvent, "types", dict(DomainEvent.types))
+
+
+@pytest.fixture
+def packed() -> type[DomainEvent]:
+    class Packed(DomainEvent):
+        schema_version = 3
+        upcasters: ClassVar = {1: _in_pieces, 2: _with_packer}
+        personal = frozenset({"packer"})
+
+        pieces: int
+        packer: str
+
+        @classmethod
+        def erased_fields(cls) -> dict[str, Any]:
+            return {"packer": ERASED}
+
+    return Packed
+
+
+def decode(event_type: type[DomainEvent], version: int, fields: Any, personal: Any) -> Any:
+    return event_type.decode(
+        schema_version=version, timestamp=NOW, fields=fields, personal=personal
+    )
+
+
+@pytest.mark.parametrize(
+    ("version", "fields", "personal"),
+    [
+        (1, {"boxes": 2}, {"by": "Robin Sample"}),
+        (2, {"pieces": 24}, {"by": "Robin Sample"}),
+        (3, {"pieces": 24}, {"packer": "Robin Sample"}),
+    ],
+)
+def test_each_version_is_read_as_the_present_one(packed, version, fields, personal):
+    event = decode(packed, version, fields, personal)
+    assert event == packed(timestamp=NOW, pieces=24, packer="Robin Sample")
+    assert event.encode() == ({"pieces": 24}, {"packer": "Robin Sample"})
+
+
+@pytest.mark.parametrize(("version", "fields"), [(1, {"boxes": 2}), (3, {"pieces": 24})])
+def test_each_version_is_read_when_it_was_erased(packed, version, fields):
+    event = decode(packed, version, fields, None)
+    assert event == packed(timestamp=NOW, pieces=24, packer=ERASED)
+
+
+@pytest.mark.parametrize("version", [0, 4])
+def test_a_version_that_nobody_knows_is_said(packed, version):
+    with pytest.raises(UnknownSchemaVersionError, match="the newest is 3"):
+        decode(packed, version, {"pieces": 24}, {"packer": "Robin Sample"})
+
+
+def test_a_payload_of_another_version_is_refused(packed):
+    with pytest.raises(ValidationError):
+        decode(packed, 3, {"boxes": 2}, {"packer": "Robin Sample"})
+
+
+def test_a_whole_chain_passes_the_check(packed):
+    assert check_upcasters() == []
+
+
+@pytest.mark.parametrize(
+    "chain", [{}, {1: _in_pieces}, {2: _with_packer}, {1: dict, 2: dict, 3: dict}]
+)
+def test_a_gap_in_a_chain_is_found(chain):
+    class Packed(DomainEvent):
+        schema_version = 3
+        upcasters: ClassVar = chain
+
+    [error] = check_upcasters()
+    assert error.id == "ordering_write.E002"
+    assert error.msg == (
+        f"Packed has schema version 3 and upcasters from the versions {sorted(chain)}."
+    )

@@ -1,0 +1,43 @@
+"""Every event ever stored can be read: the golden corpus, which may only grow."""
+
+from pathlib import Path
+
+import pytest
+
+from ordering_write.domain.events import DomainEvent
+from tests import kit_golden
+
+HOW_TO = "docs/how-to/change-an-event.md says how a golden file is added"
+
+each_file = pytest.mark.parametrize(
+    "path", kit_golden.all_paths(), ids=[path.stem for path in kit_golden.all_paths()]
+)
+
+
+def test_every_type_and_version_has_its_file():
+    released = {
+        (name, version)
+        for name, event_type in DomainEvent.types.items()
+        for version in range(1, event_type.schema_version + 1)
+    }
+    present = {kit_golden.type_and_version(path) for path in kit_golden.all_paths()}
+    assert present == released, HOW_TO
+
+
+def test_no_file_was_changed_or_removed():
+    known = kit_golden.SUMS.read_text().splitlines()
+    assert sorted(known) == sorted(map(kit_golden.sum_of, kit_golden.all_paths())), HOW_TO
+
+
+@each_file
+def test_each_version_tells_what_the_present_one_tells(path: Path):
+    event = kit_golden.read(path)
+    newest = kit_golden.path_of(event.type, event.schema_version)
+    assert kit_golden.stored(event) == newest.read_text()
+
+
+@each_file
+def test_each_version_can_be_read_when_its_personal_fields_are_erased(path: Path):
+    event = kit_golden.read(path, erased=True)
+    told = event.erased_fields()
+    assert event.model_dump(include=set(told), exclude_unset=True) == told
