@@ -7,6 +7,7 @@ processes, notifications. Both allow both databases. Tests under tests/unit ask 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import hypothesis
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
@@ -19,6 +20,10 @@ from config.databases.router import side
 from ordering_read.engine import live
 from ordering_write.models import Customer
 from tests import kit
+
+# A machine that is busy with other tests is slow, which proves nothing.
+hypothesis.settings.register_profile("tests", deadline=None)
+hypothesis.settings.load_profile("tests")
 
 ALIASES = ["default", "read"]
 # Whose rows are deleted after a test; roles, permissions and the queue's schedule stay.

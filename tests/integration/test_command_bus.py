@@ -4,7 +4,8 @@ from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
+from psycopg.errors import DeadlockDetected
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
@@ -27,7 +28,7 @@ from ordering_write.domain.errors import (
     NoHandlerFoundError,
     NotPermittedError,
 )
-from ordering_write.domain.events import OrderStatus
+from ordering_write.domain.events import DomainEvent, OrderStatus
 from ordering_write.models import CommandRecord, Order, OutboxEvent, StockItem
 from ordering_write.outbox import NestedCommitError
 from tests.kit import (
@@ -168,6 +169,37 @@ def test_a_lock_that_is_not_given_is_a_concurrent_update(committed, customer):
         StockItem.objects.select_for_update().get(pk=product.pk)
         [outcome] = at_once([impatient])
     assert type(outcome) is ConcurrentUpdateError
+
+
+class Victim:
+    """A handler that loses its first races."""
+
+    def __init__(self, *, losses: int) -> None:
+        self.losses = losses
+        self.tries = 0
+
+    def handle(self, command: Command) -> list[DomainEvent]:
+        self.tries += 1
+        if self.tries <= self.losses:
+            raise OperationalError from DeadlockDetected()
+        return []
+
+
+@pytest.mark.parametrize("losses", [1, 2])
+def test_a_lost_race_is_run_again(committed, losses):
+    bus, victim = CommandBus(), Victim(losses=losses)
+    bus.register(RegisterCustomer, victim)
+    bus.dispatch(RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com"))
+    assert victim.tries == losses + 1
+
+
+def test_a_race_that_is_always_lost_is_a_concurrent_update(committed):
+    bus, victim = CommandBus(), Victim(losses=100)
+    bus.register(RegisterCustomer, victim)
+    with pytest.raises(ConcurrentUpdateError):
+        bus.dispatch(RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com"))
+    assert victim.tries == 3
+    assert not CommandRecord.objects.exists()
 
 
 def deadlocks() -> int:

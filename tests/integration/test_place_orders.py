@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 from uuid_utils.compat import uuid7
@@ -254,5 +255,6 @@ def start(file: Path) -> subprocess.Popen[bytes]:
             stdin=lines,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
+            cwd=settings.BASE_DIR,
             env=os.environ,
         )
