@@ -113,7 +113,7 @@ class Service:
             )
         else:
             self.environ["READ_DATABASE_URL"] = self.read_url
-        self._tokens: dict[str, str] = {}
+        self.tokens: dict[str, str] = {}
         self._clients: list[httpx.Client] = []
 
     # --- Its life ------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ class Service:
             f"for role in {ROLES}: call_command('create_token', role, '--role', role)"
         )
         tokens = self.manage("shell", "-v", "0", "-c", script).split()
-        self._tokens = dict(zip(ROLES, tokens, strict=True))
+        self.tokens = dict(zip(ROLES, tokens, strict=True))
 
     def _stop(self) -> None:
         for client in self._clients:
@@ -200,7 +200,7 @@ class Service:
 
     def client(self, role: str = "", *, token: str = "", **headers: str) -> httpx.Client:
         """A client of the API that logs in with the token of ``role``, or ``token``, if any."""
-        token = token or (self._tokens[role] if role else "")
+        token = token or (self.tokens[role] if role else "")
         if token:
             headers["Authorization"] = f"Token {token}"
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)

@@ -1,0 +1,36 @@
+"""Both sides in one database, the read models in a schema of their own.
+
+In processes of their own: a test runner would merge two aliases of one database.
+"""
+
+from tests.acceptance.recount import assert_read_models_equal_the_log
+from tests.acceptance.service import READ_MODELS, Service, wait_until
+from tests.acceptance.shop import Shop
+
+
+def test_the_day_in_one_database(tmp_path_factory) -> None:
+    with Service(tmp_path_factory.mktemp("one"), one_database=True) as service:
+        shop = Shop(service)
+        with service.write() as connection:
+            tables = dict(
+                connection.execute(
+                    "SELECT tablename, schemaname FROM pg_tables"
+                    " WHERE schemaname IN ('public', 'ordering_read')"
+                ).fetchall()
+            )
+        assert {tables[name] for name in READ_MODELS} == {"ordering_read"}
+        assert {tables[name] for name in ("event", "accounts_user")} == {"public"}
+
+        product = shop.product(10)
+        orders = [shop.order(product=product, quantity=2) for _ in range(3)]
+        cancel = shop.admin.post(f"/orders/{orders[0]}/cancel", json={"reason": "Mistake"})
+
+        assert cancel.status_code == 200
+        wait_until(lambda: shop.seen(f"/orders/{orders[0]}")["status"] == "cancelled")
+        assert shop.level(product) == {"on_hand": 10, "reserved": 4, "available": 6}
+        rows = service.rows()
+        service.manage("rebuild_projections")
+        assert service.rows() == rows
+        assert_read_models_equal_the_log(service)
+        # A second migration finds nothing to do.
+        assert "No migrations to apply" in service.manage("migrate")

@@ -1,0 +1,286 @@
+"""Who may do what over HTTP: every route, every method, every role, from the URL conf itself.
+
+The tables below say what the roles are for, in words of their own: a right that is granted by
+mistake in the code differs from them, and a new route without a row fails.
+"""
+
+import json
+from collections.abc import Iterator
+from itertools import product as pairs
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from tests.acceptance.service import ROLES, Service
+from tests.acceptance.shop import Shop
+
+METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE")
+MISSING = "01900000-0000-7000-8000-000000000000"
+
+EVERYBODY = frozenset(ROLES)
+READERS = {
+    "order-list": EVERYBODY,
+    "order-detail": EVERYBODY,
+    "customer-list": EVERYBODY - {"warehouse"},
+    "customer-detail": EVERYBODY - {"warehouse"},
+    "customer-orders": EVERYBODY,
+    "product-list": EVERYBODY,
+    "product-detail": EVERYBODY,
+    "projection-list": frozenset({"clerk", "warehouse", "auditor", "admin"}),
+}
+GIVERS = {
+    "order-list": frozenset({"customer", "clerk", "admin", "integration"}),
+    "order-cancel": frozenset({"customer", "clerk", "admin", "integration"}),
+    "order-status": frozenset({"clerk", "warehouse", "admin", "integration"}),
+    "customer-list": frozenset({"clerk", "admin", "integration"}),
+    "product-list": frozenset({"warehouse", "admin", "integration"}),
+    "product-receipts": frozenset({"warehouse", "admin", "integration"}),
+}
+# For anybody, without login.
+PUBLIC = {"start", "healthz", "readyz", "problem", "schema", "docs", "api"}
+# Which role may move an order where.
+MOVERS = {
+    "confirmed": {"clerk", "admin", "integration"},
+    "processing": {"warehouse", "admin", "integration"},
+    "shipped": {"warehouse", "admin", "integration"},
+    "delivered": {"warehouse", "admin", "integration"},
+    "completed": {"clerk", "admin", "integration"},
+    "cancelled": {"clerk", "admin", "integration"},
+}
+
+
+def routes(resolver: URLResolver | None = None) -> Iterator[str]:
+    """The names of all routes but the admin's, which has pages of its own to prove it."""
+    for pattern in (resolver or get_resolver()).url_patterns:
+        if isinstance(pattern, URLResolver):
+            if pattern.namespace != "admin":
+                yield from routes(pattern)
+        else:
+            assert isinstance(pattern, URLPattern)
+            assert pattern.name, f"{pattern} has no name"
+            yield pattern.name
+
+
+API_ROUTES = sorted(READERS.keys() | GIVERS.keys())
+PATHS = {
+    "order-list": "/orders",
+    "order-detail": "/orders/{order}",
+    "order-cancel": "/orders/{order}/cancel",
+    "order-status": "/orders/{order}/status",
+    "customer-list": "/customers",
+    "customer-detail": "/customers/{customer}",
+    "customer-orders": "/customers/{customer}/orders",
+    "product-list": "/inventory",
+    "product-detail": "/inventory/{product}",
+    "product-receipts": "/inventory/{product}/receipts",
+    "projection-list": "/projections",
+}
+
+
+def test_every_route_has_a_row() -> None:
+    # The root of the API is there with and without its slash.
+    assert set(routes()) - {"api-root"} == PUBLIC | set(API_ROUTES)
+
+
+@pytest.fixture(scope="module")
+def things(service: Service, shop: Shop) -> dict[str, dict[str, str]]:
+    """What the customer of the role has, what another one has, and what nobody has."""
+    owners = {}
+    for owner in ("own", "foreign"):
+        customer, product = shop.customer(), shop.product(list_price="19.90", currency="EUR")
+        owners[owner] = {
+            "customer": customer,
+            "product": product,
+            "order": shop.order(customer, product),
+        }
+    service.bind_customer("customer", owners["own"]["customer"])
+    service.settle()
+    return owners | {"missing": dict.fromkeys(("customer", "product", "order"), MISSING)}
+
+
+def expected(route: str, method: str, role: str, owner: str) -> set[int]:
+    """The statuses that the roles allow for; bodies are empty, so a command ends at 422."""
+    reads, gives = READERS.get(route), GIVERS.get(route)
+    if {"GET": reads, "HEAD": reads, "OPTIONS": reads or gives, "POST": gives}.get(method) is None:
+        return {405}
+    allowed = gives if method == "POST" or not reads else reads
+    if not role:
+        return {401}
+    if role not in (allowed or ()):
+        return {403}
+    if method == "POST":
+        return {422}
+    if method == "OPTIONS" or "{" not in PATHS[route]:
+        return {200}
+    hidden = role == "customer" and not route.startswith("product")
+    return {404} if owner == "missing" or (hidden and owner == "foreign") else {200}
+
+
+@pytest.mark.parametrize("route", API_ROUTES)
+def test_every_method_of_every_route_for_every_role(
+    service: Service, things: dict[str, dict[str, str]], route: str
+) -> None:
+    deviations = []
+    for role in ("", *ROLES):
+        client = service.client(role)
+        owners = list(things) if "{" in PATHS[route] else ["own"]
+        for owner, method in pairs(owners, METHODS):
+            path = PATHS[route].format(**things[owner])
+            answer = client.request(method, path, json={} if method == "POST" else None)
+            if answer.status_code not in expected(route, method, role, owner):
+                deviations.append((role, owner, method, path, answer.status_code))
+    assert deviations == []
+
+
+def test_moves_ask_for_the_right_to_that_move(
+    service: Service, things: dict[str, dict[str, str]]
+) -> None:
+    deviations = []
+    for role, (status, movers) in pairs(ROLES, MOVERS.items()):
+        # The order is missing, so that who may move one hears 404 and nothing changes.
+        answer = service.client(role).post(f"/orders/{MISSING}/status", json={"status": status})
+        if answer.status_code != (404 if role in movers else 403):
+            deviations.append((role, status, answer.status_code))
+    assert deviations == []
+
+
+def without_names(answer: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """What is left of an answer when all that names the request is taken out."""
+    body = answer.json()
+    named = {body.pop("instance"), body.pop("request_id")}
+    assert len(named) == 2
+    headers = {
+        name: value
+        for name, value in answer.headers.items()
+        if name not in ("date", "request-id", "content-length")
+    }
+    return answer.status_code, body, headers
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/orders/{order}", None),
+        ("GET", "/customers/{customer}", None),
+        ("GET", "/customers/{customer}/orders", None),
+        ("POST", "/orders/{order}/cancel", {"reason": "Mistake"}),
+    ],
+)
+def test_what_is_foreign_looks_like_what_is_missing(
+    service: Service,
+    things: dict[str, dict[str, str]],
+    method: str,
+    path: str,
+    body: dict[str, str] | None,
+) -> None:
+    client = service.client("customer")
+
+    foreign, missing = (
+        client.request(method, path.format(**things[owner]), json=body)
+        for owner in ("foreign", "missing")
+    )
+
+    assert foreign.status_code == 404
+    assert without_names(foreign) == without_names(missing)
+    assert len(foreign.content) - len(foreign.json()["request_id"]) == (
+        len(missing.content) - len(missing.json()["request_id"])
+    )
+
+
+def test_a_customer_orders_for_nobody_else(
+    service: Service, shop: Shop, things: dict[str, dict[str, str]]
+) -> None:
+    client = service.client("customer")
+    own, foreign = things["own"], things["foreign"]
+
+    placed = client.post("/orders", json=shop.body(own["customer"], own["product"]))
+    for_other = client.post("/orders", json=shop.body(foreign["customer"], own["product"]))
+    for_nobody = client.post("/orders", json=shop.body(MISSING, own["product"]))
+
+    assert placed.status_code == 201
+    assert (for_other.status_code, for_nobody.status_code) == (422, 422)
+    assert for_other.json()["detail"] == f"There is no customer {foreign['customer']}."
+    assert for_nobody.json()["detail"] == f"There is no customer {MISSING}."
+
+
+def test_a_customer_sees_and_cancels_only_what_is_theirs(
+    service: Service, shop: Shop, things: dict[str, dict[str, str]]
+) -> None:
+    client = service.client("customer")
+    own = things["own"]["customer"]
+    order = shop.order(own, things["own"]["product"])
+    foreign = shop.order(things["foreign"]["customer"], things["own"]["product"])
+    service.settle()
+
+    orders = client.get("/orders", params={"page_size": 100}).json()["results"]
+    of_other = client.get("/orders", params={"customer": things["foreign"]["customer"]}).json()
+    customers = client.get("/customers").json()["results"]
+
+    assert {one["customer_id"] for one in orders} == {own}
+    assert of_other["count"] == 0
+    assert [one["customer_id"] for one in customers] == [own]
+    assert client.post(f"/orders/{order}/cancel", json={"reason": "Mistake"}).status_code == 200
+    assert client.post(f"/orders/{foreign}/cancel", json={"reason": "x"}).status_code == 404
+    service.settle()
+    assert shop.seen(f"/orders/{foreign}")["status"] == "pending"
+
+
+def test_a_key_of_another_user_shows_nothing(
+    service: Service, shop: Shop, things: dict[str, dict[str, str]]
+) -> None:
+    key = {"Idempotency-Key": str(uuid4())}
+    path = f"/orders/{things['foreign']['order']}/status"
+    assert shop.admin.post(path, json={"status": "confirmed"}, headers=key).is_success
+
+    answer = service.client("customer").post(path, json={"status": "confirmed"}, headers=key)
+
+    assert answer.status_code == 403
+    assert things["foreign"]["order"] not in json.dumps(
+        {name: value for name, value in answer.json().items() if name != "instance"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("role", "sees_address", "sees_email"),
+    [
+        ("customer", True, True),
+        ("clerk", True, True),
+        ("warehouse", True, None),
+        ("auditor", False, False),
+        ("admin", True, True),
+        ("integration", True, True),
+    ],
+)
+def test_personal_data_are_masked(
+    service: Service,
+    things: dict[str, dict[str, str]],
+    role: str,
+    sees_address: bool,
+    sees_email: bool | None,
+) -> None:
+    client = service.client(role)
+
+    order = client.get(f"/orders/{things['own']['order']}").json()
+    customer = client.get(f"/customers/{things['own']['customer']}")
+
+    assert (order["shipping_address"]["line1"] == "1 Example Street") == sees_address
+    assert order["shipping_address"]["city"] == "Sampleton"
+    if sees_email is None:
+        assert customer.status_code == 403
+    else:
+        assert ("@" in customer.json()["email"]) == sees_email
+
+
+def test_a_user_who_is_switched_off_is_out_at_once(service: Service) -> None:
+    client = service.client(
+        token=service.manage("create_token", "leaver", "--role", "clerk").strip()
+    )
+    assert client.get("/orders").status_code == 200
+
+    with service.write() as connection:
+        connection.execute("UPDATE accounts_user SET is_active = false WHERE username = 'leaver'")
+
+    assert client.get("/orders").status_code == 401
