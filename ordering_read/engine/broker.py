@@ -58,7 +58,8 @@ class _Every:
         self._next = now + self._seconds
         return True
 
-    def now(self) -> None:
+    def hasten(self) -> None:
+        """Say yes the next time."""
         self._next = 0.0
 
 
@@ -94,8 +95,9 @@ class ProjectionBroker(ORM):
         """What there is to do; waits a while if there is nothing. Never raises on an outage."""
         try:
             listener = self._listening()
-            handouts = [_handout(name) for name in live.due()] + self._claim()
             self._housekeep()
+            # A task that is claimed must be handed out: nothing that can fail comes after it.
+            handouts = [_handout(name) for name in live.due()] + self._claim()
             if not handouts:
                 self._wait(listener)
         except (django.db.Error, psycopg.Error) as error:
@@ -124,7 +126,7 @@ class ProjectionBroker(ORM):
             timeout=settings.PROJECTION_POLL_SECONDS, stop_after=1
         )
         if any(notification.channel == _QUEUE_CHANNEL for notification in notified):
-            self._queue.now()
+            self._queue.hasten()
 
     def _claim(self) -> list[Handout]:
         if not self._queue.is_due():
@@ -133,7 +135,7 @@ class ProjectionBroker(ORM):
             cursor.execute(_CLAIM, [Conf.RETRY, self.list_key, Conf.BULK])
             claimed = cursor.fetchall()
         if claimed:
-            self._queue.now()
+            self._queue.hasten()
         return claimed
 
     def _housekeep(self) -> None:
