@@ -16,6 +16,7 @@ from ordering_write.models.aggregate import Aggregate
 
 # How a reservation is named: by order and line.
 Key = tuple[UUID, UUID]
+Movement = e.StockReserved | e.StockReleased | e.StockDispatched
 
 
 class StockItem(Aggregate):
@@ -45,7 +46,7 @@ class StockItem(Aggregate):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The units set aside that were loaded or changed, and the keys of those that changed.
+        # The units set aside, as far as they were loaded, and the keys of those that changed.
         self.reservations: dict[Key, int] = {}
         self._touched: set[Key] = set()
 
@@ -89,27 +90,30 @@ class StockItem(Aggregate):
             return
         if shortage := self.shortage(quantity):
             raise InsufficientInventoryError([shortage])
-        self._raise_event(e.StockReserved(**self._movement(key, quantity, now)))
+        self._move(e.StockReserved, key, quantity, now)
 
     def release(self, key: Key, quantity: int, *, now: datetime) -> None:
         """Give back up to ``quantity`` of what is set aside for a line."""
         if held := min(quantity, self.reservations.get(key, 0)):
-            self._raise_event(e.StockReleased(**self._movement(key, held, now)))
+            self._move(e.StockReleased, key, held, now)
 
     def dispatch(self, key: Key, quantity: int, *, now: datetime) -> None:
         """Let up to ``quantity`` of what is set aside for a line leave the house."""
         if held := min(quantity, self.reservations.get(key, 0)):
-            self._raise_event(e.StockDispatched(**self._movement(key, held, now)))
+            self._move(e.StockDispatched, key, held, now)
 
-    def _movement(self, key: Key, quantity: int, now: datetime) -> dict[str, Any]:
+    def _move(self, movement: type[Movement], key: Key, quantity: int, now: datetime) -> None:
         order_id, line_id = key
-        return {
-            "timestamp": now,
-            "product_id": self.pk,
-            "order_id": order_id,
-            "line_id": line_id,
-            "quantity": quantity,
-        }
+        self._raise_event(
+            movement(
+                timestamp=now,
+                product_id=self.pk,
+                order_id=order_id,
+                line_id=line_id,
+                quantity=quantity,
+            )
+        )
+        self._touched.add(key)
 
     # --- What events do ------------------------------------------------------------------------
     def apply(self, event: e.DomainEvent) -> None:
@@ -136,12 +140,11 @@ class StockItem(Aggregate):
                 self.on_hand -= event.quantity
                 self._set_aside(event, -event.quantity)
 
-    def _set_aside(
-        self, event: e.StockReserved | e.StockReleased | e.StockDispatched, change: int
-    ) -> None:
+    def _set_aside(self, event: Movement, change: int) -> None:
         key = (event.order_id, event.line_id)
-        self.reservations[key] = self.reservations.get(key, 0) + change
-        self._touched.add(key)
+        held = self.reservations.pop(key, 0) + change
+        if held:
+            self.reservations[key] = held
 
     def outcome(self) -> dict[str, Any]:
         return {"on_hand": self.on_hand, "reserved": self.reserved, "available": self.available}
@@ -163,7 +166,7 @@ class StockItem(Aggregate):
         Their rows stay locked until the end of the transaction. They are locked in the order of
         their ids, so that two orders of the same products wait for each other and don't deadlock.
         """
-        locked = cls.objects.select_for_update().filter(pk__in=product_ids).order_by("pk")
+        locked = StockItem.objects.select_for_update().filter(pk__in=product_ids).order_by("pk")
         items = {item.pk: item for item in locked}
         if order_id is not None:
             for row in Reservation.objects.filter(order_id=order_id, product_id__in=items):
@@ -174,7 +177,7 @@ class StockItem(Aggregate):
     def write_all(cls, aggregates: "Sequence[StockItem]") -> None:
         new = [item for item in aggregates if item._saved_version == 0]
         if new:
-            cls.objects.bulk_create(new)
+            StockItem.objects.bulk_create(new)
         if known := [item for item in aggregates if item._saved_version > 0]:
             _update_counters(known)
         touched = [(item, key) for item in aggregates for key in sorted(item._touched)]
@@ -183,7 +186,7 @@ class StockItem(Aggregate):
                 product_id=item.pk,
                 order_id=key[0],
                 line_id=key[1],
-                quantity=item.reservations[key],
+                quantity=item.reservations.get(key, 0),
             )
             for item, key in touched
         ]

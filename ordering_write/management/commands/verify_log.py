@@ -1,0 +1,50 @@
+"""`manage.py verify_log`: proves that the log is whole and that the rows are what it says."""
+
+import sys
+import time
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from ordering_write import log
+from ordering_write.verification import NoSuchStreamError, verify
+
+
+class Command(BaseCommand):
+    help = """Check that no event of the log was changed, removed or reordered, that each can be
+    read, and that every row of the write side is what its events make. Each finding is a line; the
+    exit code is 1 when there is any. Commands may go on meanwhile."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--stream", metavar="NAME", help="Check only this stream.")
+
+    def handle(self, *args: Any, stream: str | None, **options: Any) -> None:
+        began = time.monotonic()
+        findings = 0
+        with tqdm(
+            total=None if stream else log.head(),
+            unit=" events",
+            disable=not sys.stderr.isatty(),
+        ) as bar:
+            done = 0
+
+            def progress(count: int) -> None:
+                nonlocal done
+                done += count
+                # The log goes on growing.
+                bar.total = bar.total and max(bar.total, done)
+                bar.update(count)
+
+            try:
+                for finding in verify(stream=stream, progress=progress):
+                    findings += 1
+                    bar.clear()
+                    self.stdout.write(str(finding))
+            except NoSuchStreamError as error:
+                raise CommandError(str(error)) from error
+        seconds = max(time.monotonic() - began, 0.001)
+        self.stdout.write(f"{done:,} events in {seconds:.1f} s ({done / seconds:,.0f} a second).")
+        if findings:
+            raise CommandError(f"{findings:,} finding{'s' if findings > 1 else ''}.")

@@ -1,0 +1,322 @@
+"""The log's own proofs: whatever is spoiled round the trigger is found, and nothing else."""
+
+import re
+from contextlib import contextmanager
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from uuid_utils.compat import uuid7
+
+from ordering_write import log, verification
+from ordering_write.domain.events import OrderStatus
+from ordering_write.models import Order, OutboxEvent
+from tests import kit
+from tests.parallel import at_once
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+
+def findings(stream=None):
+    return [str(each) for each in verification.verify(stream=stream, progress=lambda _: None)]
+
+
+@contextmanager
+def round_the_trigger():
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        yield cursor
+
+
+def spoil(statement, *parameters):
+    with round_the_trigger() as cursor:
+        cursor.execute(statement, parameters)
+        assert cursor.rowcount > 0
+
+
+class Shop:
+    """A customer, a product, and an order of each kind."""
+
+    def __init__(self):
+        self.customer = kit.registered_customer()
+        self.product = kit.registered_product(on_hand=20)
+        self.other = kit.registered_product(on_hand=20)
+        self.order = self.place()
+        self.cancelled = self.place()
+        kit.dispatch(kit.cancel(self.cancelled))
+        self.delivered = self.place()
+        for status in (OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED):
+            kit.dispatch(kit.move(self.delivered, status))
+        log.sequence()
+
+    def place(self):
+        return kit.placed_order(self.customer, (self.product, 2), (self.other, 1))
+
+    def position(self, order, version):
+        return OutboxEvent.objects.get(stream=order.stream, version=version).place.position
+
+
+@pytest.fixture
+def shop():
+    return Shop()
+
+
+# --- Nothing is wrong --------------------------------------------------------------------------
+def test_an_empty_log_is_in_order():
+    assert findings() == []
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 5, 1000])
+def test_a_log_in_order_has_no_findings(shop, page, monkeypatch):
+    monkeypatch.setattr(verification, "_PAGE", page)
+    monkeypatch.setattr(verification, "_ROWS_AT_ONCE", page)
+    kit.dispatch(kit.move(shop.order, OrderStatus.CONFIRMED))
+    assert findings() == []
+
+
+def test_personal_fields_may_be_erased(shop):
+    spoil("DELETE FROM personal_data")
+    assert findings() == []
+
+
+def test_an_aggregate_that_moves_on_meanwhile_is_no_finding(shop, monkeypatch):
+    # Pages end in the middle of streams, so that most are finished in a later one.
+    monkeypatch.setattr(verification, "_PAGE", 3)
+
+    def place():
+        for _ in range(10):
+            order = kit.placed_order(shop.customer, (shop.product, 1))
+            kit.dispatch(kit.cancel(order))
+
+    def verify_ten_times():
+        return [finding for _ in range(10) for finding in findings()]
+
+    assert at_once([place, verify_ten_times, place]) == [None, [], None]
+
+
+# --- The log was spoiled -----------------------------------------------------------------------
+CHANGED = "it or the event before it was changed: its hash doesn't fit"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        """data = data || '{"name": "Another"}'""",
+        "timestamp = timestamp + interval '1 microsecond'",
+        "recorded_at = recorded_at - interval '1 day'",
+        """actor = actor || '{"id": "somebody-else"}'""",
+        "channel = 'admin'",
+        "command_id = gen_random_uuid()",
+        "correlation_id = gen_random_uuid()",
+        "causation_id = gen_random_uuid()",
+        "event_id = gen_random_uuid()",
+        "personal_digest = ''",
+    ],
+)
+def test_a_changed_event_is_found(shop, change):
+    version = 1 if "personal" in change else 2
+    spoil(
+        f"UPDATE event SET {change} WHERE stream = %s AND version = %s", shop.order.stream, version
+    )
+    assert f"{shop.order.stream}, version {version}: {CHANGED}" in findings()
+
+
+def test_a_changed_event_whose_hash_fits_breaks_the_next_ones(shop):
+    stream = shop.order.stream
+    spoil("UPDATE event SET hash = repeat('a', 64) WHERE stream = %s AND version = 2", stream)
+    assert findings() == [f"{stream}, version {n}: {CHANGED}" for n in (2, 3)]
+
+
+def test_changed_personal_fields_are_found(shop):
+    spoil(
+        """UPDATE personal_data SET fields = fields || '{"name": "Robin Other"}'"""
+        " FROM event WHERE personal_id = personal_data.id AND type = 'CustomerRegistered'"
+    )
+    assert findings() == [
+        f"{shop.customer.stream}, version 1: its personal fields were changed: their digest"
+        " doesn't fit",
+        f"{shop.customer.stream}, version 1: name of its row isn't what its events say",
+    ]
+
+
+def test_a_removed_event_is_found(shop):
+    stream, position = shop.order.stream, shop.position(shop.order, 2)
+    spoil("DELETE FROM event WHERE stream = %s AND version = 2", stream)
+    missing = (
+        f"{stream}, version 3: the event before it is missing, the last one there has version 1"
+    )
+    assert findings() == [f"the log: the event at position {position} is missing", missing]
+
+    spoil("DELETE FROM event_position WHERE position = %s", position)
+    assert findings() == [f"the log: positions {position} to {position} are missing", missing]
+
+
+def test_a_removed_last_event_is_found_by_the_row(shop):
+    stream, position = shop.cancelled.stream, shop.position(shop.cancelled, 4)
+    spoil("DELETE FROM event WHERE stream = %s AND version = 4", stream)
+    found = findings()
+    assert found[0] == f"the log: the event at position {position} is missing"
+    assert f"{stream}, version 3: version of its row is 4, its events say 3" in found
+    assert f"{stream}, version 3: status of its row is cancelled, its events say pending" in found
+
+
+def test_reordered_events_are_found(shop):
+    stream = shop.order.stream
+    with round_the_trigger() as cursor:
+        for old, new in ((2, 99), (3, 2), (99, 3)):
+            cursor.execute(
+                "UPDATE event SET version = %s WHERE stream = %s AND version = %s",
+                [new, stream, old],
+            )
+    found = findings()
+    assert [f"{stream}, version {n}: {CHANGED}" in found for n in (2, 3)] == [True, True]
+
+
+def test_reordered_positions_are_found(shop):
+    stream = shop.order.stream
+    first, second = (shop.position(shop.order, version) for version in (2, 3))
+    with round_the_trigger() as cursor:
+        for old, new in ((first, 0), (second, first), (0, second)):
+            cursor.execute(
+                "UPDATE event_position SET position = %s WHERE position = %s", [new, old]
+            )
+    assert findings() == [
+        f"{stream}, version 3: its position {first} isn't after that of the event before it"
+    ]
+
+
+def test_an_event_that_nobody_will_position_is_found(shop):
+    order = shop.place()
+    assert findings() == []
+    spoil("DELETE FROM event_pending")
+    streams = [shop.product.stream, shop.other.stream, order.stream]
+    found = findings()
+    assert all(each.endswith("it has no position and doesn't wait for one") for each in found)
+    assert {each.partition(",")[0] for each in found} == set(streams)
+    # An order with two lines, and a reservation of each product.
+    assert len(found) == 5
+
+
+@pytest.mark.parametrize("change", ["type = 'OrderBlessed'", "schema_version = 7", "data = '[]'"])
+def test_an_event_that_cannot_be_read_is_found(shop, change):
+    stream = shop.order.stream
+    spoil(f"UPDATE event SET {change} WHERE stream = %s AND version = 2", stream)
+    assert any(each.startswith(f"{stream}, version 2: it can't be read: ") for each in findings())
+
+
+def test_an_event_that_cannot_be_applied_is_found(shop):
+    stream = shop.delivered.stream
+    spoil(
+        "UPDATE event SET data = data || jsonb_build_object('shipment_id', gen_random_uuid())"
+        " WHERE stream = %s AND type = 'ShipmentCreated'",
+        stream,
+    )
+    found = findings()
+    assert found[0] == f"{stream}, version 5: {CHANGED}"
+    assert found[1].startswith(f"{stream}, version 6: it can't be applied: KeyError: ")
+    assert len(found) == 2
+
+
+def test_a_stream_of_no_aggregate_is_found(shop):
+    name = f"parcel-{uuid7()}"
+    spoil("UPDATE event SET stream = %s WHERE stream = %s", name, shop.customer.stream)
+    found = findings()
+    assert f"{shop.customer.stream}: it has a row but no events" in found
+    assert f"{name}: no aggregate has such a name" in found
+
+
+# --- The rows were spoiled ---------------------------------------------------------------------
+ROWS = [
+    ("UPDATE ordering_write_order SET total = 1 WHERE id = %s", "total of its row is 1.0000, its"),
+    ("UPDATE ordering_write_order SET version = 9 WHERE id = %s", "version of its row is 9, its"),
+    (
+        "UPDATE ordering_write_order SET tags = '{gift}' WHERE id = %s",
+        r"tags of its row is \['gift'\], its events say \[\]",
+    ),
+    ("DELETE FROM ordering_write_order WHERE id = %s", "it has events but no row"),
+    (
+        "UPDATE ordering_write_orderitem SET packed = 1 WHERE number = 1 AND order_id = %s",
+        r"packed of line \S+ is 1, its events say 0",
+    ),
+    (
+        "DELETE FROM ordering_write_orderitem WHERE number = 1 AND order_id = %s",
+        r"line \S+ is missing",
+    ),
+    (
+        "INSERT INTO ordering_write_shipment (id, order_id, status, items)"
+        " VALUES (gen_random_uuid(), %s, 'packed', '[]')",
+        r"shipment \S+ is in no event",
+    ),
+]
+
+
+@pytest.mark.parametrize(("statement", "wrong"), ROWS)
+def test_a_changed_row_of_an_order_is_found(shop, statement, wrong):
+    spoil(statement, shop.order.pk)
+    [found] = findings()
+    assert re.match(f"{shop.order.stream}, version 3: {wrong}", found)
+
+
+def test_a_changed_shipment_is_found(shop):
+    spoil("UPDATE ordering_write_shipment SET status = 'packed'")
+    [found] = findings()
+    assert found.startswith(f"{shop.delivered.stream}, version 7: status of shipment ")
+    assert found.endswith(" is packed, its events say delivered")
+
+
+def test_changed_stock_is_found(shop):
+    stream = shop.product.stream
+    spoil("UPDATE ordering_write_stockitem SET reserved = 5 WHERE product_id = %s", shop.product.pk)
+    version = OutboxEvent.objects.filter(stream=stream).count()
+    assert findings() == [
+        f"{stream}, version {version}: reserved is 5, its reservations add up to 2",
+        f"{stream}, version {version}: reserved of its row is 5, its events say 2",
+    ]
+
+
+def test_a_removed_reservation_is_found(shop):
+    spoil("DELETE FROM ordering_write_reservation WHERE product_id = %s", shop.product.pk)
+    found = findings()
+    assert found[0].endswith("reserved is 2, its reservations add up to 0")
+    assert re.search(
+        rf"the reservation for line \S+ of order {shop.order.pk} is missing$", found[1]
+    )
+    assert len(found) == 2
+
+
+def test_a_row_without_events_is_found(shop):
+    # A copy under another id: what nobody ever placed.
+    order = Order.objects.get(pk=shop.order.pk)
+    order.pk, order.order_number = uuid7(), "2026-999999"
+    order.save_base(force_insert=True)
+    assert findings() == [f"{order.stream}: it has a row but no events"]
+
+
+# --- The command -------------------------------------------------------------------------------
+def test_the_command_says_that_all_is_well(shop):
+    out = StringIO()
+    call_command("verify_log", stdout=out)
+    assert re.fullmatch(r"\d+ events in [\d.]+ s \([\d,]+ a second\)\.\n", out.getvalue())
+
+
+def test_the_command_lists_what_is_wrong_and_fails(shop):
+    spoil("UPDATE ordering_write_order SET total = 1 WHERE id = %s", shop.order.pk)
+    out = StringIO()
+    with pytest.raises(CommandError, match=r"^1 finding\.$"):
+        call_command("verify_log", stdout=out)
+    assert out.getvalue().startswith(f"{shop.order.stream}, version 3: total of its row is 1.0000,")
+
+
+def test_the_command_checks_one_stream(shop):
+    spoil("UPDATE ordering_write_order SET total = 1 WHERE id = %s", shop.order.pk)
+    out = StringIO()
+    call_command("verify_log", "--stream", shop.cancelled.stream, stdout=out)
+    assert out.getvalue().startswith("4 events in ")
+    with pytest.raises(CommandError, match=r"^1 finding\.$"):
+        call_command("verify_log", "--stream", shop.order.stream, stdout=out)
+
+
+def test_the_command_knows_no_such_stream():
+    with pytest.raises(CommandError, match=r"^The log has no stream order-7\.$"):
+        call_command("verify_log", "--stream", "order-7", stdout=StringIO())
