@@ -49,7 +49,7 @@ SELECT place.position, event.event_id, event.stream, event.version, event.type,
        event.command_id, event.correlation_id, event.causation_id, event.commit_id, event.data,
        event.personal_id, personal_data.fields AS personal
 """
-_BY_POSITION = f"""{COLUMNS}
+BY_POSITION = f"""{COLUMNS}
 FROM event_position place JOIN event ON event.id = place.event_id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 """
@@ -159,11 +159,11 @@ def read_log(after: int, limit: int) -> list[DomainEvent]:
     that this code can't read comes as an UndecodableEvent, which says why: one bad event must not
     keep anybody from the others. Raises LogGapError when a position is missing.
     """
-    rows = fetch(f"{_BY_POSITION} WHERE position > %s ORDER BY position LIMIT %s", [after, limit])
+    rows = fetch(f"{BY_POSITION} WHERE position > %s ORDER BY position LIMIT %s", [after, limit])
     if len(rows) == limit:
         last = rows[-1]
         rows += fetch(
-            f"{_BY_POSITION} WHERE event.commit_id = %s AND position > %s ORDER BY position",
+            f"{BY_POSITION} WHERE event.commit_id = %s AND position > %s ORDER BY position",
             [last["commit_id"], last["position"]],
         )
     for expected, row in enumerate(rows, start=after + 1):

@@ -1,5 +1,6 @@
 """What the read side may import of the write side: event types, the log, and how to follow it."""
 
+from ordering_write import replay
 from ordering_write.domain import events
 from ordering_write.domain.errors import DomainError, NoHandlerFoundError, NotFoundError
 from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
@@ -48,5 +49,6 @@ __all__ = [
     "read_log",
     "read_stream",
     "recorded_at",
+    "replay",
     "sequence",
 ]

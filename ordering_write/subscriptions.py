@@ -46,6 +46,8 @@ class Checkpoint(models.Model):
     does."""
 
     position = models.BigIntegerField(default=0, help_text="The last position that was applied.")
+    event_id = models.UUIDField(null=True, blank=True, help_text="The event at that position.")
+    log_id = models.UUIDField(null=True, blank=True, help_text="The log that was read.")
     updated_at = models.DateTimeField(db_default=Now())
     leased_until = models.DateTimeField(
         null=True, blank=True, help_text="Until then a runner is taken to be at it."

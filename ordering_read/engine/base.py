@@ -29,9 +29,10 @@ class Projector(ABC):
     def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
         """Write what ``batch`` changes to the rows of the generation ``projection_id``.
 
-        ``batch`` holds events of the types in ``events`` only, in the order of the log. They are
-        folded in memory, then written by a number of statements that doesn't depend on their
-        number. The engine has opened the transaction in which the checkpoint moves too.
+        ``batch`` holds events of the types in ``events`` only, in the order of the log; where a
+        generation is filled that is sliced by stream, one stream after the other. They are folded
+        in memory, then written by a number of statements that doesn't depend on their number. The
+        engine has opened the transaction in which the checkpoint moves too.
         """
 
 
@@ -67,13 +68,17 @@ def projector(name: str) -> Projector:
         raise UnknownProjectionError(name) from None
 
 
-_writing: ContextVar[bool] = ContextVar("writing", default=False)
+_Writing = Literal["nothing", "changes", "first rows"]
+_writing: ContextVar[_Writing] = ContextVar("writing", default="nothing")
 
 
 @contextmanager
-def writing() -> Iterator[None]:
-    """Inside it read models may be written; for the engine, round a projection."""
-    token = _writing.set(True)
+def writing(*, filling: bool = False) -> Iterator[None]:
+    """Inside it read models may be written; for the engine, round a projection.
+
+    ``filling`` says that no event was applied to this generation before, or will be again.
+    """
+    token = _writing.set("first rows" if filling else "changes")
     try:
         yield
     finally:
@@ -82,4 +87,9 @@ def writing() -> Iterator[None]:
 
 def is_writing() -> bool:
     """Whether we are inside ``writing()``."""
-    return _writing.get()
+    return _writing.get() != "nothing"
+
+
+def is_filling() -> bool:
+    """Whether a generation is filled: a row that an event begins can't be there yet."""
+    return _writing.get() == "first rows"

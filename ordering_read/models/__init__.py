@@ -4,11 +4,12 @@ from ordering_read.models.base import ReadModel, ReadModelWrittenError
 from ordering_read.models.customer import CustomerSummary
 from ordering_read.models.inventory import InventoryLevel
 from ordering_read.models.order import OrderLine, OrderSummary
-from ordering_read.models.projection import Projection, Worker
+from ordering_read.models.projection import FillSlice, Projection, Worker
 from ordering_read.models.stream_row import StreamRow
 
 __all__ = [
     "CustomerSummary",
+    "FillSlice",
     "InventoryLevel",
     "OrderLine",
     "OrderSummary",

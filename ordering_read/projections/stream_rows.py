@@ -1,11 +1,15 @@
 """Folding events into rows of which each shows one stream."""
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db import connections
+from django.db.models import JSONField, QuerySet
+from psycopg.types.json import Jsonb
 
+from ordering_read.engine.base import is_filling
 from ordering_read.models import ReadModel, StreamRow
 from ordering_write.published import DomainEvent
 
@@ -30,8 +34,10 @@ def fold(
     Raises KeyError for an event whose row was never begun.
     """
     keys: set[UUID] = {getattr(event, key) for event in batch}
+    if is_filling():
+        keys -= {getattr(event, key) for event in batch if isinstance(event, begins)}
     known: QuerySet[Any] = model.objects.filter(projection_id=projection_id, **{f"{key}__in": keys})
-    rows: dict[UUID, Row] = {getattr(row, key): row for row in known}
+    rows: dict[UUID, Row] = {getattr(row, key): row for row in known} if keys else {}
     new = []
     for event in batch:
         row_key = getattr(event, key)
@@ -52,7 +58,14 @@ def fold(
 
 
 def upsert(model: type[ReadModel], rows: Sequence[ReadModel], *, key: Sequence[str]) -> None:
-    """Insert ``rows``, or replace those of the same projection and ``key``; one statement."""
+    """Insert ``rows``, or replace those of the same projection and ``key``; one statement.
+
+    Where a generation is filled, rows that weren't read from the table are copied into it, which
+    is much faster; that is a second statement.
+    """
+    if is_filling():
+        _copy(model, [row for row in rows if row._state.adding])
+        rows = [row for row in rows if not row._state.adding]
     unique = ["projection", *key]
     fields = [field.name for field in model._meta.concrete_fields if not field.primary_key]
     model.objects.bulk_create(
@@ -61,3 +74,18 @@ def upsert(model: type[ReadModel], rows: Sequence[ReadModel], *, key: Sequence[s
         unique_fields=unique,
         update_fields=[name for name in fields if name not in unique],
     )
+
+
+def _copy(model: type[ReadModel], rows: Sequence[ReadModel]) -> None:
+    connection = connections["read"]
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
+    table = connection.ops.quote_name(model._meta.db_table)
+    values = attrgetter(*(field.attname for field in fields))
+    is_json = [isinstance(field, JSONField) for field in fields]
+    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+        for row in rows:
+            copy.write_row(
+                Jsonb(value) if json and value is not None else value
+                for json, value in zip(is_json, values(row), strict=True)
+            )

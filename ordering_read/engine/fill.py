@@ -1,0 +1,116 @@
+"""Filling an empty generation from the log, up to a position; a slice of streams at a time.
+
+Where each row belongs to one stream, a slice reads stream by stream: the rows of a stream are
+then mostly complete when they are first written, however long it took the stream to grow. Where
+rows mix streams there is one slice, which reads in the order of the log.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from django.db import transaction
+from django.db.models import Sum
+
+from ordering_read.engine.base import projector, writing
+from ordering_read.models import FillSlice, Projection
+from ordering_write import published
+from ordering_write.published import DomainEvent
+
+# Events in one batch: enough that the statements of a batch cost little.
+BATCH = 5_000
+
+
+def fill(generation: Projection, *, until: int, batch: int = BATCH) -> Iterator[int]:
+    """Fill an empty generation with what the log says up to the position ``until``, in this
+    process; yields the number of events of each batch.
+
+    ``until`` must be the end of a commit, such as the position of another generation. Raises what
+    ``begin``, ``fill_slice`` and ``finish`` raise.
+    """
+    begin(generation, until=until)
+    yield from fill_slice(generation, 0, batch=batch)
+    finish(generation)
+
+
+def begin(generation: Projection, *, until: int, slices: int = 1) -> None:
+    """Plan to fill ``generation`` up to the position ``until``, in so many slices at most.
+
+    Counts the events that are needed, and raises LogGapError when one is missing.
+    """
+    kind = projector(generation.name)
+    of = slices if kind.sliced_by == "stream" else 1
+    generation.filled_until = until
+    generation.events_total = published.replay.count(kind.events, until=until)
+    with transaction.atomic(using="read"):
+        generation.save(update_fields=["filled_until", "events_total"])
+        FillSlice.objects.bulk_create(
+            FillSlice(projection=generation, number=number, of=of) for number in range(of)
+        )
+
+
+def fill_slice(generation: Projection, number: int, *, batch: int = BATCH) -> Iterator[int]:
+    """Go on with one slice until it is done; yields the number of events of each batch.
+
+    Rows and progress move in one transaction, so that whoever is killed repeats one batch at most.
+    Raises UndecodableEventError, and what the projection raises.
+    """
+    while (applied := _step(generation, number, batch)) is not None:
+        yield applied
+
+
+def finish(generation: Projection) -> None:
+    """Let ``generation`` follow the log from where its slices, which are done, have brought it.
+
+    Raises LogGapError when they had fewer events than were counted.
+    """
+    applied = generation.slices.aggregate(events=Sum("events"))["events"]
+    if applied != generation.events_total:
+        raise published.LogGapError(
+            f"{generation} was filled with {applied} of {generation.events_total} events: "
+            "some have gone from the log meanwhile."
+        )
+    generation.position = generation.filled_until
+    with transaction.atomic(using="read"):
+        generation.save(update_fields=["position"])
+        generation.slices.all().delete()
+
+
+def _step(generation: Projection, number: int, batch: int) -> int | None:
+    with transaction.atomic(using="read"):
+        part = FillSlice.objects.select_for_update().get(projection=generation, number=number)
+        if part.is_done:
+            return None
+        events = _next(generation, part, batch)
+        _apply(generation, events)
+        part.events += len(events)
+        part.save()
+        return len(events)
+
+
+def _next(generation: Projection, part: FillSlice, batch: int) -> list[DomainEvent]:
+    """The events that come next in a slice, which is moved past them."""
+    kind = projector(generation.name)
+    if kind.sliced_by is None:
+        until = min(part.position + batch, generation.filled_until)
+        events = published.replay.read(kind.events, after=part.position, until=until)
+        part.position, part.is_done = until, until == generation.filled_until
+        return events
+    events = published.replay.read_streams(
+        kind.events,
+        after=(part.stream, part.version),
+        until=generation.filled_until,
+        limit=batch,
+        of=published.replay.Slice(part.number, part.of),
+    )
+    if events:
+        part.stream, part.version = events[-1].recorded.stream, events[-1].recorded.version
+    part.is_done = len(events) < batch
+    return events
+
+
+def _apply(generation: Projection, events: Sequence[DomainEvent]) -> None:
+    for event in events:
+        if isinstance(event, published.UndecodableEvent):
+            raise published.UndecodableEventError(event)
+    if events:
+        with writing(filling=True):
+            projector(generation.name).apply(events, generation.pk)

@@ -1,0 +1,141 @@
+"""Filling a generation from the log, in slices and batches of any size."""
+
+from collections.abc import Sequence
+
+import pytest
+from django.db import connections
+
+from ordering_read.engine import fill, live
+from ordering_read.engine.base import registered
+from ordering_read.models import FillSlice, Projection
+from ordering_read.projections.order_view import OrderProjection
+from ordering_write import published
+from ordering_write.published import DomainEvent, OrderStatus
+from tests import kit
+from tests.kit_projections import rows_of
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def a_day() -> None:
+    """Orders that were placed, shipped and cancelled; all projections have seen it."""
+    customer = kit.registered_customer()
+    product = kit.registered_product(on_hand=100)
+    orders = [kit.placed_order(customer, (product, 1), (product, 2)) for _ in range(4)]
+    kit.dispatch(kit.move(orders[0], OrderStatus.CONFIRMED))
+    kit.dispatch(kit.move(orders[0], OrderStatus.SHIPPED))
+    kit.dispatch(kit.cancel(orders[1]))
+    for name in registered():
+        live.run(name)
+
+
+def served(name: str) -> Projection:
+    return Projection.objects.get(name=name, status=Projection.Status.LIVE)
+
+
+def scratch(name: str) -> Projection:
+    return Projection.objects.create(
+        name=name, generation=2, version=1, status=Projection.Status.SCRATCH
+    )
+
+
+def assert_equal_rows(one: Projection, other: Projection) -> None:
+    for model in registered()[one.name].models:
+        assert rows_of(model, one) == rows_of(model, other)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 5_000])
+@pytest.mark.parametrize("name", registered())
+def test_it_makes_the_rows_that_following_made(name: str, batch: int) -> None:
+    a_day()
+    generation = scratch(name)
+
+    applied = list(fill.fill(generation, until=served(name).position, batch=batch))
+
+    assert sum(applied) == generation.events_total
+    assert generation.position == served(name).position
+    assert_equal_rows(served(name), generation)
+    assert not FillSlice.objects.exists()
+
+
+@pytest.mark.parametrize("name", registered())
+def test_slices_make_them_together(name: str) -> None:
+    a_day()
+    generation = scratch(name)
+    fill.begin(generation, until=served(name).position, slices=3)
+    numbers = list(generation.slices.values_list("number", flat=True))
+
+    events = [sum(fill.fill_slice(generation, number, batch=2)) for number in numbers]
+    fill.finish(generation)
+
+    assert sum(events) == generation.events_total
+    assert_equal_rows(served(name), generation)
+
+
+def test_it_stops_at_the_position_and_following_goes_on_from_there() -> None:
+    a_day()
+    generation = scratch("order_view")
+    position = served("order_view").position
+    kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
+
+    list(fill.fill(generation, until=position))
+
+    assert_equal_rows(served("order_view"), generation)
+    live.run("order_view")
+    generations = Projection.objects.filter(pk=generation.pk)
+    apply = live.applied_by(registered()["order_view"])
+    list(published.follow(generations, apply, batch=100))
+    assert_equal_rows(served("order_view"), generation)
+
+
+def remove_an_order_event() -> None:
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "DELETE FROM event_position USING event"
+            " WHERE event.id = event_position.event_id AND type = 'OrderItemAdded' AND version = 3"
+        )
+        cursor.execute("DELETE FROM event WHERE type = 'OrderItemAdded' AND version = 3")
+
+
+def test_a_missing_event_is_noticed_before_it_begins() -> None:
+    a_day()
+    remove_an_order_event()
+
+    with pytest.raises(published.LogGapError, match=r"Positions after 0 up to .* are missing"):
+        fill.begin(scratch("order_view"), until=served("order_view").position)
+
+
+def test_an_event_that_goes_meanwhile_is_noticed() -> None:
+    a_day()
+    generation = scratch("order_view")
+    fill.begin(generation, until=served("order_view").position)
+    remove_an_order_event()
+    list(fill.fill_slice(generation, 0))
+
+    with pytest.raises(published.LogGapError, match="some have gone from the log meanwhile"):
+        fill.finish(generation)
+
+
+def test_whoever_is_killed_repeats_one_batch_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    a_day()
+    generation = scratch("order_view")
+    fill.begin(generation, until=served("order_view").position)
+    begun = fill.fill_slice(generation, 0, batch=4)
+    assert next(begun) == 4
+    apply = OrderProjection.apply
+
+    def killed(self: OrderProjection, batch: Sequence[DomainEvent], projection_id: int) -> None:
+        apply(self, batch, projection_id)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(OrderProjection, "apply", killed)
+    with pytest.raises(KeyboardInterrupt):
+        next(begun)
+    monkeypatch.setattr(OrderProjection, "apply", apply)
+
+    assert FillSlice.objects.get().events == 4
+    rest = sum(fill.fill_slice(generation, 0, batch=4))
+    assert 4 + rest == generation.events_total
+    fill.finish(generation)
+    assert_equal_rows(served("order_view"), generation)
