@@ -1,158 +1,325 @@
-"""`make run`: everything starts, everything stops, whoever is killed."""
+"""`manage.py run`, which is what `make run` starts: all of it comes up, works and goes away."""
 
-import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from html import unescape
 from pathlib import Path
-from typing import NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import pytest
 
-from tests.acceptance.service import ROOT, plain_environ, wait_until
-from tests.own_server import new_data_dir
+from config.databases.embedded import EmbeddedServer
+from tests.acceptance.service import ROOT, plain_environ, start, wait_until
 
 
-class Copy(NamedTuple):
-    """A copy of the project that runs."""
+class Copy:
+    """A copy of the project with data of its own, on a port of its own."""
 
-    make: "subprocess.Popen[bytes]"
-    output: Path
-    url: str
-    supervisor: int
-    # All processes: make, supervisor, web server, workers, PostgreSQL.
-    pids: list[int]
+    def __init__(self) -> None:
+        # Where PostgreSQL's own account can go too, which a folder of pytest's isn't.
+        self.folder = Path(tempfile.mkdtemp(prefix="orders-acceptance-"))
+        self.folder.chmod(0o755)
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environ = plain_environ() | {"DATA_DIR": str(self.folder), "PORT": str(self.port)}
 
-    def gone(self) -> bool:
-        self.make.poll()
-        return not any(Path(f"/proc/{pid}").exists() for pid in self.pids)
+    def run(self, **environ: str) -> "Run":
+        return Run(self, self.environ | environ)
+
+    def manage(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "manage.py", *arguments],
+            env=self.environ | environ,
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def answers(self) -> bool:
+        """Whether it is ready."""
+        with suppress(httpx.TransportError):
+            return httpx.get(f"{self.url}/readyz").status_code == 200
+        return False
+
+    def postgres(self) -> list[psutil.Process]:
+        """The processes of its PostgreSQL server."""
+        data = str((self.folder / "postgres").resolve() / "data")
+        servers = [one for one in psutil.process_iter(["cmdline"]) if data in _arguments(one)]
+        return servers + [child for one in servers for child in _children(one)]
+
+    def remove(self) -> None:
+        EmbeddedServer(self.folder).stop()
+        shutil.rmtree((self.folder / "postgres").resolve(), ignore_errors=True)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def environ() -> Iterator[Mapping[str, str]]:
-    with new_data_dir() as data_dir:
-        # Port 0: any that is free.
-        yield plain_environ() | {"DATA_DIR": str(data_dir), "PORT": "0"}
+class Run:
+    """One `manage.py run` of a copy."""
+
+    def __init__(self, copy: Copy, environ: dict[str, str]) -> None:
+        self.copy = copy
+        self._log = copy.folder / f"run-{len(list(copy.folder.glob('run-*')))}.log"
+        self.program = start(["manage.py", "run"], environ, self._log)
+
+    @property
+    def said(self) -> str:
+        return self._log.read_text()
+
+    def ready(self) -> "Run":
+        """Wait for the banner and for all that stands below it."""
+        wait_until(self._is_ready, seconds=120, missing="it doesn't come up")
+        return self
+
+    def _is_ready(self) -> bool:
+        assert self.program.poll() is None, self.said
+        return "\ncurl " in self.said and self.said.endswith("\n")
+
+    def processes(self) -> list[psutil.Process]:
+        """It and all that it has started, but for PostgreSQL."""
+        here = psutil.Process(self.program.pid)
+        return [here, *here.children(recursive=True)]
+
+    def stop(self, signum: signal.Signals = signal.SIGINT) -> int:
+        self.program.send_signal(signum)
+        return self.program.wait(30)
+
+
+def _arguments(process: psutil.Process) -> list[str]:
+    return process.info["cmdline"] or []
+
+
+def _children(process: psutil.Process) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        return process.children(recursive=True)
+    return []
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def gone(processes: list[psutil.Process]) -> bool:
+    return not any(
+        one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in _alive(processes)
+    )
+
+
+def _alive(processes: list[psutil.Process]) -> Iterator[psutil.Process]:
+    for process in processes:
+        with suppress(psutil.NoSuchProcess):
+            process.status()
+            yield process
 
 
 @contextmanager
-def running(environ: Mapping[str, str], output: Path) -> Iterator[Copy]:
-    with open(output, "wb") as file:
-        make = subprocess.Popen(
-            ["make", "run"], env=environ, cwd=ROOT, stdout=file, stderr=file, start_new_session=True
-        )
+def new_copy() -> Iterator[Copy]:
+    copy = Copy()
     try:
-        told = wait_until(
-            lambda: make.poll() is not None or re.search(r"Start page +(\S+)/", output.read_text()),
-            seconds=90,
-        )
-        assert isinstance(told, re.Match), output.read_text()
-        [supervisor] = children(make.pid)
-        pid_file = Path(environ["DATA_DIR"], "postgres/data/postmaster.pid")
-        postmaster = int(pid_file.read_text().split("\n")[0])
-        pids = [make.pid, *descendants(make.pid), postmaster]
-        yield Copy(make, output, told[1], supervisor, pids)
+        yield copy
     finally:
-        with make:
-            make.terminate()
+        copy.remove()
 
 
-def children(pid: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+@pytest.fixture(scope="module")
+def running() -> Iterator[Run]:
+    """A copy that runs while these tests do."""
+    with new_copy() as copy:
+        run = copy.run().ready()
+        yield run
+        if run.program.poll() is None:
+            run.stop()
 
 
-def descendants(pid: int) -> list[int]:
-    return [pid for child in children(pid) for pid in (child, *descendants(child))]
+@pytest.fixture
+def idle() -> Iterator[Copy]:
+    """A copy that nobody has run yet."""
+    with new_copy() as copy:
+        yield copy
 
 
-def test_ctrl_c_stops_all_processes_and_keeps_the_data(environ, tmp_path):
-    with running(environ, tmp_path / "first") as first:
-        assert httpx.get(f"{first.url}/readyz").status_code == 200
-        assert len(first.pids) > 6
+def test_it_says_where_everything_is_and_it_is_there(running: Run) -> None:
+    said = running.said
+    url = running.copy.url
+    for path in ("/", "/api/v1", "/api/docs", "/admin/"):
+        assert f"{url}{path}\n" in said
+        assert httpx.get(f"{url}{path}", follow_redirects=True).status_code == 200
+    assert "admin" in said
+    assert "Password" in said
 
-        # The terminal sends it to all processes of its foreground group.
-        os.killpg(first.make.pid, signal.SIGINT)
-
-        wait_until(first.gone, missing="some processes live on")
-    assert "Traceback" not in first.output.read_text()
-    assert "***" not in first.output.read_text()
-
-    with running(environ, tmp_path / "second") as second:
-        assert "no demo data are needed" in second.output.read_text()
-
-
-def test_when_make_is_killed_everything_stops(environ, tmp_path):
-    with running(environ, tmp_path / "output") as copy:
-        copy.make.kill()
-
-        wait_until(copy.gone, missing="some processes live on")
+    # The line is pasted into a shell just as it stands.
+    [line] = re.findall(r"^curl .*$", said, re.MULTILINE)
+    [token] = re.findall(r"Token +([0-9a-f]{64})$", said, re.MULTILINE)
+    headers = {"Authorization": f"Token {token}"}
+    with httpx.Client(base_url=f"{url}/api/v1", headers=headers) as client:
+        before = client.get("/orders").json()["count"]
+        placed = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
+        assert '"order_number"' in placed.stdout, placed.stdout
+        wait_until(lambda: client.get("/orders").json()["count"] == before + 1)
 
 
-def test_after_the_supervisor_is_killed_only_the_database_is_left_for_the_next_run(
-    environ, tmp_path
-):
-    with running(environ, tmp_path / "first") as first:
-        os.kill(first.supervisor, signal.SIGKILL)
+def test_a_person_places_and_cancels_an_order_without_knowing_json(running: Run) -> None:
+    with logged_in(running) as browser:
+        page = browser.get("/api/v1/orders", headers=HTML)
+        before = browser.get("/api/v1/orders").json()["count"]
 
-        *others, postmaster = first.pids
-        wait_until(lambda: first._replace(pids=others).gone(), missing="orphans live on")
+        answer = submit(browser, page, "/api/v1/orders")
 
-    with running(environ, tmp_path / "second") as second:
-        assert second.pids[-1] == postmaster
-        assert httpx.get(f"{second.url}/readyz").status_code == 200
-
-
-def test_a_killed_web_server_comes_back_on_its_port(environ, tmp_path):
-    with running(environ, tmp_path / "output") as copy:
-        web, _workers = children(copy.supervisor)
-        os.kill(web, signal.SIGKILL)
-
-        # The supervisor holds the port: nobody is turned away, only late.
-        assert httpx.get(f"{copy.url}/healthz", timeout=20).status_code == 200
-        assert "The web server ended (SIGKILL)" in copy.output.read_text()
+        assert answer.status_code == 201, answer.text
+        # The page waits, so that a person sees what was done.
+        newest = browser.get("/api/v1/orders").json()
+        assert newest["count"] == before + 1
+        order = newest["results"][0]
+        page = browser.get(order["links"]["self"], headers=HTML)
+        answer = submit(browser, page, f"/api/v1/orders/{order['id']}/cancel")
+        assert answer.status_code == 200, answer.text
+        assert browser.get(order["links"]["self"]).json()["status"] == "cancelled"
 
 
-def refusal(environ: Mapping[str, str]) -> str:
-    """What `make run` says when it can't."""
-    finished = subprocess.run(
-        ["make", "run"], env=environ, cwd=ROOT, capture_output=True, text=True, timeout=60
-    )
+def test_the_log_is_looked_at_in_the_admin(running: Run) -> None:
+    with logged_in(running) as browser:
+        home = browser.get("/admin/")
+        log = browser.get("/admin/ordering_write/outboxevent/")
+
+        assert "Outbox (event log)" in home.text
+        assert log.status_code == 200
+        assert "OrderCreated" in log.text
+        assert browser.get("/admin/ordering_write/outboxevent/add/").status_code in (403, 404)
+
+
+HTML = {"Accept": "text/html"}
+
+
+@contextmanager
+def logged_in(running: Run) -> Iterator[httpx.Client]:
+    """The browser of the demo's administrator, who used the form of the admin."""
+    [password] = re.findall(r"Password +(\S+)$", running.said, re.MULTILINE)
+    with httpx.Client(base_url=running.copy.url, follow_redirects=True, timeout=30) as browser:
+        page = browser.get("/admin/login/")
+        login = {
+            "username": "admin",
+            "password": password,
+            "csrfmiddlewaretoken": field(page.text, "csrfmiddlewaretoken"),
+            "next": "/",
+        }
+        answer = browser.post("/admin/login/", data=login, headers={"Referer": str(page.url)})
+        assert answer.url.path == "/", answer.text
+        yield browser
+
+
+def field(html: str, name: str) -> str:
+    """The value of a hidden field."""
+    return unescape(re.findall(rf'name="{name}" value="([^"]*)"', html)[0])
+
+
+def form_at(html: str, address: str) -> dict[str, str]:
+    """What the form that goes to ``address`` sends when nothing in it is touched."""
+    for form in re.findall(r"<form\b.*?</form>", html, re.DOTALL):
+        action = re.findall(r'action="([^"]*)"', form)
+        if action and urlsplit(unescape(action[0])).path.removesuffix("/") == address:
+            fields = re.findall(r'name="([^"]+)"[^>]*value="([^"]*)"', form)
+            text = r'<textarea[^>]*name="([^"]+)"[^>]*>(.*?)</textarea>'
+            fields += re.findall(text, form, re.DOTALL)
+            return {name: unescape(value) for name, value in fields}
+    raise AssertionError(f"no form goes to {address}")
+
+
+def submit(browser: httpx.Client, page: httpx.Response, address: str) -> httpx.Response:
+    """Send the form of ``page`` that goes to ``address`` as it stands, as a browser would."""
+    fields = form_at(page.text, address)
+    return browser.post(address, data=fields, headers=HTML | {"Referer": str(page.url)})
+
+
+def test_a_part_that_is_killed_is_started_again(running: Run) -> None:
+    for part in psutil.Process(running.program.pid).children():
+        part.kill()
+    for what in ("web server", "workers"):
+        wait_until(lambda what=what: f"The {what} ended (SIGKILL)" in running.said)
+    wait_until(lambda: len(psutil.Process(running.program.pid).children()) == 2)
+    wait_until(running.copy.answers, seconds=60)
+
+
+def test_a_copy_beside_it_is_killed_run_again_and_stopped(running: Run, idle: Copy) -> None:
+    run = idle.run().ready()
+    assert running.copy.answers()
+    processes = run.processes()
+    assert len(processes) > 8
+
+    run.program.kill()
+
+    wait_until(lambda: gone(processes), missing="somebody outlived the supervisor")
+    run.program.wait()
+    again = idle.run().ready()
+    assert "no demo data are needed" in again.said
+    assert idle.answers()
+    processes = again.processes() + idle.postgres()
+
+    assert again.stop() == 0
+
+    assert gone(processes), again.said
+    assert idle.postgres() == []
+    assert "Traceback" not in again.said
+    assert not idle.answers()
+    assert running.copy.answers()
+
+
+def one_line(text: str) -> str:
+    [line] = text.strip().splitlines()
+    assert "Traceback" not in line
+    return line
+
+
+def test_a_port_in_use_is_said_in_one_line(idle: Copy) -> None:
+    with socket.create_server(("127.0.0.1", idle.port)):
+        finished = idle.manage("run")
+
     assert finished.returncode != 0
-    return "\n".join(line for line in finished.stderr.splitlines() if "make: ***" not in line)
+    assert f"Port {idle.port} is in use" in one_line(finished.stderr)
+    assert idle.postgres() == []
 
 
-def test_a_port_in_use_is_said_in_one_line(environ):
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
+@pytest.mark.parametrize("command", ["run", "migrate"])
+def test_a_database_out_of_reach_is_said_in_one_line(idle: Copy, command: str) -> None:
+    nowhere = f"postgresql://x@127.0.0.1:{free_port()}/x"
 
-        said = refusal({**environ, "PORT": str(port)})
+    finished = idle.manage(command, DATABASE_URL=nowhere, SECRET_KEY="x" * 50)
 
-    assert said == (
-        f"CommandError: Port {port} is in use. Stop what uses it or take another: "
-        f"PORT={port + 1} make run"
-    )
-
-
-def test_an_unreachable_database_is_said_in_one_line(environ):
-    url = "postgresql://orders@127.0.0.1:1/orders"
-
-    said = refusal({**environ, "DATABASE_URL": url, "SECRET_KEY": "x" * 50})
-
-    assert said.startswith("Cannot reach database 'orders': ")
-    assert "port 1 failed: Connection refused" in said
-    assert len(said.splitlines()) == 1
+    assert finished.returncode != 0
+    assert "Cannot reach database" in one_line(finished.stderr)
 
 
 @pytest.mark.parametrize(
-    ("setting", "value"),
-    [("DATABASE_URL", "mysql://orders@127.0.0.1/orders"), ("DEBUG", "yes"), ("PORT", "http")],
+    ("environ", "reason"),
+    [
+        ({"PORT": "many"}, "PORT must be a whole number"),
+        ({"DATABASE_URL": "postgresql://x@127.0.0.1/x"}, "SECRET_KEY is required"),
+        ({"DATABASE_URL": "mysql://x@127.0.0.1/x", "SECRET_KEY": "x" * 50}, "postgresql://"),
+        ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
+    ],
 )
-def test_a_wrong_setting_is_said_in_one_line(environ, setting, value):
-    said = refusal({**environ, "SECRET_KEY": "x" * 50, setting: value})
+def test_settings_that_make_no_sense_are_said_in_one_line(
+    idle: Copy, environ: dict[str, str], reason: str
+) -> None:
+    finished = idle.manage("run", **environ)
 
-    assert setting in said
-    assert len(said.splitlines()) == 1
+    assert finished.returncode != 0
+    assert reason in one_line(finished.stderr)
+
+
+def test_a_server_that_a_lone_command_left_running_is_stopped_by_hand(idle: Copy) -> None:
+    assert idle.manage("migrate", "-v", "0").returncode == 0
+    assert idle.postgres() != []
+
+    assert idle.manage("stop").returncode == 0
+
+    assert idle.postgres() == []
