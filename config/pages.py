@@ -1,4 +1,4 @@
-"""The start page: where everything is."""
+"""Pages that belong to no app: the start page, and the icon that browsers ask for."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -9,3 +9,9 @@ from django.views.decorators.http import require_safe
 def start_page(request: HttpRequest) -> HttpResponse:
     """``/``: links to the API, its documentation, the admin and the health pages."""
     return render(request, "start.html")
+
+
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """``/favicon.ico``: there is none. Browsers ask for it at every page, JSON included."""
+    return HttpResponse(status=204, headers={"Cache-Control": "max-age=604800"})

@@ -8,7 +8,7 @@ from config.endpoints import CustomerEndpoint, InventoryEndpoint, OrderEndpoint
 from config.health import healthz, readyz
 from config.http.pages import problem_page
 from config.http.schema_views import DocsView, SchemaView
-from config.pages import start_page
+from config.pages import favicon, start_page
 from ordering_read.api import ProjectionViewSet
 
 router = Router()
@@ -19,6 +19,7 @@ router.register("projections", ProjectionViewSet, basename="projection")
 
 urlpatterns = [
     path("", start_page, name="start"),
+    path("favicon.ico", favicon, name="favicon"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
     path("problems/<slug:slug>", problem_page, name="problem"),

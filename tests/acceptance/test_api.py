@@ -41,6 +41,10 @@ def test_what_is_at_the_root_needs_no_login(service: Service, path: str) -> None
     assert service.get(path).status_code == 200
 
 
+def test_browsers_hear_that_there_is_no_icon(service: Service) -> None:
+    assert service.get("/favicon.ico").status_code == 204
+
+
 def test_the_pages_of_the_api_are_served_by_ourselves(service: Service) -> None:
     page = service.get("/api/docs").text
 

@@ -40,7 +40,7 @@ GIVERS = {
     "product-receipts": frozenset({"warehouse", "admin", "integration"}),
 }
 # For anybody, without login.
-PUBLIC = {"start", "healthz", "readyz", "problem", "schema", "docs", "api"}
+PUBLIC = {"start", "favicon", "healthz", "readyz", "problem", "schema", "docs", "api"}
 # Which role may move an order where.
 MOVERS = {
     "confirmed": {"clerk", "admin", "integration"},
