@@ -64,8 +64,8 @@ class Command(BaseCommand):
                 f"placed {count['placed']}, repeated {count['repeated']}, "
                 f"refused {count['refused']} in {seconds:.1f} s"
             )
-        if count["refused"]:
-            raise CommandError(f"{count['refused']} lines were refused.")
+        if refused := count["refused"]:
+            raise CommandError(f"{refused} line{'s were' if refused > 1 else ' was'} refused.")
 
     def _place(self, orders: "_Orders", number: int, line: bytes, count: Counter[str]) -> str:
         """Place one line and count what became of it; why it was refused, or nothing."""
