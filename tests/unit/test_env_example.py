@@ -1,0 +1,15 @@
+"""`.env.example` and the settings know the same variables."""
+
+import re
+
+from django.conf import settings
+
+# os.environ.get("X"), os.environ["X"], _flag("X", …), _list("X"), _number("X", …)
+READ = re.compile(r'(?:os\.environ(?:\.get)?|_flag|_list|_number)[\[(]"(\w+)"')
+LISTED = re.compile(r"^#(\w+)=", re.MULTILINE)
+
+
+def test_every_variable_that_settings_read_is_listed_once() -> None:
+    code = (settings.BASE_DIR / "config" / "settings.py").read_text()
+    example = (settings.BASE_DIR / ".env.example").read_text()
+    assert sorted(LISTED.findall(example)) == sorted(set(READ.findall(code)))
