@@ -9,12 +9,12 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
 import httpx
+import psutil
 
 from tests.acceptance.recount import assert_read_models_equal_the_log
 from tests.acceptance.service import ROOT, Service, wait_until
@@ -188,15 +188,47 @@ def test_a_rebuild_while_orders_are_placed_ends_equal(service: Service, shop: Sh
     assert service.rows() == rows
 
 
+def test_orders_are_projected_whichever_worker_is_killed(service: Service, shop: Shop) -> None:
+    customer, product = shop.customer(), shop.product(1_000)
+    workers = psutil.Process(service.workers.pid)
+    victims = {number: number // 50 for number in range(25, 500, 50)}
+
+    def place(number: int) -> None:
+        if number in victims:
+            kill_one(workers, victims[number])
+        shop.order(customer, product)
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(place, range(500)))
+
+    assert_read_models_equal_the_log(service)
+    # And now that they are idle: each of them in turn.
+    for victim in range(5):
+        wait_until(lambda: len(workers.children(recursive=True)) == 5)
+        kill_one(workers, victim)
+        shop.order(customer, product)
+        service.settle(seconds=15)
+    assert_read_models_equal_the_log(service)
+    assert shop.level(product)["reserved"] == 505
+
+
+def kill_one(workers: psutil.Process, number: int) -> None:
+    """Kill the sentinel, a worker, the monitor or the pusher, if it is there."""
+    family = workers.children(recursive=True)
+    with suppress(IndexError, psutil.NoSuchProcess):
+        family[number % 5].kill()
+
+
 def test_orders_survive_killed_web_workers(service: Service, shop: Shop) -> None:
     product = shop.product(1_000)
     body = shop.body(shop.customer(), product)
     doomed = {50: 0, 100: 1}
-    workers = children(service.web.pid)
+    web = psutil.Process(service.web.pid)
+    workers = web.children()
 
     def place(number: int) -> str:
         if number in doomed:
-            os.kill(workers[doomed[number]], signal.SIGKILL)
+            workers[doomed[number]].kill()
         key = {"Idempotency-Key": str(uuid4())}
         while True:
             try:
@@ -207,20 +239,8 @@ def test_orders_survive_killed_web_workers(service: Service, shop: Shop) -> None
     with ThreadPoolExecutor(8) as threads:
         orders = list(threads.map(place, range(150)))
 
-    wait_until(lambda: len(children(service.web.pid)) == 2)
+    wait_until(lambda: len(web.children()) == 2)
     wait_until(service.is_ready)
     assert len(set(orders)) == 150
-    with service.read() as connection:
-        service.settle()
-        [(reserved,)] = connection.execute(
-            "SELECT reserved FROM inventory_level JOIN projection ON projection.id = projection_id"
-            " WHERE status = 'live' AND product_id = %s",
-            [product],
-        )
-    assert reserved == 150
+    assert shop.level(product)["reserved"] == 150
     assert_read_models_equal_the_log(service)
-
-
-def children(pid: int) -> list[int]:
-    """The processes that ``pid`` has started and that are there."""
-    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
