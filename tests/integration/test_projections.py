@@ -187,7 +187,7 @@ def test_a_customer_is_one_row(history: History) -> None:
 @pytest.fixture
 def busy_day(history: History) -> History:
     """Orders, stock and customers whose events stand between each other in the log."""
-    dice = random.Random(20260301)  # noqa: S311
+    dice = random.Random(20260301)
     orders = [order_placed(lines=dice.randint(1, 4), number=f"2026-{n:06}") for n in range(12)]
     products = [product_registered(sku=f"SKU-{n}", on_hand=50) for n in range(5)]
     customers = [customer_registered(email=f"robin.{n}@example.com") for n in range(5)]
@@ -209,7 +209,7 @@ def test_batches_and_repeats_make_no_difference(
     expected = busy_day.rows(model)
     generation = new_generation(model.projection_name)
 
-    dice = random.Random(seed)  # noqa: S311
+    dice = random.Random(seed)
     for batch in cut_at_random(busy_day.events, dice):
         project(batch, generation)
 
