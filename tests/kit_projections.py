@@ -5,7 +5,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -117,10 +117,15 @@ def order_placed(
     currency: str = "EUR",
     number: str = "2026-000001",
     customer_id: UUID | None = None,
+    product_id: UUID | None = None,
+    adjustments: Mapping[str, str] | None = None,
     at: datetime = NOON,
     **details: Any,
 ) -> Order:
-    """An order of ``lines`` lines of ``quantity`` units each."""
+    """An order of ``lines`` lines of ``quantity`` units each, and ``{kind: amount}`` beside them.
+
+    Each line is of another product unless ``product_id`` says of which.
+    """
     order_id = uuid7()
     created = e.OrderCreated(
         timestamp=at,
@@ -140,7 +145,7 @@ def order_placed(
             timestamp=at,
             order_id=order_id,
             line_id=uuid7(),
-            product_id=uuid7(),
+            product_id=product_id or uuid7(),
             sku=f"SKU-{line}",
             name=f"Sample {line}",
             quantity=quantity,
@@ -150,7 +155,17 @@ def order_placed(
         )
         for line in range(1, lines + 1)
     ]
-    return Order.create(created=created, items=items)
+    beside = [
+        e.OrderAdjustmentAdded(
+            timestamp=at,
+            order_id=order_id,
+            kind=kind,
+            label=f"Sample {kind}",
+            amount=Money.of(Decimal(amount), currency),
+        )
+        for kind, amount in (adjustments or {}).items()
+    ]
+    return Order.create(created=created, items=items, adjustments=beside)
 
 
 def product_registered(

@@ -1,10 +1,22 @@
 """The projections of this project: a new one is a file here and a line below."""
 
 from ordering_read.engine.base import register
+from ordering_read.projections.customer_stats import CustomerStatsProjection
 from ordering_read.projections.customer_view import CustomerProjection
 from ordering_read.projections.inventory_level import InventoryProjection
+from ordering_read.projections.order_timeline import OrderTimelineProjection
 from ordering_read.projections.order_view import OrderProjection
+from ordering_read.projections.sales_by_day import SalesByDayProjection
+from ordering_read.projections.sales_by_product import SalesByProductProjection
+from ordering_read.projections.status_counter import StatusCounterProjection
+from ordering_read.projections.stock_ledger import StockLedgerProjection
 
 register(OrderProjection())
 register(InventoryProjection())
 register(CustomerProjection())
+register(OrderTimelineProjection())
+register(CustomerStatsProjection())
+register(SalesByDayProjection())
+register(SalesByProductProjection())
+register(StatusCounterProjection())
+register(StockLedgerProjection())

@@ -23,7 +23,18 @@ from config.processes import die_with_parent
 
 ROOT = Path(settings.BASE_DIR)
 ROLES = ("customer", "clerk", "warehouse", "auditor", "admin", "integration")
-READ_MODELS = ("order_summary", "order_line_view", "inventory_level", "customer_view")
+READ_MODELS = (
+    "order_summary",
+    "order_line_view",
+    "inventory_level",
+    "customer_view",
+    "order_timeline",
+    "customer_stats",
+    "sales_by_day",
+    "sales_by_product",
+    "status_counter",
+    "stock_ledger",
+)
 
 Result = TypeVar("Result")
 

@@ -90,10 +90,8 @@ def test_operations_are_told_how_far_the_projections_are(service: Service, shop:
 
     projections = shop.admin.get("/projections").json()["results"]
 
-    assert {one["name"] for one in projections} == {
-        "customer_view",
-        "inventory_level",
-        "order_view",
+    assert {"customer_view", "inventory_level", "order_view"} <= {
+        one["name"] for one in projections
     }
     for one in projections:
         assert (one["position"], one["lag_events"], one["lag_seconds"]) == (one["head"], 0, 0.0)

@@ -1,0 +1,67 @@
+"""What the read models share whose rows add up events of many streams."""
+
+import operator
+from collections.abc import Callable, Mapping
+from functools import cache
+from typing import Any, ClassVar, NamedTuple
+
+from ordering_read.models.base import ReadModel
+
+
+class Merge(NamedTuple):
+    """How two values of a column become one: in Python, and in SQL about ``{old}`` and ``{new}``.
+
+    The earlier value comes first; None is a value that isn't known.
+    """
+
+    fold: Callable[[Any, Any], Any]
+    sql: str
+
+
+SUM = Merge(operator.add, "{old} + {new}")
+LEAST = Merge(
+    lambda old, new: min((one for one in (old, new) if one is not None), default=None),
+    "least({old}, {new})",
+)
+GREATEST = Merge(
+    lambda old, new: max((one for one in (old, new) if one is not None), default=None),
+    "greatest({old}, {new})",
+)
+LATEST = Merge(lambda _old, new: new, "{new}")
+
+# Sums of amounts that fill their 19 digits fit too.
+MONEY_SUM: dict[str, Any] = {"max_digits": 24, "decimal_places": 4, "default": 0}
+
+
+class CountedRow(ReadModel):
+    """A row made of small rows, one for each thing that counts: those of one name are merged.
+
+    ``named_by`` are the columns that name a row; a unique constraint holds them. Each other column
+    is a sum, unless ``merges`` says how its values become one.
+    """
+
+    named_by: ClassVar[tuple[str, ...]]
+    merges: ClassVar[Mapping[str, Merge]] = {}
+
+    class Meta:
+        abstract = True
+
+    @property
+    def row_name(self) -> tuple[Any, ...]:
+        """The values of the columns that name it."""
+        return tuple(getattr(self, column) for column in self.named_by)
+
+    @classmethod
+    @cache
+    def merged_columns(cls) -> dict[str, Merge]:
+        """The columns that don't name a row, and how their values become one."""
+        return {
+            field.name: cls.merges.get(field.name, SUM)
+            for field in cls._meta.concrete_fields
+            if field.name not in ("key", "projection", *cls.named_by)
+        }
+
+    def merge(self, later: "CountedRow") -> None:
+        """Take in a row of the same name."""
+        for column, merge in self.merged_columns().items():
+            setattr(self, column, merge.fold(getattr(self, column), getattr(later, column)))

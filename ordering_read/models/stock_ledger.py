@@ -1,0 +1,50 @@
+"""The read model of stock's history: one row per movement."""
+
+from typing import ClassVar
+
+from django.db import models
+
+from ordering_read.models.base import ReadModel
+
+
+class StockMovement(ReadModel):
+    """Units of a product that came, went, were set aside or were given back."""
+
+    projection_name: ClassVar[str] = "stock_ledger"
+
+    class Kind(models.TextChoices):
+        RECEIVED = "received"
+        RESERVED = "reserved"
+        RELEASED = "released"
+        DISPATCHED = "dispatched"
+
+    product_id = models.UUIDField()
+    version = models.PositiveIntegerField(help_text="Its event's number in the product's stream.")
+    at = models.DateTimeField(help_text="When it happened.")
+    kind = models.CharField(max_length=10, choices=Kind)
+    delta = models.BigIntegerField(help_text="Change of what is on hand.")
+    reserved_delta = models.BigIntegerField(help_text="Change of what is reserved.")
+    on_hand = models.BigIntegerField(help_text="After it.")
+    reserved = models.BigIntegerField(help_text="After it.")
+    available = models.BigIntegerField(help_text="After it: on hand and not reserved.")
+    reference = models.TextField(blank=True)
+    order_id = models.UUIDField(null=True, blank=True)
+    actor = models.TextField()
+    event_id = models.UUIDField()
+    position = models.BigIntegerField(help_text="Where its event stands in the log.")
+
+    class Meta:
+        db_table = "stock_ledger"
+        default_permissions = ()
+        verbose_name = "stock movement"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["projection", "product_id", "version"], name="stock_ledger_unique"
+            ),
+        ]
+        indexes = [
+            models.Index("projection", models.F("position").desc(), name="stock_ledger_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {max(abs(self.delta), abs(self.reserved_delta))}"

@@ -1,0 +1,56 @@
+"""The projection behind the history of stock."""
+
+from collections.abc import Sequence
+from typing import cast
+
+from ordering_read.engine.base import Projector
+from ordering_read.models.stock_ledger import StockMovement
+from ordering_read.projections.actors import actor_name
+from ordering_read.projections.stream_rows import upsert
+from ordering_write.published import DomainEvent
+from ordering_write.published import events as e
+
+
+class StockLedgerProjection(Projector):
+    """Fills ``stock_ledger``."""
+
+    name = "stock_ledger"
+    version = 1
+    events = (e.StockReceived, e.StockReserved, e.StockReleased, e.StockDispatched)
+    sliced_by = "stream"
+    models = (StockMovement,)
+
+    def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
+        rows = [_movement(event, projection_id) for event in cast(Sequence[e.StockEvent], batch)]
+        upsert(StockMovement, rows, key=["product_id", "version"])
+
+
+def _movement(event: e.StockEvent, projection_id: int) -> StockMovement:
+    envelope = event.recorded
+    row = StockMovement(
+        projection_id=projection_id,
+        product_id=event.product_id,
+        version=envelope.version,
+        at=event.timestamp,
+        delta=0,
+        reserved_delta=0,
+        on_hand=event.on_hand,
+        reserved=event.reserved,
+        available=event.available,
+        actor=actor_name(envelope.actor),
+        event_id=envelope.event_id,
+        # Whatever is read from the log has one.
+        position=cast(int, envelope.position),
+    )
+    kind = StockMovement.Kind
+    match event:
+        case e.StockReceived(quantity=units):
+            row.kind, row.delta, row.reference = kind.RECEIVED, units, event.reference
+        case e.StockReserved(quantity=units):
+            row.kind, row.reserved_delta, row.order_id = kind.RESERVED, units, event.order_id
+        case e.StockReleased(quantity=units):
+            row.kind, row.reserved_delta, row.order_id = kind.RELEASED, -units, event.order_id
+        case e.StockDispatched(quantity=units):
+            row.kind, row.delta, row.reserved_delta = kind.DISPATCHED, -units, -units
+            row.order_id = event.order_id
+    return row

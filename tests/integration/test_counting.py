@@ -1,0 +1,339 @@
+"""The read models that count: which sums events make, on which days, in which currencies."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+
+from ordering_read.engine.base import projector
+from ordering_read.models.counted_row import CountedRow
+from ordering_read.models.customer_stats import CustomerStats
+from ordering_read.models.sales_by_day import SalesByDay
+from ordering_read.models.sales_by_product import SalesByProduct
+from ordering_read.models.status_counter import StatusCounter
+from ordering_read.projections.counting import CountingProjector, merged
+from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.models import Order
+from tests.kit_projections import (
+    NOON,
+    History,
+    new_generation,
+    order_placed,
+    project,
+    rows_of,
+)
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+COUNTING = [CustomerStats, SalesByDay, SalesByProduct, StatusCounter]
+TODAY, TOMORROW = date(2026, 3, 1), date(2026, 3, 2)
+NEXT_DAY = NOON + timedelta(days=1)
+
+
+@pytest.fixture
+def history() -> History:
+    return History()
+
+
+def by(rows: Sequence[dict[str, Any]], *names: str) -> dict[Any, dict[str, Any]]:
+    """``rows`` by the values of their columns ``names``."""
+    return {tuple(row[name] for name in names): row for row in rows}
+
+
+# --- Sales by day ------------------------------------------------------------------------------
+def test_a_days_sales_are_one_row(history: History) -> None:
+    history.add(order_placed(lines=2, quantity=3, unit_price="9.95"), order_placed(number="2"))
+
+    assert history.rows(SalesByDay) == [
+        {
+            "day": TODAY,
+            "currency": "EUR",
+            "orders": 2,
+            "units": 8,
+            "gross": Decimal("79.60"),
+            "cancelled": Decimal(0),
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        (datetime(2026, 3, 1, 22, 59, tzinfo=UTC), TODAY),
+        (datetime(2026, 3, 1, 23, 30, tzinfo=UTC), TOMORROW),
+        # In summer Madrid is two hours ahead of UTC.
+        (datetime(2026, 7, 1, 21, 59, tzinfo=UTC), date(2026, 7, 1)),
+        (datetime(2026, 7, 1, 22, 0, tzinfo=UTC), date(2026, 7, 2)),
+    ],
+)
+def test_sales_are_booked_on_the_day_of_the_store(
+    history: History, at: datetime, day: date, settings: Any
+) -> None:
+    settings.STORE_TIME_ZONE = "Europe/Madrid"
+    history.add(order_placed(at=at))
+
+    assert [row["day"] for row in history.rows(SalesByDay)] == [day]
+    assert [row["day"] for row in history.rows(SalesByProduct)] == [day]
+
+
+def test_a_cancellation_is_booked_on_its_own_day(history: History) -> None:
+    order = order_placed(quantity=2, unit_price="9.95")
+    history.add(order)
+    before = history.rows(SalesByDay)
+    order.cancel("Not wanted", now=NEXT_DAY)
+    history.add(order)
+
+    after = by(history.rows(SalesByDay), "day")
+
+    assert after[TODAY,] == before[0]
+    assert after[TOMORROW,] == {
+        "day": TOMORROW,
+        "currency": "EUR",
+        "orders": 0,
+        "units": 0,
+        "gross": Decimal(0),
+        "cancelled": Decimal("19.90"),
+    }
+
+
+def test_shipping_and_discounts_are_sold_too_so_that_a_cancelled_order_leaves_nothing(
+    history: History,
+) -> None:
+    order = order_placed(
+        quantity=1, unit_price="10.00", adjustments={"shipping": "4.00", "discount": "3.00"}
+    )
+    order.cancel("Not wanted", now=NOON)
+    history.add(order)
+
+    [row] = history.rows(SalesByDay)
+
+    assert (row["gross"], row["cancelled"]) == (Decimal(11), Decimal(11))
+
+
+def test_currencies_are_never_added_together(history: History) -> None:
+    customer_id, product_id = uuid4(), uuid4()
+    for currency, price in (("EUR", "9.95"), ("JPY", "995"), ("KWD", "0.995")):
+        order = order_placed(
+            quantity=2,
+            unit_price=price,
+            currency=currency,
+            customer_id=customer_id,
+            product_id=product_id,
+        )
+        history.add(order)
+
+    expected = {("EUR",): Decimal("19.90"), ("JPY",): Decimal(1990), ("KWD",): Decimal("1.990")}
+    for model, column in (
+        (SalesByDay, "gross"),
+        (SalesByProduct, "gross"),
+        (CustomerStats, "spent"),
+    ):
+        rows = by(history.rows(model), "currency")
+        assert {key: row[column] for key, row in rows.items()} == expected
+
+
+# --- Sales by product --------------------------------------------------------------------------
+def test_a_product_sells_by_day(history: History) -> None:
+    lamp, chair = uuid4(), uuid4()
+    history.add(
+        order_placed(product_id=lamp, quantity=2, unit_price="9.95"),
+        order_placed(product_id=lamp, quantity=1, unit_price="8.95"),
+        order_placed(product_id=lamp, at=NEXT_DAY, adjustments={"discount": "5.00"}),
+        order_placed(product_id=chair),
+    )
+
+    rows = by(history.rows(SalesByProduct), "product_id", "day")
+
+    assert rows.keys() == {(lamp, TODAY), (lamp, TOMORROW), (chair, TODAY)}
+    assert rows[lamp, TODAY] == {
+        "day": TODAY,
+        "product_id": lamp,
+        "currency": "EUR",
+        "sku": "SKU-1",
+        "name": "Sample 1",
+        "units": 3,
+        "gross": Decimal("28.85"),
+    }
+    assert rows[lamp, TOMORROW]["gross"] == Decimal("19.90")
+
+
+# --- Customers ---------------------------------------------------------------------------------
+def test_what_a_customer_has_bought(history: History) -> None:
+    customer_id = uuid4()
+    small = order_placed(customer_id=customer_id, quantity=1, unit_price="10.00")
+    large = order_placed(customer_id=customer_id, lines=2, quantity=1, at=NEXT_DAY)
+    cancelled = order_placed(customer_id=customer_id, quantity=1, unit_price="5.00")
+    cancelled.cancel("Not wanted", now=NEXT_DAY)
+    history.add(small, large, cancelled, order_placed())
+
+    [row] = [row for row in history.rows(CustomerStats) if row["customer_id"] == customer_id]
+
+    assert row == {
+        "customer_id": customer_id,
+        "currency": "EUR",
+        "orders": 3,
+        "cancelled": 1,
+        "spent": Decimal("29.90"),
+        "first_order_at": NOON,
+        "last_order_at": NEXT_DAY,
+        "largest_order": Decimal("19.90"),
+    }
+    assert CustomerStats(**row).average_order == Decimal("14.95")
+
+
+def test_the_largest_order_is_measured_by_its_lines(history: History) -> None:
+    history.add(order_placed(lines=2, unit_price="25.00", adjustments={"discount": "30.00"}))
+
+    [row] = history.rows(CustomerStats)
+
+    assert (row["largest_order"], row["spent"]) == (Decimal(100), Decimal(70))
+
+
+def test_an_order_of_what_costs_nothing_is_the_largest_when_it_is_the_only_one(
+    history: History,
+) -> None:
+    history.add(order_placed(unit_price="0.00"))
+
+    [row] = history.rows(CustomerStats)
+
+    assert (row["orders"], row["largest_order"], row["spent"]) == (1, 0, 0)
+
+
+def test_a_customer_who_cancelled_everything_has_no_average(history: History) -> None:
+    order = order_placed()
+    order.cancel("Not wanted", now=NOON)
+    history.add(order)
+
+    [row] = history.rows(CustomerStats)
+
+    assert row["spent"] == 0
+    assert CustomerStats(**row).average_order is None
+
+
+# --- Statuses ----------------------------------------------------------------------------------
+def test_an_order_is_counted_where_it_is(history: History) -> None:
+    waiting, shipped, cancelled = (order_placed(number=f"2026-{n}") for n in range(3))
+    shipped.confirm(now=NOON)
+    shipped.move_to(OrderStatus.SHIPPED, now=NOON, shipment_id=uuid4())
+    cancelled.cancel("Not wanted", now=NOON)
+    waiting.tag("gift", now=NOON)
+    history.add(waiting, shipped, cancelled)
+
+    counts = {row["value"]: row["count"] for row in history.rows(StatusCounter)}
+
+    assert {value: count for value, count in counts.items() if count} == {
+        "pending": 1,
+        "shipped": 1,
+        "cancelled": 1,
+    }
+    assert {row["facet"] for row in history.rows(StatusCounter)} == {"status"}
+
+
+# --- However they arrive -----------------------------------------------------------------------
+@pytest.fixture
+def busy_week(history: History) -> History:
+    """Orders of some customers and products in three currencies, placed and moved."""
+    dice = random.Random(20260301)
+    customers, products = [uuid4() for _ in range(4)], [uuid4() for _ in range(3)]
+    orders: list[Order] = []
+    for number in range(60):
+        at = NOON + timedelta(hours=3 * number)
+        if orders and dice.random() < 0.4:
+            order = dice.choice(orders)
+            if moves := order.allowed_moves():
+                order.move_to(dice.choice(moves), now=at, shipment_id=uuid4())
+        else:
+            order = order_placed(
+                lines=dice.randint(1, 3),
+                number=f"2026-{number:06}",
+                currency=dice.choice(["EUR", "JPY", "KWD"]),
+                unit_price=str(dice.randint(10, 99)),
+                customer_id=dice.choice(customers),
+                product_id=dice.choice(products),
+                adjustments={"discount": "5"} if dice.random() < 0.5 else None,
+                at=at,
+            )
+            orders.append(order)
+        history.add(order)
+    return history
+
+
+@pytest.mark.parametrize("model", COUNTING)
+@pytest.mark.parametrize("seed", range(3))
+def test_batches_make_no_difference(busy_week: History, model: type[CountedRow], seed: int) -> None:
+    expected = busy_week.rows(model)
+    generation = new_generation(model.projection_name)
+
+    dice = random.Random(seed)
+    rest = busy_week.events
+    while rest:
+        size = dice.randint(1, 7)
+        project(rest[:size], generation)
+        rest = rest[size:]
+
+    assert rows_of(model, generation) == expected != []
+
+
+@pytest.mark.parametrize("model", COUNTING)
+def test_a_batch_is_one_statement_whatever_its_size(
+    busy_week: History, model: type[CountedRow]
+) -> None:
+    generation = new_generation(model.projection_name)
+
+    for batch in (busy_week.events[:2], busy_week.events[2:]):
+        with CaptureQueriesContext(connections["read"]) as statements:
+            project(batch, generation)
+        assert [statement["sql"].split()[0] for statement in statements] == ["INSERT"]
+
+
+def test_a_batch_that_counts_for_nothing_writes_nothing(history: History) -> None:
+    order = order_placed()
+    order.tag("gift", now=NOON)
+    history.add(order)
+    generation = new_generation("status_counter")
+
+    with CaptureQueriesContext(connections["read"]) as statements:
+        project(history.events[-1:], generation)
+
+    assert not statements.captured_queries
+
+
+@pytest.mark.parametrize("model", COUNTING)
+def test_a_row_is_what_the_events_that_touch_it_make(
+    busy_week: History, model: type[CountedRow]
+) -> None:
+    counting = projector(model.projection_name)
+    assert isinstance(counting, CountingProjector)
+    events = [event for event in busy_week.events if isinstance(event, counting.events)]
+
+    def counted(some: Sequence[DomainEvent]) -> dict[Any, CountedRow]:
+        return merged(row for event in some for row in counting.count(event))
+
+    for name, row in counted(events).items():
+        again = counted([event for event in events if name in counted([event])])[name]
+        assert [getattr(again, column) for column in model.merged_columns()] == [
+            getattr(row, column) for column in model.merged_columns()
+        ]
+
+
+@pytest.mark.parametrize("model", COUNTING)
+def test_generations_count_apart(busy_week: History, model: type[CountedRow]) -> None:
+    one, other = (new_generation(model.projection_name) for _ in range(2))
+    project(busy_week.events, one)
+    project(busy_week.events, other)
+
+    assert rows_of(model, one) == rows_of(model, other)
+
+
+def test_amounts_as_large_as_an_order_may_have_add_up(history: History) -> None:
+    history.add(*(order_placed(quantity=1, unit_price="999999999999999.99") for _ in range(20)))
+
+    [row] = history.rows(SalesByDay)
+
+    assert row["gross"] == 20 * Decimal("999999999999999.99")

@@ -1,0 +1,212 @@
+"""The read models with a row per event: an order's timeline and the ledger of stock."""
+
+import inspect
+import random
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+
+from ordering_read.models.base import ReadModel
+from ordering_read.models.order_timeline import TimelineEntry
+from ordering_read.models.stock_ledger import StockMovement
+from ordering_read.projections import order_timeline
+from ordering_write.domain import events as e
+from ordering_write.domain.events import OrderStatus
+from tests.kit_projections import (
+    NOON,
+    History,
+    cut_at_random,
+    new_generation,
+    order_placed,
+    product_registered,
+    project,
+    rows_of,
+)
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+LATER = NOON + timedelta(hours=1)
+
+
+@pytest.fixture
+def history() -> History:
+    return History()
+
+
+def told(history: History, *columns: str) -> list[Any]:
+    rows = sorted(history.rows(TimelineEntry), key=lambda row: row["version"])
+    return [tuple(row[column] for column in columns) for row in rows]
+
+
+# --- The timeline ------------------------------------------------------------------------------
+def test_an_entry_says_what_happened_who_did_it_and_where_it_stands(history: History) -> None:
+    order = order_placed()
+    history.add(order)
+
+    [entry] = [row for row in history.rows(TimelineEntry) if row["version"] == 1]
+
+    assert entry == {
+        "order_id": order.pk,
+        "customer_id": order.customer_id,
+        "version": 1,
+        "at": NOON,
+        "sentence": "Robin Sample placed the order",
+        "customer_sentence": "Robin Sample placed the order",
+        "visibility": "customer",
+        "actor": "user 00000000-0000-0000-0000-000000000001",
+        "channel": "python",
+        "type": "OrderCreated",
+        "event_id": history.events[0].recorded.event_id,
+        "position": 1,
+    }
+
+
+def test_an_order_that_arrived(history: History) -> None:
+    order = order_placed(
+        lines=2,
+        quantity=2,
+        unit_price="19.90",
+        adjustments={"shipping": "4.50", "discount": "5.00"},
+    )
+    for status in ("confirmed", "processing", "shipped", "delivered", "completed"):
+        order.move_to(OrderStatus(status), now=LATER, shipment_id=uuid4())
+    history.add(order)
+
+    assert told(history, "sentence") == [
+        ("Robin Sample placed the order",),
+        ("2 × Sample 1 added at 19.90 EUR",),
+        ("2 × Sample 2 added at 19.90 EUR",),
+        ("Sample shipping: 4.50 EUR",),
+        ("Sample discount: -5.00 EUR",),
+        ("Confirmed",),
+        ("Picking started",),
+        ("Packed 4 units",),
+        ("Shipped 4 units",),
+        ("Delivered 4 units",),
+        ("Completed",),
+    ]
+    assert told(history, "visibility") == [("customer",)] * 11
+
+
+def test_reasons_are_for_those_who_work_here(history: History) -> None:
+    order = order_placed(quantity=1)
+    order.confirm(reason="Paid by invoice", now=LATER)
+    order.cancel("Looks like fraud", now=LATER)
+    history.add(order)
+
+    assert told(history, "sentence", "customer_sentence")[-2:] == [
+        ("Confirmed: Paid by invoice", "Confirmed"),
+        ("Cancelled: Looks like fraud", "Cancelled"),
+    ]
+
+
+def test_notes_and_tags_are_internal_unless_a_note_is_for_the_customer(history: History) -> None:
+    order = order_placed()
+    order.tag("gift", now=LATER)
+    order.add_note("Ring twice", note_id=uuid4(), now=LATER)
+    order._raise_event(
+        e.NoteAdded(
+            timestamp=LATER,
+            order_id=order.pk,
+            note_id=uuid4(),
+            text="We are on our way",
+            visibility="customer",
+        )
+    )
+    history.add(order)
+
+    assert told(history, "sentence", "customer_sentence", "visibility")[-3:] == [
+        ("Tagged gift", "", "internal"),
+        ("Note: Ring twice", "", "internal"),
+        ("Note: We are on our way", "Note: We are on our way", "customer"),
+    ]
+
+
+def test_every_event_of_an_order_has_a_sentence_of_its_own() -> None:
+    source = inspect.getsource(order_timeline)
+
+    for kind in e.OrderEvent.__subclasses__():
+        assert f"case e.{kind.__name__}(" in source
+
+
+# --- The ledger --------------------------------------------------------------------------------
+def test_each_movement_is_one_row(history: History) -> None:
+    product = product_registered(on_hand=10)
+    sold, given_up = (uuid4(), uuid4()), (uuid4(), uuid4())
+    product.reserve(sold, 3, now=LATER)
+    product.reserve(given_up, 2, now=LATER)
+    product.release(given_up, 2, now=LATER)
+    product.dispatch(sold, 3, now=LATER)
+    history.add(product)
+
+    rows = sorted(history.rows(StockMovement), key=lambda row: row["version"])
+
+    columns = ("kind", "delta", "reserved_delta", "on_hand", "reserved", "available", "order_id")
+    assert [tuple(row[column] for column in columns) for row in rows] == [
+        ("received", 10, 0, 10, 0, 10, None),
+        ("reserved", 0, 3, 10, 3, 7, sold[0]),
+        ("reserved", 0, 2, 10, 5, 5, given_up[0]),
+        ("released", 0, -2, 10, 3, 7, given_up[0]),
+        ("dispatched", -3, -3, 7, 0, 7, sold[0]),
+    ]
+    assert sum(row["delta"] for row in rows) == rows[-1]["on_hand"]
+    assert sum(row["reserved_delta"] for row in rows) == rows[-1]["reserved"]
+    assert {name: rows[0][name] for name in ("at", "reference", "actor", "position")} == {
+        "at": NOON,
+        "reference": "opening stock",
+        "actor": "user 00000000-0000-0000-0000-000000000001",
+        "position": 2,
+    }
+
+
+def test_a_product_without_stock_has_no_movements(history: History) -> None:
+    history.add(product_registered(on_hand=0))
+
+    assert history.rows(StockMovement) == []
+
+
+# --- However they arrive -----------------------------------------------------------------------
+@pytest.fixture
+def busy_day(history: History) -> History:
+    dice = random.Random(20260301)
+    orders = [order_placed(number=f"2026-{n:06}") for n in range(8)]
+    products = [product_registered(sku=f"SKU-{n}", on_hand=50) for n in range(4)]
+    history.add(*orders, *products)
+    for _ in range(60):
+        order, product = dice.choice(orders), dice.choice(products)
+        if moves := order.allowed_moves():
+            order.move_to(dice.choice(moves), now=LATER, shipment_id=uuid4())
+        product.reserve((order.pk, uuid4()), 1, now=LATER)
+        history.add(order, product)
+    return history
+
+
+@pytest.mark.parametrize("model", [TimelineEntry, StockMovement])
+@pytest.mark.parametrize("seed", range(3))
+def test_batches_and_repeats_make_no_difference(
+    busy_day: History, model: type[ReadModel], seed: int
+) -> None:
+    expected = busy_day.rows(model)
+    generation = new_generation(model.projection_name)
+
+    dice = random.Random(seed)
+    for batch in cut_at_random(busy_day.events, dice):
+        project(batch, generation)
+
+    assert rows_of(model, generation) == expected != []
+
+
+@pytest.mark.parametrize("model", [TimelineEntry, StockMovement])
+def test_a_batch_is_one_statement_whatever_its_size(
+    busy_day: History, model: type[ReadModel]
+) -> None:
+    generation = new_generation(model.projection_name)
+
+    for batch in (busy_day.events[:40], busy_day.events[40:]):
+        with CaptureQueriesContext(connections["read"]) as statements:
+            project(batch, generation)
+        assert [statement["sql"].split()[0] for statement in statements] == ["INSERT"]
