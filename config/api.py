@@ -17,12 +17,15 @@ class RootView(APIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        lists = ("order", "customer", "product", "projection")
-        names = {"order": "orders", "customer": "customers", "product": "inventory"}
-        links = {
-            names.get(name, "projections"): reverse(f"{name}-list", request=request)
-            for name in lists
+        lists = {
+            "orders": "order",
+            "customers": "customer",
+            "inventory": "product",
+            "sales-by-day": "sales-by-day",
+            "sales-by-product": "sales-by-product",
+            "projections": "projection",
         }
+        links = {name: reverse(f"{of}-list", request=request) for name, of in lists.items()}
         return Response(
             links
             | {

@@ -9,12 +9,14 @@ from config.health import healthz, readyz
 from config.http.pages import problem_page
 from config.http.schema_views import DocsView, SchemaView
 from config.pages import favicon, start_page
-from ordering_read.api import ProjectionViewSet
+from ordering_read.api import ProjectionViewSet, SalesByDayViewSet, SalesByProductViewSet
 
 router = Router()
 router.register("orders", OrderEndpoint, basename="order")
 router.register("customers", CustomerEndpoint, basename="customer")
 router.register("inventory", InventoryEndpoint, basename="product")
+router.register("reports/sales-by-day", SalesByDayViewSet, basename="sales-by-day")
+router.register("reports/sales-by-product", SalesByProductViewSet, basename="sales-by-product")
 router.register("projections", ProjectionViewSet, basename="projection")
 
 urlpatterns = [

@@ -13,6 +13,7 @@ VIEW_ORDERS = "ordering_read.view_orders"
 VIEW_CUSTOMERS = "ordering_read.view_customers"
 VIEW_INVENTORY = "ordering_read.view_inventory"
 VIEW_STOCK_LEVELS = "ordering_read.view_stock_levels"
+VIEW_REPORTS = "ordering_read.view_reports"
 VIEW_PROJECTIONS = "ordering_read.view_projections"
 REBUILD_PROJECTIONS = "ordering_read.rebuild_projections"
 VIEW_ADDRESSES = "ordering_read.view_addresses"
@@ -23,6 +24,7 @@ LABELS: Mapping[str, str] = {
     VIEW_CUSTOMERS: "Can view customers",
     VIEW_INVENTORY: "Can view products and what is available",
     VIEW_STOCK_LEVELS: "Can view what is on hand and reserved",
+    VIEW_REPORTS: "Can view what is sold",
     VIEW_PROJECTIONS: "Can view projections",
     REBUILD_PROJECTIONS: "Can rebuild projections",
     VIEW_ADDRESSES: "Can view where orders are sent",
@@ -38,6 +40,7 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
         VIEW_CUSTOMERS,
         VIEW_INVENTORY,
         VIEW_STOCK_LEVELS,
+        VIEW_REPORTS,
         VIEW_PROJECTIONS,
         VIEW_PII,
     ),
@@ -53,6 +56,7 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
         VIEW_CUSTOMERS,
         VIEW_INVENTORY,
         VIEW_STOCK_LEVELS,
+        VIEW_REPORTS,
         VIEW_PROJECTIONS,
     ),
     Role.ADMIN: tuple(LABELS),

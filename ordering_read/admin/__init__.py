@@ -1,5 +1,5 @@
 """The admin pages of the read side, one module for each subject."""
 
-from ordering_read.admin import customers, inventory, orders, projections
+from ordering_read.admin import customers, histories, inventory, orders, projections, reports
 
-__all__ = ["customers", "inventory", "orders", "projections"]
+__all__ = ["customers", "histories", "inventory", "orders", "projections", "reports"]

@@ -4,5 +4,13 @@ from ordering_read.api.customers import CustomerViewSet
 from ordering_read.api.inventory import InventoryViewSet
 from ordering_read.api.orders import OrderViewSet
 from ordering_read.api.projections import ProjectionViewSet
+from ordering_read.api.reports import SalesByDayViewSet, SalesByProductViewSet
 
-__all__ = ["CustomerViewSet", "InventoryViewSet", "OrderViewSet", "ProjectionViewSet"]
+__all__ = [
+    "CustomerViewSet",
+    "InventoryViewSet",
+    "OrderViewSet",
+    "ProjectionViewSet",
+    "SalesByDayViewSet",
+    "SalesByProductViewSet",
+]

@@ -10,12 +10,17 @@ from rest_framework.reverse import reverse
 from ordering_read.queries import (
     AddressView,
     AvailabilityView,
+    CustomerStatsView,
     CustomerView,
     OrderDetail,
     OrderLineView,
     OrderView,
     ProductView,
     ProjectionView,
+    SalesByDayView,
+    SalesByProductView,
+    StockMovementView,
+    TimelineEntryView,
     View,
 )
 
@@ -26,10 +31,11 @@ MASK = "***"
 
 
 class OrderLinks(View):
-    """Where the order is, and whose it is."""
+    """Where the order is, whose it is, and what has happened to it."""
 
     self: str
     customer: str
+    timeline: str
 
 
 class OrderBody(OrderView):
@@ -43,7 +49,7 @@ class OrderBody(OrderView):
 
 
 class LineLinks(View):
-    """Where the product of a line is."""
+    """Where the product is."""
 
     product: str
 
@@ -76,10 +82,11 @@ class OrderDetailBody(OrderDetail):
 
 
 class CustomerLinks(View):
-    """Where the customer and the customer's orders are."""
+    """Where the customer is, the customer's orders, and what they come to."""
 
     self: str
     orders: str
+    stats: str
 
 
 class CustomerBody(CustomerView):
@@ -95,6 +102,7 @@ class CustomerBody(CustomerView):
         links = CustomerLinks(
             self=_address("customer-detail", customer.customer_id, request),
             orders=_address("customer-orders", customer.customer_id, request),
+            stats=_address("customer-stats", customer.customer_id, request),
         )
         return cls(**fields, links=links)
 
@@ -122,6 +130,57 @@ class ProductBody(AvailabilityView):
         return cls(**fields, links=ProductLinks(self=here))
 
 
+class TimelineEntryBody(TimelineEntryView):
+    """One thing that has happened to an order.
+
+    Who may not see personal texts gets `***` for what a note says, and who may see one customer's
+    orders only gets null for the actor.
+    """
+
+    @classmethod
+    def of(cls, entry: TimelineEntryView, *, with_notes: bool) -> Self:
+        fields = dict(entry)
+        if entry.type == "NoteAdded" and not with_notes:
+            fields["sentence"] = f"Note: {MASK}"
+        return cls(**fields)
+
+
+class CustomerStatsBody(View):
+    """What a customer has ordered, by currency."""
+
+    customer_id: UUID
+    currencies: tuple[CustomerStatsView, ...]
+
+
+class MovementLinks(View):
+    """Where the order is that the units are for."""
+
+    order: str | None
+
+
+class StockMovementBody(StockMovementView):
+    """Units of a product that came, went, were set aside or were given back."""
+
+    links: MovementLinks
+
+    @classmethod
+    def of(cls, movement: StockMovementView, request: Request) -> Self:
+        order_id = movement.order_id
+        order = None if order_id is None else _address("order-detail", order_id, request)
+        return cls(**dict(movement), links=MovementLinks(order=order))
+
+
+class ProductSalesBody(SalesByProductView):
+    """What was ordered of a product on a day of the store, in one currency."""
+
+    links: LineLinks
+
+    @classmethod
+    def of(cls, sales: SalesByProductView, request: Request) -> Self:
+        product = _address("product-detail", sales.product_id, request)
+        return cls(**dict(sales), links=LineLinks(product=product))
+
+
 @extend_schema_serializer(many=False)
 class PageBody(View, Generic[Item]):
     """A page of a list. ``count`` is exact unless ``count_capped``: then there are more."""
@@ -145,6 +204,22 @@ class ProductPageBody(PageBody[ProductBody]):
     """A page of products."""
 
 
+class TimelinePageBody(PageBody[TimelineEntryBody]):
+    """A page of what has happened to an order."""
+
+
+class StockMovementPageBody(PageBody[StockMovementBody]):
+    """A page of movements."""
+
+
+class SalesByDayPageBody(PageBody[SalesByDayView]):
+    """A page of sales by day."""
+
+
+class ProductSalesPageBody(PageBody[ProductSalesBody]):
+    """A page of sales by product."""
+
+
 class ProjectionPageBody(PageBody[ProjectionView]):
     """The projections."""
 
@@ -158,6 +233,7 @@ def _order_links(order: OrderView, request: Request) -> OrderLinks:
     return OrderLinks(
         self=_address("order-detail", order.id, request),
         customer=_address("customer-detail", order.customer_id, request),
+        timeline=_address("order-timeline", order.id, request),
     )
 
 

@@ -10,13 +10,19 @@ from config.http.pagination import PageParameters, page_body
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import CustomerBody, CustomerPageBody, OrderPageBody
+from ordering_read.api.bodies import (
+    CustomerBody,
+    CustomerPageBody,
+    CustomerStatsBody,
+    OrderPageBody,
+)
 from ordering_read.api.orders import order_page
 from ordering_read.api.parameters import ID, PAGE, STATUS, StatusParameters
 from ordering_read.queries import (
     CustomerNotFoundError,
     CustomerView,
     GetCustomerById,
+    GetCustomerStats,
     GetOrdersByCustomer,
     ListCustomers,
 )
@@ -29,6 +35,7 @@ class CustomerViewSet(QueryViewSet):
         "list": permissions.VIEW_CUSTOMERS,
         "retrieve": permissions.VIEW_CUSTOMERS,
         "orders": permissions.VIEW_ORDERS,
+        "stats": permissions.VIEW_CUSTOMERS,
     }
 
     @extend_schema(
@@ -69,6 +76,20 @@ class CustomerViewSet(QueryViewSet):
         customer_id = path_id(pk, CustomerNotFoundError)
         page = self.ask(GetOrdersByCustomer(customer_id=customer_id, **dict(asked)))
         return self.answer(order_page(request, page))
+
+    @extend_schema(
+        operation_id="customer_stats",
+        summary="Sum up a customer's orders",
+        parameters=[ID],
+        responses=CustomerStatsBody,
+    )
+    @action(detail=True)
+    def stats(self, request: Request, pk: str) -> Response:
+        """What a customer has ordered, by currency."""
+        parse_query(request, Parameters)
+        customer_id = path_id(pk, CustomerNotFoundError)
+        stats = self.ask(GetCustomerStats(customer_id=customer_id))
+        return self.answer(CustomerStatsBody(customer_id=customer_id, currencies=stats))
 
     def _body(self, request: Request, customer: CustomerView) -> CustomerBody:
         with_email = request.user.has_perm(permissions.VIEW_PII)

@@ -1,6 +1,7 @@
 """Reading stock."""
 
 from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -9,9 +10,20 @@ from config.http.pagination import PageParameters, page_body
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import ProductBody, ProductPageBody
-from ordering_read.api.parameters import ID, PAGE
-from ordering_read.queries import GetInventory, GetProduct, ProductNotFoundError, ProductView
+from ordering_read.api.bodies import (
+    ProductBody,
+    ProductPageBody,
+    StockMovementBody,
+    StockMovementPageBody,
+)
+from ordering_read.api.parameters import ID, KIND, PAGE, MovementParameters
+from ordering_read.queries import (
+    GetInventory,
+    GetProduct,
+    GetStockLedger,
+    ProductNotFoundError,
+    ProductView,
+)
 
 
 class InventoryViewSet(QueryViewSet):
@@ -20,6 +32,7 @@ class InventoryViewSet(QueryViewSet):
     needed_permissions = {
         "list": permissions.VIEW_INVENTORY,
         "retrieve": permissions.VIEW_INVENTORY,
+        "movements": permissions.VIEW_STOCK_LEVELS,
     }
 
     @extend_schema(
@@ -46,6 +59,21 @@ class InventoryViewSet(QueryViewSet):
         parse_query(request, Parameters)
         product = self.ask(GetProduct(product_id=path_id(pk, ProductNotFoundError)))
         return self.answer(self._body(request, product))
+
+    @extend_schema(
+        operation_id="product_movements",
+        summary="List a product's movements",
+        parameters=[ID, KIND, *PAGE],
+        responses=StockMovementPageBody,
+    )
+    @action(detail=True)
+    def movements(self, request: Request, pk: str) -> Response:
+        """What came, went, was set aside and was given back of a product, newest first."""
+        asked = parse_query(request, MovementParameters)
+        product_id = path_id(pk, ProductNotFoundError)
+        page = self.ask(GetStockLedger(product_id=product_id, **dict(asked)))
+        results = [StockMovementBody.of(movement, request) for movement in page.items]
+        return self.answer(page_body(request, page, results=results))
 
     def _body(self, request: Request, product: ProductView) -> ProductBody:
         with_levels = request.user.has_perm(permissions.VIEW_STOCK_LEVELS)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -11,14 +12,31 @@ from config.http.pagination import page_body
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import OrderBody, OrderDetailBody, OrderPageBody
-from ordering_read.api.parameters import CUSTOMER, ID, PAGE, STATUS, OrderParameters
+from ordering_read.api.bodies import (
+    OrderBody,
+    OrderDetailBody,
+    OrderPageBody,
+    TimelineEntryBody,
+    TimelinePageBody,
+)
+from ordering_read.api.parameters import (
+    CUSTOMER,
+    ID,
+    PAGE,
+    STATUS,
+    VISIBILITY,
+    OrderParameters,
+    TimelineParameters,
+)
 from ordering_read.queries import (
     GetOrderById,
+    GetStatusCounts,
+    GetTimeline,
     ListOrders,
     OrderNotFoundError,
     OrderView,
     Page,
+    StatusCountsView,
 )
 
 
@@ -33,6 +51,8 @@ class OrderViewSet(QueryViewSet):
     needed_permissions = {
         "list": permissions.VIEW_ORDERS,
         "retrieve": permissions.VIEW_ORDERS,
+        "status_counts": permissions.VIEW_ORDERS,
+        "timeline": permissions.VIEW_ORDERS,
     }
 
     @extend_schema(
@@ -65,3 +85,30 @@ class OrderViewSet(QueryViewSet):
                 order, request, with_addresses=permissions.may_view_addresses(request.user)
             )
         )
+
+    @extend_schema(
+        operation_id="order_status_counts",
+        summary="Count orders by status",
+        responses=StatusCountsView,
+    )
+    @action(detail=False, url_path="status-counts")
+    def status_counts(self, request: Request) -> Response:
+        """How many orders are in each status."""
+        parse_query(request, Parameters)
+        return self.answer(self.ask(GetStatusCounts()))
+
+    @extend_schema(
+        operation_id="order_timeline",
+        summary="Tell what has happened to an order",
+        parameters=[ID, VISIBILITY, *PAGE],
+        responses=TimelinePageBody,
+    )
+    @action(detail=True)
+    def timeline(self, request: Request, pk: str) -> Response:
+        """One sentence for each event of an order, as they happened."""
+        asked = parse_query(request, TimelineParameters)
+        order_id = path_id(pk, OrderNotFoundError)
+        page = self.ask(GetTimeline(order_id=order_id, **dict(asked)))
+        with_notes = request.user.has_perm(permissions.VIEW_PII)
+        results = [TimelineEntryBody.of(entry, with_notes=with_notes) for entry in page.items]
+        return self.answer(page_body(request, page, results=results))

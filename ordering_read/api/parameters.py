@@ -1,18 +1,40 @@
 """The query parameters of the read API, and how the OpenAPI document shows them."""
 
+import re
+from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from config.http.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageParameters
-from ordering_write.published import OrderStatus
+from ordering_read.queries.inventory import Kind
+from ordering_read.queries.timeline import Visibility
+from ordering_write.published import MINOR_UNITS, OrderStatus
 
 
 def _split(value: Any) -> Any:
     return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+def _iso_day(value: Any) -> Any:
+    # Pydantic alone would take a number for a moment.
+    if isinstance(value, str) and not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", value):
+        raise PydanticCustomError("day", "A day is written such as 2026-03-01")
+    return value
+
+
+def _known_currency(code: str) -> str:
+    if code not in MINOR_UNITS:
+        raise PydanticCustomError("currency", "A currency is an ISO 4217 code such as EUR")
+    return code
+
+
+Day = Annotated[date, BeforeValidator(_iso_day)]
+Currency = Annotated[str, AfterValidator(_known_currency)]
 
 
 class StatusParameters(PageParameters):
@@ -25,6 +47,40 @@ class OrderParameters(StatusParameters):
     """A page of orders, perhaps of one customer only."""
 
     customer: UUID | None = None
+
+
+class TimelineParameters(PageParameters):
+    """A page of what has happened, perhaps of one visibility only."""
+
+    visibility: Visibility | None = None
+
+
+class MovementParameters(PageParameters):
+    """A page of movements, perhaps of one kind only."""
+
+    kind: Kind | None = None
+
+
+class SalesParameters(PageParameters):
+    """A page of sales: from one day to another, both included, perhaps in one currency only."""
+
+    first_day: Day | None = Field(default=None, alias="from")
+    last_day: Day | None = Field(default=None, alias="to")
+    currency: Currency | None = None
+
+    @field_validator("last_day")
+    @classmethod
+    def _not_before_the_first(cls, last: date | None, info: ValidationInfo) -> date | None:
+        first = info.data.get("first_day")
+        if first and last and last < first:
+            raise ValueError(f"{last} is before {first}")
+        return last
+
+
+class ProductSalesParameters(SalesParameters):
+    """A page of sales, perhaps of one product only."""
+
+    product: UUID | None = None
 
 
 ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
@@ -46,3 +102,13 @@ STATUS = OpenApiParameter(
     description="One status, or several with commas between them.",
 )
 CUSTOMER = OpenApiParameter("customer", OpenApiTypes.UUID, description="Orders of this one only.")
+VISIBILITY = OpenApiParameter("visibility", enum=Visibility.values)
+KIND = OpenApiParameter("kind", enum=Kind.values)
+SALES = [
+    OpenApiParameter("from", OpenApiTypes.DATE, description="The first day, in the store's zone."),
+    OpenApiParameter("to", OpenApiTypes.DATE, description="The last day, itself included."),
+    OpenApiParameter(
+        "currency", {"type": "string", "pattern": "^[A-Z]{3}$"}, description="An ISO 4217 code."
+    ),
+]
+PRODUCT = OpenApiParameter("product", OpenApiTypes.UUID, description="Sales of this one only.")

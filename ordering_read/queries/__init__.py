@@ -6,9 +6,12 @@ from typing import Any
 from ordering_read.queries.base import Page, Query, QueryBus, QueryHandler, View
 from ordering_read.queries.customers import (
     CustomerNotFoundError,
+    CustomerStatsView,
     CustomerView,
     GetCustomerById,
     GetCustomerByIdHandler,
+    GetCustomerStats,
+    GetCustomerStatsHandler,
     ListCustomers,
     ListCustomersHandler,
 )
@@ -18,8 +21,11 @@ from ordering_read.queries.inventory import (
     GetInventoryHandler,
     GetProduct,
     GetProductHandler,
+    GetStockLedger,
+    GetStockLedgerHandler,
     ProductNotFoundError,
     ProductView,
+    StockMovementView,
 )
 from ordering_read.queries.orders import (
     AddressView,
@@ -39,19 +45,38 @@ from ordering_read.queries.projections import (
     GetProjectionStatusHandler,
     ProjectionView,
 )
+from ordering_read.queries.reports import (
+    GetSalesByDay,
+    GetSalesByDayHandler,
+    GetSalesByProduct,
+    GetSalesByProductHandler,
+    GetStatusCounts,
+    GetStatusCountsHandler,
+    SalesByDayView,
+    SalesByProductView,
+    StatusCountsView,
+)
+from ordering_read.queries.timeline import GetTimeline, GetTimelineHandler, TimelineEntryView
 
 __all__ = [
     "AddressView",
     "AvailabilityView",
     "CustomerNotFoundError",
+    "CustomerStatsView",
     "CustomerView",
     "GetCustomerById",
+    "GetCustomerStats",
     "GetInventory",
     "GetOrderById",
     "GetOrderByIdHandler",
     "GetOrdersByCustomer",
     "GetProduct",
     "GetProjectionStatus",
+    "GetSalesByDay",
+    "GetSalesByProduct",
+    "GetStatusCounts",
+    "GetStockLedger",
+    "GetTimeline",
     "ListCustomers",
     "ListOrders",
     "OrderDetail",
@@ -65,6 +90,11 @@ __all__ = [
     "Query",
     "QueryBus",
     "QueryHandler",
+    "SalesByDayView",
+    "SalesByProductView",
+    "StatusCountsView",
+    "StockMovementView",
+    "TimelineEntryView",
     "View",
     "get_query_bus",
 ]
@@ -78,6 +108,12 @@ HANDLERS: dict[type[Query[Any]], type[QueryHandler[Any, Any]]] = {
     GetCustomerById: GetCustomerByIdHandler,
     ListCustomers: ListCustomersHandler,
     GetProjectionStatus: GetProjectionStatusHandler,
+    GetTimeline: GetTimelineHandler,
+    GetCustomerStats: GetCustomerStatsHandler,
+    GetSalesByDay: GetSalesByDayHandler,
+    GetSalesByProduct: GetSalesByProductHandler,
+    GetStatusCounts: GetStatusCountsHandler,
+    GetStockLedger: GetStockLedgerHandler,
 }
 
 

@@ -67,6 +67,11 @@ class ListQuery(Query[Page[Item]], Generic[Item]):
         )
 
 
+def shop_wide(query: Query[Any], rows: "QuerySet[Row]") -> "QuerySet[Row]":
+    """``rows`` that belong to no customer: nothing for who may see one customer's things only."""
+    return rows if query.customer_scope is None else rows.none()
+
+
 Q = TypeVar("Q", bound=Query[Any])
 
 

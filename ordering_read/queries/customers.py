@@ -1,14 +1,16 @@
 """The questions about customers."""
 
 from datetime import datetime
-from typing import Any
+from decimal import Decimal
+from typing import Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
 
 from ordering_read.models import CustomerSummary
+from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
-from ordering_write.published import NotFoundError
+from ordering_write.published import NotFoundError, quantize
 
 
 class CustomerNotFoundError(NotFoundError):
@@ -27,6 +29,23 @@ class CustomerView(View):
     position: int
 
 
+class CustomerStatsView(View):
+    """What a customer has ordered in one currency.
+
+    `orders` counts all that were placed, and `largest_order` is what the lines of the largest of
+    them come to; `spent` and `average_order` are about those that weren't cancelled.
+    """
+
+    currency: str
+    orders: int
+    cancelled: int
+    spent: Decimal
+    average_order: Decimal | None
+    largest_order: Decimal
+    first_order_at: datetime
+    last_order_at: datetime
+
+
 class GetCustomerById(Query[CustomerView]):
     """One customer."""
 
@@ -35,6 +54,12 @@ class GetCustomerById(Query[CustomerView]):
 
 class ListCustomers(ListQuery[CustomerView]):
     """The customers, newest first."""
+
+
+class GetCustomerStats(Query[tuple[CustomerStatsView, ...]]):
+    """What a customer has ordered, by currency; nothing for one who hasn't."""
+
+    customer_id: UUID
 
 
 class GetCustomerByIdHandler(QueryHandler[GetCustomerById, CustomerView]):
@@ -55,6 +80,20 @@ class ListCustomersHandler(QueryHandler[ListCustomers, Page[CustomerView]]):
         return query.page_of(newest_first, _view)
 
 
+class GetCustomerStatsHandler(QueryHandler[GetCustomerStats, tuple[CustomerStatsView, ...]]):
+    """Reads a row per currency, and looks for the customer when there is none."""
+
+    def handle(self, query: GetCustomerStats) -> tuple[CustomerStatsView, ...]:
+        rows = CustomerStats.live.filter(customer_id=query.customer_id).order_by("currency")
+        if query.customer_scope is not None:
+            rows = rows.filter(customer_id=query.customer_scope)
+        stats = tuple(_stats_view(row) for row in rows)
+        # Asked last: the customers may be projected later than their orders.
+        if not stats and not _visible(query).filter(customer_id=query.customer_id).exists():
+            raise CustomerNotFoundError
+        return stats
+
+
 def _visible(query: Query[Any]) -> QuerySet[CustomerSummary]:
     rows = CustomerSummary.live.all()
     if query.customer_scope is None:
@@ -71,4 +110,18 @@ def _view(row: CustomerSummary) -> CustomerView:
         registered_at=row.registered_at,
         version=row.version,
         position=row.position,
+    )
+
+
+def _stats_view(row: CustomerStats) -> CustomerStatsView:
+    average = row.average_order
+    return CustomerStatsView(
+        currency=row.currency,
+        orders=row.orders,
+        cancelled=row.cancelled,
+        spent=quantize(row.spent, row.currency),
+        average_order=None if average is None else quantize(average, row.currency),
+        largest_order=quantize(cast(Decimal, row.largest_order), row.currency),
+        first_order_at=row.first_order_at,
+        last_order_at=row.last_order_at,
     )

@@ -5,8 +5,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from ordering_read.models import InventoryLevel
-from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
+from ordering_read.models.stock_ledger import StockMovement
+from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View, shop_wide
 from ordering_write.published import NotFoundError, quantize
+
+Kind = StockMovement.Kind
 
 
 class ProductNotFoundError(NotFoundError):
@@ -35,6 +38,28 @@ class ProductView(AvailabilityView):
     reorder_point: int
 
 
+class StockMovementView(View):
+    """Units of a product that came, went, were set aside or were given back.
+
+    `delta` is the change of `on_hand` and `reserved_delta` that of `reserved`; the levels are those
+    after it.
+    """
+
+    at: datetime
+    kind: Kind
+    delta: int
+    reserved_delta: int
+    on_hand: int
+    reserved: int
+    available: int
+    reference: str
+    order_id: UUID | None
+    actor: str
+    event_id: UUID
+    version: int
+    position: int
+
+
 class GetProduct(Query[ProductView]):
     """One product."""
 
@@ -43,6 +68,13 @@ class GetProduct(Query[ProductView]):
 
 class GetInventory(ListQuery[ProductView]):
     """The products, by SKU."""
+
+
+class GetStockLedger(ListQuery[StockMovementView]):
+    """The movements of a product, newest first; perhaps of one kind only."""
+
+    product_id: UUID
+    kind: Kind | None = None
 
 
 class GetProductHandler(QueryHandler[GetProduct, ProductView]):
@@ -62,6 +94,20 @@ class GetInventoryHandler(QueryHandler[GetInventory, Page[ProductView]]):
         return query.page_of(InventoryLevel.live.order_by("sku"), _view)
 
 
+class GetStockLedgerHandler(QueryHandler[GetStockLedger, Page[StockMovementView]]):
+    """Reads a page, in two statements, and a third one when it has found nothing."""
+
+    def handle(self, query: GetStockLedger) -> Page[StockMovementView]:
+        rows = shop_wide(query, StockMovement.live.filter(product_id=query.product_id))
+        if query.kind is not None:
+            rows = rows.filter(kind=query.kind)
+        page = query.page_of(rows.order_by("-version"), _movement_view)
+        known = InventoryLevel.live.filter(product_id=query.product_id)
+        if not page.count and not known.exists():
+            raise ProductNotFoundError
+        return page
+
+
 def _view(row: InventoryLevel) -> ProductView:
     price = None if row.list_price is None else quantize(row.list_price, row.currency)
     return ProductView(
@@ -75,6 +121,24 @@ def _view(row: InventoryLevel) -> ProductView:
         currency=row.currency or None,
         reorder_point=row.reorder_point,
         updated_at=row.updated_at,
+        version=row.version,
+        position=row.position,
+    )
+
+
+def _movement_view(row: StockMovement) -> StockMovementView:
+    return StockMovementView(
+        at=row.at,
+        kind=Kind(row.kind),
+        delta=row.delta,
+        reserved_delta=row.reserved_delta,
+        on_hand=row.on_hand,
+        reserved=row.reserved,
+        available=row.available,
+        reference=row.reference,
+        order_id=row.order_id,
+        actor=row.actor,
+        event_id=row.event_id,
         version=row.version,
         position=row.position,
     )

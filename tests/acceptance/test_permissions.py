@@ -24,11 +24,17 @@ EVERYBODY = frozenset(ROLES)
 READERS = {
     "order-list": EVERYBODY,
     "order-detail": EVERYBODY,
+    "order-status-counts": EVERYBODY,
+    "order-timeline": EVERYBODY,
     "customer-list": EVERYBODY - {"warehouse"},
     "customer-detail": EVERYBODY - {"warehouse"},
     "customer-orders": EVERYBODY,
+    "customer-stats": EVERYBODY - {"warehouse"},
     "product-list": EVERYBODY,
     "product-detail": EVERYBODY,
+    "product-movements": EVERYBODY - {"customer"},
+    "sales-by-day-list": frozenset({"clerk", "auditor", "admin"}),
+    "sales-by-product-list": frozenset({"clerk", "auditor", "admin"}),
     "projection-list": frozenset({"clerk", "warehouse", "auditor", "admin"}),
 }
 GIVERS = {
@@ -68,13 +74,19 @@ API_ROUTES = sorted(READERS.keys() | GIVERS.keys())
 PATHS = {
     "order-list": "/orders",
     "order-detail": "/orders/{order}",
+    "order-status-counts": "/orders/status-counts",
+    "order-timeline": "/orders/{order}/timeline",
     "order-cancel": "/orders/{order}/cancel",
     "order-status": "/orders/{order}/status",
     "customer-list": "/customers",
     "customer-detail": "/customers/{customer}",
     "customer-orders": "/customers/{customer}/orders",
+    "customer-stats": "/customers/{customer}/stats",
     "product-list": "/inventory",
     "product-detail": "/inventory/{product}",
+    "product-movements": "/inventory/{product}/movements",
+    "sales-by-day-list": "/reports/sales-by-day",
+    "sales-by-product-list": "/reports/sales-by-product",
     "product-receipts": "/inventory/{product}/receipts",
     "projection-list": "/projections",
 }

@@ -96,6 +96,7 @@ def test_a_list_of_orders(clerk: APIClient, shop: Shop) -> None:
         "links": {
             "self": f"http://testserver{ROOT}/orders/{shop.second.pk}",
             "customer": f"http://testserver{ROOT}/customers/{shop.customer.pk}",
+            "timeline": f"http://testserver{ROOT}/orders/{shop.second.pk}/timeline",
         },
     }
 
@@ -368,6 +369,15 @@ def test_the_refusal_works() -> None:
         "/inventory",
         "/inventory/{product}",
         "/projections",
+        "/orders/status-counts",
+        "/orders/{order}/timeline",
+        "/orders/{nothing}/timeline",
+        "/customers/{customer}/stats",
+        "/customers/{nothing}/stats",
+        "/inventory/{product}/movements",
+        "/inventory/{nothing}/movements",
+        "/reports/sales-by-day",
+        "/reports/sales-by-product",
     ],
 )
 def test_no_read_request_reads_a_write_model(shop: Shop, path: str, accept: str) -> None:

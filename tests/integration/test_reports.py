@@ -1,0 +1,516 @@
+"""Timelines, statistics, sales and movements: what is answered, in how many statements, to whom."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from ordering_read.queries import (
+    CustomerNotFoundError,
+    GetCustomerStats,
+    GetSalesByDay,
+    GetSalesByProduct,
+    GetStatusCounts,
+    GetStockLedger,
+    GetTimeline,
+    OrderNotFoundError,
+    ProductNotFoundError,
+    get_query_bus,
+)
+from ordering_write.domain.events import OrderStatus
+from tests.kit_projections import (
+    NOON,
+    History,
+    customer_registered,
+    go_live,
+    order_placed,
+    product_registered,
+)
+
+pytestmark = pytest.mark.usefixtures("db")
+
+ROOT = "/api/v1"
+ask = get_query_bus().dispatch
+
+
+class Shop:
+    """Two customers, one with two orders in euros (one cancelled the next day) and one in yen."""
+
+    def __init__(self) -> None:
+        self.customer, self.other = (
+            customer_registered(),
+            customer_registered(email="o@example.com"),
+        )
+        self.product = product_registered(sku="LAMP", on_hand=10)
+        known = {"customer_id": self.customer.pk, "product_id": self.product.pk}
+        self.order = order_placed(number="2026-1", quantity=2, unit_price="19.90", **known)
+        self.cancelled = order_placed(number="2026-2", quantity=1, unit_price="5.00", **known)
+        self.yen = order_placed(
+            number="2026-3",
+            quantity=1,
+            unit_price="990",
+            currency="JPY",
+            at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC),
+            **known,
+        )
+        self.foreign = order_placed(number="2026-4", customer_id=self.other.pk)
+        self.product.reserve((self.order.pk, uuid4()), 2, now=NOON)
+        self.order.add_note("Ring twice", note_id=uuid4(), now=NOON)
+        self.order.confirm(reason="Known for years", now=NOON)
+        self.cancelled.cancel("Not wanted", now=NOON + timedelta(days=1))
+        history = History()
+        history.add(self.customer, self.other, self.product)
+        history.add(self.order, self.cancelled, self.yen, self.foreign)
+        go_live(history)
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def client_of(make_user: Callable[..., User]) -> Callable[..., APIClient]:
+    def client(role: Role, **fields: Any) -> APIClient:
+        client = APIClient()
+        client.force_authenticate(make_user(role, **fields))
+        return client
+
+    return client
+
+
+@pytest.fixture
+def clerk(client_of: Callable[..., APIClient]) -> APIClient:
+    return client_of(Role.CLERK)
+
+
+@contextmanager
+def statements(at_most: int) -> Iterator[None]:
+    """Fail when more statements than that reach the read database, or any the other one."""
+    with (
+        CaptureQueriesContext(connections["read"]) as read,
+        CaptureQueriesContext(connections["default"]) as write,
+    ):
+        yield
+    assert len(read) <= at_most
+    assert not write.captured_queries
+
+
+# --- Timeline ----------------------------------------------------------------------------------
+def test_the_timeline_of_an_order(clerk: APIClient, shop: Shop) -> None:
+    body = clerk.get(f"{ROOT}/orders/{shop.order.pk}/timeline").json()
+
+    assert [entry["sentence"] for entry in body["results"]] == [
+        "Robin Sample placed the order",
+        "2 × Sample 1 added at 19.90 EUR",
+        "Note: Ring twice",
+        "Confirmed: Known for years",
+    ]
+    first = body["results"][0]
+    assert first.keys() == {
+        "at",
+        "sentence",
+        "visibility",
+        "actor",
+        "channel",
+        "type",
+        "event_id",
+        "version",
+        "position",
+    }
+    assert (first["at"], first["channel"]) == ("2026-03-01T12:00:00Z", "python")
+    assert first["actor"].startswith("user ")
+
+
+def test_a_timeline_by_visibility_and_page_by_page(shop: Shop) -> None:
+    with statements(at_most=2):
+        internal = ask(GetTimeline(order_id=shop.order.pk, visibility="internal"))
+    second = ask(GetTimeline(order_id=shop.order.pk, page=2, page_size=3))
+
+    assert [entry.type for entry in internal.items] == ["NoteAdded"]
+    assert ([entry.version for entry in second.items], second.count) == ([4], 4)
+    with statements(at_most=3):
+        assert ask(GetTimeline(order_id=shop.foreign.pk, visibility="internal")).items == ()
+
+
+def test_a_customer_is_told_what_is_for_customers(
+    client_of: Callable[..., APIClient], shop: Shop
+) -> None:
+    client = client_of(Role.CUSTOMER, customer_id=shop.customer.pk)
+
+    body = client.get(f"{ROOT}/orders/{shop.order.pk}/timeline").json()
+
+    assert [(entry["sentence"], entry["actor"]) for entry in body["results"]] == [
+        ("Robin Sample placed the order", None),
+        ("2 × Sample 1 added at 19.90 EUR", None),
+        ("Confirmed", None),
+    ]
+    assert "Ring twice" not in str(body)
+    for address in ("/timeline", "/timeline?visibility=internal"):
+        answer = client.get(f"{ROOT}/orders/{shop.foreign.pk}{address}")
+        assert answer.status_code == 404
+    internal = client.get(f"{ROOT}/orders/{shop.order.pk}/timeline?visibility=internal")
+    assert internal.json()["count"] == 0
+
+
+def test_an_auditor_reads_no_notes(client_of: Callable[..., APIClient], shop: Shop) -> None:
+    body = client_of(Role.AUDITOR).get(f"{ROOT}/orders/{shop.order.pk}/timeline").json()
+
+    assert [entry["sentence"] for entry in body["results"]][2:] == [
+        "Note: ***",
+        "Confirmed: Known for years",
+    ]
+
+
+# --- Customers ---------------------------------------------------------------------------------
+def test_the_statistics_of_a_customer(clerk: APIClient, shop: Shop) -> None:
+    body = clerk.get(f"{ROOT}/customers/{shop.customer.pk}/stats").json()
+
+    assert body == {
+        "customer_id": str(shop.customer.pk),
+        "currencies": [
+            {
+                "currency": "EUR",
+                "orders": 2,
+                "cancelled": 1,
+                "spent": "39.80",
+                "average_order": "39.80",
+                "largest_order": "39.80",
+                "first_order_at": "2026-03-01T12:00:00Z",
+                "last_order_at": "2026-03-01T12:00:00Z",
+            },
+            {
+                "currency": "JPY",
+                "orders": 1,
+                "cancelled": 0,
+                "spent": "990",
+                "average_order": "990",
+                "largest_order": "990",
+                "first_order_at": "2026-03-01T23:30:00Z",
+                "last_order_at": "2026-03-01T23:30:00Z",
+            },
+        ],
+    }
+
+
+def test_statistics_take_one_statement_or_two(shop: Shop) -> None:
+    newcomer = customer_registered(email="new@example.com")
+    history = History()
+    history.add(newcomer)
+    go_live(history)
+
+    with statements(at_most=1):
+        assert len(ask(GetCustomerStats(customer_id=shop.customer.pk))) == 2
+    with statements(at_most=2):
+        assert ask(GetCustomerStats(customer_id=newcomer.pk)) == ()
+
+
+def test_a_customer_sees_their_own_statistics(
+    client_of: Callable[..., APIClient], shop: Shop
+) -> None:
+    client = client_of(Role.CUSTOMER, customer_id=shop.customer.pk)
+
+    assert client.get(f"{ROOT}/customers/{shop.customer.pk}/stats").status_code == 200
+    assert client.get(f"{ROOT}/customers/{shop.other.pk}/stats").status_code == 404
+
+
+# --- Sales -------------------------------------------------------------------------------------
+def test_sales_by_day(clerk: APIClient, shop: Shop) -> None:
+    body = clerk.get(f"{ROOT}/reports/sales-by-day").json()
+
+    assert [tuple(row.values()) for row in body["results"]] == [
+        ("2026-03-02", "EUR", 0, 0, "0.00", "5.00", "-5.00"),
+        ("2026-03-02", "JPY", 1, 1, "990", "0", "990"),
+        ("2026-03-01", "EUR", 3, 5, "64.70", "0.00", "64.70"),
+    ]
+    assert [*body["results"][0]] == [
+        "day",
+        "currency",
+        "orders",
+        "units",
+        "gross",
+        "cancelled",
+        "net",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("from=2026-03-02", [("2026-03-02", "EUR"), ("2026-03-02", "JPY")]),
+        ("to=2026-03-01", [("2026-03-01", "EUR")]),
+        ("from=2026-03-01&to=2026-03-01", [("2026-03-01", "EUR")]),
+        ("currency=JPY", [("2026-03-02", "JPY")]),
+        ("currency=KWD", []),
+        ("page=2&page_size=2", [("2026-03-01", "EUR")]),
+    ],
+)
+def test_sales_are_filtered(
+    clerk: APIClient, shop: Shop, query: str, found: list[tuple[str, str]]
+) -> None:
+    results = clerk.get(f"{ROOT}/reports/sales-by-day?{query}").json()["results"]
+
+    assert [(row["day"], row["currency"]) for row in results] == found
+
+
+def test_sales_by_product(clerk: APIClient, shop: Shop) -> None:
+    address = f"{ROOT}/reports/sales-by-product?product={shop.product.pk}"
+    body = clerk.get(address).json()
+
+    [yen, euros] = body["results"]
+    assert (yen["day"], yen["currency"], yen["gross"]) == ("2026-03-02", "JPY", "990")
+    assert euros == {
+        "day": "2026-03-01",
+        "product_id": str(shop.product.pk),
+        "sku": "SKU-1",
+        "name": "Sample 1",
+        "currency": "EUR",
+        "units": 3,
+        "gross": "44.80",
+        "links": {"product": f"http://testserver{ROOT}/inventory/{shop.product.pk}"},
+    }
+    assert clerk.get(f"{address}&currency=EUR").json()["results"] == [euros]
+
+
+def test_sales_take_two_statements(shop: Shop) -> None:
+    with statements(at_most=2):
+        days = ask(GetSalesByDay(first_day=date(2026, 3, 1), currency="EUR"))
+    with statements(at_most=2):
+        products = ask(GetSalesByProduct(last_day=date(2026, 3, 1)))
+
+    assert sum(row.net for row in days.items) == Decimal("59.70")
+    assert products.count == 2
+
+
+# --- Statuses ----------------------------------------------------------------------------------
+def test_orders_are_counted_by_status(clerk: APIClient, shop: Shop) -> None:
+    body = clerk.get(f"{ROOT}/orders/status-counts").json()
+
+    assert body == {
+        "status": dict.fromkeys(OrderStatus, 0) | {"pending": 2, "confirmed": 1, "cancelled": 1}
+    }
+    with statements(at_most=1):
+        ask(GetStatusCounts())
+
+
+def test_a_customers_own_orders_are_counted(
+    client_of: Callable[..., APIClient], shop: Shop
+) -> None:
+    client = client_of(Role.CUSTOMER, customer_id=shop.other.pk)
+
+    counts = client.get(f"{ROOT}/orders/status-counts").json()["status"]
+
+    assert {status: count for status, count in counts.items() if count} == {"pending": 1}
+    with statements(at_most=1):
+        ask(GetStatusCounts(customer_scope=shop.other.pk))
+
+
+# --- Stock -------------------------------------------------------------------------------------
+def test_the_movements_of_a_product(clerk: APIClient, shop: Shop) -> None:
+    body = clerk.get(f"{ROOT}/inventory/{shop.product.pk}/movements").json()
+
+    [reserved, received] = body["results"]
+    assert (received["kind"], received["delta"], received["reference"]) == (
+        "received",
+        10,
+        "opening stock",
+    )
+    assert received["links"] == {"order": None}
+    levels = ("delta", "reserved_delta", "on_hand", "reserved", "available")
+    assert [reserved[name] for name in levels] == [0, 2, 10, 2, 8]
+    assert reserved["links"] == {"order": f"http://testserver{ROOT}/orders/{shop.order.pk}"}
+
+
+def test_movements_of_one_kind(shop: Shop) -> None:
+    with statements(at_most=2):
+        found = ask(GetStockLedger(product_id=shop.product.pk, kind="reserved"))
+    with statements(at_most=3):
+        assert ask(GetStockLedger(product_id=shop.product.pk, kind="released")).items == ()
+
+    assert [movement.order_id for movement in found.items] == [shop.order.pk]
+
+
+# --- What is refused ---------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("path", "parameter"),
+    [
+        ("reports/sales-by-day?from=yesterday", "from"),
+        ("reports/sales-by-day?from=1700000000", "from"),
+        ("reports/sales-by-day?to=2026-02-30", "to"),
+        ("reports/sales-by-day?from=2026-03-02&to=2026-03-01", "to"),
+        ("reports/sales-by-day?first_day=2026-03-02", "first_day"),
+        ("reports/sales-by-day?currency=EURO", "currency"),
+        ("reports/sales-by-day?product=7", "product"),
+        ("reports/sales-by-product?product=7", "product"),
+        ("reports/sales-by-product?page_size=101", "page_size"),
+        ("orders/{order}/timeline?visibility=secret", "visibility"),
+        ("orders/status-counts?page=1", "page"),
+        ("customers/{customer}/stats?currency=EUR", "currency"),
+        ("inventory/{product}/movements?kind=stolen", "kind"),
+    ],
+)
+def test_a_query_that_is_not_understood(
+    clerk: APIClient, shop: Shop, path: str, parameter: str
+) -> None:
+    ids = {"order": shop.order.pk, "customer": shop.customer.pk, "product": shop.product.pk}
+
+    answer = clerk.get(f"{ROOT}/{path.format(**ids)}")
+
+    assert answer.status_code == 400
+    assert answer.json()["parameter"] == parameter
+
+
+@pytest.mark.parametrize("wrong", [str(uuid4()), "7"])
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("orders/{id}/timeline", "Order not found"),
+        ("customers/{id}/stats", "Customer not found"),
+        ("inventory/{id}/movements", "Product not found"),
+    ],
+)
+def test_what_is_not_there_is_404(clerk: APIClient, path: str, detail: str, wrong: str) -> None:
+    answer = clerk.get(f"{ROOT}/{path.format(id=wrong)}")
+
+    assert (answer.status_code, answer.json()["detail"]) == (404, detail)
+
+
+ADDRESSES = {
+    "timeline": "orders/{order}/timeline",
+    "stats": "customers/{customer}/stats",
+    "days": "reports/sales-by-day",
+    "products": "reports/sales-by-product",
+    "statuses": "orders/status-counts",
+    "movements": "inventory/{product}/movements",
+}
+
+
+@pytest.mark.parametrize(
+    ("role", "refused"),
+    [
+        (Role.CUSTOMER, {"days", "products", "movements"}),
+        (Role.CLERK, set()),
+        (Role.WAREHOUSE, {"stats", "days", "products"}),
+        (Role.AUDITOR, set()),
+        (Role.ADMIN, set()),
+        (Role.INTEGRATION, {"days", "products"}),
+    ],
+)
+def test_roles_see_what_is_theirs(
+    client_of: Callable[..., APIClient], shop: Shop, role: Role, refused: set[str]
+) -> None:
+    client = client_of(role, customer_id=shop.customer.pk)
+    ids = {"order": shop.order.pk, "customer": shop.customer.pk, "product": shop.product.pk}
+
+    statuses = {
+        name: client.get(f"{ROOT}/{path.format(**ids)}").status_code
+        for name, path in ADDRESSES.items()
+    }
+
+    assert statuses == {name: 403 if name in refused else 200 for name in ADDRESSES}
+
+
+def test_nothing_of_the_whole_shop_is_one_customers(shop: Shop) -> None:
+    scope = shop.customer.pk
+
+    assert ask(GetSalesByDay(customer_scope=scope)).count == 0
+    assert ask(GetSalesByProduct(customer_scope=scope)).count == 0
+    assert ask(GetStockLedger(product_id=shop.product.pk, customer_scope=scope)).count == 0
+    with pytest.raises(OrderNotFoundError):
+        ask(GetTimeline(order_id=shop.foreign.pk, customer_scope=scope))
+    with pytest.raises(CustomerNotFoundError):
+        ask(GetCustomerStats(customer_id=shop.other.pk, customer_scope=scope))
+    with pytest.raises(ProductNotFoundError):
+        ask(GetStockLedger(product_id=uuid4()))
+
+
+def test_pages_lead_to_what_belongs_to_them(client_of: Callable[..., APIClient]) -> None:
+    shop, client = Shop(), client_of(Role.ADMIN)
+    for path, link in (
+        (f"orders/{shop.order.pk}", "timeline"),
+        (f"customers/{shop.customer.pk}", "stats"),
+        (f"inventory/{shop.product.pk}", "movements"),
+        ("orders", "status-counts"),
+    ):
+        page = client.get(f"{ROOT}/{path}", headers={"accept": "text/html"})
+        assert f'href="http://testserver{ROOT}/{path}/{link}"' in page.content.decode()
+    for address in client.get(ROOT).json().values():
+        assert client.get(address).status_code == 200
+
+
+# --- Admin pages -------------------------------------------------------------------------------
+PAGES = (
+    "timelineentry",
+    "stockmovement",
+    "salesbyday",
+    "salesbyproduct",
+    "customerstats",
+    "statuscounter",
+)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_has_an_admin_page(page: str, shop: Shop, admin_user: User) -> None:
+    client = Client()
+    client.force_login(admin_user)
+
+    answer = client.get(f"/admin/ordering_read/{page}/")
+
+    assert answer.status_code == 200
+    [cl] = [context["cl"] for context in answer.context if "cl" in context][:1]
+    assert cl.result_count
+    assert client.get(f"/admin/ordering_read/{page}/?q={uuid4()}").status_code == 200
+    assert client.get(f"/admin/ordering_read/{page}/add/").status_code == 403
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_admin_page_costs_the_same_whatever_it_shows(
+    page: str, shop: Shop, admin_user: User
+) -> None:
+    client = Client()
+    client.force_login(admin_user)
+    costs = []
+    for number in range(2):
+        with CaptureQueriesContext(connections["read"]) as read:
+            client.get(f"/admin/ordering_read/{page}/")
+        costs.append(len(read))
+        more = History()
+        at = NOON + timedelta(days=7 + number)
+        more.add(order_placed(number=f"2026-7{number}", at=at, lines=3))
+        more.add(product_registered(sku=f"CHAIR-{number}"))
+        go_live(more)
+
+    assert costs[0] == costs[1]
+
+
+def test_admin_pages_ask_for_their_permissions(shop: Shop, warehouse: User) -> None:
+    client = Client()
+    client.force_login(warehouse)
+
+    answers = {page: client.get(f"/admin/ordering_read/{page}/").status_code for page in PAGES}
+
+    assert {page for page, status in answers.items() if status == 403} == {
+        "salesbyday",
+        "salesbyproduct",
+        "customerstats",
+    }
+
+
+def test_an_auditor_reads_no_notes_in_the_admin(shop: Shop, auditor: User, clerk: User) -> None:
+    client = Client()
+    client.force_login(auditor)
+
+    page = client.get("/admin/ordering_read/timelineentry/").content.decode()
+
+    assert "Note: ***" in page
+    assert "Ring twice" not in page
