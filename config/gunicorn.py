@@ -4,7 +4,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from config.processes import die_with_parent
-from config.settings import HOST, PORT
+from config.settings import HOST, LOGGING, PORT
 
 bind = f"[{HOST}]:{PORT}" if ":" in HOST else f"{HOST}:{PORT}"
 worker_class = "gthread"
@@ -17,6 +17,7 @@ timeout = 60
 # Seconds for requests under way at a stop; below the patience of `manage.py run`.
 graceful_timeout = 4
 loglevel = "warning"
+logconfig_dict = LOGGING
 # Whether a request came over HTTPS is Django's to decide (TRUST_X_FORWARDED_PROTO); gunicorn would
 # believe any client on this machine.
 forwarded_allow_ips = ""

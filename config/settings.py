@@ -172,7 +172,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PROJECTION_POLL_SECONDS = 1.0
 # Events in one batch of a projection, one transaction each.
 PROJECTION_BATCH = _number("PROJECTION_BATCH", 500)
-# Seconds behind the log from which a projection counts as late.
+# Days for which the rows that a rebuild has replaced are kept, and kept up to date.
+PROJECTION_KEEP_RETIRED_DAYS = _number("PROJECTION_KEEP_RETIRED_DAYS", 7)
+# Seconds behind the log from which a projection counts as late: logged, mailed, not ready.
 PROJECTION_LAG_ALERT_SECONDS = _number("PROJECTION_LAG_ALERT_SECONDS", 30)
 Q_CLUSTER = {
     "name": "orders",
@@ -271,20 +273,48 @@ STATIC_URL = "static/"
 # Files are served from where they are installed: no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True
 
+# --- Mail to the administrators ------------------------------------------------------------------
+# Addresses that are told when a projection is late and when it no longer is, comma separated.
+ADMINS = [(address, address) for address in _list("ADMINS")]
+# The mail server; without one, mail is printed.
+EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_PORT = _number("EMAIL_PORT", 25)
+EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
+EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
+# At most one: TLS after a greeting in clear (usual on port 587), or from the beginning (on 465).
+EMAIL_USE_TLS = _flag("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = _flag("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 10
+# Whom mail to the administrators comes from.
+SERVER_EMAIL = os.environ.get("SERVER_EMAIL") or "orders@localhost"
+EMAIL_SUBJECT_PREFIX = "[Order service] "
+
 # --- Logs --------------------------------------------------------------------------------------
+# INFO adds a line for each request and command, DEBUG one for each batch of a projection.
+LOG_LEVEL = os.environ.get("LOG_LEVEL") or "WARNING"
+# How records are written: text, or json with one object a line.
+LOG_FORMAT = os.environ.get("LOG_FORMAT") or "text"
+if LOG_FORMAT not in ("text", "json"):
+    raise ImproperlyConfigured(f"LOG_FORMAT must be text or json, not {LOG_FORMAT!r}.")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {
-        "line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"},
+        "text": {"()": "config.logs.TextFormatter"},
+        "json": {"()": "config.logs.JSONFormatter"},
     },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": os.environ.get("LOG_LEVEL") or "WARNING"},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
+    "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
-        "django-q": {"level": os.environ.get("LOG_LEVEL") or "WARNING"},
+        # Without its own handlers, which mail what a request that failed had sent.
+        "django": {},
+        # It tells of every task, and ours come by the thousand.
+        "django-q": {"level": LOG_LEVEL if LOG_LEVEL != "INFO" else "WARNING"},
         # What a client did wrong is said to the client; our own faults are errors.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
+        "gunicorn.error": {"propagate": True},
         # Django leaves it to the server to drop the body of an answer to HEAD.
         "gunicorn.http.wsgi": {"level": "ERROR"},
     },

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -15,11 +16,13 @@ from django.db import IntegrityError, OperationalError, connection
 from django.utils.module_loading import import_string
 from psycopg import errors as pg
 
-from ordering_write import handlers, log, outbox
+from config import logs
+from ordering_write import handlers, log, outbox, tally
 from ordering_write.domain import commands
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import (
     ConcurrentUpdateError,
+    DomainError,
     IdempotencyInFlightError,
     IdempotencyKeyReusedError,
     NoHandlerFoundError,
@@ -27,6 +30,8 @@ from ordering_write.domain.errors import (
 from ordering_write.domain.events import DomainEvent
 from ordering_write.handlers import CommandHandler
 from ordering_write.models import CommandRecord
+
+logger = logging.getLogger(__name__)
 
 _TRIES = 3
 
@@ -75,12 +80,17 @@ class CommandBus:
         handler = self._handlers.get(type(command))
         if handler is None:
             raise NoHandlerFoundError(f"No handler is registered for {type(command).__name__}.")
-        events = _decided(lambda: _carry_out(command, handler))
-        if wait_for is not None and events:
-            wait = import_string(settings.READ_SIDE_WAIT)
-            last = events[-1].recorded.event_id
-            if not wait(event_id=last, projections=wait_for, timeout=timeout):
-                raise NotYetVisibleError(events)
+        with logs.belonging_to(
+            command_id=command.command_id,
+            correlation_id=command.correlation_id or command.command_id,
+            actor=f"{command.by.type}:{command.by.id}",
+        ):
+            events = _observed(command, handler)
+            if wait_for is not None and events:
+                wait = import_string(settings.READ_SIDE_WAIT)
+                last = events[-1].recorded.event_id
+                if not wait(event_id=last, projections=wait_for, timeout=timeout):
+                    raise NotYetVisibleError(events)
         return events
 
     async def adispatch(
@@ -88,6 +98,28 @@ class CommandBus:
     ) -> Outcome:
         """``dispatch`` for async callers; the handler runs in the thread of synchronous code."""
         return await sync_to_async(self.dispatch)(command, wait_for=wait_for, timeout=timeout)
+
+
+def _observed(command: Command, handler: CommandHandler[Any]) -> Outcome:
+    """Carry out ``command``; how it ended is counted and logged."""
+    began = time.perf_counter()
+    ending, reason, last = tally.Ending.FAILED, "", None
+    try:
+        events = _decided(lambda: _carry_out(command, handler))
+        ending = tally.Ending.REPLAYED if events.replayed else tally.Ending.ACCEPTED
+        last = events[-1].recorded.event_id if events else None
+        return events
+    except Exception as error:
+        reason = type(error).__name__
+        if isinstance(error, DomainError):
+            ending = tally.Ending.REFUSED
+        raise
+    finally:
+        kind, seconds = type(command).__name__, time.perf_counter() - began
+        tally.count(kind, ending, reason=reason, seconds=seconds)
+        fields = {"type": kind, "outcome": ending, "reason": reason, "seconds": round(seconds, 6)}
+        text = f"{kind} {ending} in {seconds:.3f} s{reason and f': {reason}'}"
+        logger.info("%s", text, extra={"fields": {**fields, "event_id": last}})
 
 
 def _carry_out(command: Command, handler: CommandHandler[Any]) -> Outcome:

@@ -18,6 +18,7 @@ from config.accounts.models import User
 from config.accounts.roles import Role
 from config.databases.router import side
 from ordering_read.engine import live
+from ordering_write import tally
 from ordering_write.models import Customer
 from tests import kit
 
@@ -55,6 +56,14 @@ def _empty_instead_of_flush() -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _tally_by_hand() -> Iterator[None]:
+    """What is counted is written when a test says so, not by a thread that outlives the test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tally, "_keep_flushing", lambda: None)
         yield
 
 

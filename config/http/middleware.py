@@ -1,16 +1,22 @@
 """The id of a request, and answers to what goes wrong outside the API's views."""
 
+import logging
 import re
+import time
 from collections.abc import Callable
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.utils.functional import SimpleLazyObject
 from uuid_utils.compat import uuid7
 
+from config import logs
 from config.http.errors import ParameterError
 from config.http.pages import refusal
 from config.http.problems import is_anticipated
+
+logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 # W3C Trace Context: version, trace id, parent id, flags; later versions may append fields.
@@ -25,7 +31,8 @@ class RequestIdMiddleware:
     """Sets ``request.request_id`` (str) and ``request.correlation_id`` (UUID); echoes Request-Id.
 
     The client's Request-Id is kept when it is 1 to 128 visible ASCII characters; the trace id of a
-    ``traceparent`` becomes the correlation id. Both are made new otherwise.
+    ``traceparent`` becomes the correlation id. Both are made new otherwise. What is logged
+    meanwhile names both, and at INFO there is one line for each request.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -37,9 +44,34 @@ class RequestIdMiddleware:
         trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
         request.request_id = request_id  # type: ignore[attr-defined]
         request.correlation_id = UUID(trace[1]) if trace else uuid7()  # type: ignore[attr-defined]
-        response = self.get_response(request)
+        ids = {"request_id": request_id, "correlation_id": request.correlation_id}  # type: ignore[attr-defined]
+        with logs.belonging_to(**ids):
+            began = time.perf_counter()
+            response = self.get_response(request)
+            _log(request, response, seconds=time.perf_counter() - began)
         response["Request-Id"] = request_id
         return response
+
+
+def _log(request: HttpRequest, response: HttpResponseBase, *, seconds: float) -> None:
+    fields = {
+        "method": request.method,
+        "path": request.path,
+        "status": response.status_code,
+        "seconds": round(seconds, 6),
+        "user_id": _user_id(request),
+    }
+    text = "{method} {path} {status} in {seconds:.3f} s, user {user_id}"
+    logger.info("%s", text.format(**fields), extra={"fields": fields})
+
+
+def _user_id(request: HttpRequest) -> str | None:
+    """Who has asked; None for nobody, or when nothing has wanted to know."""
+    user = request.__dict__.get("user")
+    if isinstance(user, SimpleLazyObject):
+        # To ask it could cost a query, which could fail as the request did.
+        user = request.__dict__.get("_cached_user")
+    return str(user.pk) if user is not None and user.pk else None
 
 
 class ProblemMiddleware:

@@ -1,7 +1,7 @@
-"""The tables of the write side: aggregates, the log, personal data, command records."""
+"""The tables of the write side: aggregates, the log, personal data, commands."""
 
 from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, save
-from ordering_write.models.command_record import CommandRecord
+from ordering_write.models.command_record import CommandRecord, CommandTally
 from ordering_write.models.customer import Customer
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
@@ -11,6 +11,7 @@ from ordering_write.models.stock import Reservation, StockItem
 __all__ = [
     "Aggregate",
     "CommandRecord",
+    "CommandTally",
     "Customer",
     "EventPending",
     "EventPosition",

@@ -1,4 +1,4 @@
-"""Which commands have taken effect, so that none does twice."""
+"""Which commands have taken effect, so that none does twice; and how many ended how."""
 
 from django.db import models
 
@@ -22,3 +22,28 @@ class CommandRecord(models.Model):
 
     def __str__(self) -> str:
         return f"{self.type} {self.command_id}"
+
+
+class CommandTally(models.Model):
+    """How many commands of one type have ended in one way, and how long they took together."""
+
+    type = models.CharField(max_length=60)
+    outcome = models.CharField(max_length=10)
+    reason = models.CharField(
+        max_length=60, blank=True, help_text="The error with which they were refused or failed."
+    )
+    count = models.BigIntegerField()
+    seconds = models.FloatField()
+
+    class Meta:
+        db_table = "command_tally"
+        default_permissions = ()
+        ordering = ["type", "outcome", "reason"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["type", "outcome", "reason"], name="command_tally_unique"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.outcome} {self.reason}".rstrip()

@@ -1,0 +1,89 @@
+"""Log records: one line each, as text or JSON, with the ids of what the record belongs to."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any
+
+_ids: ContextVar[Mapping[str, str]] = ContextVar("ids", default=MappingProxyType({}))
+
+# Controls, separators of lines and paragraphs, what turns the order of text round, half pairs:
+# with them a value could end its line, forge another one, or drive the terminal.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+# PostgreSQL and pydantic quote values in their messages, which may be personal.
+_QUOTED = re.compile(
+    r"\b(?P<label>DETAIL|CONTEXT): .*?(?=\bHINT: |^The above exception|^During handling|\Z)"
+    r"|\binput_value=.*?(?=, input_type=)",
+    re.MULTILINE | re.DOTALL,
+)
+
+
+@contextmanager
+def belonging_to(**ids: object) -> Iterator[None]:
+    """Give every record inside it these ids, beside those that it has from further out."""
+    token = _ids.set({**_ids.get(), **{name: str(value) for name, value in ids.items()}})
+    try:
+        yield
+    finally:
+        _ids.reset(token)
+
+
+def without_values(text: str) -> str:
+    """``text`` without the values that errors of PostgreSQL and pydantic quote."""
+    return _QUOTED.sub(_label, text)
+
+
+def _label(quoted: re.Match[str]) -> str:
+    return f"{quoted['label']}: (not logged) " if quoted["label"] else "input_value=(not logged)"
+
+
+class JSONFormatter(logging.Formatter):
+    """One JSON object a line, in ASCII: time (UTC), level, logger, message, the ids, what the
+    record has in ``extra={"fields": {...}}``, and exception, a traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": _time(record),
+            "level": record.levelname,
+            "logger": record.name,
+            "message": without_values(record.getMessage()),
+            **_ids.get(),
+            **getattr(record, "fields", {}),
+        }
+        if exception := _exception(self, record):
+            line["exception"] = exception
+        return json.dumps(line, default=str)
+
+
+class TextFormatter(logging.Formatter):
+    """The same for people, ids behind the message; a traceback follows, indented."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        message = _one_line(without_values(record.getMessage()))
+        line = f"{_time(record)} {record.levelname} {record.name}: {message}"
+        if ids := _ids.get():
+            line += f" ({_one_line(', '.join(f'{name} {value}' for name, value in ids.items()))})"
+        rest = [f"    {_one_line(each)}" for each in _exception(self, record).split("\n") if each]
+        return "\n".join([line, *rest])
+
+
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+
+
+def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    parts = []
+    if record.exc_info:
+        parts.append(formatter.formatException(record.exc_info))
+    if record.stack_info:
+        parts.append(formatter.formatStack(record.stack_info))
+    return without_values("\n".join(parts))
+
+
+def _one_line(text: str) -> str:
+    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -1,0 +1,178 @@
+"""Log records: one line each, with ids, without what people mustn't read there."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import pytest
+from django.contrib.auth.models import AnonymousUser
+from django.db import IntegrityError
+from django.http import HttpResponse
+from django.test import RequestFactory
+from django.utils.functional import SimpleLazyObject
+from pydantic import BaseModel
+
+from config import logs
+from config.accounts.models import User
+from config.http.middleware import RequestIdMiddleware
+
+# Ends a line, forges one, drives a terminal, turns the text round, can't be encoded.
+HOSTILE = "a\r\n2026-01-01 ERROR forged\x1b[31m\x85\u2028\u2029\u202e\x00\ud800z"
+
+
+def record(message: str, *arguments: Any, **more: Any) -> logging.LogRecord:
+    made = logging.LogRecord("shop", logging.ERROR, __file__, 1, message, arguments, None)
+    made.created = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
+    for name, value in more.items():
+        setattr(made, name, value)
+    return made
+
+
+def as_json(made: logging.LogRecord) -> dict[str, Any]:
+    line = logs.JSONFormatter().format(made)
+    assert line.isascii()
+    assert line.isprintable()
+    fields: dict[str, Any] = json.loads(line)
+    return fields
+
+
+def raised(error: Exception) -> Any:
+    try:
+        raise error
+    except Exception:
+        return sys.exc_info()
+
+
+def test_json_has_the_record_its_fields_and_the_ids() -> None:
+    with logs.belonging_to(request_id="r1"), logs.belonging_to(command_id=UUID(int=7)):
+        line = as_json(record("%d left", 3, fields={"seconds": 0.5, "event_id": UUID(int=8)}))
+    assert line == {
+        "time": "2026-03-01T12:00:00.000+00:00",
+        "level": "ERROR",
+        "logger": "shop",
+        "message": "3 left",
+        "request_id": "r1",
+        "command_id": str(UUID(int=7)),
+        "seconds": 0.5,
+        "event_id": str(UUID(int=8)),
+    }
+    assert "request_id" not in as_json(record("later"))
+
+
+def test_text_is_for_people() -> None:
+    with logs.belonging_to(request_id="r1", command_id="c1"):
+        line = logs.TextFormatter().format(record("%d left", 3))
+    assert line == (
+        "2026-03-01T12:00:00.000+00:00 ERROR shop: 3 left (request_id r1, command_id c1)"
+    )
+
+
+def test_no_value_breaks_its_line() -> None:
+    made = record("%s", HOSTILE, fields={"path": HOSTILE}, exc_info=raised(ValueError(HOSTILE)))
+    with logs.belonging_to(request_id=HOSTILE):
+        line = as_json(made)
+        text = logs.TextFormatter().format(made)
+
+    assert line["message"] == line["path"] == line["request_id"] == HOSTILE
+    assert f"ValueError: {HOSTILE}" in line["exception"]
+    first, *rest = text.split("\n")
+    assert first.count("2026-01-01 ERROR forged") == 2
+    # What follows a line is indented: it can't be taken for another one.
+    assert rest
+    assert all(one.startswith("    ") and one.isprintable() for one in (f"    {first}", *rest))
+
+
+def test_a_traceback_is_one_field_and_the_stack_is_in_it() -> None:
+    line = as_json(record("no", exc_info=raised(ValueError("why")), stack_info="Stack:\n  here"))
+    assert line["exception"].startswith("Traceback (most recent call last):\n")
+    assert line["exception"].endswith("ValueError: why\nStack:\n  here")
+
+
+def test_values_that_errors_quote_are_left_out() -> None:
+    class Person(BaseModel):
+        age: int
+
+    personal = "ada@example.com"
+
+    def chained() -> Any:
+        try:
+            try:
+                raise psycopg.errors.UniqueViolation(
+                    f"duplicate key\nDETAIL:  Key (email)=({personal}\nx) exists.\nHINT: Sorry"
+                )
+            except psycopg.Error as error:
+                raise IntegrityError(*error.args) from error
+        except IntegrityError:
+            return sys.exc_info()
+
+    with pytest.raises(ValueError, match="Person") as invalid:
+        Person.model_validate({"age": personal})
+    for made in (
+        record("%s", chained()[1]),
+        record("no", exc_info=chained()),
+        record("%s", invalid.value),
+        record("no", exc_info=raised(invalid.value)),
+    ):
+        for line in (json.dumps(as_json(made)), logs.TextFormatter().format(made)):
+            assert "ada" not in line
+    shown = as_json(record("no", exc_info=chained()))["exception"]
+    assert shown.count("DETAIL: (not logged) HINT: Sorry") == 2
+    assert "The above exception was the direct cause" in shown
+
+
+# --- One line for each request -----------------------------------------------------------------
+def access(caplog: pytest.LogCaptureFixture, user: Any, **headers: str) -> dict[str, Any]:
+    def answer(request: Any) -> HttpResponse:
+        request.user = user
+        return HttpResponse(status=418)
+
+    request = RequestFactory().get("/a%0Ab?token=secret", headers=headers)
+    with caplog.at_level(logging.INFO, "config.http.middleware"):
+        RequestIdMiddleware(answer)(request)
+    [line] = caplog.records
+    fields: dict[str, Any] = line.fields  # type: ignore[attr-defined]
+    assert "secret" not in line.getMessage() + str(fields)
+    return fields
+
+
+def test_a_request_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    user = User(pk=UUID(int=5), username="ada")
+
+    fields = access(caplog, user, Authorization="Token secret")
+
+    assert 0 <= fields.pop("seconds") < 5
+    assert fields == {
+        "method": "GET",
+        "path": "/a\nb",
+        "status": 418,
+        "user_id": str(UUID(int=5)),
+    }
+
+
+def test_a_line_asks_nobody_who_the_user_is(caplog: pytest.LogCaptureFixture) -> None:
+    def ask() -> Any:
+        raise AssertionError("asked")
+
+    assert access(caplog, SimpleLazyObject(ask))["user_id"] is None
+    caplog.clear()
+    assert access(caplog, AnonymousUser())["user_id"] is None
+
+
+def test_what_is_logged_meanwhile_names_the_request() -> None:
+    seen = []
+
+    def answer(request: Any) -> HttpResponse:
+        seen.append(as_json(record("meanwhile")))
+        return HttpResponse()
+
+    trace = f"{7:032x}"
+    headers = {"Request-Id": "mine", "traceparent": f"00-{trace}-{1:016x}-01"}
+    RequestIdMiddleware(answer)(RequestFactory().get("/", headers=headers))
+
+    assert seen[0]["request_id"] == "mine"
+    assert seen[0]["correlation_id"] == str(UUID(int=7))
+    assert "request_id" not in as_json(record("after"))
