@@ -2,6 +2,7 @@
 
 from django.apps import AppConfig, apps
 from django.contrib import admin
+from django.core import checks
 from django.db.models.signals import post_migrate
 
 
@@ -12,8 +13,10 @@ class OrderingReadConfig(AppConfig):
     def ready(self) -> None:
         # Imported here: these modules need the models. The projections register themselves.
         from ordering_read import permissions, projections, tasks  # noqa: F401
+        from ordering_read.checks import check_definitions
         from ordering_read.engine import live
 
+        checks.register(check_definitions, checks.Tags.database)
         post_migrate.connect(permissions.keep_permissions, sender=self)
         post_migrate.connect(live.keep_checkpoints_after_migrate, sender=self)
         post_migrate.connect(tasks.keep_schedule, sender=apps.get_app_config("django_q"))

@@ -14,7 +14,7 @@ from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
-from ordering_read.engine import live, status
+from ordering_read.engine import generations, live, status
 from ordering_read.engine import rebuild as rebuilding
 from ordering_write.published import events_committed
 
@@ -50,14 +50,15 @@ def project_all() -> None:
         for name in names:
             live.run(name, seconds=_TURN_SECONDS)
     status.warn_of_lag()
+    generations.discard_expired()
 
 
 def rebuild(*names: str) -> None:
     """Rebuild projections, one after the other, so that no more than one worker is kept busy."""
     for name in names:
         try:
-            rebuilding.rebuild(name, progress=lambda _count: None)
-        except (rebuilding.RebuildRunningError, rebuilding.NotLevelError) as error:
+            rebuilding.rebuild(name)
+        except generations.GenerationError as error:
             logger.warning("%s", error)
 
 

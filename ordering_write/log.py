@@ -106,6 +106,13 @@ def head() -> int:
         return int(cursor.fetchone()[0])
 
 
+def last_position() -> int:
+    """The position of the last event that has one, which is the end of a commit."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT coalesce(max(position), 0) FROM event_position")
+        return int(cursor.fetchone()[0])
+
+
 def position_of(event_id: UUID) -> int | None:
     """The position of an event; None while it has none, or when there is no such event."""
     with connection.cursor() as cursor:
@@ -150,6 +157,18 @@ def identity() -> UUID:
     with connection.cursor() as cursor:
         cursor.execute("SELECT id FROM log_identity")
         return cursor.fetchone()[0]
+
+
+def mark(position: int) -> tuple[UUID, UUID | None]:
+    """What tells this log from any other, and from one that was restored from an older backup:
+    its identity, and the id of the event at ``position``, None when there is none."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, (SELECT event.event_id FROM event_position place"
+            " JOIN event ON event.id = place.event_id WHERE place.position = %s) FROM log_identity",
+            [position],
+        )
+        return cursor.fetchone()
 
 
 def read_log(after: int, limit: int) -> list[DomainEvent]:

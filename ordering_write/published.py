@@ -11,6 +11,8 @@ from ordering_write.log import (
     event_id_at,
     head,
     identity,
+    last_position,
+    mark,
     position_of,
     read_log,
     read_stream,
@@ -19,7 +21,16 @@ from ordering_write.log import (
 )
 from ordering_write.outbox import CHANNEL
 from ordering_write.signals import events_committed
-from ordering_write.subscriptions import LEASE, Apply, Checkpoint, catch_up, follow, lag_seconds
+from ordering_write.subscriptions import (
+    LEASE,
+    Apply,
+    Checkpoint,
+    LogReplacedError,
+    catch_up,
+    follow,
+    lag_seconds,
+    reads_this_log,
+)
 
 __all__ = [
     "CHANNEL",
@@ -31,6 +42,7 @@ __all__ = [
     "DomainError",
     "DomainEvent",
     "LogGapError",
+    "LogReplacedError",
     "NoHandlerFoundError",
     "NotFoundError",
     "OrderStatus",
@@ -44,10 +56,13 @@ __all__ = [
     "head",
     "identity",
     "lag_seconds",
+    "last_position",
+    "mark",
     "position_of",
     "quantize",
     "read_log",
     "read_stream",
+    "reads_this_log",
     "recorded_at",
     "replay",
     "sequence",

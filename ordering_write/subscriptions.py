@@ -59,6 +59,17 @@ class Checkpoint(models.Model):
         abstract = True
 
 
+class LogReplacedError(Exception):
+    """The log isn't the one that a subscriber has read."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        super().__init__(
+            f"The log isn't the one that {checkpoint}, has read: at position "
+            f"{checkpoint.position} it hasn't the event {checkpoint.event_id}. It was restored "
+            "from a backup or replaced, so that what was made from it may be wrong: rebuild."
+        )
+
+
 # What a subscriber does with a batch, in the transaction that moves its checkpoint.
 Apply = Callable[[Any, Sequence[DomainEvent]], None]
 
@@ -115,6 +126,12 @@ def follow(checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int) -> 
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
+def reads_this_log(checkpoint: Checkpoint) -> bool:
+    """Whether the log has the last event that was applied, where it was read."""
+    read = (checkpoint.log_id, checkpoint.event_id)
+    return checkpoint.event_id is None or read == log.mark(checkpoint.position)
+
+
 def lag_seconds(positions: Collection[int]) -> dict[int, float]:
     """For each position the age of the first event after it, in seconds; 0.0 when none is."""
     with connection.cursor() as cursor:
@@ -165,6 +182,8 @@ def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Don
         checkpoint = checkpoints.select_for_update(skip_locked=True).first()
         if checkpoint is None:
             return None
+        if not reads_this_log(checkpoint):
+            raise LogReplacedError(checkpoint)
         events = log.read_log(checkpoint.position, batch)
         if not events:
             checkpoint.leased_until = None
@@ -175,12 +194,22 @@ def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Don
                 raise log.UndecodableEventError(event)
         apply(checkpoint, events)
         checkpoint.position, checkpoint.updated_at = events[-1].recorded.position, Now()
+        checkpoint.event_id = events[-1].recorded.event_id
+        checkpoint.log_id = checkpoint.log_id or log.identity()
         # The lease ends before the look at the head that follows a last batch, so that an event is
         # either seen by that look or handed out.
         checkpoint.leased_until = Now() + LEASE if len(events) >= batch else None
         checkpoint.error, checkpoint.failed_at = "", None
         checkpoint.save(
-            update_fields=["position", "updated_at", "leased_until", "error", "failed_at"]
+            update_fields=[
+                "position",
+                "event_id",
+                "log_id",
+                "updated_at",
+                "leased_until",
+                "error",
+                "failed_at",
+            ]
         )
         return _Done(len(events), int(checkpoint.position))
 

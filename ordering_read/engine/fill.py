@@ -5,6 +5,7 @@ then mostly complete when they are first written, however long it took the strea
 rows mix streams there is one slice, which reads in the order of the log.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 
 from django.db import transaction
@@ -31,17 +32,21 @@ def fill(generation: Projection, *, until: int, batch: int = BATCH) -> Iterator[
     finish(generation)
 
 
-def begin(generation: Projection, *, until: int, slices: int = 1) -> None:
-    """Plan to fill ``generation`` up to the position ``until``, in so many slices at most.
+def begin(generation: Projection, *, until: int, slices: int = 1, batch: int = BATCH) -> None:
+    """Plan to fill ``generation`` up to the position ``until``, in so many slices at most, and no
+    more than there are batches of ``batch`` events.
 
     Counts the events that are needed, and raises LogGapError when one is missing.
     """
     kind = projector(generation.name)
-    of = slices if kind.sliced_by == "stream" else 1
     generation.filled_until = until
     generation.events_total = published.replay.count(kind.events, until=until)
+    batches = math.ceil(generation.events_total / batch) or 1
+    of = min(slices, batches) if kind.sliced_by == "stream" else 1
+    # Kept from the beginning, so that whoever resumes sees whether it still is the same log.
+    generation.log_id, generation.event_id = published.mark(until)
     with transaction.atomic(using="read"):
-        generation.save(update_fields=["filled_until", "events_total"])
+        generation.save(update_fields=["filled_until", "events_total", "log_id", "event_id"])
         FillSlice.objects.bulk_create(
             FillSlice(projection=generation, number=number, of=of) for number in range(of)
         )

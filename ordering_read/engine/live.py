@@ -1,4 +1,4 @@
-"""The live generations: who is behind the log, and catching up."""
+"""The generations that are kept up to date: who is behind the log, and catching up."""
 
 import math
 from collections.abc import Sequence
@@ -9,16 +9,18 @@ from django.conf import settings
 from django.db import connections
 
 from ordering_read.engine.base import Projector, projector, registered, writing
+from ordering_read.engine.definition import definition
 from ordering_read.models import Projection
 from ordering_write import published
 from ordering_write.published import DomainEvent
 
-# A row that is locked has a runner; SKIP LOCKED passes by it without waiting.
+# A row that is locked has a runner; SKIP LOCKED passes by it without waiting. One that is ahead of
+# the log has lost its log, and must be told so.
 _LEASE_THOSE_BEHIND = """
 UPDATE projection SET leased_until = statement_timestamp() + make_interval(secs => %s)
 WHERE id IN (
     SELECT id FROM projection
-    WHERE status = 'live' AND name = ANY(%s) AND position < %s
+    WHERE status IN ('live', 'retired') AND name = ANY(%s) AND position <> %s
       AND (leased_until IS NULL OR leased_until < statement_timestamp())
     FOR UPDATE SKIP LOCKED
 )
@@ -36,21 +38,30 @@ def due() -> list[str]:
         cursor.execute(
             _LEASE_THOSE_BEHIND, [published.LEASE.total_seconds(), list(registered()), head]
         )
-        return [name for (name,) in cursor.fetchall()]
+        return list({name: None for (name,) in cursor.fetchall()})
 
 
 def run(name: str, *, seconds: float = math.inf) -> int:
     """Catch up the live generation of a projection; returns how many events it was behind.
 
-    After about ``seconds`` it leaves the rest to the next run. It returns at once when another
-    runner is at it. What fails is kept on the Projection row. Raises UnknownProjectionError.
+    Those that are retired and kept are caught up after it. After about ``seconds`` each leaves the
+    rest to the next run. It returns at once when another runner is at it. What fails is kept on
+    the Projection row. Raises UnknownProjectionError.
     """
-    return published.catch_up(
+    applied = published.catch_up(
         Projection.objects.filter(name=name, status=Projection.Status.LIVE),
         applied_by(projector(name)),
         batch=settings.PROJECTION_BATCH,
         seconds=seconds,
     )
+    for retired in Projection.objects.filter(name=name, status=Projection.Status.RETIRED):
+        published.catch_up(
+            Projection.objects.filter(pk=retired.pk, status=Projection.Status.RETIRED),
+            applied_by(projector(name)),
+            batch=settings.PROJECTION_BATCH,
+            seconds=seconds,
+        )
+    return applied
 
 
 def applied_by(projector: Projector) -> published.Apply:
@@ -69,7 +80,12 @@ def keep_checkpoints() -> None:
     """Make sure that every projection has its live row."""
     Projection.objects.bulk_create(
         (
-            Projection(name=one.name, version=one.version, status=Projection.Status.LIVE)
+            Projection(
+                name=one.name,
+                version=one.version,
+                definition=definition(one.name),
+                status=Projection.Status.LIVE,
+            )
             for one in registered().values()
         ),
         ignore_conflicts=True,

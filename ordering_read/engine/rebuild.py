@@ -1,122 +1,200 @@
-"""Rebuilding a projection from the log: the next generation is filled, then takes over."""
+"""Rebuilding a projection from the log: the next generation is filled, then takes over.
 
-import contextlib
-from collections.abc import Callable, Iterator
+Whatever ends a rebuild before it is done, the next one goes on where it was: progress stands in
+the tables, beside the rows.
+"""
 
-import django.db
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+
 from django.conf import settings
-from django.db import connections, transaction
-from django.db.models import Max
+from django.db.models import Model, Sum
+from django.db.models.functions import Now
 
-from ordering_read.engine import live
-from ordering_read.engine.base import Projector, projector, writing
+from ordering_read.engine import fill, generations, live, parallel, wishes
+from ordering_read.engine.base import projector
+from ordering_read.engine.compare import Comparison, compare
+from ordering_read.engine.definition import definition
 from ordering_read.models import Projection
 from ordering_write import published
 
-# Any number will do, as long as nothing else in the read database locks pairs that begin with it.
-_LOCK = 7_301_002
-# Rows that are deleted in one transaction.
-_DELETED_AT_ONCE = 10_000
+# Differences between old and new rows that are listed, for each table.
+_LISTED = 20
+# Tries to find both generations at one position while the workers move the live one on.
+_COMPARISONS = 50
+
+_Status = Projection.Status
+
+# Called with the number of events that were applied, and of those that there are.
+Progress = Callable[[int, int], object]
 
 
-class RebuildRunningError(Exception):
-    """The projection is being rebuilt already; wait until that is done."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rebuilt:
+    """What a rebuild has made: the new generation, how many events filled it, and how its tables
+    differ from those that were served."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is being rebuilt already; wait until that is done.")
-
-
-class NotLevelError(Exception):
-    """The new rows can't take over."""
-
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"The new rows of {name} didn't get level with those that are served, because the "
-            "newest events can't be read yet. The old rows stay; rebuild again."
-        )
+    generation: Projection
+    events: int
+    comparisons: list[Comparison]
 
 
-def rebuild(name: str, *, progress: Callable[[int], object]) -> None:
-    """Fill the next generation of a projection from the log, follow until level, and promote it.
+def rebuild(
+    name: str,
+    *,
+    workers: int = 1,
+    batch: int = fill.BATCH,
+    throttle: float | None = None,
+    promote: bool = True,
+    progress: Progress = lambda done, total: None,
+) -> Rebuilt:
+    """Fill the next generation of a projection from the log, follow until level, compare it with
+    the live one, and promote it.
 
-    Readers are served the live rows until then, and the workers go on with them. The former
-    generation is kept until the next rebuild. ``progress`` is called with the number of events of
-    each batch.
+    ``workers`` processes fill it, where rows belong to streams, with ``batch`` events in a
+    transaction; ``throttle`` is how many events a second they may apply together. Readers are
+    served the live rows until then, and the workers go on with them. The former generation is
+    kept, and kept up to date, until it is discarded. The new rows take over even where they differ:
+    they are what the log says.
 
-    Raises UnknownProjectionError, RebuildRunningError, NotLevelError, and what the projection
-    raises; the live rows are then as if nothing had been tried.
+    Raises UnknownProjectionError, BusyError, NotLevelError, RebuildCancelledError, FillFailedError,
+    and what the projection raises; the live rows are then as if nothing had been tried.
     """
-    projection = projector(name)
-    with _alone(name):
+    with generations.alone(projector(name).name):
         live.keep_checkpoints()
-        _discard_all_but_live(projection)
-        building = _next_generation(projection)
-        for count in _follow(building, projection):
-            progress(count)
-        _promote(building, projection, progress)
+        building = _building(name, workers, batch)
+        meter = _Meter(building, progress)
+        try:
+            for _ in parallel.fill(building, workers=workers, batch=batch, throttle=throttle):
+                meter.look()
+                wishes.obey(building)
+            _follow(building, meter)
+            comparisons = _compared(building)
+            _follow(building, meter)
+        except wishes.RebuildCancelledError:
+            generations.discard(building)
+            raise
+        if promote:
+            _promote(building)
     # For the events that came while the rows were locked.
     live.run(name)
+    return Rebuilt(generation=building, events=meter.done, comparisons=comparisons)
 
 
-@contextlib.contextmanager
-def _alone(name: str) -> Iterator[None]:
-    with connections["read"].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK, name])
-        if not cursor.fetchone()[0]:
-            raise RebuildRunningError(name)
-        try:
-            yield
-        finally:
-            # With a lost connection the lock is gone too.
-            with contextlib.suppress(django.db.Error):
-                cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_LOCK, name])
+class _Meter:
+    """Notes how far a rebuild has come, on its row and for whoever watches."""
 
+    def __init__(self, building: Projection, progress: Progress) -> None:
+        self._building = building
+        self._progress = progress
+        self._began = time.monotonic()
+        self.done = self._before = _filled(building)
+        self._note()
 
-def _discard_all_but_live(projection: Projector) -> None:
-    generations = Projection.objects.filter(name=projection.name)
-    for generation in generations.exclude(status=Projection.Status.LIVE):
-        with writing():
-            for model in projection.models:
-                some = model._default_manager.filter(projection=generation).values("pk")[
-                    :_DELETED_AT_ONCE
-                ]
-                while model._default_manager.filter(pk__in=some).delete()[0]:
-                    pass
-        generation.delete()
+    def look(self) -> None:
+        """While it is filled: see what the slices have done."""
+        self.done = _filled(self._building)
+        self._note()
 
+    def add(self, events: int) -> None:
+        """After that: events that have come meanwhile."""
+        self.done += events
+        self._building.events_total = max(self._building.events_total, self.done)
+        self._note()
 
-def _next_generation(projection: Projector) -> Projection:
-    generations = Projection.objects.filter(name=projection.name)
-    return Projection.objects.create(
-        name=projection.name,
-        generation=generations.aggregate(last=Max("generation"))["last"] + 1,
-        version=projection.version,
-        status=Projection.Status.BUILDING,
-    )
-
-
-def _follow(building: Projection, projection: Projector) -> Iterator[int]:
-    return published.follow(
-        Projection.objects.filter(pk=building.pk),
-        live.applied_by(projection),
-        batch=settings.PROJECTION_BATCH,
-    )
-
-
-def _promote(
-    building: Projection, projection: Projector, progress: Callable[[int], object]
-) -> None:
-    with transaction.atomic(using="read"):
-        # Nobody moves the live generation on from here, so that the new one can't be behind it.
-        former = Projection.objects.select_for_update().get(
-            name=projection.name, status=Projection.Status.LIVE
+    def _note(self) -> None:
+        building = self._building
+        building.events_done = self.done
+        elapsed = time.monotonic() - self._began
+        building.events_per_second = (self.done - self._before) / max(elapsed, 0.001)
+        building.updated_at = Now()
+        building.save(
+            update_fields=["events_done", "events_total", "events_per_second", "updated_at"]
         )
-        for count in _follow(building, projection):
-            progress(count)
-        building.refresh_from_db()
-        if building.position < former.position:
-            raise NotLevelError(projection.name)
-        former.status = Projection.Status.RETIRED
-        former.save(update_fields=["status"])
-        building.status = Projection.Status.LIVE
-        building.save(update_fields=["status"])
+        self._progress(self.done, building.events_total)
+
+
+def _filled(building: Projection) -> int:
+    if building.position:
+        return building.events_done
+    return building.slices.aggregate(events=Sum("events"))["events"] or 0
+
+
+def _building(name: str, workers: int, batch: int) -> Projection:
+    """The generation to go on with: one that was begun by the same code on this log, or a new
+    one."""
+    for begun in Projection.objects.filter(name=name, status=_Status.BUILDING):
+        same_log = (begun.log_id, begun.event_id) == published.mark(
+            begun.position or begun.filled_until
+        )
+        if (
+            begun.definition == definition(name)
+            and same_log
+            and begun.asked_to != Projection.Wish.CANCEL
+        ):
+            begun.asked_to = ""
+            begun.save(update_fields=["asked_to"])
+            return begun
+        generations.discard(begun)
+    building = generations.add(name, _Status.BUILDING)
+    fill.begin(building, until=_end(), slices=workers, batch=batch)
+    return building
+
+
+def _end() -> int:
+    """The last position that the log has given."""
+    published.sequence()
+    return published.last_position()
+
+
+def _follow(building: Projection, meter: _Meter) -> None:
+    for events in generations.follow(building):
+        meter.add(events)
+        wishes.obey(building)
+    building.refresh_from_db()
+
+
+def _compared(building: Projection) -> list[Comparison]:
+    former = Projection.objects.get(name=building.name, status=_Status.LIVE)
+    if not published.reads_this_log(former):
+        # There is no position at which they would be equal.
+        return []
+    return [
+        comparison
+        for model in projector(building.name).models
+        if (comparison := _comparison(model, former, building))
+    ]
+
+
+def _comparison(model: type[Model], former: Projection, building: Projection) -> Comparison | None:
+    for _ in range(_COMPARISONS):
+        if _are_level(former, building):
+            comparison = compare(model, former, building, limit=_LISTED)
+            if comparison:
+                return comparison
+    return None
+
+
+def _are_level(one: Projection, other: Projection) -> bool:
+    """Whether both stand at one position; if not, the one behind is moved on by a batch."""
+    one.refresh_from_db()
+    other.refresh_from_db()
+    behind, ahead = sorted((one, other), key=attrgetter("position"))
+    missing = ahead.position - behind.position
+    if missing:
+        # Not past the other, whose position is the end of a commit.
+        next(generations.follow(behind, batch=min(missing, settings.PROJECTION_BATCH)), None)
+    return not missing
+
+
+def _promote(building: Projection) -> None:
+    older = Projection.objects.filter(name=building.name, status=_Status.RETIRED)
+    replaced = list(older)
+    former = generations.promote(building)
+    if not published.reads_this_log(former):
+        # Nothing brings it up to date again.
+        replaced.append(former)
+    for generation in replaced:
+        generations.discard(generation)

@@ -11,6 +11,7 @@ from django.db import connections
 from django.db.models.functions import Now
 
 from ordering_read.engine.base import registered
+from ordering_read.engine.definition import definition
 from ordering_read.models import Projection, Worker
 from ordering_write import published
 
@@ -22,13 +23,30 @@ _REBUILD_SILENCE = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildProgress:
+    """How many events a rebuild has applied, of how many, and how many it applies in a second."""
+
+    generation: int
+    events_done: int
+    events_total: int
+    events_per_second: float
+
+    @property
+    def seconds_left(self) -> float | None:
+        """None while nobody can say."""
+        if not self.events_per_second:
+            return None
+        return (self.events_total - self.events_done) / self.events_per_second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectionStatus:
     """Where the rows stand that a projection serves.
 
     ``status`` is "failed" while the projection can't go on, "building" while a rebuild fills its
-    next generation, "outdated" when its rows were made by another version of its code, and "live"
-    otherwise. ``lag_seconds`` is the age of the oldest event that is not applied, 0.0 when there
-    is none.
+    next generation, "paused" while that waits, "outdated" when its rows were made by other code,
+    and "live" otherwise. ``lag_seconds`` is the age of the oldest event that is not applied, 0.0
+    when there is none. ``rebuild`` is how far a rebuild has come, None without one.
     """
 
     name: str
@@ -39,10 +57,12 @@ class ProjectionStatus:
     status: str
     last_error: str
     updated_at: datetime
+    rebuild: "RebuildProgress | None" = None
 
     @property
     def lag_events(self) -> int:
-        return self.head - self.position
+        # One that is ahead has lost its log, and has failed.
+        return max(0, self.head - self.position)
 
     @property
     def failed(self) -> bool:
@@ -54,9 +74,10 @@ def statuses() -> list[ProjectionStatus]:
     rows = list(Projection.objects.filter(name__in=registered()).annotate(now=Now()))
     live = [row for row in rows if row.status == Projection.Status.LIVE]
     building = {
-        row.name
+        row.name: row
         for row in rows
-        if row.status == Projection.Status.BUILDING and row.now - row.updated_at < _REBUILD_SILENCE
+        if row.status == Projection.Status.BUILDING
+        and (row.asked_to or row.now - row.updated_at < _REBUILD_SILENCE)
     }
     # Read after the checkpoints, so that none is ahead of it.
     head = published.head()
@@ -68,22 +89,49 @@ def statuses() -> list[ProjectionStatus]:
             position=row.position,
             head=head,
             lag_seconds=seconds[row.position],
-            status=_status(row, is_building=row.name in building),
+            status=_status(row, building.get(row.name)),
             last_error=row.error,
             updated_at=row.updated_at,
+            rebuild=_progress(building.get(row.name)),
         )
         for row in live
     ]
 
 
-def _status(live: Projection, *, is_building: bool) -> str:
+def _status(live: Projection, building: Projection | None) -> str:
     if live.error:
         return "failed"
-    if is_building:
-        return "building"
-    if live.version != registered()[live.name].version:
+    if building:
+        return "paused" if building.asked_to == Projection.Wish.PAUSE else "building"
+    if live.version != registered()[live.name].version or _is_redefined(live):
         return "outdated"
     return "live"
+
+
+def _progress(building: Projection | None) -> RebuildProgress | None:
+    if building is None:
+        return None
+    return RebuildProgress(
+        generation=building.generation,
+        events_done=building.events_done,
+        events_total=building.events_total,
+        events_per_second=building.events_per_second or 0.0,
+    )
+
+
+def redefined() -> list[str]:
+    """The projections whose rows were made by other code of the same version."""
+    live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
+    return [
+        row.name
+        for row in live
+        if row.version == registered()[row.name].version and _is_redefined(row)
+    ]
+
+
+def _is_redefined(live: Projection) -> bool:
+    # Rows older than the column don't say what made them.
+    return live.definition not in ("", definition(live.name))
 
 
 def checkpoints() -> dict[str, int]:

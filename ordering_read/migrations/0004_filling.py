@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='projection',
             name='status',
-            field=models.CharField(choices=[('live', 'Live'), ('building', 'Building'), ('retired', 'Retired'), ('scratch', 'Scratch')], max_length=10),
+            field=models.CharField(choices=[('live', 'Live'), ('building', 'Building'), ('retired', 'Retired'), ('scratch', 'Scratch'), ('discarded', 'Discarded')], max_length=10),
         ),
         migrations.CreateModel(
             name='FillSlice',

@@ -12,7 +12,7 @@ class Projection(Checkpoint):
 
     Readers are served the rows of the live generation. A rebuild fills the next one, promotes it
     and retires the former, which the workers keep up to date too, so that it can come back. A
-    scratch generation is made to be compared, and deleted.
+    scratch generation is made to be compared, and deleted; one that is discarded is being deleted.
     """
 
     class Status(models.TextChoices):
@@ -20,6 +20,7 @@ class Projection(Checkpoint):
         BUILDING = "building"
         RETIRED = "retired"
         SCRATCH = "scratch"
+        DISCARDED = "discarded"
 
     class Wish(models.TextChoices):
         """What a rebuild that runs is asked to do after the batch that it is at."""

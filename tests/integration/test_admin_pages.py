@@ -282,7 +282,7 @@ def test_an_order_keeps_its_address_when_its_rows_are_rebuilt(
     key = OrderSummary.live.get().pk
     address = shop.detail_of(ORDERS)
 
-    rebuild("order_view", progress=lambda count: None)
+    rebuild("order_view")
 
     assert OrderSummary.live.get().pk != key
     assert address in browser(auditor).get(f"/admin/{ORDERS}/").text

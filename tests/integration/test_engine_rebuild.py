@@ -10,8 +10,9 @@ from django.db import connections
 
 from ordering_read.engine import live
 from ordering_read.engine.base import registered
-from ordering_read.engine.compare import differing_rows
-from ordering_read.engine.rebuild import RebuildRunningError, rebuild
+from ordering_read.engine.compare import compare
+from ordering_read.engine.generations import BusyError, follow
+from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import InventoryLevel, OrderLine, OrderSummary, Projection
 from ordering_read.projections.inventory_level import InventoryProjection
 from ordering_write.published import DomainEvent, OrderStatus
@@ -38,10 +39,6 @@ def a_day() -> None:
     kit.dispatch(kit.cancel(orders[1]))
 
 
-def ignore(count: int) -> None:
-    pass
-
-
 @pytest.mark.parametrize("batch", [1, 7, 500])
 def test_the_result_equals_the_live_rows(settings: Any, batch: int) -> None:
     a_day()
@@ -50,43 +47,65 @@ def test_the_result_equals_the_live_rows(settings: Any, batch: int) -> None:
     settings.PROJECTION_BATCH = batch
 
     for name, projection in registered().items():
-        rebuild(name, progress=ignore)
+        rebuilt = rebuild(name, batch=batch)
 
         assert generations(name) == {1: "retired", 2: "live"}
-        differing = differing_rows(generation(name, 1), generation(name, 2))
-        assert differing == {model._meta.db_table: 0 for model in projection.models}
+        assert {one.table: one.differing for one in rebuilt.comparisons} == {
+            model._meta.db_table: 0 for model in projection.models
+        }
     assert OrderSummary.live.count() == 4
     assert OrderLine.live.count() == 8
 
 
-def test_a_difference_is_seen() -> None:
+def test_rows_that_differ_are_listed_and_the_new_ones_take_over() -> None:
+    first, second = kit.registered_product(), kit.registered_product()
+    live.run("inventory_level")
+    with connections["read"].cursor() as cursor:
+        cursor.execute("UPDATE inventory_level SET on_hand = 3 WHERE product_id = %s", [first.pk])
+        cursor.execute("DELETE FROM inventory_level WHERE product_id = %s", [second.pk])
+
+    [comparison] = rebuild("inventory_level").comparisons
+
+    assert comparison.rows == (1, 2)
+    assert comparison.differing == 2
+    assert sorted(str(one) for one in comparison.differences) == [
+        f"inventory_level, product_id {first.pk}: on_hand 3 → 10",
+        f"inventory_level, product_id {second.pk}: was not there",
+    ]
+    assert InventoryLevel.live.get(product_id=first.pk).on_hand == 10
+    assert InventoryLevel.live.count() == 2
+
+
+def test_generations_are_compared_at_one_position_only() -> None:
     kit.registered_product()
     live.run("inventory_level")
-    rebuild("inventory_level", progress=ignore)
+    rebuild("inventory_level")
+    kit.registered_product()
+    one, other = generation("inventory_level", 1), generation("inventory_level", 2)
 
-    with connections["read"].cursor() as cursor:
-        cursor.execute(
-            "UPDATE inventory_level SET on_hand = 0 WHERE projection_id = %s",
-            [generation("inventory_level", 2).pk],
-        )
+    list(follow(one))
 
-    differing = differing_rows(generation("inventory_level", 1), generation("inventory_level", 2))
-    assert differing == {"inventory_level": 2}
+    assert compare(InventoryLevel, one, other, limit=1) is None
+    list(follow(other))
+    found = compare(InventoryLevel, one, other, limit=1)
+    assert found is not None
+    assert found.rows == (2, 2)
+    assert not found.differing
 
 
-def test_readers_see_the_old_rows_until_the_new_ones_are_complete(settings: Any) -> None:
-    settings.PROJECTION_BATCH = 1
+def test_readers_see_the_old_rows_until_the_new_ones_are_complete() -> None:
     for _ in range(3):
         kit.registered_product()
     live.run("inventory_level")
-    seen = []
+    seen = set()
 
     rebuild(
         "inventory_level",
-        progress=lambda count: seen.append(InventoryLevel.live.count()),
+        batch=1,
+        progress=lambda done, total: seen.add((done, total, InventoryLevel.live.count())),
     )
 
-    assert seen == [3, 3, 3]
+    assert seen == {(done, 6, 3) for done in range(7)}
     assert InventoryLevel.live.count() == 3
 
 
@@ -95,43 +114,77 @@ def test_events_that_come_meanwhile_are_in_the_new_rows() -> None:
     live.run("inventory_level")
     more = iter([True, True, True, False])
 
-    def commit_another(count: int) -> None:
+    def commit_another(done: int, total: int) -> None:
         if next(more, False):
             kit.registered_product()
             live.run("inventory_level")
 
-    rebuild("inventory_level", progress=commit_another)
+    rebuilt = rebuild("inventory_level", progress=commit_another)
 
     assert InventoryLevel.live.count() == 4
     assert generation("inventory_level", 2).position == 8
+    assert [one.differing for one in rebuilt.comparisons] == [0]
 
 
 def test_the_former_rows_stay_until_the_next_rebuild() -> None:
     kit.registered_product()
     for _ in range(3):
-        rebuild("inventory_level", progress=ignore)
+        rebuild("inventory_level")
 
     assert generations("inventory_level") == {3: "retired", 4: "live"}
     kept = InventoryLevel.objects.values_list("projection__generation", flat=True)
     assert sorted(kept) == [3, 4]
 
 
-def test_a_rebuild_that_was_killed_is_begun_anew(settings: Any) -> None:
-    settings.PROJECTION_BATCH = 1
-    kit.registered_product()
-    kit.registered_product()
-
-    def kill(count: int) -> None:
+def kill(done: int, total: int) -> None:
+    if done >= 2:
         raise KeyboardInterrupt
 
+
+def killed_rebuild(name: str) -> None:
+    """Two products, and a rebuild that ended after two events."""
+    kit.registered_product()
+    kit.registered_product()
+    live.run(name)
     with pytest.raises(KeyboardInterrupt):
-        rebuild("inventory_level", progress=kill)
-    assert generations("inventory_level") == {1: "live", 2: "building"}
+        rebuild(name, batch=1, progress=kill)
+    assert generations(name) == {1: "live", 2: "building"}
 
-    rebuild("inventory_level", progress=ignore)
 
+def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
+    killed_rebuild("inventory_level")
+    seen = set()
+
+    rebuild("inventory_level", batch=1, progress=lambda done, total: seen.add(done))
+
+    assert seen == {2, 3, 4}
     assert InventoryLevel.live.count() == 2
     assert generations("inventory_level") == {1: "retired", 2: "live"}
+
+
+def test_what_other_code_began_is_begun_anew() -> None:
+    killed_rebuild("inventory_level")
+    Projection.objects.filter(generation=2).update(definition="of other code")
+
+    rebuild("inventory_level")
+
+    assert generations("inventory_level") == {1: "retired", 2: "live"}
+    assert InventoryLevel.objects.count() == 4
+
+
+def test_without_promotion_the_rows_wait_for_the_next_time() -> None:
+    kit.registered_product()
+    live.run("inventory_level")
+    out = StringIO()
+
+    call_command("rebuild_projections", "inventory_level", "--no-promote", stdout=out)
+
+    assert "inventory_level, generation 2, is ready" in out.getvalue()
+    assert generations("inventory_level") == {1: "live", 2: "building"}
+    kit.registered_product()
+    rebuild("inventory_level")
+    assert generations("inventory_level") == {1: "retired", 2: "live"}
+    assert InventoryLevel.live.count() == 2
 
 
 def test_a_projection_that_fails_leaves_the_live_rows(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +196,7 @@ def test_a_projection_that_fails_leaves_the_live_rows(monkeypatch: pytest.Monkey
     monkeypatch.setattr(InventoryProjection, "apply", fail)
 
     with pytest.raises(ValueError, match="no such colour"):
-        rebuild("inventory_level", progress=ignore)
+        rebuild("inventory_level")
 
     assert InventoryLevel.live.count() == 1
 
@@ -154,9 +207,9 @@ def test_two_rebuilds_of_one_projection_are_refused() -> None:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(7301002, hashtext('order_view'))")
 
-        with pytest.raises(RebuildRunningError, match="order_view is being rebuilt already"):
-            rebuild("order_view", progress=ignore)
-        rebuild("inventory_level", progress=ignore)
+        with pytest.raises(BusyError, match="order_view is being rebuilt already"):
+            rebuild("order_view")
+        rebuild("inventory_level")
     finally:
         other.close()
 
@@ -166,11 +219,33 @@ def test_the_command_rebuilds_all_or_those_named() -> None:
     out = StringIO()
 
     call_command("rebuild_projections", stdout=out)
+    call_command("rebuild_projections", "--all", stdout=out)
     call_command("rebuild_projections", "order_view", stdout=out)
 
-    lines = out.getvalue().splitlines()
-    assert [line.partition(":")[0] for line in lines] == [*registered(), "order_view"]
+    lines = [line for line in out.getvalue().splitlines() if not line.startswith(" ")]
+    expected = [*registered(), *registered(), "order_view"]
+    assert [line.partition(":")[0] for line in lines] == expected
     assert " events in " in lines[0]
+    assert out.getvalue().endswith(
+        "  order_summary: 4 rows, the same as before.\n"
+        "  order_line_view: 8 rows, the same as before.\n"
+    )
+
+
+def test_the_command_says_what_differs() -> None:
+    product = kit.registered_product()
+    live.run("inventory_level")
+    with connections["read"].cursor() as cursor:
+        cursor.execute("UPDATE inventory_level SET on_hand = 3")
+    out = StringIO()
+
+    call_command("rebuild_projections", "inventory_level", stdout=out)
+
+    assert out.getvalue().splitlines()[1:] == [
+        "  inventory_level: 1 rows, 1 before, of which 1 differ; the new ones are what the log"
+        " says.",
+        f"    inventory_level, product_id {product.pk}: on_hand 3 → 10",
+    ]
 
 
 def test_the_command_refuses_an_unknown_name_before_it_does_anything() -> None:

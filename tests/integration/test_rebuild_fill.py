@@ -62,7 +62,7 @@ def test_it_makes_the_rows_that_following_made(name: str, batch: int) -> None:
 def test_slices_make_them_together(name: str) -> None:
     a_day()
     generation = scratch(name)
-    fill.begin(generation, until=served(name).position, slices=3)
+    fill.begin(generation, until=served(name).position, slices=3, batch=2)
     numbers = list(generation.slices.values_list("number", flat=True))
 
     events = [sum(fill.fill_slice(generation, number, batch=2)) for number in numbers]

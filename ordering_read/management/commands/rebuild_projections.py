@@ -1,52 +1,140 @@
 """Rebuilds the read models from the log."""
 
+import os
 import sys
 import time
 from typing import Any
 
+import tqdm
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from tqdm import tqdm
 
+from ordering_read.engine import fill, rebuild, wishes
 from ordering_read.engine.base import UnknownProjectionError, projector, registered
-from ordering_read.engine.rebuild import NotLevelError, RebuildRunningError, rebuild
-from ordering_write import published
+from ordering_read.engine.compare import Comparison
+from ordering_read.engine.generations import BusyError, GenerationError
+from ordering_read.models import Projection
+
+# More share the log well, but they also share the database's cores.
+_MOST_WORKERS = 4
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
 
 
 class Command(BaseCommand):
     help = (
         "Rebuilds read models from the log. The old rows are served until the new ones are "
-        "complete; the workers go on meanwhile."
+        "complete; the workers go on meanwhile. What was killed goes on where it was."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "names", nargs="*", metavar="NAME", help="The projections; all when none is named."
         )
+        parser.add_argument("--all", action="store_true", help="All projections.")
+        parser.add_argument(
+            "--workers",
+            type=_positive,
+            default=min(os.cpu_count() or 1, _MOST_WORKERS),
+            help="Processes, for projections whose rows belong to streams (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--batch",
+            type=_positive,
+            default=fill.BATCH,
+            help="Events in one transaction (default: %(default)s).",
+        )
+        parser.add_argument(
+            "--throttle",
+            type=_positive,
+            metavar="EVENTS_PER_SECOND",
+            help="Go no faster than this, to leave the databases to others.",
+        )
+        parser.add_argument(
+            "--no-promote",
+            action="store_true",
+            help="Fill and compare only; without it, the next time, the new rows take over.",
+        )
+        wish = parser.add_mutually_exclusive_group()
+        for name, text in {
+            "pause": "Let a rebuild that runs elsewhere wait.",
+            "resume": "Let one that waits go on; one that was killed goes on here.",
+            "cancel": "End one and delete what it has made.",
+        }.items():
+            wish.add_argument(f"--{name}", action="store_true", help=text)
 
     def handle(self, *args: Any, names: list[str], **options: Any) -> None:
+        if names and options["all"]:
+            raise CommandError("Name projections, or give --all.")
         try:
-            # All names are looked at before anything is rebuilt.
-            for name in [projector(name).name for name in names] or registered():
-                self._rebuild(name)
-        except (UnknownProjectionError, RebuildRunningError, NotLevelError) as error:
+            # All names are looked at before anything is done.
+            chosen = [projector(name).name for name in names] or list(registered())
+            for name in chosen:
+                self._do(name, options)
+        except (UnknownProjectionError, GenerationError) as error:
             raise CommandError(str(error)) from error
 
-    def _rebuild(self, name: str) -> None:
+    def _do(self, name: str, options: dict[str, Any]) -> None:
+        if options["pause"]:
+            wishes.pause(name)
+            self.stdout.write(f"{name}: the rebuild waits after its batch; --resume lets it go on.")
+        elif options["cancel"]:
+            wishes.cancel(name)
+            self.stdout.write(f"{name}: the rebuild ends after its batch; its rows are deleted.")
+        elif options["resume"]:
+            wishes.resume(name)
+            try:
+                self._rebuild(name, options)
+            except BusyError:
+                self.stdout.write(f"{name}: the rebuild goes on.")
+        else:
+            self._rebuild(name, options)
+
+    def _rebuild(self, name: str, options: dict[str, Any]) -> None:
         began = time.monotonic()
-        with tqdm(
-            total=published.head(), desc=name, unit=" events", disable=not sys.stderr.isatty()
-        ) as bar:
-            done = 0
+        # Its monitor would be a thread, and we are to be forked.
+        tqdm.tqdm.monitor_interval = 0
+        with tqdm.tqdm(desc=name, unit=" events", disable=not sys.stderr.isatty()) as bar:
 
-            def progress(count: int) -> None:
-                nonlocal done
-                done += count
-                # The log goes on growing.
-                bar.total = max(bar.total or 0, done)
-                bar.update(count)
+            def progress(done: int, total: int) -> None:
+                if bar.total is None:
+                    # What a former rebuild has done says nothing about the rate of this one.
+                    bar.initial = done
+                bar.total = total
+                bar.update(done - bar.n)
 
-            rebuild(name, progress=progress)
+            rebuilt = rebuild.rebuild(
+                name,
+                workers=options["workers"],
+                batch=options["batch"],
+                throttle=options["throttle"],
+                promote=not options["no_promote"],
+                progress=progress,
+            )
         seconds = max(time.monotonic() - began, 0.001)
         self.stdout.write(
-            f"{name}: {done:,} events in {seconds:.1f} s ({done / seconds:,.0f} a second)."
+            f"{name}: {rebuilt.events:,} events in {seconds:.1f} s "
+            f"({rebuilt.events / seconds:,.0f} a second)."
         )
+        for comparison in rebuilt.comparisons:
+            self._show(comparison)
+        if rebuilt.generation.status != Projection.Status.LIVE:
+            self.stdout.write(f"{rebuilt.generation}, is ready; the next rebuild promotes it.")
+
+    def _show(self, comparison: Comparison) -> None:
+        before, after = comparison.rows
+        if not comparison.differing:
+            self.stdout.write(f"  {comparison.table}: {after:,} rows, the same as before.")
+            return
+        self.stdout.write(
+            f"  {comparison.table}: {after:,} rows, {before:,} before, of which "
+            f"{comparison.differing:,} differ; the new ones are what the log says."
+        )
+        for difference in comparison.differences:
+            self.stdout.write(f"    {difference}")
+        if comparison.differing > len(comparison.differences):
+            self.stdout.write("    …")

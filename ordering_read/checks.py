@@ -1,0 +1,38 @@
+"""System checks of the read side."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Warning
+from django.db import connections
+
+from ordering_read.engine import status
+from ordering_read.models import Projection
+
+
+def check_definitions(
+    *, databases: Sequence[str] | None = None, **_kwargs: Any
+) -> list[CheckMessage]:
+    """Rows that were made by other code must be rebuilt; a new version says so."""
+    if "read" not in (databases or ()) or not _is_migrated():
+        return []
+    return [
+        Warning(
+            f"The rows of {name} were made by other code of the same version.",
+            hint=f"Raise its version, if the rows change with it: manage.py rebuild_projections "
+            f"{name} makes them anew.",
+            id="ordering_read.W001",
+        )
+        for name in status.redefined()
+    ]
+
+
+def _is_migrated() -> bool:
+    # `migrate` checks too, before it makes the table or adds the column.
+    connection = connections["read"]
+    with connection.cursor() as cursor:
+        table = Projection._meta.db_table
+        if table not in connection.introspection.table_names(cursor):
+            return False
+        columns = connection.introspection.get_table_description(cursor, table)
+    return "definition" in {column.name for column in columns}

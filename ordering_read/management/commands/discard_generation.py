@@ -1,0 +1,25 @@
+"""Deletes the rows that a projection served before its last rebuild."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ordering_read.engine import generations
+from ordering_read.engine.base import UnknownProjectionError
+
+
+class Command(BaseCommand):
+    help = (
+        "Deletes the former generation of a projection, which is kept so that it can come back. "
+        "What readers are served stays."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="The projection.")
+
+    def handle(self, *args: Any, name: str, **options: Any) -> None:
+        try:
+            generation = generations.discard_former(name)
+        except (UnknownProjectionError, generations.GenerationError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{generation}, was discarded.")

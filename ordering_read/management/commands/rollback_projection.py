@@ -1,0 +1,25 @@
+"""Returns to the rows that a projection served before its last rebuild."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from ordering_read.engine import generations
+from ordering_read.engine.base import UnknownProjectionError
+
+
+class Command(BaseCommand):
+    help = (
+        "Lets a projection serve its former generation again, which was kept up to date. What it "
+        "has served until now is kept in its place."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", metavar="NAME", help="The projection.")
+
+    def handle(self, *args: Any, name: str, **options: Any) -> None:
+        try:
+            generation = generations.roll_back(name)
+        except (UnknownProjectionError, generations.GenerationError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write(f"{generation}, is served again.")

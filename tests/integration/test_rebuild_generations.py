@@ -1,0 +1,279 @@
+"""What comes after a rebuild, and into it: roll back, discard, pause, cancel, a replaced log."""
+
+from datetime import timedelta
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connections
+from django.db.models.functions import Now
+
+from ordering_read import tasks
+from ordering_read.engine import generations, live, wishes
+from ordering_read.engine.base import registered
+from ordering_read.engine.definition import definition
+from ordering_read.engine.rebuild import rebuild
+from ordering_read.engine.status import statuses
+from ordering_read.models import InventoryLevel, OrderSummary, Projection
+from ordering_read.projections.inventory_level import InventoryProjection
+from tests import kit
+
+pytestmark = pytest.mark.usefixtures("db")
+
+NAME = "inventory_level"
+
+
+def known() -> dict[int, str]:
+    rows = Projection.objects.filter(name=NAME)
+    return dict(rows.values_list("generation", "status"))
+
+
+def generation(number: int) -> Projection:
+    return Projection.objects.get(name=NAME, generation=number)
+
+
+def rebuilt() -> None:
+    """A product, and a generation that another one has replaced."""
+    kit.registered_product()
+    live.run(NAME)
+    rebuild(NAME)
+
+
+# --- The former generation ---------------------------------------------------------------------
+def test_the_workers_keep_the_former_generation_up_to_date() -> None:
+    rebuilt()
+    kit.registered_product()
+
+    assert NAME in live.due()
+    assert live.run(NAME) == 2
+
+    assert generation(1).position == generation(2).position == 4
+    assert InventoryLevel.objects.filter(projection=generation(1)).count() == 2
+    assert NAME not in live.due()
+
+
+def test_one_can_return_to_it_and_back_again() -> None:
+    rebuilt()
+    # Events that the workers have not applied to it yet.
+    kit.registered_product()
+    out = StringIO()
+
+    call_command("rollback_projection", NAME, stdout=out)
+
+    assert out.getvalue() == "inventory_level, generation 1, is served again.\n"
+    assert known() == {1: "live", 2: "retired"}
+    assert InventoryLevel.live.count() == 2
+    generations.roll_back(NAME)
+    assert known() == {1: "retired", 2: "live"}
+
+
+def test_it_is_discarded_when_asked() -> None:
+    rebuilt()
+    out = StringIO()
+
+    call_command("discard_generation", NAME, stdout=out)
+
+    assert out.getvalue() == "inventory_level, generation 1, was discarded.\n"
+    assert known() == {2: "live"}
+    assert InventoryLevel.objects.count() == 1
+
+
+@pytest.mark.parametrize("command", ["rollback_projection", "discard_generation"])
+def test_there_may_be_none(command: str) -> None:
+    with pytest.raises(CommandError, match="inventory_level has no former generation"):
+        call_command(command, NAME)
+    with pytest.raises(CommandError, match="There is no projection 'nothing'"):
+        call_command(command, "nothing")
+
+
+def test_it_is_discarded_when_its_time_is_over(settings: Any) -> None:
+    settings.PROJECTION_KEEP_RETIRED_DAYS = 7
+    rebuilt()
+    retired = Projection.objects.filter(name=NAME, generation=1)
+
+    tasks.project_all()
+    assert known() == {1: "retired", 2: "live"}
+    retired.update(retired_at=Now() - timedelta(days=8))
+    tasks.project_all()
+    assert known() == {2: "live"}
+
+
+def test_a_discard_that_was_killed_is_finished_later() -> None:
+    rebuilt()
+    Projection.objects.filter(name=NAME, generation=1).update(status="discarded")
+
+    with pytest.raises(generations.NoFormerGenerationError):
+        generations.roll_back(NAME)
+    tasks.project_all()
+
+    assert known() == {2: "live"}
+
+
+# --- What a rebuild is asked to do -------------------------------------------------------------
+def test_a_rebuild_waits_while_it_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
+    kit.registered_product()
+    waited = []
+
+    def sleep(seconds: float) -> None:
+        [one] = [one for one in statuses() if one.name == NAME]
+        waited.append((generation(2).events_done, one.status))
+        if len(waited) == 3:
+            call_command("rebuild_projections", NAME, "--resume", stdout=out)
+
+    def pause(done: int, total: int) -> None:
+        if done == 1 and not waited:
+            call_command("rebuild_projections", NAME, "--pause", stdout=out)
+
+    out = StringIO()
+    monkeypatch.setattr(wishes.time, "sleep", sleep)
+    monkeypatch.setattr(generations, "alone", busy_but_first())
+
+    rebuild(NAME, batch=1, progress=pause)
+
+    assert waited == [(1, "paused")] * 3
+    assert out.getvalue().splitlines() == [
+        "inventory_level: the rebuild waits after its batch; --resume lets it go on.",
+        "inventory_level: the rebuild goes on.",
+    ]
+    assert known() == {1: "retired", 2: "live"}
+
+
+def busy_but_first() -> Any:
+    """As other processes see it: a session's own lock doesn't keep it out."""
+    alone, is_first = generations.alone, iter([True])
+
+    def once(name: str) -> Any:
+        if next(is_first, False):
+            return alone(name)
+        raise generations.BusyError(name)
+
+    return once
+
+
+def test_a_rebuild_that_runs_is_cancelled_between_two_batches() -> None:
+    kit.registered_product()
+
+    def cancel(done: int, total: int) -> None:
+        if done == 1:
+            Projection.objects.filter(name=NAME, generation=2).update(asked_to="cancel")
+
+    with pytest.raises(wishes.RebuildCancelledError, match="the rows that were served stay"):
+        rebuild(NAME, batch=1, progress=cancel)
+
+    assert known() == {1: "live"}
+    assert not InventoryLevel.objects.filter(projection__generation=2).exists()
+
+
+def test_a_rebuild_that_was_killed_is_cancelled_at_once() -> None:
+    def kill(done: int, total: int) -> None:
+        if done == 1:
+            raise KeyboardInterrupt
+
+    kit.registered_product()
+    with pytest.raises(KeyboardInterrupt):
+        rebuild(NAME, batch=1, progress=kill)
+    out = StringIO()
+
+    call_command("rebuild_projections", NAME, "--cancel", stdout=out)
+
+    assert "its rows are deleted" in out.getvalue()
+    assert known() == {1: "live"}
+
+
+@pytest.mark.parametrize("wish", ["--pause", "--resume", "--cancel"])
+def test_without_a_rebuild_there_is_nothing_to_ask(wish: str) -> None:
+    with pytest.raises(CommandError, match="inventory_level isn't being rebuilt"):
+        call_command("rebuild_projections", NAME, wish)
+
+
+# --- The log -----------------------------------------------------------------------------------
+def restore_the_log_to(position: int) -> None:
+    """What a backup from back then would bring."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("DELETE FROM event_position WHERE position > %s", [position])
+        cursor.execute("DELETE FROM event WHERE id NOT IN (SELECT event_id FROM event_position)")
+
+
+@pytest.mark.parametrize("grown", [0, 1, 2])
+def test_a_log_from_a_backup_stops_the_projection_until_it_is_rebuilt(grown: int) -> None:
+    kit.registered_product()
+    kit.registered_product()
+    live.run(NAME)
+    restore_the_log_to(2)
+    for _ in range(grown):
+        kit.registered_product()
+
+    if grown != 1:
+        # At the very same position it is seen with the next event.
+        assert NAME in live.due()
+    assert live.run(NAME) == 0
+
+    [stopped] = [one for one in statuses() if one.name == NAME]
+    assert stopped.status == "failed"
+    assert (
+        "The log isn't the one that inventory_level, generation 1, has read" in stopped.last_error
+    )
+    assert stopped.last_error.endswith("rebuild.")
+    assert stopped.lag_events >= 0
+
+    found = rebuild(NAME)
+
+    assert found.comparisons == []
+    assert known() == {2: "live"}
+    assert InventoryLevel.live.count() == 1 + grown
+    [cured] = [one for one in statuses() if one.name == NAME]
+    assert cured.status == "live"
+
+
+# --- The code ----------------------------------------------------------------------------------
+def test_each_generation_knows_the_code_that_made_it() -> None:
+    assert generation(1).definition == definition(NAME)
+    assert len({definition(name) for name in registered()}) == len(registered())
+
+
+def test_code_that_changed_without_a_new_version_is_found() -> None:
+    out = StringIO()
+    call_command("check", "--database", "read", stderr=out)
+    assert "ordering_read.W" not in out.getvalue()
+    Projection.objects.filter(name=NAME).update(definition="of other code")
+
+    call_command("check", "--database", "read", stderr=out)
+
+    assert "The rows of inventory_level were made by other code of the same version" in (
+        out.getvalue()
+    )
+    [one] = [one for one in statuses() if one.name == NAME]
+    assert one.status == "outdated"
+    rebuild(NAME)
+    [one] = [one for one in statuses() if one.name == NAME]
+    assert one.status == "live"
+
+
+def test_comments_and_layout_are_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = "class Some:\n    x = 1\n"
+    monkeypatch.setattr("inspect.getsource", lambda module: source)
+    definition.cache_clear()
+    before = definition(NAME)
+    source = "# Why.\nclass Some:\n\n    x = (1)\n"
+    definition.cache_clear()
+    assert definition(NAME) == before
+    source = "class Some:\n    x = 2\n"
+    definition.cache_clear()
+    assert definition(NAME) != before
+    definition.cache_clear()
+
+
+def test_progress_is_told() -> None:
+    kit.registered_product()
+    kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
+
+    rebuild("order_view")
+
+    row = Projection.objects.get(name="order_view", status="live")
+    assert row.events_done == row.events_total == 2
+    assert row.events_per_second is not None
+    assert OrderSummary.live.count() == 1
+    assert InventoryProjection.sliced_by == "stream"
