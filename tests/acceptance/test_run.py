@@ -317,7 +317,8 @@ def test_settings_that_make_no_sense_are_said_in_one_line(
 
 
 def test_a_server_that_a_lone_command_left_running_is_stopped_by_hand(idle: Copy) -> None:
-    assert idle.manage("migrate", "-v", "0").returncode == 0
+    connect = "from django.db import connection; connection.ensure_connection()"
+    assert idle.manage("shell", "-v", "0", "-c", connect).returncode == 0
     assert idle.postgres() != []
 
     assert idle.manage("stop").returncode == 0
