@@ -10,6 +10,8 @@ from django.utils.http import parse_header_parameters
 
 # A type that no parser takes, so that what carries it is refused.
 _UNREADABLE = "application/octet-stream"
+# Seconds without a byte of the body after which a client is given up.
+_PATIENCE_SECONDS = 5
 # So many bytes of a refused body are read all the same.
 _READ_OF_REFUSED = 10_000_000
 
@@ -33,7 +35,8 @@ class Intake:
     and decodes the query by their charset, while it makes the request; and a body without
     Content-Length (Transfer-Encoding: chunked) counts as empty. A body that was refused unread is
     read up: the server would close the connection without a word, and the client's next request
-    on it would be lost.
+    on it would be lost. Under gunicorn a client that stops in the middle of its body would keep a
+    thread for ever.
     """
 
     def __init__(self, application: Application) -> None:
@@ -43,6 +46,8 @@ class Intake:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         environ["CONTENT_TYPE"] = _content_type(environ.get("CONTENT_TYPE", ""))
+        if connection := environ.get("gunicorn.socket"):
+            connection.settimeout(_PATIENCE_SECONDS)
         body, has_end = environ["wsgi.input"], environ.get("wsgi.input_terminated")
         if "HTTP_TRANSFER_ENCODING" in environ and has_end:
             _read_chunks(environ)

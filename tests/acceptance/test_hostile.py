@@ -6,6 +6,7 @@ import random
 import socket
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 from urllib.parse import quote
 
@@ -367,3 +368,16 @@ def test_what_is_not_http_is_refused(service: Service, sent: bytes) -> None:
 
     assert answer == b"" or b" 4" in answer[:14] or b" 505 " in answer
     assert service.is_ready()
+
+
+def test_clients_that_stop_in_the_middle_keep_nobody_waiting_for_long(service: Service) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    half = "POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {}\r\nContent-Length: 9\r\n\r\n{{"
+    with ExitStack() as stack:
+        # More than the server has threads.
+        for path, kind in (("/api/v1/orders", BODY), ("/admin/login/", TYPES[4])) * 12:
+            stalled = socket.create_connection((host, int(port)))
+            stack.enter_context(stalled)
+            stalled.sendall(half.format(path, kind).encode())
+
+        assert service.get("/healthz").status_code == 200
