@@ -3,12 +3,15 @@
 import io
 import json
 import time
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
 import pytest
 from django.conf import settings
 from django.core.handlers.wsgi import WSGIHandler
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
 from django.test import Client
 from django.urls import path
 from rest_framework.exceptions import ParseError
@@ -57,6 +60,18 @@ handler404 = pages.page_not_found
 handler500 = pages.server_error
 
 pytestmark = pytest.mark.urls(__name__)
+
+
+@pytest.fixture(autouse=True)
+def connections_are_left_alone() -> Iterator[None]:
+    # A request's end looks at the connections, which other tests may have left open; here a look
+    # at a database is an error.
+    signals = (request_started, request_finished)
+    for signal in signals:
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in signals:
+        signal.connect(close_old_connections)
 
 
 def post(body: bytes | str, content_type: str = BODY, **headers: str) -> Any:
