@@ -62,7 +62,7 @@ CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 # Whoever probes us from inside speaks plain HTTP.
-SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz)$"]
+SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 # Behind a proxy that ends TLS and sets this header itself; off, since a client could forge it.
@@ -119,6 +119,7 @@ TEMPLATES = [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
+                "ordering_read.admin.banner.warnings",
             ]
         },
     }
@@ -176,12 +177,16 @@ PROJECTION_BATCH = _number("PROJECTION_BATCH", 500)
 PROJECTION_KEEP_RETIRED_DAYS = _number("PROJECTION_KEEP_RETIRED_DAYS", 7)
 # Seconds behind the log from which a projection counts as late: logged, mailed, not ready.
 PROJECTION_LAG_ALERT_SECONDS = _number("PROJECTION_LAG_ALERT_SECONDS", 30)
+_OUR_BROKER = "ordering_read.engine.broker.ProjectionBroker"
+# QUEUE_BROKER=django_q.brokers.orm.ORM is the stock broker: it works too, only slower.
+_BROKER = os.environ.get("QUEUE_BROKER") or _OUR_BROKER
+# After such a silence, in seconds, workers count as gone. Ours give a sign of life every other
+# second, under the stock broker a task that is scheduled each minute does.
+WORKER_SILENCE_SECONDS = 15 if _BROKER == _OUR_BROKER else 150
 Q_CLUSTER = {
     "name": "orders",
     "orm": "default",
-    # QUEUE_BROKER=django_q.brokers.orm.ORM is the stock broker: it works too, only slower.
-    "broker_class": os.environ.get("QUEUE_BROKER")
-    or "ordering_read.engine.broker.ProjectionBroker",
+    "broker_class": _BROKER,
     "workers": _number("WORKERS", 2),
     "queue_limit": _number("WORKERS", 2),
     "bulk": 1,

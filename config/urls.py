@@ -8,6 +8,7 @@ from config.endpoints import CustomerEndpoint, InventoryEndpoint, OrderEndpoint
 from config.health import healthz, readyz
 from config.http.pages import problem_page
 from config.http.schema_views import DocsView, SchemaView
+from config.metrics import MetricsView
 from config.pages import favicon, start_page
 from ordering_read.api import ProjectionViewSet, SalesByDayViewSet, SalesByProductViewSet
 
@@ -24,6 +25,7 @@ urlpatterns = [
     path("favicon.ico", favicon, name="favicon"),
     path("healthz", healthz, name="healthz"),
     path("readyz", readyz, name="readyz"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
     path("problems/<slug:slug>", problem_page, name="problem"),
     path("admin/", admin.site.urls),
     path("api/schema", SchemaView.as_view(), name="schema"),

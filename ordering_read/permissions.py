@@ -16,6 +16,7 @@ VIEW_STOCK_LEVELS = "ordering_read.view_stock_levels"
 VIEW_REPORTS = "ordering_read.view_reports"
 VIEW_PROJECTIONS = "ordering_read.view_projections"
 REBUILD_PROJECTIONS = "ordering_read.rebuild_projections"
+VIEW_METRICS = "ordering_read.view_metrics"
 VIEW_ADDRESSES = "ordering_read.view_addresses"
 VIEW_PII = "ordering_read.view_pii"
 
@@ -27,6 +28,7 @@ LABELS: Mapping[str, str] = {
     VIEW_REPORTS: "Can view what is sold",
     VIEW_PROJECTIONS: "Can view projections",
     REBUILD_PROJECTIONS: "Can rebuild projections",
+    VIEW_METRICS: "Can view metrics",
     VIEW_ADDRESSES: "Can view where orders are sent",
     VIEW_PII: "Can view addresses and e-mail addresses",
 }
@@ -61,6 +63,7 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
     ),
     Role.ADMIN: tuple(LABELS),
     Role.INTEGRATION: (VIEW_ORDERS, VIEW_CUSTOMERS, VIEW_INVENTORY, VIEW_STOCK_LEVELS, VIEW_PII),
+    Role.MONITOR: (VIEW_METRICS,),
 }
 
 

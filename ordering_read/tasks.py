@@ -14,7 +14,7 @@ from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
-from ordering_read.engine import generations, live, status
+from ordering_read.engine import alarm, generations, live, status
 from ordering_read.engine import rebuild as rebuilding
 from ordering_write.published import events_committed
 
@@ -49,7 +49,7 @@ def project_all() -> None:
     while names := live.due():
         for name in names:
             live.run(name, seconds=_TURN_SECONDS)
-    status.warn_of_lag()
+    alarm.look()
     generations.discard_expired()
 
 

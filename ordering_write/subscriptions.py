@@ -54,6 +54,9 @@ class Checkpoint(models.Model):
     )
     error = models.TextField(blank=True, help_text="Why it can't go on; empty when it can.")
     failed_at = models.DateTimeField(null=True, blank=True, help_text="When it began to fail.")
+    batches = models.BigIntegerField(default=0, help_text="How many batches were applied.")
+    batch_seconds = models.FloatField(default=0, help_text="How long they took together.")
+    last_batch_seconds = models.FloatField(default=0)
 
     class Meta:
         abstract = True
@@ -184,6 +187,7 @@ def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Don
             return None
         if not reads_this_log(checkpoint):
             raise LogReplacedError(checkpoint)
+        began = time.monotonic()
         events = log.read_log(checkpoint.position, batch)
         if not events:
             checkpoint.leased_until = None
@@ -200,6 +204,9 @@ def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Don
         # either seen by that look or handed out.
         checkpoint.leased_until = Now() + LEASE if len(events) >= batch else None
         checkpoint.error, checkpoint.failed_at = "", None
+        checkpoint.batches += 1
+        checkpoint.last_batch_seconds = time.monotonic() - began
+        checkpoint.batch_seconds += checkpoint.last_batch_seconds
         checkpoint.save(
             update_fields=[
                 "position",
@@ -209,7 +216,17 @@ def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Don
                 "leased_until",
                 "error",
                 "failed_at",
+                "batches",
+                "batch_seconds",
+                "last_batch_seconds",
             ]
+        )
+        logger.debug(
+            "%s: %d events up to %d applied in %.3f s",
+            checkpoint,
+            len(events),
+            checkpoint.position,
+            checkpoint.last_batch_seconds,
         )
         return _Done(len(events), int(checkpoint.position))
 

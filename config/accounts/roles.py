@@ -25,6 +25,7 @@ class Role(StrEnum):
     AUDITOR = "Auditor"
     ADMIN = "Admin"
     INTEGRATION = "Integration"
+    MONITOR = "Monitor"
 
 
 def keep(

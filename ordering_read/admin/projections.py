@@ -4,7 +4,6 @@ import time
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
@@ -87,7 +86,7 @@ class ProjectionAdmin(ActingAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        seen = status.workers_seen(settings.PROJECTION_LAG_ALERT_SECONDS)
+        seen = status.workers_seen()
         workers = "Workers are at it." if seen else "No workers are seen: nothing moves."
         return super().changelist_view(request, {"workers": workers, **(extra_context or {})})
 

@@ -17,7 +17,7 @@ from django_q.humanhash import uuid
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from ordering_read.engine import live, status
+from ordering_read.engine import alarm, live, status
 from ordering_write import published
 
 logger = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class ProjectionBroker(ORM):
         if self._heartbeat.is_due():
             status.beat()
         if self._lag_check.is_due():
-            status.warn_of_lag()
+            alarm.look()
 
     def _outage(self, error: Exception) -> None:
         if not self._pause:

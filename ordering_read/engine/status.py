@@ -1,6 +1,5 @@
 """How far each projection has come, and whether workers are there."""
 
-import logging
 import os
 import socket
 from dataclasses import dataclass
@@ -14,9 +13,6 @@ from ordering_read.engine.base import registered
 from ordering_read.engine.definition import definition
 from ordering_read.models import Projection, Worker
 from ordering_write import published
-
-logger = logging.getLogger(__name__)
-
 
 # A rebuild that hasn't moved for this long was killed.
 _REBUILD_SILENCE = timedelta(minutes=1)
@@ -57,6 +53,9 @@ class ProjectionStatus:
     status: str
     last_error: str
     updated_at: datetime
+    batches: int
+    batch_seconds: float
+    last_batch_seconds: float
     rebuild: "RebuildProgress | None" = None
 
     @property
@@ -92,6 +91,9 @@ def statuses() -> list[ProjectionStatus]:
             status=_status(row, building.get(row.name)),
             last_error=row.error,
             updated_at=row.updated_at,
+            batches=row.batches,
+            batch_seconds=row.batch_seconds,
+            last_batch_seconds=row.last_batch_seconds,
             rebuild=_progress(building.get(row.name)),
         )
         for row in live
@@ -141,8 +143,11 @@ def checkpoints() -> dict[str, int]:
 
 
 _BEAT = """
-WITH gone AS (DELETE FROM worker WHERE seen_at < statement_timestamp() - interval '1 minute')
-INSERT INTO worker (host, pid, seen_at) VALUES (%s, %s, statement_timestamp())
+WITH us (host, pid) AS (VALUES (%s, %s)), gone AS (
+    DELETE FROM worker WHERE seen_at < statement_timestamp() - make_interval(secs => %s)
+    AND (host, pid) NOT IN (SELECT host, pid FROM us)
+)
+INSERT INTO worker (host, pid, seen_at) SELECT host, pid, statement_timestamp() FROM us
 ON CONFLICT (host, pid) DO UPDATE SET seen_at = excluded.seen_at
 """
 
@@ -150,28 +155,12 @@ ON CONFLICT (host, pid) DO UPDATE SET seen_at = excluded.seen_at
 def beat() -> None:
     """Give a sign of life of the cluster of workers that this process is a child of."""
     with connections["read"].cursor() as cursor:
-        cursor.execute(_BEAT, [socket.gethostname(), os.getppid()])
+        cursor.execute(
+            _BEAT, [socket.gethostname(), os.getppid(), settings.WORKER_SILENCE_SECONDS]
+        )
 
 
-def workers_seen(within_seconds: float) -> int:
-    """How many clusters of workers gave a sign of life in the last ``within_seconds``."""
-    return Worker.objects.filter(seen_at__gt=Now() - timedelta(seconds=within_seconds)).count()
-
-
-def warn_of_lag() -> None:
-    """Log an error for each projection that has become late, once until it no longer is."""
-    limit = settings.PROJECTION_LAG_ALERT_SECONDS
-    late = {one.name: one for one in statuses() if one.lag_seconds > limit}
-    rows = Projection.objects.filter(status=Projection.Status.LIVE)
-    rows.exclude(late_at=None).exclude(name__in=late).update(late_at=None)
-    for one in late.values():
-        # Whoever changes the row logs it: one line, however many clusters look.
-        if rows.filter(name=one.name, late_at=None).update(late_at=Now()):
-            logger.error(
-                "Projection %s is late: %d events, %.0f seconds behind the log (limit %d).%s",
-                one.name,
-                one.lag_events,
-                one.lag_seconds,
-                limit,
-                f" {one.last_error}" if one.last_error else "",
-            )
+def workers_seen() -> int:
+    """How many clusters of workers gave a sign of life in the last WORKER_SILENCE_SECONDS."""
+    silence = timedelta(seconds=settings.WORKER_SILENCE_SECONDS)
+    return Worker.objects.filter(seen_at__gt=Now() - silence).count()

@@ -47,6 +47,8 @@ GIVERS = {
 }
 # For anybody, without login.
 PUBLIC = {"start", "favicon", "healthz", "readyz", "problem", "schema", "docs", "api"}
+# Apart from the API; for programs that watch.
+METRICS = frozenset({"admin", "monitor"})
 # Which role may move an order where.
 MOVERS = {
     "confirmed": {"clerk", "admin", "integration"},
@@ -94,7 +96,7 @@ PATHS = {
 
 def test_every_route_has_a_row() -> None:
     # The root of the API is there with and without its slash.
-    assert set(routes()) - {"api-root"} == PUBLIC | set(API_ROUTES)
+    assert set(routes()) - {"api-root"} == PUBLIC | {"metrics"} | set(API_ROUTES)
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +147,16 @@ def test_every_method_of_every_route_for_every_role(
             if answer.status_code not in expected(route, method, role, owner):
                 deviations.append((role, owner, method, path, answer.status_code))
     assert deviations == []
+
+
+def test_metrics_are_for_those_that_watch(service: Service) -> None:
+    service.tokens["monitor"] = service.manage(
+        "create_token", "prometheus", "--role", "monitor"
+    ).strip()
+    for role in ("", *ROLES, "monitor"):
+        answer = service.client(role).get(f"{service.url}/metrics")
+        assert answer.status_code == (401 if not role else 200 if role in METRICS else 403), role
+    assert service.client("monitor").get("/orders").status_code == 403
 
 
 def test_moves_ask_for_the_right_to_that_move(

@@ -1,0 +1,419 @@
+"""What people and programs are told: metrics, readiness, the alarm and the banner."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from smtplib import SMTPServerDisconnected
+from typing import Any
+
+import pytest
+from django.conf import settings as configured
+from django.core import mail
+from django.core.cache import cache
+from django.db import DatabaseError, OperationalError
+from django.db.models.functions import Now
+from django.test import Client
+from django_q.models import OrmQ
+from knox.models import AuthToken
+from prometheus_client.parser import text_string_to_metric_families
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from ordering_read.admin import banner
+from ordering_read.engine import alarm, live, status
+from ordering_read.engine.base import registered
+from ordering_read.models import Projection
+from ordering_write.models import CommandTally, EventPosition
+from tests import kit
+
+pytestmark = pytest.mark.usefixtures("db")
+
+# As Prometheus 3 sends it.
+ACCEPT = (
+    "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
+    "application/openmetrics-text;version=0.0.1;q=0.5,"
+    "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
+)
+
+Figures = dict[tuple[str, ...], float]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_remembered() -> Iterator[None]:
+    cache.clear()
+    yield
+    cache.clear()
+
+
+@pytest.fixture
+def scrape(make_user: Callable[..., User]) -> Callable[[], Figures]:
+    """Asks /metrics as Prometheus does: samples by name and the values of their labels, which come
+    in the order of the labels' names."""
+    _, token = AuthToken.objects.create(user=make_user(Role.MONITOR))
+    headers = {"Authorization": f"Token {token}", "Accept": ACCEPT}
+
+    def ask() -> Figures:
+        answer = Client().get("/metrics", headers=headers)
+        assert answer.status_code == 200
+        assert answer["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+        return {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(answer.content.decode())
+            for sample in family.samples
+        }
+
+    return ask
+
+
+def run_all() -> None:
+    for name in registered():
+        live.run(name)
+
+
+# --- Metrics -----------------------------------------------------------------------------------
+def test_metrics_of_projections(scrape: Callable[[], Figures]) -> None:
+    kit.registered_product()
+    live.run("order_view")
+    found = scrape()
+
+    assert found["orders_events_appended_total",] == 2
+    for name, position in (("order_view", 2), ("inventory_level", 0)):
+        assert found["orders_projection_position", name] == position
+        assert found["orders_projection_head", name] == 2
+        assert found["orders_projection_lag_events", name] == 2 - position
+        assert found["orders_projection_failed", name] == 0
+    assert found["orders_projection_lag_seconds", "order_view"] == 0
+    assert 0 < found["orders_projection_lag_seconds", "inventory_level"] < 60
+    assert found["orders_projection_batch_seconds_count", "order_view"] == 1
+    seconds = found["orders_projection_batch_seconds_sum", "order_view"]
+    assert 0 < seconds == found["orders_projection_last_batch_seconds", "order_view"] < 60
+    assert found["orders_projection_batch_seconds_count", "inventory_level"] == 0
+
+    kit.registered_product()
+    live.run("order_view")
+    Projection.objects.filter(name="inventory_level").update(error="ValueError: no")
+    found = scrape()
+    assert found["orders_projection_batch_seconds_count", "order_view"] == 2
+    assert found["orders_projection_batch_seconds_sum", "order_view"] > seconds
+    assert found["orders_projection_failed", "inventory_level"] == 1
+
+
+def test_lag_is_seen_when_nothing_is_alive_that_could_measure_it(
+    scrape: Callable[[], Figures],
+) -> None:
+    kit.registered_product()
+    # No sequencer has run, no projection, no worker: nobody has written anything down.
+    assert not EventPosition.objects.exists()
+
+    found = scrape()
+
+    assert found["orders_workers",] == 0
+    assert found["orders_events_appended_total",] == 2
+    for name in registered():
+        assert found["orders_projection_lag_events", name] == 2
+        assert found["orders_projection_lag_seconds", name] > 0
+    assert not EventPosition.objects.exists()
+    status.beat()
+    assert scrape()["orders_workers",] == 1
+
+
+def test_metrics_of_a_rebuild(scrape: Callable[[], Figures]) -> None:
+    assert ("orders_projection_rebuild_events_done", "order_view") not in scrape()
+    Projection.objects.create(
+        name="order_view",
+        generation=2,
+        version=1,
+        status=Projection.Status.BUILDING,
+        events_done=30,
+        events_total=120,
+        events_per_second=15.5,
+    )
+
+    found = scrape()
+
+    assert found["orders_projection_rebuild_events_done", "order_view"] == 30
+    assert found["orders_projection_rebuild_events_total", "order_view"] == 120
+    assert found["orders_projection_rebuild_events_per_second", "order_view"] == 15.5
+
+
+def test_metrics_of_commands(scrape: Callable[[], Figures]) -> None:
+    for outcome, reason, count in (("accepted", "", 5), ("refused", "OrderNotFoundError", 2)):
+        CommandTally.objects.create(
+            type="CancelOrder", outcome=outcome, reason=reason, count=count, seconds=count / 4
+        )
+
+    found = scrape()
+
+    accepted = ("accepted", "", "CancelOrder")
+    refused = ("refused", "OrderNotFoundError", "CancelOrder")
+    assert found["orders_command_seconds_count", *accepted] == 5
+    assert found["orders_command_seconds_sum", *accepted] == 1.25
+    assert found["orders_command_seconds_count", *refused] == 2
+
+
+def test_metrics_of_the_queue(scrape: Callable[[], Figures]) -> None:
+    assert scrape()["orders_queue_tasks",] == 0
+    assert scrape()["orders_queue_oldest_seconds",] == 0
+    for minutes in (1, 5, -5):
+        # One is taken or due later.
+        OrmQ.objects.create(key="orders", payload="", lock=Now() - timedelta(minutes=minutes))
+
+    found = scrape()
+
+    assert found["orders_queue_tasks",] == 2
+    assert 300 <= found["orders_queue_oldest_seconds",] < 360
+
+
+def test_a_scrape_costs_the_same_whatever_there_is(
+    scrape: Callable[[], Figures], django_assert_num_queries: Any
+) -> None:
+    for turn in range(2):
+        # Four of them find out who asks.
+        with (
+            django_assert_num_queries(8, using="default"),
+            django_assert_num_queries(2, using="read"),
+        ):
+            scrape()
+        for number in range(5):
+            kit.registered_product()
+            CommandTally.objects.create(
+                type=f"T{turn}{number}", outcome="accepted", count=1, seconds=1
+            )
+            OrmQ.objects.create(key="orders", payload="", lock=Now())
+        live.run("order_view")
+
+
+def test_a_database_that_is_away_is_a_503(
+    monkeypatch: pytest.MonkeyPatch, admin_user: User
+) -> None:
+    def away() -> Any:
+        raise OperationalError("gone")
+
+    monkeypatch.setattr(status, "statuses", away)
+    client = Client()
+    client.force_login(admin_user)
+    assert client.get("/metrics").status_code == 503
+
+
+# --- The alarm ---------------------------------------------------------------------------------
+@pytest.fixture
+def late(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is behind is late at once; mail is sent before anything goes on."""
+    settings.PROJECTION_LAG_ALERT_SECONDS = 0
+    settings.ADMINS = [("ada", "ada@example.com")]
+    monkeypatch.setattr(threading.Thread, "start", threading.Thread.run)
+
+
+@pytest.mark.usefixtures("late")
+def test_being_late_is_told_once_and_that_it_is_over_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(2):
+        kit.registered_product()
+        caplog.clear()
+        mail.outbox.clear()
+        for _ in range(2):
+            assert alarm.look() == set(registered())
+        assert {line.levelname for line in caplog.records} == {"ERROR"}
+        assert len(caplog.records) == len(registered())
+        assert "Projection order_view is late: " in caplog.text
+        assert "events, 0 seconds behind the log (limit 0)." in caplog.text
+        [late] = mail.outbox
+        assert late.to == ["ada@example.com"]
+        assert late.subject == "[Order service] Projections are late"
+        assert late.body == "\n".join(line.getMessage() for line in caplog.records)
+
+        run_all()
+        caplog.clear()
+        mail.outbox.clear()
+        for _ in range(2):
+            assert alarm.look() == set()
+        assert [line.getMessage() for line in caplog.records] == [
+            f"Projection {name} is no longer late." for name in sorted(registered())
+        ]
+        assert {line.levelname for line in caplog.records} == {"WARNING"}
+        [over] = mail.outbox
+        assert over.subject == "[Order service] Projections are no longer late"
+
+
+@pytest.mark.usefixtures("late")
+def test_each_projection_has_an_alarm_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    kit.registered_product()
+    alarm.look()
+    caplog.clear()
+
+    live.run("order_view")
+    alarm.look()
+
+    assert [line.getMessage() for line in caplog.records] == [
+        "Projection order_view is no longer late."
+    ]
+
+
+@pytest.mark.usefixtures("late")
+def test_the_mail_says_why_but_quotes_nobody() -> None:
+    kit.registered_product()
+    error = "IntegrityError: no\nDETAIL:  Key (email)=(bob@example.com) exists."
+    Projection.objects.filter(name="order_view").update(error=error)
+
+    alarm.look()
+
+    assert "IntegrityError: no" in mail.outbox[0].body
+    assert "bob" not in mail.outbox[0].body
+
+
+@pytest.mark.usefixtures("late")
+def test_without_admins_nothing_is_mailed(settings: Any) -> None:
+    settings.ADMINS = []
+    kit.registered_product()
+    alarm.look()
+    assert mail.outbox == []
+
+
+@pytest.mark.usefixtures("late")
+def test_a_mail_server_that_fails_hurts_nobody(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_arguments: Any) -> None:
+        raise SMTPServerDisconnected("gone")
+
+    monkeypatch.setattr(alarm, "mail_admins", fail)
+    kit.registered_product()
+
+    assert alarm.look() == set(registered())
+
+    assert "The administrators couldn't be told by mail: gone" in caplog.text
+
+
+def test_a_mail_server_that_is_silent_keeps_nobody_waiting(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    kit.registered_product()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+        settings.EMAIL_HOST, settings.EMAIL_PORT = silent.getsockname()
+        settings.EMAIL_TIMEOUT = 1
+        settings.ADMINS = [("ada", "ada@example.com")]
+        settings.PROJECTION_LAG_ALERT_SECONDS = 0
+        before = set(threading.enumerate())
+        began = time.monotonic()
+        alarm.look()
+        assert time.monotonic() - began < 0.9
+        [mailing] = set(threading.enumerate()) - before
+        mailing.join(20)
+        assert not mailing.is_alive()
+    assert "The administrators couldn't be told by mail: " in caplog.text
+
+
+def test_mail_has_a_time_limit() -> None:
+    assert 0 < configured.EMAIL_TIMEOUT <= 10
+
+
+# --- Readiness ---------------------------------------------------------------------------------
+def test_not_ready_while_late_which_is_told_though_all_workers_are_dead(
+    settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    status.beat()
+    assert Client().get("/readyz").status_code == 200
+    kit.registered_product()
+    assert Client().get("/readyz").status_code == 200
+    settings.PROJECTION_LAG_ALERT_SECONDS = 0
+
+    answers = [Client().get("/readyz") for _ in range(2)]
+
+    for answer in answers:
+        assert answer.status_code == 503
+        assert answer.json()["checks"] == {
+            "databases": "ok",
+            "migrations": "ok",
+            "workers": "ok",
+            "lag": "failed",
+        }
+    assert caplog.text.count("Projection order_view is late") == 1
+    run_all()
+    assert Client().get("/readyz").status_code == 200
+
+
+def test_not_ready_without_workers() -> None:
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["workers"] == "failed"
+
+
+# --- The banner --------------------------------------------------------------------------------
+@pytest.fixture
+def admin_client(admin_user: User) -> Client:
+    client = Client()
+    client.force_login(admin_user)
+    return client
+
+
+PAGES = ("/admin/", "/admin/ordering_read/projection/", "/admin/accounts/user/")
+
+
+def warned(client: Client, address: str = "/admin/") -> list[str]:
+    answer = client.get(address)
+    assert answer.status_code == 200
+    return [
+        line.partition('<p class="stale" role="alert">')[2].partition("</p>")[0]
+        for line in answer.content.decode().splitlines()
+        if '<p class="stale" role="alert">' in line
+    ]
+
+
+def test_no_banner_while_all_is_well(admin_client: Client) -> None:
+    kit.registered_product()
+    assert warned(admin_client) == []
+
+
+def test_every_admin_page_says_that_a_projection_is_late(
+    admin_client: Client, settings: Any
+) -> None:
+    settings.PROJECTION_LAG_ALERT_SECONDS = 0
+    kit.registered_product()
+    for name in registered():
+        if name != "order_view":
+            live.run(name)
+
+    for page in PAGES:
+        assert warned(admin_client, page) == [
+            "Projection order_view is 2 events and 0 seconds behind the log: "
+            "newer changes aren&#x27;t shown."
+        ]
+
+
+def test_it_says_that_a_projection_has_stopped(admin_client: Client) -> None:
+    Projection.objects.filter(name="order_view").update(error="ValueError: no", position=7)
+    assert warned(admin_client) == ["Projection order_view has stopped at event 7."]
+
+
+def test_a_look_is_good_for_a_few_seconds(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Projection.objects.filter(name="order_view").update(error="ValueError: no")
+    assert len(warned(admin_client)) == 1
+
+    monkeypatch.setattr(banner, "statuses", lambda: 1 / 0)
+
+    assert len(warned(admin_client)) == 1
+
+
+def test_a_database_that_is_away_is_said_too(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away() -> Any:
+        raise DatabaseError("gone")
+
+    monkeypatch.setattr(banner, "statuses", away)
+    assert warned(admin_client) == [
+        "How old the rows are can&#x27;t be found out: a database can&#x27;t be reached."
+    ]
+
+
+def test_strangers_see_no_banner() -> None:
+    Projection.objects.filter(name="order_view").update(error="ValueError: no")
+    answer = Client().get("/admin/login/")
+    assert answer.status_code == 200
+    assert b"order_view" not in answer.content
