@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from statistics import median
@@ -65,7 +66,9 @@ class Site:
     def stop(self) -> None:
         """Stop what was started."""
         for program in self._programs:
-            program.kill()
+            # The whole session: those of the stock cluster outlive their parent.
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
             program.wait()
         self._programs.clear()
 
