@@ -1,0 +1,154 @@
+"""What the running service says of itself: its logs as JSON, and its metrics."""
+
+import json
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.acceptance.service import Service, wait_until
+from tests.acceptance.shop import Shop
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("watched")
+
+
+@pytest.fixture(scope="module")
+def service(folder: Path) -> Iterator[Service]:
+    watched = Service(folder)
+    watched.environ |= {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
+    with watched as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def shop(service: Service) -> Shop:
+    return Shop(service)
+
+
+def lines(log: Path) -> list[dict[str, Any]]:
+    """Each line of a log, every one of which is a record of its own."""
+    # The workers greet whoever starts them; that is no record.
+    written = [line for line in log.read_text().splitlines() if "Ctrl-C stops them" not in line]
+    return [json.loads(line) for line in written]
+
+
+def metrics(service: Service) -> dict[tuple[str, ...], float]:
+    text = service.client("admin").get(f"{service.url}/metrics").text
+    return {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_a_command_can_be_followed_through_the_logs(
+    service: Service, shop: Shop, folder: Path
+) -> None:
+    customer, product = shop.customer(), shop.product()
+    client = service.client("admin", **{"Request-Id": "follow-me"})
+    order = shop.order(customer, product)
+    placed = client.post("/orders", json=shop.body(customer, product))
+    refused = client.post(f"/orders/{order}/status", json={"status": "delivered"})
+    client.get("/orders%0A%1B%E2%80%A8?customer=secret")
+    service.settle()
+
+    assert (placed.status_code, refused.status_code) == (201, 409)
+    mine = [line for line in lines(folder / "web.log") if line.get("request_id") == "follow-me"]
+    commands = [line for line in mine if line["logger"] == "ordering_write.bus"]
+    requests = [line for line in mine if line["logger"] == "config.http.middleware"]
+    assert [(one["type"], one["outcome"], one["reason"]) for one in commands] == [
+        ("CreateOrder", "accepted", ""),
+        ("UpdateOrderStatus", "refused", "InvalidTransitionError"),
+    ]
+    with service.write() as connection:
+        [(command_id, correlation_id)] = connection.execute(
+            "SELECT command_id, correlation_id FROM event WHERE event_id = %s",
+            [commands[0]["event_id"]],
+        )
+    assert commands[0]["command_id"] == str(command_id)
+    assert commands[0]["correlation_id"] == str(correlation_id)
+    assert commands[0]["actor"].startswith("user:")
+    assert [(one["method"], one["status"]) for one in requests] == [
+        ("POST", 201),
+        ("POST", 409),
+        ("GET", 404),
+    ]
+    assert {f"user:{one['user_id']}" for one in requests[:2]} == {commands[0]["actor"]}
+    assert commands[0]["correlation_id"] == requests[0]["correlation_id"]
+    assert requests[2]["path"] == "/api/v1/orders\n\x1b\u2028"
+    # The workers speak the same way, of every batch.
+    assert any("events up to" in line["message"] for line in lines(folder / "workers.log"))
+
+
+def test_no_log_holds_tokens_or_people(service: Service, shop: Shop, folder: Path) -> None:
+    name, email = "Robin Unmistakable", "robin.unmistakable@example.com"
+    created = shop.admin.post("/customers", json={"name": name, "email": email})
+    again = shop.admin.post("/customers", json={"name": name, "email": email})
+    service.settle()
+
+    assert (created.status_code, again.status_code) == (201, 409)
+    text = (folder / "web.log").read_text() + (folder / "workers.log").read_text()
+    assert "DuplicateEmailError" in text
+    for secret in ("nmistakable", service.tokens["admin"], service.environ["SECRET_KEY"]):
+        assert secret not in text
+
+
+def accepted(service: Service, kind: str) -> float:
+    """How many commands of this type the metrics say were accepted."""
+    key = ("orders_command_seconds_count", "accepted", "", kind)
+    return metrics(service).get(key, 0)
+
+
+def recorded(service: Service, kind: str) -> int:
+    with service.write() as connection:
+        [(count,)] = connection.execute(
+            "SELECT count(*) FROM command_record WHERE type = %s", [kind]
+        )
+        return int(count)
+
+
+def test_commands_are_counted_by_all_web_workers_and_survive_them(
+    service: Service, shop: Shop
+) -> None:
+    for _ in range(20):
+        shop.customer()
+    count = recorded(service, "RegisterCustomer")
+    wait_until(
+        lambda: accepted(service, "RegisterCustomer") == count,
+        missing="the commands aren't counted",
+    )
+    for process in psutil.Process(service.web.pid).children():
+        os.kill(process.pid, signal.SIGKILL)
+    service.settle()
+
+    found = metrics(service)
+    assert accepted(service, "RegisterCustomer") == count
+    assert found["orders_workers",] == 1
+    head = found["orders_events_appended_total",]
+    assert found["orders_projection_position", "order_view"] == head > 0
+    assert found["orders_projection_lag_seconds", "order_view"] == 0
+
+
+def test_a_program_counts_what_it_did_when_it_ends(service: Service) -> None:
+    wait_until(
+        lambda: accepted(service, "RegisterStockItem") == recorded(service, "RegisterStockItem"),
+        missing="the commands aren't counted",
+    )
+    before = accepted(service, "RegisterStockItem")
+    script = (
+        "from uuid import UUID\n"
+        "from ordering_write.bus import get_command_bus\n"
+        "from ordering_write.domain.commands import RegisterStockItem as R\n"
+        "get_command_bus().dispatch(R(user_id=UUID(int=1), sku='ONCE', name='x', on_hand=0))\n"
+    )
+    service.manage("shell", "-v", "0", "-c", script)
+
+    assert accepted(service, "RegisterStockItem") == before + 1
