@@ -155,9 +155,7 @@ ON CONFLICT (host, pid) DO UPDATE SET seen_at = excluded.seen_at
 def beat() -> None:
     """Give a sign of life of the cluster of workers that this process is a child of."""
     with connections["read"].cursor() as cursor:
-        cursor.execute(
-            _BEAT, [socket.gethostname(), os.getppid(), settings.WORKER_SILENCE_SECONDS]
-        )
+        cursor.execute(_BEAT, [socket.gethostname(), os.getppid(), settings.WORKER_SILENCE_SECONDS])
 
 
 def workers_seen() -> int:
