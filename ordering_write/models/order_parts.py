@@ -1,0 +1,115 @@
+"""The parts of an Order: its lines, with the ledger of their units, and its shipments.
+
+They are loaded, changed and saved by the Order only.
+"""
+
+from typing import Any
+
+from django.db import models
+from django.db.models import F, Q
+
+from ordering_write.domain import events as e
+
+# Columns for amounts: 15 digits before the point and 4 behind it.
+MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}
+
+
+class OrderItem(models.Model):
+    """A line of an order and the ledger of its units."""
+
+    id = models.UUIDField(primary_key=True)
+    order = models.ForeignKey("Order", on_delete=models.PROTECT, related_name="+")
+    number = models.PositiveSmallIntegerField()
+    product_id = models.UUIDField()
+    sku = models.CharField(max_length=64)
+    name = models.CharField(max_length=200)
+    unit_price = models.DecimalField(**MONEY)
+    line_total = models.DecimalField(**MONEY)
+    ordered = models.PositiveIntegerField()
+    cancelled = models.PositiveIntegerField(default=0)
+    packed = models.PositiveIntegerField(default=0)
+    shipped = models.PositiveIntegerField(default=0)
+    delivered = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    return_requested = models.PositiveIntegerField(default=0)
+    returned = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        default_permissions = ()
+        ordering = ["order_id", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["order", "number"], name="order_item_number_unique"),
+            # The ledger holds a second time, whatever the code does.
+            models.CheckConstraint(
+                condition=Q(ordered__gte=F("cancelled") + F("packed") + F("shipped")),
+                name="order_item_units_accounted_for",
+            ),
+            models.CheckConstraint(
+                condition=Q(shipped__gte=F("delivered") + F("failed")),
+                name="order_item_arrivals_were_shipped",
+            ),
+            models.CheckConstraint(
+                condition=Q(delivered__gte=F("return_requested") + F("returned")),
+                name="order_item_returns_were_delivered",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.ordered} × {self.sku}"
+
+    @classmethod
+    def of(cls, event: e.OrderItemAdded, *, number: int) -> "OrderItem":
+        return cls(
+            id=event.line_id,
+            order_id=event.order_id,
+            number=number,
+            product_id=event.product_id,
+            sku=event.sku,
+            name=event.name,
+            unit_price=event.unit_price.amount,
+            line_total=event.line_total.amount,
+            ordered=event.quantity,
+        )
+
+    @property
+    def unshipped(self) -> int:
+        """Units that are neither cancelled nor gone."""
+        return self.ordered - self.cancelled - self.shipped
+
+    @property
+    def open(self) -> int:
+        """Units that wait to be packed."""
+        return self.unshipped - self.packed
+
+
+class Shipment(models.Model):
+    """Units of an order that travel together."""
+
+    class Status(models.TextChoices):
+        PACKED = "packed"
+        DISPATCHED = "dispatched"
+        DELIVERED = "delivered"
+
+    id = models.UUIDField(primary_key=True)
+    order = models.ForeignKey("Order", on_delete=models.PROTECT, related_name="+")
+    status = models.CharField(max_length=20, choices=Status)
+    items = models.JSONField(help_text="[{line_id, quantity}]")
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.status} {self.id}"
+
+    @classmethod
+    def of(cls, event: e.ShipmentCreated) -> "Shipment":
+        return cls(
+            id=event.shipment_id,
+            order_id=event.order_id,
+            status=cls.Status.PACKED,
+            items=[unit.model_dump(mode="json") for unit in event.items],
+        )
+
+    @property
+    def units(self) -> list[e.Units]:
+        return [e.Units.model_validate(item) for item in self.items]
