@@ -31,6 +31,15 @@ WHERE (event.stream, event.version) > (%s, %s) AND place.position <= %s
   AND event.type <> ALL(%s) AND (hashtext(event.stream) & 2147483647) %% %s = %s
 ORDER BY event.stream, event.version LIMIT %s
 """
+_OF_STREAMS = f"""{log.BY_POSITION}
+WHERE event.stream = ANY(%s) AND place.position <= %s AND event.type <> ALL(%s)
+ORDER BY event.stream, event.version
+"""
+_SOME_STREAMS = """
+SELECT event.stream FROM event_position place JOIN event ON event.id = place.event_id
+WHERE place.position <= %s AND event.type <> ALL(%s)
+GROUP BY event.stream ORDER BY random() LIMIT %s
+"""
 
 
 class Slice(NamedTuple):
@@ -80,6 +89,22 @@ def read_streams(
     events past the position ``until`` are left out. What this code can't read is as in ``read``.
     """
     return _events(_BY_STREAM, [*after, until, _unwanted(wanted), of.of, of.number, limit])
+
+
+def read_whole_streams(
+    wanted: Sequence[type[DomainEvent]], *, streams: Sequence[str], until: int
+) -> list[DomainEvent]:
+    """All events of the types ``wanted`` of these streams up to the position ``until``, stream by
+    stream, each in order. What this code can't read is as in ``read``."""
+    return _events(_OF_STREAMS, [list(streams), until, _unwanted(wanted)])
+
+
+def some_streams(wanted: Sequence[type[DomainEvent]], *, until: int, limit: int) -> list[str]:
+    """At most ``limit`` streams, by chance, that have events of the types ``wanted`` up to the
+    position ``until``."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SOME_STREAMS, [until, _unwanted(wanted), limit])
+        return [stream for (stream,) in cursor.fetchall()]
 
 
 def _events(sql: str, parameters: list[object]) -> list[DomainEvent]:

@@ -1,0 +1,220 @@
+"""Proving that the rows that readers are served are what the log says, and mending those that
+aren't.
+
+The log is folded again into a scratch generation, which nobody is served. Then both generations
+are brought to one position and compared. The workers are kept from the live one only while the
+last few events are applied to the scratch one, and while rows are mended, never while tables are
+compared.
+"""
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from ordering_read.engine import fill, generations, live
+from ordering_read.engine.base import projector, writing
+from ordering_read.engine.rows import Finding, Names, Rows, named
+from ordering_read.models import Projection
+from ordering_write import published
+from ordering_write.published import DomainEvent
+
+logger = logging.getLogger(__name__)
+
+# Findings that are read at once, and streams that are folded at once.
+_ROWS_AT_ONCE = 1_000
+_STREAMS_AT_ONCE = 100
+# Tries to compare before the workers have moved the live generation on, which takes them longer
+# than it takes us to begin.
+_TRIES = 100
+
+# Called with the number of events that were folded, or of streams of a sample, and of all of them.
+Progress = Callable[[int, int], object]
+# Called with each row that isn't what the log says.
+Tell = Callable[[Finding], object]
+
+
+class NeverLevelError(generations.GenerationError):
+    """The live generation moves on too fast to be compared."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} moves on too fast to be compared; try again when there is less to do."
+        )
+
+
+class RowInTheWayError(generations.GenerationError):
+    """A row can't be mended, because one that wasn't compared has what must be unique."""
+
+    def __init__(self, name: str, reason: IntegrityError) -> None:
+        super().__init__(
+            f"{name} wasn't mended, since a row that isn't in the sample is in the way: "
+            f"{' '.join(str(reason).split())}. Mend without --sample."
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What came of verifying a table: how many rows should be there, or in the sample, and the
+    keys of those that are missing, surplus or different."""
+
+    table: str
+    rows: int
+    wrong: list[dict[str, Any]]
+
+
+def verify(
+    name: str,
+    *,
+    sample: int | None = None,
+    mended_by: str | None = None,
+    tell: Tell = lambda finding: None,
+    progress: Progress = lambda done, total: None,
+) -> list[Verified]:
+    """Compare the live rows of a projection with what the log says; one Verified for each table.
+
+    With ``sample``, where each row belongs to one stream, that many streams are folded, chosen by
+    chance, and their rows compared; where rows mix streams, the whole log is folded, and that many
+    rows of each table are compared. ``mended_by`` says in whose name the rows that are wrong are
+    mended; None leaves them as they are. Workers and commands go on meanwhile.
+
+    Raises UnknownProjectionError, BusyError while the projection is rebuilt, NeverLevelError,
+    RowInTheWayError, LogReplacedError, LogGapError, UndecodableEventError, and what the projection
+    raises.
+    """
+    with generations.alone(projector(name).name):
+        live.keep_checkpoints()
+        stored = Projection.objects.get(name=name, status=Projection.Status.LIVE)
+        if not published.reads_this_log(stored):
+            raise published.LogReplacedError(stored)
+        # Nobody else is at it: whatever is there was left by one who was killed.
+        for left in Projection.objects.filter(name=name, status=Projection.Status.SCRATCH):
+            generations.discard(left)
+        scratch = generations.add(name, Projection.Status.SCRATCH)
+        try:
+            twins = _Twins(stored, scratch)
+            chosen = twins.fill(sample, progress)
+            compared = [(rows, _compare(twins, rows, names, tell)) for rows, names in chosen]
+            if mended_by is not None:
+                _mend(twins, compared, mended_by)
+            return [verified for _, verified in compared]
+        finally:
+            generations.discard(scratch)
+
+
+class _Twins:
+    """The live generation, and a scratch one that is brought to its position."""
+
+    def __init__(self, stored: Projection, scratch: Projection) -> None:
+        self.name = stored.name
+        self._stored = stored
+        self._scratch = scratch
+        self._kind = projector(stored.name)
+        self._apply = live.applied_by(self._kind)
+        self._tables = [Rows(model, stored, scratch) for model in self._kind.models]
+
+    def fill(self, sample: int | None, progress: Progress) -> list[tuple[Rows, Names | None]]:
+        """Fold the log up to where the live generation stands; returns the tables, each with the
+        names of the rows to compare, None for all."""
+        if sample is not None and self._kind.sliced_by == "stream":
+            self._fill_streams(sample, progress)
+            owners = {owner for rows in self._tables for owner in rows.owners()}
+            return [(rows, rows.owned_by(owners)) for rows in self._tables]
+        done = 0
+        for events in fill.fill(self._scratch, until=self._stored.position):
+            done += events
+            progress(done, self._scratch.events_total)
+        return [(rows, None if sample is None else rows.some(sample)) for rows in self._tables]
+
+    def _fill_streams(self, sample: int, progress: Progress) -> None:
+        wanted, until = self._kind.events, self._stored.position
+        streams = published.replay.some_streams(wanted, until=until, limit=sample)
+        for start in range(0, len(streams), _STREAMS_AT_ONCE):
+            some = streams[start : start + _STREAMS_AT_ONCE]
+            events = published.replay.read_whole_streams(wanted, streams=some, until=until)
+            self._apply_first(events)
+            progress(start + len(some), len(streams))
+        self._scratch.position = until
+        self._scratch.log_id, self._scratch.event_id = published.mark(until)
+        self._scratch.save(update_fields=["position", "log_id", "event_id"])
+        self._apply = _only(frozenset(streams), self._apply)
+
+    def _apply_first(self, events: Sequence[DomainEvent]) -> None:
+        for event in events:
+            if isinstance(event, published.UndecodableEvent):
+                raise published.UndecodableEventError(event)
+        with transaction.atomic(using="read"), writing(filling=True):
+            self._kind.apply(events, self._scratch.pk)
+
+    @contextlib.contextmanager
+    def level(self) -> Iterator[None]:
+        """Inside it both stand at one position, in a transaction in which nobody moves them on."""
+        # Most of the way while the workers go on.
+        self._follow()
+        with transaction.atomic(using="read"):
+            Projection.objects.select_for_update().get(pk=self._stored.pk)
+            self._follow()
+            yield
+
+    def _follow(self) -> None:
+        """Bring the scratch generation to where the live one stands, which is the end of a commit;
+        never past it."""
+        self._stored.refresh_from_db()
+        self._scratch.refresh_from_db()
+        checkpoints = Projection.objects.filter(pk=self._scratch.pk)
+        while missing := self._stored.position - self._scratch.position:
+            batch = min(missing, settings.PROJECTION_BATCH)
+            if next(published.follow(checkpoints, self._apply, batch=batch), None) is None:
+                raise published.LogGapError(
+                    f"The log ends before position {self._stored.position}, which was read before."
+                )
+            self._scratch.refresh_from_db()
+
+
+def _only(streams: frozenset[str], apply: published.Apply) -> published.Apply:
+    """``apply`` with the events of ``streams`` alone."""
+
+    def apply_some(generation: Projection, events: Sequence[DomainEvent]) -> None:
+        apply(generation, [event for event in events if event.recorded.stream in streams])
+
+    return apply_some
+
+
+def _compare(twins: _Twins, rows: Rows, chosen: Names | None, tell: Tell) -> Verified:
+    expected, suspects = _suspects(twins, rows, chosen)
+    wrong: list[dict[str, Any]] = []
+    # Some at a time, and their columns only now: all rows may be wrong.
+    for start in range(0, len(suspects), _ROWS_AT_ONCE):
+        with twins.level():
+            findings = rows.find(suspects[start : start + _ROWS_AT_ONCE])
+        for finding in findings:
+            tell(finding)
+            wrong.append(finding.key)
+    return Verified(table=rows.table, rows=expected, wrong=wrong)
+
+
+def _suspects(twins: _Twins, rows: Rows, chosen: Names | None) -> tuple[int, Names]:
+    for _ in range(_TRIES):
+        with twins.level():
+            pass
+        # Not inside it: this takes its time, and the workers go on.
+        compared = rows.compare(chosen)
+        if compared:
+            return compared
+    raise NeverLevelError(twins.name)
+
+
+def _mend(twins: _Twins, compared: Sequence[tuple[Rows, Verified]], mended_by: str) -> None:
+    try:
+        with twins.level():
+            for rows, verified in compared:
+                rows.mend(verified.wrong)
+    except IntegrityError as error:
+        raise RowInTheWayError(twins.name, error) from error
+    for _, verified in compared:
+        for key in verified.wrong:
+            logger.warning("%s was mended by %s.", named(verified.table, key), mended_by)
