@@ -6,7 +6,7 @@ after the commit, by one sequencer at a time, to whole commits, and without a ho
 therefore remembers a position and can prove that it skipped nothing.
 """
 
-import json
+import functools
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from ordering_write.domain.events import (
     DomainEvent,
@@ -43,11 +44,14 @@ WITH taken AS (
 SELECT count(*) FROM taken
 """
 
-COLUMNS = """
-SELECT place.position, event.event_id, event.stream, event.version, event.type,
-       event.schema_version, event.timestamp, event.recorded_at, event.actor, event.channel,
-       event.command_id, event.correlation_id, event.causation_id, event.commit_id, event.data,
-       event.personal_id, personal_data.fields AS personal
+# Times as text, which Python reads ten times as fast as the driver does for Django.
+EVENT_COLUMNS = """
+       event.event_id, event.stream, event.version, event.type,
+       event.schema_version, event.timestamp::text, event.recorded_at::text, event.actor,
+       event.channel, event.command_id, event.correlation_id, event.causation_id,
+       event.commit_id, event.data, event.personal_id"""
+COLUMNS = f"""
+SELECT place.position, {EVENT_COLUMNS}, personal_data.fields AS personal
 """
 BY_POSITION = f"""{COLUMNS}
 FROM event_position place JOIN event ON event.id = place.event_id
@@ -215,10 +219,15 @@ def fetch(sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
         cursor.execute(sql, parameters)
         names = [column.name for column in cursor.description]
         rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    # Few act, and often.
+    actors: dict[str, dict[str, str]] = {}
     for row in rows:
-        row["actor"] = json.loads(row["actor"])
-        row["data"] = json.loads(row["data"])
-        row["personal"] = row["personal"] and json.loads(row["personal"])
+        row["timestamp"] = datetime.fromisoformat(row["timestamp"])
+        row["recorded_at"] = datetime.fromisoformat(row["recorded_at"])
+        text = row["actor"]
+        row["actor"] = actors.get(text) or actors.setdefault(text, from_json(text))
+        row["data"] = from_json(row["data"])
+        row["personal"] = row["personal"] and from_json(row["personal"])
     return rows
 
 
@@ -228,7 +237,7 @@ def decode(row: Mapping[str, Any]) -> DomainEvent:
         event_id=row["event_id"],
         stream=row["stream"],
         version=row["version"],
-        actor=Actor.model_construct(**row["actor"]),
+        actor=_actor(tuple(row["actor"].items())),
         channel=row["channel"],
         command_id=row["command_id"],
         correlation_id=row["correlation_id"],
@@ -251,6 +260,11 @@ def decode(row: Mapping[str, Any]) -> DomainEvent:
     except Exception as error:
         # Whatever a payload of the past or the future can bring an upcaster or pydantic to raise.
         return _undecodable(row, envelope, _reason(error))
+
+
+@functools.lru_cache(maxsize=1_000)
+def _actor(fields: tuple[tuple[str, str], ...]) -> Actor:
+    return Actor.model_construct(**dict(fields))
 
 
 def _undecodable(row: Mapping[str, Any], envelope: Envelope, reason: str) -> UndecodableEvent:

@@ -8,28 +8,40 @@ position, and says how many events the batches must have brought in the end.
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from django.db import connection
+from django.db import connection, transaction
 
 from ordering_write import log
 from ordering_write.domain.events import DomainEvent
 
-# Positions that one statement counts.
-_COUNTED_AT_ONCE = 100_000
-
 # What is known and not wanted is left out, so that an event of an unknown type is seen.
 _COUNT = """
 SELECT count(*), count(*) FILTER (WHERE event.type <> ALL(%s))
-FROM event_position place JOIN event ON event.id = place.event_id
-WHERE place.position > %s AND place.position <= %s
+FROM event_position place JOIN event ON event.id = place.event_id WHERE place.position <= %s
 """
+# Of a sample, which is enough for slices that are nearly equal.
+_BOUNDS = """
+SELECT percentile_disc(%s::float8[]) WITHIN GROUP (ORDER BY stream)
+FROM event TABLESAMPLE SYSTEM (%s) WHERE type <> ALL(%s)
+"""
+_SAMPLE_SIZE = 10_000
 _IN_ORDER = f"""{log.BY_POSITION}
 WHERE place.position > %s AND place.position <= %s AND event.type <> ALL(%s)
 ORDER BY place.position
 """
-_BY_STREAM = f"""{log.BY_POSITION}
-WHERE (event.stream, event.version) > (%s, %s) AND place.position <= %s
-  AND event.type <> ALL(%s) AND (hashtext(event.stream) & 2147483647) %% %s = %s
-ORDER BY event.stream, event.version LIMIT %s
+# Every batch ends where the index says, and is then read by its bounds: a filter beside a LIMIT, or
+# a join, would have the planner guess, and read the whole log for each batch.
+_END_OF_BATCH = """
+SELECT stream, version FROM event WHERE (stream, version) > (%s, %s) AND stream <= %s
+ORDER BY stream, version OFFSET %s LIMIT 1
+"""
+_POSITION = "(SELECT position FROM event_position WHERE event_id = event.id) AS position"
+_PERSONAL = "(SELECT fields FROM personal_data WHERE id = event.personal_id) AS personal"
+_COLUMNS = f"SELECT {_POSITION}, {log.EVENT_COLUMNS}, {_PERSONAL}"
+_BY_STREAM = f"""{_COLUMNS}
+FROM event
+WHERE event.stream >= %s AND event.stream <= %s AND (event.stream, event.version) > (%s, %s)
+  AND (event.stream, event.version) <= (%s, %s) AND event.type <> ALL(%s)
+ORDER BY event.stream, event.version
 """
 _OF_STREAMS = f"""{log.BY_POSITION}
 WHERE event.stream = ANY(%s) AND place.position <= %s AND event.type <> ALL(%s)
@@ -42,11 +54,16 @@ GROUP BY event.stream ORDER BY random() LIMIT %s
 """
 
 
-class Slice(NamedTuple):
-    """The streams whose number, by a hash, is ``number`` when there are ``of`` numbers."""
+# After every event of a stream.
+END_OF_STREAM = 2**31 - 1
 
-    number: int
-    of: int
+
+class Batch(NamedTuple):
+    """Some events, the stream and version up to which they were read, and whether that is all."""
+
+    events: list[DomainEvent]
+    end: tuple[str, int]
+    is_last: bool
 
 
 def count(wanted: Sequence[type[DomainEvent]], *, until: int) -> int:
@@ -54,17 +71,31 @@ def count(wanted: Sequence[type[DomainEvent]], *, until: int) -> int:
 
     Raises LogGapError when any position up to there is missing.
     """
-    unwanted = _unwanted(wanted)
-    found = 0
+    with transaction.atomic(), connection.cursor() as cursor:
+        # It takes as long as the log is large.
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute(_COUNT, [_unwanted(wanted), until])
+        positions, found = cursor.fetchone()
+    if positions != until:
+        raise log.LogGapError(
+            f"{until - positions} of the {until} events up to position {until} are missing."
+        )
+    return int(found)
+
+
+def slices(wanted: Sequence[type[DomainEvent]], *, of: int) -> list[str]:
+    """The last stream of each of at most ``of`` slices of the streams by their names, which have
+    about the same number of events of the types ``wanted``. None in an empty log."""
     with connection.cursor() as cursor:
-        for after in range(0, until, _COUNTED_AT_ONCE):
-            last = min(after + _COUNTED_AT_ONCE, until)
-            cursor.execute(_COUNT, [unwanted, after, last])
-            positions, some = cursor.fetchone()
-            if positions != last - after:
-                raise log.LogGapError(f"Positions after {after} up to {last} are missing.")
-            found += some
-    return found
+        cursor.execute("SELECT max(stream), max(id) FROM event")
+        last, size = cursor.fetchone()
+        if last is None:
+            return []
+        shares = [number / of for number in range(1, of)]
+        percent = min(100.0, 100.0 * _SAMPLE_SIZE / size)
+        cursor.execute(_BOUNDS, [shares, percent, _unwanted(wanted)])
+        bounds = cursor.fetchone()[0] or []
+    return [*sorted({*bounds} - {None, last}, key=bounds.index), last]
 
 
 def read(wanted: Sequence[type[DomainEvent]], *, after: int, until: int) -> list[DomainEvent]:
@@ -79,16 +110,24 @@ def read_streams(
     wanted: Sequence[type[DomainEvent]],
     *,
     after: tuple[str, int],
+    last: str,
     until: int,
     limit: int,
-    of: Slice,
-) -> list[DomainEvent]:
-    """The next ``limit`` events of the types ``wanted``, stream by stream, each in order.
+) -> Batch:
+    """The events of the types ``wanted`` among the next ``limit``, stream by stream up to the
+    stream ``last``, each in order.
 
     ``after`` is the stream and version of the event before, and ("", 0) before the first one;
     events past the position ``until`` are left out. What this code can't read is as in ``read``.
     """
-    return _events(_BY_STREAM, [*after, until, _unwanted(wanted), of.of, of.number, limit])
+    with connection.cursor() as cursor:
+        cursor.execute(_END_OF_BATCH, [*after, last, limit - 1])
+        found = cursor.fetchone()
+    end = found or (last, END_OF_STREAM)
+    rows = log.fetch(_BY_STREAM, [after[0], end[0], *after, *end, _unwanted(wanted)])
+    # One that has no position yet is later than all that have.
+    events = [log.decode(row) for row in rows if row["position"] and row["position"] <= until]
+    return Batch(events, end, found is None)
 
 
 def read_whole_streams(

@@ -5,8 +5,10 @@ then mostly complete when they are first written, however long it took the strea
 rows mix streams there is one slice, which reads in the order of the log.
 """
 
+import gc
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from django.db import transaction
 from django.db.models import Sum
@@ -42,13 +44,23 @@ def begin(generation: Projection, *, until: int, slices: int = 1, batch: int = B
     generation.filled_until = until
     generation.events_total = published.replay.count(kind.events, until=until)
     batches = math.ceil(generation.events_total / batch) or 1
-    of = min(slices, batches) if kind.sliced_by == "stream" else 1
+    ends = [""]
+    if kind.sliced_by == "stream":
+        ends = published.replay.slices(kind.events, of=min(slices, batches)) or ends
+    starts = [("", 0), *((end, published.replay.END_OF_STREAM) for end in ends)]
     # Kept from the beginning, so that whoever resumes sees whether it still is the same log.
     generation.log_id, generation.event_id = published.mark(until)
     with transaction.atomic(using="read"):
         generation.save(update_fields=["filled_until", "events_total", "log_id", "event_id"])
         FillSlice.objects.bulk_create(
-            FillSlice(projection=generation, number=number, of=of) for number in range(of)
+            FillSlice(
+                projection=generation,
+                number=number,
+                stream=stream,
+                version=version,
+                last_stream=end,
+            )
+            for number, ((stream, version), end) in enumerate(zip(starts, ends, strict=False))
         )
 
 
@@ -80,7 +92,7 @@ def finish(generation: Projection) -> None:
 
 
 def _step(generation: Projection, number: int, batch: int) -> int | None:
-    with transaction.atomic(using="read"):
+    with _no_garbage(), transaction.atomic(using="read"):
         part = FillSlice.objects.select_for_update().get(projection=generation, number=number)
         if part.is_done:
             return None
@@ -91,6 +103,17 @@ def _step(generation: Projection, number: int, batch: int) -> int | None:
         return len(events)
 
 
+@contextmanager
+def _no_garbage() -> Iterator[None]:
+    """Without the collector, which would look again and again at the many objects of a batch: all
+    of them are in use until its end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
 def _next(generation: Projection, part: FillSlice, batch: int) -> list[DomainEvent]:
     """The events that come next in a slice, which is moved past them."""
     kind = projector(generation.name)
@@ -99,16 +122,13 @@ def _next(generation: Projection, part: FillSlice, batch: int) -> list[DomainEve
         events = published.replay.read(kind.events, after=part.position, until=until)
         part.position, part.is_done = until, until == generation.filled_until
         return events
-    events = published.replay.read_streams(
+    events, (part.stream, part.version), part.is_done = published.replay.read_streams(
         kind.events,
         after=(part.stream, part.version),
+        last=part.last_stream,
         until=generation.filled_until,
         limit=batch,
-        of=published.replay.Slice(part.number, part.of),
     )
-    if events:
-        part.stream, part.version = events[-1].recorded.stream, events[-1].recorded.version
-    part.is_done = len(events) < batch
     return events
 
 

@@ -72,7 +72,7 @@ class FillSlice(models.Model):
 
     projection = models.ForeignKey(Projection, on_delete=models.CASCADE, related_name="slices")
     number = models.PositiveIntegerField()
-    of = models.PositiveIntegerField(help_text="How many slices there are.")
+    last_stream = models.CharField(max_length=60, blank=True, help_text="Where the slice ends.")
     stream = models.CharField(max_length=60, blank=True, help_text="That of the last event.")
     version = models.PositiveIntegerField(default=0, help_text="That of the last event.")
     position = models.BigIntegerField(default=0, help_text="Where rows mix streams.")
@@ -88,7 +88,7 @@ class FillSlice(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.projection}, slice {self.number + 1} of {self.of}"
+        return f"{self.projection}, slice {self.number}"
 
 
 class Worker(models.Model):

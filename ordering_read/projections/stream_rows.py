@@ -38,22 +38,26 @@ def fold(
         keys -= {getattr(event, key) for event in batch if isinstance(event, begins)}
     known: QuerySet[Any] = model.objects.filter(projection_id=projection_id, **{f"{key}__in": keys})
     rows: dict[UUID, Row] = {getattr(row, key): row for row in known} if keys else {}
-    new = []
+    new: list[DomainEvent] = []
+    changed: dict[int, Row] = {}
     for event in batch:
         row_key = getattr(event, key)
-        if isinstance(event, begins) and row_key not in rows:
-            rows[row_key] = model(projection_id=projection_id, **{key: row_key})
-        row = rows[row_key]
-        if event.recorded.version <= row.version:
+        row = rows.get(row_key)
+        if row is None:
+            if not isinstance(event, begins):
+                raise KeyError(row_key)
+            row = rows[row_key] = model(projection_id=projection_id, **{key: row_key})
+        recorded = event.recorded
+        if recorded.version <= row.version:
             continue
         change(row, event)
-        row.version = event.recorded.version
+        row.version = recorded.version
         # Whatever is read from the log has one.
-        row.position = cast(int, event.recorded.position)
+        row.position = cast(int, recorded.position)
         row.updated_at = event.timestamp
         new.append(event)
-    changed = {getattr(event, key): None for event in new}
-    upsert(model, [rows[row_key] for row_key in changed], key=[key])
+        changed[id(row)] = row
+    upsert(model, list(changed.values()), key=[key])
     return new
 
 
@@ -82,10 +86,11 @@ def _copy(model: type[ReadModel], rows: Sequence[ReadModel]) -> None:
     columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
     table = connection.ops.quote_name(model._meta.db_table)
     values = attrgetter(*(field.attname for field in fields))
-    is_json = [isinstance(field, JSONField) for field in fields]
+    json = [number for number, field in enumerate(fields) if isinstance(field, JSONField)]
     with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
         for row in rows:
-            copy.write_row(
-                Jsonb(value) if json and value is not None else value
-                for json, value in zip(is_json, values(row), strict=True)
-            )
+            stored = list(values(row))
+            for number in json:
+                if stored[number] is not None:
+                    stored[number] = Jsonb(stored[number])
+            copy.write_row(stored)

@@ -133,12 +133,13 @@ class DomainEvent(BaseModel):
             raise UnknownSchemaVersionError(
                 f"schema version {schema_version} is unknown, the newest is {cls.schema_version}"
             )
-        payload: Mapping[str, Any] = {**fields, **(personal or {})}
+        payload = {**fields, **personal} if personal else fields
         for version in range(schema_version, cls.schema_version):
             payload = cls.upcasters[version](payload)
         beside = cls.erased_fields() if personal is None else {}
-        event = cls.model_validate({**payload, **beside, "timestamp": timestamp})
-        return event.model_copy(update={"envelope": envelope})
+        return cls.model_validate(
+            {**payload, **beside, "timestamp": timestamp, "envelope": envelope}
+        )
 
 
 class UndecodableEvent(DomainEvent, stored=False):

@@ -102,7 +102,7 @@ def test_a_missing_event_is_noticed_before_it_begins() -> None:
     a_day()
     remove_an_order_event()
 
-    with pytest.raises(published.LogGapError, match=r"Positions after 0 up to .* are missing"):
+    with pytest.raises(published.LogGapError, match=r"4 of the \d+ events .* are missing"):
         fill.begin(scratch("order_view"), until=served("order_view").position)
 
 
@@ -122,7 +122,7 @@ def test_whoever_is_killed_repeats_one_batch_at_most(monkeypatch: pytest.MonkeyP
     generation = scratch("order_view")
     fill.begin(generation, until=served("order_view").position)
     begun = fill.fill_slice(generation, 0, batch=4)
-    assert next(begun) == 4
+    applied = next(begun)
     apply = OrderProjection.apply
 
     def killed(self: OrderProjection, batch: Sequence[DomainEvent], projection_id: int) -> None:
@@ -134,8 +134,8 @@ def test_whoever_is_killed_repeats_one_batch_at_most(monkeypatch: pytest.MonkeyP
         next(begun)
     monkeypatch.setattr(OrderProjection, "apply", apply)
 
-    assert FillSlice.objects.get().events == 4
+    assert FillSlice.objects.get().events == applied
     rest = sum(fill.fill_slice(generation, 0, batch=4))
-    assert 4 + rest == generation.events_total
+    assert applied + rest == generation.events_total
     fill.finish(generation)
     assert_equal_rows(served("order_view"), generation)
