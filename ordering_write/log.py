@@ -263,7 +263,7 @@ def decode(row: Mapping[str, Any]) -> DomainEvent:
 
 
 @functools.lru_cache(maxsize=1_000)
-def _actor(fields: tuple[tuple[str, str], ...]) -> Actor:
+def _actor(fields: tuple[tuple[str, Any], ...]) -> Actor:
     return Actor.model_construct(**dict(fields))
 
 

@@ -42,7 +42,7 @@ def _with_status(rows: Any) -> list[Projection]:
 
 
 def _progress(row: Any) -> ProjectionStatus | None:
-    """What ``_with_status`` has found; None for a retired generation."""
+    """What ``_with_status`` has found; None for a generation that isn't live."""
     progress: ProjectionStatus | None = row.progress
     return progress
 
@@ -61,6 +61,7 @@ class ProjectionAdmin(ActingAdmin):
         "head",
         "lag_events",
         "lag_seconds",
+        "filled",
         "last_error",
         "updated_at",
     )
@@ -71,6 +72,7 @@ class ProjectionAdmin(ActingAdmin):
     fieldsets = (
         (None, {"fields": ("name", "generation", "version", "state")}),
         ("Progress", {"fields": ("position", "head", "lag_events", "lag_seconds", "updated_at")}),
+        ("Rebuild", {"fields": ("filled", "events_done", "events_total", "asked_to")}),
         ("Trouble", {"fields": ("whole_error", "failed_at", "late_at", "leased_until")}),
     )
 
@@ -110,6 +112,19 @@ class ProjectionAdmin(ActingAdmin):
     def lag_seconds(self, row: Projection) -> str | None:
         progress = _progress(row)
         return f"{progress.lag_seconds:.1f}" if progress else None
+
+    @admin.display(description="Rebuild")
+    def filled(self, row: Projection) -> str | None:
+        if row.status != Projection.Status.BUILDING:
+            return None
+        progress = status.rebuild_progress(row)
+        shown = f"{progress.events_done:,} of {progress.events_total:,} events"
+        if progress.seconds_left is None:
+            return shown
+        return (
+            f"{shown}, {progress.events_per_second:,.0f} a second, "
+            f"{progress.seconds_left:,.0f} s left"
+        )
 
     @admin.display(description="Last error")
     def last_error(self, row: Projection) -> str:

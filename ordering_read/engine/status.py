@@ -94,7 +94,7 @@ def statuses() -> list[ProjectionStatus]:
             batches=row.batches,
             batch_seconds=row.batch_seconds,
             last_batch_seconds=row.last_batch_seconds,
-            rebuild=_progress(building.get(row.name)),
+            rebuild=rebuild_progress(building[row.name]) if row.name in building else None,
         )
         for row in live
     ]
@@ -110,9 +110,8 @@ def _status(live: Projection, building: Projection | None) -> str:
     return "live"
 
 
-def _progress(building: Projection | None) -> RebuildProgress | None:
-    if building is None:
-        return None
+def rebuild_progress(building: Projection) -> RebuildProgress:
+    """How far the rebuild has come that fills this generation."""
     return RebuildProgress(
         generation=building.generation,
         events_done=building.events_done,

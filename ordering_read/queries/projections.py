@@ -2,16 +2,26 @@
 
 from datetime import datetime
 
-from ordering_read.engine.status import statuses
+from ordering_read.engine.status import RebuildProgress, statuses
 from ordering_read.queries.base import Query, QueryHandler, View
+
+
+class RebuildView(View):
+    """How far a rebuild has come; `seconds_left` is null while nobody can say."""
+
+    generation: int
+    events_done: int
+    events_total: int
+    events_per_second: float
+    seconds_left: float | None
 
 
 class ProjectionView(View):
     """Where a projection stands.
 
     `status` is `live`, or `failed` while it can't go on, or `outdated` when its rows were made by
-    other code; `building` is a rebuild at work. `lag_seconds` is the age of the oldest event that
-    it has not applied.
+    other code; `building` is a rebuild at work, `paused` one that waits. `lag_seconds` is the age
+    of the oldest event that it has not applied. `rebuild` is null without one.
     """
 
     name: str
@@ -23,6 +33,7 @@ class ProjectionView(View):
     lag_seconds: float
     last_error: str
     updated_at: datetime
+    rebuild: RebuildView | None
 
 
 class GetProjectionStatus(Query[tuple[ProjectionView, ...]]):
@@ -44,6 +55,17 @@ class GetProjectionStatusHandler(QueryHandler[GetProjectionStatus, tuple[Project
                 lag_seconds=one.lag_seconds,
                 last_error=one.last_error,
                 updated_at=one.updated_at,
+                rebuild=one.rebuild and _rebuild_view(one.rebuild),
             )
             for one in statuses()
         )
+
+
+def _rebuild_view(progress: RebuildProgress) -> RebuildView:
+    return RebuildView(
+        generation=progress.generation,
+        events_done=progress.events_done,
+        events_total=progress.events_total,
+        events_per_second=progress.events_per_second,
+        seconds_left=progress.seconds_left,
+    )

@@ -8,7 +8,9 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connections
 from django.db.models.functions import Now
+from django.test import Client
 
+from config.accounts.models import User
 from ordering_read import tasks
 from ordering_read.engine import generations, live, wishes
 from ordering_read.engine.base import registered
@@ -266,7 +268,31 @@ def test_comments_and_layout_are_no_change(monkeypatch: pytest.MonkeyPatch) -> N
     definition.cache_clear()
 
 
-def test_progress_is_told() -> None:
+def test_progress_is_shown_while_it_runs(client: Client, admin_user: User) -> None:
+    kit.registered_product()
+    client.force_login(admin_user)
+    seen: dict[int, Any] = {}
+
+    def look(done: int, total: int) -> None:
+        [item] = [
+            one for one in client.get("/api/v1/projections").json()["results"] if one["name"] == NAME
+        ]
+        page = client.get("/admin/ordering_read/projection/").content.decode()
+        seen[done] = (item["status"], item["rebuild"], f"{done} of 2 events" in page)
+
+    rebuild(NAME, batch=1, progress=look)
+
+    assert seen.keys() == {0, 1, 2}
+    for done, (status, progress, is_on_page) in seen.items():
+        assert status == "building"
+        assert (progress["events_done"], progress["events_total"]) == (done, 2)
+        assert (progress["seconds_left"] is None) == (done == 0)
+        assert is_on_page
+    look(2, 2)
+    assert seen[2][:2] == ("live", None)
+
+
+def test_progress_is_kept() -> None:
     kit.registered_product()
     kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
 
