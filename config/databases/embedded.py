@@ -33,6 +33,8 @@ DATABASES = ("orders_write", "orders_read")
 # Recovery after a crash is part of a start.
 START_SECONDS = 60
 
+# How long we wait for our port before we take it for a stranger's.
+_PORT_SECONDS = 5.0
 # Below the ports that Linux gives to outgoing connections, so that none gets ours by chance.
 _PORTS = range(20_000, 32_000)
 # Above Linux's largest possible pid.
@@ -146,7 +148,7 @@ class EmbeddedServer:
         if not self._data.exists():
             self._make_data()
         self._forget_dead_server()
-        if not _is_free(int(self._port())):
+        if not _becomes_free(int(self._port())):
             keys.replace(self._port_file, _free_port())
         settings = {
             "port": self._port(),
@@ -225,6 +227,16 @@ def _free_port() -> str:
     while not _is_free(port := secrets.choice(_PORTS)):
         pass
     return str(port)
+
+
+def _becomes_free(port: int) -> bool:
+    # Backends of a server that was killed keep its port until they notice that it is gone.
+    deadline = time.monotonic() + _PORT_SECONDS
+    while not _is_free(port):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def _is_free(port: int) -> bool:
