@@ -13,11 +13,11 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 
-from ordering_read.engine import fill, generations, live
+from ordering_read.engine import generations, live
 from ordering_read.engine.base import projector, writing
+from ordering_read.engine.fill import BATCH
 from ordering_read.engine.rows import Finding, Names, Rows, named
 from ordering_read.models import Projection
 from ordering_write import published
@@ -32,7 +32,7 @@ _STREAMS_AT_ONCE = 100
 # than it takes us to begin.
 _TRIES = 100
 
-# Called with the number of events that were folded, or of streams of a sample, and of all of them.
+# Called with the number of events that were folded, and of all that are to be.
 Progress = Callable[[int, int], object]
 # Called with each row that isn't what the log says.
 Tell = Callable[[Finding], object]
@@ -114,41 +114,71 @@ class _Twins:
         self._stored = stored
         self._scratch = scratch
         self._kind = projector(stored.name)
-        self._apply = live.applied_by(self._kind)
         self._tables = [Rows(model, stored, scratch) for model in self._kind.models]
+        # Those that are folded; None for all.
+        self._streams: frozenset[str] | None = None
 
     def fill(self, sample: int | None, progress: Progress) -> list[tuple[Rows, Names | None]]:
         """Fold the log up to where the live generation stands; returns the tables, each with the
         names of the rows to compare, None for all."""
+        until = self._stored.position
         if sample is not None and self._kind.sliced_by == "stream":
-            self._fill_streams(sample, progress)
+            self._fill_streams(sample, until)
             owners = {owner for rows in self._tables for owner in rows.owners()}
             return [(rows, rows.owned_by(owners)) for rows in self._tables]
-        done = 0
-        for events in fill.fill(self._scratch, until=self._stored.position):
-            done += events
-            progress(done, self._scratch.events_total)
+        self._fill_all(until, progress)
         return [(rows, None if sample is None else rows.some(sample)) for rows in self._tables]
 
-    def _fill_streams(self, sample: int, progress: Progress) -> None:
-        wanted, until = self._kind.events, self._stored.position
+    def _fill_streams(self, sample: int, until: int) -> None:
+        wanted = self._kind.events
         streams = published.replay.some_streams(wanted, until=until, limit=sample)
         for start in range(0, len(streams), _STREAMS_AT_ONCE):
             some = streams[start : start + _STREAMS_AT_ONCE]
             events = published.replay.read_whole_streams(wanted, streams=some, until=until)
-            self._apply_first(events)
-            progress(start + len(some), len(streams))
-        self._scratch.position = until
-        self._scratch.log_id, self._scratch.event_id = published.mark(until)
-        self._scratch.save(update_fields=["position", "log_id", "event_id"])
-        self._apply = _only(frozenset(streams), self._apply)
+            self._apply(events, filling=True)
+        self._streams = frozenset(streams)
+        self._move(until)
 
-    def _apply_first(self, events: Sequence[DomainEvent]) -> None:
+    def _fill_all(self, until: int, progress: Progress) -> None:
+        total, done = published.replay.count(self._kind.events, until=until), 0
+        sliced = self._kind.sliced_by == "stream"
+        for events in self._by_stream(until) if sliced else self._in_order(0, until):
+            self._apply(events, filling=True)
+            done += len(events)
+            progress(done, total)
+        if done != total:
+            raise published.LogGapError(
+                f"{done} of {total} events were read: some have gone from the log meanwhile."
+            )
+        self._move(until)
+
+    def _by_stream(self, until: int) -> Iterator[list[DomainEvent]]:
+        wanted = self._kind.events
+        after, is_last = ("", 0), False
+        # None in an empty log.
+        [last] = published.replay.slices(wanted, of=1) or [""]
+        while not is_last:
+            events, after, is_last = published.replay.read_streams(
+                wanted, after=after, last=last, until=until, limit=BATCH
+            )
+            yield events
+
+    def _in_order(self, after: int, until: int) -> Iterator[list[DomainEvent]]:
+        for start in range(after, until, BATCH):
+            end = min(start + BATCH, until)
+            yield published.replay.read(self._kind.events, after=start, until=end)
+
+    def _apply(self, events: Sequence[DomainEvent], *, filling: bool) -> None:
         for event in events:
             if isinstance(event, published.UndecodableEvent):
                 raise published.UndecodableEventError(event)
-        with transaction.atomic(using="read"), writing(filling=True):
-            self._kind.apply(events, self._scratch.pk)
+        if events:
+            with transaction.atomic(using="read"), writing(filling=filling):
+                self._kind.apply(events, self._scratch.pk)
+
+    def _move(self, position: int) -> None:
+        self._scratch.position = position
+        self._scratch.save(update_fields=["position"])
 
     @contextlib.contextmanager
     def level(self) -> Iterator[None]:
@@ -161,27 +191,15 @@ class _Twins:
             yield
 
     def _follow(self) -> None:
-        """Bring the scratch generation to where the live one stands, which is the end of a commit;
-        never past it."""
+        """Bring the scratch generation to where the live one stands."""
         self._stored.refresh_from_db()
-        self._scratch.refresh_from_db()
-        checkpoints = Projection.objects.filter(pk=self._scratch.pk)
-        while missing := self._stored.position - self._scratch.position:
-            batch = min(missing, settings.PROJECTION_BATCH)
-            if next(published.follow(checkpoints, self._apply, batch=batch), None) is None:
-                raise published.LogGapError(
-                    f"The log ends before position {self._stored.position}, which was read before."
-                )
-            self._scratch.refresh_from_db()
+        until = self._stored.position
+        for events in self._in_order(self._scratch.position, until):
+            self._apply([event for event in events if self._folds(event)], filling=False)
+        self._move(until)
 
-
-def _only(streams: frozenset[str], apply: published.Apply) -> published.Apply:
-    """``apply`` with the events of ``streams`` alone."""
-
-    def apply_some(generation: Projection, events: Sequence[DomainEvent]) -> None:
-        apply(generation, [event for event in events if event.recorded.stream in streams])
-
-    return apply_some
+    def _folds(self, event: DomainEvent) -> bool:
+        return self._streams is None or event.recorded.stream in self._streams
 
 
 def _compare(twins: _Twins, rows: Rows, chosen: Names | None, tell: Tell) -> Verified:

@@ -70,8 +70,7 @@ class Command(BaseCommand):
     def _verify(self, name: str, sample: int | None, repair: bool) -> int:
         """How many rows of a projection were wrong."""
         self.stdout.write(f"{name}:")
-        unit = " streams" if sample and projector(name).sliced_by else " events"
-        with tqdm.tqdm(desc=name, unit=unit, disable=not sys.stderr.isatty()) as bar:
+        with tqdm.tqdm(desc=name, unit=" events", disable=not sys.stderr.isatty()) as bar:
 
             def progress(done: int, total: int) -> None:
                 bar.total = total
