@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar, cast
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.db.models import QuerySet
+from django.db.models import Count, Max, QuerySet
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.http.pagination import COUNT_CAP, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
@@ -55,13 +55,18 @@ class ListQuery(Query[Page[Item]], Generic[Item]):
     def page_of(self, rows: QuerySet[Row], view: Callable[[Row], Item]) -> Page[Item]:
         """The page of ``rows`` that was asked for, each shown by ``view``; two statements."""
         start = (self.page - 1) * self.page_size
-        items = tuple(view(row) for row in rows[start : start + self.page_size])
+        shown = list(rows[start : start + self.page_size])
         # One more than is told, to know whether there are more.
-        counted = rows.order_by()[: COUNT_CAP + 1].count()
+        counted = rows.order_by()[: COUNT_CAP + 1].aggregate(
+            count=Count("pk"), generation=Max("projection_id")
+        )
+        if shown and counted["generation"] != shown[0].projection_id:
+            # Other rows took over between the two statements: no page is a mixture.
+            return self.page_of(rows, view)
         return Page(
-            items=items,
-            count=min(counted, COUNT_CAP),
-            capped=counted > COUNT_CAP,
+            items=tuple(view(row) for row in shown),
+            count=min(counted["count"], COUNT_CAP),
+            capped=counted["count"] > COUNT_CAP,
             page=self.page,
             page_size=self.page_size,
         )

@@ -1,0 +1,123 @@
+"""Readers during promotions: the old rows or the new ones, never a mixture, never an error."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
+from uuid import UUID
+
+import pytest
+from django.db import connections
+
+from ordering_read.engine import generations, live
+from ordering_read.engine.base import registered
+from ordering_read.engine.rebuild import rebuild
+from ordering_read.models import Projection
+from ordering_read.queries import GetOrderById, ListOrders, get_query_bus
+from tests import kit
+from tests.kit_projections import rows_of
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+ORDERS = 12
+READERS = 4
+# What was spoiled on purpose in the old rows, so that they can be told from the new ones.
+OLD = "old"
+
+
+def orders_of_old_and_new() -> UUID:
+    """Orders whose live rows say "old", one of them without a row; returns the id of another."""
+    customer, product = kit.registered_customer(), kit.registered_product(on_hand=1_000)
+    placed = [kit.placed_order(customer, (product, 1), (product, 2)) for _ in range(ORDERS)]
+    live.run("order_view")
+    with connections["read"].cursor() as cursor:
+        cursor.execute("UPDATE order_summary SET customer_name = %s", [OLD])
+        cursor.execute("UPDATE order_line_view SET name = %s", [OLD])
+        cursor.execute("DELETE FROM order_summary WHERE id = %s", [placed[0].pk])
+    return placed[1].pk
+
+
+def a_page() -> bool:
+    page = get_query_bus().dispatch(ListOrders())
+    are_old = {item.customer_name == OLD for item in page.items}
+    is_old = page.count == ORDERS - 1
+    assert are_old == {is_old}
+    assert len(page.items) == page.count == (ORDERS - 1 if is_old else ORDERS)
+    return is_old
+
+
+def an_order(order_id: UUID) -> bool:
+    order = get_query_bus().dispatch(GetOrderById(order_id=order_id))
+    is_old = order.customer_name == OLD
+    assert [line.name == OLD for line in order.items] == [is_old, is_old]
+    return is_old
+
+
+def reading(reads: list[Callable[[], bool]], over: Event) -> list[bool]:
+    """What each read saw until it was over: the old rows or not."""
+    seen = []
+    try:
+        while not over.is_set():
+            seen += [read() for read in reads]
+    finally:
+        connections.close_all()
+    return seen
+
+
+def test_no_read_fails_or_mixes_while_rows_take_over() -> None:
+    order_id = orders_of_old_and_new()
+    over = Event()
+    reads = [a_page, lambda: an_order(order_id)]
+    with ThreadPoolExecutor(READERS) as threads:
+        readers = [threads.submit(reading, reads, over) for _ in range(READERS)]
+        try:
+            rebuild("order_view")
+            for _ in range(20):
+                generations.roll_back("order_view")
+        finally:
+            over.set()
+        seen = [is_old for reader in readers for is_old in reader.result()]
+
+    assert set(seen) == {True, False}
+    assert len(seen) > 100
+
+
+def test_processes_fill_slices_together() -> None:
+    customer, product = kit.registered_customer(), kit.registered_product(on_hand=1_000)
+    for _ in range(ORDERS):
+        kit.placed_order(customer, (product, 1), (product, 2))
+    live.run("order_view")
+
+    rebuilt = rebuild("order_view", workers=3, batch=5)
+
+    assert rebuilt.events == ORDERS * 3
+    assert [one.differing for one in rebuilt.comparisons] == [0, 0]
+    assert a_page() is False
+
+
+def test_events_that_come_during_a_rebuild_are_in_its_rows() -> None:
+    customer, product = kit.registered_customer(), kit.registered_product(on_hand=1_000)
+    kit.placed_order(customer, (product, 1))
+    over = Event()
+
+    def place() -> None:
+        try:
+            while not over.is_set():
+                kit.placed_order(customer, (product, 1))
+                live.run("order_view")
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(1) as threads:
+        placing = threads.submit(place)
+        try:
+            rebuilt = [rebuild("order_view", batch=5) for _ in range(3)]
+        finally:
+            over.set()
+        placing.result()
+
+    live.run("order_view")
+    assert [one.differing for each in rebuilt for one in each.comparisons] == [0] * 6
+    retired = Projection.objects.get(name="order_view", status="retired")
+    served = Projection.objects.get(name="order_view", status="live")
+    for model in registered()["order_view"].models:
+        assert rows_of(model, retired) == rows_of(model, served)
