@@ -20,8 +20,8 @@ from ordering_write.published import events_committed
 
 logger = logging.getLogger(__name__)
 
-# How long a projection may keep a worker while others wait for their turn.
-_TURN_SECONDS = 0.05
+# How long some projections may keep a worker while others wait for their turn.
+_TURN_SECONDS = 0.2
 
 _STOCK_BROKER = "django_q.brokers.orm.ORM"
 
@@ -38,17 +38,16 @@ _WAKE_UP = {
 }
 
 
-def project(name: str) -> None:
-    """Catch up one projection, which the broker found to be behind."""
-    live.run(name, seconds=_TURN_SECONDS)
+def project(*names: str) -> None:
+    """Catch up projections that the broker found to be behind."""
+    live.run(*names, seconds=_TURN_SECONDS)
 
 
 def project_all() -> None:
     """Catch up all projections that are behind; the task of brokers that don't know them."""
     status.beat()
     while names := live.due():
-        for name in names:
-            live.run(name, seconds=_TURN_SECONDS)
+        live.run(*names, seconds=_TURN_SECONDS)
     alarm.look()
     generations.discard_expired()
 

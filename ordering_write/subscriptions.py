@@ -6,7 +6,9 @@ import random
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import timedelta
+from functools import partial
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.db import (
     InterfaceError,
@@ -77,32 +79,77 @@ class LogReplacedError(Exception):
 Apply = Callable[[Any, Sequence[DomainEvent]], None]
 
 
+class Subscriber(NamedTuple):
+    """Who follows the log: the one checkpoint in ``checkpoints``, and what is done with events."""
+
+    checkpoints: "models.QuerySet[Any]"
+    apply: Apply
+
+
+class Reader:
+    """Reads the log for subscribers that follow it side by side: what one of them has read isn't
+    read and decoded again for the next."""
+
+    def __init__(self) -> None:
+        self._marked: tuple[int, tuple[UUID, UUID | None]] | None = None
+        self._asked: tuple[int, int] | None = None
+        self._events: list[DomainEvent] = []
+
+    def mark(self, position: int) -> tuple[UUID, UUID | None]:
+        if self._marked is None or self._marked[0] != position:
+            self._marked = position, log.mark(position)
+        return self._marked[1]
+
+    def read(self, after: int, limit: int) -> list[DomainEvent]:
+        # Nothing is never kept: there may be something by now.
+        if self._asked != (after, limit) or not self._events:
+            log.sequence()
+            self._events = log.read_log(after, limit)
+            self._asked = after, limit
+        return self._events
+
+
 def catch_up(
-    checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int, seconds: float = math.inf
-) -> int:
-    """Follow the log until level, or for about ``seconds``; returns how many events were applied.
+    subscribers: Sequence[Subscriber], *, batch: int, seconds: float = math.inf
+) -> list[int]:
+    """Follow the log until all are level, or for about ``seconds``; returns how many events were
+    applied for each.
+
+    They take turns, batch by batch, so that what those at one position need is read once.
 
     An exception is kept on the checkpoint, logged when the checkpoint begins to fail, and keeps
-    it from being handed out for a while; nothing is skipped. When the time is over but the log
-    isn't, whoever hands out work is woken, so that subscribers get their turns.
+    it from being handed out for a while; nothing is skipped, and nobody else is kept up. When the
+    time is over but the log isn't, whoever hands out work is woken, so that others get their turn.
     """
-    applied = 0
     ends_at = time.monotonic() + seconds
-    try:
-        for count in follow(checkpoints, apply, batch=batch):
-            applied += count
-            if time.monotonic() > ends_at:
-                _let_go(checkpoints)
-                outbox.notify()
-                break
-    except Exception as failure:
-        _keep(failure, checkpoints)
+    reader = Reader()
+    applied = [0] * len(subscribers)
+    running = {
+        number: follow(one.checkpoints, one.apply, batch=batch, reader=reader)
+        for number, one in enumerate(subscribers)
+    }
+    while running:
+        for number, batches in list(running.items()):
+            try:
+                applied[number] += next(batches)
+            except StopIteration:
+                del running[number]
+            except Exception as failure:
+                del running[number]
+                _keep(failure, subscribers[number].checkpoints)
+        if running and time.monotonic() > ends_at:
+            for number in running:
+                _let_go(subscribers[number].checkpoints)
+            outbox.notify()
+            break
     return applied
 
 
-def follow(checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int) -> Iterator[int]:
+def follow(
+    checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int, reader: Reader | None = None
+) -> Iterator[int]:
     """Apply what the log has after the one checkpoint in ``checkpoints``; yields the number of
-    events of each batch, after it.
+    events of each batch, after it. ``reader`` is shared with those who follow side by side.
 
     Each batch of about ``batch`` events is applied and the checkpoint moved in one transaction of
     the checkpoint's database, so that neither happens without the other. Only one runner at a time
@@ -111,9 +158,10 @@ def follow(checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int) -> 
 
     What the database breaks off is tried again; any other exception is raised.
     """
+    step = partial(_step, checkpoints, apply, batch, reader or Reader())
     looks = 0
     while looks < _LOOKS:
-        done = _retried(checkpoints, apply, batch)
+        done = _retried(step)
         if done is None:
             return
         if done.size:
@@ -129,10 +177,10 @@ def follow(checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int) -> 
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def reads_this_log(checkpoint: Checkpoint) -> bool:
+def reads_this_log(checkpoint: Checkpoint, reader: Reader | None = None) -> bool:
     """Whether the log has the last event that was applied, where it was read."""
     read = (checkpoint.log_id, checkpoint.event_id)
-    return checkpoint.event_id is None or read == log.mark(checkpoint.position)
+    return checkpoint.event_id is None or read == (reader or log).mark(checkpoint.position)
 
 
 def lag_seconds(positions: Collection[int]) -> dict[int, float]:
@@ -160,15 +208,15 @@ class _Done(NamedTuple):
     position: int
 
 
-def _retried(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Done | None:
+def _retried(step: Callable[[], _Done | None]) -> _Done | None:
     for _ in range(_TRIES - 1):
         try:
-            return _step(checkpoints, apply, batch)
+            return step()
         except (OperationalError, InterfaceError):
             _drop_broken_connections()
             # By chance, so that two that met in a deadlock don't meet again.
             time.sleep(_SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.5))
-    return _step(checkpoints, apply, batch)
+    return step()
 
 
 def _drop_broken_connections() -> None:
@@ -178,17 +226,18 @@ def _drop_broken_connections() -> None:
             each.close_if_unusable_or_obsolete()
 
 
-def _step(checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int) -> _Done | None:
+def _step(
+    checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int, reader: Reader
+) -> _Done | None:
     """Apply one batch; None when another runner holds the checkpoint or it is gone."""
-    log.sequence()
     with transaction.atomic(using=checkpoints.db):
         checkpoint = checkpoints.select_for_update(skip_locked=True).first()
         if checkpoint is None:
             return None
-        if not reads_this_log(checkpoint):
+        if not reads_this_log(checkpoint, reader):
             raise LogReplacedError(checkpoint)
         began = time.monotonic()
-        events = log.read_log(checkpoint.position, batch)
+        events = reader.read(checkpoint.position, batch)
         if not events:
             checkpoint.leased_until = None
             checkpoint.save(update_fields=["leased_until"])

@@ -1,7 +1,9 @@
 """A django-q2 broker whose queue is the log: it hands out the projections that are behind it."""
 
 import logging
+import math
 import time
+from collections.abc import Sequence
 
 import django.db
 import psycopg
@@ -18,6 +20,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from ordering_read.engine import alarm, live, status
+from ordering_read.engine.base import registered
 from ordering_write import published
 
 logger = logging.getLogger(__name__)
@@ -97,7 +100,7 @@ class ProjectionBroker(ORM):
             listener = self._listening()
             self._housekeep()
             # A task that is claimed must be handed out: nothing that can fail comes after it.
-            handouts = [_handout(name) for name in live.due()] + self._claim()
+            handouts = [_handout(names) for names in _shared_out(live.due())] + self._claim()
             if not handouts:
                 self._wait(listener)
         except (django.db.Error, psycopg.Error) as error:
@@ -159,14 +162,23 @@ class ProjectionBroker(ORM):
             cursor.execute("SELECT pg_notify(%s, '')", [_QUEUE_CHANNEL])
 
 
-def _handout(name: str) -> Handout:
+def _shared_out(names: Sequence[str]) -> list[Sequence[str]]:
+    """One part for each worker when all projections are behind, fewer when some are.
+
+    What the projections of one part have in common they read once, so small parts cost more.
+    """
+    parts = math.ceil(len(names) * Conf.WORKERS / len(registered()))
+    return [names[number::parts] for number in range(parts)]
+
+
+def _handout(names: Sequence[str]) -> Handout:
     """Without an id to acknowledge: the checkpoint says whether it was done."""
     title, identity = uuid()
     task = {
         "id": identity,
         "name": title,
         "func": "ordering_read.tasks.project",
-        "args": (name,),
+        "args": tuple(names),
         "kwargs": {},
         "started": timezone.now(),
         "save": False,

@@ -7,6 +7,7 @@ from typing import Any
 from django.apps.registry import Apps
 from django.conf import settings
 from django.db import connections
+from django.db.models import QuerySet
 
 from ordering_read.engine.base import Projector, projector, registered, writing
 from ordering_read.engine.definition import definition
@@ -24,44 +25,46 @@ WHERE id IN (
       AND (leased_until IS NULL OR leased_until < statement_timestamp())
     FOR UPDATE SKIP LOCKED
 )
-RETURNING name
+RETURNING name, position
 """
 
 
 def due() -> list[str]:
-    """Lease the projections that are behind the log and that nobody is at; returns their names.
+    """Lease the projections that are behind the log and that nobody is at; returns their names,
+    those that are furthest behind first.
 
     One that fails is not due before its pause is over.
     """
-    head = published.head()
+    known, head = list(registered()), published.head()
     with connections["read"].cursor() as cursor:
-        cursor.execute(
-            _LEASE_THOSE_BEHIND, [published.LEASE.total_seconds(), list(registered()), head]
-        )
-        return list({name: None for (name,) in cursor.fetchall()})
+        cursor.execute(_LEASE_THOSE_BEHIND, [published.LEASE.total_seconds(), known, head])
+        behind = sorted(cursor.fetchall(), key=lambda row: (row[1], known.index(row[0])))
+        return list({name: None for name, _position in behind})
 
 
-def run(name: str, *, seconds: float = math.inf) -> int:
-    """Catch up the live generation of a projection; returns how many events it was behind.
+def run(*names: str, seconds: float = math.inf) -> int:
+    """Catch up the live generations of projections; returns how many events they were behind.
 
-    Those that are retired and kept are caught up after it. After about ``seconds`` each leaves the
-    rest to the next run. It returns at once when another runner is at it. What fails is kept on
-    the Projection row. Raises UnknownProjectionError.
+    Those that are retired and kept are caught up beside them. After about ``seconds`` the rest is
+    left to the next run. One that another runner is at is left alone. What fails is kept on the
+    Projection row. Raises UnknownProjectionError.
     """
+    live = [
+        _subscriber(name, Projection.objects.filter(name=name, status=Projection.Status.LIVE))
+        for name in names
+    ]
+    retired = [
+        _subscriber(row.name, Projection.objects.filter(pk=row.pk, status=row.status))
+        for row in Projection.objects.filter(name__in=names, status=Projection.Status.RETIRED)
+    ]
     applied = published.catch_up(
-        Projection.objects.filter(name=name, status=Projection.Status.LIVE),
-        applied_by(projector(name)),
-        batch=settings.PROJECTION_BATCH,
-        seconds=seconds,
+        [*live, *retired], batch=settings.PROJECTION_BATCH, seconds=seconds
     )
-    for retired in Projection.objects.filter(name=name, status=Projection.Status.RETIRED):
-        published.catch_up(
-            Projection.objects.filter(pk=retired.pk, status=Projection.Status.RETIRED),
-            applied_by(projector(name)),
-            batch=settings.PROJECTION_BATCH,
-            seconds=seconds,
-        )
-    return applied
+    return sum(applied[: len(live)])
+
+
+def _subscriber(name: str, row: "QuerySet[Projection]") -> published.Subscriber:
+    return published.Subscriber(row, applied_by(projector(name)))
 
 
 def applied_by(projector: Projector) -> published.Apply:

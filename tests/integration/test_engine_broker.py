@@ -1,6 +1,7 @@
 """The broker, and the tasks it hands out; the stock broker's wake-ups."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from django.apps import apps
 from django.contrib import admin
 from django.db import DatabaseError, connections
 from django_q.brokers.orm import ORM
+from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
@@ -42,7 +44,7 @@ def task_of(handout: Handout) -> dict[str, Any]:
 
 
 def names(handouts: list[Handout] | None) -> set[str]:
-    return {task_of(handout)["args"][0] for handout in handouts or []}
+    return {name for handout in handouts or [] for name in task_of(handout)["args"]}
 
 
 def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
@@ -60,6 +62,32 @@ def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
     # Nothing to acknowledge: the checkpoint says whether it was done.
     assert {handout[0] for handout in handouts} == {None}
     assert not OrmQ.objects.exists()
+
+
+def test_all_that_are_behind_are_one_task_for_each_worker(
+    broker: ProjectionBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Conf, "WORKERS", 2)
+    kit.registered_product()
+
+    first, second = broker.dequeue() or []
+
+    assert names([first]) | names([second]) == set(registered())
+    half = len(registered()) / 2
+    assert {len(names([first])), len(names([second]))} == {math.floor(half), math.ceil(half)}
+
+
+def test_the_half_that_is_behind_stays_one_task(
+    broker: ProjectionBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Conf, "WORKERS", 2)
+    kit.registered_product()
+    behind = list(registered())[: len(registered()) // 2]
+    live.run(*registered().keys() - set(behind))
+
+    [task] = broker.dequeue() or []
+
+    assert names([task]) == set(behind)
 
 
 def test_a_commit_wakes_it(broker: ProjectionBroker, settings: Any) -> None:

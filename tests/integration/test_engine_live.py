@@ -199,6 +199,56 @@ def test_a_turn_ends_between_two_batches(recorder: Recorder, settings: Any) -> N
     assert live.run("recorder") == 4
 
 
+def test_side_by_side_they_read_the_log_once(
+    recorder: Recorder, django_assert_num_queries: Any
+) -> None:
+    everybody = base.registered()
+    kit.registered_product()
+    live.run(*everybody)
+    kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
+    published.sequence()
+    head = published.head()
+
+    # Sequencing with its savepoint, the mark of the log, the events; a look at the head for each.
+    with django_assert_num_queries(4 + 1 + 1 + len(everybody), using="default"):
+        live.run(*everybody)
+
+    assert {checkpoint(name).position for name in everybody} == {head}
+
+
+def test_one_that_fails_keeps_nobody_up(recorder: Recorder) -> None:
+    def fail(batch: Sequence[DomainEvent]) -> None:
+        raise ValueError("no")
+
+    kit.registered_product()
+    recorder.before = fail
+
+    assert live.run("recorder", "inventory_level") == 2
+    assert checkpoint("inventory_level").position == 2
+    assert checkpoint("recorder").position == 0
+    assert "recorder" not in live.due()
+
+
+def test_those_at_different_positions_come_level(recorder: Recorder, settings: Any) -> None:
+    settings.PROJECTION_BATCH = 2
+    for number in range(4):
+        kit.registered_product()
+        if number == 1:
+            live.run("inventory_level")
+
+    assert live.run("inventory_level", "recorder") == 4 + 8
+    assert recorded() == list(range(1, 9))
+    assert InventoryLevel.live.count() == 4
+
+
+def test_who_is_furthest_behind_comes_first(recorder: Recorder) -> None:
+    kit.registered_product()
+    live.run("order_view", "status_counter")
+    kit.registered_product()
+
+    assert live.due()[-2:] == ["order_view", "status_counter"]
+
+
 def test_who_is_behind_is_handed_out_once(recorder: Recorder) -> None:
     everybody = set(base.registered())
     assert live.due() == []
