@@ -14,6 +14,11 @@ from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
 
 
+def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:
+    """What ``entry`` says; without what a note says unless asked for."""
+    return entry.sentence if with_personal or entry.type != "NoteAdded" else "Note: ***"
+
+
 class HistoryAdmin(ReadModelAdmin):
     """A table of events, newest first: what there is to know of a row stands in the list."""
 
@@ -50,7 +55,7 @@ class TimelineAdmin(HistoryAdmin):
 
     @admin.display(description="Sentence")
     def without_notes(self, entry: TimelineEntry) -> str:
-        return "Note: ***" if entry.type == "NoteAdded" else entry.sentence
+        return sentence(entry, with_personal=False)
 
 
 @admin.register(StockMovement)

@@ -25,11 +25,12 @@ from ordering_read.admin.base import (
     page_of,
     uuid_in,
 )
-from ordering_read.admin.timeline import told
+from ordering_read.admin.histories import sentence
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
+from ordering_read.models.order_timeline import TimelineEntry
 from ordering_write import client
 from ordering_write.client import CancelOrder, Command, OrderStatus, UpdateOrderStatus
-from ordering_write.published import UndecodableEventError, quantize, read_stream
+from ordering_write.published import quantize
 
 # How long a click waits for the list to show what it did, all its orders together.
 _WAIT_SECONDS = 2.0
@@ -53,7 +54,7 @@ class CancelForm(forms.Form):
 
 @admin.register(OrderSummary)
 class OrderAdmin(ActingAdmin, ReadModelAdmin):
-    """The orders as the projection order_view shows them; their events come from the log."""
+    """The orders as order_view shows them, with what order_timeline tells of each."""
 
     identity = "order_id"
     needed_permission = permissions.VIEW_ORDERS
@@ -120,21 +121,15 @@ class OrderAdmin(ActingAdmin, ReadModelAdmin):
     ) -> HttpResponse:
         # Of the row's generation, which another one may have replaced a moment ago.
         lines = OrderLine.objects.filter(projection_id=obj.projection_id, order_id=obj.order_id)
-        stream = f"order-{obj.order_id}"
+        entries = TimelineEntry.live.filter(order_id=obj.order_id).order_by("version")
         with_personal = request.user.has_perm(permissions.VIEW_PII)
-        events, unreadable = [], ""
-        try:
-            events = told(read_stream(stream), with_personal=with_personal)
-        except UndecodableEventError as error:
-            unreadable = str(error)
         context |= {
             "lines": [
                 (line, _money(line.unit_price, obj.currency), _money(line.line_total, obj.currency))
                 for line in lines.order_by("number")
             ],
-            "events": events,
-            "unreadable": unreadable,
-            "log": log_of(request, stream),
+            "entries": [(entry, sentence(entry, with_personal=with_personal)) for entry in entries],
+            "log": log_of(request, f"order-{obj.order_id}"),
             "moves": [
                 (name, _button(description))
                 for name, description in self.get_action_choices(request, default_choices=[])

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable
-from html import unescape
 from typing import Any
 from uuid import uuid4
 
@@ -182,10 +181,10 @@ def test_an_order_tells_its_lines_and_its_events_in_order(
 
     told = [
         "LAMP-1 Desk lamp 2 19.90 EUR 39.80 EUR",
-        f"Placed as {shop.order.order_number}",
-        "2 × Desk lamp (LAMP-1) at 19.90 EUR",
-        "pending → confirmed – Paid",
-        "Cancelled; back in stock: 2 × Desk lamp – Broken",
+        "Robin Sample placed the order",
+        "2 × Desk lamp added at 19.90 EUR",
+        "Confirmed: Paid",
+        "Cancelled: Broken",
     ]
     places = [text.index(sentence) for sentence in told]
     assert places == sorted(places)
@@ -207,29 +206,15 @@ def test_every_kind_of_event_is_told(shop: Shop, clerk: User, auditor: User, bro
     text = text_of(browser(clerk), address)
 
     for sentence in (
-        "Shipping, Parcel: 4.90 EUR",
+        "Parcel: 4.90 EUR",
         "Tagged gift",
         "Note: Ring twice",
-        "Packed 2 × Desk lamp",
-        "Shipped 2 × Desk lamp",
-        "Delivered 2 × Desk lamp",
+        "Packed 2 units",
+        "Shipped 2 units",
+        "Delivered 2 units",
     ):
         assert sentence in text
     assert "Note: ***" in text_of(browser(auditor), address)
-
-
-def test_an_order_is_shown_when_one_of_its_events_cannot_be_read(
-    shop: Shop, auditor: User, browser: Any
-) -> None:
-    with connections["default"].cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        cursor.execute("UPDATE event SET type = 'OrderForgotten' WHERE type = 'OrderItemAdded'")
-
-    text = text_of(browser(auditor), shop.detail_of(ORDERS))
-
-    assert "OrderForgotten" in text
-    assert "can't be read" in unescape(text)
-    assert "LAMP-1" in text
 
 
 def test_personal_data_are_for_who_may_see_them(
