@@ -11,12 +11,14 @@ import hypothesis
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
+from django.core.cache import cache
 from django.db import connections, transaction
 from django.test import TransactionTestCase
 
 from config.accounts.models import User
 from config.accounts.roles import Role
 from config.databases.router import side
+from ordering_read.admin import banner
 from ordering_read.engine import live
 from ordering_write import tally
 from ordering_write.models import Customer
@@ -65,6 +67,13 @@ def _tally_by_hand() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tally, "_keep_flushing", lambda: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _one_look_for_the_banner(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The admin's banner looks once in each test, not by chance at a page whose cost is counted."""
+    cache.clear()
+    monkeypatch.setattr(banner, "_SECONDS", None)
 
 
 def _empty(alias: str) -> None:

@@ -3,7 +3,7 @@
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from smtplib import SMTPServerDisconnected
 from typing import Any
@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from django.conf import settings as configured
 from django.core import mail
-from django.core.cache import cache
 from django.db import DatabaseError, OperationalError
 from django.db.models.functions import Now
 from django.test import Client
@@ -38,13 +37,6 @@ ACCEPT = (
 )
 
 Figures = dict[tuple[str, ...], float]
-
-
-@pytest.fixture(autouse=True)
-def _nothing_remembered() -> Iterator[None]:
-    cache.clear()
-    yield
-    cache.clear()
 
 
 @pytest.fixture
