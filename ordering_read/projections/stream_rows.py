@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import connections
 from django.db.models import JSONField, QuerySet
 from psycopg.types.json import Jsonb
+from pydantic_core import to_json
 
 from ordering_read.engine.base import is_filling
 from ordering_read.models import ReadModel, StreamRow
@@ -61,6 +62,13 @@ def fold(
     return new
 
 
+# Names of tables and columns are ours: they need no quoting.
+_UPSERT = """
+INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s)
+ON CONFLICT ({unique}) DO UPDATE SET {assignments}
+"""
+
+
 def upsert(model: type[ReadModel], rows: Sequence[ReadModel], *, key: Sequence[str]) -> None:
     """Insert ``rows``, or replace those of the same projection and ``key``; one statement.
 
@@ -70,14 +78,25 @@ def upsert(model: type[ReadModel], rows: Sequence[ReadModel], *, key: Sequence[s
     if is_filling():
         _copy(model, [row for row in rows if row._state.adding])
         rows = [row for row in rows if not row._state.adding]
-    unique = ["projection", *key]
-    fields = [field.name for field in model._meta.concrete_fields if not field.primary_key]
-    model.objects.bulk_create(
-        rows,
-        update_conflicts=True,
-        unique_fields=unique,
-        update_fields=[name for name in fields if name not in unique],
+    if not rows:
+        return
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    columns = {field.name: str(field.column) for field in fields}
+    unique = [columns[name] for name in ("projection", *key)]
+    statement = _UPSERT.format(
+        table=model._meta.db_table,
+        columns=", ".join(columns.values()),
+        unique=", ".join(unique),
+        assignments=", ".join(
+            f"{column} = excluded.{column}" for column in columns.values() if column not in unique
+        ),
     )
+    values = attrgetter(*(field.attname for field in fields))
+    # One parameter, whatever the number of rows: thousands of them take longer to write into a
+    # statement, and to parse, than the rows take to store.
+    records = to_json([dict(zip(columns.values(), values(row), strict=True)) for row in rows])
+    with connections["read"].cursor() as cursor:
+        cursor.execute(statement, [records.decode()])
 
 
 def _copy(model: type[ReadModel], rows: Sequence[ReadModel]) -> None:
