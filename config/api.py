@@ -24,6 +24,7 @@ class RootView(APIView):
             "sales-by-day": "sales-by-day",
             "sales-by-product": "sales-by-product",
             "projections": "projection",
+            "parked-events": "parked-event",
         }
         links = {name: reverse(f"{of}-list", request=request) for name, of in lists.items()}
         return Response(

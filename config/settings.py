@@ -175,6 +175,8 @@ PROJECTION_POLL_SECONDS = 1.0
 PROJECTION_BATCH = _number("PROJECTION_BATCH", 500)
 # Days for which the rows that a rebuild has replaced are kept, and kept up to date.
 PROJECTION_KEEP_RETIRED_DAYS = _number("PROJECTION_KEEP_RETIRED_DAYS", 7)
+# Streams that a projection may park; when more can't be applied, it stops: the code must be wrong.
+PROJECTION_MAX_PARKED_STREAMS = _number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
 # Seconds behind the log from which a projection counts as late: logged, mailed, not ready.
 PROJECTION_LAG_ALERT_SECONDS = _number("PROJECTION_LAG_ALERT_SECONDS", 30)
 _OUR_BROKER = "ordering_read.engine.broker.ProjectionBroker"

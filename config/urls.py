@@ -10,7 +10,12 @@ from config.http.pages import problem_page
 from config.http.schema_views import DocsView, SchemaView
 from config.metrics import MetricsView
 from config.pages import favicon, start_page
-from ordering_read.api import ProjectionViewSet, SalesByDayViewSet, SalesByProductViewSet
+from ordering_read.api import (
+    ParkedEventViewSet,
+    ProjectionViewSet,
+    SalesByDayViewSet,
+    SalesByProductViewSet,
+)
 
 router = Router()
 router.register("orders", OrderEndpoint, basename="order")
@@ -19,6 +24,7 @@ router.register("inventory", InventoryEndpoint, basename="product")
 router.register("reports/sales-by-day", SalesByDayViewSet, basename="sales-by-day")
 router.register("reports/sales-by-product", SalesByProductViewSet, basename="sales-by-product")
 router.register("projections", ProjectionViewSet, basename="projection")
+router.register("parked-events", ParkedEventViewSet, basename="parked-event")
 
 urlpatterns = [
     path("", start_page, name="start"),

@@ -13,6 +13,7 @@ class OrderingReadConfig(AppConfig):
     def ready(self) -> None:
         # Imported here: these modules need the models. The projections register themselves.
         from ordering_read import permissions, projections, tasks  # noqa: F401
+        from ordering_read.api import problems
         from ordering_read.checks import check_definitions
         from ordering_read.engine import live
 
@@ -21,6 +22,7 @@ class OrderingReadConfig(AppConfig):
         post_migrate.connect(live.keep_checkpoints_after_migrate, sender=self)
         post_migrate.connect(tasks.keep_schedule, sender=apps.get_app_config("django_q"))
         tasks.connect()
+        problems.register_all()
         _hide_queue()
 
 

@@ -17,6 +17,7 @@ VIEW_REPORTS = "ordering_read.view_reports"
 VIEW_PROJECTIONS = "ordering_read.view_projections"
 REBUILD_PROJECTIONS = "ordering_read.rebuild_projections"
 VIEW_METRICS = "ordering_read.view_metrics"
+MANAGE_PARKED_EVENTS = "ordering_read.manage_parked_events"
 VIEW_ADDRESSES = "ordering_read.view_addresses"
 VIEW_PII = "ordering_read.view_pii"
 
@@ -29,6 +30,7 @@ LABELS: Mapping[str, str] = {
     VIEW_PROJECTIONS: "Can view projections",
     REBUILD_PROJECTIONS: "Can rebuild projections",
     VIEW_METRICS: "Can view metrics",
+    MANAGE_PARKED_EVENTS: "Can retry and skip parked events",
     VIEW_ADDRESSES: "Can view where orders are sent",
     VIEW_PII: "Can view addresses and e-mail addresses",
 }
@@ -82,6 +84,11 @@ def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> Non
 def may_view_addresses(user: User | AnonymousUser) -> bool:
     """Whether ``user`` may see where orders are sent."""
     return user.has_perm(VIEW_ADDRESSES) or user.has_perm(VIEW_PII)
+
+
+def named(user: User) -> str:
+    """How records say that ``user`` did something."""
+    return f"{user.get_username()} (user {user.pk})"
 
 
 def _codename(permission: str) -> str:

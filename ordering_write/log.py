@@ -195,6 +195,12 @@ def read_log(after: int, limit: int) -> list[DomainEvent]:
     return [decode(row) for row in rows]
 
 
+def read_at(positions: Sequence[int]) -> list[DomainEvent]:
+    """The events at these positions, in order; an UndecodableEvent for one that can't be read."""
+    rows = fetch(f"{BY_POSITION} WHERE position = ANY(%s) ORDER BY position", [list(positions)])
+    return [decode(row) for row in rows]
+
+
 def read_stream(stream: str) -> list[DomainEvent]:
     """All events of one stream by version, positioned or not.
 

@@ -1,6 +1,7 @@
 """What the read side may import of the write side: event types, the log, and how to follow it."""
 
-from ordering_write import replay
+from ordering_write import parking, replay
+from ordering_write.checkpoints import Checkpoint, ParkedEvent
 from ordering_write.domain import events
 from ordering_write.domain.errors import DomainError, NoHandlerFoundError, NotFoundError
 from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
@@ -20,13 +21,17 @@ from ordering_write.log import (
     sequence,
 )
 from ordering_write.outbox import CHANNEL
+from ordering_write.parking import (
+    EventSkippedError,
+    EventWaitsError,
+    Subscriber,
+    TooManyParkedError,
+)
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import (
     LEASE,
-    Apply,
-    Checkpoint,
     LogReplacedError,
-    Subscriber,
+    Subscription,
     catch_up,
     follow,
     lag_seconds,
@@ -38,16 +43,20 @@ __all__ = [
     "ERASED",
     "LEASE",
     "MINOR_UNITS",
-    "Apply",
     "Checkpoint",
     "DomainError",
     "DomainEvent",
+    "EventSkippedError",
+    "EventWaitsError",
     "LogGapError",
     "LogReplacedError",
     "NoHandlerFoundError",
     "NotFoundError",
     "OrderStatus",
+    "ParkedEvent",
     "Subscriber",
+    "Subscription",
+    "TooManyParkedError",
     "UndecodableEvent",
     "UndecodableEventError",
     "catch_up",
@@ -60,6 +69,7 @@ __all__ = [
     "lag_seconds",
     "last_position",
     "mark",
+    "parking",
     "position_of",
     "quantize",
     "read_log",

@@ -2,26 +2,19 @@
 
 import logging
 import math
-import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from datetime import timedelta
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
-from django.db import (
-    InterfaceError,
-    OperationalError,
-    connection,
-    connections,
-    models,
-    transaction,
-)
+from django.db import InterfaceError, OperationalError, connection, models, transaction
 from django.db.models.functions import Now
 
-from ordering_write import log, outbox
-from ordering_write.domain.events import DomainEvent, UndecodableEvent
+from ordering_write import faults, log, outbox, parking
+from ordering_write.checkpoints import Checkpoint, Start
+from ordering_write.domain.events import DomainEvent
+from ordering_write.parking import Subscriber
 
 logger = logging.getLogger(__name__)
 
@@ -34,34 +27,12 @@ LEASE = timedelta(seconds=2)
 _FIRST_PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(minutes=1)
 
-# Tries of one batch when the database breaks off: deadlocks, lock timeouts, restarts.
-_TRIES = 3
-_SECONDS_BETWEEN_TRIES = 0.2
-
 # Looks at a log whose newest events another process is just giving their positions.
 _LOOKS = 50
 _SECONDS_BETWEEN_LOOKS = 0.01
 
-
-class Checkpoint(models.Model):
-    """How far a subscriber has read. It lives in the database that holds what the subscriber
-    does."""
-
-    position = models.BigIntegerField(default=0, help_text="The last position that was applied.")
-    event_id = models.UUIDField(null=True, blank=True, help_text="The event at that position.")
-    log_id = models.UUIDField(null=True, blank=True, help_text="The log that was read.")
-    updated_at = models.DateTimeField(db_default=Now())
-    leased_until = models.DateTimeField(
-        null=True, blank=True, help_text="Until then a runner is taken to be at it."
-    )
-    error = models.TextField(blank=True, help_text="Why it can't go on; empty when it can.")
-    failed_at = models.DateTimeField(null=True, blank=True, help_text="When it began to fail.")
-    batches = models.BigIntegerField(default=0, help_text="How many batches were applied.")
-    batch_seconds = models.FloatField(default=0, help_text="How long they took together.")
-    last_batch_seconds = models.FloatField(default=0)
-
-    class Meta:
-        abstract = True
+# Between two tries to take back a start that was counted, while the database is away.
+_SECONDS_BETWEEN_NOTES = 1.0
 
 
 class LogReplacedError(Exception):
@@ -75,15 +46,11 @@ class LogReplacedError(Exception):
         )
 
 
-# What a subscriber does with a batch, in the transaction that moves its checkpoint.
-Apply = Callable[[Any, Sequence[DomainEvent]], None]
-
-
-class Subscriber(NamedTuple):
-    """Who follows the log: the one checkpoint in ``checkpoints``, and what is done with events."""
+class Subscription(NamedTuple):
+    """Who follows the log, from the one checkpoint in ``checkpoints``."""
 
     checkpoints: "models.QuerySet[Any]"
-    apply: Apply
+    subscriber: Subscriber
 
 
 class Reader:
@@ -110,10 +77,10 @@ class Reader:
 
 
 def catch_up(
-    subscribers: Sequence[Subscriber], *, batch: int, seconds: float = math.inf
+    subscriptions: Sequence[Subscription], *, batch: int, seconds: float = math.inf
 ) -> list[int]:
     """Follow the log until all are level, or for about ``seconds``; returns how many events were
-    applied for each.
+    applied or parked for each.
 
     They take turns, batch by batch, so that what those at one position need is read once.
 
@@ -123,11 +90,9 @@ def catch_up(
     """
     ends_at = time.monotonic() + seconds
     reader = Reader()
-    applied = [0] * len(subscribers)
-    running = {
-        number: follow(one.checkpoints, one.apply, batch=batch, reader=reader)
-        for number, one in enumerate(subscribers)
-    }
+    applied = [0] * len(subscriptions)
+    runs = [_Run(*subscription, batch, reader) for subscription in subscriptions]
+    running = {number: run.follow() for number, run in enumerate(runs)}
     while running:
         for number, batches in list(running.items()):
             try:
@@ -136,45 +101,30 @@ def catch_up(
                 del running[number]
             except Exception as failure:
                 del running[number]
-                _keep(failure, subscribers[number].checkpoints)
+                runs[number].keep(failure)
         if running and time.monotonic() > ends_at:
             for number in running:
-                _let_go(subscribers[number].checkpoints)
+                runs[number].let_go()
             outbox.notify()
             break
     return applied
 
 
 def follow(
-    checkpoints: "models.QuerySet[Any]", apply: Apply, *, batch: int, reader: Reader | None = None
+    checkpoints: "models.QuerySet[Any]", subscriber: Subscriber, *, batch: int
 ) -> Iterator[int]:
     """Apply what the log has after the one checkpoint in ``checkpoints``; yields the number of
-    events of each batch, after it. ``reader`` is shared with those who follow side by side.
+    events of each batch, after it.
 
     Each batch of about ``batch`` events is applied and the checkpoint moved in one transaction of
     the checkpoint's database, so that neither happens without the other. Only one runner at a time
     holds the checkpoint; a second one returns at once, and the first one looks once more after it
     has let go, so that the wake-up which the second one answered is not lost.
 
-    What the database breaks off is tried again; any other exception is raised.
+    An event that can't be applied is parked, and what the database breaks off is tried again; any
+    other exception is raised.
     """
-    step = partial(_step, checkpoints, apply, batch, reader or Reader())
-    looks = 0
-    while looks < _LOOKS:
-        done = _retried(step)
-        if done is None:
-            return
-        if done.size:
-            looks = 0
-            yield done.size
-        if done.size >= batch:
-            continue
-        if log.head() <= done.position:
-            return
-        if not done.size:
-            # Something is there that can't be read yet: another process is sequencing it.
-            looks += 1
-            time.sleep(_SECONDS_BETWEEN_LOOKS)
+    return _Run(checkpoints, subscriber, batch, Reader()).follow()
 
 
 def reads_this_log(checkpoint: Checkpoint, reader: Reader | None = None) -> bool:
@@ -208,53 +158,102 @@ class _Done(NamedTuple):
     position: int
 
 
-def _retried(step: Callable[[], _Done | None]) -> _Done | None:
-    for _ in range(_TRIES - 1):
+class _Run:
+    """One runner at one checkpoint."""
+
+    def __init__(
+        self,
+        checkpoints: "models.QuerySet[Any]",
+        subscriber: Subscriber,
+        batch: int,
+        reader: Reader,
+    ) -> None:
+        self._checkpoints = checkpoints
+        self._subscriber = subscriber
+        self._batch = batch
+        self._reader = reader
+        # Whether the start on the next events was counted, and by us.
+        self._counted = False
+        self._began = 0.0
+
+    def follow(self) -> Iterator[int]:
+        looks = 0
+        while looks < _LOOKS:
+            done = faults.persist(self._step)
+            if done is None:
+                return
+            if done.size:
+                looks = 0
+                yield done.size
+            if done.size >= self._batch:
+                continue
+            if log.head() <= done.position:
+                return
+            if not done.size:
+                # Something is there that can't be read yet: another process is sequencing it.
+                looks += 1
+                time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def _step(self, *, carefully: bool = False) -> _Done | None:
+        """Apply one batch; None when another runner holds the checkpoint or it is gone."""
         try:
-            return step()
-        except (OperationalError, InterfaceError):
-            _drop_broken_connections()
-            # By chance, so that two that met in a deadlock don't meet again.
-            time.sleep(_SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.5))
-    return step()
+            with transaction.atomic(using=self._checkpoints.db):
+                checkpoint = self._checkpoints.select_for_update(skip_locked=True).first()
+                if checkpoint is None or self._is_anothers(checkpoint):
+                    return None
+                if not reads_this_log(checkpoint, self._reader):
+                    raise LogReplacedError(checkpoint)
+                self._began = time.monotonic()
+                limit = 1 if checkpoint.goes_alone else self._batch
+                events = self._reader.read(checkpoint.position, limit)
+                starts = not events or self._may_start(checkpoint)
+                if starts:
+                    done = self._apply(checkpoint, events, carefully)
+                else:
+                    _count_start(checkpoint, until=events[-1])
+        except parking.CannotApplyError:
+            return self._step(carefully=True)
+        # Not before the commit: what is tried again must know whether its start was counted.
+        self._counted = not starts
+        return done if starts else self._step()
 
+    def _is_anothers(self, checkpoint: Checkpoint) -> bool:
+        return checkpoint.start == Start.COUNTED and not self._counted
 
-def _drop_broken_connections() -> None:
-    for each in connections.all(initialized_only=True):
-        # In a transaction there is nothing to save: whoever opened it must begin anew.
-        if not each.in_atomic_block:
-            each.close_if_unusable_or_obsolete()
+    def _may_start(self, checkpoint: Checkpoint) -> bool:
+        known = Start.KILLED if checkpoint.goes_alone else Start.FIRST
+        return self._counted or checkpoint.start == known
 
-
-def _step(
-    checkpoints: "models.QuerySet[Any]", apply: Apply, batch: int, reader: Reader
-) -> _Done | None:
-    """Apply one batch; None when another runner holds the checkpoint or it is gone."""
-    with transaction.atomic(using=checkpoints.db):
-        checkpoint = checkpoints.select_for_update(skip_locked=True).first()
-        if checkpoint is None:
-            return None
-        if not reads_this_log(checkpoint, reader):
-            raise LogReplacedError(checkpoint)
-        began = time.monotonic()
-        events = reader.read(checkpoint.position, batch)
+    def _apply(
+        self, checkpoint: Checkpoint, events: Sequence[DomainEvent], carefully: bool
+    ) -> _Done:
+        """Apply ``events``, or the first where one goes alone, and move the checkpoint past it."""
+        if checkpoint.goes_alone:
+            events = events[:1]
         if not events:
-            checkpoint.leased_until = None
-            checkpoint.save(update_fields=["leased_until"])
-            return _Done(0, int(checkpoint.position))
-        for event in events:
-            if isinstance(event, UndecodableEvent):
-                raise log.UndecodableEventError(event)
-        apply(checkpoint, events)
-        checkpoint.position, checkpoint.updated_at = events[-1].recorded.position, Now()
-        checkpoint.event_id = events[-1].recorded.event_id
+            checkpoint.leased_until, checkpoint.start = None, Start.FIRST
+            checkpoint.save(update_fields=["leased_until", "start"])
+            return _Done(0, checkpoint.position)
+        if checkpoint.start == Start.KILLED and not self._counted:
+            parking.park_crashed(checkpoint, events[0], self._subscriber)
+        else:
+            parking.apply(checkpoint, events, self._subscriber, carefully=carefully)
+        self._move(checkpoint, events)
+        return _Done(len(events), checkpoint.position)
+
+    def _move(self, checkpoint: Checkpoint, events: Sequence[DomainEvent]) -> None:
+        last = events[-1].recorded
+        # Whatever is read from the log has one.
+        checkpoint.position, checkpoint.event_id = cast(int, last.position), last.event_id
         checkpoint.log_id = checkpoint.log_id or log.identity()
+        checkpoint.updated_at = Now()
         # The lease ends before the look at the head that follows a last batch, so that an event is
         # either seen by that look or handed out.
-        checkpoint.leased_until = Now() + LEASE if len(events) >= batch else None
-        checkpoint.error, checkpoint.failed_at = "", None
+        goes_on = len(events) >= self._batch or checkpoint.goes_alone
+        checkpoint.leased_until = Now() + LEASE if goes_on else None
+        checkpoint.error, checkpoint.failed_at, checkpoint.start = "", None, Start.FIRST
         checkpoint.batches += 1
-        checkpoint.last_batch_seconds = time.monotonic() - began
+        checkpoint.last_batch_seconds = time.monotonic() - self._began
         checkpoint.batch_seconds += checkpoint.last_batch_seconds
         checkpoint.save(
             update_fields=[
@@ -265,6 +264,7 @@ def _step(
                 "leased_until",
                 "error",
                 "failed_at",
+                "start",
                 "batches",
                 "batch_seconds",
                 "last_batch_seconds",
@@ -277,20 +277,33 @@ def _step(
             checkpoint.position,
             checkpoint.last_batch_seconds,
         )
-        return _Done(len(events), int(checkpoint.position))
 
+    def let_go(self) -> None:
+        """Let the rest be handed out at once."""
+        with transaction.atomic(using=self._checkpoints.db):
+            free = self._checkpoints.select_for_update(skip_locked=True).values("pk")
+            self._checkpoints.filter(pk__in=free).update(leased_until=None)
 
-def _let_go(checkpoints: "models.QuerySet[Any]") -> None:
-    with transaction.atomic(using=checkpoints.db):
-        free = checkpoints.select_for_update(skip_locked=True).values("pk")
-        checkpoints.filter(pk__in=free).update(leased_until=None)
+    def keep(self, failure: Exception) -> None:
+        """Keep on the checkpoint why it can't go on."""
+        faults.drop_broken_connections()
+        while True:
+            try:
+                self._keep(failure)
+                return
+            except (OperationalError, InterfaceError):
+                # The checkpoint's database is out of reach; that is what will be seen.
+                logger.warning("A subscriber failed, which can't be kept: %s", failure)
+                if not self._counted:
+                    return
+            # A start that was counted would be taken for one that has killed its runner.
+            time.sleep(_SECONDS_BETWEEN_NOTES)
+            faults.drop_broken_connections()
 
-
-def _keep(failure: Exception, checkpoints: "models.QuerySet[Any]") -> None:
-    _drop_broken_connections()
-    try:
-        with transaction.atomic(using=checkpoints.db):
-            checkpoint = checkpoints.annotate(now=Now()).select_for_update(skip_locked=True).first()
+    def _keep(self, failure: Exception) -> None:
+        with transaction.atomic(using=self._checkpoints.db):
+            rows = self._checkpoints.annotate(now=Now())
+            checkpoint = rows.select_for_update(skip_locked=True).first()
             if checkpoint is None:
                 return
             begins = checkpoint.failed_at is None
@@ -298,10 +311,15 @@ def _keep(failure: Exception, checkpoints: "models.QuerySet[Any]") -> None:
             pause = min(max(checkpoint.now - checkpoint.failed_at, _FIRST_PAUSE), _LONGEST_PAUSE)
             checkpoint.leased_until = checkpoint.now + pause
             checkpoint.error = f"{type(failure).__name__}: {failure}"
-            checkpoint.save(update_fields=["leased_until", "error", "failed_at"])
-    except (OperationalError, InterfaceError):
-        # The checkpoint's database is out of reach; that is what will be seen.
-        logger.warning("A subscriber failed, which can't be kept: %s", failure)
-        return
-    if begins:
-        logger.error("%s can't go on and will be tried again.", checkpoint, exc_info=failure)
+            checkpoint.start = Start.FIRST
+            checkpoint.save(update_fields=["leased_until", "error", "failed_at", "start"])
+        if begins:
+            logger.error("%s can't go on and will be tried again.", checkpoint, exc_info=failure)
+
+
+def _count_start(checkpoint: Checkpoint, *, until: DomainEvent) -> None:
+    """Write down that we start, so that it is known if we don't come back."""
+    if checkpoint.start == Start.KILLED:
+        checkpoint.alone_until = cast(int, until.recorded.position)
+    checkpoint.start, checkpoint.leased_until = Start.COUNTED, Now() + LEASE
+    checkpoint.save(update_fields=["start", "leased_until", "alone_until"])

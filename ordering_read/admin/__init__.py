@@ -1,5 +1,21 @@
 """The admin pages of the read side, one module for each subject."""
 
-from ordering_read.admin import customers, histories, inventory, orders, projections, reports
+from ordering_read.admin import (
+    customers,
+    histories,
+    inventory,
+    orders,
+    parked_events,
+    projections,
+    reports,
+)
 
-__all__ = ["customers", "histories", "inventory", "orders", "projections", "reports"]
+__all__ = [
+    "customers",
+    "histories",
+    "inventory",
+    "orders",
+    "parked_events",
+    "projections",
+    "reports",
+]

@@ -61,6 +61,7 @@ class ProjectionAdmin(ActingAdmin):
         "head",
         "lag_events",
         "lag_seconds",
+        "parked_streams",
         "filled",
         "last_error",
         "updated_at",

@@ -3,6 +3,7 @@
 from ordering_read.api.customers import CustomerViewSet
 from ordering_read.api.inventory import InventoryViewSet
 from ordering_read.api.orders import OrderViewSet
+from ordering_read.api.parked_events import ParkedEventViewSet
 from ordering_read.api.projections import ProjectionViewSet
 from ordering_read.api.reports import SalesByDayViewSet, SalesByProductViewSet
 
@@ -10,6 +11,7 @@ __all__ = [
     "CustomerViewSet",
     "InventoryViewSet",
     "OrderViewSet",
+    "ParkedEventViewSet",
     "ProjectionViewSet",
     "SalesByDayViewSet",
     "SalesByProductViewSet",

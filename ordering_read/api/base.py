@@ -13,7 +13,7 @@ Answer = TypeVar("Answer")
 
 
 class QueryViewSet(ViewSet):
-    """The base of the viewsets: read-only, as only ``list`` and ``retrieve`` are ever defined."""
+    """The base of the viewsets. None writes a read model, so ``list`` and ``retrieve`` are most."""
 
     # Whatever stands in an id's place: what names nothing is told so by the view.
     lookup_value_regex = "[^/]+"

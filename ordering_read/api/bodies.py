@@ -4,9 +4,11 @@ from typing import Generic, Self, TypeVar
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_serializer
+from pydantic import BaseModel, ConfigDict
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
 
+from ordering_read.engine.parking import Reason, Retried
 from ordering_read.queries import (
     AddressView,
     AvailabilityView,
@@ -15,6 +17,8 @@ from ordering_read.queries import (
     OrderDetail,
     OrderLineView,
     OrderView,
+    ParkedEventDetail,
+    ParkedEventView,
     ProductView,
     ProjectionView,
     SalesByDayView,
@@ -22,6 +26,7 @@ from ordering_read.queries import (
     StockMovementView,
     TimelineEntryView,
     View,
+    parked_event_view,
 )
 
 Item = TypeVar("Item")
@@ -181,6 +186,70 @@ class ProductSalesBody(SalesByProductView):
         return cls(**dict(sales), links=LineLinks(product=product))
 
 
+class ParkedEventLinks(View):
+    """Where the parked event is, and what can be done about it."""
+
+    self: str
+    retry: str
+    skip: str
+
+
+class ParkedEventBody(ParkedEventView):
+    """An event that a projection lacks."""
+
+    links: ParkedEventLinks
+
+    @classmethod
+    def of(cls, parked: ParkedEventView, request: Request) -> Self:
+        return cls(**dict(parked), links=_parked_event_links(parked, request))
+
+
+class ParkedEventDetailBody(ParkedEventDetail):
+    """An event that a projection lacks, with the place in the code where it failed."""
+
+    links: ParkedEventLinks
+
+    @classmethod
+    def of(cls, parked: ParkedEventDetail, request: Request) -> Self:
+        return cls(**dict(parked), links=_parked_event_links(parked, request))
+
+
+class RetryBody(BaseModel):
+    """Nothing is to be said."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SkipBody(BaseModel):
+    """Why the projection can go without the event."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Reason
+
+
+class RetriedBody(View):
+    """What became of a stream: how many of its events were applied, and which one holds it up, null
+    when it is no longer parked."""
+
+    projection: str
+    generation: int
+    stream: str
+    applied: int
+    held_by: ParkedEventBody | None
+
+    @classmethod
+    def of(cls, retried: Retried, request: Request) -> Self:
+        held_by = retried.held_by
+        return cls(
+            projection=retried.generation.name,
+            generation=retried.generation.generation,
+            stream=retried.stream,
+            applied=retried.applied,
+            held_by=held_by and ParkedEventBody.of(parked_event_view(held_by), request),
+        )
+
+
 @extend_schema_serializer(many=False)
 class PageBody(View, Generic[Item]):
     """A page of a list. ``count`` is exact unless ``count_capped``: then there are more."""
@@ -224,6 +293,10 @@ class ProjectionPageBody(PageBody[ProjectionView]):
     """The projections."""
 
 
+class ParkedEventPageBody(PageBody[ParkedEventBody]):
+    """A page of parked events."""
+
+
 def _masked(address: AddressView) -> AddressView:
     hidden = dict.fromkeys(AddressView.model_fields.keys() - {"city", "country"}, MASK)
     return address.model_copy(update=hidden)
@@ -234,6 +307,14 @@ def _order_links(order: OrderView, request: Request) -> OrderLinks:
         self=_address("order-detail", order.id, request),
         customer=_address("customer-detail", order.customer_id, request),
         timeline=_address("order-timeline", order.id, request),
+    )
+
+
+def _parked_event_links(parked: ParkedEventView, request: Request) -> ParkedEventLinks:
+    return ParkedEventLinks(
+        self=_address("parked-event-detail", parked.id, request),
+        retry=_address("parked-event-retry", parked.id, request),
+        skip=_address("parked-event-skip", parked.id, request),
     )
 
 

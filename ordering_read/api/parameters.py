@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, fie
 from pydantic_core import PydanticCustomError
 
 from config.http.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageParameters
+from ordering_read.engine.base import registered
 from ordering_read.queries.inventory import Kind
 from ordering_read.queries.timeline import Visibility
 from ordering_write.published import MINOR_UNITS, OrderStatus
@@ -33,6 +34,12 @@ def _known_currency(code: str) -> str:
     return code
 
 
+def _projection(name: str) -> str:
+    if name not in registered():
+        raise ValueError(f"there are {', '.join(sorted(registered()))}")
+    return name
+
+
 Day = Annotated[date, BeforeValidator(_iso_day)]
 Currency = Annotated[str, AfterValidator(_known_currency)]
 
@@ -41,6 +48,13 @@ class StatusParameters(PageParameters):
     """A page of orders, in one status or one of several: ``status=pending,confirmed``."""
 
     status: Annotated[tuple[OrderStatus, ...] | None, BeforeValidator(_split)] = None
+
+
+class ParkedEventParameters(PageParameters):
+    """A page of parked events, perhaps of one projection or stream only."""
+
+    projection: Annotated[str, AfterValidator(_projection)] = ""
+    stream: str = ""
 
 
 class OrderParameters(StatusParameters):
@@ -101,6 +115,8 @@ STATUS = OpenApiParameter(
     enum=[str(status) for status in OrderStatus],
     description="One status, or several with commas between them.",
 )
+PROJECTION = OpenApiParameter("projection", str, description="Of this projection only.")
+STREAM = OpenApiParameter("stream", str, description="Of this stream only.")
 CUSTOMER = OpenApiParameter("customer", OpenApiTypes.UUID, description="Orders of this one only.")
 VISIBILITY = OpenApiParameter("visibility", enum=Visibility.values)
 KIND = OpenApiParameter("kind", enum=Kind.values)

@@ -30,9 +30,12 @@ class Projector(ABC):
         """Write what ``batch`` changes to the rows of the generation ``projection_id``.
 
         ``batch`` holds events of the types in ``events`` only, in the order of the log; where a
-        generation is filled that is sliced by stream, one stream after the other. They are folded
-        in memory, then written by a number of statements that doesn't depend on their number. The
-        engine has opened the transaction in which the checkpoint moves too.
+        generation is filled that is sliced by stream, one stream after the other. Events of a
+        stream that was parked come after later ones of others, so that the order between streams
+        mustn't matter to rows that mix them. Events are folded in memory, then written by a number
+        of statements that doesn't depend on their number. The engine has opened the transaction in
+        which the checkpoint moves too; where this raises, it finds the event that can't be applied
+        by smaller batches, and parks it.
         """
 
 

@@ -7,13 +7,14 @@ rows mix streams there is one slice, which reads in the order of the log.
 
 import gc
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import transaction
 from django.db.models import Sum
 
-from ordering_read.engine.base import projector, writing
+from ordering_read.engine import live
+from ordering_read.engine.base import projector
 from ordering_read.models import FillSlice, Projection
 from ordering_write import published
 from ordering_write.published import DomainEvent
@@ -68,7 +69,7 @@ def fill_slice(generation: Projection, number: int, *, batch: int = BATCH) -> It
     """Go on with one slice until it is done; yields the number of events of each batch.
 
     Rows and progress move in one transaction, so that whoever is killed repeats one batch at most.
-    Raises UndecodableEventError, and what the projection raises.
+    What can't be applied is parked. Raises TooManyParkedError.
     """
     while (applied := _step(generation, number, batch)) is not None:
         yield applied
@@ -93,11 +94,18 @@ def finish(generation: Projection) -> None:
 
 def _step(generation: Projection, number: int, batch: int) -> int | None:
     with _no_garbage(), transaction.atomic(using="read"):
-        part = FillSlice.objects.select_for_update().get(projection=generation, number=number)
+        parts = FillSlice.objects.select_for_update(of=("self",)).select_related("projection")
+        part = parts.get(projection=generation, number=number)
         if part.is_done:
             return None
         events = _next(generation, part, batch)
-        _apply(generation, events)
+        published.parking.apply(
+            # As it stands in the table: it says whether anything is parked.
+            part.projection,
+            events,
+            live.subscriber(projector(generation.name), filling=True),
+            carefully=True,
+        )
         part.events += len(events)
         part.save()
         return len(events)
@@ -130,12 +138,3 @@ def _next(generation: Projection, part: FillSlice, batch: int) -> list[DomainEve
         limit=batch,
     )
     return events
-
-
-def _apply(generation: Projection, events: Sequence[DomainEvent]) -> None:
-    for event in events:
-        if isinstance(event, published.UndecodableEvent):
-            raise published.UndecodableEventError(event)
-    if events:
-        with writing(filling=True):
-            projector(generation.name).apply(events, generation.pk)

@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from ordering_read.engine import live
 from ordering_read.engine.base import projector, writing
 from ordering_read.engine.definition import definition
-from ordering_read.models import Projection
+from ordering_read.models import ParkedEvent, Projection
 from ordering_write import published
 
 # Any number will do, as long as nothing else in the read database locks pairs that begin with it.
@@ -43,6 +43,16 @@ class NotLevelError(GenerationError):
         super().__init__(
             f"{generation}, can't take over, since it isn't level with the rows that are served: "
             f"{reason}. Those stay; try again."
+        )
+
+
+class IncompleteError(GenerationError):
+    """A generation can't apply an event that the one which is served has applied."""
+
+    def __init__(self, generation: Projection, parked: ParkedEvent) -> None:
+        super().__init__(
+            f"{generation}, can't take over, since it can't apply what the rows that are served "
+            f"show: {parked}: {parked.message}. Those stay; correct the cause and rebuild again."
         )
 
 
@@ -87,7 +97,7 @@ def follow(generation: Projection, *, batch: int | None = None) -> Iterator[int]
     """Follow the log until level; yields the number of events of each batch of about ``batch``."""
     return published.follow(
         Projection.objects.filter(pk=generation.pk),
-        live.applied_by(projector(generation.name)),
+        live.subscriber(projector(generation.name)),
         batch=batch or settings.PROJECTION_BATCH,
     )
 

@@ -11,14 +11,17 @@ from django.db.models import QuerySet
 
 from ordering_read.engine.base import Projector, projector, registered, writing
 from ordering_read.engine.definition import definition
-from ordering_read.models import Projection
+from ordering_read.models import ParkedEvent, Projection
 from ordering_write import published
 from ordering_write.published import DomainEvent
 
 # A row that is locked has a runner; SKIP LOCKED passes by it without waiting. One that is ahead of
-# the log has lost its log, and must be told so.
+# the log has lost its log, and must be told so. A lease that is over was never given back: see
+# ``Start`` in checkpoints.py.
 _LEASE_THOSE_BEHIND = """
-UPDATE projection SET leased_until = statement_timestamp() + make_interval(secs => %s)
+UPDATE projection SET
+    leased_until = statement_timestamp() + make_interval(secs => %s),
+    start = CASE WHEN leased_until IS NULL THEN start WHEN start < 2 THEN 1 ELSE 3 END
 WHERE id IN (
     SELECT id FROM projection
     WHERE status IN ('live', 'retired') AND name = ANY(%s) AND position <> %s
@@ -50,11 +53,11 @@ def run(*names: str, seconds: float = math.inf) -> int:
     Projection row. Raises UnknownProjectionError.
     """
     live = [
-        _subscriber(name, Projection.objects.filter(name=name, status=Projection.Status.LIVE))
+        _subscription(name, Projection.objects.filter(name=name, status=Projection.Status.LIVE))
         for name in names
     ]
     retired = [
-        _subscriber(row.name, Projection.objects.filter(pk=row.pk, status=row.status))
+        _subscription(row.name, Projection.objects.filter(pk=row.pk, status=row.status))
         for row in Projection.objects.filter(name__in=names, status=Projection.Status.RETIRED)
     ]
     applied = published.catch_up(
@@ -63,20 +66,34 @@ def run(*names: str, seconds: float = math.inf) -> int:
     return sum(applied[: len(live)])
 
 
-def _subscriber(name: str, row: "QuerySet[Projection]") -> published.Subscriber:
-    return published.Subscriber(row, applied_by(projector(name)))
+def _subscription(name: str, row: "QuerySet[Projection]") -> published.Subscription:
+    return published.Subscription(row, subscriber(projector(name)))
 
 
-def applied_by(projector: Projector) -> published.Apply:
-    """How a batch of the log is applied to one generation of ``projector``."""
+def subscriber(projector: Projector, *, filling: bool = False) -> published.Subscriber:
+    """What follows the log for one generation of ``projector``; ``filling`` as in ``writing``."""
+
+    def wants(event: DomainEvent) -> bool:
+        if isinstance(event, published.UndecodableEvent):
+            kind = DomainEvent.types.get(event.type)
+            return kind is None or issubclass(kind, projector.events)
+        return isinstance(event, projector.events)
 
     def apply(generation: Projection, events: Sequence[DomainEvent]) -> None:
-        wanted = [event for event in events if isinstance(event, projector.events)]
-        if wanted:
-            with writing():
-                projector.apply(wanted, generation.pk)
+        with writing(filling=filling):
+            projector.apply(events, generation.pk)
 
-    return apply
+    def skip_of(event: DomainEvent) -> ParkedEvent | None:
+        # In another generation, whose rows went without it too.
+        rows = ParkedEvent.objects.filter(checkpoint__name=projector.name, skipped_at__isnull=False)
+        return rows.filter(event_id=event.recorded.event_id).first()
+
+    return published.Subscriber(
+        wants=wants,
+        apply=apply,
+        max_parked=settings.PROJECTION_MAX_PARKED_STREAMS,
+        skip_of=skip_of,
+    )
 
 
 def keep_checkpoints() -> None:

@@ -17,7 +17,7 @@ from ordering_read.engine import fill, generations, live, parallel, wishes
 from ordering_read.engine.base import projector
 from ordering_read.engine.compare import Comparison, compare
 from ordering_read.engine.definition import definition
-from ordering_read.models import Projection
+from ordering_read.models import ParkedEvent, Projection
 from ordering_write import published
 
 # Differences between old and new rows that are listed, for each table.
@@ -59,8 +59,8 @@ def rebuild(
     kept, and kept up to date, until it is discarded. The new rows take over even where they differ:
     they are what the log says.
 
-    Raises UnknownProjectionError, BusyError, NotLevelError, RebuildCancelledError, FillFailedError,
-    and what the projection raises; the live rows are then as if nothing had been tried.
+    Raises UnknownProjectionError, BusyError, NotLevelError, IncompleteError, TooManyParkedError,
+    RebuildCancelledError and FillFailedError; the live rows are then as if nothing had been tried.
     """
     with generations.alone(projector(name).name):
         live.keep_checkpoints()
@@ -77,6 +77,7 @@ def rebuild(
             generations.discard(building)
             raise
         if promote:
+            _refuse_if_incomplete(building)
             _promote(building)
     # For the events that came while the rows were locked.
     live.run(name)
@@ -187,6 +188,20 @@ def _are_level(one: Projection, other: Projection) -> bool:
         # Not past the other, whose position is the end of a commit.
         next(generations.follow(behind, batch=min(missing, settings.PROJECTION_BATCH)), None)
     return not missing
+
+
+def _refuse_if_incomplete(building: Projection) -> None:
+    """What is parked in the new rows must be parked in those that are served too."""
+    served = Projection.objects.get(name=building.name, status=_Status.LIVE)
+    parked_there = served.parked_events.filter(skipped_at=None).values("stream")
+    held_up = building.parked_events.filter(skipped_at=None).exclude(
+        category=ParkedEvent.Category.WAITING
+    )
+    parked = held_up.exclude(stream__in=parked_there).first()
+    if parked is not None and published.reads_this_log(served):
+        # What is parked is to be tried afresh, which may be after a change elsewhere in the code.
+        generations.discard(building)
+        raise generations.IncompleteError(building, parked)
 
 
 def _promote(building: Projection) -> None:

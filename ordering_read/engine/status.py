@@ -43,6 +43,7 @@ class ProjectionStatus:
     next generation, "paused" while that waits, "outdated" when its rows were made by other code,
     and "live" otherwise. ``lag_seconds`` is the age of the oldest event that is not applied, 0.0
     when there is none. ``rebuild`` is how far a rebuild has come, None without one.
+    ``parked_streams`` are held up by an event that can't be applied.
     """
 
     name: str
@@ -56,6 +57,7 @@ class ProjectionStatus:
     batches: int
     batch_seconds: float
     last_batch_seconds: float
+    parked_streams: int
     rebuild: "RebuildProgress | None" = None
 
     @property
@@ -94,6 +96,7 @@ def statuses() -> list[ProjectionStatus]:
             batches=row.batches,
             batch_seconds=row.batch_seconds,
             last_batch_seconds=row.last_batch_seconds,
+            parked_streams=row.parked_streams,
             rebuild=rebuild_progress(building[row.name]) if row.name in building else None,
         )
         for row in live

@@ -16,7 +16,7 @@ from typing import Any
 from django.db import IntegrityError, transaction
 
 from ordering_read.engine import generations, live
-from ordering_read.engine.base import projector, writing
+from ordering_read.engine.base import projector
 from ordering_read.engine.fill import BATCH
 from ordering_read.engine.rows import Finding, Names, Rows, named
 from ordering_read.models import Projection
@@ -44,6 +44,16 @@ class NeverLevelError(generations.GenerationError):
     def __init__(self, name: str) -> None:
         super().__init__(
             f"{name} moves on too fast to be compared; try again when there is less to do."
+        )
+
+
+class StreamsParkedError(generations.GenerationError):
+    """Rows can't be mended while events that change them are parked."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"{name} wasn't mended, since it has parked events, or would have: retry or skip what "
+            "is parked first, or correct what keeps events from being applied."
         )
 
 
@@ -83,8 +93,7 @@ def verify(
     mended; None leaves them as they are. Workers and commands go on meanwhile.
 
     Raises UnknownProjectionError, BusyError while the projection is rebuilt, NeverLevelError,
-    RowInTheWayError, LogReplacedError, LogGapError, UndecodableEventError, and what the projection
-    raises.
+    RowInTheWayError, StreamsParkedError, TooManyParkedError, LogReplacedError and LogGapError.
     """
     with generations.alone(projector(name).name):
         live.keep_checkpoints()
@@ -169,12 +178,10 @@ class _Twins:
             yield published.replay.read(self._kind.events, after=start, until=end)
 
     def _apply(self, events: Sequence[DomainEvent], *, filling: bool) -> None:
-        for event in events:
-            if isinstance(event, published.UndecodableEvent):
-                raise published.UndecodableEventError(event)
-        if events:
-            with transaction.atomic(using="read"), writing(filling=filling):
-                self._kind.apply(events, self._scratch.pk)
+        # What can't be applied is parked, as it is in the generation that is served.
+        subscriber = live.subscriber(self._kind, filling=filling)
+        with transaction.atomic(using="read"):
+            published.parking.apply(self._scratch, events, subscriber, carefully=True)
 
     def _move(self, position: int) -> None:
         self._scratch.position = position
@@ -189,6 +196,11 @@ class _Twins:
             Projection.objects.select_for_update().get(pk=self._stored.pk)
             self._follow()
             yield
+
+    def refuse_if_parked(self) -> None:
+        """Raise StreamsParkedError when rows may lack events because these wait."""
+        if self._stored.parked_streams or self._scratch.parked_streams:
+            raise StreamsParkedError(self.name)
 
     def _follow(self) -> None:
         """Bring the scratch generation to where the live one stands."""
@@ -229,6 +241,7 @@ def _suspects(twins: _Twins, rows: Rows, chosen: Names | None) -> tuple[int, Nam
 def _mend(twins: _Twins, compared: Sequence[tuple[Rows, Verified]], mended_by: str) -> None:
     try:
         with twins.level():
+            twins.refuse_if_parked()
             for rows, verified in compared:
                 rows.mend(verified.wrong)
     except IntegrityError as error:

@@ -4,6 +4,7 @@ from ordering_read.models.base import ReadModel, ReadModelWrittenError
 from ordering_read.models.customer import CustomerSummary
 from ordering_read.models.inventory import InventoryLevel
 from ordering_read.models.order import OrderLine, OrderSummary
+from ordering_read.models.parked_event import ParkedEvent
 from ordering_read.models.projection import FillSlice, Projection, Worker
 from ordering_read.models.stream_row import StreamRow
 
@@ -13,6 +14,7 @@ __all__ = [
     "InventoryLevel",
     "OrderLine",
     "OrderSummary",
+    "ParkedEvent",
     "Projection",
     "ReadModel",
     "ReadModelWrittenError",

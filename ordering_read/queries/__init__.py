@@ -40,6 +40,15 @@ from ordering_read.queries.orders import (
     OrderNotFoundError,
     OrderView,
 )
+from ordering_read.queries.parked_events import (
+    GetParkedEvent,
+    GetParkedEventHandler,
+    ListParkedEvents,
+    ListParkedEventsHandler,
+    ParkedEventDetail,
+    ParkedEventView,
+    parked_event_view,
+)
 from ordering_read.queries.projections import (
     GetProjectionStatus,
     GetProjectionStatusHandler,
@@ -70,6 +79,7 @@ __all__ = [
     "GetOrderById",
     "GetOrderByIdHandler",
     "GetOrdersByCustomer",
+    "GetParkedEvent",
     "GetProduct",
     "GetProjectionStatus",
     "GetSalesByDay",
@@ -79,11 +89,14 @@ __all__ = [
     "GetTimeline",
     "ListCustomers",
     "ListOrders",
+    "ListParkedEvents",
     "OrderDetail",
     "OrderLineView",
     "OrderNotFoundError",
     "OrderView",
     "Page",
+    "ParkedEventDetail",
+    "ParkedEventView",
     "ProductNotFoundError",
     "ProductView",
     "ProjectionView",
@@ -97,6 +110,7 @@ __all__ = [
     "TimelineEntryView",
     "View",
     "get_query_bus",
+    "parked_event_view",
 ]
 
 HANDLERS: dict[type[Query[Any]], type[QueryHandler[Any, Any]]] = {
@@ -114,6 +128,8 @@ HANDLERS: dict[type[Query[Any]], type[QueryHandler[Any, Any]]] = {
     GetSalesByProduct: GetSalesByProductHandler,
     GetStatusCounts: GetStatusCountsHandler,
     GetStockLedger: GetStockLedgerHandler,
+    GetParkedEvent: GetParkedEventHandler,
+    ListParkedEvents: ListParkedEventsHandler,
 }
 
 

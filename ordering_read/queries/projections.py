@@ -21,7 +21,8 @@ class ProjectionView(View):
 
     `status` is `live`, or `failed` while it can't go on, or `outdated` when its rows were made by
     other code; `building` is a rebuild at work, `paused` one that waits. `lag_seconds` is the age
-    of the oldest event that it has not applied. `rebuild` is null without one.
+    of the oldest event that it has not applied, and `parked_streams` how many streams wait for
+    one that can't be applied. `rebuild` is null without one.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ProjectionView(View):
     lag_seconds: float
     last_error: str
     updated_at: datetime
+    parked_streams: int
     rebuild: RebuildView | None
 
 
@@ -55,6 +57,7 @@ class GetProjectionStatusHandler(QueryHandler[GetProjectionStatus, tuple[Project
                 lag_seconds=one.lag_seconds,
                 last_error=one.last_error,
                 updated_at=one.updated_at,
+                parked_streams=one.parked_streams,
                 rebuild=one.rebuild and _rebuild_view(one.rebuild),
             )
             for one in statuses()

@@ -164,14 +164,25 @@ def test_orders_are_filtered(service: Service, shop: Shop) -> None:
     assert [one["id"] for one in everything(shop, of_customer, status="cancelled")] == [cancelled]
 
 
-@pytest.mark.parametrize("path", ["/orders", "/customers", "/inventory", "/projections"])
+@pytest.mark.parametrize(
+    "path", ["/orders", "/customers", "/inventory", "/projections", "/parked-events"]
+)
 def test_lists_have_one_shape(shop: Shop, path: str) -> None:
     assert shop.admin.get(path).json().keys() >= {"count", "next", "previous", "results"}
 
 
 # --- Forms of one address ----------------------------------------------------------------------
 @pytest.mark.parametrize(
-    "path", ["", "/orders", "/orders/{order}", "/customers", "/inventory", "/projections"]
+    "path",
+    [
+        "",
+        "/orders",
+        "/orders/{order}",
+        "/customers",
+        "/inventory",
+        "/projections",
+        "/parked-events",
+    ],
 )
 def test_an_address_speaks_json_and_html_with_and_without_a_slash(shop: Shop, path: str) -> None:
     path = path.format(order=shop.order()) if "{" in path else path

@@ -21,6 +21,7 @@ LISTS = (
     "/customers?page_size=100",
     "/inventory?page_size=100",
     "/projections",
+    "/parked-events",
 )
 BODY = "application/json"
 METHODS = ("HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "X")
@@ -38,6 +39,7 @@ PATHS = (
     "/api/v1/inventory/{product}",
     "/api/v1/inventory/{product}/receipts",
     "/api/v1/projections",
+    "/api/v1/parked-events/{order}/skip",
     "/api/v1/{order}",
     "/api/v1/../../{order}",
     "/api/schema",

@@ -36,6 +36,8 @@ READERS = {
     "sales-by-day-list": frozenset({"clerk", "auditor", "admin"}),
     "sales-by-product-list": frozenset({"clerk", "auditor", "admin"}),
     "projection-list": frozenset({"clerk", "warehouse", "auditor", "admin"}),
+    "parked-event-list": frozenset({"clerk", "warehouse", "auditor", "admin"}),
+    "parked-event-detail": frozenset({"clerk", "warehouse", "auditor", "admin"}),
 }
 GIVERS = {
     "order-list": frozenset({"customer", "clerk", "admin", "integration"}),
@@ -44,6 +46,8 @@ GIVERS = {
     "customer-list": frozenset({"clerk", "admin", "integration"}),
     "product-list": frozenset({"warehouse", "admin", "integration"}),
     "product-receipts": frozenset({"warehouse", "admin", "integration"}),
+    "parked-event-retry": frozenset({"admin"}),
+    "parked-event-skip": frozenset({"admin"}),
 }
 # For anybody, without login.
 PUBLIC = {"start", "favicon", "healthz", "readyz", "problem", "schema", "docs", "api"}
@@ -91,6 +95,10 @@ PATHS = {
     "sales-by-product-list": "/reports/sales-by-product",
     "product-receipts": "/inventory/{product}/receipts",
     "projection-list": "/projections",
+    "parked-event-list": "/parked-events",
+    "parked-event-detail": "/parked-events/{parked}",
+    "parked-event-retry": "/parked-events/{parked}/retry",
+    "parked-event-skip": "/parked-events/{parked}/skip",
 }
 
 
@@ -112,7 +120,9 @@ def things(service: Service, shop: Shop) -> dict[str, dict[str, str]]:
         }
     service.bind_customer("customer", owners["own"]["customer"])
     service.settle()
-    return owners | {"missing": dict.fromkeys(("customer", "product", "order"), MISSING)}
+    owners["missing"] = dict.fromkeys(("customer", "product", "order"), MISSING)
+    # Nothing is parked.
+    return {owner: found | {"parked": MISSING} for owner, found in owners.items()}
 
 
 def expected(route: str, method: str, role: str, owner: str) -> set[int]:
@@ -126,11 +136,13 @@ def expected(route: str, method: str, role: str, owner: str) -> set[int]:
     if role not in (allowed or ()):
         return {403}
     if method == "POST":
-        return {422}
+        # A retry has nothing to say in its body.
+        return {404} if route == "parked-event-retry" else {422}
     if method == "OPTIONS" or "{" not in PATHS[route]:
         return {200}
     hidden = role == "customer" and not route.startswith("product")
-    return {404} if owner == "missing" or (hidden and owner == "foreign") else {200}
+    is_missing = owner == "missing" or "{parked}" in PATHS[route]
+    return {404} if is_missing or (hidden and owner == "foreign") else {200}
 
 
 @pytest.mark.parametrize("route", API_ROUTES)

@@ -277,13 +277,13 @@ def test_an_order_keeps_its_address_when_its_rows_are_rebuilt(
 
 def test_projections_show_how_far_they_are(shop: Shop, auditor: User, browser: Any) -> None:
     head = OutboxEvent.objects.count()
-    assert f"order_view 1 live {head} {head} 0 0.0" in shown(browser(auditor), PROJECTIONS)
+    assert f"order_view 1 live {head} {head} 0 0.0 0 " in shown(browser(auditor), PROJECTIONS)
 
     shop.place()
     Projection.objects.filter(name="order_view").update(error="Boom\nat line 1")
 
     assert re.search(
-        rf"order_view 1 failed {head} {head + 3} 3 \d+\.\d - Boom ",
+        rf"order_view 1 failed {head} {head + 3} 3 \d+\.\d 0 - Boom ",
         shown(browser(auditor), PROJECTIONS),
     )
     assert "at line 1" in text_of(browser(auditor), shop.detail_of(PROJECTIONS))

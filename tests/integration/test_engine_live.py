@@ -88,6 +88,13 @@ def test_an_unknown_name_is_refused_with_the_known_ones(recorder: Recorder) -> N
         live.run("nothing")
 
 
+@pytest.fixture
+def never_parks(settings: Any) -> None:
+    """What fails stops the projection at once."""
+    settings.PROJECTION_MAX_PARKED_STREAMS = 0
+
+
+@pytest.mark.usefixtures("never_parks")
 def test_rows_and_checkpoint_move_together_or_not_at_all(recorder: Recorder) -> None:
     def fail(batch: Sequence[DomainEvent]) -> None:
         raise ValueError("no")
@@ -100,6 +107,7 @@ def test_rows_and_checkpoint_move_together_or_not_at_all(recorder: Recorder) -> 
     assert checkpoint().position == 0
 
 
+@pytest.mark.usefixtures("never_parks")
 def test_a_failure_is_kept_logged_once_and_tried_again_later(
     recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -116,7 +124,8 @@ def test_a_failure_is_kept_logged_once_and_tried_again_later(
     assert [line.getMessage() for line in caplog.records] == [
         "recorder, generation 1 can't go on and will be tried again."
     ]
-    assert checkpoint().error == "ValueError: no such colour"
+    assert checkpoint().error.startswith("TooManyParkedError: ")
+    assert "version 1): ValueError: no such colour. Correct it" in checkpoint().error
     assert checkpoint().failed_at == failed_at
     # Not before its pause is over, and then it is well again.
     assert "recorder" not in live.due()
@@ -129,6 +138,7 @@ def test_a_failure_is_kept_logged_once_and_tried_again_later(
     assert recorded() == [1, 2]
 
 
+@pytest.mark.usefixtures("never_parks")
 def test_the_longer_it_fails_the_longer_it_pauses(recorder: Recorder) -> None:
     def fail(batch: Sequence[DomainEvent]) -> None:
         raise ValueError("no")
@@ -216,6 +226,7 @@ def test_side_by_side_they_read_the_log_once(
     assert {checkpoint(name).position for name in everybody} == {head}
 
 
+@pytest.mark.usefixtures("never_parks")
 def test_one_that_fails_keeps_nobody_up(recorder: Recorder) -> None:
     def fail(batch: Sequence[DomainEvent]) -> None:
         raise ValueError("no")

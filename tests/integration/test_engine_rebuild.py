@@ -11,7 +11,7 @@ from django.db import connections
 from ordering_read.engine import live
 from ordering_read.engine.base import registered
 from ordering_read.engine.compare import compare
-from ordering_read.engine.generations import BusyError, follow
+from ordering_read.engine.generations import BusyError, IncompleteError, follow
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import InventoryLevel, OrderLine, OrderSummary, Projection
 from ordering_read.projections.inventory_level import InventoryProjection
@@ -195,10 +195,13 @@ def test_a_projection_that_fails_leaves_the_live_rows(monkeypatch: pytest.Monkey
     live.run("inventory_level")
     monkeypatch.setattr(InventoryProjection, "apply", fail)
 
-    with pytest.raises(ValueError, match="no such colour"):
+    with pytest.raises(
+        IncompleteError, match=r"version 1\): ValueError: no such colour\. Those stay"
+    ):
         rebuild("inventory_level")
 
     assert InventoryLevel.live.count() == 1
+    assert generations("inventory_level") == {1: "live"}
 
 
 def test_two_rebuilds_of_one_projection_are_refused() -> None:

@@ -148,7 +148,7 @@ def test_the_command_shows_a_table() -> None:
     call_command("projection_status", stdout=out)
 
     lines = {line.split()[0]: line.split() for line in out.getvalue().splitlines()}
-    assert lines["order_view"] == ["order_view", "live", "2", "2", "0", "0.0"]
+    assert lines["order_view"] == ["order_view", "live", "2", "2", "0", "0.0", "0"]
     assert lines["inventory_level"][:5] == ["inventory_level", "live", "0", "2", "2"]
 
 

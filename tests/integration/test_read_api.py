@@ -369,6 +369,8 @@ def test_the_refusal_works() -> None:
         "/inventory",
         "/inventory/{product}",
         "/projections",
+        "/parked-events",
+        "/parked-events/{nothing}",
         "/orders/status-counts",
         "/orders/{order}/timeline",
         "/orders/{nothing}/timeline",

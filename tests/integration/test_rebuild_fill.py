@@ -83,7 +83,7 @@ def test_it_stops_at_the_position_and_following_goes_on_from_there() -> None:
     assert_equal_rows(served("order_view"), generation)
     live.run("order_view")
     generations = Projection.objects.filter(pk=generation.pk)
-    apply = live.applied_by(registered()["order_view"])
+    apply = live.subscriber(registered()["order_view"])
     list(published.follow(generations, apply, batch=100))
     assert_equal_rows(served("order_view"), generation)
 

@@ -6,7 +6,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ordering_read.engine.status import ProjectionStatus, statuses
 
-_LINE = "{:<20} {:<9} {:>12} {:>12} {:>10} {:>9}  {}"
+_LINE = "{:<20} {:<9} {:>12} {:>12} {:>10} {:>9} {:>7}  {}"
 
 
 class Command(BaseCommand):
@@ -24,7 +24,14 @@ class Command(BaseCommand):
         found = statuses()
         self.stdout.write(
             _LINE.format(
-                "projection", "status", "position", "head", "lag", "seconds", "last error"
+                "projection",
+                "status",
+                "position",
+                "head",
+                "lag",
+                "seconds",
+                "parked",
+                "last error",
             ).rstrip()
         )
         for one in found:
@@ -46,5 +53,6 @@ def _line(one: ProjectionStatus) -> str:
         f"{one.head:,}",
         f"{one.lag_events:,}",
         f"{one.lag_seconds:.1f}",
+        f"{one.parked_streams:,}",
         error,
     ).rstrip()

@@ -61,7 +61,7 @@ class Command(BaseCommand):
             GenerationError,
             published.LogReplacedError,
             published.LogGapError,
-            published.UndecodableEventError,
+            published.TooManyParkedError,
         ) as error:
             raise CommandError(str(error)) from error
         if wrong and not repair:

@@ -1,0 +1,22 @@
+"""How the refusals of the read side look over HTTP."""
+
+from config.http.problems import register
+from ordering_write.published import EventSkippedError, EventWaitsError
+
+
+def register_all() -> None:
+    """Register every refusal that isn't registered with those of the write side."""
+    register(
+        EventWaitsError,
+        slug="event-waits",
+        status=409,
+        title="Event waits",
+        advice="List the parked events of the stream and retry or skip the first one.",
+    )
+    register(
+        EventSkippedError,
+        slug="event-skipped",
+        status=409,
+        title="Event skipped",
+        advice="Nothing is left to do: rebuild the projection if the event is needed after all.",
+    )

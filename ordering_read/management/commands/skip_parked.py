@@ -1,0 +1,50 @@
+"""Lets projections go without an event that can't be applied."""
+
+import getpass
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from pydantic import TypeAdapter, ValidationError
+
+from config.accounts.models import User
+from config.http.validation import errors_of
+from ordering_read import permissions
+from ordering_read.engine import parking
+from ordering_write.published import DomainError
+
+
+class Command(BaseCommand):
+    help = (
+        "Skips an event in every projection in which it holds up its stream, and applies the "
+        "events behind it. Who did so, when and why, stays in the list of parked events."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("event_id", type=UUID, metavar="EVENT_ID", help="As parked lists it.")
+        parser.add_argument("--reason", required=True, help="Why the event isn't needed.")
+        parser.add_argument("--user", metavar="NAME", help="In whose name; their rights apply.")
+
+    def handle(
+        self, *args: Any, event_id: UUID, reason: str, user: str | None, **options: Any
+    ) -> None:
+        by = permissions.named(_user(user)) if user else f"command line ({getpass.getuser()})"
+        try:
+            reason = TypeAdapter(parking.Reason).validate_python(reason)
+            skipped = parking.skip_everywhere(event_id, reason=reason, by=by)
+        except ValidationError as error:
+            raise CommandError(f"--reason: {errors_of(error)[0]['detail']}.") from error
+        except DomainError as error:
+            raise CommandError(str(error)) from error
+        for one in skipped:
+            self.stdout.write(str(one))
+
+
+def _user(username: str) -> User:
+    user = User.objects.filter(username=username).first()
+    if user is None:
+        raise CommandError(f"There is no user {username}.")
+    needed = permissions.MANAGE_PARKED_EVENTS
+    if not user.has_perm(needed):
+        raise CommandError(f"{username} can't skip events: this needs the permission {needed}.")
+    return user

@@ -1,0 +1,735 @@
+"""Events that can't be applied: what waits, what goes on, and how it is mended."""
+
+import random
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import DataError, InterfaceError, OperationalError, connection, connections
+from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
+
+from ordering_read.engine import base, live, parking, status
+from ordering_read.engine.generations import IncompleteError
+from ordering_read.engine.rebuild import rebuild
+from ordering_read.engine.verify import StreamsParkedError, verify
+from ordering_read.models import OrderSummary, ParkedEvent, Projection
+from ordering_read.models.sales_by_day import SalesByDay
+from ordering_read.projections.order_view import OrderProjection
+from ordering_read.projections.sales_by_day import SalesByDayProjection
+from ordering_write import log, published
+from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.models import Customer, Order, StockItem
+from tests import kit
+from tests.kit_projections import new_generation, project, rows_of
+from tests.parallel import at_once
+
+pytestmark = pytest.mark.usefixtures("db")
+
+Category = ParkedEvent.Category
+
+
+class Poison:
+    """Makes a projection fail for the events that are added; remembers the sizes of batches."""
+
+    def __init__(self, kind: type[base.Projector], patch: pytest.MonkeyPatch) -> None:
+        self.events: set[UUID] = set()
+        self.error: Callable[[], BaseException] = lambda: ValueError("no such colour")
+        self.batches: list[int] = []
+        apply = kind.apply
+
+        def apply_or_fail(projector: Any, batch: Sequence[DomainEvent], projection_id: int) -> None:
+            self.batches.append(len(batch))
+            apply(projector, batch, projection_id)
+            if any(event.recorded.event_id in self.events for event in batch):
+                raise self.error()
+
+        patch.setattr(kind, "apply", apply_or_fail)
+
+    def add(self, order: Order, version: int) -> UUID:
+        event_id = log.read_stream(order.stream)[version - 1].recorded.event_id
+        self.events.add(event_id)
+        return event_id
+
+
+@pytest.fixture
+def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
+    """What fails in order_view."""
+    return Poison(OrderProjection, monkeypatch)
+
+
+class Shop:
+    """Somebody who orders."""
+
+    def __init__(self) -> None:
+        self.customer: Customer = kit.registered_customer()
+        self.product: StockItem = kit.registered_product(on_hand=1_000)
+
+    def order(self) -> Order:
+        return kit.placed_order(self.customer, (self.product, 1))
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+def move(order: Order, status: OrderStatus = OrderStatus.CONFIRMED) -> None:
+    kit.dispatch(kit.move(order, status))
+
+
+def served(name: str = "order_view") -> Projection:
+    return Projection.objects.get(name=name, status=Projection.Status.LIVE)
+
+
+def shown() -> dict[UUID, str]:
+    """The status of each order that readers see."""
+    return dict(OrderSummary.live.values_list("order_id", "status"))
+
+
+def waiting(name: str = "order_view") -> list[tuple[int, str]]:
+    rows = parking.parked(projection=name).filter(checkpoint=served(name), skipped_at=None)
+    return list(rows.order_by("position").values_list("version", "category"))
+
+
+def check_equal_to_a_fold_that_never_failed(*models: Any) -> None:
+    """The rows are those of all events, but for those that were skipped."""
+    log.sequence()
+    events = log.read_log(0, 100_000)
+    for model in models:
+        generation = new_generation(model.projection_name)
+        project(events, generation)
+        assert rows_of(model, generation) == rows_of(model, served(model.projection_name))
+        generation.delete()
+
+
+def spoil(order: Order, change: str, *, version: int = 2) -> None:
+    """Change a stored event, round the trigger."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            f"UPDATE event SET {change} WHERE stream = %s AND version = %s",
+            [order.stream, version],
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+# --- Parking -----------------------------------------------------------------------------------
+def test_an_event_that_fails_parks_its_stream_and_no_other(
+    poison: Poison, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    orders = [shop.order() for _ in range(5)]
+    for order in orders:
+        move(order)
+    bad = poison.add(orders[2], version=2)
+
+    live.run("order_view")
+
+    assert shown() == {
+        order.pk: "pending" if order is orders[2] else "confirmed" for order in orders
+    }
+    assert waiting() == [(2, Category.PROJECTION_ERROR), (3, Category.WAITING)]
+    [row] = parking.held_up()
+    assert (row.event_id, row.stream, row.tries) == (bad, orders[2].stream, 1)
+    assert row.message == "ValueError: no such colour"
+    assert "in apply_or_fail" in row.traceback
+    assert served().position == log.head()
+    assert served().error == ""
+    assert [line.getMessage() for line in caplog.records] == [
+        f"order_view, generation 1, parks a stream behind OrderItemAdded {bad} "
+        f"({orders[2].stream}, version 2): ValueError: no such colour"
+    ]
+
+
+def test_what_comes_later_waits_too_while_others_go_on(poison: Poison, shop: Shop) -> None:
+    bad, good = shop.order(), shop.order()
+    poison.add(bad, version=1)
+    live.run("order_view")
+    assert live.run("order_view") == 0
+
+    move(bad)
+    move(good)
+    live.run("order_view")
+
+    assert shown() == {good.pk: "confirmed"}
+    assert [version for version, _ in waiting()] == [1, 2, 3]
+    assert served().parked_streams == 1
+    assert live.due().count("order_view") == 0
+
+
+def test_nothing_of_it_depends_on_the_size_of_batches(
+    poison: Poison, shop: Shop, settings: Any
+) -> None:
+    dice = random.Random(5)
+    orders = [shop.order() for _ in range(20)]
+    for order in dice.sample(orders, 12):
+        move(order)
+    bad = {order.stream: poison.add(order, dice.randint(1, 2)) for order in dice.sample(orders, 5)}
+
+    for _ in range(40):
+        settings.PROJECTION_BATCH = dice.randint(1, 30)
+        live.run("order_view", seconds=0)
+    live.run("order_view")
+
+    assert dict(parking.held_up().values_list("stream", "event_id")) == bad
+    assert served().parked_streams == 5
+    poison.events.clear()
+    parking.retry(parking.held_up())
+    check_equal_to_a_fold_that_never_failed(OrderSummary)
+
+
+def test_one_in_many_is_found_in_few_tries(poison: Poison, shop: Shop, settings: Any) -> None:
+    settings.PROJECTION_BATCH = 10_000
+    orders = [shop.order() for _ in range(100)]
+    poison.add(orders[77], version=2)
+
+    live.run("order_view")
+
+    # The batch is applied once more in all, and what fails is halved eight times.
+    assert len(poison.batches) < 20
+    assert sum(poison.batches) < 5 * 200
+    assert len(shown()) == 100
+
+
+def test_an_ordinary_batch_costs_nothing_more(shop: Shop) -> None:
+    shop.order()
+    with CaptureQueriesContext(connections["read"]) as captured:
+        live.run("order_view")
+
+    statements = [one["sql"] for one in captured.captured_queries]
+    assert not [sql for sql in statements if "parked_event" in sql]
+    # The transaction of the test itself makes one of each transaction of ours.
+    savepoints = [sql for sql in statements if sql.startswith("SAVEPOINT")]
+    locks = [sql for sql in statements if "FOR UPDATE" in sql]
+    assert len(savepoints) == len(locks)
+
+
+def test_where_rows_mix_streams_the_stream_waits_too(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison = Poison(SalesByDayProjection, monkeypatch)
+    orders = [shop.order() for _ in range(3)]
+    poison.add(orders[1], version=2)
+
+    live.run("sales_by_day")
+
+    assert (SalesByDay.live.get().orders, SalesByDay.live.get().units) == (3, 2)
+    poison.events.clear()
+    kit.dispatch(kit.cancel(orders[1]))
+    live.run("sales_by_day")
+    assert waiting("sales_by_day") == [(2, Category.PROJECTION_ERROR), (3, Category.WAITING)]
+    parking.retry(parking.held_up())
+    check_equal_to_a_fold_that_never_failed(SalesByDay)
+
+
+def test_what_the_database_says_of_a_row_is_not_kept(poison: Poison, shop: Shop) -> None:
+    poison.error = lambda: DataError("value too long\nDETAIL: Failing row contains (Robin).")
+    poison.add(shop.order(), version=1)
+
+    live.run("order_view")
+
+    [row] = parking.held_up()
+    assert row.message == "DataError: value too long"
+    assert "Robin" not in row.traceback
+
+
+# --- Events that can't be read -----------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("change", "category", "message"),
+    [
+        ("type = 'OrderBlessed'", Category.UNKNOWN_TYPE, "this type is unknown"),
+        ("data = '[]'", Category.UNDECODABLE, "'list' object is not a mapping"),
+    ],
+)
+def test_an_event_that_cannot_be_read_parks_its_stream(
+    shop: Shop, change: str, category: str, message: str
+) -> None:
+    bad, good = shop.order(), shop.order()
+    move(bad)
+    spoil(bad, change)
+
+    live.run("order_view")
+    live.run("customer_view")
+
+    assert shown() == {bad.pk: "pending", good.pk: "pending"}
+    assert waiting() == [(2, category), (3, Category.WAITING)]
+    assert message in parking.held_up(projection="order_view").get().message
+    # Whether an unknown type is of a kind that it wants, nobody can know.
+    known_and_unwanted = category == Category.UNDECODABLE
+    assert served("customer_view").parked_streams == (0 if known_and_unwanted else 1)
+
+
+def test_it_is_applied_when_it_can_be_read_again(shop: Shop) -> None:
+    order = shop.order()
+    move(order)
+    spoil(order, "type = 'OrderBlessed'")
+    live.run("order_view")
+
+    spoil(order, "type = 'OrderItemAdded'")
+    [retried] = parking.retry(parking.held_up(projection="order_view"))
+
+    assert (retried.applied, retried.held_by) == (2, None)
+    check_equal_to_a_fold_that_never_failed(OrderSummary)
+
+
+def test_what_turns_out_to_be_unwanted_is_let_go(shop: Shop) -> None:
+    order = shop.order()
+    spoil(order, "type = 'OrderBlessed'")
+    live.run("customer_view")
+
+    spoil(order, "type = 'OrderItemAdded'")
+    parking.retry(parking.held_up())
+
+    assert served("customer_view").parked_streams == 0
+    assert not ParkedEvent.objects.exists()
+
+
+# --- Retry -------------------------------------------------------------------------------------
+def test_a_retry_after_the_fix_leaves_what_a_fold_leaves(poison: Poison, shop: Shop) -> None:
+    orders = [shop.order() for _ in range(4)]
+    for order in orders:
+        move(order)
+    poison.add(orders[0], version=1)
+    poison.add(orders[1], version=3)
+    live.run("order_view")
+    poison.events.clear()
+
+    retried = parking.retry(parking.held_up())
+
+    assert [(one.stream, one.applied) for one in retried] == [
+        (orders[0].stream, 3),
+        (orders[1].stream, 1),
+    ]
+    assert served().parked_streams == 0
+    assert not ParkedEvent.objects.exists()
+    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    move(orders[0], OrderStatus.SHIPPED)
+    live.run("order_view")
+    assert shown()[orders[0].pk] == "shipped"
+
+
+def test_what_fails_again_stays_with_the_new_message(poison: Poison, shop: Shop) -> None:
+    order = shop.order()
+    first = poison.add(order, version=2)
+    live.run("order_view")
+    poison.error = lambda: KeyError("shape")
+
+    [retried] = parking.retry(parking.held_up())
+
+    assert retried.applied == 0
+    row = parking.find(retried.held_by.pk)
+    assert (row.event_id, row.message, row.tries) == (first, "KeyError: 'shape'", 2)
+    assert served().parked_streams == 1
+
+
+def test_a_retry_goes_as_far_as_it_can(poison: Poison, shop: Shop) -> None:
+    order = shop.order()
+    move(order)
+    poison.add(order, version=1)
+    live.run("order_view")
+    poison.events.clear()
+    poison.add(order, version=3)
+
+    [retried] = parking.retry(parking.held_up())
+
+    assert retried.applied == 2
+    assert waiting() == [(3, Category.PROJECTION_ERROR)]
+    assert shown() == {order.pk: "pending"}
+    assert served().parked_streams == 1
+
+
+def test_only_what_is_asked_for_is_retried(poison: Poison, shop: Shop) -> None:
+    one, other = shop.order(), shop.order()
+    poison.add(one, version=1)
+    poison.add(other, version=1)
+    live.run("order_view")
+    poison.events.clear()
+
+    parking.retry(parking.held_up(projection="order_view", stream=one.stream))
+
+    assert set(shown()) == {one.pk}
+    assert parking.held_up().get().stream == other.stream
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "read"])
+def test_retries_and_runners_at_once_count_each_event_once(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.PROJECTION_BATCH = 5
+    poison = Poison(SalesByDayProjection, monkeypatch)
+    orders = [shop.order() for _ in range(6)]
+    for order in orders[:3]:
+        poison.add(order, version=1)
+    live.run("sales_by_day")
+    assert served("sales_by_day").parked_streams == 3
+    poison.events.clear()
+
+    outcomes = at_once(
+        [lambda: parking.retry(parking.held_up())] * 3
+        + [lambda: live.run("sales_by_day")] * 3
+        + [shop.order] * 4
+        + [lambda order=order: kit.dispatch(kit.cancel(order)) for order in orders]
+    )
+
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    live.run("sales_by_day")
+    parking.retry(parking.held_up())
+    assert not ParkedEvent.objects.exists()
+    assert served("sales_by_day").parked_streams == 0
+    check_equal_to_a_fold_that_never_failed(SalesByDay)
+
+
+# --- Skip --------------------------------------------------------------------------------------
+def test_a_skipped_event_leaves_a_row_and_the_rest_is_applied(poison: Poison, shop: Shop) -> None:
+    order = shop.order()
+    move(order)
+    bad = poison.add(order, version=2)
+    live.run("order_view")
+
+    skipped = parking.skip(parking.held_up().get(), reason="A test", by="robin")
+
+    assert (skipped.applied, skipped.held_by) == (1, None)
+    row = ParkedEvent.objects.get()
+    assert (row.event_id, row.skipped_by, row.skip_reason) == (bad, "robin", "A test")
+    assert row.skipped_at is not None
+    assert shown() == {order.pk: "confirmed"}
+    assert OrderSummary.live.get().unit_count == 0
+    assert served().parked_streams == 0
+    assert parking.retry(parking.parked()) == []
+
+
+def test_the_last_event_of_a_stream_is_skipped(poison: Poison, shop: Shop) -> None:
+    order = shop.order()
+    poison.add(order, version=2)
+    live.run("order_view")
+
+    parking.skip(parking.held_up().get(), reason="A test", by="robin")
+    move(order)
+    live.run("order_view")
+
+    assert served().parked_streams == 0
+    assert shown() == {order.pk: "confirmed"}
+
+
+def test_what_can_not_be_skipped_is_told(poison: Poison, shop: Shop) -> None:
+    order = shop.order()
+    move(order)
+    bad = poison.add(order, version=2)
+    live.run("order_view")
+    first, second = parking.parked().order_by("position")
+
+    with pytest.raises(published.EventWaitsError, match="retry or skip that one"):
+        parking.skip(second, reason="A test", by="robin")
+    with pytest.raises(published.EventWaitsError):
+        parking.skip_everywhere(second.event_id, reason="A test", by="robin")
+    parking.skip_everywhere(bad, reason="A test", by="robin")
+    with pytest.raises(published.EventSkippedError, match="skipped already"):
+        parking.skip(first, reason="A test", by="robin")
+    with pytest.raises(parking.ParkedEventNotFoundError):
+        parking.skip(second, reason="A test", by="robin")
+
+
+# --- What never parks --------------------------------------------------------------------------
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_fault_that_passes_is_retried_and_never_parks(
+    poison: Poison, shop: Shop, error: type[Exception]
+) -> None:
+    order = shop.order()
+    poison.add(order, version=1)
+    poison.error = lambda: error("deadlock detected")
+
+    live.run("order_view")
+
+    assert len(poison.batches) == 3
+    assert not ParkedEvent.objects.exists()
+    assert served().error == f"{error.__name__}: deadlock detected"
+    poison.events.clear()
+    live.run("order_view")
+    assert shown() == {order.pk: "pending"}
+
+
+def test_a_fault_while_the_culprit_is_looked_for_parks_nobody(poison: Poison, shop: Shop) -> None:
+    errors = iter([ValueError("no"), ValueError("no"), OperationalError("deadlock detected")])
+    poison.add(shop.order(), version=1)
+    poison.error = lambda: next(errors, ValueError("at last"))
+
+    live.run("order_view")
+
+    assert parking.held_up().get().message == "ValueError: at last"
+
+
+def test_a_log_with_a_hole_parks_nobody(poison: Poison, shop: Shop) -> None:
+    shop.order()
+    log.sequence()
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("DELETE FROM event_position WHERE position = 2")
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+    live.run("order_view")
+
+    assert served().error == "LogGapError: Position 2 of the log is missing."
+    assert not ParkedEvent.objects.exists()
+
+
+# --- Too many ----------------------------------------------------------------------------------
+def test_too_many_streams_stop_the_projection(poison: Poison, shop: Shop, settings: Any) -> None:
+    settings.PROJECTION_MAX_PARKED_STREAMS = 2
+    for _ in range(2):
+        poison.add(shop.order(), version=1)
+    live.run("order_view")
+    position = served().position
+
+    third = shop.order()
+    poison.add(third, version=1)
+    live.run("order_view")
+
+    assert (served().position, served().parked_streams) == (position, 2)
+    assert served().error.startswith("TooManyParkedError: More streams can't be applied than")
+    assert third.stream in served().error
+    [told] = [one for one in status.statuses() if one.name == "order_view"]
+    assert (told.status, told.parked_streams) == ("failed", 2)
+    poison.events.clear()
+    parking.retry(parking.held_up())
+    live.run("order_view")
+    assert served().error == ""
+    check_equal_to_a_fold_that_never_failed(OrderSummary)
+
+
+# --- Rebuild -----------------------------------------------------------------------------------
+def test_a_rebuild_tries_parked_events_afresh(poison: Poison, shop: Shop) -> None:
+    orders = [shop.order() for _ in range(3)]
+    poison.add(orders[0], version=2)
+    live.run("order_view")
+    poison.events.clear()
+
+    rebuild("order_view")
+
+    assert served().parked_streams == 0
+    assert not served().parked_events.exists()
+    check_equal_to_a_fold_that_never_failed(OrderSummary)
+
+
+def test_a_rebuild_parks_what_fails_in_it(poison: Poison, shop: Shop) -> None:
+    orders = [shop.order() for _ in range(30)]
+    for order in orders:
+        move(order)
+    poison.add(orders[20], version=2)
+    live.run("order_view")
+
+    rebuild("order_view", batch=7)
+
+    assert served().generation == 2
+    assert (served().parked_streams, waiting()[-2:]) == (
+        1,
+        [(2, Category.PROJECTION_ERROR), (3, Category.WAITING)],
+    )
+    assert len(shown()) == 30
+    poison.events.clear()
+    parking.retry(parking.held_up())
+    check_equal_to_a_fold_that_never_failed(OrderSummary)
+
+
+def test_a_rebuild_that_can_not_apply_more_is_not_served(poison: Poison, shop: Shop) -> None:
+    order = shop.order()
+    live.run("order_view")
+    poison.add(order, version=1)
+
+    with pytest.raises(IncompleteError, match=f"{order.stream}, version 1"):
+        rebuild("order_view")
+
+    assert shown() == {order.pk: "pending"}
+    assert Projection.objects.filter(name="order_view").count() == 1
+    poison.events.clear()
+    rebuild("order_view")
+    assert served().generation == 2
+
+
+@pytest.mark.parametrize("batch", [1, 5, 1_000])
+def test_a_rebuild_goes_without_what_was_skipped(poison: Poison, shop: Shop, batch: int) -> None:
+    orders = [shop.order() for _ in range(4)]
+    for order in orders:
+        move(order)
+    poison.add(orders[1], version=2)
+    spoil(orders[2], "type = 'OrderBlessed'")
+    live.run("order_view")
+    for row in parking.held_up():
+        parking.skip(row, reason="A test", by="robin")
+    before = shown()
+
+    rebuild("order_view", batch=batch)
+
+    assert set(before.values()) == {"confirmed"}
+    assert shown() == before
+    assert served().parked_streams == 0
+    rows = served().parked_events.values_list("stream", "version", "skipped_by", "skip_reason")
+    assert set(rows) == {(order.stream, 2, "robin", "A test") for order in orders[1:3]}
+
+
+def test_a_skip_does_not_outlive_the_fault(poison: Poison, shop: Shop) -> None:
+    order = shop.order()
+    poison.add(order, version=2)
+    live.run("order_view")
+    parking.skip(parking.held_up().get(), reason="A test", by="robin")
+    poison.events.clear()
+
+    rebuild("order_view")
+
+    assert not served().parked_events.exists()
+    check_equal_to_a_fold_that_never_failed(OrderSummary)
+
+
+def test_rows_are_not_mended_while_something_is_parked(poison: Poison, shop: Shop) -> None:
+    orders = [shop.order() for _ in range(3)]
+    poison.add(orders[1], version=2)
+    live.run("order_view")
+
+    assert [table.wrong for table in verify("order_view")] == [[], []]
+    with pytest.raises(StreamsParkedError, match="retry or skip what is parked first"):
+        verify("order_view", mended_by="robin")
+
+
+# --- What kills the process --------------------------------------------------------------------
+class Killed(BaseException):
+    """Stands in for the end of the process: nothing of ours runs after it."""
+
+
+def hand_out() -> None:
+    """What a broker does, and a worker that may be killed by it."""
+    Projection.objects.exclude(leased_until=None).update(leased_until=Now() - published.LEASE)
+    if "order_view" in live.due():
+        live.run("order_view")
+
+
+def test_an_event_that_kills_is_parked_after_three_starts(poison: Poison, shop: Shop) -> None:
+    orders = [shop.order() for _ in range(4)]
+    bad = poison.add(orders[1], version=2)
+    poison.error = Killed
+
+    for _ in range(3):
+        with pytest.raises(Killed):
+            hand_out()
+        assert not ParkedEvent.objects.exists()
+    hand_out()
+
+    [row] = parking.held_up()
+    assert (row.event_id, row.category) == (bad, Category.CRASH)
+    assert len(shown()) == 4
+    assert served().position == log.head()
+    assert served().start == 0
+    poison.events.clear()
+    parking.retry(parking.held_up())
+    check_equal_to_a_fold_that_never_failed(OrderSummary)
+
+
+def test_runners_that_are_killed_for_no_fault_of_an_event_park_nothing(
+    poison: Poison, shop: Shop
+) -> None:
+    orders = [shop.order() for _ in range(3)]
+    poison.error = Killed
+    poison.add(orders[0], version=1)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            hand_out()
+    poison.events.clear()
+
+    # They go one by one, and all are well.
+    hand_out()
+
+    assert not ParkedEvent.objects.exists()
+    assert max(poison.batches[2:]) == 1
+    assert served().position == log.head()
+    shop.order()
+    shop.order()
+    hand_out()
+    assert max(poison.batches[-1:]) == 4
+    check_equal_to_a_fold_that_never_failed(OrderSummary)
+
+
+def test_an_exception_is_no_death(poison: Poison, shop: Shop) -> None:
+    poison.add(shop.order(), version=1)
+    poison.error = lambda: OperationalError("deadlock detected")
+
+    for _ in range(6):
+        hand_out()
+
+    assert not ParkedEvent.objects.exists()
+    assert (served().start, served().alone_until) == (0, 0)
+
+
+def test_a_start_that_another_runner_has_counted_is_left_to_it(poison: Poison, shop: Shop) -> None:
+    shop.order()
+    Projection.objects.filter(name="order_view").update(start=2)
+
+    assert live.run("order_view") == 0
+    assert poison.batches == []
+
+
+# --- The command line --------------------------------------------------------------------------
+def said(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    call_command(*command)
+    return capsys.readouterr().out
+
+
+def test_parked_lists_what_holds_up_streams(
+    poison: Poison, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert said(capsys, "parked") == "Nothing is parked.\n"
+    order = shop.order()
+    bad = poison.add(order, version=1)
+    live.run("order_view")
+
+    lines = said(capsys, "parked", "--stream", order.stream).splitlines()
+
+    assert lines[:2] == [
+        f"order_view, generation 1: OrderCreated {bad} ({order.stream}, version 1)",
+        "  projection-error: ValueError: no such colour",
+    ]
+    assert lines[2].endswith("tried 1 times, 1 event behind it")
+    assert said(capsys, "parked", "--projection", "customer_view") == "Nothing is parked.\n"
+    with pytest.raises(CommandError, match="There is no projection 'nothing'"):
+        call_command("parked", "--projection", "nothing")
+    [told] = [line for line in said(capsys, "projection_status").splitlines() if "order_v" in line]
+    assert told.split()[6] == "1"
+
+
+def test_retry_parked_says_what_became_of_it(
+    poison: Poison, shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    order = shop.order()
+    poison.add(order, version=2)
+    live.run("order_view")
+
+    with pytest.raises(CommandError, match=r"^1 stream is still parked\.$"):
+        call_command("retry_parked")
+    assert "still held up by OrderItemAdded" in capsys.readouterr().out
+    poison.events.clear()
+    assert said(capsys, "retry_parked", "--projection", "order_view") == (
+        f"order_view, generation 1, {order.stream}: 1 event applied, done\n"
+    )
+    assert said(capsys, "retry_parked") == "Nothing is parked.\n"
+
+
+def test_skip_parked_records_who_and_why(
+    poison: Poison, shop: Shop, capsys: pytest.CaptureFixture[str], admin_user: Any, clerk: Any
+) -> None:
+    order = shop.order()
+    bad = str(poison.add(order, version=2))
+    live.run("order_view")
+
+    for arguments, refusal in (
+        (["--reason", "A test", "--user", "who"], "There is no user who."),
+        (["--reason", "A test", "--user", "clerk"], "needs the permission ordering_read.manage"),
+        (["--reason", " "], "--reason: String should have at least 1 character"),
+    ):
+        with pytest.raises(CommandError, match=refusal):
+            call_command("skip_parked", bad, *arguments)
+    said(capsys, "skip_parked", bad, "--reason", "A test", "--user", "admin")
+
+    row = ParkedEvent.objects.get()
+    assert row.skipped_by == f"admin (user {admin_user.pk})"
+    assert row.skip_reason == "A test"
+    with pytest.raises(CommandError, match="Parked event not found"):
+        call_command("skip_parked", bad, "--reason", "A test")
