@@ -13,9 +13,12 @@ _COMPARE = """
 WITH one AS (SELECT {columns} FROM {table} WHERE projection_id = %(one)s),
 other AS (SELECT {columns} FROM {table} WHERE projection_id = %(other)s),
 pair AS (
-    SELECT {key}, to_jsonb(one) AS one_row, to_jsonb(other) AS other_row
-    FROM one FULL JOIN other USING ({key}) WHERE one IS DISTINCT FROM other
-), listed AS (SELECT * FROM pair ORDER BY {key} LIMIT %(limit)s)
+    SELECT {key}, one, other FROM one FULL JOIN other USING ({key})
+    WHERE one IS DISTINCT FROM other
+), listed AS (
+    SELECT to_jsonb(one) AS one_row, to_jsonb(other) AS other_row
+    FROM pair ORDER BY {key} LIMIT %(limit)s
+)
 SELECT (SELECT count(DISTINCT position) FROM projection WHERE id IN (%(one)s, %(other)s)),
        (SELECT count(*) FROM one), (SELECT count(*) FROM other), (SELECT count(*) FROM pair),
        (SELECT coalesce(jsonb_agg(jsonb_build_array(one_row, other_row)), '[]') FROM listed)

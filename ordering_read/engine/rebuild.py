@@ -24,6 +24,8 @@ from ordering_write import published
 _LISTED = 20
 # Tries to find both generations at one position while the workers move the live one on.
 _COMPARISONS = 50
+# A live generation that is further behind is being filled itself: there is nothing to compare.
+_NEAR = 10_000
 
 _Status = Projection.Status
 
@@ -79,8 +81,8 @@ def rebuild(
         if promote:
             _refuse_if_incomplete(building)
             _promote(building)
-    # For the events that came while the rows were locked.
-    live.run(name)
+    # For the events whose wake-up found the rows locked.
+    _follow(building, meter)
     return Rebuilt(generation=building, events=meter.done, comparisons=comparisons)
 
 
@@ -159,8 +161,7 @@ def _follow(building: Projection, meter: _Meter) -> None:
 
 def _compared(building: Projection) -> list[Comparison]:
     former = Projection.objects.get(name=building.name, status=_Status.LIVE)
-    if not published.reads_this_log(former):
-        # There is no position at which they would be equal.
+    if not published.reads_this_log(former) or building.position - former.position > _NEAR:
         return []
     return [
         comparison

@@ -1,0 +1,154 @@
+"""Rebuilding a service that runs: killed at every stage it goes on, and ends with the same rows."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.acceptance.service import ROOT, Service, start, wait_until
+from tests.acceptance.shop import Shop
+
+# Small batches and a throttle, so that there is time to kill between them.
+BATCH = 10
+WORKERS = 2
+SLOWLY = ["--workers", str(WORKERS), "--batch", str(BATCH), "--throttle"]
+KILLS = 6
+# Two events each.
+ORDERS = 150
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("rebuild")) as service:
+        shop = Shop(service)
+        customer, product = shop.customer(), shop.product()
+        for _ in range(ORDERS):
+            shop.order(customer, product)
+        service.settle()
+        yield service
+
+
+def building(service: Service) -> tuple[int, int]:
+    """How many events the slices of the generation that is built have applied, of how many."""
+    with service.read() as connection:
+        rows = connection.execute(
+            "SELECT coalesce(sum(slice.events), max(events_done)), max(events_total)"
+            " FROM projection LEFT JOIN fill_slice slice ON slice.projection_id = projection.id"
+            " WHERE status = 'building' AND events_total > 0 GROUP BY projection.id"
+        ).fetchall()
+    return (int(rows[0][0]), int(rows[0][1])) if rows else (0, 0)
+
+
+def generations(service: Service, name: str) -> list[str]:
+    with service.read() as connection:
+        rows = connection.execute(
+            "SELECT status FROM projection WHERE name = %s ORDER BY status", [name]
+        ).fetchall()
+    return [status for (status,) in rows]
+
+
+def begin(service: Service, log: Path, throttle: int) -> "subprocess.Popen[bytes]":
+    command = ["manage.py", "rebuild_projections", "order_view", *SLOWLY, str(throttle)]
+    return start(command, service.environ, log)
+
+
+def processes(program: "subprocess.Popen[bytes]") -> list[psutil.Process]:
+    try:
+        return psutil.Process(program.pid).children()
+    except psutil.NoSuchProcess:
+        return []
+
+
+@pytest.mark.parametrize("victim", ["command", "process"])
+def test_killed_at_any_stage_it_goes_on_where_it_was(
+    service: Service, tmp_path: Path, victim: str
+) -> None:
+    before = service.rows()
+    done = 0
+    for stage in range(KILLS):
+        program = begin(service, tmp_path / "rebuild.log", 150)
+
+        def has_come_to(stage: int = stage, program: Any = program) -> bool:
+            applied, total = building(service)
+            return program.poll() is not None or bool(total and applied >= total * stage / KILLS)
+
+        wait_until(has_come_to, seconds=60)
+        children = wait_until(
+            lambda program=program: processes(program) or program.poll() is not None
+        )
+        if children is True:
+            break
+        # It doesn't begin anew: what was applied before stays applied.
+        assert building(service)[0] >= done
+        target = program if victim == "command" else children[0]
+        target.send_signal(signal.SIGKILL)
+        assert program.wait(30) != 0
+        wait_until(lambda gone=children: not any(one.is_running() for one in gone))
+        done = building(service)[0]
+        assert service.rows() == before
+
+    finished = subprocess.run(
+        [sys.executable, "manage.py", "rebuild_projections", "order_view", "--workers", "2"],
+        env=service.environ,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+
+    assert "the same as before" in finished.stdout
+    assert "differ" not in finished.stdout
+    assert service.rows() == before
+    assert generations(service, "order_view") == ["live", "retired"]
+
+
+def test_a_rebuild_of_the_same_projection_is_refused_meanwhile(
+    service: Service, tmp_path: Path
+) -> None:
+    # So slow that it can't end before it is told to.
+    program = begin(service, tmp_path / "rebuild.log", 10)
+    wait_until(lambda: building(service)[0])
+
+    service.manage("rebuild_projections", "order_view", status=1)
+    service.manage("rebuild_projections", "order_view", "--pause")
+    # Each process ends the batch that it is at.
+    paused = wait_until(lambda: settled(service), seconds=30)
+    service.manage("rebuild_projections", "order_view", "--resume")
+    wait_until(lambda: building(service)[0] > paused)
+    service.manage("rebuild_projections", "order_view", "--cancel")
+
+    assert program.wait(30) == 1
+    assert "was cancelled" in (tmp_path / "rebuild.log").read_text()
+    assert "building" not in generations(service, "order_view")
+
+
+def settled(service: Service) -> int:
+    """How far it has come, once it stays there for longer than a batch takes; 0 before."""
+    first = building(service)[0]
+    ends = time.monotonic() + 1.0
+    while time.monotonic() < ends:
+        if building(service)[0] != first:
+            return 0
+    return first
+
+
+def test_an_empty_read_database_is_filled_by_the_workers(service: Service) -> None:
+    before = service.rows()
+    service.workers.terminate()
+    service.workers.wait(10)
+    with service.read() as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+
+    service.manage("migrate", "-v", "0")
+    service.start_workers()
+
+    service.settle(seconds=60)
+    assert service.rows() == before
