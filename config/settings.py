@@ -127,8 +127,10 @@ TEMPLATES = [
 
 # --- Databases ---------------------------------------------------------------------------------
 # "default" holds the write side, accounts and the queue; "read" holds the read models.
+# A statement whose process was killed would go on, and keep its locks, until it is done.
 _SESSION_OPTIONS = (
     "-c idle_in_transaction_session_timeout=10s -c lock_timeout=5s -c statement_timeout=60s"
+    " -c client_connection_check_interval=1s"
 )
 
 
@@ -173,6 +175,9 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PROJECTION_POLL_SECONDS = 1.0
 # Events in one batch of a projection, one transaction each.
 PROJECTION_BATCH = _number("PROJECTION_BATCH", 500)
+# A projection that keeps a worker for so many seconds hangs, and the worker is ended. A batch takes
+# a fraction of a second, and waits for a lock for 5 at most.
+PROJECTION_TIMEOUT_SECONDS = _number("PROJECTION_TIMEOUT_SECONDS", 30)
 # Days for which the rows that a rebuild has replaced are kept, and kept up to date.
 PROJECTION_KEEP_RETIRED_DAYS = _number("PROJECTION_KEEP_RETIRED_DAYS", 7)
 # Streams that a projection may park; when more can't be applied, it stops: the code must be wrong.
@@ -198,7 +203,8 @@ Q_CLUSTER = {
     "max_attempts": 3,
     "ack_failures": True,
     "recycle": 10_000,
-    "guard_cycle": 0.1,
+    # The time of a worker is counted down in such steps to exactly 0: a tenth would miss it.
+    "guard_cycle": 0.125,
     "save_limit": 250,
     "catch_up": False,
     "label": "Queue",

@@ -182,5 +182,6 @@ def _handout(names: Sequence[str]) -> Handout:
         "kwargs": {},
         "started": timezone.now(),
         "save": False,
+        "timeout": settings.PROJECTION_TIMEOUT_SECONDS,
     }
     return None, SignedPackage.dumps(task)

@@ -3,185 +3,27 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
-from itertools import count
-from pathlib import Path
 from statistics import median
-from typing import Any
-from uuid import uuid4
 
-import psutil
-import psycopg
 import pytest
 
-from tests.acceptance.service import ROOT, Databases, plain_environ, start, wait_until
-
-# Registers a product and receives stock; prints the seconds from each commit to its row.
-RECEIVE = """
-import sys, time
-from uuid import UUID
-from uuid_utils.compat import uuid7
-from ordering_read.engine import waiting
-from ordering_write.client import ReceiveStock, RegisterStockItem
-from ordering_write.bus import get_command_bus
-from ordering_write.signals import events_committed
-from ordering_write import outbox
-count, pause, notify, wait = int({count}), float({pause}), {notify}, {wait}
-if not notify:
-    events_committed.disconnect(dispatch_uid="outbox.notify")
-dispatch = get_command_bus().dispatch
-made = dispatch(RegisterStockItem(user_id=UUID(int=1), sku=uuid7().hex, name="Sample", on_hand=0))
-product = made[0].product_id
-for _ in range(count):
-    [event] = dispatch(ReceiveStock(user_id=UUID(int=1), product_id=product, quantity=1))
-    began = time.monotonic()
-    if wait:
-        assert waiting.wait(event_id=event.recorded.event_id, projections=[], timeout=30)
-        print(time.monotonic() - began)
-    time.sleep(pause)
-print(product)
-"""
-
-
-class Site:
-    """Databases of their own, and the worker programs that run on them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._logs = (folder / f"{number}.log" for number in count(1))
-        self._databases = Databases("write", "read")
-        self._write_url, self._read_url = self._databases.urls
-        self._programs: list[subprocess.Popen[bytes]] = []
-        self.environ = plain_environ() | {
-            "DATABASE_URL": self._write_url,
-            "READ_DATABASE_URL": self._read_url,
-            "SECRET_KEY": uuid4().hex * 2,
-            "HTTPS": "0",
-        }
-        self.manage("migrate", "-v", "0")
-
-    def stop(self) -> None:
-        """Stop what was started."""
-        for program in self._programs:
-            # The whole session: those of the stock cluster outlive their parent.
-            with suppress(ProcessLookupError):
-                os.killpg(program.pid, signal.SIGKILL)
-            program.wait()
-        self._programs.clear()
-
-    def close(self) -> None:
-        self._databases.drop()
-
-    def manage(self, *arguments: str) -> str:
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            env=self.environ,
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        ).stdout
-
-    def start(self, *command: str, **environ: str) -> psutil.Process:
-        """Start a management command that stays."""
-        self._log = next(self._logs)
-        program = start(["manage.py", *command], self.environ | environ, self._log)
-        self._programs.append(program)
-        return psutil.Process(program.pid)
-
-    def ended(self, supervisor: psutil.Process) -> bool:
-        return any(one.pid == supervisor.pid and one.poll() is not None for one in self._programs)
-
-    def log(self) -> str:
-        """What the program that was started last has logged."""
-        return self._log.read_text()
-
-    def receive(
-        self,
-        times: int,
-        *,
-        pause: float = 0.0,
-        notify: bool = True,
-        wait: bool = False,
-        **environ: str,
-    ) -> subprocess.Popen[str]:
-        """Start to receive stock of a new product, ``times`` times."""
-        script = RECEIVE.format(count=times, pause=pause, notify=notify, wait=wait)
-        return subprocess.Popen(
-            [sys.executable, "manage.py", "shell", "-v", "0", "-c", script],
-            env=self.environ | environ,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-
-    def read(self, statement: str, *parameters: Any) -> list[Any]:
-        with psycopg.connect(self._read_url, autocommit=True) as connection:
-            return connection.execute(statement, parameters).fetchall()
-
-    def write(self, statement: str, *parameters: Any) -> list[Any]:
-        with psycopg.connect(self._write_url, autocommit=True) as connection:
-            return connection.execute(statement, parameters).fetchall()
-
-    def is_level(self) -> bool:
-        [(events,)] = self.write("SELECT count(*) FROM event")
-        positions = self.read("SELECT position FROM projection WHERE status = 'live'")
-        return all(position == events for (position,) in positions)
-
-    def on_hand(self, product: str) -> tuple[int, int]:
-        """Stock and number of events of a product, as the read model has them."""
-        [row] = self.read(
-            "SELECT on_hand, inventory_level.version FROM inventory_level"
-            " JOIN projection ON projection.id = projection_id"
-            " WHERE product_id = %s AND status = 'live'",
-            product,
-        )
-        return row
-
-    def cut_connections(self) -> None:
-        """What a restart of the databases does to everybody who is connected."""
-        self.write(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = ANY(%s) AND pid <> pg_backend_pid()",
-            self._databases.names,
-        )
+from tests.acceptance.service import Databases, wait_until
+from tests.acceptance.site import Site, cluster, product_of
 
 
 @pytest.fixture(scope="module")
 def empty_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = Site(tmp_path_factory.mktemp("workers"))
-    yield site
-    site.close()
+    databases = Databases("write", "read")
+    yield Site(tmp_path_factory.mktemp("workers"), *databases.urls)
+    databases.drop()
 
 
 @pytest.fixture
 def site(empty_site: Site) -> Iterator[Site]:
     yield empty_site
     empty_site.stop()
-
-
-def cluster(supervisor: psutil.Process) -> list[psutil.Process]:
-    """The sentinel, two workers, the monitor and the pusher, once all of them are there."""
-
-    def complete() -> list[psutil.Process]:
-        try:
-            [sentinel] = supervisor.children()
-            children = sentinel.children()
-        except (ValueError, psutil.NoSuchProcess):
-            return []
-        return [sentinel, *children] if len(children) == 4 else []
-
-    return wait_until(complete, missing="the workers didn't start")
-
-
-def product_of(receiving: subprocess.Popen[str]) -> str:
-    output, _ = receiving.communicate(timeout=120)
-    assert receiving.returncode == 0
-    return output.split()[-1]
 
 
 def test_a_row_follows_its_commit_at_once(site: Site) -> None:
