@@ -1,7 +1,7 @@
 # Everything one does with the project, from a fresh machine on: `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop test
+.PHONY: help run stop test bench
 
 python := .venv/bin/python
 
@@ -32,6 +32,10 @@ test: .venv/installed ## Run all quality gates and the whole test suite.
 	@$(python) manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@echo "== Tests (pytest)"
 	@$(python) -m pytest
+
+bench: .venv/installed ## Measure how fast a rebuild is, on a million events; takes some minutes.
+	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
+	@$(python) -m tests.benchmarks.rebuild
 
 .venv/installed: requirements.txt
 	@$(if $(shell python3 -c 'import ensurepip' 2>/dev/null && echo yes),,$(error \

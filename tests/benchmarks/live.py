@@ -1,0 +1,322 @@
+"""How soon a row follows its commit, with the real web server and workers.
+
+    python -m tests.benchmarks.live [SECONDS]
+
+On an embedded PostgreSQL of its own, which notes when each transaction is committed. One after the
+other: orders over HTTP at 50 a second (for 30 seconds unless told otherwise); commands whose
+notification is lost; a burst of 2,000 orders; the same burst found by workers that were away, by
+one of them and by two; and nothing at all.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+from uuid import UUID
+
+import django
+import psutil
+import psycopg
+
+from config.databases.embedded import EmbeddedServer
+from tests.own_server import new_data_dir
+
+RATE = 50
+BURST = 2_000
+LINES = 2
+IDLE_SECONDS = 10
+# Receives stock without telling anybody, at moments that have nothing to do with any poll.
+UNTOLD = """
+import random, time
+from uuid import UUID
+from ordering_write.bus import get_command_bus
+from ordering_write.client import ReceiveStock
+from ordering_write.signals import events_committed
+assert events_committed.disconnect(dispatch_uid="outbox.notify")
+for number in range(20):
+    product = UUID({product!r})
+    [event] = get_command_bus().dispatch(
+        ReceiveStock(user_id=UUID(int=1), product_id=product, quantity=1)
+    )
+    print(event.recorded.event_id)
+    time.sleep(1 + random.random())
+"""
+
+
+def main() -> None:
+    seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
+    with new_data_dir() as folder:
+        note_commits(folder)
+        os.environ |= {"DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "config.settings"}
+        os.environ.pop("DATABASE_URL", None)
+        django.setup()
+        measure(folder, seconds)
+
+
+def note_commits(folder: Path) -> None:
+    """Make a server in ``folder`` that knows when each transaction was committed."""
+    server = EmbeddedServer(folder)
+    server.start()
+    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
+    server.stop()
+
+
+def measure(folder: Path, seconds: int) -> None:
+    from tests.acceptance.service import Service
+    from tests.acceptance.shop import Shop
+
+    with Service(folder) as service:
+        shop = Shop(service)
+        customer = shop.customer()
+        products = [shop.product(1_000_000) for _ in range(20)]
+
+        def body(number: int) -> dict[str, Any]:
+            first = number * LINES
+            lines = [products[(first + line) % len(products)] for line in range(LINES)]
+            return shop.body(customer, *lines)
+
+        place(shop, [body(number) for number in range(100)])
+        service.settle()
+        with noted(f"orders over HTTP, {RATE} a second for {seconds} s"):
+            place(shop, [body(number) for number in range(seconds * RATE)])
+            service.settle()
+        for table in ("order_summary", "order_timeline", "stock_ledger"):
+            tell_lags(f"commit to row of {table}", lags(service, table))
+        with noted("commands whose notification is lost"):
+            untold(service, products[0])
+        lines = [json.dumps(body(number)) for number in range(BURST)]
+        with noted(f"a burst of {BURST} orders"):
+            burst(service, lines)
+        for workers in (1, 2):
+            with noted(f"{BURST} orders that waited for {workers} worker(s)"):
+                drain(service, lines, workers)
+        with noted("nothing to do"):
+            idle(service)
+
+
+@contextmanager
+def noted(title: str) -> Iterator[None]:
+    """Prints how busy the machine was before and after."""
+    before = os.getloadavg()[0]
+    print(f"\n{title}", flush=True)
+    yield
+    tell("load average, before and after", f"{before:.1f} {os.getloadavg()[0]:6.1f}")
+
+
+def tell(name: str, value: str) -> None:
+    print(f"  {name:<46}{value:>24}", flush=True)
+
+
+def tell_lags(name: str, lags: list[float]) -> None:
+    cuts = quantiles(lags, n=100)
+    p50, p99, most = (1_000 * each for each in (cuts[49], cuts[98], max(lags)))
+    tell(f"{name}: p50, p99, max", f"{p50:.0f} {p99:6.0f} {most:6.0f} ms")
+
+
+def place(shop: Any, bodies: list[dict[str, Any]]) -> None:
+    """Place orders over HTTP at RATE a second, however long the answers take."""
+    from tests.acceptance.shop import made
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(16) as threads:
+        placed = []
+        for number, body in enumerate(bodies):
+            time.sleep(max(0.0, began + number / RATE - time.monotonic()))
+            placed.append(threads.submit(shop.admin.post, "/orders", json=body))
+        for answer in placed:
+            made(answer.result())
+
+
+def lags(service: Any, table: str) -> list[float]:
+    """Seconds from the commit of each event to that of the row that shows it."""
+    # The last one of a row shows when all of it was there.
+    key = {"order_summary": "'order-' || id", "order_timeline": "'order-' || order_id"}.get(
+        table, "'stock-' || product_id"
+    )
+    with service.write() as write, service.read() as read:
+        committed = dict(
+            write.execute(
+                "SELECT place.position, pg_xact_commit_timestamp(event.xmin)"
+                " FROM event JOIN event_position place ON place.event_id = event.id"
+            ).fetchall()
+        )
+        rows = read.execute(
+            f"SELECT position, pg_xact_commit_timestamp(xmin), {key} FROM {table}"
+        ).fetchall()
+    return [(at - committed[position]).total_seconds() for position, at, _stream in rows]
+
+
+def untold(service: Any, product: str) -> None:
+    output = service.manage("shell", "-v", "0", "-c", UNTOLD.format(product=product))
+    service.settle()
+    events = [UUID(line) for line in output.split()]
+    with service.write() as write, service.read() as read:
+        committed = dict(
+            write.execute(
+                "SELECT place.position, pg_xact_commit_timestamp(event.xmin)"
+                " FROM event JOIN event_position place ON place.event_id = event.id"
+                " WHERE event.event_id = ANY(%s)",
+                [events],
+            ).fetchall()
+        )
+        rows = read.execute(
+            "SELECT position, pg_xact_commit_timestamp(xmin) FROM stock_ledger"
+            " WHERE position = ANY(%s)",
+            [list(committed)],
+        ).fetchall()
+    assert len(rows) == len(events)
+    seconds = [(at - committed[position]).total_seconds() for position, at in rows]
+    tell("commit to row: mean, max", f"{sum(seconds) / len(seconds):.2f} {max(seconds):6.2f} s")
+
+
+def burst(service: Any, lines: list[str]) -> None:
+    """Place orders as fast as two processes can, and watch the projections."""
+    watched, before = Watch(service), head(service)
+    began = time.monotonic()
+    place_files(service, lines)
+    placed, events = time.monotonic(), head(service) - before
+    service.settle(seconds=300)
+    level = time.monotonic()
+    watched.stop()
+    commands, events = (number / (placed - began) for number in (len(lines), events))
+    tell("commands and events a second", f"{commands:.0f} {events:6.0f}")
+    most = f"{watched.most_events} events {watched.most_seconds:6.2f} s"
+    tell("largest lag of any projection", most)
+    tell("level after the last command", f"{level - placed:.2f} s")
+
+
+def drain(service: Any, lines: list[str], workers: int) -> None:
+    """Place orders while the workers are away, then let ``workers`` of them at it."""
+    service.workers.terminate()
+    service.workers.wait()
+    place_files(service, lines)
+    watched = Watch(service)
+    service.environ["WORKERS"] = str(workers)
+    service.start_workers()
+    service.settle(seconds=300)
+    watched.stop()
+    events, seconds = watched.moved_by, watched.last_moved - watched.first_moved
+    tell("events, seconds", f"{events} {seconds:6.2f}")
+    rate = events / seconds
+    tell("events a second through all projections", f"{rate:.0f}")
+    tell("applied a second and worker", f"{rate * watched.projections / workers:.0f}")
+    with service.read() as read:
+        for name, each in read.execute(
+            "SELECT name, position / batch_seconds FROM projection WHERE status = 'live' ORDER BY 2"
+        ):
+            tell(f"  {name} alone, since the beginning", f"{each:.0f} events/s")
+
+
+def place_files(service: Any, lines: list[str]) -> None:
+    half = len(lines) // 2
+    running = [
+        subprocess.Popen(
+            [sys.executable, "manage.py", "place_orders", "--user", "admin", "--file", "-"],
+            env=service.environ,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process, part in zip(running, (lines[:half], lines[half:]), strict=True):
+        # What was placed in an earlier run counts as a repetition: these are other lines.
+        note = f"{time.time_ns()}"
+        part = [json.dumps({**json.loads(line), "note": note}) for line in part]
+        threading.Thread(target=feed, args=(process, part)).start()
+    assert [process.wait() for process in running] == [0, 0]
+
+
+def feed(process: subprocess.Popen[str], lines: list[str]) -> None:
+    assert process.stdin is not None
+    process.stdin.write("\n".join(lines))
+    process.stdin.close()
+
+
+def head(service: Any) -> int:
+    with service.write() as write:
+        [(events,)] = write.execute("SELECT count(*) FROM event").fetchall()
+    return int(events)
+
+
+class Watch:
+    """Looks at the projections twenty times a second until it is stopped."""
+
+    def __init__(self, service: Any) -> None:
+        self._service = service
+        self._stopped = threading.Event()
+        self.most_events = 0
+        self.most_seconds = 0.0
+        self.first_moved = self.last_moved = 0.0
+        self.moved_by = self.projections = 0
+        self._thread = threading.Thread(target=self._watch)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        first: list[int] = []
+        seen: list[int] = []
+        with self._service.write() as write, self._service.read() as read:
+            while not self._stopped.wait(0.05):
+                rows = read.execute(
+                    "SELECT position FROM projection WHERE status = 'live' ORDER BY name"
+                ).fetchall()
+                positions = [position for (position,) in rows]
+                first = first or positions
+                if seen and positions != seen:
+                    self.last_moved = time.monotonic()
+                    self.first_moved = self.first_moved or self.last_moved
+                seen = positions
+                [(behind, age)] = write.execute(
+                    "SELECT count(*), coalesce(extract(epoch FROM now() - min(recorded_at)), 0)"
+                    " FROM event LEFT JOIN event_position place ON place.event_id = event.id"
+                    " WHERE position IS NULL OR position > %s",
+                    [min(positions)],
+                ).fetchall()
+                self.most_events = max(self.most_events, behind)
+                self.most_seconds = max(self.most_seconds, float(age))
+        self.projections, self.moved_by = len(seen), min(seen) - min(first)
+
+
+def idle(service: Any) -> None:
+    """What is asked of the databases when nothing happens, and what it costs the processes."""
+    before, used = transactions(service), cpu_seconds(service)
+    time.sleep(IDLE_SECONDS)
+    after, then = transactions(service), cpu_seconds(service)
+    # Two of ours.
+    tell("transactions a second", f"{(after - before - 2) / IDLE_SECONDS:.1f}")
+    tell("one processor's time, workers", f"{100 * (then - used) / IDLE_SECONDS:.1f} %")
+
+
+def transactions(service: Any) -> int:
+    """Of both databases; a statement outside a transaction is one."""
+    # Backends tell what they did when they have been idle for a second.
+    with service.write() as connection:
+        [(count,)] = connection.execute(
+            "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database"
+            " WHERE datname LIKE 'acceptance_%'"
+        ).fetchall()
+    return int(count)
+
+
+def cpu_seconds(service: Any) -> float:
+    supervisor = psutil.Process(service.workers.pid)
+    times = [one.cpu_times() for one in (supervisor, *supervisor.children(recursive=True))]
+    return sum(each.user + each.system for each in times)
+
+
+if __name__ == "__main__":
+    main()
