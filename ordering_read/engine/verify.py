@@ -12,11 +12,12 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from ordering_read.engine import generations, live
-from ordering_read.engine.base import projector
+from ordering_read.engine.base import projector, writing
 from ordering_read.engine.fill import BATCH
 from ordering_read.engine.rows import Finding, Names, Rows, named
 from ordering_read.models import Projection
@@ -47,13 +48,12 @@ class NeverLevelError(generations.GenerationError):
         )
 
 
-class StreamsParkedError(generations.GenerationError):
-    """Rows can't be mended while events that change them are parked."""
+class CannotFoldError(generations.GenerationError):
+    """An event can't be applied that isn't parked: the code has changed since it was."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, reason: Exception) -> None:
         super().__init__(
-            f"{name} wasn't mended, since it has parked events, or would have: retry or skip what "
-            "is parked first, or correct what keeps events from being applied."
+            f"{name} can't apply now what it has applied before: {type(reason).__name__}: {reason}."
         )
 
 
@@ -68,13 +68,22 @@ class RowInTheWayError(generations.GenerationError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verified:
-    """What came of verifying a table: how many rows should be there, or in the sample, and the
-    keys of those that are missing, surplus or different."""
+class VerifiedTable:
+    """How many rows a table should have, or the sample of it, and the keys of those that are
+    missing, surplus or different."""
 
     table: str
     rows: int
     wrong: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What came of verifying a projection: its tables, and the streams that are parked, whose rows
+    are behind and may be."""
+
+    tables: list[VerifiedTable]
+    parked: list[str]
 
 
 def verify(
@@ -84,8 +93,10 @@ def verify(
     mended_by: str | None = None,
     tell: Tell = lambda finding: None,
     progress: Progress = lambda done, total: None,
-) -> list[Verified]:
-    """Compare the live rows of a projection with what the log says; one Verified for each table.
+) -> Verified:
+    """Compare the live rows of a projection with what the log says.
+
+    Events that are parked or were skipped are left out, since the rows lack them.
 
     With ``sample``, where each row belongs to one stream, that many streams are folded, chosen by
     chance, and their rows compared; where rows mix streams, the whole log is folded, and that many
@@ -93,7 +104,7 @@ def verify(
     mended; None leaves them as they are. Workers and commands go on meanwhile.
 
     Raises UnknownProjectionError, BusyError while the projection is rebuilt, NeverLevelError,
-    RowInTheWayError, StreamsParkedError, TooManyParkedError, LogReplacedError and LogGapError.
+    CannotFoldError, RowInTheWayError, LogReplacedError, LogGapError and UndecodableEventError.
     """
     with generations.alone(projector(name).name):
         live.keep_checkpoints()
@@ -110,7 +121,7 @@ def verify(
             compared = [(rows, _compare(twins, rows, names, tell)) for rows, names in chosen]
             if mended_by is not None:
                 _mend(twins, compared, mended_by)
-            return [verified for _, verified in compared]
+            return Verified(tables=[table for _, table in compared], parked=twins.parked())
         finally:
             generations.discard(scratch)
 
@@ -126,11 +137,14 @@ class _Twins:
         self._tables = [Rows(model, stored, scratch) for model in self._kind.models]
         # Those that are folded; None for all.
         self._streams: frozenset[str] | None = None
+        # What the live rows lack: events that are parked or skipped, with their positions.
+        self._lacking: dict[UUID, int] = {}
 
     def fill(self, sample: int | None, progress: Progress) -> list[tuple[Rows, Names | None]]:
         """Fold the log up to where the live generation stands; returns the tables, each with the
         names of the rows to compare, None for all."""
         until = self._stored.position
+        self._lacking = self._live_lacks()
         if sample is not None and self._kind.sliced_by == "stream":
             self._fill_streams(sample, until)
             owners = {owner for rows in self._tables for owner in rows.owners()}
@@ -178,10 +192,28 @@ class _Twins:
             yield published.replay.read(self._kind.events, after=start, until=end)
 
     def _apply(self, events: Sequence[DomainEvent], *, filling: bool) -> None:
-        # What can't be applied is parked, as it is in the generation that is served.
-        subscriber = live.subscriber(self._kind, filling=filling)
-        with transaction.atomic(using="read"):
-            published.parking.apply(self._scratch, events, subscriber, carefully=True)
+        wanted = [event for event in events if self._folds(event)]
+        for event in wanted:
+            if isinstance(event, published.UndecodableEvent):
+                raise published.UndecodableEventError(event)
+        if not wanted:
+            return
+        try:
+            with transaction.atomic(using="read"), writing(filling=filling):
+                self._kind.apply(wanted, self._scratch.pk)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            raise CannotFoldError(self.name, error) from error
+
+    def _folds(self, event: DomainEvent) -> bool:
+        known = event.recorded
+        return known.event_id not in self._lacking and (
+            self._streams is None or known.stream in self._streams
+        )
+
+    def _live_lacks(self) -> dict[UUID, int]:
+        return dict(self._stored.parked_events.values_list("event_id", "position"))
 
     def _move(self, position: int) -> None:
         self._scratch.position = position
@@ -197,24 +229,28 @@ class _Twins:
             self._follow()
             yield
 
-    def refuse_if_parked(self) -> None:
-        """Raise StreamsParkedError when rows may lack events because these wait."""
-        if self._stored.parked_streams or self._scratch.parked_streams:
-            raise StreamsParkedError(self.name)
-
     def _follow(self) -> None:
         """Bring the scratch generation to where the live one stands."""
         self._stored.refresh_from_db()
-        until = self._stored.position
-        for events in self._in_order(self._scratch.position, until):
-            self._apply([event for event in events if self._folds(event)], filling=False)
-        self._move(until)
+        # Only after its position, so that nothing is taken for applied that it has parked.
+        lacking = self._live_lacks()
+        retried = [place for event, place in self._lacking.items() if event not in lacking]
+        self._lacking = lacking
+        for place in sorted(retried):
+            if place <= self._scratch.position:
+                for events in self._in_order(place - 1, place):
+                    self._apply(events, filling=False)
+        for events in self._in_order(self._scratch.position, self._stored.position):
+            self._apply(events, filling=False)
+        self._move(self._stored.position)
 
-    def _folds(self, event: DomainEvent) -> bool:
-        return self._streams is None or event.recorded.stream in self._streams
+    def parked(self) -> list[str]:
+        """The streams of which the live rows lack events that wait."""
+        waiting = self._stored.parked_events.filter(skipped_at=None)
+        return list(waiting.order_by("stream").values_list("stream", flat=True).distinct())
 
 
-def _compare(twins: _Twins, rows: Rows, chosen: Names | None, tell: Tell) -> Verified:
+def _compare(twins: _Twins, rows: Rows, chosen: Names | None, tell: Tell) -> VerifiedTable:
     expected, suspects = _suspects(twins, rows, chosen)
     wrong: list[dict[str, Any]] = []
     # Some at a time, and their columns only now: all rows may be wrong.
@@ -224,7 +260,7 @@ def _compare(twins: _Twins, rows: Rows, chosen: Names | None, tell: Tell) -> Ver
         for finding in findings:
             tell(finding)
             wrong.append(finding.key)
-    return Verified(table=rows.table, rows=expected, wrong=wrong)
+    return VerifiedTable(table=rows.table, rows=expected, wrong=wrong)
 
 
 def _suspects(twins: _Twins, rows: Rows, chosen: Names | None) -> tuple[int, Names]:
@@ -238,14 +274,13 @@ def _suspects(twins: _Twins, rows: Rows, chosen: Names | None) -> tuple[int, Nam
     raise NeverLevelError(twins.name)
 
 
-def _mend(twins: _Twins, compared: Sequence[tuple[Rows, Verified]], mended_by: str) -> None:
+def _mend(twins: _Twins, compared: Sequence[tuple[Rows, VerifiedTable]], mended_by: str) -> None:
     try:
         with twins.level():
-            twins.refuse_if_parked()
-            for rows, verified in compared:
-                rows.mend(verified.wrong)
+            for rows, table in compared:
+                rows.mend(table.wrong)
     except IntegrityError as error:
         raise RowInTheWayError(twins.name, error) from error
-    for _, verified in compared:
-        for key in verified.wrong:
-            logger.warning("%s was mended by %s.", named(verified.table, key), mended_by)
+    for _, table in compared:
+        for key in table.wrong:
+            logger.warning("%s was mended by %s.", named(table.table, key), mended_by)

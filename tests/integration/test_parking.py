@@ -14,7 +14,6 @@ from django.test.utils import CaptureQueriesContext
 from ordering_read.engine import base, live, parking, status
 from ordering_read.engine.generations import IncompleteError
 from ordering_read.engine.rebuild import rebuild
-from ordering_read.engine.verify import StreamsParkedError, verify
 from ordering_read.models import OrderSummary, ParkedEvent, Projection
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.projections.order_view import OrderProjection
@@ -579,16 +578,6 @@ def test_a_skip_does_not_outlive_the_fault(poison: Poison, shop: Shop) -> None:
 
     assert not served().parked_events.exists()
     check_equal_to_a_fold_that_never_failed(OrderSummary)
-
-
-def test_rows_are_not_mended_while_something_is_parked(poison: Poison, shop: Shop) -> None:
-    orders = [shop.order() for _ in range(3)]
-    poison.add(orders[1], version=2)
-    live.run("order_view")
-
-    assert [table.wrong for table in verify("order_view")] == [[], []]
-    with pytest.raises(StreamsParkedError, match="retry or skip what is parked first"):
-        verify("order_view", mended_by="robin")
 
 
 # --- What kills the process --------------------------------------------------------------------

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from ordering_read.engine.base import UnknownProjectionError, projector, registered
 from ordering_read.engine.generations import GenerationError
 from ordering_read.engine.rows import Finding
-from ordering_read.engine.verify import Verified, verify
+from ordering_read.engine.verify import VerifiedTable, verify
 from ordering_write import published
 
 
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         "Folds the log again and compares the result with the rows that readers are served, column "
         "by column. Workers and commands go on meanwhile. Each row that is missing, surplus or "
         "different is a line (stored → right); the exit code is 1 when there is any that isn't "
-        "mended."
+        "mended. Streams that are parked are told of, and behind."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -61,7 +61,7 @@ class Command(BaseCommand):
             GenerationError,
             published.LogReplacedError,
             published.LogGapError,
-            published.TooManyParkedError,
+            published.UndecodableEventError,
         ) as error:
             raise CommandError(str(error)) from error
         if wrong and not repair:
@@ -87,13 +87,15 @@ class Command(BaseCommand):
                 tell=tell,
                 progress=progress,
             )
-        for one in verified:
-            self.stdout.write(f"  {one.table}: {_summary(one, repair)}")
-        return sum(len(one.wrong) for one in verified)
+        for stream in verified.parked:
+            self.stdout.write(f"  {stream}: parked, so that its rows are behind; see `parked`.")
+        for table in verified.tables:
+            self.stdout.write(f"  {table.table}: {_summary(table, repair)}")
+        return sum(len(table.wrong) for table in verified.tables)
 
 
-def _summary(verified: Verified, repair: bool) -> str:
-    rows = f"{verified.rows:,} row{'' if verified.rows == 1 else 's'}"
-    if not verified.wrong:
+def _summary(table: VerifiedTable, repair: bool) -> str:
+    rows = f"{table.rows:,} row{'' if table.rows == 1 else 's'}"
+    if not table.wrong:
         return f"{rows}, all right."
-    return f"{rows}, {len(verified.wrong):,} wrong{', now mended' if repair else ''}."
+    return f"{rows}, {len(table.wrong):,} wrong{', now mended' if repair else ''}."
