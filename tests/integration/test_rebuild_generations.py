@@ -274,9 +274,8 @@ def test_progress_is_shown_while_it_runs(client: Client, admin_user: User) -> No
     seen: dict[int, Any] = {}
 
     def look(done: int, total: int) -> None:
-        [item] = [
-            one for one in client.get("/api/v1/projections").json()["results"] if one["name"] == NAME
-        ]
+        results = client.get("/api/v1/projections").json()["results"]
+        [item] = [one for one in results if one["name"] == NAME]
         page = client.get("/admin/ordering_read/projection/").content.decode()
         seen[done] = (item["status"], item["rebuild"], f"{done} of 2 events" in page)
 
