@@ -1,7 +1,7 @@
 # Everything one does with the project, from a fresh machine on: `make help` lists it.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop test bench
+.PHONY: help run stop test bench proof
 
 python := .venv/bin/python
 
@@ -33,9 +33,13 @@ test: .venv/installed ## Run all quality gates and the whole test suite.
 	@echo "== Tests (pytest)"
 	@$(python) -m pytest
 
-bench: .venv/installed ## Measure how fast a rebuild is, on a million events; takes some minutes.
+bench: .venv/installed ## Measure how soon rows follow, and how fast a rebuild is, on a million events; takes some minutes.
 	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
+	@$(python) -m tests.benchmarks.live
 	@$(python) -m tests.benchmarks.rebuild
+
+proof: .venv/installed ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
+	@PROOF=1 $(python) -m pytest -m proof
 
 .venv/installed: requirements.txt
 	@$(if $(shell python3 -c 'import ensurepip' 2>/dev/null && echo yes),,$(error \
