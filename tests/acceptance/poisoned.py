@@ -1,0 +1,37 @@
+"""Settings under which an order of 666 units kills the process that projects it."""
+
+import os
+import signal
+from collections.abc import Sequence
+
+from django.apps import AppConfig
+
+from config.settings import *  # noqa: F403
+from config.settings import INSTALLED_APPS as _OUR_APPS
+
+UNITS = 666
+
+
+class PoisonConfig(AppConfig):
+    """Puts the poison into the projection behind orders."""
+
+    name = "tests.acceptance"
+    label = "poison"
+
+    def ready(self) -> None:
+        from ordering_read.projections.order_view import OrderProjection
+        from ordering_write.published import DomainEvent, events
+
+        apply = OrderProjection.apply
+
+        def apply_or_die(
+            projection: OrderProjection, batch: Sequence[DomainEvent], projection_id: int
+        ) -> None:
+            apply(projection, batch, projection_id)
+            if any(isinstance(e, events.OrderItemAdded) and e.quantity == UNITS for e in batch):
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        OrderProjection.apply = apply_or_die  # type: ignore[method-assign]
+
+
+INSTALLED_APPS = [*_OUR_APPS, "tests.acceptance.poisoned.PoisonConfig"]
