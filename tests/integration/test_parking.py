@@ -676,7 +676,7 @@ def test_parked_lists_what_holds_up_streams(
         f"order_view, generation 1: OrderCreated {bad} ({order.stream}, version 1)",
         "  projection-error: ValueError: no such colour",
     ]
-    assert lines[2].endswith("tried 1 times, 1 event behind it")
+    assert lines[2].endswith("tried 1 time; 1 event behind it")
     assert said(capsys, "parked", "--projection", "customer_view") == "Nothing is parked.\n"
     with pytest.raises(CommandError, match="There is no projection 'nothing'"):
         call_command("parked", "--projection", "nothing")

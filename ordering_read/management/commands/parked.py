@@ -35,6 +35,10 @@ class Command(BaseCommand):
 def _history(row: ParkedEvent) -> str:
     waiting = parking.waiting_behind(row)
     return (
-        f"parked {row.parked_at:%Y-%m-%d %H:%M:%S %Z}, tried {row.tries} times, "
-        f"{waiting:,} event{'' if waiting == 1 else 's'} behind it"
+        f"parked {row.parked_at:%Y-%m-%d %H:%M:%S %Z}; tried {_counted(row.tries, 'time')}; "
+        f"{_counted(waiting, 'event')} behind it"
     )
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
