@@ -106,6 +106,11 @@ def _positions(projections: Sequence[ProjectionStatus]) -> Iterable[Metric]:
         {one.name: int(one.failed) for one in projections},
     )
     yield _per_projection(
+        "parked_streams",
+        "Streams that wait for an event which can't be applied.",
+        {one.name: one.parked_streams for one in projections},
+    )
+    yield _per_projection(
         "last_batch_seconds",
         "How long the last batch took.",
         {one.name: one.last_batch_seconds for one in projections},

@@ -85,11 +85,13 @@ def test_metrics_of_projections(scrape: Callable[[], Figures]) -> None:
 
     kit.registered_product()
     live.run("order_view")
-    Projection.objects.filter(name="inventory_level").update(error="ValueError: no")
+    inventory = Projection.objects.filter(name="inventory_level")
+    inventory.update(error="ValueError: no", parked_streams=3)
     found = scrape()
     assert found["orders_projection_batch_seconds_count", "order_view"] == 2
     assert found["orders_projection_batch_seconds_sum", "order_view"] > seconds
     assert found["orders_projection_failed", "inventory_level"] == 1
+    assert found["orders_projection_parked_streams", "inventory_level"] == 3
 
 
 def test_lag_is_seen_when_nothing_is_alive_that_could_measure_it(
