@@ -20,21 +20,8 @@ from ordering_write.client import WHOLE_ORDER_MOVES, OrderStatus
 Examples = dict[str, dict[str, Any]]
 
 
-class _Titled:
-    """Mixed in to give the browsable pages their titles: one for the list, one for an item."""
-
-    titles: tuple[str, str]
-    name: str | None
-    detail: bool
-
-    def get_view_name(self) -> str:
-        return self.name or self.titles[self.detail]
-
-
-class OrderEndpoint(_Titled, OrderCommands, OrderViewSet):
+class OrderEndpoint(OrderCommands, OrderViewSet):
     """Orders: placed, moved and cancelled by commands, shown by the projection order_view."""
-
-    titles = ("Orders", "Order")
 
     needed_permissions = {**OrderViewSet.needed_permissions, **OrderCommands.needed_permissions}
 
@@ -77,10 +64,8 @@ class OrderEndpoint(_Titled, OrderCommands, OrderViewSet):
         }
 
 
-class CustomerEndpoint(_Titled, CustomerCommands, CustomerViewSet):
+class CustomerEndpoint(CustomerCommands, CustomerViewSet):
     """Customers and their orders."""
-
-    titles = ("Customers", "Customer")
 
     needed_permissions = {
         **CustomerViewSet.needed_permissions,
@@ -93,10 +78,8 @@ class CustomerEndpoint(_Titled, CustomerCommands, CustomerViewSet):
         return {"create": {"name": "Robin Sample", "email": email}}
 
 
-class InventoryEndpoint(_Titled, StockCommands, InventoryViewSet):
+class InventoryEndpoint(StockCommands, InventoryViewSet):
     """Products and what is in stock of them."""
-
-    titles = ("Inventory", "Product")
 
     needed_permissions = {**InventoryViewSet.needed_permissions, **StockCommands.needed_permissions}
 

@@ -99,17 +99,17 @@ class ProjectionAdmin(ActingAdmin):
         progress = _progress(row)
         return progress.status if progress else row.status
 
-    @admin.display(description="Head of the log")
+    @admin.display(description="Head")
     def head(self, row: Projection) -> int | None:
         progress = _progress(row)
         return progress.head if progress else None
 
-    @admin.display(description="Events behind")
+    @admin.display(description="Events late")
     def lag_events(self, row: Projection) -> int | None:
         progress = _progress(row)
         return progress.lag_events if progress else None
 
-    @admin.display(description="Seconds behind")
+    @admin.display(description="Seconds late")
     def lag_seconds(self, row: Projection) -> str | None:
         progress = _progress(row)
         return f"{progress.lag_seconds:.1f}" if progress else None

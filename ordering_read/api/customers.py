@@ -31,6 +31,7 @@ from ordering_read.queries import (
 class CustomerViewSet(QueryViewSet):
     """The safe methods of /customers. Who may not see e-mail addresses gets `***` for them."""
 
+    titles = ("Customers", "Customer")
     needed_permissions = {
         "list": permissions.VIEW_CUSTOMERS,
         "retrieve": permissions.VIEW_CUSTOMERS,

@@ -29,6 +29,7 @@ from ordering_read.queries import (
 class InventoryViewSet(QueryViewSet):
     """The safe methods of /inventory."""
 
+    titles = ("Inventory", "Product")
     needed_permissions = {
         "list": permissions.VIEW_INVENTORY,
         "retrieve": permissions.VIEW_INVENTORY,

@@ -48,6 +48,7 @@ def order_page(request: Request, page: Page[OrderView]) -> dict[str, Any]:
 class OrderViewSet(QueryViewSet):
     """The safe methods of /orders."""
 
+    titles = ("Orders", "Order")
     needed_permissions = {
         "list": permissions.VIEW_ORDERS,
         "retrieve": permissions.VIEW_ORDERS,

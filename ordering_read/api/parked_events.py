@@ -30,6 +30,7 @@ from ordering_read.queries import GetParkedEvent, ListParkedEvents
 class ParkedEventViewSet(QueryViewSet):
     """/parked-events, whose commands change nothing but what a projection has applied."""
 
+    titles = ("Parked events", "Parked event")
     needed_permissions = {
         "list": permissions.VIEW_PROJECTIONS,
         "retrieve": permissions.VIEW_PROJECTIONS,

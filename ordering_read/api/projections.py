@@ -15,6 +15,7 @@ from ordering_read.queries import GetProjectionStatus, Page, ProjectionView
 class ProjectionViewSet(QueryViewSet):
     """GET /projections."""
 
+    titles = ("Projections", "Projection")
     needed_permissions = {"list": permissions.VIEW_PROJECTIONS}
 
     @extend_schema(

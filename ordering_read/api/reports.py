@@ -22,6 +22,7 @@ from ordering_read.queries import GetSalesByDay, GetSalesByProduct
 class SalesByDayViewSet(QueryViewSet):
     """GET /reports/sales-by-day."""
 
+    titles = ("Sales by day", "Day")
     needed_permissions = {"list": permissions.VIEW_REPORTS}
 
     def get_view_name(self) -> str:
@@ -45,6 +46,7 @@ class SalesByDayViewSet(QueryViewSet):
 class SalesByProductViewSet(QueryViewSet):
     """GET /reports/sales-by-product."""
 
+    titles = ("Sales by product", "Product")
     needed_permissions = {"list": permissions.VIEW_REPORTS}
 
     def get_view_name(self) -> str:
