@@ -32,7 +32,7 @@ class BusyError(GenerationError):
     """Another process is at the generations of the projection."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"{name} is being rebuilt already; wait until that is done.")
+        super().__init__(f"{name} is being rebuilt or verified; wait until that is done.")
 
 
 class NotLevelError(GenerationError):
