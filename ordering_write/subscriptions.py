@@ -61,13 +61,20 @@ class Reader:
         self._marked: tuple[int, tuple[UUID, UUID | None]] | None = None
         self._asked: tuple[int, int] | None = None
         self._events: list[DomainEvent] = []
+        self._head: int | None = None
 
     def mark(self, position: int) -> tuple[UUID, UUID | None]:
         if self._marked is None or self._marked[0] != position:
             self._marked = position, log.mark(position)
         return self._marked[1]
 
+    def head(self) -> int:
+        """The head as it was after the last batch of any of them."""
+        self._head = log.head() if self._head is None else self._head
+        return self._head
+
     def read(self, after: int, limit: int) -> list[DomainEvent]:
+        self._head = None
         # Nothing is never kept: there may be something by now.
         if self._asked != (after, limit) or not self._events:
             log.sequence()
@@ -187,7 +194,7 @@ class _Run:
                 yield done.size
             if done.size >= self._batch:
                 continue
-            if log.head() <= done.position:
+            if self._reader.head() <= done.position:
                 return
             if not done.size:
                 # Something is there that can't be read yet: another process is sequencing it.

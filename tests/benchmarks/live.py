@@ -87,8 +87,11 @@ def measure(folder: Path, seconds: int) -> None:
         place(shop, [body(number) for number in range(100)])
         service.settle()
         with noted(f"orders over HTTP, {RATE} a second for {seconds} s"):
+            used = cpu_seconds(service)
             place(shop, [body(number) for number in range(seconds * RATE)])
             service.settle()
+            spent = 1_000 * (cpu_seconds(service) - used) / (seconds * RATE)
+            tell("processor time of the workers for each", f"{spent:.1f} ms")
         for table in ("order_summary", "order_timeline", "stock_ledger"):
             tell_lags(f"commit to row of {table}", lags(service, table))
         with noted("commands whose notification is lost"):
