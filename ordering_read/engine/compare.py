@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 from django.db import connections, models, transaction
@@ -55,8 +56,12 @@ class Difference:
         if self.other is None:
             return "is no longer there"
         return ", ".join(
-            f"{name} {self.one[name]!r} → {self.other[name]!r}" for name in self.columns
+            f"{name} {_told(self.one[name])} → {_told(self.other[name])}" for name in self.columns
         )
+
+
+def _told(value: Any) -> str:
+    return str(value) if isinstance(value, Decimal) else repr(value)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +108,7 @@ def compare(
                 one=before,
                 other=after,
             )
-            for before, after in json.loads(listed)
+            for before, after in json.loads(listed, parse_float=Decimal)
         ],
     )
 
