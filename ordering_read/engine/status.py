@@ -126,9 +126,10 @@ def rebuild_progress(building: Projection) -> RebuildProgress:
 def redefined() -> list[str]:
     """The projections whose rows were made by other code of the same version."""
     live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
+    # Only these columns: others may not be there before the database is migrated.
     return [
         row.name
-        for row in live
+        for row in live.only("name", "version", "definition")
         if row.version == registered()[row.name].version and _is_redefined(row)
     ]
 

@@ -254,6 +254,13 @@ def test_code_that_changed_without_a_new_version_is_found() -> None:
     assert one.status == "live"
 
 
+def test_a_database_that_is_not_migrated_yet_is_checked_too() -> None:
+    with connections["read"].cursor() as cursor:
+        cursor.execute("ALTER TABLE projection DROP COLUMN late_at")
+
+    call_command("check", "--database", "read", stderr=StringIO())
+
+
 def test_comments_and_layout_are_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     source = "class Some:\n    x = 1\n"
     monkeypatch.setattr("inspect.getsource", lambda module: source)
