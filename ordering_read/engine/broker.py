@@ -167,7 +167,8 @@ def _shared_out(names: Sequence[str]) -> list[Sequence[str]]:
 
     What the projections of one part have in common they read once, so small parts cost more.
     """
-    parts = math.ceil(len(names) * Conf.WORKERS / len(registered()))
+    size = math.ceil(len(registered()) / Conf.WORKERS)
+    parts = math.ceil(len(names) / size)
     return [names[number::parts] for number in range(parts)]
 
 
