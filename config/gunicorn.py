@@ -3,7 +3,7 @@
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
-from config.processes import die_with_parent
+from config.processes import collect_less, die_with_parent
 from config.settings import HOST, LOGGING, PORT
 
 bind = f"[{HOST}]:{PORT}" if ":" in HOST else f"{HOST}:{PORT}"
@@ -28,3 +28,8 @@ control_socket_disable = True
 def post_fork(arbiter: Arbiter, worker: Worker) -> None:
     """Let no worker outlive a killed arbiter: it would hold the port."""
     die_with_parent(worker.ppid)
+
+
+def post_worker_init(worker: Worker) -> None:
+    """The application is loaded."""
+    collect_less()

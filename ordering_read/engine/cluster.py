@@ -32,6 +32,7 @@ _LOOK_SECONDS = 0.05
 def run(*, workers: int) -> None:
     """Keep a cluster running, with so many workers, until SIGTERM or SIGINT."""
     Conf.WORKERS = Conf.QUEUE_LIMIT = workers
+    processes.collect_less()
     _end_with_parent_after_fork()
     Supervisor().run()
 
