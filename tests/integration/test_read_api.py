@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import connections
+from django.test import Client
 from rest_framework.test import APIClient
 
 from config.accounts.models import User
@@ -395,3 +396,17 @@ def test_no_read_request_reads_a_write_model(shop: Shop, path: str, accept: str)
         answer = client.get(address, headers={"accept": accept})
 
     assert answer.status_code == (404 if "{nothing}" in path else 200)
+
+
+@pytest.mark.parametrize("page", ["", "?q={number}", "{order}/change/"])
+def test_no_admin_page_of_orders_reads_a_write_model(
+    shop: Shop, admin_user: User, page: str
+) -> None:
+    client = Client()
+    client.force_login(admin_user)
+    place = page.format(order=shop.first.pk, number=shop.first.order_number)
+
+    with write_models_refused():
+        answer = client.get(f"/admin/ordering_read/ordersummary/{place}")
+
+    assert answer.status_code == 200
