@@ -115,7 +115,7 @@ def assert_each_event_counted_once(site: Site, product: str, times: int) -> None
 
 def test_two_nodes_count_each_event_once_whichever_is_killed(site: Site) -> None:
     """Each projection runs on one of them at a time: two at once would count events twice."""
-    kills = size(6, full=1_000)
+    kills = size(4, full=1_000)
     nodes = two_nodes(site)
     times = kills * 25
     receiving = site.receive(times, pause=0.01)
@@ -171,7 +171,8 @@ def test_a_projection_moves_when_its_machine_is_lost(site: Site) -> None:
     assert_each_event_counted_once(site, later, 20)
 
 
-@pytest.mark.parametrize("frozen", [False, True], ids=["hanging", "frozen"])
+# The guard takes 3 seconds longer, and the cluster another to come back: left to `make proof`.
+@pytest.mark.parametrize("frozen", [False, True][: size(1, full=2)], ids="frozen={}".format)
 def test_what_never_ends_is_ended(site: Site, frozen: bool) -> None:
     supervisor = site.start("workers", PROJECTION_TIMEOUT_SECONDS="2")
     cluster(supervisor)
@@ -179,6 +180,7 @@ def test_what_never_ends_is_ended(site: Site, frozen: bool) -> None:
     product = product_of(site.receive(1))
     _node, process = worker_at_it(site, [supervisor])
     if frozen:
+        # It no longer hears that its time is over.
         process.suspend()
 
     # All others go on, and those that it had with it do when it is ended.
