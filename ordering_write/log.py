@@ -141,21 +141,6 @@ def recorded_at(position: int) -> datetime | None:
         return None if row is None else row[0]
 
 
-def event_id_at(position: int) -> UUID | None:
-    """The id of the event at ``position``; None when there is none.
-
-    With ``identity`` it tells a subscriber whether this is still the log that it has read.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT event.event_id FROM event_position"
-            " JOIN event ON event.id = event_position.event_id WHERE position = %s",
-            [position],
-        )
-        row = cursor.fetchone()
-        return None if row is None else row[0]
-
-
 def identity() -> UUID:
     """The id that this log got when its table was made, and keeps in backups and copies."""
     with connection.cursor() as cursor:

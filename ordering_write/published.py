@@ -5,13 +5,11 @@ from ordering_write.checkpoints import Checkpoint, ParkedEvent
 from ordering_write.domain import events
 from ordering_write.domain.errors import DomainError, NoHandlerFoundError, NotFoundError
 from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
-from ordering_write.domain.values import ERASED, MINOR_UNITS, quantize
+from ordering_write.domain.values import MINOR_UNITS, quantize
 from ordering_write.log import (
     LogGapError,
     UndecodableEventError,
-    event_id_at,
     head,
-    identity,
     last_position,
     mark,
     position_of,
@@ -40,7 +38,6 @@ from ordering_write.subscriptions import (
 
 __all__ = [
     "CHANNEL",
-    "ERASED",
     "LEASE",
     "MINOR_UNITS",
     "Checkpoint",
@@ -60,12 +57,10 @@ __all__ = [
     "UndecodableEvent",
     "UndecodableEventError",
     "catch_up",
-    "event_id_at",
     "events",
     "events_committed",
     "follow",
     "head",
-    "identity",
     "lag_seconds",
     "last_position",
     "mark",
