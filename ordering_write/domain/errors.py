@@ -183,8 +183,23 @@ class IdempotencyInFlightError(DomainError):
     """The first request with this idempotency key is still at work; try again."""
 
 
+class IdempotencyKeyExpiredError(DomainError):
+    """The first request with this idempotency key took effect; its answer is no longer kept."""
+
+
 class VersionConflictError(DomainError):
     """Somebody else changed it in the meantime."""
+
+    def __init__(self, *, stream: str, expected: int, current: int) -> None:
+        super().__init__(f"You expected version {expected}, but it is at version {current}.")
+        self.stream = stream
+        self.expected = expected
+        self.current = current
+        # Filled in by whoever tells a client, with what that client may know.
+        self.events_since: list[dict[str, Any]] = []
+
+    def members(self) -> dict[str, Any]:
+        return {"current_version": self.current, "events_since": self.events_since}
 
 
 class ConcurrentUpdateError(DomainError):

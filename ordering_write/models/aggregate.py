@@ -59,9 +59,7 @@ class Aggregate(models.Model):
     def expect(self, version: int | None) -> None:
         """Raise VersionConflictError unless ``version`` is None or the present one."""
         if version is not None and version != self.version:
-            raise VersionConflictError(
-                f"You expected version {version}, but it is at version {self.version}."
-            )
+            raise VersionConflictError(stream=self.stream, expected=version, current=self.version)
 
     def apply(self, event: DomainEvent) -> None:
         """Change the state as ``event`` says; the only place where it changes."""
