@@ -39,6 +39,22 @@ class CustomerNotFoundError(NotFoundError):
     """Customer not found"""
 
 
+class ShipmentNotFoundError(NotFoundError):
+    """The order has no such shipment."""
+
+
+class ReturnNotFoundError(NotFoundError):
+    """The order has no such return."""
+
+
+class RefundNotFoundError(NotFoundError):
+    """The order has no such refund."""
+
+
+class NoteNotFoundError(NotFoundError):
+    """The order has no such note."""
+
+
 # --- The order can't do that -------------------------------------------------------------------
 class InvalidOperationError(DomainError):
     """The order doesn't allow this now."""
@@ -58,6 +74,70 @@ class InvalidTransitionError(InvalidOperationError):
 
 class OrderAlreadyShippedError(InvalidTransitionError):
     """Cannot cancel shipped order"""
+
+
+class OrderOnHoldError(InvalidTransitionError):
+    """The order is on hold; release it first."""
+
+
+class NotEditableError(InvalidTransitionError):
+    """What was ordered can be changed until picking starts."""
+
+
+class AlreadyOnHoldError(InvalidOperationError):
+    """The order is on hold already."""
+
+
+class NotOnHoldError(InvalidOperationError):
+    """The order is not on hold."""
+
+
+class PaymentRequiredError(InvalidOperationError):
+    """The order must be paid or authorized before it is packed."""
+
+
+class QuantityExceedsOpenError(InvalidOperationError):
+    """There are fewer units left to cancel or pack than was asked for."""
+
+
+class ExceedsDeliveredError(InvalidOperationError):
+    """There are fewer delivered units than were to be returned."""
+
+
+class ExceedsRequestedError(InvalidOperationError):
+    """More came back than this return asked for."""
+
+
+class ReturnWindowClosedError(InvalidOperationError):
+    """The time in which it could be returned is over."""
+
+
+class ReturnClosedError(InvalidOperationError):
+    """Everything of this return was received or rejected."""
+
+
+class ShipmentStateError(InvalidOperationError):
+    """The shipment isn't where it would have to be for this."""
+
+
+class ExceedsCapturedError(InvalidOperationError):
+    """More than was captured and isn't refunded yet."""
+
+
+class RefundLimitError(InvalidOperationError):
+    """This is more than you may refund; ask an administrator."""
+
+
+class PaymentMismatchError(InvalidOperationError):
+    """Another amount was recorded for this payment before."""
+
+
+class TooManyTagsError(InvalidOperationError):
+    """An order has 20 tags at most."""
+
+
+class TooManyLinesError(InvalidOperationError):
+    """An order has 200 lines at most."""
 
 
 # --- The request names something that is not as it should be -----------------------------------
@@ -115,6 +195,58 @@ class PriceMismatchError(FieldError):
     def members(self) -> dict[str, Any]:
         expected = None if self.expected is None else str(self.expected)
         return {**super().members(), "sent": str(self.sent), "expected": expected}
+
+
+class UnknownLineError(FieldError):
+    """The order has no such line."""
+
+
+class RepeatedLineError(FieldError):
+    """A line is named twice."""
+
+
+class UnknownOrderError(FieldError):
+    """There is no such order."""
+
+
+class UnknownAssigneeError(FieldError):
+    """There is no such member of staff."""
+
+
+class CurrencyMismatchError(FieldError):
+    """The amount is in another currency than the order."""
+
+
+class AmountMissingError(FieldError):
+    """A refund that nobody has requested here needs an amount."""
+
+
+class InFutureError(FieldError):
+    """What has happened lies in the past."""
+
+
+class QuantityTooSmallError(FieldError):
+    """A line asks for at least one unit more than were cancelled of it."""
+
+
+class ProductInactiveError(FieldError):
+    """This product isn't sold any more."""
+
+
+class PriceReasonMissingError(FieldError):
+    """Another price than the list price needs a reason."""
+
+
+class WouldGoNegativeError(DomainError):
+    """There would be less in stock than was promised, or less than nothing."""
+
+
+class HasOpenOrdersError(DomainError):
+    """The customer has orders that aren't closed; close them first."""
+
+
+class CustomerErasedError(DomainError):
+    """The customer was erased; that is final."""
 
 
 class CustomerBlockedError(DomainError):

@@ -1,0 +1,125 @@
+"""What is asked of an order's parcels: sent, and sent back."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from config.http.text import Text
+from ordering_write.domain.commands.base import Command, Happened, OptionalText, Reason
+from ordering_write.domain.commands.order import Lines
+from ordering_write.domain.events import DeliveryFailure, ReturnReason
+from ordering_write.domain.values import Quantity, Value
+
+
+def _web_address(url: str) -> str:
+    if url and not url.startswith(("https://", "http://")):
+        raise PydanticCustomError("url", "An address of the web begins with https:// or http://")
+    return url
+
+
+TrackingNumber = Annotated[str, Text(max_length=100, min_length=0)]
+TrackingUrl = Annotated[
+    str,
+    Text(max_length=500, min_length=0),
+    AfterValidator(_web_address),
+    WithJsonSchema(
+        {"type": "string", "maxLength": 500, "examples": ["https://carrier.example/1Z999"]}
+    ),
+]
+
+
+# --- Shipments ---------------------------------------------------------------------------------
+class CreateShipment(Command):
+    """Pack units that travel together."""
+
+    order_id: UUID
+    items: Lines
+    carrier: OptionalText = ""
+    service: OptionalText = ""
+
+
+class DispatchShipment(Command):
+    """Hand a packed shipment to its carrier."""
+
+    order_id: UUID
+    shipment_id: UUID
+    carrier: OptionalText = ""
+    tracking_number: TrackingNumber = ""
+    tracking_url: TrackingUrl = ""
+    dispatched_at: Happened | None = None
+
+
+class UpdateTracking(Command):
+    """Say how a shipment can be followed."""
+
+    order_id: UUID
+    shipment_id: UUID
+    carrier: OptionalText = ""
+    tracking_number: TrackingNumber = ""
+    tracking_url: TrackingUrl = ""
+
+
+class VoidShipment(Command):
+    """Unpack a shipment that hasn't left; its units are open again."""
+
+    order_id: UUID
+    shipment_id: UUID
+
+
+class ConfirmDelivery(Command):
+    """Record that a shipment has arrived."""
+
+    order_id: UUID
+    shipment_id: UUID
+    delivered_at: Happened | None = None
+
+
+class FailDelivery(Command):
+    """Record that a shipment was lost or came back; what came back goes to stock again."""
+
+    order_id: UUID
+    shipment_id: UUID
+    outcome: DeliveryFailure
+    failed_at: Happened | None = None
+
+
+# --- Returns -----------------------------------------------------------------------------------
+class ReturnedLine(Value):
+    """Units of one line that the customer wants to send back, and why."""
+
+    line_id: UUID
+    quantity: Quantity
+    reason: ReturnReason
+
+
+class RequestReturn(Command):
+    """Ask to send delivered units back."""
+
+    order_id: UUID
+    items: Annotated[list[ReturnedLine], Field(min_length=1, max_length=200)]
+
+
+class ReceivedLine(Value):
+    """Units of one line that came back: those that can be sold again, and those that can't."""
+
+    line_id: UUID
+    restock: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
+    damaged: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
+
+
+class ReceiveReturn(Command):
+    """Record what has come back of a return; what can be sold again goes to stock."""
+
+    order_id: UUID
+    return_id: UUID
+    items: Annotated[list[ReceivedLine], Field(min_length=1, max_length=200)]
+
+
+class RejectReturn(Command):
+    """Refuse what has not come back of a return."""
+
+    order_id: UUID
+    return_id: UUID
+    reason: Reason

@@ -1,0 +1,58 @@
+"""What is asked about an order's money: payments that came, refunds that go."""
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from config.http.money import Amount
+from config.http.text import Text
+from ordering_write.domain.commands.base import Command, Happened, OptionalText, Reason
+from ordering_write.domain.commands.order import Lines
+from ordering_write.domain.events import PaymentKind
+from ordering_write.domain.values import Currency
+
+PositiveAmount = Annotated[Amount, Field(gt=0)]
+
+
+class RecordPayment(Command):
+    """Record what a payment gateway or a till says: a fact, whatever the order's status.
+
+    ``payment_id`` is the gateway's name of the payment: authorized, captured and voided under the
+    same one. Without ``currency`` the amount is in the order's.
+    """
+
+    order_id: UUID
+    payment_id: Annotated[str, Text(max_length=100)]
+    kind: PaymentKind
+    amount: PositiveAmount
+    currency: Currency | None = None
+    method: OptionalText = ""
+    reference: OptionalText = ""
+    happened_at: Happened | None = None
+
+
+class RequestRefund(Command):
+    """Ask to give money back, at most what was captured and isn't refunded."""
+
+    order_id: UUID
+    amount: PositiveAmount
+    lines: Lines | None = None
+    return_id: UUID | None = None
+    reason: Reason
+
+
+class RecordRefund(Command):
+    """Record that a refund has reached the customer, or has failed.
+
+    Without ``refund_id`` it is a refund that nobody has requested here, and needs an ``amount``.
+    """
+
+    order_id: UUID
+    outcome: Literal["settled", "failed"]
+    refund_id: UUID | None = None
+    amount: PositiveAmount | None = None
+    currency: Currency | None = None
+    reason: OptionalText = ""
+    reference: OptionalText = ""
+    happened_at: Happened | None = None

@@ -1,0 +1,223 @@
+"""What is asked of an order as a whole, of its lines and of what is written on it."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import Field
+
+from config.http.money import Amount
+from config.http.text import Text
+from ordering_write.domain.commands.base import Command, Reason
+from ordering_write.domain.events import HoldReason, OrderStatus, Visibility
+from ordering_write.domain.values import Address, Currency, Quantity, Value
+
+Tag = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+Note = Annotated[str, Text(max_length=4000, lines=True)]
+PriceReason = Annotated[str, Text(max_length=200)]
+
+
+class NewItem(Value):
+    """A line as it is ordered. ``unit_price`` is in the order's currency; ``price_reason`` says
+    why it isn't the list price."""
+
+    product_id: UUID
+    quantity: Quantity
+    unit_price: Amount
+    price_reason: PriceReason | None = None
+
+
+class Adjustment(Value):
+    """What is added to the sum of the lines. A discount counts as less, the others as more."""
+
+    kind: Literal["shipping", "discount", "tax", "fee"]
+    label: Annotated[str, Text(max_length=100)]
+    amount: Amount
+    rate: Annotated[Decimal, Field(ge=0, le=1000, decimal_places=4)] | None = None
+
+
+class CreateOrder(Command):
+    """Place an order: its lines are priced and reserved in the same moment."""
+
+    customer_id: UUID
+    items: Annotated[list[NewItem], Field(min_length=1, max_length=200)]
+    shipping_address: Address
+    currency: Currency | None = None
+    billing_address: Address | None = None
+    adjustments: Annotated[list[Adjustment], Field(max_length=20)] = []
+    external_reference: Annotated[str, Text(max_length=100)] | None = None
+    replaces_order_id: UUID | None = None
+    note: Note | None = None
+    tags: Annotated[list[Tag], Field(max_length=20)] = []
+    auto_confirm: Annotated[bool, Field(strict=True)] = False
+    reserve_for: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=365))] | None = None
+
+
+# --- Moving the whole order --------------------------------------------------------------------
+class ConfirmOrder(Command):
+    """Accept a pending order, so that it may be fulfilled."""
+
+    order_id: UUID
+
+
+class StartProcessing(Command):
+    """Start picking a confirmed order."""
+
+    permissions = {"process_order": "Can process order"}
+
+    order_id: UUID
+
+
+class CompleteOrder(Command):
+    """Close an order of which every unit has arrived or failed to."""
+
+    order_id: UUID
+
+
+class CancelOrder(Command):
+    """Cancel a whole order of which nothing has left yet; its stock goes back."""
+
+    order_id: UUID
+    reason: Reason
+    reason_code: Literal[
+        "customer", "declined", "fraud", "inventory", "staff", "expired", "other"
+    ] = "other"
+
+
+class ExpireOrder(Command):
+    """Cancel a pending order that wasn't paid in time."""
+
+    order_id: UUID
+
+
+# The permission that each settable status asks for.
+MOVES = {
+    OrderStatus.CONFIRMED: "confirm_order",
+    OrderStatus.PROCESSING: "process_order",
+    OrderStatus.SHIPPED: "ship_order",
+    OrderStatus.DELIVERED: "deliver_order",
+    OrderStatus.COMPLETED: "complete_order",
+    OrderStatus.CANCELLED: "cancel_order",
+}
+
+
+class UpdateOrderStatus(Command):
+    """Move a whole order: confirm, start processing, ship, deliver, complete or cancel it."""
+
+    # Who may move orders at all, and which way.
+    permissions = {
+        codename: f"Can {codename.replace('_', ' ')}"
+        for codename in ("update_order_status", *MOVES.values())
+        if codename != "cancel_order"
+    }
+
+    order_id: UUID
+    status: OrderStatus
+    reason: Reason | None = None
+
+    def needed_permission(self) -> str:
+        # A status that can't be set is refused by the aggregate; any mover may hear that.
+        return f"ordering_write.{MOVES.get(self.status, 'confirm_order')}"
+
+
+class PlaceHold(Command):
+    """Keep an order from being confirmed, picked, packed and dispatched until it is released."""
+
+    order_id: UUID
+    reason: HoldReason
+    note: Annotated[str, Text(max_length=500, min_length=0, lines=True)] = ""
+
+
+class ReleaseHold(Command):
+    """Let an order that is on hold go on."""
+
+    order_id: UUID
+    note: Annotated[str, Text(max_length=500, min_length=0, lines=True)] = ""
+
+
+# --- Changing what was ordered -----------------------------------------------------------------
+class AddOrderItem(Command):
+    """Add a line to an order that isn't being picked yet, and reserve its units."""
+
+    needs_expected_version = True
+
+    order_id: UUID
+    product_id: UUID
+    quantity: Quantity
+    unit_price: Amount
+    price_reason: PriceReason | None = None
+
+
+class ChangeItemQuantity(Command):
+    """Change how many units a line asks for, those cancelled included, before picking starts."""
+
+    needs_expected_version = True
+
+    order_id: UUID
+    line_id: UUID
+    new_quantity: Quantity
+
+
+class LineQuantity(Value):
+    """Some units of one line."""
+
+    line_id: UUID
+    quantity: Quantity
+
+
+Lines = Annotated[list[LineQuantity], Field(min_length=1, max_length=200)]
+
+
+class CancelOrderItems(Command):
+    """Cancel units that aren't packed yet, line by line."""
+
+    order_id: UUID
+    items: Lines
+    reason: Reason
+
+
+class ChangeShippingAddress(Command):
+    """Send the order elsewhere, as long as nothing has left."""
+
+    needs_expected_version = True
+
+    order_id: UUID
+    shipping_address: Address
+
+
+# --- What is written on it ---------------------------------------------------------------------
+class AddNote(Command):
+    """Write a note on an order, for the shop only or for the customer too."""
+
+    order_id: UUID
+    text: Note
+    visibility: Visibility = Visibility.INTERNAL
+
+
+class RedactNote(Command):
+    """Take the text of a note away for good; that there was one stays."""
+
+    order_id: UUID
+    note_id: UUID
+
+
+class TagOrder(Command):
+    """Put a tag on an order."""
+
+    order_id: UUID
+    tag: Tag
+
+
+class UntagOrder(Command):
+    """Take a tag off an order."""
+
+    order_id: UUID
+    tag: Tag
+
+
+class AssignOrder(Command):
+    """Make a member of staff responsible for an order, or nobody."""
+
+    order_id: UUID
+    assignee: Annotated[str, Text(max_length=150)] | None = None

@@ -1,0 +1,73 @@
+"""What is asked about a product in stock."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
+
+from config.http.money import Amount
+from config.http.text import Text
+from ordering_write.domain.commands.base import Command
+from ordering_write.domain.events import AdjustmentReason
+from ordering_write.domain.values import Currency
+
+Level = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+ReorderPoint = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+
+
+def _not_zero(delta: int) -> int:
+    if delta == 0:
+        raise PydanticCustomError("not_zero", "An adjustment by 0 changes nothing")
+    return delta
+
+
+Delta = Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000), AfterValidator(_not_zero)]
+
+
+class RegisterStockItem(Command):
+    """Make a product known, with what is in stock of it."""
+
+    sku: Annotated[str, Text(max_length=64)]
+    name: Annotated[str, Text(max_length=200)]
+    on_hand: Level
+    product_id: UUID | None = None
+    list_price: Amount | None = None
+    currency: Currency | None = None
+    reorder_point: ReorderPoint = 0
+    backorderable: Annotated[bool, Field(strict=True)] = False
+
+
+class ReceiveStock(Command):
+    """Add units that came in."""
+
+    product_id: UUID
+    quantity: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
+    reference: Annotated[str, Text(max_length=100, min_length=0)] = ""
+
+
+class AdjustStock(Command):
+    """Bring the books in line with the shelf: ``delta`` units more, or fewer if it is negative."""
+
+    product_id: UUID
+    delta: Annotated[
+        int, Field(strict=True, ge=-1_000_000, le=1_000_000), AfterValidator(_not_zero)
+    ]
+    reason: AdjustmentReason
+    comment: Annotated[str, Text(max_length=500, min_length=0, lines=True)] = ""
+
+
+class SetListPrice(Command):
+    """Set what a unit costs, or that there is no list price; orders that stand are not touched."""
+
+    product_id: UUID
+    list_price: Amount | None
+    currency: Currency | None = None
+
+
+class SetStockPolicy(Command):
+    """Set when a product counts as low, and whether more of it may be sold than there is."""
+
+    product_id: UUID
+    reorder_point: ReorderPoint | None = None
+    backorderable: Annotated[bool, Field(strict=True)] | None = None

@@ -1,0 +1,84 @@
+"""What happens to an order's parcels and returns."""
+
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from ordering_write.domain.events.order import CreditedUnits, OrderEvent, Units
+from ordering_write.domain.events.states import DeliveryFailure, ReturnReason
+
+
+# --- Shipments ---------------------------------------------------------------------------------
+class ShipmentCreated(OrderEvent):
+    shipment_id: UUID
+    items: list[Units]
+    carrier: str | None = None
+    service: str | None = None
+
+
+class ShipmentVoided(OrderEvent):
+    shipment_id: UUID
+    items: list[Units]
+
+
+class ShipmentDispatched(OrderEvent):
+    shipment_id: UUID
+    items: list[Units]
+    dispatched_at: AwareDatetime
+    carrier: str | None = None
+    tracking_number: str | None = None
+    tracking_url: str | None = None
+
+
+class TrackingUpdated(OrderEvent):
+    shipment_id: UUID
+    carrier: str | None = None
+    tracking_number: str | None = None
+    tracking_url: str | None = None
+
+
+class ShipmentDelivered(OrderEvent):
+    """``timestamp`` is when it arrived."""
+
+    shipment_id: UUID
+    items: list[Units]
+
+
+class ShipmentFailed(OrderEvent):
+    """Lost or returned to us: these units are no longer owed. ``timestamp`` is when it was."""
+
+    shipment_id: UUID
+    outcome: DeliveryFailure
+    items: list[CreditedUnits]
+
+
+# --- Returns -----------------------------------------------------------------------------------
+class RequestedUnits(Units):
+    """Units that the customer wants to send back, and why."""
+
+    reason: ReturnReason
+
+
+class ReceivedUnits(CreditedUnits):
+    """Units that came back: those in stock again and those that can't be sold."""
+
+    restock: int
+    damaged: int
+
+
+class ReturnRequested(OrderEvent):
+    return_id: UUID
+    items: list[RequestedUnits]
+
+
+class ReturnReceived(OrderEvent):
+    return_id: UUID
+    items: list[ReceivedUnits]
+
+
+class ReturnRejected(OrderEvent):
+    """The units of the return that had not come back won't be taken."""
+
+    return_id: UUID
+    items: list[Units]
+    reason: str

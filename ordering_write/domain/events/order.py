@@ -1,0 +1,214 @@
+"""What happens to an order as a whole, to its lines and to what is written on it."""
+
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime
+
+from ordering_write.domain.events.base import DomainEvent
+from ordering_write.domain.events.states import (
+    FulfilmentStatus,
+    HoldReason,
+    OrderStatus,
+    PaymentStatus,
+    ReturnStatus,
+    Visibility,
+)
+from ordering_write.domain.values import ERASED, Money, Value
+
+
+class Person(Value):
+    """A customer as the log remembers one: personal."""
+
+    name: str
+    email: str
+
+
+class PostalAddress(Value):
+    """An address as the log remembers one: personal, and checked when the command came in."""
+
+    name: str
+    line1: str
+    line2: str = ""
+    city: str
+    region: str = ""
+    postal_code: str = ""
+    country: str
+    phone: str = ""
+
+
+ERASED_PERSON = {"name": ERASED, "email": ERASED}
+ERASED_ADDRESS = {"name": ERASED, "line1": ERASED, "city": ERASED, "country": ERASED}
+
+
+class Units(Value):
+    """Some units of one line."""
+
+    line_id: UUID
+    quantity: int
+
+
+class ReleasedUnits(Units):
+    """Units of a line that went back to stock."""
+
+    product_id: UUID
+
+
+class CreditedUnits(ReleasedUnits):
+    """Units of a line that are no longer owed: what they cost, and what the line costs without."""
+
+    amount: Money
+    line_total: Money
+
+
+class OrderEvent(DomainEvent, stored=False):
+    """The base of an order's events. Each says whose order it is and its ``status`` after it.
+
+    The other fields are given when the event changed them, so that a reader assigns and counts
+    without knowing the rules: what ``total`` and ``balance`` are is told by ``Order.outcome``.
+    """
+
+    order_id: UUID
+    customer_id: UUID | None = None
+    status: OrderStatus | None = None
+    status_before: OrderStatus | None = None
+    payment_status: PaymentStatus | None = None
+    fulfilment_status: FulfilmentStatus | None = None
+    return_status: ReturnStatus | None = None
+    on_hold: bool | None = None
+    total: Money | None = None
+    balance: Money | None = None
+    authorized: Money | None = None
+    captured: Money | None = None
+    refunded: Money | None = None
+    item_count: int | None = None
+
+
+class OrderCreated(OrderEvent):
+    personal = frozenset({"customer", "shipping_address", "billing_address"})
+
+    customer_id: UUID
+    order_number: str
+    customer: Person
+    shipping_address: PostalAddress
+    billing_address: PostalAddress | None = None
+    currency: str
+    placed_at: AwareDatetime
+    expires_at: AwareDatetime | None = None
+    # Who gave the external reference, which is unique for each source.
+    source: str
+    external_reference: str | None = None
+    replaces_order_id: UUID | None = None
+
+    @classmethod
+    def erased_fields(cls) -> dict[str, Any]:
+        return {"customer": ERASED_PERSON, "shipping_address": ERASED_ADDRESS}
+
+
+class OrderItemAdded(OrderEvent):
+    line_id: UUID
+    product_id: UUID
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Money
+    line_total: Money
+    price_source: Literal["client", "list", "override"]
+    price_reason: str | None = None
+
+
+class OrderAdjustmentAdded(OrderEvent):
+    kind: Literal["shipping", "discount", "tax", "fee"]
+    label: str
+    amount: Money
+    rate: Decimal | None = None
+
+
+class OrderItemQuantityChanged(OrderEvent):
+    """A line asks for another number of units; ``line_total`` is what it costs now."""
+
+    line_id: UUID
+    product_id: UUID
+    from_quantity: int
+    to_quantity: int
+    from_line_total: Money
+    line_total: Money
+
+
+class OrderItemsCancelled(OrderEvent):
+    items: list[CreditedUnits]
+    reason: str
+
+
+class ShippingAddressChanged(OrderEvent):
+    personal = frozenset({"from_address", "to_address"})
+
+    from_address: PostalAddress
+    to_address: PostalAddress
+
+    @classmethod
+    def erased_fields(cls) -> dict[str, Any]:
+        return {"from_address": ERASED_ADDRESS, "to_address": ERASED_ADDRESS}
+
+
+class OrderStatusChanged(OrderEvent):
+    """A move that carries nothing else: confirmed, processing started, completed."""
+
+    from_status: OrderStatus
+    to_status: OrderStatus
+    reason: str = ""
+
+
+class OrderCancelled(OrderEvent):
+    """Every unit is cancelled. ``total`` stays: what the order would have brought."""
+
+    reason: str
+    reason_code: str
+    released: list[ReleasedUnits]
+
+
+class OrderHeld(OrderEvent):
+    reason: HoldReason
+    note: str = ""
+
+
+class OrderHoldReleased(OrderEvent):
+    reason: HoldReason
+    note: str = ""
+
+
+class OrderTagged(OrderEvent):
+    tag: str
+
+
+class OrderUntagged(OrderEvent):
+    tag: str
+
+
+class OrderAssigned(OrderEvent):
+    """A member of staff answers for the order, by user name; None: nobody does any more."""
+
+    assignee: str | None = None
+
+
+class NoteAdded(OrderEvent):
+    personal = frozenset({"text"})
+
+    note_id: UUID
+    text: str
+    visibility: Visibility
+
+    @classmethod
+    def erased_fields(cls) -> dict[str, Any]:
+        return {"text": ERASED}
+
+
+class NoteRedacted(OrderEvent):
+    """The text of the note was erased: from now on it reads as erased in the log, too."""
+
+    note_id: UUID
+
+
+class OrderAnonymized(OrderEvent):
+    """The customer was erased: every personal field of this stream reads as erased from now on."""
