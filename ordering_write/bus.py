@@ -5,7 +5,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -17,8 +17,7 @@ from django.utils.module_loading import import_string
 from psycopg import errors as pg
 
 from config import logs
-from ordering_write import handlers, log, outbox, tally
-from ordering_write.domain import commands
+from ordering_write import log, outbox, tally
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import (
     ConcurrentUpdateError,
@@ -28,7 +27,7 @@ from ordering_write.domain.errors import (
     NoHandlerFoundError,
 )
 from ordering_write.domain.events import DomainEvent
-from ordering_write.handlers import CommandHandler
+from ordering_write.handlers import HANDLERS, CommandHandler
 from ordering_write.models import CommandRecord
 
 logger = logging.getLogger(__name__)
@@ -198,16 +197,6 @@ def _is_race(error: Exception) -> bool:
     if isinstance(cause, pg.UniqueViolation):
         return cause.diag.constraint_name == "event_stream_version_unique"
     return isinstance(cause, pg.DeadlockDetected | pg.SerializationFailure)
-
-
-HANDLERS: Mapping[type[Command], type[CommandHandler[Any]]] = {
-    commands.CreateOrder: handlers.CreateOrderHandler,
-    commands.CancelOrder: handlers.CancelOrderHandler,
-    commands.UpdateOrderStatus: handlers.UpdateOrderStatusHandler,
-    commands.RegisterStockItem: handlers.RegisterStockItemHandler,
-    commands.ReceiveStock: handlers.ReceiveStockHandler,
-    commands.RegisterCustomer: handlers.RegisterCustomerHandler,
-}
 
 
 @cache

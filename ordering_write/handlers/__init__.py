@@ -1,20 +1,19 @@
 """One handler per command: load aggregates, call one method on each, save them."""
 
-from ordering_write.handlers.base import CommandHandler
-from ordering_write.handlers.customer import RegisterCustomerHandler
-from ordering_write.handlers.order import (
-    CancelOrderHandler,
-    CreateOrderHandler,
-    UpdateOrderStatusHandler,
-)
-from ordering_write.handlers.stock import ReceiveStockHandler, RegisterStockItemHandler
+from collections.abc import Mapping
+from typing import Any
 
-__all__ = [
-    "CancelOrderHandler",
-    "CommandHandler",
-    "CreateOrderHandler",
-    "ReceiveStockHandler",
-    "RegisterCustomerHandler",
-    "RegisterStockItemHandler",
-    "UpdateOrderStatusHandler",
-]
+from ordering_write.domain import commands as c
+from ordering_write.handlers import customer, order, placing, stock
+from ordering_write.handlers.base import CommandHandler
+
+HANDLERS: Mapping[type[c.Command], type[CommandHandler[Any]]] = {
+    c.CreateOrder: placing.CreateOrderHandler,
+    c.CancelOrder: order.CancelOrderHandler,
+    c.UpdateOrderStatus: order.UpdateOrderStatusHandler,
+    c.RegisterStockItem: stock.RegisterStockItemHandler,
+    c.ReceiveStock: stock.ReceiveStockHandler,
+    c.RegisterCustomer: customer.RegisterCustomerHandler,
+}
+
+__all__ = ["HANDLERS", "CommandHandler"]
