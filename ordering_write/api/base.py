@@ -7,6 +7,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.accounts.models import User
+from config.http import consistency
 from config.http.parsers import idempotency_key
 from ordering_write import client
 from ordering_write.api.bodies import RecordedEvent, body_of
@@ -60,6 +61,8 @@ def answer(
 ) -> Response:
     """The answer that says what a command did."""
     headers = {}
+    if outcome:
+        headers[consistency.TOKEN] = consistency.token_of(outcome[-1].recorded.event_id)
     if location:
         headers["Location"] = location
     if outcome.replayed:
