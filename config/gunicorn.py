@@ -4,12 +4,12 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
 from config.processes import collect_less, die_with_parent
-from config.settings import HOST, LOGGING, PORT
+from config.settings import HOST, LOGGING, PORT, WEB_THREADS
 
 bind = f"[{HOST}]:{PORT}" if ":" in HOST else f"{HOST}:{PORT}"
 worker_class = "gthread"
 workers = 2
-threads = 8
+threads = WEB_THREADS
 # Longer than the pauses of a client that sends one request after another.
 keepalive = 20
 # Seconds without a sign of life after which a worker is replaced.

@@ -49,6 +49,8 @@ HTTPS = _flag("HTTPS", not (EMBEDDED or DEBUG))
 # Where the web server that `make run` starts listens: address and port.
 HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = _number("PORT", 8000)
+# Threads of each of the web server's processes; half of them may wait for a projection.
+WEB_THREADS = _number("WEB_THREADS", 8)
 
 # --- Secrets and hosts -------------------------------------------------------------------------
 SECRET_KEY = os.environ.get("SECRET_KEY") or (keys.generated(DATA_DIR) if EMBEDDED else "")
@@ -104,6 +106,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "config.http.middleware.ProblemMiddleware",
+    "config.http.middleware.ConsistencyMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"

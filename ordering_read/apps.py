@@ -3,7 +3,7 @@
 from django.apps import AppConfig, apps
 from django.contrib import admin
 from django.core import checks
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, post_save
 
 
 class OrderingReadConfig(AppConfig):
@@ -15,12 +15,13 @@ class OrderingReadConfig(AppConfig):
         from ordering_read import permissions, projections, tasks  # noqa: F401
         from ordering_read.api import problems
         from ordering_read.checks import check_definitions
-        from ordering_read.engine import live
+        from ordering_read.engine import live, waiting
 
         checks.register(check_definitions, checks.Tags.database)
         post_migrate.connect(permissions.keep_permissions, sender=self)
         post_migrate.connect(live.keep_checkpoints_after_migrate, sender=self)
         post_migrate.connect(tasks.keep_schedule, sender=apps.get_app_config("django_q"))
+        post_save.connect(waiting.announce, sender="ordering_read.Projection")
         tasks.connect()
         problems.register_all()
         _hide_queue()

@@ -19,7 +19,7 @@ from config.accounts.models import User
 from config.accounts.roles import Role
 from config.databases.router import side
 from ordering_read.admin import banner
-from ordering_read.engine import live
+from ordering_read.engine import live, waiting
 from ordering_write import tally
 from ordering_write.models import Customer
 from tests import kit
@@ -67,6 +67,13 @@ def _tally_by_hand() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tally, "_keep_flushing", lambda: None)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _nobody_listens_on() -> Iterator[None]:
+    """The thread that looks for those who wait ends with the test, and leaves the databases."""
+    yield
+    waiting.stop()
 
 
 @pytest.fixture(autouse=True)

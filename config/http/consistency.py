@@ -9,7 +9,7 @@ from rest_framework.request import Request
 from config.http.errors import ParameterError
 
 # The header in which commands give it and reads take it.
-TOKEN = "Consistency-Token"
+HEADER = "Consistency-Token"
 
 
 def token_of(event_id: UUID) -> str:
@@ -22,15 +22,23 @@ def awaited_event(request: HttpRequest | Request) -> UUID | None:
 
     Raises ParameterError for a token that isn't ours.
     """
-    token = request.headers.get(TOKEN)
+    token = request.headers.get(HEADER)
     if token is None:
         return None
     try:
-        return UUID(_signer().unsign(token))
-    except (BadSignature, ValueError):
+        return event_of(token)
+    except ValueError:
         raise ParameterError(
-            TOKEN, f"A {TOKEN} is sent as a command has answered it, and nothing else."
+            HEADER, f"A {HEADER} is sent as a command has answered it, and nothing else."
         ) from None
+
+
+def event_of(token: str) -> UUID:
+    """The event that ``token`` names. Raises ValueError when it isn't ours."""
+    try:
+        return UUID(_signer().unsign(token))
+    except BadSignature as error:
+        raise ValueError(str(error)) from error
 
 
 def _signer() -> Signer:

@@ -1,4 +1,5 @@
-"""The id of a request, and answers to what goes wrong outside the API's views."""
+"""The id of a request, answers to what goes wrong outside the API's views, and what a browser
+carries from page to page."""
 
 import logging
 import re
@@ -6,12 +7,15 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
+from django.utils.module_loading import import_string
 from uuid_utils.compat import uuid7
 
 from config import logs
+from config.http import consistency, places
 from config.http.errors import ParameterError
 from config.http.pages import refusal
 from config.http.problems import is_anticipated
@@ -23,6 +27,12 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
+
+# The cookie of a browser that has given a command whose effect its page didn't show.
+_CARRIED = "consistency"
+_CARRIED_SECONDS = 30
+# How long a page waits to show it.
+_PAGE_WAITS_SECONDS = 2.0
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -88,6 +98,52 @@ class ProblemMiddleware:
         if is_anticipated(error, method=request.method or ""):
             return refusal(request, error)
         return None
+
+
+class ConsistencyMiddleware:
+    """Lets the pages that follow a command in a browser wait for its effect.
+
+    A page that was answered too early (see ``places.not_seen``) leaves the token of the event in a
+    cookie, so that links and redirects carry it. What is shown all the same before the event is
+    has the header Projection-Behind.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        token = request.COOKIES.get(_CARRIED, "")
+        with places.answering() as unseen:
+            awaited = self._wait(token) if request.method == "GET" else None
+            response = self.get_response(request)
+        if not response.get("Content-Type", "").startswith("text/html"):
+            return response
+        if unseen:
+            response["Projection-Behind"] = "true"
+        if [event_id for event_id in unseen if event_id != awaited]:
+            self._carry(response, consistency.token_of(unseen[-1]))
+        elif token and request.method == "GET" and not unseen:
+            response.delete_cookie(_CARRIED, samesite="Lax")
+        return response
+
+    def _wait(self, token: str) -> UUID | None:
+        try:
+            event_id = consistency.event_of(token)
+        except ValueError:
+            return None
+        wait = import_string(settings.READ_SIDE_WAIT)
+        wait(event_id=event_id, projections=(), timeout=_PAGE_WAITS_SECONDS)
+        return event_id
+
+    def _carry(self, response: HttpResponseBase, token: str) -> None:
+        response.set_cookie(
+            _CARRIED,
+            token,
+            max_age=_CARRIED_SECONDS,
+            secure=settings.SESSION_COOKIE_SECURE,
+            httponly=True,
+            samesite="Lax",
+        )
 
 
 def _nul_in(request: HttpRequest) -> Exception | None:

@@ -62,7 +62,7 @@ def answer(
     """The answer that says what a command did."""
     headers = {}
     if outcome:
-        headers[consistency.TOKEN] = consistency.token_of(outcome[-1].recorded.event_id)
+        headers[consistency.HEADER] = consistency.token_of(outcome[-1].recorded.event_id)
     if location:
         headers["Location"] = location
     if outcome.replayed:
