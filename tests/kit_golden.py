@@ -140,7 +140,11 @@ def _stock_events() -> list[DomainEvent]:
     for key in (sent, returned):
         item.reserve(key, 4, now=NOW)
     item.dispatch(sent, 4, now=NOW)
+    item.take_back(sent, 1, now=NOW)
     item.release(returned, 4, now=NOW)
+    item.adjust(-1, reason=e.AdjustmentReason.DAMAGE, comment="Fell down", now=NOW)
+    item.set_list_price(Money.of(Decimal("21.90"), "EUR"), now=NOW)
+    item.set_policy(reorder_point=5, backorderable=False, now=NOW)
     return item.pending_events
 
 

@@ -13,6 +13,9 @@ HANDLERS: Mapping[type[c.Command], type[CommandHandler[Any]]] = {
     c.UpdateOrderStatus: order.UpdateOrderStatusHandler,
     c.RegisterStockItem: stock.RegisterStockItemHandler,
     c.ReceiveStock: stock.ReceiveStockHandler,
+    c.AdjustStock: stock.AdjustStockHandler,
+    c.SetListPrice: stock.SetListPriceHandler,
+    c.SetStockPolicy: stock.SetStockPolicyHandler,
     c.RegisterCustomer: customer.RegisterCustomerHandler,
 }
 

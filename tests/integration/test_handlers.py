@@ -8,7 +8,14 @@ from django.db.models import F
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from ordering_write.domain.commands import ReceiveStock, RegisterCustomer, RegisterStockItem
+from ordering_write.domain.commands import (
+    AdjustStock,
+    ReceiveStock,
+    RegisterCustomer,
+    RegisterStockItem,
+    SetListPrice,
+    SetStockPolicy,
+)
 from ordering_write.domain.errors import (
     AmountTooLargeError,
     CustomerBlockedError,
@@ -31,6 +38,7 @@ from ordering_write.domain.errors import (
     UnknownCustomerError,
     UnknownProductError,
     VersionConflictError,
+    WouldGoNegativeError,
 )
 from ordering_write.domain.events import OrderStatus
 from ordering_write.models import (
@@ -365,6 +373,50 @@ def test_receiving_stock():
         ReceiveStock(product_id=product.pk, quantity=1, expected_version=1, **known),
         VersionConflictError,
     )
+    check_rows_equal_log()
+
+
+def test_adjusting_stock(customer):
+    product = registered_product(on_hand=10)
+    placed_order(customer, (product, 4))
+    known = {"user_id": USER, "product_id": product.pk, "reason": "count"}
+    [adjusted] = dispatch(AdjustStock(delta=-6, comment="Two boxes were empty", **known))
+    assert (adjusted.delta, adjusted.on_hand, adjusted.available) == (-6, 4, 0)
+    assert stock_of(product) == (4, 4)
+    refused(AdjustStock(delta=-1, **known), WouldGoNegativeError)
+    refused(AdjustStock(delta=1, expected_version=1, **known), VersionConflictError)
+    refused(AdjustStock(delta=1, **{**known, "product_id": uuid7()}), ProductNotFoundError)
+    check_rows_equal_log()
+
+
+def test_setting_the_list_price():
+    product = registered_product(list_price="20.00", currency="USD")
+    known = {"user_id": USER, "product_id": product.pk}
+    # Without a currency it is the one before.
+    for price, currency, wanted in (
+        ("21.00", None, ("21.00", "USD")),
+        ("3000", "JPY", ("3000", "JPY")),
+        (None, None, None),
+        ("22.00", None, ("22.00", "EUR")),
+    ):
+        [changed] = dispatch(SetListPrice(list_price=price, currency=currency, **known))
+        told = changed.list_price
+        assert (told and (str(told.amount), told.currency)) == wanted
+    assert dispatch(SetListPrice(list_price="22.00", **known)) == []
+    error = refused(SetListPrice(list_price="22.001", **known), InvalidAmountError)
+    assert (error.pointer, str(error)) == ("#/list_price", "22.001 has more decimals than EUR.")
+    check_rows_equal_log()
+
+
+def test_setting_the_stock_policy(customer):
+    product = registered_product(on_hand=1)
+    known = {"user_id": USER, "product_id": product.pk}
+    dispatch(SetStockPolicy(backorderable=True, **known))
+    dispatch(SetStockPolicy(reorder_point=5, **known))
+    product.refresh_from_db()
+    assert (product.backorderable, product.reorder_point) == (True, 5)
+    placed_order(customer, (product, 3))
+    refused(SetStockPolicy(backorderable=False, **known), WouldGoNegativeError)
     check_rows_equal_log()
 
 

@@ -1,10 +1,14 @@
 """What a product in stock allows."""
 
+from decimal import Decimal
+
 import pytest
 from uuid_utils.compat import uuid7
 
 from ordering_write.domain import events as e
-from ordering_write.domain.errors import InsufficientInventoryError
+from ordering_write.domain.errors import InsufficientInventoryError, WouldGoNegativeError
+from ordering_write.domain.events import AdjustmentReason
+from ordering_write.domain.values import Money
 from tests.kit import NOW, event, given, stocked
 
 
@@ -103,3 +107,116 @@ def test_receiving_adds_units():
     given(*stocked(10)).when(lambda item: item.receive(5, reference="Note 7", now=NOW)).then(
         event(e.StockReceived, quantity=5, reference="Note 7", on_hand=15, available=15)
     )
+
+
+def test_more_can_be_set_aside_for_a_line(key):
+    given(*reserved(key, 4)).when(lambda item: item.extend(key, 6, now=NOW)).then(
+        event(e.StockReserved, quantity=6, on_hand=10, reserved=10, available=0)
+    )
+
+
+def test_but_not_more_than_there_is(key):
+    given(*reserved(key, 4)).when(lambda item: item.extend(key, 7, now=NOW)).then_refused(
+        InsufficientInventoryError,
+        "Insufficient inventory: 7 requested of SAMPLE-1, 6 available.",
+    )
+
+
+def test_what_comes_back_can_be_sold_again(key):
+    def there_and_back(item):
+        item.dispatch(key, 4, now=NOW)
+        item.take_back(key, 3, now=NOW)
+
+    given(*reserved(key, 4)).when(there_and_back).then(
+        event(e.StockDispatched, quantity=4, on_hand=6, reserved=0, available=6),
+        event(e.StockReturned, quantity=3, on_hand=9, reserved=0, available=9),
+    )
+
+
+# --- The books and the shelf -------------------------------------------------------------------
+def adjust(delta):
+    return lambda item: item.adjust(
+        delta, reason=AdjustmentReason.DAMAGE, comment="Fell down", now=NOW
+    )
+
+
+@pytest.mark.parametrize(("delta", "left"), [(5, 15), (-6, 4)])
+def test_an_adjustment_brings_the_books_in_line(key, delta, left):
+    given(*reserved(key, 4)).when(adjust(delta)).then(
+        event(
+            e.StockAdjusted,
+            delta=delta,
+            reason="damage",
+            comment="Fell down",
+            on_hand=left,
+            reserved=4,
+            available=left - 4,
+        )
+    )
+
+
+def test_what_is_set_aside_can_not_be_adjusted_away(key):
+    given(*reserved(key, 4)).when(adjust(-7)).then_refused(
+        WouldGoNegativeError, "3 units of SAMPLE-1 would be left, and 4 are set aside."
+    )
+
+
+def test_unless_it_may_be_back_ordered(key):
+    past = given(*stocked(10, backorderable=True)).when(reserve(key, 12)).aggregate
+    past.adjust(-10, reason=AdjustmentReason.THEFT, now=NOW)
+    assert (past.on_hand, past.available) == (0, -12)
+    with pytest.raises(WouldGoNegativeError, match=r"^-1 units of SAMPLE-1 would be left"):
+        past.adjust(-1, reason=AdjustmentReason.THEFT, now=NOW)
+
+
+def test_what_is_found_is_never_refused():
+    def oversold(item):
+        key = (uuid7(), uuid7())
+        item.reserve(key, 12, now=NOW)
+        item.dispatch(key, 12, now=NOW)
+
+    item = given(*stocked(10, backorderable=True)).when(oversold).aggregate
+    assert item.on_hand == -2
+    item.adjust(1, reason=AdjustmentReason.FOUND, now=NOW)
+    assert item.on_hand == -1
+
+
+# --- Price and policy --------------------------------------------------------------------------
+PRICE = Money.of(Decimal("19.90"), "EUR")
+
+
+def test_the_list_price_is_set_and_taken_away():
+    def twice_each(item):
+        for price in (PRICE, PRICE, None, None):
+            item.set_list_price(price, now=NOW)
+
+    given(*stocked()).when(twice_each).then(
+        event(e.ListPriceChanged, list_price=PRICE, on_hand=10),
+        event(e.ListPriceChanged, list_price=None, on_hand=10),
+    )
+
+
+def test_the_policy_is_set_once():
+    def twice(item):
+        for _ in range(2):
+            item.set_policy(reorder_point=3, backorderable=True, now=NOW)
+
+    given(*stocked()).when(twice).then(
+        event(e.StockPolicyChanged, reorder_point=3, backorderable=True, available=10)
+    )
+
+
+def test_back_orders_stay_allowed_while_there_are_any(key):
+    item = given(*stocked(1, backorderable=True)).when(reserve(key, 4)).aggregate
+
+    def forbid(item):
+        item.set_policy(reorder_point=0, backorderable=False, now=NOW)
+
+    with pytest.raises(WouldGoNegativeError) as refusal:
+        forbid(item)
+    assert str(refusal.value) == (
+        "3 units of SAMPLE-1 are promised that aren't there; receive them first."
+    )
+    item.receive(3, now=NOW)
+    forbid(item)
+    assert not item.backorderable
