@@ -6,6 +6,8 @@ HTTPS is assumed.
 """
 
 import os
+import re
+from decimal import Decimal
 from pathlib import Path
 
 import dj_database_url
@@ -33,6 +35,16 @@ def _number(name: str, default: int) -> int:
     if not value.isascii() or not value.isdigit():
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.")
     return int(value)
+
+
+def _amounts(name: str, default: str) -> dict[str, Decimal]:
+    amounts = {}
+    for written in _list(name, default):
+        currency, _, amount = written.partition(":")
+        if not re.fullmatch(r"[A-Z]{3}", currency) or not re.fullmatch(r"[0-9]{1,15}", amount):
+            raise ImproperlyConfigured(f"{name} must be such as EUR:200,JPY:30000.")
+        amounts[currency] = Decimal(amount)
+    return amounts
 
 
 # --- Where we are ------------------------------------------------------------------------------
@@ -221,6 +233,21 @@ READ_SIDE_CHECKPOINTS = "ordering_read.engine.status.checkpoints"
 STORE_TIME_ZONE = os.environ.get("STORE_TIME_ZONE") or "Europe/Madrid"
 # ISO 4217 currency of an order that names none.
 DEFAULT_CURRENCY = os.environ.get("DEFAULT_CURRENCY") or "EUR"
+# The adapters of what is plugged in from outside, by dotted path: see ordering_write/ports.
+PORTS = {
+    "carrier": os.environ.get("CARRIER_PORT") or "ordering_write.ports.carrier.ManualCarrier",
+    "identity": os.environ.get("IDENTITY_PORT") or "ordering_write.ports.identity.DjangoIdentity",
+    "notifier": os.environ.get("NOTIFIER_PORT") or "ordering_write.ports.notifier.LogNotifier",
+    "payment": os.environ.get("PAYMENT_PORT") or "ordering_write.ports.payment.ManualPayments",
+    "risk": os.environ.get("RISK_PORT") or "ordering_write.ports.risk.AllowAll",
+}
+
+# Whether an order must be paid or authorized before it is packed.
+PAYMENT_BEFORE_PACKING = _flag("PAYMENT_BEFORE_PACKING", False)
+# Days after the last delivery in which a return may be asked for; 0 for ever.
+RETURN_WINDOW_DAYS = _number("RETURN_WINDOW_DAYS", 30)
+# What a clerk may refund of one order in all, by currency: EUR:200,JPY:30000. Nothing in others.
+REFUND_LIMITS = _amounts("REFUND_LIMITS", "EUR:200")
 
 # --- Accounts ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

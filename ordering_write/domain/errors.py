@@ -92,6 +92,10 @@ class NotOnHoldError(InvalidOperationError):
     """The order is not on hold."""
 
 
+class NotExpiredError(InvalidOperationError):
+    """The order is paid, or its time isn't over."""
+
+
 class PaymentRequiredError(InvalidOperationError):
     """The order must be paid or authorized before it is packed."""
 

@@ -3,8 +3,7 @@
 from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, save
 from ordering_write.models.command_record import CommandRecord, CommandTally
 from ordering_write.models.customer import Customer
-from ordering_write.models.order import Order
-from ordering_write.models.order_parts import OrderItem, Shipment
+from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
 from ordering_write.models.stock import Reservation, StockItem

@@ -1,9 +1,9 @@
 """What is asked of an order's parcels: sent, and sent back."""
 
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from config.http.text import Text
@@ -107,6 +107,17 @@ class ReceivedLine(Value):
     line_id: UUID
     restock: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
     damaged: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
+
+    @model_validator(mode="after")
+    def _something(self) -> Self:
+        if not self.quantity:
+            raise PydanticCustomError("nothing", "Say how many units came back")
+        return self
+
+    @property
+    def quantity(self) -> int:
+        """Units that came back."""
+        return self.restock + self.damaged
 
 
 class ReceiveReturn(Command):

@@ -22,7 +22,7 @@ WHOLE_ORDER_MOVES: dict[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.CONFIRMED: (OrderStatus.PROCESSING, OrderStatus.SHIPPED, OrderStatus.CANCELLED),
     OrderStatus.PROCESSING: (OrderStatus.SHIPPED, OrderStatus.CANCELLED),
     OrderStatus.PARTIALLY_SHIPPED: (OrderStatus.SHIPPED,),
-    OrderStatus.SHIPPED: (OrderStatus.DELIVERED,),
+    OrderStatus.SHIPPED: (OrderStatus.DELIVERED, OrderStatus.COMPLETED),
     OrderStatus.DELIVERED: (OrderStatus.COMPLETED,),
     OrderStatus.COMPLETED: (),
     OrderStatus.CANCELLED: (),

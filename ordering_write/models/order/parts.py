@@ -72,6 +72,21 @@ class OrderItem(models.Model):
         )
 
     @property
+    def owed(self) -> int:
+        """Units that the customer pays for: neither cancelled nor lost nor sent back."""
+        return self.ordered - self.cancelled - self.failed - self.returned
+
+    @property
+    def in_transit(self) -> int:
+        """Units on their way."""
+        return self.shipped - self.delivered - self.failed
+
+    @property
+    def returnable(self) -> int:
+        """Units that the customer has and hasn't asked to send back."""
+        return self.delivered - self.return_requested - self.returned
+
+    @property
     def unshipped(self) -> int:
         """Units that are neither cancelled nor gone."""
         return self.ordered - self.cancelled - self.shipped
@@ -89,11 +104,16 @@ class Shipment(models.Model):
         PACKED = "packed"
         DISPATCHED = "dispatched"
         DELIVERED = "delivered"
+        FAILED = "failed"
+        VOIDED = "voided"
 
     id = models.UUIDField(primary_key=True)
     order = models.ForeignKey("Order", on_delete=models.PROTECT, related_name="+")
     status = models.CharField(max_length=20, choices=Status)
     items = models.JSONField(help_text="[{line_id, quantity}]")
+    carrier = models.CharField(max_length=200, blank=True)
+    tracking_number = models.CharField(max_length=100, blank=True)
+    tracking_url = models.CharField(max_length=500, blank=True)
 
     class Meta:
         default_permissions = ()
@@ -108,6 +128,7 @@ class Shipment(models.Model):
             order_id=event.order_id,
             status=cls.Status.PACKED,
             items=[unit.model_dump(mode="json") for unit in event.items],
+            carrier=event.carrier or "",
         )
 
     @property

@@ -1,0 +1,50 @@
+"""Handlers of the commands that change what was ordered and where it goes."""
+
+from typing import cast
+
+from ordering_write import log
+from ordering_write.domain import events as e
+from ordering_write.domain.commands import (
+    CancelOrderItems,
+    ChangeItemQuantity,
+    ChangeShippingAddress,
+)
+from ordering_write.handlers.order.base import OrderHandler
+from ordering_write.models import Order
+
+
+class ChangeItemQuantityHandler(OrderHandler[ChangeItemQuantity]):
+    """Change how many units a line asks for; the difference is reserved or given back."""
+
+    def act(self, order: Order, command: ChangeItemQuantity) -> None:
+        order.change_quantity(command.line_id, command.new_quantity, now=command.timestamp)
+
+
+class CancelOrderItemsHandler(OrderHandler[CancelOrderItems]):
+    """Cancel units that aren't packed, and give their stock back."""
+
+    def act(self, order: Order, command: CancelOrderItems) -> None:
+        order.cancel_items(command.items, command.reason, now=command.timestamp)
+
+
+class ChangeShippingAddressHandler(OrderHandler[ChangeShippingAddress]):
+    """Send an order elsewhere."""
+
+    def act(self, order: Order, command: ChangeShippingAddress) -> None:
+        order.change_shipping_address(
+            e.PostalAddress(**command.shipping_address.model_dump()),
+            before=_present_address(order),
+            now=command.timestamp,
+        )
+
+
+def _present_address(order: Order) -> e.PostalAddress:
+    # It is personal, and so in no row of the order: only beside the log.
+    present = None
+    for event in log.read_stream(order.stream):
+        match event:
+            case e.OrderCreated():
+                present = event.shipping_address
+            case e.ShippingAddressChanged():
+                present = event.to_address
+    return cast(e.PostalAddress, present)

@@ -1,0 +1,195 @@
+"""Money: payments that were recorded, refunds that were asked for and made."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from decimal import Decimal
+from uuid import UUID
+
+from ordering_write.domain import events as e
+from ordering_write.domain.commands import LineQuantity
+from ordering_write.domain.errors import (
+    AmountMissingError,
+    CurrencyMismatchError,
+    ExceedsCapturedError,
+    InvalidAmountError,
+    PaymentMismatchError,
+    RefundNotFoundError,
+)
+from ordering_write.domain.events import PaymentKind
+from ordering_write.domain.values import has_minor_units_only
+from ordering_write.models.order.returning import Returning
+
+
+class Paying(Returning):
+    """Payments come, refunds go. Facts from outside are recorded in every status."""
+
+    class Meta(Returning.Meta):
+        abstract = True
+
+    def record_payment(
+        self,
+        payment_id: str,
+        kind: PaymentKind,
+        amount: Decimal,
+        *,
+        currency: str | None = None,
+        method: str = "",
+        reference: str = "",
+        at: datetime,
+    ) -> None:
+        """Record what has happened to a payment; what is known already changes nothing."""
+        self._check_amount(amount, currency)
+        known = self.payments.get(payment_id, {}).get(kind)
+        if known is not None:
+            if Decimal(known) != amount:
+                raise PaymentMismatchError(
+                    f"Payment {payment_id} was recorded as {kind} with {known} {self.currency}."
+                )
+            return
+        self._tell(
+            e.PaymentRecorded,
+            now=at,
+            payment_id=payment_id,
+            kind=kind,
+            amount=self.money(amount),
+            method=method,
+            reference=reference,
+        )
+
+    def request_refund(
+        self,
+        amount: Decimal,
+        reason: str,
+        *,
+        refund_id: UUID,
+        lines: Sequence[LineQuantity] | None = None,
+        return_id: UUID | None = None,
+        now: datetime,
+    ) -> None:
+        """Ask to give ``amount`` back."""
+        self.may_request_refund()
+        self._check_amount(amount, None)
+        for number, item in enumerate(lines or ()):
+            self.line(item.line_id, f"#/lines/{number}/line_id")
+        if amount > self.refundable:
+            raise ExceedsCapturedError(
+                f"{amount} {self.currency} were to be refunded, {self.refundable} can be."
+            )
+        self._tell(
+            e.RefundRequested,
+            now=now,
+            refund_id=refund_id,
+            amount=self.money(amount),
+            lines=[e.Units(**item.model_dump()) for item in lines] if lines else None,
+            return_id=return_id,
+            reason=reason,
+        )
+
+    def may_request_refund(self) -> None:
+        if not self.refundable:
+            raise ExceedsCapturedError(
+                f"Nothing of order {self.order_number} was captured that isn't refunded already."
+            )
+
+    @property
+    def refundable(self) -> Decimal:
+        """What was captured and neither refunded nor asked to be."""
+        asked = sum(
+            Decimal(refund["amount"])
+            for refund in self.refunds.values()
+            if refund["status"] == "requested"
+        )
+        return self.captured - self.refunded - asked
+
+    def settle_refund(
+        self,
+        refund_id: UUID,
+        *,
+        amount: Decimal | None = None,
+        currency: str | None = None,
+        reference: str = "",
+        at: datetime,
+    ) -> None:
+        """Record that a refund has reached the customer; if that is known, nothing changes."""
+        refund = self.refunds.get(str(refund_id), {})
+        paid = self._refunded_amount(refund, amount, currency)
+        if refund.get("status") == "settled":
+            if paid != Decimal(refund["amount"]):
+                raise PaymentMismatchError(
+                    f"The refund was recorded with {refund['amount']} {self.currency}."
+                )
+            return
+        if paid > self.captured - self.refunded:
+            raise ExceedsCapturedError(
+                f"{paid} {self.currency} were refunded, "
+                f"{self.captured - self.refunded} were captured and not refunded."
+            )
+        self._tell(
+            e.RefundSettled,
+            now=at,
+            refund_id=refund_id,
+            amount=self.money(paid),
+            reference=reference,
+        )
+
+    def fail_refund(
+        self, refund_id: UUID, *, reason: str = "", reference: str = "", at: datetime
+    ) -> None:
+        """Record that a refund that was asked for didn't go through."""
+        refund = self.refunds.get(str(refund_id))
+        if refund is None:
+            raise RefundNotFoundError
+        if refund["status"] == "failed":
+            return
+        if refund["status"] == "settled":
+            raise PaymentMismatchError("The refund was recorded as settled.")
+        self._tell(
+            e.RefundFailed,
+            now=at,
+            refund_id=refund_id,
+            amount=self.money(Decimal(refund["amount"])),
+            reason=reason,
+            reference=reference,
+        )
+
+    def _refunded_amount(
+        self, refund: dict[str, str], amount: Decimal | None, currency: str | None
+    ) -> Decimal:
+        if amount is None:
+            if not refund:
+                raise AmountMissingError(pointer="#/amount")
+            return Decimal(refund["amount"])
+        self._check_amount(amount, currency)
+        return amount
+
+    def _check_amount(self, amount: Decimal, currency: str | None) -> None:
+        if currency not in (None, self.currency):
+            raise CurrencyMismatchError(
+                f"The order is in {self.currency}, not in {currency}.", pointer="#/currency"
+            )
+        if not has_minor_units_only(amount, self.currency):
+            raise InvalidAmountError(
+                f"{amount} has more decimals than {self.currency}.", pointer="#/amount"
+            )
+
+    def _change(self, event: e.DomainEvent) -> None:
+        match event:
+            case e.PaymentRecorded():
+                kinds = self.payments.setdefault(event.payment_id, {})
+                kinds[event.kind.value] = str(event.amount.amount)
+                if event.kind == PaymentKind.CAPTURED:
+                    self.captured += event.amount.amount
+            case e.RefundRequested():
+                self._refund(event, "requested")
+            case e.RefundSettled():
+                self.refunded += event.amount.amount
+                self._refund(event, "settled")
+            case e.RefundFailed():
+                self._refund(event, "failed")
+            case _:
+                super()._change(event)
+
+    def _refund(
+        self, event: e.RefundRequested | e.RefundSettled | e.RefundFailed, status: str
+    ) -> None:
+        self.refunds[str(event.refund_id)] = {"amount": str(event.amount.amount), "status": status}
