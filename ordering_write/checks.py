@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error
 
-from ordering_write import outbox
+from ordering_write import outbox, ports
 from ordering_write.domain.events import DomainEvent
 from ordering_write.signals import domain_events
 
@@ -35,4 +35,17 @@ def check_upcasters(**_kwargs: Any) -> list[CheckMessage]:
         )
         for name, event_type in DomainEvent.types.items()
         if set(event_type.upcasters) != set(range(1, event_type.schema_version))
+    ]
+
+
+def check_ports(**_kwargs: Any) -> list[CheckMessage]:
+    """What a port lacks would be noticed when the first order needs it."""
+    return [
+        Error(
+            f"The port {port!r} has no adapter that does its work: {fault}.",
+            hint="settings.PORTS names a class for each port, which has all methods of its "
+            "protocol and is made without arguments.",
+            id="ordering_write.E003",
+        )
+        for port, fault in ports.faults().items()
     ]

@@ -11,7 +11,8 @@ from config.accounts.roles import Role, customer_scope, keep
 from ordering_write.domain import commands
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import NotPermittedError
-from ordering_write.domain.values import Actor, Channel
+from ordering_write.domain.values import Channel
+from ordering_write.ports import identity_port
 
 _ORDERS = ("create_order", "cancel_order")
 
@@ -81,7 +82,7 @@ def envelope(user: User, *, channel: Channel) -> dict[str, Any]:
     """The fields by which a command says that ``user`` gives it, and what it may touch."""
     return {
         "user_id": user.pk,
-        "actor": Actor.user(user.pk, user.get_username()),
+        "actor": identity_port().actor(user),
         "channel": channel,
         "customer_scope": customer_scope(user),
     }

@@ -1,0 +1,42 @@
+"""What the shop plugs in from outside: a protocol for each port, its adapter chosen in settings."""
+
+from django.conf import settings
+
+from ordering_write.ports.base import adapter
+from ordering_write.ports.carrier import CarrierPort, carrier_port
+from ordering_write.ports.identity import IdentityPort, identity_port
+from ordering_write.ports.notifier import NotifierPort, notifier_port
+from ordering_write.ports.payment import PaymentPort, payment_port
+from ordering_write.ports.risk import RiskPort, risk_port
+
+# By the name of each in settings.PORTS.
+PROTOCOLS: dict[str, type] = {
+    "carrier": CarrierPort,
+    "identity": IdentityPort,
+    "notifier": NotifierPort,
+    "payment": PaymentPort,
+    "risk": RiskPort,
+}
+
+__all__ = [
+    "PROTOCOLS",
+    "carrier_port",
+    "faults",
+    "identity_port",
+    "notifier_port",
+    "payment_port",
+    "risk_port",
+]
+
+
+def faults() -> dict[str, str]:
+    """What is wrong with settings.PORTS, by the name of the port."""
+    found = dict.fromkeys(settings.PORTS.keys() - PROTOCOLS.keys(), "there is no such port")
+    for name, protocol in PROTOCOLS.items():
+        path = settings.PORTS.get(name)
+        try:
+            if not isinstance(adapter(name), protocol):
+                found[name] = f"{path} hasn't all methods of {protocol.__name__}"
+        except Exception as error:
+            found[name] = f"{path} can't be made ({type(error).__name__}: {error})"
+    return found

@@ -1,0 +1,77 @@
+"""The ports: adapters are found by dotted path, and a wrong one is told before it is needed."""
+
+from typing import Any
+
+import pytest
+
+from config.accounts.models import User
+from ordering_write import ports
+from ordering_write.checks import check_ports
+from ordering_write.domain.values import Actor
+from ordering_write.permissions import envelope
+from ordering_write.ports.risk import AllowAll
+
+
+class Unfinished:
+    """Has not what any port asks for."""
+
+
+class Strict(AllowAll):
+    """Another adapter."""
+
+
+class Nicknames:
+    """Names people otherwise."""
+
+    def actor(self, user: User) -> Actor:
+        return Actor.user(user.pk, "nickname")
+
+
+def plugged(settings: Any, **paths: str) -> None:
+    here = "tests.unit.test_ports."
+    settings.PORTS = settings.PORTS | {port: here + path for port, path in paths.items()}
+
+
+def test_every_port_has_an_adapter_that_does_its_work() -> None:
+    assert ports.faults() == {}
+    assert check_ports() == []
+
+
+def test_settings_choose_the_adapter_which_is_made_once(settings: Any) -> None:
+    assert type(ports.risk_port()) is AllowAll
+    plugged(settings, risk="Strict")
+
+    assert type(ports.risk_port()) is Strict
+    assert ports.risk_port() is ports.risk_port()
+
+
+@pytest.mark.parametrize("port", sorted(ports.PROTOCOLS))
+@pytest.mark.parametrize(
+    ("path", "fault"),
+    [
+        ("Unfinished", "tests.unit.test_ports.Unfinished hasn't all methods of"),
+        ("Nowhere", "tests.unit.test_ports.Nowhere can't be made (ImportError: "),
+    ],
+)
+def test_a_wrong_adapter_is_told(settings: Any, port: str, path: str, fault: str) -> None:
+    plugged(settings, **{port: path})
+
+    [error] = check_ports()
+
+    assert error.id == "ordering_write.E003"
+    assert error.msg.startswith(f"The port {port!r} has no adapter that does its work: {fault}")
+
+
+def test_a_port_without_an_adapter_and_an_adapter_without_a_port_are_told(settings: Any) -> None:
+    settings.PORTS = {name: path for name, path in settings.PORTS.items() if name != "risk"}
+    settings.PORTS["risks"] = "tests.unit.test_ports.Strict"
+
+    assert set(ports.faults()) == {"risk", "risks"}
+
+
+def test_who_acts_is_asked_of_the_identity_port(settings: Any) -> None:
+    user = User(username="robin", is_superuser=True)
+    assert envelope(user, channel="python")["actor"] == Actor.user(user.pk, "robin")
+    plugged(settings, identity="Nicknames")
+
+    assert envelope(user, channel="python")["actor"].label == "nickname"
