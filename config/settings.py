@@ -267,6 +267,8 @@ REST_KNOX = {"TOKEN_TTL": None}
 # The largest body that a request may have, in bytes; a larger one is answered with 413.
 MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+# The commands that need the header Idempotency-Key, by name, comma separated: CreateOrder, say.
+IDEMPOTENCY_KEY_REQUIRED = _list("IDEMPOTENCY_KEY_REQUIRED")
 CSRF_FAILURE_VIEW = "config.http.pages.csrf_failure"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [

@@ -6,9 +6,9 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
@@ -23,16 +23,27 @@ from ordering_write.domain.errors import (
     ConcurrentUpdateError,
     DomainError,
     IdempotencyInFlightError,
+    IdempotencyKeyExpiredError,
     IdempotencyKeyReusedError,
     NoHandlerFoundError,
 )
 from ordering_write.domain.events import DomainEvent
 from ordering_write.handlers import HANDLERS, CommandHandler
 from ordering_write.models import CommandRecord
+from ordering_write.preview import Preview, preview_of
 
 logger = logging.getLogger(__name__)
 
 _TRIES = 3
+
+# A command whose record was pruned is known by its events for ever, so that it can't happen twice.
+_RECORD = """
+INSERT INTO command_record
+    (command_id, type, fingerprint, user_id, actor, channel, answer, recorded_at)
+SELECT %s, %s, %s, %s, %s, %s, '', now()
+WHERE NOT EXISTS (SELECT FROM event WHERE event.command_id = %s)
+ON CONFLICT DO NOTHING
+"""
 
 
 class NotYetVisibleError(Exception):
@@ -44,9 +55,18 @@ class NotYetVisibleError(Exception):
 
 
 class Outcome(list[DomainEvent]):
-    """The events of a command; ``replayed`` when they are those of an earlier time."""
+    """The events of a command; ``replayed`` when they are those of an earlier time.
+
+    ``answer`` is what the caller was told then, empty when that wasn't kept.
+    """
 
     replayed = False
+    answer = ""
+
+
+# What a caller is told about an outcome, as it is kept with the command.
+Answering = Callable[[Outcome], str]
+_Result = TypeVar("_Result")
 
 
 class CommandBus:
@@ -65,26 +85,28 @@ class CommandBus:
         self._handlers[command_type] = handler
 
     def dispatch(
-        self, command: Command, *, wait_for: Sequence[str] | None = None, timeout: float = 2.0
+        self,
+        command: Command,
+        *,
+        answering: Answering | None = None,
+        wait_for: Sequence[str] | None = None,
+        timeout: float = 2.0,
     ) -> Outcome:
         """Carry out ``command`` and return its events, with their envelopes.
 
-        A command whose id has taken effect before returns the events of that time. With
-        ``wait_for``, names of projections or none for all, it returns once they show it, and raises
-        NotYetVisibleError after ``timeout`` seconds; the command stands all the same.
+        A command whose id has taken effect before returns the events of that time. What
+        ``answering`` makes of them is kept with the command, so that a repeat is told the same,
+        whatever has happened since. With ``wait_for``, names of projections or none for all, it
+        returns once they show it, and raises NotYetVisibleError after ``timeout`` seconds; the
+        command stands all the same.
 
         Raises NoHandlerFoundError, IdempotencyKeyReusedError when the id belongs to another
-        command, and whatever DomainError the handler refuses with; a refusal leaves nothing.
+        command, IdempotencyKeyExpiredError when it took effect too long ago to tell, and whatever
+        DomainError the handler refuses with; a refusal leaves nothing.
         """
-        handler = self._handlers.get(type(command))
-        if handler is None:
-            raise NoHandlerFoundError(f"No handler is registered for {type(command).__name__}.")
-        with logs.belonging_to(
-            command_id=command.command_id,
-            correlation_id=command.correlation_id or command.command_id,
-            actor=f"{command.by.type}:{command.by.id}",
-        ):
-            events = _observed(command, handler)
+        handler = self._handler(command)
+        with _logged(command):
+            events = _observed(command, handler, answering)
             if wait_for is not None and events:
                 wait = import_string(settings.READ_SIDE_WAIT)
                 last = events[-1].recorded.event_id
@@ -98,13 +120,45 @@ class CommandBus:
         """``dispatch`` for async callers; the handler runs in the thread of synchronous code."""
         return await sync_to_async(self.dispatch)(command, wait_for=wait_for, timeout=timeout)
 
+    def preview(self, command: Command) -> Preview:
+        """What ``dispatch`` would do, of which nothing stays: no event, no record, no number.
 
-def _observed(command: Command, handler: CommandHandler[Any]) -> Outcome:
+        An id that has taken effect before is passed over. Raises NoHandlerFoundError and whatever
+        DomainError the handler refuses with.
+        """
+        handler = self._handler(command)
+        with _logged(command):
+            return preview_of(command, _decided(lambda: _rehearsed(command, handler)))
+
+    def _handler(self, command: Command) -> CommandHandler[Any]:
+        handler = self._handlers.get(type(command))
+        if handler is None:
+            raise NoHandlerFoundError(f"No handler is registered for {type(command).__name__}.")
+        return handler
+
+
+def _logged(command: Command) -> AbstractContextManager[None]:
+    """What is logged meanwhile names the command and who gives it."""
+    return logs.belonging_to(
+        command_id=command.command_id,
+        correlation_id=command.correlation_id or command.command_id,
+        actor=f"{command.by.type}:{command.by.id}",
+    )
+
+
+def _rehearsed(command: Command, handler: CommandHandler[Any]) -> list[DomainEvent]:
+    with outbox.commit(keep=False):
+        return handler.handle(command)
+
+
+def _observed(
+    command: Command, handler: CommandHandler[Any], answering: Answering | None
+) -> Outcome:
     """Carry out ``command``; how it ended is counted and logged."""
     began = time.perf_counter()
     ending, reason, last = tally.Ending.FAILED, "", None
     try:
-        events = _decided(lambda: _carry_out(command, handler))
+        events = _decided(lambda: _carry_out(command, handler, answering))
         ending = tally.Ending.REPLAYED if events.replayed else tally.Ending.ACCEPTED
         last = events[-1].recorded.event_id if events else None
         return events
@@ -121,17 +175,26 @@ def _observed(command: Command, handler: CommandHandler[Any]) -> Outcome:
         logger.info("%s", text, extra={"fields": {**fields, "event_id": last}})
 
 
-def _carry_out(command: Command, handler: CommandHandler[Any]) -> Outcome:
+def _carry_out(
+    command: Command, handler: CommandHandler[Any], answering: Answering | None
+) -> Outcome:
     with outbox.commit():
-        if _is_first(command):
-            return Outcome(handler.handle(command))
+        known = _record(command)
+        if known is None:
+            outcome = Outcome(handler.handle(command))
+            if answering:
+                outcome.answer = answering(outcome)
+                itself = CommandRecord.objects.filter(pk=command.command_id)
+                itself.update(answer=outcome.answer)
+            return outcome
     outcome = Outcome(log.read_command(command.command_id))
     outcome.replayed = True
+    outcome.answer = known.answer
     return outcome
 
 
-def _is_first(command: Command) -> bool:
-    """Record the command; False when it has taken effect before.
+def _record(command: Command) -> CommandRecord | None:
+    """Record the command; when it has taken effect before, the record of that time.
 
     A parallel repeat waits here until the first one commits, or takes its place if it fails.
     """
@@ -139,9 +202,7 @@ def _is_first(command: Command) -> bool:
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                "INSERT INTO command_record"
-                " (command_id, type, fingerprint, user_id, actor, channel, recorded_at)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
+                _RECORD,
                 [
                     command.command_id,
                     type(command).__name__,
@@ -149,20 +210,22 @@ def _is_first(command: Command) -> bool:
                     command.user_id,
                     command.by.model_dump_json(),
                     command.channel,
-                    datetime.now(UTC),
+                    command.command_id,
                 ],
             )
             if cursor.rowcount:
-                return True
+                return None
     except OperationalError as error:
         if isinstance(error.__cause__, pg.LockNotAvailable):
             raise IdempotencyInFlightError from error
         raise
-    first = CommandRecord.objects.get(pk=command.command_id)
+    first = CommandRecord.objects.filter(pk=command.command_id).first()
+    if first is None:
+        raise IdempotencyKeyExpiredError
     # Another user's id is refused too: its answer is none of this user's business.
     if (first.fingerprint, first.user_id) != (asked, command.user_id):
         raise IdempotencyKeyReusedError
-    return False
+    return first
 
 
 def fingerprint(command: Command) -> str:
@@ -171,7 +234,7 @@ def fingerprint(command: Command) -> str:
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _decided(decide: Callable[[], Outcome]) -> Outcome:
+def _decided(decide: Callable[[], _Result]) -> _Result:
     """The result of ``decide``, which is asked again when another transaction got in the way.
 
     Inside an outer transaction there is one try: only whoever opened it could start it again.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from config.accounts.models import User
-from ordering_write.bus import NotYetVisibleError, Outcome, get_command_bus
+from ordering_write.bus import Answering, NotYetVisibleError, Outcome, get_command_bus
 from ordering_write.domain.commands import (
     MOVES,
     CancelOrder,
@@ -17,6 +17,7 @@ from ordering_write.domain.commands import (
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.events import WHOLE_ORDER_MOVES, OrderStatus
 from ordering_write.permissions import authorize, envelope
+from ordering_write.preview import Preview
 
 __all__ = [
     "MOVES",
@@ -28,21 +29,39 @@ __all__ = [
     "NotYetVisibleError",
     "OrderStatus",
     "Outcome",
+    "Preview",
     "ReceiveStock",
     "RegisterCustomer",
     "RegisterStockItem",
     "UpdateOrderStatus",
     "dispatch",
     "envelope",
+    "preview",
 ]
 
 
 def dispatch(
-    command: Command, *, user: User, wait_for: Sequence[str] | None = None, timeout: float = 2.0
+    command: Command,
+    *,
+    user: User,
+    answering: Answering | None = None,
+    wait_for: Sequence[str] | None = None,
+    timeout: float = 2.0,
 ) -> Outcome:
     """Carry out ``command`` for ``user``; see ``CommandBus.dispatch``.
 
     Raises NotPermittedError before anything else happens when the user may not give it.
     """
     authorize(user, command)
-    return get_command_bus().dispatch(command, wait_for=wait_for, timeout=timeout)
+    return get_command_bus().dispatch(
+        command, answering=answering, wait_for=wait_for, timeout=timeout
+    )
+
+
+def preview(command: Command, *, user: User) -> Preview:
+    """What ``dispatch`` would do for ``user``, of which nothing stays; see ``CommandBus.preview``.
+
+    Raises NotPermittedError when the user may not give it.
+    """
+    authorize(user, command)
+    return get_command_bus().preview(command)

@@ -40,6 +40,7 @@ class NestedCommitError(Exception):
 
 @dataclass
 class _Commit:
+    keep: bool
     id: UUID = field(default_factory=uuid7)
     has_events: bool = False
 
@@ -48,22 +49,34 @@ _current: ContextVar[_Commit | None] = ContextVar("commit", default=None)
 
 
 @contextmanager
-def commit() -> Iterator[None]:
-    """One transaction of the write database, whose events are one commit of the log."""
+def commit(*, keep: bool = True) -> Iterator[None]:
+    """One transaction of the write database, whose events are one commit of the log.
+
+    Without ``keep`` it is a dry run: everything is undone at its end.
+    """
     if _current.get() is not None:
         raise NestedCommitError(NestedCommitError.__doc__)
-    this = _Commit()
+    this = _Commit(keep=keep)
     token = _current.set(this)
     try:
         with transaction.atomic():
             yield
-            if this.has_events:
+            if not keep:
+                transaction.set_rollback(True)
+            elif this.has_events:
                 # Last of all: its id must be higher than that of any commit that wrote to one of
                 # these streams before, and those have been visible since we locked the streams.
                 EventPending.objects.create(commit_id=this.id)
                 transaction.on_commit(_announce_commit, robust=True)
     finally:
         _current.reset(token)
+
+
+def is_dry_run() -> bool:
+    """Whether everything will be undone, so that nothing may be used up that can't be given back:
+    a number drawn from a sequence."""
+    current = _current.get()
+    return current is not None and not current.keep
 
 
 def _announce_commit() -> None:
@@ -88,7 +101,7 @@ def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs
     current = _current.get()
     if current is None:
         raise OutsideCommitError(OutsideCommitError.__doc__)
-    if not events:
+    if not events or not current.keep:
         return
     current.has_events = True
     hashes = _last_hashes(events)

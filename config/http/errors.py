@@ -26,6 +26,20 @@ class UnknownParameterError(ParameterError):
         super().__init__(parameter, f"This address knows no parameter {parameter!r}. {choice}")
 
 
+class IdempotencyKeyMissingError(APIException):
+    """This command is accepted with the header Idempotency-Key only."""
+
+    status_code = 400
+    default_detail = __doc__
+
+
+class PreconditionRequiredError(APIException):
+    """This command needs the header If-Match, with the ETag of what it was decided on."""
+
+    status_code = 428
+    default_detail = __doc__
+
+
 class PermissionMissingError(PermissionDenied):
     """You don't have the permission that this needs."""
 

@@ -59,7 +59,7 @@ class BrowserFormParser(BaseParser):
         parser_context: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         request: Request = (parser_context or {})["request"]
-        text = _form(request).get(BODY_FIELD)
+        text = form_of(request).get(BODY_FIELD)
         if text is None or not isinstance(request.successful_authenticator, SessionAuthentication):
             raise UnsupportedMediaType(media_type or "")
         return strict_json.loads(text.encode("utf-8", "surrogatepass"))
@@ -67,7 +67,7 @@ class BrowserFormParser(BaseParser):
 
 def typed_text(request: Request) -> str:
     """What a person typed into the form that was sent with ``request``; empty without one."""
-    return _form(request).get(BODY_FIELD) or ""
+    return form_of(request).get(BODY_FIELD) or ""
 
 
 def idempotency_key(request: Request) -> str | None:
@@ -75,7 +75,7 @@ def idempotency_key(request: Request) -> str | None:
 
     Raises ParameterError unless it is 1 to 200 visible ASCII characters, quoted or not.
     """
-    written = request.headers.get("Idempotency-Key") or _form(request).get(KEY_FIELD)
+    written = request.headers.get("Idempotency-Key") or form_of(request).get(KEY_FIELD)
     if not written:
         return None
     match = _KEY.fullmatch(written)
@@ -86,6 +86,7 @@ def idempotency_key(request: Request) -> str | None:
     return match[1] or match[2]
 
 
-def _form(request: Request) -> QueryDict:
+def form_of(request: Request) -> QueryDict:
+    """The fields of the form that was sent with ``request``; none without one."""
     is_form = request.content_type.partition(";")[0].strip().lower() == BrowserFormParser.media_type
     return QueryDict(request.body if is_form else b"")

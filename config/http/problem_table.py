@@ -10,8 +10,10 @@ from rest_framework import exceptions as drf
 
 from config.http.errors import (
     CsrfFailedError,
+    IdempotencyKeyMissingError,
     ParameterError,
     PermissionMissingError,
+    PreconditionRequiredError,
     UnknownParameterError,
 )
 from config.http.problems import register
@@ -70,6 +72,14 @@ def _register_malformed() -> None:
     )
     register(ParameterError, slug="invalid-parameter", status=400, title="Invalid parameter")
     register(UnknownParameterError, slug="unknown-parameter", status=400, title="Unknown parameter")
+    register(
+        IdempotencyKeyMissingError,
+        slug="idempotency-key-missing",
+        status=400,
+        title="Idempotency key missing",
+        advice="Send a new key, such as a UUID, with each new command, and the same one with every "
+        "repeat of it.",
+    )
 
 
 def _register_access() -> None:
@@ -131,6 +141,14 @@ def _register_protocol() -> None:
         title="Unsupported media type",
         meaning="The body has a content type or charset that isn't read here.",
         advice="Send the body as application/json in UTF-8.",
+    )
+    register(
+        PreconditionRequiredError,
+        slug="precondition-required",
+        status=428,
+        title="Precondition required",
+        advice="Read the resource and send its ETag as If-Match; If-Match: * changes whatever is "
+        "there.",
     )
     register(
         drf.Throttled,

@@ -4,8 +4,9 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from ordering_write.api.base import CommandEndpoint, answer
+from ordering_write.api.base import Answer, CommandEndpoint, answer
 from ordering_write.api.bodies import CustomerOutcome, body_of
+from ordering_write.bus import Outcome
 from ordering_write.domain.commands import RegisterCustomer
 from ordering_write.domain.events import CustomerRegistered
 
@@ -23,9 +24,12 @@ class CustomerCommands(CommandEndpoint):
     )
     def create(self, request: Request) -> Response:
         """Make a customer known."""
-        outcome = self.give(request, RegisterCustomer)
-        registered = next(event for event in outcome if isinstance(event, CustomerRegistered))
-        customer_id = str(registered.customer_id)
-        here = request.build_absolute_uri(f"/api/v1/customers/{customer_id}")
-        body = {"customer_id": customer_id, "version": registered.recorded.version}
-        return answer(body, outcome, status=201, location=here)
+
+        def tell(outcome: Outcome) -> Answer:
+            registered = next(event for event in outcome if isinstance(event, CustomerRegistered))
+            customer_id = str(registered.customer_id)
+            here = request.build_absolute_uri(f"/api/v1/customers/{customer_id}")
+            body = {"customer_id": customer_id, "version": registered.recorded.version}
+            return answer(body, outcome, status=201, location=here)
+
+        return self.give(request, RegisterCustomer, tell)

@@ -1,5 +1,6 @@
 """Commands about orders: place, cancel, move."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.http.ids import path_id
-from ordering_write.api.base import CommandEndpoint, answer, recorded
+from ordering_write.api.base import Answer, CommandEndpoint, answer, recorded
 from ordering_write.api.bodies import OrderOutcome, PlacedOrder, body_of
 from ordering_write.bus import Outcome
 from ordering_write.domain.commands import CancelOrder, CreateOrder, UpdateOrderStatus
@@ -34,14 +35,17 @@ class OrderCommands(CommandEndpoint):
     )
     def create(self, request: Request) -> Response:
         """Place an order. All its units are reserved, or it is refused."""
-        outcome = self.give(request, CreateOrder)
-        created = next(event for event in outcome if isinstance(event, OrderCreated))
-        here = request.build_absolute_uri(f"/api/v1/orders/{created.order_id}")
-        body = _order_body(outcome, created.order_id) | {
-            "order_number": created.order_number,
-            "links": {"self": here, "cancel": f"{here}/cancel", "status": f"{here}/status"},
-        }
-        return answer(body, outcome, status=201, location=here)
+
+        def tell(outcome: Outcome) -> Answer:
+            created = next(event for event in outcome if isinstance(event, OrderCreated))
+            here = request.build_absolute_uri(f"/api/v1/orders/{created.order_id}")
+            body = _order_body(outcome, created.order_id) | {
+                "order_number": created.order_number,
+                "links": {"self": here, "cancel": f"{here}/cancel", "status": f"{here}/status"},
+            }
+            return answer(body, outcome, status=201, location=here)
+
+        return self.give(request, CreateOrder, tell)
 
     @extend_schema(
         operation_id="order_cancel",
@@ -53,8 +57,7 @@ class OrderCommands(CommandEndpoint):
     def cancel(self, request: Request, pk: str) -> Response:
         """Cancel an order of which nothing has left yet; its stock goes back."""
         order_id = path_id(pk, OrderNotFoundError)
-        outcome = self.give(request, CancelOrder, order_id=order_id)
-        return answer(_order_body(outcome, order_id), outcome)
+        return self.give(request, CancelOrder, _changed(order_id), order_id=order_id)
 
     @extend_schema(
         operation_id="order_set_status",
@@ -66,8 +69,11 @@ class OrderCommands(CommandEndpoint):
     def set_status(self, request: Request, pk: str) -> Response:
         """Confirm, process, ship, deliver, complete or cancel a whole order."""
         order_id = path_id(pk, OrderNotFoundError)
-        outcome = self.give(request, UpdateOrderStatus, order_id=order_id)
-        return answer(_order_body(outcome, order_id), outcome)
+        return self.give(request, UpdateOrderStatus, _changed(order_id), order_id=order_id)
+
+
+def _changed(order_id: UUID) -> Callable[[Outcome], Answer]:
+    return lambda outcome: answer(_order_body(outcome, order_id), outcome)
 
 
 def _order_body(outcome: Outcome, order_id: UUID) -> dict[str, Any]:

@@ -115,6 +115,12 @@ def _register_conflicts() -> None:
             "Duplicate reference",
             "Use another external_reference; the order that has this one stands.",
         ),
+        (
+            errors.IdempotencyKeyExpiredError,
+            "idempotency-key-expired",
+            "Idempotency key expired",
+            "Read what the first request has done; take a new key for a new command.",
+        ),
     ):
         register(error, slug=slug, status=409, title=title, advice=advice)
     register(
@@ -138,5 +144,6 @@ def _register_conflicts() -> None:
         slug="version-conflict",
         status=412,
         title="Version conflict",
-        advice="Read it again and decide again.",
+        advice="The answer lists under events_since what has happened; read it again and decide "
+        "again.",
     )

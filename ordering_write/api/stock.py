@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.http.ids import path_id
-from ordering_write.api.base import CommandEndpoint, answer
+from ordering_write.api.base import Answer, CommandEndpoint, answer
 from ordering_write.api.bodies import ProductOutcome, body_of
 from ordering_write.bus import Outcome
 from ordering_write.domain.commands import ReceiveStock, RegisterStockItem
@@ -32,10 +32,13 @@ class StockCommands(CommandEndpoint):
     )
     def create(self, request: Request) -> Response:
         """Make a product known, with what is in stock of it."""
-        outcome = self.give(request, RegisterStockItem)
-        body = _product_body(outcome)
-        here = request.build_absolute_uri(f"/api/v1/inventory/{body['product_id']}")
-        return answer(body, outcome, status=201, location=here)
+
+        def tell(outcome: Outcome) -> Answer:
+            body = _product_body(outcome)
+            here = request.build_absolute_uri(f"/api/v1/inventory/{body['product_id']}")
+            return answer(body, outcome, status=201, location=here)
+
+        return self.give(request, RegisterStockItem, tell)
 
     @extend_schema(
         operation_id="product_receive",
@@ -47,8 +50,11 @@ class StockCommands(CommandEndpoint):
     def receipts(self, request: Request, pk: str) -> Response:
         """Add units that came in."""
         product_id = path_id(pk, ProductNotFoundError)
-        outcome = self.give(request, ReceiveStock, product_id=product_id)
-        return answer(_product_body(outcome), outcome)
+        return self.give(request, ReceiveStock, _received, product_id=product_id)
+
+
+def _received(outcome: Outcome) -> Answer:
+    return answer(_product_body(outcome), outcome)
 
 
 def _product_body(outcome: Outcome) -> dict[str, Any]:

@@ -327,7 +327,9 @@ class VersionConflictError(DomainError):
     """Somebody else changed it in the meantime."""
 
     def __init__(self, *, stream: str, expected: int, current: int) -> None:
-        super().__init__(f"You expected version {expected}, but it is at version {current}.")
+        # Below zero stands for a version that there never was.
+        wanted = f"version {expected}" if expected >= 0 else "none of its versions"
+        super().__init__(f"You expected {wanted}, but it is at version {current}.")
         self.stream = stream
         self.expected = expected
         self.current = current

@@ -14,6 +14,9 @@ class CommandRecord(models.Model):
     user_id = models.UUIDField()
     actor = models.JSONField()
     channel = models.CharField(max_length=10)
+    answer = models.TextField(
+        blank=True, help_text="What a client was told, for when it sends the same again."
+    )
     recorded_at = models.DateTimeField(db_index=True)
 
     class Meta:

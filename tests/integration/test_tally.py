@@ -10,6 +10,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from ordering_write import bus, tally
+from ordering_write.domain.commands import ReceiveStock, RegisterStockItem
 from ordering_write.domain.errors import ProductNotFoundError
 from ordering_write.models import CommandTally
 from tests import kit
@@ -31,9 +32,7 @@ def totals() -> dict[tuple[str, str, str], int]:
 
 
 def receive(product_id: UUID, **fields: Any) -> Any:
-    return kit.dispatch(
-        bus.commands.ReceiveStock(user_id=kit.USER, product_id=product_id, quantity=1, **fields)
-    )
+    return kit.dispatch(ReceiveStock(user_id=kit.USER, product_id=product_id, quantity=1, **fields))
 
 
 def test_commands_are_counted_by_type_and_outcome(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +43,7 @@ def test_commands_are_counted_by_type_and_outcome(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(ProductNotFoundError):
             receive(uuid7())
     with monkeypatch.context() as broken:
-        broken.setattr(bus, "_is_first", lambda command: 1 / 0)
+        broken.setattr(bus, "_record", lambda command: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             receive(product.pk)
 
@@ -92,7 +91,7 @@ def test_a_child_counts_for_itself() -> None:
 def test_the_outcome_of_a_command_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "ordering_write.bus"):
         [_registered, received] = kit.dispatch(
-            bus.commands.RegisterStockItem(user_id=kit.USER, sku="A-1", name="Sample", on_hand=1)
+            RegisterStockItem(user_id=kit.USER, sku="A-1", name="Sample", on_hand=1)
         )
         with pytest.raises(ProductNotFoundError):
             receive(uuid7())
@@ -111,8 +110,8 @@ def test_the_outcome_of_a_command_is_one_line(caplog: pytest.LogCaptureFixture) 
 
 def test_lines_within_a_command_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, str]] = []
-    first = bus._is_first
-    monkeypatch.setattr(bus, "_is_first", lambda one: seen.append(ids()) or first(one))
+    first = bus._record
+    monkeypatch.setattr(bus, "_record", lambda one: seen.append(ids()) or first(one))
     trace, command_id = uuid7(), uuid7()
 
     kit.registered_product()

@@ -1,0 +1,125 @@
+"""What a command would do: the events of a dry run, and what they change."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from django.db.models import Model
+from pydantic import BaseModel, ConfigDict
+
+from ordering_write import log
+from ordering_write.domain.commands import Command
+from ordering_write.domain.events import DomainEvent
+from ordering_write.models import Aggregate, Customer, Order, StockItem
+
+# By the field that names it, the aggregate that a command is about; the first that it has counts.
+_NAMED_BY: Mapping[str, type[Aggregate]] = {
+    "order_id": Order,
+    "product_id": StockItem,
+    "customer_id": Customer,
+}
+_TYPES = {each.stream_prefix: each for each in _NAMED_BY.values()}
+
+
+class WouldBeEvent(BaseModel):
+    """An event that the command would cause, without what is personal in it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    stream: str
+    version: int
+    fields: dict[str, Any]
+
+
+class Change(BaseModel):
+    """What would be another value: ``path`` is a JSON pointer, null stands for what isn't there."""
+
+    model_config = ConfigDict(frozen=True)
+
+    path: str
+    before: Any
+    after: Any
+
+
+class Preview(BaseModel):
+    """What the command would do. Nothing of it has happened, and no order number is used up."""
+
+    model_config = ConfigDict(frozen=True)
+
+    would_emit: list[WouldBeEvent]
+    diff: list[Change]
+    status_after: str | None
+    total_after: Decimal | None
+
+
+def preview_of(command: Command, events: Sequence[DomainEvent]) -> Preview:
+    """What ``command`` would do, if ``events`` are those of its dry run.
+
+    What it changes is told of the aggregate that it is about, the first of those that it changes.
+    Customers hear of this one alone: how much is in stock, say, is none of their business.
+    """
+    stream = events[0].recorded.stream if events else _stream_of(command)
+    own = [event for event in events if event.recorded.stream == stream]
+    # Read after the locks are gone: what comes before a version never changes.
+    past = log.read_stream(stream)
+    if own:
+        past = past[: own[0].recorded.version - 1]
+    aggregate = _TYPES[stream.partition("-")[0]].fold(past)
+    before = _state(aggregate) if past else {}
+    for event in own:
+        aggregate.apply(event)
+    after = _state(aggregate)
+    if not past:
+        # The number that a dry run has is none.
+        after.pop("order_number", None)
+    return Preview(
+        would_emit=[_would_be(e) for e in (events if command.customer_scope is None else own)],
+        diff=list(_changes(before, after)),
+        status_after=getattr(aggregate, "status", None),
+        total_after=getattr(aggregate, "total", None),
+    )
+
+
+def _stream_of(command: Command) -> str:
+    """The stream of the aggregate that ``command`` names."""
+    name = next(name for name in _NAMED_BY if getattr(command, name, None))
+    return f"{_NAMED_BY[name].stream_prefix}-{getattr(command, name)}"
+
+
+def _would_be(event: DomainEvent) -> WouldBeEvent:
+    fields, _personal = event.encode()
+    if "order_number" in fields:
+        fields["order_number"] = None
+    known = event.recorded
+    return WouldBeEvent(type=event.type, stream=known.stream, version=known.version, fields=fields)
+
+
+def _state(aggregate: Aggregate) -> dict[str, Any]:
+    """What everybody may know of an aggregate, by name; its parts by their ids."""
+    state = {**aggregate.outcome(), **_plain(aggregate)}
+    del state["version"]
+    return {name: _plain(value) for name, value in state.items()}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Model():
+            return {k: _plain(v) for k, v in vars(value).items() if not k.startswith("_")}
+        case BaseModel():
+            return _plain(dict(value))
+        case Mapping():
+            return {str(key): _plain(part) for key, part in value.items()}
+        case _:
+            return value
+
+
+def _changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
+    """Where ``after`` differs from ``before``; a part that comes or goes is told as a whole."""
+    if before == after:
+        return
+    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
+        yield Change(path=path, before=before, after=after)
+        return
+    for name in {**before, **after}:
+        yield from _changes(before.get(name), after.get(name), f"{path}/{name}")

@@ -1,0 +1,150 @@
+"""A dry run tells what a command would do, and nothing of it stays."""
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.db import connection
+
+from ordering_write.bus import get_command_bus
+from ordering_write.domain.commands import Command, ReceiveStock, RegisterCustomer
+from ordering_write.domain.errors import (
+    InsufficientInventoryError,
+    InvalidTransitionError,
+    OrderNotFoundError,
+    VersionConflictError,
+)
+from ordering_write.domain.events import OrderStatus
+from ordering_write.models import Order
+from ordering_write.preview import Preview
+from tests import kit
+from tests.kit import USER, cancel, create_order, move, placed_order, registered_product
+from tests.parallel import at_once
+
+
+def preview(command: Command) -> Preview:
+    return get_command_bus().preview(command)
+
+
+def stored() -> dict[str, Any]:
+    """Every row of the write side, and the last order number drawn."""
+    rows = {
+        model._meta.db_table: list(model._default_manager.order_by("pk").values_list())
+        for model in apps.get_app_config("ordering_write").get_models()
+    }
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT last_value, is_called FROM order_number_seq")
+        return {**rows, "order_number_seq": cursor.fetchone()}
+
+
+def test_an_order_that_would_be_placed(db, customer):
+    product = registered_product(10)
+    before = stored()
+
+    would = preview(create_order(customer, (product, 2), tags=["gift"]))
+
+    assert [event.type for event in would.would_emit] == [
+        "OrderCreated",
+        "OrderItemAdded",
+        "OrderTagged",
+        "StockReserved",
+    ]
+    assert would.would_emit[0].fields["order_number"] is None
+    # What is kept beside the log isn't told.
+    assert "shipping_address" not in would.would_emit[0].fields
+    assert (would.status_after, would.total_after) == ("pending", Decimal("39.80"))
+    changes = {change.path: (change.before, change.after) for change in would.diff}
+    assert changes["/status"] == (None, "pending")
+    assert changes["/total"] == (None, Decimal("39.80"))
+    [line] = changes["/lines"][1].values()
+    assert line["ordered"] == 2
+    assert "/order_number" not in changes
+    assert stored() == before
+
+
+def test_what_a_command_would_change_is_told_by_line_and_field(db, customer):
+    lamp, chair = registered_product(10), registered_product(10)
+    order = placed_order(customer, (lamp, 2), (chair, 1))
+    before = stored()
+
+    would = preview(cancel(order))
+
+    line_ids = list(kit.stored(order.stream).lines)
+    changes = {change.path: (change.before, change.after) for change in would.diff}
+    assert (
+        changes.items()
+        >= {
+            "/status": ("pending", "cancelled"),
+            f"/lines/{line_ids[0]}/cancelled": (0, 2),
+            f"/lines/{line_ids[1]}/cancelled": (0, 1),
+        }.items()
+    )
+    assert stored() == before
+    # It foretells what then happens.
+    events = kit.dispatch(cancel(order))
+    assert [(e.type, e.recorded.stream, e.recorded.version) for e in events] == [
+        (e.type, e.stream, e.version) for e in would.would_emit
+    ]
+    assert [event.encode()[0] for event in events] == [e.fields for e in would.would_emit]
+
+
+def test_products_and_customers_have_a_preview_too(db):
+    product = registered_product(10)
+    would = preview(ReceiveStock(user_id=USER, product_id=product.pk, quantity=5))
+    changes = {change.path: (change.before, change.after) for change in would.diff}
+    assert changes == {"/on_hand": (10, 15), "/available": (10, 15)}
+    assert (would.status_after, would.total_after) == (None, None)
+
+    would = preview(RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com"))
+    assert would.status_after == "active"
+    assert would.would_emit[0].fields.keys().isdisjoint({"name", "email"})
+
+
+def test_a_dry_run_is_refused_as_the_command_would_be(db, customer):
+    product = registered_product(1)
+    order = placed_order(customer, (product, 1), auto_confirm=True)
+    stranger = kit.registered_customer()
+    before = stored()
+    for command, refusal in (
+        (create_order(customer, (product, 2)), InsufficientInventoryError),
+        (move(order, OrderStatus.CONFIRMED), InvalidTransitionError),
+        (cancel(order, expected_version=1), VersionConflictError),
+        (cancel(order, customer_scope=stranger.pk), OrderNotFoundError),
+    ):
+        with pytest.raises(refusal):
+            preview(command)
+    assert stored() == before
+
+
+def test_customers_hear_of_their_order_alone(db, customer):
+    order = placed_order(customer, (registered_product(10), 1))
+    would = preview(cancel(order, customer_scope=customer.pk))
+    assert {event.stream for event in would.would_emit} == {order.stream}
+
+
+def test_an_id_that_was_tried_dry_is_still_free(db, customer):
+    command = create_order(customer, (registered_product(10), 1))
+    preview(command)
+    preview(command)
+    assert not kit.dispatch(command).replayed
+
+
+def test_dry_runs_and_commands_side_by_side(committed, customer):
+    product = registered_product(20)
+    commands = [create_order(customer, (product, 1)) for _ in range(20)]
+    outcomes = at_once(
+        [
+            call
+            for command in commands
+            for call in (
+                lambda command=command: preview(command),
+                lambda command=command: kit.dispatch(command),
+            )
+        ]
+    )
+    assert [one for one in outcomes[1::2] if isinstance(one, Exception)] == []
+    # A dry run that comes when the last one is sold is refused; nothing else can happen to it.
+    assert {type(one) for one in outcomes[::2]} <= {Preview, InsufficientInventoryError}
+    assert Order.objects.count() == 20
+    kit.check_rows_equal_log()
