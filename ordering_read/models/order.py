@@ -1,5 +1,6 @@
 """The read models of orders: one row per order, and one per line."""
 
+from enum import StrEnum
 from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
@@ -9,12 +10,22 @@ from django.db.models.functions import Collate, Upper
 from ordering_read.models.base import ReadModel
 from ordering_read.models.stream_row import StreamRow
 from ordering_write.published import OrderStatus
+from ordering_write.published import events as e
 
 _MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}
 
 
+def _states(states: type[StrEnum]) -> list[tuple[str, str]]:
+    return [(state.value, state.value) for state in states]
+
+
 class OrderSummary(StreamRow):
-    """An order as lists and pages show it."""
+    """An order as lists and pages show it.
+
+    What a page tells of it beside its lines are lists of objects in JSON, oldest first, with
+    amounts and times as text: an order is shown whole or not at all, and so it is one row. The
+    views of ``ordering_read.queries.orders`` say what the objects have.
+    """
 
     projection_name: ClassVar[str] = "order_view"
 
@@ -24,17 +35,48 @@ class OrderSummary(StreamRow):
     customer_name = models.CharField(
         max_length=200, help_text="As it was when the order was placed."
     )
-    status = models.CharField(max_length=20, choices=[(s.value, s.value) for s in OrderStatus])
+    status = models.CharField(max_length=20, choices=_states(OrderStatus))
+    payment_status = models.CharField(
+        max_length=20, choices=_states(e.PaymentStatus), default=e.PaymentStatus.UNPAID.value
+    )
+    fulfilment_status = models.CharField(
+        max_length=20,
+        choices=_states(e.FulfilmentStatus),
+        default=e.FulfilmentStatus.UNFULFILLED.value,
+    )
+    return_status = models.CharField(
+        max_length=20, choices=_states(e.ReturnStatus), default=e.ReturnStatus.NONE.value
+    )
+    hold_reason = models.CharField(
+        max_length=20,
+        choices=_states(e.HoldReason),
+        blank=True,
+        help_text="Why goods must not move; empty when they may.",
+    )
     total_amount = models.DecimalField(**_MONEY)
-    balance = models.DecimalField(help_text="What is owed.", **_MONEY)
+    balance = models.DecimalField(help_text="What is owed; to the customer if negative.", **_MONEY)
+    authorized = models.DecimalField(default=0, **_MONEY)
+    captured = models.DecimalField(default=0, **_MONEY)
+    refunded = models.DecimalField(default=0, **_MONEY)
     currency = models.CharField(max_length=3)
     item_count = models.PositiveIntegerField(default=0, help_text="Number of lines.")
     unit_count = models.PositiveIntegerField(default=0, help_text="Units ordered in all lines.")
+    note_count = models.PositiveIntegerField(default=0)
     external_reference = models.CharField(max_length=100, blank=True)
+    replaces_order_id = models.UUIDField(null=True, blank=True)
+    assigned_to = models.CharField(max_length=150, blank=True, help_text="Who answers for it.")
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     shipping_address = models.JSONField()
     billing_address = models.JSONField(null=True, blank=True)
+    hold = models.JSONField(null=True, blank=True)
+    adjustments = models.JSONField(default=list, blank=True)
+    shipments = models.JSONField(default=list, blank=True)
+    payments = models.JSONField(default=list, blank=True)
+    refunds = models.JSONField(default=list, blank=True)
+    returns = models.JSONField(default=list, blank=True)
+    notes = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField()
+    placed_on = models.DateField(help_text="The day on which it was placed, in the store's zone.")
 
     class Meta:
         db_table = "order_summary"
@@ -83,7 +125,7 @@ class OrderSummary(StreamRow):
 
 
 class OrderLine(ReadModel):
-    """A line of an order."""
+    """A line of an order, and where its units are."""
 
     projection_name: ClassVar[str] = "order_view"
 
@@ -93,9 +135,18 @@ class OrderLine(ReadModel):
     product_id = models.UUIDField()
     sku = models.CharField(max_length=64)
     name = models.CharField(max_length=200)
-    quantity = models.PositiveIntegerField()
+    quantity = models.PositiveIntegerField(help_text="Units ordered, those cancelled included.")
+    cancelled = models.PositiveIntegerField(default=0)
+    packed = models.PositiveIntegerField(default=0, help_text="In shipments that haven't left.")
+    shipped = models.PositiveIntegerField(default=0, help_text="Left, wherever they are now.")
+    delivered = models.PositiveIntegerField(default=0, help_text="Of those shipped.")
+    failed = models.PositiveIntegerField(default=0, help_text="Of those shipped.")
+    return_requested = models.PositiveIntegerField(default=0, help_text="Of those delivered.")
+    returned = models.PositiveIntegerField(default=0, help_text="Of those delivered.")
     unit_price = models.DecimalField(**_MONEY)
-    line_total = models.DecimalField(**_MONEY)
+    line_total = models.DecimalField(help_text="Of the units that are still owed.", **_MONEY)
+    price_source = models.CharField(max_length=10, help_text="client, list or override.")
+    price_reason = models.CharField(max_length=200, blank=True)
 
     class Meta:
         db_table = "order_line_view"
@@ -109,3 +160,8 @@ class OrderLine(ReadModel):
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.name}"
+
+    @property
+    def open(self) -> int:
+        """Units that are yet to be packed."""
+        return self.quantity - self.cancelled - self.packed - self.shipped

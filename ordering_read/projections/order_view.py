@@ -1,24 +1,57 @@
 """The projection behind every list and page of orders."""
 
 from collections.abc import Sequence
-from typing import cast
+from typing import Any, cast
+from uuid import UUID
 
 from ordering_read.engine.base import Projector
 from ordering_read.models import OrderLine, OrderSummary
+from ordering_read.projections.counting import store_day
+from ordering_read.projections.order_parts import change_parts
 from ordering_read.projections.stream_rows import fold, upsert
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
+
+# What events tell of an order after them, and the columns that show it.
+_STATES = {
+    "status": "status",
+    "payment_status": "payment_status",
+    "fulfilment_status": "fulfilment_status",
+    "return_status": "return_status",
+    "item_count": "item_count",
+}
+_AMOUNTS = {
+    "total": "total_amount",
+    "balance": "balance",
+    "authorized": "authorized",
+    "captured": "captured",
+    "refunded": "refunded",
+}
+# Where units are after an event, and where they no longer are: what each counts on its line.
+_COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
+    e.OrderItemsCancelled: {"cancelled": 1},
+    e.OrderCancelled: {"cancelled": 1},
+    e.ShipmentCreated: {"packed": 1},
+    e.ShipmentVoided: {"packed": -1},
+    e.ShipmentDispatched: {"packed": -1, "shipped": 1},
+    e.ShipmentDelivered: {"delivered": 1},
+    e.ShipmentFailed: {"failed": 1},
+    e.ReturnRequested: {"return_requested": 1},
+    e.ReturnReceived: {"return_requested": -1, "returned": 1},
+    e.ReturnRejected: {"return_requested": -1},
+}
+_LINE_EVENTS = (e.OrderItemQuantityChanged, *_COUNTS)
 
 
 class OrderProjection(Projector):
     """Fills ``order_summary`` and ``order_line_view``.
 
-    It assigns what the events say came out (status, total, number of lines) and knows none of the
-    rules by which it came out.
+    It assigns what the events say came out (statuses, amounts, number of lines), counts units
+    where they say they are, and knows none of the rules by which it came out.
     """
 
     name = "order_view"
-    version = 1
+    version = 2
     events = (e.OrderEvent,)
     sliced_by = "stream"
     models = (OrderSummary, OrderLine)
@@ -32,35 +65,90 @@ class OrderProjection(Projector):
             begins=e.OrderCreated,
             change=_change,
         )
-        lines = [
-            _line(event, projection_id) for event in new if isinstance(event, e.OrderItemAdded)
-        ]
-        upsert(OrderLine, lines, key=["order_id", "line_id"])
+        _fold_lines(cast(list[e.OrderEvent], new), projection_id)
 
 
 def _change(row: OrderSummary, event: e.OrderEvent) -> None:
     match event:
         case e.OrderCreated():
-            row.order_number = event.order_number
-            row.customer_id = event.customer_id
-            row.customer_name = event.customer.name
-            row.currency = event.currency
-            row.external_reference = event.external_reference or ""
-            row.shipping_address = event.shipping_address.model_dump()
-            row.billing_address = event.billing_address and event.billing_address.model_dump()
-            row.created_at = event.placed_at
+            _begin(row, event)
         case e.OrderItemAdded():
             row.unit_count += event.quantity
+        case e.OrderItemQuantityChanged():
+            row.unit_count += event.to_quantity - event.from_quantity
+        case e.ShippingAddressChanged():
+            row.shipping_address = event.to_address.model_dump()
         case e.OrderTagged():
             row.tags = [*row.tags, event.tag]
-    if event.status is not None:
-        row.status = event.status
-    if event.item_count is not None:
-        row.item_count = event.item_count
-    if event.total is not None:
-        row.total_amount = event.total.amount
-    if event.balance is not None:
-        row.balance = event.balance.amount
+        case e.OrderUntagged():
+            row.tags = [tag for tag in row.tags if tag != event.tag]
+        case e.OrderAssigned():
+            row.assigned_to = event.assignee or ""
+        case e.OrderHeld():
+            row.hold_reason = event.reason
+        case e.NoteAdded():
+            row.note_count += 1
+        case e.OrderAnonymized():
+            # As OrderCreated reads from now on.
+            row.customer_name = e.ERASED_PERSON["name"]
+            row.shipping_address = e.PostalAddress(**e.ERASED_ADDRESS).model_dump()
+            row.billing_address = None
+    if event.on_hold is False:
+        row.hold_reason = ""
+    change_parts(row, event)
+    for told, column in _STATES.items():
+        if (value := getattr(event, told)) is not None:
+            setattr(row, column, value)
+    for told, column in _AMOUNTS.items():
+        if (money := getattr(event, told)) is not None:
+            setattr(row, column, money.amount)
+
+
+def _begin(row: OrderSummary, event: e.OrderCreated) -> None:
+    row.order_number = event.order_number
+    row.customer_id = event.customer_id
+    row.customer_name = event.customer.name
+    row.currency = event.currency
+    row.external_reference = event.external_reference or ""
+    row.replaces_order_id = event.replaces_order_id
+    row.shipping_address = event.shipping_address.model_dump()
+    row.billing_address = event.billing_address and event.billing_address.model_dump()
+    row.created_at = event.placed_at
+    row.placed_on = store_day(event.placed_at)
+
+
+# --- Lines -------------------------------------------------------------------------------------
+def _fold_lines(new: Sequence[e.OrderEvent], projection_id: int) -> None:
+    """Bring the lines up to date that ``new`` events are about: two statements, and one where no
+    line was there before."""
+    begun = {event.order_id for event in new if isinstance(event, e.OrderCreated)}
+    known = {event.order_id for event in new if isinstance(event, _LINE_EVENTS)} - begun
+    stored = OrderLine.objects.filter(projection_id=projection_id, order_id__in=known)
+    lines: dict[UUID, OrderLine] = {line.line_id: line for line in stored} if known else {}
+    changed: dict[UUID, OrderLine] = {}
+    for event in new:
+        if isinstance(event, e.OrderItemAdded):
+            lines[event.line_id] = changed[event.line_id] = _line(event, projection_id)
+        elif isinstance(event, _LINE_EVENTS):
+            for line in _touched(event, lines):
+                changed[line.line_id] = line
+    upsert(OrderLine, list(changed.values()), key=["order_id", "line_id"])
+
+
+def _touched(event: Any, lines: dict[UUID, OrderLine]) -> list[OrderLine]:
+    """The lines that ``event`` has changed."""
+    if isinstance(event, e.OrderItemQuantityChanged):
+        line = lines[event.line_id]
+        line.quantity, line.line_total = event.to_quantity, event.line_total.amount
+        return [line]
+    items = event.released if isinstance(event, e.OrderCancelled) else event.items
+    for item in items:
+        line = lines[item.line_id]
+        for column, count in _COUNTS[type(event)].items():
+            setattr(line, column, getattr(line, column) + count * item.quantity)
+        if isinstance(item, e.CreditedUnits):
+            line.line_total = item.line_total.amount
+    return [lines[item.line_id] for item in items]
 
 
 def _line(event: e.OrderItemAdded, projection_id: int) -> OrderLine:
@@ -76,4 +164,6 @@ def _line(event: e.OrderItemAdded, projection_id: int) -> OrderLine:
         quantity=event.quantity,
         unit_price=event.unit_price.amount,
         line_total=event.line_total.amount,
+        price_source=event.price_source,
+        price_reason=event.price_reason or "",
     )

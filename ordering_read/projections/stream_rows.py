@@ -55,7 +55,8 @@ def fold(
         row.version = recorded.version
         # Whatever is read from the log has one.
         row.position = cast(int, recorded.position)
-        row.updated_at = event.timestamp
+        # A fact may be told late; what a row shows is never older for it.
+        row.updated_at = max(row.updated_at or event.timestamp, event.timestamp)
         new.append(event)
         changed[id(row)] = row
     upsert(model, list(changed.values()), key=[key])

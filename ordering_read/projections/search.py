@@ -1,0 +1,96 @@
+"""The projection behind every search: what orders, customers and products can be found by."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ordering_read.engine.base import Projector
+from ordering_read.models.search import CustomerSearch, OrderSearch, ProductSearch, SearchRow
+from ordering_read.projections.stream_rows import fold
+from ordering_write.published import DomainEvent
+from ordering_write.published import events as e
+
+# What personal texts are replaced by; nothing is to be found by it.
+_ERASED = e.ERASED_PERSON["name"]
+# The rows of each kind: their key, and the event that begins one.
+_KINDS: tuple[tuple[type[SearchRow], str, type[DomainEvent]], ...] = (
+    (OrderSearch, "order_id", e.OrderCreated),
+    (CustomerSearch, "customer_id", e.CustomerRegistered),
+    (ProductSearch, "product_id", e.StockItemRegistered),
+)
+_BASES = {e.OrderEvent: 0, e.CustomerEvent: 1, e.StockEvent: 2}
+
+
+class SearchProjection(Projector):
+    """Fills ``order_search``, ``customer_search`` and ``product_search``.
+
+    Each row is about one stream: an order keeps the name under which it was placed. Who looks for
+    the name that a customer has now finds the customer, and by that the orders.
+    """
+
+    name = "search"
+    version = 1
+    events = (
+        e.OrderCreated,
+        e.OrderItemAdded,
+        e.ShipmentDispatched,
+        e.TrackingUpdated,
+        e.OrderTagged,
+        e.OrderUntagged,
+        e.NoteAdded,
+        e.NoteRedacted,
+        e.OrderAnonymized,
+        e.CustomerRegistered,
+        e.CustomerDetailsChanged,
+        e.CustomerErased,
+        e.StockItemRegistered,
+    )
+    sliced_by = "stream"
+    models = (OrderSearch, CustomerSearch, ProductSearch)
+
+    def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
+        for base, kind in _BASES.items():
+            model, key, begins = _KINDS[kind]
+            if about := [event for event in batch if isinstance(event, base)]:
+                fold(model, about, projection_id, key=key, begins=begins, change=_change)
+
+
+def _change(row: Any, event: DomainEvent) -> None:
+    match event:
+        case e.OrderCreated():
+            row.customer_id = event.customer_id
+            row.say("number", event.order_number)
+            row.say("reference", event.external_reference)
+            _say_personal(row, "customer", event.customer.name)
+            _say_personal(row, "email", event.customer.email)
+        case e.OrderItemAdded():
+            row.say(f"line:{event.line_id}", f"{event.sku} {event.name}")
+        case e.ShipmentDispatched() | e.TrackingUpdated() if event.tracking_number:
+            row.say(f"tracking:{event.shipment_id}", event.tracking_number)
+        case e.OrderTagged():
+            row.say(f"tag:{event.tag}", event.tag)
+        case e.OrderUntagged():
+            row.say(f"tag:{event.tag}", None)
+        case e.NoteAdded():
+            kind = "note" if event.visibility == "internal" else "public-note"
+            _say_personal(row, f"{kind}:{event.note_id}", event.text)
+        case e.NoteRedacted():
+            row.say(f"note:{event.note_id}", None)
+            row.say(f"public-note:{event.note_id}", None)
+        case e.CustomerRegistered() | e.CustomerDetailsChanged():
+            for name, text in (("name", event.name), ("email", event.email)):
+                if text is not None:
+                    _say_personal(row, name, text)
+        case e.StockItemRegistered():
+            row.say("sku", event.sku)
+            row.say("name", event.name)
+        case e.OrderAnonymized() | e.CustomerErased():
+            for name in [name for name in row.texts if _is_personal(name)]:
+                row.say(name, None)
+
+
+def _say_personal(row: SearchRow, name: str, text: str) -> None:
+    row.say(name, None if text == _ERASED else text)
+
+
+def _is_personal(name: str) -> bool:
+    return name.partition(":")[0] in ("customer", "name", "email", "note", "public-note")
