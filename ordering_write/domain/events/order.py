@@ -67,6 +67,7 @@ class OrderEvent(DomainEvent, stored=False):
 
     The other fields are given when the event changed them, so that a reader assigns and counts
     without knowing the rules: what ``total`` and ``balance`` are is told by ``Order.outcome``.
+    Those that end in ``_before`` say what it was, so that it is counted there no longer.
     """
 
     order_id: UUID
@@ -74,8 +75,11 @@ class OrderEvent(DomainEvent, stored=False):
     status: OrderStatus | None = None
     status_before: OrderStatus | None = None
     payment_status: PaymentStatus | None = None
+    payment_status_before: PaymentStatus | None = None
     fulfilment_status: FulfilmentStatus | None = None
+    fulfilment_status_before: FulfilmentStatus | None = None
     return_status: ReturnStatus | None = None
+    return_status_before: ReturnStatus | None = None
     on_hold: bool | None = None
     total: Money | None = None
     balance: Money | None = None
