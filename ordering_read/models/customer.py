@@ -35,6 +35,10 @@ class CustomerSummary(StreamRow):
                 models.F("customer_id").desc(),
                 name="customer_view_newest",
             ),
+            models.Index(
+                fields=["projection", "status", "registered_at", "customer_id"],
+                name="customer_view_in_status",
+            ),
             # These serve a search by the beginning: in the collation "C" that is a range.
             models.Index("projection", Collate(Upper("name"), "C"), name="customer_view_by_name"),
             models.Index("projection", Collate(Upper("email"), "C"), name="customer_view_by_email"),

@@ -3,6 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
+from django.db.models import F, Q
 from django.db.models.functions import Collate, Upper
 
 from ordering_read.models.stream_row import StreamRow
@@ -38,6 +39,17 @@ class InventoryLevel(StreamRow):
         indexes = [
             models.Index("projection", Collate(Upper("sku"), "C"), name="inventory_level_by_sku"),
             models.Index("projection", Collate(Upper("name"), "C"), name="inventory_level_by_name"),
+            models.Index(
+                fields=["projection", "sku"],
+                condition=Q(available__lte=F("reorder_point")),
+                name="inventory_level_low",
+            ),
+            # What more is promised of than there is.
+            models.Index(
+                fields=["projection", "product_id"],
+                condition=Q(available__lt=0),
+                name="inventory_level_short",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -4,8 +4,9 @@ from enum import StrEnum
 from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models.functions import Collate, Upper
+from django.db.models import Q
 
 from ordering_read.models.base import ReadModel
 from ordering_read.models.stream_row import StreamRow
@@ -90,7 +91,8 @@ class OrderSummary(StreamRow):
                 fields=["projection", "order_number"], name="order_summary_number_unique"
             ),
         ]
-        # Each ends with the id, which decides between orders of the same moment.
+        # Each filter and each ordering of the lists has one. They end with the id, which decides
+        # between equals, and are read from either end.
         indexes = [
             models.Index(
                 "projection",
@@ -105,19 +107,39 @@ class OrderSummary(StreamRow):
                 models.F("order_id").desc(),
                 name="order_summary_of_customer",
             ),
-            models.Index(
-                "projection",
-                "status",
-                models.F("created_at").desc(),
-                models.F("order_id").desc(),
-                name="order_summary_in_status",
+            *(
+                models.Index(
+                    fields=["projection", column, "created_at", "order_id"],
+                    name=f"order_summary_by_{name}",
+                )
+                for name, column in {
+                    "status": "status",
+                    "payment": "payment_status",
+                    "fulfilment": "fulfilment_status",
+                    "return": "return_status",
+                }.items()
             ),
-            # Serves a search by the beginning: in the collation "C" that is a range.
             models.Index(
-                "projection",
-                Collate(Upper("customer_name"), "C"),
-                name="order_summary_by_customer_name",
+                fields=["projection", "created_at", "order_id"],
+                condition=~Q(hold_reason=""),
+                name="order_summary_on_hold",
             ),
+            *(
+                models.Index(
+                    fields=["projection", column, "order_id"], name=f"order_summary_by_{name}"
+                )
+                for name, column in {
+                    "total": "total_amount",
+                    "updated": "updated_at",
+                    "customer_name": "customer_name",
+                }.items()
+            ),
+            models.Index(
+                fields=["projection", "currency", "total_amount", "order_id"],
+                name="order_summary_by_currency",
+            ),
+            # Of all generations: a GIN index of a number needs an extension.
+            GinIndex(fields=["tags"], name="order_summary_by_tag"),
         ]
 
     def __str__(self) -> str:
@@ -156,6 +178,12 @@ class OrderLine(ReadModel):
             models.UniqueConstraint(
                 fields=["projection", "order_id", "line_id"], name="order_line_view_unique"
             ),
+        ]
+        indexes = [
+            models.Index(
+                fields=["projection", "product_id", "order_id"], name="order_line_view_of_product"
+            ),
+            models.Index(fields=["projection", "sku", "order_id"], name="order_line_view_of_sku"),
         ]
 
     def __str__(self) -> str:

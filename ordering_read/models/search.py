@@ -146,8 +146,8 @@ def matching(rows: QuerySet[Any], words: Words) -> QuerySet[Any]:
 
 def folded(text: str) -> str:
     """``text`` as search compares it: without accents, in small letters."""
-    letters = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+    letters = unicodedata.normalize("NFKD", text)
+    return "".join(one for one in letters if not unicodedata.combining(one)).casefold()
 
 
 def _words(text: str) -> Iterator[str]:

@@ -3,11 +3,13 @@
 from ordering_read.engine.base import register
 from ordering_read.projections.customer_stats import CustomerStatsProjection
 from ordering_read.projections.customer_view import CustomerProjection
+from ordering_read.projections.fulfilment_queue import FulfilmentQueueProjection
 from ordering_read.projections.inventory_level import InventoryProjection
 from ordering_read.projections.order_timeline import OrderTimelineProjection
 from ordering_read.projections.order_view import OrderProjection
 from ordering_read.projections.sales_by_day import SalesByDayProjection
 from ordering_read.projections.sales_by_product import SalesByProductProjection
+from ordering_read.projections.search import SearchProjection
 from ordering_read.projections.status_counter import StatusCounterProjection
 from ordering_read.projections.stock_ledger import StockLedgerProjection
 
@@ -20,3 +22,5 @@ register(SalesByDayProjection())
 register(SalesByProductProjection())
 register(StatusCounterProjection())
 register(StockLedgerProjection())
+register(FulfilmentQueueProjection())
+register(SearchProjection())

@@ -11,13 +11,12 @@ from ordering_write.published import events as e
 
 # What personal texts are replaced by; nothing is to be found by it.
 _ERASED = e.ERASED_PERSON["name"]
-# The rows of each kind: their key, and the event that begins one.
-_KINDS: tuple[tuple[type[SearchRow], str, type[DomainEvent]], ...] = (
-    (OrderSearch, "order_id", e.OrderCreated),
-    (CustomerSearch, "customer_id", e.CustomerRegistered),
-    (ProductSearch, "product_id", e.StockItemRegistered),
-)
-_BASES = {e.OrderEvent: 0, e.CustomerEvent: 1, e.StockEvent: 2}
+# Whose events make which rows: the rows' key, and the event that begins one.
+_ROWS: dict[type[DomainEvent], tuple[type[SearchRow], str, type[DomainEvent]]] = {
+    e.OrderEvent: (OrderSearch, "order_id", e.OrderCreated),
+    e.CustomerEvent: (CustomerSearch, "customer_id", e.CustomerRegistered),
+    e.StockEvent: (ProductSearch, "product_id", e.StockItemRegistered),
+}
 
 
 class SearchProjection(Projector):
@@ -48,10 +47,9 @@ class SearchProjection(Projector):
     models = (OrderSearch, CustomerSearch, ProductSearch)
 
     def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
-        for base, kind in _BASES.items():
-            model, key, begins = _KINDS[kind]
-            if about := [event for event in batch if isinstance(event, base)]:
-                fold(model, about, projection_id, key=key, begins=begins, change=_change)
+        for base, (model, key, begins) in _ROWS.items():
+            if some := [event for event in batch if isinstance(event, base)]:
+                fold(model, some, projection_id, key=key, begins=begins, change=_change)
 
 
 def _change(row: Any, event: DomainEvent) -> None:
