@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import django.db
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -180,7 +181,7 @@ def problem_headers(error: BaseException) -> dict[str, str]:
 def problem_response(request: HttpRequest | Request, error: BaseException) -> HttpResponse:
     """The answer to ``request`` that ``error`` calls for, as application/problem+json."""
     body = problem_body(request, error)
-    _log(error, status=body["status"])
+    _log(error)
     return HttpResponse(
         json.dumps(body, cls=JSONEncoder, ensure_ascii=False).encode("utf-8", "replace"),
         status=body["status"],
@@ -200,7 +201,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     if not isinstance(getattr(request, "accepted_renderer", None), BrowsableAPIRenderer):
         return problem_response(request, exc)
     body = problem_body(request, exc)
-    _log(exc, status=body["status"])
+    _log(exc)
     return Response(body, status=body["status"], headers=problem_headers(exc))
 
 
@@ -208,9 +209,9 @@ def _entry(error: BaseException) -> _Entry | None:
     return next((_entries[cls] for cls in type(error).__mro__ if cls in _entries), None)
 
 
-def _log(error: BaseException, *, status: int) -> None:
+def _log(error: BaseException) -> None:
     # Refusals are the client's affair; an outage is ours. A 500 has been logged by Django.
-    if status == 503:
+    if isinstance(error, django.db.Error):
         logger.error("Unavailable: %r", error)
 
 

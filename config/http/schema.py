@@ -61,14 +61,24 @@ def without_trailing_slash(endpoints: list[Any], **_kwargs: Any) -> list[Any]:
 class Schema(openapi.AutoSchema):
     """Adds to every operation the problems that it can answer with and the header Request-Id.
 
-    A view declares its own refusals by status alone: ``responses={201: Placed, 409: None}``.
+    A view declares its own refusals by status alone: ``responses={201: Placed, 409: None}``, and
+    what other headers it takes and gives by ``documented_headers(method)``.
     """
 
     def get_override_parameters(self) -> list[Any]:
         about = "Your id of this request, or ours; it stands in problems and logs."
+        documented = getattr(self.view, "documented_headers", None)
         return [
             OpenApiParameter("Request-Id", str, "header", description=about),
             OpenApiParameter("Request-Id", str, "header", description=about, response=True),
+            OpenApiParameter(
+                "Retry-After",
+                {"type": "integer", "minimum": 0},
+                "header",
+                description="After so many seconds the same request may succeed.",
+                response=[503],
+            ),
+            *(documented(self.method) if documented else ()),
         ]
 
     def map_parsers(self) -> list[Any]:
@@ -94,6 +104,11 @@ class Schema(openapi.AutoSchema):
                 "description": _DESCRIPTIONS.get(status) or HTTPStatus(int(status)).phrase,
                 "headers": self._get_response_headers_for_code(status),
                 "content": {CONTENT_TYPE: {"schema": problem.ref}},
+            }
+        if any(one.name == "If-None-Match" for one in self.get_override_parameters()):
+            responses["304"] = {
+                "description": "What you have is still so",
+                "headers": self._get_response_headers_for_code("304"),
             }
         operation["responses"] = dict(sorted(responses.items()))
         return operation

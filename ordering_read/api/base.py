@@ -1,22 +1,52 @@
-"""What every endpoint of the read API does: ask the query bus, say that answers grow old."""
+"""What every endpoint of the read API does: ask the query bus, and say how old the answer is."""
 
-from typing import ClassVar, TypeVar
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Protocol, TypeVar
 
+from django.utils.http import http_date
+from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from config.accounts.roles import customer_scope
-from ordering_read.queries import Query, get_query_bus
+from config.http import consistency, etags, preferences
+from config.http.pagination import link_header, page_body, page_links
+from ordering_read import permissions
+from ordering_read.api import headers
+from ordering_read.engine import waiting
+from ordering_read.engine.freshness import Freshness, ProjectionBehindError, freshness
+from ordering_read.queries import Page, Query, get_query_bus
+from ordering_write import published
 
 Answer = TypeVar("Answer")
 
 
+class Versioned(Protocol):
+    """One resource as a query answers it."""
+
+    @property
+    def version(self) -> int: ...
+    @property
+    def updated_at(self) -> datetime: ...
+
+
 class QueryViewSet(ViewSet):
-    """The base of the viewsets. None writes a read model, so ``list`` and ``retrieve`` are most."""
+    """The base of the viewsets. None writes a read model, so ``list`` and ``retrieve`` are most.
+
+    ``reads`` names the projections that each action reads. One that it doesn't name is about the
+    projections themselves, all of them, and is never the same twice.
+    """
 
     # What the browsable pages call the list, and one item of it.
     titles: ClassVar[tuple[str, str]]
+    reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+
+    # How far the projections are that a GET reads; set before it is answered.
+    freshness: Freshness
 
     # Whatever stands in an id's place: what names nothing is told so by the view.
     lookup_value_regex = "[^/]+"
@@ -24,12 +54,89 @@ class QueryViewSet(ViewSet):
     def get_view_name(self) -> str:
         return self.name or self.titles[self.detail]
 
+    # --- Before an answer ----------------------------------------------------------------------
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if request.method in ("GET", "HEAD") and self.action:
+            self._begin_to_read(request)
+
+    def _begin_to_read(self, request: Request) -> None:
+        names = self.reads.get(self.action, ())
+        awaited, seconds = consistency.awaited_event(request), preferences.wait_seconds(request)
+        is_behind = awaited is not None and not waiting.wait(
+            event_id=awaited, projections=names, timeout=seconds or 0
+        )
+        self.freshness = freshness(names)
+        self.headers |= headers.freshness(self.freshness)
+        self.headers["Vary"] = "Accept, Authorization, Cookie"
+        self.headers["Cache-Control"] = "private, no-cache"
+        if awaited is not None and seconds is not None:
+            if is_behind:
+                raise ProjectionBehindError(
+                    required=published.position_of(awaited) or published.head(),
+                    position=self.freshness.position,
+                )
+            self.headers[preferences.APPLIED] = "wait"
+        elif is_behind:
+            self.headers[headers.BEHIND] = "true"
+        if self.action != "retrieve":
+            # Before the query, which is what costs.
+            self._tag(self._list_tag(request))
+
+    def _list_tag(self, request: Request) -> str:
+        """The tag of this list or report for this user; empty when it can't be told apart."""
+        state = self.freshness.state
+        if state is None or self.action not in self.reads:
+            return ""
+        query = etags.digest(state, request.build_absolute_uri(), self._view())
+        return etags.weak(self.freshness.position, query)
+
+    def _view(self) -> tuple[Any, ...]:
+        """All by which what one user is shown can differ from what another one is."""
+        user = self.request.user
+        return (customer_scope(user), *(user.has_perm(name) for name in permissions.LABELS))
+
+    def _tag(self, tag: str) -> None:
+        """Answer with ``tag``. Raises NotModifiedError when the client has what it stands for."""
+        if not tag or self.request.accepted_renderer.format == "api":
+            # A page holds forms with tokens that are good for once.
+            return
+        self.headers["ETag"] = tag
+        if etags.is_known(self.request, tag):
+            raise etags.NotModifiedError(tag)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        if isinstance(exc, etags.NotModifiedError):
+            return Response(status=304)
+        self.headers.pop("ETag", None)
+        return super().handle_exception(exc)
+
+    # --- The answer ----------------------------------------------------------------------------
     def ask(self, query: Query[Answer]) -> Answer:
         """The answer to ``query``, as far as the user of the request may see."""
         scope = customer_scope(self.request.user)
         return get_query_bus().dispatch(query.model_copy(update={"customer_scope": scope}))
 
     def answer(self, body: BaseModel | dict[str, object]) -> Response:
-        """``body`` as an answer that no cache gives to anybody without asking us again."""
-        headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}
-        return Response(body, headers=headers)
+        """``body`` as it is."""
+        return Response(body)
+
+    def answer_page(self, page: Page[Any], results: Iterable[Any] | None = None) -> Response:
+        """A page of a list; ``results`` are its items unless given."""
+        self.headers["Link"] = link_header(page_links(self.request, page))
+        return Response(page_body(self.request, page, results=results))
+
+    def answer_one(self, body: BaseModel, shown: Versioned) -> Response:
+        """``body``, which shows one resource."""
+        self.headers["Last-Modified"] = http_date(shown.updated_at.timestamp())
+        view = etags.digest(self._view(), body.model_dump_json())
+        self._tag(etags.strong(shown.version, view))
+        return Response(body)
+
+    def documented_headers(self, method: str) -> list[OpenApiParameter]:
+        """The headers of this action, for the OpenAPI document."""
+        if method not in SAFE_METHODS:
+            return []
+        return headers.documented(
+            is_tagged=self.action in self.reads, is_one=self.action == "retrieve"
+        )

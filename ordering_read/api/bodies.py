@@ -252,12 +252,17 @@ class RetriedBody(View):
 
 @extend_schema_serializer(many=False)
 class PageBody(View, Generic[Item]):
-    """A page of a list. ``count`` is exact unless ``count_capped``: then there are more."""
+    """A page of a list. ``count`` is exact unless ``count_capped``: then there are more.
 
-    count: int
+    A page that was chosen by ``cursor`` isn't counted: its ``count`` is null. ``next_cursor`` is
+    the cursor of the page behind this one, null when there is none.
+    """
+
+    count: int | None
     count_capped: bool
     next: str | None
     previous: str | None
+    next_cursor: str | None
     results: list[Item]
 
 

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.http.ids import path_id
-from config.http.pagination import PageParameters, page_body
+from config.http.pagination import PageParameters
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
@@ -16,7 +16,7 @@ from ordering_read.api.bodies import (
     CustomerStatsBody,
     OrderPageBody,
 )
-from ordering_read.api.orders import order_page
+from ordering_read.api.orders import order_bodies
 from ordering_read.api.parameters import ID, PAGE, STATUS, StatusParameters
 from ordering_read.queries import (
     CustomerNotFoundError,
@@ -38,6 +38,12 @@ class CustomerViewSet(QueryViewSet):
         "orders": permissions.VIEW_ORDERS,
         "stats": permissions.VIEW_CUSTOMERS,
     }
+    reads = {
+        "list": ("customer_view",),
+        "retrieve": ("customer_view",),
+        "orders": ("order_view", "customer_view"),
+        "stats": ("customer_stats", "customer_view"),
+    }
 
     @extend_schema(
         operation_id="customer_list",
@@ -50,7 +56,7 @@ class CustomerViewSet(QueryViewSet):
         asked = parse_query(request, PageParameters)
         page = self.ask(ListCustomers(**dict(asked)))
         results = [self._body(request, customer) for customer in page.items]
-        return self.answer(page_body(request, page, results=results))
+        return self.answer_page(page, results)
 
     @extend_schema(
         operation_id="customer_get",
@@ -62,7 +68,7 @@ class CustomerViewSet(QueryViewSet):
         """A customer."""
         parse_query(request, Parameters)
         customer = self.ask(GetCustomerById(customer_id=path_id(pk, CustomerNotFoundError)))
-        return self.answer(self._body(request, customer))
+        return self.answer_one(self._body(request, customer), customer)
 
     @extend_schema(
         operation_id="customer_orders",
@@ -76,7 +82,7 @@ class CustomerViewSet(QueryViewSet):
         asked = parse_query(request, StatusParameters)
         customer_id = path_id(pk, CustomerNotFoundError)
         page = self.ask(GetOrdersByCustomer(customer_id=customer_id, **dict(asked)))
-        return self.answer(order_page(request, page))
+        return self.answer_page(page, order_bodies(request, page))
 
     @extend_schema(
         operation_id="customer_stats",

@@ -6,7 +6,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.http.ids import path_id
-from config.http.pagination import PageParameters, page_body
+from config.http.pagination import PageParameters
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
@@ -35,6 +35,11 @@ class InventoryViewSet(QueryViewSet):
         "retrieve": permissions.VIEW_INVENTORY,
         "movements": permissions.VIEW_STOCK_LEVELS,
     }
+    reads = {
+        "list": ("inventory_level",),
+        "retrieve": ("inventory_level",),
+        "movements": ("stock_ledger", "inventory_level"),
+    }
 
     @extend_schema(
         operation_id="product_list",
@@ -47,7 +52,7 @@ class InventoryViewSet(QueryViewSet):
         asked = parse_query(request, PageParameters)
         page = self.ask(GetInventory(**dict(asked)))
         results = [self._body(request, product) for product in page.items]
-        return self.answer(page_body(request, page, results=results))
+        return self.answer_page(page, results)
 
     @extend_schema(
         operation_id="product_get",
@@ -59,7 +64,7 @@ class InventoryViewSet(QueryViewSet):
         """A product and how much there is of it."""
         parse_query(request, Parameters)
         product = self.ask(GetProduct(product_id=path_id(pk, ProductNotFoundError)))
-        return self.answer(self._body(request, product))
+        return self.answer_one(self._body(request, product), product)
 
     @extend_schema(
         operation_id="product_movements",
@@ -74,7 +79,7 @@ class InventoryViewSet(QueryViewSet):
         product_id = path_id(pk, ProductNotFoundError)
         page = self.ask(GetStockLedger(product_id=product_id, **dict(asked)))
         results = [StockMovementBody.of(movement, request) for movement in page.items]
-        return self.answer(page_body(request, page, results=results))
+        return self.answer_page(page, results)
 
     def _body(self, request: Request, product: ProductView) -> ProductBody:
         with_levels = request.user.has_perm(permissions.VIEW_STOCK_LEVELS)

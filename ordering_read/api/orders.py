@@ -1,14 +1,11 @@
 """Reading orders."""
 
-from typing import Any
-
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.http.ids import path_id
-from config.http.pagination import page_body
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
@@ -40,9 +37,9 @@ from ordering_read.queries import (
 )
 
 
-def order_page(request: Request, page: Page[OrderView]) -> dict[str, Any]:
-    """The body that shows ``page``."""
-    return page_body(request, page, results=[OrderBody.of(item, request) for item in page.items])
+def order_bodies(request: Request, page: Page[OrderView]) -> list[OrderBody]:
+    """The orders of ``page``."""
+    return [OrderBody.of(item, request) for item in page.items]
 
 
 class OrderViewSet(QueryViewSet):
@@ -55,6 +52,12 @@ class OrderViewSet(QueryViewSet):
         "status_counts": permissions.VIEW_ORDERS,
         "timeline": permissions.VIEW_ORDERS,
     }
+    reads = {
+        "list": ("order_view",),
+        "retrieve": ("order_view",),
+        "status_counts": ("status_counter", "order_view"),
+        "timeline": ("order_timeline", "order_view"),
+    }
 
     @extend_schema(
         operation_id="order_list",
@@ -66,7 +69,7 @@ class OrderViewSet(QueryViewSet):
         """The orders, newest first."""
         asked = parse_query(request, OrderParameters)
         page = self.ask(ListOrders(**dict(asked)))
-        return self.answer(order_page(request, page))
+        return self.answer_page(page, order_bodies(request, page))
 
     @extend_schema(
         operation_id="order_get",
@@ -81,11 +84,9 @@ class OrderViewSet(QueryViewSet):
         """
         parse_query(request, Parameters)
         order = self.ask(GetOrderById(order_id=path_id(pk, OrderNotFoundError)))
-        return self.answer(
-            OrderDetailBody.of(
-                order, request, with_addresses=permissions.may_view_addresses(request.user)
-            )
-        )
+        with_addresses = permissions.may_view_addresses(request.user)
+        body = OrderDetailBody.of(order, request, with_addresses=with_addresses)
+        return self.answer_one(body, order)
 
     @extend_schema(
         operation_id="order_status_counts",
@@ -112,4 +113,4 @@ class OrderViewSet(QueryViewSet):
         page = self.ask(GetTimeline(order_id=order_id, **dict(asked)))
         with_notes = request.user.has_perm(permissions.VIEW_PII)
         results = [TimelineEntryBody.of(entry, with_notes=with_notes) for entry in page.items]
-        return self.answer(page_body(request, page, results=results))
+        return self.answer_page(page, results)

@@ -10,7 +10,13 @@ from drf_spectacular.utils import OpenApiParameter
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from config.http.pagination import DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE, PageParameters
+from config.http.pagination import (
+    DEFAULT_PAGE_SIZE,
+    MAX_CURSOR_LENGTH,
+    MAX_PAGE_SIZE,
+    PageParameters,
+)
+from ordering_read.api.headers import LINK
 from ordering_read.engine.base import registered
 from ordering_read.queries.inventory import Kind
 from ordering_read.queries.timeline import Visibility
@@ -106,6 +112,13 @@ PAGE = [
         "page_size",
         {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": DEFAULT_PAGE_SIZE},
     ),
+    OpenApiParameter(
+        "cursor",
+        {"type": "string", "maxLength": MAX_CURSOR_LENGTH},
+        description="In place of `page`: the `next_cursor` of the page before, empty for the "
+        "first one. Deep in a list it is fast, and stable while rows arrive.",
+    ),
+    LINK,
 ]
 STATUS = OpenApiParameter(
     "status",

@@ -9,7 +9,6 @@ from rest_framework.response import Response
 
 from config.accounts.models import User
 from config.http.ids import path_id
-from config.http.pagination import page_body
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
@@ -51,7 +50,7 @@ class ParkedEventViewSet(QueryViewSet):
         """
         page = self.ask(ListParkedEvents(**dict(parse_query(request, ParkedEventParameters))))
         shown = [ParkedEventBody.of(item, request) for item in page.items]
-        return self.answer(page_body(request, page, results=shown))
+        return self.answer_page(page, shown)
 
     @extend_schema(
         operation_id="parked_event_get",

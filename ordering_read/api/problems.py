@@ -1,11 +1,21 @@
 """How the refusals of the read side look over HTTP."""
 
 from config.http.problems import register
+from ordering_read.engine.freshness import ProjectionBehindError
 from ordering_write.published import EventSkippedError, EventWaitsError
 
 
 def register_all() -> None:
     """Register every refusal that isn't registered with those of the write side."""
+    register(
+        ProjectionBehindError,
+        slug="projection-behind",
+        status=503,
+        title="Projection behind",
+        advice="Send the same request again after the seconds that Retry-After names. Nothing is "
+        "lost: the command was accepted.",
+        retry_after=1,
+    )
     register(
         EventWaitsError,
         slug="event-waits",

@@ -4,11 +4,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.http.pagination import page_body
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import ProjectionPageBody
+from ordering_read.api.headers import LINK
 from ordering_read.queries import GetProjectionStatus, Page, ProjectionView
 
 
@@ -21,6 +21,7 @@ class ProjectionViewSet(QueryViewSet):
     @extend_schema(
         operation_id="projection_list",
         summary="List projections",
+        parameters=[LINK],
         responses=ProjectionPageBody,
     )
     def list(self, request: Request) -> Response:
@@ -30,4 +31,4 @@ class ProjectionViewSet(QueryViewSet):
         page = Page[ProjectionView](
             items=shown, count=len(shown), capped=False, page=1, page_size=len(shown) + 1
         )
-        return self.answer(page_body(request, page))
+        return self.answer_page(page)

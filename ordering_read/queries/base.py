@@ -1,21 +1,22 @@
 """What a query, its handler and its answer are, and the bus that brings them together."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Generic, TypeVar, cast
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
-from django.db.models import Count, Max, QuerySet
+from django.db.models import IntegerField, Model, QuerySet, Subquery
 from pydantic import BaseModel, ConfigDict, Field
 
+from config.http import pagination
 from config.http.pagination import COUNT_CAP, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
-from ordering_read.models.base import ReadModel
+from ordering_read.queries import keyset
 from ordering_write.published import NoHandlerFoundError
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
-Row = TypeVar("Row", bound=ReadModel)
+Row = TypeVar("Row", bound=Model)
 
 
 class View(BaseModel):
@@ -25,13 +26,19 @@ class View(BaseModel):
 
 
 class Page(View, Generic[Item]):
-    """Some of a list's items. ``count`` is how many it has, or COUNT_CAP and ``capped`` if more."""
+    """Some of a list's items. ``count`` is how many it has, or COUNT_CAP and ``capped`` if more.
+
+    A page that was chosen by ``cursor`` isn't counted. ``next_cursor`` chooses the one behind it,
+    None when there is none.
+    """
 
     items: tuple[Item, ...]
-    count: int
+    count: int | None
     capped: bool
     page: int
     page_size: int
+    cursor: str | None = None
+    next_cursor: str | None = None
 
 
 class Query(BaseModel, Generic[Answer]):
@@ -47,29 +54,58 @@ class Query(BaseModel, Generic[Answer]):
 
 
 class ListQuery(Query[Page[Item]], Generic[Item]):
-    """A question whose answer is a page of a list, counted from 1."""
+    """A question whose answer is a page of a list: counted from 1, or the one behind ``cursor``.
+
+    An empty ``cursor`` is the beginning of the list.
+    """
 
     page: Annotated[int, Field(ge=1, le=1_000_000_000)] = 1
     page_size: Annotated[int, Field(ge=1, le=MAX_PAGE_SIZE)] = DEFAULT_PAGE_SIZE
+    cursor: str | None = None
 
-    def page_of(self, rows: QuerySet[Row], view: Callable[[Row], Item]) -> Page[Item]:
-        """The page of ``rows`` that was asked for, each shown by ``view``; two statements."""
-        start = (self.page - 1) * self.page_size
-        shown = list(rows[start : start + self.page_size])
-        # One more than is told, to know whether there are more.
-        counted = rows.order_by()[: COUNT_CAP + 1].aggregate(
-            count=Count("pk"), generation=Max("projection_id")
-        )
-        if shown and counted["generation"] != shown[0].projection_id:
-            # Other rows took over between the two statements: no page is a mixture.
-            return self.page_of(rows, view)
+    def page_of(self, rows: "QuerySet[Row]", view: Callable[[Row], Item]) -> Page[Item]:
+        """The page of ``rows`` that was asked for, each shown by ``view``; one statement.
+
+        The rows are ordered by names, with a minus for descending ones, which together name a row
+        and are never null. Past the end it takes a second statement to count.
+
+        Raises ParameterError for a cursor that isn't of this list.
+        """
+        names = keyset.ordering_of(rows)
+        ordering = f"{rows.model.__name__}:{','.join(names)}"
+        if self.cursor is None:
+            start = (self.page - 1) * self.page_size
+            chosen = rows.annotate(found=_Count(rows.order_by()[: COUNT_CAP + 1].values("pk")))
+        else:
+            start, chosen = 0, rows
+            if self.cursor:
+                place = pagination.read_cursor(self.cursor, ordering=ordering)
+                chosen = rows.filter(keyset.behind(names, place))
+        # One more than is shown, to know whether there are more.
+        read = list(chosen[start : start + self.page_size + 1])
+        shown = read[: self.page_size]
+        last = keyset.place_of(shown[-1], names) if len(read) > len(shown) else None
+        count = None if self.cursor is not None else _counted(rows, read)
         return Page(
             items=tuple(view(row) for row in shown),
-            count=min(counted["count"], COUNT_CAP),
-            capped=counted["count"] > COUNT_CAP,
+            count=None if count is None else min(count, COUNT_CAP),
+            capped=count is not None and count > COUNT_CAP,
             page=self.page,
             page_size=self.page_size,
+            cursor=self.cursor,
+            next_cursor=last and pagination.make_cursor(last, ordering=ordering),
         )
+
+
+class _Count(Subquery):
+    """How many rows a query finds, counted beside those that are shown, in the same snapshot."""
+
+    template = "(SELECT count(*) FROM (%(subquery)s) counted)"
+    output_field = IntegerField()
+
+
+def _counted(rows: "QuerySet[Any]", read: Sequence[Any]) -> int:
+    return int(read[0].found) if read else rows.order_by()[: COUNT_CAP + 1].count()
 
 
 def shop_wide(query: Query[Any], rows: "QuerySet[Row]") -> "QuerySet[Row]":

@@ -25,6 +25,7 @@ class CustomerView(View):
     email: str
     status: str
     registered_at: datetime
+    updated_at: datetime
     version: int
     position: int
 
@@ -73,7 +74,7 @@ class GetCustomerByIdHandler(QueryHandler[GetCustomerById, CustomerView]):
 
 
 class ListCustomersHandler(QueryHandler[ListCustomers, Page[CustomerView]]):
-    """Reads a page, in two statements."""
+    """Reads a page, in one statement."""
 
     def handle(self, query: ListCustomers) -> Page[CustomerView]:
         newest_first = _visible(query).order_by("-registered_at", "-customer_id")
@@ -108,6 +109,7 @@ def _view(row: CustomerSummary) -> CustomerView:
         email=row.email,
         status=row.status,
         registered_at=row.registered_at,
+        updated_at=row.updated_at,
         version=row.version,
         position=row.position,
     )

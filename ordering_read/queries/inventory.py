@@ -88,14 +88,14 @@ class GetProductHandler(QueryHandler[GetProduct, ProductView]):
 
 
 class GetInventoryHandler(QueryHandler[GetInventory, Page[ProductView]]):
-    """Reads a page, in two statements."""
+    """Reads a page, in one statement."""
 
     def handle(self, query: GetInventory) -> Page[ProductView]:
         return query.page_of(InventoryLevel.live.order_by("sku"), _view)
 
 
 class GetStockLedgerHandler(QueryHandler[GetStockLedger, Page[StockMovementView]]):
-    """Reads a page, in two statements, and a third one when it has found nothing."""
+    """Reads a page, in one statement, and looks further when it has found nothing."""
 
     def handle(self, query: GetStockLedger) -> Page[StockMovementView]:
         rows = shop_wide(query, StockMovement.live.filter(product_id=query.product_id))
@@ -103,7 +103,7 @@ class GetStockLedgerHandler(QueryHandler[GetStockLedger, Page[StockMovementView]
             rows = rows.filter(kind=query.kind)
         page = query.page_of(rows.order_by("-version"), _movement_view)
         known = InventoryLevel.live.filter(product_id=query.product_id)
-        if not page.count and not known.exists():
+        if not page.items and not known.exists():
             raise ProductNotFoundError
         return page
 

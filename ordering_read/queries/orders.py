@@ -114,7 +114,7 @@ class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
 
 
 class ListOrdersHandler(QueryHandler[ListOrders, Page[OrderView]]):
-    """Reads a page, in two statements."""
+    """Reads a page, in one statement."""
 
     def handle(self, query: ListOrders) -> Page[OrderView]:
         rows = _visible(query)
@@ -124,13 +124,13 @@ class ListOrdersHandler(QueryHandler[ListOrders, Page[OrderView]]):
 
 
 class GetOrdersByCustomerHandler(QueryHandler[GetOrdersByCustomer, Page[OrderView]]):
-    """Reads a page, in two statements, and a third one when it has found nothing."""
+    """Reads a page, in one statement, and looks further when it has found nothing."""
 
     def handle(self, query: GetOrdersByCustomer) -> Page[OrderView]:
         rows = _visible(query).filter(customer_id=query.customer_id)
         page = _page(query, _in_status(rows, query.status))
         # Asked last: the customers may be projected later than their orders.
-        if not page.count and not self._is_known(query):
+        if not page.items and not self._is_known(query):
             raise CustomerNotFoundError
         return page
 

@@ -90,7 +90,7 @@ class GetStatusCounts(Query[StatusCountsView]):
 
 
 class GetSalesByDayHandler(QueryHandler[GetSalesByDay, Page[SalesByDayView]]):
-    """Reads a page, in two statements."""
+    """Reads a page, in one statement."""
 
     def handle(self, query: GetSalesByDay) -> Page[SalesByDayView]:
         rows = query.chosen(SalesByDay.live.order_by("-day", "currency"))
@@ -98,7 +98,7 @@ class GetSalesByDayHandler(QueryHandler[GetSalesByDay, Page[SalesByDayView]]):
 
 
 class GetSalesByProductHandler(QueryHandler[GetSalesByProduct, Page[SalesByProductView]]):
-    """Reads a page, in two statements."""
+    """Reads a page, in one statement."""
 
     def handle(self, query: GetSalesByProduct) -> Page[SalesByProductView]:
         rows = query.chosen(SalesByProduct.live.order_by("-day", "sku", "product_id", "currency"))

@@ -35,7 +35,7 @@ class GetTimeline(ListQuery[TimelineEntryView]):
 
 
 class GetTimelineHandler(QueryHandler[GetTimeline, Page[TimelineEntryView]]):
-    """Reads a page, in two statements, and a third one when it has found nothing."""
+    """Reads a page, in one statement, and looks further when it has found nothing."""
 
     def handle(self, query: GetTimeline) -> Page[TimelineEntryView]:
         rows = self._visible(query)
@@ -44,7 +44,7 @@ class GetTimelineHandler(QueryHandler[GetTimeline, Page[TimelineEntryView]]):
         limited = query.customer_scope is not None
         page = query.page_of(rows.order_by("version"), lambda row: _view(row, limited=limited))
         # Asked last: the timeline may be projected later than the order.
-        if not page.count and not self._is_known(query):
+        if not page.items and not self._is_known(query):
             raise OrderNotFoundError
         return page
 

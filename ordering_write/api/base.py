@@ -5,7 +5,9 @@ from typing import Any, Literal, cast
 from uuid import UUID, uuid5
 
 from django.conf import settings
+from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -22,6 +24,14 @@ from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import VersionConflictError
 from ordering_write.models import OutboxEvent
 from ordering_write.permissions import envelope
+
+_TOKEN = OpenApiParameter(
+    consistency.HEADER,
+    str,
+    "header",
+    description="Send it back with a read that is to show what this command did.",
+    response=[200, 201],
+)
 
 # How long a page waits, so that the person who clicked sees the effect.
 _PAGE_WAITS_SECONDS = 2.0
@@ -95,6 +105,12 @@ class CommandEndpoint:
             expected_version=_expected_version(request, command_type, is_new=not in_path),
             correlation_id=request.correlation_id,  # type: ignore[attr-defined]
         )
+
+    def documented_headers(self, method: str) -> list[OpenApiParameter]:
+        """The headers of this action, for the OpenAPI document."""
+        # The safe methods are of the class that this one is mixed into.
+        reading: list[OpenApiParameter] = super().documented_headers(method)  # type: ignore[misc]
+        return reading if method in SAFE_METHODS else [_TOKEN]
 
     def _dispatched(
         self,

@@ -70,6 +70,8 @@ class Shelf:
     page_size: int = 20
     count: int = 0
     capped: bool = False
+    cursor: str | None = None
+    next_cursor: str | None = None
 
 
 class Things(ViewSet):

@@ -1,0 +1,54 @@
+"""How far behind the log an answer is."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+from ordering_read.engine.base import registered
+from ordering_read.models import Projection
+from ordering_write import published
+
+
+class ProjectionBehindError(Exception):
+    """The read models don't show yet what the request waits for."""
+
+    def __init__(self, *, required: int, position: int) -> None:
+        super().__init__(
+            f"The read models show the log up to position {position}; what you wait for is at "
+            f"{required}. It was accepted and will be shown."
+        )
+        self._members = {"required_position": required, "projection_position": position}
+
+    def members(self) -> dict[str, Any]:
+        return self._members
+
+
+@dataclass(frozen=True, kw_only=True)
+class Freshness:
+    """How far projections have come: ``position`` is that of the slowest, ``lag_seconds`` the age
+    of the oldest event that it has not applied, 0.0 when there is none.
+
+    ``state`` is equal as long as their rows are the same; None when that can't be said, since
+    events are parked, which can be applied at any time.
+    """
+
+    position: int
+    lag_seconds: float
+    state: tuple[Any, ...] | None
+
+
+def freshness(names: Collection[str]) -> Freshness:
+    """How far these projections (none named: all) have come; one statement in each database.
+
+    Asked before their rows are read, which then show that much or more.
+    """
+    live = Projection.objects.filter(
+        name__in=names or registered(), status=Projection.Status.LIVE
+    ).order_by("pk")
+    rows = list(live.values_list("pk", "position", "parked_streams"))
+    position = min((position for _, position, _ in rows), default=0)
+    return Freshness(
+        position=position,
+        lag_seconds=published.lag_seconds([position])[position],
+        state=None if any(parked for *_, parked in rows) else tuple(rows),
+    )
