@@ -236,10 +236,13 @@ DEFAULT_CURRENCY = os.environ.get("DEFAULT_CURRENCY") or "EUR"
 # The adapters of what is plugged in from outside, by dotted path: see ordering_write/ports.
 PORTS = {
     "carrier": os.environ.get("CARRIER_PORT") or "ordering_write.ports.carrier.ManualCarrier",
+    "catalog": os.environ.get("CATALOG_PORT") or "ordering_write.ports.catalog.StockCatalog",
     "identity": os.environ.get("IDENTITY_PORT") or "ordering_write.ports.identity.DjangoIdentity",
     "notifier": os.environ.get("NOTIFIER_PORT") or "ordering_write.ports.notifier.LogNotifier",
     "payment": os.environ.get("PAYMENT_PORT") or "ordering_write.ports.payment.ManualPayments",
+    "pricing": os.environ.get("PRICING_PORT") or "ordering_write.ports.pricing.ListPrice",
     "risk": os.environ.get("RISK_PORT") or "ordering_write.ports.risk.AllowAll",
+    "tax": os.environ.get("TAX_PORT") or "ordering_write.ports.tax.NoTax",
 }
 
 # Whether an order must be paid or authorized before it is packed.

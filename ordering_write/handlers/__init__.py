@@ -44,6 +44,9 @@ HANDLERS: Mapping[type[c.Command], type[CommandHandler[Any]]] = {
     c.SetListPrice: stock.SetListPriceHandler,
     c.SetStockPolicy: stock.SetStockPolicyHandler,
     c.RegisterCustomer: customer.RegisterCustomerHandler,
+    c.ChangeCustomerDetails: customer.ChangeCustomerDetailsHandler,
+    c.BlockCustomer: customer.BlockCustomerHandler,
+    c.UnblockCustomer: customer.UnblockCustomerHandler,
 }
 
 __all__ = ["HANDLERS", "CommandHandler"]

@@ -5,7 +5,7 @@ they don't have.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -16,29 +16,25 @@ from uuid_utils.compat import uuid7
 
 from ordering_write import outbox
 from ordering_write.domain import events as e
-from ordering_write.domain.commands import CreateOrder, NewItem
+from ordering_write.domain.commands import Adjustment, CreateOrder
 from ordering_write.domain.errors import (
     AmountTooLargeError,
     CustomerBlockedError,
+    CustomerErasedError,
     DuplicateReferenceError,
     InsufficientInventoryError,
     InvalidAmountError,
-    MixedCurrencyError,
-    PriceMismatchError,
     ShopOnlyError,
     UnknownCustomerError,
-    UnknownProductError,
+    UnknownOrderError,
 )
 from ordering_write.domain.events import DomainEvent
-from ordering_write.domain.values import (
-    TOO_LARGE,
-    Address,
-    Money,
-    has_minor_units_only,
-    quantize,
-)
+from ordering_write.domain.values import TOO_LARGE, Address, Money, has_minor_units_only
 from ordering_write.handlers.base import CommandHandler, unique
+from ordering_write.handlers.pricing import priced_items
 from ordering_write.models import Customer, Order, StockItem, save
+from ordering_write.ports import tax_port
+from ordering_write.ports.tax import OrderDraft
 
 Stock = Mapping[UUID, StockItem]
 
@@ -52,18 +48,15 @@ class CreateOrderHandler(CommandHandler[CreateOrder]):
     def handle(self, command: CreateOrder) -> list[DomainEvent]:
         _refuse_shop_fields(command)
         customer = _customer(command)
+        _refuse_unknown_order(command)
         currency = command.currency or settings.DEFAULT_CURRENCY
         stock = StockItem.load_all({item.product_id for item in command.items})
-        _check_items(command, currency, stock)
         order_id = uuid7()
-        order = Order.create(
-            created=_created(command, order_id, customer, currency),
-            items=[
-                _item_added(command, order_id, item, currency, stock[item.product_id])
-                for item in command.items
-            ],
-            adjustments=_adjustments(command, order_id, currency),
-        )
+        items, quoted = priced_items(command, order_id=order_id, currency=currency, stock=stock)
+        _refuse_shortages(items, stock)
+        created = _created(command, order_id, customer, currency)
+        adjustments = _adjustments(command, created, items, quoted)
+        order = Order.create(created=created, items=items, adjustments=adjustments)
         _decorate(order, command)
         for line in order.lines.values():
             stock[line.product_id].reserve((order.id, line.id), line.ordered, now=command.timestamp)
@@ -88,29 +81,27 @@ def _customer(command: CreateOrder) -> Customer:
         raise UnknownCustomerError(
             f"There is no customer {command.customer_id}.", pointer="#/customer_id"
         )
-    if customer.status != Customer.Status.ACTIVE:
+    if customer.status == Customer.Status.ERASED:
+        raise CustomerErasedError
+    if customer.status == Customer.Status.BLOCKED:
         raise CustomerBlockedError
     return customer
 
 
-def _check_items(command: CreateOrder, currency: str, stock: Stock) -> None:
-    for number, item in enumerate(command.items):
-        pointer = f"#/items/{number}"
-        product = stock.get(item.product_id)
-        if product is None:
-            raise UnknownProductError(
-                f"There is no product {item.product_id}.", pointer=f"{pointer}/product_id"
-            )
-        if not has_minor_units_only(item.unit_price, currency):
-            raise InvalidAmountError(
-                f"{item.unit_price} has more decimals than {currency}.",
-                pointer=f"{pointer}/unit_price",
-            )
-        # Customers pay the list price; whoever acts for the shop may agree on another one.
-        if command.customer_scope is not None:
-            _check_price(item, currency, product.price, pointer)
+def _refuse_unknown_order(command: CreateOrder) -> None:
+    replaced = command.replaces_order_id
+    if replaced is None:
+        return
+    own = Order.objects.filter(pk=replaced, customer_id=command.customer_id)
+    if not own.exists():
+        raise UnknownOrderError(
+            f"The customer has no order {replaced}.", pointer="#/replaces_order_id"
+        )
+
+
+def _refuse_shortages(items: Sequence[e.OrderItemAdded], stock: Stock) -> None:
     demand = Counter[UUID]()
-    for item in command.items:
+    for item in items:
         demand[item.product_id] += item.quantity
     shortages = [
         shortage
@@ -119,22 +110,6 @@ def _check_items(command: CreateOrder, currency: str, stock: Stock) -> None:
     ]
     if shortages:
         raise InsufficientInventoryError(shortages)
-
-
-def _check_price(item: NewItem, currency: str, price: Money | None, pointer: str) -> None:
-    if price is not None and price.currency != currency:
-        raise MixedCurrencyError(
-            f"The product is sold in {price.currency}, not in {currency}.", pointer="#/currency"
-        )
-    if price is None or price.amount != item.unit_price:
-        raise PriceMismatchError(
-            f"The list price is {price.amount}, not {item.unit_price}."
-            if price
-            else "The product has no list price; ask the shop for one.",
-            pointer=f"{pointer}/unit_price",
-            sent=item.unit_price,
-            expected=price.amount if price else None,
-        )
 
 
 def _created(
@@ -155,60 +130,60 @@ def _created(
         expires_at=command.timestamp + reserve_for if reserve_for else None,
         source=command.by.id,
         external_reference=command.external_reference,
-    )
-
-
-def _item_added(
-    command: CreateOrder, order_id: UUID, item: NewItem, currency: str, product: StockItem
-) -> e.OrderItemAdded:
-    unit_price = Money.of(item.unit_price, currency)
-    return e.OrderItemAdded(
-        timestamp=command.timestamp,
-        order_id=order_id,
-        line_id=uuid7(),
-        product_id=item.product_id,
-        sku=product.sku,
-        name=product.name,
-        quantity=item.quantity,
-        unit_price=unit_price,
-        line_total=Money.of(unit_price.amount * item.quantity, currency),
-        price_source="list" if product.price == unit_price else "client",
+        replaces_order_id=command.replaces_order_id,
     )
 
 
 def _adjustments(
-    command: CreateOrder, order_id: UUID, currency: str
+    command: CreateOrder,
+    created: e.OrderCreated,
+    items: Sequence[e.OrderItemAdded],
+    quoted: Sequence[Adjustment],
 ) -> list[e.OrderAdjustmentAdded]:
-    total = _sum_of_lines(command, currency)
+    """What is added to the lines: by the command, by our pricing, and the taxes on all that."""
+    added = _Added(created, items)
     for number, adjustment in enumerate(command.adjustments):
-        pointer = f"#/adjustments/{number}/amount"
+        added.add(adjustment, f"#/adjustments/{number}/amount")
+    for adjustment in quoted:
+        added.add(adjustment, "#/items")
+    draft = OrderDraft(created=created, items=items, adjustments=tuple(added.events))
+    for adjustment in tax_port().calculate(draft):
+        added.add(adjustment, "#/items")
+    return added.events
+
+
+class _Added:
+    """Adjustments, each looked at with the total that it makes."""
+
+    def __init__(self, created: e.OrderCreated, items: Sequence[e.OrderItemAdded]) -> None:
+        self.events: list[e.OrderAdjustmentAdded] = []
+        self._created = created
+        self._total = Decimal(0)
+        for number, item in enumerate(items):
+            self._total += item.line_total.amount
+            _refuse_too_large(self._total, f"#/items/{number}/unit_price")
+
+    def add(self, adjustment: Adjustment, pointer: str) -> None:
+        currency = self._created.currency
         if not has_minor_units_only(adjustment.amount, currency):
             raise InvalidAmountError(
                 f"{adjustment.amount} has more decimals than {currency}.", pointer=pointer
             )
-        total += -adjustment.amount if adjustment.kind == "discount" else adjustment.amount
-        if total < 0:
+        sign = -1 if adjustment.kind == "discount" else 1
+        self._total += sign * adjustment.amount
+        if self._total < 0:
             raise InvalidAmountError("The order would cost less than nothing.", pointer=pointer)
-        _refuse_too_large(total, pointer)
-    return [
-        e.OrderAdjustmentAdded(
-            timestamp=command.timestamp,
-            order_id=order_id,
-            kind=adjustment.kind,
-            label=adjustment.label,
-            amount=Money.of(adjustment.amount, currency),
-            rate=adjustment.rate,
+        _refuse_too_large(self._total, pointer)
+        self.events.append(
+            e.OrderAdjustmentAdded(
+                timestamp=self._created.timestamp,
+                order_id=self._created.order_id,
+                kind=adjustment.kind,
+                label=adjustment.label,
+                amount=Money.of(adjustment.amount, currency),
+                rate=adjustment.rate,
+            )
         )
-        for adjustment in command.adjustments
-    ]
-
-
-def _sum_of_lines(command: CreateOrder, currency: str) -> Decimal:
-    total = Decimal(0)
-    for number, item in enumerate(command.items):
-        total += quantize(item.unit_price * item.quantity, currency)
-        _refuse_too_large(total, f"#/items/{number}/unit_price")
-    return total
 
 
 def _refuse_too_large(total: Decimal, pointer: str) -> None:

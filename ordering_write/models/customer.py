@@ -1,12 +1,17 @@
 """The Customer aggregate: who may order."""
 
+from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID
 
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Lower
 
 from ordering_write.domain import events as e
+from ordering_write.domain.errors import CustomerErasedError, CustomerNotFoundError
 from ordering_write.domain.events import Person
+from ordering_write.domain.values import ERASED
 from ordering_write.models.aggregate import Aggregate
 
 
@@ -18,6 +23,7 @@ class Customer(Aggregate):
     class Status(models.TextChoices):
         ACTIVE = "active"
         BLOCKED = "blocked"
+        ERASED = "erased"
 
     customer_id = models.UUIDField(primary_key=True)
     name = models.CharField(max_length=200)
@@ -28,7 +34,10 @@ class Customer(Aggregate):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(Lower("email"), name="customer_email_unique"),
+            # Those who were erased all have the same.
+            models.UniqueConstraint(
+                Lower("email"), name="customer_email_unique", condition=~Q(status="erased")
+            ),
         ]
 
     def __str__(self) -> str:
@@ -41,6 +50,56 @@ class Customer(Aggregate):
         customer._raise_event(registered)
         return customer
 
+    def change_details(
+        self,
+        *,
+        name: str | None = None,
+        email: str | None = None,
+        phone: str | None = None,
+        now: datetime,
+    ) -> None:
+        """Change the details that are given; those that are so already change nothing."""
+        self._refuse_if_erased()
+        given = {"name": name, "email": email, "phone": phone}
+        new = {
+            field: value
+            for field, value in given.items()
+            if value is not None and value != getattr(self, field)
+        }
+        if new:
+            self._raise_event(
+                e.CustomerDetailsChanged(timestamp=now, customer_id=self.customer_id, **new)
+            )
+
+    def block(self, reason: str, *, now: datetime) -> None:
+        """Keep the customer from ordering; once is enough."""
+        self._refuse_if_erased()
+        if self.status == self.Status.ACTIVE:
+            self._raise_event(
+                e.CustomerBlocked(timestamp=now, customer_id=self.customer_id, reason=reason)
+            )
+
+    def unblock(self, reason: str, *, now: datetime) -> None:
+        """Let the customer order again; one who isn't blocked can already."""
+        self._refuse_if_erased()
+        if self.status == self.Status.BLOCKED:
+            self._raise_event(
+                e.CustomerUnblocked(timestamp=now, customer_id=self.customer_id, reason=reason)
+            )
+
+    def erase(self, reason: str, *, erased: Mapping[str, int], now: datetime) -> None:
+        """Forget who it was, for good. ``erased`` counts what was erased elsewhere, by its kind."""
+        self._refuse_if_erased()
+        self._raise_event(
+            e.CustomerErased(
+                timestamp=now, customer_id=self.customer_id, reason=reason, erased=dict(erased)
+            )
+        )
+
+    def _refuse_if_erased(self) -> None:
+        if self.status == self.Status.ERASED:
+            raise CustomerErasedError
+
     def apply(self, event: e.DomainEvent) -> None:
         match event:
             case e.CustomerRegistered():
@@ -48,6 +107,18 @@ class Customer(Aggregate):
                 self.name = event.name
                 self.email = event.email
                 self.phone = event.phone
+            case e.CustomerDetailsChanged():
+                for field in ("name", "email", "phone"):
+                    if (value := getattr(event, field)) is not None:
+                        setattr(self, field, value)
+            case e.CustomerBlocked():
+                self.status = self.Status.BLOCKED
+            case e.CustomerUnblocked():
+                self.status = self.Status.ACTIVE
+            case e.CustomerErased():
+                self.status = self.Status.ERASED
+                self.name = self.email = ERASED
+                self.phone = ""
 
     @property
     def person(self) -> Person:
@@ -67,6 +138,19 @@ class Customer(Aggregate):
             ),
             None,
         )
+
+    @classmethod
+    def load(cls, customer_id: UUID, *, customer_scope: UUID | None = None) -> "Customer":
+        """The customer, its row locked until the end of the transaction.
+
+        Raises CustomerNotFoundError when there is none, or another one than ``customer_scope``.
+        """
+        visible = customer_scope in (None, customer_id)
+        locked = cls.objects.select_for_update().filter(pk=customer_id)
+        customer = locked.first() if visible else None
+        if customer is None:
+            raise CustomerNotFoundError
+        return customer
 
     def write(self) -> None:
         self.save_base(force_insert=self._saved_version == 0)

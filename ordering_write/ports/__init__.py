@@ -4,28 +4,37 @@ from django.conf import settings
 
 from ordering_write.ports.base import adapter
 from ordering_write.ports.carrier import CarrierPort, carrier_port
+from ordering_write.ports.catalog import CatalogPort, catalog_port
 from ordering_write.ports.identity import IdentityPort, identity_port
 from ordering_write.ports.notifier import NotifierPort, notifier_port
 from ordering_write.ports.payment import PaymentPort, payment_port
+from ordering_write.ports.pricing import PricingPort, pricing_port
 from ordering_write.ports.risk import RiskPort, risk_port
+from ordering_write.ports.tax import TaxPort, tax_port
 
 # By the name of each in settings.PORTS.
 PROTOCOLS: dict[str, type] = {
     "carrier": CarrierPort,
+    "catalog": CatalogPort,
     "identity": IdentityPort,
     "notifier": NotifierPort,
     "payment": PaymentPort,
+    "pricing": PricingPort,
     "risk": RiskPort,
+    "tax": TaxPort,
 }
 
 __all__ = [
     "PROTOCOLS",
     "carrier_port",
+    "catalog_port",
     "faults",
     "identity_port",
     "notifier_port",
     "payment_port",
+    "pricing_port",
     "risk_port",
+    "tax_port",
 ]
 
 

@@ -11,15 +11,13 @@ from ordering_write.ports.base import adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """One shipment of an order. ``carrier``, ``service`` and ``tracking_number`` are as far as
-    they are known, else empty."""
+    """One shipment of an order. ``carrier`` and ``tracking_number`` are empty where not known."""
 
     order_id: UUID
     shipment_id: UUID
     to: PostalAddress
     items: tuple[Units, ...]
     carrier: str = ""
-    service: str = ""
     tracking_number: str = ""
 
 

@@ -44,6 +44,10 @@ class CustomerUnblocked(CustomerEvent):
 
 
 class CustomerErased(CustomerEvent):
-    """Every personal field of this customer, here and in orders, reads as erased from now on."""
+    """Every personal field of this customer, here and in orders, reads as erased from now on.
+
+    ``erased`` says how much was, by its kind.
+    """
 
     reason: str
+    erased: dict[str, int] = {}

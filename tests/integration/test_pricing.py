@@ -1,0 +1,281 @@
+"""What orders cost: whose price it is, rounded once, and added within one currency."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from uuid_utils.compat import uuid7
+
+from ordering_write.domain.commands import Adjustment, Power
+from ordering_write.domain.errors import (
+    InvalidAmountError,
+    MixedCurrencyError,
+    PriceMismatchError,
+    PriceReasonMissingError,
+    ProductInactiveError,
+    UnknownOrderError,
+)
+from ordering_write.domain.events import OrderAdjustmentAdded, OrderCreated, OrderItemAdded
+from ordering_write.domain.values import MINOR_UNITS, Money, quantize
+from ordering_write.models import Order
+from ordering_write.ports.catalog import CatalogEntry
+from ordering_write.ports.pricing import Quote
+from tests.kit import (
+    USER,
+    check_rows_equal_log,
+    create_order,
+    dispatch,
+    placed_order,
+    registered_customer,
+    registered_product,
+)
+
+pytestmark = pytest.mark.usefixtures("db")
+
+LIST_ONLY: frozenset[str] = frozenset()
+OVERRIDE = frozenset({Power.OVERRIDE_PRICE})
+ANY = frozenset({Power.ANY_PRICE})
+
+
+@pytest.fixture
+def port(settings):
+    """Lets ``port("tax", Adapter)`` be the adapter of a port."""
+
+    def use(name, adapter):
+        path = f"{__name__}.{adapter.__name__}"
+        settings.PORTS = {**settings.PORTS, name: path}
+
+    return use
+
+
+def ordered(customer, product, price="19.90", *, reason=None, **fields):
+    """The line of an order of one unit at ``price``."""
+    item = {"product_id": product.pk, "quantity": 1, "unit_price": price, "price_reason": reason}
+    events = dispatch(create_order(customer, items=[item], **fields))
+    return next(event for event in events if isinstance(event, OrderItemAdded))
+
+
+# --- Whose price it is -------------------------------------------------------------------------
+@pytest.mark.parametrize("powers", [LIST_ONLY, OVERRIDE, ANY, None])
+def test_the_list_price_is_everybodys(customer, powers):
+    line = ordered(customer, registered_product(), powers=powers, reason="As always")
+    assert (line.price_source, line.price_reason) == ("list", None)
+
+
+def test_without_a_power_another_price_is_refused_with_both(customer):
+    with pytest.raises(PriceMismatchError) as refusal:
+        ordered(customer, registered_product(), "18.00", powers=LIST_ONLY, reason="Please")
+    assert refusal.value.members() == {
+        "errors": [
+            {
+                "pointer": "#/items/0/unit_price",
+                "detail": "The list price is 19.90, not 18.00.",
+                "code": "price-mismatch",
+            }
+        ],
+        "sent": "18.00",
+        "expected": "19.90",
+    }
+
+
+def test_without_a_list_price_there_is_nothing_to_pay(customer):
+    product = registered_product(list_price=None)
+    with pytest.raises(PriceMismatchError, match="has no list price; ask the shop"):
+        ordered(customer, product, powers=LIST_ONLY)
+    assert ordered(customer, product, powers=ANY).price_source == "client"
+    line = ordered(customer, product, powers=OVERRIDE, reason="Made to measure")
+    assert line.price_source == "override"
+
+
+def test_who_may_override_says_why(customer):
+    product = registered_product()
+    with pytest.raises(PriceReasonMissingError) as refusal:
+        ordered(customer, product, "18.00", powers=OVERRIDE)
+    assert str(refusal.value) == "The list price is 19.90 EUR. Another price needs a reason."
+    assert refusal.value.pointer == "#/items/0/price_reason"
+    line = ordered(customer, product, "18.00", powers=OVERRIDE, reason="A scratch")
+    assert (line.price_source, line.price_reason) == ("override", "A scratch")
+    assert line.unit_price == Money.of(Decimal("18.00"), "EUR")
+
+
+def test_who_may_ask_any_price_says_nothing(customer):
+    assert ordered(customer, registered_product(), "18.00", powers=ANY).price_source == "client"
+
+
+@pytest.mark.parametrize("powers", [LIST_ONLY, OVERRIDE, ANY, None])
+def test_customers_never_set_a_price(customer, powers):
+    with pytest.raises(PriceMismatchError):
+        ordered(
+            customer,
+            registered_product(),
+            "18.00",
+            powers=powers,
+            customer_scope=customer.pk,
+            reason="Mine",
+        )
+
+
+def test_what_is_sold_in_another_currency_has_no_price_in_this_one(customer):
+    dollars = registered_product(currency="USD")
+    with pytest.raises(MixedCurrencyError, match="sold in USD, not in EUR"):
+        ordered(customer, dollars, powers=LIST_ONLY)
+    assert ordered(customer, dollars, powers=ANY).price_source == "client"
+
+
+# --- Ports -------------------------------------------------------------------------------------
+class HalfPrice:
+    """Half the list price, and a discount on top."""
+
+    def quote(self, *, customer_id, currency, items):
+        halves = [Money.of(item.product.price.amount / 2, currency) for item in items]
+        discount = Adjustment(kind="discount", label="Spring", amount=Decimal("1.00"))
+        return Quote(unit_prices=halves, adjustments=[discount])
+
+
+class TenPercent:
+    """A tax of a tenth on lines and adjustments."""
+
+    def calculate(self, draft):
+        lines = sum(item.line_total.amount for item in draft.items)
+        signs = {"discount": -1}
+        beside = sum(signs.get(a.kind, 1) * a.amount.amount for a in draft.adjustments)
+        amount = quantize((lines + beside) / 10, draft.created.currency)
+        return [Adjustment(kind="tax", label="Tax", amount=amount, rate=Decimal(10))]
+
+
+class GivesTooMuch:
+    """A discount of more than anything costs."""
+
+    def quote(self, *, customer_id, currency, items):
+        discount = Adjustment(kind="discount", label="All", amount=Decimal("1000.00"))
+        return Quote(unit_prices=[item.product.price for item in items], adjustments=[discount])
+
+
+class SoldOut:
+    """Sells lamps no more, and has never sold chairs."""
+
+    def get(self, products):
+        return {
+            pk: CatalogEntry(sku=f"X-{product.sku}", name="Catalogue", is_active=False)
+            for pk, product in products.items()
+            if product.sku == "LAMP"
+        }
+
+
+class Renamed:
+    """Has names of its own."""
+
+    def get(self, products):
+        return {
+            pk: CatalogEntry(sku=f"X-{product.sku}", name="As in the catalogue")
+            for pk, product in products.items()
+        }
+
+
+def test_prices_and_discounts_come_from_the_port(customer, port):
+    port("pricing", HalfPrice)
+    product = registered_product(list_price="20.00")
+    with pytest.raises(PriceMismatchError, match=r"^The list price is 10\.00, not 20\.00\.$"):
+        ordered(customer, product, "20.00", powers=LIST_ONLY)
+    items = [{"product_id": product.pk, "quantity": 3, "unit_price": "10.00"}]
+    order = placed_order(customer, items=items, powers=LIST_ONLY)
+    assert order.total == Decimal("29.00")
+    check_rows_equal_log()
+
+
+def test_a_shop_can_leave_prices_to_its_clients(customer, settings):
+    settings.PORTS = {
+        **settings.PORTS,
+        "pricing": "ordering_write.ports.pricing.AcceptClientPrice",
+    }
+    line = ordered(customer, registered_product(), "1.23", customer_scope=customer.pk)
+    assert line.price_source == "client"
+
+
+def test_taxes_are_facts_beside_the_lines(customer, port):
+    port("tax", TenPercent)
+    shipping = {"kind": "shipping", "label": "Parcel", "amount": "4.90"}
+    events = dispatch(create_order(customer, (registered_product(), 2), adjustments=[shipping]))
+    [_, tax] = [event for event in events if isinstance(event, OrderAdjustmentAdded)]
+    assert (tax.kind, tax.amount.amount, tax.rate) == ("tax", Decimal("4.47"), Decimal(10))
+    assert Order.objects.get(pk=tax.order_id).total == Decimal("49.17")
+
+
+def test_no_port_lets_an_order_cost_less_than_nothing(customer, port):
+    port("pricing", GivesTooMuch)
+    with pytest.raises(InvalidAmountError, match="less than nothing"):
+        ordered(customer, registered_product())
+
+
+@pytest.mark.parametrize("sku", ["LAMP", "CHAIR"])
+def test_what_the_catalogue_does_not_sell_is_refused(customer, port, sku):
+    port("catalog", SoldOut)
+    with pytest.raises(ProductInactiveError) as refusal:
+        ordered(customer, registered_product(sku=sku))
+    assert (str(refusal.value), refusal.value.pointer) == (
+        f"{sku} isn't sold any more.",
+        "#/items/0/product_id",
+    )
+
+
+def test_orders_remember_what_the_catalogue_calls_a_product(customer, port):
+    port("catalog", Renamed)
+    line = ordered(customer, registered_product(sku="LAMP"))
+    assert (line.sku, line.name) == ("X-LAMP", "As in the catalogue")
+
+
+# --- Replacing an order ------------------------------------------------------------------------
+def test_an_order_can_replace_one_of_the_same_customer(customer):
+    product = registered_product()
+    first = placed_order(customer, (product, 1))
+    [created, *_] = dispatch(create_order(customer, (product, 1), replaces_order_id=first.pk))
+    assert isinstance(created, OrderCreated)
+    assert created.replaces_order_id == first.pk
+    other = registered_customer()
+    for unknown, by in ((uuid7(), customer), (first.pk, other)):
+        with pytest.raises(UnknownOrderError) as refusal:
+            dispatch(create_order(by, (product, 1), replaces_order_id=unknown))
+        assert str(refusal.value) == f"The customer has no order {unknown}."
+        assert refusal.value.pointer == "#/replaces_order_id"
+
+
+# --- Rounding ----------------------------------------------------------------------------------
+@given(
+    amount=st.decimals(0, 10**9, allow_nan=False, allow_infinity=False, places=6),
+    currency=st.sampled_from(["JPY", "EUR", "KWD"]),
+)
+@settings(max_examples=200)
+def test_amounts_are_rounded_half_up_to_the_minor_unit(amount, currency):
+    places = {"JPY": 0, "EUR": 2, "KWD": 3}[currency]
+    rounded = Money.of(amount, currency).amount
+    assert rounded == amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
+    assert quantize(rounded, currency) == rounded
+    assert -rounded.as_tuple().exponent == places == MINOR_UNITS[currency]
+
+
+@st.composite
+def lines_of_a_currency(draw):
+    currency = draw(st.sampled_from(["JPY", "EUR", "KWD"]))
+    unit = Decimal(1).scaleb(-MINOR_UNITS[currency])
+    price = st.integers(0, 10**8).map(lambda number: number * unit)
+    lines = st.lists(st.tuples(price, st.integers(1, 10_000)), min_size=1, max_size=5)
+    return currency, draw(lines)
+
+
+@given(lines_of_a_currency())
+@settings(max_examples=30)
+def test_the_total_is_exactly_the_sum_of_its_lines(asked):
+    currency, lines = asked
+    customer = registered_customer()
+    product = registered_product(on_hand=10**6)
+    items = [
+        {"product_id": product.pk, "quantity": quantity, "unit_price": f"{price:f}"}
+        for price, quantity in lines
+    ]
+    events = dispatch(create_order(customer, items=items, currency=currency, user_id=USER))
+    told = [event.line_total for event in events if isinstance(event, OrderItemAdded)]
+    assert [money.amount for money in told] == [price * quantity for price, quantity in lines]
+    assert {money.currency for money in told} == {currency}
+    order = Order.objects.get(pk=events[0].order_id)
+    assert order.total == sum(price * quantity for price, quantity in lines)
