@@ -106,7 +106,7 @@ class Moving(OrderState):
             raise self._refusal(
                 f"Order {self.order_number} is {self.status}; only a pending one expires."
             )
-        if self.authorized or self.captured:
+        if self.authorized or self.captured > self.refunded:
             raise NotExpiredError(f"Order {self.order_number} has been paid.")
         if self.expires_at is None:
             raise NotExpiredError(f"Order {self.order_number} never expires.")

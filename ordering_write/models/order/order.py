@@ -58,10 +58,16 @@ class Order(Paying):
 
     def redact_note(self, note_id: UUID, *, now: datetime) -> None:
         """Take the text of a note away; a second time changes nothing."""
+        self.may_redact_note()
         if str(note_id) not in self.notes:
             raise NoteNotFoundError
         if self.notes[str(note_id)]:
             self._tell(e.NoteRedacted, now=now, note_id=note_id)
+
+    def may_redact_note(self) -> None:
+        """Raise why no note can be redacted, if so."""
+        if not self.notes:
+            raise NoteNotFoundError(f"Order {self.order_number} has no note.")
 
     def anonymize(self, *, now: datetime) -> None:
         """Say that the personal fields of all its events have been erased."""

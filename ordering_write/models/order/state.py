@@ -1,6 +1,6 @@
 """What an order is: its columns and parts, and what follows from them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Self
@@ -162,6 +162,15 @@ class OrderState(Aggregate):
         whole = returned == sum(line.delivered for line in lines)
         return ReturnStatus.RETURNED if whole else ReturnStatus.PARTIAL
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing is left to do: it is closed, nothing comes back, nothing is refunded."""
+        return (
+            self.status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED)
+            and not any(line.return_requested for line in self.lines.values())
+            and not any(refund["status"] == "requested" for refund in self.refunds.values())
+        )
+
     def outcome(self) -> dict[str, Any]:
         if not self.currency:
             return {}
@@ -244,9 +253,24 @@ class OrderState(Aggregate):
         order = cls._default_manager.select_for_update().filter(pk=order_id, **visible).first()
         if order is None:
             raise OrderNotFoundError
-        order.lines = {line.id: line for line in OrderItem.objects.filter(order_id=order_id)}
-        order.shipments = {s.id: s for s in Shipment.objects.filter(order_id=order_id)}
+        cls.add_parts({order.pk: order})
         return order
+
+    @classmethod
+    def load_all_of(cls, customer_id: UUID) -> list[Self]:
+        """Every order of a customer, their rows locked in the order of their ids."""
+        of_customer = cls._default_manager.filter(customer_id=customer_id)
+        orders = {order.pk: order for order in of_customer.select_for_update().order_by("pk")}
+        cls.add_parts(orders)
+        return list(orders.values())
+
+    @classmethod
+    def add_parts(cls, orders: Mapping[UUID, Self]) -> None:
+        """Load the lines and shipments of ``orders``, given by their ids."""
+        for line in OrderItem.objects.filter(order_id__in=orders):
+            orders[line.order_id].lines[line.id] = line
+        for shipment in Shipment.objects.filter(order_id__in=orders):
+            orders[shipment.order_id].shipments[shipment.id] = shipment
 
     def write(self) -> None:
         _upsert(type(self), [self])
