@@ -15,6 +15,7 @@ from typing import Any
 
 from uuid_utils.compat import uuid7
 
+from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent, OrderStatus
 from ordering_write.domain.values import Money
@@ -95,6 +96,9 @@ def _one_of_each() -> list[DomainEvent]:
     return [
         *shipped.pending_events,
         *cancelled.pending_events,
+        *_edited_events(),
+        *_parcel_events(),
+        *_money_events(),
         *_stock_events(),
         *_customer_events(),
     ]
@@ -123,6 +127,70 @@ def _order() -> Order:
         items=[item for item in items if isinstance(item, e.OrderItemAdded)],
         adjustments=[discount],
     )
+
+
+def _edited_events() -> list[DomainEvent]:
+    order = _order()
+    line = next(iter(order.lines))
+    order.change_quantity(line, 5, now=NOW)
+    order.cancel_items([c.LineQuantity(line_id=line, quantity=1)], "Too many", now=NOW)
+    here, there = (e.PostalAddress(**ADDRESS, line2=door) for door in ("Door 2", "Door 3"))
+    order.change_shipping_address(there, before=here, now=NOW)
+    order.hold(e.HoldReason.ADDRESS, note="Ask for the floor", now=NOW)
+    order.release_hold(note="Third floor", now=NOW)
+    order.tag("gift", now=NOW)
+    order.untag("gift", now=NOW)
+    order.assign("clerk", now=NOW)
+    note_id = uuid7()
+    order.add_note("Ring twice", note_id=note_id, visibility=e.Visibility.CUSTOMER, now=NOW)
+    order.redact_note(note_id, now=NOW)
+    order.anonymize(now=NOW)
+    return order.pending_events
+
+
+def _parcel_events() -> list[DomainEvent]:
+    order = _order()
+    order.confirm(now=NOW)
+    line = next(iter(order.lines))
+    one = [c.LineQuantity(line_id=line, quantity=1)]
+    voided, lost, kept = uuid7(), uuid7(), uuid7()
+    order.pack(one, shipment_id=voided, carrier="Sample Post", service="express", now=NOW)
+    order.void_shipment(voided, now=NOW)
+    tracking = {"tracking_number": "1Z999", "tracking_url": "https://carrier.example/1Z999"}
+    for shipment_id in (lost, kept):
+        order.pack(one, shipment_id=shipment_id, now=NOW)
+        order.dispatch_shipment(shipment_id, carrier="Sample Post", **tracking, now=NOW)
+    order.update_tracking(kept, carrier="Other Post", tracking_number="1Z998", now=NOW)
+    order.fail_delivery(lost, e.DeliveryFailure.LOST, at=NOW)
+    order.deliver(kept, at=NOW)
+    return_id = uuid7()
+    back = c.ReturnedLine(line_id=line, quantity=1, reason=e.ReturnReason.DAMAGED)
+    order.request_return([back], return_id=return_id, now=NOW)
+    order.reject_return(return_id, "Worn", now=NOW)
+    order.request_return([back], return_id=return_id, now=NOW)
+    received = c.ReceivedLine(line_id=line, restock=0, damaged=1)
+    order.receive_return(return_id, [received], now=NOW)
+    return order.pending_events
+
+
+def _money_events() -> list[DomainEvent]:
+    order = _order()
+    kind, amount = e.PaymentKind.CAPTURED, Decimal("53.73")
+    order.record_payment("pay-1", kind, amount, method="card", reference="till 2", at=NOW)
+    line = c.LineQuantity(line_id=next(iter(order.lines)), quantity=1)
+    failed, settled = uuid7(), uuid7()
+    for refund_id in (failed, settled):
+        order.request_refund(
+            Decimal("19.90"),
+            "Scratched",
+            refund_id=refund_id,
+            lines=[line],
+            return_id=uuid7(),
+            now=NOW,
+        )
+    order.fail_refund(failed, reason="card expired", reference="rf-1", at=NOW)
+    order.settle_refund(settled, reference="rf-2", at=NOW)
+    return order.pending_events
 
 
 def _stock_events() -> list[DomainEvent]:
