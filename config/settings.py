@@ -117,6 +117,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "config.http.throttling.ThrottleMiddleware",
     "config.http.middleware.ProblemMiddleware",
     "config.http.middleware.ConsistencyMiddleware",
 ]
@@ -272,6 +273,19 @@ MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # The commands that need the header Idempotency-Key, by name, comma separated: CreateOrder, say.
 IDEMPOTENCY_KEY_REQUIRED = _list("IDEMPOTENCY_KEY_REQUIRED")
+# Days for which the answer to a command is kept, for whoever sends it again with the same key.
+COMMAND_RECORD_DAYS = _number("COMMAND_RECORD_DAYS", 7)
+# What somebody may send to the API in so many seconds, counted from their first request: a user so
+# many reads and so many commands, an address so many requests of nobody who is logged in.
+RATE_LIMIT_SECONDS = _number("RATE_LIMIT_SECONDS", 10)
+RATE_LIMITS = {
+    "reads": _number("RATE_LIMIT_READS", 5_000),
+    "commands": _number("RATE_LIMIT_COMMANDS", 2_000),
+    "anonymous": _number("RATE_LIMIT_ANONYMOUS", 1_000),
+}
+# Proxies in front of us that add to X-Forwarded-For; without any a client could write what it likes
+# into it, and it isn't read.
+TRUSTED_PROXIES = _number("TRUSTED_PROXIES", 0)
 CSRF_FAILURE_VIEW = "config.http.pages.csrf_failure"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -279,6 +293,8 @@ REST_FRAMEWORK = {
         "config.http.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["config.http.permissions.HasNeededPermission"],
+    "DEFAULT_THROTTLE_CLASSES": ["config.http.throttling.Throttle"],
+    "NUM_PROXIES": TRUSTED_PROXIES,
     "DEFAULT_PARSER_CLASSES": [
         "config.http.parsers.StrictJSONParser",
         "config.http.parsers.BrowserFormParser",

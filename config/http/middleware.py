@@ -8,6 +8,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.conf import settings
+from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
@@ -76,12 +77,17 @@ def _log(request: HttpRequest, response: HttpResponseBase, *, seconds: float) ->
 
 
 def _user_id(request: HttpRequest) -> str | None:
-    """Who has asked; None for nobody, or when nothing has wanted to know."""
+    user = known_user(request)
+    return str(user.pk) if user.is_authenticated else None
+
+
+def known_user(request: HttpRequest) -> AbstractUser | AnonymousUser:
+    """Who has asked; nobody, too, when nothing has wanted to know."""
     user = request.__dict__.get("user")
     if isinstance(user, SimpleLazyObject):
         # To ask it could cost a query, which could fail as the request did.
         user = request.__dict__.get("_cached_user")
-    return str(user.pk) if user is not None and user.pk else None
+    return user or AnonymousUser()
 
 
 class ProblemMiddleware:
