@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ordering_write.domain import commands as c
-from ordering_write.handlers import customer, placing, stock
+from ordering_write.handlers import customer, erasing, placing, stock
 from ordering_write.handlers.base import CommandHandler
 from ordering_write.handlers.order import editing, fulfilment, money, moving, writing
 
@@ -18,6 +18,7 @@ HANDLERS: Mapping[type[c.Command], type[CommandHandler[Any]]] = {
     c.UpdateOrderStatus: moving.UpdateOrderStatusHandler,
     c.PlaceHold: moving.PlaceHoldHandler,
     c.ReleaseHold: moving.ReleaseHoldHandler,
+    c.AddOrderItem: editing.AddOrderItemHandler,
     c.ChangeItemQuantity: editing.ChangeItemQuantityHandler,
     c.CancelOrderItems: editing.CancelOrderItemsHandler,
     c.ChangeShippingAddress: editing.ChangeShippingAddressHandler,
@@ -47,6 +48,7 @@ HANDLERS: Mapping[type[c.Command], type[CommandHandler[Any]]] = {
     c.ChangeCustomerDetails: customer.ChangeCustomerDetailsHandler,
     c.BlockCustomer: customer.BlockCustomerHandler,
     c.UnblockCustomer: customer.UnblockCustomerHandler,
+    c.EraseCustomer: erasing.EraseCustomerHandler,
 }
 
 __all__ = ["HANDLERS", "CommandHandler"]

@@ -1,6 +1,6 @@
 """The base of the aggregates: state that changes by events only, saved together with them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, ClassVar, Self
@@ -39,6 +39,8 @@ class Aggregate(models.Model):
         super().__init__(*args, **kwargs)
         self._pending: list[DomainEvent] = []
         self._saved_version = self.version
+        # The outcome of the last event raised, by the version that it led to.
+        self._outcome: tuple[int, dict[str, Any]] | None = None
 
     @property
     def stream(self) -> str:
@@ -88,16 +90,22 @@ class Aggregate(models.Model):
             aggregate.version += 1
         return aggregate
 
-    def _raise_event(self, event: DomainEvent) -> None:
-        before = self.outcome()
-        self.apply(event)
-        self.version += 1
-        changed = {
+    def told(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+        """What an event tells of the outcome, which was ``before`` it and is ``after`` it."""
+        return {
             name: value
-            for name, value in self.outcome().items()
+            for name, value in after.items()
             if name in self.always_told or before.get(name) != value
         }
-        self._pending.append(event.model_copy(update=changed))
+
+    def _raise_event(self, event: DomainEvent) -> None:
+        known = self._outcome and self._outcome[0] == self.version
+        before = self._outcome[1] if self._outcome and known else self.outcome()
+        self.apply(event)
+        self.version += 1
+        after = self.outcome()
+        self._outcome = self.version, after
+        self._pending.append(event.model_copy(update=self.told(before, after)))
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         raise SavedWithoutEventsError(SavedWithoutEventsError.__doc__)

@@ -59,7 +59,7 @@ class Customer(Aggregate):
         now: datetime,
     ) -> None:
         """Change the details that are given; those that are so already change nothing."""
-        self._refuse_if_erased()
+        self.refuse_if_erased()
         given = {"name": name, "email": email, "phone": phone}
         new = {
             field: value
@@ -73,7 +73,7 @@ class Customer(Aggregate):
 
     def block(self, reason: str, *, now: datetime) -> None:
         """Keep the customer from ordering; once is enough."""
-        self._refuse_if_erased()
+        self.refuse_if_erased()
         if self.status == self.Status.ACTIVE:
             self._raise_event(
                 e.CustomerBlocked(timestamp=now, customer_id=self.customer_id, reason=reason)
@@ -81,7 +81,7 @@ class Customer(Aggregate):
 
     def unblock(self, reason: str, *, now: datetime) -> None:
         """Let the customer order again; one who isn't blocked can already."""
-        self._refuse_if_erased()
+        self.refuse_if_erased()
         if self.status == self.Status.BLOCKED:
             self._raise_event(
                 e.CustomerUnblocked(timestamp=now, customer_id=self.customer_id, reason=reason)
@@ -89,14 +89,15 @@ class Customer(Aggregate):
 
     def erase(self, reason: str, *, erased: Mapping[str, int], now: datetime) -> None:
         """Forget who it was, for good. ``erased`` counts what was erased elsewhere, by its kind."""
-        self._refuse_if_erased()
+        self.refuse_if_erased()
         self._raise_event(
             e.CustomerErased(
                 timestamp=now, customer_id=self.customer_id, reason=reason, erased=dict(erased)
             )
         )
 
-    def _refuse_if_erased(self) -> None:
+    def refuse_if_erased(self) -> None:
+        """Raise CustomerErasedError for a customer who was erased."""
         if self.status == self.Status.ERASED:
             raise CustomerErasedError
 

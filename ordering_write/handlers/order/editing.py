@@ -5,12 +5,31 @@ from typing import cast
 from ordering_write import log
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import (
+    AddOrderItem,
     CancelOrderItems,
     ChangeItemQuantity,
     ChangeShippingAddress,
 )
+from ordering_write.domain.events import DomainEvent
+from ordering_write.handlers.base import CommandHandler
 from ordering_write.handlers.order.base import OrderHandler
-from ordering_write.models import Order
+from ordering_write.handlers.pricing import priced_item
+from ordering_write.models import Order, StockItem, save
+
+
+class AddOrderItemHandler(CommandHandler[AddOrderItem]):
+    """Add a line and reserve its units."""
+
+    def handle(self, command: AddOrderItem) -> list[DomainEvent]:
+        order = Order.load(command.order_id, customer_scope=command.customer_scope)
+        order.expect(command.expected_version)
+        order.may_edit()
+        stock = StockItem.load_all([command.product_id], order_id=order.id)
+        item = priced_item(command, order, stock)
+        order.add_item(item)
+        product = stock[item.product_id]
+        product.reserve((order.id, item.line_id), item.quantity, now=command.timestamp)
+        return save([order, product], caused_by=command)
 
 
 class ChangeItemQuantityHandler(OrderHandler[ChangeItemQuantity]):

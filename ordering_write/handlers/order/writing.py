@@ -10,15 +10,18 @@ from ordering_write.domain.commands import (
     TagOrder,
     UntagOrder,
 )
-from ordering_write.domain.errors import UnknownAssigneeError
+from ordering_write.domain.errors import CustomerErasedError, UnknownAssigneeError
 from ordering_write.handlers.order.base import OrderHandler
-from ordering_write.models import Order, OutboxEvent, PersonalData
+from ordering_write.models import Customer, Order, OutboxEvent, PersonalData
 
 
 class AddNoteHandler(OrderHandler[AddNote]):
     """Write a note."""
 
     def act(self, order: Order, command: AddNote) -> None:
+        # A note is personal, and nobody would erase this one any more.
+        if Customer.objects.filter(pk=order.customer_id, status=Customer.Status.ERASED).exists():
+            raise CustomerErasedError
         order.add_note(
             command.text, note_id=uuid7(), visibility=command.visibility, now=command.timestamp
         )

@@ -158,7 +158,11 @@ class Moving(OrderState):
 
     # --- Guards --------------------------------------------------------------------------------
     def allowed_moves(self) -> list[OrderStatus]:
-        """The statuses that an order of this status can be moved to."""
+        """The statuses that this order can be moved to, unless it is on hold."""
+        if self.status == OrderStatus.SHIPPED:
+            # What is on its way arrives; when all of it is lost, nothing will.
+            in_transit = any(line.in_transit for line in self.lines.values())
+            return [OrderStatus.DELIVERED if in_transit else OrderStatus.COMPLETED]
         return list(WHOLE_ORDER_MOVES[OrderStatus(self.status)])
 
     def _guard(self, target: OrderStatus) -> None:

@@ -23,6 +23,9 @@ from ordering_write.domain.values import Money, quantize
 from ordering_write.models.aggregate import Aggregate
 from ordering_write.models.order.parts import MONEY, OrderItem, Shipment
 
+# The facets by which orders are counted: an event that changes one tells what it was, too.
+_COUNTED_BY = frozenset({"status", "payment_status", "fulfilment_status", "return_status"})
+
 
 class OrderState(Aggregate):
     """The columns of an order, its lines and shipments, and what is derived from them.
@@ -194,11 +197,12 @@ class OrderState(Aggregate):
         return Money.of(amount, self.currency)
 
     # --- What events do ------------------------------------------------------------------------
-    def _raise_event(self, event: e.DomainEvent) -> None:
-        before = OrderStatus(self.status) if self.version else None
-        super()._raise_event(event)
-        if before not in (None, self.status):
-            self._pending[-1] = self._pending[-1].model_copy(update={"status_before": before})
+    def told(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+        changed = super().told(before, after)
+        for name in _COUNTED_BY & changed.keys():
+            if name in before and self.version > 1 and before[name] != changed[name]:
+                changed[f"{name}_before"] = before[name]
+        return changed
 
     def apply(self, event: e.DomainEvent) -> None:
         self._change(event)
