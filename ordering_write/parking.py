@@ -19,6 +19,7 @@ from ordering_write import faults, log
 from ordering_write.checkpoints import ParkedEvent
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.events import DomainEvent, UndecodableEvent
+from ordering_write.domain.values import ERASED
 
 logger = logging.getLogger(__name__)
 
@@ -138,6 +139,7 @@ def apply(
     else:
         _apply_at_once(checkpoint, wanted, subscriber, held)
     _park(checkpoint, [event for event in wanted if held.holds(event)], held)
+    _forget(checkpoint, events)
 
 
 def park_crashed(checkpoint: Any, event: DomainEvent, subscriber: Subscriber) -> None:
@@ -148,6 +150,7 @@ def park_crashed(checkpoint: Any, event: DomainEvent, subscriber: Subscriber) ->
         message = "The process was killed each time that it was applied"
         held.add(_Failure(event=event, category=ParkedEvent.Category.CRASH, message=message))
     _park(checkpoint, wanted, held)
+    _forget(checkpoint, [event])
 
 
 def retry(checkpoints: "QuerySet[Any]", stream: str, subscriber: Subscriber) -> int:
@@ -281,6 +284,14 @@ def _park(checkpoint: Any, events: Sequence[DomainEvent], held: _Held) -> None:
         _count(checkpoint, len(held.failures))
         for failure in held.failures.values():
             logger.error("%s, parks a stream behind %s", checkpoint, failure)
+
+
+def _forget(checkpoint: Any, events: Sequence[DomainEvent]) -> None:
+    """Keep no words about the streams in which ``events`` have erased what is personal: an error
+    may quote what it failed on."""
+    if streams := {event.recorded.stream for event in events if event.erases}:
+        told = checkpoint.parked_events.filter(stream__in=streams).exclude(message="")
+        told.update(message=ERASED, traceback="")
 
 
 def _row(checkpoint: Any, event: DomainEvent, held: _Held) -> ParkedEvent:

@@ -17,10 +17,11 @@ class IdentityPort(Protocol):
 
 
 class DjangoIdentity:
-    """A user of ours acts as that user."""
+    """A user of ours acts as that user, under the user name; that of a customer isn't told."""
 
     def actor(self, user: User) -> Actor:
-        return Actor.user(user.pk, user.get_username())
+        # The log keeps its actors for good, and customers can be erased.
+        return Actor.user(user.pk, "customer" if user.customer_id else user.get_username())
 
 
 def identity_port() -> IdentityPort:

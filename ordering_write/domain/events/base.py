@@ -46,6 +46,8 @@ class DomainEvent(BaseModel):
     # By the version that each one begins with: 1, 2 and so on up to the one before schema_version.
     upcasters: ClassVar[Mapping[int, Upcaster]] = {}
     personal: ClassVar[frozenset[str]] = frozenset()
+    # Whether personal fields of its stream were erased with it.
+    erases: ClassVar[bool] = False
     types: ClassVar[dict[str, type["DomainEvent"]]] = {}
 
     timestamp: AwareDatetime

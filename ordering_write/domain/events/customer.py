@@ -49,5 +49,7 @@ class CustomerErased(CustomerEvent):
     ``erased`` says how much was, by its kind.
     """
 
+    erases = True
+
     reason: str
     erased: dict[str, int] = {}

@@ -211,8 +211,12 @@ class NoteAdded(OrderEvent):
 class NoteRedacted(OrderEvent):
     """The text of the note was erased: from now on it reads as erased in the log, too."""
 
+    erases = True
+
     note_id: UUID
 
 
 class OrderAnonymized(OrderEvent):
     """The customer was erased: every personal field of this stream reads as erased from now on."""
+
+    erases = True

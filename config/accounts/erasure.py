@@ -1,0 +1,52 @@
+"""Taking what is personal off the accounts of somebody who is erased."""
+
+from uuid import UUID
+
+from django.contrib.admin.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.contrib.sessions.models import Session
+from knox.models import AuthToken
+
+from config.accounts.models import User
+
+
+def erase_accounts_of(customer_id: UUID) -> dict[str, int]:
+    """Disable and empty the account of a customer, and end its sessions.
+
+    Returns how many accounts, sessions, tokens and entries of the admin's history that were.
+    """
+    accounts = list(User.objects.select_for_update().filter(customer_id=customer_id))
+    for account in accounts:
+        account.username = f"erased-{account.pk}"
+        account.email = account.first_name = account.last_name = ""
+        account.is_active = False
+        account.set_unusable_password()
+        account.save()
+    tokens, _ = AuthToken.objects.filter(user__in=accounts).delete()
+    return {
+        "accounts": len(accounts),
+        "sessions": _end_sessions(accounts) if accounts else 0,
+        "tokens": tokens,
+        "admin_history": _forget_history(accounts),
+    }
+
+
+def _end_sessions(accounts: list[User]) -> int:
+    # A session doesn't say in a column whose it is.
+    keys = {str(account.pk) for account in accounts}
+    ended = [
+        session.pk
+        for session in Session.objects.iterator()
+        if session.get_decoded().get("_auth_user_id") in keys
+    ]
+    Session.objects.filter(pk__in=ended).delete()
+    return len(ended)
+
+
+def _forget_history(accounts: list[User]) -> int:
+    """The admin's history names an account as it was called at the time."""
+    entries = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(User),
+        object_id__in=[str(account.pk) for account in accounts],
+    )
+    return entries.update(object_repr="[erased]", change_message="")
