@@ -3,7 +3,7 @@
 from django.apps import AppConfig, apps
 from django.contrib import admin
 from django.core import checks
-from django.db.models.signals import post_migrate, post_save
+from django.db.models.signals import post_migrate
 
 
 class OrderingReadConfig(AppConfig):
@@ -16,12 +16,13 @@ class OrderingReadConfig(AppConfig):
         from ordering_read.api import problems
         from ordering_read.checks import check_definitions
         from ordering_read.engine import live, waiting
+        from ordering_write.published import checkpoints_moved
 
         checks.register(check_definitions, checks.Tags.database)
         post_migrate.connect(permissions.keep_permissions, sender=self)
         post_migrate.connect(live.keep_checkpoints_after_migrate, sender=self)
         post_migrate.connect(tasks.keep_schedule, sender=apps.get_app_config("django_q"))
-        post_save.connect(waiting.announce, sender="ordering_read.Projection")
+        checkpoints_moved.connect(waiting.announce, sender=self.get_model("Projection"))
         tasks.connect()
         problems.register_all()
         _hide_queue()

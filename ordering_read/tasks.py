@@ -21,7 +21,9 @@ from ordering_write.published import events_committed
 logger = logging.getLogger(__name__)
 
 # How long some projections may keep a worker while others wait for their turn.
-_TURN_SECONDS = 0.2
+_TURN_SECONDS = 1.0
+# How long they wait in it for more events: as long as these come, nothing need be handed out.
+_STAY_SECONDS = 0.2
 
 _STOCK_BROKER = "django_q.brokers.orm.ORM"
 
@@ -40,13 +42,13 @@ _WAKE_UP = {
 
 def project(*names: str) -> None:
     """Catch up projections that the broker found to be behind."""
-    live.run(*names, seconds=_TURN_SECONDS)
+    live.run(*names, seconds=_TURN_SECONDS, stay=_STAY_SECONDS)
 
 
 def project_all() -> None:
     """Catch up all projections that are behind; the task of brokers that don't know them."""
     status.beat()
-    while names := live.due():
+    while names := live.due().behind:
         live.run(*names, seconds=_TURN_SECONDS)
     alarm.look()
     generations.discard_expired()

@@ -2,7 +2,11 @@
 
 from django.db import models
 from django.db.models.functions import Now
+from django.dispatch import Signal
 from uuid_utils.compat import uuid7
+
+# After the commit in which checkpoints moved; the sender is their class. No arguments.
+checkpoints_moved = Signal()
 
 
 class Start(models.IntegerChoices):

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from pydantic import ValidationError
 from pydantic_core import from_json
 
@@ -29,20 +29,6 @@ _SEQUENCER_LOCK = 7_301_001
 # Commits that get their positions in one transaction; large enough to be quick in a burst, small
 # enough that the lock is never held for long.
 _COMMITS_AT_ONCE = 200
-
-_TAKE_AND_PLACE = """
-WITH taken AS (
-    DELETE FROM event_pending
-    WHERE id IN (SELECT id FROM event_pending ORDER BY id LIMIT %s)
-    RETURNING id, commit_id
-), placed AS (
-    INSERT INTO event_position (position, event_id)
-    SELECT (SELECT coalesce(max(position), 0) FROM event_position)
-           + row_number() OVER (ORDER BY taken.id, event.id), event.id
-    FROM taken JOIN event ON event.commit_id = taken.commit_id
-)
-SELECT count(*) FROM taken
-"""
 
 # Times as text, which Python reads ten times as fast as the driver does for Django.
 EVENT_COLUMNS = """
@@ -79,21 +65,16 @@ class UndecodableEventError(Exception):
         self.event = event
 
 
-def sequence() -> None:
-    """Give positions to all committed events that have none; leave it to whoever is at it."""
-    while _sequence_some() == _COMMITS_AT_ONCE:
-        pass
-
-
-def _sequence_some() -> int:
-    with transaction.atomic(), connection.cursor() as cursor:
-        # A statement of its own: the next one's snapshot must be taken after the lock is held,
-        # or it would not see the positions that the former holder gave.
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_SEQUENCER_LOCK])
-        if not cursor.fetchone()[0]:
-            return 0
-        cursor.execute(_TAKE_AND_PLACE, [_COMMITS_AT_ONCE])
-        return int(cursor.fetchone()[0])
+def sequence() -> bool:
+    """Give positions to all committed events that have none; False when somebody else is at it,
+    so that the newest may have none yet."""
+    with connection.cursor() as cursor:
+        while True:
+            # See its definition in the migrations. None: it is locked by somebody else.
+            cursor.execute("SELECT sequence_log(%s, %s)", [_SEQUENCER_LOCK, _COMMITS_AT_ONCE])
+            [commits] = cursor.fetchone()
+            if commits is None or commits < _COMMITS_AT_ONCE:
+                return commits is not None
 
 
 def head() -> int:

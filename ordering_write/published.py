@@ -1,7 +1,7 @@
 """What the read side may import of the write side: event types, the log, and how to follow it."""
 
 from ordering_write import parking, replay
-from ordering_write.checkpoints import Checkpoint, ParkedEvent
+from ordering_write.checkpoints import Checkpoint, ParkedEvent, checkpoints_moved
 from ordering_write.domain import events
 from ordering_write.domain.errors import DomainError, NoHandlerFoundError, NotFoundError
 from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
@@ -27,9 +27,9 @@ from ordering_write.parking import (
 )
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import (
+    FREE,
     LEASE,
     LogReplacedError,
-    Subscription,
     catch_up,
     follow,
     lag_seconds,
@@ -38,6 +38,7 @@ from ordering_write.subscriptions import (
 
 __all__ = [
     "CHANNEL",
+    "FREE",
     "LEASE",
     "MINOR_UNITS",
     "Checkpoint",
@@ -52,11 +53,11 @@ __all__ = [
     "OrderStatus",
     "ParkedEvent",
     "Subscriber",
-    "Subscription",
     "TooManyParkedError",
     "UndecodableEvent",
     "UndecodableEventError",
     "catch_up",
+    "checkpoints_moved",
     "events",
     "events_committed",
     "follow",

@@ -1,120 +1,78 @@
 """Following the log: the one loop by which subscribers read it, each from its own checkpoint."""
 
-import logging
+import contextlib
 import math
 import time
-from collections.abc import Collection, Iterator, Sequence
-from datetime import timedelta
-from typing import Any, NamedTuple, cast
-from uuid import UUID
+from collections.abc import Callable, Collection, Iterator
+from typing import Any, cast
 
-from django.db import InterfaceError, OperationalError, connection, models, transaction
-from django.db.models.functions import Now
+import psycopg
+from django.db import DatabaseError, connection, models, transaction
 
 from ordering_write import faults, log, outbox, parking
-from ordering_write.checkpoints import Checkpoint, Start
-from ordering_write.domain.events import DomainEvent
+from ordering_write.checkpoints import Start
 from ordering_write.parking import Subscriber
+from ordering_write.runner import (
+    LEASE,
+    LOOKS,
+    SECONDS_BETWEEN_LOOKS,
+    Done,
+    LogReplacedError,
+    Reader,
+    Runner,
+    move,
+    reads_this_log,
+)
 
-logger = logging.getLogger(__name__)
+__all__ = [
+    "FREE",
+    "LEASE",
+    "LogReplacedError",
+    "catch_up",
+    "follow",
+    "lag_seconds",
+    "reads_this_log",
+]
 
-# How long a subscriber that was handed to a runner is not handed to another one. Needed from the
-# hand-out to the runner's first batch and between batches, since a batch locks the checkpoint; it
-# is also what a runner's sudden death costs at most.
-LEASE = timedelta(seconds=2)
-
-# Pauses of a subscriber that fails: as long as it has been failing, within these bounds.
-_FIRST_PAUSE = timedelta(seconds=1)
-_LONGEST_PAUSE = timedelta(minutes=1)
-
-# Looks at a log whose newest events another process is just giving their positions.
-_LOOKS = 50
-_SECONDS_BETWEEN_LOOKS = 0.01
-
-# Between two tries to take back a start that was counted, while the database is away.
-_SECONDS_BETWEEN_NOTES = 1.0
-
-
-class LogReplacedError(Exception):
-    """The log isn't the one that a subscriber has read."""
-
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        super().__init__(
-            f"The log isn't the one that {checkpoint}, has read: at position "
-            f"{checkpoint.position} it hasn't the event {checkpoint.event_id}. It was restored "
-            "from a backup or replaced, so that what was made from it may be wrong: rebuild."
-        )
-
-
-class Subscription(NamedTuple):
-    """Who follows the log, from the one checkpoint in ``checkpoints``."""
-
-    checkpoints: "models.QuerySet[Any]"
-    subscriber: Subscriber
-
-
-class Reader:
-    """Reads the log for subscribers that follow it side by side: what one of them has read isn't
-    read and decoded again for the next."""
-
-    def __init__(self) -> None:
-        self._marked: tuple[int, tuple[UUID, UUID | None]] | None = None
-        self._asked: tuple[int, int] | None = None
-        self._events: list[DomainEvent] = []
-        self._head: int | None = None
-
-    def mark(self, position: int) -> tuple[UUID, UUID | None]:
-        if self._marked is None or self._marked[0] != position:
-            self._marked = position, log.mark(position)
-        return self._marked[1]
-
-    def head(self) -> int:
-        """The head as it was after the last batch of any of them."""
-        self._head = log.head() if self._head is None else self._head
-        return self._head
-
-    def read(self, after: int, limit: int) -> list[DomainEvent]:
-        self._head = None
-        # Nothing is never kept: there may be something by now.
-        if self._asked != (after, limit) or not self._events:
-            log.sequence()
-            self._events = log.read_log(after, limit)
-            self._asked = after, limit
-        return self._events
+# What is told on the channel of the log when a runner leaves that had listened to it.
+FREE = "free"
 
 
 def catch_up(
-    subscriptions: Sequence[Subscription], *, batch: int, seconds: float = math.inf
-) -> list[int]:
-    """Follow the log until all are level, or for about ``seconds``; returns how many events were
-    applied or parked for each.
+    checkpoints: "models.QuerySet[Any]",
+    subscriber_of: Callable[[Any], Subscriber],
+    *,
+    batch: int,
+    seconds: float = math.inf,
+    stay: float = 0.0,
+) -> int:
+    """Follow the log from all ``checkpoints`` until they are level, or for about ``seconds``;
+    returns how many events were applied or parked, for all of them together.
 
-    They take turns, batch by batch, so that what those at one position need is read once.
+    They go side by side: those at one position read it once, and move in one transaction. Where an
+    event can't be applied, or a runner was lost before, each goes on by itself, as in ``follow``.
+    When they are level, the log is listened to for ``stay`` seconds more: under a steady flow of
+    events they needn't be handed out again and again.
 
     An exception is kept on the checkpoint, logged when the checkpoint begins to fail, and keeps
     it from being handed out for a while; nothing is skipped, and nobody else is kept up. When the
     time is over but the log isn't, whoever hands out work is woken, so that others get their turn.
     """
     ends_at = time.monotonic() + seconds
-    reader = Reader()
-    applied = [0] * len(subscriptions)
-    runs = [_Run(*subscription, batch, reader) for subscription in subscriptions]
-    running = {number: run.follow() for number, run in enumerate(runs)}
-    while running:
-        for number, batches in list(running.items()):
-            try:
-                applied[number] += next(batches)
-            except StopIteration:
-                del running[number]
-            except Exception as failure:
-                del running[number]
-                runs[number].keep(failure)
-        if running and time.monotonic() > ends_at:
-            for number in running:
-                runs[number].let_go()
-            outbox.notify()
-            break
-    return applied
+    group = _Group(checkpoints, subscriber_of, batch, stays=stay > 0)
+    applied = 0
+    with _listening(stay) as heard:
+        while True:
+            for size in group.catch_up():
+                applied += size
+                if time.monotonic() > ends_at:
+                    group.let_go()
+                    return applied
+            if time.monotonic() > ends_at or not heard():
+                group.let_go()
+                # Once more, for what came before the checkpoints were let go.
+                if group.is_level():
+                    return applied
 
 
 def follow(
@@ -131,13 +89,7 @@ def follow(
     An event that can't be applied is parked, and what the database breaks off is tried again; any
     other exception is raised.
     """
-    return _Run(checkpoints, subscriber, batch, Reader()).follow()
-
-
-def reads_this_log(checkpoint: Checkpoint, reader: Reader | None = None) -> bool:
-    """Whether the log has the last event that was applied, where it was read."""
-    read = (checkpoint.log_id, checkpoint.event_id)
-    return checkpoint.event_id is None or read == (reader or log).mark(checkpoint.position)
+    return Runner(checkpoints, subscriber, batch, Reader()).follow()
 
 
 def lag_seconds(positions: Collection[int]) -> dict[int, float]:
@@ -158,175 +110,160 @@ FROM unnest(%s::bigint[]) AS checkpoint
 """
 
 
-class _Done(NamedTuple):
-    """What one step did: events applied, and the position after them."""
-
-    size: int
-    position: int
-
-
-class _Run:
-    """One runner at one checkpoint."""
+class _Group:
+    """A runner at several checkpoints, which follow the log side by side."""
 
     def __init__(
         self,
         checkpoints: "models.QuerySet[Any]",
-        subscriber: Subscriber,
+        subscriber_of: Callable[[Any], Subscriber],
         batch: int,
-        reader: Reader,
+        *,
+        stays: bool,
     ) -> None:
         self._checkpoints = checkpoints
-        self._subscriber = subscriber
+        self._subscriber_of = subscriber_of
         self._batch = batch
-        self._reader = reader
-        # Whether the start on the next events was counted, and by us.
-        self._counted = False
-        self._began = 0.0
+        self._stays = stays
+        self._reader = Reader()
+        # As they were when they were last locked, by their keys.
+        self._rows: dict[int, Any] = {}
+        # Those that have failed in this run: they are not tried again before their pause is over.
+        self._failed: set[int] = set()
+        self._runners: dict[int, Runner] = {}
+        # That of the one furthest behind; None when nobody could be moved.
+        self._position: int | None = None
 
-    def follow(self) -> Iterator[int]:
+    def catch_up(self) -> Iterator[int]:
+        """Apply what there is; yields the number of events of each step, after it."""
         looks = 0
-        while looks < _LOOKS:
-            done = faults.persist(self._step)
-            if done is None:
-                return
-            if done.size:
+        while looks < LOOKS:
+            size, goes_on = self._step()
+            if size:
                 looks = 0
-                yield done.size
-            if done.size >= self._batch:
+                yield size
+            if goes_on:
                 continue
-            if self._reader.head() <= done.position:
+            if self._reader.saw_all or self._position is None:
                 return
-            if not done.size:
-                # Something is there that can't be read yet: another process is sequencing it.
-                looks += 1
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
+            # Something may be there that can't be read yet: another process is sequencing it.
+            looks += 1
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
-    def _step(self, *, carefully: bool = False) -> _Done | None:
-        """Apply one batch; None when another runner holds the checkpoint or it is gone."""
-        try:
-            with transaction.atomic(using=self._checkpoints.db):
-                checkpoint = self._checkpoints.select_for_update(skip_locked=True).first()
-                if checkpoint is None or self._is_anothers(checkpoint):
-                    return None
-                if not reads_this_log(checkpoint, self._reader):
-                    raise LogReplacedError(checkpoint)
-                self._began = time.monotonic()
-                limit = 1 if checkpoint.goes_alone else self._batch
-                events = self._reader.read(checkpoint.position, limit)
-                starts = not events or self._may_start(checkpoint)
-                if starts:
-                    done = self._apply(checkpoint, events, carefully)
-                else:
-                    _count_start(checkpoint, until=events[-1])
-        except parking.CannotApplyError:
-            return self._step(carefully=True)
-        # Not before the commit: what is tried again must know whether its start was counted.
-        self._counted = not starts
-        return done if starts else self._step()
-
-    def _is_anothers(self, checkpoint: Checkpoint) -> bool:
-        return checkpoint.start == Start.COUNTED and not self._counted
-
-    def _may_start(self, checkpoint: Checkpoint) -> bool:
-        known = Start.KILLED if checkpoint.goes_alone else Start.FIRST
-        return self._counted or checkpoint.start == known
-
-    def _apply(
-        self, checkpoint: Checkpoint, events: Sequence[DomainEvent], carefully: bool
-    ) -> _Done:
-        """Apply ``events``, or the first where one goes alone, and move the checkpoint past it."""
-        if checkpoint.goes_alone:
-            events = events[:1]
-        if not events:
-            checkpoint.leased_until, checkpoint.start = None, Start.FIRST
-            checkpoint.save(update_fields=["leased_until", "start"])
-            return _Done(0, checkpoint.position)
-        if checkpoint.start == Start.KILLED and not self._counted:
-            parking.park_crashed(checkpoint, events[0], self._subscriber)
-        else:
-            parking.apply(checkpoint, events, self._subscriber, carefully=carefully)
-        self._move(checkpoint, events)
-        return _Done(len(events), checkpoint.position)
-
-    def _move(self, checkpoint: Checkpoint, events: Sequence[DomainEvent]) -> None:
-        last = events[-1].recorded
-        # Whatever is read from the log has one.
-        checkpoint.position, checkpoint.event_id = cast(int, last.position), last.event_id
-        checkpoint.log_id = checkpoint.log_id or log.identity()
-        checkpoint.updated_at = Now()
-        # The lease ends before the look at the head that follows a last batch, so that an event is
-        # either seen by that look or handed out.
-        goes_on = len(events) >= self._batch or checkpoint.goes_alone
-        checkpoint.leased_until = Now() + LEASE if goes_on else None
-        checkpoint.error, checkpoint.failed_at, checkpoint.start = "", None, Start.FIRST
-        checkpoint.batches += 1
-        checkpoint.last_batch_seconds = time.monotonic() - self._began
-        checkpoint.batch_seconds += checkpoint.last_batch_seconds
-        checkpoint.save(
-            update_fields=[
-                "position",
-                "event_id",
-                "log_id",
-                "updated_at",
-                "leased_until",
-                "error",
-                "failed_at",
-                "start",
-                "batches",
-                "batch_seconds",
-                "last_batch_seconds",
-            ]
-        )
-        logger.debug(
-            "%s: %d events up to %d applied in %.3f s",
-            checkpoint,
-            len(events),
-            checkpoint.position,
-            checkpoint.last_batch_seconds,
-        )
+    def is_level(self) -> bool:
+        """Whether the log has nothing more for those that could be moved."""
+        return self._position is None or log.head() <= self._position
 
     def let_go(self) -> None:
-        """Let the rest be handed out at once."""
-        with transaction.atomic(using=self._checkpoints.db):
-            free = self._checkpoints.select_for_update(skip_locked=True).values("pk")
-            self._checkpoints.filter(pk__in=free).update(leased_until=None)
+        """Let the checkpoints be handed out, and say so, but for those that have failed."""
 
-    def keep(self, failure: Exception) -> None:
-        """Keep on the checkpoint why it can't go on."""
-        faults.drop_broken_connections()
-        while True:
-            try:
-                self._keep(failure)
-                return
-            except (OperationalError, InterfaceError):
-                # The checkpoint's database is out of reach; that is what will be seen.
-                logger.warning("A subscriber failed, which can't be kept: %s", failure)
-                if not self._counted:
-                    return
-            # A start that was counted would be taken for one that has killed its runner.
-            time.sleep(_SECONDS_BETWEEN_NOTES)
+        def act() -> None:
+            with transaction.atomic(using=self._checkpoints.db):
+                leased = self._checkpoints.filter(
+                    failed_at=None, start=Start.FIRST, leased_until__isnull=False
+                )
+                free = leased.select_for_update(skip_locked=True).values("pk")
+                self._checkpoints.filter(pk__in=free).update(leased_until=None)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_notify(%s, %s)", [outbox.CHANNEL, FREE])
+
+        faults.persist(act)
+
+    def _step(self) -> tuple[int, bool]:
+        """A batch for everybody; returns how many events were applied, and whether to go on."""
+        try:
+            done = self._step_together()
+            alone = [key for key, row in self._rows.items() if _goes_by_itself(row)]
+        except Exception:
+            # One by one, they show whose fault it is.
             faults.drop_broken_connections()
+            self._rows = self._rows or faults.persist(self._look)
+            done, alone = [], list(self._rows)
+        done += [each for key in alone if (each := self._step_alone(key))]
+        self._position = min((each.position for each in done), default=None)
+        return sum(each.size for each in done), any(each.goes_on for each in done)
 
-    def _keep(self, failure: Exception) -> None:
+    def _look(self, *, lock: bool = False) -> dict[int, Any]:
+        rows = self._checkpoints.exclude(pk__in=self._failed)
+        if lock:
+            rows = rows.select_for_update(skip_locked=True)
+        return {row.pk: row for row in rows}
+
+    def _step_together(self) -> list[Done]:
+        """A batch, in one transaction, for those of which nothing special is known."""
         with transaction.atomic(using=self._checkpoints.db):
-            rows = self._checkpoints.annotate(now=Now())
-            checkpoint = rows.select_for_update(skip_locked=True).first()
-            if checkpoint is None:
-                return
-            begins = checkpoint.failed_at is None
-            checkpoint.failed_at = checkpoint.failed_at or checkpoint.now
-            pause = min(max(checkpoint.now - checkpoint.failed_at, _FIRST_PAUSE), _LONGEST_PAUSE)
-            checkpoint.leased_until = checkpoint.now + pause
-            checkpoint.error = f"{type(failure).__name__}: {failure}"
-            checkpoint.start = Start.FIRST
-            checkpoint.save(update_fields=["leased_until", "error", "failed_at", "start"])
-        if begins:
-            logger.error("%s can't go on and will be tried again.", checkpoint, exc_info=failure)
+            self._rows = self._look(lock=True)
+            ready = [row for row in self._rows.values() if not _goes_by_itself(row)]
+            places = sorted({row.position for row in ready})
+            return [
+                self._apply(
+                    [row for row in ready if row.position == place],
+                    # Not past others, so that they go together from there.
+                    limit=min(self._batch, following - place),
+                )
+                for place, following in zip(places, [*places[1:], math.inf], strict=True)
+            ]
+
+    def _apply(self, rows: list[Any], *, limit: int) -> Done:
+        """Apply what comes next to ``rows``, which stand at one position, and move them past it."""
+        for row in rows:
+            if not reads_this_log(row, self._reader):
+                raise LogReplacedError(row)
+        events = self._reader.read(rows[0].position, limit)
+        if not events:
+            return Done(0, rows[0].position, goes_on=False)
+        seconds = []
+        for row in rows:
+            began = time.monotonic()
+            parking.apply(row, events, self._subscriber_of(row), carefully=False)
+            seconds.append(time.monotonic() - began)
+        goes_on = len(events) >= limit
+        move(rows, events, seconds, goes_on or self._stays)
+        return Done(len(events) * len(rows), cast(int, events[-1].recorded.position), goes_on)
+
+    def _step_alone(self, key: int) -> Done | None:
+        if key not in self._runners:
+            row = self._checkpoints.filter(pk=key)
+            subscriber = self._subscriber_of(self._rows[key])
+            self._runners[key] = Runner(
+                row, subscriber, self._batch, self._reader, stays=self._stays
+            )
+        try:
+            return self._runners[key].step()
+        except Exception as failure:
+            self._failed.add(key)
+            self._runners[key].keep(failure)
+            return None
 
 
-def _count_start(checkpoint: Checkpoint, *, until: DomainEvent) -> None:
-    """Write down that we start, so that it is known if we don't come back."""
-    if checkpoint.start == Start.KILLED:
-        checkpoint.alone_until = cast(int, until.recorded.position)
-    checkpoint.start, checkpoint.leased_until = Start.COUNTED, Now() + LEASE
-    checkpoint.save(update_fields=["start", "leased_until", "alone_until"])
+def _goes_by_itself(checkpoint: Any) -> bool:
+    """Whether a runner was lost or failed here, so that it mustn't hold up others."""
+    return bool(
+        checkpoint.start != Start.FIRST or checkpoint.goes_alone or checkpoint.failed_at is not None
+    )
+
+
+@contextlib.contextmanager
+def _listening(seconds: float) -> Iterator[Callable[[], bool]]:
+    """Inside it, one can wait for the log to grow, for ``seconds`` at most; not at all for 0."""
+    if not seconds:
+        yield lambda: False
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"LISTEN {outbox.CHANNEL}")
+    listener = connection.connection
+
+    def heard() -> bool:
+        # One that was made anew meanwhile doesn't listen.
+        if connection.connection is not listener:
+            return False
+        with contextlib.suppress(psycopg.Error):
+            return bool(list(listener.notifies(timeout=seconds, stop_after=1)))
+        return False
+
+    try:
+        yield heard
+    finally:
+        # What nobody reads would pile up.
+        with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute(f"UNLISTEN {outbox.CHANNEL}")

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import django.db
 import psycopg
@@ -34,6 +34,8 @@ _QUEUE_CHANNEL = "ordering_queue"
 _QUEUE_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 2.0
 _LAG_CHECK_SECONDS = 10.0
+# Events that are worth the hands of several workers.
+_FAR_BEHIND = 2_000
 # Pauses while a database is away.
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
@@ -100,9 +102,10 @@ class ProjectionBroker(ORM):
             listener = self._listening()
             self._housekeep()
             # A task that is claimed must be handed out: nothing that can fail comes after it.
-            handouts = [_handout(names) for names in _shared_out(live.due())] + self._claim()
+            due = live.due()
+            handouts = [_handout(names) for names in _shared_out(due.behind)] + self._claim()
             if not handouts:
-                self._wait(listener)
+                self._wait(listener, all_taken=due.all_taken)
         except (django.db.Error, psycopg.Error) as error:
             self._outage(error)
             return None
@@ -124,12 +127,18 @@ class ProjectionBroker(ORM):
         self._listener = listener
         return listener
 
-    def _wait(self, listener: BaseDatabaseWrapper) -> None:
-        notified = listener.connection.notifies(
-            timeout=settings.PROJECTION_POLL_SECONDS, stop_after=1
-        )
-        if any(notification.channel == _QUEUE_CHANNEL for notification in notified):
-            self._queue.hasten()
+    def _wait(self, listener: BaseDatabaseWrapper, *, all_taken: bool) -> None:
+        """Wait for something to do. Whoever is at all projections listens to the log too, and says
+        so when that is over; until then its growth is none of our business."""
+        ends_at = time.monotonic() + settings.PROJECTION_POLL_SECONDS
+        while True:
+            left = max(0.0, ends_at - time.monotonic())
+            heard = list(listener.connection.notifies(timeout=left, stop_after=1))
+            if any(one.channel == _QUEUE_CHANNEL for one in heard):
+                self._queue.hasten()
+                return
+            if not heard or not all_taken or any(one.payload == published.FREE for one in heard):
+                return
 
     def _claim(self) -> list[Handout]:
         if not self._queue.is_due():
@@ -162,11 +171,12 @@ class ProjectionBroker(ORM):
             cursor.execute("SELECT pg_notify(%s, '')", [_QUEUE_CHANNEL])
 
 
-def _shared_out(names: Sequence[str]) -> list[Sequence[str]]:
-    """One part for each worker when all projections are behind, fewer when some are.
-
-    What the projections of one part have in common they read once, so small parts cost more.
-    """
+def _shared_out(behind: Mapping[str, int]) -> list[Sequence[str]]:
+    """One part as a rule: what the projections of a part have in common they read once. One for
+    each worker when all projections are far behind, fewer when some are."""
+    names = list(behind)
+    if not names or max(behind.values()) < _FAR_BEHIND:
+        return [names] if names else []
     size = math.ceil(len(registered()) / Conf.WORKERS)
     parts = math.ceil(len(names) / size)
     return [names[number::parts] for number in range(parts)]

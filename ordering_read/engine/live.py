@@ -2,12 +2,11 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.apps.registry import Apps
 from django.conf import settings
 from django.db import connections
-from django.db.models import QuerySet
 
 from ordering_read.engine.base import Projector, projector, registered, writing
 from ordering_read.engine.definition import definition
@@ -19,55 +18,70 @@ from ordering_write.published import DomainEvent
 # the log has lost its log, and must be told so. A lease that is over was never given back: see
 # ``Start`` in checkpoints.py.
 _LEASE_THOSE_BEHIND = """
-UPDATE projection SET
-    leased_until = statement_timestamp() + make_interval(secs => %s),
-    start = CASE WHEN leased_until IS NULL THEN start WHEN start < 2 THEN 1 ELSE 3 END
-WHERE id IN (
-    SELECT id FROM projection
-    WHERE status IN ('live', 'retired') AND name = ANY(%s) AND position <> %s
-      AND (leased_until IS NULL OR leased_until < statement_timestamp())
-    FOR UPDATE SKIP LOCKED
+WITH kept AS (
+    SELECT id, name, position, leased_until >= statement_timestamp() AS is_taken FROM projection
+    WHERE status IN ('live', 'retired') AND name = ANY(%(names)s)
+), behind AS (
+    UPDATE projection SET
+        leased_until = statement_timestamp() + make_interval(secs => %(lease)s),
+        start = CASE WHEN leased_until IS NULL THEN start WHEN start < 2 THEN 1 ELSE 3 END
+    WHERE id IN (
+        SELECT id FROM projection
+        WHERE status IN ('live', 'retired') AND name = ANY(%(names)s) AND position <> %(head)s
+          AND (leased_until IS NULL OR leased_until < statement_timestamp())
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
 )
-RETURNING name, position
+SELECT name, position, behind.id IS NOT NULL, is_taken IS TRUE
+FROM kept LEFT JOIN behind USING (id)
 """
 
+_KEPT = (Projection.Status.LIVE, Projection.Status.RETIRED)
 
-def due() -> list[str]:
-    """Lease the projections that are behind the log and that nobody is at; returns their names,
-    those that are furthest behind first.
+
+class Due(NamedTuple):
+    """The projections that are behind the log and that nobody is at, each with the number of
+    events that it is behind, most first; and whether a runner is now at each projection."""
+
+    behind: dict[str, int]
+    all_taken: bool
+
+
+def due() -> Due:
+    """Lease the projections that are behind the log and that nobody is at.
 
     One that fails is not due before its pause is over.
     """
     known, head = list(registered()), published.head()
+    lease = published.LEASE.total_seconds()
     with connections["read"].cursor() as cursor:
-        cursor.execute(_LEASE_THOSE_BEHIND, [published.LEASE.total_seconds(), known, head])
-        behind = sorted(cursor.fetchall(), key=lambda row: (row[1], known.index(row[0])))
-        return list({name: None for name, _position in behind})
+        cursor.execute(_LEASE_THOSE_BEHIND, {"names": known, "lease": lease, "head": head})
+        rows = cursor.fetchall()
+    leased = [(name, position) for name, position, is_leased, _ in rows if is_leased]
+    leased.sort(key=lambda row: (row[1], known.index(row[0])))
+    behind: dict[str, int] = {}
+    for name, position in leased:
+        behind.setdefault(name, head - position)
+    return Due(behind, all(is_leased or is_taken for *_, is_leased, is_taken in rows))
 
 
-def run(*names: str, seconds: float = math.inf) -> int:
-    """Catch up the live generations of projections; returns how many events they were behind.
+def run(*names: str, seconds: float = math.inf, stay: float = 0.0) -> int:
+    """Catch up the live generations of projections, and beside them those that are retired and
+    kept; returns how many events were applied for all of them.
 
-    Those that are retired and kept are caught up beside them. After about ``seconds`` the rest is
-    left to the next run. One that another runner is at is left alone. What fails is kept on the
+    After about ``seconds`` the rest is left to the next run; ``stay`` is for how long a run that is
+    level waits for more. One that another runner is at is left alone. What fails is kept on the
     Projection row. Raises UnknownProjectionError.
     """
-    live = [
-        _subscription(name, Projection.objects.filter(name=name, status=Projection.Status.LIVE))
-        for name in names
-    ]
-    retired = [
-        _subscription(row.name, Projection.objects.filter(pk=row.pk, status=row.status))
-        for row in Projection.objects.filter(name__in=names, status=Projection.Status.RETIRED)
-    ]
-    applied = published.catch_up(
-        [*live, *retired], batch=settings.PROJECTION_BATCH, seconds=seconds
+    subscribers = {name: subscriber(projector(name)) for name in names}
+    return published.catch_up(
+        Projection.objects.filter(name__in=names, status__in=_KEPT),
+        lambda row: subscribers[row.name],
+        batch=settings.PROJECTION_BATCH,
+        seconds=seconds,
+        stay=stay,
     )
-    return sum(applied[: len(live)])
-
-
-def _subscription(name: str, row: "QuerySet[Projection]") -> published.Subscription:
-    return published.Subscription(row, subscriber(projector(name)))
 
 
 def subscriber(projector: Projector, *, filling: bool = False) -> published.Subscriber:

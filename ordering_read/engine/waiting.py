@@ -14,7 +14,7 @@ from uuid import UUID
 
 import django.db
 import psycopg
-from django.db import connections, transaction
+from django.db import connections
 
 from config.http import places
 from ordering_read.engine.base import projector, registered
@@ -47,17 +47,12 @@ def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> boo
     return False
 
 
-def announce(*, update_fields: Collection[str] | None, using: str, **_kwargs: Any) -> None:
-    """Wake all who wait when a checkpoint moves (a receiver of ``post_save``).
+def announce(**_kwargs: Any) -> None:
+    """Wake all who wait when checkpoints have moved (a receiver of ``checkpoints_moved``).
 
     After the commit and in autocommit: a NOTIFY inside the transaction would make all commits
     queue up. Lost ones cost time only.
     """
-    if update_fields and "position" in update_fields:
-        transaction.on_commit(_notify, using=using, robust=True)
-
-
-def _notify() -> None:
     with connections["read"].cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 

@@ -64,10 +64,26 @@ def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
     assert not OrmQ.objects.exists()
 
 
-def test_all_that_are_behind_are_one_task_for_each_worker(
+def test_all_that_are_behind_are_one_task(
     broker: ProjectionBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Conf, "WORKERS", 2)
+    kit.registered_product()
+
+    [task] = broker.dequeue() or []
+
+    assert names([task]) == set(registered())
+
+
+@pytest.fixture
+def far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two events are a lot, and there are two workers."""
+    monkeypatch.setattr(Conf, "WORKERS", 2)
+    monkeypatch.setattr("ordering_read.engine.broker._FAR_BEHIND", 2)
+
+
+@pytest.mark.usefixtures("far_behind")
+def test_all_that_are_far_behind_are_one_task_for_each_worker(broker: ProjectionBroker) -> None:
     kit.registered_product()
 
     first, second = broker.dequeue() or []
@@ -77,10 +93,8 @@ def test_all_that_are_behind_are_one_task_for_each_worker(
     assert {len(names([first])), len(names([second]))} == {math.floor(half), math.ceil(half)}
 
 
-def test_the_half_that_is_behind_stays_one_task(
-    broker: ProjectionBroker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Conf, "WORKERS", 2)
+@pytest.mark.usefixtures("far_behind")
+def test_the_half_that_is_far_behind_stays_one_task(broker: ProjectionBroker) -> None:
     kit.registered_product()
     behind = list(registered())[: math.ceil(len(registered()) / 2)]
     live.run(*registered().keys() - set(behind))
@@ -107,6 +121,30 @@ def test_a_commit_wakes_it(broker: ProjectionBroker, settings: Any) -> None:
     assert time.monotonic() - began < 10
     later.join()
     assert names(broker.dequeue()) == set(registered())
+
+
+def test_while_all_projections_have_a_runner_only_its_leaving_wakes_it(
+    broker: ProjectionBroker, settings: Any
+) -> None:
+    kit.registered_product()
+    assert names(broker.dequeue()) == set(registered())
+    settings.PROJECTION_POLL_SECONDS = 20
+    heard: list[str] = []
+
+    def work() -> None:
+        time.sleep(0.1)
+        kit.registered_product()
+        heard.append("an event")
+        live.run(*registered())
+        connections.close_all()
+
+    runner = threading.Timer(0.0, work)
+    runner.start()
+
+    assert not broker.dequeue()
+
+    assert heard == ["an event"]
+    runner.join()
 
 
 def test_without_a_wake_up_it_looks_by_itself(broker: ProjectionBroker, settings: Any) -> None:
@@ -186,7 +224,7 @@ def test_the_stock_task_catches_up_all() -> None:
 
     assert status.checkpoints() == dict.fromkeys(registered(), 2)
     assert status.workers_seen() == 1
-    assert live.due() == []
+    assert not live.due().behind
 
 
 @pytest.fixture

@@ -1,18 +1,21 @@
 """Following the log: every event once, in order, with its checkpoint; failures and leases."""
 
 import logging
+import threading
+import time
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connections
 from django.db.models.functions import Now
 
 from ordering_read.engine import base, live
 from ordering_read.engine.base import Projector, UnknownProjectionError
 from ordering_read.models import InventoryLevel, Projection, ReadModelWrittenError, Worker
 from ordering_write import published
+from ordering_write.client import ReceiveStock
 from ordering_write.published import DomainEvent
 from tests import kit
 from tests.parallel import at_once
@@ -128,9 +131,9 @@ def test_a_failure_is_kept_logged_once_and_tried_again_later(
     assert "version 1): ValueError: no such colour. Correct it" in checkpoint().error
     assert checkpoint().failed_at == failed_at
     # Not before its pause is over, and then it is well again.
-    assert "recorder" not in live.due()
+    assert "recorder" not in live.due().behind
     Projection.objects.filter(name="recorder").update(leased_until=Now() - timedelta(seconds=1))
-    assert "recorder" in live.due()
+    assert "recorder" in live.due().behind
     recorder.before = lambda batch: None
     live.run("recorder")
     assert checkpoint().error == ""
@@ -205,7 +208,7 @@ def test_a_turn_ends_between_two_batches(recorder: Recorder, settings: Any) -> N
 
     assert live.run("recorder", seconds=0) == 2
     # It has let go, so that the next turn can be given at once.
-    assert "recorder" in live.due()
+    assert "recorder" in live.due().behind
     assert live.run("recorder") == 4
 
 
@@ -219,11 +222,52 @@ def test_side_by_side_they_read_the_log_once(
     published.sequence()
     head = published.head()
 
-    # Sequencing with its savepoint, the mark of the log, the events, a last look at the head.
-    with django_assert_num_queries(4 + 1 + 1 + 1, using="default"):
+    # The mark of the log, sequencing, the events, the word that it leaves, a last look at the head.
+    with django_assert_num_queries(5, using="default"):
         live.run(*everybody)
 
     assert {checkpoint(name).position for name in everybody} == {head}
+
+
+def test_side_by_side_they_move_in_one_transaction(
+    recorder: Recorder, django_assert_num_queries: Any
+) -> None:
+    settled = kit.registered_product()
+    live.run(*base.registered())
+    kit.dispatch(ReceiveStock(user_id=kit.USER, product_id=settled.pk, quantity=1))
+
+    # The savepoint and its release, the checkpoints with their locks, and their move; two for the
+    # stock list, one for its history and one of the recorder's. Then three to let go.
+    with django_assert_num_queries(4 + 4 + 3, using="read"):
+        live.run(*base.registered())
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "read"])
+def test_a_runner_that_stays_hears_of_what_comes(recorder: Recorder) -> None:
+    def commit() -> None:
+        kit.registered_product()
+        connections.close_all()
+
+    kit.registered_product()
+    later = threading.Timer(0.3, commit)
+    later.start()
+    began = time.monotonic()
+
+    live.run("recorder", seconds=0.2, stay=20)
+
+    assert time.monotonic() - began < 10
+    assert recorded() == [1, 2, 3, 4]
+    assert checkpoint().leased_until is None
+    later.join()
+
+
+def test_a_runner_that_stays_leaves_when_nothing_comes(recorder: Recorder) -> None:
+    kit.registered_product()
+
+    live.run("recorder", stay=0.01)
+
+    assert recorded() == [1, 2]
+    assert checkpoint().leased_until is None
 
 
 @pytest.mark.usefixtures("never_parks")
@@ -237,7 +281,7 @@ def test_one_that_fails_keeps_nobody_up(recorder: Recorder) -> None:
     assert live.run("recorder", "inventory_level") == 2
     assert checkpoint("inventory_level").position == 2
     assert checkpoint("recorder").position == 0
-    assert "recorder" not in live.due()
+    assert "recorder" not in live.due().behind
 
 
 def test_those_at_different_positions_come_level(recorder: Recorder, settings: Any) -> None:
@@ -257,21 +301,21 @@ def test_who_is_furthest_behind_comes_first(recorder: Recorder) -> None:
     live.run("order_view", "status_counter")
     kit.registered_product()
 
-    assert live.due()[-2:] == ["order_view", "status_counter"]
+    assert list(live.due().behind)[-2:] == ["order_view", "status_counter"]
 
 
 def test_who_is_behind_is_handed_out_once(recorder: Recorder) -> None:
     everybody = set(base.registered())
-    assert live.due() == []
+    assert not live.due().behind
     kit.registered_product()
 
-    assert set(live.due()) == everybody
-    assert live.due() == []
+    assert set(live.due().behind) == everybody
+    assert not live.due().behind
     for name in everybody:
         live.run(name)
-    assert live.due() == []
+    assert not live.due().behind
     kit.registered_product()
-    assert set(live.due()) == everybody
+    assert set(live.due().behind) == everybody
 
 
 def test_a_lease_that_is_over_is_given_again(recorder: Recorder) -> None:
@@ -280,7 +324,7 @@ def test_a_lease_that_is_over_is_given_again(recorder: Recorder) -> None:
 
     Projection.objects.update(leased_until=Now() - timedelta(milliseconds=1))
 
-    assert "recorder" in live.due()
+    assert "recorder" in live.due().behind
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
