@@ -73,7 +73,8 @@ class Paying(Returning):
             self.line(item.line_id, f"#/lines/{number}/line_id")
         if amount > self.refundable:
             raise ExceedsCapturedError(
-                f"{amount} {self.currency} were to be refunded, {self.refundable} can be."
+                f"{amount} {self.currency} were to be refunded, "
+                f"{self.money(self.refundable).amount} can be."
             )
         self._tell(
             e.RefundRequested,
@@ -122,7 +123,8 @@ class Paying(Returning):
         if paid > self.captured - self.refunded:
             raise ExceedsCapturedError(
                 f"{paid} {self.currency} were refunded, "
-                f"{self.captured - self.refunded} were captured and not refunded."
+                f"{self.money(self.captured - self.refunded).amount} were captured and not "
+                "refunded."
             )
         self._tell(
             e.RefundSettled,

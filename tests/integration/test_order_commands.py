@@ -1,0 +1,440 @@
+"""The commands about an order that exists: what they do to it, and to the stock."""
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from config.accounts.models import User
+from ordering_write import log
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
+from ordering_write.domain.commands import Command, Power
+from ordering_write.models import Order, PersonalData, StockItem
+from tests.kit import (
+    ADDRESS,
+    NOW,
+    USER,
+    check_rows_equal_log,
+    dispatch,
+    placed_order,
+    registered_product,
+)
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def give(command: type[Command], order: Order, /, **fields):
+    """Carry out a command about ``order``; the last event of the order, None if nothing changed."""
+    known = {"user_id": USER, "timestamp": NOW, "order_id": order.pk}
+    events = dispatch(command.model_validate({**known, **fields}))
+    of_order = [event for event in events if event.recorded.stream == order.stream]
+    return of_order[-1] if of_order else None
+
+
+@pytest.fixture
+def lamp():
+    return registered_product(10)
+
+
+@pytest.fixture
+def order(customer, lamp):
+    """Three lamps at 19.90."""
+    return placed_order(customer, (lamp, 3))
+
+
+def line_of(order: Order):
+    return next(iter(Order.load(order.pk).lines))
+
+
+def units(order: Order, quantity: int):
+    return [{"line_id": line_of(order), "quantity": quantity}]
+
+
+def levels(product: StockItem) -> tuple[int, int]:
+    product.refresh_from_db()
+    return product.on_hand, product.reserved
+
+
+def packed(order: Order, quantity: int):
+    """The id of a new shipment with so many units."""
+    return give(c.CreateShipment, order, items=units(order, quantity)).shipment_id
+
+
+def sent(order: Order, quantity: int):
+    """The id of a new shipment with so many units that has left."""
+    shipment_id = packed(order, quantity)
+    give(c.DispatchShipment, order, shipment_id=shipment_id)
+    return shipment_id
+
+
+def delivered(order: Order, quantity: int):
+    shipment_id = sent(order, quantity)
+    give(c.ConfirmDelivery, order, shipment_id=shipment_id)
+    return shipment_id
+
+
+# --- Stock follows -----------------------------------------------------------------------------
+def test_more_units_are_reserved_and_fewer_released(order, lamp):
+    changed = give(c.ChangeItemQuantity, order, line_id=line_of(order), new_quantity=5)
+    assert changed.total.amount == Decimal("99.50")
+    assert levels(lamp) == (10, 5)
+
+    give(c.ChangeItemQuantity, order, line_id=line_of(order), new_quantity=2)
+    assert levels(lamp) == (10, 2)
+    check_rows_equal_log()
+
+
+def test_an_edit_that_asks_for_more_than_there_is_changes_nothing(order, lamp):
+    with pytest.raises(errors.InsufficientInventoryError):
+        give(c.ChangeItemQuantity, order, line_id=line_of(order), new_quantity=11)
+
+    assert levels(lamp) == (10, 3)
+    check_rows_equal_log()
+
+
+def test_a_line_is_added_and_reserved(order, lamp):
+    shade = registered_product(4)
+    added = give(c.AddOrderItem, order, product_id=shade.pk, quantity=2, unit_price="19.90")
+
+    assert (added.item_count, added.total.amount) == (2, Decimal("99.50"))
+    assert levels(shade) == (4, 2)
+    check_rows_equal_log()
+
+
+def test_cancelled_units_go_back_to_stock_and_leave_the_total(order, lamp):
+    cancelled = give(c.CancelOrderItems, order, items=units(order, 1), reason="Too many")
+
+    assert (cancelled.total.amount, cancelled.status) == (Decimal("39.80"), "pending")
+    assert levels(lamp) == (10, 2)
+
+    last = give(c.CancelOrderItems, order, items=units(order, 2), reason="None at all")
+    assert (last.status, last.balance.amount) == ("cancelled", 0)
+    assert levels(lamp) == (10, 0)
+    check_rows_equal_log()
+
+
+def test_parcels_take_their_units_out_of_stock(order, lamp):
+    give(c.ConfirmOrder, order)
+    shipment_id = packed(order, 2)
+    assert levels(lamp) == (10, 3)
+
+    dispatched = give(
+        c.DispatchShipment,
+        order,
+        shipment_id=shipment_id,
+        carrier="Sample Post",
+        tracking_number="1Z999",
+        dispatched_at=NOW - timedelta(hours=1),
+    )
+    assert (dispatched.status, dispatched.fulfilment_status) == ("partially_shipped", "partial")
+    assert dispatched.timestamp == NOW - timedelta(hours=1)
+    assert levels(lamp) == (8, 1)
+    check_rows_equal_log()
+
+
+def test_what_comes_back_undelivered_is_in_stock_again_and_what_is_lost_is_not(order, lamp):
+    give(c.ConfirmOrder, order)
+    returned, lost = sent(order, 2), sent(order, 1)
+
+    failed = give(c.FailDelivery, order, shipment_id=returned, outcome="returned_to_sender")
+    assert failed.total.amount == Decimal("19.90")
+    assert levels(lamp) == (9, 0)
+
+    give(c.FailDelivery, order, shipment_id=lost, outcome="lost")
+    assert levels(lamp) == (9, 0)
+    check_rows_equal_log()
+
+
+def test_a_return_comes_back_in_parts(order, lamp):
+    give(c.ConfirmOrder, order)
+    give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
+    delivered(order, 3)
+    asked = give(
+        c.RequestReturn,
+        order,
+        items=[{"line_id": line_of(order), "quantity": 3, "reason": "unwanted"}],
+    )
+    assert asked.return_status == "requested"
+
+    first = give(
+        c.ReceiveReturn,
+        order,
+        return_id=asked.return_id,
+        items=[{"line_id": line_of(order), "restock": 1, "damaged": 1}],
+    )
+    assert first.balance.amount == Decimal("-39.80")
+    assert first.payment_status == "credit_owed"
+    assert levels(lamp) == (8, 0)
+
+    rest = give(c.RejectReturn, order, return_id=asked.return_id, reason="Worn")
+    assert rest.return_status == "partial"
+    with pytest.raises(errors.ReturnClosedError):
+        give(c.RejectReturn, order, return_id=asked.return_id, reason="Worn")
+    check_rows_equal_log()
+
+
+def test_cancelling_unpacks_what_is_packed(order, lamp):
+    give(c.ConfirmOrder, order)
+    packed(order, 2)
+    give(c.CancelOrder, order, reason="Not needed")
+
+    assert levels(lamp) == (10, 0)
+    [shipment] = Order.load(order.pk).shipments.values()
+    assert shipment.status == "voided"
+    check_rows_equal_log()
+
+
+def test_shipping_everything_sends_what_was_packed_before_too(order, lamp):
+    give(c.ConfirmOrder, order)
+    packed(order, 2)
+    last = give(c.UpdateOrderStatus, order, status="shipped")
+
+    assert last.status == "shipped"
+    assert levels(lamp) == (7, 0)
+    check_rows_equal_log()
+
+
+# --- Money -------------------------------------------------------------------------------------
+def test_money_tells_how_an_order_stands(order):
+    pay = {"payment_id": "pay-1", "method": "card"}
+    authorized = give(c.RecordPayment, order, kind="authorized", amount="59.70", **pay)
+    assert (authorized.payment_status, authorized.authorized.amount) == (
+        "authorized",
+        Decimal("59.70"),
+    )
+    captured = give(c.RecordPayment, order, kind="captured", amount="59.70", **pay)
+    assert (captured.payment_status, captured.balance.amount) == ("paid", 0)
+    assert captured.authorized.amount == 0
+
+    refund = give(c.RequestRefund, order, amount="10.00", reason="Scratched")
+    settled = give(c.RecordRefund, order, outcome="settled", refund_id=refund.refund_id)
+    assert (settled.payment_status, settled.refunded.amount) == (
+        "partially_refunded",
+        Decimal("10.00"),
+    )
+    check_rows_equal_log()
+
+
+def test_a_payment_told_twice_is_recorded_once(order):
+    pay = {"payment_id": "pay-1", "kind": "captured"}
+    give(c.RecordPayment, order, amount="59.70", **pay)
+    assert give(c.RecordPayment, order, amount="59.70", **pay) is None
+    assert Order.load(order.pk).captured == Decimal("59.70")
+
+    with pytest.raises(errors.PaymentMismatchError, match=r"captured with 59\.70 EUR"):
+        give(c.RecordPayment, order, amount="1.00", **pay)
+
+
+def test_a_payment_is_recorded_even_after_the_order_was_cancelled(order):
+    give(c.CancelOrder, order, reason="Not needed")
+    captured = give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
+
+    assert (captured.status, captured.payment_status) == ("cancelled", "credit_owed")
+    assert captured.balance.amount == Decimal("-59.70")
+
+
+def test_no_more_is_refunded_than_was_captured(order):
+    with pytest.raises(errors.ExceedsCapturedError):
+        give(c.RequestRefund, order, amount="1.00", reason="Please")
+    give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
+    give(c.RequestRefund, order, amount="50.00", reason="Please")
+    with pytest.raises(errors.ExceedsCapturedError, match=r"10.00 EUR .*, 9.70 can be"):
+        give(c.RequestRefund, order, amount="10.00", reason="Please")
+    with pytest.raises(errors.ExceedsCapturedError):
+        give(c.RecordRefund, order, outcome="settled", amount="59.71", reference="till")
+
+
+def test_a_refund_made_elsewhere_is_recorded_once(order):
+    give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
+    made = {"outcome": "settled", "amount": "5.00", "reference": "till-7"}
+    assert give(c.RecordRefund, order, **made).refunded.amount == Decimal("5.00")
+    assert give(c.RecordRefund, order, **made) is None
+
+    with pytest.raises(errors.AmountMissingError):
+        give(c.RecordRefund, order, outcome="settled", reference="till-8")
+    with pytest.raises(errors.RefundNotFoundError):
+        give(c.RecordRefund, order, outcome="failed", refund_id=uuid7())
+
+
+def test_a_failed_refund_can_be_asked_for_again(order):
+    give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
+    refund = give(c.RequestRefund, order, amount="59.70", reason="Please")
+    give(c.RecordRefund, order, outcome="failed", refund_id=refund.refund_id, reason="expired")
+
+    assert give(c.RequestRefund, order, amount="59.70", reason="Please").amount.amount == Decimal(
+        "59.70"
+    )
+
+
+def test_who_has_a_limit_refunds_up_to_it_in_all(order, settings):
+    settings.REFUND_LIMITS = {"EUR": Decimal(20)}
+    limited = {"powers": frozenset(), "reason": "Please"}
+    give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
+    give(c.RequestRefund, order, amount="15.00", **limited)
+    with pytest.raises(errors.RefundLimitError, match="20 EUR"):
+        give(c.RequestRefund, order, amount="5.01", **limited)
+    give(c.RequestRefund, order, amount="5.01", powers={Power.ANY_REFUND}, reason="Please")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error"),
+    [
+        ({"currency": "USD", "amount": "1.00"}, errors.CurrencyMismatchError),
+        ({"amount": "1.001"}, errors.InvalidAmountError),
+        ({"amount": "1.00", "happened_at": NOW + timedelta(days=1)}, errors.InFutureError),
+    ],
+)
+def test_a_payment_that_makes_no_sense_is_refused(order, fields, error):
+    with pytest.raises(error):
+        give(c.RecordPayment, order, payment_id="p", kind="captured", **fields)
+
+
+def test_packing_waits_for_the_money_where_the_shop_wants_it(order, settings):
+    settings.PAYMENT_BEFORE_PACKING = True
+    give(c.ConfirmOrder, order)
+    with pytest.raises(errors.PaymentRequiredError):
+        packed(order, 1)
+    with pytest.raises(errors.PaymentRequiredError):
+        give(c.UpdateOrderStatus, order, status="shipped")
+
+    give(c.RecordPayment, order, payment_id="p", kind="authorized", amount="59.70")
+    assert packed(order, 1)
+
+
+# --- Holds, time, addresses, notes -------------------------------------------------------------
+def test_a_hold_stops_goods_and_never_cancelling(order):
+    held = give(c.PlaceHold, order, reason="fraud_review", note="Check the card")
+    assert (held.on_hold, held.fulfilment_status) == (True, "on_hold")
+    with pytest.raises(errors.OrderOnHoldError, match="fraud_review"):
+        give(c.ConfirmOrder, order)
+    with pytest.raises(errors.AlreadyOnHoldError):
+        give(c.PlaceHold, order, reason="other")
+
+    cancelled = give(c.CancelOrder, order, reason="Fraud")
+    assert cancelled.on_hold is False
+    with pytest.raises(errors.NotOnHoldError):
+        give(c.ReleaseHold, order)
+
+
+def test_an_unpaid_order_expires_when_its_time_is_over(customer, lamp):
+    order = placed_order(customer, (lamp, 3), reserve_for=timedelta(hours=1))
+    with pytest.raises(errors.NotExpiredError, match="2026-03-01 13:00 UTC"):
+        give(c.ExpireOrder, order)
+
+    expired = give(c.ExpireOrder, order, timestamp=NOW + timedelta(hours=1))
+    assert (expired.status, expired.reason_code) == ("cancelled", "expired")
+    assert levels(lamp) == (10, 0)
+
+
+def test_an_address_can_be_changed_until_something_leaves(order):
+    moved = {**ADDRESS, "line1": "2 Example Street"}
+    changed = give(c.ChangeShippingAddress, order, shipping_address=moved)
+    assert (changed.from_address.line1, changed.to_address.line1) == (
+        "1 Example Street",
+        "2 Example Street",
+    )
+    assert give(c.ChangeShippingAddress, order, shipping_address=moved) is None
+
+    give(c.ConfirmOrder, order)
+    sent(order, 1)
+    with pytest.raises(errors.OrderAlreadyShippedError):
+        give(c.ChangeShippingAddress, order, shipping_address=ADDRESS)
+
+
+def test_a_return_has_its_time(order, settings):
+    settings.RETURN_WINDOW_DAYS = 14
+    give(c.ConfirmOrder, order)
+    delivered(order, 3)
+    asked = {"items": [{"line_id": line_of(order), "quantity": 1, "reason": "late"}]}
+    with pytest.raises(errors.ReturnWindowClosedError, match="until 2026-03-15"):
+        give(c.RequestReturn, order, timestamp=NOW + timedelta(days=15), **asked)
+    give(c.RequestReturn, order, timestamp=NOW + timedelta(days=13), **asked)
+
+
+def test_a_redacted_note_is_gone_from_the_log(order):
+    note = give(c.AddNote, order, text="The code is 1234", visibility="customer")
+    give(c.RedactNote, order, note_id=note.note_id)
+
+    assert give(c.RedactNote, order, note_id=note.note_id) is None
+    told = [event for event in log.read_stream(order.stream) if event.type == "NoteAdded"]
+    assert [event.text for event in told] == ["[erased]"]
+    assert not PersonalData.objects.filter(fields__text__contains="1234").exists()
+    with pytest.raises(errors.NoteNotFoundError):
+        give(c.RedactNote, order, note_id=uuid7())
+
+
+def test_tags_come_and_go(order):
+    give(c.TagOrder, order, tag="gift")
+    assert give(c.TagOrder, order, tag="gift") is None
+    give(c.UntagOrder, order, tag="gift")
+    assert Order.load(order.pk).tags == []
+    for number in range(20):
+        give(c.TagOrder, order, tag=f"tag-{number}")
+    with pytest.raises(errors.TooManyTagsError):
+        give(c.TagOrder, order, tag="one-more")
+
+
+def test_an_order_is_given_to_a_member_of_staff(order):
+    User.objects.create_user("clerk", is_staff=True)
+    assert give(c.AssignOrder, order, assignee="clerk").assignee == "clerk"
+    with pytest.raises(errors.UnknownAssigneeError):
+        give(c.AssignOrder, order, assignee="nobody")
+    assert give(c.AssignOrder, order, assignee=None).assignee is None
+
+
+# --- Refusals that need no story ---------------------------------------------------------------
+def test_units_that_arent_there_are_refused(order):
+    give(c.ConfirmOrder, order)
+    with pytest.raises(errors.QuantityExceedsOpenError, match=r"4 units of .*, 3 are open"):
+        packed(order, 4)
+    with pytest.raises(errors.UnknownLineError):
+        give(c.CreateShipment, order, items=[{"line_id": uuid7(), "quantity": 1}])
+    with pytest.raises(errors.QuantityExceedsOpenError):
+        give(c.CancelOrderItems, order, items=units(order, 2) * 2, reason="Twice")
+    packed(order, 3)
+    with pytest.raises(errors.QuantityExceedsOpenError, match="No unit"):
+        give(c.CancelOrderItems, order, items=units(order, 1), reason="Too late")
+
+
+def test_a_shipment_must_be_where_it_has_to_be(order):
+    give(c.ConfirmOrder, order)
+    with pytest.raises(errors.ShipmentStateError, match="no shipment that is packed"):
+        give(c.DispatchShipment, order, shipment_id=uuid7())
+    shipment_id = packed(order, 1)
+    with pytest.raises(errors.ShipmentNotFoundError):
+        give(c.DispatchShipment, order, shipment_id=uuid7())
+    with pytest.raises(errors.ShipmentStateError, match="is dispatched"):
+        give(c.ConfirmDelivery, order, shipment_id=shipment_id)
+    give(c.UpdateTracking, order, shipment_id=shipment_id, tracking_number="1Z999")
+    give(c.VoidShipment, order, shipment_id=shipment_id)
+    with pytest.raises(errors.ShipmentStateError):
+        give(c.VoidShipment, order, shipment_id=shipment_id)
+    check_rows_equal_log()
+
+
+def test_what_was_ordered_stands_once_picking_has_started(order):
+    give(c.ConfirmOrder, order)
+    give(c.StartProcessing, order)
+    with pytest.raises(errors.NotEditableError, match="is processing"):
+        give(c.ChangeItemQuantity, order, line_id=line_of(order), new_quantity=2)
+
+
+def test_an_order_is_completed_when_nothing_is_under_way(order):
+    give(c.ConfirmOrder, order)
+    arrived, lost = sent(order, 2), sent(order, 1)
+    give(c.ConfirmDelivery, order, shipment_id=arrived)
+    with pytest.raises(errors.InvalidTransitionError):
+        give(c.CompleteOrder, order)
+    give(c.FailDelivery, order, shipment_id=lost, outcome="lost")
+    asked = give(
+        c.RequestReturn,
+        order,
+        items=[{"line_id": line_of(order), "quantity": 1, "reason": "late"}],
+    )
+    with pytest.raises(errors.InvalidTransitionError, match="still expected"):
+        give(c.CompleteOrder, order)
+    give(c.RejectReturn, order, return_id=asked.return_id, reason="Worn")
+    assert give(c.CompleteOrder, order).status == "completed"
+    check_rows_equal_log()
