@@ -9,43 +9,80 @@ from django.db import DEFAULT_DB_ALIAS
 from config.accounts.models import User
 from config.accounts.roles import Role, customer_scope, keep
 from ordering_write.domain import commands
-from ordering_write.domain.commands import Command
+from ordering_write.domain.commands import Command, Power
 from ordering_write.domain.errors import NotPermittedError
 from ordering_write.domain.values import Channel
 from ordering_write.ports import identity_port
 
-_ORDERS = ("create_order", "cancel_order")
+# The commands of the role table, by the words of its rows.
+_ORDER = ("create_order", "cancel_order")
+_MOVE = ("update_order_status",)
+_ACCEPT = (*_MOVE, "confirm_order", "complete_order")
+_HOLD = ("place_hold", "release_hold")
+_EDIT = (
+    "add_order_item",
+    "change_item_quantity",
+    "cancel_order_items",
+    "change_shipping_address",
+)
+_WRITE_ON = ("redact_note", "tag_order", "untag_order", "assign_order")
+_FULFIL = (
+    *_MOVE,
+    "process_order",
+    "ship_order",
+    "deliver_order",
+    "create_shipment",
+    "dispatch_shipment",
+    "update_tracking",
+    "void_shipment",
+    "confirm_delivery",
+    "fail_delivery",
+    "receive_return",
+    "reject_return",
+)
+_STOCK = ("register_stock_item", "receive_stock")
+_CUSTOMERS = ("register_customer", "change_customer_details")
 
-# The columns of the role table that this app keeps. The auditor has none: who looks on can't act.
+# The columns of the role table that this app keeps. Admin has everything, see below.
 GRANTS: Mapping[Role, tuple[str, ...]] = {
-    Role.CUSTOMER: _ORDERS,
+    Role.CUSTOMER: (*_ORDER, "request_return"),
     Role.CLERK: (
-        *_ORDERS,
-        "update_order_status",
-        "confirm_order",
-        "complete_order",
-        "register_customer",
+        *_ORDER,
+        Power.OVERRIDE_PRICE,
+        *_ACCEPT,
+        *_HOLD,
+        *_EDIT,
+        "add_note",
+        *_WRITE_ON,
+        "request_return",
+        "request_refund",
+        *_CUSTOMERS,
+        "block_customer",
+        "unblock_customer",
     ),
     Role.WAREHOUSE: (
-        "update_order_status",
-        "process_order",
-        "ship_order",
-        "deliver_order",
-        "register_stock_item",
-        "receive_stock",
+        *_FULFIL,
+        *_HOLD,
+        "add_note",
+        *_STOCK,
+        "adjust_stock",
+        "set_stock_policy",
     ),
     Role.INTEGRATION: (
-        *_ORDERS,
-        "update_order_status",
-        "confirm_order",
-        "process_order",
-        "ship_order",
-        "deliver_order",
-        "complete_order",
-        "register_customer",
-        "register_stock_item",
-        "receive_stock",
+        *_ORDER,
+        Power.ANY_PRICE,
+        *_ACCEPT,
+        *_FULFIL,
+        "record_payment",
+        "request_refund",
+        "record_refund",
+        Power.ANY_REFUND,
+        *_STOCK,
+        "set_list_price",
+        *_CUSTOMERS,
     ),
+    # Who looks on can't act: it has the permission of no command.
+    Role.AUDITOR: ("view_outbox",),
 }
 
 
@@ -57,16 +94,13 @@ def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> Non
         codename: label
         for command_type in _command_types(Command)
         for codename, label in command_type.permissions.items()
-    } | {"view_outbox": "Can view the outbox and the command records"}
+    }
+    permissions |= Power.LABELS | {"view_outbox": "Can view the outbox and the command records"}
     keep(
         sender,
         owner="CommandRecord",
         permissions=permissions,
-        grants={
-            **GRANTS,
-            Role.AUDITOR: ("view_outbox",),
-            Role.ADMIN: tuple(permissions),
-        },
+        grants={**GRANTS, Role.ADMIN: tuple(permissions)},
     )
 
 
@@ -85,6 +119,7 @@ def envelope(user: User, *, channel: Channel) -> dict[str, Any]:
         "actor": identity_port().actor(user),
         "channel": channel,
         "customer_scope": customer_scope(user),
+        "powers": frozenset(p for p in Power.LABELS if user.has_perm(f"ordering_write.{p}")),
     }
 
 

@@ -45,18 +45,12 @@ class OrderOutcome(BaseModel):
     events: list[RecordedEvent]
 
 
-class PlacedOrder(OrderOutcome):
-    """The order that was placed."""
-
-    order_number: str
-    links: dict[str, str]
-
-
 class ProductOutcome(BaseModel):
     """The product after the command."""
 
     product_id: UUID
     version: int
+    events: list[RecordedEvent]
 
 
 class CustomerOutcome(BaseModel):
@@ -64,3 +58,59 @@ class CustomerOutcome(BaseModel):
 
     customer_id: UUID
     version: int
+    events: list[RecordedEvent]
+
+
+class New(BaseModel):
+    """Something was made: where it is found and what can be done with it."""
+
+    links: dict[str, str]
+
+
+class NewOrder(New, OrderOutcome):
+    """The order that was placed."""
+
+    order_id: UUID
+    order_number: str
+
+
+class NewShipment(New, OrderOutcome):
+    """The order with the shipment that was packed."""
+
+    shipment_id: UUID
+
+
+class NewPayment(New, OrderOutcome):
+    """The order with the payment that was recorded."""
+
+    payment_id: str
+
+
+class NewRefund(New, OrderOutcome):
+    """The order with the refund that was asked for or recorded."""
+
+    refund_id: UUID
+
+
+class NewReturn(New, OrderOutcome):
+    """The order with the return that was asked for."""
+
+    return_id: UUID
+
+
+class NewNote(New, OrderOutcome):
+    """The order with the note that was written."""
+
+    note_id: UUID
+
+
+class NewProduct(New, ProductOutcome):
+    """The product that was made known."""
+
+    product_id: UUID
+
+
+class NewCustomer(New, CustomerOutcome):
+    """The customer that was made known."""
+
+    customer_id: UUID

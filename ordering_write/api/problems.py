@@ -5,9 +5,15 @@ from ordering_write.domain import errors
 
 
 def register_all() -> None:
-    """Register every refusal: the kind of problem that it is, and its status."""
+    """Register every refusal: the kind of problem that it is, and its status.
+
+    The text of an error says what is the matter; the advice is for the page of the problem.
+    """
     _register_requests()
-    _register_conflicts()
+    _register_orders()
+    _register_parts_of_orders()
+    _register_stock_and_customers()
+    _register_repeats()
     register(
         errors.NotFoundError,
         slug="not-found",
@@ -19,6 +25,13 @@ def register_all() -> None:
         slug="permission-denied",
         status=403,
         title="Permission denied",
+    )
+    register(
+        errors.RefundLimitError,
+        slug="refund-limit",
+        status=403,
+        title="Refund limit",
+        advice="Refund less, or ask somebody who may refund any amount.",
     )
 
 
@@ -59,8 +72,8 @@ def _register_requests() -> None:
     )
 
 
-def _register_conflicts() -> None:
-    for error, slug, title, advice in (
+def _register_orders() -> None:
+    _register_conflicts(
         (
             errors.InvalidOperationError,
             "invalid-operation",
@@ -80,10 +93,111 @@ def _register_conflicts() -> None:
             "What has left the house comes back as a return.",
         ),
         (
-            errors.CustomerBlockedError,
-            "customer-blocked",
-            "Customer blocked",
-            "Ask the shop to unblock the customer.",
+            errors.OrderOnHoldError,
+            "order-on-hold",
+            "Order on hold",
+            "Release the hold first, or wait until the shop does.",
+        ),
+        (
+            errors.AlreadyOnHoldError,
+            "already-on-hold",
+            "Already on hold",
+            "Release the hold before you place another one.",
+        ),
+        (
+            errors.NotOnHoldError,
+            "not-on-hold",
+            "Not on hold",
+            "Go on: there is no hold to release.",
+        ),
+        (
+            errors.NotExpiredError,
+            "not-expired",
+            "Not expired",
+            "Cancel the order, or wait until its time to pay has passed.",
+        ),
+        (
+            errors.NotEditableError,
+            "not-editable",
+            "Not editable",
+            "Cancel what is still open and place another order for the rest.",
+        ),
+        (
+            errors.TooManyLinesError,
+            "too-many-lines",
+            "Too many lines",
+            "Place another order for the rest.",
+        ),
+        (errors.TooManyTagsError, "too-many-tags", "Too many tags", "Take a tag off first."),
+    )
+
+
+def _register_parts_of_orders() -> None:
+    _register_conflicts(
+        (
+            errors.PaymentRequiredError,
+            "payment-required",
+            "Payment required",
+            "Record the payment, then pack the order.",
+        ),
+        (
+            errors.QuantityExceedsOpenError,
+            "exceeds-open",
+            "More than is open",
+            "Ask for no more units than are neither cancelled nor packed nor shipped.",
+        ),
+        (
+            errors.ShipmentStateError,
+            "wrong-shipment-state",
+            "Not possible with this shipment",
+            "Read the order again: the shipment has left, has arrived or was voided meanwhile.",
+        ),
+        (
+            errors.ExceedsDeliveredError,
+            "exceeds-delivered",
+            "More than was delivered",
+            "Return no more units than were delivered and aren't returned yet.",
+        ),
+        (
+            errors.ExceedsRequestedError,
+            "exceeds-requested",
+            "More than was to be returned",
+            "Request another return for the units that came beside it.",
+        ),
+        (
+            errors.ReturnWindowClosedError,
+            "return-window-closed",
+            "Return window closed",
+            "Ask the shop whether it takes the units all the same.",
+        ),
+        (
+            errors.ReturnClosedError,
+            "return-closed",
+            "Return closed",
+            "Request another return for what is to come back yet.",
+        ),
+        (
+            errors.ExceedsCapturedError,
+            "exceeds-captured",
+            "More than was captured",
+            "Refund no more than was captured and isn't refunded or asked to be.",
+        ),
+        (
+            errors.PaymentMismatchError,
+            "payment-mismatch",
+            "Payment mismatch",
+            "Send the amount that was recorded first, or another payment_id for another payment.",
+        ),
+    )
+
+
+def _register_stock_and_customers() -> None:
+    _register_conflicts(
+        (
+            errors.WouldGoNegativeError,
+            "would-go-negative",
+            "Would go negative",
+            "Adjust by fewer units, or cancel orders that have reserved them.",
         ),
         (
             errors.DuplicateSkuError,
@@ -98,6 +212,24 @@ def _register_conflicts() -> None:
             "Leave product_id out to get a new one, or receive stock of the known product.",
         ),
         (
+            errors.CustomerBlockedError,
+            "customer-blocked",
+            "Customer blocked",
+            "Ask the shop to unblock the customer.",
+        ),
+        (
+            errors.CustomerErasedError,
+            "customer-erased",
+            "Customer erased",
+            "Register the customer anew.",
+        ),
+        (
+            errors.HasOpenOrdersError,
+            "has-open-orders",
+            "Open orders",
+            "Complete or cancel the customer's orders first.",
+        ),
+        (
             errors.DuplicateEmailError,
             "duplicate-email",
             "Duplicate e-mail",
@@ -109,6 +241,11 @@ def _register_conflicts() -> None:
             "Duplicate customer",
             "Leave customer_id out to get a new one.",
         ),
+    )
+
+
+def _register_repeats() -> None:
+    _register_conflicts(
         (
             errors.DuplicateReferenceError,
             "duplicate-reference",
@@ -121,8 +258,7 @@ def _register_conflicts() -> None:
             "Idempotency key expired",
             "Read what the first request has done; take a new key for a new command.",
         ),
-    ):
-        register(error, slug=slug, status=409, title=title, advice=advice)
+    )
     register(
         errors.ConcurrentUpdateError,
         slug="concurrent-update",
@@ -147,3 +283,9 @@ def _register_conflicts() -> None:
         advice="The answer lists under events_since what has happened; read it again and decide "
         "again.",
     )
+
+
+def _register_conflicts(*rows: tuple[type[Exception], str, str, str]) -> None:
+    """Register errors by what they answer: slug, title and advice, all of them 409."""
+    for error, slug, title, advice in rows:
+        register(error, slug=slug, status=409, title=title, advice=advice)

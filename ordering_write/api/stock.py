@@ -1,62 +1,31 @@
-"""Commands about stock: register a product, receive units."""
+"""Commands about stock."""
 
-from typing import Any
-
-from drf_spectacular.utils import extend_schema
-from rest_framework.decorators import action
-from rest_framework.request import Request
-from rest_framework.response import Response
-
-from config.http.ids import path_id
-from ordering_write.api.base import Answer, CommandEndpoint, answer
-from ordering_write.api.bodies import ProductOutcome, body_of
-from ordering_write.bus import Outcome
-from ordering_write.domain.commands import ReceiveStock, RegisterStockItem
+from ordering_write.api.bodies import NewProduct, ProductOutcome
+from ordering_write.api.routes import CommandRoutes, Route
+from ordering_write.domain import commands as c
 from ordering_write.domain.errors import ProductNotFoundError
-from ordering_write.domain.events import StockEvent
+from ordering_write.models import StockItem
 
 
-class StockCommands(CommandEndpoint):
+class StockCommands(CommandRoutes):
     """The unsafe methods of /inventory."""
 
-    needed_permissions = {
-        "create": "ordering_write.register_stock_item",
-        "receipts": "ordering_write.receive_stock",
-    }
-
-    @extend_schema(
-        operation_id="product_register",
-        summary="Register a product",
-        request=body_of(RegisterStockItem),
-        responses={201: ProductOutcome},
+    key = "product_id"
+    address = "/api/v1/inventory"
+    missing = ProductNotFoundError
+    aggregate = StockItem
+    body = ProductOutcome
+    routes = (
+        Route(
+            "POST",
+            "",
+            c.RegisterStockItem,
+            makes=NewProduct,
+            example={"sku": "SAMPLE-1", "name": "Sample product", "on_hand": 25}
+            | {"list_price": "12.50"},
+        ),
+        Route("POST", "receipts", c.ReceiveStock, example={"reference": "Delivery note 1"}),
+        Route("POST", "adjustments", c.AdjustStock, example={"delta": -1}),
+        Route("PUT", "price", c.SetListPrice),
+        Route("PATCH", "policy", c.SetStockPolicy, example={"reorder_point": 5}),
     )
-    def create(self, request: Request) -> Response:
-        """Make a product known, with what is in stock of it."""
-
-        def tell(outcome: Outcome) -> Answer:
-            body = _product_body(outcome)
-            here = request.build_absolute_uri(f"/api/v1/inventory/{body['product_id']}")
-            return answer(body, outcome, status=201, location=here)
-
-        return self.give(request, RegisterStockItem, tell)
-
-    @extend_schema(
-        operation_id="product_receive",
-        summary="Receive stock",
-        request=body_of(ReceiveStock, ("product_id",)),
-        responses=ProductOutcome,
-    )
-    @action(detail=True, methods=["post"])
-    def receipts(self, request: Request, pk: str) -> Response:
-        """Add units that came in."""
-        product_id = path_id(pk, ProductNotFoundError)
-        return self.give(request, ReceiveStock, _received, product_id=product_id)
-
-
-def _received(outcome: Outcome) -> Answer:
-    return answer(_product_body(outcome), outcome)
-
-
-def _product_body(outcome: Outcome) -> dict[str, Any]:
-    last = next(event for event in reversed(outcome) if isinstance(event, StockEvent))
-    return {"product_id": str(last.product_id), "version": last.recorded.version}

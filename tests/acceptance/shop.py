@@ -30,8 +30,9 @@ class Shop:
         return str(made(self.admin.post("/customers", json=body))["customer_id"])
 
     def product(self, on_hand: int = 1_000, **fields: Any) -> str:
-        """The id of a new product with this stock."""
-        body = {"sku": uuid4().hex, "name": "Desk lamp", "on_hand": on_hand, **fields}
+        """The id of a new product with this stock, at PRICE."""
+        priced = {"list_price": PRICE, "currency": "EUR"}
+        body = {"sku": uuid4().hex, "name": "Desk lamp", "on_hand": on_hand, **priced, **fields}
         return str(made(self.admin.post("/inventory", json=body))["product_id"])
 
     def body(self, customer: str, *products: str, quantity: int = 1, **more: Any) -> dict[str, Any]:

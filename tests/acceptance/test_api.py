@@ -70,7 +70,7 @@ def test_customers(shop: Shop) -> None:
     answer = shop.admin.post("/customers", json={"name": "Kim Example", "email": email})
 
     body = made(answer)
-    assert (set(body), body["version"]) == ({"customer_id", "version"}, 1)
+    assert (set(body), body["version"]) == ({"customer_id", "version", "events", "links"}, 1)
     assert answer.headers["Location"] == f"{shop.admin.base_url}customers/{body['customer_id']}"
     shown = shop.seen(f"/customers/{body['customer_id']}")
     assert (shown["name"], shown["email"]) == ("Kim Example", email)

@@ -14,10 +14,8 @@ from ordering_write.bus import CommandBus, NotYetVisibleError, get_command_bus
 from ordering_write.domain.commands import (
     CancelOrder,
     Command,
-    CreateOrder,
     ReceiveStock,
     RegisterCustomer,
-    RegisterStockItem,
     UpdateOrderStatus,
 )
 from ordering_write.domain.errors import (
@@ -26,13 +24,11 @@ from ordering_write.domain.errors import (
     IdempotencyKeyReusedError,
     InsufficientInventoryError,
     NoHandlerFoundError,
-    NotPermittedError,
 )
 from ordering_write.domain.events import DomainEvent, OrderStatus
-from ordering_write.models import CommandRecord, Order, OutboxEvent, StockItem
+from ordering_write.models import CommandRecord, Order, StockItem
 from ordering_write.outbox import NestedCommitError
 from tests.kit import (
-    ADDRESS,
     USER,
     cancel,
     check_rows_equal_log,
@@ -257,78 +253,6 @@ def test_waiting_for_a_projection_that_stays_behind(db, settings):
 
 
 # --- Who may -----------------------------------------------------------------------------------
-def one_of_each(user, customer, product, order) -> list[Command]:
-    """A command of every kind, a move to every status among them."""
-    envelope = client.envelope(user, channel="python")
-    return [
-        CreateOrder(
-            customer_id=customer.pk,
-            items=[{"product_id": product.pk, "quantity": 1, "unit_price": "19.90"}],
-            shipping_address=ADDRESS,
-            **envelope,
-        ),
-        CancelOrder(order_id=order.pk, reason="Not needed", **envelope),
-        *(UpdateOrderStatus(order_id=order.pk, status=to, **envelope) for to in client.MOVES),
-        RegisterStockItem(sku="NEW-1", name="New", on_hand=1, **envelope),
-        ReceiveStock(product_id=product.pk, quantity=1, **envelope),
-        RegisterCustomer(name="Kim", email="kim@example.com", **envelope),
-    ]
-
-
-def test_the_matrix_covers_every_command(db, clerk, customer):
-    product = registered_product()
-    commands = one_of_each(clerk, customer, product, placed_order(customer, (product, 1)))
-    assert {type(command) for command in commands} == set(BUS.commands)
-
-
-@pytest.mark.parametrize("number", range(len(BUS.commands) - 1 + len(client.MOVES)))
-def test_each_command_needs_its_permission(db, make_user, customer, number):
-    user = make_user()
-    product = registered_product()
-    order = placed_order(customer, (product, 1), auto_confirm=True)
-    command = one_of_each(user, customer, product, order)[number]
-    events = OutboxEvent.objects.count()
-    with pytest.raises(NotPermittedError) as caught:
-        client.dispatch(command, user=user)
-    assert caught.value.members() == {"needed_permission": command.needed_permission()}
-    assert OutboxEvent.objects.count() == events
-
-
-def test_an_auditor_can_give_no_command(db, auditor, customer):
-    product = registered_product()
-    order = placed_order(customer, (product, 1))
-    for command in one_of_each(auditor, customer, product, order):
-        with pytest.raises(NotPermittedError):
-            client.dispatch(command, user=auditor)
-
-
-# The commands and moves of each role, as the domain's table of roles has them.
-ORDERS = {"create_order", "cancel_order"}
-CLERK = ORDERS | {"confirm_order", "complete_order", "register_customer"}
-WAREHOUSE = {"process_order", "ship_order", "deliver_order"}
-STOCK = {"register_stock_item", "receive_stock"}
-ROLES = {
-    "customer_user": ORDERS,
-    "clerk": CLERK,
-    "warehouse": WAREHOUSE | STOCK,
-    "auditor": set(),
-    "integration": CLERK | WAREHOUSE | STOCK,
-    "admin_user": CLERK | WAREHOUSE | STOCK,
-}
-
-
-@pytest.mark.parametrize("role", ROLES)
-def test_what_each_role_may_do(db, request, role, customer):
-    user = request.getfixturevalue(role)
-    product = registered_product()
-    order = placed_order(customer, (product, 1))
-    needed = {
-        command.needed_permission() for command in one_of_each(user, customer, product, order)
-    }
-    may = {permission.partition(".")[2] for permission in needed if user.has_perm(permission)}
-    assert may == ROLES[role]
-
-
 def test_a_customer_user_is_held_to_its_customer(db, customer_user, customer):
     stranger = registered_customer()
     product = registered_product()
