@@ -17,15 +17,18 @@ from django.db.models import Exists, OuterRef, Value
 from django.db.models.functions import Cast, Concat
 
 from ordering_write import log
-from ordering_write.domain.events import CustomerRegistered, UndecodableEvent
+from ordering_write.domain.events import (
+    CustomerErased,
+    CustomerRegistered,
+    OrderAnonymized,
+    UndecodableEvent,
+)
 from ordering_write.models import (
     Aggregate,
     Customer,
     Order,
-    OrderItem,
     OutboxEvent,
     Reservation,
-    Shipment,
     StockItem,
 )
 from ordering_write.outbox import content_hash, digest
@@ -48,6 +51,22 @@ _PLACES = """
 SELECT place.position, event.id IS NULL
 FROM event_position place LEFT JOIN event ON event.id = place.event_id
 WHERE place.position > %s ORDER BY place.position LIMIT %s
+"""
+
+
+# What is set aside for a line is what it has that wasn't cancelled and hasn't left.
+_HELD = """
+SELECT order_id, line_id, coalesce(line.units, 0), coalesce(reservation.quantity, 0),
+       line.product_id IS DISTINCT FROM reservation.product_id
+FROM (
+    SELECT order_id, id AS line_id, product_id, ordered - cancelled - shipped AS units
+    FROM ordering_write_orderitem WHERE ordered > cancelled + shipped AND {0}
+) line
+FULL JOIN (SELECT * FROM ordering_write_reservation WHERE {0}) reservation
+     USING (order_id, line_id)
+WHERE line.units IS DISTINCT FROM reservation.quantity
+   OR line.product_id IS DISTINCT FROM reservation.product_id
+ORDER BY order_id, line_id
 """
 
 
@@ -78,8 +97,11 @@ def verify(*, stream: str | None = None, progress: Callable[[int], object]) -> I
     if stream is None:
         yield from _wrong_positions()
         yield from _rows_without_events()
+        yield from _wrong_reservations(None)
     elif not OutboxEvent.objects.filter(stream=stream).exists():
         raise NoSuchStreamError(f"The log has no stream {stream}.")
+    elif stream.startswith(f"{Order.stream_prefix}-"):
+        yield from _wrong_reservations(stream)
     yield from _wrong_streams(stream, progress)
 
 
@@ -138,6 +160,8 @@ class _Stream:
         self.aggregate = aggregate_type() if aggregate_type else None
         # Columns that can't be told from the events any more.
         self.erased: set[str] = set()
+        # Whether somebody was erased here, and whether there are personal fields.
+        self._is_erased = self._is_personal = False
         self._hash = ""
         self._position = 0.0
 
@@ -171,6 +195,14 @@ class _Stream:
             yield f"it can't be read: {event.reason}"
         if row["personal_id"] and row["personal"] is None:
             self.erased |= event.personal
+        if isinstance(event, CustomerErased | OrderAnonymized):
+            self._is_erased = True
+            # What the rows must say is known again.
+            self.erased.clear()
+        self._is_personal = self._is_personal or bool(row["personal"])
+        if self._is_erased and self._is_personal:
+            self._is_personal = False
+            yield "the customer was erased, but there are personal fields"
         if self.aggregate is None:
             return
         try:
@@ -253,10 +285,7 @@ def _columns(row: models.Model) -> dict[str, Any]:
 
 def _stored_orders(ids: Collection[UUID]) -> Mapping[UUID, Aggregate]:
     orders = Order.objects.in_bulk(ids)
-    for line in OrderItem.objects.filter(order_id__in=orders):
-        orders[line.order_id].lines[line.pk] = line
-    for shipment in Shipment.objects.filter(order_id__in=orders):
-        orders[shipment.order_id].shipments[shipment.pk] = shipment
+    Order.add_parts(orders)
     return orders
 
 
@@ -286,6 +315,25 @@ def _rows_without_events() -> Iterator[Finding]:
             for last, has_events in page:
                 if not has_events:
                     yield Finding(f"{prefix}-{last}", None, "it has a row but no events")
+
+
+def _wrong_reservations(stream: str | None) -> Iterator[Finding]:
+    """Lines for which other units are set aside than wait to leave, of all orders or of one.
+
+    One statement sees both in one moment.
+    """
+    order_id = stream and stream.partition("-")[2]
+    sql = _HELD.format("order_id = %s::uuid" if order_id else "true")
+    with transaction.atomic(), connection.cursor() as cursor:
+        # It takes as long as there are open orders.
+        cursor.execute("SET LOCAL statement_timeout = 0")
+        cursor.execute(sql, [order_id, order_id] if order_id else [])
+        rows = cursor.fetchall()
+    for order, line, units, held, is_of_another_product in rows:
+        wrong = f"line {line} has {units} units to send, and {held} are set aside for it"
+        if is_of_another_product and units == held:
+            wrong = f"what is set aside for line {line} is another product"
+        yield Finding(f"{Order.stream_prefix}-{order}", None, wrong)
 
 
 # --- Positions ---------------------------------------------------------------------------------
