@@ -61,7 +61,7 @@ class QueryViewSet(ViewSet):
             self._begin_to_read(request)
 
     def _begin_to_read(self, request: Request) -> None:
-        names = self.reads.get(self.action, ())
+        names = self._reads()
         awaited, seconds = consistency.awaited_event(request), preferences.wait_seconds(request)
         is_behind = awaited is not None and not waiting.wait(
             event_id=awaited, projections=names, timeout=seconds or 0
@@ -82,6 +82,11 @@ class QueryViewSet(ViewSet):
         if self.action != "retrieve":
             # Before the query, which is what costs.
             self._tag(self._list_tag(request))
+
+    def _reads(self) -> tuple[str, ...]:
+        names = self.reads.get(self.action, ())
+        # Wherever there is a q, it searches.
+        return (*names, "search") if names and "q" in self.request.query_params else names
 
     def _list_tag(self, request: Request) -> str:
         """The tag of this list or report for this user; empty when it can't be told apart."""
@@ -114,8 +119,12 @@ class QueryViewSet(ViewSet):
     # --- The answer ----------------------------------------------------------------------------
     def ask(self, query: Query[Answer]) -> Answer:
         """The answer to ``query``, as far as the user of the request may see."""
-        scope = customer_scope(self.request.user)
-        return get_query_bus().dispatch(query.model_copy(update={"customer_scope": scope}))
+        user = self.request.user
+        limits = {
+            "customer_scope": customer_scope(user),
+            "with_personal": user.has_perm(permissions.VIEW_PII),
+        }
+        return get_query_bus().dispatch(query.model_copy(update=limits))
 
     def answer(self, body: BaseModel | dict[str, object]) -> Response:
         """``body`` as it is."""

@@ -6,7 +6,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.http.ids import path_id
-from config.http.pagination import PageParameters
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
@@ -17,7 +16,13 @@ from ordering_read.api.bodies import (
     OrderPageBody,
 )
 from ordering_read.api.orders import order_bodies
-from ordering_read.api.parameters import ID, PAGE, STATUS, StatusParameters
+from ordering_read.api.parameters import (
+    ID,
+    PAGE,
+    CustomerParameters,
+    OwnOrderParameters,
+    documented,
+)
 from ordering_read.queries import (
     CustomerNotFoundError,
     CustomerView,
@@ -26,6 +31,8 @@ from ordering_read.queries import (
     GetOrdersByCustomer,
     ListCustomers,
 )
+from ordering_read.queries.customers import CustomerFilters
+from ordering_read.queries.order_lists import OrderFilters
 
 
 class CustomerViewSet(QueryViewSet):
@@ -48,12 +55,12 @@ class CustomerViewSet(QueryViewSet):
     @extend_schema(
         operation_id="customer_list",
         summary="List customers",
-        parameters=PAGE,
+        parameters=[*documented(CustomerFilters), *PAGE],
         responses=CustomerPageBody,
     )
     def list(self, request: Request) -> Response:
         """The customers, newest first."""
-        asked = parse_query(request, PageParameters)
+        asked = parse_query(request, CustomerParameters)
         page = self.ask(ListCustomers(**dict(asked)))
         results = [self._body(request, customer) for customer in page.items]
         return self.answer_page(page, results)
@@ -73,13 +80,13 @@ class CustomerViewSet(QueryViewSet):
     @extend_schema(
         operation_id="customer_orders",
         summary="List a customer's orders",
-        parameters=[ID, STATUS, *PAGE],
+        parameters=[ID, *documented(OrderFilters), *PAGE],
         responses=OrderPageBody,
     )
     @action(detail=True)
     def orders(self, request: Request, pk: str) -> Response:
-        """The orders of a customer, newest first."""
-        asked = parse_query(request, StatusParameters)
+        """The orders of a customer, newest first unless asked for otherwise."""
+        asked = parse_query(request, OwnOrderParameters)
         customer_id = path_id(pk, CustomerNotFoundError)
         page = self.ask(GetOrdersByCustomer(customer_id=customer_id, **dict(asked)))
         return self.answer_page(page, order_bodies(request, page))

@@ -5,8 +5,8 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.http.errors import PermissionMissingError
 from config.http.ids import path_id
-from config.http.pagination import PageParameters
 from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
@@ -16,7 +16,14 @@ from ordering_read.api.bodies import (
     StockMovementBody,
     StockMovementPageBody,
 )
-from ordering_read.api.parameters import ID, KIND, PAGE, MovementParameters
+from ordering_read.api.parameters import (
+    ID,
+    KIND,
+    PAGE,
+    InventoryParameters,
+    MovementParameters,
+    documented,
+)
 from ordering_read.queries import (
     GetInventory,
     GetProduct,
@@ -24,6 +31,7 @@ from ordering_read.queries import (
     ProductNotFoundError,
     ProductView,
 )
+from ordering_read.queries.inventory import InventoryFilters
 
 
 class InventoryViewSet(QueryViewSet):
@@ -44,12 +52,17 @@ class InventoryViewSet(QueryViewSet):
     @extend_schema(
         operation_id="product_list",
         summary="List products",
-        parameters=PAGE,
+        parameters=[*documented(InventoryFilters), *PAGE],
         responses=ProductPageBody,
     )
     def list(self, request: Request) -> Response:
-        """The products and how much there is of them, by SKU."""
-        asked = parse_query(request, PageParameters)
+        """The products and how much there is of them, by SKU.
+
+        `low` is for who may see what is on hand and reserved.
+        """
+        asked = parse_query(request, InventoryParameters)
+        if asked.low is not None and not request.user.has_perm(permissions.VIEW_STOCK_LEVELS):
+            raise PermissionMissingError(permissions.VIEW_STOCK_LEVELS)
         page = self.ask(GetInventory(**dict(asked)))
         results = [self._body(request, product) for product in page.items]
         return self.answer_page(page, results)

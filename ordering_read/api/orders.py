@@ -17,13 +17,12 @@ from ordering_read.api.bodies import (
     TimelinePageBody,
 )
 from ordering_read.api.parameters import (
-    CUSTOMER,
     ID,
     PAGE,
-    STATUS,
     VISIBILITY,
     OrderParameters,
     TimelineParameters,
+    documented,
 )
 from ordering_read.queries import (
     GetOrderById,
@@ -35,6 +34,7 @@ from ordering_read.queries import (
     Page,
     StatusCountsView,
 )
+from ordering_read.queries.order_lists import AllOrderFilters
 
 
 def order_bodies(request: Request, page: Page[OrderView]) -> list[OrderBody]:
@@ -62,11 +62,11 @@ class OrderViewSet(QueryViewSet):
     @extend_schema(
         operation_id="order_list",
         summary="List orders",
-        parameters=[STATUS, CUSTOMER, *PAGE],
+        parameters=[*documented(AllOrderFilters), *PAGE],
         responses=OrderPageBody,
     )
     def list(self, request: Request) -> Response:
-        """The orders, newest first."""
+        """The orders, newest first unless asked for otherwise."""
         asked = parse_query(request, OrderParameters)
         page = self.ask(ListOrders(**dict(asked)))
         return self.answer_page(page, order_bodies(request, page))

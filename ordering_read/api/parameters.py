@@ -7,7 +7,14 @@ from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from config.http.pagination import (
@@ -18,13 +25,11 @@ from config.http.pagination import (
 )
 from ordering_read.api.headers import LINK
 from ordering_read.engine.base import registered
-from ordering_read.queries.inventory import Kind
+from ordering_read.queries.customers import CustomerFilters
+from ordering_read.queries.filters import Currency
+from ordering_read.queries.inventory import InventoryFilters, Kind
+from ordering_read.queries.order_lists import AllOrderFilters, OrderFilters
 from ordering_read.queries.timeline import Visibility
-from ordering_write.published import MINOR_UNITS, OrderStatus
-
-
-def _split(value: Any) -> Any:
-    return tuple(value.split(",")) if isinstance(value, str) else value
 
 
 def _iso_day(value: Any) -> Any:
@@ -34,12 +39,6 @@ def _iso_day(value: Any) -> Any:
     return value
 
 
-def _known_currency(code: str) -> str:
-    if code not in MINOR_UNITS:
-        raise PydanticCustomError("currency", "A currency is an ISO 4217 code such as EUR")
-    return code
-
-
 def _projection(name: str) -> str:
     if name not in registered():
         raise ValueError(f"there are {', '.join(sorted(registered()))}")
@@ -47,13 +46,14 @@ def _projection(name: str) -> str:
 
 
 Day = Annotated[date, BeforeValidator(_iso_day)]
-Currency = Annotated[str, AfterValidator(_known_currency)]
 
 
-class StatusParameters(PageParameters):
-    """A page of orders, in one status or one of several: ``status=pending,confirmed``."""
+class OrderParameters(AllOrderFilters, PageParameters):
+    """A page of orders."""
 
-    status: Annotated[tuple[OrderStatus, ...] | None, BeforeValidator(_split)] = None
+
+class OwnOrderParameters(OrderFilters, PageParameters):
+    """A page of one customer's orders."""
 
 
 class ParkedEventParameters(PageParameters):
@@ -63,10 +63,12 @@ class ParkedEventParameters(PageParameters):
     stream: str = ""
 
 
-class OrderParameters(StatusParameters):
-    """A page of orders, perhaps of one customer only."""
+class CustomerParameters(CustomerFilters, PageParameters):
+    """A page of customers."""
 
-    customer: UUID | None = None
+
+class InventoryParameters(InventoryFilters, PageParameters):
+    """A page of products."""
 
 
 class TimelineParameters(PageParameters):
@@ -103,6 +105,41 @@ class ProductSalesParameters(SalesParameters):
     product: UUID | None = None
 
 
+def documented(model: type[BaseModel]) -> list[OpenApiParameter]:
+    """How the OpenAPI document shows the parameters that are the fields of ``model``."""
+    schema = model.model_json_schema()
+    return [
+        _documented(name, field, schema.get("$defs", {}))
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _documented(name: str, field: dict[str, Any], known: dict[str, Any]) -> OpenApiParameter:
+    # What may be left out may be null for pydantic; nobody can send that.
+    [shape] = [one for one in field.get("anyOf", [field]) if one.get("type") != "null"]
+    shape = _bare(shape, known)
+    if "items" in shape:
+        shape["items"] = _bare(shape["items"], known)
+    if field.get("default") is not None:
+        shape["default"] = field["default"]
+    is_list = "items" in shape
+    return OpenApiParameter(
+        name,
+        shape,
+        description=field.get("description", ""),
+        # With commas between the values.
+        style="form" if is_list else None,
+        explode=False if is_list else None,
+    )
+
+
+def _bare(shape: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
+    if "$ref" in shape:
+        shape = known[shape["$ref"].rpartition("/")[2]]
+    # What pydantic calls it, and what the parameter itself says.
+    return {key: shape[key] for key in shape.keys() - {"title", "description", "default"}}
+
+
 ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 PAGE = [
     OpenApiParameter(
@@ -120,17 +157,8 @@ PAGE = [
     ),
     LINK,
 ]
-STATUS = OpenApiParameter(
-    "status",
-    many=True,
-    style="form",
-    explode=False,
-    enum=[str(status) for status in OrderStatus],
-    description="One status, or several with commas between them.",
-)
 PROJECTION = OpenApiParameter("projection", str, description="Of this projection only.")
 STREAM = OpenApiParameter("stream", str, description="Of this stream only.")
-CUSTOMER = OpenApiParameter("customer", OpenApiTypes.UUID, description="Orders of this one only.")
 VISIBILITY = OpenApiParameter("visibility", enum=Visibility.values)
 KIND = OpenApiParameter("kind", enum=Kind.values)
 SALES = [

@@ -3,12 +3,11 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db import models
-from django.db.models import QuerySet
 
 from ordering_read.models.stream_row import StreamRow
 
@@ -134,14 +133,6 @@ class Words(SearchQuery):
     def __init__(self, text: str, *, personal: bool, staff: bool) -> None:
         weights = "A" + "B" * personal + "C" * staff + "D" * (personal and staff)
         super().__init__(" & ".join(_term(word, weights) for word in _words(text)))
-
-    def as_sql(self, compiler: Any, connection: Any, **_kwargs: Any) -> tuple[str, Any]:
-        return super().as_sql(compiler, connection, function="", template=self.template)
-
-
-def matching(rows: QuerySet[Any], words: Words) -> QuerySet[Any]:
-    """Those of ``rows``, which are SearchRows, that ``words`` find."""
-    return rows.filter(document=words)
 
 
 def folded(text: str) -> str:

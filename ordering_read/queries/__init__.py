@@ -27,14 +27,18 @@ from ordering_read.queries.inventory import (
     ProductView,
     StockMovementView,
 )
-from ordering_read.queries.orders import (
-    AddressView,
-    GetOrderById,
-    GetOrderByIdHandler,
+from ordering_read.queries.order_lists import (
     GetOrdersByCustomer,
     GetOrdersByCustomerHandler,
     ListOrders,
     ListOrdersHandler,
+)
+from ordering_read.queries.orders import (
+    AddressView,
+    GetOrderById,
+    GetOrderByIdHandler,
+    GetOrderByNumber,
+    GetOrderByNumberHandler,
     OrderDetail,
     OrderLineView,
     OrderNotFoundError,
@@ -78,6 +82,7 @@ __all__ = [
     "GetInventory",
     "GetOrderById",
     "GetOrderByIdHandler",
+    "GetOrderByNumber",
     "GetOrdersByCustomer",
     "GetParkedEvent",
     "GetProduct",
@@ -115,6 +120,7 @@ __all__ = [
 
 HANDLERS: dict[type[Query[Any]], type[QueryHandler[Any, Any]]] = {
     GetOrderById: GetOrderByIdHandler,
+    GetOrderByNumber: GetOrderByNumberHandler,
     ListOrders: ListOrdersHandler,
     GetOrdersByCustomer: GetOrdersByCustomerHandler,
     GetProduct: GetProductHandler,

@@ -45,12 +45,13 @@ class Query(BaseModel, Generic[Answer]):
     """A question whose answer is an ``Answer``.
 
     ``customer_scope`` is the one customer whose things it may see, None for all. What is outside
-    of it is not found.
+    of it is not found. ``with_personal`` says whether something may be found by personal data.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     customer_scope: UUID | None = None
+    with_personal: bool = True
 
 
 class ListQuery(Query[Page[Item]], Generic[Item]):

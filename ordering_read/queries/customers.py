@@ -2,14 +2,18 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django_filters import Filter
+from pydantic import BaseModel, Field
 
 from ordering_read.models import CustomerSummary
 from ordering_read.models.customer_stats import CustomerStats
+from ordering_read.models.search import CustomerSearch
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
+from ordering_read.queries.filters import QueryFilterSet, Search, SearchText, Several
 from ordering_write.published import NotFoundError, quantize
 
 
@@ -53,8 +57,24 @@ class GetCustomerById(Query[CustomerView]):
     customer_id: UUID
 
 
-class ListCustomers(ListQuery[CustomerView]):
+class CustomerFilters(BaseModel):
+    """What lists of customers can be narrowed down by."""
+
+    status: Several[Literal["active", "blocked", "erased"]] | None = None
+    q: SearchText | None = Field(
+        None, description="Words, or the beginnings of words, of a name or an e-mail address."
+    )
+
+
+class ListCustomers(CustomerFilters, ListQuery[CustomerView]):
     """The customers, newest first."""
+
+
+class CustomerFilterSet(QueryFilterSet):
+    """How each of them is asked of the rows."""
+
+    status = Filter(lookup_expr="in")
+    q = Search("customer_id", CustomerSearch)
 
 
 class GetCustomerStats(Query[tuple[CustomerStatsView, ...]]):
@@ -77,8 +97,8 @@ class ListCustomersHandler(QueryHandler[ListCustomers, Page[CustomerView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: ListCustomers) -> Page[CustomerView]:
-        newest_first = _visible(query).order_by("-registered_at", "-customer_id")
-        return query.page_of(newest_first, _view)
+        rows = CustomerFilterSet(query, _visible(query)).qs
+        return query.page_of(rows.order_by("-registered_at", "-customer_id"), _view)
 
 
 class GetCustomerStatsHandler(QueryHandler[GetCustomerStats, tuple[CustomerStatsView, ...]]):

@@ -2,11 +2,18 @@
 
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import UUID
 
+from django.db.models import F, QuerySet
+from django_filters import BooleanFilter, CharFilter
+from pydantic import BaseModel, Field
+
 from ordering_read.models import InventoryLevel
+from ordering_read.models.search import ProductSearch
 from ordering_read.models.stock_ledger import StockMovement
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View, shop_wide
+from ordering_read.queries.filters import QueryFilterSet, Search, SearchText
 from ordering_write.published import NotFoundError, quantize
 
 Kind = StockMovement.Kind
@@ -66,8 +73,29 @@ class GetProduct(Query[ProductView]):
     product_id: UUID
 
 
-class GetInventory(ListQuery[ProductView]):
+class InventoryFilters(BaseModel):
+    """What lists of products can be narrowed down by."""
+
+    low: bool | None = Field(None, description="Whether the product is to be reordered.")
+    sku: str | None = Field(None, max_length=64, description="Of this SKU only.")
+    q: SearchText | None = Field(
+        None, description="Words, or the beginnings of words, of a SKU or a name."
+    )
+
+
+class GetInventory(InventoryFilters, ListQuery[ProductView]):
     """The products, by SKU."""
+
+
+class InventoryFilterSet(QueryFilterSet):
+    """How each of them is asked of the rows."""
+
+    low = BooleanFilter("available", method="reordered")
+    sku = CharFilter()
+    q = Search("product_id", ProductSearch)
+
+    def reordered(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+        return rows.filter(**{f"{name}__{'lte' if value else 'gt'}": F("reorder_point")})
 
 
 class GetStockLedger(ListQuery[StockMovementView]):
@@ -91,7 +119,8 @@ class GetInventoryHandler(QueryHandler[GetInventory, Page[ProductView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: GetInventory) -> Page[ProductView]:
-        return query.page_of(InventoryLevel.live.order_by("sku"), _view)
+        rows = InventoryFilterSet(query, InventoryLevel.live.all()).qs
+        return query.page_of(rows.order_by("sku"), _view)
 
 
 class GetStockLedgerHandler(QueryHandler[GetStockLedger, Page[StockMovementView]]):

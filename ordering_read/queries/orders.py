@@ -7,12 +7,9 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
-from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
-from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
-from ordering_read.queries.customers import CustomerNotFoundError
+from ordering_read.models import OrderLine, OrderSummary
+from ordering_read.queries.base import Query, QueryHandler, View
 from ordering_write.published import NotFoundError, OrderStatus, quantize
-
-Statuses = OrderStatus | tuple[OrderStatus, ...] | None
 
 
 class OrderNotFoundError(NotFoundError):
@@ -79,25 +76,11 @@ class GetOrderById(Query[OrderDetail]):
     order_id: UUID
 
 
-class ListOrders(ListQuery[OrderView]):
-    """The orders, newest first; of one customer, in one status or one of several."""
-
-    status: Statuses = None
-    customer: UUID | None = None
-
-
-class GetOrdersByCustomer(ListQuery[OrderView]):
-    """The orders of a customer, newest first; in one status or one of several."""
-
-    customer_id: UUID
-    status: Statuses = None
-
-
 class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
     """Reads the order and its lines, in two statements."""
 
     def handle(self, query: GetOrderById) -> OrderDetail:
-        row = _visible(query).filter(order_id=query.order_id).first()
+        row = visible_orders(query).filter(order_id=query.order_id).first()
         if row is None:
             raise OrderNotFoundError
         # Of the row's generation, which another one may have replaced a moment ago.
@@ -113,55 +96,17 @@ class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
         )
 
 
-class ListOrdersHandler(QueryHandler[ListOrders, Page[OrderView]]):
-    """Reads a page, in one statement."""
-
-    def handle(self, query: ListOrders) -> Page[OrderView]:
-        rows = _visible(query)
-        if query.customer is not None:
-            rows = rows.filter(customer_id=query.customer)
-        return _page(query, _in_status(rows, query.status))
-
-
-class GetOrdersByCustomerHandler(QueryHandler[GetOrdersByCustomer, Page[OrderView]]):
-    """Reads a page, in one statement, and looks further when it has found nothing."""
-
-    def handle(self, query: GetOrdersByCustomer) -> Page[OrderView]:
-        rows = _visible(query).filter(customer_id=query.customer_id)
-        page = _page(query, _in_status(rows, query.status))
-        # Asked last: the customers may be projected later than their orders.
-        if not page.items and not self._is_known(query):
-            raise CustomerNotFoundError
-        return page
-
-    def _is_known(self, query: GetOrdersByCustomer) -> bool:
-        if query.customer_scope not in (None, query.customer_id):
-            return False
-        return CustomerSummary.live.filter(customer_id=query.customer_id).exists()
-
-
-def _visible(query: Query[Any]) -> QuerySet[OrderSummary]:
+def visible_orders(query: Query[Any]) -> QuerySet[OrderSummary]:
+    """The orders that the asker of ``query`` may see."""
     rows = OrderSummary.live.all()
     if query.customer_scope is None:
         return rows
     return rows.filter(customer_id=query.customer_scope)
 
 
-def _in_status(rows: QuerySet[OrderSummary], status: Statuses) -> QuerySet[OrderSummary]:
-    match status:
-        case None:
-            return rows
-        case OrderStatus():
-            return rows.filter(status=status)
-        case _:
-            return rows.filter(status__in=status)
-
-
-def _page(query: ListQuery[OrderView], rows: QuerySet[OrderSummary]) -> Page[OrderView]:
-    newest_first = rows.defer("shipping_address", "billing_address", "tags")
-    return query.page_of(
-        newest_first.order_by("-created_at", "-order_id"), lambda row: OrderView(**_header(row))
-    )
+def order_view(row: OrderSummary) -> OrderView:
+    """An order as lists show it."""
+    return OrderView(**_header(row))
 
 
 def _header(row: OrderSummary) -> dict[str, Any]:

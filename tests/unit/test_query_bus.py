@@ -78,7 +78,7 @@ def test_a_customers_orders_by_the_defaults() -> None:
 @pytest.mark.parametrize(
     ("given", "kept"),
     [
-        ("pending", OrderStatus.PENDING),
+        ("pending", (OrderStatus.PENDING,)),
         (["pending", "shipped"], (OrderStatus.PENDING, OrderStatus.SHIPPED)),
     ],
 )
