@@ -43,6 +43,8 @@ class CommandForm:
     text: str
     problem: Mapping[str, Any] | None
     idempotency_key: str
+    if_match: str
+    has_dry_run: bool
 
     @property
     def rows(self) -> int:
@@ -70,7 +72,9 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         return super().get_context(data, accepted_media_type, renderer_context) | {
             # DRF would put it into the page as an inline style.
             "code_style": "",
-            "command_forms": self.command_forms(view, request, problem),
+            "command_forms": self.command_forms(
+                view, request, problem, tag=renderer_context["response"].get("ETag", "")
+            ),
             "links": [t for t in _extra_actions(view, "GET") if may(request.user, view, t.action)],
             "page": data if isinstance(data, Mapping) and "results" in data else {},
             "login_url": settings.LOGIN_URL,
@@ -92,9 +96,17 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         return None
 
     def command_forms(
-        self, view: "APIView", request: Request, problem: Mapping[str, Any] | None
+        self,
+        view: "APIView",
+        request: Request,
+        problem: Mapping[str, Any] | None,
+        *,
+        tag: str = "",
     ) -> list[CommandForm]:
-        """The forms for this address and for the extra actions below it."""
+        """The forms for this address and for the extra actions below it.
+
+        ``tag`` is the ETag of what the page shows: the commands are about this and nothing newer.
+        """
         if problem and problem["status"] == 404 and request.method != "POST":
             return []
         targets = [t for t in _extra_actions(view, "POST") if may(request.user, view, t.action)]
@@ -113,6 +125,8 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
                 or _example(examples, target.action, *(["POST"] if target is here else [])),
                 problem=refused if target is here else None,
                 idempotency_key=uuid7().hex,
+                if_match=tag if tag.startswith('"') else "",
+                has_dry_run=hasattr(view, "dry_run_body"),
             )
             for target in targets
         ]
@@ -123,7 +137,7 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
                 return None
         action = asked_action(view, "POST")
         title = view.get_view_name() if action == "POST" else action.replace("_", " ").capitalize()
-        return Target(action=action, title=title, address=request.get_full_path())
+        return Target(action=action, title=title, address=request.path)
 
 
 def _example(examples: Mapping[str, Any], *names: str) -> str:

@@ -46,11 +46,30 @@ _DESCRIPTIONS = {
     "404": "Not found",
     "406": "Not acceptable",
     "409": "Not possible in the present state",
+    "412": "Changed in the meantime",
     "413": "Body too large",
     "415": "Unsupported media type",
     "422": "Validation failed",
+    "428": "If-Match is missing",
+    "429": "Too many requests",
     "503": "Unavailable; try again",
 }
+_RATE_LIMITS = [
+    OpenApiParameter(
+        "RateLimit-Policy",
+        {"type": "string", "examples": ['"reads";q=5000;w=10']},
+        "header",
+        description="What you may send: `q` requests of a kind in `w` seconds.",
+        response=True,
+    ),
+    OpenApiParameter(
+        "RateLimit",
+        {"type": "string", "examples": ['"reads";r=4999;t=10']},
+        "header",
+        description="What is left of it: `r` requests, and `t` seconds until it is all there.",
+        response=True,
+    ),
+]
 
 
 def without_trailing_slash(endpoints: list[Any], **_kwargs: Any) -> list[Any]:
@@ -76,8 +95,9 @@ class Schema(openapi.AutoSchema):
                 {"type": "integer", "minimum": 0},
                 "header",
                 description="After so many seconds the same request may succeed.",
-                response=[503],
+                response=[409, 429, 503],
             ),
+            *_RATE_LIMITS,
             *(documented(self.method) if documented else ()),
         ]
 
@@ -110,17 +130,28 @@ class Schema(openapi.AutoSchema):
                 "description": "What you have is still so",
                 "headers": self._get_response_headers_for_code("304"),
             }
+        if self.method not in SAFE_METHODS and hasattr(self.view, "dry_run_body"):
+            self._add_dry_run(responses)
         operation["responses"] = dict(sorted(responses.items()))
         return operation
 
+    def _add_dry_run(self, responses: dict[str, Any]) -> None:
+        would = self._get_response_for_code(self.view.dry_run_body, "200")
+        if "200" not in responses:
+            responses["200"] = would | {"description": "What a dry run tells"}
+            return
+        for media_type, content in responses["200"]["content"].items():
+            either = [content["schema"], would["content"][media_type]["schema"]]
+            content["schema"] = {"anyOf": either}
+
     def _statuses(self) -> set[str]:
-        statuses = {"400", "406", "503"}
+        statuses = {"400", "406", "429", "503"}
         if not getattr(self.view, "public", False):
             statuses |= {"401", "403"}
         if "{" in self.path:
             statuses |= {"404"}
         if self.method not in SAFE_METHODS:
-            statuses |= {"413", "415", "422"}
+            statuses |= {"413", "415", "422"} | getattr(self.view, "command_statuses", set())
         return statuses
 
 

@@ -18,20 +18,14 @@ from config.http.parsers import idempotency_key
 from config.http.preconditions import if_match
 from config.http.query import Parameters, parse_query
 from ordering_write import client
+from ordering_write.api import headers
 from ordering_write.api.bodies import RecordedEvent, body_of
 from ordering_write.bus import NotYetVisibleError, Outcome
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import VersionConflictError
 from ordering_write.models import OutboxEvent
 from ordering_write.permissions import envelope
-
-_TOKEN = OpenApiParameter(
-    consistency.HEADER,
-    str,
-    "header",
-    description="Send it back with a read that is to show what this command did.",
-    response=[200, 201],
-)
+from ordering_write.preview import Preview
 
 # How long a page waits, so that the person who clicked sees the effect.
 _PAGE_WAITS_SECONDS = 2.0
@@ -55,6 +49,10 @@ class Answer(BaseModel):
 
 class CommandEndpoint:
     """Mixed into the viewset whose unsafe methods give commands."""
+
+    # What they answer with ?dry_run=true, for the OpenAPI document and the browsable pages.
+    dry_run_body = Preview
+    command_statuses = frozenset({"409", "412", "428"})
 
     def give(
         self,
@@ -98,11 +96,13 @@ class CommandEndpoint:
         known: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
         if key is not None:
             known["command_id"] = uuid5(user.id, key)
+        # A part of the path may be left out; where all of it is, something new is asked for.
+        is_new = not any(in_path.values())
         return command_type(
             **known,
             **in_path,
             **envelope(user, channel="api"),
-            expected_version=_expected_version(request, command_type, is_new=not in_path),
+            expected_version=_expected_version(request, command_type, is_new=is_new),
             correlation_id=request.correlation_id,  # type: ignore[attr-defined]
         )
 
@@ -110,7 +110,7 @@ class CommandEndpoint:
         """The headers of this action, for the OpenAPI document."""
         # The safe methods are of the class that this one is mixed into.
         reading: list[OpenApiParameter] = super().documented_headers(method)  # type: ignore[misc]
-        return reading if method in SAFE_METHODS else [_TOKEN]
+        return reading if method in SAFE_METHODS else headers.DOCUMENTED
 
     def _dispatched(
         self,
@@ -142,12 +142,12 @@ def answer(
     body: dict[str, Any], outcome: Outcome, *, status: int = 200, location: str = ""
 ) -> Answer:
     """The answer that says what a command did."""
-    headers = {}
+    known = {}
     if outcome:
-        headers[consistency.HEADER] = consistency.token_of(outcome[-1].recorded.event_id)
+        known[consistency.HEADER] = consistency.token_of(outcome[-1].recorded.event_id)
     if location:
-        headers["Location"] = location
-    return Answer(status=status, headers=headers, body=body)
+        known["Location"] = location
+    return Answer(status=status, headers=known, body=body)
 
 
 def _expected_version(request: Request, command_type: type[Command], *, is_new: bool) -> int | None:

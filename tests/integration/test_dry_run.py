@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.db import connection
+from rest_framework.test import APIClient
 
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import Command, ReceiveStock, RegisterCustomer
@@ -148,3 +149,71 @@ def test_dry_runs_and_commands_side_by_side(committed, customer):
     assert {type(one) for one in outcomes[::2]} <= {Preview, InsufficientInventoryError}
     assert Order.objects.count() == 20
     kit.check_rows_equal_log()
+
+
+# --- Over HTTP ---------------------------------------------------------------------------------
+@pytest.fixture
+def api(db, admin_user) -> APIClient:
+    client = APIClient()
+    client.force_authenticate(admin_user)
+    return client
+
+
+def test_over_http_it_is_a_parameter(api, customer):
+    order = placed_order(customer, (registered_product(10), 2))
+    before = stored()
+    address = f"/api/v1/orders/{order.pk}/cancel?dry_run=true"
+
+    answer = api.post(address, {"reason": "Mistake"}, format="json")
+
+    assert answer.status_code == 200
+    body = answer.json()
+    assert body.keys() == {"would_emit", "diff", "status_after", "total_after"}
+    assert body["would_emit"][0]["type"] == "OrderCancelled"
+    assert (body["status_after"], body["total_after"]) == ("cancelled", "39.80")
+    assert {"path": "/status", "before": "pending", "after": "cancelled"} in body["diff"]
+    assert stored() == before
+
+
+def test_making_something_is_tried_like_everything_else(api):
+    body = {"name": "Kim Example", "email": "kim@example.com"}
+    key = {"Idempotency-Key": "once"}
+    tried = api.post("/api/v1/customers?dry_run=true", body, format="json", headers=key)
+    assert (tried.status_code, tried.json()["status_after"]) == (200, "active")
+    assert "Location" not in tried.headers
+    # The key is still free.
+    made = api.post("/api/v1/customers", body, format="json", headers=key)
+    assert (made.status_code, made.headers.get("Idempotency-Replayed")) == (201, None)
+    assert api.post("/api/v1/customers?dry_run=true", body, format="json").status_code == 409
+
+
+@pytest.mark.parametrize("query", ["dry_run=false", "dry_run=1", "dry_run=", "dryrun=true"])
+def test_what_is_not_understood_does_nothing(api, query):
+    before = stored()
+    body = {"name": "Kim Example", "email": "kim@example.com"}
+    answer = api.post(f"/api/v1/customers?{query}", body, format="json")
+    assert (answer.status_code, answer.json()["parameter"]) == (400, query.partition("=")[0])
+    assert stored() == before
+
+
+def test_whoever_may_not_give_it_may_not_try_it(api, auditor):
+    api.force_authenticate(auditor)
+    body = {"name": "Kim Example", "email": "kim@example.com"}
+    assert api.post("/api/v1/customers?dry_run=true", body, format="json").status_code == 403
+
+
+def test_a_page_has_a_button_for_it(db, client, admin_user, customer):
+    order = placed_order(customer, (registered_product(10), 2))
+    client.force_login(admin_user)
+    answer = client.post(
+        f"/api/v1/orders/{order.pk}/cancel?dry_run=true",
+        "_content=%7B%22reason%22%3A%22Mistake%22%7D",
+        content_type="application/x-www-form-urlencoded",
+        headers={"Accept": "text/html"},
+    )
+    page = answer.content.decode()
+    assert answer.status_code == 200
+    assert "would_emit" in page
+    assert f'formaction="/api/v1/orders/{order.pk}/cancel?dry_run=true"' in page
+    order.refresh_from_db()
+    assert order.status == "pending"

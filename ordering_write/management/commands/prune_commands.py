@@ -11,7 +11,7 @@ from django.db import connection
 _DELETE = """
 DELETE FROM command_record WHERE command_id IN (
     SELECT command_id FROM command_record
-    WHERE recorded_at < now() - make_interval(days => %s)
+    WHERE recorded_at <= now() - make_interval(days => %s)
     ORDER BY recorded_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
 """

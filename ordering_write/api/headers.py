@@ -1,0 +1,43 @@
+"""The headers and parameters of all commands, as the OpenAPI document shows them."""
+
+from drf_spectacular.utils import OpenApiParameter
+
+from config.http import consistency
+
+_KEY: dict[str, object] = {"type": "string", "minLength": 1, "maxLength": 200}
+
+DOCUMENTED = [
+    OpenApiParameter(
+        "dry_run",
+        enum=["true"],
+        description="Do all that the command does, answer what it would do, and undo it.",
+    ),
+    OpenApiParameter(
+        "Idempotency-Key",
+        {**_KEY, "pattern": "^[!#-~]+$"},
+        "header",
+        description="Yours for this very command, such as a UUID. Sent again with the same key, it "
+        "isn't done again, and its first answer is given. A refusal doesn't use the key up.",
+    ),
+    OpenApiParameter(
+        "Idempotency-Replayed",
+        {"type": "string", "enum": ["true"]},
+        "header",
+        description="This is the answer of the first time.",
+        response=[200, 201],
+    ),
+    OpenApiParameter(
+        "If-Match",
+        {"type": "string", "maxLength": 1000, "examples": ['"3.full"', "*"]},
+        "header",
+        description="The ETag of what the command was decided on: when it has changed since, the "
+        "answer is 412 and lists what has happened. Some commands are refused without it (428).",
+    ),
+    OpenApiParameter(
+        consistency.HEADER,
+        str,
+        "header",
+        description="Send it back with a read that is to show what this command did.",
+        response=[200, 201],
+    ),
+]
