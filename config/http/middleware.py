@@ -9,10 +9,11 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractUser, AnonymousUser
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
+from rest_framework.exceptions import MethodNotAllowed
 from uuid_utils.compat import uuid7
 
 from config import logs
@@ -97,8 +98,15 @@ class ProblemMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        flaw = _nul_in(request)
-        return refusal(request, flaw) if flaw else self.get_response(request)
+        if flaw := _nul_in(request):
+            return refusal(request, flaw)
+        response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            # Django's own views answer so, without a word.
+            allowed = response["Allow"]
+            response = refusal(request, MethodNotAllowed(request.method or ""))
+            response["Allow"] = allowed
+        return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         if is_anticipated(error, method=request.method or ""):
@@ -120,6 +128,8 @@ class ConsistencyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         token = request.COOKIES.get(_CARRIED, "")
         with places.answering() as unseen:
+            # Pages say so.
+            request.unseen = unseen  # type: ignore[attr-defined]
             awaited = self._wait(token) if request.method == "GET" else None
             response = self.get_response(request)
         if not response.get("Content-Type", "").startswith("text/html"):

@@ -1,0 +1,201 @@
+"""Tags of answers: when a client has what we would answer, it is told so."""
+
+import re
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from config.accounts.roles import Role
+from ordering_read.engine.base import registered
+from ordering_read.models import Projection
+from tests.integration.test_http_freshness import an_event, move
+from tests.integration.test_read_api import ROOT, Shop, client_of
+from tests.kit_projections import new_generation, project
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+LISTS = [
+    "/orders",
+    "/orders?status=pending&page_size=1",
+    "/orders/status-counts",
+    "/orders/{order}/timeline",
+    "/customers",
+    "/customers/{customer}/orders",
+    "/customers/{customer}/stats",
+    "/inventory",
+    "/inventory/{product}/movements",
+    "/reports/sales-by-day",
+    "/reports/sales-by-product",
+]
+SINGLE = ["/orders/{order}", "/customers/{customer}", "/inventory/{product}"]
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def clerk() -> APIClient:
+    return client_of(Role.CLERK)
+
+
+def address(path: str, shop: Shop) -> str:
+    return ROOT + path.format(
+        order=shop.first.pk, customer=shop.customer.pk, product=shop.product.pk
+    )
+
+
+@pytest.mark.parametrize("path", LISTS + SINGLE)
+def test_what_a_client_has_is_not_sent_again(clerk: APIClient, shop: Shop, path: str) -> None:
+    first = clerk.get(address(path, shop))
+
+    again = clerk.get(address(path, shop), headers={"if-none-match": f'"x", {first["ETag"]}'})
+
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    for name in ("ETag", "Cache-Control", "Vary", "Projection-Position", "Projection-Lag"):
+        assert again[name] == first[name]
+    assert first["Cache-Control"] == "private, no-cache"
+    assert set(re.split(r",\s*", first["Vary"])) >= {"Accept", "Authorization", "Cookie"}
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_is_tagged_by_how_far_it_shows_the_log(
+    clerk: APIClient, shop: Shop, path: str
+) -> None:
+    for name in registered():
+        move(name, 7)
+    first = clerk.get(address(path, shop))
+    for name in registered():
+        move(name, 8)
+    second = clerk.get(address(path, shop), headers={"if-none-match": first["ETag"]})
+
+    assert re.fullmatch(r'W/"7-[0-9a-f]{16}"', first["ETag"])
+    assert second.status_code == 200
+    assert second["ETag"].startswith('W/"8-')
+
+
+def test_a_list_that_is_known_is_not_read(clerk: APIClient, shop: Shop) -> None:
+    tag = clerk.get(f"{ROOT}/orders")["ETag"]
+
+    with CaptureQueriesContext(connections["read"]) as read:
+        answer = clerk.get(f"{ROOT}/orders", headers={"if-none-match": tag})
+
+    assert answer.status_code == 304
+    assert not [one for one in read if "order_summary" in one["sql"]]
+
+
+def test_every_query_has_its_own_tag(clerk: APIClient, shop: Shop) -> None:
+    paths = ["/orders", "/orders?page=2", "/orders?page_size=1", "/customers", "/inventory"]
+
+    tags = {clerk.get(ROOT + path)["ETag"] for path in paths}
+
+    assert len(tags) == len(paths)
+
+
+def test_rows_that_were_made_anew_have_another_tag(clerk: APIClient, shop: Shop) -> None:
+    old = clerk.get(f"{ROOT}/orders")["ETag"]
+    served = Projection.objects.get(name="order_view", status=Projection.Status.LIVE)
+    Projection.objects.filter(pk=served.pk).update(status=Projection.Status.RETIRED)
+    rebuilt = new_generation("order_view")
+    project([], rebuilt)
+    Projection.objects.filter(pk=rebuilt.pk).update(
+        status=Projection.Status.LIVE, position=served.position
+    )
+
+    answer = clerk.get(f"{ROOT}/orders", headers={"if-none-match": old})
+
+    assert (answer.status_code, answer.json()["count"]) == (200, 0)
+
+
+def test_rows_that_lack_parked_events_have_no_tag(clerk: APIClient, shop: Shop) -> None:
+    Projection.objects.filter(name="order_view").update(parked_streams=1)
+
+    assert not clerk.get(f"{ROOT}/orders").has_header("ETag")
+    assert clerk.get(f"{ROOT}/inventory").has_header("ETag")
+
+
+@pytest.mark.parametrize("path", SINGLE)
+def test_one_thing_is_tagged_by_its_version(clerk: APIClient, shop: Shop, path: str) -> None:
+    answer = clerk.get(address(path, shop))
+
+    assert re.fullmatch(rf'"{answer.json()["version"]}\.[0-9a-f]{{16}}"', answer["ETag"])
+    for name in registered():
+        move(name, 1_000)
+    assert clerk.get(address(path, shop))["ETag"] == answer["ETag"]
+
+
+def test_one_thing_says_when_it_changed(clerk: APIClient, shop: Shop) -> None:
+    dates = [clerk.get(address(path, shop))["Last-Modified"] for path in SINGLE]
+
+    assert dates == ["Sun, 01 Mar 2026 12:00:00 GMT"] * 3
+
+
+@pytest.mark.parametrize("path", [*SINGLE, "/orders", "/inventory"])
+def test_two_roles_never_share_a_tag(shop: Shop, path: str) -> None:
+    roles = [role for role in Role if role not in (Role.MONITOR, Role.CUSTOMER)]
+    answers = [client_of(role).get(address(path, shop)) for role in roles]
+    customers = [
+        client_of(Role.CUSTOMER, customer_id=who).get(address(path, shop))
+        for who in (shop.customer.pk, uuid4())
+    ]
+
+    tags = [one["ETag"] for one in (*answers, *customers) if one.status_code == 200]
+
+    assert len(tags) >= 5
+    assert len(set(tags)) == len(tags)
+
+
+def test_a_page_for_people_has_no_tag(clerk: APIClient, shop: Shop) -> None:
+    for path in ("/orders", "/orders/{order}"):
+        answer = clerk.get(address(path, shop), headers={"accept": "text/html"})
+        assert answer.status_code == 200
+        assert not answer.has_header("ETag")
+        assert clerk.get(
+            address(path, shop), headers={"accept": "text/html", "if-none-match": "*"}
+        ).status_code == 200  # fmt: skip
+
+
+def test_what_is_refused_has_no_tag(clerk: APIClient, shop: Shop) -> None:
+    for path in ("/orders?page=0", "/orders?nothing=1", f"/orders/{uuid4()}/timeline"):
+        answer = clerk.get(ROOT + path)
+        assert answer.status_code in (400, 404)
+        assert not answer.has_header("ETag")
+
+
+def test_the_engine_is_never_the_same_twice(shop: Shop) -> None:
+    admin = client_of(Role.ADMIN)
+    for path in ("/projections", "/parked-events"):
+        assert not admin.get(ROOT + path).has_header("ETag")
+
+
+# --- Reports -----------------------------------------------------------------------------------
+def days_ago(days: int) -> str:
+    return str(timezone.localdate() - timedelta(days=days))
+
+
+@pytest.mark.parametrize("report", ["sales-by-day", "sales-by-product"])
+def test_days_that_are_over_may_be_kept(clerk: APIClient, shop: Shop, report: str) -> None:
+    def kept(query: str) -> str:
+        return clerk.get(f"{ROOT}/reports/{report}{query}")["Cache-Control"]
+
+    assert kept(f"?to={days_ago(1)}") == "private, max-age=3600"
+    assert kept(f"?from={days_ago(9)}&to={days_ago(2)}") == "private, max-age=3600"
+    for open_ended in ("", f"?to={days_ago(0)}", f"?from={days_ago(3)}"):
+        assert kept(open_ended) == "private, no-cache"
+
+
+def test_a_day_is_not_over_before_its_events_are_shown(clerk: APIClient, shop: Shop) -> None:
+    an_event(seconds_ago=48 * 3600)
+    move("sales_by_day", 0)
+
+    def kept(days: int) -> str:
+        return clerk.get(f"{ROOT}/reports/sales-by-day?to={days_ago(days)}")["Cache-Control"]
+
+    assert (kept(1), kept(2)) == ("private, no-cache", "private, no-cache")
+    assert kept(3) == "private, max-age=3600"

@@ -1,0 +1,178 @@
+"""How old an answer is: what every read says about it, and what it costs to say it."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from django.urls import resolve
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from config.accounts.roles import Role
+from ordering_read.engine import live
+from ordering_read.engine.base import registered
+from ordering_read.models import Projection
+from ordering_write.models import OutboxEvent
+from tests import kit
+from tests.integration.test_read_api import ROOT, Shop, client_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+# Every address of the read API.
+PATHS = [
+    "/orders",
+    "/orders/{order}",
+    "/orders/status-counts",
+    "/orders/{order}/timeline",
+    "/customers",
+    "/customers/{customer}",
+    "/customers/{customer}/orders",
+    "/customers/{customer}/stats",
+    "/inventory",
+    "/inventory/{product}",
+    "/inventory/{product}/movements",
+    "/reports/sales-by-day",
+    "/reports/sales-by-product",
+    "/projections",
+    "/parked-events",
+]
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def admin() -> APIClient:
+    return client_of(Role.ADMIN)
+
+
+def address(path: str, shop: Shop) -> str:
+    return ROOT + path.format(
+        order=shop.first.pk, customer=shop.customer.pk, product=shop.product.pk
+    )
+
+
+def projections_of(path: str) -> tuple[str, ...]:
+    """The projections that the action at ``path`` says that it reads."""
+    view = resolve(path).func
+    return view.cls.reads.get(view.actions["get"], ())
+
+
+def move(name: str, position: int) -> None:
+    Projection.objects.filter(name=name).update(position=position)
+
+
+def an_event(*, seconds_ago: float) -> None:
+    """The log has one more event, recorded so long ago."""
+    kit.registered_customer()
+    at = timezone.now() - timedelta(seconds=seconds_ago)
+    # The trigger that keeps the log as it is would refuse.
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        OutboxEvent.objects.update(recorded_at=at)
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_every_read_says_how_old_it_is(admin: APIClient, shop: Shop, path: str) -> None:
+    here = address(path, shop)
+    an_event(seconds_ago=60)
+    for number, name in enumerate(registered()):
+        move(name, 100 + number)
+    for name in projections_of(here) or registered():
+        move(name, 0)
+
+    behind = admin.get(here)
+    live.run(*registered())
+    for name in registered():
+        move(name, 1)
+    level = admin.get(here)
+
+    assert behind.status_code == level.status_code == 200
+    assert behind["Projection-Position"] == "0"
+    assert 60 <= float(behind["Projection-Lag"]) < 120
+    assert (level["Projection-Position"], level["Projection-Lag"]) == ("1", "0.0")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_slowest_projection_counts(admin: APIClient, shop: Shop, path: str) -> None:
+    here = address(path, shop)
+    names = projections_of(here) or tuple(registered())
+    for number, name in enumerate(registered()):
+        move(name, 10 + number)
+    for number, name in enumerate(names):
+        move(name, 50 + number)
+    move(names[-1], 40)
+
+    position = admin.get(here)["Projection-Position"]
+
+    assert position == "40"
+
+
+@pytest.mark.parametrize("role", [Role.ADMIN, Role.CUSTOMER])
+@pytest.mark.parametrize("path", PATHS)
+def test_nothing_is_read_that_is_not_declared(shop: Shop, path: str, role: Role) -> None:
+    here = address(path, shop)
+    client = client_of(role, customer_id=shop.customer.pk if role is Role.CUSTOMER else None)
+
+    with CaptureQueriesContext(connections["read"]) as read:
+        client.get(here)
+
+    touched = {
+        name
+        for name, projection in registered().items()
+        for model in projection.models
+        if any(f'FROM "{model._meta.db_table}"' in one["sql"] for one in read)
+    }
+    assert touched <= set(projections_of(here))
+
+
+def test_what_is_not_there_yet_says_how_old_that_is(admin: APIClient) -> None:
+    an_event(seconds_ago=5)
+
+    answer = admin.get(f"{ROOT}/orders/{kit.uuid7()}")
+
+    assert answer.status_code == 404
+    assert answer["Projection-Position"] == "0"
+    assert float(answer["Projection-Lag"]) >= 5
+
+
+def test_what_is_behind_by_nothing_is_not_level(admin: APIClient, monkeypatch: Any) -> None:
+    monkeypatch.setattr("ordering_write.published.lag_seconds", lambda at: dict.fromkeys(at, 1e-9))
+
+    assert admin.get(f"{ROOT}/orders")["Projection-Lag"] == "0.001"
+
+
+@pytest.mark.parametrize(
+    ("path", "statements"),
+    # One in each database to say how old it is, and the rows.
+    [("/orders", 3), ("/customers", 3), ("/inventory", 3), ("/reports/sales-by-day", 3),
+     ("/orders/{order}", 4), ("/customers/{customer}", 3), ("/inventory/{product}/movements", 3)],
+)  # fmt: skip
+def test_what_a_read_costs(admin: APIClient, shop: Shop, path: str, statements: int) -> None:
+    here = address(path, shop)
+    # Who the user is, is asked once and remembered.
+    admin.get(here)
+
+    with (
+        CaptureQueriesContext(connections["read"]) as read,
+        CaptureQueriesContext(connections["default"]) as write,
+    ):
+        admin.get(here)
+
+    assert len(read) + len(write) == statements
+
+
+def test_what_changes_something_says_nothing_about_age(admin: APIClient, shop: Shop) -> None:
+    answers = [
+        admin.options(f"{ROOT}/orders"),
+        admin.post(f"{ROOT}/customers", {"name": "Kim", "email": "kim@example.com"}, "json"),
+        admin.delete(f"{ROOT}/orders"),
+    ]
+
+    assert [answer.status_code for answer in answers] == [200, 201, 405]
+    assert not any(answer.has_header("Projection-Position") for answer in answers)

@@ -1,0 +1,293 @@
+"""Long lists: pages by number and by cursor, and the links between them."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connections
+from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from config.accounts.roles import Role
+from config.http.errors import ParameterError
+from ordering_read.models import OrderSummary
+from ordering_read.models.sales_by_day import SalesByDay
+from ordering_read.queries import (
+    GetSalesByDay,
+    ListCustomers,
+    ListOrders,
+    Page,
+    get_query_bus,
+    keyset,
+)
+from tests.integration.test_http_freshness import PATHS
+from tests.integration.test_read_api import ROOT, Shop, client_of
+from tests.kit_projections import NOON, History, customer_registered, go_live, order_placed
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+ask = get_query_bus().dispatch
+PAGED = [
+    path
+    for path in PATHS
+    if path.rpartition("/")[2]
+    in ("orders", "timeline", "customers", "inventory", "movements", "parked-events")
+    or "reports" in path
+]
+
+
+@pytest.fixture
+def admin() -> APIClient:
+    return client_of(Role.ADMIN)
+
+
+@pytest.fixture
+def history() -> History:
+    return History()
+
+
+def place(history: History, *numbers: int, hours: int = 0) -> None:
+    """Orders of these numbers, two of them at each moment."""
+    history.add(
+        *(
+            order_placed(number=f"2026-{n:06}", at=NOON + timedelta(hours=hours + n // 2))
+            for n in numbers
+        )
+    )
+    go_live(history)
+
+
+def links_of(answer: Any) -> dict[str, str]:
+    return {
+        relation: address
+        for address, relation in re.findall(r'<([^>]*)>; rel="(\w+)"', answer["Link"])
+    }
+
+
+def walk(client: APIClient, address: str) -> Iterator[list[Any]]:
+    """The results of each page, from ``address`` on, by the links."""
+    following: str | None = address
+    while following:
+        answer = client.get(following)
+        assert answer.status_code == 200, answer.content
+        yield answer.json()["results"]
+        following = links_of(answer).get("next")
+
+
+# --- Links -------------------------------------------------------------------------------------
+def test_pages_are_linked(admin: APIClient, history: History) -> None:
+    place(history, *range(5))
+    here = f"http://testserver{ROOT}/orders?status=pending&page_size=2"
+
+    first, second, last, past = (admin.get(f"{here}&page={n}") for n in (1, 2, 3, 9))
+
+    ends = {"first": f"{here}&page=1", "last": f"{here}&page=3"}
+    assert links_of(first) == {**ends, "next": f"{here}&page=2"}
+    assert links_of(second) == {**ends, "prev": f"{here}&page=1", "next": f"{here}&page=3"}
+    assert links_of(last) == {**ends, "prev": f"{here}&page=2"}
+    assert links_of(past) == {**ends, "prev": f"{here}&page=3"}
+    assert second.json()["next"] == links_of(second)["next"]
+    assert second.json()["previous"] == links_of(second)["prev"]
+    assert (past.json()["count"], past.json()["results"]) == (5, [])
+
+
+def test_an_empty_list_has_one_page(admin: APIClient) -> None:
+    answer = admin.get(f"{ROOT}/orders")
+
+    here = f"http://testserver{ROOT}/orders?page=1"
+    assert links_of(answer) == {"first": here, "last": here}
+    assert answer.json()["next_cursor"] is None
+
+
+def test_the_end_of_a_list_that_was_not_counted_is_not_known(
+    admin: APIClient, history: History, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ordering_read.queries.base.COUNT_CAP", 3)
+    place(history, *range(6))
+
+    answer = admin.get(f"{ROOT}/orders?page_size=2&page=2")
+
+    assert answer.json()["count_capped"]
+    assert links_of(answer).keys() == {"first", "prev", "next"}
+
+
+# --- Cursors -----------------------------------------------------------------------------------
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8])
+def test_cursors_lead_through_all_of_a_list(admin: APIClient, history: History, size: int) -> None:
+    place(history, *range(7))
+    whole = admin.get(f"{ROOT}/orders?page_size=100").json()["results"]
+
+    pages = list(walk(admin, f"{ROOT}/orders?cursor=&page_size={size}"))
+
+    assert [order for page in pages for order in page] == whole
+    assert {len(page) for page in pages[:-1]} <= {size}
+
+
+@pytest.mark.parametrize("path", PAGED)
+def test_every_list_has_cursors(admin: APIClient, path: str) -> None:
+    shop = Shop()
+    here = ROOT + path.format(
+        order=shop.first.pk, customer=shop.customer.pk, product=shop.product.pk
+    )
+    whole = admin.get(here).json()["results"]
+
+    pages = list(walk(admin, f"{here}?page_size=1&cursor="))
+
+    assert [one for page in pages for one in page] == whole
+    assert all(len(page) == 1 for page in pages) or not whole
+
+
+def test_a_page_is_not_counted_when_a_cursor_chose_it(admin: APIClient, history: History) -> None:
+    place(history, *range(3))
+    first = admin.get(f"{ROOT}/orders?page_size=2")
+
+    answer = admin.get(f"{ROOT}/orders?page_size=2&cursor={first.json()['next_cursor']}")
+
+    body = answer.json()
+    assert (body["count"], body["count_capped"], body["previous"], body["next"]) == (
+        None,
+        False,
+        None,
+        None,
+    )
+    assert len(body["results"]) == 1
+    assert links_of(answer) == {"first": f"http://testserver{ROOT}/orders?page_size=2&cursor="}
+
+
+def test_rows_that_arrive_shift_nothing(admin: APIClient, history: History) -> None:
+    place(history, *range(10, 16))
+    old = [order["id"] for order in admin.get(f"{ROOT}/orders").json()["results"]]
+    pages = walk(admin, f"{ROOT}/orders?page_size=2&cursor=")
+
+    seen = [order["id"] for order in next(pages)]
+    place(history, 20, 21, 0, 1)
+    seen += [order["id"] for page in pages for order in page]
+
+    assert seen[: len(old)] == old
+    # Of those that came meanwhile, the ones behind the place are found at the end.
+    assert len(seen) == len(old) + 2
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_row_that_is_gone_leads_on(history: History) -> None:
+    place(history, *range(4))
+    first = ask(ListOrders(page_size=2))
+    OrderSummary.objects.filter(order_id=first.items[-1].id)._raw_delete("read")
+
+    second = ask(ListOrders(page_size=2, cursor=first.next_cursor))
+
+    assert len(second.items) == 2
+    assert {one.id for one in first.items}.isdisjoint({one.id for one in second.items})
+
+
+@pytest.mark.parametrize("cursor", ["junk", "a.b", "W10.x", "x" * 1_001, "%00", "é"])
+def test_junk_is_refused(admin: APIClient, cursor: str) -> None:
+    answer = admin.get(f"{ROOT}/orders?cursor={cursor}")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+    assert answer.json()["parameter"] == "cursor"
+
+
+def test_a_cursor_is_of_one_list(history: History) -> None:
+    place(history, *range(3))
+    history.add(customer_registered(), customer_registered())
+    go_live(history)
+    cursor = ask(ListOrders(page_size=1)).next_cursor
+
+    with pytest.raises(ParameterError, match="same list"):
+        ask(ListCustomers(cursor=cursor))
+
+
+def test_a_page_is_chosen_in_one_way(admin: APIClient) -> None:
+    answer = admin.get(f"{ROOT}/orders?page=1&cursor=")
+
+    assert answer.status_code == 400
+    assert "not by both" in answer.json()["detail"]
+
+
+def test_filters_go_on(admin: APIClient, history: History) -> None:
+    place(history, *range(3))
+    other = order_placed(number="2026-000009")
+    other.confirm(now=NOON)
+    history.add(other)
+    go_live(history)
+
+    pages = list(walk(admin, f"{ROOT}/orders?status=pending&page_size=1&cursor="))
+
+    assert [[order["status"] for order in page] for page in pages] == [["pending"]] * 3
+
+
+def test_columns_of_both_directions(history: History) -> None:
+    for day in range(3):
+        history.add(
+            *(
+                order_placed(number=f"{day}-{code}", currency=code, at=NOON + timedelta(days=day))
+                for code in ("EUR", "GBP", "USD")
+            )
+        )
+    go_live(history)
+    whole = ask(GetSalesByDay()).items
+    found: list[Any] = []
+    page: Page[Any] = ask(GetSalesByDay(page_size=2, cursor=""))
+    while page.items:
+        found += page.items
+        if page.next_cursor is None:
+            break
+        page = ask(GetSalesByDay(page_size=2, cursor=page.next_cursor))
+
+    assert len(whole) == 9
+    assert tuple(found) == whole
+
+
+# --- What it costs -----------------------------------------------------------------------------
+def plan_of(rows: "QuerySet[Any]") -> str:
+    with connections["read"].cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+    return rows.explain()
+
+
+@pytest.mark.parametrize(
+    ("model", "ordering", "place"),
+    [
+        (OrderSummary, ("-created_at", "-order_id"), [str(NOON), str(UUID(int=1))]),
+        (SalesByDay, ("-day", "currency"), ["2026-03-01", "EUR"]),
+    ],
+)
+def test_an_index_finds_the_place(model: Any, ordering: tuple[str, ...], place: list[str]) -> None:
+    rows = model.live.order_by(*ordering).filter(keyset.behind(ordering, place))[:20]
+
+    plan = plan_of(rows)
+
+    assert re.search(r"Index (Only )?Scan", plan), plan
+
+
+def test_the_place_is_a_range_of_the_index(history: History) -> None:
+    place(history, 1)
+    rows = OrderSummary.live.order_by("-created_at", "-order_id").filter(
+        keyset.behind(("-created_at", "-order_id"), [str(NOON), str(UUID(int=1))])
+    )
+
+    plan = plan_of(rows[:20])
+
+    conditions = re.findall(r"Index Cond: (.*)", plan)
+    assert any("created_at" in condition for condition in conditions), plan
+
+
+def test_a_page_is_one_statement(history: History) -> None:
+    place(history, *range(3))
+    cursor = ask(ListOrders(page_size=1)).next_cursor
+
+    for query in (ListOrders(page_size=2), ListOrders(page_size=1, cursor=cursor)):
+        with CaptureQueriesContext(connections["read"]) as read:
+            ask(query)
+        assert len(read) == 1
+
+
+def test_lists_are_ordered_by_names() -> None:
+    with pytest.raises(TypeError, match="ordered by names"):
+        keyset.ordering_of(OrderSummary.live.all())

@@ -1,0 +1,98 @@
+"""The headers of reads: what is understood, and what is passed over."""
+
+from uuid import uuid4
+
+import pytest
+from django.test import RequestFactory
+
+from config.http import consistency, etags
+from config.http.errors import ParameterError
+from config.http.preferences import wait_seconds
+
+
+def request_with(**headers: str):
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return RequestFactory().get("/", headers=named)
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("wait=2", 2),
+        ("Wait=2", 2),
+        ("wait = 2", 2),
+        ('wait="2"', 2),
+        ("wait=0", 0),
+        ("wait=10", 10),
+        ("wait=11", 10),
+        ("wait=" + "9" * 5_000, 10),
+        ("respond-async, wait=3", 3),
+        ("wait=3; foo=bar, return=minimal", 3),
+        ("wait=3, wait=5", 3),
+        ("", None),
+        ("wait", None),
+        ("wait=", None),
+        ("wait=-1", None),
+        ("wait=1.5", None),
+        ("wait=soon", None),
+        ("wait=٣", None),
+        ("wait=junk, wait=5", None),
+        ("waiting=2", None),
+        (",;=,", None),
+    ],
+)
+def test_how_long_a_client_would_wait(prefer: str, seconds: int | None) -> None:
+    assert wait_seconds(request_with(Prefer=prefer)) == seconds
+
+
+def test_nothing_is_said_about_waiting() -> None:
+    assert wait_seconds(request_with()) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "is_known"),
+    [
+        ('"3.ab"', True),
+        ('W/"3.ab"', True),
+        ('"x", "3.ab"', True),
+        ("*", True),
+        ('"3.ab', False),
+        ("3.ab", False),
+        ('"3.abc"', False),
+        ("", False),
+    ],
+)
+def test_what_a_client_has(known: str, is_known: bool) -> None:
+    assert etags.is_known(request_with(If_None_Match=known), etags.strong(3, "ab")) is is_known
+
+
+def test_weak_tags_are_compared_too() -> None:
+    tag = etags.weak(7, etags.digest("orders", None))
+
+    assert etags.is_known(request_with(If_None_Match=tag), tag)
+    assert not etags.is_known(request_with(If_None_Match=tag), etags.weak(8, "x"))
+
+
+def test_a_token_names_its_event() -> None:
+    event_id = uuid4()
+    token = consistency.token_of(event_id)
+
+    assert consistency.awaited_event(request_with(Consistency_Token=token)) == event_id
+    assert consistency.awaited_event(request_with()) is None
+
+
+def test_a_token_can_not_be_made_up() -> None:
+    ours, other = consistency.token_of(uuid4()), consistency.token_of(uuid4())
+    forged = ours.partition(".")[0] + "." + other.partition(".")[2]
+
+    with pytest.raises(ParameterError, match="as a command has answered it"):
+        consistency.awaited_event(request_with(Consistency_Token=forged))
+
+
+def test_a_token_outlives_a_new_secret_key(settings) -> None:
+    event_id = uuid4()
+    token = consistency.token_of(event_id)
+    settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]
+    settings.SECRET_KEY = uuid4().hex
+
+    assert consistency.event_of(token) == event_id
