@@ -224,4 +224,9 @@ def _customer_events() -> list[DomainEvent]:
         email="robin@example.com",
         phone="555 0100",
     )
-    return Customer.register(registered).pending_events
+    customer = Customer.register(registered)
+    customer.change_details(name="Robin Other", email="other@example.com", phone="", now=NOW)
+    customer.block("Doesn't pay", now=NOW)
+    customer.unblock("Has paid", now=NOW)
+    customer.erase("Asked for it", erased={"orders": 2}, now=NOW)
+    return customer.pending_events

@@ -1,0 +1,94 @@
+"""What a customer allows."""
+
+import pytest
+from uuid_utils.compat import uuid7
+
+from ordering_write.domain import events as e
+from ordering_write.domain.errors import CustomerErasedError
+from ordering_write.models import Customer
+from tests.kit import NOW, event, given
+
+
+def registered():
+    registered = e.CustomerRegistered(
+        timestamp=NOW,
+        customer_id=uuid7(),
+        name="Robin Sample",
+        email="robin@example.com",
+        phone="555 0100",
+    )
+    return Customer.register(registered).pending_events
+
+
+def after(*acts):
+    """The events of a customer to whom all this was done."""
+    past = registered()
+    customer = Customer.fold(past)
+    for act in acts:
+        act(customer)
+    return past + customer.pending_events
+
+
+def block(customer):
+    customer.block("Doesn't pay", now=NOW)
+
+
+def unblock(customer):
+    customer.unblock("Has paid", now=NOW)
+
+
+def erase(customer):
+    customer.erase("Asked for it", erased={"orders": 2}, now=NOW)
+
+
+def test_only_the_details_that_are_new_are_told():
+    def change(customer):
+        customer.change_details(name="Robin Sample", email="r@example.com", phone="", now=NOW)
+
+    given(*registered()).when(change).then(
+        event(e.CustomerDetailsChanged, name=None, email="r@example.com", phone="")
+    )
+
+
+def test_details_that_are_so_already_change_nothing():
+    def change(customer):
+        customer.change_details(name="Robin Sample", phone="555 0100", now=NOW)
+
+    given(*registered()).when(change).then()
+
+
+def test_a_customer_is_blocked_once():
+    def twice(customer):
+        block(customer)
+        block(customer)
+
+    given(*registered()).when(twice).then(event(e.CustomerBlocked, reason="Doesn't pay"))
+
+
+def test_a_blocked_customer_is_unblocked_once():
+    def twice(customer):
+        unblock(customer)
+        unblock(customer)
+
+    then = given(*after(block)).when(twice)
+    then.then(event(e.CustomerUnblocked, reason="Has paid"))
+    assert then.aggregate.status == Customer.Status.ACTIVE
+
+
+@pytest.mark.parametrize("past", [(), (block,)])
+def test_an_erased_customer_is_nobody(past):
+    then = given(*after(*past)).when(erase)
+    then.then(event(e.CustomerErased, reason="Asked for it", erased={"orders": 2}))
+    customer = then.aggregate
+    assert (customer.name, customer.email, customer.phone) == ("[erased]", "[erased]", "")
+    assert customer.status == Customer.Status.ERASED
+
+
+@pytest.mark.parametrize(
+    "act",
+    [block, unblock, erase, lambda customer: customer.change_details(name="Robin", now=NOW)],
+)
+def test_that_is_final(act):
+    given(*after(erase)).when(act).then_refused(
+        CustomerErasedError, "The customer was erased; that is final."
+    )
