@@ -12,11 +12,14 @@ from ordering_read.admin.base import ReadModelAdmin, link, page_of, uuid_in
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
+from ordering_read.projections.sentences import note_sentence
 
 
 def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:
     """What ``entry`` says; without what a note says unless asked for."""
-    return entry.sentence if with_personal or entry.type != "NoteAdded" else "Note: ***"
+    if with_personal or entry.type != "NoteAdded":
+        return entry.sentence
+    return note_sentence("***", entry.actor)
 
 
 class HistoryAdmin(ReadModelAdmin):
@@ -47,7 +50,7 @@ class TimelineAdmin(HistoryAdmin):
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         told = "sentence" if request.user.has_perm(permissions.VIEW_PII) else "without_notes"
-        return ("at", "order", told, "visibility", "actor", "channel", "position")
+        return ("at", "order", told, "visibility", "channel", "position")
 
     @admin.display(description="Order")
     def order(self, entry: TimelineEntry) -> SafeString:
@@ -73,6 +76,8 @@ class StockLedgerAdmin(HistoryAdmin):
         "reserved",
         "available",
         "reference",
+        "reason",
+        "comment",
         "order",
         "actor",
         "position",

@@ -13,7 +13,7 @@ from ordering_read.admin.base import ReadModelAdmin, link, list_of, page_of, uui
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
-from ordering_read.models.sales_by_product import SalesByProduct
+from ordering_read.models.sales_by_product import SalesByProduct, with_names
 from ordering_read.models.status_counter import StatusCounter
 from ordering_write.published import quantize
 
@@ -27,11 +27,11 @@ class CountedAdmin(ReadModelAdmin):
 
 @admin.register(SalesByDay)
 class SalesByDayAdmin(CountedAdmin):
-    """What was sold and cancelled on each day, in each currency."""
+    """What was sold, cancelled and given back on each day, in each currency."""
 
     needed_permission = permissions.VIEW_REPORTS
     ordering = ("-day", "currency")
-    list_display = ("day", "currency", "orders", "units", "sold", "called_off", "net")
+    list_display = ("day", "currency", "orders", "units", "sold", "called_off", "given_back", "net")
     list_filter = ("day", "currency")
 
     @admin.display(description="Gross")
@@ -42,6 +42,10 @@ class SalesByDayAdmin(CountedAdmin):
     def called_off(self, sales: SalesByDay) -> str:
         return _money(sales.cancelled, sales.currency)
 
+    @admin.display(description="Refunded")
+    def given_back(self, sales: SalesByDay) -> str:
+        return _money(sales.refunded, sales.currency)
+
     @admin.display(description="Net")
     def net(self, sales: SalesByDay) -> str:
         return _money(sales.net, sales.currency)
@@ -49,14 +53,27 @@ class SalesByDayAdmin(CountedAdmin):
 
 @admin.register(SalesByProduct)
 class SalesByProductAdmin(CountedAdmin):
-    """What was ordered of each product on each day, in each currency."""
+    """What was ordered, cancelled and returned of each product on each day, in each currency."""
 
     needed_permission = permissions.VIEW_REPORTS
     ordering = ("-day", "sku", "product_id", "currency")
-    list_display = ("day", "product", "name", "currency", "units", "sold")
+    list_display = (
+        "day",
+        "product",
+        "product_name",
+        "currency",
+        "units",
+        "cancelled_units",
+        "returned_units",
+        "sold",
+        "given_back",
+    )
     list_filter = ("day",)
     search_fields = ("sku",)
     search_help_text = "The SKU or the id of a product"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return with_names(super().get_queryset(request))
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -66,15 +83,23 @@ class SalesByProductAdmin(CountedAdmin):
             return queryset, False
         if (product_id := uuid_in(term)) is not None:
             return queryset.filter(product_id=product_id), False
-        return queryset.filter(sku=term), False
+        return queryset.filter(shown_sku=term), False
 
     @admin.display(description="SKU")
-    def product(self, sales: SalesByProduct) -> SafeString:
-        return link(page_of(InventoryLevel, sales.product_id), sales.sku)
+    def product(self, sales: Any) -> SafeString:
+        return link(page_of(InventoryLevel, sales.product_id), sales.shown_sku)
+
+    @admin.display(description="Name")
+    def product_name(self, sales: Any) -> str:
+        return str(sales.shown_name)
 
     @admin.display(description="Gross")
     def sold(self, sales: SalesByProduct) -> str:
         return _money(sales.gross, sales.currency)
+
+    @admin.display(description="Refunded")
+    def given_back(self, sales: SalesByProduct) -> str:
+        return _money(sales.refunded, sales.currency)
 
 
 @admin.register(CustomerStats)
@@ -88,6 +113,7 @@ class CustomerStatsAdmin(CountedAdmin):
         "currency",
         "orders",
         "cancelled",
+        "returned_units",
         "total",
         "average",
         "largest",

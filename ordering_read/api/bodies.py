@@ -1,5 +1,6 @@
 """What the answers of the read API hold: what a query returned, and links to what belongs to it."""
 
+from datetime import datetime
 from typing import Generic, Self, TypeVar
 from uuid import UUID
 
@@ -9,6 +10,7 @@ from rest_framework.request import Request
 from rest_framework.reverse import reverse
 
 from ordering_read.engine.parking import Reason, Retried
+from ordering_read.projections.sentences import note_sentence
 from ordering_read.queries import (
     AddressView,
     AvailabilityView,
@@ -71,17 +73,25 @@ class LineBody(OrderLineView):
 
 
 class OrderDetailBody(OrderDetail):
-    """An order with its lines and addresses."""
+    """An order, whole.
+
+    Who may not see where it goes gets `***` for all of an address but city and country, and who may
+    not see personal texts for what notes say.
+    """
 
     items: tuple[LineBody, ...]
     links: OrderLinks
 
     @classmethod
-    def of(cls, order: OrderDetail, request: Request, *, with_addresses: bool) -> Self:
+    def of(
+        cls, order: OrderDetail, request: Request, *, with_addresses: bool, with_notes: bool
+    ) -> Self:
         fields = dict(order)
         if not with_addresses:
             fields["shipping_address"] = _masked(order.shipping_address)
             fields["billing_address"] = order.billing_address and _masked(order.billing_address)
+        if not with_notes:
+            fields["notes"] = tuple(note.model_copy(update={"text": MASK}) for note in order.notes)
         fields["items"] = tuple(LineBody.of(line, request) for line in order.items)
         return cls(**fields, links=_order_links(order, request))
 
@@ -103,7 +113,7 @@ class CustomerBody(CustomerView):
     def of(cls, customer: CustomerView, request: Request, *, with_email: bool) -> Self:
         fields = dict(customer)
         if not with_email:
-            fields["email"] = MASK
+            fields |= dict.fromkeys(("email", "phone"), MASK)
         links = CustomerLinks(
             self=_address("customer-detail", customer.customer_id, request),
             orders=_address("customer-orders", customer.customer_id, request),
@@ -119,18 +129,24 @@ class ProductLinks(View):
 
 
 class ProductBody(AvailabilityView):
-    """A product. Who may see no more than what is available gets null for the other levels."""
+    """A product. Who may see no more than what is available gets null for all other levels."""
 
     on_hand: int | None
     reserved: int | None
     reorder_point: int | None
+    backorderable: bool | None
+    is_low: bool | None
+    last_movement_at: datetime | None
+    oldest_reservation_at: datetime | None
     links: ProductLinks
 
     @classmethod
     def of(cls, product: ProductView, request: Request, *, with_levels: bool) -> Self:
         fields = dict(product)
         if not with_levels:
-            fields |= dict.fromkeys(("on_hand", "reserved", "reorder_point"))
+            fields |= dict.fromkeys(
+                ProductView.model_fields.keys() - AvailabilityView.model_fields.keys()
+            )
         here = _address("product-detail", product.product_id, request)
         return cls(**fields, links=ProductLinks(self=here))
 
@@ -146,7 +162,7 @@ class TimelineEntryBody(TimelineEntryView):
     def of(cls, entry: TimelineEntryView, *, with_notes: bool) -> Self:
         fields = dict(entry)
         if entry.type == "NoteAdded" and not with_notes:
-            fields["sentence"] = f"Note: {MASK}"
+            fields["sentence"] = note_sentence(MASK, entry.actor)
         return cls(**fields)
 
 

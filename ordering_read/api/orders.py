@@ -18,6 +18,7 @@ from ordering_read.api.bodies import (
 )
 from ordering_read.api.parameters import (
     ID,
+    NUMBER,
     PAGE,
     VISIBILITY,
     OrderParameters,
@@ -26,9 +27,11 @@ from ordering_read.api.parameters import (
 )
 from ordering_read.queries import (
     GetOrderById,
+    GetOrderByNumber,
     GetStatusCounts,
     GetTimeline,
     ListOrders,
+    OrderDetail,
     OrderNotFoundError,
     OrderView,
     Page,
@@ -49,12 +52,14 @@ class OrderViewSet(QueryViewSet):
     needed_permissions = {
         "list": permissions.VIEW_ORDERS,
         "retrieve": permissions.VIEW_ORDERS,
+        "by_number": permissions.VIEW_ORDERS,
         "status_counts": permissions.VIEW_ORDERS,
         "timeline": permissions.VIEW_ORDERS,
     }
     reads = {
         "list": ("order_view",),
         "retrieve": ("order_view",),
+        "by_number": ("order_view",),
         "status_counts": ("status_counter", "order_view"),
         "timeline": ("order_timeline", "order_view"),
     }
@@ -78,24 +83,43 @@ class OrderViewSet(QueryViewSet):
         responses=OrderDetailBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:
-        """An order with its lines and addresses.
+        """An order, whole: its lines with their units, its money, parcels, returns and notes.
 
-        Who may not see addresses gets `***` for all of them but city and country.
+        Who may not see where it goes gets `***` for all of an address but city and country.
         """
         parse_query(request, Parameters)
         order = self.ask(GetOrderById(order_id=path_id(pk, OrderNotFoundError)))
-        with_addresses = permissions.may_view_addresses(request.user)
-        body = OrderDetailBody.of(order, request, with_addresses=with_addresses)
+        return self._answer_whole(request, order)
+
+    @extend_schema(
+        operation_id="order_get_by_number",
+        summary="Show the order of a number",
+        parameters=[NUMBER],
+        responses=OrderDetailBody,
+    )
+    @action(detail=False, url_path="by-number/(?P<number>[^/]+)", url_name="by-number")
+    def by_number(self, request: Request, number: str) -> Response:
+        """The order that people know by this number, whole."""
+        parse_query(request, Parameters)
+        return self._answer_whole(request, self.ask(GetOrderByNumber(order_number=number)))
+
+    def _answer_whole(self, request: Request, order: OrderDetail) -> Response:
+        body = OrderDetailBody.of(
+            order,
+            request,
+            with_addresses=permissions.may_view_addresses(request.user),
+            with_notes=request.user.has_perm(permissions.VIEW_PII),
+        )
         return self.answer_one(body, order)
 
     @extend_schema(
         operation_id="order_status_counts",
-        summary="Count orders by status",
+        summary="Count orders by their facets",
         responses=StatusCountsView,
     )
     @action(detail=False, url_path="status-counts")
     def status_counts(self, request: Request) -> Response:
-        """How many orders are in each status."""
+        """How many orders there are in each status, and with each value of the other facets."""
         parse_query(request, Parameters)
         return self.answer(self.ask(GetStatusCounts()))
 

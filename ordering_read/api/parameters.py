@@ -141,6 +141,7 @@ def _bare(shape: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 
 
 ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
+NUMBER = OpenApiParameter("number", str, OpenApiParameter.PATH)
 PAGE = [
     OpenApiParameter(
         "page", {"type": "integer", "minimum": 1, "default": 1}, description="Counted from 1."

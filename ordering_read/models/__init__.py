@@ -2,7 +2,7 @@
 
 from ordering_read.models.base import ReadModel, ReadModelWrittenError
 from ordering_read.models.customer import CustomerSummary
-from ordering_read.models.inventory import InventoryLevel
+from ordering_read.models.inventory import InventoryLevel, StockReservation
 from ordering_read.models.order import OrderLine, OrderSummary
 from ordering_read.models.parked_event import ParkedEvent
 from ordering_read.models.projection import FillSlice, Projection, Worker
@@ -18,6 +18,7 @@ __all__ = [
     "Projection",
     "ReadModel",
     "ReadModelWrittenError",
+    "StockReservation",
     "StreamRow",
     "Worker",
 ]

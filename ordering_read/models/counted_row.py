@@ -27,7 +27,8 @@ GREATEST = Merge(
     lambda old, new: max((one for one in (old, new) if one is not None), default=None),
     "greatest({old}, {new})",
 )
-LATEST = Merge(lambda _old, new: new, "{new}")
+# Of texts: an empty one isn't known.
+LATEST = Merge(lambda old, new: new or old, "coalesce(nullif({new}, ''), {old})")
 
 # Sums of amounts that fill their 19 digits fit too.
 MONEY_SUM: dict[str, Any] = {"max_digits": 24, "decimal_places": 4, "default": 0}

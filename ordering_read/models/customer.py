@@ -13,10 +13,19 @@ class CustomerSummary(StreamRow):
 
     projection_name: ClassVar[str] = "customer_view"
 
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        BLOCKED = "blocked"
+        ERASED = "erased"
+
     customer_id = models.UUIDField()
     name = models.CharField(max_length=200)
     email = models.CharField(max_length=254)
-    status = models.CharField(max_length=20)
+    phone = models.CharField(max_length=40, blank=True)
+    status = models.CharField(max_length=20, choices=Status)
+    blocked_for = models.CharField(
+        max_length=500, blank=True, help_text="Why the customer may place no orders."
+    )
     registered_at = models.DateTimeField()
 
     class Meta:

@@ -19,8 +19,10 @@ class CustomerStats(CountedRow):
     currency = models.CharField(max_length=3)
     orders = models.BigIntegerField(default=0, help_text="Placed, cancelled or not.")
     cancelled = models.BigIntegerField(default=0, help_text="Orders of these that were cancelled.")
+    returned_units = models.BigIntegerField(default=0, help_text="Units that came back.")
     spent = models.DecimalField(
-        help_text="Totals of the orders that weren't cancelled.", **MONEY_SUM
+        help_text="Less what was cancelled, came back, didn't arrive or was given back.",
+        **MONEY_SUM,
     )
     # Not null in any row that is read: the commit of an order's first event fills all three.
     first_order_at = models.DateTimeField(null=True, blank=True)
@@ -30,7 +32,7 @@ class CustomerStats(CountedRow):
         decimal_places=4,
         null=True,
         blank=True,
-        help_text="Lines of the largest order: before shipping, taxes and discounts.",
+        help_text="The largest total when a line was ordered: before what is put on it later.",
     )
 
     class Meta:

@@ -1,11 +1,12 @@
-"""The read model of stock: one row per product."""
+"""The read models of stock: one row per product, and one per reservation."""
 
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Collate, Upper
 
+from ordering_read.models.base import ReadModel
 from ordering_read.models.stream_row import StreamRow
 
 
@@ -23,6 +24,13 @@ class InventoryLevel(StreamRow):
     list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     reorder_point = models.PositiveIntegerField()
+    backorderable = models.BooleanField(
+        default=False, help_text="Whether more may be sold than there is."
+    )
+    is_low = models.BooleanField(
+        default=False, help_text="No more is available than the reorder point."
+    )
+    last_movement_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         db_table = "inventory_level"
@@ -54,3 +62,41 @@ class InventoryLevel(StreamRow):
 
     def __str__(self) -> str:
         return self.sku
+
+
+class StockReservation(ReadModel):
+    """Units of a product that are set aside for a line of an order; gone with the last of them."""
+
+    projection_name: ClassVar[str] = "inventory_level"
+
+    product_id = models.UUIDField()
+    line_id = models.UUIDField()
+    order_id = models.UUIDField()
+    quantity = models.PositiveIntegerField()
+    reserved_at = models.DateTimeField(help_text="When the first of them were.")
+
+    class Meta:
+        db_table = "stock_reservation"
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(
+                fields=["projection", "product_id", "line_id"], name="stock_reservation_unique"
+            ),
+        ]
+        indexes = [
+            models.Index(
+                "projection", "product_id", "reserved_at", name="stock_reservation_oldest"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} for line {self.line_id}"
+
+
+def with_oldest_reservation(rows: QuerySet[InventoryLevel]) -> QuerySet[InventoryLevel]:
+    """``rows`` with ``oldest_reservation_at``: None where nothing is reserved."""
+    reservations = StockReservation.objects.filter(
+        projection_id=OuterRef("projection_id"), product_id=OuterRef("product_id")
+    )
+    oldest = reservations.order_by("reserved_at").values("reserved_at")[:1]
+    return rows.annotate(oldest_reservation_at=Subquery(oldest))

@@ -16,6 +16,20 @@ class TimelineEntry(ReadModel):
         INTERNAL = "internal"
         CUSTOMER = "customer"
 
+    class Icon(models.TextChoices):
+        """What a screen shows it by."""
+
+        ORDER = "order"
+        LINE = "line"
+        MONEY = "money"
+        PARCEL = "parcel"
+        RETURN = "return"
+        HOLD = "hold"
+        NOTE = "note"
+        TAG = "tag"
+        PERSON = "person"
+        ADDRESS = "address"
+
     order_id = models.UUIDField()
     customer_id = models.UUIDField()
     version = models.PositiveIntegerField(help_text="Its number in the order's stream.")
@@ -25,6 +39,13 @@ class TimelineEntry(ReadModel):
         blank=True, help_text="The sentence for the customer; empty when it is internal."
     )
     visibility = models.CharField(max_length=8, choices=Visibility)
+    icon = models.CharField(max_length=10, choices=Icon)
+    about_id = models.UUIDField(
+        null=True, blank=True, help_text="The line or the note that it tells of first."
+    )
+    about_name = models.CharField(
+        max_length=200, blank=True, help_text="What the product of that line is called."
+    )
     actor = models.TextField()
     channel = models.CharField(max_length=10)
     type = models.CharField(max_length=60)

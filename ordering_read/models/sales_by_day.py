@@ -9,9 +9,9 @@ from ordering_read.models.counted_row import MONEY_SUM, CountedRow
 
 
 class SalesByDay(CountedRow):
-    """What was sold and what was cancelled on a day, in one currency.
+    """What was sold, cancelled and given back on a day, in one currency.
 
-    A cancellation is booked on its own day, so that a day that is over never changes.
+    Each is booked on the day on which it happened, so that a day that is over never changes.
     """
 
     projection_name: ClassVar[str] = "sales_by_day"
@@ -21,9 +21,16 @@ class SalesByDay(CountedRow):
     currency = models.CharField(max_length=3)
     orders = models.BigIntegerField(default=0, help_text="Placed on that day.")
     units = models.BigIntegerField(default=0, help_text="Ordered on that day.")
-    gross = models.DecimalField(help_text="Totals of the orders placed on that day.", **MONEY_SUM)
+    gross = models.DecimalField(
+        help_text="Totals of the orders placed on that day, and what was added to others.",
+        **MONEY_SUM,
+    )
     cancelled = models.DecimalField(
-        help_text="Totals of the orders cancelled on that day, whenever placed.", **MONEY_SUM
+        help_text="What was cancelled on that day, whenever it was ordered.", **MONEY_SUM
+    )
+    refunded = models.DecimalField(
+        help_text="What came back or didn't arrive, and what was given back for nothing.",
+        **MONEY_SUM,
     )
 
     class Meta:
@@ -41,5 +48,5 @@ class SalesByDay(CountedRow):
 
     @property
     def net(self) -> Decimal:
-        """What was sold less what was cancelled."""
-        return self.gross - self.cancelled
+        """What was sold less what was cancelled and given back."""
+        return self.gross - self.cancelled - self.refunded

@@ -8,13 +8,19 @@ from ordering_read.models.counted_row import CountedRow
 
 
 class StatusCounter(CountedRow):
-    """How many orders there are with one value of a facet, such as the status ``pending``."""
+    """How many orders there are with one value of a facet, such as the status ``pending``.
+
+    Those on hold are the ones with the fulfilment status ``on_hold``.
+    """
 
     projection_name: ClassVar[str] = "status_counter"
     named_by = ("facet", "value")
 
     class Facet(models.TextChoices):
         STATUS = "status"
+        PAYMENT_STATUS = "payment_status"
+        FULFILMENT_STATUS = "fulfilment_status"
+        RETURN_STATUS = "return_status"
 
     facet = models.CharField(max_length=30, choices=Facet)
     value = models.CharField(max_length=30)

@@ -8,7 +8,7 @@ from ordering_read.models.base import ReadModel
 
 
 class StockMovement(ReadModel):
-    """Units of a product that came, went, were set aside or were given back."""
+    """Units of a product that came, went, were set aside or given back, or were found missing."""
 
     projection_name: ClassVar[str] = "stock_ledger"
 
@@ -17,6 +17,8 @@ class StockMovement(ReadModel):
         RESERVED = "reserved"
         RELEASED = "released"
         DISPATCHED = "dispatched"
+        RETURNED = "returned"
+        ADJUSTED = "adjusted"
 
     product_id = models.UUIDField()
     version = models.PositiveIntegerField(help_text="Its event's number in the product's stream.")
@@ -28,6 +30,8 @@ class StockMovement(ReadModel):
     reserved = models.BigIntegerField(help_text="After it.")
     available = models.BigIntegerField(help_text="After it: on hand and not reserved.")
     reference = models.TextField(blank=True)
+    reason = models.CharField(max_length=20, blank=True, help_text="Of an adjustment.")
+    comment = models.TextField(blank=True, help_text="Of an adjustment.")
     order_id = models.UUIDField(null=True, blank=True)
     actor = models.TextField()
     event_id = models.UUIDField()

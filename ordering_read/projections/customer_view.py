@@ -13,8 +13,8 @@ class CustomerProjection(Projector):
     """Fills ``customer_view``."""
 
     name = "customer_view"
-    version = 1
-    events = (e.CustomerRegistered,)
+    version = 2
+    events = (e.CustomerEvent,)
     sliced_by = "stream"
     models = (CustomerSummary,)
 
@@ -29,8 +29,23 @@ class CustomerProjection(Projector):
         )
 
 
-def _change(row: CustomerSummary, event: e.CustomerRegistered) -> None:
-    row.name = event.name
-    row.email = event.email
-    row.status = "active"
-    row.registered_at = event.timestamp
+def _change(row: CustomerSummary, event: e.CustomerEvent) -> None:
+    status = CustomerSummary.Status
+    match event:
+        case e.CustomerRegistered():
+            row.name, row.email, row.phone = event.name, event.email, event.phone
+            row.status = status.ACTIVE
+            row.registered_at = event.timestamp
+        case e.CustomerDetailsChanged():
+            for column in ("name", "email", "phone"):
+                if (told := getattr(event, column)) is not None:
+                    setattr(row, column, told)
+        case e.CustomerBlocked():
+            row.status, row.blocked_for = status.BLOCKED, event.reason
+        case e.CustomerUnblocked():
+            row.status, row.blocked_for = status.ACTIVE, ""
+        case e.CustomerErased():
+            row.status, row.blocked_for = status.ERASED, ""
+            # As CustomerRegistered reads from now on.
+            erased = e.CustomerRegistered.erased_fields()
+            row.name, row.email, row.phone = erased["name"], erased["email"], ""

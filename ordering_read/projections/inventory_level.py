@@ -1,25 +1,36 @@
 """The projection behind the stock list."""
 
 from collections.abc import Sequence
+from typing import cast
 
 from ordering_read.engine.base import Projector
-from ordering_read.models import InventoryLevel
-from ordering_read.projections.stream_rows import fold
+from ordering_read.models import InventoryLevel, StockReservation
+from ordering_read.projections.stream_rows import fold, upsert
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
+# Events that aren't about units.
+_NO_MOVEMENTS = (e.StockItemRegistered, e.ListPriceChanged, e.StockPolicyChanged)
+# Of a line's reservation: how many units there are more for each unit of the event.
+_SET_ASIDE: dict[type[DomainEvent], int] = {
+    e.StockReserved: 1,
+    e.StockReleased: -1,
+    e.StockDispatched: -1,
+}
+
 
 class InventoryProjection(Projector):
-    """Fills ``inventory_level``; every event brings the counters as they are after it."""
+    """Fills ``inventory_level``, whose counters every event tells as they are after it, and
+    ``stock_reservation``."""
 
     name = "inventory_level"
-    version = 1
+    version = 2
     events = (e.StockEvent,)
     sliced_by = "stream"
-    models = (InventoryLevel,)
+    models = (InventoryLevel, StockReservation)
 
     def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
-        fold(
+        new = fold(
             InventoryLevel,
             batch,
             projection_id,
@@ -27,16 +38,69 @@ class InventoryProjection(Projector):
             begins=e.StockItemRegistered,
             change=_change,
         )
+        _fold_reservations(new, projection_id)
 
 
 def _change(row: InventoryLevel, event: e.StockEvent) -> None:
-    if isinstance(event, e.StockItemRegistered):
-        row.sku = event.sku
-        row.name = event.name
-        row.reorder_point = event.reorder_point
-        if event.list_price:
-            row.list_price = event.list_price.amount
-            row.currency = event.list_price.currency
+    match event:
+        case e.StockItemRegistered():
+            row.sku = event.sku
+            row.name = event.name
+            _price(row, event.list_price)
+            row.reorder_point = event.reorder_point
+            row.backorderable = event.backorderable
+        case e.ListPriceChanged():
+            _price(row, event.list_price)
+        case e.StockPolicyChanged():
+            row.reorder_point = event.reorder_point
+            row.backorderable = event.backorderable
+    if not isinstance(event, _NO_MOVEMENTS):
+        row.last_movement_at = max(row.last_movement_at or event.timestamp, event.timestamp)
     row.on_hand = event.on_hand
     row.reserved = event.reserved
     row.available = event.available
+    row.is_low = row.available <= row.reorder_point
+
+
+def _price(row: InventoryLevel, price: e.Money | None) -> None:
+    row.list_price = price.amount if price else None
+    row.currency = price.currency if price else ""
+
+
+def _fold_reservations(new: Sequence[DomainEvent], projection_id: int) -> None:
+    """Bring the reservations up to date that ``new`` events are about: three statements at most."""
+    moves = cast(list[e.StockReserved], [event for event in new if type(event) in _SET_ASIDE])
+    if not moves:
+        return
+    rows = {
+        row.line_id: row
+        for row in StockReservation.objects.filter(
+            projection_id=projection_id,
+            product_id__in={event.product_id for event in moves},
+            line_id__in={event.line_id for event in moves},
+        )
+    }
+    for event in moves:
+        row = rows.get(event.line_id)
+        if row is None:
+            row = rows[event.line_id] = _reservation(event, projection_id)
+        if not row.quantity:
+            row.reserved_at = event.timestamp
+        row.quantity += _SET_ASIDE[type(event)] * event.quantity
+    upsert(
+        StockReservation,
+        [row for row in rows.values() if row.quantity],
+        key=["product_id", "line_id"],
+    )
+    if spent := [row.pk for row in rows.values() if not row.quantity and row.pk]:
+        StockReservation.objects.filter(pk__in=spent).delete()
+
+
+def _reservation(event: e.StockReserved, projection_id: int) -> StockReservation:
+    return StockReservation(
+        projection_id=projection_id,
+        product_id=event.product_id,
+        line_id=event.line_id,
+        order_id=event.order_id,
+        quantity=0,
+    )

@@ -1,112 +1,113 @@
 """The projection that tells an order's story: one sentence per event."""
 
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import cast
 from uuid import UUID
 
 from ordering_read.engine.base import Projector
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.projections.actors import actor_name
+from ordering_read.projections.sentences import ERASED, note_sentence, placed, tell
 from ordering_read.projections.stream_rows import upsert
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
+_Erasure = e.NoteRedacted | e.OrderAnonymized
+
 
 class OrderTimelineProjection(Projector):
-    """Fills ``order_timeline``."""
+    """Fills ``order_timeline``: a row for each event, which later ones mend when what it tells of
+    people is erased."""
 
     name = "order_timeline"
-    version = 1
+    version = 2
     events = (e.OrderEvent,)
     sliced_by = "stream"
     models = (TimelineEntry,)
 
     def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
-        rows = [_entry(event, projection_id) for event in cast(Sequence[e.OrderEvent], batch)]
+        events = cast(Sequence[e.OrderEvent], batch)
+        products = _products(events, projection_id)
+        rows = [_entry(event, products, projection_id) for event in events]
+        if erasures := [event for event in events if isinstance(event, _Erasure)]:
+            rows = _erased(rows, erasures, projection_id)
         upsert(TimelineEntry, rows, key=["order_id", "version"])
 
 
-class _Told(NamedTuple):
-    """A sentence for those who work here, and the customer's; None when that isn't for them."""
-
-    sentence: str
-    to_customer: str | None
-
-
-def _entry(event: e.OrderEvent, projection_id: int) -> TimelineEntry:
+def _entry(event: e.OrderEvent, products: Mapping[UUID, str], projection_id: int) -> TimelineEntry:
     envelope = event.recorded
-    sentence, to_customer = _tell(event)
-    internal = to_customer is None
+    actor = actor_name(envelope.actor)
+    told = tell(event, actor, products)
     visibility = TimelineEntry.Visibility
-    return TimelineEntry(
+    row = TimelineEntry(
         projection_id=projection_id,
         order_id=event.order_id,
         customer_id=cast(UUID, event.customer_id),
         version=envelope.version,
         at=event.timestamp,
-        sentence=sentence,
-        customer_sentence=to_customer or "",
-        visibility=visibility.INTERNAL if internal else visibility.CUSTOMER,
-        actor=actor_name(envelope.actor),
+        sentence=told.sentence,
+        customer_sentence=told.to_customer or "",
+        visibility=visibility.INTERNAL if told.to_customer is None else visibility.CUSTOMER,
+        icon=told.icon,
+        actor=actor,
         channel=envelope.channel,
         type=event.type,
         event_id=envelope.event_id,
         # Whatever is read from the log has one.
         position=cast(int, envelope.position),
     )
-
-
-def _tell(event: e.OrderEvent) -> _Told:
     match event:
-        case e.OrderCreated():
-            return _everybody(f"{event.customer.name} placed the order")
         case e.OrderItemAdded():
-            price = f"{event.unit_price.amount} {event.unit_price.currency}"
-            return _everybody(f"{event.quantity} × {event.name} added at {price}")
-        case e.OrderAdjustmentAdded(amount=amount):
-            sign = "-" if event.kind == "discount" else ""
-            return _everybody(f"{event.label}: {sign}{amount.amount} {amount.currency}")
-        case e.OrderTagged():
-            return _staff(f"Tagged {event.tag}")
-        case e.NoteAdded(visibility="customer"):
-            return _everybody(f"Note: {event.text}")
+            row.about_id, row.about_name = event.line_id, event.name
         case e.NoteAdded():
-            return _staff(f"Note: {event.text}")
-        case e.OrderStatusChanged():
-            return _with_reason(_STATUS_SENTENCES[event.to_status], event.reason)
-        case e.OrderCancelled():
-            return _with_reason("Cancelled", event.reason)
-        case e.ShipmentCreated():
-            return _everybody(f"Packed {_units(event.items)}")
-        case e.ShipmentDispatched():
-            return _everybody(f"Shipped {_units(event.items)}")
-        case e.ShipmentDelivered():
-            return _everybody(f"Delivered {_units(event.items)}")
-        case _:
-            return _staff(event.type)
+            row.about_id = event.note_id
+    return row
 
 
-# What OrderStatusChanged can say; other statuses follow from facts.
-_STATUS_SENTENCES = {
-    e.OrderStatus.CONFIRMED: "Confirmed",
-    e.OrderStatus.PROCESSING: "Picking started",
-    e.OrderStatus.COMPLETED: "Completed",
-}
+# --- What the products of lines are called -----------------------------------------------------
+def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, str]:
+    """The products of all lines that ``events`` are about; one statement if some were added by
+    earlier events."""
+    products = {
+        event.line_id: event.name for event in events if isinstance(event, e.OrderItemAdded)
+    }
+    begun = {event.order_id for event in events if isinstance(event, e.OrderCreated)}
+    earlier = {event.order_id for event in events if _tells_of_lines(event)} - begun
+    if earlier:
+        lines = TimelineEntry.objects.filter(
+            projection_id=projection_id, order_id__in=earlier, type=e.OrderItemAdded.__name__
+        )
+        products |= dict(lines.values_list("about_id", "about_name"))
+    return products
 
 
-def _everybody(sentence: str) -> _Told:
-    return _Told(sentence, sentence)
+def _tells_of_lines(event: e.OrderEvent) -> bool:
+    return isinstance(event, e.OrderItemQuantityChanged) or hasattr(event, "items")
 
 
-def _staff(sentence: str) -> _Told:
-    return _Told(sentence, None)
+# --- What was erased ---------------------------------------------------------------------------
+def _erased(
+    rows: Sequence[TimelineEntry], erasures: Sequence[_Erasure], projection_id: int
+) -> list[TimelineEntry]:
+    """``rows`` and those before them, without the personal texts that were erased since."""
+    stored = TimelineEntry.objects.filter(
+        projection_id=projection_id,
+        order_id__in={event.order_id for event in erasures},
+        type__in=(e.OrderCreated.__name__, e.NoteAdded.__name__),
+    )
+    entries = {(row.order_id, row.version): row for row in (*stored, *rows)}
+    for event in erasures:
+        for row in entries.values():
+            if row.order_id == event.order_id and row.version < event.recorded.version:
+                _erase(row, event)
+    return list(entries.values())
 
 
-def _with_reason(sentence: str, reason: str) -> _Told:
-    # Why is told among those who work here: it may be a suspicion.
-    return _Told(f"{sentence}: {reason}" if reason else sentence, sentence)
-
-
-def _units(items: Iterable[e.Units]) -> str:
-    count = sum(item.quantity for item in items)
-    return "1 unit" if count == 1 else f"{count} units"
+def _erase(row: TimelineEntry, event: _Erasure) -> None:
+    is_note = row.type == e.NoteAdded.__name__
+    if is_note and (isinstance(event, e.OrderAnonymized) or row.about_id == event.note_id):
+        row.sentence = note_sentence(ERASED, row.actor)
+        if row.visibility == TimelineEntry.Visibility.CUSTOMER:
+            row.customer_sentence = note_sentence(ERASED, None)
+    elif row.type == e.OrderCreated.__name__ and isinstance(event, e.OrderAnonymized):
+        row.sentence = placed(ERASED, row.actor).sentence

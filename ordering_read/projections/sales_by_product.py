@@ -1,6 +1,8 @@
 """The projection behind the report of sales by product."""
 
 from collections.abc import Iterator
+from decimal import Decimal
+from functools import partial
 
 from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.projections.counting import CountingProjector, store_day
@@ -8,20 +10,62 @@ from ordering_write.published import events as e
 
 
 class SalesByProductProjection(CountingProjector):
-    """Fills ``sales_by_product``."""
+    """Fills ``sales_by_product``.
+
+    What takes units back doesn't tell what the product is called: such a row has no name until the
+    product is ordered on that day too.
+    """
 
     name = "sales_by_product"
-    version = 1
-    events = (e.OrderItemAdded,)
+    version = 2
+    events = (
+        e.OrderItemAdded,
+        e.OrderItemQuantityChanged,
+        e.OrderItemsCancelled,
+        e.OrderCancelled,
+        e.ShipmentFailed,
+        e.ReturnReceived,
+    )
     models = (SalesByProduct,)
 
-    def count(self, event: e.OrderItemAdded) -> Iterator[SalesByProduct]:
-        yield SalesByProduct(
-            day=store_day(event.timestamp),
-            product_id=event.product_id,
-            currency=event.line_total.currency,
-            sku=event.sku,
-            name=event.name,
-            units=event.quantity,
-            gross=event.line_total.amount,
-        )
+    def count(self, event: e.OrderEvent) -> Iterator[SalesByProduct]:
+        row = partial(SalesByProduct, day=store_day(event.timestamp))
+        match event:
+            case e.OrderItemAdded(product_id=product, line_total=total):
+                yield row(
+                    product_id=product,
+                    currency=total.currency,
+                    sku=event.sku,
+                    name=event.name,
+                    units=event.quantity,
+                    gross=total.amount,
+                )
+            case e.OrderItemQuantityChanged(product_id=product, line_total=total):
+                more = event.to_quantity - event.from_quantity
+                yield row(
+                    product_id=product,
+                    currency=total.currency,
+                    units=max(more, 0),
+                    cancelled_units=max(-more, 0),
+                    gross=max(total.amount - event.from_line_total.amount, Decimal(0)),
+                )
+            case e.OrderItemsCancelled(items=items):
+                for item in items:
+                    yield row(
+                        product_id=item.product_id,
+                        currency=item.amount.currency,
+                        cancelled_units=item.quantity,
+                    )
+            case e.OrderCancelled(total=e.Money(currency=currency), released=released):
+                for item in released:
+                    yield row(
+                        product_id=item.product_id, currency=currency, cancelled_units=item.quantity
+                    )
+            case e.ShipmentFailed(items=items) | e.ReturnReceived(items=items):
+                for item in items:
+                    yield row(
+                        product_id=item.product_id,
+                        currency=item.amount.currency,
+                        returned_units=item.quantity,
+                        refunded=item.amount.amount,
+                    )

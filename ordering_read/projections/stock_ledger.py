@@ -15,8 +15,15 @@ class StockLedgerProjection(Projector):
     """Fills ``stock_ledger``."""
 
     name = "stock_ledger"
-    version = 1
-    events = (e.StockReceived, e.StockReserved, e.StockReleased, e.StockDispatched)
+    version = 2
+    events = (
+        e.StockReceived,
+        e.StockReserved,
+        e.StockReleased,
+        e.StockDispatched,
+        e.StockReturned,
+        e.StockAdjusted,
+    )
     sliced_by = "stream"
     models = (StockMovement,)
 
@@ -53,4 +60,9 @@ def _movement(event: e.StockEvent, projection_id: int) -> StockMovement:
         case e.StockDispatched(quantity=units):
             row.kind, row.delta, row.reserved_delta = kind.DISPATCHED, -units, -units
             row.order_id = event.order_id
+        case e.StockReturned(quantity=units):
+            row.kind, row.delta, row.order_id = kind.RETURNED, units, event.order_id
+        case e.StockAdjusted(delta=delta):
+            row.kind, row.delta = kind.ADJUSTED, delta
+            row.reason, row.comment = event.reason, event.comment
     return row

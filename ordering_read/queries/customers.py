@@ -27,7 +27,8 @@ class CustomerView(View):
     customer_id: UUID
     name: str
     email: str
-    status: str
+    phone: str
+    status: CustomerSummary.Status
     registered_at: datetime
     updated_at: datetime
     version: int
@@ -37,13 +38,15 @@ class CustomerView(View):
 class CustomerStatsView(View):
     """What a customer has ordered in one currency.
 
-    `orders` counts all that were placed, and `largest_order` is what the lines of the largest of
-    them come to; `spent` and `average_order` are about those that weren't cancelled.
+    `orders` counts all that were placed, and `largest_order` is the largest total that one of them
+    had when a line was ordered; `spent` is less what was cancelled, came back, didn't arrive or was
+    given back, and `average_order` is that for each order that wasn't cancelled.
     """
 
     currency: str
     orders: int
     cancelled: int
+    returned_units: int
     spent: Decimal
     average_order: Decimal | None
     largest_order: Decimal
@@ -127,7 +130,8 @@ def _view(row: CustomerSummary) -> CustomerView:
         customer_id=row.customer_id,
         name=row.name,
         email=row.email,
-        status=row.status,
+        phone=row.phone,
+        status=CustomerSummary.Status(row.status),
         registered_at=row.registered_at,
         updated_at=row.updated_at,
         version=row.version,
@@ -141,6 +145,7 @@ def _stats_view(row: CustomerStats) -> CustomerStatsView:
         currency=row.currency,
         orders=row.orders,
         cancelled=row.cancelled,
+        returned_units=row.returned_units,
         spent=quantize(row.spent, row.currency),
         average_order=None if average is None else quantize(average, row.currency),
         largest_order=quantize(cast(Decimal, row.largest_order), row.currency),

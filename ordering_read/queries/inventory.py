@@ -10,6 +10,7 @@ from django_filters import BooleanFilter, CharFilter
 from pydantic import BaseModel, Field
 
 from ordering_read.models import InventoryLevel
+from ordering_read.models.inventory import with_oldest_reservation
 from ordering_read.models.search import ProductSearch
 from ordering_read.models.stock_ledger import StockMovement
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View, shop_wide
@@ -38,15 +39,23 @@ class AvailabilityView(View):
 
 
 class ProductView(AvailabilityView):
-    """A product and how much there is of it."""
+    """A product and how much there is of it.
+
+    It is low when no more is available than the reorder point. The oldest reservation is of those
+    whose units haven't left.
+    """
 
     on_hand: int
     reserved: int
     reorder_point: int
+    backorderable: bool
+    is_low: bool
+    last_movement_at: datetime | None
+    oldest_reservation_at: datetime | None
 
 
 class StockMovementView(View):
-    """Units of a product that came, went, were set aside or were given back.
+    """Units of a product that came, went, were set aside or given back, or were found missing.
 
     `delta` is the change of `on_hand` and `reserved_delta` that of `reserved`; the levels are those
     after it.
@@ -60,6 +69,8 @@ class StockMovementView(View):
     reserved: int
     available: int
     reference: str
+    reason: str
+    comment: str
     order_id: UUID | None
     actor: str
     event_id: UUID
@@ -109,7 +120,8 @@ class GetProductHandler(QueryHandler[GetProduct, ProductView]):
     """Reads one row."""
 
     def handle(self, query: GetProduct) -> ProductView:
-        row = InventoryLevel.live.filter(product_id=query.product_id).first()
+        products = with_oldest_reservation(InventoryLevel.live.all())
+        row = products.filter(product_id=query.product_id).first()
         if row is None:
             raise ProductNotFoundError
         return _view(row)
@@ -119,7 +131,8 @@ class GetInventoryHandler(QueryHandler[GetInventory, Page[ProductView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: GetInventory) -> Page[ProductView]:
-        rows = InventoryFilterSet(query, InventoryLevel.live.all()).qs
+        products = with_oldest_reservation(InventoryLevel.live.all())
+        rows = InventoryFilterSet(query, products).qs
         return query.page_of(rows.order_by("sku"), _view)
 
 
@@ -149,6 +162,10 @@ def _view(row: InventoryLevel) -> ProductView:
         list_price=price,
         currency=row.currency or None,
         reorder_point=row.reorder_point,
+        backorderable=row.backorderable,
+        is_low=row.is_low,
+        last_movement_at=row.last_movement_at,
+        oldest_reservation_at=row.oldest_reservation_at,
         updated_at=row.updated_at,
         version=row.version,
         position=row.position,
@@ -165,6 +182,8 @@ def _movement_view(row: StockMovement) -> StockMovementView:
         reserved=row.reserved,
         available=row.available,
         reference=row.reference,
+        reason=row.reason,
+        comment=row.comment,
         order_id=row.order_id,
         actor=row.actor,
         event_id=row.event_id,

@@ -1,6 +1,7 @@
 """The questions about orders."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,19 @@ from django.db.models import QuerySet
 
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.queries.base import Query, QueryHandler, View
+from ordering_read.queries.order_parts import (
+    AddressView,
+    AdjustmentView,
+    HoldView,
+    NoteView,
+    OrderLineView,
+    PaymentView,
+    RefundView,
+    ReturnView,
+    ShipmentView,
+)
 from ordering_write.published import NotFoundError, OrderStatus, quantize
+from ordering_write.published import events as e
 
 
 class OrderNotFoundError(NotFoundError):
@@ -24,50 +37,47 @@ class OrderView(View):
     customer_id: UUID
     customer_name: str
     status: OrderStatus
+    payment_status: e.PaymentStatus
+    fulfilment_status: e.FulfilmentStatus
+    return_status: e.ReturnStatus
+    on_hold: bool
     total_amount: Decimal
+    balance: Decimal
     currency: str
     item_count: int
     unit_count: int
     created_at: datetime
+    placed_on: date
     updated_at: datetime
     version: int
     position: int
 
 
-class OrderLineView(View):
-    """A line of an order."""
-
-    line_id: UUID
-    product_id: UUID
-    sku: str
-    name: str
-    quantity: int
-    unit_price: Decimal
-    line_total: Decimal
-
-
-class AddressView(View):
-    """An address as it was given; what was left out is empty."""
-
-    name: str
-    line1: str
-    line2: str
-    city: str
-    region: str
-    postal_code: str
-    country: str
-    phone: str
-
-
 class OrderDetail(OrderView):
-    """An order with its lines and addresses."""
+    """An order, whole.
 
-    balance: Decimal
+    `balance` is `total_amount`, or nothing once the order is cancelled, less what was `captured`
+    and not `refunded`: negative when money is owed to the customer. The tags, the hold and who the
+    order is assigned to are for those who work here; customers get none.
+    """
+
+    authorized: Decimal
+    captured: Decimal
+    refunded: Decimal
     external_reference: str
+    replaces_order_id: UUID | None
+    assigned_to: str | None
     tags: tuple[str, ...]
+    hold: HoldView | None
     items: tuple[OrderLineView, ...]
+    adjustments: tuple[AdjustmentView, ...]
     shipping_address: AddressView
     billing_address: AddressView | None
+    shipments: tuple[ShipmentView, ...]
+    payments: tuple[PaymentView, ...]
+    refunds: tuple[RefundView, ...]
+    returns: tuple[ReturnView, ...]
+    notes: tuple[NoteView, ...]
 
 
 class GetOrderById(Query[OrderDetail]):
@@ -76,24 +86,24 @@ class GetOrderById(Query[OrderDetail]):
     order_id: UUID
 
 
+class GetOrderByNumber(Query[OrderDetail]):
+    """One order, whole, by the number that people know it by."""
+
+    order_number: str
+
+
 class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
     """Reads the order and its lines, in two statements."""
 
     def handle(self, query: GetOrderById) -> OrderDetail:
-        row = visible_orders(query).filter(order_id=query.order_id).first()
-        if row is None:
-            raise OrderNotFoundError
-        # Of the row's generation, which another one may have replaced a moment ago.
-        lines = OrderLine.objects.filter(projection_id=row.projection_id, order_id=row.order_id)
-        return OrderDetail(
-            **_header(row),
-            balance=quantize(row.balance, row.currency),
-            external_reference=row.external_reference,
-            tags=tuple(row.tags),
-            items=tuple(_line_view(line, row.currency) for line in lines.order_by("number")),
-            shipping_address=AddressView(**row.shipping_address),
-            billing_address=row.billing_address and AddressView(**row.billing_address),
-        )
+        return _whole(query, order_id=query.order_id)
+
+
+class GetOrderByNumberHandler(QueryHandler[GetOrderByNumber, OrderDetail]):
+    """Reads the order and its lines, in two statements."""
+
+    def handle(self, query: GetOrderByNumber) -> OrderDetail:
+        return _whole(query, order_number=query.order_number)
 
 
 def visible_orders(query: Query[Any]) -> QuerySet[OrderSummary]:
@@ -116,15 +126,54 @@ def _header(row: OrderSummary) -> dict[str, Any]:
         "customer_id": row.customer_id,
         "customer_name": row.customer_name,
         "status": row.status,
+        "payment_status": row.payment_status,
+        "fulfilment_status": row.fulfilment_status,
+        "return_status": row.return_status,
+        "on_hold": bool(row.hold_reason),
         "total_amount": quantize(row.total_amount, row.currency),
+        "balance": quantize(row.balance, row.currency),
         "currency": row.currency,
         "item_count": row.item_count,
         "unit_count": row.unit_count,
         "created_at": row.created_at,
+        "placed_on": row.placed_on,
         "updated_at": row.updated_at,
         "version": row.version,
         "position": row.position,
     }
+
+
+def _whole(query: Query[OrderDetail], **wanted: Any) -> OrderDetail:
+    row = visible_orders(query).filter(**wanted).first()
+    if row is None:
+        raise OrderNotFoundError
+    # Of the row's generation, which another one may have replaced a moment ago.
+    lines = OrderLine.objects.filter(projection_id=row.projection_id, order_id=row.order_id)
+    order = _detail(row, lines.order_by("number"))
+    return order if query.customer_scope is None else _for_the_customer(order)
+
+
+def _detail(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
+    return OrderDetail(
+        **_header(row),
+        authorized=quantize(row.authorized, row.currency),
+        captured=quantize(row.captured, row.currency),
+        refunded=quantize(row.refunded, row.currency),
+        external_reference=row.external_reference,
+        replaces_order_id=row.replaces_order_id,
+        assigned_to=row.assigned_to or None,
+        tags=tuple(row.tags),
+        hold=row.hold,
+        items=tuple(_line_view(line, row.currency) for line in lines),
+        adjustments=row.adjustments,
+        shipping_address=row.shipping_address,
+        billing_address=row.billing_address,
+        shipments=row.shipments,
+        payments=row.payments,
+        refunds=row.refunds,
+        returns=row.returns,
+        notes=row.notes,
+    )
 
 
 def _line_view(line: OrderLine, currency: str) -> OrderLineView:
@@ -134,6 +183,37 @@ def _line_view(line: OrderLine, currency: str) -> OrderLineView:
         sku=line.sku,
         name=line.name,
         quantity=line.quantity,
+        open=line.open,
+        cancelled=line.cancelled,
+        packed=line.packed,
+        shipped=line.shipped,
+        delivered=line.delivered,
+        failed=line.failed,
+        return_requested=line.return_requested,
+        returned=line.returned,
         unit_price=quantize(line.unit_price, currency),
         line_total=quantize(line.line_total, currency),
+        price_source=line.price_source,
+        price_reason=line.price_reason or None,
     )
+
+
+def _for_the_customer(order: OrderDetail) -> OrderDetail:
+    """``order`` without what is written for those who work here."""
+    no_price = {"price_source": None, "price_reason": None}
+    public = (note for note in order.notes if note.visibility == e.Visibility.CUSTOMER)
+    return order.model_copy(
+        update={
+            "assigned_to": None,
+            "tags": (),
+            "hold": None,
+            "items": _each(order.items, **no_price),
+            "refunds": _each(order.refunds, reason=None, failure=None),
+            "returns": _each(order.returns, rejection=None),
+            "notes": _each(public, by=None),
+        }
+    )
+
+
+def _each(parts: Iterable[View], **update: Any) -> tuple[View, ...]:
+    return tuple(part.model_copy(update=update) for part in parts)

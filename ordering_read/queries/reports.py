@@ -1,14 +1,17 @@
 """The questions how much was sold, and how many orders are where."""
 
+from collections import Counter
+from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
 
 from ordering_read.models import OrderSummary
 from ordering_read.models.sales_by_day import SalesByDay
-from ordering_read.models.sales_by_product import SalesByProduct
+from ordering_read.models.sales_by_product import SalesByProduct, with_names
 from ordering_read.models.status_counter import StatusCounter
 from ordering_read.queries.base import (
     Item,
@@ -21,13 +24,23 @@ from ordering_read.queries.base import (
     shop_wide,
 )
 from ordering_write.published import OrderStatus, quantize
+from ordering_write.published import events as e
+
+# What orders are counted by, and all values of it.
+FACETS: Mapping[str, type[StrEnum]] = {
+    StatusCounter.Facet.STATUS: OrderStatus,
+    StatusCounter.Facet.PAYMENT_STATUS: e.PaymentStatus,
+    StatusCounter.Facet.FULFILMENT_STATUS: e.FulfilmentStatus,
+    StatusCounter.Facet.RETURN_STATUS: e.ReturnStatus,
+}
 
 
 class SalesByDayView(View):
     """What was sold on a day of the store, in one currency.
 
-    `cancelled` are the totals of the orders cancelled on that day, whenever they were placed;
-    `net` is `gross` less that.
+    `gross` is what was ordered on that day, shipping, taxes and discounts included. `cancelled` is
+    what was cancelled on it; `refunded` is what came back, didn't arrive or was given back for
+    nothing: both whenever it was ordered. `net` is `gross` less both.
     """
 
     day: date
@@ -36,11 +49,16 @@ class SalesByDayView(View):
     units: int
     gross: Decimal
     cancelled: Decimal
+    refunded: Decimal
     net: Decimal
 
 
 class SalesByProductView(View):
-    """What was ordered of a product on a day of the store, in one currency."""
+    """What was ordered of a product on a day of the store, in one currency.
+
+    What was cancelled and what came back or didn't arrive on that day stands beside it, whenever it
+    was ordered. Amounts are those of lines, before discounts and taxes.
+    """
 
     day: date
     product_id: UUID
@@ -48,13 +66,22 @@ class SalesByProductView(View):
     name: str
     currency: str
     units: int
+    cancelled_units: int
+    returned_units: int
     gross: Decimal
+    refunded: Decimal
 
 
 class StatusCountsView(View):
-    """How many orders are in each status."""
+    """How many orders there are with each value of each facet.
+
+    Those on hold have the fulfilment status `on_hold`.
+    """
 
     status: dict[OrderStatus, int]
+    payment_status: dict[e.PaymentStatus, int]
+    fulfilment_status: dict[e.FulfilmentStatus, int]
+    return_status: dict[e.ReturnStatus, int]
 
 
 class SalesQuery(ListQuery[Item]):
@@ -86,7 +113,7 @@ class GetSalesByProduct(SalesQuery[SalesByProductView]):
 
 
 class GetStatusCounts(Query[StatusCountsView]):
-    """How many orders are in each status."""
+    """How many orders there are with each value of each facet."""
 
 
 class GetSalesByDayHandler(QueryHandler[GetSalesByDay, Page[SalesByDayView]]):
@@ -101,7 +128,8 @@ class GetSalesByProductHandler(QueryHandler[GetSalesByProduct, Page[SalesByProdu
     """Reads a page, in one statement."""
 
     def handle(self, query: GetSalesByProduct) -> Page[SalesByProductView]:
-        rows = query.chosen(SalesByProduct.live.order_by("-day", "sku", "product_id", "currency"))
+        sales = with_names(SalesByProduct.live.order_by("-day", "sku", "product_id", "currency"))
+        rows = query.chosen(sales)
         if query.product is not None:
             rows = rows.filter(product_id=query.product)
         return query.page_of(rows, _product_view)
@@ -112,12 +140,24 @@ class GetStatusCountsHandler(QueryHandler[GetStatusCounts, StatusCountsView]):
 
     def handle(self, query: GetStatusCounts) -> StatusCountsView:
         if query.customer_scope is None:
-            counters = StatusCounter.live.filter(facet=StatusCounter.Facet.STATUS)
-            counts = dict(counters.values_list("value", "count"))
+            rows = StatusCounter.live.values_list("facet", "value", "count")
+            counts = {(facet, value): count for facet, value, count in rows}
         else:
-            own = OrderSummary.live.filter(customer_id=query.customer_scope)
-            counts = dict(own.values_list("status").annotate(Count("key")))
-        return StatusCountsView(status={status: counts.get(status, 0) for status in OrderStatus})
+            counts = self._of_customer(query.customer_scope)
+        return StatusCountsView.model_validate(
+            {
+                facet: {value: counts.get((facet, value), 0) for value in values}
+                for facet, values in FACETS.items()
+            }
+        )
+
+    def _of_customer(self, customer_id: UUID) -> Counter[tuple[str, str]]:
+        own = OrderSummary.live.filter(customer_id=customer_id)
+        counts = Counter[tuple[str, str]]()
+        for *values, count in own.values_list(*FACETS).annotate(Count("key")):
+            for facet, value in zip(FACETS, values, strict=True):
+                counts[facet, value] += count
+        return counts
 
 
 def _day_view(row: SalesByDay) -> SalesByDayView:
@@ -128,6 +168,7 @@ def _day_view(row: SalesByDay) -> SalesByDayView:
         units=row.units,
         gross=quantize(row.gross, row.currency),
         cancelled=quantize(row.cancelled, row.currency),
+        refunded=quantize(row.refunded, row.currency),
         net=quantize(row.net, row.currency),
     )
 
@@ -136,9 +177,12 @@ def _product_view(row: SalesByProduct) -> SalesByProductView:
     return SalesByProductView(
         day=row.day,
         product_id=row.product_id,
-        sku=row.sku,
-        name=row.name,
+        sku=row.shown_sku,
+        name=row.shown_name,
         currency=row.currency,
         units=row.units,
+        cancelled_units=row.cancelled_units,
+        returned_units=row.returned_units,
         gross=quantize(row.gross, row.currency),
+        refunded=quantize(row.refunded, row.currency),
     )

@@ -11,6 +11,7 @@ from ordering_read.queries.base import ListQuery, Page, QueryHandler, View
 from ordering_read.queries.orders import OrderNotFoundError
 
 Visibility = TimelineEntry.Visibility
+Icon = TimelineEntry.Icon
 
 
 class TimelineEntryView(View):
@@ -19,6 +20,7 @@ class TimelineEntryView(View):
     at: datetime
     sentence: str
     visibility: Visibility
+    icon: Icon
     actor: str | None
     channel: str
     type: str
@@ -66,6 +68,7 @@ def _view(row: TimelineEntry, *, limited: bool) -> TimelineEntryView:
         at=row.at,
         sentence=row.customer_sentence if limited else row.sentence,
         visibility=Visibility(row.visibility),
+        icon=Icon(row.icon),
         actor=None if limited else row.actor,
         channel=row.channel,
         type=row.type,

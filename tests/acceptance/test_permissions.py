@@ -28,6 +28,7 @@ EVERYBODY = frozenset(ROLES)
 READERS = {
     "order-list": EVERYBODY,
     "order-detail": EVERYBODY,
+    "order-by-number": EVERYBODY,
     "order-status-counts": EVERYBODY,
     "order-timeline": EVERYBODY,
     "customer-list": EVERYBODY - {"warehouse"},
@@ -52,6 +53,7 @@ GIVERS: dict[str, dict[str, frozenset[str]]] = {
 PATHS = {
     "order-list": "/orders",
     "order-detail": "/orders/{order}",
+    "order-by-number": "/orders/by-number/{number}",
     "order-status-counts": "/orders/status-counts",
     "order-timeline": "/orders/{order}/timeline",
     "customer-list": "/customers",
@@ -128,7 +130,9 @@ def things(service: Service, shop: Shop) -> dict[str, dict[str, str]]:
         }
     service.bind_customer("customer", owners["own"]["customer"])
     service.settle()
-    owners["missing"] = dict.fromkeys(("customer", "product", "order"), MISSING)
+    for found in owners.values():
+        found["number"] = shop.seen(f"/orders/{found['order']}")["order_number"]
+    owners["missing"] = dict.fromkeys(("customer", "product", "order", "number"), MISSING)
     # Nothing is parked.
     return {owner: found | {"parked": MISSING} for owner, found in owners.items()}
 
@@ -212,6 +216,7 @@ def without_names(answer: httpx.Response) -> tuple[int, dict[str, Any], dict[str
     ("method", "path", "body"),
     [
         ("GET", "/orders/{order}", None),
+        ("GET", "/orders/by-number/{number}", None),
         ("GET", "/customers/{customer}", None),
         ("GET", "/customers/{customer}/orders", None),
         ("POST", "/orders/{order}/cancel", {"reason": "Mistake"}),

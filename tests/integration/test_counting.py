@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,6 +19,7 @@ from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.models.status_counter import StatusCounter
 from ordering_read.projections.counting import CountingProjector, merged
+from ordering_write.domain.errors import InvalidOperationError
 from ordering_write.domain.events import DomainEvent, OrderStatus
 from ordering_write.models import Order
 from tests.kit_projections import (
@@ -58,6 +60,7 @@ def test_a_days_sales_are_one_row(history: History) -> None:
             "units": 8,
             "gross": Decimal("79.60"),
             "cancelled": Decimal(0),
+            "refunded": Decimal(0),
         }
     ]
 
@@ -99,6 +102,7 @@ def test_a_cancellation_is_booked_on_its_own_day(history: History) -> None:
         "units": 0,
         "gross": Decimal(0),
         "cancelled": Decimal("19.90"),
+        "refunded": Decimal(0),
     }
 
 
@@ -158,7 +162,10 @@ def test_a_product_sells_by_day(history: History) -> None:
         "sku": "SKU-1",
         "name": "Sample 1",
         "units": 3,
+        "cancelled_units": 0,
+        "returned_units": 0,
         "gross": Decimal("28.85"),
+        "refunded": Decimal(0),
     }
     assert rows[lamp, TOMORROW]["gross"] == Decimal("19.90")
 
@@ -179,6 +186,7 @@ def test_what_a_customer_has_bought(history: History) -> None:
         "currency": "EUR",
         "orders": 3,
         "cancelled": 1,
+        "returned_units": 0,
         "spent": Decimal("29.90"),
         "first_order_at": NOON,
         "last_order_at": NEXT_DAY,
@@ -225,14 +233,17 @@ def test_an_order_is_counted_where_it_is(history: History) -> None:
     waiting.tag("gift", now=NOON)
     history.add(waiting, shipped, cancelled)
 
-    counts = {row["value"]: row["count"] for row in history.rows(StatusCounter)}
+    counts = [row for row in history.rows(StatusCounter) if row["count"]]
 
-    assert {value: count for value, count in counts.items() if count} == {
-        "pending": 1,
-        "shipped": 1,
-        "cancelled": 1,
+    assert {(row["facet"], row["value"]): row["count"] for row in counts} == {
+        ("status", "pending"): 1,
+        ("status", "shipped"): 1,
+        ("status", "cancelled"): 1,
+        ("payment_status", "unpaid"): 3,
+        ("fulfilment_status", "unfulfilled"): 2,
+        ("fulfilment_status", "fulfilled"): 1,
+        ("return_status", "none"): 3,
     }
-    assert {row["facet"] for row in history.rows(StatusCounter)} == {"status"}
 
 
 # --- However they arrive -----------------------------------------------------------------------
@@ -247,7 +258,8 @@ def busy_week(history: History) -> History:
         if orders and dice.random() < 0.4:
             order = dice.choice(orders)
             if moves := order.allowed_moves():
-                order.move_to(dice.choice(moves), now=at, shipment_id=uuid4())
+                with suppress(InvalidOperationError):
+                    order.move_to(dice.choice(moves), now=at, shipment_id=uuid4())
         else:
             order = order_placed(
                 lines=dice.randint(1, 3),

@@ -2,6 +2,7 @@
 
 import inspect
 import random
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -13,8 +14,9 @@ from django.test.utils import CaptureQueriesContext
 from ordering_read.models.base import ReadModel
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
-from ordering_read.projections import order_timeline
+from ordering_read.projections import sentences
 from ordering_write.domain import events as e
+from ordering_write.domain.errors import InvalidOperationError
 from ordering_write.domain.events import OrderStatus
 from tests.kit_projections import (
     NOON,
@@ -30,6 +32,7 @@ from tests.kit_projections import (
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
 LATER = NOON + timedelta(hours=1)
+ACTOR = "user 00000000-0000-0000-0000-000000000001"
 
 
 @pytest.fixture
@@ -54,10 +57,13 @@ def test_an_entry_says_what_happened_who_did_it_and_where_it_stands(history: His
         "customer_id": order.customer_id,
         "version": 1,
         "at": NOON,
-        "sentence": "Robin Sample placed the order",
-        "customer_sentence": "Robin Sample placed the order",
+        "sentence": f"{ACTOR} placed the order for Robin Sample",
+        "customer_sentence": "Order placed",
         "visibility": "customer",
-        "actor": "user 00000000-0000-0000-0000-000000000001",
+        "icon": "order",
+        "about_id": None,
+        "about_name": "",
+        "actor": ACTOR,
         "channel": "python",
         "type": "OrderCreated",
         "event_id": history.events[0].recorded.event_id,
@@ -76,18 +82,18 @@ def test_an_order_that_arrived(history: History) -> None:
         order.move_to(OrderStatus(status), now=LATER, shipment_id=uuid4())
     history.add(order)
 
-    assert told(history, "sentence") == [
-        ("Robin Sample placed the order",),
-        ("2 × Sample 1 added at 19.90 EUR",),
-        ("2 × Sample 2 added at 19.90 EUR",),
-        ("Sample shipping: 4.50 EUR",),
-        ("Sample discount: -5.00 EUR",),
-        ("Confirmed",),
-        ("Picking started",),
-        ("Packed 4 units",),
-        ("Shipped 4 units",),
-        ("Delivered 4 units",),
-        ("Completed",),
+    assert [(sentence.removeprefix(ACTOR),) for (sentence,) in told(history, "sentence")] == [
+        (" placed the order for Robin Sample",),
+        (" added 2 × Sample 1 at 19.90 EUR",),
+        (" added 2 × Sample 2 at 19.90 EUR",),
+        (" added 4.50 EUR: Sample shipping",),
+        (" took 5.00 EUR off: Sample discount",),
+        (" confirmed the order",),
+        (" started picking",),
+        (" packed 2 × Sample 1 and 2 × Sample 2",),
+        (" shipped 2 × Sample 1 and 2 × Sample 2",),
+        (" recorded that 2 × Sample 1 and 2 × Sample 2 arrived",),
+        (" completed the order",),
     ]
     assert told(history, "visibility") == [("customer",)] * 11
 
@@ -99,8 +105,8 @@ def test_reasons_are_for_those_who_work_here(history: History) -> None:
     history.add(order)
 
     assert told(history, "sentence", "customer_sentence")[-2:] == [
-        ("Confirmed: Paid by invoice", "Confirmed"),
-        ("Cancelled: Looks like fraud", "Cancelled"),
+        (f"{ACTOR} confirmed the order: Paid by invoice", "Order confirmed"),
+        (f"{ACTOR} cancelled the order: Looks like fraud", "Order cancelled"),
     ]
 
 
@@ -120,17 +126,17 @@ def test_notes_and_tags_are_internal_unless_a_note_is_for_the_customer(history: 
     history.add(order)
 
     assert told(history, "sentence", "customer_sentence", "visibility")[-3:] == [
-        ("Tagged gift", "", "internal"),
-        ("Note: Ring twice", "", "internal"),
-        ("Note: We are on our way", "Note: We are on our way", "customer"),
+        (f"{ACTOR} added the tag gift", "", "internal"),
+        (f"{ACTOR} noted: Ring twice", "", "internal"),
+        (f"{ACTOR} noted: We are on our way", "Note: We are on our way", "customer"),
     ]
 
 
 def test_every_event_of_an_order_has_a_sentence_of_its_own() -> None:
-    source = inspect.getsource(order_timeline)
+    source = inspect.getsource(sentences)
 
     for kind in e.OrderEvent.__subclasses__():
-        assert f"case e.{kind.__name__}(" in source
+        assert f"e.{kind.__name__}(" in source
 
 
 # --- The ledger --------------------------------------------------------------------------------
@@ -158,7 +164,7 @@ def test_each_movement_is_one_row(history: History) -> None:
     assert {name: rows[0][name] for name in ("at", "reference", "actor", "position")} == {
         "at": NOON,
         "reference": "opening stock",
-        "actor": "user 00000000-0000-0000-0000-000000000001",
+        "actor": ACTOR,
         "position": 2,
     }
 
@@ -179,7 +185,8 @@ def busy_day(history: History) -> History:
     for _ in range(60):
         order, product = dice.choice(orders), dice.choice(products)
         if moves := order.allowed_moves():
-            order.move_to(dice.choice(moves), now=LATER, shipment_id=uuid4())
+            with suppress(InvalidOperationError):
+                order.move_to(dice.choice(moves), now=LATER, shipment_id=uuid4())
         product.reserve((order.pk, uuid4()), 1, now=LATER)
         history.add(order, product)
     return history
@@ -200,13 +207,16 @@ def test_batches_and_repeats_make_no_difference(
     assert rows_of(model, generation) == expected != []
 
 
-@pytest.mark.parametrize("model", [TimelineEntry, StockMovement])
-def test_a_batch_is_one_statement_whatever_its_size(
-    busy_day: History, model: type[ReadModel]
+@pytest.mark.parametrize(
+    ("model", "later"), [(TimelineEntry, ["SELECT", "INSERT"]), (StockMovement, ["INSERT"])]
+)
+def test_a_batch_costs_the_same_whatever_its_size(
+    busy_day: History, model: type[ReadModel], later: list[str]
 ) -> None:
     generation = new_generation(model.projection_name)
 
-    for batch in (busy_day.events[:40], busy_day.events[40:]):
+    # The names of products that an earlier batch told are looked up.
+    for batch, kinds in ((busy_day.events[:40], ["INSERT"]), (busy_day.events[40:], later)):
         with CaptureQueriesContext(connections["read"]) as statements:
             project(batch, generation)
-        assert [statement["sql"].split()[0] for statement in statements] == ["INSERT"]
+        assert [statement["sql"].split()[0] for statement in statements] == kinds
