@@ -1,0 +1,56 @@
+"""`manage.py erase_customer`: erases a customer's personal data, and says how much there was."""
+
+from argparse import ArgumentParser
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError
+from pydantic import ValidationError
+
+from config.accounts.models import User
+from ordering_write.bus import get_command_bus
+from ordering_write.domain.commands import EraseCustomer
+from ordering_write.domain.errors import DomainError
+from ordering_write.domain.events import CustomerErased
+from ordering_write.permissions import authorize, envelope
+
+
+class Command(BaseCommand):
+    help = """Erase a customer for good: names, addresses, notes and the account that belongs to
+    them. Orders and amounts stay. Lists how much was erased, by its kind. What was copied out of
+    the service isn't reached: exports, mails, logs, backups."""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("customer", type=UUID, metavar="ID")
+        parser.add_argument("--user", required=True, help="Who erases: a user name.")
+        parser.add_argument("--reason", required=True)
+        parser.add_argument("--dry-run", action="store_true", help="Only say what would be.")
+
+    def handle(
+        self, *args: Any, customer: UUID, user: str, reason: str, dry_run: bool, **options: Any
+    ) -> None:
+        who = User.objects.filter(username=user, is_active=True).first()
+        if who is None:
+            raise CommandError(f"There is no active user {user}.")
+        try:
+            command = EraseCustomer(
+                customer_id=customer, reason=reason, **envelope(who, channel="cli")
+            )
+            authorize(who, command)
+            erased = _would_be_erased(command) if dry_run else _erased(command)
+        except (DomainError, ValidationError) as error:
+            raise CommandError(str(error)) from error
+        self.stdout.write("Would be erased:" if dry_run else "Erased:")
+        for kind, number in erased.items():
+            self.stdout.write(f"{number:>9,} {kind.replace('_', ' ')}")
+
+
+def _erased(command: EraseCustomer) -> Mapping[str, int]:
+    events = get_command_bus().dispatch(command)
+    return next(event.erased for event in events if isinstance(event, CustomerErased))
+
+
+def _would_be_erased(command: EraseCustomer) -> Mapping[str, int]:
+    events = get_command_bus().preview(command).would_emit
+    return next(event.fields["erased"] for event in events if event.type == "CustomerErased")
