@@ -1,0 +1,454 @@
+"""Erasing a customer: nothing personal is left anywhere, and the books are as they were."""
+
+import uuid
+from io import StringIO
+
+import pytest
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.core.management import CommandError, call_command
+from knox.models import AuthToken
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from ordering_read.engine import live
+from ordering_read.engine.base import registered
+from ordering_read.engine.rebuild import rebuild
+from ordering_read.models import ParkedEvent, Projection
+from ordering_write import client, log, verification
+from ordering_write.bus import get_command_bus
+from ordering_write.domain.commands import (
+    AddNote,
+    BlockCustomer,
+    ChangeCustomerDetails,
+    ChangeShippingAddress,
+    CreateOrder,
+    EraseCustomer,
+    RecordPayment,
+    RedactNote,
+    RequestRefund,
+    RequestReturn,
+    UnblockCustomer,
+)
+from ordering_write.domain.errors import (
+    CustomerErasedError,
+    CustomerNotFoundError,
+    HasOpenOrdersError,
+    IdempotencyKeyExpiredError,
+)
+from ordering_write.domain.events import NoteAdded, OrderStatus
+from ordering_write.management.commands.scan_personal_data import known_of, places_of
+from ordering_write.models import (
+    CommandRecord,
+    Customer,
+    Order,
+    OutboxEvent,
+    PersonalData,
+)
+from ordering_write.permissions import envelope
+from tests import kit
+from tests.parallel import at_once
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+# What nobody else is called, and what JSON writes otherwise than it is.
+NAME, FORMER_NAME = 'Zoë "Quirk" Unlikely', "Zoë Neverheard"
+EMAIL, FORMER_EMAIL = "quirk@unlikely.example", "zoe@neverheard.example"
+PHONE, USERNAME = "555-0177-31", "quirk-unlikely"
+STREET, OTHER_STREET, BILLED_STREET = "77 Quirk Lane", "78 Other Lane", "79 Billing Lane"
+NOTE, REDACTED_NOTE = "Leave it with\nthe parrot", "Her sister is Ida Unlikely"
+CANARIES = [
+    NAME,
+    FORMER_NAME,
+    EMAIL,
+    FORMER_EMAIL,
+    PHONE,
+    USERNAME,
+    STREET,
+    OTHER_STREET,
+    BILLED_STREET,
+    NOTE,
+    REDACTED_NOTE,
+]
+
+
+def address(street):
+    return {**kit.ADDRESS, "name": NAME, "line1": street, "phone": PHONE}
+
+
+def command(kind, /, **fields):
+    return kind.model_validate({"user_id": kit.USER, "timestamp": kit.NOW, **fields})
+
+
+def erase(customer, **fields):
+    return command(EraseCustomer, customer_id=customer.pk, reason="Asked for it", **fields)
+
+
+class Case:
+    """A customer of whom there is something everywhere."""
+
+    def __init__(self, make_user):
+        self.customer = kit.registered_customer(name=FORMER_NAME, email=FORMER_EMAIL, phone=PHONE)
+        self.product = kit.registered_product(on_hand=20)
+        self.user = make_user(
+            Role.CUSTOMER,
+            username=USERNAME,
+            email=EMAIL,
+            first_name="Zoë",
+            last_name="Unlikely",
+            customer_id=self.customer.pk,
+        )
+        kit.dispatch(
+            command(ChangeCustomerDetails, customer_id=self.customer.pk, name=NAME, email=EMAIL)
+        )
+        self.cancelled = self.place_herself()
+        kit.dispatch(kit.cancel(self.cancelled))
+        self.completed = self.complete()
+        self.sign_in()
+
+    def place_herself(self):
+        asked = kit.create_order(
+            self.customer,
+            (self.product, 1),
+            shipping_address=address(STREET),
+            billing_address=address(BILLED_STREET),
+            note=NOTE,
+            **envelope(self.user, channel="api"),
+        )
+        placed = client.dispatch(asked, user=self.user)
+        assert isinstance(asked, CreateOrder)
+        self.placing = asked
+        return Order.objects.get(pk=placed[0].order_id)
+
+    def complete(self):
+        order = kit.placed_order(self.customer, (self.product, 2), shipping_address=address(STREET))
+        version = Order.objects.get(pk=order.pk).version
+        kit.dispatch(
+            command(
+                ChangeShippingAddress,
+                order_id=order.pk,
+                shipping_address=address(OTHER_STREET),
+                expected_version=version,
+            )
+        )
+        note = kit.dispatch(command(AddNote, order_id=order.pk, text=REDACTED_NOTE))[0]
+        assert isinstance(note, NoteAdded)
+        kit.dispatch(command(RedactNote, order_id=order.pk, note_id=note.note_id))
+        kit.dispatch(command(AddNote, order_id=order.pk, text=NOTE, visibility="customer"))
+        for status in (
+            OrderStatus.CONFIRMED,
+            OrderStatus.SHIPPED,
+            OrderStatus.DELIVERED,
+            OrderStatus.COMPLETED,
+        ):
+            kit.dispatch(kit.move(order, status))
+        return order
+
+    def sign_in(self):
+        session = SessionStore()
+        session["_auth_user_id"] = str(self.user.pk)
+        session["searched"] = NAME
+        session.create()
+        AuthToken.objects.create(self.user)
+        LogEntry.objects.log_actions(
+            self.user.pk, User.objects.filter(pk=self.user.pk), CHANGE, single_object=True
+        )
+
+
+@pytest.fixture
+def case(make_user):
+    return Case(make_user)
+
+
+def read_side_catches_up():
+    live.run(*registered())
+
+
+def places():
+    return {(place.database, place.table) for place in places_of(CANARIES)}
+
+
+# --- Everywhere --------------------------------------------------------------------------------
+def test_nothing_personal_is_left_anywhere(case):
+    read_side_catches_up()
+    park(case.completed)
+    before = places()
+    assert {("default", "personal_data"), ("default", "accounts_user")} < before
+    assert {("read", "order_summary"), ("read", "customer_view"), ("read", "parked_event")} < before
+
+    [erased, *anonymized] = kit.dispatch(erase(case.customer))
+    read_side_catches_up()
+
+    assert list(places_of(CANARIES)) == []
+    assert [event.type for event in anonymized] == ["OrderAnonymized"] * 2
+    assert erased.erased == {
+        "personal_fields": 7,
+        "orders": 2,
+        "commands": 13,
+        "accounts": 1,
+        "sessions": 1,
+        "tokens": 1,
+        "admin_history": 1,
+    }
+    assert [str(finding) for finding in verification.verify(progress=lambda _: None)] == []
+    kit.check_rows_equal_log()
+
+
+def park(order):
+    """Park an event of ``order``, with an error that quotes whose order it is."""
+    event = log.read_stream(order.stream)[0].recorded
+    ParkedEvent.objects.create(
+        checkpoint=Projection.objects.get(name="sales_by_day"),
+        event_id=event.event_id,
+        stream=event.stream,
+        version=event.version,
+        position=event.position,
+        type="OrderCreated",
+        category=ParkedEvent.Category.PROJECTION_ERROR,
+        message=f"KeyError: {NAME!r}",
+        traceback=f"KeyError: {NAME!r}",
+        skipped_at=kit.NOW,
+    )
+
+
+def test_rebuilding_brings_nothing_back(case):
+    read_side_catches_up()
+    kit.dispatch(erase(case.customer))
+    read_side_catches_up()
+    for name in registered():
+        rebuild(name)
+    assert list(places_of(CANARIES)) == []
+
+
+def test_the_books_stay(case):
+    totals = dict(Order.objects.values_list("pk", "total"))
+    stock = case.product.stream
+    moves = OutboxEvent.objects.filter(stream=stock).count()
+    kit.dispatch(erase(case.customer))
+    assert dict(Order.objects.values_list("pk", "total")) == totals
+    assert OutboxEvent.objects.filter(stream=stock).count() == moves
+    customer = Customer.objects.get(pk=case.customer.pk)
+    assert (customer.name, customer.email, customer.phone) == ("[erased]", "[erased]", "")
+
+
+def test_others_keep_what_is_theirs(case):
+    other = kit.registered_customer(name="Kim Other")
+    order = kit.placed_order(other, (case.product, 1), note="Kim has a dog")
+    known = known_of(other.pk)
+    kit.dispatch(erase(case.customer))
+    assert known_of(other.pk) == known
+    assert log.read_stream(order.stream)[0].customer.name == "Kim Other"
+
+
+def test_two_customers_can_be_erased_and_their_addresses_used_again(case):
+    other = kit.registered_customer()
+    kit.dispatch(erase(other))
+    kit.dispatch(erase(case.customer))
+    kit.registered_customer(name=NAME, email=EMAIL)
+
+
+# --- The account -------------------------------------------------------------------------------
+def test_the_account_is_disabled_and_emptied(case, client):
+    client.force_login(case.user)
+    kit.dispatch(erase(case.customer))
+    user = User.objects.get(pk=case.user.pk)
+    assert (user.username, user.email, user.first_name, user.last_name) == (
+        f"erased-{user.pk}",
+        "",
+        "",
+        "",
+    )
+    assert not user.is_active
+    assert not user.has_usable_password()
+    assert not Session.objects.exists()
+    assert client.get("/api/v1/orders").status_code == 401
+
+
+def test_the_log_never_knew_the_name_of_the_account(case):
+    [actor] = OutboxEvent.objects.filter(command_id=case.placing.command_id, version=1).values_list(
+        "actor", flat=True
+    )[:1]
+    assert actor == {"type": "user", "id": str(case.user.pk), "label": "customer"}
+
+
+# --- When it is refused ------------------------------------------------------------------------
+def refused(customer, error):
+    kept = PersonalData.objects.count()
+    with pytest.raises(error) as refusal:
+        kit.dispatch(erase(customer))
+    assert PersonalData.objects.count() == kept
+    return str(refusal.value)
+
+
+def test_open_orders_keep_it_from_happening(case):
+    order = case.place_herself()
+    for status in (OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED):
+        assert refused(case.customer, HasOpenOrdersError) == (
+            "The customer has 1 open order, returns and refunds included:"
+            f" {order.order_number}. Close them first."
+        )
+        kit.dispatch(kit.move(order, status))
+    kit.dispatch(kit.move(order, OrderStatus.COMPLETED))
+    kit.dispatch(erase(case.customer))
+
+
+def test_so_does_a_return_that_was_requested(case):
+    order = case.completed
+    [line] = lines_of(order)
+    units = [{"line_id": line, "quantity": 1, "reason": "unwanted"}]
+    kit.dispatch(command(RequestReturn, order_id=order.pk, items=units))
+    assert order.order_number in refused(case.customer, HasOpenOrdersError)
+
+
+def lines_of(order):
+    return [
+        event.line_id for event in log.read_stream(order.stream) if event.type == "OrderItemAdded"
+    ]
+
+
+def test_and_a_refund_that_is_open(case):
+    kit.dispatch(
+        command(
+            RecordPayment,
+            order_id=case.completed.pk,
+            payment_id="till-1",
+            kind="captured",
+            amount="39.80",
+        )
+    )
+    kit.dispatch(
+        command(RequestRefund, order_id=case.completed.pk, amount="1.00", reason="A scratch")
+    )
+    assert case.completed.order_number in refused(case.customer, HasOpenOrdersError)
+
+
+def test_it_is_final(case):
+    kit.dispatch(erase(case.customer))
+    known = {"customer_id": case.customer.pk}
+    for asked in (
+        erase(case.customer),
+        command(ChangeCustomerDetails, name="Zoë", **known),
+        command(BlockCustomer, reason="Late", **known),
+        command(UnblockCustomer, reason="Paid", **known),
+        kit.create_order(case.customer, (case.product, 1)),
+        command(AddNote, order_id=case.completed.pk, text=NOTE),
+    ):
+        with pytest.raises(CustomerErasedError):
+            kit.dispatch(asked)
+
+
+def test_who_is_not_there_cannot_be_erased(case):
+    stranger = Customer(customer_id=uuid.uuid4())
+    assert refused(stranger, CustomerNotFoundError) == "Customer not found"
+
+
+# --- Races and repeats -------------------------------------------------------------------------
+def test_a_command_that_comes_again_is_not_carried_out_again(case):
+    kit.dispatch(erase(case.customer))
+    assert not CommandRecord.objects.filter(pk=case.placing.command_id).exists()
+    with pytest.raises(IdempotencyKeyExpiredError):
+        kit.dispatch(case.placing)
+
+
+def test_erasing_again_by_the_same_command_tells_the_same(case):
+    asked = erase(case.customer)
+    first = kit.dispatch(asked)
+    assert [event.recorded.event_id for event in kit.dispatch(asked)] == [
+        event.recorded.event_id for event in first
+    ]
+
+
+def test_a_rehearsal_leaves_everything(case):
+    before = PersonalData.objects.count()
+    get_command_bus().preview(erase(case.customer))
+    assert PersonalData.objects.count() == before
+    assert User.objects.get(pk=case.user.pk).is_active
+
+
+def test_an_order_placed_at_the_same_moment_is_seen_or_refused(case):
+    def place():
+        try:
+            kit.dispatch(kit.create_order(case.customer, (case.product, 1), note=NOTE))
+        except CustomerErasedError:
+            return "refused"
+        return "placed"
+
+    def erase_it():
+        try:
+            kit.dispatch(erase(case.customer))
+        except HasOpenOrdersError:
+            return "open"
+        return "erased"
+
+    *placed, erased = at_once([place, place, place, erase_it])
+    assert (erased, "placed" in placed) in {("erased", False), ("open", True)}
+    kept = PersonalData.objects.filter(customer_id=case.customer.pk).exists()
+    assert kept == (erased == "open")
+
+
+# --- The command line --------------------------------------------------------------------------
+def erase_by_hand(case, *options, user="admin", reason="Asked for it"):
+    out = StringIO()
+    known = ["--user", user, "--reason", reason]
+    call_command("erase_customer", str(case.customer.pk), *known, *options, stdout=out)
+    return out.getvalue().splitlines()
+
+
+def test_the_command_line_says_how_much_was_erased(case, admin_user):
+    report = [
+        "        7 personal fields",
+        "        2 orders",
+        "       13 commands",
+        "        1 accounts",
+        "        1 sessions",
+        "        1 tokens",
+        "        1 admin history",
+    ]
+    assert erase_by_hand(case, "--dry-run") == ["Would be erased:", *report]
+    assert erase_by_hand(case) == ["Erased:", *report]
+    with pytest.raises(CommandError, match="that is final"):
+        erase_by_hand(case)
+
+
+def test_the_command_line_asks_who_it_is(case, clerk):
+    with pytest.raises(CommandError, match=r"permission ordering_write\.erase_customer"):
+        erase_by_hand(case, user="clerk")
+    with pytest.raises(CommandError, match="There is no active user ghost"):
+        erase_by_hand(case, user="ghost")
+    with pytest.raises(CommandError, match="at least 1 character"):
+        erase_by_hand(case, user="clerk", reason=" ")
+
+
+# --- The scan ----------------------------------------------------------------------------------
+def scan(*arguments):
+    out = StringIO()
+    try:
+        call_command("scan_personal_data", *arguments, stdout=out)
+    except CommandError as error:
+        return out.getvalue().splitlines(), str(error)
+    return out.getvalue().splitlines(), ""
+
+
+def test_the_scan_finds_what_is_known_of_a_customer(case):
+    assert {NAME, EMAIL, PHONE, STREET, NOTE, USERNAME} < set(known_of(case.customer.pk))
+    lines, error = scan("--customer", str(case.customer.pk))
+    assert "default: ordering_write_customer.email: 1" in lines
+    assert error == f"Found in {len(lines)} columns."
+
+    kit.dispatch(erase(case.customer))
+    lines, error = scan("--customer", str(case.customer.pk))
+    assert error == f"Customer {case.customer.pk} was erased; give the texts to search for."
+    assert scan("--customer", str(uuid.UUID(int=7)))[1].startswith("There is no customer ")
+
+
+@pytest.mark.parametrize("text", [NAME, NOTE, EMAIL.upper(), "parrot"])
+def test_the_scan_finds_a_text_whatever_its_case(case, text):
+    lines, error = scan("--text", text, "--text", "Nobody At All")
+    assert any(line.startswith("default: personal_data.fields: ") for line in lines)
+    assert error
+
+
+def test_the_scan_takes_no_character_for_a_pattern(case):
+    assert scan("--text", "%", "--text", "q__rk") == (["Found nowhere."], "")
+    assert "default: django_session.session_data, decoded: 1" in scan("--text", NAME)[0]
