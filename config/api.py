@@ -21,6 +21,8 @@ class RootView(APIView):
             "orders": "order",
             "customers": "customer",
             "inventory": "product",
+            "fulfilment-queue": "fulfilment-queue",
+            "search": "search",
             "sales-by-day": "sales-by-day",
             "sales-by-product": "sales-by-product",
             "projections": "projection",

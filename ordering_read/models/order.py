@@ -138,6 +138,11 @@ class OrderSummary(StreamRow):
                 fields=["projection", "currency", "total_amount", "order_id"],
                 name="order_summary_by_currency",
             ),
+            models.Index(
+                fields=["projection", "external_reference"],
+                condition=~Q(external_reference=""),
+                name="order_summary_by_reference",
+            ),
             # Of all generations: a GIN index of a number needs an extension.
             GinIndex(fields=["tags"], name="order_summary_by_tag"),
         ]

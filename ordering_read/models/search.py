@@ -3,7 +3,8 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from typing import ClassVar
+from functools import lru_cache
+from typing import Any, ClassVar
 
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
@@ -14,8 +15,30 @@ from ordering_read.models.stream_row import StreamRow
 # What one word may have of letters, and a document of bytes: PostgreSQL keeps a megabyte at most.
 _LETTERS = 64
 _BYTES = 500_000
+_PLACES = {"A": "1A", "B": "2B", "C": "3C", "D": "4D"}
+_EDGES = re.compile(r"^\W+|\W+$")
+_PART = re.compile(r"\w+")
 # Words of one letter or two are looked for as they are: half of all words begin with them.
 _PREFIX_LETTERS = 3
+
+
+class _MadeOfTexts:
+    """What a row's ``document`` is: always that of its texts, whatever was loaded or set."""
+
+    def __init__(self, _field: models.Field) -> None:
+        pass
+
+    def __get__(self, row: "SearchRow | None", _owner: object = None) -> Any:
+        return self if row is None else _vector(row.words())
+
+    def __set__(self, row: "SearchRow", value: object) -> None:
+        pass
+
+
+class DocumentField(SearchVectorField):
+    """The words of a SearchRow's texts, for an index."""
+
+    descriptor_class = _MadeOfTexts
 
 
 class SearchRow(StreamRow):
@@ -30,7 +53,7 @@ class SearchRow(StreamRow):
     weights: ClassVar[Mapping[str, str]]
 
     texts = models.JSONField(default=dict)
-    document = SearchVectorField(default="")
+    document = DocumentField()
 
     class Meta:
         abstract = True
@@ -43,9 +66,9 @@ class SearchRow(StreamRow):
         self.texts.pop(name, None)
         if text:
             self.texts[name] = text
-        self.document = _vector(self._words())
 
-    def _words(self) -> Iterator[tuple[str, str]]:
+    def words(self) -> Iterator[tuple[str, str]]:
+        """The words of all texts, each with its weight."""
         for name, text in self.texts.items():
             weight = self.weights[name.partition(":")[0]]
             for word in _words_and_parts(text):
@@ -135,22 +158,26 @@ class Words(SearchQuery):
         super().__init__(" & ".join(_term(word, weights) for word in _words(text)))
 
 
-def folded(text: str) -> str:
+def _folded(text: str) -> str:
     """``text`` as search compares it: without accents, in small letters."""
+    if text.isascii():
+        return text.lower()
     letters = unicodedata.normalize("NFKD", text)
     return "".join(one for one in letters if not unicodedata.combining(one)).casefold()
 
 
 def _words(text: str) -> Iterator[str]:
-    for word in folded(text).split():
-        if stripped := re.sub(r"^\W+|\W+$", "", word):
+    for word in _folded(text).split():
+        if stripped := _EDGES.sub("", word):
             yield stripped[:_LETTERS]
 
 
-def _words_and_parts(text: str) -> Iterator[str]:
-    for word in _words(text):
-        yield word
-        yield from re.findall(r"\w+", word)
+# Names of products are the same in many orders.
+@lru_cache(maxsize=1_000)
+def _words_and_parts(text: str) -> tuple[str, ...]:
+    words = list(_words(text))
+    parts = [part for word in words if not word.isalnum() for part in _PART.findall(word)]
+    return tuple(dict.fromkeys([*words, *parts]))
 
 
 def _term(word: str, weights: str) -> str:
@@ -164,16 +191,18 @@ def _quoted(word: str) -> str:
 
 def _vector(words: Iterable[tuple[str, str]]) -> str:
     """The words and their weights as PostgreSQL reads a tsvector."""
-    best: dict[str, set[str]] = {}
+    weights: dict[str, str] = {}
     left = _BYTES
     for word, weight in words:
-        if word not in best:
-            left -= len(word.encode())
-            if left < 0:
-                break
-        best.setdefault(word, set()).add(weight)
-    # A place has one weight, so that each weight gets a place.
+        known = weights.get(word, "")
+        if weight in known:
+            continue
+        left -= len(word.encode()) + 8
+        if left < 0:
+            break
+        weights[word] = known + weight
+    # A place has one weight, so that each weight has a place.
     return " ".join(
-        f"{_quoted(word)}:{','.join(f'{ord(weight) - 64}{weight}' for weight in sorted(weights))}"
-        for word, weights in sorted(best.items())
+        f"{_quoted(word)}:{','.join([_PLACES[weight] for weight in found])}"
+        for word, found in weights.items()
     )

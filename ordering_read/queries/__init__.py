@@ -15,6 +15,12 @@ from ordering_read.queries.customers import (
     ListCustomers,
     ListCustomersHandler,
 )
+from ordering_read.queries.fulfilment import (
+    GetFulfilmentQueue,
+    GetFulfilmentQueueHandler,
+    QueuedLineView,
+    QueuedOrderView,
+)
 from ordering_read.queries.inventory import (
     AvailabilityView,
     GetInventory,
@@ -33,14 +39,13 @@ from ordering_read.queries.order_lists import (
     ListOrders,
     ListOrdersHandler,
 )
+from ordering_read.queries.order_parts import AddressView, NoteView, OrderLineView
 from ordering_read.queries.orders import (
-    AddressView,
     GetOrderById,
     GetOrderByIdHandler,
     GetOrderByNumber,
     GetOrderByNumberHandler,
     OrderDetail,
-    OrderLineView,
     OrderNotFoundError,
     OrderView,
 )
@@ -69,6 +74,7 @@ from ordering_read.queries.reports import (
     SalesByProductView,
     StatusCountsView,
 )
+from ordering_read.queries.search import SearchOrders, SearchOrdersHandler, SearchView
 from ordering_read.queries.timeline import GetTimeline, GetTimelineHandler, TimelineEntryView
 
 __all__ = [
@@ -79,6 +85,7 @@ __all__ = [
     "CustomerView",
     "GetCustomerById",
     "GetCustomerStats",
+    "GetFulfilmentQueue",
     "GetInventory",
     "GetOrderById",
     "GetOrderByIdHandler",
@@ -95,6 +102,7 @@ __all__ = [
     "ListCustomers",
     "ListOrders",
     "ListParkedEvents",
+    "NoteView",
     "OrderDetail",
     "OrderLineView",
     "OrderNotFoundError",
@@ -108,8 +116,12 @@ __all__ = [
     "Query",
     "QueryBus",
     "QueryHandler",
+    "QueuedLineView",
+    "QueuedOrderView",
     "SalesByDayView",
     "SalesByProductView",
+    "SearchOrders",
+    "SearchView",
     "StatusCountsView",
     "StockMovementView",
     "TimelineEntryView",
@@ -134,6 +146,8 @@ HANDLERS: dict[type[Query[Any]], type[QueryHandler[Any, Any]]] = {
     GetSalesByProduct: GetSalesByProductHandler,
     GetStatusCounts: GetStatusCountsHandler,
     GetStockLedger: GetStockLedgerHandler,
+    GetFulfilmentQueue: GetFulfilmentQueueHandler,
+    SearchOrders: SearchOrdersHandler,
     GetParkedEvent: GetParkedEventHandler,
     ListParkedEvents: ListParkedEventsHandler,
 }
