@@ -3,9 +3,11 @@
 import datetime
 from django.conf import settings
 from django.db import migrations, models
+from django.db.backends.base.schema import BaseDatabaseSchemaEditor
+from django.db.migrations.state import StateApps
 
 
-def keep_the_day(apps, schema_editor):
+def keep_the_day(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
     """The rows that are served say the right day until they are rebuilt."""
     schema_editor.execute(
         "UPDATE order_summary SET placed_on = (created_at AT TIME ZONE %s)::date",

@@ -77,7 +77,7 @@ def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, 
         lines = TimelineEntry.objects.filter(
             projection_id=projection_id, order_id__in=earlier, type=e.OrderItemAdded.__name__
         )
-        products |= dict(lines.values_list("about_id", "about_name"))
+        products |= {cast(UUID, line.about_id): line.about_name for line in lines}
     return products
 
 

@@ -40,7 +40,7 @@ _COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
     e.ReturnReceived: {"return_requested": -1, "returned": 1},
     e.ReturnRejected: {"return_requested": -1},
 }
-_LINE_EVENTS = (e.OrderItemQuantityChanged, *_COUNTS)
+_LINE_EVENTS: tuple[type[e.OrderEvent], ...] = (e.OrderItemQuantityChanged, *_COUNTS)
 
 
 class OrderProjection(Projector):

@@ -57,9 +57,11 @@ class SalesByProductProjection(CountingProjector):
                         cancelled_units=item.quantity,
                     )
             case e.OrderCancelled(total=e.Money(currency=currency), released=released):
-                for item in released:
+                for units in released:
                     yield row(
-                        product_id=item.product_id, currency=currency, cancelled_units=item.quantity
+                        product_id=units.product_id,
+                        currency=currency,
+                        cancelled_units=units.quantity,
                     )
             case e.ShipmentFailed(items=items) | e.ReturnReceived(items=items):
                 for item in items:

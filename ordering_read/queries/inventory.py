@@ -150,7 +150,7 @@ class GetStockLedgerHandler(QueryHandler[GetStockLedger, Page[StockMovementView]
         return page
 
 
-def _view(row: InventoryLevel) -> ProductView:
+def _view(row: Any) -> ProductView:
     price = None if row.list_price is None else quantize(row.list_price, row.currency)
     return ProductView(
         product_id=row.product_id,

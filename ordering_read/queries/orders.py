@@ -149,11 +149,12 @@ def _whole(query: Query[OrderDetail], **wanted: Any) -> OrderDetail:
         raise OrderNotFoundError
     # Of the row's generation, which another one may have replaced a moment ago.
     lines = OrderLine.objects.filter(projection_id=row.projection_id, order_id=row.order_id)
-    order = _detail(row, lines.order_by("number"))
+    order = whole_order(row, lines.order_by("number"))
     return order if query.customer_scope is None else _for_the_customer(order)
 
 
-def _detail(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
+def whole_order(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
+    """The order of ``row``, with its lines."""
     return OrderDetail(
         **_header(row),
         authorized=quantize(row.authorized, row.currency),

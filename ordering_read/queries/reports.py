@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, QuerySet
@@ -173,7 +174,7 @@ def _day_view(row: SalesByDay) -> SalesByDayView:
     )
 
 
-def _product_view(row: SalesByProduct) -> SalesByProductView:
+def _product_view(row: Any) -> SalesByProductView:
     return SalesByProductView(
         day=row.day,
         product_id=row.product_id,
