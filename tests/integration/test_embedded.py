@@ -1,5 +1,6 @@
 """The embedded PostgreSQL: started from many processes, and after every kind of crash."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -75,6 +76,18 @@ def test_data_and_port_survive_a_stop(server):
 
     assert server.start() == port
     assert execute(server, "SELECT answer FROM kept") == [(42,)]
+
+
+def test_its_log_says_what_failed_without_the_row(data_dir, server):
+    server.start()
+    execute(server, "CREATE TABLE IF NOT EXISTS customer (email text UNIQUE)")
+    for _ in range(2):
+        with contextlib.suppress(psycopg.errors.UniqueViolation):
+            execute(server, "INSERT INTO customer VALUES ('robin@example.com')")
+
+    log = (data_dir / "postgres/server.log").read_text()
+    assert 'violates unique constraint "customer_email_key"' in log
+    assert "robin" not in log
 
 
 def test_data_and_port_survive_a_killed_postmaster(data_dir, server):
