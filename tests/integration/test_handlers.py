@@ -10,15 +10,19 @@ from uuid_utils.compat import uuid7
 
 from ordering_write.domain.commands import (
     AdjustStock,
+    BlockCustomer,
+    ChangeCustomerDetails,
     ReceiveStock,
     RegisterCustomer,
     RegisterStockItem,
     SetListPrice,
     SetStockPolicy,
+    UnblockCustomer,
 )
 from ordering_write.domain.errors import (
     AmountTooLargeError,
     CustomerBlockedError,
+    CustomerNotFoundError,
     DomainError,
     DuplicateCustomerError,
     DuplicateEmailError,
@@ -148,11 +152,6 @@ def test_unknown_customer_and_product_are_named_by_pointers(customer):
         "#/items/1/product_id",
         f"There is no product {missing}.",
     )
-
-
-def test_a_blocked_customer_cannot_order(customer):
-    Customer.objects.filter(pk=customer.pk).update(status=Customer.Status.BLOCKED)
-    refused(create_order(customer, (registered_product(), 1)), CustomerBlockedError)
 
 
 def test_demand_is_summed_per_product_and_every_shortage_is_listed(customer):
@@ -428,6 +427,33 @@ def test_registering_a_customer_that_exists_is_refused():
         RegisterCustomer(email="kim@example.com", customer_id=customer.pk, **known),
         DuplicateCustomerError,
     )
+
+
+def test_changing_the_details_of_a_customer(customer):
+    other = registered_customer(email="kim@example.com")
+    known = {"user_id": USER, "customer_id": customer.pk}
+    [changed] = dispatch(ChangeCustomerDetails(name="Robin Other", phone="555 0100", **known))
+    assert (changed.name, changed.email, changed.phone) == ("Robin Other", None, "555 0100")
+    assert dispatch(ChangeCustomerDetails(name="Robin Other", **known)) == []
+    refused(ChangeCustomerDetails(email="Kim@example.com", **known), DuplicateEmailError)
+    refused(ChangeCustomerDetails(name="R", expected_version=1, **known), VersionConflictError)
+    refused(
+        ChangeCustomerDetails(name="R", customer_scope=other.pk, **known), CustomerNotFoundError
+    )
+    dispatch(ChangeCustomerDetails(name="R", customer_scope=customer.pk, **known))
+    check_rows_equal_log()
+
+
+def test_a_customer_who_is_blocked_orders_again_once_unblocked(customer):
+    product = registered_product()
+    known = {"user_id": USER, "customer_id": customer.pk}
+    dispatch(BlockCustomer(reason="Doesn't pay", **known))
+    refused(create_order(customer, (product, 1)), CustomerBlockedError)
+    dispatch(UnblockCustomer(reason="Has paid", **known))
+    placed_order(customer, (product, 1))
+    stranger = {"user_id": USER, "customer_id": uuid7()}
+    refused(BlockCustomer(reason="Who?", **stranger), CustomerNotFoundError)
+    check_rows_equal_log()
 
 
 # --- The database holds the rules a second time -------------------------------------------------
