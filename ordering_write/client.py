@@ -3,45 +3,34 @@
 from collections.abc import Sequence
 
 from config.accounts.models import User
+from ordering_write.actions import Action, actions_of
 from ordering_write.bus import Answering, NotYetVisibleError, Outcome, get_command_bus
-from ordering_write.domain.commands import (
-    MOVES,
-    CancelOrder,
-    Command,
-    CreateOrder,
-    ReceiveStock,
-    RegisterCustomer,
-    RegisterStockItem,
-    UpdateOrderStatus,
-)
+from ordering_write.domain import commands
+from ordering_write.domain.commands import *  # noqa: F403  # All that there are.
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.events import WHOLE_ORDER_MOVES, OrderStatus
-from ordering_write.permissions import authorize, envelope
+from ordering_write.permissions import authorize, envelope, may_give
 from ordering_write.preview import Preview
 
 __all__ = [
-    "MOVES",
     "WHOLE_ORDER_MOVES",
-    "CancelOrder",
-    "Command",
-    "CreateOrder",
+    "Action",
     "DomainError",
     "NotYetVisibleError",
     "OrderStatus",
     "Outcome",
     "Preview",
-    "ReceiveStock",
-    "RegisterCustomer",
-    "RegisterStockItem",
-    "UpdateOrderStatus",
+    "actions_of",
     "dispatch",
     "envelope",
+    "may_give",
     "preview",
 ]
+__all__ += commands.__all__
 
 
 def dispatch(
-    command: Command,
+    command: commands.Command,
     *,
     user: User,
     answering: Answering | None = None,
@@ -58,7 +47,7 @@ def dispatch(
     )
 
 
-def preview(command: Command, *, user: User) -> Preview:
+def preview(command: commands.Command, *, user: User) -> Preview:
     """What ``dispatch`` would do for ``user``, of which nothing stays; see ``CommandBus.preview``.
 
     Raises NotPermittedError when the user may not give it.

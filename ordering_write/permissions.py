@@ -123,6 +123,11 @@ def envelope(user: User, *, channel: Channel) -> dict[str, Any]:
     }
 
 
+def may_give(user: User, command_type: type[Command]) -> bool:
+    """Whether ``user`` has a permission by which such a command can be given."""
+    return any(user.has_perm(f"ordering_write.{name}") for name in command_type.permissions)
+
+
 def authorize(user: User, command: Command) -> None:
     """Raise NotPermittedError unless ``user`` has the permission that ``command`` needs."""
     permission = command.needed_permission()

@@ -9,18 +9,33 @@ from django.utils.safestring import SafeString
 
 from ordering_read import permissions
 from ordering_read.admin.base import ReadModelAdmin, begins, link, list_of, uuid_in
+from ordering_read.admin.command_forms import Subject
+from ordering_read.admin.command_subjects import OfCustomer, Unregistered
+from ordering_read.admin.commands import CommandPages, user_of
 from ordering_read.models import CustomerSummary, OrderSummary
+from ordering_write.client import commands as c
 
 
 @admin.register(CustomerSummary)
-class CustomerAdmin(ReadModelAdmin):
+class CustomerAdmin(CommandPages, ReadModelAdmin):
     """The customers; their e-mail addresses are for who may see personal data."""
 
     identity = "customer_id"
     needed_permission = permissions.VIEW_CUSTOMERS
+    change_form_template = "admin/ordering_read/command_page.html"
     ordering = ("-registered_at", "-customer_id")
     list_filter = ("registered_at",)
     search_fields = ("name",)
+
+    key = "customer_id"
+    waits_for = ("customer_view",)
+    new = (c.RegisterCustomer,)
+    commands = {
+        "Customer": (c.ChangeCustomerDetails, c.BlockCustomer, c.UnblockCustomer, c.EraseCustomer)
+    }
+
+    def subject(self, request: HttpRequest, thing: CustomerSummary | None) -> Subject:
+        return Unregistered() if thing is None else OfCustomer(user_of(request), thing)
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         return ("name", *_email(request), "status", "registered_at", "orders")

@@ -6,7 +6,11 @@ from django.http import HttpRequest
 
 from ordering_read import permissions
 from ordering_read.admin.base import ReadModelAdmin, begins, uuid_in
+from ordering_read.admin.command_forms import Subject
+from ordering_read.admin.command_subjects import OfProduct, Unregistered
+from ordering_read.admin.commands import CommandPages
 from ordering_read.models import InventoryLevel
+from ordering_write.client import commands as c
 from ordering_write.published import quantize
 
 
@@ -32,11 +36,12 @@ class AvailabilityFilter(admin.SimpleListFilter):
 
 
 @admin.register(InventoryLevel)
-class InventoryAdmin(ReadModelAdmin):
+class InventoryAdmin(CommandPages, ReadModelAdmin):
     """What there is of each product, and how much of it can be promised."""
 
     identity = "product_id"
     needed_permission = permissions.VIEW_STOCK_LEVELS
+    change_form_template = "admin/ordering_read/command_page.html"
     ordering = ("sku",)
     list_display = (
         "sku",
@@ -64,6 +69,14 @@ class InventoryAdmin(ReadModelAdmin):
         "position",
         "updated_at",
     )
+
+    key = "product_id"
+    waits_for = ("inventory_level",)
+    new = (c.RegisterStockItem,)
+    commands = {"Stock": (c.ReceiveStock, c.AdjustStock, c.SetListPrice, c.SetStockPolicy)}
+
+    def subject(self, request: HttpRequest, thing: InventoryLevel | None) -> Subject:
+        return Unregistered() if thing is None else OfProduct(thing)
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[InventoryLevel], search_term: str
