@@ -1,0 +1,200 @@
+"""The sentences in which an order's story is told, to those who work here and to its customer."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from ordering_read.models.order_timeline import TimelineEntry
+from ordering_write.domain import events as e
+from ordering_write.domain.commands import LineQuantity, ReceivedLine, ReturnedLine
+from ordering_write.models import Order
+from tests.kit_projections import NOON, History, new_generation, order_placed, project, rows_of
+
+pytestmark = pytest.mark.usefixtures("db")
+
+LATER = NOON + timedelta(hours=1)
+ACTOR = "user 00000000-0000-0000-0000-000000000001"
+
+
+def told(order: Order, history: History | None = None) -> list[tuple[str, str]]:
+    """What everybody and what the customer is told of what the order has raised, in order."""
+    history = history or History()
+    history.add(order)
+    rows = sorted(history.rows(TimelineEntry), key=lambda row: row["version"])
+    return [(row["sentence"].removeprefix(f"{ACTOR} "), row["customer_sentence"]) for row in rows]
+
+
+def units(order: Order, quantity: int = 1, line: int = 0) -> list[LineQuantity]:
+    return [LineQuantity(line_id=[*order.lines][line], quantity=quantity)]
+
+
+def shipped(order: Order) -> Any:
+    """The id of a shipment with everything, on its way."""
+    shipment_id = uuid4()
+    order.confirm(now=NOON)
+    order.ship_everything(shipment_id=shipment_id, now=NOON)
+    return shipment_id
+
+
+def test_an_order_that_is_edited_and_held() -> None:
+    order = order_placed(quantity=3)
+    [line] = order.lines
+    order.change_quantity(line, 5, now=LATER)
+    order.cancel_items(units(order, 2), "One is enough", now=LATER)
+    order.change_shipping_address(
+        e.PostalAddress(name="Robin Sample", line1="2 New Road", city="Sampleton", country="ES"),
+        before=e.PostalAddress(name="Robin Sample", line1="1 Old", city="Sampleton", country="ES"),
+        now=LATER,
+    )
+    order.hold(e.HoldReason.FRAUD_REVIEW, note="Two cards", now=LATER)
+    order.release_hold(now=LATER)
+    order.tag("gift", now=LATER)
+    order.untag("gift", now=LATER)
+    order.assign("casey", now=LATER)
+    order.assign("", now=LATER)
+
+    assert told(order)[2:] == [
+        ("changed Sample 1 from 3 to 5 units", "Sample 1 changed from 3 to 5 units"),
+        ("cancelled 2 × Sample 1: One is enough", "2 × Sample 1 cancelled"),
+        ("changed the shipping address", "Shipping address changed"),
+        ("put the order on hold for fraud review: Two cards", ""),
+        ("released the hold", ""),
+        ("added the tag gift", ""),
+        ("removed the tag gift", ""),
+        ("assigned the order to casey", ""),
+        ("assigned the order to nobody", ""),
+    ]
+
+
+def test_parcels_are_told_with_what_is_in_them() -> None:
+    order = order_placed(lines=2, quantity=2)
+    order.confirm(now=NOON)
+    voided, sent, lost = uuid4(), uuid4(), uuid4()
+    order.pack(units(order, 2), shipment_id=voided, now=LATER)
+    order.void_shipment(voided, now=LATER)
+    both = units(order, 2) + units(order, 1, line=1)
+    order.pack(both, shipment_id=sent, now=LATER)
+    order.dispatch_shipment(sent, carrier="Fast Post", tracking_number="1Z9", now=LATER)
+    order.update_tracking(sent, tracking_number="1Z8", now=LATER)
+    order.deliver(sent, at=LATER)
+    rest = units(order, 1, line=1)
+    order.pack(rest, shipment_id=lost, now=LATER)
+    order.dispatch_shipment(lost, now=LATER)
+    order.fail_delivery(lost, e.DeliveryFailure.LOST, at=LATER)
+
+    content = "2 × Sample 1 and 1 × Sample 2"
+    way = " with Fast Post, tracking number 1Z9"
+    assert told(order)[4:] == [
+        ("packed 2 × Sample 1", "2 × Sample 1 packed"),
+        ("unpacked 2 × Sample 1", "2 × Sample 1 unpacked"),
+        (f"packed {content}", f"{content} packed"),
+        (f"shipped {content}{way}", f"{content} shipped{way}"),
+        (
+            "said how a parcel travels, tracking number 1Z8",
+            "A parcel travels, tracking number 1Z8",
+        ),
+        (f"recorded that {content} arrived", f"{content} arrived"),
+        ("packed 1 × Sample 2", "1 × Sample 2 packed"),
+        ("shipped 1 × Sample 2", "1 × Sample 2 shipped"),
+        ("recorded that 1 × Sample 2 got lost", "1 × Sample 2 got lost"),
+    ]
+
+
+def test_many_lines_are_told_by_their_number() -> None:
+    order = order_placed(lines=5, quantity=2)
+    shipped(order)
+
+    assert told(order)[-1][1] == "10 units of 5 lines shipped"
+
+
+def test_money_and_returns() -> None:
+    order = order_placed(quantity=2, unit_price="10.00")
+    for kind, amount in (("authorized", "20"), ("captured", "20"), ("failed", "1")):
+        order.record_payment(
+            f"pay-{kind}",
+            e.PaymentKind(kind),
+            Decimal(amount),
+            method="card",
+            at=LATER,
+        )
+    order.deliver(shipped(order), at=LATER)
+    back, rejected, refund = uuid4(), uuid4(), uuid4()
+    [line] = order.lines
+    one = [ReturnedLine(line_id=line, quantity=1, reason=e.ReturnReason.WRONG_ITEM)]
+    order.request_return(one, return_id=back, now=LATER)
+    order.receive_return(back, [ReceivedLine(line_id=line, damaged=1)], now=LATER)
+    order.request_refund(Decimal(10), "Came back", refund_id=refund, now=LATER)
+    order.settle_refund(refund, at=LATER)
+    order.request_return(one, return_id=rejected, now=LATER)
+    order.reject_return(rejected, "Too late", now=LATER)
+
+    sentences = told(order)
+    assert sentences[2:5] == [
+        ("recorded an authorization of 20.00 EUR by card", "Payment of 20.00 EUR authorized"),
+        ("recorded a payment of 20.00 EUR by card", "Payment of 20.00 EUR received"),
+        ("recorded a failed payment of 1.00 EUR by card", "Payment of 1.00 EUR failed"),
+    ]
+    assert sentences[-6:] == [
+        ("asked to return 1 × Sample 1: wrong item", "Return of 1 × Sample 1 asked for"),
+        ("took back 1 × Sample 1, 1 of them damaged", "1 × Sample 1 came back"),
+        ("asked for a refund of 10.00 EUR: Came back", "Refund of 10.00 EUR asked for"),
+        ("recorded a refund of 10.00 EUR", "10.00 EUR refunded"),
+        ("asked to return 1 × Sample 1: wrong item", "Return of 1 × Sample 1 asked for"),
+        ("rejected the return of 1 × Sample 1: Too late", "Return of 1 × Sample 1 rejected"),
+    ]
+
+
+# --- What was erased ---------------------------------------------------------------------------
+@pytest.fixture
+def noted() -> Order:
+    order = order_placed()
+    order.add_note("Rings twice", note_id=uuid4(), now=LATER)
+    order.add_note("See you soon", note_id=uuid4(), visibility=e.Visibility.CUSTOMER, now=LATER)
+    return order
+
+
+def test_a_redacted_note_reads_as_erased(noted: Order) -> None:
+    noted.redact_note(uuid4_of(noted, 1), now=LATER)
+
+    assert told(noted)[2:] == [
+        ("noted: Rings twice", ""),
+        ("noted: [erased]", "Note: [erased]"),
+        ("erased what a note says", ""),
+    ]
+
+
+def test_an_erased_customer_is_named_nowhere(noted: Order) -> None:
+    noted.anonymize(now=LATER)
+    noted.add_note("Written later", note_id=uuid4(), now=LATER)
+
+    assert told(noted) == [
+        ("placed the order for [erased]", "Order placed"),
+        ("added 2 × Sample 1 at 9.95 EUR", "2 × Sample 1 at 9.95 EUR"),
+        ("noted: [erased]", ""),
+        ("noted: [erased]", "Note: [erased]"),
+        ("erased who the customer was", ""),
+        ("noted: Written later", ""),
+    ]
+
+
+@pytest.mark.parametrize("cut", range(1, 6))
+def test_it_makes_no_difference_how_the_events_arrive(noted: Order, cut: int) -> None:
+    history = History()
+    noted.redact_note(uuid4_of(noted, 0), now=LATER)
+    noted.anonymize(now=LATER)
+    history.add(noted)
+    generation = new_generation("order_timeline")
+
+    project(history.events[:cut], generation)
+    project(history.events[cut:], generation)
+
+    assert rows_of(TimelineEntry, generation) == history.rows(TimelineEntry)
+
+
+def uuid4_of(order: Order, number: int) -> Any:
+    """The id of a note of ``order``, by its place."""
+    notes = [event for event in order.raised_events if isinstance(event, e.NoteAdded)]
+    return notes[number].note_id
