@@ -12,10 +12,11 @@ from knox.models import AuthToken
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from ordering_read.engine import live
+from ordering_read.engine import live, parking
 from ordering_read.engine.base import registered
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import ParkedEvent, Projection
+from ordering_read.projections.order_view import OrderProjection
 from ordering_write import client, log, verification
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import (
@@ -37,7 +38,7 @@ from ordering_write.domain.errors import (
     HasOpenOrdersError,
     IdempotencyKeyExpiredError,
 )
-from ordering_write.domain.events import NoteAdded, OrderStatus
+from ordering_write.domain.events import NoteAdded, OrderCancelled, OrderStatus
 from ordering_write.management.commands.scan_personal_data import known_of, places_of
 from ordering_write.models import (
     CommandRecord,
@@ -218,6 +219,30 @@ def test_rebuilding_brings_nothing_back(case):
     read_side_catches_up()
     for name in registered():
         rebuild(name)
+    assert list(places_of(CANARIES)) == []
+
+
+def test_a_parked_stream_forgets_too(case, monkeypatch):
+    def fail(projection, batch, projection_id):
+        if any(isinstance(event, OrderCancelled) for event in batch):
+            raise KeyError(NAME)
+        apply(projection, batch, projection_id)
+
+    apply = OrderProjection.apply
+    with monkeypatch.context() as patch:
+        patch.setattr(OrderProjection, "apply", fail)
+        read_side_catches_up()
+        [parked] = ParkedEvent.objects.all()
+        assert parked.message == f"KeyError: {NAME!r}"
+
+        kit.dispatch(erase(case.customer))
+        read_side_catches_up()
+        parked.refresh_from_db()
+        assert (parked.message, parked.traceback) == ("[erased]", "")
+        # Its rows are as they were when it was parked.
+        assert places() == {("read", "order_summary")}
+
+    parking.retry(parking.parked())
     assert list(places_of(CANARIES)) == []
 
 
