@@ -8,7 +8,19 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Case, CharField, F, Func, OuterRef, Q, QuerySet, Value, When
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import (
+    Case,
+    CharField,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    Q,
+    QuerySet,
+    UUIDField,
+    Value,
+    When,
+)
 from django.db.models.functions import JSONObject
 from django_filters import CharFilter, Filter
 from pydantic import BaseModel, Field
@@ -111,8 +123,9 @@ def queue() -> QuerySet[QueuedOrder]:
     is_stopped = Q(status=OrderStatus.PENDING) | ~Q(hold_reason="")
     if settings.PAYMENT_BEFORE_PACKING:
         is_stopped |= is_owed & Q(open_units__gt=0)
-    own = levels.filter(product_id=Func(OuterRef("open_products"), function="ANY")).order_by("sku")
-    levels_of_own = own.values(level=JSONObject(sku="sku", on_hand="on_hand", reserved="reserved"))
+    awaited = ExpressionWrapper(OuterRef("open_products"), ArrayField(UUIDField()))
+    own = levels.alias(awaited=awaited).filter(awaited__contains=[F("product_id")]).order_by("sku")
+    told = own.values(level=JSONObject(sku="sku", on_hand="on_hand", reserved="reserved"))
     return QueuedOrder.live.filter(units__gt=0).annotate(
         light=Case(
             When(is_stopped, then=Value(Light.RED)),
@@ -121,7 +134,7 @@ def queue() -> QuerySet[QueuedOrder]:
             default=Value(Light.GREEN),
             output_field=CharField(),
         ),
-        short=ArraySubquery(levels_of_own),
+        short=ArraySubquery(told),
     )
 
 

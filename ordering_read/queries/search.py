@@ -1,9 +1,9 @@
 """The question what a few words find, wherever it is."""
 
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Collate, Upper
 
 from ordering_read.models import CustomerSummary, InventoryLevel
@@ -82,7 +82,7 @@ def _orders(query: SearchOrders) -> list[Hit]:
 def _customers(query: SearchOrders) -> list[Hit]:
     if not (query.customers and query.with_personal and "@" in query.q):
         return []
-    rows = CustomerSummary.live.alias(name_key=Collate(Upper("email"), "C")).filter(name_key=query.q.upper())
+    rows = _spelled(CustomerSummary.live.all(), email=query.q)
     if query.customer_scope is not None:
         rows = rows.filter(customer_id=query.customer_scope)
     ids = rows.values_list("customer_id", flat=True)[:2]
@@ -92,6 +92,12 @@ def _customers(query: SearchOrders) -> list[Hit]:
 def _products(query: SearchOrders) -> list[Hit]:
     if not query.products:
         return []
-    rows = InventoryLevel.live.alias(name_key=Collate(Upper("sku"), "C")).filter(name_key=query.q.upper())
+    rows = _spelled(InventoryLevel.live.all(), sku=query.q)
     ids = rows.values_list("product_id", flat=True)[:2]
     return [Hit(kind="product", id=row_id) for row_id in ids]
+
+
+def _spelled(rows: QuerySet[Any], **wanted: str) -> QuerySet[Any]:
+    """The ``rows`` of which a field is what is wanted, in capital or small letters, by an index."""
+    [(field, text)] = wanted.items()
+    return rows.alias(spelled=Collate(Upper(field), "C")).filter(spelled=text.upper())

@@ -1,0 +1,339 @@
+"""The warehouse's queue: which orders are in it, whether they can go, and why not."""
+
+import random
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from ordering_read.models.fulfilment import QueuedOrder
+from ordering_read.queries import GetFulfilmentQueue, QueuedOrderView, get_query_bus
+from ordering_write.domain.commands import LineQuantity
+from ordering_write.domain.events import HoldReason, PaymentKind
+from ordering_write.models import Order, StockItem
+from tests.kit_projections import (
+    ADDRESS,
+    NOON,
+    History,
+    cut_at_random,
+    go_live,
+    new_generation,
+    order_placed,
+    product_registered,
+    project,
+    rows_of,
+)
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+def paid(order: Order) -> Order:
+    """``order``, confirmed and paid in full."""
+    order.confirm(now=NOON)
+    order.record_payment("p-1", PaymentKind.CAPTURED, Decimal(order.total), at=NOON)
+    return order
+
+
+def some(order: Order, quantity: int) -> list[LineQuantity]:
+    """So many units of the first line of ``order``."""
+    return [LineQuantity(line_id=UUID(str(next(iter(order.lines)))), quantity=quantity)]
+
+
+def pack(order: Order, quantity: int) -> UUID:
+    shipment_id = uuid4()
+    order.pack(some(order, quantity), shipment_id=shipment_id, now=NOON)
+    return shipment_id
+
+
+def send(order: Order, **place: str) -> None:
+    """Send ``order`` somewhere else."""
+    elsewhere = ADDRESS.model_copy(update=place)
+    order.change_shipping_address(elsewhere, before=ADDRESS, now=NOON)
+
+
+def queue_of(*aggregates: Any, **asked: Any) -> list[QueuedOrderView]:
+    """The queue after what has happened to these."""
+    history = History()
+    history.add(*aggregates)
+    go_live(history)
+    return list(get_query_bus().dispatch(GetFulfilmentQueue(**asked)).items)
+
+
+def stock(on_hand: int, *, promised: int) -> StockItem:
+    """A product of which more can be promised than there is."""
+    product = product_registered(sku="LAMP", on_hand=on_hand)
+    product.set_policy(reorder_point=0, backorderable=True, now=NOON)
+    product.reserve((uuid4(), uuid4()), promised, now=NOON)
+    return product
+
+
+# --- Which orders ------------------------------------------------------------------------------
+def test_an_order_is_in_the_queue_while_units_are_left() -> None:
+    order = paid(order_placed(quantity=3))
+    steps: list[Callable[[], Any]] = [
+        lambda: pack(order, 2),
+        lambda: order.void_shipment(UUID(str(next(iter(order.shipments)))), now=NOON),
+        lambda: order.cancel_items(some(order, 1), "Damaged", now=NOON),
+        lambda: order.ship_everything(shipment_id=uuid4(), now=NOON),
+    ]
+    history = History()
+    history.add(order)
+    seen = []
+    for step in steps:
+        [row] = history.rows(QueuedOrder)
+        seen.append((row["open_units"], row["packed_units"], row["units"]))
+        step()
+        history.add(order)
+
+    [row] = history.rows(QueuedOrder)
+
+    assert seen == [(3, 0, 3), (1, 2, 3), (3, 0, 3), (2, 0, 2)]
+    assert (row["open_units"], row["packed_units"], row["open_products"]) == (0, 0, [])
+    assert queue_of(order) == []
+
+
+def test_lines_are_added_and_changed() -> None:
+    order = order_placed(quantity=2)
+    order.change_quantity(UUID(str(next(iter(order.lines)))), 5, now=NOON)
+    history = History()
+    history.add(order)
+
+    [row] = history.rows(QueuedOrder)
+
+    assert row["units"] == 5
+
+
+def test_a_cancelled_order_is_not_in_the_queue() -> None:
+    order = order_placed()
+    order.cancel("Not needed", now=NOON)
+
+    assert queue_of(order) == []
+
+
+def test_it_says_where_the_order_goes_and_who_answers_for_it() -> None:
+    order = order_placed()
+    send(order, city="Otherton", postal_code="999")
+    order.assign("robin", now=NOON)
+
+    [queued] = queue_of(order)
+
+    place = (queued.city, queued.postal_code, queued.country, queued.assigned_to)
+    assert place == ("Otherton", "999", "ES", "robin")
+    [line] = queued.lines
+    assert (line.sku, line.open, line.packed) == ("SKU-1", 2, 0)
+
+
+def test_nothing_is_left_of_the_place_when_the_customer_is_erased() -> None:
+    order = order_placed()
+    order.anonymize(now=NOON)
+
+    [queued] = queue_of(order)
+
+    assert {queued.city, queued.country} == {"[erased]"}
+
+
+# --- The light ---------------------------------------------------------------------------------
+def test_green_when_all_is_there_and_paid() -> None:
+    product = product_registered(on_hand=10)
+    product.reserve((uuid4(), uuid4()), 10, now=NOON)
+
+    [queued] = queue_of(product, paid(order_placed(product_id=product.pk)))
+
+    assert (queued.ready, queued.reasons) == ("green", ())
+
+
+def test_an_authorized_payment_is_as_good() -> None:
+    order = order_placed()
+    order.confirm(now=NOON)
+    order.record_payment("p-1", PaymentKind.AUTHORIZED, Decimal(order.total), at=NOON)
+
+    [queued] = queue_of(order)
+
+    assert queued.ready == "green"
+
+
+def test_red_before_it_is_confirmed() -> None:
+    [queued] = queue_of(order_placed())
+
+    assert (queued.ready, queued.reasons) == ("red", ("not confirmed", "not paid"))
+
+
+def test_red_on_hold_and_green_after() -> None:
+    order = paid(order_placed())
+    order.hold(HoldReason.FRAUD_REVIEW, now=NOON)
+    history = History()
+    history.add(order)
+    go_live(history)
+    [held] = get_query_bus().dispatch(GetFulfilmentQueue()).items
+
+    order.release_hold(now=NOON)
+    history.add(order)
+    go_live(history)
+    [released] = get_query_bus().dispatch(GetFulfilmentQueue()).items
+
+    assert (held.ready, held.reasons) == ("red", ("on hold: fraud review",))
+    assert (released.ready, released.reasons) == ("green", ())
+
+
+@pytest.mark.parametrize(("required", "light"), [(False, "amber"), (True, "red")])
+def test_what_is_not_paid_waits_where_payment_comes_first(
+    required: bool, light: str, settings: Any
+) -> None:
+    settings.PAYMENT_BEFORE_PACKING = required
+    order = order_placed()
+    order.confirm(now=NOON)
+
+    [queued] = queue_of(order)
+
+    assert (queued.ready, queued.reasons) == (light, ("not paid",))
+
+
+def test_amber_when_more_is_promised_than_there_is() -> None:
+    product = stock(5, promised=8)
+
+    [queued] = queue_of(product, paid(order_placed(product_id=product.pk)))
+
+    assert (queued.ready, queued.reasons) == ("amber", ("LAMP: 5 on hand, 8 promised",))
+
+
+def test_red_when_nothing_of_it_is_there() -> None:
+    product = stock(0, promised=8)
+
+    [queued] = queue_of(product, paid(order_placed(product_id=product.pk)))
+
+    assert (queued.ready, queued.reasons) == ("red", ("LAMP: 0 on hand, 8 promised",))
+
+
+def test_a_delivery_turns_it_green() -> None:
+    product = stock(0, promised=8)
+    product.receive(8, now=NOON)
+
+    [queued] = queue_of(product, paid(order_placed(product_id=product.pk)))
+
+    assert queued.ready == "green"
+
+
+def test_what_is_packed_needs_no_stock() -> None:
+    product = stock(0, promised=8)
+    order = paid(order_placed(product_id=product.pk, quantity=2))
+    pack(order, 2)
+
+    [queued] = queue_of(product, order)
+
+    assert queued.ready == "green"
+
+
+def test_an_order_of_which_a_part_is_packed_is_not_red_for_the_rest() -> None:
+    product = stock(0, promised=8)
+    order = paid(order_placed(product_id=product.pk, quantity=2))
+    pack(order, 1)
+
+    [queued] = queue_of(product, order)
+
+    assert queued.ready == "amber"
+
+
+# --- The list ----------------------------------------------------------------------------------
+@pytest.fixture
+def three() -> dict[str, Order]:
+    """Three orders of different light, age, size and place, as readers see them."""
+    green = paid(order_placed(number="green", quantity=1, at=NOON - timedelta(days=2)))
+    red = order_placed(number="red", quantity=3, at=NOON - timedelta(days=1))
+    amber = order_placed(number="amber", quantity=2)
+    amber.confirm(now=NOON)
+    amber.assign("robin", now=NOON)
+    send(red, country="FR")
+    history = History()
+    history.add(green, red, amber)
+    go_live(history)
+    return {"green": green, "red": red, "amber": amber}
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, ["green", "red", "amber"]),
+        ({"ordering": "-placed_at"}, ["amber", "red", "green"]),
+        ({"ordering": "units"}, ["green", "amber", "red"]),
+        ({"ready": "green,amber"}, ["green", "amber"]),
+        ({"ready": "red"}, ["red"]),
+        ({"assigned_to": "robin"}, ["amber"]),
+        ({"country": "FR"}, ["red"]),
+    ],
+)
+def test_filters_and_orderings(
+    three: dict[str, Order], asked: dict[str, Any], expected: list[str]
+) -> None:
+    page = get_query_bus().dispatch(GetFulfilmentQueue(**asked))
+
+    assert [queued.order_number for queued in page.items] == expected
+    assert page.count == len(expected)
+
+
+def test_a_page_costs_one_query(three: dict[str, Order]) -> None:
+    with CaptureQueriesContext(connections["read"]) as asked:
+        get_query_bus().dispatch(GetFulfilmentQueue(ready="red,amber"))
+
+    assert len(asked) == 1
+
+
+def test_a_customer_sees_no_queue(three: dict[str, Order]) -> None:
+    asked = GetFulfilmentQueue(customer_scope=three["red"].customer_id)
+
+    assert get_query_bus().dispatch(asked).items == ()
+
+
+@pytest.mark.parametrize(
+    ("role", "status", "postal_code"),
+    [(Role.WAREHOUSE, 200, "12345"), (Role.AUDITOR, 200, "***"), (Role.CUSTOMER, 403, None)],
+)
+def test_who_sees_the_queue(role: Role, status: int, postal_code: str | None) -> None:
+    order = order_placed()
+    send(order, postal_code="12345")
+    queue_of(order)
+    user = User.objects.create_user(username="somebody", customer_id=order.customer_id)
+    user.groups.add(Group.objects.get(name=role))
+    client = APIClient()
+    client.force_authenticate(user)
+
+    answer = client.get("/api/v1/fulfilment-queue")
+
+    assert answer.status_code == status
+    if status == 200:
+        [queued] = answer.json()["results"]
+        assert (queued["postal_code"], queued["city"]) == (postal_code, "Sampleton")
+        assert queued["links"]["order"] == f"http://testserver/api/v1/orders/{order.pk}"
+
+
+@pytest.mark.parametrize("query", ["ready=blue", "ordering=city", "colour=red", "country=" * 9])
+def test_what_the_queue_does_not_know_is_refused(query: str, clerk: User) -> None:
+    client = APIClient()
+    client.force_authenticate(clerk)
+
+    assert client.get(f"/api/v1/fulfilment-queue?{query}").status_code == 400
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_batches_of_any_size_make_the_same_rows(seed: int) -> None:
+    history = History()
+    for quantity in (2, 3):
+        order = paid(order_placed(number=str(quantity), quantity=quantity))
+        order.hold(HoldReason.STOCK, now=NOON)
+        order.release_hold(now=NOON)
+        order.dispatch_shipment(pack(order, 1), now=NOON)
+        history.add(order)
+    generation = new_generation("fulfilment_queue")
+
+    for batch in cut_at_random(history.events, random.Random(seed)):
+        project(batch, generation)
+
+    assert rows_of(QueuedOrder, generation) == history.rows(QueuedOrder)
