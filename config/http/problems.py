@@ -115,6 +115,11 @@ def by_slug(slug: str) -> Problem | None:
     return _problems.get(slug)
 
 
+def of(error: type[BaseException]) -> Problem | None:
+    """The problem that answers errors of this class, if there is one."""
+    return next((_entries[cls].problem for cls in error.__mro__ if cls in _entries), None)
+
+
 def known_problems() -> list[Problem]:
     """Every problem that an answer may name, by slug."""
     return [_problems[slug] for slug in sorted(_problems)]

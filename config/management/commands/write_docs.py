@@ -1,0 +1,36 @@
+"""`manage.py write_docs`: writes the pages of docs/reference from the code."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+
+from config import reference
+
+FOLDER = Path(settings.BASE_DIR) / "docs" / "reference"
+
+
+class Command(BaseCommand):
+    help = "Write docs/reference, the lifecycle of an order and a page per command, from the code."
+
+    def add_arguments(self, parser: Any) -> None:
+        parser.add_argument(
+            "--check", action="store_true", help="Write nothing; fail when a page is out of date."
+        )
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        pages = {FOLDER / name: text for name, text in reference.pages().items()}
+        there = {path: path.read_text() for path in FOLDER.rglob("*.md")}
+        old = sorted(path for path in {*pages, *there} if pages.get(path) != there.get(path))
+        if options["check"] and old:
+            names = ", ".join(str(path.relative_to(FOLDER)) for path in old)
+            raise CommandError(f"Out of date: {names}. Run `manage.py write_docs`.")
+        for path in old:
+            if path in pages:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(pages[path])
+            else:
+                path.unlink()
+            self.stdout.write(f"{path.relative_to(settings.BASE_DIR)}")
+        self.stdout.write(f"{len(old)} of {len(pages)} pages were out of date.")

@@ -1,0 +1,36 @@
+"""The pages that are written from the code say what the code says."""
+
+from django.core.management import call_command
+
+from config.reference import calls, lifecycle
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
+from ordering_write.domain.events import OrderStatus
+from ordering_write.handlers import HANDLERS
+
+
+def test_the_pages_are_up_to_date():
+    call_command("write_docs", "--check")
+
+
+def test_the_lifecycle_is_what_the_domain_says():
+    steps = lifecycle.explored()
+
+    assert steps[OrderStatus.PENDING]["ConfirmOrder"] == {OrderStatus.CONFIRMED}
+    assert steps[OrderStatus.PROCESSING]["DispatchShipment"] == {
+        OrderStatus.PARTIALLY_SHIPPED,
+        OrderStatus.SHIPPED,
+    }
+    assert "CancelOrder" not in steps[OrderStatus.SHIPPED]
+    for end in (OrderStatus.COMPLETED, OrderStatus.CANCELLED):
+        assert all(after == {end} for after in steps[end].values())
+
+
+def test_events_and_refusals_are_read_off_the_code():
+    cancelling = calls.of_handler(HANDLERS[c.CancelOrder])
+    placing = calls.of_handler(HANDLERS[c.CreateOrder])
+
+    assert cancelling.events == {"OrderCancelled", "ShipmentVoided", "StockReleased"}
+    assert errors.OrderAlreadyShippedError in cancelling.refusals
+    assert {"OrderCreated", "OrderAdjustmentAdded", "StockReserved"} <= placing.events
+    assert errors.InsufficientInventoryError in placing.refusals
