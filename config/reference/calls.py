@@ -53,7 +53,9 @@ def _follow(function: Callable[..., Any], owner: type, found: Found, seen: set[A
     if not isinstance(function, FunctionType) or (function, owner) in seen:
         return
     seen.add((function, owner))
-    if not function.__module__.startswith("ordering_write."):
+    # Nor what dataclasses make, which has no source.
+    is_ours = function.__module__.startswith("ordering_write.")
+    if not is_ours or function.__code__.co_filename.startswith("<"):
         return
     names = {**function.__globals__, **_KNOWN, "self": owner, "cls": owner}
     for node in _named(ast.parse(dedent(inspect.getsource(function)))):
