@@ -8,6 +8,7 @@ from django.db.models import Model
 from pydantic import BaseModel, ConfigDict
 
 from ordering_write import log
+from ordering_write.domain import events as e
 from ordering_write.domain.commands import Command
 from ordering_write.domain.events import DomainEvent
 from ordering_write.models import Aggregate, Customer, Order, StockItem
@@ -66,15 +67,16 @@ def preview_of(command: Command, events: Sequence[DomainEvent]) -> Preview:
     if own:
         past = past[: own[0].recorded.version - 1]
     aggregate = _TYPES[stream.partition("-")[0]].fold(past)
-    before = _state(aggregate) if past else {}
+    before = _state(aggregate) | _address(past) if past else {}
     for event in own:
         aggregate.apply(event)
-    after = _state(aggregate)
+    after = _state(aggregate) | _address([*past, *own])
     if not past:
         # The number that a dry run has is none.
         after.pop("order_number", None)
+    told = events if command.customer_scope is None else own
     return Preview(
-        would_emit=[_would_be(e) for e in (events if command.customer_scope is None else own)],
+        would_emit=[_would_be(event) for event in told],
         diff=list(_changes(before, after)),
         status_after=getattr(aggregate, "status", None),
         total_after=getattr(aggregate, "total", None),
@@ -100,6 +102,17 @@ def _state(aggregate: Aggregate) -> dict[str, Any]:
     state = {**aggregate.outcome(), **_plain(aggregate)}
     del state["version"]
     return {name: _plain(value) for name, value in state.items()}
+
+
+def _address(events: Sequence[DomainEvent]) -> dict[str, Any]:
+    """Where an order goes, which its events alone know."""
+    for event in reversed(events):
+        match event:
+            case e.OrderCreated():
+                return {"shipping_address": _plain(event.shipping_address)}
+            case e.ShippingAddressChanged():
+                return {"shipping_address": _plain(event.to_address)}
+    return {}
 
 
 def _plain(value: Any) -> Any:

@@ -130,13 +130,14 @@ class Schema(openapi.AutoSchema):
                 "description": "What you have is still so",
                 "headers": self._get_response_headers_for_code("304"),
             }
-        if self.method not in SAFE_METHODS and hasattr(self.view, "dry_run_body"):
-            self._add_dry_run(responses)
+        tried = getattr(self.view, "dry_run_body", None)
+        if self.method not in SAFE_METHODS and tried:
+            self._add_dry_run(responses, tried)
         operation["responses"] = dict(sorted(responses.items()))
         return operation
 
-    def _add_dry_run(self, responses: dict[str, Any]) -> None:
-        would = self._get_response_for_code(self.view.dry_run_body, "200")
+    def _add_dry_run(self, responses: dict[str, Any], tried: type) -> None:
+        would = self._get_response_for_code(tried, "200")
         if "200" not in responses:
             responses["200"] = would | {"description": "What a dry run tells"}
             return

@@ -60,7 +60,7 @@ class ParkedEventParameters(PageParameters):
     """A page of parked events, perhaps of one projection or stream only."""
 
     projection: Annotated[str, AfterValidator(_projection)] = ""
-    stream: str = ""
+    stream: Annotated[str, Field(max_length=60)] = ""
 
 
 class CustomerParameters(CustomerFilters, PageParameters):
@@ -144,7 +144,9 @@ ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 NUMBER = OpenApiParameter("number", str, OpenApiParameter.PATH)
 PAGE = [
     OpenApiParameter(
-        "page", {"type": "integer", "minimum": 1, "default": 1}, description="Counted from 1."
+        "page",
+        {"type": "integer", "minimum": 1, "maximum": 10**9, "default": 1},
+        description="Counted from 1.",
     ),
     OpenApiParameter(
         "page_size",
@@ -158,8 +160,12 @@ PAGE = [
     ),
     LINK,
 ]
-PROJECTION = OpenApiParameter("projection", str, description="Of this projection only.")
-STREAM = OpenApiParameter("stream", str, description="Of this stream only.")
+PROJECTION = OpenApiParameter(
+    "projection", {"type": "string", "maxLength": 60}, description="Of this projection only."
+)
+STREAM = OpenApiParameter(
+    "stream", {"type": "string", "maxLength": 60}, description="Of this stream only."
+)
 VISIBILITY = OpenApiParameter("visibility", enum=Visibility.values)
 KIND = OpenApiParameter("kind", enum=Kind.values)
 SALES = [

@@ -73,6 +73,37 @@ def test_orders_and_cancellations_of_the_same_product_add_up(service: Service, s
     assert_read_models_equal_the_log(service)
 
 
+def test_fifty_commands_at_once_on_one_order_lose_nothing(service: Service, shop: Shop) -> None:
+    order = shop.order()
+
+    answers = at_once(
+        lambda number: shop.admin.post(f"/orders/{order}/notes", json={"text": f"Note {number}"}),
+        50,
+    )
+
+    assert Counter(answer.status_code for answer in answers) == {201: 50}
+    # Placed with a line, it was at version 2.
+    assert sorted(answer.json()["version"] for answer in answers) == list(range(3, 53))
+    assert_read_models_equal_the_log(service)
+
+
+def test_of_fifty_who_have_seen_the_same_one_is_first(shop: Shop) -> None:
+    order = shop.order()
+    shop.seen(f"/orders/{order}")
+    tag = shop.admin.get(f"/orders/{order}").headers["ETag"]
+
+    answers = at_once(
+        lambda number: shop.admin.post(
+            f"/orders/{order}/notes", json={"text": f"Note {number}"}, headers={"If-Match": tag}
+        ),
+        50,
+    )
+
+    assert Counter(answer.status_code for answer in answers) == {201: 1, 412: 49}
+    since = [answer.json()["events_since"] for answer in answers if answer.status_code == 412]
+    assert {tuple(event["type"] for event in events) for events in since} == {("NoteAdded",)}
+
+
 # --- One who is slow ---------------------------------------------------------------------------
 # Dispatches a command, tells what it did, and commits only when it hears a line.
 _SLOW = """

@@ -9,7 +9,12 @@ from django.db import connection
 from rest_framework.test import APIClient
 
 from ordering_write.bus import get_command_bus
-from ordering_write.domain.commands import Command, ReceiveStock, RegisterCustomer
+from ordering_write.domain.commands import (
+    ChangeShippingAddress,
+    Command,
+    ReceiveStock,
+    RegisterCustomer,
+)
 from ordering_write.domain.errors import (
     InsufficientInventoryError,
     InvalidTransitionError,
@@ -88,6 +93,17 @@ def test_what_a_command_would_change_is_told_by_line_and_field(db, customer):
         (e.type, e.stream, e.version) for e in would.would_emit
     ]
     assert [event.encode()[0] for event in events] == [e.fields for e in would.would_emit]
+
+
+def test_where_an_order_would_go(db, customer):
+    order = placed_order(customer, (registered_product(10), 1))
+    elsewhere = {**kit.ADDRESS, "city": "Otherville"}
+    would = preview(
+        ChangeShippingAddress(user_id=USER, order_id=order.pk, shipping_address=elsewhere)
+    )
+    assert [(change.path, change.before, change.after) for change in would.diff] == [
+        ("/shipping_address/city", "Sampleton", "Otherville")
+    ]
 
 
 def test_products_and_customers_have_a_preview_too(db):
