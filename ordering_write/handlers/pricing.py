@@ -1,6 +1,7 @@
 """What the lines of an order cost: the same rules for a new order and for a line that is added."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
@@ -30,8 +31,9 @@ from ordering_write.ports.catalog import CatalogEntry
 from ordering_write.ports.pricing import PricedUnits
 
 _Stock = Mapping[UUID, StockItem]
+_Item = NewItem | AddOrderItem
 # What is asked for, by the pointer to it in the command.
-_Items = Mapping[str, NewItem | AddOrderItem]
+_Items = Mapping[str, _Item]
 _Source = Literal["client", "list", "override"]
 
 
@@ -43,59 +45,69 @@ def priced_items(
     ``stock`` are the products that exist. Raises the FieldError of the first line that can't be.
     """
     items = {f"#/items/{number}": item for number, item in enumerate(command.items)}
-    return _priced(command, items, order_id, command.customer_id, currency, stock)
+    lines = _Lines(command=command, order_id=order_id, currency=currency, stock=stock)
+    return lines.priced(items, command.customer_id)
 
 
 def priced_item(command: AddOrderItem, order: Order, stock: _Stock) -> e.OrderItemAdded:
     """The line that ``command`` adds to ``order``. Raises the FieldError of what is wrong."""
-    lines, _ = _priced(command, {"#": command}, order.id, order.customer_id, order.currency, stock)
-    return lines[0]
+    lines = _Lines(command=command, order_id=order.id, currency=order.currency, stock=stock)
+    return lines.priced({"#": command}, order.customer_id)[0][0]
 
 
-def _priced(
-    command: Command,
-    items: _Items,
-    order_id: UUID,
-    customer_id: UUID,
-    currency: str,
-    stock: _Stock,
-) -> tuple[list[e.OrderItemAdded], Sequence[Adjustment]]:
-    entries = catalog_port().get(stock)
-    for pointer, item in items.items():
-        _refuse_unsold(item, pointer, stock, entries)
-        _refuse_fractions(item, pointer, currency)
-    units = [
-        PricedUnits(
-            product=stock[item.product_id], quantity=item.quantity, unit_price=item.unit_price
-        )
-        for item in items.values()
-    ]
-    quote = pricing_port().quote(customer_id=customer_id, currency=currency, items=units)
-    lines = []
-    for (pointer, item), price in zip(items.items(), quote.unit_prices, strict=True):
-        unit_price = Money.of(item.unit_price, currency)
-        source = _source(command, item, unit_price, price, pointer)
-        entry = entries[item.product_id]
-        lines.append(
-            e.OrderItemAdded(
-                timestamp=command.timestamp,
-                order_id=order_id,
-                line_id=uuid7(),
-                product_id=item.product_id,
-                sku=entry.sku,
-                name=entry.name,
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Lines:
+    """The lines that a command asks for, in which order, and of what."""
+
+    command: Command
+    order_id: UUID
+    currency: str
+    stock: _Stock
+
+    def priced(
+        self, items: _Items, customer_id: UUID
+    ) -> tuple[list[e.OrderItemAdded], Sequence[Adjustment]]:
+        entries = catalog_port().get(self.stock)
+        for pointer, item in items.items():
+            _refuse_unsold(item, pointer, self.stock, entries)
+            _refuse_fractions(item, pointer, self.currency)
+        units = [
+            PricedUnits(
+                product=self.stock[item.product_id],
                 quantity=item.quantity,
-                unit_price=unit_price,
-                line_total=Money.of(unit_price.amount * item.quantity, currency),
-                price_source=source if quote.is_ours else "client",
-                price_reason=item.price_reason if source == "override" else None,
+                unit_price=item.unit_price,
             )
+            for item in items.values()
+        ]
+        quote = pricing_port().quote(customer_id=customer_id, currency=self.currency, items=units)
+        lines = []
+        for (pointer, item), price in zip(items.items(), quote.unit_prices, strict=True):
+            unit_price = Money.of(item.unit_price, self.currency)
+            source = _source(self.command, item, unit_price, price, pointer)
+            source = source if quote.is_ours else "client"
+            lines.append(self._line(item, entries[item.product_id], unit_price, source))
+        return lines, quote.adjustments
+
+    def _line(
+        self, item: _Item, entry: CatalogEntry, unit_price: Money, source: _Source
+    ) -> e.OrderItemAdded:
+        return e.OrderItemAdded(
+            timestamp=self.command.timestamp,
+            order_id=self.order_id,
+            line_id=uuid7(),
+            product_id=item.product_id,
+            sku=entry.sku,
+            name=entry.name,
+            quantity=item.quantity,
+            unit_price=unit_price,
+            line_total=Money.of(unit_price.amount * item.quantity, self.currency),
+            price_source=source,
+            price_reason=item.price_reason if source == "override" else None,
         )
-    return lines, quote.adjustments
 
 
 def _refuse_unsold(
-    item: NewItem | AddOrderItem,
+    item: _Item,
     pointer: str,
     stock: _Stock,
     entries: Mapping[UUID, CatalogEntry],
@@ -109,7 +121,7 @@ def _refuse_unsold(
         )
 
 
-def _refuse_fractions(item: NewItem | AddOrderItem, pointer: str, currency: str) -> None:
+def _refuse_fractions(item: _Item, pointer: str, currency: str) -> None:
     if not has_minor_units_only(item.unit_price, currency):
         raise InvalidAmountError(
             f"{item.unit_price} has more decimals than {currency}.",
@@ -119,7 +131,7 @@ def _refuse_fractions(item: NewItem | AddOrderItem, pointer: str, currency: str)
 
 def _source(
     command: Command,
-    item: NewItem | AddOrderItem,
+    item: _Item,
     asked: Money,
     ours: Money | None,
     pointer: str,
@@ -141,7 +153,7 @@ def _source(
     if ours is not None and ours.currency != asked.currency:
         raise MixedCurrencyError(
             f"The product is sold in {ours.currency}, not in {asked.currency}.",
-            pointer="#/currency",
+            pointer="#/currency" if isinstance(command, CreateOrder) else f"{pointer}/product_id",
         )
     raise PriceMismatchError(
         f"The list price is {ours.amount}, not {asked.amount}."

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from ordering_write.domain.commands import Adjustment, Power
+from ordering_write.domain.commands import AddOrderItem, Adjustment, Power
 from ordering_write.domain.errors import (
     InvalidAmountError,
     MixedCurrencyError,
@@ -121,6 +121,38 @@ def test_what_is_sold_in_another_currency_has_no_price_in_this_one(customer):
     with pytest.raises(MixedCurrencyError, match="sold in USD, not in EUR"):
         ordered(customer, dollars, powers=LIST_ONLY)
     assert ordered(customer, dollars, powers=ANY).price_source == "client"
+
+
+def test_a_line_that_is_added_follows_the_same_rules(customer):
+    order = placed_order(customer, (registered_product(), 1))
+
+    def add(price, *, currency="EUR", reason=None, powers=LIST_ONLY):
+        return dispatch(
+            AddOrderItem(
+                user_id=USER,
+                order_id=order.pk,
+                product_id=registered_product(currency=currency).pk,
+                quantity=2,
+                unit_price=price,
+                price_reason=reason,
+                powers=powers,
+            )
+        )[0]
+
+    assert add("19.90").price_source == "list"
+    assert add("18.00", powers=ANY).price_source == "client"
+    line = add("18.00", powers=OVERRIDE, reason="A scratch")
+    assert (line.price_source, line.price_reason) == ("override", "A scratch")
+    for error, fields in (
+        (PriceMismatchError, {}),
+        (PriceReasonMissingError, {"powers": OVERRIDE}),
+        (MixedCurrencyError, {"currency": "USD"}),
+    ):
+        with pytest.raises(error):
+            add("18.00", **fields)
+    order.refresh_from_db()
+    assert order.total == Decimal("131.70")
+    check_rows_equal_log()
 
 
 # --- Ports -------------------------------------------------------------------------------------
