@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Collate, Upper
 
 from ordering_read.models.base import ReadModel
@@ -49,7 +49,7 @@ class InventoryLevel(StreamRow):
             models.Index("projection", Collate(Upper("name"), "C"), name="inventory_level_by_name"),
             models.Index(
                 fields=["projection", "sku"],
-                condition=Q(available__lte=F("reorder_point")),
+                condition=Q(is_low=True),
                 name="inventory_level_low",
             ),
             # What more is promised of than there is.

@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from django.db.models import F, QuerySet
 from django_filters import BooleanFilter, CharFilter
 from pydantic import BaseModel, Field
 
@@ -101,12 +100,9 @@ class GetInventory(InventoryFilters, ListQuery[ProductView]):
 class InventoryFilterSet(QueryFilterSet):
     """How each of them is asked of the rows."""
 
-    low = BooleanFilter("available", method="reordered")
+    low = BooleanFilter("is_low")
     sku = CharFilter()
     q = Search("product_id", ProductSearch)
-
-    def reordered(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
-        return rows.filter(**{f"{name}__{'lte' if value else 'gt'}": F("reorder_point")})
 
 
 class GetStockLedger(ListQuery[StockMovementView]):

@@ -1,0 +1,330 @@
+"""The lists of orders, customers and products: what they are narrowed down by, and their order."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, get_args
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from pydantic import ValidationError
+from rest_framework.test import APIClient
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from ordering_read.queries import (
+    GetInventory,
+    GetOrdersByCustomer,
+    ListCustomers,
+    ListOrders,
+    get_query_bus,
+)
+from ordering_read.queries.order_lists import AllOrderFilters, OrderFilterSet, Ordering
+from ordering_write.domain.events import HoldReason, PaymentKind
+from ordering_write.models import Order
+from tests.kit_projections import (
+    NOON,
+    History,
+    customer_registered,
+    go_live,
+    order_placed,
+    product_registered,
+)
+
+pytestmark = pytest.mark.usefixtures("db")
+
+ORDERS = "/api/v1/orders"
+# What the shop's first order is about.
+CUSTOMER, PRODUCT = uuid4(), uuid4()
+
+
+@pytest.fixture(autouse=True)
+def shop() -> dict[str, Order]:
+    """Three orders that differ in all that a list can be narrowed down by, as readers see them."""
+    paid = order_placed(
+        number="paid",
+        customer_id=CUSTOMER,
+        product_id=PRODUCT,
+        unit_price="50.00",
+        at=NOON - timedelta(days=2),
+    )
+    paid.confirm(now=NOON - timedelta(days=2))
+    paid.record_payment("p", PaymentKind.CAPTURED, Decimal(paid.total), at=NOON)
+    shipped = order_placed(number="shipped", lines=3, at=NOON - timedelta(days=1))
+    shipped.confirm(now=NOON - timedelta(days=1))
+    shipped.ship_everything(shipment_id=uuid4(), now=NOON - timedelta(days=1))
+    shipped.deliver_everything(now=NOON - timedelta(hours=1))
+    held = order_placed(number="held", currency="JPY", unit_price="900", at=NOON)
+    held.hold(HoldReason.FRAUD_REVIEW, now=NOON)
+    held.tag("gift", now=NOON + timedelta(hours=2))
+    history = History()
+    history.add(customer_registered(customer_id=CUSTOMER), paid, shipped, held)
+    go_live(history)
+    return {"paid": paid, "shipped": shipped, "held": held}
+
+
+def listed(**asked: Any) -> list[str]:
+    """The numbers of the orders that are listed."""
+    page = get_query_bus().dispatch(ListOrders(**asked))
+    assert page.count == len(page.items)
+    return [order.order_number for order in page.items]
+
+
+# --- Filters -----------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, ["held", "shipped", "paid"]),
+        ({"status": "pending"}, ["held"]),
+        ({"status": "pending,confirmed"}, ["held", "paid"]),
+        ({"payment_status": "paid"}, ["paid"]),
+        ({"payment_status": "unpaid,voided"}, ["held", "shipped"]),
+        ({"fulfilment_status": "on_hold"}, ["held"]),
+        ({"fulfilment_status": "fulfilled"}, ["shipped"]),
+        ({"return_status": "none"}, ["held", "shipped", "paid"]),
+        ({"return_status": "returned"}, []),
+        ({"customer": CUSTOMER}, ["paid"]),
+        ({"product": PRODUCT}, ["paid"]),
+        ({"product": CUSTOMER}, []),
+        ({"sku": "SKU-3"}, ["shipped"]),
+        ({"sku": "sku-3"}, []),
+        ({"tag": "gift"}, ["held"]),
+        ({"tag": "gif"}, []),
+        ({"on_hold": "true"}, ["held"]),
+        ({"on_hold": "false"}, ["shipped", "paid"]),
+        ({"placed_after": "2026-03-01T12:00:00Z"}, ["held"]),
+        ({"placed_before": "2026-03-01T12:00:00Z"}, ["shipped", "paid"]),
+        ({"placed_after": "2026-02-28", "placed_before": "2026-03-01"}, ["shipped"]),
+        ({"updated_after": "2026-03-01T13:00:00+01:00"}, ["held", "paid"]),
+        ({"updated_before": "2026-03-01T13:00:00+01:00"}, ["shipped"]),
+        ({"currency": "JPY"}, ["held"]),
+        ({"currency": "EUR", "total_min": "100"}, ["paid"]),
+        ({"currency": "EUR", "total_max": "99.99"}, ["shipped"]),
+        ({"currency": "EUR", "total_min": "59.70", "total_max": "100.00"}, ["shipped", "paid"]),
+        ({"q": "gift"}, ["held"]),
+        ({"q": "robin", "status": "confirmed", "currency": "EUR", "sku": "SKU-1"}, ["paid"]),
+    ],
+)
+def test_orders_are_narrowed_down(asked: dict[str, Any], expected: list[str]) -> None:
+    assert listed(**asked) == expected
+
+
+def test_a_day_is_one_of_the_store() -> None:
+    history = History()
+    # In Madrid the first of these is placed on the second of March.
+    for number, at in (("late", "23:30"), ("early", "22:30")):
+        placed = datetime.fromisoformat(f"2026-03-01T{at}:00+00:00").astimezone(UTC)
+        history.add(order_placed(number=number, at=placed))
+    go_live(history)
+
+    assert listed(placed_after="2026-03-02") == ["late"]
+    assert listed(placed_after="2026-03-01", placed_before="2026-03-02") == ["early", "held"]
+
+
+def test_the_orders_of_a_customer_are_narrowed_down_too() -> None:
+    def orders(**asked: Any) -> int | None:
+        return get_query_bus().dispatch(GetOrdersByCustomer(customer_id=CUSTOMER, **asked)).count
+
+    assert (orders(), orders(status="confirmed"), orders(status="pending")) == (1, 1, 0)
+    assert (orders(payment_status="paid"), orders(q="gift")) == (1, 0)
+
+
+# --- Orderings ---------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("ordering", "expected"),
+    [
+        ("-placed_at", ["held", "shipped", "paid"]),
+        ("total_amount", ["shipped", "paid", "held"]),
+        ("order_number", ["held", "paid", "shipped"]),
+        ("updated_at", ["shipped", "paid", "held"]),
+        ("status", ["paid", "shipped", "held"]),
+    ],
+)
+def test_orderings(ordering: str, expected: list[str]) -> None:
+    assert listed(ordering=ordering) == expected
+    turned = ordering[1:] if ordering.startswith("-") else f"-{ordering}"
+    assert listed(ordering=turned) == expected[::-1]
+
+
+@pytest.mark.parametrize("ordering", get_args(Ordering))
+def test_each_ordering_has_each_order_once_page_by_page(ordering: str) -> None:
+    history = History()
+    for number in range(7):
+        history.add(order_placed(number=f"more-{number}"))
+    go_live(history)
+    asked: dict[str, Any] = {"ordering": ordering, "page_size": 3}
+    if ordering.endswith("relevance"):
+        asked["q"] = "robin"
+
+    by_number = [
+        order.id
+        for page in range(1, 5)
+        for order in get_query_bus().dispatch(ListOrders(page=page, **asked)).items
+    ]
+    by_cursor, cursor = [], ""
+    while cursor is not None:
+        page = get_query_bus().dispatch(ListOrders(cursor=cursor, **asked))
+        by_cursor += [order.id for order in page.items]
+        cursor = page.next_cursor
+
+    assert len(set(by_number)) == 10
+    assert by_cursor == by_number
+
+
+# --- What can't be asked -----------------------------------------------------------------------
+def client_of(role: Role, *, customer_id: UUID | None = None) -> APIClient:
+    user = User.objects.create_user(username=f"{role} {uuid4()}", customer_id=customer_id)
+    user.groups.add(Group.objects.get(name=role))
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("status=lost", "status"),
+        ("status=", "status"),
+        ("status=" + ",".join(["pending"] * 21), "status"),
+        ("payment_status=paid,", "payment_status"),
+        ("customer=me", "customer"),
+        ("product=1", "product"),
+        ("sku=" + "x" * 65, "sku"),
+        ("tag=" + "x" * 41, "tag"),
+        ("on_hold=perhaps", "on_hold"),
+        ("placed_after=yesterday", "placed_after"),
+        ("placed_after=2026-02-30", "placed_after"),
+        ("placed_after=2026-03-01T12:00:00", "placed_after"),
+        ("placed_before=0001-01-01", "placed_before"),
+        ("placed_before=9999-12-31T23:59:59-23:00", "placed_before"),
+        ("updated_after=1767225600", "updated_after"),
+        ("updated_before=2026-13-01T00:00:00Z", "updated_before"),
+        ("total_min=1", "total_min"),
+        ("currency=EUR&total_min=-1", "total_min"),
+        ("currency=EUR&total_max=1e9", "total_max"),
+        ("currency=EURO", "currency"),
+        ("currency=EURO&total_max=1", "currency"),
+        ("q=", "q"),
+        ("q=" + "x" * 201, "q"),
+        ("ordering=colour", "ordering"),
+        ("ordering=--placed_at", "ordering"),
+        ("ordering=relevance", "ordering"),
+        ("page_size=101", "page_size"),
+    ],
+)
+def test_a_value_that_makes_no_sense_is_refused(query: str, parameter: str) -> None:
+    answer = client_of(Role.CLERK).get(f"{ORDERS}?{query}")
+
+    assert answer.status_code == 400
+    assert (answer.json()["code"], answer.json()["parameter"]) == ("invalid_parameter", parameter)
+
+
+@pytest.mark.parametrize("name", ["colour", "Status", "customer_id", "with_personal", "statuses"])
+def test_a_parameter_that_there_is_not_is_refused(name: str) -> None:
+    answer = client_of(Role.CLERK).get(f"{ORDERS}?{name}=x")
+
+    assert (answer.status_code, answer.json()["code"]) == (400, "unknown_parameter")
+
+
+def test_every_field_has_a_filter_and_every_filter_a_field() -> None:
+    assert set(AllOrderFilters.model_fields) == set(OrderFilterSet.base_filters)
+
+
+# --- Cost --------------------------------------------------------------------------------------
+@pytest.mark.parametrize("name", sorted(AllOrderFilters.model_fields))
+def test_a_list_costs_three_queries_at_most(name: str) -> None:
+    values: dict[str, Any] = {
+        "customer": CUSTOMER,
+        "product": PRODUCT,
+        "on_hold": True,
+        "currency": "EUR",
+        "total_min": "1",
+        "total_max": "9",
+        "ordering": "relevance",
+    }
+    value = values.get(name, "2026-01-01" if name.endswith(("after", "before")) else "paid")
+    asked: dict[str, Any] = {"currency": "EUR", "q": "robin"} | {name: value}
+    if name.endswith("status"):
+        field = AllOrderFilters.model_fields[name].annotation
+        asked[name] = next(iter(get_args(get_args(get_args(field)[0])[0])[0]))
+
+    with CaptureQueriesContext(connections["read"]) as queries:
+        get_query_bus().dispatch(ListOrders(**asked))
+
+    assert len(queries) <= 3
+
+
+# --- Customers and products --------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, 2),
+        ({"q": "robin"}, 2),
+        ({"q": "newname"}, 1),
+        ({"q": "second@exam"}, 1),
+        ({"q": "second@exam", "with_personal": False}, 0),
+        ({"q": "nobody"}, 0),
+        ({"status": "blocked"}, 1),
+        ({"status": "active,blocked"}, 2),
+        ({"status": "erased"}, 0),
+    ],
+)
+def test_customers_are_narrowed_down(asked: dict[str, Any], expected: int) -> None:
+    second = customer_registered(email="second@example.com")
+    second.change_details(name="Robin Newname", now=NOON)
+    second.block("No reason", now=NOON)
+    history = History()
+    history.add(second)
+    go_live(history)
+
+    assert get_query_bus().dispatch(ListCustomers(**asked)).count == expected
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({}, ["DESK", "LAMP"]),
+        ({"low": True}, ["DESK"]),
+        ({"low": False}, ["LAMP"]),
+        ({"sku": "LAMP"}, ["LAMP"]),
+        ({"sku": "LAM"}, []),
+        ({"q": "lam"}, ["LAMP"]),
+        ({"q": "sample"}, ["DESK", "LAMP"]),
+    ],
+)
+def test_products_are_narrowed_down(asked: dict[str, Any], expected: list[str]) -> None:
+    history = History()
+    history.add(
+        product_registered(sku="LAMP", on_hand=10), product_registered(sku="DESK", on_hand=2)
+    )
+    go_live(history)
+
+    page = get_query_bus().dispatch(GetInventory(**asked))
+
+    assert [product.sku for product in page.items] == expected
+
+
+@pytest.mark.parametrize(("role", "status"), [(Role.CUSTOMER, 403), (Role.WAREHOUSE, 200)])
+def test_what_is_low_is_for_who_may_see_levels(role: Role, status: int) -> None:
+    client = client_of(role, customer_id=CUSTOMER)
+
+    assert client.get("/api/v1/inventory?low=true").status_code == status
+    assert client.get("/api/v1/inventory?q=lamp").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        lambda: ListCustomers(status="lost"),
+        lambda: ListCustomers(q=""),
+        lambda: GetInventory(low="perhaps"),
+        lambda: GetInventory(sku="x" * 65),
+        lambda: ListOrders(total_min=1),
+    ],
+)
+def test_queries_check_their_values_too(query: Callable[[], object]) -> None:
+    with pytest.raises(ValidationError):
+        query()
