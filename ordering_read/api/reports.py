@@ -68,7 +68,7 @@ class SalesByProductViewSet(SalesViewSet):
 
     titles = ("Sales by product", "Product")
     needed_permissions = {"list": permissions.VIEW_REPORTS}
-    reads = {"list": ("sales_by_product",)}
+    reads = {"list": ("sales_by_product", "inventory_level")}
 
     def get_view_name(self) -> str:
         return "Sales by product"

@@ -6,7 +6,6 @@ from ordering_write.models.customer import Customer
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
-from ordering_write.models.policy import PolicyCheckpoint, PolicyParkedEvent, Timer
 from ordering_write.models.stock import Reservation, StockItem
 
 __all__ = [
@@ -20,12 +19,9 @@ __all__ = [
     "OrderItem",
     "OutboxEvent",
     "PersonalData",
-    "PolicyCheckpoint",
-    "PolicyParkedEvent",
     "Reservation",
     "SavedWithoutEventsError",
     "Shipment",
     "StockItem",
-    "Timer",
     "save",
 ]

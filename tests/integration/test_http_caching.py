@@ -32,7 +32,12 @@ LISTS = [
     "/reports/sales-by-day",
     "/reports/sales-by-product",
 ]
-SINGLE = ["/orders/{order}", "/customers/{customer}", "/inventory/{product}"]
+SINGLE = [
+    "/orders/{order}",
+    "/orders/by-number/{number}",
+    "/customers/{customer}",
+    "/inventory/{product}",
+]
 
 
 @pytest.fixture
@@ -47,7 +52,10 @@ def clerk() -> APIClient:
 
 def address(path: str, shop: Shop) -> str:
     return ROOT + path.format(
-        order=shop.first.pk, customer=shop.customer.pk, product=shop.product.pk
+        order=shop.first.pk,
+        number=shop.first.order_number,
+        customer=shop.customer.pk,
+        product=shop.product.pk,
     )
 
 
@@ -133,7 +141,7 @@ def test_one_thing_is_tagged_by_its_version(clerk: APIClient, shop: Shop, path: 
 def test_one_thing_says_when_it_changed(clerk: APIClient, shop: Shop) -> None:
     dates = [clerk.get(address(path, shop))["Last-Modified"] for path in SINGLE]
 
-    assert dates == ["Sun, 01 Mar 2026 12:00:00 GMT"] * 3
+    assert dates == ["Sun, 01 Mar 2026 12:00:00 GMT"] * 4
 
 
 @pytest.mark.parametrize("path", [*SINGLE, "/orders", "/inventory"])

@@ -19,6 +19,7 @@ from config.http import consistency, places
 from ordering_read.engine import live, waiting
 from ordering_read.engine.base import registered
 from ordering_read.models import Projection
+from ordering_write import published
 from ordering_write.models import Customer
 from tests import kit
 from tests.acceptance.service import wait_until
@@ -125,7 +126,12 @@ class TestTokens:
         product = kit.registered_product()
         order = kit.placed_order(customer, (product, 1))
         catch_up()
-        here = ROOT + path.format(order=order.pk, customer=customer.pk, product=product.pk)
+        here = ROOT + path.format(
+            order=order.pk,
+            number=order.order_number,
+            customer=customer.pk,
+            product=product.pk,
+        )
         _, token = register(admin)
 
         behind, refused = get(admin, here, token), get(admin, here, token, "wait=0")
@@ -207,7 +213,7 @@ class TestWaiting:
     def test_a_notification_that_is_lost_costs_little(
         self, admin: APIClient, monkeypatch: pytest.MonkeyPatch, worker: threading.Event
     ) -> None:
-        monkeypatch.setattr(waiting, "_notify", lambda: None)
+        monkeypatch.setattr(published.checkpoints_moved, "receivers", [])
         path, token = register(admin)
         timer = threading.Timer(0.1, worker.set)
         timer.start()

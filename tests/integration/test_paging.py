@@ -35,7 +35,15 @@ PAGED = [
     path
     for path in PATHS
     if path.rpartition("/")[2]
-    in ("orders", "timeline", "customers", "inventory", "movements", "parked-events")
+    in (
+        "orders",
+        "timeline",
+        "customers",
+        "inventory",
+        "movements",
+        "fulfilment-queue",
+        "parked-events",
+    )
     or "reports" in path
 ]
 
