@@ -246,6 +246,13 @@ PORTS = {
     "tax": os.environ.get("TAX_PORT") or "ordering_write.ports.tax.NoTax",
 }
 
+# Hours after which an order expires that is neither paid nor confirmed; 0 for never. An order that
+# says for how long its stock is reserved goes by that.
+RESERVE_FOR_HOURS = _number("RESERVE_FOR_HOURS", 0)
+# Whether an order is confirmed by itself once it is paid.
+CONFIRM_WHEN_PAID = _flag("CONFIRM_WHEN_PAID", False)
+# Days after its delivery in which an order is closed by itself; 0 for never.
+COMPLETE_AFTER_DAYS = _number("COMPLETE_AFTER_DAYS", 0)
 # Whether an order must be paid or authorized before it is packed.
 PAYMENT_BEFORE_PACKING = _flag("PAYMENT_BEFORE_PACKING", False)
 # Days after the last delivery in which a return may be asked for; 0 for ever.

@@ -16,6 +16,7 @@ from django_q.signing import SignedPackage
 
 from ordering_read.engine import alarm, generations, live, status
 from ordering_read.engine import rebuild as rebuilding
+from ordering_write import published
 from ordering_write.published import events_committed
 
 logger = logging.getLogger(__name__)
@@ -45,9 +46,17 @@ def project(*names: str) -> None:
     live.run(*names, seconds=_TURN_SECONDS, stay=_STAY_SECONDS)
 
 
+def run_policies() -> None:
+    """Do what there is to do for the policies."""
+    published.policies.run(seconds=_TURN_SECONDS)
+
+
 def project_all() -> None:
-    """Catch up all projections that are behind; the task of brokers that don't know them."""
+    """Run the policies and catch up all projections that are behind; the task of brokers that don't
+    know them."""
     status.beat()
+    while published.policies.due():
+        run_policies()
     while names := live.due().behind:
         live.run(*names, seconds=_TURN_SECONDS)
     alarm.look()

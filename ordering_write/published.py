@@ -1,6 +1,6 @@
 """What the read side may import of the write side: event types, the log, and how to follow it."""
 
-from ordering_write import parking, replay
+from ordering_write import parking, policies, replay
 from ordering_write.checkpoints import Checkpoint, ParkedEvent, checkpoints_moved
 from ordering_write.domain import events
 from ordering_write.domain.errors import DomainError, NoHandlerFoundError, NotFoundError
@@ -66,6 +66,7 @@ __all__ = [
     "last_position",
     "mark",
     "parking",
+    "policies",
     "position_of",
     "quantize",
     "read_log",

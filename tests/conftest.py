@@ -20,7 +20,7 @@ from config.accounts.roles import Role
 from config.databases.router import side
 from ordering_read.admin import banner
 from ordering_read.engine import live, waiting
-from ordering_write import tally
+from ordering_write import policies, tally
 from ordering_write.models import Customer
 from tests import kit
 
@@ -55,6 +55,7 @@ def _empty_instead_of_flush() -> Iterator[None]:
         for alias in ALIASES:
             _empty(alias)
         live.keep_checkpoints()
+        policies.keep_checkpoint()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty)

@@ -1,4 +1,5 @@
-"""A django-q2 broker whose queue is the log: it hands out the projections that are behind it."""
+"""A django-q2 broker whose queue is the log: it hands out the projections that are behind it, and
+the policies when they have something to do."""
 
 import logging
 import math
@@ -28,6 +29,8 @@ logger = logging.getLogger(__name__)
 # What the pusher gets: an id to acknowledge by, and a signed task.
 Handout = tuple[int | None, str]
 
+# What it hands out: names of functions, since they stand above us.
+_PROJECT, _RUN_POLICIES = "ordering_read.tasks.project", "ordering_read.tasks.run_policies"
 # The channel on which enqueue() wakes the brokers.
 _QUEUE_CHANNEL = "ordering_queue"
 # A task in the queue whose notification was lost, or that is due again, is seen after this.
@@ -103,7 +106,11 @@ class ProjectionBroker(ORM):
             self._housekeep()
             # A task that is claimed must be handed out: nothing that can fail comes after it.
             due = live.due()
-            handouts = [_handout(names) for names in _shared_out(due.behind)] + self._claim()
+            handouts = [
+                *(_handout(_PROJECT, *names) for names in _shared_out(due.behind)),
+                *([_handout(_RUN_POLICIES)] if published.policies.due() else []),
+                *self._claim(),
+            ]
             if not handouts:
                 self._wait(listener, all_taken=due.all_taken)
         except (django.db.Error, psycopg.Error) as error:
@@ -182,14 +189,14 @@ def _shared_out(behind: Mapping[str, int]) -> list[Sequence[str]]:
     return [names[number::parts] for number in range(parts)]
 
 
-def _handout(names: Sequence[str]) -> Handout:
+def _handout(function: str, *arguments: str) -> Handout:
     """Without an id to acknowledge: the checkpoint says whether it was done."""
     title, identity = uuid()
     task = {
         "id": identity,
         "name": title,
-        "func": "ordering_read.tasks.project",
-        "args": tuple(names),
+        "func": function,
+        "args": arguments,
         "kwargs": {},
         "started": timezone.now(),
         "save": False,

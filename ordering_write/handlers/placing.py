@@ -6,6 +6,7 @@ they don't have.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from decimal import Decimal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -115,7 +116,7 @@ def _refuse_shortages(items: Sequence[e.OrderItemAdded], stock: Stock) -> None:
 def _created(
     command: CreateOrder, order_id: UUID, customer: Customer, currency: str
 ) -> e.OrderCreated:
-    reserve_for = command.reserve_for
+    reserve_for = command.reserve_for or timedelta(hours=settings.RESERVE_FOR_HOURS)
     billing = command.billing_address
     return e.OrderCreated(
         timestamp=command.timestamp,

@@ -6,6 +6,7 @@ from ordering_write.models.customer import Customer
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
+from ordering_write.models.policy import PolicyCheckpoint, PolicyParkedEvent, Timer
 from ordering_write.models.stock import Reservation, StockItem
 
 __all__ = [
@@ -19,9 +20,12 @@ __all__ = [
     "OrderItem",
     "OutboxEvent",
     "PersonalData",
+    "PolicyCheckpoint",
+    "PolicyParkedEvent",
     "Reservation",
     "SavedWithoutEventsError",
     "Shipment",
     "StockItem",
+    "Timer",
     "save",
 ]

@@ -26,12 +26,7 @@ from ordering_write.permissions import GRANTS
 from tests import kit
 
 RESOURCES = (OrderCommands, StockCommands, CustomerCommands)
-ROUTES = [
-    (resource, route)
-    for resource in RESOURCES
-    for route in resource.routes
-    if route.command in HANDLERS
-]
+ROUTES = [(resource, route) for resource in RESOURCES for route in resource.routes]
 OF_ORDERS = [(of, route) for of, route in ROUTES if of is OrderCommands and route.path]
 
 each_command = pytest.mark.parametrize("kind", HANDLERS, ids=lambda kind: kind.__name__)
@@ -166,13 +161,7 @@ def test_an_order_of_somebody_else_looks_like_none(
 
 # --- Roles -------------------------------------------------------------------------------------
 def test_the_roles_are_granted_what_there_is() -> None:
-    known = {
-        name
-        for resource in RESOURCES
-        for route in resource.routes
-        for name in route.command.permissions
-    }
-    known |= set(Power.LABELS) | {"view_outbox"}
+    known = codenames() | set(Power.LABELS) | {"view_outbox"}
     assert {name for names in GRANTS.values() for name in names} <= known
 
 

@@ -4,8 +4,8 @@ import re
 
 from django.conf import settings
 
-# os.environ.get("X"), os.environ["X"], _flag("X", …), _list("X"), _number("X", …)
-READ = re.compile(r'(?:os\.environ(?:\.get)?|_flag|_list|_number)[\[(]"(\w+)"')
+# os.environ.get("X"), os.environ["X"], _amounts("X", …), _flag("X", …), and so on
+READ = re.compile(r'(?:os\.environ(?:\.get)?|_amounts|_flag|_list|_number)[\[(]"(\w+)"')
 LISTED = re.compile(r"^#(\w+)=", re.MULTILINE)
 
 

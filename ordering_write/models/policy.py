@@ -1,0 +1,75 @@
+"""What the policies keep: how far they have read the log, and what they have yet to do."""
+
+from django.db import models
+from django.db.models import Q
+
+from ordering_write.checkpoints import Checkpoint, ParkedEvent
+
+
+class PolicyCheckpoint(Checkpoint):
+    """How far the policies have read the log, all of them together: the one row."""
+
+    name = models.CharField(max_length=20, unique=True)
+
+    class Meta:
+        db_table = "policy_checkpoint"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"the {self.name}"
+
+
+class PolicyParkedEvent(ParkedEvent):
+    """An event of which no policy can tell what to do about it, or one that waits behind it."""
+
+    checkpoint = models.ForeignKey(
+        PolicyCheckpoint, on_delete=models.CASCADE, related_name="parked_events"
+    )
+
+    class Meta:
+        db_table = "policy_parked_event"
+        default_permissions = ()
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["checkpoint", "event_id"], name="policy_parked_event_once"
+            )
+        ]
+
+
+class Timer(models.Model):
+    """What a policy has to do about an event at a time, which may be at once.
+
+    The row is made in the transaction in which the checkpoint passes the event, and deleted when it
+    is done. It names the event and nothing of it, so that nothing personal is kept here.
+    """
+
+    id = models.UUIDField(
+        primary_key=True, help_text="Made of the event and the policy, so that there is only one."
+    )
+    policy = models.CharField(max_length=40)
+    stream = models.CharField(max_length=60)
+    event_id = models.UUIDField()
+    position = models.BigIntegerField(help_text="Of the event, in the log.")
+    due_at = models.DateTimeField()
+    leased_until = models.DateTimeField(
+        null=True, blank=True, help_text="Until then somebody is at it, or it waits for a new try."
+    )
+    tries = models.PositiveSmallIntegerField(default=0, help_text="How often it was tried in vain.")
+    error = models.TextField(blank=True, help_text="Why the last try failed.")
+    parked_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it was given up, until somebody has it tried again."
+    )
+
+    class Meta:
+        db_table = "policy_timer"
+        default_permissions = ()
+        ordering = ["due_at", "position"]
+        indexes = [
+            models.Index(
+                fields=["due_at"], condition=Q(parked_at=None), name="policy_timer_due_index"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.policy} for {self.stream}"
