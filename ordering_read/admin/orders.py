@@ -92,7 +92,7 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
     }
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        order: list[Any] = [("status", "total"), "created_at"]
+        order: list[Any] = ["created_at"]
         if obj and obj.external_reference:
             order.append("external_reference")
         if obj and obj.tags:

@@ -38,12 +38,14 @@ class QueryViewSet(ViewSet):
     """The base of the viewsets. None writes a read model, so ``list`` and ``retrieve`` are most.
 
     ``reads`` names the projections that each action reads. One that it doesn't name is about the
-    projections themselves, all of them, and is never the same twice.
+    projections themselves, all of them, and is never the same twice. ``of_one`` are the actions
+    that show one resource, which is tagged by its version.
     """
 
     # What the browsable pages call the list, and one item of it.
     titles: ClassVar[tuple[str, str]]
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    of_one: ClassVar[frozenset[str]] = frozenset({"retrieve"})
 
     # How far the projections are that a GET reads; set before it is answered.
     freshness: Freshness
@@ -79,7 +81,7 @@ class QueryViewSet(ViewSet):
             self.headers[preferences.APPLIED] = "wait"
         elif is_behind:
             self.headers[headers.BEHIND] = "true"
-        if self.action != "retrieve":
+        if self.action not in self.of_one:
             # Before the query, which is what costs.
             self._tag(self._list_tag(request))
 
@@ -147,5 +149,5 @@ class QueryViewSet(ViewSet):
         if method not in SAFE_METHODS:
             return []
         return headers.documented(
-            is_tagged=self.action in self.reads, is_one=self.action == "retrieve"
+            is_tagged=self.action in self.reads, is_one=self.action in self.of_one
         )

@@ -49,6 +49,7 @@ class OrderViewSet(QueryViewSet):
     """The safe methods of /orders."""
 
     titles = ("Orders", "Order")
+    of_one = frozenset({"retrieve", "by_number"})
     needed_permissions = {
         "list": permissions.VIEW_ORDERS,
         "retrieve": permissions.VIEW_ORDERS,

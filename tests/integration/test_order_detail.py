@@ -1,0 +1,401 @@
+"""One order, whole: where its units are, its parcels, money, returns and notes, for whom."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.contrib.auth.models import Group
+from django.db import connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from ordering_read.admin import orders
+from ordering_read.models import InventoryLevel, OrderLine, OrderSummary, StockReservation
+from ordering_read.models.customer import CustomerSummary
+from ordering_read.queries import (
+    GetOrderById,
+    GetOrderByNumber,
+    GetProduct,
+    OrderDetail,
+    OrderNotFoundError,
+    get_query_bus,
+)
+from ordering_write.domain import events as e
+from ordering_write.domain.commands import LineQuantity, ReceivedLine, ReturnedLine
+from ordering_write.domain.values import Money
+from ordering_write.models import Order
+from tests.kit_projections import (
+    NOON,
+    History,
+    customer_registered,
+    go_live,
+    new_generation,
+    order_placed,
+    product_registered,
+    project,
+    rows_of,
+)
+
+pytestmark = pytest.mark.usefixtures("db")
+
+LATER = NOON + timedelta(hours=1)
+ROOT = "/api/v1"
+ask = get_query_bus().dispatch
+
+
+def units(order: Order, *quantities: int) -> list[LineQuantity]:
+    """So many units of the first line, of the second and so on."""
+    return [
+        LineQuantity(line_id=line, quantity=quantity)
+        for line, quantity in zip(order.lines, quantities, strict=False)
+        if quantity
+    ]
+
+
+class Story:
+    """An order of two lines, 5 and 5 units at 10.00, to which everything has happened."""
+
+    def __init__(self) -> None:
+        order = self.order = order_placed(
+            lines=2, quantity=5, unit_price="10.00", adjustments={"shipping": "4.00"}
+        )
+        first, _second = order.lines
+        self.arrived, self.lost, self.packed = uuid4(), uuid4(), uuid4()
+        self.back, self.refund, self.note = uuid4(), uuid4(), uuid4()
+        order.confirm(now=NOON)
+        order.record_payment("p-1", e.PaymentKind.CAPTURED, Decimal(104), method="card", at=LATER)
+        order.cancel_items(units(order, 0, 1), "Too many", now=LATER)
+        content = {self.arrived: (3, 1), self.lost: (1, 0), self.packed: (0, 1)}
+        for shipment, quantities in content.items():
+            order.pack(units(order, *quantities), shipment_id=shipment, now=LATER)
+        order.dispatch_shipment(self.arrived, carrier="Fast Post", tracking_number="1Z", now=LATER)
+        order.deliver(self.arrived, at=LATER)
+        order.dispatch_shipment(self.lost, now=LATER)
+        # Told late: it had happened before what was told already.
+        order.fail_delivery(self.lost, e.DeliveryFailure.LOST, at=NOON)
+        order.request_return(
+            [ReturnedLine(line_id=first, quantity=2, reason=e.ReturnReason.DAMAGED)],
+            return_id=self.back,
+            now=LATER,
+        )
+        order.receive_return(self.back, [ReceivedLine(line_id=first, damaged=1)], now=LATER)
+        order.request_refund(
+            Decimal(10), "It was broken", refund_id=self.refund, return_id=self.back, now=LATER
+        )
+        order.settle_refund(self.refund, reference="r-1", at=LATER)
+        order.add_note("Rings twice", note_id=self.note, now=LATER)
+        order.add_note("Be at home", note_id=uuid4(), visibility=e.Visibility.CUSTOMER, now=LATER)
+        order.tag("gift", now=LATER)
+        order.assign("casey", now=LATER)
+        order.hold(e.HoldReason.STOCK, note="Count it first", now=LATER)
+        self.history = History()
+        self.history.add(order)
+
+
+@pytest.fixture
+def story() -> Story:
+    story = Story()
+    go_live(story.history)
+    return story
+
+
+def api(role: Role, *, customer_id: UUID | None = None) -> APIClient:
+    user = User.objects.create_user(username=f"{role} {uuid4()}", customer_id=customer_id)
+    user.groups.add(Group.objects.get(name=role))
+    client = APIClient()
+    client.force_authenticate(user)
+    return client
+
+
+def whole(story: Story) -> OrderDetail:
+    return ask(GetOrderById(order_id=story.order.pk))
+
+
+# --- What is shown -----------------------------------------------------------------------------
+def test_every_unit_is_accounted_for(story: Story) -> None:
+    one, other = whole(story).items
+
+    assert (one.quantity, one.open, one.cancelled, one.packed, one.shipped) == (5, 1, 0, 0, 4)
+    assert (one.delivered, one.failed, one.return_requested, one.returned) == (3, 1, 1, 1)
+    assert (other.quantity, other.open, other.cancelled, other.packed) == (5, 2, 1, 1)
+    assert (other.shipped, other.delivered, other.returned) == (1, 1, 0)
+    assert (one.line_total, other.line_total) == (Decimal("30.00"), Decimal("40.00"))
+    for line, shown in zip(story.order.lines.values(), (one, other), strict=True):
+        for column in ("open", "cancelled", "packed", "shipped", "delivered", "failed"):
+            assert getattr(shown, column) == getattr(line, column)
+
+
+def test_the_facets_and_the_money_are_what_the_order_says(story: Story) -> None:
+    shown, told = whole(story), story.order.outcome()
+
+    assert {name: getattr(shown, name) for name in told if hasattr(shown, name)} == {
+        name: value.amount if isinstance(value, Money) else value
+        for name, value in told.items()
+        if hasattr(shown, name)
+    }
+    assert (shown.total_amount, shown.balance) == (Decimal("74.00"), Decimal("-20.00"))
+    assert (shown.payment_status, shown.return_status) == ("credit_owed", "requested")
+    assert (shown.on_hold, shown.fulfilment_status) == (True, "on_hold")
+
+
+def test_its_parts_are_told_whole(story: Story) -> None:
+    order = whole(story)
+
+    assert [(s.status, s.tracking_number, s.failure) for s in order.shipments] == [
+        ("delivered", "1Z", None),
+        ("failed", "", "lost"),
+        ("packed", "", None),
+    ]
+    assert order.shipments[1].failed_at == NOON
+    assert [(p.payment_id, p.kind, p.amount, p.method) for p in order.payments] == [
+        ("p-1", "captured", Decimal("104.00"), "card")
+    ]
+    [refund], [back] = order.refunds, order.returns
+    assert (refund.status, refund.amount, refund.return_id) == ("settled", 10, story.back)
+    assert (back.status, back.items[0].quantity, back.items[0].damaged) == ("requested", 2, 1)
+    assert [(a.kind, a.amount) for a in order.adjustments] == [("shipping", Decimal("4.00"))]
+    assert [note.text for note in order.notes] == ["Rings twice", "Be at home"]
+    assert order.hold is not None
+    assert (order.hold.reason, order.hold.note, order.hold.placed_at) == (
+        "stock",
+        "Count it first",
+        LATER,
+    )
+    assert (order.assigned_to, order.tags) == ("casey", ("gift",))
+
+
+def test_a_fact_told_late_makes_no_order_older(story: Story) -> None:
+    assert whole(story).updated_at == LATER
+
+
+def test_a_return_is_closed_when_nothing_of_it_may_still_come(story: Story) -> None:
+    story.order.reject_return(story.back, "Too late", now=LATER)
+    story.history.add(story.order)
+
+    [row] = story.history.rows(OrderSummary)
+
+    assert row["returns"][0]["status"] == "received"
+    assert row["returns"][0]["items"][0]["rejected"] == 1
+
+
+def test_a_refund_may_fail_and_one_may_come_unasked(story: Story) -> None:
+    unasked, failed = uuid4(), uuid4()
+    story.order.settle_refund(unasked, amount=Decimal(1), at=LATER)
+    story.order.request_refund(Decimal(2), "Sorry", refund_id=failed, now=LATER)
+    story.order.fail_refund(failed, reason="Card expired", at=LATER)
+    story.history.add(story.order)
+
+    [row] = story.history.rows(OrderSummary)
+
+    assert [
+        (refund["status"], refund["requested_at"] is not None, refund["failure"])
+        for refund in row["refunds"]
+    ] == [("settled", True, ""), ("settled", False, ""), ("failed", True, "Card expired")]
+
+
+def test_a_hold_ends_when_it_is_released_or_nothing_is_left_to_hold() -> None:
+    released, cancelled = order_placed(number="1"), order_placed(number="2")
+    history = History()
+    for order in (released, cancelled):
+        order.hold(e.HoldReason.OTHER, now=NOON)
+    released.release_hold(now=LATER)
+    cancelled.cancel("Not wanted", now=LATER)
+    history.add(released, cancelled)
+
+    assert [(row["hold_reason"], row["hold"]) for row in history.rows(OrderSummary)] == [
+        ("", None)
+    ] * 2
+    assert [line["cancelled"] for line in history.rows(OrderLine)] in ([0, 2], [2, 0])
+
+
+@pytest.mark.parametrize("query", ["id", "number"])
+def test_an_order_takes_two_statements(story: Story, query: str) -> None:
+    asked = (
+        GetOrderById(order_id=story.order.pk)
+        if query == "id"
+        else GetOrderByNumber(order_number=story.order.order_number)
+    )
+    with CaptureQueriesContext(connections["read"]) as statements:
+        assert ask(asked) == whole(story)
+    # Both ways together.
+    assert len(statements) == 4
+    with pytest.raises(OrderNotFoundError):
+        ask(asked.model_copy(update={"customer_scope": uuid4()}))
+
+
+# --- To whom -----------------------------------------------------------------------------------
+def test_customers_read_what_is_for_them(story: Story) -> None:
+    client = api(Role.CUSTOMER, customer_id=story.order.customer_id)
+
+    body = client.get(f"{ROOT}/orders/{story.order.pk}").json()
+
+    assert [(note["text"], note["by"]) for note in body["notes"]] == [("Be at home", None)]
+    assert (body["hold"], body["assigned_to"], body["tags"]) == (None, None, [])
+    assert {line["price_source"] for line in body["items"]} == {None}
+    assert body["refunds"][0]["reason"] is None
+    for secret in ("Rings twice", "casey", "Count it first", "broken"):
+        assert secret not in str(body)
+
+
+@pytest.mark.parametrize(
+    ("role", "street", "text"),
+    [
+        (Role.CLERK, "1 Example Street", "Rings twice"),
+        (Role.WAREHOUSE, "1 Example Street", "***"),
+        (Role.AUDITOR, "***", "***"),
+    ],
+)
+def test_personal_texts_are_for_who_may_see_them(
+    story: Story, role: Role, street: str, text: str
+) -> None:
+    body = api(role).get(f"{ROOT}/orders/by-number/{story.order.order_number}").json()
+
+    assert (body["shipping_address"]["line1"], body["notes"][0]["text"]) == (street, text)
+
+
+def test_by_number_is_the_same_answer(story: Story) -> None:
+    client = api(Role.CLERK)
+
+    by_id = client.get(f"{ROOT}/orders/{story.order.pk}")
+    by_number = client.get(f"{ROOT}/orders/by-number/{story.order.order_number}")
+
+    assert by_number.json() == by_id.json()
+    assert by_number["ETag"] == by_id["ETag"]
+    assert client.get(f"{ROOT}/orders/by-number/2026-999999").status_code == 404
+
+
+def test_the_admin_page_shows_it_all(
+    story: Story, clerk: User, auditor: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The order is in the read models only, and so nothing can be done with it.
+    monkeypatch.setattr(orders.client, "actions_of", lambda order_id, now: [])
+    client, other = Client(), Client()
+    client.force_login(clerk)
+    other.force_login(auditor)
+    address = f"/admin/ordering_read/ordersummary/{story.order.pk}/change/"
+
+    page = " ".join(client.get(address).content.decode().split())
+
+    for shown in (
+        "On hold: stock.",
+        "1 returned, 1 to come back, 1 delivered, 1 failed, 1 open",
+        "Owed to the customer",
+        "20.00 EUR",
+        "3 × Sample 1, 1 × Sample 2",
+        "2 × Sample 1, damaged: 1 damaged",
+        "Rings twice",
+        "casey",
+    ):
+        assert shown in page, shown
+    assert "Rings twice" not in other.get(address).content.decode()
+
+
+# --- What was erased ---------------------------------------------------------------------------
+def test_what_is_erased_is_gone_from_the_row(story: Story) -> None:
+    story.order.redact_note(story.note, now=LATER)
+    story.history.add(story.order)
+
+    [row] = story.history.rows(OrderSummary)
+
+    assert [note["text"] for note in row["notes"]] == ["[erased]", "Be at home"]
+    assert row["note_count"] == 2
+
+    story.order.anonymize(now=LATER)
+    story.history.add(story.order)
+
+    [row] = story.history.rows(OrderSummary)
+
+    assert {note["text"] for note in row["notes"]} == {"[erased]"}
+    assert (row["customer_name"], row["billing_address"]) == ("[erased]", None)
+    assert row["shipping_address"]["line1"] == "[erased]"
+
+
+def test_a_rebuild_after_erasing_makes_the_same_rows(story: Story) -> None:
+    story.order.anonymize(now=LATER)
+    story.history.add(story.order)
+    live = story.history.rows(OrderSummary)
+
+    # What was kept beside the log is gone: the events read as erased from the first on.
+    for number, event in enumerate(story.history.events):
+        beside = type(event).erased_fields()
+        story.history.events[number] = type(event).model_validate(
+            {**dict(event), **beside, "envelope": event.envelope}
+        )
+
+    assert story.history.rows(OrderSummary) == live
+
+
+@pytest.mark.parametrize("model", [OrderSummary, OrderLine])
+def test_batches_make_no_difference(story: Story, model: Any) -> None:
+    generation = new_generation(model.projection_name)
+
+    for event in story.history.events:
+        project([event], generation)
+
+    assert rows_of(model, generation) == story.history.rows(model)
+
+
+# --- Customers and stock -----------------------------------------------------------------------
+def test_a_customer_changes_is_blocked_and_erased() -> None:
+    customer, history = customer_registered(), History()
+    customer.change_details(email="new@example.com", phone="+34 600", now=LATER)
+    customer.block("Never pays", now=LATER)
+    history.add(customer)
+
+    [row] = history.rows(CustomerSummary)
+    assert (row["name"], row["email"], row["phone"]) == (
+        "Robin Sample",
+        "new@example.com",
+        "+34 600",
+    )
+    assert (row["status"], row["blocked_for"]) == ("blocked", "Never pays")
+
+    customer.unblock("Has paid", now=LATER)
+    customer.erase("Asked for it", erased={}, now=LATER)
+    history.add(customer)
+
+    [row] = history.rows(CustomerSummary)
+    assert (row["name"], row["email"], row["phone"]) == ("[erased]", "[erased]", "")
+    assert (row["status"], row["blocked_for"]) == ("erased", "")
+
+
+def test_the_oldest_reservation_is_of_units_that_are_still_here() -> None:
+    product, history = product_registered(on_hand=10), History()
+    old, new = (uuid4(), uuid4()), (uuid4(), uuid4())
+    product.reserve(old, 3, now=NOON)
+    product.reserve(new, 2, now=LATER)
+    product.extend(old, 1, now=LATER)
+    history.add(product)
+    go_live(history)
+
+    assert ask(GetProduct(product_id=product.pk)).oldest_reservation_at == NOON
+    assert sorted(row["quantity"] for row in history.rows(StockReservation)) == [2, 4]
+
+    product.dispatch(old, 3, now=LATER)
+    product.release(old, 1, now=LATER)
+    history.add(product)
+    generation = new_generation("inventory_level")
+    for event in history.events:
+        project([event], generation)
+
+    assert rows_of(StockReservation, generation) == history.rows(StockReservation)
+    [row] = history.rows(StockReservation)
+    assert (row["line_id"], row["quantity"], row["reserved_at"]) == (new[1], 2, LATER)
+
+
+def test_prices_and_policies_are_no_movements() -> None:
+    product, history = product_registered(on_hand=4), History()
+    product.set_list_price(Money.of(Decimal(5), "USD"), now=LATER)
+    product.set_policy(reorder_point=4, backorderable=True, now=LATER)
+    history.add(product)
+
+    [row] = history.rows(InventoryLevel)
+
+    assert (row["list_price"], row["currency"]) == (Decimal(5), "USD")
+    assert (row["reorder_point"], row["backorderable"], row["is_low"]) == (4, True, True)
+    assert (row["last_movement_at"], row["updated_at"]) == (NOON, LATER)
