@@ -318,7 +318,7 @@ REST_FRAMEWORK = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Order service",
-    "DESCRIPTION": "Commands change orders; queries read them. Writing and reading are separate.",
+    "DESCRIPTION": (BASE_DIR / "config" / "http" / "about.md").read_text(),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
