@@ -30,7 +30,7 @@ from ordering_write.domain.errors import (
 from ordering_write.domain.events import DomainEvent
 from ordering_write.handlers import HANDLERS, CommandHandler
 from ordering_write.models import CommandRecord
-from ordering_write.preview import Preview, preview_of
+from ordering_write.preview import Preview, preview_of, row_of
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,9 @@ class CommandBus:
         """
         handler = self._handler(command)
         with _logged(command):
-            return preview_of(command, _decided(lambda: _rehearsed(command, handler)))
+            known = row_of(command)
+            events = _decided(lambda: _rehearsed(command, handler))
+            return preview_of(command, events, known=known)
 
     def _handler(self, command: Command) -> CommandHandler[Any]:
         handler = self._handlers.get(type(command))

@@ -167,12 +167,15 @@ def read_at(positions: Sequence[int]) -> list[DomainEvent]:
     return [decode(row) for row in rows]
 
 
-def read_stream(stream: str) -> list[DomainEvent]:
-    """All events of one stream by version, positioned or not.
+def read_stream(stream: str, *, after: int = 0) -> list[DomainEvent]:
+    """The events of one stream after a version, by version, positioned or not.
 
     Raises UndecodableEventError when one of them can't be read.
     """
-    rows = fetch(f"{_BY_EVENT} WHERE event.stream = %s ORDER BY version", [stream])
+    rows = fetch(
+        f"{_BY_EVENT} WHERE event.stream = %s AND event.version > %s ORDER BY version",
+        [stream, after],
+    )
     return [_readable(decode(row)) for row in rows]
 
 

@@ -8,12 +8,14 @@ from django.apps import apps
 from django.db import connection
 from rest_framework.test import APIClient
 
+from ordering_write import bus
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import (
     ChangeShippingAddress,
     Command,
     ReceiveStock,
     RegisterCustomer,
+    SetListPrice,
 )
 from ordering_write.domain.errors import (
     InsufficientInventoryError,
@@ -23,7 +25,7 @@ from ordering_write.domain.errors import (
 )
 from ordering_write.domain.events import OrderStatus
 from ordering_write.models import Order
-from ordering_write.preview import Preview
+from ordering_write.preview import Preview, row_of
 from tests import kit
 from tests.kit import USER, cancel, create_order, move, placed_order, registered_product
 from tests.parallel import at_once
@@ -113,9 +115,29 @@ def test_products_and_customers_have_a_preview_too(db):
     assert changes == {"/on_hand": (10, 15), "/available": (10, 15)}
     assert (would.status_after, would.total_after) == (None, None)
 
+    # It is read from the row, and what comes after it: the stream may be long.
+    kit.dispatch(ReceiveStock(user_id=USER, product_id=product.pk, quantity=5))
+    priced = preview(SetListPrice(user_id=USER, product_id=product.pk, list_price="21.50"))
+    changes = {change.path: (change.before, change.after) for change in priced.diff}
+    assert changes == {"/list_price": (Decimal("19.90"), Decimal("21.50"))}
+    assert str(priced.diff[0].before) == "19.90"
+
     would = preview(RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com"))
     assert would.status_after == "active"
     assert would.would_emit[0].fields.keys().isdisjoint({"name", "email"})
+
+
+def test_a_change_that_comes_between_is_not_taken_for_its_own(db, monkeypatch):
+    product = registered_product(10)
+    receive = ReceiveStock(user_id=USER, product_id=product.pk, quantity=5)
+    before = row_of(receive)
+    kit.dispatch(ReceiveStock(user_id=USER, product_id=product.pk, quantity=1))
+    monkeypatch.setattr(bus, "row_of", lambda command: before)
+
+    [on_hand, available] = preview(receive).diff
+
+    assert (on_hand.before, on_hand.after) == (11, 16)
+    assert (available.before, available.after) == (11, 16)
 
 
 def test_a_dry_run_is_refused_as_the_command_would_be(db, customer):

@@ -76,6 +76,9 @@ def test_it_can_be_run_again(place, customer, product):
     assert place(*lines).counts == (0, 3, 0)
     assert place(*lines, lines[0]).counts == (1, 3, 0)
     assert place(*reversed(lines)).counts == (0, 3, 0)
+    # However long ago that was.
+    CommandRecord.objects.all().delete()
+    assert place(*lines).counts == (0, 3, 0)
     assert Order.objects.count() == 4
 
 

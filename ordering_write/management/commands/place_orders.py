@@ -23,6 +23,7 @@ from config.http.strict_json import loads
 from config.http.validation import errors_of
 from ordering_write import client
 from ordering_write.client import CreateOrder, DomainError
+from ordering_write.domain.errors import IdempotencyKeyExpiredError
 
 _BOM = b"\xef\xbb\xbf"
 # What a line can't say: who asks, when, and through what.
@@ -112,7 +113,11 @@ class _Orders:
         except ValidationError as error:
             complaints = [f"{each['pointer']}: {each['detail']}" for each in errors_of(error)]
             raise RefusedLineError("; ".join(complaints)) from error
-        return client.dispatch(command, user=self.user).replayed
+        try:
+            return client.dispatch(command, user=self.user).replayed
+        except IdempotencyKeyExpiredError:
+            # Its record was pruned, its events say that it was placed.
+            return True
 
 
 def _user(username: str) -> User:
