@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
 from ordering_write.management.commands import place_orders
-from ordering_write.models import Customer, Order, StockItem
+from ordering_write.models import CommandRecord, Customer, Order, StockItem
 from tests.kit import ADDRESS, check_rows_equal_log, registered_customer, registered_product
 
 DEADLINE_SECONDS = 30
