@@ -2,14 +2,17 @@
 
 from decimal import Decimal
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import InsufficientInventoryError, WouldGoNegativeError
 from ordering_write.domain.events import AdjustmentReason
 from ordering_write.domain.values import Money
-from tests.kit import NOW, event, given, stocked
+from ordering_write.models import StockItem
+from tests.kit import NOW, event, given, state, stocked
 
 
 def reserve(key, quantity):
@@ -220,3 +223,46 @@ def test_back_orders_stay_allowed_while_there_are_any(key):
     item.receive(3, now=NOW)
     forbid(item)
     assert not item.backorderable
+
+
+# --- Whatever happens --------------------------------------------------------------------------
+KEYS = [(uuid7(), uuid7()) for _ in range(3)]
+a_key, a_few = st.sampled_from(KEYS), st.integers(1, 6)
+STEPS = st.one_of(
+    st.tuples(st.just("reserve"), a_key, a_few),
+    st.tuples(st.just("extend"), a_key, a_few),
+    st.tuples(st.just("release"), a_key, a_few),
+    st.tuples(st.just("dispatch"), a_key, a_few),
+    st.tuples(st.just("take_back"), a_key, a_few),
+    st.tuples(st.just("receive"), a_few),
+    st.tuples(st.just("adjust"), st.integers(-6, 6).filter(bool)),
+    st.tuples(st.just("set_policy"), st.booleans()),
+)
+
+
+def do(item, step, *details):
+    match step:
+        case "adjust":
+            item.adjust(*details, reason=AdjustmentReason.COUNT, now=NOW)
+        case "set_policy":
+            item.set_policy(reorder_point=0, backorderable=details[0], now=NOW)
+        case _:
+            getattr(item, step)(*details, now=NOW)
+
+
+@hypothesis.given(st.lists(STEPS, max_size=30))
+def test_the_counters_are_what_is_set_aside_and_never_too_much(steps):
+    past = stocked(8)
+    item = StockItem.fold(past)
+    for step in steps:
+        before = state(item)
+        try:
+            do(item, *step)
+        except (InsufficientInventoryError, WouldGoNegativeError):
+            assert state(item) == before
+        assert item.reserved == sum(item.reservations.values())
+        assert item.backorderable or item.available >= 0
+    events = [*past, *item.pending_events]
+    assert state(StockItem.fold(events)) == state(item)
+    told = [(event.on_hand, event.reserved, event.available) for event in events]
+    assert told[-1] == (item.on_hand, item.reserved, item.available)
