@@ -1,6 +1,8 @@
 """What the queue runs. A task is a wake-up: what there is to do stands in the checkpoints."""
 
+import contextlib
 import logging
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -14,7 +16,7 @@ from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
-from ordering_read.engine import alarm, generations, live, status
+from ordering_read.engine import alarm, generations, live, status, wishes
 from ordering_read.engine import rebuild as rebuilding
 from ordering_write import published
 from ordering_write.published import events_committed
@@ -66,10 +68,28 @@ def project_all() -> None:
 def rebuild(*names: str) -> None:
     """Rebuild projections, one after the other, so that no more than one worker is kept busy."""
     for name in names:
-        try:
+        with _refusals_logged():
             rebuilding.rebuild(name)
-        except generations.GenerationError as error:
-            logger.warning("%s", error)
+
+
+def cancel_rebuild(name: str) -> None:
+    """Delete what a rebuild has made, unless it runs and does so itself."""
+    with _refusals_logged():
+        wishes.cancel(name)
+
+
+def discard_former(name: str) -> None:
+    """Delete the former generation of a projection."""
+    with _refusals_logged():
+        generations.discard_former(name)
+
+
+@contextlib.contextmanager
+def _refusals_logged() -> Iterator[None]:
+    try:
+        yield
+    except generations.GenerationError as error:
+        logger.warning("%s", error)
 
 
 def connect() -> None:

@@ -100,6 +100,8 @@ class _Held:
 
     def holds(self, event: DomainEvent) -> bool:
         """Whether ``event`` can't be applied, or waits behind one that can't."""
+        if not (self._streams or self.skipped or self.failures):
+            return False
         known = event.recorded
         if known.stream in self._streams or known.event_id in self.skipped:
             return True

@@ -103,7 +103,7 @@ def read(wanted: Sequence[type[DomainEvent]], *, after: int, until: int) -> list
 
     One that this code can't read, or whose type it doesn't know, comes as an UndecodableEvent.
     """
-    return _events(_IN_ORDER, [after, until, _unwanted(wanted)])
+    return log.read(_IN_ORDER, [after, until, _unwanted(wanted)])
 
 
 def read_streams(
@@ -124,10 +124,10 @@ def read_streams(
         cursor.execute(_END_OF_BATCH, [*after, last, limit - 1])
         found = cursor.fetchone()
     end = found or (last, END_OF_STREAM)
-    rows = log.fetch(_BY_STREAM, [after[0], end[0], *after, *end, _unwanted(wanted)])
+    events = log.read(_BY_STREAM, [after[0], end[0], *after, *end, _unwanted(wanted)])
     # One that has no position yet is later than all that have.
-    events = [log.decode(row) for row in rows if row["position"] and row["position"] <= until]
-    return Batch(events, end, found is None)
+    known = [event for event in events if 0 < (event.recorded.position or 0) <= until]
+    return Batch(known, end, found is None)
 
 
 def read_whole_streams(
@@ -135,7 +135,7 @@ def read_whole_streams(
 ) -> list[DomainEvent]:
     """All events of the types ``wanted`` of these streams up to the position ``until``, stream by
     stream, each in order. What this code can't read is as in ``read``."""
-    return _events(_OF_STREAMS, [list(streams), until, _unwanted(wanted)])
+    return log.read(_OF_STREAMS, [list(streams), until, _unwanted(wanted)])
 
 
 def some_streams(wanted: Sequence[type[DomainEvent]], *, until: int, limit: int) -> list[str]:
@@ -144,10 +144,6 @@ def some_streams(wanted: Sequence[type[DomainEvent]], *, until: int, limit: int)
     with connection.cursor() as cursor:
         cursor.execute(_SOME_STREAMS, [until, _unwanted(wanted), limit])
         return [stream for (stream,) in cursor.fetchall()]
-
-
-def _events(sql: str, parameters: list[object]) -> list[DomainEvent]:
-    return [log.decode(row) for row in log.fetch(sql, parameters)]
 
 
 def _unwanted(wanted: Sequence[type[DomainEvent]]) -> list[str]:

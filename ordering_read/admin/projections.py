@@ -1,20 +1,21 @@
 """The admin pages of the projections: how far they are, what holds them up, and rebuilding them."""
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.tasks import async_task
 
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin
-from ordering_read.engine import status
+from ordering_read.engine import generations, status, wishes
 from ordering_read.engine.status import ProjectionStatus
 from ordering_read.models import Projection
 
@@ -22,7 +23,24 @@ from ordering_read.models import Projection
 _WAIT_SECONDS = 2.0
 _SECONDS_BETWEEN_LOOKS = 0.05
 # A long log takes its time.
-_REBUILD_SECONDS = 24 * 3600
+_LONGEST_SECONDS = 24 * 3600
+
+# What is asked before rows are deleted.
+_QUESTIONS = {
+    "cancel": {
+        "title": "Cancel the rebuild",
+        "question": "What the rebuild has made is deleted; the rows that are served stay.",
+        "yes": "Cancel the rebuild",
+        "no": "Let it go on",
+    },
+    "discard": {
+        "title": "Discard the former generation",
+        "question": "The rows that were served before the last rebuild are deleted: there is no "
+        "rolling back to them. The rows that are served stay.",
+        "yes": "Delete the former rows",
+        "no": "Keep them",
+    },
+}
 
 
 class _ProjectionPage(ChangeList):
@@ -69,7 +87,7 @@ class ProjectionAdmin(ActingAdmin):
     list_filter = ("status",)
     search_fields = ("name",)
     sortable_by = ()
-    actions = ("rebuild",)
+    actions = ("rebuild", "pause", "resume", "cancel", "roll_back", "discard")
     fieldsets = (
         (None, {"fields": ("name", "generation", "version", "state")}),
         ("Progress", {"fields": ("position", "head", "lag_events", "lag_seconds", "updated_at")}),
@@ -139,11 +157,83 @@ class ProjectionAdmin(ActingAdmin):
     def has_rebuild_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(permissions.REBUILD_PROJECTIONS))
 
+    @admin.action(description="Pause the rebuild", permissions=["rebuild"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
+        self._on_each(request, queryset, wishes.pause, "the rebuild waits after its batch.")
+
+    @admin.action(description="Resume the rebuild", permissions=["rebuild"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
+        for name in self._on_each(request, queryset, wishes.resume, "the rebuild goes on."):
+            # For one whose process was killed; one that runs refuses a second one.
+            _enqueue("rebuild", name)
+
+    @admin.action(description="Cancel the rebuild…", permissions=["rebuild"])
+    def cancel(
+        self, request: HttpRequest, queryset: QuerySet[Projection]
+    ) -> TemplateResponse | None:
+        if not _is_confirmed(request):
+            return self._ask(request, queryset, "cancel")
+        told = "the rebuild ends after its batch; its rows are deleted."
+        for name in self._on_each(request, queryset, wishes.ask_to_cancel, told):
+            # For one whose process was killed: rows are many, and a page mustn't wait for them.
+            _enqueue("cancel_rebuild", name)
+        return None
+
+    @admin.action(description="Roll back to the former generation", permissions=["rebuild"])
+    def roll_back(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
+        self._on_each(
+            request, queryset, generations.roll_back, "the former generation is served again."
+        )
+
+    @admin.action(description="Discard the former generation…", permissions=["rebuild"])
+    def discard(
+        self, request: HttpRequest, queryset: QuerySet[Projection]
+    ) -> TemplateResponse | None:
+        if not _is_confirmed(request):
+            return self._ask(request, queryset, "discard")
+        told = "the former generation is being deleted."
+        for name in self._on_each(request, queryset, generations.former, told):
+            _enqueue("discard_former", name)
+        return None
+
+    def _on_each(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Projection],
+        act: Callable[[str], object],
+        told: str,
+    ) -> list[str]:
+        """Act on each chosen projection and tell what came of it; returns those on which it did."""
+        done = []
+        for name in _names(queryset):
+            try:
+                act(name)
+            except generations.GenerationError as error:
+                self.message_user(request, f"Projection {name}: {error}", messages.ERROR)
+            else:
+                self.message_user(request, f"Projection {name}: {told}", messages.SUCCESS)
+                done.append(name)
+        return done
+
+    def _ask(
+        self, request: HttpRequest, queryset: QuerySet[Projection], action: str
+    ) -> TemplateResponse:
+        """A page that asks whether rows are really to be deleted."""
+        context = {
+            **self.admin_site.each_context(request),
+            **_QUESTIONS[action],
+            "opts": self.opts,
+            "action": action,
+            "chosen": queryset,
+            "names": _names(queryset),
+        }
+        return TemplateResponse(request, "admin/ordering_read/confirm_projections.html", context)
+
     @admin.action(description="Rebuild the selected projections", permissions=["rebuild"])
     def rebuild(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        names = sorted(set(queryset.values_list("name", flat=True)))
+        names = _names(queryset)
         before = _newest(names)
-        async_task("ordering_read.tasks.rebuild", *names, save=False, timeout=_REBUILD_SECONDS)
+        _enqueue("rebuild", *names)
         for name, newest in _started(names, before).items():
             if newest.generation == before[name].generation:
                 text = f"Projection {name}: the rebuild is queued; it starts when a worker is free."
@@ -154,6 +244,18 @@ class ProjectionAdmin(ActingAdmin):
             else:
                 text = f"Projection {name}: generation {newest.generation} is being built."
                 self.message_user(request, text, messages.INFO)
+
+
+def _names(queryset: QuerySet[Projection]) -> list[str]:
+    return sorted(set(queryset.values_list("name", flat=True)))
+
+
+def _is_confirmed(request: HttpRequest) -> bool:
+    return "confirmed" in request.POST
+
+
+def _enqueue(task: str, *names: str) -> None:
+    async_task(f"ordering_read.tasks.{task}", *names, save=False, timeout=_LONGEST_SECONDS)
 
 
 def _newest(names: Collection[str]) -> dict[str, Projection]:

@@ -132,9 +132,9 @@ def roll_back(name: str) -> Projection:
     keeps it from being level.
     """
     with alone(projector(name).name):
-        former = _former(name)
-        promote(former)
-    return former
+        previous = former(name)
+        promote(previous)
+    return previous
 
 
 def discard_former(name: str) -> Projection:
@@ -143,16 +143,17 @@ def discard_former(name: str) -> Projection:
     Raises UnknownProjectionError, NoFormerGenerationError and BusyError.
     """
     with alone(projector(name).name):
-        former = _former(name)
-        discard(former)
-    return former
+        previous = former(name)
+        discard(previous)
+    return previous
 
 
-def _former(name: str) -> Projection:
-    former = Projection.objects.filter(name=name, status=_Status.RETIRED).last()
-    if former is None:
+def former(name: str) -> Projection:
+    """The generation that a projection could return to. Raises NoFormerGenerationError."""
+    found = Projection.objects.filter(name=name, status=_Status.RETIRED).last()
+    if found is None:
         raise NoFormerGenerationError(name)
-    return former
+    return found
 
 
 def discard_expired() -> None:

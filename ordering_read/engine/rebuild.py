@@ -35,12 +35,13 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """What a rebuild has made: the new generation, how many events filled it, and how its tables
-    differ from those that were served."""
+    """What a rebuild has made: the new generation, how many events filled it, how its tables
+    differ from those that were served, and why some weren't compared, empty when all were."""
 
     generation: Projection
     events: int
     comparisons: list[Comparison]
+    not_compared: str
 
 
 def rebuild(
@@ -56,7 +57,7 @@ def rebuild(
     the live one, and promote it.
 
     ``workers`` processes fill it, where rows belong to streams, with ``batch`` events in a
-    transaction; ``throttle`` is how many events a second they may apply together. Readers are
+    transaction; ``throttle`` is how many events a second may be applied in all. Readers are
     served the live rows until then, and the workers go on with them. The former generation is
     kept, and kept up to date, until it is discarded. The new rows take over even where they differ:
     they are what the log says.
@@ -72,9 +73,9 @@ def rebuild(
             for _ in parallel.fill(building, workers=workers, batch=batch, throttle=throttle):
                 meter.look()
                 wishes.obey(building)
-            _follow(building, meter)
-            comparisons = _compared(building)
-            _follow(building, meter)
+            _follow(building, meter, throttle)
+            comparisons, not_compared = _compared(building)
+            _follow(building, meter, throttle)
         except wishes.RebuildCancelledError:
             generations.discard(building)
             raise
@@ -83,7 +84,12 @@ def rebuild(
             _promote(building)
     # For the events whose wake-up found the rows locked.
     _follow(building, meter)
-    return Rebuilt(generation=building, events=meter.done, comparisons=comparisons)
+    return Rebuilt(
+        generation=building,
+        events=meter.done,
+        comparisons=comparisons,
+        not_compared=not_compared,
+    )
 
 
 class _Meter:
@@ -152,22 +158,35 @@ def _end() -> int:
     return published.last_position()
 
 
-def _follow(building: Projection, meter: _Meter) -> None:
-    for events in generations.follow(building):
+def _follow(building: Projection, meter: _Meter, throttle: float | None = None) -> None:
+    batch = settings.PROJECTION_BATCH
+    if throttle:
+        batch = max(1, min(batch, int(throttle)))
+    began = time.monotonic()
+    for events in generations.follow(building, batch=batch):
         meter.add(events)
         wishes.obey(building)
+        if throttle:
+            time.sleep(max(0.0, events / throttle - (time.monotonic() - began)))
+            began = time.monotonic()
     building.refresh_from_db()
 
 
-def _compared(building: Projection) -> list[Comparison]:
+def _compared(building: Projection) -> tuple[list[Comparison], str]:
+    """The tables beside those that are served, and why some are not compared."""
     former = Projection.objects.get(name=building.name, status=_Status.LIVE)
-    if not published.reads_this_log(former) or building.position - former.position > _NEAR:
-        return []
-    return [
-        comparison
-        for model in projector(building.name).models
-        if (comparison := _comparison(model, former, building))
+    if not published.reads_this_log(former):
+        return [], "the rows that are served were made from another log"
+    behind = building.position - former.position
+    if behind > _NEAR:
+        return [], f"the rows that are served are {behind:,} events behind"
+    comparisons = [
+        _comparison(model, former, building) for model in projector(building.name).models
     ]
+    missing = None in comparisons
+    return [one for one in comparisons if one is not None], (
+        "the rows that are served moved on too fast" if missing else ""
+    )
 
 
 def _comparison(model: type[Model], former: Projection, building: Projection) -> Comparison | None:

@@ -50,7 +50,7 @@ def cancel(name: str) -> None:
 
     Raises UnknownProjectionError and NotRebuildingError.
     """
-    _ask(name, _Wish.CANCEL)
+    ask_to_cancel(name)
     try:
         with generations.alone(name):
             for building in _building(name):
@@ -58,6 +58,14 @@ def cancel(name: str) -> None:
     except generations.BusyError:
         # It runs, and does so itself.
         return
+
+
+def ask_to_cancel(name: str) -> None:
+    """Let the process that rebuilds a projection end so; ``cancel`` does it for one that is gone.
+
+    Raises UnknownProjectionError and NotRebuildingError.
+    """
+    _ask(name, _Wish.CANCEL)
 
 
 def obey(building: Projection, *, is_over: Callable[[], bool] = lambda: False) -> None:

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
+from functools import cache
 from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
@@ -11,6 +12,7 @@ from django.db import connections
 
 from ordering_read.engine.base import Projector
 from ordering_read.models.counted_row import CountedRow
+from ordering_read.projections.stream_rows import Table
 from ordering_write.published import DomainEvent
 
 
@@ -37,10 +39,9 @@ def merged(rows: Iterable[CountedRow]) -> dict[tuple[Any, ...], CountedRow]:
     """One row for each name, made of all the ``rows`` of that name."""
     whole: dict[tuple[Any, ...], CountedRow] = {}
     for row in rows:
-        if row.row_name in whole:
-            whole[row.row_name].merge(row)
-        else:
-            whole[row.row_name] = row
+        first = whole.setdefault(row.row_name, row)
+        if first is not row:
+            first.merge(row)
     return whole
 
 
@@ -51,31 +52,29 @@ def store_day(at: datetime) -> date:
 
 # Names of tables and columns are ours: they need no quoting.
 _ADD = """
-INSERT INTO {table} AS old ({columns}) VALUES {rows}
+INSERT INTO {table} AS old ({columns})
+SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s)
 ON CONFLICT (projection_id, {named_by}) DO UPDATE SET {assignments}
 """
 
 
 def _add(model: type[CountedRow], rows: Sequence[CountedRow], projection_id: int) -> None:
     """Merge ``rows``, each of another name, into the table; one statement."""
-    connection = connections["read"]
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    values = []
     for row in rows:
         row.projection_id = projection_id
-        values += [
-            field.get_db_prep_save(getattr(row, field.attname), connection) for field in fields
-        ]
-    placeholders = f"({', '.join(['%s'] * len(fields))})"
-    statement = _ADD.format(
-        table=model._meta.db_table,
-        columns=", ".join(field.attname for field in fields),
-        rows=", ".join([placeholders] * len(rows)),
+    with connections["read"].cursor() as cursor:
+        cursor.execute(_statement(model), [Table.of(model).records(rows)])
+
+
+@cache
+def _statement(model: type[CountedRow]) -> str:
+    table = Table.of(model)
+    return _ADD.format(
+        table=table.name,
+        columns=", ".join(table.columns),
         named_by=", ".join(model.named_by),
         assignments=", ".join(
             f"{name} = {merge.sql.format(old=f'old.{name}', new=f'excluded.{name}')}"
             for name, merge in model.merged_columns().items()
         ),
     )
-    with connection.cursor() as cursor:
-        cursor.execute(statement, values)

@@ -1,13 +1,13 @@
 """Folding events into rows of which each shows one stream."""
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from operator import attrgetter
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, Self, TypeVar, cast
 from uuid import UUID
 
 from django.db import connections
 from django.db.models import JSONField, QuerySet
-from psycopg.types.json import Jsonb
 from pydantic_core import to_json
 
 from ordering_read.engine.base import is_filling
@@ -63,6 +63,33 @@ def fold(
     return new
 
 
+class Table(NamedTuple):
+    """What is written of the rows of a read model: their columns and the fields that hold them."""
+
+    name: str
+    columns: list[str]
+    values: Callable[[ReadModel], tuple[Any, ...]]
+    # Which of the values are documents.
+    json: list[int]
+
+    @classmethod
+    @cache
+    def of(cls, model: type[ReadModel]) -> Self:
+        fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+        return cls(
+            name=model._meta.db_table,
+            columns=[str(field.column) for field in fields],
+            values=attrgetter(*(field.attname for field in fields)),
+            json=[place for place, field in enumerate(fields) if isinstance(field, JSONField)],
+        )
+
+    def records(self, rows: Sequence[ReadModel]) -> str:
+        """``rows`` as the one parameter of a statement with json_populate_recordset: thousands of
+        parameters take longer to write into a statement, and to parse, than rows take to store."""
+        columns = self.columns
+        return to_json([dict(zip(columns, self.values(row), strict=True)) for row in rows]).decode()
+
+
 # Names of tables and columns are ours: they need no quoting.
 _UPSERT = """
 INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s)
@@ -76,41 +103,38 @@ def upsert(model: type[ReadModel], rows: Sequence[ReadModel], *, key: Sequence[s
     Where a generation is filled, rows that weren't read from the table are copied into it, which
     is much faster; that is a second statement.
     """
+    table = Table.of(model)
     if is_filling():
-        _copy(model, [row for row in rows if row._state.adding])
+        _copy(table, [row for row in rows if row._state.adding])
         rows = [row for row in rows if not row._state.adding]
-    if not rows:
-        return
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    columns = {field.name: str(field.column) for field in fields}
+    if rows:
+        with connections["read"].cursor() as cursor:
+            cursor.execute(_upsert(model, tuple(key)), [table.records(rows)])
+
+
+@cache
+def _upsert(model: type[ReadModel], key: tuple[str, ...]) -> str:
+    table = Table.of(model)
+    columns = {field.name: str(field.column) for field in model._meta.concrete_fields}
     unique = [columns[name] for name in ("projection", *key)]
-    statement = _UPSERT.format(
-        table=model._meta.db_table,
-        columns=", ".join(columns.values()),
+    return _UPSERT.format(
+        table=table.name,
+        columns=", ".join(table.columns),
         unique=", ".join(unique),
         assignments=", ".join(
-            f"{column} = excluded.{column}" for column in columns.values() if column not in unique
+            f"{column} = excluded.{column}" for column in table.columns if column not in unique
         ),
     )
-    values = attrgetter(*(field.attname for field in fields))
-    # One parameter, whatever the number of rows: thousands of them take longer to write into a
-    # statement, and to parse, than the rows take to store.
-    records = to_json([dict(zip(columns.values(), values(row), strict=True)) for row in rows])
-    with connections["read"].cursor() as cursor:
-        cursor.execute(statement, [records.decode()])
 
 
-def _copy(model: type[ReadModel], rows: Sequence[ReadModel]) -> None:
-    connection = connections["read"]
-    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    columns = ", ".join(connection.ops.quote_name(str(field.column)) for field in fields)
-    table = connection.ops.quote_name(model._meta.db_table)
-    values = attrgetter(*(field.attname for field in fields))
-    json = [number for number, field in enumerate(fields) if isinstance(field, JSONField)]
-    with connection.cursor() as cursor, cursor.copy(f"COPY {table} ({columns}) FROM STDIN") as copy:
+def _copy(table: Table, rows: Sequence[ReadModel]) -> None:
+    if not rows:
+        return
+    statement = f"COPY {table.name} ({', '.join(table.columns)}) FROM STDIN"
+    with connections["read"].cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
-            stored = list(values(row))
-            for number in json:
-                if stored[number] is not None:
-                    stored[number] = Jsonb(stored[number])
+            stored = list(table.values(row))
+            for place in table.json:
+                if stored[place] is not None:
+                    stored[place] = to_json(stored[place]).decode()
             copy.write_row(stored)

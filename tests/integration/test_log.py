@@ -364,3 +364,13 @@ def test_the_envelope_says_who_by_what_and_why(db, customer):
         assert (envelope.correlation_id, envelope.actor.id) == (correlation, str(USER))
     [registered] = dispatch(register())
     assert registered.recorded.causation_id == registered.recorded.command_id
+
+
+def test_a_stored_envelope_is_the_one_that_was_saved(db: None) -> None:
+    [saved] = dispatch(RegisterCustomer(user_id=USER, name="Robin", email="robin@example.com"))
+
+    [stored] = log.read_command(saved.recorded.command_id)
+
+    assert stored == saved
+    assert stored.recorded == saved.recorded
+    assert repr(stored.recorded).partition("(")[2] == repr(saved.recorded).partition("(")[2]

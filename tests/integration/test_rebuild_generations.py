@@ -1,5 +1,6 @@
 """What comes after a rebuild, and into it: roll back, discard, pause, cancel, a replaced log."""
 
+import time
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -12,6 +13,7 @@ from django.test import Client
 
 from config.accounts.models import User
 from ordering_read import tasks
+from ordering_read.engine import definition as definitions
 from ordering_read.engine import generations, live, wishes
 from ordering_read.engine.base import registered
 from ordering_read.engine.definition import definition
@@ -224,6 +226,7 @@ def test_a_log_from_a_backup_stops_the_projection_until_it_is_rebuilt(grown: int
     found = rebuild(NAME)
 
     assert found.comparisons == []
+    assert found.not_compared == "the rows that are served were made from another log"
     assert known() == {2: "live"}
     assert InventoryLevel.live.count() == 1 + grown
     [cured] = [one for one in statuses() if one.name == NAME]
@@ -264,15 +267,43 @@ def test_a_database_that_is_not_migrated_yet_is_checked_too() -> None:
 def test_comments_and_layout_are_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     source = "class Some:\n    x = 1\n"
     monkeypatch.setattr("inspect.getsource", lambda module: source)
-    definition.cache_clear()
+    definitions._code.cache_clear()
     before = definition(NAME)
     source = "# Why.\nclass Some:\n\n    x = (1)\n"
-    definition.cache_clear()
+    definitions._code.cache_clear()
     assert definition(NAME) == before
     source = "class Some:\n    x = 2\n"
-    definition.cache_clear()
+    definitions._code.cache_clear()
     assert definition(NAME) != before
-    definition.cache_clear()
+    definitions._code.cache_clear()
+
+
+def test_the_time_zone_of_the_store_is_part_of_what_books_by_day(settings: Any) -> None:
+    before = {name: definition(name) for name in registered()}
+
+    settings.STORE_TIME_ZONE = "Pacific/Auckland"
+
+    changed = {name for name in registered() if definition(name) != before[name]}
+    assert {"sales_by_day", "sales_by_product"} <= changed
+    assert not changed & {"inventory_level", "order_timeline", "status_counter", "stock_ledger"}
+
+
+def test_a_throttle_holds_for_what_comes_meanwhile_too() -> None:
+    for _ in range(5):
+        kit.registered_product()
+
+    more = iter(range(5))
+
+    def grow(done: int, total: int) -> None:
+        if done == total:
+            for _ in more:
+                kit.registered_product()
+
+    began = time.monotonic()
+    rebuilt = rebuild(NAME, batch=2, throttle=40, progress=grow)
+
+    assert rebuilt.events == 20
+    assert time.monotonic() - began > 20 / 40 * 0.8
 
 
 def test_progress_is_shown_while_it_runs(client: Client, admin_user: User) -> None:

@@ -81,12 +81,15 @@ def nothing_is_left() -> bool:
 # --- Spoiling ----------------------------------------------------------------------------------
 # What a column becomes, by its type, whatever it was.
 SPOILED = {
+    "boolean": "NOT {column}",
     "uuid": "gen_random_uuid()",
+    "uuid[]": "{column} || gen_random_uuid()",
+    "tsvector": "{column} || 'spoiled'::tsvector",
     "integer": "coalesce({column}, 0) + 1000",
     "bigint": "coalesce({column}, 0) + 1000",
     "numeric": "coalesce({column}, 0) + 0.0001",
     "date": "{column} + 1000",
-    "timestamp with time zone": "{column} + interval '1 microsecond'",
+    "timestamp with time zone": "coalesce({column}, now()) + interval '1 microsecond'",
     "varchar": "left(translate({column}, 'abcdefEU', 'bcdefgUE') || '~', {length})",
     "varchar[]": "{column} || ''::varchar",
     "text": "{column} || ' '",

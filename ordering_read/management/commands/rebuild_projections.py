@@ -122,6 +122,8 @@ class Command(BaseCommand):
         )
         for comparison in rebuilt.comparisons:
             self._show(comparison)
+        if rebuilt.not_compared:
+            self.stdout.write(f"  Not compared: {rebuilt.not_compared}.")
         if rebuilt.generation.status != Projection.Status.LIVE:
             self.stdout.write(f"{rebuilt.generation}, is ready; the next rebuild promotes it.")
 
