@@ -24,6 +24,7 @@ from config.http.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.engine import status
 from ordering_read.engine.status import ProjectionStatus
+from ordering_write import policies
 from ordering_write.models import CommandTally
 
 # By the database's clock, which those times are from.
@@ -64,6 +65,7 @@ class DatabaseCollector(Collector):
         yield from _positions(projections)
         yield _batches(projections)
         yield from _rebuilds(projections)
+        yield from _policies()
         yield _commands()
         yield from _queue()
         yield GaugeMetricFamily(
@@ -152,6 +154,39 @@ def _per_projection(name: str, documentation: str, values: dict[str, float]) -> 
     for projection, value in values.items():
         family.add_metric([projection], value)
     return family
+
+
+def _policies() -> Iterable[Metric]:
+    status = policies.status()
+    yield GaugeMetricFamily(
+        "orders_policies_lag_events",
+        "Committed events that the policies haven't looked at.",
+        value=status.lag_events,
+    )
+    yield GaugeMetricFamily(
+        "orders_policies_lag_seconds",
+        "Age of the oldest committed event that the policies haven't looked at.",
+        value=status.lag_seconds,
+    )
+    yield GaugeMetricFamily(
+        "orders_policies_failed", "1 while they can't go on, else 0.", value=int(bool(status.error))
+    )
+    yield GaugeMetricFamily(
+        "orders_policies_parked_streams",
+        "Streams that wait for an event which a policy can't look at.",
+        value=status.parked_streams,
+    )
+    timers = GaugeMetricFamily(
+        "orders_policy_timers",
+        "What the policies have yet to do: waiting for its time, due, failing, parked.",
+        labels=["policy", "state"],
+    )
+    for one in status.policies:
+        timers.add_metric([one.name, "waiting"], one.waiting)
+        timers.add_metric([one.name, "due"], one.due)
+        timers.add_metric([one.name, "failing"], one.failing)
+        timers.add_metric([one.name, "parked"], one.parked)
+    yield timers
 
 
 def _commands() -> Metric:

@@ -210,7 +210,7 @@ def _record(command: Command) -> CommandRecord | None:
                     type(command).__name__,
                     asked,
                     command.user_id,
-                    command.by.model_dump_json(),
+                    command.by.model_dump_json(exclude_none=True),
                     command.channel,
                     command.command_id,
                 ],

@@ -129,7 +129,7 @@ def _row(
         schema_version=event.schema_version,
         timestamp=event.timestamp,
         recorded_at=envelope.recorded_at,
-        actor=envelope.actor.model_dump(),
+        actor=envelope.actor.model_dump(exclude_none=True),
         channel=envelope.channel,
         command_id=envelope.command_id,
         correlation_id=envelope.correlation_id,

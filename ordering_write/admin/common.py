@@ -43,7 +43,9 @@ def found(model: type[Model], term: str, *, label: str = "") -> SafeString:
 
 def who_is(actor: Mapping[str, str]) -> str:
     """The actor of an event or a command, for people."""
-    return actor.get("label") or f"{actor['type']} {actor['id']}"
+    name = actor.get("label") or f"{actor['type']} {actor['id']}"
+    customer = actor.get("on_behalf_of")
+    return f"{name} on behalf of customer {customer}" if customer else name
 
 
 def as_uuid(text: str) -> UUID | None:

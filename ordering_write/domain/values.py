@@ -92,11 +92,13 @@ class Address(Value):
 
 
 class Actor(Value):
-    """Who does something: a person, a policy of ours or the command line."""
+    """Who does something: a person, a policy of ours or the command line; ``on_behalf_of`` is the
+    id of the customer for whom somebody else acts, None for whoever acts for themselves."""
 
     type: Literal["user", "policy", "cli"]
     id: str
     label: str = ""
+    on_behalf_of: str | None = None
 
     @classmethod
     def user(cls, user_id: UUID, label: str = "") -> Self:

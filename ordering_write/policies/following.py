@@ -13,7 +13,7 @@ from django.db.models import QuerySet
 
 from ordering_write import log, outbox, parking, subscriptions
 from ordering_write.domain.events import DomainEvent, UndecodableEvent
-from ordering_write.models import PolicyCheckpoint, Timer
+from ordering_write.models import PolicyCheckpoint, PolicyParkedEvent, Timer
 from ordering_write.parking import Subscriber
 from ordering_write.policies import timers
 from ordering_write.policies.registry import POLICIES
@@ -83,10 +83,14 @@ def set_timers(*, seconds: float = math.inf) -> None:
 def retry() -> int:
     """Try what was parked again: events at once, timers in the next run; returns how many events
     and timers those are."""
-    held_up = PolicyCheckpoint.objects.get(name=_NAME).parked_events.filter(skipped_at=None)
-    streams = held_up.values_list("stream", flat=True).distinct()
-    applied = sum(parking.retry(checkpoints(), stream, subscriber()) for stream in streams)
+    applied = sum(parking.retry(checkpoints(), one.stream, subscriber()) for one in parked())
     return applied + timers.retry_parked()
+
+
+def parked() -> list[PolicyParkedEvent]:
+    """The events that hold up their streams."""
+    rows = PolicyParkedEvent.objects.filter(checkpoint__name=_NAME, skipped_at=None)
+    return list(rows.exclude(category=PolicyParkedEvent.Category.WAITING))
 
 
 def keep_checkpoint() -> None:

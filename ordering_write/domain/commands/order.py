@@ -11,7 +11,7 @@ from config.http.money import Amount
 from config.http.text import Text
 from ordering_write.domain.commands.base import Command, Reason
 from ordering_write.domain.events import HoldReason, OrderStatus, Visibility
-from ordering_write.domain.values import Address, Currency, Quantity, Value
+from ordering_write.domain.values import Actor, Address, Currency, Quantity, Value
 
 Tag = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Note = Annotated[str, Text(max_length=4000, lines=True)]
@@ -52,6 +52,13 @@ class CreateOrder(Command):
     tags: Annotated[list[Tag], Field(max_length=20)] = []
     auto_confirm: Annotated[bool, Field(strict=True)] = False
     reserve_for: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=365))] | None = None
+
+    @property
+    def by(self) -> Actor:
+        """Who asks; whoever isn't the customer does so on their behalf."""
+        if self.customer_scope is not None:
+            return super().by
+        return super().by.model_copy(update={"on_behalf_of": str(self.customer_id)})
 
 
 # --- Moving the whole order --------------------------------------------------------------------

@@ -38,6 +38,8 @@ class Command(BaseCommand):
         )
         for one in status.policies:
             self.stdout.write(_line(one))
+        for parked in policies.parked():
+            self.stdout.write(f"parked: {parked}: {parked.message}")
         if fail_over is not None and (fault := _fault(status, fail_over)):
             raise CommandError(f"The policies {fault}.")
 
