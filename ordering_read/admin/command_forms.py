@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from config.http.problems import detail_of
 from config.http.validation import errors_of
+from ordering_read.admin.command_words import words
 from ordering_write.client import Command
 
 Schema = Mapping[str, Any]
@@ -47,6 +48,10 @@ class Subject:
         """What is proposed in a field that is typed."""
         return None
 
+    def names(self) -> Mapping[str, str]:
+        """What its parts are called, by their ids."""
+        return {}
+
     def rows(self, kind: type[Command], name: str) -> Sequence[Row]:
         """The elements that a list may have."""
         return ()
@@ -84,6 +89,8 @@ class Several(forms.CharField):
 
 class CommandForm(forms.Form):
     """Asks for the payload of one kind of command, but for what ``subject`` knows already."""
+
+    required_css_class = "required"
 
     def __init__(self, kind: type[Command], subject: Subject, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -145,10 +152,9 @@ class CommandForm(forms.Form):
         name = place[-1]
         required = required and not self._subject.may_be_empty(self._kind, name)
         form_field = self._field(name, schema, required=required, is_in_row=row is not None)
-        steps = [row.label, name] if row else place
-        form_field.label = ": ".join(_words(step) for step in steps)
+        form_field.label = f"{row.label}: {words(name)}" if row else words(name)
         initial = row.initial if row else self._initial
-        form_field.initial = initial.get(name, schema.get("default"))
+        form_field.initial = initial.get(name) or schema.get("default") or None
         self._fields[place] = "-".join(place)
         self.fields["-".join(place)] = form_field
 
@@ -187,24 +193,34 @@ class CommandForm(forms.Form):
             widget=forms.Textarea(attrs={"rows": 3, "cols": 60}) if long else forms.TextInput,
         )
 
-    def plain(self) -> list[forms.BoundField]:
-        """The fields that aren't part of a list."""
-        return [self[name] for place, name in self._fields.items() if place[0] not in self._rows]
+    def parts(self) -> list[dict[str, Any]]:
+        """What the page shows, in the command's order: groups of fields, and tables of rows."""
+        parts: dict[str, dict[str, Any]] = {}
+        for place, name in self._fields.items():
+            if place[0] in self._rows:
+                parts.setdefault(place[0], self._table(place[0]))
+            else:
+                title = words(place[0]) if place[1:] else ""
+                part = parts.setdefault(title, {"title": title, "fields": []})
+                part["fields"].append(self[name])
+        for part in parts.values():
+            # Of what may be left out as a whole, nobody has to see more than the name.
+            fields = part.get("fields", ())
+            part["is_open"] = not part["title"] or any(
+                field.field.required or field.errors or field.value() for field in fields
+            )
+        return list(parts.values())
 
-    def tables(self) -> list[dict[str, Any]]:
-        """The lists: what each is called, its columns, and its rows with their fields."""
-        return [
-            {
-                "title": _words(name),
-                "columns": [_words(place[-1]) for place in self._places(name, rows[0])],
-                "rows": [
-                    (row.label, [self[self._fields[place]] for place in self._places(name, row)])
-                    for row in rows
-                ],
-            }
-            for name, rows in self._rows.items()
-            if rows
-        ]
+    def _table(self, name: str) -> dict[str, Any]:
+        rows = self._rows[name]
+        return {
+            "title": words(name),
+            "columns": [words(place[-1]) for place in self._places(name, rows[0])],
+            "rows": [
+                (row.label, [self[self._fields[place]] for place in self._places(name, row)])
+                for row in rows
+            ],
+        }
 
     def _places(self, name: str, row: Row) -> list[tuple[str, ...]]:
         return [place for place in self._fields if place[:2] == (name, row.name)]
@@ -255,11 +271,6 @@ class CommandForm(forms.Form):
             place[1] = self._sent[place[0]][int(place[1])].name
         within = [name for at, name in self._fields.items() if list(at[: len(place)]) == place]
         return within[0] if within and steps != [""] else None
-
-
-def _words(name: str) -> str:
-    text = name.removesuffix("_id").replace("_", " ")
-    return text[:1].upper() + text[1:]
 
 
 def _told(complaint: Mapping[str, str]) -> str:

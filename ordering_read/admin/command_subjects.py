@@ -126,6 +126,9 @@ class OfOrder(Products):
             return [(tag, tag) for tag in self.order.tags]
         return None
 
+    def names(self) -> Mapping[str, str]:
+        return {str(line.line_id): self._line(line) for line in self.lines}
+
     def rows(self, kind: type[c.Command], name: str) -> Sequence[Row]:
         counted = _UNITS[kind]
         return [

@@ -1,7 +1,6 @@
 """Commands in the admin: buttons on the page of a thing, a form and a preview for each, and actions
 on many things at once."""
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, cast
@@ -21,6 +20,7 @@ from config.accounts.models import User
 from config.http.problems import is_anticipated
 from ordering_read.admin.base import ActingAdmin, page_of
 from ordering_read.admin.command_forms import CommandForm, Subject
+from ordering_read.admin.command_words import in_words, slug_of, title_of, told_changes
 from ordering_write import client
 from ordering_write.client import Command
 
@@ -31,16 +31,6 @@ _AT_ONCE = 50
 
 
 _BEHIND = "This page doesn't show it yet: the projection is behind. Load it again soon."
-
-
-def slug_of(kind: type[Command]) -> str:
-    """The name of a command in addresses: ``cancel_order``."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", kind.__name__).lower()
-
-
-def title_of(kind: type[Command]) -> str:
-    """What a command is called on a button: ``Cancel order``."""
-    return slug_of(kind).replace("_", " ").capitalize()
 
 
 def user_of(request: HttpRequest) -> User:
@@ -159,12 +149,14 @@ class CommandPages(ActingAdmin):
                 **said,
                 correlation_id=request.correlation_id,  # type: ignore[attr-defined]
             )
-        preview = None
+        events, changes = None, None
         if command is not None:
             try:
                 if "confirm" in request.POST:
                     return self._done(request, command, thing)
                 preview = client.preview(command, user=user)
+                events = [in_words(event.type) for event in preview.would_emit]
+                changes = told_changes(preview.diff, subject.names())
             except Exception as error:
                 if not is_anticipated(error):
                     raise
@@ -179,7 +171,8 @@ class CommandPages(ActingAdmin):
             "back": self._back(thing),
             "form": form,
             "step": step,
-            "preview": preview,
+            "events": events,
+            "changes": changes,
         }
         return TemplateResponse(request, "admin/ordering_read/command.html", context)
 

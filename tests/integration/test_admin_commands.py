@@ -14,7 +14,8 @@ from uuid_utils.compat import uuid7
 
 from config.accounts.models import User
 from ordering_read import permissions
-from ordering_read.admin.commands import CommandPages, slug_of
+from ordering_read.admin.command_words import slug_of
+from ordering_read.admin.commands import CommandPages
 from ordering_read.engine import live
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_write.domain.commands import Command
@@ -191,7 +192,7 @@ def test_a_command_is_previewed_confirmed_and_seen(shop: Shop, clerk: User) -> N
     where = of_order(shop, "confirm_order")
 
     preview = client.get(where)
-    assert "OrderStatusChanged" in preview.text
+    assert "Order status changed" in preview.text
     assert status(shop.order) == "pending"
     response = client.post(where, {**hidden(preview), "confirm": "1"})
 
