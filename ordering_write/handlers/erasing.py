@@ -6,6 +6,7 @@ from config.accounts.erasure import erase_accounts_of
 from ordering_write.domain.commands import EraseCustomer
 from ordering_write.domain.errors import HasOpenOrdersError
 from ordering_write.domain.events import DomainEvent
+from ordering_write.domain.values import ERASED
 from ordering_write.handlers.base import CommandHandler
 from ordering_write.models import (
     CommandRecord,
@@ -13,6 +14,7 @@ from ordering_write.models import (
     Order,
     OutboxEvent,
     PersonalData,
+    Timer,
     save,
 )
 
@@ -56,6 +58,8 @@ def _erase(customer: Customer, orders: Sequence[Order]) -> dict[str, int]:
     streams = [customer.stream, *(order.stream for order in orders)]
     told = OutboxEvent.objects.filter(stream__in=streams)
     commands, _ = CommandRecord.objects.filter(pk__in=told.values("command_id")).delete()
+    # Why a timer failed may quote what it was to tell whom.
+    Timer.objects.filter(stream__in=streams).exclude(error="").update(error=ERASED)
     return {
         "personal_fields": personal_fields,
         "orders": len(orders),

@@ -46,6 +46,7 @@ from ordering_write.models import (
     Order,
     OutboxEvent,
     PersonalData,
+    Timer,
 )
 from ordering_write.permissions import envelope
 from tests import kit
@@ -244,6 +245,21 @@ def test_a_parked_stream_forgets_too(case, monkeypatch):
 
     parking.retry(parking.parked())
     assert list(places_of(CANARIES)) == []
+
+
+def test_what_waits_forgets_why_it_failed(case):
+    known = log.read_stream(case.completed.stream)[0].recorded
+    Timer.objects.create(
+        id=uuid.uuid4(),
+        policy="tell",
+        stream=known.stream,
+        event_id=known.event_id,
+        position=1,
+        due_at=kit.NOW,
+        error=f"OSError: no such mailbox: {EMAIL}",
+    )
+    kit.dispatch(erase(case.customer))
+    assert Timer.objects.get(stream=known.stream).error == "[erased]"
 
 
 def test_the_books_stay(case):
