@@ -38,7 +38,9 @@ def of_handler(handler: type[CommandHandler[Any]]) -> Found:
     found = Found()
     seen: set[Any] = set()
     if not issubclass(handler, order_handlers.OrderHandler):
-        _follow(handler.handle, handler, found, seen)
+        for owner in handler.__mro__:
+            for method in filter(inspect.isfunction, vars(owner).values()):
+                _follow(method, handler, found, seen)
         return found
     _follow(handler.act, handler, found, seen)
     for event, method in _stock_moves():

@@ -20,7 +20,7 @@ from tests.kit import check_rows_equal_log, registered_customer
 URL = "http://localhost:8123"
 
 
-def run(name: str, **options: str) -> str:
+def run(name: str, **options: object) -> str:
     out = io.StringIO()
     call_command(name, stdout=out, **options)
     return out.getvalue()
@@ -34,8 +34,17 @@ def demo(db, settings, tmp_path):
 
 def test_seeding_tells_a_story_by_commands(demo):
     run("seed_demo")
-    statuses = set(Order.objects.values_list("status", flat=True))
-    assert statuses == set(OrderStatus) - {OrderStatus.PARTIALLY_SHIPPED}
+    assert Order.objects.count() == 300
+    assert set(Order.objects.values_list("status", flat=True)) == set(OrderStatus)
+    assert set(Order.objects.values_list("currency", flat=True)) == {"EUR", "USD"}
+    told = set(OutboxEvent.objects.values_list("type", flat=True))
+    assert {"OrderHeld", "ShipmentFailed", "ReturnReceived", "ReturnRejected"} <= told
+    assert {"RefundSettled", "OrderItemsCancelled", "ShippingAddressChanged"} <= told
+    # Paid although it had expired.
+    assert Order.objects.filter(status="cancelled", refunded__gt=0).exists()
+    # As it would have been written: in the order of time.
+    times = list(OutboxEvent.objects.order_by("id").values_list("timestamp", flat=True))
+    assert times == sorted(times)
     timestamps = OutboxEvent.objects.values_list("timestamp", "recorded_at")
     assert all(timestamp <= recorded for timestamp, recorded in timestamps)
     check_rows_equal_log()
@@ -57,7 +66,7 @@ def test_there_is_no_demo_in_production(db, settings, name):
 
 
 def test_the_welcome_names_logins_that_work(demo):
-    run("seed_demo")
+    run("seed_demo", orders=3)
     text = run("demo_welcome", url=URL)
     for login in LOGINS:
         assert f"{login.username} ({login.role})" in text
@@ -66,7 +75,7 @@ def test_the_welcome_names_logins_that_work(demo):
 
 
 def test_the_token_is_kept_as_long_as_it_works(demo, tmp_path):
-    run("seed_demo")
+    run("seed_demo", orders=3)
     token = token_in(run("demo_welcome", url=URL))
     kept = tmp_path / "demo_token"
     assert kept.read_text() == token

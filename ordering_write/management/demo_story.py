@@ -1,0 +1,335 @@
+"""The story that the demo tells: sixty days of a small shop, every line of it a command.
+
+Each order has a life, a generator that yields when it acts next; the lives of all orders are told
+in the order of these times, so that the log reads as it would have been written. What an order
+goes through follows from its number alone.
+"""
+
+import heapq
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from config.accounts.models import User
+from ordering_write import client
+from ordering_write.domain.events import OrderCreated
+from ordering_write.management.demo import (
+    ADMIN,
+    CLERK,
+    CUSTOMER,
+    CUSTOMERS,
+    WAREHOUSE,
+    Login,
+    demo_id,
+)
+
+# SKU, name, list price, currency, units in stock.
+PRODUCTS = (
+    ("LAMP-1", "Desk lamp", "39.90", "EUR", 400),
+    ("LAMP-2", "Floor lamp", "89.00", "EUR", 300),
+    ("CHAIR-1", "Folding chair", "49.50", "EUR", 350),
+    ("DESK-1", "Standing desk", "399.00", "EUR", 300),
+    ("SHELF-1", "Wall shelf", "24.90", "EUR", 400),
+    ("RUG-1", "Woollen rug", "129.00", "EUR", 300),
+    ("MUG-1", "Stoneware mug", "9.90", "EUR", 500),
+    ("CLOCK-1", "Wall clock", "34.00", "EUR", 260),
+    ("POSTER-1", "Art poster", "18.00", "USD", 200),
+    ("FRAME-1", "Picture frame", "26.50", "USD", 200),
+)
+SPAN = timedelta(days=60)
+# Still pending.
+YOUNGEST = timedelta(minutes=30)
+# What happens to the orders with these remainders of their number by twenty-five.
+_FATES = {
+    2: "cancelled by the customer",
+    4: "held for review",
+    6: "sent in two parcels",
+    9: "never paid",
+    11: "paid after it had expired",
+    13: "sent back",
+    15: "edited",
+    17: "parcel lost",
+    20: "one line cancelled",
+    22: "return rejected",
+}
+_EVERY = 25
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+class Story:
+    """``orders`` orders, the last of them placed shortly before ``now``."""
+
+    def __init__(self, users: dict[str, User], *, orders: int, now: datetime) -> None:
+        self.now = now
+        self.orders = orders
+        self.users = users
+        self.envelopes = {
+            name: client.envelope(user, channel="cli") for name, user in users.items()
+        }
+
+    def tell(self) -> None:
+        """Give every command of it, in the order of time."""
+        self._open_shop(self.now - SPAN - _HOUR)
+        lives = {number: _Life(self, number).live() for number in range(self.orders)}
+        due = [(next(life), number) for number, life in lives.items()]
+        heapq.heapify(due)
+        while due and due[0][0] <= self.now:
+            _, number = due[0]
+            if following := next(lives[number], None):
+                heapq.heapreplace(due, (following, number))
+            else:
+                heapq.heappop(due)
+
+    def _open_shop(self, at: datetime) -> None:
+        for name in CUSTOMERS:
+            email = f"{name.replace(' ', '.').lower()}@example.com"
+            self.give(
+                CLERK,
+                client.RegisterCustomer(
+                    **self.by(CLERK, at), customer_id=demo_id(name), name=name, email=email
+                ),
+            )
+        for sku, name, price, currency, on_hand in PRODUCTS:
+            self.give(
+                WAREHOUSE,
+                client.RegisterStockItem(
+                    **self.by(WAREHOUSE, at),
+                    product_id=demo_id(sku),
+                    sku=sku,
+                    name=name,
+                    on_hand=on_hand,
+                    list_price=Decimal(price),
+                    currency=currency,
+                    reorder_point=40,
+                ),
+            )
+
+    def by(self, who: Login, at: datetime) -> dict[str, Any]:
+        """The envelope of a command that ``who`` gives ``at`` that time."""
+        return {"timestamp": at, **self.envelopes[who.username]}
+
+    def give(self, who: Login, command: client.Command) -> client.Outcome:
+        return client.dispatch(command, user=self.users[who.username])
+
+
+class _Life:
+    """What one order goes through."""
+
+    def __init__(self, story: Story, number: int) -> None:
+        self.story = story
+        self.number = number
+        self.fate = _FATES.get(number % _EVERY, "")
+        self.customer = CUSTOMERS[number % len(CUSTOMERS)]
+        is_own = demo_id(self.customer) == CUSTOMER.customer_id
+        self.asker = CUSTOMER if is_own else CLERK
+        self.at = story.now - YOUNGEST - SPAN * (story.orders - 1 - number) / story.orders
+        # Most orders are: confirmed at once, and sent whole.
+        self.is_plain = not self.fate and number % 3 != 0
+        self.lines: list[UUID] = []
+        self.total = Decimal(0)
+
+    def live(self) -> Iterator[datetime]:
+        """Everything that happens to the order, by the times at which it happens."""
+        yield self.at
+        self._place()
+        if self.fate == "cancelled by the customer":
+            yield self.after(_HOUR)
+            self.do(
+                self.asker, client.CancelOrder, reason="Ordered by mistake", reason_code="customer"
+            )
+            return
+        if self.fate in ("never paid", "paid after it had expired"):
+            yield from self._expire()
+            return
+        yield from self._get_ready()
+        if self.fate == "held for review" and self.number % 2:
+            # Nobody has looked at it yet.
+            return
+        yield from self._get_sent()
+        yield self.after(14 * _DAY)
+        self.do(CLERK, client.CompleteOrder)
+
+    # --- Before it leaves ----------------------------------------------------------------------
+    def _place(self) -> None:
+        currency = "USD" if self.number % 6 == 5 else "EUR"
+        on_sale = [product for product in PRODUCTS if product[3] == currency]
+        items = []
+        for line in range(1 + self.number % 3 if currency == "EUR" else 1):
+            sku, _, price, _, _ = on_sale[(self.number * 3 + line) % len(on_sale)]
+            quantity = 1 + (self.number + line) % 3
+            self.total += Decimal(price) * quantity
+            items.append({"product_id": demo_id(sku), "quantity": quantity, "unit_price": price})
+        waits_for_money = self.fate in ("never paid", "paid after it had expired")
+        # Who orders for themselves has nothing set aside for longer.
+        waits = self.asker is CLERK and waits_for_money
+        events = self.do(
+            self.asker,
+            client.CreateOrder,
+            customer_id=demo_id(self.customer),
+            currency=currency,
+            items=items,
+            shipping_address=self._address(),
+            reserve_for=2 * _DAY if waits else None,
+            auto_confirm=self.is_plain and self.asker is CLERK,
+        )
+        self.order_id = next(one.order_id for one in events if isinstance(one, OrderCreated))
+        self.lines = [one.line_id for one in events if hasattr(one, "price_source")]
+        self.quantities = [item["quantity"] for item in items]
+
+    def _address(self, *, door: str = "") -> dict[str, str]:
+        return {
+            "name": self.customer,
+            "line1": f"{self.number + 1} Example Street",
+            "line2": door,
+            "city": "Sampleton",
+            "postal_code": f"{10000 + self.number}",
+            "country": "ES",
+        }
+
+    def _expire(self) -> Iterator[datetime]:
+        if self.asker is CUSTOMER:
+            yield self.after(2 * _DAY)
+            self.do(ADMIN, client.CancelOrder, reason="Never paid", reason_code="expired")
+        else:
+            yield self.after(2 * _DAY + _HOUR)
+            self.do(ADMIN, client.ExpireOrder)
+        if self.fate == "paid after it had expired":
+            yield self.after(_DAY)
+            self._pay()
+            refund_id = self._ask_refund(self.total, "Paid after the order had expired")
+            yield self.after(_DAY)
+            self._refund(refund_id)
+
+    def _get_ready(self) -> Iterator[datetime]:
+        yield self.after(10 * _HOUR / 60)
+        self._pay()
+        if self.fate == "held for review":
+            self.do(CLERK, client.PlaceHold, reason="fraud_review", note="Three cards were tried.")
+            if self.number % 2:
+                return
+            yield self.after(5 * _HOUR)
+            self.do(CLERK, client.ReleaseHold, note="The bank says it is fine.")
+        if self.fate == "edited":
+            yield self.after(_HOUR)
+            self.do(CLERK, client.AddNote, text="Please ring twice.", visibility="customer")
+            self.do(
+                CLERK, client.ChangeShippingAddress, shipping_address=self._address(door="Door 2")
+            )
+            self.do(CLERK, client.TagOrder, tag="gift")
+        if self.is_plain and self.asker is CLERK:
+            return
+        yield self.after(2 * _HOUR)
+        self.do(CLERK, client.ConfirmOrder)
+        if self.fate == "one line cancelled":
+            yield self.after(_HOUR)
+            items = [{"line_id": self.lines[0], "quantity": 1}]
+            if sum(self.quantities) > 1:
+                self.do(CLERK, client.CancelOrderItems, items=items, reason="One less will do")
+                self.quantities[0] -= 1
+        if not self.is_plain:
+            yield self.after(12 * _HOUR)
+            self.do(WAREHOUSE, client.StartProcessing)
+
+    def _pay(self) -> None:
+        self.do(
+            ADMIN,
+            client.RecordPayment,
+            payment_id=f"demo-{self.number}",
+            kind="captured",
+            amount=self.total,
+            method="card",
+        )
+
+    # --- On its way ----------------------------------------------------------------------------
+    def _get_sent(self) -> Iterator[datetime]:
+        yield self.after(16 * _HOUR)
+        if self.is_plain:
+            self.do(WAREHOUSE, client.UpdateOrderStatus, status="shipped")
+            yield self.after(2 * _DAY)
+            self.do(WAREHOUSE, client.UpdateOrderStatus, status="delivered")
+            return
+        in_two = self.fate in ("sent in two parcels", "parcel lost") and sum(self.quantities) > 1
+        parcels = [self._send(self._units(only_one=in_two))]
+        if in_two:
+            yield self.after(2 * _DAY)
+            parcels.append(self._send(self._units(rest=True)))
+        yield self.after(2 * _DAY)
+        lost = parcels.pop() if self.fate == "parcel lost" and in_two else None
+        for shipment_id in parcels:
+            self.do(WAREHOUSE, client.ConfirmDelivery, shipment_id=shipment_id)
+        if lost:
+            yield self.after(5 * _DAY)
+            self.do(WAREHOUSE, client.FailDelivery, shipment_id=lost, outcome="lost")
+            refund_id = self._ask_refund(Decimal("9.90"), "A parcel was lost")
+            yield self.after(_DAY)
+            self._refund(refund_id)
+        if self.fate in ("sent back", "return rejected"):
+            yield from self._send_back()
+
+    def _units(self, *, only_one: bool = False, rest: bool = False) -> list[dict[str, Any]]:
+        quantities = list(self.quantities)
+        if only_one:
+            quantities = [1 if line == self._first else 0 for line in range(len(quantities))]
+        if rest:
+            quantities[self._first] -= 1
+        return [
+            {"line_id": line_id, "quantity": quantity}
+            for line_id, quantity in zip(self.lines, quantities, strict=True)
+            if quantity
+        ]
+
+    @property
+    def _first(self) -> int:
+        return next(line for line, quantity in enumerate(self.quantities) if quantity)
+
+    def _send(self, items: list[dict[str, Any]]) -> UUID:
+        [packed, *_] = self.do(WAREHOUSE, client.CreateShipment, items=items, carrier="Sample Post")
+        shipment_id: UUID = packed.shipment_id  # type: ignore[attr-defined]
+        tracking = f"SP{self.number:05}{len(items)}"
+        self.do(
+            WAREHOUSE,
+            client.DispatchShipment,
+            shipment_id=shipment_id,
+            tracking_number=tracking,
+            tracking_url=f"https://carrier.example/{tracking}",
+        )
+        return shipment_id
+
+    # --- And back ------------------------------------------------------------------------------
+    def _send_back(self) -> Iterator[datetime]:
+        yield self.after(2 * _DAY)
+        line = {"line_id": self.lines[self._first], "quantity": 1}
+        [asked] = self.do(self.asker, client.RequestReturn, items=[{**line, "reason": "unwanted"}])
+        return_id: UUID = asked.return_id  # type: ignore[attr-defined]
+        yield self.after(4 * _DAY)
+        if self.fate == "return rejected":
+            self.do(WAREHOUSE, client.RejectReturn, return_id=return_id, reason="It was used.")
+            return
+        received = {"line_id": line["line_id"], "restock": 1}
+        [back, *_] = self.do(WAREHOUSE, client.ReceiveReturn, return_id=return_id, items=[received])
+        amount = back.items[0].amount.amount  # type: ignore[attr-defined]
+        refund_id = self._ask_refund(amount, "Sent back", return_id=return_id)
+        yield self.after(_DAY)
+        self._refund(refund_id)
+
+    def _ask_refund(self, amount: Decimal, reason: str, **fields: Any) -> UUID:
+        [asked] = self.do(ADMIN, client.RequestRefund, amount=amount, reason=reason, **fields)
+        refund_id: UUID = asked.refund_id  # type: ignore[attr-defined]
+        return refund_id
+
+    def _refund(self, refund_id: UUID) -> None:
+        self.do(ADMIN, client.RecordRefund, outcome="settled", refund_id=refund_id)
+
+    # --- Time and commands ---------------------------------------------------------------------
+    def after(self, pause: timedelta) -> datetime:
+        """Let time pass; when it is then."""
+        self.at += pause
+        return self.at
+
+    def do(self, who: Login, kind: type[client.Command], /, **payload: Any) -> client.Outcome:
+        if kind is not client.CreateOrder:
+            payload["order_id"] = self.order_id
+        known = {**self.story.by(who, self.at), **payload}
+        return self.story.give(who, kind.model_validate(known))
