@@ -105,5 +105,5 @@ def test_the_curl_line_places_an_order_as_pasted(demo, admin_login):
 
 @pytest.fixture
 def admin_login(demo):
-    run("seed_demo")
+    run("seed_demo", orders=3)
     return authenticate(username="admin", password=PASSWORD)
