@@ -180,15 +180,15 @@ def test_an_order_tells_its_lines_and_its_events_in_order(
     text = text_of(browser(auditor), shop.detail_of(ORDERS))
 
     told = [
-        "LAMP-1 Desk lamp 2 19.90 EUR 39.80 EUR",
-        "Robin Sample placed the order",
-        "2 × Desk lamp added at 19.90 EUR",
-        "Confirmed: Paid",
-        "Cancelled: Broken",
+        "LAMP-1 Desk lamp 2",
+        "2 cancelled 19.90 EUR 39.80 EUR",
+        "placed the order for Robin Sample",
+        "added 2 × Desk lamp at 19.90 EUR",
+        f"user {clerk.pk} confirmed the order: Paid",
+        "cancelled the order: Broken",
     ]
     places = [text.index(sentence) for sentence in told]
     assert places == sorted(places)
-    assert f"user {clerk.pk} admin" in text
     assert "1 Mar 2026, 13:00:00 CET" in text
 
 
@@ -206,15 +206,15 @@ def test_every_kind_of_event_is_told(shop: Shop, clerk: User, auditor: User, bro
     text = text_of(browser(clerk), address)
 
     for sentence in (
-        "Parcel: 4.90 EUR",
-        "Tagged gift",
-        "Note: Ring twice",
-        "Packed 2 units",
-        "Shipped 2 units",
-        "Delivered 2 units",
+        "added 4.90 EUR: Parcel",
+        "added the tag gift",
+        "noted: Ring twice",
+        "packed 2 × Desk lamp",
+        "shipped 2 × Desk lamp",
+        "recorded that 2 × Desk lamp arrived",
     ):
         assert sentence in text
-    assert "Note: ***" in text_of(browser(auditor), address)
+    assert "noted: ***" in text_of(browser(auditor), address)
 
 
 def test_personal_data_are_for_who_may_see_them(
@@ -248,18 +248,20 @@ def test_the_outbox_says_whether_positioned_and_passed_by_whom(
 ) -> None:
     client = browser(auditor)
     text = shown(client, OUTBOX)
-    assert text.count("all 9 projections") == OutboxEvent.objects.count()
+    number = len(registered())
+    assert text.count(f"all {number} projections") == OutboxEvent.objects.count()
     assert "not yet" not in text.partition("Filter")[0]
 
     shop.place()
     text = shown(client, OUTBOX).partition("Filter")[0]
-    assert text.count("waits for it") == text.count("0 of 9, not yet") == 3
+    assert text.count("waits for it") == text.count(f"0 of {number}, not yet") == 3
 
     live.run("order_view")
     text = shown(client, OUTBOX).partition("Filter")[0]
     assert "waits for it" not in text
     assert "order_view" not in text
-    assert text.count("1 of 9, not yet customer_stats, customer_view, inventory_level") == 3
+    behind = f"1 of {number}, not yet customer_stats, customer_view, fulfilment_queue"
+    assert text.count(behind) == 3
 
 
 def test_an_order_keeps_its_address_when_its_rows_are_rebuilt(
