@@ -7,6 +7,7 @@ from typing import Any
 
 from django.utils.timezone import localtime
 
+from ordering_read.admin.base import uuid_in
 from ordering_write.client import Command
 
 
@@ -32,27 +33,38 @@ def words(name: str) -> str:
 
 
 def told_changes(changes: Iterable[Any], names: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """What a preview says would change, in words: what it is, and what it was and would be."""
-    return [
+    """What a preview says would change, in words: what it is, and what it was and would be.
+
+    ``names`` are those of ids; what has none is left out, since it says nothing to people.
+    """
+    told = [
         (
-            ", ".join(names.get(step) or words(step) for step in change.path.split("/")[1:]),
+            ", ".join(filter(None, (_step(step, names) for step in change.path.split("/")[1:]))),
             _text(change.before, names),
             _text(change.after, names),
         )
         for change in changes
     ]
+    return [(what, before, after) for what, before, after in told if before != after]
+
+
+def _step(step: str, names: Mapping[str, str]) -> str:
+    return names.get(step) or ("" if uuid_in(step) else words(step))
 
 
 def _text(value: Any, names: Mapping[str, str]) -> str:
     match value:
-        case None | "" | () | []:
+        case None | "":
             return ""
+        case {"amount": amount, "currency": currency}:
+            return f"{amount} {currency}"
         case Mapping():
-            told = {words(key): _text(part, names) for key, part in value.items()}
-            return ", ".join(f"{key}: {text}" for key, text in told.items() if text)
+            parts = {_step(key, names): _text(part, names) for key, part in value.items() if part}
+            told = (f"{name}: {text}" if name else text for name, text in parts.items() if text)
+            return ", ".join(told)
         case list() | tuple():
             return "; ".join(_text(part, names) for part in value)
         case datetime():
             return f"{localtime(value):%Y-%m-%d %H:%M}"
-        case _:
-            return names.get(str(value)) or str(value)
+    text = str(value)
+    return names.get(text) or ("" if uuid_in(text) else text)
