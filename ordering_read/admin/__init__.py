@@ -2,6 +2,7 @@
 
 from ordering_read.admin import (
     customers,
+    fulfilment,
     histories,
     inventory,
     orders,
@@ -12,6 +13,7 @@ from ordering_read.admin import (
 
 __all__ = [
     "customers",
+    "fulfilment",
     "histories",
     "inventory",
     "orders",

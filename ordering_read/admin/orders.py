@@ -7,13 +7,14 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
+from pydantic import ValidationError
 
 from ordering_read import permissions
 from ordering_read.admin.base import (
     ReadModelAdmin,
-    begins,
     link,
     list_of,
     log_of,
@@ -27,6 +28,8 @@ from ordering_read.admin.histories import sentence
 from ordering_read.admin.order_page import context_of
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
+from ordering_read.queries import ListOrders
+from ordering_read.queries.order_lists import OrderFilterSet
 from ordering_write import client
 from ordering_write.client import commands as c
 from ordering_write.published import quantize
@@ -53,7 +56,8 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
     list_filter = ("status", "created_at")
     search_fields = ("order_number",)
     search_help_text = (
-        "An order number, the beginning of a customer's name, or the id of an order or a customer"
+        "Words of whatever an order is about: number, reference, customer, SKU, product, tracking, "
+        "tag, note; or the id of an order or a customer"
     )
 
     key = "order_id"
@@ -120,9 +124,20 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
             return queryset, False
         if (row_id := uuid_in(term)) is not None:
             return queryset.filter(Q(order_id=row_id) | Q(customer_id=row_id)), False
-        if term[0].isdigit():
-            return queryset.filter(order_number=term), False
-        return begins(queryset, term, "customer_name"), False
+        try:
+            query = ListOrders(q=term, with_personal=request.user.has_perm(permissions.VIEW_PII))
+        except ValidationError:
+            return queryset.none(), False
+        return OrderFilterSet(query, queryset).qs, False
+
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if set(request.GET) == {"q"} and self.has_view_permission(request):
+            named = OrderSummary.live.filter(order_number=request.GET["q"].strip())
+            if order_id := named.values_list("order_id", flat=True).first():
+                return redirect(page_of(OrderSummary, order_id))
+        return super().changelist_view(request, extra_context)
 
     def render_change_form(
         self,

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db import models
+from django.db.models import Q
 
 from ordering_read.models.stream_row import StreamRow
 
@@ -121,7 +122,13 @@ class CustomerSearch(SearchRow):
                 fields=["projection", "customer_id"], name="customer_search_unique"
             ),
         ]
-        indexes = [GinIndex(fields=["document"], name="customer_search_words")]
+        indexes = [
+            GinIndex(fields=["document"], name="customer_search_words"),
+            # Those whose details have changed.
+            GinIndex(
+                fields=["document"], condition=Q(version__gt=1), name="customer_search_renamed"
+            ),
+        ]
 
 
 class ProductSearch(SearchRow):

@@ -5,13 +5,12 @@ from typing import Any, Literal
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchRank
-from django.db.models import F, OuterRef, Q, QuerySet, Subquery
+from django.db.models import F, JSONField, OuterRef, Q, QuerySet, Subquery
 from django_filters import BooleanFilter, CharFilter, Filter, IsoDateTimeFilter, NumberFilter
 from django_filters import UUIDFilter as IdFilter
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
 from config.http.money import Amount
-from config.http.pagination import COUNT_CAP
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.models.search import CustomerSearch, OrderSearch, Words
 from ordering_read.queries.base import ListQuery, Page, QueryHandler
@@ -29,10 +28,14 @@ from ordering_read.queries.orders import OrderView, order_view, visible_orders
 from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
 
+# Of more hits than these, the newest are ranked.
+_RANKED = 1_000
 # Of customers whose name has changed, how many are followed to their orders.
 _RENAMED = 100
 # What only the page of an order shows.
-_NOT_LISTED = ("shipping_address", "billing_address")
+_NOT_LISTED = [
+    field.name for field in OrderSummary._meta.concrete_fields if isinstance(field, JSONField)
+]
 
 Ordering = Literal[
     "-placed_at",
@@ -83,7 +86,7 @@ class OrderFilters(BaseModel):
     ordering: Ordering = Field(
         "-placed_at",
         description="A minus turns the list round. Orders alike are told apart by their ids. "
-        "`relevance` is for searches: the best of the newest 10,000 come first.",
+        "`relevance` is for searches: the best come first, of more than 1,000 those of the newest.",
     )
 
     @field_validator("total_min", "total_max")
@@ -172,8 +175,8 @@ class OrderFilterSet(QueryFilterSet):
         return self._ranked(rows, matching) if ordering.endswith("relevance") else rows
 
     def _ranked(self, rows: QuerySet[Any], found: Words) -> QuerySet[Any]:
-        # Ranking reads the whole text of each: of what half of the orders have, not all of them.
-        newest = rows.order_by("-created_at", "-order_id")[:COUNT_CAP]
+        # Ranking reads what each can be found by: not of all orders, for what half of them have.
+        newest = rows.order_by("-created_at", "-order_id")[:_RANKED]
         texts = OrderSearch.live.filter(order_id=OuterRef("order_id"))
         rank = Subquery(texts.values(rank=SearchRank(F("document"), found)))
         return OrderSummary.objects.filter(pk__in=newest.values("pk")).annotate(rank=rank)

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connections
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
@@ -337,3 +338,51 @@ def test_batches_of_any_size_make_the_same_rows(seed: int) -> None:
         project(batch, generation)
 
     assert rows_of(QueuedOrder, generation) == history.rows(QueuedOrder)
+
+
+# --- The admin page ----------------------------------------------------------------------------
+def page_for(user: User, address: str = "", **posted: Any) -> str:
+    client = Client()
+    client.force_login(user)
+    address = f"/admin/ordering_read/queuedorder/{address}"
+    answer = client.post(address, posted) if posted else client.get(address)
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+def test_the_page_shows_the_light_and_why(three: dict[str, Order], warehouse: User) -> None:
+    page = page_for(warehouse)
+
+    for light in three:
+        assert f'<span class="light light-{light}">{light}</span>' in page
+    assert "not confirmed; not paid" in page
+    assert "Sampleton, ES" in page
+    assert "1 order in the queue" in page_for(warehouse, "?ready=amber")
+    assert "1 order in the queue" in page_for(warehouse, "?q=red")
+
+
+def test_a_pick_list_adds_up_what_is_to_be_fetched(
+    three: dict[str, Order], warehouse: User
+) -> None:
+    rows = list(QueuedOrder.live.values_list("pk", flat=True))
+
+    page = page_for(warehouse, action="print_pick_list", _selected_action=rows)
+
+    assert "green × 1, red × 3, amber × 2" in page
+    assert '<td class="number">6</td>' in page
+
+
+def test_packing_slips_say_where_to(three: dict[str, Order], warehouse: User) -> None:
+    rows = list(QueuedOrder.live.values_list("pk", flat=True))
+
+    page = page_for(warehouse, action="print_packing_slips", _selected_action=rows)
+
+    assert page.count("1 Example Street") == 3
+    assert "Order green" in page
+
+
+def test_packing_slips_are_for_who_may_see_addresses(
+    three: dict[str, Order], auditor: User
+) -> None:
+    assert "print_packing_slips" not in page_for(auditor)
+    assert "print_pick_list" in page_for(auditor)

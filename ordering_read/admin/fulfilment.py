@@ -1,0 +1,146 @@
+"""The admin page of the warehouse's queue, and the lists that are printed from it."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+
+from ordering_read import permissions
+from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, link, page_of
+from ordering_read.models import OrderSummary
+from ordering_read.models.fulfilment import QueuedOrder
+from ordering_read.queries.fulfilment import Light, queue, queued_order_view
+
+
+class LightFilter(admin.SimpleListFilter):
+    """Filters by whether an order can go."""
+
+    title = parameter_name = "ready"
+
+    def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
+        return [(light, light.capitalize()) for light in Light]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[QueuedOrder]
+    ) -> QuerySet[QueuedOrder]:
+        return queryset.filter(light=self.value()) if self.value() else queryset
+
+
+@admin.register(QueuedOrder)
+class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
+    """What is to be packed and dispatched, the oldest first."""
+
+    identity = "order_id"
+    needed_permission = permissions.VIEW_STOCK_LEVELS
+    ordering = ("placed_at", "order_id")
+    list_display = ("light", "order", "age", "to_pack", "packed", "place", "assigned_to", "why")
+    list_display_links = None
+    list_filter = (LightFilter, "status", "country")
+    search_fields = ("order_number",)
+    search_help_text = "An order number"
+    fields = ("light", "why", "order", "placed_at", "age", "to_pack", "packed", "place")
+    actions = ("print_pick_list", "print_packing_slips")
+
+    class Media:
+        css = {"all": ["ordering_read/fulfilment.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[QueuedOrder]:
+        return queue()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[QueuedOrder], search_term: str
+    ) -> tuple[QuerySet[QueuedOrder], bool]:
+        term = search_term.strip()
+        return (queryset.filter(order_number=term) if term else queryset), False
+
+    # --- What is shown -------------------------------------------------------------------------
+    @admin.display(description="Ready")
+    def light(self, row: Any) -> SafeString:
+        return format_html('<span class="light light-{0}">{0}</span>', row.light)
+
+    @admin.display(description="Order")
+    def order(self, row: QueuedOrder) -> SafeString:
+        return link(page_of(OrderSummary, row.order_id), row.order_number)
+
+    @admin.display(description="Age")
+    def age(self, row: QueuedOrder) -> str:
+        return timesince(row.placed_at, depth=1)
+
+    @admin.display(description="To pack")
+    def to_pack(self, row: QueuedOrder) -> int:
+        return row.open_units
+
+    @admin.display(description="Packed")
+    def packed(self, row: QueuedOrder) -> int:
+        return row.packed_units
+
+    @admin.display(description="Destination")
+    def place(self, row: QueuedOrder) -> str:
+        return f"{row.city}, {row.country}"
+
+    @admin.display(description="Why")
+    def why(self, row: QueuedOrder) -> str:
+        return "; ".join(queued_order_view(row).reasons)
+
+    # --- What is printed -----------------------------------------------------------------------
+    def has_address_permission(self, request: HttpRequest) -> bool:
+        return permissions.may_view_addresses(request.user)
+
+    @admin.action(description="Print a pick list of the selected orders", permissions=["view"])
+    def print_pick_list(
+        self, request: HttpRequest, queryset: QuerySet[QueuedOrder]
+    ) -> HttpResponse:
+        orders = list(queryset)
+        context = {"orders": orders, "picks": _picks(orders)}
+        return TemplateResponse(request, "admin/ordering_read/pick_list.html", context)
+
+    @admin.action(description="Print packing slips of the selected orders", permissions=["address"])
+    def print_packing_slips(
+        self, request: HttpRequest, queryset: QuerySet[QueuedOrder]
+    ) -> HttpResponse:
+        orders = list(queryset)
+        shown = OrderSummary.live.filter(order_id__in=[order.order_id for order in orders])
+        addresses = dict(shown.values_list("order_id", "shipping_address"))
+        slips = [(order, addresses.get(order.order_id, {}), _units(order)) for order in orders]
+        return TemplateResponse(request, "admin/ordering_read/packing_slips.html", {"slips": slips})
+
+
+class Pick(NamedTuple):
+    """Units of a product to be fetched, and for which orders."""
+
+    sku: str
+    name: str
+    units: int
+    orders: str
+
+
+def _picks(orders: Iterable[QueuedOrder]) -> list[Pick]:
+    """What is to be fetched for all the orders together, by SKU."""
+    wanted: dict[tuple[str, str], dict[str, int]] = {}
+    for order in orders:
+        for line in order.lines.values():
+            if line["open"]:
+                per_order = wanted.setdefault((line["sku"], line["name"]), {})
+                number = order.order_number
+                per_order[number] = per_order.get(number, 0) + line["open"]
+    return [
+        Pick(
+            sku=sku,
+            name=name,
+            units=sum(per_order.values()),
+            orders=", ".join(f"{number} × {units}" for number, units in per_order.items()),
+        )
+        for (sku, name), per_order in sorted(wanted.items())
+    ]
+
+
+def _units(order: QueuedOrder) -> list[tuple[str, str, int]]:
+    """What is left of an order: SKU, name and units of each line."""
+    lines = ((line, line["open"] + line["packed"]) for line in order.lines.values())
+    return [(line["sku"], line["name"], units) for line, units in lines if units]
