@@ -57,14 +57,16 @@ def due() -> bool:
 
 
 def run(*, seconds: float = math.inf) -> None:
-    """Set the timers for what the log has after the checkpoint, and do what is due; about
-    ``seconds`` each, after which the rest is left to the next run.
+    """Set the timers for what the log has after the checkpoint, and do what is due, until there
+    is nothing more; after about ``seconds`` the rest is left to the next run.
 
     What fails is kept, on the checkpoint or on the timer.
     """
     set_timers(seconds=seconds)
     ends_at = time.monotonic() + seconds
-    timers.run_due(seconds=seconds)
+    # What one policy has done may be something for another.
+    while timers.run_due(seconds=ends_at - time.monotonic()):
+        set_timers(seconds=max(0.0, ends_at - time.monotonic()))
     if time.monotonic() > ends_at:
         # Others had to wait: let them have their turn, and then us.
         outbox.notify()

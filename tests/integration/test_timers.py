@@ -376,6 +376,18 @@ def test_a_runner_that_did_not_come_back_is_replaced(monkeypatch: pytest.MonkeyP
     assert not Timer.objects.exists()
 
 
+def test_one_run_does_what_follows_from_what_it_has_done(settings: Any):
+    plug(settings, payment=Gateway, notifier=Postman)
+    order = new_order()
+    give(c.RecordPayment, order, payment_id="pay-1", kind="captured", amount="39.80")
+    kit.dispatch(kit.cancel(order))
+
+    policies.run(seconds=60)
+
+    assert story(order)[2:] == ["RefundRequested", "RefundSettled"]
+    assert [str(one.news) for one in Postman.calls("tell")] == ["placed", "cancelled", "refunded"]
+
+
 def test_the_stock_broker_s_task_runs_them_too():
     order = new_order(reserve_for=HOUR)
 
