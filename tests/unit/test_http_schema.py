@@ -71,7 +71,7 @@ def test_the_document_is_valid(document: Any, capsys: pytest.CaptureFixture[str]
 def test_every_operation_names_its_problems(document: Any) -> None:
     storey = document["paths"]["/api/v1/storeys/{number}"]
     reading, filling = storey["get"], storey["post"]
-    common = {"400", "401", "403", "404", "406", "503"}
+    common = {"400", "401", "403", "404", "406", "429", "503"}
     assert set(reading["responses"]) == {"200"} | common
     assert set(filling["responses"]) == {"201", "409", "413", "415", "422"} | common
     problem = {"schema": {"$ref": "#/components/schemas/Problem"}}
