@@ -1,5 +1,6 @@
 """The endpoints of the commands: one order's way over HTTP, and what their answers say."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -9,8 +10,10 @@ from rest_framework.test import APIClient
 from uuid_utils.compat import uuid7
 
 from config.accounts.models import User
+from ordering_write.api import OrderCommands
 from ordering_write.models import Customer, Order, StockItem
 from tests import kit
+from tests.integration.test_admin_pages import project
 
 ROOT = "http://testserver/api/v1"
 
@@ -239,3 +242,16 @@ def test_customers(db: None, api: APIClient, customer: Customer) -> None:
     ):
         answer = api.post(f"{here}/{path}", {"reason": "Because"}, format="json")
         assert answer.json()["events"][0]["type"] == event
+
+
+def test_the_page_of_an_order_has_a_form_for_each_command_that_is_posted(
+    db: None, call: Caller, order: Order, line: str
+) -> None:
+    project()
+
+    page = call.client.get(call.here, headers={"Accept": "text/html"}).text
+
+    forms = {route.method for route in OrderCommands.routes if route.verb == "POST" and route.path}
+    below = {route.method for route in OrderCommands.routes if route.fields}
+    assert set(re.findall(r'<section class="well command-form" id="(\w+)"', page)) == forms - below
+    assert line in page
