@@ -21,6 +21,8 @@ from ordering_write.published import DomainEvent
 
 # Events in one batch: enough that the statements of a batch cost little.
 BATCH = 5_000
+# Starts on the events of one batch, together.
+_STARTS_TOGETHER = 2
 
 
 def fill(generation: Projection, *, until: int, batch: int = BATCH) -> Iterator[int]:
@@ -69,7 +71,8 @@ def fill_slice(generation: Projection, number: int, *, batch: int = BATCH) -> It
     """Go on with one slice until it is done; yields the number of events of each batch.
 
     Rows and progress move in one transaction, so that whoever is killed repeats one batch at most.
-    What can't be applied is parked. Raises TooManyParkedError.
+    What can't be applied is parked, and so is what has killed three processes that tried. Raises
+    TooManyParkedError.
     """
     while (applied := _step(generation, number, batch)) is not None:
         yield applied
@@ -93,22 +96,44 @@ def finish(generation: Projection) -> None:
 
 
 def _step(generation: Projection, number: int, batch: int) -> int | None:
+    _count_start(generation, number, batch)
     with _no_garbage(), transaction.atomic(using="read"):
-        parts = FillSlice.objects.select_for_update(of=("self",)).select_related("projection")
-        part = parts.get(projection=generation, number=number)
+        part = _locked(generation, number)
         if part.is_done:
             return None
-        events = _next(generation, part, batch)
-        published.parking.apply(
-            # As it stands in the table: it says whether anything is parked.
-            part.projection,
-            events,
-            live.subscriber(projector(generation.name), filling=True),
-            carefully=True,
-        )
+        events = _next(generation, part, 1 if part.alone else batch)
+        subscriber = live.subscriber(projector(generation.name), filling=True)
+        # As it stands in the table: it says whether anything is parked.
+        checkpoint = part.projection
+        if part.alone and part.starts > 1:
+            for event in events:
+                published.parking.park_crashed(checkpoint, event, subscriber)
+        else:
+            published.parking.apply(checkpoint, events, subscriber, carefully=True)
         part.events += len(events)
+        part.starts, part.alone = 0, max(0, part.alone - 1)
         part.save()
         return len(events)
+
+
+def _count_start(generation: Projection, number: int, batch: int) -> None:
+    """Write down that we start on a batch, so that it is known if we don't come back.
+
+    When two starts on it were lost, its events are tried one by one, until the one is found that
+    kills: as in ``Start`` in checkpoints.py, but that here the first start is counted too, since
+    nobody else could see it lost.
+    """
+    with transaction.atomic(using="read"):
+        part = _locked(generation, number)
+        part.starts += 1
+        if not part.alone and part.starts > _STARTS_TOGETHER:
+            part.starts, part.alone = 1, batch
+        part.save(update_fields=["starts", "alone"])
+
+
+def _locked(generation: Projection, number: int) -> FillSlice:
+    parts = FillSlice.objects.select_for_update(of=("self",)).select_related("projection")
+    return parts.get(projection=generation, number=number)
 
 
 @contextmanager

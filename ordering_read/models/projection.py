@@ -77,6 +77,12 @@ class FillSlice(models.Model):
     version = models.PositiveIntegerField(default=0, help_text="That of the last event.")
     position = models.BigIntegerField(default=0, help_text="Where rows mix streams.")
     events = models.BigIntegerField(default=0, help_text="How many events were applied.")
+    starts = models.PositiveIntegerField(
+        default=0, help_text="Starts on the next events of which no process has come back."
+    )
+    alone = models.PositiveIntegerField(
+        default=0, help_text="Events that are tried one by one, since processes were killed."
+    )
     is_done = models.BooleanField(default=False)
 
     class Meta:

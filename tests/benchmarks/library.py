@@ -1,6 +1,5 @@
 """The same with the library "eventsourcing": its ProjectionRunner, one row for each order."""
 
-import time
 from decimal import Decimal
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -94,8 +93,8 @@ class OrderProjection(Projection[OrderRows]):
         )
 
 
-def measure(url: str, orders: int) -> float:
-    """Events a second that the runner applies, of ``orders`` orders in the database at ``url``."""
+def prepare(url: str, orders: int) -> tuple[dict[str, str], int]:
+    """Place so many orders in the database at ``url``; returns what ``run`` needs."""
     place = urlsplit(url)
     environ = {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
@@ -105,8 +104,11 @@ def measure(url: str, orders: int) -> float:
         "POSTGRES_USER": unquote(place.username or ""),
         "POSTGRES_PASSWORD": unquote(place.password or ""),
     }
-    last = _place_orders(Shop(environ), orders)
-    began = time.monotonic()
+    return environ, _place_orders(Shop(environ), orders)
+
+
+def run(environ: dict[str, str], last: int) -> None:
+    """Apply all events, up to the notification ``last``, which is how many there are."""
     with ProjectionRunner(
         application_class=Shop,
         projection_class=OrderProjection,
@@ -114,7 +116,6 @@ def measure(url: str, orders: int) -> float:
         env=environ,
     ) as runner:
         runner.wait(last, timeout=600)
-        return last / (time.monotonic() - began)
 
 
 def _place_orders(shop: Shop, orders: int) -> int:

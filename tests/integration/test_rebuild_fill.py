@@ -1,6 +1,7 @@
 """Filling a generation from the log, in slices and batches of any size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -10,7 +11,7 @@ from ordering_read.engine.base import registered
 from ordering_read.models import FillSlice, Projection
 from ordering_read.projections.order_view import OrderProjection
 from ordering_write import published
-from ordering_write.published import DomainEvent, OrderStatus
+from ordering_write.published import DomainEvent, OrderStatus, events
 from tests import kit
 from tests.kit_projections import rows_of
 
@@ -138,4 +139,69 @@ def test_whoever_is_killed_repeats_one_batch_at_most(monkeypatch: pytest.MonkeyP
     rest = sum(fill.fill_slice(generation, 0, batch=4))
     assert applied + rest == generation.events_total
     fill.finish(generation)
+    assert_equal_rows(served("order_view"), generation)
+
+
+# --- What kills ----------------------------------------------------------------------------------
+class Killed(BaseException):
+    """Stands in for the end of the process: nothing that it did since its last commit is left."""
+
+
+@pytest.mark.parametrize("name", ["order_view", "sales_by_day"])
+def test_what_kills_whoever_applies_it_is_parked_after_three_starts(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a generation that is sliced by stream, and in one that mixes them."""
+    a_day()
+    added = [e for e in published.read_log(0, 1_000) if isinstance(e, events.OrderItemAdded)]
+    poison = added[4]
+    kind = type(registered()[name])
+    apply = kind.apply
+
+    def apply_or_die(self: Any, batch: Sequence[DomainEvent], projection_id: int) -> None:
+        apply(self, batch, projection_id)
+        if any(event.recorded.event_id == poison.recorded.event_id for event in batch):
+            raise Killed
+
+    monkeypatch.setattr(kind, "apply", apply_or_die)
+    generation = scratch(name)
+    fill.begin(generation, until=served(name).position)
+
+    for _ in range(3):
+        with pytest.raises(Killed):
+            list(fill.fill_slice(generation, 0, batch=100))
+    list(fill.fill_slice(generation, 0, batch=100))
+    fill.finish(generation)
+
+    [parked] = generation.parked_events.exclude(category="waiting")
+    assert (parked.event_id, parked.category) == (poison.recorded.event_id, "crash")
+    generation.refresh_from_db()
+    assert generation.position == served(name).position
+    assert generation.parked_streams == 1
+
+
+def test_a_process_that_is_killed_by_somebody_else_parks_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    a_day()
+    generation = scratch("order_view")
+    fill.begin(generation, until=served("order_view").position)
+    apply, kills = OrderProjection.apply, iter([True, True])
+
+    def apply_or_die(self: Any, batch: Sequence[DomainEvent], projection_id: int) -> None:
+        if next(kills, False):
+            raise Killed
+        apply(self, batch, projection_id)
+
+    monkeypatch.setattr(OrderProjection, "apply", apply_or_die)
+    for _ in range(2):
+        with pytest.raises(Killed):
+            list(fill.fill_slice(generation, 0, batch=100))
+
+    # From here on its events go one by one.
+    applied = list(fill.fill_slice(generation, 0, batch=100))
+
+    assert set(applied) <= {0, 1}
+    fill.finish(generation)
+    assert not generation.parked_events.exists()
     assert_equal_rows(served("order_view"), generation)
