@@ -127,8 +127,6 @@ class Moving(OrderState):
             reason=reason,
             reason_code=reason_code,
             released=released,
-            # Told although it stays: what a cancelled order would have brought.
-            total=self.money(self.total),
         )
 
     # --- Holds ---------------------------------------------------------------------------------

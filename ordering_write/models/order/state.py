@@ -202,6 +202,9 @@ class OrderState(Aggregate):
         for name in _COUNTED_BY & changed.keys():
             if name in before and self.version > 1 and before[name] != changed[name]:
                 changed[f"{name}_before"] = before[name]
+        if changed.get("status_before") and after["status"] == OrderStatus.CANCELLED:
+            # Told although it may stay: what a cancelled order would have brought.
+            changed["total"] = after["total"]
         return changed
 
     def apply(self, event: e.DomainEvent) -> None:
