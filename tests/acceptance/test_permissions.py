@@ -211,7 +211,7 @@ def without_names(answer: httpx.Response) -> tuple[int, dict[str, Any], dict[str
     headers = {
         name: value
         for name, value in answer.headers.items()
-        if name not in ("date", "request-id", "content-length")
+        if name not in ("date", "request-id", "content-length", "ratelimit")
     }
     return answer.status_code, body, headers
 
