@@ -43,9 +43,9 @@ def of_handler(handler: type[CommandHandler[Any]]) -> Found:
                 _follow(method, handler, found, seen)
         return found
     _follow(handler.act, handler, found, seen)
-    for event, method in _stock_moves():
+    for event, move in _stock_moves():
         if event in found.events:
-            _follow(method, StockItem, found, seen)
+            _follow(move, StockItem, found, seen)
     return found
 
 

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from config.accounts.models import User
 from ordering_write import client
-from ordering_write.domain.events import OrderCreated
+from ordering_write.domain.events import OrderCreated, OrderItemAdded
 from ordering_write.management.demo import (
     ADMIN,
     CLERK,
@@ -128,6 +128,7 @@ class _Life:
         # Most orders are: confirmed at once, and sent whole.
         self.is_plain = not self.fate and number % 3 != 0
         self.lines: list[UUID] = []
+        self.quantities: list[int] = []
         self.total = Decimal(0)
 
     def live(self) -> Iterator[datetime]:
@@ -161,6 +162,7 @@ class _Life:
             quantity = 1 + (self.number + line) % 3
             self.total += Decimal(price) * quantity
             items.append({"product_id": demo_id(sku), "quantity": quantity, "unit_price": price})
+            self.quantities.append(quantity)
         waits_for_money = self.fate in ("never paid", "paid after it had expired")
         # Who orders for themselves has nothing set aside for longer.
         waits = self.asker is CLERK and waits_for_money
@@ -175,8 +177,7 @@ class _Life:
             auto_confirm=self.is_plain and self.asker is CLERK,
         )
         self.order_id = next(one.order_id for one in events if isinstance(one, OrderCreated))
-        self.lines = [one.line_id for one in events if hasattr(one, "price_source")]
-        self.quantities = [item["quantity"] for item in items]
+        self.lines = [one.line_id for one in events if isinstance(one, OrderItemAdded)]
 
     def _address(self, *, door: str = "") -> dict[str, str]:
         return {
