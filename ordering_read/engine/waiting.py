@@ -110,7 +110,7 @@ class _Listener:
 
     def _start(self) -> None:
         self._stays_until = time.monotonic() + _LINGER_SECONDS
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             # Not before somebody waits: a process that is forked later has no thread of ours.
             self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
             self._thread.start()

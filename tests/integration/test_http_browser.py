@@ -1,0 +1,104 @@
+"""A browser carries the token of its last command from page to page, which wait for it."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.test import Client
+from rest_framework.test import APIClient
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from tests.integration.test_http_waiting import TOKEN, catch_up, get, register
+from tests.integration.test_read_api import ROOT, client_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+
+@pytest.fixture
+def admin() -> APIClient:
+    return client_of(Role.ADMIN)
+
+
+@pytest.fixture
+def browser(admin_user: User) -> Client:
+    client = Client(headers={"accept": "text/html"})
+    client.force_login(admin_user)
+    return client
+
+
+@pytest.fixture
+def form(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr("ordering_write.api.base._PAGE_WAITS_SECONDS", 0.01)
+    monkeypatch.setattr("config.http.middleware._PAGE_WAITS_SECONDS", 0.01)
+    body = {"_content": '{"name": "Kim", "email": "kim@example.com"}'}
+    return {"data": urlencode(body), "content_type": "application/x-www-form-urlencoded"}
+
+
+def test_the_next_page_shows_what_the_first_did_not(browser: Client, form: dict[str, Any]) -> None:
+    made = browser.post(f"{ROOT}/customers", **form)
+    behind = browser.get(f"{ROOT}/customers")
+    catch_up()
+    level = browser.get(f"{ROOT}/customers")
+    later = browser.get(f"{ROOT}/customers")
+
+    assert made.cookies["consistency"].value == made[TOKEN]
+    assert made.cookies["consistency"]["httponly"]
+    assert [one.get("Projection-Behind") for one in (made, behind, level, later)] == [
+        "true",
+        "true",
+        None,
+        None,
+    ]
+    assert "consistency" not in behind.cookies
+    assert level.cookies["consistency"]["max-age"] == 0
+    assert "consistency" not in later.cookies
+    said = [
+        "Your last change was accepted" in one.content.decode()
+        for one in (made, behind, level, later)
+    ]
+    assert said == [True, True, False, False]
+
+
+def test_admin_pages_wait_too(browser: Client, form: dict[str, Any]) -> None:
+    browser.post(f"{ROOT}/customers", **form)
+
+    behind = browser.get("/admin/ordering_read/customersummary/")
+    catch_up()
+    level = browser.get("/admin/ordering_read/customersummary/")
+
+    assert behind["Projection-Behind"] == "true"
+    assert "Your last change was accepted" in behind.content.decode()
+    assert not level.has_header("Projection-Behind")
+
+
+def test_a_page_that_shows_it_carries_nothing(
+    browser: Client, form: dict[str, Any], settings: Any
+) -> None:
+    settings.READ_SIDE_WAIT = f"{__name__}.shown"
+
+    answer = browser.post(f"{ROOT}/customers", **form)
+
+    assert answer.status_code == 201
+    assert "consistency" not in answer.cookies
+
+
+def test_a_cookie_that_is_not_ours_goes(browser: Client) -> None:
+    browser.cookies["consistency"] = "junk"
+
+    answer = browser.get(f"{ROOT}/customers")
+
+    assert answer.status_code == 200
+    assert answer.cookies["consistency"]["max-age"] == 0
+
+
+def test_programs_get_no_cookie(admin: APIClient) -> None:
+    path, token = register(admin)
+
+    assert not get(admin, path, token).cookies
+    assert not get(admin, path, token, "wait=0").cookies
+
+
+def shown(**_kwargs: Any) -> bool:
+    """Stands in for the waiting when workers are quick."""
+    return True
