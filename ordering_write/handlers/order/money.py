@@ -7,7 +7,7 @@ from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from ordering_write.domain.commands import Power, RecordPayment, RecordRefund, RequestRefund
-from ordering_write.domain.errors import RefundLimitError
+from ordering_write.domain.errors import RefundLimitError, RefundNotFoundError
 from ordering_write.handlers.order.base import OrderHandler, happened_at
 from ordering_write.models import Order
 
@@ -57,6 +57,8 @@ class RecordRefundHandler(OrderHandler[RecordRefund]):
 
     def act(self, order: Order, command: RecordRefund) -> None:
         at = happened_at(command.happened_at, now=command.timestamp, pointer="#/happened_at")
+        if command.refund_id and str(command.refund_id) not in order.refunds:
+            raise RefundNotFoundError
         refund_id = command.refund_id or _refund_made_elsewhere(order, command)
         if command.outcome == "settled":
             order.settle_refund(

@@ -67,7 +67,6 @@ class Returning(Shipping):
         self, return_id: UUID, items: Sequence[ReceivedLine], *, now: datetime
     ) -> None:
         """Record what has come back; the rest of the return may still come."""
-        self.may_receive_return()
         expected = self._expected(return_id)
         seen: set[UUID] = set()
         for number, item in enumerate(items):
@@ -101,7 +100,6 @@ class Returning(Shipping):
 
     def reject_return(self, return_id: UUID, reason: str, *, now: datetime) -> None:
         """Refuse what has not come back of a return; the customer keeps it."""
-        self.may_receive_return()
         self._tell(
             e.ReturnRejected,
             now=now,
@@ -117,6 +115,7 @@ class Returning(Shipping):
         """The units that this return still expects, by line."""
         if str(return_id) not in self.returns:
             raise ReturnNotFoundError
+        self.may_receive_return()
         expected: dict[str, int] = self.returns[str(return_id)]
         if not expected:
             raise ReturnClosedError("Everything of this return was received or rejected.")

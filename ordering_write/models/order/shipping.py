@@ -75,8 +75,9 @@ class Shipping(Editing):
         now: datetime,
     ) -> None:
         """Hand a packed shipment to its carrier."""
+        shipment = self._shipment(shipment_id)
         self.may_dispatch_shipment()
-        shipment = self._shipment(shipment_id, Shipment.Status.PACKED)
+        self._expect(shipment, Shipment.Status.PACKED)
         told = {
             "carrier": carrier or shipment.carrier,
             "tracking_number": tracking_number or shipment.tracking_number,
@@ -108,8 +109,9 @@ class Shipping(Editing):
         now: datetime,
     ) -> None:
         """Say how a shipment can be followed; what is empty stays as it is."""
+        shipment = self._shipment(shipment_id)
         self.may_update_tracking()
-        shipment = self._shipment(shipment_id, Shipment.Status.PACKED, Shipment.Status.DISPATCHED)
+        self._expect(shipment, Shipment.Status.PACKED, Shipment.Status.DISPATCHED)
         told = {
             "carrier": carrier,
             "tracking_number": tracking_number,
@@ -126,8 +128,9 @@ class Shipping(Editing):
 
     def void_shipment(self, shipment_id: UUID, *, now: datetime) -> None:
         """Unpack a shipment that hasn't left."""
+        shipment = self._shipment(shipment_id)
         self.may_void_shipment()
-        shipment = self._shipment(shipment_id, Shipment.Status.PACKED)
+        self._expect(shipment, Shipment.Status.PACKED)
         self._tell(e.ShipmentVoided, now=now, shipment_id=shipment_id, items=shipment.units)
 
     def may_void_shipment(self) -> None:
@@ -135,8 +138,9 @@ class Shipping(Editing):
 
     def deliver(self, shipment_id: UUID, *, at: datetime) -> None:
         """Record that a shipment arrived ``at``."""
+        shipment = self._shipment(shipment_id)
         self.may_deliver()
-        shipment = self._shipment(shipment_id, Shipment.Status.DISPATCHED)
+        self._expect(shipment, Shipment.Status.DISPATCHED)
         self._tell(e.ShipmentDelivered, now=at, shipment_id=shipment_id, items=shipment.units)
 
     def may_deliver(self) -> None:
@@ -144,8 +148,9 @@ class Shipping(Editing):
 
     def fail_delivery(self, shipment_id: UUID, outcome: DeliveryFailure, *, at: datetime) -> None:
         """Record that a shipment was lost or came back; its units are no longer owed."""
+        shipment = self._shipment(shipment_id)
         self.may_deliver()
-        shipment = self._shipment(shipment_id, Shipment.Status.DISPATCHED)
+        self._expect(shipment, Shipment.Status.DISPATCHED)
         self._tell(
             e.ShipmentFailed,
             now=at,
@@ -196,15 +201,16 @@ class Shipping(Editing):
                 f"Order {self.order_number} has no shipment that is {' or '.join(wanted)}."
             )
 
-    def _shipment(self, shipment_id: UUID, *wanted: Shipment.Status) -> Shipment:
-        shipment = self.shipments.get(shipment_id)
-        if shipment is None:
+    def _shipment(self, shipment_id: UUID) -> Shipment:
+        if shipment_id not in self.shipments:
             raise ShipmentNotFoundError
+        return self.shipments[shipment_id]
+
+    def _expect(self, shipment: Shipment, *wanted: Shipment.Status) -> None:
         if shipment.status not in wanted:
             raise ShipmentStateError(
                 f"The shipment is {shipment.status}, not {' or '.join(wanted)}."
             )
-        return shipment
 
     def _change(self, event: e.DomainEvent) -> None:
         match event:
