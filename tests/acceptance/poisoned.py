@@ -1,4 +1,5 @@
-"""Settings under which an order of 666 units kills the process that projects it."""
+"""Settings under which an order of 666 units kills the process that projects it, and one of 667
+can't be projected."""
 
 import os
 import signal
@@ -9,7 +10,7 @@ from django.apps import AppConfig
 from config.settings import *  # noqa: F403
 from config.settings import INSTALLED_APPS as _OUR_APPS
 
-UNITS = 666
+KILLING_UNITS, FAILING_UNITS = 666, 667
 
 
 class PoisonConfig(AppConfig):
@@ -28,8 +29,11 @@ class PoisonConfig(AppConfig):
             projection: OrderProjection, batch: Sequence[DomainEvent], projection_id: int
         ) -> None:
             apply(projection, batch, projection_id)
-            if any(isinstance(e, events.OrderItemAdded) and e.quantity == UNITS for e in batch):
+            units = {e.quantity for e in batch if isinstance(e, events.OrderItemAdded)}
+            if KILLING_UNITS in units:
                 os.kill(os.getpid(), signal.SIGKILL)
+            if FAILING_UNITS in units:
+                raise ValueError("no such quantity")
 
         OrderProjection.apply = apply_or_die  # type: ignore[method-assign]
 

@@ -1,6 +1,8 @@
 """An event that kills the worker which applies it: parked, while all else goes on."""
 
+import time
 from collections.abc import Iterator
+from statistics import median
 from typing import Any
 
 import pytest
@@ -30,6 +32,23 @@ def parked(service: Service) -> list[tuple[Any, ...]]:
         return connection.execute(
             "SELECT stream, version, category FROM parked_event ORDER BY position"
         ).fetchall()
+
+
+def test_other_streams_follow_within_a_second_while_one_is_parked(poisoned: Service) -> None:
+    shop = Shop(poisoned)
+    customer, product = shop.customer(), shop.product(10_000)
+    poisoned.settle()
+
+    bad = shop.order(customer, product, quantity=667)
+    seconds = []
+    for _ in range(20):
+        order = shop.order(customer, product)
+        began = time.monotonic()
+        shop.seen(f"/orders/{order}")
+        seconds.append(time.monotonic() - began)
+
+    assert median(seconds) < 1.0
+    assert parked(poisoned) == [(f"order-{bad}", 2, "projection-error")]
 
 
 def test_an_event_that_kills_its_worker_is_parked_after_three_starts(poisoned: Service) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from tests.acceptance.service import ROOT, Service, start, wait_until
 from tests.acceptance.shop import Shop
+from tests.proof import IS_PROOF, size
 
 # Small batches and a throttle, so that there is time to kill between them.
 BATCH = 10
@@ -152,3 +153,50 @@ def test_an_empty_read_database_is_filled_by_the_workers(service: Service) -> No
 
     service.settle(seconds=60)
     assert service.rows() == before
+
+
+# Reads an order at a steady rate; prints how many reads there were, failed, and seconds they took.
+READS = """
+import time
+from uuid import UUID
+from ordering_read.queries import GetOrderById, get_query_bus
+bus, failed = get_query_bus(), 0
+began = time.monotonic()
+for number in range({reads}):
+    time.sleep(max(0.0, began + number / {rate} - time.monotonic()))
+    try:
+        assert len(bus.dispatch(GetOrderById(order_id=UUID({order!r}))).items) == 1
+    except Exception as error:
+        print(type(error).__name__, error, flush=True)
+        failed += 1
+print({reads}, failed, time.monotonic() - began)
+"""
+
+
+@pytest.mark.proof
+def test_reads_at_a_steady_rate_never_fail_while_rows_take_over(
+    service: Service, tmp_path: Path
+) -> None:
+    """Reads of whole orders, by processes of their own; at full size 500 a second."""
+    readers, rate, seconds = size(2, full=4), size(25, full=125), size(6, full=30)
+    order = Shop(service).admin.get("/orders").json()["results"][0]["id"]
+    script = READS.format(reads=rate * seconds, rate=rate, order=order)
+    logs = [tmp_path / f"reader-{number}.log" for number in range(readers)]
+    running = [
+        start(["manage.py", "shell", "-v", "0", "-c", script], service.environ, log) for log in logs
+    ]
+
+    takeovers = 0
+    while any(program.poll() is None for program in running):
+        service.manage("rebuild_projections", "order_view")
+        service.manage("rollback_projection", "order_view")
+        takeovers += 2
+
+    told = [log.read_text().split() for log in logs]
+    assert [(int(reads), int(failed)) for reads, failed, _ in told] == [
+        (rate * seconds, 0)
+    ] * readers
+    assert takeovers >= 2
+    # At full size the rate is what is proved.
+    longest = max(float(took) for *_, took in told)
+    assert not IS_PROOF or longest < seconds * 1.1
