@@ -96,7 +96,8 @@ def page_links(request: HttpRequest | Request, page: Page) -> dict[str, str]:
     if page.page > 1:
         before = page.page - 1
         links["prev"] = _address(request, page=before if page.capped else min(before, last))
-    if page.next_cursor is not None:
+    # A list without cursors says by its count that there are more.
+    if page.next_cursor is not None or page.page * page.page_size < page.count:
         links["next"] = _address(request, page=page.page + 1)
     if not page.capped:
         links["last"] = _address(request, page=last)

@@ -26,9 +26,7 @@ class LightFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
         return [(light, light.capitalize()) for light in Light]
 
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[QueuedOrder]
-    ) -> QuerySet[QueuedOrder]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(light=self.value()) if self.value() else queryset
 
 

@@ -95,7 +95,8 @@ class QueryViewSet(ViewSet):
         state = self.freshness.state
         if state is None or self.action not in self.reads:
             return ""
-        query = etags.digest(state, request.build_absolute_uri(), self._view())
+        shape = request.accepted_renderer.format
+        query = etags.digest(state, request.build_absolute_uri(), shape, self._view())
         return etags.weak(self.freshness.position, query)
 
     def _view(self) -> tuple[Any, ...]:

@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
@@ -29,6 +29,7 @@ from ordering_read.queries.customers import CustomerFilters
 from ordering_read.queries.filters import Currency
 from ordering_read.queries.inventory import InventoryFilters, Kind
 from ordering_read.queries.order_lists import AllOrderFilters, OrderFilters
+from ordering_read.queries.reports import Group, SalesGroups
 from ordering_read.queries.timeline import Visibility
 
 
@@ -97,6 +98,10 @@ class SalesParameters(PageParameters):
         if first and last and last < first:
             raise ValueError(f"{last} is before {first}")
         return last
+
+
+class SalesByDayParameters(SalesGroups, SalesParameters):
+    """A page of sales by day, week or month."""
 
 
 class ProductSalesParameters(SalesParameters):
@@ -175,4 +180,10 @@ SALES = [
         "currency", {"type": "string", "pattern": "^[A-Z]{3}$"}, description="An ISO 4217 code."
     ),
 ]
+GROUP = OpenApiParameter(
+    "group",
+    {"type": "string", "enum": list(get_args(Group)), "default": "day"},
+    description="Whether `day` is one, or the first one of a week or month that is added up. Weeks "
+    "and months have no cursors.",
+)
 PRODUCT = OpenApiParameter("product", OpenApiTypes.UUID, description="Sales of this one only.")

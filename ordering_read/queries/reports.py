@@ -1,14 +1,16 @@
 """The questions how much was sold, and how many orders are where."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, DateField, QuerySet, Sum
+from django.db.models.functions import Trunc
+from pydantic import BaseModel, ValidationInfo, field_validator
 
 from ordering_read.models import OrderSummary
 from ordering_read.models.sales_by_day import SalesByDay
@@ -26,6 +28,8 @@ from ordering_read.queries.base import (
 )
 from ordering_write.published import OrderStatus, quantize
 from ordering_write.published import events as e
+
+Group = Literal["day", "week", "month"]
 
 # What orders are counted by, and all values of it.
 FACETS: Mapping[str, type[StrEnum]] = {
@@ -103,8 +107,24 @@ class SalesQuery(ListQuery[Item]):
         return shop_wide(self, rows)
 
 
-class GetSalesByDay(SalesQuery[SalesByDayView]):
-    """What was sold day by day, newest first."""
+class SalesGroups(BaseModel):
+    """What days are added up to. Weeks and months have no cursors: there are few of them."""
+
+    group: Group = "day"
+
+    @field_validator("group")
+    @classmethod
+    def _without_cursor(cls, group: Group, info: ValidationInfo) -> Group:
+        if group != "day" and info.data.get("cursor") is not None:
+            raise ValueError("weeks and months are chosen by page, not by cursor")
+        return group
+
+
+class GetSalesByDay(SalesGroups, SalesQuery[SalesByDayView]):
+    """What was sold day by day, newest first, or week by week or month by month.
+
+    `day` is then the first one of the week or month, even when only a part of it was asked for.
+    """
 
 
 class GetSalesByProduct(SalesQuery[SalesByProductView]):
@@ -118,11 +138,21 @@ class GetStatusCounts(Query[StatusCountsView]):
 
 
 class GetSalesByDayHandler(QueryHandler[GetSalesByDay, Page[SalesByDayView]]):
-    """Reads a page, in one statement."""
+    """Reads a page, in one statement, or all weeks or months of which a page is shown."""
 
     def handle(self, query: GetSalesByDay) -> Page[SalesByDayView]:
-        rows = query.chosen(SalesByDay.live.order_by("-day", "currency"))
-        return query.page_of(rows, _day_view)
+        if query.group == "day":
+            rows = query.chosen(SalesByDay.live.order_by("-day", "currency"))
+            return query.page_of(rows, _day_view)
+        periods = [_day_view(row) for row in _summed_up(query)]
+        start = (query.page - 1) * query.page_size
+        return Page(
+            items=tuple(periods[start : start + query.page_size]),
+            count=len(periods),
+            capped=False,
+            page=query.page,
+            page_size=query.page_size,
+        )
 
 
 class GetSalesByProductHandler(QueryHandler[GetSalesByProduct, Page[SalesByProductView]]):
@@ -159,6 +189,16 @@ class GetStatusCountsHandler(QueryHandler[GetStatusCounts, StatusCountsView]):
             for facet, value in zip(FACETS, values, strict=True):
                 counts[facet, value] += count
         return counts
+
+
+def _summed_up(query: GetSalesByDay) -> Iterator[SalesByDay]:
+    """A row for each week or month and currency, newest first, that adds up those of its days."""
+    sums = {f"sum_{name}": Sum(name) for name in SalesByDay.merged_columns()}
+    first = Trunc("day", query.group, output_field=DateField())
+    rows = query.chosen(SalesByDay.live.all()).values("currency", first=first).annotate(**sums)
+    for row in rows.order_by("-first", "currency"):
+        added = {name: row[f"sum_{name}"] for name in SalesByDay.merged_columns()}
+        yield SalesByDay(day=row["first"], currency=row["currency"], **added)
 
 
 def _day_view(row: SalesByDay) -> SalesByDayView:

@@ -1,0 +1,50 @@
+"""Answers as CSV, for spreadsheets."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from rest_framework.renderers import BaseRenderer
+
+from config.http.pagination import COUNT_CAP
+from ordering_read.queries import View
+
+# Spreadsheets take a text that begins so for a formula, and do what it says.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+CSV = "text/csv"
+# Rows in one answer: one that has more is for an export.
+MAX_ROWS = COUNT_CAP
+
+
+def documented(page: Any) -> dict[tuple[int, str], Any]:
+    """The answers of a list that can be had as CSV, for the OpenAPI document."""
+    return {(200, "application/json"): page, (200, CSV): OpenApiTypes.STR}
+
+
+class CSVRenderer(BaseRenderer):
+    """A row for each item, under the names of its fields."""
+
+    media_type = CSV
+    format = "csv"
+    charset = "utf-8"
+
+    def render(
+        self,
+        data: Sequence[View],
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        text = io.StringIO()
+        table = csv.writer(text)
+        view = (renderer_context or {})["view"]
+        table.writerow(view.row.model_fields)
+        table.writerows([_cell(value) for _, value in item] for item in data)
+        return text.getvalue().encode()
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, str) and value.startswith(_FORMULAS):
+        return f"'{value}"
+    return "" if value is None else str(value)

@@ -1,0 +1,169 @@
+"""Every filter and every ordering of the lists is served by an index, on large tables too."""
+
+import json
+import time
+from collections.abc import Iterator
+from hashlib import md5
+from typing import Any, get_args
+from uuid import UUID
+
+import pytest
+from django.db import connections, transaction
+from django.test.utils import CaptureQueriesContext
+
+from ordering_read.queries import (
+    GetFulfilmentQueue,
+    GetInventory,
+    ListCustomers,
+    ListOrders,
+    Query,
+    SearchOrders,
+    get_query_bus,
+)
+from ordering_read.queries.order_lists import AllOrderFilters, Ordering
+from tests.kit_tables import fill_shop
+from tests.proof import IS_PROOF, size
+
+pytestmark = [pytest.mark.proof, pytest.mark.django_db(databases=["default", "read"])]
+
+ORDERS = size(20_000, full=1_000_000)
+# How long a page may take on a million orders.
+_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module", autouse=True)
+def shop(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """A shop of many orders, for all tests of this file, and gone afterwards."""
+    with django_db_blocker.unblock(), transaction.atomic(using="read"):
+        fill_shop(ORDERS)
+        if not IS_PROOF:
+            # Reading all of a small table is cheaper than looking into an index.
+            with connections["read"].cursor() as cursor:
+                cursor.execute("SET LOCAL enable_seqscan = off")
+        yield
+        transaction.set_rollback(True, using="read")
+
+
+def named(thing: str) -> UUID:
+    """The id that something of the shop has."""
+    return UUID(md5(thing.encode(), usedforsecurity=False).hexdigest())
+
+
+CUSTOMER, PRODUCT = named("customer 77"), named("product 77")
+# What can be asked of the list of orders, and the index that serves it.
+FILTERS: list[tuple[dict[str, Any], str]] = [
+    ({"status": "pending"}, "order_summary_by_status"),
+    ({"status": "completed"}, "order_summary_by_status|order_summary_newest"),
+    ({"status": "pending,confirmed"}, "order_summary_by_status|order_summary_newest"),
+    ({"payment_status": "refunded"}, "order_summary_by_payment"),
+    ({"fulfilment_status": "unfulfilled"}, "order_summary_by_fulfilment"),
+    ({"return_status": "returned"}, "order_summary_by_return"),
+    ({"customer": CUSTOMER}, "order_summary_of_customer"),
+    ({"product": PRODUCT}, "order_line_view_of_product"),
+    ({"sku": "SKU-77"}, "order_line_view_of_sku"),
+    ({"tag": "gift"}, "order_summary_by_tag"),
+    ({"on_hold": True}, "order_summary_on_hold"),
+    ({"on_hold": False}, "order_summary_newest"),
+    ({"placed_after": "2026-05-31"}, "order_summary_newest"),
+    ({"placed_before": "2024-01-01"}, "order_summary_newest"),
+    ({"updated_after": "2026-06-02"}, "order_summary_by_updated|order_summary_newest"),
+    ({"updated_before": "2024-01-01"}, "order_summary_by_updated"),
+    ({"currency": "JPY"}, "order_summary_by_currency"),
+    ({"currency": "EUR"}, "order_summary_newest|order_summary_by_currency"),
+    ({"currency": "EUR", "total_min": "999.50"}, "order_summary_by_currency"),
+    ({"currency": "EUR", "total_max": "0.50"}, "order_summary_by_currency"),
+    ({"q": "2026-0000077"}, "order_search_words"),
+    ({"q": "sku-77"}, "order_search_words|order_search_unique"),
+    ({"q": "robin"}, "order_search_unique|order_search_words"),
+    ({"q": "nobody"}, "order_search_words"),
+    ({"q": "robin", "ordering": "relevance"}, "order_search_unique"),
+]
+ORDERINGS = {
+    "placed_at": "order_summary_newest",
+    "total_amount": "order_summary_by_total",
+    "order_number": "order_summary_number_unique",
+    "updated_at": "order_summary_by_updated",
+    "status": "order_summary_by_status",
+    "customer_name": "order_summary_by_customer_name",
+}
+OTHERS: list[tuple[Query[Any], str]] = [
+    (ListOrders(), "order_summary_newest"),
+    (ListOrders(currency="EUR", ordering="total_amount"), "order_summary_by_currency"),
+    (ListCustomers(), "customer_view_newest"),
+    (ListCustomers(status="blocked"), "customer_view_in_status"),
+    (ListCustomers(q="robin77@example.com"), "customer_search_words|customer_search_unique"),
+    (GetInventory(), "inventory_level_sku_unique"),
+    (GetInventory(low=True), "inventory_level_low"),
+    (GetInventory(sku="SKU-7"), "inventory_level_sku_unique"),
+    (GetInventory(q="sku-77"), "product_search_words|product_search_unique"),
+    (GetFulfilmentQueue(), "fulfilment_queue_oldest"),
+    (GetFulfilmentQueue(ready="red"), "fulfilment_queue_oldest|fulfilment_queue_by_units"),
+    (GetFulfilmentQueue(country="ES"), "fulfilment_queue_oldest|fulfilment_queue_by_units"),
+    (GetFulfilmentQueue(assigned_to="me"), "fulfilment_queue_oldest|fulfilment_queue_by_units"),
+    (GetFulfilmentQueue(ordering="-units"), "fulfilment_queue_by_units"),
+    (SearchOrders(q="WEB-300"), "order_summary_by_reference"),
+]
+CASES = [
+    *((ListOrders(**asked), index) for asked, index in FILTERS),
+    *(
+        (ListOrders(ordering=f"{sign}{name}"), index)
+        for name, index in ORDERINGS.items()
+        for sign in ("", "-")
+    ),
+    *OTHERS,
+]
+
+
+@pytest.mark.parametrize(
+    ("query", "index"),
+    [
+        pytest.param(*case, id=f"{type(case[0]).__name__}-{number}")
+        for number, case in enumerate(CASES)
+    ],
+)
+def test_an_index_serves(query: Query[Any], index: str) -> None:
+    with CaptureQueriesContext(connections["read"]) as asked:
+        started_at = time.monotonic()
+        get_query_bus().dispatch(query)
+        seconds = time.monotonic() - started_at
+    plans = [plan_of(one["sql"]) for one in asked.captured_queries]
+
+    used = {name for plan in plans for name in indexes(plan)}
+    assert used & set(index.split("|")), used
+    assert not [table for plan in plans for table in read_whole(plan)]
+    if IS_PROOF:
+        assert seconds < _SECONDS
+
+
+def plan_of(sql: str) -> dict[str, Any]:
+    with connections["read"].cursor() as cursor:
+        cursor.execute(f"EXPLAIN (FORMAT JSON) {sql}")
+        [(plans,)] = cursor.fetchall()
+    plan: dict[str, Any] = (json.loads(plans) if isinstance(plans, str) else plans)[0]["Plan"]
+    return plan
+
+
+def indexes(plan: dict[str, Any]) -> Iterator[str]:
+    """The indexes that a plan looks into."""
+    if "Index Name" in plan:
+        yield plan["Index Name"]
+    for part in plan.get("Plans", []):
+        yield from indexes(part)
+
+
+def read_whole(plan: dict[str, Any]) -> Iterator[str]:
+    """The tables that a plan reads from their beginning; but for what is counted, which stops at
+    10,001 rows wherever they are, and products, of which there are few."""
+    if plan["Node Type"] == "Aggregate" and plan.get("Parent Relationship") in (None, "InitPlan"):
+        return
+    few = ("projection", "inventory_level", "product_search")
+    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] not in few:
+        yield plan["Relation Name"]
+    for part in plan.get("Plans", []):
+        yield from read_whole(part)
+
+
+def test_every_filter_and_every_ordering_is_looked_at() -> None:
+    filters = {name for asked, _ in FILTERS for name in asked}
+    assert filters == set(AllOrderFilters.model_fields)
+    assert {name.lstrip("-") for name in get_args(Ordering)} == {*ORDERINGS, "relevance"}
