@@ -19,6 +19,10 @@ class TokenAuthentication(KnoxTokenAuthentication):
             raise AuthenticationFailed("Invalid token.")
         return super().authenticate_credentials(token)
 
+    def _cleanup_token(self, auth_token: AuthToken) -> bool:
+        # Ours don't expire (TOKEN_TTL). Knox would read all tokens of the user for every request.
+        return auth_token.expiry is not None and super()._cleanup_token(auth_token)
+
 
 class SessionAuthentication(DRFSessionAuthentication):
     """The login of a browser; unsafe methods need the CSRF token, as form field or header."""

@@ -164,9 +164,9 @@ def test_a_scrape_costs_the_same_whatever_there_is(
     scrape: Callable[[], Figures], django_assert_num_queries: Any
 ) -> None:
     for turn in range(2):
-        # Four of them find out who asks.
+        # Three of them find out who asks.
         with (
-            django_assert_num_queries(12, using="default"),
+            django_assert_num_queries(11, using="default"),
             django_assert_num_queries(2, using="read"),
         ):
             scrape()
