@@ -39,7 +39,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     ordering = ("placed_at", "order_id")
     list_display = ("light", "order", "age", "to_pack", "packed", "place", "assigned_to", "why")
     list_display_links = None
-    list_filter = (LightFilter, "status", "country")
+    list_filter = (LightFilter, "status")
     search_fields = ("order_number",)
     search_help_text = "An order number"
     fields = ("light", "why", "order", "placed_at", "age", "to_pack", "packed", "place")

@@ -46,7 +46,7 @@ class SearchViewSet(QueryViewSet):
 
     titles = ("Search", "Hit")
     needed_permissions = {"list": permissions.VIEW_ORDERS}
-    reads = {"list": ("search", "order_view", "customer_view", "inventory_level")}
+    reads = {"list": ("order_view", "customer_view", "inventory_level")}
 
     @extend_schema(
         operation_id="search",
