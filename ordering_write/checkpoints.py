@@ -1,5 +1,7 @@
 """What a subscriber of the log keeps: how far it has read, and what it couldn't apply."""
 
+from typing import ClassVar
+
 from django.db import models
 from django.db.models.functions import Now
 from django.dispatch import Signal
@@ -25,7 +27,14 @@ class Start(models.IntegerChoices):
 
 class Checkpoint(models.Model):
     """How far a subscriber has read. It lives in the database that holds what the subscriber
-    does."""
+    does.
+
+    ``can_be_repeated`` says that all it does follows from the log and is seen nowhere else: when a
+    crash of the database loses the last of it, together with the move of the checkpoint, it is done
+    again. Nobody waits for the disk then.
+    """
+
+    can_be_repeated: ClassVar[bool] = False
 
     position = models.BigIntegerField(default=0, help_text="The last position that was applied.")
     event_id = models.UUIDField(null=True, blank=True, help_text="The event at that position.")

@@ -42,9 +42,11 @@ UPDATE {table} AS checkpoint SET
     error = '', failed_at = NULL, start = 0,
     batches = batches + 1, batch_seconds = batch_seconds + applied.seconds,
     last_batch_seconds = applied.seconds
-FROM unnest(%(keys)s::bigint[], %(seconds)s::float8[]) AS applied (key, seconds)
+FROM unnest(%(keys)s::bigint[], %(seconds)s::float8[]) AS applied (key, seconds){waits}
 WHERE checkpoint.id = applied.key
 """
+# For this transaction only.
+_WAITS_FOR_NO_DISK = ", set_config('synchronous_commit', 'off', true)"
 
 
 class LogReplacedError(Exception):
@@ -252,7 +254,8 @@ def move(
         "seconds": list(seconds),
     }
     with connections[first._state.db].cursor() as cursor:
-        cursor.execute(_MOVE.format(table=first._meta.db_table), values)
+        waits = _WAITS_FOR_NO_DISK if first.can_be_repeated else ""
+        cursor.execute(_MOVE.format(table=first._meta.db_table, waits=waits), values)
     tell = partial(checkpoints_moved.send, sender=type(first))
     transaction.on_commit(tell, using=first._state.db, robust=True)
     for checkpoint, each in zip(checkpoints, seconds, strict=True):

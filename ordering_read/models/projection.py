@@ -15,6 +15,8 @@ class Projection(Checkpoint):
     scratch generation is made to be compared, and deleted; one that is discarded is being deleted.
     """
 
+    can_be_repeated = True
+
     class Status(models.TextChoices):
         LIVE = "live"
         BUILDING = "building"

@@ -87,11 +87,12 @@ def measure(folder: Path, seconds: int) -> None:
         place(shop, [body(number) for number in range(100)])
         service.settle()
         with noted(f"orders over HTTP, {RATE} a second for {seconds} s"):
-            used = cpu_seconds(service)
+            used = {name: cpu_seconds(pid) for name, pid in programs(service).items()}
             place(shop, [body(number) for number in range(seconds * RATE)])
             service.settle()
-            spent = 1_000 * (cpu_seconds(service) - used) / (seconds * RATE)
-            tell("processor time of the workers for each", f"{spent:.1f} ms")
+            for name, pid in programs(service).items():
+                spent = 1_000 * (cpu_seconds(pid) - used[name]) / (seconds * RATE)
+                tell(f"processor time of the {name} for each", f"{spent:.1f} ms")
         for table in ("order_summary", "order_timeline", "stock_ledger"):
             tell_lags(f"commit to row of {table}", lags(service, table))
         with noted("commands whose notification is lost"):
@@ -296,9 +297,10 @@ class Watch:
 
 def idle(service: Any) -> None:
     """What is asked of the databases when nothing happens, and what it costs the processes."""
-    before, used = transactions(service), cpu_seconds(service)
+    workers = service.workers.pid
+    before, used = transactions(service), cpu_seconds(workers)
     time.sleep(IDLE_SECONDS)
-    after, then = transactions(service), cpu_seconds(service)
+    after, then = transactions(service), cpu_seconds(workers)
     # Two of ours.
     tell("transactions a second", f"{(after - before - 2) / IDLE_SECONDS:.1f}")
     tell("one processor's time, workers", f"{100 * (then - used) / IDLE_SECONDS:.1f} %")
@@ -315,10 +317,18 @@ def transactions(service: Any) -> int:
     return int(count)
 
 
-def cpu_seconds(service: Any) -> float:
-    supervisor = psutil.Process(service.workers.pid)
-    times = [one.cpu_times() for one in (supervisor, *supervisor.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+def programs(service: Any) -> dict[str, int]:
+    """The process ids of what runs, by name."""
+    with service.write() as connection:
+        server = psutil.Process(connection.info.backend_pid).ppid()
+    return {"web server": service.web.pid, "workers": service.workers.pid, "database": server}
+
+
+def cpu_seconds(pid: int) -> float:
+    """Of a process and of all that it has started."""
+    program = psutil.Process(pid)
+    family = (program, *program.children(recursive=True))
+    return sum(sum(each.cpu_times()[:4]) for each in family)
 
 
 if __name__ == "__main__":

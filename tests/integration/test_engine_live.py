@@ -242,6 +242,23 @@ def test_side_by_side_they_move_in_one_transaction(
         live.run(*base.registered())
 
 
+def test_rows_that_a_crash_would_lose_are_made_again_so_that_nobody_waits_for_the_disk(
+    recorder: Recorder,
+) -> None:
+    def waits() -> str:
+        with connections["read"].cursor() as cursor:
+            cursor.execute("SHOW synchronous_commit")
+            return str(cursor.fetchone()[0])
+
+    kit.registered_product()
+    assert waits() == "on"
+
+    live.run("recorder")
+
+    # As long as the transaction of this test lasts.
+    assert waits() == "off"
+
+
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
 def test_a_runner_that_stays_hears_of_what_comes(recorder: Recorder) -> None:
     def commit() -> None:
