@@ -149,6 +149,8 @@ class _Group:
             # Something may be there that can't be read yet: another process is sequencing it.
             looks += 1
             time.sleep(SECONDS_BETWEEN_LOOKS)
+        # Who is sequencing hangs; the rest is left to the next run.
+        self._position = None
 
     def is_level(self) -> bool:
         """Whether the log has nothing more for those that could be moved."""

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from ordering_read.engine import base, live
 from ordering_read.engine.base import Projector, UnknownProjectionError
 from ordering_read.models import InventoryLevel, Projection, ReadModelWrittenError, Worker
-from ordering_write import published
+from ordering_write import log, published, subscriptions
 from ordering_write.client import ReceiveStock
 from ordering_write.published import DomainEvent
 from tests import kit
@@ -276,6 +276,21 @@ def test_a_runner_that_stays_hears_of_what_comes(recorder: Recorder) -> None:
     assert recorded() == [1, 2, 3, 4]
     assert checkpoint().leased_until is None
     later.join()
+
+
+@pytest.mark.django_db(transaction=True, databases=["default", "read"])
+def test_a_sequencer_that_hangs_keeps_no_runner(
+    recorder: Recorder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subscriptions, "LOOKS", 3)
+    kit.registered_product()
+    other = connections["default"].copy()
+    with other.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [log._SEQUENCER_LOCK])
+        assert live.run("recorder") == 0
+    other.close()
+
+    assert live.run("recorder") == 2
 
 
 def test_a_runner_that_stays_leaves_when_nothing_comes(recorder: Recorder) -> None:
