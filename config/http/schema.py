@@ -1,6 +1,5 @@
 """What every operation of the OpenAPI document has in common."""
 
-from http import HTTPStatus
 from typing import Any
 
 from drf_spectacular import openapi
@@ -9,51 +8,9 @@ from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework.permissions import SAFE_METHODS
 
+from config.http.problem_schema import REFUSALS, problem_schema
 from config.http.problems import CONTENT_TYPE
 
-_TEXT = {"type": "string"}
-_PROBLEM = {
-    "type": "object",
-    "description": "An RFC 9457 problem. Some have more members, such as shortages.",
-    "properties": {
-        "type": _TEXT | {"format": "uri", "description": "A page that says what to do."},
-        "title": _TEXT,
-        "status": {"type": "integer"},
-        "detail": _TEXT | {"description": "What happened this time, for people."},
-        "instance": _TEXT | {"format": "uri-reference"},
-        "code": _TEXT | {"description": "The name of the problem, for programs."},
-        "request_id": _TEXT,
-        "errors": {
-            "type": "array",
-            "description": "What is wrong with the body, of the problem validation.",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "pointer": _TEXT | {"examples": ["#/items/0/quantity"]},
-                    "detail": _TEXT,
-                    "code": _TEXT,
-                },
-                "required": ["pointer", "detail", "code"],
-            },
-        },
-    },
-    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
-}
-_DESCRIPTIONS = {
-    "400": "Malformed request or unusable parameter",
-    "401": "Authentication required",
-    "403": "Permission denied",
-    "404": "Not found",
-    "406": "Not acceptable",
-    "409": "Not possible in the present state",
-    "412": "Changed in the meantime",
-    "413": "Body too large",
-    "415": "Unsupported media type",
-    "422": "Validation failed",
-    "428": "If-Match is missing",
-    "429": "Too many requests",
-    "503": "Unavailable; try again",
-}
 _RATE_LIMITS = [
     OpenApiParameter(
         "RateLimit-Policy",
@@ -113,7 +70,7 @@ class Schema(openapi.AutoSchema):
         if operation is None:
             return None
         problem = ResolvedComponent(
-            name="Problem", type=ResolvedComponent.SCHEMA, object="Problem", schema=_PROBLEM
+            name="Problem", type=ResolvedComponent.SCHEMA, object="Problem", schema=problem_schema()
         )
         self.registry.register_on_missing(problem)
         responses = operation["responses"]
@@ -121,7 +78,7 @@ class Schema(openapi.AutoSchema):
         for status in refusals:
             declared = responses.get(status, {})
             responses[status] = declared | {
-                "description": _DESCRIPTIONS.get(status) or HTTPStatus(int(status)).phrase,
+                "description": REFUSALS[status].description,
                 "headers": self._get_response_headers_for_code(status),
                 "content": {CONTENT_TYPE: {"schema": problem.ref}},
             }

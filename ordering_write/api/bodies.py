@@ -12,8 +12,13 @@ from ordering_write.domain.events import OrderStatus
 
 
 @cache
-def body_of(command_type: type[Command], in_path: Collection[str] = ()) -> type[BaseModel]:
-    """The model of the HTTP body of a command: its payload without what the path says."""
+def body_of(
+    command_type: type[Command], in_path: Collection[str] = (), *, name: str = ""
+) -> type[BaseModel]:
+    """The model of the HTTP body of a command: its payload without what the path says.
+
+    ``name`` is for the second address of a command.
+    """
     left_out = {*Command.model_fields, *in_path}
     fields: dict[str, Any] = {
         name: (field.annotation, field)
@@ -21,7 +26,7 @@ def body_of(command_type: type[Command], in_path: Collection[str] = ()) -> type[
         if name not in left_out
     }
     return create_model(
-        f"{command_type.__name__}Body",
+        f"{name or command_type.__name__}Body",
         __config__=ConfigDict(frozen=True, extra="forbid"),
         __doc__=command_type.__doc__,
         **fields,

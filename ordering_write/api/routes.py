@@ -122,9 +122,8 @@ class CommandRoutes(CommandEndpoint):
 
     @classmethod
     def _documented(cls, route: Route) -> Callable[[Any], Any]:
-        body = body_of(route.command, (cls.key, *route.fields, *route.without))
-        if route.makes_resource:
-            body = body_of(route.command)
+        in_path = () if route.makes_resource else (cls.key, *route.fields, *route.without)
+        body = body_of(route.command, in_path, name=route.name.title().replace("_", ""))
         example = OpenApiExample("Example", cls.example(route, {}), request_only=True)
         return extend_schema(
             operation_id=route.slug,
