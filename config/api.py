@@ -23,6 +23,7 @@ class RootView(APIView):
             "inventory": "product",
             "fulfilment-queue": "fulfilment-queue",
             "search": "search",
+            "feed": "feed",
             "sales-by-day": "sales-by-day",
             "sales-by-product": "sales-by-product",
             "projections": "projection",

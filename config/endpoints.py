@@ -5,16 +5,26 @@ OPTIONS, 405, forms and the OpenAPI document know of both. The examples in the f
 what the read side shows.
 """
 
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, cast
 from uuid import UUID
 
 from django.conf import settings
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
 from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
 from uuid_utils.compat import uuid7
 
-from ordering_read import queries
+from config.accounts.models import User
+from config.http.ids import path_id
+from config.http.query import Parameters, parse_query
+from ordering_read import permissions, queries
 from ordering_read.api import CustomerViewSet, InventoryViewSet, OrderViewSet
+from ordering_read.api.parameters import ID
 from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
+from ordering_write.api import actions as allowed
 from ordering_write.client import WHOLE_ORDER_MOVES, OrderStatus
 
 Examples = dict[str, dict[str, Any]]
@@ -23,7 +33,38 @@ Examples = dict[str, dict[str, Any]]
 class OrderEndpoint(OrderCommands, OrderViewSet):
     """Orders: placed, moved and cancelled by commands, shown by the projection order_view."""
 
-    needed_permissions = {**OrderViewSet.needed_permissions, **OrderCommands.needed_permissions}
+    needed_permissions = {
+        **OrderViewSet.needed_permissions,
+        **OrderCommands.needed_permissions,
+        "allowed_actions": permissions.VIEW_ORDERS,
+    }
+    of_log = OrderViewSet.of_log | {"allowed_actions"}
+
+    @extend_schema(
+        operation_id="order_actions",
+        summary="Tell what can be done with an order",
+        parameters=[ID],
+        responses=allowed.ActionsBody,
+        examples=[allowed.EXAMPLE],
+    )
+    @action(detail=True, url_path="actions", url_name="actions", name="Actions")
+    def allowed_actions(self, request: Request, pk: str) -> Response:
+        """Which commands you may give now, where, and of the others why not.
+
+        It is what they would be answered at this moment, and never behind.
+        """
+        parse_query(request, Parameters)
+        order_id = path_id(pk, queries.OrderNotFoundError)
+        # It changes with the clock, and by the order's events.
+        self.headers["Cache-Control"] = "private, no-store"
+        told = allowed.actions_for(
+            cast(User, request.user),
+            order_id,
+            routes=self.routes,
+            address=reverse("order-detail", kwargs={"pk": order_id}, request=request),
+            now=datetime.now(UTC),
+        )
+        return self.answer(told)
 
     def command_examples(self, request: Request) -> Examples:
         """Bodies that succeed as they stand, where the order allows it."""

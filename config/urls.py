@@ -11,6 +11,7 @@ from config.http.schema_views import DocsView, SchemaView
 from config.metrics import MetricsView
 from config.pages import favicon, start_page
 from ordering_read.api import (
+    FeedViewSet,
     FulfilmentQueueViewSet,
     ParkedEventViewSet,
     ProjectionViewSet,
@@ -24,6 +25,7 @@ router.register("orders", OrderEndpoint, basename="order")
 router.register("customers", CustomerEndpoint, basename="customer")
 router.register("inventory", InventoryEndpoint, basename="product")
 router.register("fulfilment-queue", FulfilmentQueueViewSet, basename="fulfilment-queue")
+router.register("feed", FeedViewSet, basename="feed")
 router.register("search", SearchViewSet, basename="search")
 router.register("reports/sales-by-day", SalesByDayViewSet, basename="sales-by-day")
 router.register("reports/sales-by-product", SalesByProductViewSet, basename="sales-by-product")

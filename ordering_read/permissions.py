@@ -10,6 +10,8 @@ from config.accounts.models import User
 from config.accounts.roles import Role, keep
 
 VIEW_ORDERS = "ordering_read.view_orders"
+VIEW_HISTORY = "ordering_read.view_history"
+READ_FEED = "ordering_read.read_feed"
 VIEW_CUSTOMERS = "ordering_read.view_customers"
 VIEW_INVENTORY = "ordering_read.view_inventory"
 VIEW_STOCK_LEVELS = "ordering_read.view_stock_levels"
@@ -23,6 +25,8 @@ VIEW_PII = "ordering_read.view_pii"
 
 LABELS: Mapping[str, str] = {
     VIEW_ORDERS: "Can view orders",
+    VIEW_HISTORY: "Can look back at orders and read their events",
+    READ_FEED: "Can read the feed of all events",
     VIEW_CUSTOMERS: "Can view customers",
     VIEW_INVENTORY: "Can view products and what is available",
     VIEW_STOCK_LEVELS: "Can view what is on hand and reserved",
@@ -57,6 +61,8 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
     ),
     Role.AUDITOR: (
         VIEW_ORDERS,
+        VIEW_HISTORY,
+        READ_FEED,
         VIEW_CUSTOMERS,
         VIEW_INVENTORY,
         VIEW_STOCK_LEVELS,
@@ -64,7 +70,14 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
         VIEW_PROJECTIONS,
     ),
     Role.ADMIN: tuple(LABELS),
-    Role.INTEGRATION: (VIEW_ORDERS, VIEW_CUSTOMERS, VIEW_INVENTORY, VIEW_STOCK_LEVELS, VIEW_PII),
+    Role.INTEGRATION: (
+        VIEW_ORDERS,
+        READ_FEED,
+        VIEW_CUSTOMERS,
+        VIEW_INVENTORY,
+        VIEW_STOCK_LEVELS,
+        VIEW_PII,
+    ),
     Role.MONITOR: (VIEW_METRICS,),
 }
 

@@ -1,6 +1,6 @@
 """What a command would do: the events of a dry run, and what they change."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ordering_write import log
 from ordering_write.domain import events as e
+from ordering_write.domain.changes import Change, changes
 from ordering_write.domain.commands import Command
 from ordering_write.domain.events import DomainEvent
 from ordering_write.models import Aggregate, Customer, Order, StockItem
@@ -31,16 +32,6 @@ class WouldBeEvent(BaseModel):
     stream: str
     version: int
     fields: dict[str, Any]
-
-
-class Change(BaseModel):
-    """What would be another value: ``path`` is a JSON pointer, null stands for what isn't there."""
-
-    model_config = ConfigDict(frozen=True)
-
-    path: str
-    before: Any
-    after: Any
 
 
 class Preview(BaseModel):
@@ -95,7 +86,7 @@ def preview_of(
     told = events if command.customer_scope is None else own
     return Preview(
         would_emit=[_would_be(event) for event in told],
-        diff=list(_changes(before, after)),
+        diff=list(changes(before, after)),
         status_after=getattr(known, "status", None),
         total_after=getattr(known, "total", None),
     )
@@ -147,14 +138,3 @@ def _plain(value: Any) -> Any:
             return {str(key): _plain(part) for key, part in value.items()}
         case _:
             return value
-
-
-def _changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
-    """Where ``after`` differs from ``before``; a part that comes or goes is told as a whole."""
-    if before == after:
-        return
-    if not (isinstance(before, Mapping) and isinstance(after, Mapping)):
-        yield Change(path=path, before=before, after=after)
-        return
-    for name in {**before, **after}:
-        yield from _changes(before.get(name), after.get(name), f"{path}/{name}")

@@ -1,8 +1,9 @@
 """What the read side may import of the write side: event types, the log, and how to follow it."""
 
-from ordering_write import parking, policies, replay
+from ordering_write import feed, parking, policies, replay
 from ordering_write.checkpoints import Checkpoint, ParkedEvent, checkpoints_moved
 from ordering_write.domain import events
+from ordering_write.domain.changes import Change, changes
 from ordering_write.domain.errors import DomainError, NoHandlerFoundError, NotFoundError
 from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
 from ordering_write.domain.values import MINOR_UNITS, quantize
@@ -41,6 +42,7 @@ __all__ = [
     "FREE",
     "LEASE",
     "MINOR_UNITS",
+    "Change",
     "Checkpoint",
     "DomainError",
     "DomainEvent",
@@ -57,9 +59,11 @@ __all__ = [
     "UndecodableEvent",
     "UndecodableEventError",
     "catch_up",
+    "changes",
     "checkpoints_moved",
     "events",
     "events_committed",
+    "feed",
     "follow",
     "head",
     "lag_seconds",

@@ -30,7 +30,7 @@ def _digits(value: Any) -> Any:
 
 def number(*, ge: int, le: int) -> Any:
     """The type of a whole number parameter, written in ASCII digits: ``number(ge=1, le=100)``."""
-    return Annotated[int, BeforeValidator(_digits), Field(ge=ge, le=le)]
+    return Annotated[int, Field(ge=ge, le=le), BeforeValidator(_digits)]
 
 
 def parse_query(request: HttpRequest | Request, model: type[_Model]) -> _Model:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
+from uuid import UUID
 
 from django.utils.http import http_date
 from drf_spectacular.utils import OpenApiParameter
@@ -18,7 +19,12 @@ from config.http.pagination import link_header, page_body, page_links
 from ordering_read import permissions
 from ordering_read.api import headers
 from ordering_read.engine import waiting
-from ordering_read.engine.freshness import Freshness, ProjectionBehindError, freshness
+from ordering_read.engine.freshness import (
+    Freshness,
+    ProjectionBehindError,
+    freshness,
+    of_the_log,
+)
 from ordering_read.queries import Page, Query, get_query_bus
 from ordering_write import published
 
@@ -39,13 +45,15 @@ class QueryViewSet(ViewSet):
 
     ``reads`` names the projections that each action reads. One that it doesn't name is about the
     projections themselves, all of them, and is never the same twice. ``of_one`` are the actions
-    that show one resource, which is tagged by its version.
+    that show one resource, which is tagged by its version. ``of_log`` are those that read the log
+    itself, which is always current.
     """
 
     # What the browsable pages call the list, and one item of it.
     titles: ClassVar[tuple[str, str]]
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     of_one: ClassVar[frozenset[str]] = frozenset({"retrieve"})
+    of_log: ClassVar[frozenset[str]] = frozenset()
 
     # How far the projections are that a GET reads; set before it is answered.
     freshness: Freshness
@@ -63,12 +71,9 @@ class QueryViewSet(ViewSet):
             self._begin_to_read(request)
 
     def _begin_to_read(self, request: Request) -> None:
-        names = self._reads()
         awaited, seconds = consistency.awaited_event(request), preferences.wait_seconds(request)
-        is_behind = awaited is not None and not waiting.wait(
-            event_id=awaited, projections=names, timeout=seconds or 0
-        )
-        self.freshness = freshness(names)
+        is_behind = awaited is not None and not self.shows(awaited, timeout=seconds or 0)
+        self.freshness = of_the_log() if self.reads_log() else freshness(self._reads())
         self.headers |= headers.freshness(self.freshness)
         self.headers["Vary"] = "Accept, Authorization, Cookie"
         self.headers["Cache-Control"] = "private, no-cache"
@@ -84,6 +89,17 @@ class QueryViewSet(ViewSet):
         if self.action not in self.of_one:
             # Before the query, which is what costs.
             self._tag(self._list_tag(request))
+
+    def shows(self, event_id: UUID, *, timeout: float) -> bool:
+        """Whether the answer will show an event, after waiting at most so many seconds for it."""
+        if self.reads_log():
+            # Whoever has its token was told after it had been committed.
+            return True
+        return waiting.wait(event_id=event_id, projections=self._reads(), timeout=timeout)
+
+    def reads_log(self) -> bool:
+        """Whether the answer is made from the log itself."""
+        return self.action in self.of_log
 
     def _reads(self) -> tuple[str, ...]:
         names = self.reads.get(self.action, ())

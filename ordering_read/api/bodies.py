@@ -1,7 +1,7 @@
 """What the answers of the read API hold: what a query returned, and links to what belongs to it."""
 
 from datetime import datetime
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
 from drf_spectacular.utils import extend_schema_serializer
@@ -38,11 +38,12 @@ MASK = "***"
 
 
 class OrderLinks(View):
-    """Where the order is, whose it is, and what has happened to it."""
+    """Where the order is, whose it is, what has happened to it, and what can be done with it."""
 
     self: str
     customer: str
     timeline: str
+    actions: str
 
 
 class OrderBody(OrderView):
@@ -83,17 +84,21 @@ class OrderDetailBody(OrderDetail):
     links: OrderLinks
 
     @classmethod
-    def of(
-        cls, order: OrderDetail, request: Request, *, with_addresses: bool, with_notes: bool
-    ) -> Self:
+    def of(cls, order: OrderDetail, request: Request) -> Self:
         fields = dict(order)
-        if not with_addresses:
-            fields["shipping_address"] = _masked(order.shipping_address)
-            fields["billing_address"] = order.billing_address and _masked(order.billing_address)
-        if not with_notes:
-            fields["notes"] = tuple(note.model_copy(update={"text": MASK}) for note in order.notes)
         fields["items"] = tuple(LineBody.of(line, request) for line in order.items)
         return cls(**fields, links=_order_links(order, request))
+
+
+def masked(order: OrderDetail, *, with_addresses: bool, with_notes: bool) -> OrderDetail:
+    """``order`` without what may not be seen."""
+    hidden: dict[str, Any] = {}
+    if not with_addresses:
+        hidden["shipping_address"] = _masked(order.shipping_address)
+        hidden["billing_address"] = order.billing_address and _masked(order.billing_address)
+    if not with_notes:
+        hidden["notes"] = tuple(note.model_copy(update={"text": MASK}) for note in order.notes)
+    return order.model_copy(update=hidden)
 
 
 class CustomerLinks(View):
@@ -328,6 +333,7 @@ def _order_links(order: OrderView, request: Request) -> OrderLinks:
         self=_address("order-detail", order.id, request),
         customer=_address("customer-detail", order.customer_id, request),
         timeline=_address("order-timeline", order.id, request),
+        actions=_address("order-actions", order.id, request),
     )
 
 

@@ -97,6 +97,8 @@ LINK = _answered(
     on=(200,),
 )
 
+NEXT = _answered("Link", str, 'Where it goes on: `rel="next"`.', on=(200,))
+
 
 def documented(*, is_tagged: bool, is_one: bool) -> list[OpenApiParameter]:
     """The headers of an action: one whose answer has a tag, and shows one resource."""

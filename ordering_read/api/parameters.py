@@ -2,7 +2,7 @@
 
 import re
 from datetime import date
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 from uuid import UUID
 
 from drf_spectacular.types import OpenApiTypes
@@ -13,7 +13,9 @@ from pydantic import (
     BeforeValidator,
     Field,
     ValidationInfo,
+    WithJsonSchema,
     field_validator,
+    model_validator,
 )
 from pydantic_core import PydanticCustomError
 
@@ -23,14 +25,17 @@ from config.http.pagination import (
     MAX_PAGE_SIZE,
     PageParameters,
 )
+from config.http.query import Parameters, number
 from ordering_read.api.headers import LINK
 from ordering_read.engine.base import registered
 from ordering_read.queries.customers import CustomerFilters
-from ordering_read.queries.filters import Currency
+from ordering_read.queries.events import MAX_EVENTS
+from ordering_read.queries.filters import Currency, Moment, Several
 from ordering_read.queries.inventory import InventoryFilters, Kind
 from ordering_read.queries.order_lists import AllOrderFilters, OrderFilters
 from ordering_read.queries.reports import Group, SalesGroups
 from ordering_read.queries.timeline import Visibility
+from ordering_write.published import DomainEvent
 
 
 def _iso_day(value: Any) -> Any:
@@ -46,6 +51,19 @@ def _projection(name: str) -> str:
     return name
 
 
+def _known_type(name: str) -> str:
+    if name not in DomainEvent.types:
+        raise ValueError(f"there is no event type {name!r}")
+    return name
+
+
+EventType = Annotated[
+    str,
+    AfterValidator(_known_type),
+    WithJsonSchema({"type": "string", "enum": sorted(DomainEvent.types)}),
+]
+# No stream has more.
+_MOST_EVENTS = 10**9
 Day = Annotated[date, BeforeValidator(_iso_day)]
 
 
@@ -55,6 +73,65 @@ class OrderParameters(AllOrderFilters, PageParameters):
 
 class OwnOrderParameters(OrderFilters, PageParameters):
     """A page of one customer's orders."""
+
+
+class LookBackParameters(Parameters):
+    """An order as it is by now, or as it was: one of these, or none."""
+
+    consistency: Annotated[
+        Literal["strong"] | None,
+        Field(description="`strong`: what no projection has applied yet is shown too."),
+    ] = None
+    version: Annotated[
+        number(ge=1, le=_MOST_EVENTS) | None,  # type: ignore[valid-type]
+        Field(description="As it was after so many of its events."),
+    ] = None
+    as_of: Annotated[
+        Moment | None,
+        Field(
+            description="As it was known then; a day is its first moment on the store's clocks.",
+            examples=["2026-03-01T12:00:00Z"],
+        ),
+    ] = None
+
+    @property
+    def looks_back(self) -> bool:
+        return self.version is not None or self.as_of is not None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if len(self.model_fields_set) > 1:
+            raise ValueError("an order is shown strong, at a version or as of a time: one of them")
+        return self
+
+
+class DiffParameters(Parameters):
+    """From one version of an order to another one."""
+
+    first: Annotated[
+        number(ge=0, le=_MOST_EVENTS),  # type: ignore[valid-type]
+        Field(alias="from", description="The version before; 0 is before it was placed."),
+    ] = 0
+    last: Annotated[
+        number(ge=1, le=_MOST_EVENTS) | None,  # type: ignore[valid-type]
+        Field(alias="to", description="The version after; the newest unless given."),
+    ] = None
+
+
+class FeedParameters(Parameters):
+    """A part of the feed."""
+
+    after: Annotated[
+        number(ge=0, le=10**18),  # type: ignore[valid-type]
+        Field(description="The position behind which it begins; 0 for the beginning of the log."),
+    ] = 0
+    types: Annotated[
+        Several[EventType], Field(description="Events of these types only; all unless given.")
+    ] = ()
+    limit: Annotated[
+        number(ge=1, le=MAX_EVENTS),  # type: ignore[valid-type]
+        Field(description="How many events at most."),
+    ] = 100
 
 
 class ParkedEventParameters(PageParameters):

@@ -1,4 +1,5 @@
-"""Waiting until projections have passed an event: reading one's own write.
+"""Waiting until projections have passed an event, which is to read one's own write, or until the
+log has grown.
 
 Whoever waits holds no connection: one thread of the process looks for all of them, as soon as a
 projection tells that its checkpoint has moved.
@@ -8,7 +9,9 @@ import logging
 import os
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Collection
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -40,11 +43,20 @@ def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> boo
     already. An unreachable database counts as not yet: what was commanded has happened, so that
     waiting for it must not fail. Raises UnknownProjectionError.
     """
-    waiter = _Waiter(event_id, frozenset(projector(name).name for name in projections))
+    waiter = _ForEvent(event_id, frozenset(projector(name).name for name in projections))
     if _listener.wait(waiter, timeout):
         return True
     places.not_seen(event_id)
     return False
+
+
+def wait_for_log(*, after: int, timeout: float) -> bool:
+    """Wait until the log has an event behind the position ``after``.
+
+    Returns whether it has one after at most ``timeout`` seconds; at once when too many requests
+    wait already.
+    """
+    return _listener.wait(_ForLog(after), timeout)
 
 
 def announce(**_kwargs: Any) -> None:
@@ -62,21 +74,54 @@ def stop() -> None:
     _listener.stop()
 
 
-class _Waiter:
-    """Somebody who waits for an event to be passed by projections."""
+class _Known:
+    """What those who wait ask about, looked up once for all of them."""
+
+    @cached_property
+    def positions(self) -> dict[str, int]:
+        """How far the live rows of each projection are."""
+        live = Projection.objects.filter(status=Projection.Status.LIVE)
+        return dict(live.values_list("name", "position"))
+
+    @cached_property
+    def end_of_log(self) -> int:
+        return published.last_position()
+
+
+class _Waiter(ABC):
+    """Somebody who waits for something; ``has_seen`` once it is there."""
+
+    has_seen = False
+
+    @abstractmethod
+    def look(self, known: _Known) -> bool:
+        """Whether it is there."""
+
+
+class _ForEvent(_Waiter):
+    """Waits for an event to be passed by projections."""
 
     def __init__(self, event_id: UUID, names: Collection[str]) -> None:
         self._event_id = event_id
         self._names = names or frozenset(registered())
         self._position: int | None = None
-        self.has_seen = False
 
-    def look(self, positions: dict[str, int]) -> bool:
-        """Whether projections at these positions show the event."""
+    def look(self, known: _Known) -> bool:
         self._position = self._position or published.position_of(self._event_id)
         if self._position is not None:
-            needed = self._position
+            needed, positions = self._position, known.positions
             self.has_seen = all(positions.get(name, 0) >= needed for name in self._names)
+        return self.has_seen
+
+
+class _ForLog(_Waiter):
+    """Waits for the log to go on behind a position."""
+
+    def __init__(self, after: int) -> None:
+        self._after = after
+
+    def look(self, known: _Known) -> bool:
+        self.has_seen = known.end_of_log > self._after
         return self.has_seen
 
 
@@ -151,8 +196,8 @@ class _Listener:
             waiters = list(self._waiters)
         if not waiters:
             return
-        positions = _positions()
-        if [waiter for waiter in waiters if waiter.look(positions)]:
+        known = _Known()
+        if [waiter for waiter in waiters if waiter.look(known)]:
             with self._changed:
                 self._changed.notify_all()
 
@@ -165,15 +210,10 @@ def _listen() -> bool:
 
 def _looks(waiter: _Waiter) -> bool:
     try:
-        return waiter.look(_positions())
+        return waiter.look(_Known())
     except django.db.Error as error:
         logger.warning("Can't see how far the read models are: %s", error)
         return False
-
-
-def _positions() -> dict[str, int]:
-    live = Projection.objects.filter(status=Projection.Status.LIVE)
-    return dict(live.values_list("name", "position"))
 
 
 _listener = _Listener()

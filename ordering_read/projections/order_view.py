@@ -8,7 +8,7 @@ from ordering_read.engine.base import Projector
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.counting import store_day
 from ordering_read.projections.order_parts import change_parts
-from ordering_read.projections.stream_rows import fold, upsert
+from ordering_read.projections.stream_rows import fold, fold_into, upsert
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
@@ -68,6 +68,20 @@ class OrderProjection(Projector):
         _fold_lines(cast(list[e.OrderEvent], new), projection_id)
 
 
+def fold_order(events: Sequence[e.OrderEvent]) -> tuple[OrderSummary, list[OrderLine]]:
+    """The row and the lines of the order that ``events`` are about, from its first event on.
+
+    What ``apply`` makes of the tables, in memory alone. Where the last event has no position yet,
+    neither has the row.
+    """
+    rows: dict[UUID, OrderSummary] = {}
+    fold_into(rows, events, OrderSummary, 0, key="order_id", begins=e.OrderCreated, change=_change)
+    lines: dict[UUID, OrderLine] = {}
+    _change_lines(lines, events, 0)
+    [row] = rows.values()
+    return row, list(lines.values())
+
+
 def _change(row: OrderSummary, event: e.OrderEvent) -> None:
     match event:
         case e.OrderCreated():
@@ -125,6 +139,13 @@ def _fold_lines(new: Sequence[e.OrderEvent], projection_id: int) -> None:
     known = {event.order_id for event in new if isinstance(event, _LINE_EVENTS)} - begun
     stored = OrderLine.objects.filter(projection_id=projection_id, order_id__in=known)
     lines: dict[UUID, OrderLine] = {line.line_id: line for line in stored} if known else {}
+    upsert(OrderLine, _change_lines(lines, new, projection_id), key=["order_id", "line_id"])
+
+
+def _change_lines(
+    lines: dict[UUID, OrderLine], new: Sequence[e.OrderEvent], projection_id: int
+) -> list[OrderLine]:
+    """Bring ``lines`` up to date in memory; returns those that ``new`` events have changed."""
     changed: dict[UUID, OrderLine] = {}
     for event in new:
         if isinstance(event, e.OrderItemAdded):
@@ -132,7 +153,7 @@ def _fold_lines(new: Sequence[e.OrderEvent], projection_id: int) -> None:
         elif isinstance(event, _LINE_EVENTS):
             for line in _touched(event, lines):
                 changed[line.line_id] = line
-    upsert(OrderLine, list(changed.values()), key=["order_id", "line_id"])
+    return list(changed.values())
 
 
 def _touched(event: Any, lines: dict[UUID, OrderLine]) -> list[OrderLine]:

@@ -39,6 +39,28 @@ def fold(
         keys -= {getattr(event, key) for event in batch if isinstance(event, begins)}
     known: QuerySet[Any] = model.objects.filter(projection_id=projection_id, **{f"{key}__in": keys})
     rows: dict[UUID, Row] = {getattr(row, key): row for row in known} if keys else {}
+    new, changed = fold_into(
+        rows, batch, model, projection_id, key=key, begins=begins, change=change
+    )
+    upsert(model, changed, key=[key])
+    return new
+
+
+def fold_into(
+    rows: dict[UUID, Row],
+    batch: Sequence[DomainEvent],
+    model: type[Row],
+    projection_id: int,
+    *,
+    key: str,
+    begins: type[DomainEvent],
+    change: Callable[[Row, Any], None],
+) -> tuple[list[DomainEvent], list[Row]]:
+    """Bring ``rows``, which are named by ``key``, up to date in memory, and add those that begin.
+
+    As ``fold`` does it, and nothing is written. Returns the events that were new, and the rows that
+    they have changed.
+    """
     new: list[DomainEvent] = []
     changed: dict[int, Row] = {}
     for event in batch:
@@ -53,14 +75,13 @@ def fold(
             continue
         change(row, event)
         row.version = recorded.version
-        # Whatever is read from the log has one.
+        # What is stored was read from the log, where it has one.
         row.position = cast(int, recorded.position)
         # A fact may be told late; what a row shows is never older for it.
         row.updated_at = max(row.updated_at or event.timestamp, event.timestamp)
         new.append(event)
         changed[id(row)] = row
-    upsert(model, list(changed.values()), key=[key])
-    return new
+    return new, list(changed.values())
 
 
 class Table(NamedTuple):

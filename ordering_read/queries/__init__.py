@@ -15,6 +15,14 @@ from ordering_read.queries.customers import (
     ListCustomers,
     ListCustomersHandler,
 )
+from ordering_read.queries.events import (
+    EventView,
+    FeedView,
+    GetOrderEvents,
+    GetOrderEventsHandler,
+    ReadFeed,
+    ReadFeedHandler,
+)
 from ordering_read.queries.fulfilment import (
     GetFulfilmentQueue,
     GetFulfilmentQueueHandler,
@@ -33,6 +41,7 @@ from ordering_read.queries.inventory import (
     ProductView,
     StockMovementView,
 )
+from ordering_read.queries.order_diff import GetOrderDiff, GetOrderDiffHandler
 from ordering_read.queries.order_lists import (
     GetOrdersByCustomer,
     GetOrdersByCustomerHandler,
@@ -83,6 +92,8 @@ __all__ = [
     "CustomerNotFoundError",
     "CustomerStatsView",
     "CustomerView",
+    "EventView",
+    "FeedView",
     "GetCustomerById",
     "GetCustomerStats",
     "GetFulfilmentQueue",
@@ -90,6 +101,8 @@ __all__ = [
     "GetOrderById",
     "GetOrderByIdHandler",
     "GetOrderByNumber",
+    "GetOrderDiff",
+    "GetOrderEvents",
     "GetOrdersByCustomer",
     "GetParkedEvent",
     "GetProduct",
@@ -118,6 +131,7 @@ __all__ = [
     "QueryHandler",
     "QueuedLineView",
     "QueuedOrderView",
+    "ReadFeed",
     "SalesByDayView",
     "SalesByProductView",
     "SearchOrders",
@@ -141,6 +155,9 @@ HANDLERS: dict[type[Query[Any]], type[QueryHandler[Any, Any]]] = {
     ListCustomers: ListCustomersHandler,
     GetProjectionStatus: GetProjectionStatusHandler,
     GetTimeline: GetTimelineHandler,
+    GetOrderDiff: GetOrderDiffHandler,
+    GetOrderEvents: GetOrderEventsHandler,
+    ReadFeed: ReadFeedHandler,
     GetCustomerStats: GetCustomerStatsHandler,
     GetSalesByDay: GetSalesByDayHandler,
     GetSalesByProduct: GetSalesByProductHandler,

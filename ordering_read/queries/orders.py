@@ -1,14 +1,17 @@
 """The questions about orders."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from itertools import takewhile
+from typing import Annotated, Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
+from pydantic import AwareDatetime, Field
 
 from ordering_read.models import OrderLine, OrderSummary
+from ordering_read.projections.order_view import fold_order
 from ordering_read.queries.base import Query, QueryHandler, View
 from ordering_read.queries.order_parts import (
     AddressView,
@@ -21,6 +24,7 @@ from ordering_read.queries.order_parts import (
     ReturnView,
     ShipmentView,
 )
+from ordering_write import published
 from ordering_write.published import NotFoundError, OrderStatus, quantize
 from ordering_write.published import events as e
 
@@ -29,8 +33,16 @@ class OrderNotFoundError(NotFoundError):
     """Order not found"""
 
 
+class NotThenError(NotFoundError):
+    """The order was not there then."""
+
+
 class OrderView(View):
-    """An order as lists show it."""
+    """An order as lists show it.
+
+    `position` is null as long as its last event has no place in the log yet, which only a read of
+    the log itself can come upon.
+    """
 
     id: UUID
     order_number: str
@@ -50,7 +62,7 @@ class OrderView(View):
     placed_on: date
     updated_at: datetime
     version: int
-    position: int
+    position: int | None
 
 
 class OrderDetail(OrderView):
@@ -81,9 +93,17 @@ class OrderDetail(OrderView):
 
 
 class GetOrderById(Query[OrderDetail]):
-    """One order, whole."""
+    """One order, whole, as the read model shows it.
+
+    Or as the read model would show it that has applied the order's events up to now (``strong``),
+    up to the one number ``version``, or those that were recorded until ``as_of``: folded by the
+    code of its projection.
+    """
 
     order_id: UUID
+    strong: bool = False
+    version: Annotated[int, Field(ge=1)] | None = None
+    as_of: AwareDatetime | None = None
 
 
 class GetOrderByNumber(Query[OrderDetail]):
@@ -93,10 +113,13 @@ class GetOrderByNumber(Query[OrderDetail]):
 
 
 class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
-    """Reads the order and its lines, in two statements."""
+    """Reads the order and its lines, in two statements, or its events, in one."""
 
     def handle(self, query: GetOrderById) -> OrderDetail:
-        return _whole(query, order_id=query.order_id)
+        if not (query.strong or query.version or query.as_of):
+            return _whole(query, order_id=query.order_id)
+        events = events_of(query, query.order_id)
+        return order_after(query, events, version=query.version or _known(events, query.as_of))
 
 
 class GetOrderByNumberHandler(QueryHandler[GetOrderByNumber, OrderDetail]):
@@ -149,8 +172,45 @@ def _whole(query: Query[OrderDetail], **wanted: Any) -> OrderDetail:
         raise OrderNotFoundError
     # Of the row's generation, which another one may have replaced a moment ago.
     lines = OrderLine.objects.filter(projection_id=row.projection_id, order_id=row.order_id)
-    order = whole_order(row, lines.order_by("number"))
+    return _shown(query, row, lines.order_by("number"))
+
+
+def _shown(query: Query[Any], row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
+    order = whole_order(row, lines)
     return order if query.customer_scope is None else _for_the_customer(order)
+
+
+# --- Read from the log -------------------------------------------------------------------------
+def events_of(query: Query[Any], order_id: UUID) -> list[e.OrderEvent]:
+    """All that has happened to an order that the asker of ``query`` may see, in one statement.
+
+    Raises OrderNotFoundError when there is none.
+    """
+    events = cast(list[e.OrderEvent], published.read_stream(f"order-{order_id}"))
+    if not events or query.customer_scope not in (None, events[0].customer_id):
+        raise OrderNotFoundError
+    return events
+
+
+def order_after(query: Query[Any], events: Sequence[e.OrderEvent], *, version: int) -> OrderDetail:
+    """The order of ``events`` as it was after so many of them, at least one.
+
+    Raises NotThenError when there are fewer.
+    """
+    if version > len(events):
+        raise NotThenError(f"The order has no version {version}; its newest is {len(events)}.")
+    return _shown(query, *fold_order(events[:version]))
+
+
+def _known(events: Sequence[e.OrderEvent], as_of: datetime | None) -> int:
+    """How many of ``events`` had been recorded by then, None for now."""
+    if as_of is None:
+        return len(events)
+    version = sum(1 for _ in takewhile(lambda one: one.recorded.recorded_at <= as_of, events))
+    if not version:
+        placed = events[0].recorded.recorded_at.isoformat()
+        raise NotThenError(f"The order was not there then: it was recorded at {placed}.")
+    return version
 
 
 def whole_order(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:

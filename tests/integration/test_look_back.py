@@ -1,0 +1,313 @@
+"""An order as it is by now and as it was, what has changed, and its events as the log has them."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
+from hypothesis import given as drawn
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+from rest_framework.test import APIClient
+
+from config.accounts.roles import Role
+from ordering_read.engine import live
+from ordering_read.engine.base import registered
+from ordering_read.queries import GetOrderById, OrderDetail, get_query_bus
+from ordering_write.domain import commands as c
+from ordering_write.models import Customer, Order
+from tests import kit
+from tests.integration.test_read_api import ROOT, client_of
+from tests.kit_walks import AS_FEW_AS_MATTER, Walk, moves
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+
+def catch_up() -> None:
+    live.run(*registered())
+
+
+@pytest.fixture
+def walk() -> Walk:
+    """An order of two lines, placed and projected."""
+    walk = Walk()
+    catch_up()
+    return walk
+
+
+@pytest.fixture
+def auditor() -> APIClient:
+    return client_of(Role.AUDITOR)
+
+
+@pytest.fixture
+def admin() -> APIClient:
+    return client_of(Role.ADMIN)
+
+
+def path(order: Order, query: str = "") -> str:
+    return f"{ROOT}/orders/{order.pk}{query}"
+
+
+# --- As the read model said it -----------------------------------------------------------------
+class TestWalks(TestCase):
+    """Whatever is done to an order, it is shown as the read model showed it then."""
+
+    databases = {"default", "read"}
+
+    @drawn(steps=st.lists(moves(), min_size=1, max_size=8))
+    @AS_FEW_AS_MATTER
+    def test_it_reads_as_it_did_at_that_moment(self, steps: list[Any]) -> None:
+        walk = Walk()
+        seen: dict[int, tuple[datetime, OrderDetail]] = {}
+        for step in [None, *steps]:
+            if step is not None:
+                walk.take(step)
+            before = self._ask(walk, strong=True)
+            catch_up()
+            shown = self._ask(walk)
+            # At once, but for its place in the log, which it has got meanwhile.
+            assert before.model_copy(update={"position": shown.position}) == shown
+            assert self._ask(walk, strong=True) == shown
+            seen[shown.version] = (datetime.now(UTC), shown)
+        for version, (at, shown) in seen.items():
+            assert self._ask(walk, version=version) == shown
+            assert self._ask(walk, as_of=at) == shown
+
+    def _ask(self, walk: Walk, **how: Any) -> OrderDetail:
+        return get_query_bus().dispatch(GetOrderById(order_id=walk.order.pk, **how))
+
+
+def test_what_is_not_projected_yet_is_shown_strong(walk: Walk, admin: APIClient) -> None:
+    kit.dispatch(kit.cancel(walk.order))
+
+    behind = admin.get(path(walk.order))
+    strong = admin.get(path(walk.order, "?consistency=strong"))
+
+    assert (behind.json()["status"], strong.json()["status"]) == ("pending", "cancelled")
+    assert float(behind["Projection-Lag"]) > 0
+    assert strong["Projection-Lag"] == "0.0"
+    catch_up()
+    level = admin.get(path(walk.order))
+    assert level.json() == strong.json()
+    assert level["ETag"] == strong["ETag"]
+
+
+def test_an_order_that_no_projection_has_seen_is_shown_strong(
+    admin: APIClient, customer: Customer
+) -> None:
+    order = kit.placed_order(customer, (kit.registered_product(), 1))
+
+    assert admin.get(path(order)).status_code == 404
+    answer = admin.get(path(order, "?consistency=strong"))
+
+    assert answer.json()["status"] == "pending"
+    assert answer["ETag"].startswith(f'"{answer.json()["version"]}.')
+
+
+def test_it_costs_one_statement_more_than_to_say_how_old_it_is(
+    walk: Walk, admin: APIClient
+) -> None:
+    here = path(walk.order, "?consistency=strong")
+    admin.get(here)
+    with CaptureQueriesContext(connections["default"]) as write:
+        admin.get(here)
+    asked = [one for one in write if "request_count" not in one["sql"]]
+    # The sequencer, the end of the log, the stream.
+    assert len(asked) == 3
+
+
+def test_as_it_was_has_the_tag_of_that_version(walk: Walk, auditor: APIClient) -> None:
+    then = auditor.get(path(walk.order))
+    kit.dispatch(kit.cancel(walk.order))
+    catch_up()
+
+    back = auditor.get(path(walk.order, f"?version={then.json()['version']}"))
+
+    assert back.json() == then.json()
+    assert back["ETag"] == then["ETag"]
+    known = {"If-None-Match": then["ETag"]}
+    assert auditor.get(path(walk.order), headers=known).status_code == 200
+    here = path(walk.order, f"?version={then.json()['version']}")
+    assert auditor.get(here, headers=known).status_code == 304
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "text"),
+    [
+        ("version=0", 400, "version: Input should be greater than or equal to 1."),
+        ("version=x", 400, "version: A number is written in digits."),
+        ("version=99", 404, "The order has no version 99; its newest is 3."),
+        ("as_of=2026-01-01T00:00:00Z", 404, "The order was not there then: it was recorded at "),
+        ("as_of=yesterday", 400, "as_of: A moment is written such as "),
+        ("as_of=1767225600", 400, "as_of: A moment is written such as "),
+        ("consistency=weak", 400, "consistency: Input should be 'strong'."),
+        ("version=1&consistency=strong", 400, "query: an order is shown strong, at a version "),
+        ("at=1", 400, "This address knows no parameter 'at'."),
+    ],
+)
+def test_what_there_was_not(
+    walk: Walk, auditor: APIClient, query: str, status: int, text: str
+) -> None:
+    answer = auditor.get(path(walk.order, f"?{query}"))
+
+    assert (answer.status_code, answer.json()["detail"][: len(text)]) == (status, text)
+
+
+@pytest.mark.parametrize("role", [Role.CLERK, Role.WAREHOUSE, Role.INTEGRATION, Role.CUSTOMER])
+@pytest.mark.parametrize("query", ["?version=1", "?as_of=2026-01-01", "/diff", "/events"])
+def test_looking_back_is_for_those_who_may(walk: Walk, role: Role, query: str) -> None:
+    client = client_of(role, customer_id=walk.order.customer_id)
+
+    answer = client.get(path(walk.order, query))
+
+    assert answer.status_code == 403
+    assert answer.json()["needed_permission"] == "ordering_read.view_history"
+
+
+def test_an_order_of_somebody_else_is_not_found_either_way(walk: Walk) -> None:
+    own = client_of(Role.CUSTOMER, customer_id=walk.order.customer_id)
+    other = client_of(Role.CUSTOMER, customer_id=uuid4())
+
+    assert own.get(path(walk.order, "?consistency=strong")).json() == (
+        own.get(path(walk.order)).json()
+    )
+    answer = other.get(path(walk.order, "?consistency=strong"))
+    assert (answer.status_code, answer.json()["detail"]) == (404, "Order not found")
+
+
+def test_who_may_not_see_where_it_goes_may_not_look_it_up(walk: Walk, auditor: APIClient) -> None:
+    address = auditor.get(path(walk.order, "?version=1")).json()["shipping_address"]
+    assert (address["line1"], address["city"]) == ("***", "Sampleton")
+
+
+def test_what_was_erased_stays_erased(walk: Walk, admin: APIClient) -> None:
+    note = c.AddNote(
+        user_id=kit.USER, order_id=walk.order.pk, text="Call me", visibility="customer"
+    )
+    kit.dispatch(note)
+    kit.dispatch(kit.cancel(walk.order))
+    catch_up()
+    version = admin.get(path(walk.order)).json()["version"]
+
+    kit.dispatch(
+        c.EraseCustomer(user_id=kit.USER, customer_id=walk.order.customer_id, reason="Asked for it")
+    )
+    catch_up()
+
+    at = f"{datetime.now(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+    for query in (f"?version={version}", "?consistency=strong", f"?as_of={at}"):
+        shown = admin.get(path(walk.order, query)).json()
+        assert shown["customer_name"] == "[erased]", query
+        assert shown["shipping_address"]["line1"] == "[erased]"
+        assert [one["text"] for one in shown["notes"]] == ["[erased]"]
+    events = admin.get(path(walk.order, "/events?page_size=100"))
+    assert "Robin" not in events.content.decode()
+    assert events.json()["results"][0]["data"]["customer"]["name"] == "[erased]"
+    assert "Robin" not in admin.get(path(walk.order, "/diff")).content.decode()
+
+
+# --- What has changed --------------------------------------------------------------------------
+def test_a_diff_tells_parts_and_fields(walk: Walk, admin: APIClient) -> None:
+    first, second = walk.order.lines
+    version = admin.get(path(walk.order)).json()["version"]
+    kit.dispatch(
+        c.CancelOrderItems(
+            user_id=kit.USER,
+            order_id=walk.order.pk,
+            items=[{"line_id": first, "quantity": 1}],
+            reason="Too many",
+        )
+    )
+
+    answer = admin.get(path(walk.order, f"/diff?from={version}"))
+
+    assert answer.json() == {
+        "order_id": str(walk.order.pk),
+        "from_version": version,
+        "to_version": version + 1,
+        "changes": [
+            {"path": "/total_amount", "before": "99.50", "after": "79.60"},
+            {"path": "/balance", "before": "99.50", "after": "79.60"},
+            {"path": f"/items/{first}/open", "before": 3, "after": 2},
+            {"path": f"/items/{first}/cancelled", "before": 0, "after": 1},
+            {"path": f"/items/{first}/line_total", "before": "59.70", "after": "39.80"},
+        ],
+    }
+    back = admin.get(path(walk.order, f"/diff?from={version + 1}&to={version}")).json()
+    assert [(one["before"], one["after"]) for one in back["changes"]] == [
+        (one["after"], one["before"]) for one in answer.json()["changes"]
+    ]
+    assert admin.get(path(walk.order, f"/diff?from={version}&to={version}")).json()["changes"] == []
+    whole = {one["path"]: one for one in admin.get(path(walk.order, "/diff")).json()["changes"]}
+    assert whole["/items"]["after"].keys() == {str(first), str(second)}
+    assert whole["/status"] == {"path": "/status", "before": None, "after": "pending"}
+
+
+def test_a_diff_hides_what_may_not_be_seen(walk: Walk, auditor: APIClient) -> None:
+    known = kit.stored(walk.order.stream).version
+    elsewhere = {**kit.ADDRESS, "line1": "2 Hidden Street", "city": "Otherville"}
+    kit.dispatch(
+        c.ChangeShippingAddress(
+            user_id=kit.USER, order_id=walk.order.pk, shipping_address=elsewhere
+        )
+    )
+
+    changes = auditor.get(path(walk.order, f"/diff?from={known}")).json()["changes"]
+
+    assert [(one["path"], one["after"]) for one in changes] == [
+        ("/shipping_address/city", "Otherville")
+    ]
+
+
+def test_a_diff_of_what_there_was_not(walk: Walk, auditor: APIClient) -> None:
+    answer = auditor.get(path(walk.order, "/diff?from=99"))
+    assert (answer.status_code, answer.json()["detail"]) == (
+        404,
+        "The order has no version 99; its newest is 3.",
+    )
+    assert auditor.get(path(walk.order, "/diff?to=0")).status_code == 400
+    assert auditor.get(f"{ROOT}/orders/{uuid4()}/diff").status_code == 404
+
+
+# --- The log of an order -----------------------------------------------------------------------
+def test_its_events_are_those_of_the_log(walk: Walk, admin: APIClient) -> None:
+    answer = admin.get(path(walk.order, "/events"))
+
+    stored = kit.OutboxEvent.objects.filter(stream=walk.order.stream).order_by("version")
+    results = answer.json()["results"]
+    assert [one["event_id"] for one in results] == [str(one.event_id) for one in stored]
+    assert [one["hash"] for one in results] == [one.hash for one in stored]
+    first = results[0]
+    assert first["type"] == "OrderCreated"
+    assert (first["version"], first["schema_version"]) == (1, 1)
+    assert first["data"]["customer"]["name"] == "Robin Sample"
+    assert first["position"] == stored[0].place.position
+    assert first["actor"]["id"] == str(kit.USER)
+
+
+def test_personal_fields_are_for_those_who_may_see_them(walk: Walk, auditor: APIClient) -> None:
+    answer = auditor.get(path(walk.order, "/events"))
+
+    assert "customer" not in answer.json()["results"][0]["data"]
+    assert "Robin" not in answer.content.decode()
+    assert "Example Street" not in answer.content.decode()
+
+
+def test_its_events_are_paged(walk: Walk, auditor: APIClient) -> None:
+    whole = auditor.get(path(walk.order, "/events")).json()
+
+    pages = [auditor.get(path(walk.order, f"/events?page_size=2&page={n}")).json() for n in (1, 2)]
+    assert [one for page in pages for one in page["results"]] == whole["results"]
+    assert [page["count"] for page in pages] == [3, 3]
+    first = auditor.get(path(walk.order, "/events?page_size=2&cursor=")).json()
+    then = auditor.get(first["next"]).json()
+    assert [*first["results"], *then["results"]] == whole["results"]
+    assert then["next"] is None
+    past = auditor.get(path(walk.order, "/events?page=9")).json()
+    assert (past["results"], past["count"]) == ([], 3)
+    junk = auditor.get(path(walk.order, "/events?cursor=x"))
+    assert (junk.status_code, junk.json()["parameter"]) == (400, "cursor")
+    assert auditor.get(f"{ROOT}/orders/{UUID(int=1)}/events").status_code == 404
