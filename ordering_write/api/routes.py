@@ -130,8 +130,11 @@ class CommandRoutes(CommandEndpoint):
             summary=route.slug.replace("_", " ").capitalize(),
             description=cleandoc(route.command.__doc__ or ""),
             parameters=[
-                OpenApiParameter(name, UUID if _is_id(route, name) else str, "path")
-                for name in route.fields
+                *([] if route.makes_resource else [OpenApiParameter("id", UUID, "path")]),
+                *(
+                    OpenApiParameter(name, UUID if _is_id(route, name) else str, "path")
+                    for name in route.fields
+                ),
             ],
             request=body if body.model_fields else None,
             responses={201 if route.makes else 200: route.makes or cls.body, 409: None},
