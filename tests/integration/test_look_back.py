@@ -8,7 +8,6 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given as drawn
-from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from rest_framework.test import APIClient
 
@@ -20,7 +19,7 @@ from ordering_write.domain import commands as c
 from ordering_write.models import Customer, Order
 from tests import kit
 from tests.integration.test_read_api import ROOT, client_of
-from tests.kit_walks import AS_FEW_AS_MATTER, Walk, moves
+from tests.kit_walks import AS_FEW_AS_MATTER, Move, Walk, some_moves
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
@@ -57,14 +56,14 @@ class TestWalks(TestCase):
 
     databases = {"default", "read"}
 
-    @drawn(steps=st.lists(moves(), min_size=1, max_size=8))
+    @drawn(moves=some_moves())
     @AS_FEW_AS_MATTER
-    def test_it_reads_as_it_did_at_that_moment(self, steps: list[Any]) -> None:
+    def test_it_reads_as_it_did_at_that_moment(self, moves: list[Move]) -> None:
         walk = Walk()
         seen: dict[int, tuple[datetime, OrderDetail]] = {}
-        for step in [None, *steps]:
-            if step is not None:
-                walk.take(step)
+        for move in [None, *moves]:
+            if move is not None:
+                walk.take(move)
             before = self._ask(walk, strong=True)
             catch_up()
             shown = self._ask(walk)

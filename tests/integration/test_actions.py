@@ -1,0 +1,171 @@
+"""What can be done with an order now, and of the rest why not."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given as drawn
+from hypothesis.extra.django import TestCase
+from rest_framework.test import APIClient
+
+from config.accounts.roles import Role
+from config.http import problems
+from ordering_read.engine import live
+from ordering_read.engine.base import registered
+from ordering_write.actions import Action, actions_of
+from ordering_write.api import OrderCommands
+from ordering_write.bus import get_command_bus
+from ordering_write.domain import commands as c
+from ordering_write.domain.errors import DomainError, ExceedsCapturedError, NotFoundError
+from ordering_write.models import Customer, Order
+from tests import kit
+from tests.integration.test_read_api import ROOT, client_of
+from tests.kit_walks import AS_FEW_AS_MATTER, Move, Step, Walk, some_moves
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+
+@pytest.fixture
+def order(customer: Customer) -> Order:
+    return kit.placed_order(customer, (kit.registered_product(), 2))
+
+
+def told(client: APIClient, order: Order) -> dict[str, dict[str, Any]]:
+    """What ``client`` is told of each action, by its name."""
+    answer = client.get(f"{ROOT}/orders/{order.pk}/actions")
+    assert answer.status_code == 200
+    assert answer.json()["order_id"] == str(order.pk)
+    return {one["name"]: one for one in answer.json()["actions"]}
+
+
+class TestWalks(TestCase):
+    """Whatever has been done to an order, what is told is what a dispatch would answer."""
+
+    databases = {"default", "read"}
+
+    @drawn(moves=some_moves())
+    @AS_FEW_AS_MATTER
+    def test_it_is_what_dispatching_would_answer(self, moves: list[Move]) -> None:
+        walk = Walk()
+        for move in moves:
+            walk.take(move)
+        now = datetime.now(UTC)
+        for action in actions_of(walk.order.pk, now=now):
+            self._check(walk, action, now)
+
+    def _check(self, walk: Walk, action: Action, now: datetime) -> None:
+        step = Step(action.command, part=0, units=1)
+        refusal = None
+        try:
+            get_command_bus().preview(walk.command(step, timestamp=now))
+        except DomainError as error:
+            refusal = error
+        if isinstance(refusal, NotFoundError) and action.refusal is not None:
+            # There is no such part to name.
+            return
+        if isinstance(refusal, ExceedsCapturedError) and action.command is c.RecordRefund:
+            # Money can't have gone back that never came: what is wrong is the amount.
+            return
+        assert (type(refusal), str(refusal)) == (type(action.refusal), str(action.refusal)), (
+            action.name
+        )
+
+
+def test_every_command_about_an_order_is_told(order: Order) -> None:
+    routes = {
+        route.slug
+        for route in OrderCommands.routes
+        # One makes orders, and one stands for others.
+        if route.command not in (c.CreateOrder, c.UpdateOrderStatus)
+    }
+    assert told(client_of(Role.ADMIN), order).keys() == routes
+
+
+def test_it_says_where_and_why_not(order: Order) -> None:
+    actions = told(client_of(Role.ADMIN), order)
+
+    here = f"http://testserver{ROOT}/orders/{order.pk}"
+    assert actions["confirm_order"] == {
+        "name": "confirm_order",
+        "method": "POST",
+        "address": f"{here}/confirm",
+        "needed_permission": "ordering_write.confirm_order",
+        "allowed": True,
+        "reason": None,
+    }
+    assert actions["dispatch_shipment"]["address"] == (f"{here}/shipments/{{shipment_id}}/dispatch")
+    assert (actions["untag_order"]["method"], actions["untag_order"]["address"]) == (
+        "DELETE",
+        f"{here}/tags/{{tag}}",
+    )
+    refused = client_of(Role.ADMIN).post(f"{here}/complete", {}, "json").json()
+    assert not actions["complete_order"]["allowed"]
+    assert actions["complete_order"]["reason"] == {
+        "code": refused["code"],
+        "detail": refused["detail"],
+    }
+
+
+@pytest.mark.parametrize("role", Role)
+def test_what_needs_a_permission_is_not_allowed_without_it(order: Order, role: Role) -> None:
+    if role is Role.MONITOR:
+        return
+    client = client_of(role, customer_id=order.customer_id)
+    user = client.handler._force_user
+
+    for action in told(client, order).values():
+        if user.has_perm(action["needed_permission"]):
+            assert action["reason"] is None or action["reason"]["code"] != "permission_denied"
+        else:
+            assert not action["allowed"]
+            assert action["reason"] == {
+                "code": "permission_denied",
+                "detail": f"This needs the permission {action['needed_permission']}.",
+            }
+
+
+def test_customers_are_told_what_they_may_do(order: Order) -> None:
+    client = client_of(Role.CUSTOMER, customer_id=order.customer_id)
+    other = client_of(Role.CUSTOMER, customer_id=uuid4())
+
+    allowed = {name for name, action in told(client, order).items() if action["allowed"]}
+
+    assert allowed == {"cancel_order"}
+    for path in (order.pk, uuid4(), "x"):
+        answer = other.get(f"{ROOT}/orders/{path}/actions")
+        assert (answer.status_code, answer.json()["detail"]) == (404, "Order not found")
+
+
+def test_it_is_never_behind_and_never_kept(order: Order) -> None:
+    client = client_of(Role.ADMIN)
+    assert told(client, order)["cancel_order"]["allowed"]
+    kit.dispatch(kit.cancel(order))
+
+    answer = client.get(f"{ROOT}/orders/{order.pk}/actions")
+
+    [cancel] = [one for one in answer.json()["actions"] if one["name"] == "cancel_order"]
+    assert not cancel["allowed"]
+    assert answer["Cache-Control"] == "private, no-store"
+    assert not answer.has_header("ETag")
+    assert answer["Projection-Lag"] == "0.0"
+
+
+def test_orders_link_to_it_and_so_do_their_pages(order: Order) -> None:
+    live.run(*registered())
+    client = client_of(Role.ADMIN)
+    here = f"{ROOT}/orders/{order.pk}"
+
+    linked = client.get(here).json()["links"]["actions"]
+
+    assert client.get(linked).status_code == 200
+    page = client.get(here, headers={"Accept": "text/html"}).content.decode()
+    assert f"{here}/actions" in page
+    shown = client.get(f"{here}/actions", headers={"Accept": "text/html"})
+    assert "confirm_order" in shown.content.decode()
+
+
+def test_every_refusal_has_a_code(order: Order) -> None:
+    for action in told(client_of(Role.ADMIN), order).values():
+        if action["reason"]:
+            assert problems.by_slug(action["reason"]["code"].replace("_", "-"))

@@ -1,0 +1,301 @@
+"""The feed: the log for readers elsewhere, in its order, from a place on."""
+
+import threading
+import time
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.conf import settings as configured
+from django.db import connection, connections
+from rest_framework.test import APIClient
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from config.http import places
+from ordering_write import feed, log
+from ordering_write.domain import commands as c
+from ordering_write.models import Customer
+from tests import kit
+from tests.acceptance.service import wait_until
+from tests.integration.test_read_api import ROOT, client_of
+
+FEED = f"{ROOT}/feed"
+BATCH = "application/cloudevents-batch+json"
+
+
+@pytest.fixture
+def reader(request: pytest.FixtureRequest) -> APIClient:
+    return client_of(Role.INTEGRATION)
+
+
+def an_event(name: str = "Robin Sample") -> Customer:
+    return kit.registered_customer(name)
+
+
+def positions(answer: Any) -> list[int]:
+    return [one["position"] for one in answer.json()["events"]]
+
+
+@pytest.mark.django_db(databases=["default", "read"])
+class TestReading:
+    """What a part of the feed has, and for whom."""
+
+    def test_it_has_the_log_in_its_order(self, reader: APIClient) -> None:
+        customer = an_event()
+        kit.placed_order(customer, (kit.registered_product(), 1))
+
+        answer = reader.get(FEED)
+
+        events = answer.json()["events"]
+        assert positions(answer) == list(range(1, len(events) + 1))
+        assert [one["event_id"] for one in events] == [
+            str(event.recorded.event_id) for event in log.read_log(0, 100)
+        ]
+        assert answer.json()["position"] == len(events)
+        assert answer["Projection-Position"] == str(len(events))
+        assert events[0]["data"]["name"] == "Robin Sample"
+
+    def test_who_follows_the_links_reads_every_event_once(self, reader: APIClient) -> None:
+        kit.placed_order(an_event(), (kit.registered_product(), 1))
+        seen: list[int] = []
+        address = f"{FEED}?limit=2"
+        for _ in range(9):
+            answer = reader.get(address)
+            assert answer["Link"] == f'<{answer.json()["next"]}>; rel="next"'
+            seen += positions(answer)
+            address = answer.json()["next"]
+
+        assert seen == list(range(1, log.last_position() + 1))
+        assert (answer.json()["events"], "limit=2" in address) == ([], True)
+        an_event()
+        assert positions(reader.get(address)) == [log.last_position()]
+
+    def test_types_are_chosen_and_the_others_passed(self, reader: APIClient) -> None:
+        customer = an_event()
+        kit.placed_order(customer, (kit.registered_product(), 1))
+        an_event()
+
+        answer = reader.get(f"{FEED}?types=CustomerRegistered,OrderCreated")
+
+        assert [one["type"] for one in answer.json()["events"]] == [
+            "CustomerRegistered",
+            "OrderCreated",
+            "CustomerRegistered",
+        ]
+        none = reader.get(f"{FEED}?types=CustomerErased")
+        assert none.json()["events"] == []
+        assert none.json()["position"] == log.last_position()
+
+    def test_few_of_many_are_looked_for_in_steps(
+        self, reader: APIClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(feed, "_LOOKED_AT", 2)
+        for _ in range(3):
+            an_event()
+        kit.registered_product(0)
+        seen, address = [], f"{FEED}?types=StockItemRegistered"
+        for _ in range(3):
+            answer = reader.get(address)
+            seen += positions(answer)
+            address = answer.json()["next"]
+
+        assert seen == [4]
+        # Who waits is led on at once.
+        waited = reader.get(f"{FEED}?types=StockItemRegistered", headers={"Prefer": "wait=5"})
+        assert positions(waited) == [4]
+
+    def test_what_has_no_place_yet_comes_later(
+        self, reader: APIClient, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(log, "_COMMITS_AT_ONCE", 1)
+        an_event()
+        log.sequence()
+        # Somebody else is at it.
+        monkeypatch.setattr("ordering_write.published.sequence", lambda: False)
+        an_event()
+
+        answer = reader.get(FEED)
+
+        assert (positions(answer), answer.json()["position"]) == ([1], 1)
+        monkeypatch.undo()
+        assert positions(reader.get(answer.json()["next"])) == [2]
+
+    def test_personal_fields_are_for_those_who_may_see_them(self, customer: Customer) -> None:
+        kit.placed_order(customer, (kit.registered_product(), 1))
+
+        auditor = client_of(Role.AUDITOR).get(FEED)
+
+        assert "Robin" not in auditor.content.decode()
+        assert "Example Street" not in auditor.content.decode()
+        assert client_of(Role.ADMIN).get(FEED).content.decode().count("Robin Sample") >= 2
+
+    def test_what_was_erased_stays_erased(self, reader: APIClient, customer: Customer) -> None:
+        kit.dispatch(c.EraseCustomer(user_id=kit.USER, customer_id=customer.pk, reason="Asked"))
+
+        answer = reader.get(FEED)
+
+        assert "Robin" not in answer.content.decode()
+        assert answer.json()["events"][0]["data"]["name"] == "[erased]"
+
+    def test_what_this_code_cannot_read_is_there_as_it_is(self, reader: APIClient) -> None:
+        an_event()
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            cursor.execute("UPDATE event SET type = 'CustomerPromoted', data = '{\"to\": \"A\"}'")
+            cursor.execute("SET LOCAL session_replication_role = origin")
+
+        [event] = reader.get(FEED).json()["events"]
+
+        assert event["type"] == "CustomerPromoted"
+        assert event["data"]["to"] == "A"
+
+    @pytest.mark.parametrize("role", [Role.CUSTOMER, Role.CLERK, Role.WAREHOUSE])
+    def test_it_is_for_those_who_may(self, role: Role) -> None:
+        answer = client_of(role).get(FEED)
+        assert answer.status_code == 403
+        assert answer.json()["needed_permission"] == "ordering_read.read_feed"
+
+    @pytest.mark.parametrize(
+        ("query", "text"),
+        [
+            ("after=-1", "after: A number is written in digits."),
+            ("after=1", "after: The log ends at the position 0."),
+            ("limit=0", "limit: Input should be greater than or equal to 1."),
+            ("limit=1001", "limit: Input should be less than or equal to 1000."),
+            ("types=OrderCreated,OrderEaten", "types: there is no event type 'OrderEaten'."),
+            ("types=", "types: there is no event type ''."),
+            ("position=1", "This address knows no parameter 'position'."),
+        ],
+    )
+    def test_what_cannot_be_asked_for(self, reader: APIClient, query: str, text: str) -> None:
+        answer = reader.get(f"{FEED}?{query}")
+        assert (answer.status_code, answer.json()["detail"][: len(text)]) == (400, text)
+
+
+@pytest.mark.django_db(databases=["default", "read"])
+class TestCloudEvents:
+    """The same as CloudEvents 1.0."""
+
+    def test_a_batch(self, reader: APIClient) -> None:
+        order = kit.placed_order(an_event(), (kit.registered_product(), 1))
+        plain = reader.get(FEED).json()["events"]
+
+        answer = reader.get(f"{FEED}?limit=1000", headers={"Accept": BATCH})
+
+        assert answer["Content-Type"] == BATCH
+        assert [one["id"] for one in answer.json()] == [one["event_id"] for one in plain]
+        [created] = [one for one in answer.json() if one["type"] == "OrderCreated"]
+        [known] = [one for one in plain if one["type"] == "OrderCreated"]
+        assert created == {
+            "specversion": "1.0",
+            "id": known["event_id"],
+            "source": "http://testserver/api/v1",
+            "type": "OrderCreated",
+            "subject": f"order-{order.pk}",
+            "time": known["timestamp"],
+            "datacontenttype": "application/json",
+            "dataschema": "http://testserver/api/v1#OrderCreated.1",
+            "sequence": str(known["position"]),
+            "sequencetype": "Integer",
+            "streamversion": 1,
+            "recordedtime": known["recorded_at"],
+            "correlationid": known["correlation_id"],
+            "causationid": known["causation_id"],
+            "data": known["data"],
+        }
+        assert datetime.fromisoformat(created["time"]).tzinfo is not None
+
+    def test_it_leads_on_and_is_refused_as_a_problem(self, reader: APIClient) -> None:
+        accept = {"Accept": BATCH}
+        empty = reader.get(FEED, headers=accept)
+        assert empty.json() == []
+        assert empty["Link"] == '<http://testserver/api/v1/feed?after=0>; rel="next"'
+        refused = reader.get(f"{FEED}?limit=x", headers=accept)
+        assert refused["Content-Type"] == "application/problem+json"
+        assert reader.get(f"{ROOT}/orders", headers=accept).status_code == 406
+
+
+@pytest.mark.usefixtures("committed")
+class TestWaiting:
+    """Who waits is told as soon as there is more."""
+
+    def test_it_waits_for_more(self, reader: APIClient) -> None:
+        answers = at_once(reader, 1, f"{FEED}?after=0")
+        wait_until(lambda: places._free._value < configured.WEB_THREADS // 2, missing="it waits")
+
+        an_event()
+        # Which a worker does, as soon as it is told of the commit.
+        log.sequence()
+
+        [answer] = answers()
+        assert positions(answer) == [1]
+        assert answer["Preference-Applied"] == "wait"
+
+    def test_others_than_those_asked_for_do_not_end_it(self, reader: APIClient) -> None:
+        answers = at_once(reader, 1, f"{FEED}?types=StockItemRegistered")
+        wait_until(lambda: places._free._value < configured.WEB_THREADS // 2, missing="it waits")
+
+        an_event()
+        log.sequence()
+        kit.registered_product(0)
+        log.sequence()
+
+        [answer] = answers()
+        assert positions(answer) == [2]
+
+    def test_it_ends_without_an_event(self, reader: APIClient) -> None:
+        an_event()
+        began = time.monotonic()
+
+        answer = reader.get(f"{FEED}?after=1", headers={"Prefer": "wait=1"})
+
+        assert time.monotonic() - began >= 1
+        assert (answer.status_code, answer.json()["events"]) == (200, [])
+        assert answer["Preference-Applied"] == "wait"
+
+    def test_what_is_there_is_not_waited_for(self, reader: APIClient) -> None:
+        an_event()
+        began = time.monotonic()
+
+        answer = reader.get(FEED, headers={"Prefer": "wait=10"})
+
+        assert positions(answer) == [1]
+        assert time.monotonic() - began < 5
+
+    def test_at_most_half_of_the_threads_wait(self, reader: APIClient) -> None:
+        half = configured.WEB_THREADS // 2
+        answers = at_once(reader, half, FEED)
+        wait_until(lambda: places._free._value == 0, missing="they don't wait")
+
+        began = time.monotonic()
+        another = reader.get(FEED, headers={"Prefer": "wait=10"})
+
+        assert time.monotonic() - began < 5
+        assert (another.status_code, another.json()["events"]) == (200, [])
+        assert not another.has_header("Preference-Applied")
+        an_event()
+        log.sequence()
+        assert [positions(answer) for answer in answers()] == [[1]] * half
+
+
+def at_once(reader: APIClient, count: int, path: str) -> Any:
+    """Start so many requests that wait; returns what waits for their answers."""
+    answers: list[Any] = []
+
+    def ask() -> None:
+        client = APIClient()
+        client.force_authenticate(User.objects.get())
+        answers.append(client.get(path, headers={"Prefer": "wait=10"}))
+        connections.close_all()
+
+    threads = [threading.Thread(target=ask) for _ in range(count)]
+    for thread in threads:
+        thread.start()
+
+    def joined() -> list[Any]:
+        for thread in threads:
+            thread.join()
+        return answers
+
+    return joined
