@@ -32,7 +32,7 @@ from ordering_read.queries import ListOrders
 from ordering_read.queries.order_lists import OrderFilterSet
 from ordering_write import client
 from ordering_write.client import commands as c
-from ordering_write.published import quantize
+from ordering_write.published import NotFoundError, quantize
 
 
 @admin.register(OrderSummary)
@@ -202,7 +202,11 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
     def refusals(
         self, request: HttpRequest, thing: OrderSummary
     ) -> Mapping[type[client.Command], str]:
-        allowed = client.actions_of(thing.order_id, now=datetime.now(UTC))
+        try:
+            allowed = client.actions_of(thing.order_id, now=datetime.now(UTC))
+        except NotFoundError:
+            # The log has lost it, as a restored backup has; the page still shows what was.
+            return {}
         return {each.command: str(each.refusal) for each in allowed if each.refusal}
 
 

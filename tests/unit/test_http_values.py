@@ -101,6 +101,8 @@ class Page:
     page_size: int = 2
     count: int = 5
     capped: bool = False
+    cursor: None = None
+    next_cursor: None = None
 
 
 @pytest.mark.parametrize(
