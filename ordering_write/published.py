@@ -4,7 +4,12 @@ from ordering_write import feed, parking, policies, replay
 from ordering_write.checkpoints import Checkpoint, ParkedEvent, checkpoints_moved
 from ordering_write.domain import events
 from ordering_write.domain.changes import Change, changes
-from ordering_write.domain.errors import DomainError, NoHandlerFoundError, NotFoundError
+from ordering_write.domain.errors import (
+    DomainError,
+    IdempotencyKeyReusedError,
+    NoHandlerFoundError,
+    NotFoundError,
+)
 from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
 from ordering_write.domain.values import MINOR_UNITS, quantize
 from ordering_write.log import (
@@ -48,6 +53,7 @@ __all__ = [
     "DomainEvent",
     "EventSkippedError",
     "EventWaitsError",
+    "IdempotencyKeyReusedError",
     "LogGapError",
     "LogReplacedError",
     "NoHandlerFoundError",

@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from config.accounts.roles import customer_scope
-from config.http import consistency, etags, preferences
+from config.http import consistency, etags, preferences, repeats
 from config.http.pagination import link_header, page_body, page_links
 from ordering_read import permissions
 from ordering_read.api import headers
@@ -164,7 +164,7 @@ class QueryViewSet(ViewSet):
     def documented_headers(self, method: str) -> list[OpenApiParameter]:
         """The headers of this action, for the OpenAPI document."""
         if method not in SAFE_METHODS:
-            return []
+            return repeats.DOCUMENTED
         return headers.documented(
             is_tagged=self.action in self.reads, is_one=self.action in self.of_one
         )

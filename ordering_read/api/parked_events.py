@@ -21,6 +21,7 @@ from ordering_read.api.bodies import (
     SkipBody,
 )
 from ordering_read.api.parameters import ID, PAGE, PROJECTION, STREAM, ParkedEventParameters
+from ordering_read.api.repeats import once
 from ordering_read.engine import parking
 from ordering_read.models import ParkedEvent
 from ordering_read.queries import GetParkedEvent, ListParkedEvents
@@ -74,15 +75,16 @@ class ParkedEventViewSet(QueryViewSet):
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Apply the stream of this event from the one on that holds it up, as far as it goes."""
+        parse_query(request, Parameters)
         RetryBody.model_validate(request.data)
-        return self.answer(RetriedBody.of(parking.retry_stream(_row(pk)), request))
+        return once(request, lambda: RetriedBody.of(parking.retry_stream(_row(pk)), request))
 
     @extend_schema(
         operation_id="parked_event_skip",
         summary="Skip a parked event",
         parameters=[ID],
         request=SkipBody,
-        responses=RetriedBody,
+        responses={200: RetriedBody, 409: None},
     )
     @action(detail=True, methods=["post"])
     def skip(self, request: Request, pk: str) -> Response:
@@ -90,11 +92,15 @@ class ParkedEventViewSet(QueryViewSet):
 
         Who did so, when and why, stays in the list.
         """
+        parse_query(request, Parameters)
         body = SkipBody.model_validate(request.data)
         # Only users with the permission get here, and they are logged in.
         by = permissions.named(cast(User, request.user))
-        retried = parking.skip(_row(pk), reason=body.reason, by=by)
-        return self.answer(RetriedBody.of(retried, request))
+
+        def skip() -> RetriedBody:
+            return RetriedBody.of(parking.skip(_row(pk), reason=body.reason, by=by), request)
+
+        return once(request, skip)
 
     def command_examples(self, request: Request) -> dict[str, dict[str, Any]]:
         """What stands in the forms of the browsable pages at first."""

@@ -3,6 +3,7 @@
 from ordering_read.models.base import ReadModel, ReadModelWrittenError
 from ordering_read.models.customer import CustomerSummary
 from ordering_read.models.inventory import InventoryLevel, StockReservation
+from ordering_read.models.kept_answer import KeptAnswer
 from ordering_read.models.order import OrderLine, OrderSummary
 from ordering_read.models.parked_event import ParkedEvent
 from ordering_read.models.projection import FillSlice, Projection, Worker
@@ -12,6 +13,7 @@ __all__ = [
     "CustomerSummary",
     "FillSlice",
     "InventoryLevel",
+    "KeptAnswer",
     "OrderLine",
     "OrderSummary",
     "ParkedEvent",

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.accounts.models import User
-from config.http import consistency
+from config.http import consistency, repeats
 from config.http.errors import IdempotencyKeyMissingError, PreconditionRequiredError
 from config.http.parsers import idempotency_key
 from config.http.preconditions import if_match
@@ -134,7 +134,7 @@ class CommandEndpoint:
             # It was accepted; the page shows it a moment later.
             outcome = error.events
         told = Answer.model_validate_json(outcome.answer) if outcome.answer else tell(outcome)
-        replayed = {"Idempotency-Replayed": "true"} if outcome.replayed else {}
+        replayed = {repeats.REPLAYED: "true"} if outcome.replayed else {}
         return Response(told.body, status=told.status, headers={**told.headers, **replayed})
 
 

@@ -2,9 +2,7 @@
 
 from drf_spectacular.utils import OpenApiParameter
 
-from config.http import consistency
-
-_KEY: dict[str, object] = {"type": "string", "minLength": 1, "maxLength": 200}
+from config.http import consistency, repeats
 
 DOCUMENTED = [
     OpenApiParameter(
@@ -12,20 +10,7 @@ DOCUMENTED = [
         enum=["true"],
         description="Do all that the command does, answer what it would do, and undo it.",
     ),
-    OpenApiParameter(
-        "Idempotency-Key",
-        {**_KEY, "pattern": "^[!#-~]+$"},
-        "header",
-        description="Yours for this very command, such as a UUID. Sent again with the same key, it "
-        "isn't done again, and its first answer is given. A refusal doesn't use the key up.",
-    ),
-    OpenApiParameter(
-        "Idempotency-Replayed",
-        {"type": "string", "enum": ["true"]},
-        "header",
-        description="This is the answer of the first time.",
-        response=[200, 201],
-    ),
+    *repeats.DOCUMENTED,
     OpenApiParameter(
         "If-Match",
         {"type": "string", "maxLength": 1000, "examples": ['"3.full"', "*"]},

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.engine import live, parking
-from ordering_read.models import OrderSummary, ParkedEvent
+from ordering_read.models import KeptAnswer, OrderSummary, ParkedEvent
 from ordering_read.projections.order_view import OrderProjection
 from ordering_write.models import Order
 from tests import kit
@@ -155,6 +155,37 @@ def test_what_can_not_be_skipped_is_refused(order: Order, admin_user: User) -> N
     ):
         answer = client.post(f"{PARKED}/{row}/skip", body, format="json")
         assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.parametrize(("action", "body"), [("retry", {}), ("skip", {"reason": "A test"})])
+def test_a_repeat_with_the_same_key_is_answered_like_the_first_time(
+    order: Order, admin_user: User, poison: Poison, action: str, body: Any
+) -> None:
+    poison.events.clear()
+    client, here = api(admin_user), f"{PARKED}/{held_up().pk}/{action}"
+    other = f"{PARKED}/{UUID(int=1)}/{action}"
+
+    def send(address: str, key: str) -> Any:
+        return client.post(address, body, format="json", headers={"Idempotency-Key": key})
+
+    assert send(other, "my-key").status_code == 404
+    first, again = send(here, "my-key"), send(here, '"my-key"')
+
+    assert (first.status_code, "Idempotency-Replayed" in first) == (200, False)
+    assert (again.status_code, again["Idempotency-Replayed"]) == (200, "true")
+    assert again.json() == first.json()
+    reused = send(other, "my-key")
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+    assert send(here, "ä" * 3).json()["code"] == "invalid_parameter"
+    assert send(here, "another").status_code in (404, 409)
+
+
+def test_answers_are_forgotten(order: Order, admin_user: User, settings: Any) -> None:
+    settings.COMMAND_RECORD_DAYS = 0
+    client, here = api(admin_user), f"{PARKED}/{held_up().pk}/retry"
+    for key in ("first", "second"):
+        client.post(here, {}, format="json", headers={"Idempotency-Key": key})
+    assert not KeptAnswer.objects.exists()
 
 
 @pytest.mark.parametrize("role", set(Role) - {Role.ADMIN})
