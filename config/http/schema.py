@@ -62,6 +62,10 @@ class Schema(openapi.AutoSchema):
         # Forms are for the browsable pages only.
         return ["application/json"]
 
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        # What an answer holds is as declared; a list is in an object, too.
+        return False
+
     def get_auth(self) -> list[dict[str, Any]]:
         return [{}] if getattr(self.view, "public", False) else super().get_auth()
 

@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Any, Generic, Self, TypeVar
 from uuid import UUID
 
-from drf_spectacular.utils import extend_schema_serializer
 from pydantic import BaseModel, ConfigDict
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
@@ -271,7 +270,6 @@ class RetriedBody(View):
         )
 
 
-@extend_schema_serializer(many=False)
 class PageBody(View, Generic[Item]):
     """A page of a list. ``count`` is exact unless ``count_capped``: then there are more.
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from drf_spectacular.utils import extend_schema, extend_schema_serializer
+from drf_spectacular.utils import extend_schema
 from pydantic import Field
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -28,7 +28,6 @@ class SearchParameters(Parameters):
     )
 
 
-@extend_schema_serializer(many=False)
 class SearchBody(View):
     """What was found of each kind, ten of each at most; nothing of a kind that you may not see.
 

@@ -32,10 +32,13 @@ class CSVRenderer(BaseRenderer):
 
     def render(
         self,
-        data: Sequence[View],
+        data: Sequence[View] | None,
         accepted_media_type: str | None = None,
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
+        if data is None:
+            # What the client has is still so.
+            return b""
         text = io.StringIO()
         table = csv.writer(text)
         view = (renderer_context or {})["view"]
