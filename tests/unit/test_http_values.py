@@ -102,7 +102,7 @@ class Page:
     count: int = 5
     capped: bool = False
     cursor: None = None
-    next_cursor: None = None
+    next_cursor: str | None = None
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ class Page:
         (Page([], 9, count=0), 1, None),
         (Page([], 1, count=0), None, None),
         (Page([1, 2], 1, count=2), None, None),
-        (Page([1, 2], 5_001, count=10_000, capped=True), 5_000, 5_002),
+        (Page([1, 2], 5_001, count=10_000, capped=True, next_cursor="c"), 5_000, 5_002),
         (Page([1], 5_001, count=10_000, capped=True), 5_000, None),
     ],
 )
@@ -127,13 +127,14 @@ def test_a_page_leads_to_its_neighbours(
 
     def address(number: int | None) -> str | None:
         base = "http://testserver/api/v1/things"
-        return None if number is None else f"{base}?page={number}&name=a%26b"
+        return None if number is None else f"{base}?name=a%26b&page={number}"
 
     assert body == {
         "count": page.count,
         "count_capped": page.capped,
         "next": address(following),
         "previous": address(previous),
+        "next_cursor": page.next_cursor,
         "results": page.items,
     }
 
