@@ -48,13 +48,16 @@ class Subscriber:
     transaction that moves the checkpoint. Those of one stream come in order; those of different
     streams may not, since a stream that was parked comes later. ``max_parked`` is the number of
     streams that may be parked before it stops. ``skip_of`` finds the row by which an event that
-    can't be applied was skipped before, where that still holds.
+    can't be applied was skipped before, where that still holds. ``redo(checkpoint, stream,
+    events)`` makes anew what the ``events`` of one stream have made, after what is personal in them
+    was erased; None where nothing personal is kept.
     """
 
     wants: Callable[[DomainEvent], bool]
     apply: Callable[[Any, Sequence[DomainEvent]], None]
     max_parked: int
     skip_of: Callable[[DomainEvent], ParkedEvent | None]
+    redo: Callable[[Any, str, Sequence[DomainEvent]], None] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +144,7 @@ def apply(
     else:
         _apply_at_once(checkpoint, wanted, subscriber, held)
     _park(checkpoint, [event for event in wanted if held.holds(event)], held)
-    _forget(checkpoint, events)
+    _forget(checkpoint, events, subscriber)
 
 
 def park_crashed(checkpoint: Any, event: DomainEvent, subscriber: Subscriber) -> None:
@@ -152,7 +155,7 @@ def park_crashed(checkpoint: Any, event: DomainEvent, subscriber: Subscriber) ->
         message = "The process was killed each time that it was applied"
         held.add(_Failure(event=event, category=ParkedEvent.Category.CRASH, message=message))
     _park(checkpoint, wanted, held)
-    _forget(checkpoint, [event])
+    _forget(checkpoint, [event], subscriber)
 
 
 def retry(checkpoints: "QuerySet[Any]", stream: str, subscriber: Subscriber) -> int:
@@ -288,12 +291,36 @@ def _park(checkpoint: Any, events: Sequence[DomainEvent], held: _Held) -> None:
             logger.error("%s, parks a stream behind %s", checkpoint, failure)
 
 
-def _forget(checkpoint: Any, events: Sequence[DomainEvent]) -> None:
-    """Keep no words about the streams in which ``events`` have erased what is personal: an error
-    may quote what it failed on."""
-    if streams := {event.recorded.stream for event in events if event.erases}:
-        told = checkpoint.parked_events.filter(stream__in=streams).exclude(message="")
-        told.update(message=ERASED, traceback="")
+def _forget(checkpoint: Any, events: Sequence[DomainEvent], subscriber: Subscriber) -> None:
+    """Keep nothing personal of the streams in which ``events`` have erased it: no words about them,
+    since an error may quote what it failed on, and where they wait behind one that can't be
+    applied, nothing that was made before."""
+    erasing = [event for event in events if event.erases]
+    if not erasing:
+        return
+    streams = {event.recorded.stream for event in erasing}
+    told = checkpoint.parked_events.filter(stream__in=streams).exclude(message="")
+    told.update(message=ERASED, traceback="")
+    if subscriber.redo is not None:
+        waiting = checkpoint.parked_events.filter(
+            event_id__in=[event.recorded.event_id for event in erasing], skipped_at=None
+        )
+        for stream in waiting.values_list("stream", flat=True).distinct():
+            subscriber.redo(checkpoint, stream, _applied(checkpoint, stream, subscriber))
+
+
+def _applied(checkpoint: Any, stream: str, subscriber: Subscriber) -> list[DomainEvent]:
+    """The events of a stream that were applied before it was parked, as they read by now."""
+    rows = checkpoint.parked_events.filter(stream=stream)
+    parked = {row.version: row.skipped_at for row in rows}
+    first = min(version for version, skipped_at in parked.items() if skipped_at is None)
+    return [
+        event
+        for event in log.read_stream(stream)
+        if event.recorded.version < first
+        and event.recorded.version not in parked
+        and subscriber.wants(event)
+    ]
 
 
 def _row(checkpoint: Any, event: DomainEvent, held: _Held) -> ParkedEvent:

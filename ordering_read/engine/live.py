@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connections
 
 from ordering_read.engine.base import Projector, projector, registered, writing
+from ordering_read.engine.compare import natural_key
 from ordering_read.engine.definition import definition
 from ordering_read.models import ParkedEvent, Projection
 from ordering_write import published
@@ -97,6 +98,16 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
         with writing(filling=filling):
             projector.apply(events, generation.pk)
 
+    def redo(generation: Projection, stream: str, events: Sequence[DomainEvent]) -> None:
+        owner = stream.partition("-")[2]
+        with writing():
+            for model in projector.models:
+                # What all rows of a stream have in common comes first in their key.
+                column = natural_key(model)[0]
+                name = next(f.name for f in model._meta.concrete_fields if f.column == column)
+                model.objects.filter(projection_id=generation.pk, **{name: owner}).delete()
+            projector.apply(events, generation.pk)
+
     def skip_of(event: DomainEvent) -> ParkedEvent | None:
         # In another generation, whose rows went without it too.
         rows = ParkedEvent.objects.filter(checkpoint__name=projector.name, skipped_at__isnull=False)
@@ -107,6 +118,8 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
         apply=apply,
         max_parked=settings.PROJECTION_MAX_PARKED_STREAMS,
         skip_of=skip_of,
+        # Rows that mix streams hold nothing personal.
+        redo=redo if projector.sliced_by == "stream" else None,
     )
 
 
