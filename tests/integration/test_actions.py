@@ -1,12 +1,11 @@
 """What can be done with an order now, and of the rest why not."""
 
 from datetime import UTC, datetime
+from random import Random
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from hypothesis import given as drawn
-from hypothesis.extra.django import TestCase
 from rest_framework.test import APIClient
 
 from config.accounts.roles import Role
@@ -21,7 +20,7 @@ from ordering_write.domain.errors import DomainError, ExceedsCapturedError, NotF
 from ordering_write.models import Customer, Order
 from tests import kit
 from tests.integration.test_read_api import ROOT, client_of
-from tests.kit_walks import AS_FEW_AS_MATTER, Move, Step, Walk, some_moves
+from tests.kit_walks import MOVES, SEEDS, Step, Walk
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
@@ -39,37 +38,33 @@ def told(client: APIClient, order: Order) -> dict[str, dict[str, Any]]:
     return {one["name"]: one for one in answer.json()["actions"]}
 
 
-class TestWalks(TestCase):
-    """Whatever has been done to an order, what is told is what a dispatch would answer."""
+@pytest.mark.parametrize("seed", SEEDS)
+def test_it_is_what_dispatching_would_answer(seed: int) -> None:
+    walk, dice = Walk(), Random(seed)
+    for number in range(MOVES):
+        if number % 3 == 0:
+            now = datetime.now(UTC)
+            for action in actions_of(walk.order.pk, now=now):
+                check(walk, action, now)
+        walk.take(dice)
 
-    databases = {"default", "read"}
 
-    @drawn(moves=some_moves())
-    @AS_FEW_AS_MATTER
-    def test_it_is_what_dispatching_would_answer(self, moves: list[Move]) -> None:
-        walk = Walk()
-        for move in moves:
-            walk.take(move)
-        now = datetime.now(UTC)
-        for action in actions_of(walk.order.pk, now=now):
-            self._check(walk, action, now)
-
-    def _check(self, walk: Walk, action: Action, now: datetime) -> None:
+def check(walk: Walk, action: Action, now: datetime) -> None:
+    """The action tells what its command is answered."""
+    refusal = None
+    try:
         step = Step(action.command, part=0, units=1)
-        refusal = None
-        try:
-            get_command_bus().preview(walk.command(step, timestamp=now))
-        except DomainError as error:
-            refusal = error
-        if isinstance(refusal, NotFoundError) and action.refusal is not None:
-            # There is no such part to name.
-            return
-        if isinstance(refusal, ExceedsCapturedError) and action.command is c.RecordRefund:
-            # Money can't have gone back that never came: what is wrong is the amount.
-            return
-        assert (type(refusal), str(refusal)) == (type(action.refusal), str(action.refusal)), (
-            action.name
-        )
+        get_command_bus().preview(walk.command(step, timestamp=now))
+    except DomainError as error:
+        refusal = error
+    if isinstance(refusal, NotFoundError) and action.refusal is not None:
+        # There is no such part to name.
+        return
+    if isinstance(refusal, ExceedsCapturedError) and action.command is c.RecordRefund:
+        # Money can't have gone back that never came: what is wrong is the amount.
+        return
+    expected = (type(action.refusal), str(action.refusal))
+    assert (type(refusal), str(refusal)) == expected, action.name
 
 
 def test_every_command_about_an_order_is_told(order: Order) -> None:
