@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
+from config.http import consistency
 from ordering_read.engine import live
 from ordering_read.engine.base import registered
 from ordering_read.models import ParkedEvent
@@ -23,7 +24,7 @@ from tests import kit
 from tests.integration.test_parking import Poison
 
 METHODS = ("get", "post", "put", "patch", "delete")
-# What an operation is done to: the values of its path and of the ids in its body, by their names.
+# What an operation is done to: what is to stand in its path, headers and body, by the names there.
 Subject = Mapping[str, str]
 
 
@@ -97,25 +98,32 @@ class World:
         self.customers = [self.customer, self.newcomer, Customer.objects.get(pk=blocked.pk)]
         self.orders = [self._order(*_WRITTEN, *steps) for steps in _WAYS]
         self.orders.append(self._order(placed_at=datetime.now(UTC) - timedelta(days=3)))
+        event = log.read_stream(self.orders[-1].stream)[-1].recorded
+        # Nobody waits: what isn't committed is never seen by who would tell that it is there.
+        self._seen = {
+            "Consistency-Token": consistency.token_of(event.event_id),
+            "Prefer": "wait=0",
+        }
         poison = Poison(OrderProjection, monkeypatch)
         poison.add(self.orders[0], version=2)
         for name in registered():
             live.run(name)
         poison.events.clear()
-        self.parked = ParkedEvent.objects.exclude(category=ParkedEvent.Category.WAITING).get()
+        # One that can be applied by now, and one that waits behind it.
+        self.parked = list(ParkedEvent.objects.order_by("version")[:2])
 
     def subjects(self, operation: Operation) -> Iterator[Subject]:
         """What ``operation`` may be tried on, one after the other."""
         for prefix, rows in {
             "/api/v1/customers": self.customers,
             "/api/v1/inventory": [self.product],
-            "/api/v1/parked-events": [self.parked],
+            "/api/v1/parked-events": self.parked,
             "/api/v1/orders": self.orders,
         }.items():
             if operation.path.startswith(prefix):
-                yield from (_ids(row) for row in rows)
+                yield from (self._seen | _ids(row) for row in rows)
                 return
-        yield {}
+        yield self._seen
 
     def _order(
         self, *steps: tuple[type[client.Command], dict[str, Any]], placed_at: datetime | None = None

@@ -54,6 +54,13 @@ class Schema(openapi.AutoSchema):
                 description="After so many seconds the same request may succeed.",
                 response=[409, 429, 503],
             ),
+            OpenApiParameter(
+                "WWW-Authenticate",
+                str,
+                "header",
+                description="How to log in.",
+                response=[401],
+            ),
             *_RATE_LIMITS,
             *(documented(self.method) if documented else ()),
         ]

@@ -25,4 +25,11 @@ DOCUMENTED = [
         description="Send it back with a read that is to show what this command did.",
         response=[200, 201],
     ),
+    OpenApiParameter(
+        "Location",
+        {"type": "string", "format": "uri"},
+        "header",
+        description="Where what was made is found.",
+        response=[201],
+    ),
 ]

@@ -1,0 +1,99 @@
+"""The OpenAPI document is kept: whatever is sent, the answer is one that it describes."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections, transaction
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from knox.models import AuthToken
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from config.wsgi import application
+from tests.kit_contract import Subject, World, fill, operations
+from tests.proof import IS_PROOF, size
+
+EXAMPLES = size(20, full=500)
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+
+
+@pytest.fixture
+def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
+    return World(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _unlimited(settings) -> None:
+    settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 10**9)
+
+
+@pytest.fixture(autouse=True)
+def _in_one_transaction() -> Iterator[None]:
+    """A request ends without closing the connections, whose transaction is undone in the end."""
+    for signal in (request_started, request_finished):
+        signal.disconnect(close_old_connections)
+    yield
+    for signal in (request_started, request_finished):
+        signal.connect(close_old_connections)
+
+
+@pytest.mark.proof
+def test_every_answer_is_as_documented(
+    world: World,
+    admin_user: User,
+    make_user: Callable[..., User],
+    subtests: pytest.Subtests,
+) -> None:
+    document = schemathesis.openapi.from_wsgi("/api/schema", application)
+    customer_user = make_user(Role.CUSTOMER, customer_id=world.customer.pk)
+    admin, customer = (
+        {"Authorization": f"Token {AuthToken.objects.create(user)[1]}"}
+        for user in (admin_user, customer_user)
+    )
+    # Mostly it is who may do everything.
+    logins = st.sampled_from([admin, admin, admin, customer, {}])
+    for operation in operations():
+        asked = document[operation.path][operation.method]
+        cases = st.one_of(*(asked.as_strategy(generation_mode=mode) for mode in GenerationMode))
+        # Mostly it is about something that there is.
+        subjects = st.sampled_from([*world.subjects(operation), {}])
+        with subtests.test(operation.name):
+            _try(cases, subjects, logins)
+
+
+def _try(
+    cases: st.SearchStrategy[Case],
+    subjects: st.SearchStrategy[Subject],
+    logins: st.SearchStrategy[dict[str, str]],
+) -> None:
+    @settings(
+        max_examples=EXAMPLES,
+        # The same every time in a test run, and so as fast.
+        derandomize=not IS_PROOF,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases, subjects, logins)
+    def each(case: Case, subject: Subject, login: dict[str, str]) -> None:
+        case.path_parameters = fill(case.path_parameters, subject)
+        case.headers.update(fill(dict(case.headers), subject))
+        case.body = fill(case.body, subject)
+        with transaction.atomic("default"), transaction.atomic("read"):
+            answer = case.call(headers=login)
+            transaction.set_rollback(True, "default")
+            transaction.set_rollback(True, "read")
+        case.validate_response(answer, checks=CHECKS)
+
+    each()
