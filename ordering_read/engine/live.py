@@ -105,7 +105,8 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
                 # What all rows of a stream have in common comes first in their key.
                 column = natural_key(model)[0]
                 name = next(f.name for f in model._meta.concrete_fields if f.column == column)
-                model.objects.filter(projection_id=generation.pk, **{name: owner}).delete()
+                rows = model._default_manager.filter(projection_id=generation.pk, **{name: owner})
+                rows.delete()
             projector.apply(events, generation.pk)
 
     def skip_of(event: DomainEvent) -> ParkedEvent | None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from config.http.examples import request_example
 
@@ -14,5 +15,7 @@ def example_of(body: type[BaseModel], *, known: Mapping[str, Any]) -> dict[str, 
     It holds the required fields and those optional ones that are worth showing.
     """
     schema = body.model_json_schema()
-    example: dict[str, Any] = request_example(schema, schema.get("$defs", {}), known)
+    # As JSON has them: ids and amounts are texts there.
+    values = to_jsonable_python(dict(known))
+    example: dict[str, Any] = request_example(schema, schema.get("$defs", {}), values)
     return example

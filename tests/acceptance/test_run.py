@@ -122,6 +122,18 @@ def _alive(processes: list[psutil.Process]) -> Iterator[psutil.Process]:
             yield process
 
 
+def wait_until_level(run: "Run") -> None:
+    """Wait until the read side shows all that the demo has told."""
+    [token] = re.findall(r"Token +([0-9a-f]{64})$", run.said, re.MULTILINE)
+    headers = {"Authorization": f"Token {token}"}
+    with httpx.Client(base_url=f"{run.copy.url}/api/v1", headers=headers) as client:
+        wait_until(
+            lambda: (
+                not any(one["lag_events"] for one in client.get("/projections").json()["results"])
+            )
+        )
+
+
 @contextmanager
 def new_copy() -> Iterator[Copy]:
     copy = Copy()
@@ -136,6 +148,7 @@ def running() -> Iterator[Run]:
     """A copy that runs while these tests do."""
     with new_copy() as copy:
         run = copy.run().ready()
+        wait_until_level(run)
         yield run
         if run.program.poll() is None:
             run.stop()
