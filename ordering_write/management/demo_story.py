@@ -41,20 +41,20 @@ PRODUCTS = (
 SPAN = timedelta(days=60)
 # Still pending.
 YOUNGEST = timedelta(minutes=30)
-# What happens to the orders with these remainders of their number by twenty-five.
+# What happens to the orders with these remainders of their number by fifty.
 _FATES = {
-    2: "cancelled by the customer",
-    4: "held for review",
-    6: "sent in two parcels",
+    3: "cancelled by the customer",
     9: "never paid",
-    11: "paid after it had expired",
-    13: "sent back",
-    15: "edited",
-    17: "parcel lost",
-    20: "one line cancelled",
-    22: "return rejected",
+    12: "return rejected",
+    16: "paid after it had expired",
+    22: "sent back",
+    27: "parcel lost",
+    33: "one line cancelled",
+    37: "sent in two parcels",
+    41: "edited",
+    47: "held for review",
 }
-_EVERY = 25
+_EVERY = 50
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
@@ -126,7 +126,7 @@ class _Life:
         self.asker = CUSTOMER if is_own else CLERK
         self.at = story.now - YOUNGEST - SPAN * (story.orders - 1 - number) / story.orders
         # Most orders are: confirmed at once, and sent whole.
-        self.is_plain = not self.fate and number % 3 != 0
+        self.is_plain = not self.fate and number % 10 not in (5, 9)
         self.lines: list[UUID] = []
         self.quantities: list[int] = []
         self.total = Decimal(0)
@@ -145,12 +145,17 @@ class _Life:
             yield from self._expire()
             return
         yield from self._get_ready()
-        if self.fate == "held for review" and self.number % 2:
+        if self.fate == "held for review" and self._is_held:
             # Nobody has looked at it yet.
             return
         yield from self._get_sent()
-        yield self.after(14 * _DAY)
-        self.do(CLERK, client.CompleteOrder)
+        if self.number % 2:
+            yield self.after(14 * _DAY)
+            self.do(CLERK, client.CompleteOrder)
+
+    @property
+    def _is_held(self) -> bool:
+        return self.number // _EVERY % 2 == 1
 
     # --- Before it leaves ----------------------------------------------------------------------
     def _place(self) -> None:
@@ -208,7 +213,7 @@ class _Life:
         self._pay()
         if self.fate == "held for review":
             self.do(CLERK, client.PlaceHold, reason="fraud_review", note="Three cards were tried.")
-            if self.number % 2:
+            if self._is_held:
                 return
             yield self.after(5 * _HOUR)
             self.do(CLERK, client.ReleaseHold, note="The bank says it is fine.")
@@ -229,8 +234,8 @@ class _Life:
             if sum(self.quantities) > 1:
                 self.do(CLERK, client.CancelOrderItems, items=items, reason="One less will do")
                 self.quantities[0] -= 1
-        if not self.is_plain:
-            yield self.after(12 * _HOUR)
+        yield self.after(12 * _HOUR)
+        if not (self.is_plain or self.fate):
             self.do(WAREHOUSE, client.StartProcessing)
 
     def _pay(self) -> None:

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 
 from config.accounts.models import User
+from config.processes import collect_less
 from ordering_write import log
 from ordering_write.management.demo import ADMIN, CUSTOMERS, LOGINS, PASSWORD
 from ordering_write.management.demo_story import PRODUCTS, Story
@@ -32,6 +33,7 @@ class Command(BaseCommand):
         if log.head():
             self.stdout.write("The log isn't empty; no demo data are needed.")
             return
+        collect_less()
         with connection.cursor() as cursor:
             # What a crash would take away can be made again.
             cursor.execute("SET synchronous_commit = off")
