@@ -47,8 +47,12 @@ def test_an_order_is_placed_read_cancelled_logged_and_rebuilt(service: Service, 
     before = service.rows()
     service.manage("rebuild_projections")
     assert service.rows() == before
+    [line] = shown["items"]
     assert shop.seen(f"/orders/{order}") == shown | {
         "status": "cancelled",
+        # Nothing is owed for it any more.
+        "balance": "0.00",
+        "items": [line | {"cancelled": 3, "open": 0}],
         "version": version,
         "updated_at": shop.seen(f"/orders/{order}")["updated_at"],
         "position": shop.seen(f"/orders/{order}")["position"],
