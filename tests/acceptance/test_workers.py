@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from statistics import median
 
+import psutil
 import pytest
 
 from tests.acceptance.service import Databases, wait_until
