@@ -266,7 +266,8 @@ class OrderState(Aggregate):
         order = next(iter(locked), None)
         if order is None or customer_scope not in (None, order.customer_id):
             raise OrderNotFoundError
-        cls.add_parts({order.pk: order})
+        # Packing is where processing begins at the latest.
+        cls.add_parts({order.pk: order}, with_shipments=order.processing_at is not None)
         return order
 
     @classmethod
@@ -278,14 +279,13 @@ class OrderState(Aggregate):
         return list(orders.values())
 
     @classmethod
-    def add_parts(cls, orders: Mapping[UUID, Self]) -> None:
+    def add_parts(cls, orders: Mapping[UUID, Self], *, with_shipments: bool = True) -> None:
         """Load the lines and shipments of ``orders``, given by their ids."""
         for line in OrderItem.objects.raw(_LINES, [list(orders)]):
             orders[line.order_id].lines[line.id] = line
-        # Packing is where processing begins at the latest.
-        packed = [order.id for order in orders.values() if order.processing_at]
-        for shipment in Shipment.objects.raw(_SHIPMENTS, [packed]) if packed else ():
-            orders[shipment.order_id].shipments[shipment.id] = shipment
+        if with_shipments:
+            for shipment in Shipment.objects.raw(_SHIPMENTS, [list(orders)]):
+                orders[shipment.order_id].shipments[shipment.id] = shipment
 
     def write(self) -> None:
         _upsert(type(self), [self])
