@@ -160,6 +160,8 @@ def _database(url: str, *, schema: str = "") -> dict[str, object]:
     search_path = f" -c search_path={schema}" if schema else ""
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 10)
+    options["server_side_binding"] = True
+    options["prepare_threshold"] = 2
     options["options"] = f"{options.get('options', '')} {_SESSION_OPTIONS}{search_path}".strip()
     return {**config, "ENGINE": "config.databases", "ATOMIC_REQUESTS": False}
 
@@ -262,6 +264,7 @@ REFUND_LIMITS = _amounts("REFUND_LIMITS", "EUR:200")
 
 # --- Accounts ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["config.accounts.backends.Backend"]
 LOGIN_URL = "/admin/login/"
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

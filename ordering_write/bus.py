@@ -44,6 +44,7 @@ SELECT %s, %s, %s, %s, %s, %s, '', now()
 WHERE NOT EXISTS (SELECT FROM event WHERE event.command_id = %s)
 ON CONFLICT DO NOTHING
 """
+_KEEP_ANSWER = "UPDATE command_record SET answer = %s WHERE command_id = %s"
 
 
 class NotYetVisibleError(Exception):
@@ -186,8 +187,8 @@ def _carry_out(
             outcome = Outcome(handler.handle(command))
             if answering:
                 outcome.answer = answering(outcome)
-                itself = CommandRecord.objects.filter(pk=command.command_id)
-                itself.update(answer=outcome.answer)
+                with connection.cursor() as cursor:
+                    cursor.execute(_KEEP_ANSWER, [outcome.answer, command.command_id])
             return outcome
     outcome = Outcome(log.read_command(command.command_id))
     outcome.replayed = True

@@ -20,8 +20,9 @@ from uuid import UUID
 from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
+from config.databases import tables
 from ordering_write.domain.events import DomainEvent
-from ordering_write.models import EventPending, OutboxEvent, PersonalData
+from ordering_write.models import OutboxEvent, PersonalData
 from ordering_write.signals import events_committed
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ def commit(*, keep: bool = True) -> Iterator[None]:
             elif this.has_events:
                 # Last of all: its id must be higher than that of any commit that wrote to one of
                 # these streams before, and those have been visible since we locked the streams.
-                EventPending.objects.create(commit_id=this.id)
+                with connection.cursor() as cursor:
+                    cursor.execute("INSERT INTO event_pending (commit_id) VALUES (%s)", [this.id])
                 transaction.on_commit(_announce_commit, robust=True)
     finally:
         _current.reset(token)
@@ -112,8 +114,9 @@ def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs
         hashes[row.stream] = row.hash = content_hash(vars(row), hashes.get(row.stream, ""))
         rows.append(row)
         beside += personal
-    PersonalData.objects.bulk_create(beside)
-    OutboxEvent.objects.bulk_create(rows)
+    with tables.together():
+        tables.insert(beside)
+        tables.insert(rows)
 
 
 def _row(

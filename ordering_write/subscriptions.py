@@ -9,6 +9,7 @@ from typing import Any, cast
 import psycopg
 from django.db import DatabaseError, connection, models, transaction
 
+from config.databases import tables
 from ordering_write import faults, log, outbox, parking
 from ordering_write.checkpoints import Start
 from ordering_write.parking import Subscriber
@@ -131,6 +132,8 @@ class _Group:
         # Those that have failed in this run: they are not tried again before their pause is over.
         self._failed: set[int] = set()
         self._runners: dict[int, Runner] = {}
+        # Put together once: that takes longer than to run it.
+        self._looks: dict[tuple[bool, int], tuple[str, Any]] = {}
         # That of the one furthest behind; None when nobody could be moved.
         self._position: int | None = None
 
@@ -157,7 +160,8 @@ class _Group:
         return self._position is None or log.head() <= self._position
 
     def let_go(self) -> None:
-        """Let the checkpoints be handed out, and say so, but for those that have failed."""
+        """Let the checkpoints be handed out, but for those that have failed; whoever left the log
+        to us is told."""
 
         def act() -> None:
             with transaction.atomic(using=self._checkpoints.db):
@@ -166,8 +170,9 @@ class _Group:
                 )
                 free = leased.select_for_update(skip_locked=True).values("pk")
                 self._checkpoints.filter(pk__in=free).update(leased_until=None)
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_notify(%s, %s)", [outbox.CHANNEL, FREE])
+            if self._stays:
+                with connection.cursor() as cursor:
+                    cursor.execute("SELECT pg_notify(%s, %s)", [outbox.CHANNEL, FREE])
 
         faults.persist(act)
 
@@ -186,10 +191,13 @@ class _Group:
         return sum(each.size for each in done), any(each.goes_on for each in done)
 
     def _look(self, *, lock: bool = False) -> dict[int, Any]:
-        rows = self._checkpoints.exclude(pk__in=self._failed)
-        if lock:
-            rows = rows.select_for_update(skip_locked=True)
-        return {row.pk: row for row in rows}
+        known = lock, len(self._failed)
+        if known not in self._looks:
+            rows = self._checkpoints.exclude(pk__in=self._failed)
+            if lock:
+                rows = rows.select_for_update(skip_locked=True)
+            self._looks[known] = rows.query.get_compiler(rows.db).as_sql()
+        return {row.pk: row for row in self._checkpoints.raw(*self._looks[known])}
 
     def _step_together(self) -> list[Done]:
         """A batch, in one transaction, for those of which nothing special is known."""
@@ -215,12 +223,16 @@ class _Group:
         if not events:
             return Done(0, rows[0].position, goes_on=False)
         seconds = []
-        for row in rows:
-            began = time.monotonic()
-            parking.apply(row, events, self._subscriber_of(row), carefully=False)
-            seconds.append(time.monotonic() - began)
+        with tables.together():
+            for row in rows:
+                began = time.monotonic()
+                parking.apply(row, events, self._subscriber_of(row), carefully=False)
+                ended = time.monotonic()
+                seconds.append(ended - began)
+        # To each its part of what they have written together.
+        each = (time.monotonic() - ended) / len(rows)
         goes_on = len(events) >= limit
-        move(rows, events, seconds, goes_on or self._stays)
+        move(rows, events, [own + each for own in seconds], goes_on or self._stays)
         return Done(len(events) * len(rows), cast(int, events[-1].recorded.position), goes_on)
 
     def _step_alone(self, key: int) -> Done | None:

@@ -1,5 +1,6 @@
 """PostgreSQL for Django; a connection that finds no embedded server starts it."""
 
+import select
 import shutil
 from collections.abc import Iterable
 from typing import Any
@@ -36,6 +37,13 @@ class DatabaseClient(client.DatabaseClient):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     client_class = DatabaseClient
+
+    def is_usable(self) -> bool:
+        # A server that has gone has said so, or can't be asked: as long as it says nothing, the
+        # question that Django puts before each request needn't go there and back.
+        silent = select.poll()
+        silent.register(self.connection.fileno(), select.POLLIN)
+        return not (self.connection.closed or silent.poll(0)) or super().is_usable()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         try:

@@ -37,6 +37,8 @@ _QUEUE_CHANNEL = "ordering_queue"
 _QUEUE_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 2.0
 _LAG_CHECK_SECONDS = 10.0
+# Between two looks for the policies while the log grows.
+_POLICY_SECONDS = 0.25
 # Events that are worth the hands of several workers.
 _FAR_BEHIND = 2_000
 # Pauses while a database is away.
@@ -136,8 +138,10 @@ class ProjectionBroker(ORM):
 
     def _wait(self, listener: BaseDatabaseWrapper, *, all_taken: bool) -> None:
         """Wait for something to do. Whoever is at all projections listens to the log too, and says
-        so when that is over; until then its growth is none of our business."""
-        ends_at = time.monotonic() + settings.PROJECTION_POLL_SECONDS
+        so when that is over; until then its growth matters to the policies only, and what they find
+        in one go costs less than event by event."""
+        seconds = _POLICY_SECONDS if all_taken else settings.PROJECTION_POLL_SECONDS
+        ends_at = time.monotonic() + seconds
         while True:
             left = max(0.0, ends_at - time.monotonic())
             heard = list(listener.connection.notifies(timeout=left, stop_after=1))

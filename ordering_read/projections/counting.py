@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db import connections
 
+from config.databases import tables
+from config.databases.tables import Table
 from ordering_read.engine.base import Projector
 from ordering_read.models.counted_row import CountedRow
-from ordering_read.projections.stream_rows import Table
 from ordering_write.published import DomainEvent
 
 
@@ -62,8 +62,7 @@ def _add(model: type[CountedRow], rows: Sequence[CountedRow], projection_id: int
     """Merge ``rows``, each of another name, into the table; one statement."""
     for row in rows:
         row.projection_id = projection_id
-    with connections["read"].cursor() as cursor:
-        cursor.execute(_statement(model), [Table.of(model).records(rows)])
+    tables.write(_statement(model), rows)
 
 
 @cache

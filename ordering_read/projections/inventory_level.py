@@ -5,7 +5,7 @@ from typing import cast
 
 from ordering_read.engine.base import Projector
 from ordering_read.models import InventoryLevel, StockReservation
-from ordering_read.projections.stream_rows import fold, upsert
+from ordering_read.projections.stream_rows import fold, stored, upsert
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
@@ -72,14 +72,13 @@ def _fold_reservations(new: Sequence[DomainEvent], projection_id: int) -> None:
     moves = cast(list[e.StockReserved], [event for event in new if type(event) in _SET_ASIDE])
     if not moves:
         return
-    rows = {
-        row.line_id: row
-        for row in StockReservation.objects.filter(
-            projection_id=projection_id,
-            product_id__in={event.product_id for event in moves},
-            line_id__in={event.line_id for event in moves},
-        )
-    }
+    known = stored(
+        StockReservation,
+        projection_id,
+        product_id={event.product_id for event in moves},
+        line_id={event.line_id for event in moves},
+    )
+    rows = {row.line_id: row for row in known}
     for event in moves:
         row = rows.get(event.line_id)
         if row is None:

@@ -8,7 +8,7 @@ from ordering_read.engine.base import Projector
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.projections.actors import actor_name
 from ordering_read.projections.sentences import ERASED, note_sentence, placed, tell
-from ordering_read.projections.stream_rows import upsert
+from ordering_read.projections.stream_rows import stored, upsert
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
@@ -74,9 +74,8 @@ def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, 
     begun = {event.order_id for event in events if isinstance(event, e.OrderCreated)}
     earlier = {event.order_id for event in events if _tells_of_lines(event)} - begun
     if earlier:
-        lines = TimelineEntry.objects.filter(
-            projection_id=projection_id, order_id__in=earlier, type=e.OrderItemAdded.__name__
-        )
+        added = [e.OrderItemAdded.__name__]
+        lines = stored(TimelineEntry, projection_id, order_id=earlier, type=added)
         products |= {cast(UUID, line.about_id): line.about_name for line in lines}
     return products
 
@@ -90,12 +89,13 @@ def _erased(
     rows: Sequence[TimelineEntry], erasures: Sequence[_Erasure], projection_id: int
 ) -> list[TimelineEntry]:
     """``rows`` and those before them, without the personal texts that were erased since."""
-    stored = TimelineEntry.objects.filter(
-        projection_id=projection_id,
-        order_id__in={event.order_id for event in erasures},
-        type__in=(e.OrderCreated.__name__, e.NoteAdded.__name__),
+    known = stored(
+        TimelineEntry,
+        projection_id,
+        order_id={event.order_id for event in erasures},
+        type=(e.OrderCreated.__name__, e.NoteAdded.__name__),
     )
-    entries = {(row.order_id, row.version): row for row in (*stored, *rows)}
+    entries = {(row.order_id, row.version): row for row in (*known, *rows)}
     for event in erasures:
         for row in entries.values():
             if row.order_id == event.order_id and row.version < event.recorded.version:

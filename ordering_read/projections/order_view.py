@@ -8,7 +8,7 @@ from ordering_read.engine.base import Projector
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.counting import store_day
 from ordering_read.projections.order_parts import change_parts
-from ordering_read.projections.stream_rows import fold, fold_into, upsert
+from ordering_read.projections.stream_rows import fold, fold_into, stored, upsert
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
@@ -137,8 +137,8 @@ def _fold_lines(new: Sequence[e.OrderEvent], projection_id: int) -> None:
     line was there before."""
     begun = {event.order_id for event in new if isinstance(event, e.OrderCreated)}
     known = {event.order_id for event in new if isinstance(event, _LINE_EVENTS)} - begun
-    stored = OrderLine.objects.filter(projection_id=projection_id, order_id__in=known)
-    lines: dict[UUID, OrderLine] = {line.line_id: line for line in stored} if known else {}
+    earlier = stored(OrderLine, projection_id, order_id=known) if known else ()
+    lines: dict[UUID, OrderLine] = {line.line_id: line for line in earlier}
     upsert(OrderLine, _change_lines(lines, new, projection_id), key=["order_id", "line_id"])
 
 

@@ -1,20 +1,20 @@
 """Folding events into rows of which each shows one stream."""
 
-from collections.abc import Callable, Sequence
-from functools import cache
-from operator import attrgetter
-from typing import Any, NamedTuple, Self, TypeVar, cast
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import JSONField, QuerySet
 from pydantic_core import to_json
 
+from config.databases import tables
+from config.databases.tables import Table
 from ordering_read.engine.base import is_filling
 from ordering_read.models import ReadModel, StreamRow
 from ordering_write.published import DomainEvent
 
 Row = TypeVar("Row", bound=StreamRow)
+ReadRow = TypeVar("ReadRow", bound=ReadModel)
 
 
 def fold(
@@ -37,13 +37,23 @@ def fold(
     keys: set[UUID] = {getattr(event, key) for event in batch}
     if is_filling():
         keys -= {getattr(event, key) for event in batch if isinstance(event, begins)}
-    known: QuerySet[Any] = model.objects.filter(projection_id=projection_id, **{f"{key}__in": keys})
-    rows: dict[UUID, Row] = {getattr(row, key): row for row in known} if keys else {}
+    known = stored(model, projection_id, **{key: keys}) if keys else ()
+    rows: dict[UUID, Row] = {getattr(row, key): row for row in known}
     new, changed = fold_into(
         rows, batch, model, projection_id, key=key, begins=begins, change=change
     )
     upsert(model, changed, key=[key])
     return new
+
+
+def stored(
+    model: type[ReadRow], projection_id: int, **values: Collection[Any]
+) -> Iterable[ReadRow]:
+    """The rows of a generation that have one of the ``values`` in each of the fields."""
+    columns = tables.columns(model, *values)
+    condition = "".join(f" AND {column} = ANY(%s)" for column in columns)
+    parameters = [projection_id, *map(list, values.values())]
+    return tables.find(model, f"projection_id = %s{condition}", parameters)
 
 
 def fold_into(
@@ -84,68 +94,16 @@ def fold_into(
     return new, list(changed.values())
 
 
-class Table(NamedTuple):
-    """What is written of the rows of a read model: their columns and the fields that hold them."""
-
-    name: str
-    columns: list[str]
-    values: Callable[[ReadModel], tuple[Any, ...]]
-    # Which of the values are documents.
-    json: list[int]
-
-    @classmethod
-    @cache
-    def of(cls, model: type[ReadModel]) -> Self:
-        fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-        return cls(
-            name=model._meta.db_table,
-            columns=[str(field.column) for field in fields],
-            values=attrgetter(*(field.attname for field in fields)),
-            json=[place for place, field in enumerate(fields) if isinstance(field, JSONField)],
-        )
-
-    def records(self, rows: Sequence[ReadModel]) -> str:
-        """``rows`` as the one parameter of a statement with json_populate_recordset: thousands of
-        parameters take longer to write into a statement, and to parse, than rows take to store."""
-        columns = self.columns
-        return to_json([dict(zip(columns, self.values(row), strict=True)) for row in rows]).decode()
-
-
-# Names of tables and columns are ours: they need no quoting.
-_UPSERT = """
-INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s)
-ON CONFLICT ({unique}) DO UPDATE SET {assignments}
-"""
-
-
 def upsert(model: type[ReadModel], rows: Sequence[ReadModel], *, key: Sequence[str]) -> None:
     """Insert ``rows``, or replace those of the same projection and ``key``; one statement.
 
     Where a generation is filled, rows that weren't read from the table are copied into it, which
     is much faster; that is a second statement.
     """
-    table = Table.of(model)
     if is_filling():
-        _copy(table, [row for row in rows if row._state.adding])
+        _copy(Table.of(model), [row for row in rows if row._state.adding])
         rows = [row for row in rows if not row._state.adding]
-    if rows:
-        with connections["read"].cursor() as cursor:
-            cursor.execute(_upsert(model, tuple(key)), [table.records(rows)])
-
-
-@cache
-def _upsert(model: type[ReadModel], key: tuple[str, ...]) -> str:
-    table = Table.of(model)
-    columns = {field.name: str(field.column) for field in model._meta.concrete_fields}
-    unique = [columns[name] for name in ("projection", *key)]
-    return _UPSERT.format(
-        table=table.name,
-        columns=", ".join(table.columns),
-        unique=", ".join(unique),
-        assignments=", ".join(
-            f"{column} = excluded.{column}" for column in table.columns if column not in unique
-        ),
-    )
+    tables.upsert(rows, unique=["projection", *key])
 
 
 def _copy(table: Table, rows: Sequence[ReadModel]) -> None:

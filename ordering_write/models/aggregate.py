@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import models
 from uuid_utils.compat import uuid7
 
+from config.databases import tables
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import VersionConflictError
 from ordering_write.domain.events import DomainEvent, Envelope
@@ -125,9 +126,10 @@ def save(aggregates: Sequence[Aggregate], *, caused_by: Command) -> list[DomainE
                 f"{aggregate.stream} changed, but its events were taken away before it was saved."
             )
         events += _enveloped(aggregate, pending, caused_by, recorded_at)
-    for _, group in groupby(aggregates, type):
-        alike = list(group)
-        alike[0].write_all(alike)
+    with tables.together():
+        for _, group in groupby(aggregates, type):
+            alike = list(group)
+            alike[0].write_all(alike)
     for aggregate in aggregates:
         aggregate._saved_version = aggregate.version
     domain_events.send(sender=Aggregate, events=events, customer_id=_customer_of(aggregates))

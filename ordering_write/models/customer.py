@@ -8,6 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Lower
 
+from config.databases import tables
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import CustomerErasedError, CustomerNotFoundError
 from ordering_write.domain.events import Person
@@ -130,15 +131,7 @@ class Customer(Aggregate):
     def find(cls, customer_id: UUID) -> "Customer | None":
         """The customer, whose row stays as it is until the end of the transaction."""
         # FOR SHARE: orders of one customer don't wait for each other, blocking one waits for them.
-        return next(
-            iter(
-                cls.objects.raw(
-                    "SELECT * FROM ordering_write_customer WHERE customer_id = %s FOR SHARE",
-                    [customer_id],
-                )
-            ),
-            None,
-        )
+        return next(iter(tables.find(cls, "customer_id = %s FOR SHARE", [customer_id])), None)
 
     @classmethod
     def load(cls, customer_id: UUID, *, customer_scope: UUID | None = None) -> "Customer":

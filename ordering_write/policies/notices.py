@@ -28,7 +28,8 @@ class TellCustomers(Policy):
         return event.timestamp
 
     def act(self, occasion: Occasion) -> Sequence[Command]:
-        event, created = occasion.event, occasion.history()[0]
+        event = occasion.event
+        created = event if isinstance(event, e.OrderCreated) else occasion.history()[0]
         # Who was erased can't be told anything any more.
         if created.customer.email != ERASED:
             notice = Notice(

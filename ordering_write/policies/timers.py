@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 
+from django.db import connection
 from django.db.models import F
 
 from config import logs
+from config.databases import tables
 from ordering_write import faults, log
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import Command
@@ -43,7 +45,7 @@ WHERE id IN (
       AND (leased_until IS NULL OR leased_until <= %(now)s)
     ORDER BY due_at, position LIMIT %(limit)s FOR UPDATE SKIP LOCKED
 )
-RETURNING *
+RETURNING {columns}
 """
 
 
@@ -76,7 +78,8 @@ def _clock() -> datetime:
 
 def _take(now: datetime) -> list[Timer]:
     asked = {"now": now, "until": now + LEASE, "policies": list(POLICIES), "limit": _AT_ONCE}
-    return sorted(Timer.objects.raw(_TAKE, asked), key=attrgetter("due_at", "position"))
+    taken = Timer.objects.raw(_TAKE.format(columns=", ".join(tables.columns(Timer))), asked)
+    return sorted(taken, key=attrgetter("due_at", "position"))
 
 
 def _fire(timers: Sequence[Timer], *, now: datetime | None, until: float) -> int:
@@ -93,7 +96,6 @@ def _fire(timers: Sequence[Timer], *, now: datetime | None, until: float) -> int
 
 def _try(timer: Timer, now: datetime) -> None:
     """Let one timer fire; it is gone if that went well."""
-    itself = Timer.objects.filter(pk=timer.pk)
     try:
         pause = _act(timer, now)
     except Exception as error:
@@ -103,9 +105,11 @@ def _try(timer: Timer, now: datetime) -> None:
         _keep(timer, error, now)
         return
     if pause is None:
-        itself.delete()
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM policy_timer WHERE id = %s", [timer.pk])
     else:
-        itself.update(due_at=now + pause, leased_until=None, tries=0, error="")
+        again = {"due_at": now + pause, "leased_until": None, "tries": 0, "error": ""}
+        Timer.objects.filter(pk=timer.pk).update(**again)
 
 
 def _act(timer: Timer, now: datetime) -> timedelta | None:

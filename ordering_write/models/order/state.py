@@ -1,6 +1,6 @@
 """What an order is: its columns and parts, and what follows from them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Self
@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import F, Q
 
+from config.databases import tables
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import OrderNotFoundError, UnknownLineError
 from ordering_write.domain.events import (
@@ -22,9 +23,6 @@ from ordering_write.domain.events import (
 from ordering_write.domain.values import Money, quantize
 from ordering_write.models.aggregate import Aggregate
 from ordering_write.models.order.parts import MONEY, OrderItem, Shipment
-
-_LINES = "SELECT * FROM ordering_write_orderitem WHERE order_id = ANY(%s) ORDER BY order_id, number"
-_SHIPMENTS = "SELECT * FROM ordering_write_shipment WHERE order_id = ANY(%s) ORDER BY id"
 
 # The facets by which orders are counted: an event that changes one tells what it was, too.
 _COUNTED_BY = frozenset({"status", "payment_status", "fulfilment_status", "return_status"})
@@ -259,11 +257,7 @@ class OrderState(Aggregate):
 
         Raises OrderNotFoundError when there is none, or none of the customer ``customer_scope``.
         """
-        # Written out: to put such a statement together takes longer than to run it.
-        locked = cls._default_manager.raw(
-            "SELECT * FROM ordering_write_order WHERE id = %s FOR UPDATE", [order_id]
-        )
-        order = next(iter(locked), None)
+        order = next(iter(tables.find(cls, "id = %s FOR UPDATE", [order_id])), None)
         if order is None or customer_scope not in (None, order.customer_id):
             raise OrderNotFoundError
         # Packing is where processing begins at the latest.
@@ -281,25 +275,16 @@ class OrderState(Aggregate):
     @classmethod
     def add_parts(cls, orders: Mapping[UUID, Self], *, with_shipments: bool = True) -> None:
         """Load the lines and shipments of ``orders``, given by their ids."""
-        for line in OrderItem.objects.raw(_LINES, [list(orders)]):
+        of_orders, ids = "order_id = ANY(%s) ORDER BY order_id,", [list(orders)]
+        for line in tables.find(OrderItem, f"{of_orders} number", ids):
             orders[line.order_id].lines[line.id] = line
         if with_shipments:
-            for shipment in Shipment.objects.raw(_SHIPMENTS, [list(orders)]):
+            for shipment in tables.find(Shipment, f"{of_orders} id", ids):
                 orders[shipment.order_id].shipments[shipment.id] = shipment
 
     def write(self) -> None:
-        _upsert(type(self), [self])
-        for part in (OrderItem, self.lines), (Shipment, self.shipments):
-            model, rows = part
-            changed = [row for key, row in rows.items() if key in self._changed]
-            if changed:
-                _upsert(model, changed)
+        tables.upsert([self], unique=["id"])
+        for parts in (self.lines, self.shipments):
+            changed = [part for key, part in parts.items() if key in self._changed]
+            tables.upsert(changed, unique=["id"])
         self._changed.clear()
-
-
-def _upsert(model: type[models.Model], rows: Sequence[models.Model]) -> None:
-    """Insert or overwrite ``rows`` in one statement."""
-    columns = [field.name for field in model._meta.concrete_fields if not field.primary_key]
-    model._default_manager.bulk_create(
-        rows, update_conflicts=True, unique_fields=["id"], update_fields=columns
-    )
