@@ -47,6 +47,11 @@ WHERE id IN (
 )
 RETURNING {columns}
 """
+# Nobody waits for the disk: if a crash of the database brings the timer back, it fires again, like
+# that of a worker that was killed.
+_FORGET = """
+DELETE FROM policy_timer USING set_config('synchronous_commit', 'off', true) WHERE id = %s
+"""
 
 
 class WorkerKilledError(Exception):
@@ -106,7 +111,7 @@ def _try(timer: Timer, now: datetime) -> None:
         return
     if pause is None:
         with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM policy_timer WHERE id = %s", [timer.pk])
+            cursor.execute(_FORGET, [timer.pk])
     else:
         again = {"due_at": now + pause, "leased_until": None, "tries": 0, "error": ""}
         Timer.objects.filter(pk=timer.pk).update(**again)
