@@ -44,7 +44,7 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
         operation_id="order_actions",
         summary="Tell what can be done with an order",
         parameters=[ID],
-        responses=allowed.ActionsBody,
+        responses={200: allowed.ActionsBody, 500: None},
         examples=[allowed.EXAMPLE],
     )
     @action(detail=True, url_path="actions", url_name="actions", name="Actions")

@@ -102,9 +102,17 @@ def actions_of(
 ) -> Sequence[Action]:
     """The same, of the order as the log tells it: one statement, and never stale.
 
-    Raises OrderNotFoundError when there is none, or none of the customer ``customer_scope``.
+    Raises OrderNotFoundError when there is none, or none of the customer ``customer_scope``, and
+    UndecodableEventError when an event of it can't be read.
     """
-    events = log.read_stream(f"{Order.stream_prefix}-{order_id}")
+    try:
+        events = log.read_stream(f"{Order.stream_prefix}-{order_id}")
+    except log.UndecodableEventError:
+        # Whose order it is, its row tells too.
+        rows = Order.objects.filter(pk=order_id)
+        if customer_scope and not rows.filter(customer_id=customer_scope).exists():
+            raise OrderNotFoundError from None
+        raise
     if not events:
         raise OrderNotFoundError
     order = Order.fold(events)

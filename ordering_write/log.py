@@ -66,6 +66,17 @@ class UndecodableEventError(Exception):
         )
         self.event = event
 
+    def members(self) -> dict[str, Any]:
+        """Which event it is, for programs; why is for the log and the command line."""
+        known = self.event.recorded
+        named = {
+            "event_id": known.event_id,
+            "type": self.event.type,
+            "stream": known.stream,
+            "version": known.version,
+        }
+        return {"event": named}
+
 
 def sequence() -> bool:
     """Give positions to all committed events that have none; False when somebody else is at it,

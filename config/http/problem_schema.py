@@ -67,6 +67,17 @@ _PROBLEM: dict[str, Any] = {
                 "required": ["type", "version", "timestamp"],
             },
         },
+        "event": {
+            "type": "object",
+            "description": "The event of the log that can't be read.",
+            "properties": {
+                "event_id": _TEXT | {"format": "uuid"},
+                "type": _TEXT,
+                "stream": _TEXT,
+                "version": _VERSION,
+            },
+            "required": ["event_id", "type", "stream", "version"],
+        },
         "required_position": _VERSION,
         "projection_position": _VERSION,
     },
@@ -95,6 +106,7 @@ REFUSALS = {
     "422": Refusal("Validation failed", "validation"),
     "428": Refusal("If-Match is missing", "precondition-required"),
     "429": Refusal("Too many requests", "rate-limited"),
+    "500": Refusal("An event that is needed can't be read", "event-unreadable"),
     "503": Refusal("Unavailable; try again", "unavailable"),
 }
 

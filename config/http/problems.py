@@ -215,9 +215,13 @@ def _entry(error: BaseException) -> _Entry | None:
 
 
 def _log(error: BaseException) -> None:
-    # Refusals are the client's affair; an outage is ours. A 500 has been logged by Django.
+    # Refusals are the client's affair; an outage is ours. What nobody has foreseen has been logged
+    # by Django.
+    entry = _entry(error)
     if isinstance(error, django.db.Error):
         logger.error("Unavailable: %r", error)
+    elif entry and entry.problem.status == INTERNAL.status:
+        logger.error("%s: %s", entry.problem.title, error)
 
 
 def _absolute(request: HttpRequest | Request, path: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -12,6 +12,7 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from pydantic import ValidationError
 
+from config.http.problems import detail_of
 from ordering_read import permissions
 from ordering_read.admin.base import (
     ReadModelAdmin,
@@ -32,7 +33,7 @@ from ordering_read.queries import ListOrders
 from ordering_read.queries.order_lists import OrderFilterSet
 from ordering_write import client
 from ordering_write.client import commands as c
-from ordering_write.published import NotFoundError, quantize
+from ordering_write.published import NotFoundError, UndecodableEventError, quantize
 
 
 @admin.register(OrderSummary)
@@ -206,6 +207,10 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
             allowed = client.actions_of(thing.order_id, now=datetime.now(UTC))
         except NotFoundError:
             # The log has lost it, as a restored backup has; the page still shows what was.
+            return {}
+        except UndecodableEventError as error:
+            # Many commands are possible all the same.
+            self.message_user(request, detail_of(error), messages.WARNING)
             return {}
         return {each.command: str(each.refusal) for each in allowed if each.refusal}
 

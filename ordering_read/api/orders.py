@@ -97,7 +97,7 @@ class OrderViewSet(QueryViewSet):
         operation_id="order_get",
         summary="Show an order",
         parameters=[ID, *documented(LookBackParameters)],
-        responses=OrderDetailBody,
+        responses={200: OrderDetailBody, 500: None},
     )
     def retrieve(self, request: Request, pk: str) -> Response:
         """An order, whole: its lines with their units, its money, parcels, returns and notes.
@@ -175,7 +175,7 @@ class OrderViewSet(QueryViewSet):
         operation_id="order_diff",
         summary="Compare two versions of an order",
         parameters=[ID, *documented(DiffParameters)],
-        responses=OrderDiffBody,
+        responses={200: OrderDiffBody, 500: None},
         examples=[DIFF_EXAMPLE],
     )
     @action(detail=True)

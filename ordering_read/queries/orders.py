@@ -184,9 +184,15 @@ def _shown(query: Query[Any], row: OrderSummary, lines: Iterable[OrderLine]) -> 
 def events_of(query: Query[Any], order_id: UUID) -> list[e.OrderEvent]:
     """All that has happened to an order that the asker of ``query`` may see, in one statement.
 
-    Raises OrderNotFoundError when there is none.
+    Raises OrderNotFoundError when there is none, and UndecodableEventError when one can't be read.
     """
-    events = cast(list[e.OrderEvent], published.read_stream(f"order-{order_id}"))
+    try:
+        events = cast(list[e.OrderEvent], published.read_stream(f"order-{order_id}"))
+    except published.UndecodableEventError:
+        # Only of an order that is seen anyway may it be told what is wrong with it.
+        if query.customer_scope and not visible_orders(query).filter(order_id=order_id).exists():
+            raise OrderNotFoundError from None
+        raise
     if not events or query.customer_scope not in (None, events[0].customer_id):
         raise OrderNotFoundError
     return events

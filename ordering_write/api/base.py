@@ -52,7 +52,7 @@ class CommandEndpoint:
 
     # What they answer with ?dry_run=true, for the OpenAPI document and the browsable pages.
     dry_run_body = Preview
-    command_statuses = frozenset({"409", "412", "428"})
+    command_statuses = frozenset({"409", "412", "428", "500"})
 
     def give(
         self,

@@ -2,6 +2,7 @@
 
 from config.http.problems import register
 from ordering_write.domain import errors
+from ordering_write.log import UndecodableEventError
 
 
 def register_all() -> None:
@@ -14,6 +15,20 @@ def register_all() -> None:
     _register_parts_of_orders()
     _register_stock_and_customers()
     _register_repeats()
+    # What a payload brought a parser to say may quote it.
+    register(
+        UndecodableEventError,
+        slug="event-unreadable",
+        status=500,
+        title="Event unreadable",
+        meaning="The log holds an event that this version of the service can't read. What needs it "
+        "can't be told or tried until it can; nothing is lost.",
+        advice="To send the request again doesn't help. An order can be read without consistency, "
+        "version and as_of: its row is there. The answer names the event; whoever runs the service "
+        "finds the reason in its logs and by manage.py verify_log, and deploys the version that "
+        "wrote the event, or one with an upcaster for it.",
+        own_text=False,
+    )
     register(
         errors.NotFoundError,
         slug="not-found",

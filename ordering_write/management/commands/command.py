@@ -25,6 +25,7 @@ from ordering_write import bus, client
 from ordering_write.domain import commands
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.values import Actor
+from ordering_write.log import UndecodableEventError
 from ordering_write.models import Order, StockItem
 
 # What people call orders and products by, in place of an id.
@@ -59,7 +60,7 @@ class Command(BaseCommand):
         except ValidationError as error:
             complaints = [f"{each['pointer']}: {each['detail']}" for each in errors_of(error)]
             raise CommandError("\n".join(complaints)) from error
-        except (ParseError, DomainError) as error:
+        except (ParseError, DomainError, UndecodableEventError) as error:
             raise CommandError(str(error)) from error
 
     def _give(self, command: commands.Command, options: Mapping[str, Any]) -> None:

@@ -1,0 +1,115 @@
+"""What is answered when the log holds an event that can't be read: a problem that names it."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection, transaction
+from django.test import Client
+from rest_framework.test import APIClient
+
+from config.accounts.roles import Role
+from ordering_read.engine import live
+from ordering_read.engine.base import registered
+from ordering_write.models import Customer, Order
+from tests import kit
+from tests.integration.test_idempotent_answers import order_body, placed
+from tests.integration.test_read_api import ROOT, client_of
+
+pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+
+@pytest.fixture
+def order(customer: Customer) -> Order:
+    """An order that is projected, and whose second event was spoiled round the trigger since."""
+    order = kit.placed_order(customer, (kit.registered_product(), 2))
+    live.run(*registered())
+    spoil(order)
+    return order
+
+
+def spoil(order: Order) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute(
+            "UPDATE event SET type = 'OrderBlessed' WHERE stream = %s AND version = 2",
+            [order.stream],
+        )
+        cursor.execute("SET LOCAL session_replication_role = origin")
+
+
+@pytest.fixture
+def admin() -> APIClient:
+    return client_of(Role.ADMIN)
+
+
+def check(answer: Any, order: Order) -> None:
+    assert answer.status_code == 500
+    assert answer["Content-Type"] == "application/problem+json"
+    problem = answer.json()
+    assert problem["code"] == "event_unreadable"
+    event = problem["event"]
+    assert (event["type"], event["stream"], event["version"]) == ("OrderBlessed", order.stream, 2)
+    assert "this type is unknown" not in problem["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["?consistency=strong", "?version=1", "?as_of=2100-01-01T00:00:00Z", "/diff", "/actions"],
+)
+def test_a_read_of_the_log(
+    admin: APIClient, order: Order, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    check(admin.get(f"{ROOT}/orders/{order.pk}{path}"), order)
+    assert f"{order.stream}, version 2) can't be read: this type is unknown." in caplog.text
+    # The row is there all the same, and so is what is stored.
+    assert admin.get(f"{ROOT}/orders/{order.pk}").status_code == 200
+    assert admin.get(f"{ROOT}/orders/{order.pk}/events").status_code == 200
+
+
+def test_a_person_reads_it_on_a_page(admin: APIClient, order: Order) -> None:
+    page = admin.get(f"{ROOT}/orders/{order.pk}/diff", headers={"Accept": "text/html"})
+    assert page.status_code == 500
+    assert "event-unreadable" in page.content.decode()
+
+
+@pytest.mark.parametrize("path", ["?consistency=strong", "/actions"])
+def test_another_customer_is_told_nothing(order: Order, path: str) -> None:
+    address = f"{ROOT}/orders/{order.pk}{path}"
+    stranger = client_of(Role.CUSTOMER, customer_id=kit.registered_customer().pk)
+    assert stranger.get(address).status_code == 404
+    check(client_of(Role.CUSTOMER, customer_id=order.customer_id).get(address), order)
+
+
+def test_a_dry_run(admin: APIClient, order: Order) -> None:
+    check(admin.post(f"{ROOT}/orders/{order.pk}/confirm?dry_run=true"), order)
+
+
+def test_a_command_that_needs_the_event(admin: APIClient, order: Order) -> None:
+    here = f"{ROOT}/orders/{order.pk}"
+    body = {"shipping_address": kit.ADDRESS}
+    answer = admin.put(f"{here}/shipping-address", body, format="json", headers={"If-Match": "*"})
+    check(answer, order)
+    # One that doesn't is carried out.
+    assert admin.post(f"{here}/confirm", headers={"If-Match": "*"}).status_code == 200
+
+
+def test_a_repeat_of_the_command_that_caused_it(admin: APIClient, customer: Customer) -> None:
+    body, key = order_body(customer, kit.registered_product()), str(uuid4())
+    order = Order.objects.get(pk=placed(admin, body, key).json()["order_id"])
+    spoil(order)
+    check(placed(admin, body, key), order)
+
+
+def test_the_admin(admin_client: Client, order: Order) -> None:
+    page = f"/admin/ordering_read/ordersummary/{order.pk}"
+    for path in ("change/", "commands/confirm_order/"):
+        shown = admin_client.get(f"{page}/{path}")
+        assert shown.status_code == 200
+        assert "holds an event that this version" in shown.content.decode()
+
+
+def test_the_command_line(order: Order) -> None:
+    with pytest.raises(CommandError, match=r"version 2\) can't be read: this type is unknown"):
+        call_command("command", "ConfirmOrder", "--order-id", str(order.pk), "--dry-run")
