@@ -8,13 +8,14 @@ import logging
 import traceback
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
+from config.http.text import Text
 from ordering_write import faults, log
 from ordering_write.checkpoints import ParkedEvent
 from ordering_write.domain.errors import DomainError
@@ -22,6 +23,9 @@ from ordering_write.domain.events import DomainEvent, UndecodableEvent
 from ordering_write.domain.values import ERASED
 
 logger = logging.getLogger(__name__)
+
+# Why an event is skipped.
+Reason = Annotated[str, Text(max_length=500, lines=True)]
 
 
 class TooManyParkedError(Exception):

@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Annotated
 from uuid import UUID
 
 from django.db.models import QuerySet
 
-from config.http.text import Text
 from ordering_read.engine import live
 from ordering_read.engine.base import projector, registered
 from ordering_read.models import ParkedEvent, Projection
@@ -15,10 +13,7 @@ from ordering_write import published
 
 # What a rebuild fills is tried afresh anyway, and nobody else may write it meanwhile.
 _KEPT = (Projection.Status.LIVE, Projection.Status.RETIRED)
-
-
-# Why an event is skipped.
-Reason = Annotated[str, Text(max_length=500, lines=True)]
+Reason = published.parking.Reason
 
 
 class ParkedEventNotFoundError(published.NotFoundError):

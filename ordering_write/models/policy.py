@@ -41,7 +41,8 @@ class Timer(models.Model):
     """What a policy has to do about an event at a time, which may be at once.
 
     The row is made in the transaction in which the checkpoint passes the event, and deleted when it
-    is done. It names the event and nothing of it, so that nothing personal is kept here.
+    is done; that of a skipped one stays parked. It names the event and nothing of it, so that
+    nothing personal is kept here.
     """
 
     id = models.UUIDField(
@@ -60,6 +61,12 @@ class Timer(models.Model):
     parked_at = models.DateTimeField(
         null=True, blank=True, help_text="When it was given up, until somebody has it tried again."
     )
+    skipped_at = models.DateTimeField(
+        null=True, blank=True, help_text="When somebody decided that it will never be done."
+    )
+    # With defaults in the table, since workers of the release before may still set timers.
+    skipped_by = models.CharField(max_length=200, blank=True, default="", db_default="")
+    skip_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     class Meta:
         db_table = "policy_timer"
@@ -72,4 +79,4 @@ class Timer(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.policy} for {self.stream}"
+        return f"{self.policy} {self.id} ({self.stream})"

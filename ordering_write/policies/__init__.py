@@ -14,9 +14,12 @@ from ordering_write.policies.following import (
     retry,
     run,
     set_timers,
+    skip,
+    skipped,
 )
 from ordering_write.policies.registry import POLICIES
 from ordering_write.policies.status import PoliciesStatus, PolicyStatus, status
+from ordering_write.policies.timers import parked as parked_timers
 from ordering_write.policies.timers import run_due
 
 __all__ = [
@@ -27,9 +30,12 @@ __all__ = [
     "keep_checkpoint",
     "keep_checkpoint_after_migrate",
     "parked",
+    "parked_timers",
     "retry",
     "run",
     "run_due",
     "set_timers",
+    "skip",
+    "skipped",
     "status",
 ]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
+from uuid import UUID
 
 from django.apps.registry import Apps
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import QuerySet
 
 from ordering_write import log, outbox, parking, subscriptions
+from ordering_write.domain.errors import NotFoundError
 from ordering_write.domain.events import DomainEvent, UndecodableEvent
 from ordering_write.models import PolicyCheckpoint, PolicyParkedEvent, Timer
 from ordering_write.parking import Subscriber
@@ -19,6 +21,11 @@ from ordering_write.policies import timers
 from ordering_write.policies.registry import POLICIES
 
 _NAME = "policies"
+
+
+class NotParkedError(NotFoundError):
+    """Neither an event nor a timer that the policies have parked has this id."""
+
 
 # A lease that is over was never given back: see ``Start`` in checkpoints.py.
 _LEASE = """
@@ -87,6 +94,30 @@ def retry() -> int:
     and timers those are."""
     applied = sum(parking.retry(checkpoints(), one.stream, subscriber()) for one in parked())
     return applied + timers.retry_parked()
+
+
+def skip(parked_id: UUID, *, reason: str, by: str) -> None:
+    """Do nothing about what is parked: a timer, by its id, or the event that holds up its stream,
+    by that of the event; what waits behind that one is then looked at.
+
+    The row stays, with the ``reason`` and ``by`` whom. Raises NotParkedError, and EventWaitsError
+    and EventSkippedError for events.
+    """
+    event = PolicyParkedEvent.objects.filter(checkpoint__name=_NAME, event_id=parked_id).first()
+    if event is None:
+        if not timers.skip_parked(parked_id, reason=reason, by=by):
+            raise NotParkedError
+        return
+    try:
+        parking.skip(checkpoints(), event, subscriber(), reason=reason, by=by)
+    except PolicyParkedEvent.DoesNotExist:
+        raise NotParkedError from None
+
+
+def skipped() -> list[PolicyParkedEvent | Timer]:
+    """The events and timers that were skipped, with by whom and why."""
+    events = PolicyParkedEvent.objects.exclude(skipped_at=None)
+    return [*events, *Timer.objects.exclude(skipped_at=None)]
 
 
 def parked() -> list[PolicyParkedEvent]:

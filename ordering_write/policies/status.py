@@ -67,12 +67,16 @@ def status() -> PoliciesStatus:
 
 def _timers(now: datetime) -> dict[str, PolicyStatus]:
     at_work = Q(parked_at=None)
-    rows = Timer.objects.values(name=F("policy")).annotate(
-        waiting=Count("pk", filter=at_work & Q(due_at__gt=now)),
-        due=Count("pk", filter=at_work & Q(due_at__lte=now)),
-        failing=Count("pk", filter=at_work & ~Q(error="")),
-        parked=Count("pk", filter=~at_work),
-        next_at=Min("due_at", filter=at_work),
-        error=Max("error"),
+    rows = (
+        Timer.objects.filter(skipped_at=None)
+        .values(name=F("policy"))
+        .annotate(
+            waiting=Count("pk", filter=at_work & Q(due_at__gt=now)),
+            due=Count("pk", filter=at_work & Q(due_at__lte=now)),
+            failing=Count("pk", filter=at_work & ~Q(error="")),
+            parked=Count("pk", filter=~at_work),
+            next_at=Min("due_at", filter=at_work),
+            error=Max("error"),
+        )
     )
     return {row["name"]: PolicyStatus(**row) for row in rows}

@@ -6,9 +6,11 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
+from uuid import UUID
 
 from django.db import connection
-from django.db.models import F
+from django.db.models import F, QuerySet
+from django.db.models.functions import Now
 
 from config import logs
 from config.databases import tables
@@ -71,10 +73,26 @@ def run_due(*, now: datetime | None = None, seconds: float = math.inf) -> int:
     return fired
 
 
+def parked() -> QuerySet[Timer]:
+    """The timers that were given up, but for those that were skipped."""
+    return Timer.objects.filter(skipped_at=None).exclude(parked_at=None)
+
+
 def retry_parked() -> int:
     """Let the timers that were given up be tried again, at once; returns how many those are."""
-    parked = Timer.objects.exclude(parked_at=None)
-    return parked.update(parked_at=None, tries=0, leased_until=None)
+    return parked().update(parked_at=None, tries=0, leased_until=None)
+
+
+def skip_parked(timer_id: UUID, *, reason: str, by: str) -> bool:
+    """Never do what a timer that was given up is for; False when there is none with this id.
+
+    Its row stays, with the ``reason`` and ``by`` whom.
+    """
+    rows = parked().filter(pk=timer_id)
+    is_skipped = bool(rows.update(skipped_at=Now(), skipped_by=by, skip_reason=reason))
+    if is_skipped:
+        logger.warning("The timer %s is skipped, as %s wants: %s", timer_id, by, reason)
+    return is_skipped
 
 
 def _clock() -> datetime:

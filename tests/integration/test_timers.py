@@ -6,6 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -17,7 +18,13 @@ from ordering_read.engine.broker import ProjectionBroker
 from ordering_write import log, policies
 from ordering_write.domain import commands as c
 from ordering_write.domain.errors import ConcurrentUpdateError
-from ordering_write.models import CommandRecord, OutboxEvent, PolicyCheckpoint, Timer
+from ordering_write.models import (
+    CommandRecord,
+    OutboxEvent,
+    PolicyCheckpoint,
+    PolicyParkedEvent,
+    Timer,
+)
 from ordering_write.policies import timers
 from tests import kit
 from tests.integration.test_crashes import MOST_POINTS, Crash, Death
@@ -427,6 +434,61 @@ def test_the_command_lists_them(settings: Any):
     call_command("policies", retry=True, stdout=out)
     assert "2 events and timers" in out.getvalue()
     call_command("policies", fail_over=60, stdout=out)
+
+
+def skip(skipped_id: Any, reason: str = "Paid out by hand") -> str:
+    out = StringIO()
+    call_command("policies", "--skip", str(skipped_id), "--reason", reason, stdout=out)
+    return out.getvalue()
+
+
+def test_a_parked_timer_is_skipped_for_good(settings: Any, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("LOGNAME", "robin")
+    plug(settings, payment=Gateway)
+    order = refund_requested()
+    policies.set_timers()
+    refund = timer("pay_refunds")
+    for wrong in (refund.pk, uuid4()):
+        # It isn't given up yet; there is none.
+        with pytest.raises(CommandError, match="Neither an event nor a timer"):
+            skip(wrong)
+    Timer.objects.filter(pk=refund.pk).update(parked_at=NOW, error="ConnectionError: away")
+    with pytest.raises(CommandError, match="--reason: String should have at least 1 character"):
+        skip(refund.pk, reason=" ")
+
+    assert f"{refund.pk} is skipped." in skip(refund.pk)
+
+    kept = timer("pay_refunds")
+    assert (kept.skipped_by, kept.skip_reason) == ("command line (robin)", "Paid out by hand")
+    with pytest.raises(CommandError, match="Neither an event nor a timer"):
+        skip(refund.pk)
+    assert policies.retry() == 0
+    by(NOW)
+    assert story(order)[-1] == "RefundRequested"
+    out = StringIO()
+    call_command("policies", fail_over=10**9, stdout=out)
+    assert "parked:" not in out.getvalue()
+    assert f"skipped: pay_refunds {refund.pk} ({order.stream}), by command" in out.getvalue()
+
+
+def test_a_parked_event_is_skipped_and_what_waits_behind_it_goes_on():
+    order = new_order()
+    garble(order.stream, '{"nonsense": 1}')
+    kit.dispatch(kit.cancel(order))
+    policies.set_timers()
+    [bad] = policies.parked()
+    waiting = PolicyParkedEvent.objects.filter(category="waiting").latest("version")
+    with pytest.raises(CommandError, match="retry or skip that one"):
+        skip(waiting.event_id)
+
+    shown = skip(bad.event_id, reason="Nobody is told of it")
+
+    assert f"skipped: {bad}, by command line" in shown
+    with pytest.raises(CommandError, match="skipped already"):
+        skip(bad.event_id)
+    assert policies.status().parked_streams == 0
+    assert set(Timer.objects.values_list("event_id", flat=True)) == {waiting.event_id}
+    assert policies.retry() == 0
 
 
 def test_their_lag_is_seen():

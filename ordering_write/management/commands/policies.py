@@ -1,10 +1,16 @@
-"""Shows the policies and what they have yet to do."""
+"""Shows the policies and what they have yet to do; retries and skips what is parked."""
 
+import getpass
 from typing import Any
+from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from pydantic import TypeAdapter, ValidationError
 
+from config.http.validation import errors_of
 from ordering_write import policies
+from ordering_write.domain.errors import DomainError
+from ordering_write.parking import Reason
 from ordering_write.policies import PoliciesStatus, PolicyStatus
 
 _LINE = "{:<20} {:>8} {:>6} {:>8} {:>7}  {:<20} {}"
@@ -21,13 +27,32 @@ class Command(BaseCommand):
             help="Exit with 1 when they have failed, are further behind the log than this, or "
             "something is parked.",
         )
-        parser.add_argument(
+        first = parser.add_mutually_exclusive_group()
+        first.add_argument(
             "--retry", action="store_true", help="First let what is parked be tried again."
         )
+        first.add_argument(
+            "--skip",
+            type=UUID,
+            metavar="ID",
+            help="First give up for good what is parked under this id, an event or a timer.",
+        )
+        parser.add_argument("--reason", default="", help="Why it is skipped; is kept.")
 
-    def handle(self, *args: Any, fail_over: float | None, retry: bool, **options: Any) -> None:
+    def handle(
+        self,
+        *args: Any,
+        fail_over: float | None,
+        retry: bool,
+        skip: UUID | None,
+        reason: str,
+        **options: Any,
+    ) -> None:
         if retry:
             self.stdout.write(f"{policies.retry()} events and timers are tried again.")
+        if skip:
+            _skip(skip, reason)
+            self.stdout.write(f"{skip} is skipped.")
         status = policies.status()
         self.stdout.write(
             f"At position {status.position:,} of {status.head:,}, {status.lag_seconds:.1f} s "
@@ -40,8 +65,22 @@ class Command(BaseCommand):
             self.stdout.write(_line(one))
         for parked in policies.parked():
             self.stdout.write(f"parked: {parked}: {parked.message}")
+        for timer in policies.parked_timers():
+            self.stdout.write(f"parked: {timer}: {timer.error}")
+        for skipped in policies.skipped():
+            self.stdout.write(f"skipped: {skipped}, by {skipped.skipped_by}: {skipped.skip_reason}")
         if fail_over is not None and (fault := _fault(status, fail_over)):
             raise CommandError(f"The policies {fault}.")
+
+
+def _skip(parked_id: UUID, reason: str) -> None:
+    try:
+        reason = TypeAdapter(Reason).validate_python(reason)
+        policies.skip(parked_id, reason=reason, by=f"command line ({getpass.getuser()})")
+    except ValidationError as error:
+        raise CommandError(f"--reason: {errors_of(error)[0]['detail']}.") from error
+    except DomainError as error:
+        raise CommandError(str(error)) from error
 
 
 def _line(one: PolicyStatus) -> str:
