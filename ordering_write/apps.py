@@ -1,6 +1,6 @@
 """The write app: orders, stock and customers change here, and the log says how."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.core import checks
 from django.db.models.signals import post_migrate
 
@@ -13,7 +13,7 @@ class OrderingWriteConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported here: these modules need the models, which are loaded by now.
-        from ordering_write import outbox, permissions, policies
+        from ordering_write import outbox, permissions, policies, tasks
         from ordering_write.api import problems
         from ordering_write.checks import check_outbox_connected, check_ports, check_upcasters
 
@@ -21,6 +21,7 @@ class OrderingWriteConfig(AppConfig):
         events_committed.connect(outbox.notify, dispatch_uid="outbox.notify")
         post_migrate.connect(permissions.keep_permissions, sender=self)
         post_migrate.connect(policies.keep_checkpoint_after_migrate, sender=self)
+        post_migrate.connect(tasks.keep_schedule, sender=apps.get_app_config("django_q"))
         checks.register(check_outbox_connected)
         checks.register(check_upcasters)
         checks.register(check_ports)

@@ -5,15 +5,19 @@ import math
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
+from pydoc import locate
 from typing import Any
 
 import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.db import DatabaseError, connections
+from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
+from django_q.scheduler import scheduler
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
@@ -23,6 +27,8 @@ from ordering_read.engine.base import registered
 from ordering_read.engine.broker import Handout, ProjectionBroker
 from ordering_read.models import OrderSummary
 from ordering_write import published
+from ordering_write import tasks as pruning
+from ordering_write.models import CommandRecord
 from ordering_write.published import events_committed
 from tests import kit
 
@@ -291,8 +297,31 @@ def test_under_our_broker_nothing_is_enqueued() -> None:
 def test_a_wake_up_is_scheduled_each_minute() -> None:
     tasks.keep_schedule(using="default", apps=apps)
 
-    [schedule] = Schedule.objects.all()
+    [schedule] = Schedule.objects.filter(name="projections")
     assert (schedule.func, schedule.minutes) == ("ordering_read.tasks.project_all", 1)
+
+
+def test_old_commands_are_forgotten_once_a_day(broker: ProjectionBroker, settings: Any) -> None:
+    settings.COMMAND_RECORD_DAYS = 0
+    for _ in range(2):
+        pruning.keep_schedule(using="default", apps=apps)
+    kit.registered_product()
+
+    scheduler(broker=broker)
+    scheduler(broker=broker)
+
+    schedule = Schedule.objects.get(name="prune_commands")
+    assert schedule.schedule_type == Schedule.DAILY
+    assert timedelta(hours=23) < schedule.next_run - timezone.now() <= timedelta(days=1)
+    [task] = [
+        task
+        for task in map(task_of, broker.dequeue() or [])
+        if task["func"] == "ordering_write.tasks.prune_commands"
+    ]
+    assert task["save"] is False
+    assert CommandRecord.objects.exists()
+    locate(task["func"])(*task["args"], **task["kwargs"])  # type: ignore[operator]
+    assert not CommandRecord.objects.exists()
 
 
 def test_the_queue_has_no_admin_pages() -> None:
