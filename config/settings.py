@@ -297,6 +297,13 @@ RATE_LIMITS = {
     "commands": _number("RATE_LIMIT_COMMANDS", 2_000),
     "anonymous": _number("RATE_LIMIT_ANONYMOUS", 1_000),
 }
+# So many logins may fail in so many seconds, counted from the first, with one user name, and from
+# one address, behind which an office may be.
+LOGIN_FAILURE_SECONDS = _number("LOGIN_FAILURE_SECONDS", 900)
+LOGIN_FAILURES = {
+    "name": _number("LOGIN_FAILURES_BY_NAME", 10),
+    "address": _number("LOGIN_FAILURES_BY_ADDRESS", 50),
+}
 # Proxies in front of us that add to X-Forwarded-For; without any a client could write what it likes
 # into it, and it isn't read.
 TRUSTED_PROXIES = _number("TRUSTED_PROXIES", 0)

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
 # What people work with comes before what it is made of, and both before who they are.
 _ORDER = {"ordering_read": 0, "ordering_write": 1}
@@ -23,6 +23,20 @@ class StaffSite(admin.AdminSite):
         from config.accounts.roles import customer_scope
 
         return super().has_permission(request) and customer_scope(request.user) is None
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        if request.method != "POST":
+            return super().login(request, extra_context)
+        from config.http import throttling
+
+        counted = throttling.count_login(request, name=request.POST.get("username", ""))
+        response = super().login(request, extra_context)
+        # The form is shown again, with status 200, to whoever isn't let in.
+        if response.status_code == 302:
+            throttling.give_login_back(counted)
+        return response
 
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None

@@ -1,8 +1,9 @@
 """What can be wrong with a request itself, whatever it asks for."""
 
+import math
 from typing import Any
 
-from rest_framework.exceptions import APIException, PermissionDenied
+from rest_framework.exceptions import APIException, PermissionDenied, Throttled
 
 
 class ParameterError(APIException):
@@ -49,6 +50,16 @@ class PermissionMissingError(PermissionDenied):
 
     def members(self) -> dict[str, Any]:
         return {"needed_permission": self.permission}
+
+
+class TooManyLoginsError(Throttled):
+    """Too many logins with this name, or from this address, have failed lately."""
+
+    def __init__(self, seconds: int) -> None:
+        minutes = math.ceil(seconds / 60)
+        unit = "minute" if minutes == 1 else "minutes"
+        super().__init__(detail=f"{self.__doc__} Try again in {minutes} {unit}.")
+        self.wait = seconds
 
 
 class CsrfFailedError(PermissionDenied):

@@ -14,6 +14,7 @@ from config.http.errors import (
     ParameterError,
     PermissionMissingError,
     PreconditionRequiredError,
+    TooManyLoginsError,
     UnknownParameterError,
 )
 from config.http.problems import register
@@ -157,4 +158,12 @@ def _register_protocol() -> None:
         title="Too many requests",
         meaning="More requests came than this user may send in this time.",
         advice="Wait for the seconds that Retry-After names.",
+    )
+    register(
+        TooManyLoginsError,
+        slug="too-many-logins",
+        status=429,
+        title="Too many failed logins",
+        advice="Wait until then: a login isn't tried before, even with the right password. If you "
+        "have forgotten yours, ask an administrator for a new one.",
     )

@@ -1,9 +1,11 @@
-"""How many requests somebody may send: a user by role of the request, everybody else by address.
+"""How many requests somebody may send: a user by role of the request, everybody else by address;
+and how many logins may fail.
 
 Counted in a table that all processes share, by one statement for each request: a look and a change
 apart, as with a cache, would let through whoever sends many at once.
 """
 
+import hashlib
 import ipaddress
 import math
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
+from config.http.errors import TooManyLoginsError
 from config.http.middleware import GetResponse, known_user
 from config.http.pages import refusal
 
@@ -35,6 +38,7 @@ ON CONFLICT (key) DO UPDATE SET
               ELSE excluded.ends_at END
 RETURNING count, extract(epoch FROM ends_at - statement_timestamp())
 """
+_GIVE_BACK = "UPDATE request_count SET count = count - 1 WHERE key = ANY(%s)"
 _FORGET = """
 DELETE FROM request_count WHERE key IN (
     SELECT key FROM request_count WHERE ends_at < statement_timestamp()
@@ -113,20 +117,44 @@ def _count(request: HttpRequest, user: AbstractUser | AnonymousUser) -> Usage:
         policy, who = "reads" if request.method in SAFE_METHODS else "commands", str(user.pk)
     else:
         policy, who = "anonymous", _address(request)
+    count, seconds = _add(f"{policy}:{who}", seconds=settings.RATE_LIMIT_SECONDS)
+    usage = Usage(policy=policy, limit=settings.RATE_LIMITS[policy], count=count, seconds=seconds)
+    request.usage = usage  # type: ignore[attr-defined]
+    return usage
+
+
+def count_login(request: HttpRequest, *, name: str) -> list[str]:
+    """Count a login as failed before it is tried, so that of many at once none is tried too much;
+    returns what ``give_login_back`` takes when it has succeeded.
+
+    Raises TooManyLoginsError when too many from this address or with this ``name`` have failed.
+    """
+    # Not as it was typed: that may be a password.
+    digest = hashlib.sha256(name.casefold().encode()).hexdigest()
+    keys = {"address": f"login:{_address(request)}", "name": f"login:{digest[:32]}"}
+    for kind, key in keys.items():
+        count, seconds = _add(key, seconds=settings.LOGIN_FAILURE_SECONDS)
+        if count > settings.LOGIN_FAILURES[kind]:
+            raise TooManyLoginsError(seconds)
+    return list(keys.values())
+
+
+def give_login_back(keys: list[str]) -> None:
+    """Count a login as not failed after all."""
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [f"{policy}:{who}", settings.RATE_LIMIT_SECONDS])
-        count, seconds = cursor.fetchone()
+        cursor.execute(_GIVE_BACK, [keys])
+
+
+def _add(key: str, *, seconds: int) -> tuple[int, int]:
+    """Count one more for ``key`` within so many seconds from its first; how many that are, and how
+    many seconds are left."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNT, [key, seconds])
+        count, left = cursor.fetchone()
         if count == 1:
             # Once for each who comes anew, so that the table never holds many who don't.
             cursor.execute(_FORGET)
-    usage = Usage(
-        policy=policy,
-        limit=settings.RATE_LIMITS[policy],
-        count=count,
-        seconds=max(1, math.ceil(seconds)),
-    )
-    request.usage = usage  # type: ignore[attr-defined]
-    return usage
+    return count, max(1, math.ceil(left))
 
 
 def _address(request: HttpRequest) -> str:
