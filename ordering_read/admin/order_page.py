@@ -59,12 +59,7 @@ def context_of(
         "order": order,
         "hold_reason": order.hold and _words(order.hold.reason),
         "owed": abs(order.balance),
-        "badges": [
-            badge("Status", order.status),
-            badge("Payment", order.payment_status),
-            badge("Fulfilment", order.fulfilment_status),
-            badge("Returns", order.return_status),
-        ],
+        "badges": [*facets_of(order), badge("Returns", order.return_status)],
         "lines": [
             {
                 "line": line,
@@ -104,6 +99,15 @@ def context_of(
         ],
         "notes": [(note, note.text if with_personal else "***") for note in order.notes],
     }
+
+
+def facets_of(order: OrderSummary | OrderDetail) -> list[Badge]:
+    """What is most to be known of an order at a glance."""
+    return [
+        badge("Status", order.status),
+        badge("Payment", order.payment_status),
+        badge("Fulfilment", order.fulfilment_status),
+    ]
 
 
 def badge(label: str, value: str) -> Badge:

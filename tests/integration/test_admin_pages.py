@@ -403,6 +403,17 @@ def cost(client: Client, address: str) -> list[str]:
     return [query["sql"] for query in (*write, *read)]
 
 
+def test_the_list_of_orders_shows_where_each_is(admin_client: Client, shop: Shop) -> None:
+    page = admin_client.get(f"/admin/{ORDERS}/").text
+    for label, text in (
+        ("Status", "pending"),
+        ("Payment", "unpaid"),
+        ("Fulfilment", "unfulfilled"),
+    ):
+        assert re.search(rf'<span class="badge badge-\w+" title="{label}">{text}</span>', page)
+    assert re.search(r'<td class="field-placed">\d+ \w{3} \d{4}, \d\d:\d\d</td>', page)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_a_long_list_costs_no_more_queries_than_a_short_one(
     page: str, shop: Shop, admin_user: User, browser: Any
