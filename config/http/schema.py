@@ -1,5 +1,6 @@
 """What every operation of the OpenAPI document has in common."""
 
+from itertools import chain, count
 from typing import Any
 
 from drf_spectacular import openapi
@@ -32,6 +33,25 @@ _RATE_LIMITS = [
 def without_trailing_slash(endpoints: list[Any], **_kwargs: Any) -> list[Any]:
     """Paths as our links write them; the routes accept a slash at the end too."""
     return [(path.rstrip("/"), *rest) for path, *rest in endpoints]
+
+
+def with_shared_headers(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+    """The document ``result`` with each header of answers described once, under the components.
+
+    It is one of drf-spectacular's hooks, which are called with more than that.
+    """
+    shared: dict[str, Any] = {}
+    for described in result["paths"].values():
+        for operation in described.values():
+            for response in operation["responses"].values():
+                headers = response.get("headers", {})
+                for name, header in headers.items():
+                    # Another one of the same name is known under another one.
+                    names = chain([name], (f"{name}-{number}" for number in count(2)))
+                    known = next(one for one in names if shared.setdefault(one, header) == header)
+                    headers[name] = {"$ref": f"#/components/headers/{known}"}
+    result["components"]["headers"] = dict(sorted(shared.items()))
+    return result
 
 
 class Schema(openapi.AutoSchema):

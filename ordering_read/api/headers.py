@@ -97,6 +97,7 @@ LINK = _answered(
     on=(200,),
 )
 
+FILE_NAME = _answered("Content-Disposition", str, "Of CSV: the name of the file.", on=(200,))
 NEXT = _answered("Link", str, 'Where it goes on: `rel="next"`.', on=(200,))
 
 

@@ -14,6 +14,7 @@ from config.http.query import parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import ProductSalesBody, ProductSalesPageBody, SalesByDayPageBody
+from ordering_read.api.headers import FILE_NAME
 from ordering_read.api.parameters import (
     GROUP,
     PAGE,
@@ -88,7 +89,7 @@ class SalesByDayViewSet(SalesViewSet):
     @extend_schema(
         operation_id="sales_by_day",
         summary="Report sales by day",
-        parameters=[*SALES, GROUP, *PAGE],
+        parameters=[*SALES, GROUP, *PAGE, FILE_NAME],
         responses=documented(SalesByDayPageBody),
     )
     def list(self, request: Request) -> Response:
@@ -115,7 +116,7 @@ class SalesByProductViewSet(SalesViewSet):
     @extend_schema(
         operation_id="sales_by_product",
         summary="Report sales by product",
-        parameters=[*SALES, PRODUCT, *PAGE],
+        parameters=[*SALES, PRODUCT, *PAGE, FILE_NAME],
         responses=documented(ProductSalesPageBody),
     )
     def list(self, request: Request) -> Response:

@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 from config.accounts.models import User
 from ordering_read.api.spreadsheets import CSVRenderer
 from ordering_read.queries import GetSalesByDay, View, get_query_bus
+from tests.kit_contract import document
 from tests.kit_projections import NOON, History, go_live, order_placed
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -92,6 +93,13 @@ def test_csv_has_what_json_has_on_all_pages(address: str, client: APIClient) -> 
     assert len(rows) > 1
     assert [row["gross"] for row in rows] == [row["gross"] for row in shown]
     assert set(rows[0]) == set(shown[0]) - {"links"}
+
+
+@pytest.mark.parametrize("address", [BY_DAY, BY_PRODUCT])
+def test_the_name_of_the_file_is_documented(address: str) -> None:
+    documented = document()["paths"][address]["get"]["responses"]
+    named = [code for code in documented if "Content-Disposition" in documented[code]["headers"]]
+    assert named == ["200"]
 
 
 def test_csv_is_asked_for_by_accept_too(client: APIClient) -> None:

@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from config.http import pages
+from config.http.schema import with_shared_headers
 from config.http.schema_views import DocsView, SchemaView
 from tests.unit.test_http_views import Thing
 
@@ -83,6 +84,33 @@ def test_every_operation_names_its_problems(document: Any) -> None:
             assert response["description"]
     root = document["paths"]["/api/v1"]["get"]
     assert not {"401", "403", "404"} & set(root["responses"])
+
+
+def test_a_header_is_described_once(document: Any) -> None:
+    shared = document["components"]["headers"]
+    assert shared["Request-Id"]["schema"] == {"type": "string"}
+    for described in document["paths"].values():
+        for operation in described.values():
+            for response in operation["responses"].values():
+                for name, header in response["headers"].items():
+                    assert header == {"$ref": f"#/components/headers/{name}"}
+                    assert name in shared
+
+
+def test_headers_of_one_name_that_differ_are_kept_apart() -> None:
+    def response(about: str) -> dict[str, Any]:
+        return {"headers": {"Link": {"description": about}}}
+
+    responses = {"200": response("a"), "201": response("b"), "202": response("a")}
+    document = with_shared_headers(
+        {"paths": {"/": {"get": {"responses": responses}}}, "components": {}}
+    )
+    assert document["components"]["headers"] == {
+        "Link": {"description": "a"},
+        "Link-2": {"description": "b"},
+    }
+    refs = [one["headers"]["Link"]["$ref"] for one in responses.values()]
+    assert [ref.rpartition("/")[2] for ref in refs] == ["Link", "Link-2", "Link"]
 
 
 def test_every_operation_says_how_to_log_in(document: Any) -> None:
