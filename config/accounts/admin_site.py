@@ -29,6 +29,7 @@ class StaffSite(admin.AdminSite):
     ) -> HttpResponse:
         if request.method != "POST":
             return super().login(request, extra_context)
+        # Imported here, as above.
         from config.http import throttling
 
         counted = throttling.count_login(request, name=request.POST.get("username", ""))
