@@ -4,24 +4,26 @@ import ast
 import functools
 import hashlib
 import inspect
+import re
+import sys
 
 from django.conf import settings
 from django.db import connections
 
 from ordering_read.engine.base import Projector, projector
 
-# Whoever calls it in its module books by the store's day.
-_STORE_DAY = "store_day("
+# Whoever calls it books by the store's day.
+_STORE_DAY = re.compile(r"(?<!def )store_day\(")
 
 
 def definition(name: str) -> str:
-    """A hash of the module of a projection, of the columns of its read models and, where it books
+    """A hash of the code that makes the rows of a projection, of their columns and, where it books
     by day, of the store's time zone.
 
     Comments and layout don't count. Raises UnknownProjectionError.
     """
     code = _code(name)
-    if _STORE_DAY in code:
+    if _STORE_DAY.search(code):
         code += f"\n{settings.STORE_TIME_ZONE}"
     return hashlib.sha256(code.encode()).hexdigest()
 
@@ -33,7 +35,20 @@ def _code(name: str) -> str:
 
 
 def _source(kind: Projector) -> str:
-    return ast.unparse(ast.parse(inspect.getsource(inspect.getmodule(kind) or type(kind))))
+    """The modules of a projection and of its read models, and what the first imports of its own
+    package: of what several projections share, a change makes other rows in each of them."""
+    package = f"{kind.__module__.rpartition('.')[0]}."
+    left = [kind.__module__, *(model.__module__ for model in kind.models)]
+    sources: dict[str, str] = {}
+    while left:
+        name = left.pop()
+        if name in sources:
+            continue
+        tree = ast.parse(inspect.getsource(sys.modules[name]))
+        sources[name] = ast.unparse(tree)
+        imports = (node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+        left += [each for each in imports if each and each.startswith(package)]
+    return "\n".join(sources[name] for name in sorted(sources))
 
 
 def _columns(kind: Projector) -> list[str]:

@@ -1,5 +1,6 @@
 """What comes after a rebuild, and into it: roll back, discard, pause, cancel, a replaced log."""
 
+import inspect
 import time
 from datetime import timedelta
 from io import StringIO
@@ -262,6 +263,33 @@ def test_a_database_that_is_not_migrated_yet_is_checked_too() -> None:
         cursor.execute("ALTER TABLE projection DROP COLUMN late_at")
 
     call_command("check", "--database", "read", stderr=StringIO())
+
+
+@pytest.mark.parametrize(
+    ("changed", "makes_rows_of"),
+    [
+        ("projections.sentences", {"order_timeline"}),
+        ("projections.order_parts", {"order_view"}),
+        ("projections.dues", {"customer_stats", "sales_by_day"}),
+        ("models.search", {"search"}),
+    ],
+)
+def test_code_that_projections_share_is_part_of_each(
+    changed: str, makes_rows_of: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {name: definition(name) for name in registered()}
+    getsource = inspect.getsource
+
+    def edited(module: Any) -> str:
+        is_edited = module.__name__ == f"ordering_read.{changed}"
+        return getsource(module) + ("\nEDITED = True" if is_edited else "")
+
+    monkeypatch.setattr("inspect.getsource", edited)
+    definitions._code.cache_clear()
+    after = {name: definition(name) for name in registered()}
+    definitions._code.cache_clear()
+
+    assert {name for name in after if after[name] != before[name]} == makes_rows_of
 
 
 def test_comments_and_layout_are_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
