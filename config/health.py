@@ -31,13 +31,16 @@ def readyz(request: HttpRequest) -> JsonResponse:
     }
     results = {name: _passes(check) for name, check in checks.items()}
     ready = all(results.values())
-    return JsonResponse(
+    answer = JsonResponse(
         {
             "status": "ready" if ready else "not ready",
             "checks": {name: "ok" if passed else "failed" for name, passed in results.items()},
         },
         status=200 if ready else 503,
     )
+    # Not an error in the log for each time that somebody asks: what is the matter is told once.
+    answer._has_been_logged = True  # type: ignore[attr-defined]
+    return answer
 
 
 def _passes(check: Callable[[], bool]) -> bool:

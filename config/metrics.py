@@ -99,7 +99,7 @@ def _positions(projections: Sequence[ProjectionStatus]) -> Iterable[Metric]:
     )
     yield _per_projection(
         "lag_seconds",
-        "Age of the oldest committed event that isn't applied.",
+        "Age of the oldest committed event that isn't applied, or for how long it can't go on.",
         {one.name: one.lag_seconds for one in projections},
     )
     yield _per_projection(

@@ -54,8 +54,8 @@ _FRESHNESS = [
     _answered(
         LAG,
         {"type": "number", "minimum": 0},
-        "How long ago, in seconds, the first event was recorded that the answer doesn't show; "
-        "0.0 when it shows all.",
+        "How long ago, in seconds, the first event was recorded that the answer doesn't show, or "
+        "since when a projection of it can't go on; 0.0 when it shows all.",
         on=(200, 304, 404, 503),
     ),
     _answered(

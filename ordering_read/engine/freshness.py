@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ordering_read.engine.base import registered
+from ordering_read.engine.status import FAILING, total_seconds
 from ordering_read.models import Projection
 from ordering_write import published
 
@@ -26,7 +27,8 @@ class ProjectionBehindError(Exception):
 @dataclass(frozen=True, kw_only=True)
 class Freshness:
     """How far projections have come: ``position`` is that of the slowest, ``lag_seconds`` the age
-    of the oldest event that it has not applied, 0.0 when there is none.
+    of the oldest event that it has not applied, 0.0 when there is none, or for how long one of them
+    can't go on, if that is more.
 
     ``state`` is equal as long as their rows are the same; None when that can't be said, since
     events are parked, which can be applied at any time.
@@ -45,12 +47,17 @@ def freshness(names: Collection[str]) -> Freshness:
     live = Projection.objects.filter(
         name__in=names or registered(), status=Projection.Status.LIVE
     ).order_by("pk")
-    rows = list(live.values_list("pk", "position", "parked_streams"))
-    position = min((position for _, position, _ in rows), default=0)
+    rows = list(live.values_list("pk", "position", "parked_streams", FAILING))
+    position = min((position for _, position, *_ in rows), default=0)
+    late = published.lag_seconds([position])[position]
     return Freshness(
         position=position,
-        lag_seconds=published.lag_seconds([position])[position],
-        state=None if any(parked for *_, parked in rows) else tuple(rows),
+        lag_seconds=max([late, *(total_seconds(failing) for *_, failing in rows)]),
+        state=(
+            None
+            if any(parked for _, _, parked, _ in rows)
+            else tuple((pk, position) for pk, position, *_ in rows)
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import connections
+from django.db.models import F
 from django.db.models.functions import Now
 
 from ordering_read.engine.base import registered
@@ -14,6 +15,9 @@ from ordering_read.engine.definition import definition
 from ordering_read.models import Projection, Worker
 from ordering_write import published
 
+# For how long a checkpoint can't go on. One whose log was replaced has read more than there is: no
+# event says that it is late.
+FAILING = Now() - F("failed_at")
 # A rebuild that hasn't moved for this long was killed.
 _REBUILD_SILENCE = timedelta(minutes=1)
 
@@ -42,8 +46,9 @@ class ProjectionStatus:
     ``status`` is "failed" while the projection can't go on, "building" while a rebuild fills its
     next generation, "paused" while that waits, "outdated" when its rows were made by other code,
     and "live" otherwise. ``lag_seconds`` is the age of the oldest event that is not applied, 0.0
-    when there is none. ``rebuild`` is how far a rebuild has come, None without one.
-    ``parked_streams`` are held up by an event that can't be applied.
+    when there is none, or for how long it can't go on, if that is more. ``rebuild`` is how far a
+    rebuild has come, None without one. ``parked_streams`` are held up by an event that can't be
+    applied.
     """
 
     name: str
@@ -72,7 +77,9 @@ class ProjectionStatus:
 
 def statuses() -> list[ProjectionStatus]:
     """One for each projection, by name; three queries."""
-    rows = list(Projection.objects.filter(name__in=registered()).annotate(now=Now()))
+    rows = list(
+        Projection.objects.filter(name__in=registered()).annotate(now=Now(), failing=FAILING)
+    )
     live = [row for row in rows if row.status == Projection.Status.LIVE]
     building = {
         row.name: row
@@ -89,7 +96,7 @@ def statuses() -> list[ProjectionStatus]:
             generation=row.generation,
             position=row.position,
             head=head,
-            lag_seconds=seconds[row.position],
+            lag_seconds=max(seconds[row.position], total_seconds(row.failing)),
             status=_status(row, building.get(row.name)),
             last_error=row.error,
             updated_at=row.updated_at,
@@ -101,6 +108,11 @@ def statuses() -> list[ProjectionStatus]:
         )
         for row in live
     ]
+
+
+def total_seconds(failing: timedelta | None) -> float:
+    """``FAILING`` in seconds; 0.0 of one that can go on."""
+    return failing.total_seconds() if failing else 0.0
 
 
 def _status(live: Projection, building: Projection | None) -> str:

@@ -21,8 +21,9 @@ class ProjectionView(View):
 
     `status` is `live`, or `failed` while it can't go on, or `outdated` when its rows were made by
     other code; `building` is a rebuild at work, `paused` one that waits. `lag_seconds` is the age
-    of the oldest event that it has not applied, and `parked_streams` how many streams wait for
-    one that can't be applied. `rebuild` is null without one.
+    of the oldest event that it has not applied, or for how long it can't go on, if that is more,
+    and `parked_streams` how many streams wait for one that can't be applied. `rebuild` is null
+    without one.
     """
 
     name: str

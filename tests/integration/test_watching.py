@@ -24,6 +24,7 @@ from config.accounts.roles import Role
 from ordering_read.admin import banner
 from ordering_read.engine import alarm, live, status
 from ordering_read.engine.base import registered
+from ordering_read.engine.freshness import freshness
 from ordering_read.models import Projection
 from ordering_write.models import CommandTally, EventPosition
 from tests import kit
@@ -329,6 +330,37 @@ def test_not_ready_while_late_which_is_told_though_all_workers_are_dead(
     assert caplog.text.count("Projection order_view is late") == 1
     run_all()
     assert Client().get("/readyz").status_code == 200
+
+
+def test_a_projection_that_stops_counts_as_late_though_no_event_says_so(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """As one whose log was replaced by an older one, of which it has read all and more."""
+    status.beat()
+    kit.registered_product()
+    run_all()
+    stopped = Projection.objects.filter(name="order_view")
+    stopped.update(error="LogReplacedError: no", failed_at=Now(), position=7)
+    assert Client().get("/readyz").status_code == 200
+    stopped.update(failed_at=Now() - timedelta(minutes=2))
+
+    for _ in range(2):
+        answer = Client().get("/readyz")
+        assert answer.status_code == 503
+        assert answer.json()["checks"]["lag"] == "failed"
+    assert caplog.text.count("Projection order_view is late") == 1
+    [one] = [one for one in status.statuses() if one.name == "order_view"]
+    assert 120 <= one.lag_seconds < 180
+    assert 120 <= freshness(["order_view"]).lag_seconds < 180
+    assert freshness(["inventory_level"]).lag_seconds == 0
+
+
+def test_who_asks_while_it_is_not_ready_leaves_no_line_each_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(3):
+        assert Client().get("/readyz").status_code == 503
+    assert caplog.records == []
 
 
 def test_not_ready_without_workers() -> None:
