@@ -26,6 +26,9 @@ _LOOK_SECONDS = 0.2
 # Tries of one batch when the database breaks off: deadlocks, lock timeouts, restarts.
 _TRIES = 5
 _SECONDS_BETWEEN_TRIES = 0.5
+# How long a batch takes that is throttled: the databases are loaded evenly then, and what was done
+# so far tells how long the rest takes.
+_THROTTLED_SECONDS = 0.25
 
 # Set in the process that fills: whether to stop after the batch.
 _stop: Event
@@ -51,9 +54,9 @@ def fill(
     Raises FillFailedError; in this process, what ``fill.fill_slice`` raises.
     """
     numbers = list(generation.slices.filter(is_done=False).values_list("number", flat=True))
-    if throttle:
-        batch = max(1, min(batch, int(throttle)))
     workers = min(workers, len(numbers))
+    if throttle:
+        batch = throttled(batch, throttle / max(workers, 1))
     if workers > 1:
         yield from _fill_in_processes(generation, numbers, workers, batch, throttle)
     else:
@@ -61,6 +64,11 @@ def fill(
             yield from _fill_slice(generation, number, batch, throttle)
     if generation.slices.exists():
         filling.finish(generation)
+
+
+def throttled(batch: int, throttle: float) -> int:
+    """How many events a batch has where a process may apply ``throttle`` of them in a second."""
+    return max(1, min(batch, int(throttle * _THROTTLED_SECONDS)))
 
 
 def _fill_in_processes(
@@ -124,6 +132,9 @@ def _fill_slice(
     generation: Projection, number: int, batch: int, throttle: float | None
 ) -> Iterator[None]:
     tries = 0
+    if throttle:
+        # For the first batch: what is done is never more than the time allows.
+        time.sleep(batch / throttle)
     while True:
         began = time.monotonic()
         try:

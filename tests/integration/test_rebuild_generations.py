@@ -144,6 +144,29 @@ def test_a_rebuild_waits_while_it_is_paused(monkeypatch: pytest.MonkeyPatch) -> 
     assert known() == {1: "retired", 2: "live"}
 
 
+def test_the_time_that_a_rebuild_waits_says_nothing_of_its_rate(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for _ in range(2):
+        kit.registered_product()
+    live.run(NAME)
+    building = Projection.objects.filter(name=NAME, generation=2)
+
+    def wait(*_arguments: Any, **_options: Any) -> None:
+        time.sleep(0.5)
+
+    monkeypatch.setattr(wishes, "obey", wait)
+    began = time.monotonic()
+    rates = []
+
+    rebuild(NAME, batch=1, progress=lambda done, total: rates.append(building.get()))
+
+    waited = 4 * 0.5
+    worked = time.monotonic() - began - waited
+    assert worked < waited
+    assert rates[4].events_per_second > 4 / waited
+
+
 def busy_but_first() -> Any:
     """As other processes see it: a session's own lock doesn't keep it out."""
     alone, is_first = generations.alone, iter([True])

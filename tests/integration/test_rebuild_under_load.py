@@ -1,5 +1,6 @@
 """Readers during promotions: the old rows or the new ones, never a mixture, never an error."""
 
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event
@@ -11,10 +12,12 @@ from django.db import connections
 from ordering_read.engine import generations, live
 from ordering_read.engine.base import registered
 from ordering_read.engine.rebuild import rebuild
+from ordering_read.engine.status import statuses
 from ordering_read.models import Projection
 from ordering_read.queries import GetOrderById, ListOrders, get_query_bus
 from tests import kit
 from tests.kit_projections import rows_of
+from tests.proof import size
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -92,6 +95,28 @@ def test_processes_fill_slices_together() -> None:
     assert rebuilt.events == ORDERS * 3
     assert [one.differing for one in rebuilt.comparisons] == [0, 0]
     assert a_page() is False
+
+
+# To start processes takes a part of a short rebuild that it doesn't take of a long one.
+@pytest.mark.proof
+@pytest.mark.parametrize("workers", [1, 2][: size(1, full=2)])
+def test_the_time_left_after_a_tenth_is_within_a_quarter_of_the_truth(workers: int) -> None:
+    """At a pace that doesn't depend on who else is at work."""
+    customer, product = kit.registered_customer(), kit.registered_product(on_hand=10_000)
+    for _ in range(size(60, full=400)):
+        kit.placed_order(customer, (product, 1), (product, 2))
+    live.run("order_view")
+    told: list[tuple[float, float]] = []
+
+    def look(done: int, total: int) -> None:
+        [one] = [one for one in statuses() if one.name == "order_view"]
+        if done >= total / 10 and not told and one.rebuild and one.rebuild.seconds_left:
+            told.append((one.rebuild.seconds_left, time.monotonic()))
+
+    rebuild("order_view", workers=workers, batch=20, throttle=45, progress=look)
+
+    [(seconds_left, at)] = told
+    assert seconds_left == pytest.approx(time.monotonic() - at, rel=0.25)
 
 
 def test_events_that_come_during_a_rebuild_are_in_its_rows() -> None:

@@ -98,12 +98,16 @@ class Command(BaseCommand):
         began = time.monotonic()
         # Its monitor would be a thread, and we are to be forked.
         tqdm.tqdm.monitor_interval = 0
-        with tqdm.tqdm(desc=name, unit=" events", disable=not sys.stderr.isatty()) as bar:
+        # Without smoothing it tells the same rate as the admin and the API: that since it began.
+        with tqdm.tqdm(
+            desc=name, unit=" events", smoothing=0, disable=not sys.stderr.isatty()
+        ) as bar:
 
             def progress(done: int, total: int) -> None:
                 if bar.total is None:
-                    # What a former rebuild has done says nothing about the rate of this one.
-                    bar.initial = done
+                    # What was done before, or to begin, says nothing about the rate.
+                    bar.reset(total)
+                    bar.initial = bar.n = done
                 bar.total = total
                 bar.update(done - bar.n)
 
