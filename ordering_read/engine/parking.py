@@ -113,11 +113,14 @@ def skip(row: ParkedEvent, *, reason: str, by: str) -> Retried:
 def skip_everywhere(event_id: UUID, *, reason: str, by: str) -> list[Retried]:
     """``skip`` an event in every projection in which it holds up its stream.
 
-    Raises ParkedEventNotFoundError, and EventWaitsError when it holds up none.
+    Raises ParkedEventNotFoundError, EventSkippedError, and EventWaitsError when it holds up none.
     """
-    rows = list(parked().filter(event_id=event_id, skipped_at=None))
-    if not rows:
+    known = list(parked().filter(event_id=event_id))
+    if not known:
         raise ParkedEventNotFoundError
+    rows = [row for row in known if row.skipped_at is None]
+    if not rows:
+        raise published.EventSkippedError
     holding = [row for row in rows if row.category != ParkedEvent.Category.WAITING]
     if not holding:
         raise published.EventWaitsError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from django.db.models import QuerySet
 
 from ordering_read.engine import generations
-from ordering_read.engine.base import projector
+from ordering_read.engine.base import projector, registered
 from ordering_read.models import Projection
 
 # Between two looks of a rebuild that waits.
@@ -27,6 +27,12 @@ class RebuildCancelledError(generations.GenerationError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The rebuild of {name} was cancelled; the rows that were served stay.")
+
+
+def rebuilding() -> list[str]:
+    """The projections of which a rebuild was begun that isn't done, by name."""
+    building = Projection.objects.filter(name__in=registered(), status=Projection.Status.BUILDING)
+    return list(building.order_by("name").values_list("name", flat=True))
 
 
 def pause(name: str) -> None:

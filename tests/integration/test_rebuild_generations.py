@@ -213,6 +213,44 @@ def test_a_rebuild_that_was_killed_is_cancelled_at_once() -> None:
 def test_without_a_rebuild_there_is_nothing_to_ask(wish: str) -> None:
     with pytest.raises(CommandError, match="inventory_level isn't being rebuilt"):
         call_command("rebuild_projections", NAME, wish)
+    with pytest.raises(CommandError, match="Nothing is being rebuilt"):
+        call_command("rebuild_projections", wish)
+
+
+def test_all_that_are_being_rebuilt_are_asked_when_none_is_named() -> None:
+    names = ["inventory_level", "stock_ledger"]
+    for name in names:
+        generations.add(name, Projection.Status.BUILDING)
+    out = StringIO()
+
+    call_command("rebuild_projections", "--pause", stdout=out)
+    call_command("rebuild_projections", "--all", "--cancel", stdout=out)
+
+    told = [line.partition(":")[0] for line in out.getvalue().splitlines()]
+    assert told == [*names, *names]
+    assert not Projection.objects.filter(status=Projection.Status.BUILDING).exists()
+
+
+@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("rebuild_projections", "--workers"),
+        ("rebuild_projections", "--batch"),
+        ("rebuild_projections", "--throttle"),
+        ("verify_projections", "--sample"),
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused(option: tuple[str, str], number: str) -> None:
+    command, name = option
+    with pytest.raises(CommandError, match=f"{name}: {number} isn't a whole number of 1 or more"):
+        call_command(command, f"{name}={number}")
+
+
+@pytest.mark.parametrize("seconds", ["-1", "nan", "soon"])
+def test_seconds_that_make_no_sense_are_refused(seconds: str) -> None:
+    with pytest.raises(CommandError, match=f"{seconds} isn't a number of 0 or more"):
+        call_command("projection_status", f"--fail-over={seconds}")
 
 
 # --- The log -----------------------------------------------------------------------------------

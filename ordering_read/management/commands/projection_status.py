@@ -5,6 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ordering_read.engine.status import ProjectionStatus, statuses
+from ordering_read.management.arguments import seconds
 
 _LINE = "{:<20} {:<9} {:>12} {:>12} {:>10} {:>9} {:>7}  {}"
 
@@ -15,7 +16,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--fail-over",
-            type=float,
+            type=seconds,
             metavar="SECONDS",
             help="Exit with 1 when a projection has failed or is further behind the log than this.",
         )

@@ -12,17 +12,11 @@ from ordering_read.engine import fill, rebuild, wishes
 from ordering_read.engine.base import UnknownProjectionError, projector, registered
 from ordering_read.engine.compare import Comparison
 from ordering_read.engine.generations import BusyError, GenerationError
+from ordering_read.management.arguments import positive
 from ordering_read.models import Projection
 
 # More share the log well, but they also share the database's cores.
 _MOST_WORKERS = 4
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 class Command(BaseCommand):
@@ -38,19 +32,19 @@ class Command(BaseCommand):
         parser.add_argument("--all", action="store_true", help="All projections.")
         parser.add_argument(
             "--workers",
-            type=_positive,
+            type=positive,
             default=min(os.cpu_count() or 1, _MOST_WORKERS),
             help="Processes, for projections whose rows belong to streams (default: %(default)s).",
         )
         parser.add_argument(
             "--batch",
-            type=_positive,
+            type=positive,
             default=fill.BATCH,
             help="Events in one transaction (default: %(default)s).",
         )
         parser.add_argument(
             "--throttle",
-            type=_positive,
+            type=positive,
             metavar="EVENTS_PER_SECOND",
             help="Go no faster than this, to leave the databases to others.",
         )
@@ -72,11 +66,18 @@ class Command(BaseCommand):
             raise CommandError("Name projections, or give --all.")
         try:
             # All names are looked at before anything is done.
-            chosen = [projector(name).name for name in names] or list(registered())
+            chosen = [projector(name).name for name in names] or self._all(options)
             for name in chosen:
                 self._do(name, options)
         except (UnknownProjectionError, GenerationError) as error:
             raise CommandError(str(error)) from error
+
+    def _all(self, options: dict[str, Any]) -> list[str]:
+        if not (options["pause"] or options["resume"] or options["cancel"]):
+            return list(registered())
+        if not (rebuilding := wishes.rebuilding()):
+            raise CommandError("Nothing is being rebuilt.")
+        return rebuilding
 
     def _do(self, name: str, options: dict[str, Any]) -> None:
         if options["pause"]:

@@ -11,14 +11,8 @@ from ordering_read.engine.base import UnknownProjectionError, projector, registe
 from ordering_read.engine.generations import GenerationError
 from ordering_read.engine.rows import Finding
 from ordering_read.engine.verify import VerifiedTable, verify
+from ordering_read.management.arguments import positive
 from ordering_write import published
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise ValueError(text)
-    return number
 
 
 class Command(BaseCommand):
@@ -37,7 +31,7 @@ class Command(BaseCommand):
         rows.add_argument("--all", action="store_true", help="Compare all rows; the default.")
         rows.add_argument(
             "--sample",
-            type=_positive,
+            type=positive,
             metavar="N",
             help="Where each row belongs to one stream, fold N streams, chosen by chance, and "
             "compare their rows, which is quick. Where rows mix streams, fold the whole log, and "
@@ -65,7 +59,11 @@ class Command(BaseCommand):
         ) as error:
             raise CommandError(str(error)) from error
         if wrong and not repair:
-            raise CommandError(f"{wrong:,} rows aren't what the log says; --repair mends them.")
+            raise CommandError(
+                "1 row isn't what the log says; --repair mends it."
+                if wrong == 1
+                else f"{wrong:,} rows aren't what the log says; --repair mends them."
+            )
 
     def _verify(self, name: str, sample: int | None, repair: bool) -> int:
         """How many rows of a projection were wrong."""

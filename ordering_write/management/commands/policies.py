@@ -48,6 +48,9 @@ class Command(BaseCommand):
         reason: str,
         **options: Any,
     ) -> None:
+        # What isn't a number is neither more nor less than anything.
+        if fail_over is not None and not fail_over >= 0:
+            raise CommandError("--fail-over must be 0 or more.")
         if retry:
             self.stdout.write(f"{policies.retry()} events and timers are tried again.")
         if skip:
