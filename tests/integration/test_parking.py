@@ -721,5 +721,7 @@ def test_skip_parked_records_who_and_why(
     row = ParkedEvent.objects.get()
     assert row.skipped_by == f"admin (user {admin_user.pk})"
     assert row.skip_reason == "A test"
-    with pytest.raises(CommandError, match="Parked event not found"):
+    with pytest.raises(CommandError, match="The event was skipped already"):
         call_command("skip_parked", bad, "--reason", "A test")
+    with pytest.raises(CommandError, match="Parked event not found"):
+        call_command("skip_parked", str(order.pk), "--reason", "A test")
