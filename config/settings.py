@@ -143,10 +143,13 @@ TEMPLATES = [
 
 # --- Databases ---------------------------------------------------------------------------------
 # "default" holds the write side, accounts and the queue; "read" holds the read models.
-# A statement whose process was killed would go on, and keep its locks, until it is done.
+# A statement whose process was killed would go on, and keep its locks, until it is done. A session
+# whose machine was lost would stay for hours, and keep what it has locked: it is over when three
+# questions of the server's kernel, of which the first comes after 5 seconds, are left unanswered.
 _SESSION_OPTIONS = (
     "-c idle_in_transaction_session_timeout=10s -c lock_timeout=5s -c statement_timeout=60s"
     " -c client_connection_check_interval=1s"
+    " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 )
 # A statement that is asked again is prepared. Where people choose what is asked, it is planned each
 # time all the same: what is right for one status or customer is wrong for another.

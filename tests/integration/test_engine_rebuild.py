@@ -217,6 +217,17 @@ def test_two_rebuilds_of_one_projection_are_refused() -> None:
         other.close()
 
 
+def test_a_session_whose_machine_was_lost_holds_up_the_next_rebuild_for_seconds() -> None:
+    """Nobody else tells the server that it is gone, and its lock goes with it."""
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
+    with connections["read"].cursor() as cursor:
+        if cursor.connection.info.host.startswith("/"):
+            pytest.skip("the server is on this machine")
+        cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in names))
+        idle, interval, count = map(int, cursor.fetchone())
+    assert 0 < idle + interval * count < 15
+
+
 def test_the_command_rebuilds_all_or_those_named() -> None:
     a_day()
     out = StringIO()
