@@ -21,6 +21,8 @@ from django.db import connections
 from config import processes
 from config.databases.embedded import EmbeddedServer
 from config.processes import Program
+from ordering_read.engine import live
+from ordering_read.engine.base import registered
 
 READY_SECONDS = 60.0
 # A copy that is just being stopped needs a moment to let go of the port.
@@ -63,6 +65,8 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         if settings.DEMO:
             call_command("seed_demo")
+            # By us: to the workers, what took long to make would be late when they begin.
+            live.run(*registered())
         # The programs have connections of their own.
         connections.close_all()
         self._say("Starting the web server and the workers ...")
