@@ -37,14 +37,17 @@ def test_a_row_follows_its_commit_at_once(site: Site) -> None:
     assert median(seconds) < 0.3
 
 
-def test_lost_notifications_cost_two_seconds_at_most(site: Site) -> None:
+def test_a_lost_notification_costs_a_second_at_most(site: Site) -> None:
     cluster(site.start("workers"))
     site.receive(1).communicate()
     wait_until(site.is_level)
 
-    output, _ = site.receive(3, pause=0.3, notify=False, wait=True).communicate(timeout=120)
+    output, _ = site.receive(7, pause=0.3, notify=False, wait=True).communicate(timeout=120)
 
-    assert max(float(line) for line in output.split()[:-1]) < 2.0
+    seconds = [float(line) for line in output.split()[:-1]]
+    # Who else is at work on this machine may delay one or the other.
+    assert median(seconds) < 1.0
+    assert max(seconds) < 2.0
 
 
 def has_ended(process: psutil.Process) -> bool:
