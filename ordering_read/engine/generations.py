@@ -1,8 +1,9 @@
 """The generations of a projection: making, swapping and discarding them."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
+from typing import Any
 
 import django.db
 from django.conf import settings
@@ -64,20 +65,31 @@ class NoFormerGenerationError(GenerationError):
 
 
 @contextlib.contextmanager
-def alone(name: str) -> Iterator[None]:
+def alone(name: str) -> Iterator[Callable[[], None]]:
     """Inside it nobody else rebuilds this projection, rolls it back or discards its rows.
 
-    Raises BusyError when somebody is at it.
+    With a lost connection the lock is gone too. Whoever goes on with a new one calls what is
+    yielded, which takes the lock again. Both raise BusyError when somebody else is at it.
     """
-    with connections["read"].cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK, name])
-        if not cursor.fetchone()[0]:
-            raise BusyError(name)
-        try:
-            yield
-        finally:
-            # With a lost connection the lock is gone too.
-            with contextlib.suppress(django.db.Error):
+    connection = connections["read"]
+    held: Any = None
+
+    def hold() -> None:
+        nonlocal held
+        if held is not None and connection.connection is held:
+            return
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK, name])
+            if not cursor.fetchone()[0]:
+                raise BusyError(name)
+        held = connection.connection
+
+    hold()
+    try:
+        yield hold
+    finally:
+        if connection.connection is held:
+            with contextlib.suppress(django.db.Error), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_LOCK, name])
 
 

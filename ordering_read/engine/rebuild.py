@@ -65,12 +65,13 @@ def rebuild(
     Raises UnknownProjectionError, BusyError, NotLevelError, IncompleteError, TooManyParkedError,
     RebuildCancelledError and FillFailedError; the live rows are then as if nothing had been tried.
     """
-    with generations.alone(projector(name).name):
+    with generations.alone(projector(name).name) as hold:
         live.keep_checkpoints()
         building = _building(name, workers, batch)
         meter = _Meter(building, progress)
         try:
             for _ in parallel.fill(building, workers=workers, batch=batch, throttle=throttle):
+                hold()
                 meter.look()
                 meter.obey()
             _follow(building, meter, throttle)
@@ -80,6 +81,7 @@ def rebuild(
             generations.discard(building)
             raise
         if promote:
+            hold()
             _refuse_if_incomplete(building)
             _promote(building)
     # For the events whose wake-up found the rows locked.

@@ -1,15 +1,18 @@
 """Readers during promotions: the old rows or the new ones, never a mixture, never an error."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import count
 from threading import Event
+from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import connections
 
-from ordering_read.engine import generations, live
+from ordering_read.engine import fill, generations, live
 from ordering_read.engine.base import registered
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.engine.status import statuses
@@ -94,6 +97,72 @@ def test_processes_fill_slices_together() -> None:
 
     assert rebuilt.events == ORDERS * 3
     assert [one.differing for one in rebuilt.comparisons] == [0, 0]
+    assert a_page() is False
+
+
+@contextmanager
+def another() -> Iterator[Any]:
+    """A session of the read database beside ours."""
+    other = connections["read"].copy()
+    try:
+        with other.cursor() as cursor:
+            yield cursor
+    finally:
+        other.close()
+
+
+TRY_LOCK = "SELECT pg_try_advisory_lock(7301002, hashtext('order_view'))"
+
+
+def lose_the_connection_before_step(
+    number: int, lost: Callable[[], object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A crash of the read database, after which ``lost`` is called, in the middle of a rebuild."""
+    step, steps = fill._step, count(1)
+
+    def after_a_crash(*arguments: Any) -> int | None:
+        if next(steps) == number:
+            with another() as cursor:
+                ours = connections["read"].connection.info.backend_pid
+                cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [ours])
+            lost()
+        return step(*arguments)
+
+    monkeypatch.setattr(fill, "_step", after_a_crash)
+
+
+def test_a_rebuild_whose_connection_was_lost_goes_on_and_stays_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orders_of_old_and_new()
+    lose_the_connection_before_step(3, lambda: None, monkeypatch)
+    is_free = []
+
+    def look(done: int, total: int) -> None:
+        with another() as cursor:
+            cursor.execute(TRY_LOCK)
+            is_free.append(cursor.fetchone()[0])
+
+    rebuilt = rebuild("order_view", batch=5, progress=look)
+
+    assert rebuilt.events == ORDERS * 3
+    assert len(is_free) > 3
+    assert not any(is_free)
+    assert a_page() is False
+
+
+def test_a_rebuild_ends_when_another_has_begun_while_its_connection_was_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    orders_of_old_and_new()
+    with another() as cursor:
+        lose_the_connection_before_step(3, lambda: cursor.execute(TRY_LOCK), monkeypatch)
+
+        with pytest.raises(generations.BusyError):
+            rebuild("order_view", batch=5)
+
+    assert a_page() is True
+    assert rebuild("order_view", batch=5).events == ORDERS * 3
     assert a_page() is False
 
 

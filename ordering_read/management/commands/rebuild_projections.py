@@ -7,6 +7,7 @@ from typing import Any
 
 import tqdm
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError
 
 from ordering_read.engine import fill, rebuild, wishes
 from ordering_read.engine.base import UnknownProjectionError, projector, registered
@@ -71,6 +72,11 @@ class Command(BaseCommand):
                 self._do(name, options)
         except (UnknownProjectionError, GenerationError) as error:
             raise CommandError(str(error)) from error
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(
+                f"A database was lost: {' '.join(str(error).split())}. What is done stays: try "
+                "again."
+            ) from error
 
     def _all(self, options: dict[str, Any]) -> list[str]:
         if not (options["pause"] or options["resume"] or options["cancel"]):
