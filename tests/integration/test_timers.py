@@ -427,6 +427,8 @@ def test_the_command_lists_them(settings: Any):
     assert lines["pay_refunds"][1:5] == ["0", "1", "1", "0"]
     assert "ConnectionError: the gateway is away" in out.getvalue()
     call_command("policies", fail_over=60, stdout=out)
+    with pytest.raises(CommandError, match="--fail-over must be 0 or more"):
+        call_command("policies", fail_over=float("nan"))
 
     Timer.objects.update(parked_at=datetime.now(UTC))
     with pytest.raises(CommandError, match="parked"):
