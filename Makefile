@@ -31,7 +31,7 @@ test: .venv/installed ## Run all quality gates and the whole test suite.
 	@echo "== API schema (spectacular)"
 	@$(python) manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@echo "== Tests (pytest)"
-	@$(python) -m pytest --numprocesses 2 --dist loadfile
+	@$(python) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/installed ## Measure how soon rows follow, and how fast a rebuild is, on a million events; takes some minutes.
 	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt

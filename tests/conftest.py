@@ -14,6 +14,7 @@ from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.db import connections, transaction
 from django.test import TransactionTestCase
+from django.test.utils import setup_databases, teardown_databases
 
 from config.accounts.models import User
 from config.accounts.roles import Role
@@ -23,6 +24,7 @@ from ordering_read.engine import live, waiting
 from ordering_write import policies, tally
 from ordering_write.models import Customer
 from tests import kit
+from tests.acceptance.service import Databases
 
 # A machine that is busy with other tests is slow, which proves nothing.
 hypothesis.settings.register_profile("tests", deadline=None)
@@ -33,13 +35,45 @@ ALIASES = ["default", "read"]
 _EMPTIED = {"ordering_write", "ordering_read", "accounts", "knox", "sessions", "admin"}
 
 
+# In this order, so that several processes are done at the same time: those with the longest files
+# come first, each in random order.
+_FOLDERS = ("acceptance", "integration", "unit")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests that ask for ``db`` or ``committed``, so that both databases are made."""
+    """Put the tests in order, and mark those that ask for ``db`` or ``committed``."""
+    items.sort(key=lambda item: _FOLDERS.index(item.path.parent.name))
     for item in items:
         names = getattr(item, "fixturenames", ())
         committed = "transactional_db" in names
         if item.get_closest_marker("django_db") is None and (committed or "db" in names):
             item.add_marker(pytest.mark.django_db(transaction=committed, databases=ALIASES))
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(
+    django_test_environment: None,
+    django_db_modify_db_settings: None,
+    django_db_blocker: Any,
+) -> Iterator[list[str]]:
+    """Both databases, whichever tests were chosen, and a copy of each that nobody touches."""
+    with django_db_blocker.unblock():
+        made = setup_databases(verbosity=0, interactive=False, serialized_aliases=())
+        # What somebody is connected to can't be copied.
+        connections.close_all()
+    copies = Databases(
+        "write", "read", like=[connections[alias].settings_dict["NAME"] for alias in ALIASES]
+    )
+    yield copies.names
+    copies.drop()
+    with django_db_blocker.unblock():
+        teardown_databases(made, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def migrated(django_db_setup: list[str]) -> list[str]:
+    """The names of a write and a read database as migrations make them: to copy, not to use."""
+    return django_db_setup
 
 
 @pytest.fixture

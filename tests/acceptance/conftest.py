@@ -8,14 +8,14 @@ from tests.acceptance.service import Service
 from tests.acceptance.shop import Shop
 
 
-@pytest.fixture(scope="session")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The web server and the workers, on databases of their own, for the whole session."""
-    with Service(tmp_path_factory.mktemp("service")) as running:
+@pytest.fixture(scope="package")
+def service(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Service]:
+    """The web server and the workers, on databases of their own, for all of these tests."""
+    with Service(tmp_path_factory.mktemp("service"), like=migrated) as running:
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def shop(service: Service) -> Shop:
     """Customers, products and orders, made over HTTP as an administrator."""
     return Shop(service)

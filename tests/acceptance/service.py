@@ -5,7 +5,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from types import TracebackType
@@ -76,9 +76,12 @@ def start(
 
 
 class Databases:
-    """New databases on the embedded server, or on that of DATABASE_URL; gone in the end."""
+    """New databases on the embedded server, or on that of DATABASE_URL; gone in the end.
 
-    def __init__(self, *names: str) -> None:
+    They are empty, or copies of the databases ``like``, to which nobody may be connected.
+    """
+
+    def __init__(self, *names: str, like: Sequence[str] = ()) -> None:
         suffix = uuid4().hex[:8]
         self.names = [f"acceptance_{name}_{suffix}" for name in names]
         if settings.EMBEDDED:
@@ -87,8 +90,8 @@ class Databases:
             self._server = server.url("postgres")
         else:
             self._server = os.environ["DATABASE_URL"]
-        for name in self.names:
-            self._run("CREATE DATABASE {}", name)
+        for name, template in zip(self.names, like or ["template1"] * len(names), strict=True):
+            self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
 
     @property
     def urls(self) -> list[str]:
@@ -98,20 +101,24 @@ class Databases:
         for name in self.names:
             self._run("DROP DATABASE {} WITH (FORCE)", name)
 
-    def _run(self, statement: str, name: str) -> None:
+    def _run(self, statement: str, *names: str) -> None:
         with closing(psycopg.connect(self._server, autocommit=True)) as connection:
-            connection.execute(sql.SQL(statement).format(sql.Identifier(name)))
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 class Service:
     """One running copy: ``with Service(folder) as service``; ``folder`` takes its logs.
 
+    Its databases are copies of ``like``, which are migrated; without them it migrates its own.
     ``one_database`` keeps both sides in one database.
     """
 
-    def __init__(self, folder: Path, *, one_database: bool = False) -> None:
+    def __init__(
+        self, folder: Path, *, like: Sequence[str] = (), one_database: bool = False
+    ) -> None:
         self._folder = folder
-        self._databases = Databases(*(["both"] if one_database else ["write", "read"]))
+        self._is_migrated = bool(like)
+        self._databases = Databases(*(["both"] if one_database else ["write", "read"]), like=like)
         self.write_url, self.read_url = self._databases.urls[0], self._databases.urls[-1]
         self.environ = plain_environ() | {
             "DATABASE_URL": self.write_url,
@@ -149,7 +156,8 @@ class Service:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._processes: list[subprocess.Popen[bytes]] = []
-        self.manage("migrate", "-v", "0")
+        if not self._is_migrated:
+            self.manage("migrate", "-v", "0")
         self._start_web()
         self.start_workers()
         self._make_tokens()

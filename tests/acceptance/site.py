@@ -43,7 +43,7 @@ print(product)
 
 
 class Site:
-    """Two databases, which are migrated, and the worker programs that run on them."""
+    """Two databases and the worker programs that run on them."""
 
     def __init__(self, folder: Path, write_url: str, read_url: str) -> None:
         self._logs = (folder / f"{number}.log" for number in count(1))
@@ -55,7 +55,6 @@ class Site:
             "SECRET_KEY": uuid4().hex * 2,
             "HTTPS": "0",
         }
-        self.manage("migrate", "-v", "0")
 
     def stop(self) -> None:
         """Stop what was started."""

@@ -21,8 +21,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def service(folder: Path) -> Iterator[Service]:
-    watched = Service(folder)
+def service(folder: Path, migrated: list[str]) -> Iterator[Service]:
+    watched = Service(folder, like=migrated)
     watched.environ |= {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
     with watched as running:
         yield running

@@ -61,8 +61,8 @@ print(product)
 
 
 @pytest.fixture(scope="module")
-def paced_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    databases = Databases("write", "read")
+def paced_site(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Site]:
+    databases = Databases("write", "read", like=migrated)
     site = Site(tmp_path_factory.mktemp("nodes"), *databases.urls)
     site.read_all(PACED)
     yield site
@@ -209,6 +209,7 @@ def apart(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iter
     site = Site(
         tmp_path_factory.mktemp("apart"), write.url("orders_write"), read.url("orders_read")
     )
+    site.manage("migrate", "-v", "0")
     site.start("workers")
     yield site
     site.stop()

@@ -13,17 +13,19 @@ from tests.acceptance.shop import Shop
 
 
 @pytest.fixture
-def poisoned(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def poisoned(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Service]:
     """A service whose workers die of an order of 666 units."""
-    with Service(tmp_path_factory.mktemp("poison")) as service:
-        restart_workers(service, settings="tests.acceptance.poisoned")
+    service = Service(tmp_path_factory.mktemp("poison"), like=migrated)
+    service.environ["DJANGO_SETTINGS_MODULE"] = "tests.acceptance.poisoned"
+    with service:
         yield service
 
 
-def restart_workers(service: Service, *, settings: str) -> None:
+def cure(service: Service) -> None:
+    """Let its workers, and what is started from now on, bear any number of units."""
     service.workers.terminate()
     service.workers.wait()
-    service.environ["DJANGO_SETTINGS_MODULE"] = settings
+    del service.environ["DJANGO_SETTINGS_MODULE"]
     service.start_workers()
 
 
@@ -70,7 +72,7 @@ def test_an_event_that_kills_its_worker_is_parked_after_three_starts(poisoned: S
     shop.seen(f"/orders/{shop.order(customer, product)}")
     assert poisoned.log("workers").count("was killed or hangs") == 3
 
-    restart_workers(poisoned, settings="config.settings")
+    cure(poisoned)
     told = poisoned.manage("retry_parked")
 
     assert told == f"order_view, generation 1, order-{bad}: 1 event applied, done\n"

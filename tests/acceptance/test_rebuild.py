@@ -27,8 +27,8 @@ ORDERS = 150
 
 
 @pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    with Service(tmp_path_factory.mktemp("rebuild")) as service:
+def service(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("rebuild"), like=migrated) as service:
         shop = Shop(service)
         customer, product = shop.customer(), shop.product()
         for _ in range(ORDERS):

@@ -15,8 +15,8 @@ from tests.acceptance.site import Site, cluster, product_of
 
 
 @pytest.fixture(scope="module")
-def empty_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    databases = Databases("write", "read")
+def empty_site(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Site]:
+    databases = Databases("write", "read", like=migrated)
     yield Site(tmp_path_factory.mktemp("workers"), *databases.urls)
     databases.drop()
 
