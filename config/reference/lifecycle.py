@@ -30,15 +30,17 @@ def explored() -> Lifecycle:
     start = _placed()
     seen, waiting = {_look(start)}, deque([start])
     while waiting:
-        order = waiting.popleft()
+        order, spare = waiting.popleft(), None
         for command, act in _tries(order):
-            after = deepcopy(order)
+            # One that has refused a step is as it was, and serves for the next.
+            spare = spare or deepcopy(order)
             try:
-                act(after)
+                act(spare)
             except DomainError:
                 continue
-            if not after.pending_events:
+            if not spare.pending_events:
                 continue
+            after, spare = spare, None
             found[OrderStatus(order.status)][command.__name__].add(OrderStatus(after.status))
             if _look(after) not in seen:
                 seen.add(_look(after))
