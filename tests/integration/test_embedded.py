@@ -13,6 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from config.databases import embedded
 from config.databases.embedded import EmbeddedServer
 from tests.own_server import new_data_dir
 
@@ -127,7 +128,8 @@ def test_an_empty_pid_file_after_a_machine_crash_is_no_obstacle(data_dir, server
     assert execute(server, "SELECT 1") == [(1,)]
 
 
-def test_a_port_that_somebody_took_is_replaced_for_good(data_dir, server):
+def test_a_port_that_somebody_took_is_replaced_for_good(data_dir, server, monkeypatch):
+    monkeypatch.setattr(embedded, "_PORT_SECONDS", 0.5)
     port = server.start()
     server.stop()
     with closing(socket.create_server(("127.0.0.1", port))):
