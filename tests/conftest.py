@@ -15,6 +15,7 @@ from django.core.cache import cache
 from django.db import connections, transaction
 from django.test import TransactionTestCase
 from django.test.utils import setup_databases, teardown_databases
+from whitenoise.middleware import WhiteNoiseMiddleware
 
 from config.accounts.models import User
 from config.accounts.roles import Role
@@ -101,6 +102,19 @@ def _tally_by_hand() -> Iterator[None]:
     """What is counted is written when a test says so, not by a thread that outlives the test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tally, "_keep_flushing", lambda: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _static_files_are_found_once() -> Iterator[None]:
+    """Each of Django's clients would look through the folders of static files anew."""
+    files = WhiteNoiseMiddleware().files
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            WhiteNoiseMiddleware,
+            "add_files_from_finders",
+            lambda middleware: middleware.files.update(files),
+        )
         yield
 
 
