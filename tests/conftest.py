@@ -36,8 +36,8 @@ ALIASES = ["default", "read"]
 _EMPTIED = {"ordering_write", "ordering_read", "accounts", "knox", "sessions", "admin"}
 
 
-# In this order, so that several processes are done at the same time: those with the longest files
-# come first, each in random order.
+# Those with the longest files come first, so that several processes are done at the same time. Left
+# to itself xdist begins with the files of many tests, and one process is long at the last few.
 _FOLDERS = ("acceptance", "integration", "unit")
 
 
