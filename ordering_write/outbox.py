@@ -29,6 +29,13 @@ logger = logging.getLogger(__name__)
 
 # The channel on which PostgreSQL tells whoever listens that the log has grown.
 CHANNEL = "ordering_events"
+# One by one, by the index: a join that was planned while the log was short would read all of it.
+_HASHES = """
+SELECT last.stream, previous.hash FROM unnest(%s::text[], %s::int[]) AS last (stream, version),
+LATERAL (
+    SELECT hash FROM event WHERE stream = last.stream AND version = last.version LIMIT 1
+) previous
+"""
 
 
 class OutsideCommitError(Exception):
@@ -161,11 +168,7 @@ def _last_hashes(events: Sequence[DomainEvent]) -> dict[str, str]:
     if not continued:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT e.stream, e.hash FROM unnest(%s::text[], %s::int[]) AS last (stream, version)"
-            " JOIN event e ON e.stream = last.stream AND e.version = last.version",
-            [list(continued), [version - 1 for version in continued.values()]],
-        )
+        cursor.execute(_HASHES, [list(continued), [version - 1 for version in continued.values()]])
         return dict(cursor.fetchall())
 
 

@@ -7,7 +7,14 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any, cast
 
 import psycopg
-from django.db import DatabaseError, connection, models, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    DatabaseError,
+    connection,
+    connections,
+    models,
+    transaction,
+)
 
 from config.databases import tables
 from ordering_write import faults, log, outbox, parking
@@ -62,7 +69,7 @@ def catch_up(
     ends_at = time.monotonic() + seconds
     group = _Group(checkpoints, subscriber_of, batch, stays=stay > 0)
     applied = 0
-    with _listening(stay) as heard:
+    with _planned_by_key(checkpoints.db), _listening(stay) as heard:
         while True:
             for size in group.catch_up():
                 applied += size
@@ -105,7 +112,8 @@ _LAG_SECONDS = """
 SELECT checkpoint, greatest(0, coalesce(extract(epoch FROM clock_timestamp() - coalesce(
     (SELECT event.recorded_at FROM event_position place JOIN event ON event.id = place.event_id
      WHERE place.position > checkpoint ORDER BY place.position LIMIT 1),
-    (SELECT min(event.recorded_at) FROM event_pending JOIN event USING (commit_id))
+    (SELECT min((SELECT min(recorded_at) FROM event WHERE event.commit_id = pending.commit_id))
+     FROM event_pending pending)
 )), 0))
 FROM unnest(%s::bigint[]) AS checkpoint
 """
@@ -197,7 +205,8 @@ class _Group:
             if lock:
                 rows = rows.select_for_update(skip_locked=True)
             self._looks[known] = rows.query.get_compiler(rows.db).as_sql()
-        return {row.pk: row for row in self._checkpoints.raw(*self._looks[known])}
+        found = tables.load(self._checkpoints.model, *self._looks[known])
+        return {row.pk: row for row in found}
 
     def _step_together(self) -> list[Done]:
         """A batch, in one transaction, for those of which nothing special is known."""
@@ -255,6 +264,22 @@ def _goes_by_itself(checkpoint: Any) -> bool:
     return bool(
         checkpoint.start != Start.FIRST or checkpoint.goes_alone or checkpoint.failed_at is not None
     )
+
+
+@contextlib.contextmanager
+def _planned_by_key(database: str) -> Iterator[None]:
+    """Inside it statements are planned once for all passes, and by an index though the table is
+    small as yet: they ask by key, and a plan that reads all of it would be kept while it grows."""
+    used = [connections[alias] for alias in {DEFAULT_DB_ALIAS, database}]
+    for each in used:
+        with each.cursor() as cursor:
+            cursor.execute("SET plan_cache_mode = auto; SET enable_seqscan = off")
+    try:
+        yield
+    finally:
+        for each in used:
+            with contextlib.suppress(DatabaseError), each.cursor() as cursor:
+                cursor.execute("RESET plan_cache_mode; RESET enable_seqscan")
 
 
 @contextlib.contextmanager

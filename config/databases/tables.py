@@ -1,6 +1,6 @@
 """Many rows in one short statement: Django's own take longer to put together than to run."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -48,13 +48,41 @@ class Table(NamedTuple):
         return to_json([dict(zip(columns, self.values(row), strict=True)) for row in rows]).decode()
 
 
-def find(model: type[Row], condition: str, parameters: Sequence[Any]) -> Iterable[Row]:
-    """The rows of ``model`` that ``SELECT … WHERE condition`` finds.
+def find(model: type[Row], condition: str, parameters: Sequence[Any]) -> list[Row]:
+    """The rows of ``model`` that ``SELECT … WHERE condition`` finds."""
+    return load(model, f"{_select(model)} WHERE {condition}", parameters)
 
-    Its columns are named: a statement that the database has prepared would break off when a
-    migration adds one.
+
+def load(model: type[Row], statement: str, parameters: Any) -> list[Row]:
+    """The rows of ``model`` that a statement returns, with all ``columns`` in their order.
+
+    They are named in it: with ``*`` a statement that the database has prepared would break off
+    when a migration adds one.
     """
-    return model._default_manager.raw(f"{_select(model)} WHERE {condition}", parameters)
+    alias = router.db_for_write(model)
+    with connections[alias].cursor() as cursor:
+        cursor.execute(statement, parameters)
+        stored = cursor.fetchall()
+    names, documents = _loaded(model)
+    rows = []
+    for each in stored:
+        values = list(each)
+        for place, from_db_value in documents:
+            values[place] = from_db_value(values[place], None, None)
+        rows.append(model.from_db(alias, names, values))
+    return rows
+
+
+@cache
+def _loaded(model: type[Model]) -> tuple[list[str], list[tuple[int, Callable[..., Any]]]]:
+    """The names of all fields, and where documents stand among them, with what reads them."""
+    fields = model._meta.concrete_fields
+    documents = [
+        (place, field.from_db_value)
+        for place, field in enumerate(fields)
+        if isinstance(field, JSONField)
+    ]
+    return [field.attname for field in fields], documents
 
 
 def columns(model: type[Model], *names: str) -> list[str]:

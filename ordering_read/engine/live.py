@@ -76,9 +76,6 @@ def run(*names: str, seconds: float = math.inf, stay: float = 0.0) -> int:
     Projection row. Raises UnknownProjectionError.
     """
     subscribers = {name: subscriber(projector(name)) for name in names}
-    with connections["read"].cursor() as cursor:
-        # What a projection asks is asked by key and has one plan, made once for all passes.
-        cursor.execute("SET plan_cache_mode = auto")
     return published.catch_up(
         Projection.objects.filter(name__in=names, status__in=_KEPT),
         lambda row: subscribers[row.name],

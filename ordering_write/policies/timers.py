@@ -101,8 +101,8 @@ def _clock() -> datetime:
 
 def _take(now: datetime) -> list[Timer]:
     asked = {"now": now, "until": now + LEASE, "policies": list(POLICIES), "limit": _AT_ONCE}
-    taken = Timer.objects.raw(_TAKE.format(columns=", ".join(tables.columns(Timer))), asked)
-    return sorted(taken, key=attrgetter("due_at", "position"))
+    take = _TAKE.format(columns=", ".join(tables.columns(Timer)))
+    return sorted(tables.load(Timer, take, asked), key=attrgetter("due_at", "position"))
 
 
 def _fire(timers: Sequence[Timer], *, now: datetime | None, until: float) -> int:

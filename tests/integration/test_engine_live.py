@@ -222,8 +222,9 @@ def test_side_by_side_they_read_the_log_once(
     published.sequence()
     head = published.head()
 
-    # The mark of the log, sequencing, the events, and a last look at the head.
-    with django_assert_num_queries(4, using="default"):
+    # The mark of the log, sequencing, the events, and a last look at the head; how to plan, before
+    # and afterwards.
+    with django_assert_num_queries(4 + 2, using="default"):
         live.run(*everybody)
 
     assert {checkpoint(name).position for name in everybody} == {head}
@@ -236,10 +237,10 @@ def test_side_by_side_they_move_in_one_transaction(
     live.run(*base.registered())
     kit.dispatch(ReceiveStock(user_id=kit.USER, product_id=settled.pk, quantity=1))
 
-    # How to plan; the savepoint and its release, the checkpoints with their locks, and their move;
-    # one to read the stock list, one to write it and its history, and one of the recorder's. Three
-    # to let go.
-    with django_assert_num_queries(1 + 4 + 3 + 3, using="read"):
+    # How to plan, before and afterwards; the savepoint and its release, the checkpoints with their
+    # locks, and their move; one to read the stock list, one to write it and its history, and one of
+    # the recorder's. Three to let go.
+    with django_assert_num_queries(2 + 4 + 3 + 3, using="read"):
         live.run(*base.registered())
 
 
