@@ -10,6 +10,7 @@ from uuid import UUID
 from django.db.models import QuerySet
 from pydantic import AwareDatetime, Field
 
+from config.databases import tables
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.order_view import fold_order
 from ordering_read.queries.base import Query, QueryHandler, View
@@ -167,12 +168,16 @@ def _header(row: OrderSummary) -> dict[str, Any]:
 
 
 def _whole(query: Query[OrderDetail], **wanted: Any) -> OrderDetail:
-    row = visible_orders(query).filter(**wanted).first()
-    if row is None:
+    if query.customer_scope is not None:
+        wanted["customer_id"] = query.customer_scope
+    found = OrderSummary.find_live(**wanted)
+    if not found:
         raise OrderNotFoundError
     # Of the row's generation, which another one may have replaced a moment ago.
-    lines = OrderLine.objects.filter(projection_id=row.projection_id, order_id=row.order_id)
-    return _shown(query, row, lines.order_by("number"))
+    [row] = found
+    of_row = "projection_id = %s AND order_id = %s ORDER BY number"
+    lines = tables.find(OrderLine, of_row, [row.projection_id, row.order_id])
+    return _shown(query, row, lines)
 
 
 def _shown(query: Query[Any], row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:

@@ -128,7 +128,8 @@ def rest(service: Any) -> None:
     left = (
         "SELECT count(*) FROM event_pending UNION ALL"
         " SELECT count(*) FROM policy_timer WHERE due_at <= now() AND parked_at IS NULL UNION ALL"
-        " SELECT (SELECT max(position) FROM event_position) - position FROM policy_checkpoint"
+        " SELECT (SELECT coalesce(max(position), 0) FROM event_position) - position"
+        " FROM policy_checkpoint"
     )
     with service.write() as connection:
         wait_until(
