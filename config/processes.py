@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import gc
+import getpass
 import os
 import signal
 import subprocess
@@ -34,6 +35,15 @@ def collect_less() -> None:
     """
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
+
+
+def login() -> str:
+    """Who runs this process, as the system knows them."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # A container's user may have no name.
+        return str(os.getuid())
 
 
 def die_with_parent(parent: int, *, signum: signal.Signals = signal.SIGKILL) -> None:

@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from config import processes
 from config.processes import Program
 
@@ -88,3 +90,15 @@ def test_stopping_is_polite_first_and_forceful_in_the_end():
     processes.stop([polite, stubborn], seconds=0.5)
 
     assert (polite.ending(), stubborn.ending()) == ("SIGTERM", "SIGKILL")
+
+
+@pytest.mark.parametrize("fault", [KeyError("no entry"), OSError("no login")])
+def test_who_has_no_name_is_known_by_a_number(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    def nobody() -> str:
+        raise fault
+
+    monkeypatch.setattr(processes.getpass, "getuser", nobody)
+
+    assert processes.login() == str(os.getuid())

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import connections
+from django.db import OperationalError, connections
 from django.db.models import Field
 
 from ordering_read.engine import fill, generations, live, parking
@@ -258,6 +258,23 @@ def command(*arguments: str) -> tuple[str, str]:
     except CommandError as error:
         return out.getvalue(), str(error)
     return out.getvalue(), ""
+
+
+@pytest.mark.usefixtures("db")
+def test_a_database_that_is_lost_meanwhile_ends_the_command_with_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def lost(*_args: Any, **_options: Any) -> None:
+        raise OperationalError("server closed the connection\n\tunexpectedly")
+
+    monkeypatch.setattr(Rows, "compare", lost)
+
+    _told, ended = command("inventory_level")
+
+    assert ended == (
+        "A database was lost: server closed the connection unexpectedly. What was mended stays:"
+        " try again."
+    )
 
 
 @pytest.mark.usefixtures("db")

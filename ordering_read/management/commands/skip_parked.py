@@ -1,12 +1,12 @@
 """Lets projections go without an event that can't be applied."""
 
-import getpass
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pydantic import TypeAdapter, ValidationError
 
+from config import processes
 from config.accounts.models import User
 from config.http.validation import errors_of
 from ordering_read import permissions
@@ -28,7 +28,7 @@ class Command(BaseCommand):
     def handle(
         self, *args: Any, event_id: UUID, reason: str, user: str | None, **options: Any
     ) -> None:
-        by = permissions.named(_user(user)) if user else f"command line ({getpass.getuser()})"
+        by = permissions.named(_user(user)) if user else f"command line ({processes.login()})"
         try:
             reason = TypeAdapter(parking.Reason).validate_python(reason)
             skipped = parking.skip_everywhere(event_id, reason=reason, by=by)

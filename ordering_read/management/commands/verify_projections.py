@@ -1,12 +1,13 @@
 """Proves that the read models are what the log says, and mends what isn't."""
 
-import getpass
 import sys
 from typing import Any
 
 import tqdm
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import InterfaceError, OperationalError
 
+from config import processes
 from ordering_read.engine.base import UnknownProjectionError, projector, registered
 from ordering_read.engine.generations import GenerationError
 from ordering_read.engine.rows import Finding
@@ -58,6 +59,11 @@ class Command(BaseCommand):
             published.UndecodableEventError,
         ) as error:
             raise CommandError(str(error)) from error
+        except (OperationalError, InterfaceError) as error:
+            raise CommandError(
+                f"A database was lost: {' '.join(str(error).split())}. What was mended stays: try "
+                "again."
+            ) from error
         if wrong and not repair:
             raise CommandError(
                 "1 row isn't what the log says; --repair mends it."
@@ -81,7 +87,7 @@ class Command(BaseCommand):
             verified = verify(
                 name,
                 sample=sample,
-                mended_by=getpass.getuser() if repair else None,
+                mended_by=processes.login() if repair else None,
                 tell=tell,
                 progress=progress,
             )

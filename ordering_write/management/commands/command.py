@@ -1,8 +1,6 @@
 """`manage.py command`: gives any command, its fields as options or as JSON."""
 
-import getpass
 import json
-import os
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
@@ -17,6 +15,7 @@ from django.db.models import Model
 from pydantic import ValidationError
 from rest_framework.exceptions import ParseError
 
+from config import processes
 from config.accounts.models import User
 from config.http.encoding import JSONEncoder
 from config.http.strict_json import loads
@@ -202,20 +201,12 @@ def _id_of(field: str, written: str) -> UUID:
 def _envelope(username: str | None) -> dict[str, Any]:
     if username:
         return client.envelope(_user(username), channel="cli")
-    login = _login()
+    login = processes.login()
     return {
         "user_id": uuid5(NAMESPACE_OID, f"cli:{login}"),
         "actor": Actor(type="cli", id=login),
         "channel": "cli",
     }
-
-
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        # A container's user may have no name.
-        return str(os.getuid())
 
 
 def _user(username: str) -> User:

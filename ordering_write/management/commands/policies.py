@@ -1,12 +1,12 @@
 """Shows the policies and what they have yet to do; retries and skips what is parked."""
 
-import getpass
 from typing import Any
 from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pydantic import TypeAdapter, ValidationError
 
+from config import processes
 from config.http.validation import errors_of
 from ordering_write import policies
 from ordering_write.domain.errors import DomainError
@@ -79,7 +79,7 @@ class Command(BaseCommand):
 def _skip(parked_id: UUID, reason: str) -> None:
     try:
         reason = TypeAdapter(Reason).validate_python(reason)
-        policies.skip(parked_id, reason=reason, by=f"command line ({getpass.getuser()})")
+        policies.skip(parked_id, reason=reason, by=f"command line ({processes.login()})")
     except ValidationError as error:
         raise CommandError(f"--reason: {errors_of(error)[0]['detail']}.") from error
     except DomainError as error:
