@@ -39,11 +39,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     client_class = DatabaseClient
 
     def is_usable(self) -> bool:
+        if self.connection.closed:
+            return False
         # A server that has gone has said so, or can't be asked: as long as it says nothing, the
         # question that Django puts before each request needn't go there and back.
-        silent = select.poll()
-        silent.register(self.connection.fileno(), select.POLLIN)
-        return not (self.connection.closed or silent.poll(0)) or super().is_usable()
+        said = select.poll()
+        said.register(self.connection.fileno(), select.POLLIN)
+        return not said.poll(0) or super().is_usable()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         try:

@@ -1,6 +1,6 @@
 """Folding events into rows of which each shows one stream."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
@@ -46,9 +46,7 @@ def fold(
     return new
 
 
-def stored(
-    model: type[ReadRow], projection_id: int, **values: Collection[Any]
-) -> Iterable[ReadRow]:
+def stored(model: type[ReadRow], projection_id: int, **values: Collection[Any]) -> list[ReadRow]:
     """The rows of a generation that have one of the ``values`` in each of the fields."""
     columns = tables.columns(model, *values)
     condition = "".join(f" AND {column} = ANY(%s)" for column in columns)
