@@ -24,7 +24,7 @@ class Aggregate(models.Model):
     """A model that is loaded and saved as one and changes by ``apply(event)`` only.
 
     A subclass says its ``stream``, how an event changes it (``apply``) and how its rows are
-    written (``write``). Its methods are a guard, then an event.
+    written (``write_all``). Its methods are a guard, then an event.
     """
 
     stream_prefix: ClassVar[str]
@@ -72,15 +72,10 @@ class Aggregate(models.Model):
         """The fields that an event carries about the state after it."""
         return {}
 
-    def write(self) -> None:
-        """Write the rows of this aggregate, in a fixed number of statements."""
-        raise NotImplementedError
-
     @classmethod
     def write_all(cls, aggregates: Sequence[Self]) -> None:
         """Write the rows of several aggregates of this class."""
-        for aggregate in aggregates:
-            aggregate.write()
+        raise NotImplementedError
 
     @classmethod
     def fold(cls, events: Iterable[DomainEvent]) -> Self:

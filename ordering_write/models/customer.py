@@ -1,6 +1,6 @@
 """The Customer aggregate: who may order."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -146,5 +146,7 @@ class Customer(Aggregate):
             raise CustomerNotFoundError
         return customer
 
-    def write(self) -> None:
-        self.save_base(force_insert=self._saved_version == 0)
+    @classmethod
+    def write_all(cls, aggregates: "Sequence[Customer]") -> None:
+        for customer in aggregates:
+            customer.save_base(force_insert=customer._saved_version == 0)

@@ -8,6 +8,8 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from knox.models import AuthToken
 
 from config.accounts.models import User
@@ -496,3 +498,18 @@ def test_the_scan_finds_a_text_whatever_its_case(case, text):
 def test_the_scan_takes_no_character_for_a_pattern(case):
     assert scan("--text", "%", "--text", "q__rk") == (["Found nowhere."], "")
     assert "default: django_session.session_data, decoded: 1" in scan("--text", NAME)[0]
+
+
+@pytest.mark.django_db(databases=["default", "read"])
+def test_many_orders_are_written_by_as_many_statements_as_one() -> None:
+    def statements(orders: int) -> int:
+        customer, product = kit.registered_customer(), kit.registered_product()
+        for _ in range(orders):
+            kit.placed_order(customer, (product, 1))
+        with CaptureQueriesContext(connection) as seen:
+            kit.dispatch(
+                EraseCustomer(user_id=kit.USER, customer_id=customer.pk, reason="She has asked.")
+            )
+        return sum("INSERT INTO ordering_write_order " in each["sql"] for each in seen)
+
+    assert statements(1) == statements(4) == 1

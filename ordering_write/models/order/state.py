@@ -1,6 +1,6 @@
 """What an order is: its columns and parts, and what follows from them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, Self
@@ -282,9 +282,16 @@ class OrderState(Aggregate):
             for shipment in tables.find(Shipment, f"{of_orders} id", ids):
                 orders[shipment.order_id].shipments[shipment.id] = shipment
 
-    def write(self) -> None:
-        tables.upsert([self], unique=["id"])
-        for parts in (self.lines, self.shipments):
-            changed = [part for key, part in parts.items() if key in self._changed]
+    @classmethod
+    def write_all(cls, aggregates: Sequence[Self]) -> None:
+        tables.upsert(aggregates, unique=["id"])
+        for kind in ("lines", "shipments"):
+            changed = [
+                part
+                for order in aggregates
+                for key, part in getattr(order, kind).items()
+                if key in order._changed
+            ]
             tables.upsert(changed, unique=["id"])
-        self._changed.clear()
+        for order in aggregates:
+            order._changed.clear()
