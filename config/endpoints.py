@@ -18,8 +18,8 @@ from rest_framework.reverse import reverse
 from uuid_utils.compat import uuid7
 
 from config.accounts.models import User
-from config.http.ids import path_id
-from config.http.query import Parameters, parse_query
+from config.http.input.ids import path_id
+from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions, queries
 from ordering_read.api import CustomerViewSet, InventoryViewSet, OrderViewSet
 from ordering_read.api.parameters import ID

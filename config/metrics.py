@@ -20,7 +20,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from config.http.query import Parameters, parse_query
+from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.engine import status
 from ordering_read.engine.status import ProjectionStatus

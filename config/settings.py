@@ -106,6 +106,7 @@ INSTALLED_APPS = [
     "django_q",
     "ordering_write",
     "ordering_read",
+    "config.workers",
 ]
 MIDDLEWARE = [
     "config.http.middleware.RequestIdMiddleware",
@@ -117,7 +118,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.http.throttling.ThrottleMiddleware",
+    "config.http.limits.throttling.ThrottleMiddleware",
     "config.http.middleware.ProblemMiddleware",
     "config.http.middleware.ConsistencyMiddleware",
 ]
@@ -209,7 +210,7 @@ PROJECTION_KEEP_RETIRED_DAYS = _number("PROJECTION_KEEP_RETIRED_DAYS", 7)
 PROJECTION_MAX_PARKED_STREAMS = _number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
 # Seconds behind the log from which a projection counts as late: logged, mailed, not ready.
 PROJECTION_LAG_ALERT_SECONDS = _number("PROJECTION_LAG_ALERT_SECONDS", 30)
-_OUR_BROKER = "ordering_read.engine.broker.ProjectionBroker"
+_OUR_BROKER = "config.workers.broker.ProjectionBroker"
 # QUEUE_BROKER=django_q.brokers.orm.ORM is the stock broker: it works too, only slower.
 _BROKER = os.environ.get("QUEUE_BROKER") or _OUR_BROKER
 # After such a silence, in seconds, workers count as gone. Ours give a sign of life every other
@@ -234,6 +235,8 @@ Q_CLUSTER = {
     "catch_up": False,
     "label": "Queue",
 }
+# The tasks that the read side enqueues, by dotted path: it can't import the workers.
+WORKER_TASKS = "config.workers.tasks"
 # What the write side may ask of the read side, by dotted path since it can't import it.
 READ_SIDE_WAIT = "ordering_read.engine.waiting.wait"
 READ_SIDE_CHECKPOINTS = "ordering_read.engine.status.checkpoints"
@@ -310,26 +313,26 @@ LOGIN_FAILURES = {
 # Proxies in front of us that add to X-Forwarded-For; without any a client could write what it likes
 # into it, and it isn't read.
 TRUSTED_PROXIES = _number("TRUSTED_PROXIES", 0)
-CSRF_FAILURE_VIEW = "config.http.pages.csrf_failure"
+CSRF_FAILURE_VIEW = "config.http.answers.pages.csrf_failure"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "config.http.authentication.TokenAuthentication",
         "config.http.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["config.http.permissions.HasNeededPermission"],
-    "DEFAULT_THROTTLE_CLASSES": ["config.http.throttling.Throttle"],
+    "DEFAULT_THROTTLE_CLASSES": ["config.http.limits.throttling.Throttle"],
     "NUM_PROXIES": TRUSTED_PROXIES,
     "DEFAULT_PARSER_CLASSES": [
-        "config.http.parsers.StrictJSONParser",
-        "config.http.parsers.BrowserFormParser",
+        "config.http.input.parsers.StrictJSONParser",
+        "config.http.input.parsers.BrowserFormParser",
     ],
     "DEFAULT_RENDERER_CLASSES": [
-        "config.http.renderers.JSONRenderer",
-        "config.http.renderers.BrowsableRenderer",
+        "config.http.answers.renderers.JSONRenderer",
+        "config.http.answers.renderers.BrowsableRenderer",
     ],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.negotiation.ContentNegotiation",
-    "DEFAULT_SCHEMA_CLASS": "config.http.schema.Schema",
-    "EXCEPTION_HANDLER": "config.http.problems.exception_handler",
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.input.negotiation.ContentNegotiation",
+    "DEFAULT_SCHEMA_CLASS": "config.http.openapi.schema.Schema",
+    "EXCEPTION_HANDLER": "config.http.answers.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": "format",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
@@ -347,11 +350,11 @@ SPECTACULAR_SETTINGS = {
     "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
-    "PREPROCESSING_HOOKS": ["config.http.schema.without_trailing_slash"],
+    "PREPROCESSING_HOOKS": ["config.http.openapi.schema.without_trailing_slash"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.http.schema_examples.with_examples",
-        "config.http.schema.with_shared_headers",
+        "config.http.openapi.schema_examples.with_examples",
+        "config.http.openapi.schema.with_shared_headers",
     ],
 }
 

@@ -6,8 +6,8 @@ from django.urls import include, path
 from config.api import Router
 from config.endpoints import CustomerEndpoint, InventoryEndpoint, OrderEndpoint
 from config.health import healthz, readyz
-from config.http.pages import problem_page
-from config.http.schema_views import DocsView, SchemaView
+from config.http.answers.pages import problem_page
+from config.http.openapi.schema_views import DocsView, SchemaView
 from config.metrics import MetricsView
 from config.pages import favicon, start_page
 from ordering_read.api import (
@@ -46,7 +46,7 @@ urlpatterns = [
     path("api/v1/", include(router.urls)),
 ]
 
-handler400 = "config.http.pages.bad_request"
-handler403 = "config.http.pages.permission_denied"
-handler404 = "config.http.pages.page_not_found"
-handler500 = "config.http.pages.server_error"
+handler400 = "config.http.answers.pages.bad_request"
+handler403 = "config.http.answers.pages.permission_denied"
+handler404 = "config.http.answers.pages.page_not_found"
+handler500 = "config.http.answers.pages.server_error"

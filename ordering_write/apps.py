@@ -1,6 +1,8 @@
 """The write app: orders, stock and customers change here, and the log says how."""
 
-from django.apps import AppConfig, apps
+from importlib import import_module
+
+from django.apps import AppConfig
 from django.core import checks
 from django.db.models.signals import post_migrate
 
@@ -11,17 +13,23 @@ class OrderingWriteConfig(AppConfig):
     name = "ordering_write"
     verbose_name = "Log and commands (write side)"
 
+    def import_models(self) -> None:
+        super().import_models()
+        # The checkpoint of the policies stands above the log, the other models below it.
+        import_module("ordering_write.policies.models")
+
     def ready(self) -> None:
         # Imported here: these modules need the models, which are loaded by now.
-        from ordering_write import outbox, permissions, policies, tasks
+        from ordering_write import policies
         from ordering_write.api import problems
+        from ordering_write.bus import permissions
         from ordering_write.checks import check_outbox_connected, check_ports, check_upcasters
+        from ordering_write.log import outbox
 
         domain_events.connect(outbox.append, dispatch_uid="outbox.append")
         events_committed.connect(outbox.notify, dispatch_uid="outbox.notify")
         post_migrate.connect(permissions.keep_permissions, sender=self)
         post_migrate.connect(policies.keep_checkpoint_after_migrate, sender=self)
-        post_migrate.connect(tasks.keep_schedule, sender=apps.get_app_config("django_q"))
         checks.register(check_outbox_connected)
         checks.register(check_upcasters)
         checks.register(check_ports)

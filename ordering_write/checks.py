@@ -4,8 +4,9 @@ from typing import Any
 
 from django.core.checks import CheckMessage, Error
 
-from ordering_write import outbox, ports
+from ordering_write import ports
 from ordering_write.domain.events import DomainEvent
+from ordering_write.log import outbox
 from ordering_write.signals import domain_events
 
 

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from config.accounts.models import User
-from ordering_write.actions import Action, actions_of
 from ordering_write.bus import Answering, NotYetVisibleError, Outcome, get_command_bus
+from ordering_write.bus.actions import Action, actions_of
+from ordering_write.bus.permissions import authorize, envelope, may_give
+from ordering_write.bus.preview import Preview
 from ordering_write.domain import commands
 from ordering_write.domain.commands import *  # noqa: F403  # All that there are.
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.events import WHOLE_ORDER_MOVES, OrderStatus
-from ordering_write.permissions import authorize, envelope, may_give
-from ordering_write.preview import Preview
 
 __all__ = [
     "WHOLE_ORDER_MOVES",

@@ -1,7 +1,6 @@
 """What the read side may import of the write side: event types, the log, and how to follow it."""
 
-from ordering_write import feed, parking, policies, replay
-from ordering_write.checkpoints import Checkpoint, ParkedEvent, checkpoints_moved
+from ordering_write import policies
 from ordering_write.domain import events
 from ordering_write.domain.changes import Change, changes
 from ordering_write.domain.errors import (
@@ -15,6 +14,7 @@ from ordering_write.domain.values import MINOR_UNITS, quantize
 from ordering_write.log import (
     LogGapError,
     UndecodableEventError,
+    feed,
     head,
     last_position,
     mark,
@@ -22,15 +22,10 @@ from ordering_write.log import (
     read_log,
     read_stream,
     recorded_at,
+    replay,
     sequence,
 )
-from ordering_write.outbox import CHANNEL
-from ordering_write.parking import (
-    EventSkippedError,
-    EventWaitsError,
-    Subscriber,
-    TooManyParkedError,
-)
+from ordering_write.log.outbox import CHANNEL
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import (
     FREE,
@@ -39,7 +34,15 @@ from ordering_write.subscriptions import (
     catch_up,
     follow,
     lag_seconds,
+    parking,
     reads_this_log,
+)
+from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent, checkpoints_moved
+from ordering_write.subscriptions.parking import (
+    EventSkippedError,
+    EventWaitsError,
+    Subscriber,
+    TooManyParkedError,
 )
 
 __all__ = [

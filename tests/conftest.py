@@ -22,7 +22,8 @@ from config.accounts.roles import Role
 from config.databases.router import side
 from ordering_read.admin import banner
 from ordering_read.engine import live, waiting
-from ordering_write import policies, tally
+from ordering_write import policies
+from ordering_write.bus import metrics
 from ordering_write.models import Customer
 from tests import kit
 from tests.acceptance.service import Databases
@@ -101,7 +102,7 @@ def _empty_instead_of_flush() -> Iterator[None]:
 def _tally_by_hand() -> Iterator[None]:
     """What is counted is written when a test says so, not by a thread that outlives the test."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tally, "_keep_flushing", lambda: None)
+        patch.setattr(metrics, "_keep_flushing", lambda: None)
         yield
 
 

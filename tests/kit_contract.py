@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
-from config.http import consistency
+from config.http.answers import consistency
 from ordering_read.engine import live
-from ordering_read.engine.base import registered
 from ordering_read.models import ParkedEvent
 from ordering_read.projections.order_view import OrderProjection
+from ordering_read.projector import registered
 from ordering_write import client, log
 from ordering_write.domain.events import OrderStatus
 from ordering_write.management.demo import CUSTOMERS, demo_id

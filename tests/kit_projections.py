@@ -13,8 +13,8 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from ordering_read.engine.base import projector, writing
 from ordering_read.models import Projection, ReadModel
+from ordering_read.projector import projector, writing
 from ordering_write.domain import events as e
 from ordering_write.domain.values import Actor, Money
 from ordering_write.models import Customer, Order, StockItem

@@ -7,7 +7,7 @@ from random import Random
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
-from ordering_write.actions import actions_of
+from ordering_write.bus.actions import actions_of
 from ordering_write.domain import commands as c
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import DomainError

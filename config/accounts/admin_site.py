@@ -30,7 +30,7 @@ class StaffSite(admin.AdminSite):
         if request.method != "POST":
             return super().login(request, extra_context)
         # Imported here, as above.
-        from config.http import throttling
+        from config.http.limits import throttling
 
         counted = throttling.count_login(request, name=request.POST.get("username", ""))
         response = super().login(request, extra_context)

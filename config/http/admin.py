@@ -9,8 +9,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.functional import cached_property
 
-from config.http.pagination import COUNT_CAP
-from config.http.problems import detail_of, is_anticipated
+from config.http.answers.pagination import COUNT_CAP
+from config.http.answers.problems import detail_of, is_anticipated
 
 
 class CappedPaginator(Paginator):

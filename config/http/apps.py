@@ -9,7 +9,8 @@ class HttpConfig(AppConfig):
     verbose_name = "HTTP"
 
     def ready(self) -> None:
-        from config.http import checks, problem_table
+        from config.http import checks
+        from config.http.answers import problem_table
 
         checks.connect()
         problem_table.register_all()

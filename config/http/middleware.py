@@ -17,10 +17,11 @@ from rest_framework.exceptions import MethodNotAllowed
 from uuid_utils.compat import uuid7
 
 from config import logs
-from config.http import consistency, places
+from config.http.answers import consistency
+from config.http.answers.pages import refusal
+from config.http.answers.problems import is_anticipated
 from config.http.errors import ParameterError
-from config.http.pages import refusal
-from config.http.problems import is_anticipated
+from config.http.limits import waiting_slots
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ class ProblemMiddleware:
 class ConsistencyMiddleware:
     """Lets the pages that follow a command in a browser wait for its effect.
 
-    A page that was answered too early (see ``places.not_seen``) leaves the token of the event in a
+    A page that was answered too early (see ``waiting_slots.not_seen``) leaves the token of the
+    event in a
     cookie, so that links and redirects carry it. What is shown all the same before the event is
     has the header Projection-Behind.
     """
@@ -127,7 +129,7 @@ class ConsistencyMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         token = request.COOKIES.get(_CARRIED, "")
-        with places.answering() as unseen:
+        with waiting_slots.answering() as unseen:
             # Pages say so.
             request.unseen = unseen  # type: ignore[attr-defined]
             awaited = self._wait(token) if request.method == "GET" else None

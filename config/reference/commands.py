@@ -5,13 +5,13 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from config.http import problems
+from config.http.answers import problems
 from config.reference import calls
 from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
 from ordering_write.api.bodies import body_of
+from ordering_write.bus.permissions import GRANTS
 from ordering_write.domain.commands import Command
 from ordering_write.handlers import HANDLERS
-from ordering_write.permissions import GRANTS
 
 _HEAD = """\
 # Commands

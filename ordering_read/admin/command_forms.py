@@ -7,8 +7,8 @@ from typing import Any
 from django import forms
 from pydantic import ValidationError
 
-from config.http.problems import detail_of
-from config.http.validation import errors_of
+from config.http.answers.problems import detail_of
+from config.http.input.validation import errors_of
 from ordering_read.admin.command_words import words
 from ordering_write.client import Command
 

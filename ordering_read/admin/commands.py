@@ -17,7 +17,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 
 from config.accounts.models import User
-from config.http.problems import is_anticipated
+from config.http.answers.problems import is_anticipated
 from ordering_read.admin.base import ActingAdmin, page_of
 from ordering_read.admin.command_forms import CommandForm, Subject
 from ordering_read.admin.command_words import in_words, slug_of, title_of, told_changes

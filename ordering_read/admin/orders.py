@@ -14,7 +14,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from pydantic import ValidationError
 
-from config.http.problems import detail_of
+from config.http.answers.problems import detail_of
 from ordering_read import permissions
 from ordering_read.admin.base import (
     ReadModelAdmin,

@@ -14,8 +14,8 @@ from config.accounts.models import User
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin, link, list_of, uuid_in
 from ordering_read.engine import parking
-from ordering_read.engine.base import registered
 from ordering_read.models import ParkedEvent
+from ordering_read.projector import registered
 
 # Events that one click may act on: a page of the list.
 _AT_ONCE = 50

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
@@ -15,7 +16,7 @@ from django_q.tasks import async_task
 
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin
-from ordering_read.engine import generations, status, wishes
+from ordering_read.engine import control, generations, status
 from ordering_read.engine.status import ProjectionStatus
 from ordering_read.models import Projection
 
@@ -159,11 +160,11 @@ class ProjectionAdmin(ActingAdmin):
 
     @admin.action(description="Pause the rebuild", permissions=["rebuild"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        self._on_each(request, queryset, wishes.pause, "the rebuild waits after its batch.")
+        self._on_each(request, queryset, control.pause, "the rebuild waits after its batch.")
 
     @admin.action(description="Resume the rebuild", permissions=["rebuild"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        for name in self._on_each(request, queryset, wishes.resume, "the rebuild goes on."):
+        for name in self._on_each(request, queryset, control.resume, "the rebuild goes on."):
             # For one whose process was killed; one that runs refuses a second one.
             _enqueue("rebuild", name)
 
@@ -174,7 +175,7 @@ class ProjectionAdmin(ActingAdmin):
         if not _is_confirmed(request):
             return self._ask(request, queryset, "cancel")
         told = "the rebuild ends after its batch; its rows are deleted."
-        for name in self._on_each(request, queryset, wishes.ask_to_cancel, told):
+        for name in self._on_each(request, queryset, control.ask_to_cancel, told):
             # For one whose process was killed: rows are many, and a page mustn't wait for them.
             _enqueue("cancel_rebuild", name)
         return None
@@ -255,7 +256,7 @@ def _is_confirmed(request: HttpRequest) -> bool:
 
 
 def _enqueue(task: str, *names: str) -> None:
-    async_task(f"ordering_read.tasks.{task}", *names, save=False, timeout=_LONGEST_SECONDS)
+    async_task(f"{settings.WORKER_TASKS}.{task}", *names, save=False, timeout=_LONGEST_SECONDS)
 
 
 def _newest(names: Collection[str]) -> dict[str, Projection]:

@@ -14,8 +14,10 @@ from rest_framework.response import Response
 from rest_framework.viewsets import ViewSet
 
 from config.accounts.roles import customer_scope
-from config.http import consistency, etags, preferences, repeats
-from config.http.pagination import link_header, page_body, page_links
+from config.http.answers import consistency, etags
+from config.http.answers.pagination import link_header, page_body, page_links
+from config.http.input import preferences
+from config.http.openapi import idempotency
 from ordering_read import permissions
 from ordering_read.api import headers
 from ordering_read.engine import waiting
@@ -164,7 +166,7 @@ class QueryViewSet(ViewSet):
     def documented_headers(self, method: str) -> list[OpenApiParameter]:
         """The headers of this action, for the OpenAPI document."""
         if method not in SAFE_METHODS:
-            return repeats.DOCUMENTED
+            return idempotency.DOCUMENTED
         return headers.documented(
             is_tagged=self.action in self.reads, is_one=self.action in self.of_one
         )

@@ -8,7 +8,7 @@ from uuid import UUID
 from drf_spectacular.utils import OpenApiExample
 from pydantic import RootModel
 
-from config.http.renderers import JSONRenderer
+from config.http.answers.renderers import JSONRenderer
 from ordering_read.api.bodies import PageBody
 from ordering_read.queries import EventView, OrderDetail, View
 from ordering_write.published import Change, changes

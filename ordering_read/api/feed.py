@@ -9,10 +9,10 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.views import APIView
 
-from config.http import preferences
+from config.http.answers.pagination import link_header
 from config.http.errors import ParameterError
-from config.http.pagination import link_header
-from config.http.query import parse_query
+from config.http.input import preferences
+from config.http.input.query import parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.event_bodies import (

@@ -7,8 +7,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from config.http.pagination import PageParameters
-from config.http.query import parse_query
+from config.http.answers.pagination import PageParameters
+from config.http.input.query import parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import MASK, PageBody

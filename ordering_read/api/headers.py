@@ -2,7 +2,8 @@
 
 from drf_spectacular.utils import OpenApiParameter
 
-from config.http import consistency, preferences
+from config.http.answers import consistency
+from config.http.input import preferences
 from ordering_read.engine.freshness import Freshness
 
 POSITION, LAG, BEHIND = "Projection-Position", "Projection-Lag", "Projection-Behind"

@@ -6,8 +6,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.http.errors import PermissionMissingError
-from config.http.ids import path_id
-from config.http.query import Parameters, parse_query
+from config.http.input.ids import path_id
+from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import (

@@ -19,15 +19,15 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from config.http.pagination import (
+from config.http.answers.pagination import (
     DEFAULT_PAGE_SIZE,
     MAX_CURSOR_LENGTH,
     MAX_PAGE_SIZE,
     PageParameters,
 )
-from config.http.query import Parameters, number
+from config.http.input.query import Parameters, number
 from ordering_read.api.headers import LINK
-from ordering_read.engine.base import registered
+from ordering_read.projector import registered
 from ordering_read.queries.customers import CustomerFilters
 from ordering_read.queries.events import MAX_EVENTS
 from ordering_read.queries.filters import Currency, Moment, Several

@@ -1,6 +1,6 @@
 """How the refusals of the read side look over HTTP."""
 
-from config.http.problems import register
+from config.http.answers.problems import register
 from ordering_read.engine.freshness import ProjectionBehindError
 from ordering_write.published import EventSkippedError, EventWaitsError
 

@@ -14,8 +14,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.accounts.models import User
-from config.http.parsers import idempotency_key
-from config.http.repeats import REPLAYED
+from config.http.input.parsers import idempotency_key
+from config.http.openapi.idempotency import REPLAYED
 from ordering_read.models import KeptAnswer
 from ordering_read.queries import View
 from ordering_write.published import IdempotencyKeyReusedError

@@ -8,8 +8,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from config.http.query import Parameters, parse_query
-from config.http.text import Text
+from config.fields.text import Text
+from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import CustomerBody, OrderBody, ProductBody

@@ -8,7 +8,7 @@ from typing import Any
 from drf_spectacular.types import OpenApiTypes
 from rest_framework.renderers import BaseRenderer
 
-from config.http.pagination import COUNT_CAP
+from config.http.answers.pagination import COUNT_CAP
 from ordering_read.queries import View
 
 # Spreadsheets take a text that begins so for a formula, and do what it says.

@@ -14,8 +14,8 @@ from django.db import transaction
 from django.db.models import Sum
 
 from ordering_read.engine import live
-from ordering_read.engine.base import projector
 from ordering_read.models import FillSlice, Projection
+from ordering_read.projector import projector
 from ordering_write import published
 from ordering_write.published import DomainEvent
 

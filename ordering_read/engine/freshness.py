@@ -4,9 +4,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from ordering_read.engine.base import registered
 from ordering_read.engine.status import FAILING, total_seconds
 from ordering_read.models import Projection
+from ordering_read.projector import registered
 from ordering_write import published
 
 

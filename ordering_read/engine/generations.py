@@ -12,9 +12,9 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from ordering_read.engine import live
-from ordering_read.engine.base import projector, writing
-from ordering_read.engine.definition import definition
+from ordering_read.engine.fingerprint import definition
 from ordering_read.models import ParkedEvent, Projection
+from ordering_read.projector import projector, writing
 from ordering_write import published
 
 # Any number will do, as long as nothing else in the read database locks pairs that begin with it.

@@ -14,8 +14,8 @@ from typing import Any
 from django.db import InterfaceError, OperationalError, connections
 
 from config import processes
+from ordering_read.engine import control
 from ordering_read.engine import fill as filling
-from ordering_read.engine import wishes
 from ordering_read.engine.generations import GenerationError
 from ordering_read.models import Projection
 
@@ -116,10 +116,10 @@ def _work(generation: Projection, number: int, batch: int, throttle: float | Non
     """Fill one slice; returns why it failed, since not every exception can be sent."""
     try:
         for _ in _fill_slice(generation, number, batch, throttle):
-            wishes.obey(generation, is_over=_stop.is_set)
+            control.obey(generation, is_over=_stop.is_set)
             if _stop.is_set():
                 break
-    except wishes.RebuildCancelledError:
+    except control.RebuildCancelledError:
         # Whoever started us sees it too.
         return ""
     except Exception as error:

@@ -7,8 +7,8 @@ from uuid import UUID
 from django.db.models import QuerySet
 
 from ordering_read.engine import live
-from ordering_read.engine.base import projector, registered
 from ordering_read.models import ParkedEvent, Projection
+from ordering_read.projector import projector, registered
 from ordering_write import published
 
 # What a rebuild fills is tried afresh anyway, and nobody else may write it meanwhile.

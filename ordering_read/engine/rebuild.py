@@ -13,11 +13,11 @@ from django.conf import settings
 from django.db.models import Model, Sum
 from django.db.models.functions import Now
 
-from ordering_read.engine import fill, generations, live, parallel, wishes
-from ordering_read.engine.base import projector
+from ordering_read.engine import control, fill, generations, live, parallel
 from ordering_read.engine.compare import Comparison, compare
-from ordering_read.engine.definition import definition
+from ordering_read.engine.fingerprint import definition
 from ordering_read.models import ParkedEvent, Projection
+from ordering_read.projector import projector
 from ordering_write import published
 
 # Differences between old and new rows that are listed, for each table.
@@ -77,7 +77,7 @@ def rebuild(
             _follow(building, meter, throttle)
             comparisons, not_compared = _compared(building)
             _follow(building, meter, throttle)
-        except wishes.RebuildCancelledError:
+        except control.RebuildCancelledError:
             generations.discard(building)
             raise
         if promote:
@@ -118,7 +118,7 @@ class _Meter:
     def obey(self) -> None:
         """Do what the rebuild is asked to; the time that it waits says nothing of its rate."""
         began = time.monotonic()
-        wishes.obey(self._building)
+        control.obey(self._building)
         self._began += time.monotonic() - began
 
     def _note(self) -> None:

@@ -10,9 +10,9 @@ from django.db import connections
 from django.db.models import F
 from django.db.models.functions import Now
 
-from ordering_read.engine.base import registered
-from ordering_read.engine.definition import definition
+from ordering_read.engine.fingerprint import definition
 from ordering_read.models import Projection, Worker
+from ordering_read.projector import registered
 from ordering_write import published
 
 # For how long a checkpoint can't go on. One whose log was replaced has read more than there is: no

@@ -17,10 +17,10 @@ from uuid import UUID
 from django.db import IntegrityError, InterfaceError, OperationalError, transaction
 
 from ordering_read.engine import generations, live
-from ordering_read.engine.base import projector, writing
 from ordering_read.engine.fill import BATCH
 from ordering_read.engine.rows import Finding, Names, Rows, named
 from ordering_read.models import Projection
+from ordering_read.projector import projector, writing
 from ordering_write import published
 from ordering_write.published import DomainEvent
 

@@ -19,9 +19,9 @@ import django.db
 import psycopg
 from django.db import connections
 
-from config.http import places
-from ordering_read.engine.base import projector, registered
+from config.http.limits import waiting_slots
 from ordering_read.models import Projection
+from ordering_read.projector import projector, registered
 from ordering_write import published
 
 logger = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> boo
     waiter = _ForEvent(event_id, frozenset(projector(name).name for name in projections))
     if _listener.wait(waiter, timeout):
         return True
-    places.not_seen(event_id)
+    waiting_slots.not_seen(event_id)
     return False
 
 
@@ -143,7 +143,7 @@ class _Listener:
         try:
             if _looks(waiter) or timeout <= 0:
                 return waiter.has_seen
-            with places.waiting() as is_allowed, self._changed:
+            with waiting_slots.waiting() as is_allowed, self._changed:
                 if is_allowed:
                     self._start()
                     left = ends_at - time.monotonic()

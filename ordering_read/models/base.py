@@ -9,8 +9,8 @@ from django.db.models import Subquery
 from django.db.models.base import ModelState
 
 from config.databases import tables
-from ordering_read.engine.base import is_writing
 from ordering_read.models.projection import Projection
+from ordering_read.projector import is_writing
 
 
 class ReadModelWrittenError(Exception):

@@ -1,6 +1,5 @@
 """The projections of this project: a new one is a file here and a line below."""
 
-from ordering_read.engine.base import register
 from ordering_read.projections.customer_stats import CustomerStatsProjection
 from ordering_read.projections.customer_view import CustomerProjection
 from ordering_read.projections.fulfilment_queue import FulfilmentQueueProjection
@@ -12,6 +11,7 @@ from ordering_read.projections.sales_by_product import SalesByProductProjection
 from ordering_read.projections.search import SearchProjection
 from ordering_read.projections.status_counter import StatusCounterProjection
 from ordering_read.projections.stock_ledger import StockLedgerProjection
+from ordering_read.projector import register
 
 register(OrderProjection())
 register(InventoryProjection())

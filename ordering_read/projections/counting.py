@@ -11,8 +11,8 @@ from django.conf import settings
 
 from config.databases import tables
 from config.databases.tables import Table
-from ordering_read.engine.base import Projector
 from ordering_read.models.counted_row import CountedRow
+from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ordering_read.engine.base import Projector
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.projections.stream_rows import fold
+from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import cast
 from uuid import UUID
 
-from ordering_read.engine.base import Projector
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.projections.actors import actor_name
 from ordering_read.projections.sentences import ERASED, note_sentence, placed, tell
 from ordering_read.projections.stream_rows import stored, upsert
+from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
-from ordering_read.engine.base import Projector
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.counting import store_day
 from ordering_read.projections.order_parts import change_parts
 from ordering_read.projections.stream_rows import fold, fold_into, stored, upsert
+from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 

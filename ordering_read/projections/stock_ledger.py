@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import cast
 
-from ordering_read.engine.base import Projector
 from ordering_read.models.stock_ledger import StockMovement
 from ordering_read.projections.actors import actor_name
 from ordering_read.projections.stream_rows import upsert
+from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 

@@ -9,8 +9,8 @@ from pydantic_core import to_json
 
 from config.databases import tables
 from config.databases.tables import Table
-from ordering_read.engine.base import is_filling
 from ordering_read.models import ReadModel, StreamRow
+from ordering_read.projector import is_filling
 from ordering_write.published import DomainEvent
 
 Row = TypeVar("Row", bound=StreamRow)

@@ -9,8 +9,8 @@ from asgiref.sync import sync_to_async
 from django.db.models import IntegerField, Model, QuerySet, Subquery
 from pydantic import BaseModel, ConfigDict, Field
 
-from config.http import pagination
-from config.http.pagination import COUNT_CAP, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
+from config.http.answers import pagination
+from config.http.answers.pagination import COUNT_CAP, DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE
 from ordering_read.queries import keyset
 from ordering_write.published import NoHandlerFoundError
 

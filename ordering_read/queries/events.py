@@ -6,8 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from config.http import pagination
-from config.http.pagination import COUNT_CAP
+from config.http.answers import pagination
+from config.http.answers.pagination import COUNT_CAP
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
 from ordering_read.queries.orders import OrderNotFoundError
 from ordering_write.published import feed

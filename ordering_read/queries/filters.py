@@ -12,7 +12,7 @@ from django_filters import Filter, FilterSet
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from config.http.text import Text
+from config.fields.text import Text
 from ordering_read.models.search import SearchRow, Words
 from ordering_read.queries.base import Query
 from ordering_write.published import MINOR_UNITS

@@ -10,7 +10,7 @@ from django_filters import BooleanFilter, CharFilter, Filter, IsoDateTimeFilter,
 from django_filters import UUIDFilter as IdFilter
 from pydantic import BaseModel, Field, ValidationInfo, field_validator
 
-from config.http.money import Amount
+from config.fields.amount import Amount
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.models.search import CustomerSearch, OrderSearch, Words
 from ordering_read.queries.base import ListQuery, Page, QueryHandler

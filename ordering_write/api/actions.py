@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from config.accounts.models import User
 from config.accounts.roles import customer_scope
-from config.http import problems
+from config.http.answers import problems
 from ordering_write import client
 from ordering_write.api.routes import Route
 from ordering_write.domain.errors import DomainError, NotPermittedError

@@ -12,20 +12,21 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.accounts.models import User
-from config.http import consistency, repeats
+from config.http.answers import consistency
 from config.http.errors import IdempotencyKeyMissingError, PreconditionRequiredError
-from config.http.parsers import idempotency_key
-from config.http.preconditions import if_match
-from config.http.query import Parameters, parse_query
+from config.http.input.parsers import idempotency_key
+from config.http.input.preconditions import if_match
+from config.http.input.query import Parameters, parse_query
+from config.http.openapi import idempotency
 from ordering_write import client
 from ordering_write.api import headers
 from ordering_write.api.bodies import RecordedEvent, body_of
 from ordering_write.bus import NotYetVisibleError, Outcome
+from ordering_write.bus.permissions import envelope
+from ordering_write.bus.preview import Preview
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import VersionConflictError
 from ordering_write.models import OutboxEvent
-from ordering_write.permissions import envelope
-from ordering_write.preview import Preview
 
 # How long a page waits, so that the person who clicked sees the effect.
 _PAGE_WAITS_SECONDS = 2.0
@@ -134,7 +135,7 @@ class CommandEndpoint:
             # It was accepted; the page shows it a moment later.
             outcome = error.events
         told = Answer.model_validate_json(outcome.answer) if outcome.answer else tell(outcome)
-        replayed = {repeats.REPLAYED: "true"} if outcome.replayed else {}
+        replayed = {idempotency.REPLAYED: "true"} if outcome.replayed else {}
         return Response(told.body, status=told.status, headers={**told.headers, **replayed})
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from config.http.examples import request_example
+from config.http.openapi.examples import request_example
 
 
 def example_of(body: type[BaseModel], *, known: Mapping[str, Any]) -> dict[str, Any]:

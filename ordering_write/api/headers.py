@@ -2,7 +2,8 @@
 
 from drf_spectacular.utils import OpenApiParameter
 
-from config.http import consistency, repeats
+from config.http.answers import consistency
+from config.http.openapi import idempotency
 
 DOCUMENTED = [
     OpenApiParameter(
@@ -10,7 +11,7 @@ DOCUMENTED = [
         enum=["true"],
         description="Do all that the command does, answer what it would do, and undo it.",
     ),
-    *repeats.DOCUMENTED,
+    *idempotency.DOCUMENTED,
     OpenApiParameter(
         "If-Match",
         {"type": "string", "maxLength": 1000, "examples": ['"3.full"', "*"]},

@@ -1,6 +1,6 @@
 """How the refusals of the domain look over HTTP."""
 
-from config.http.problems import register
+from config.http.answers.problems import register
 from ordering_write.domain import errors
 from ordering_write.log import UndecodableEventError
 

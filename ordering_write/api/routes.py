@@ -14,7 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.http.ids import path_id
+from config.http.input.ids import path_id
 from ordering_write.api.base import Answer, CommandEndpoint, answer, recorded
 from ordering_write.api.bodies import body_of
 from ordering_write.api.examples import example_of

@@ -9,7 +9,7 @@ import pycountry
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from config.http.text import Text
+from config.fields.text import Text
 
 # ISO 4217: decimals of each currency's minor unit. Metals, funds and test codes have none.
 MINOR_UNITS: dict[str, int] = {

@@ -15,7 +15,6 @@ from django.conf import settings
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from ordering_write import outbox
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import Adjustment, CreateOrder
 from ordering_write.domain.errors import (
@@ -33,6 +32,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import TOO_LARGE, Address, Money, has_minor_units_only
 from ordering_write.handlers.base import CommandHandler, unique
 from ordering_write.handlers.pricing import priced_items
+from ordering_write.log import outbox
 from ordering_write.models import Customer, Order, StockItem, save
 from ordering_write.ports import tax_port
 from ordering_write.ports.tax import OrderDraft

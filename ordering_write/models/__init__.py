@@ -1,4 +1,7 @@
-"""The tables of the write side: aggregates, the log, personal data, commands."""
+"""The tables of the write side: aggregates, the log, personal data, commands, timers.
+
+The checkpoint of the policies stands above the log, in ``policies.models``.
+"""
 
 from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, save
 from ordering_write.models.command_record import CommandRecord, CommandTally
@@ -6,8 +9,8 @@ from ordering_write.models.customer import Customer
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
-from ordering_write.models.policy import PolicyCheckpoint, PolicyParkedEvent, Timer
 from ordering_write.models.stock import Reservation, StockItem
+from ordering_write.models.timer import Timer
 
 __all__ = [
     "Aggregate",
@@ -20,8 +23,6 @@ __all__ = [
     "OrderItem",
     "OutboxEvent",
     "PersonalData",
-    "PolicyCheckpoint",
-    "PolicyParkedEvent",
     "Reservation",
     "SavedWithoutEventsError",
     "Shipment",

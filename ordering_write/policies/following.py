@@ -12,13 +12,16 @@ from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connection
 from django.db.models import QuerySet
 
-from ordering_write import log, outbox, parking, subscriptions
+from ordering_write import log, subscriptions
 from ordering_write.domain.errors import NotFoundError
 from ordering_write.domain.events import DomainEvent, UndecodableEvent
-from ordering_write.models import PolicyCheckpoint, PolicyParkedEvent, Timer
-from ordering_write.parking import Subscriber
+from ordering_write.log import outbox
+from ordering_write.models import Timer
 from ordering_write.policies import timers
+from ordering_write.policies.models import PolicyCheckpoint, PolicyParkedEvent
 from ordering_write.policies.registry import POLICIES
+from ordering_write.subscriptions import parking
+from ordering_write.subscriptions.parking import Subscriber
 
 _NAME = "policies"
 

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from django.db.models import Count, F, Max, Min, Q
 
 from ordering_write import log, subscriptions
-from ordering_write.models import PolicyCheckpoint, Timer
+from ordering_write.models import Timer
+from ordering_write.policies.models import PolicyCheckpoint
 from ordering_write.policies.registry import POLICIES
 
 

@@ -13,8 +13,8 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Now
 
 from config import logs
-from config.databases import tables
-from ordering_write import faults, log
+from config.databases import retry, tables
+from ordering_write import log
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import (
@@ -122,7 +122,7 @@ def _try(timer: Timer, now: datetime) -> None:
     try:
         pause = _act(timer, now)
     except Exception as error:
-        if faults.passes(error):
+        if retry.is_transient(error):
             # Nothing can be kept now; the lease brings it back.
             raise
         _keep(timer, error, now)

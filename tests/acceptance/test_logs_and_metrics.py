@@ -62,7 +62,7 @@ def test_a_command_can_be_followed_through_the_logs(
 
     assert (placed.status_code, refused.status_code) == (201, 409)
     mine = [line for line in lines(folder / "web.log") if line.get("request_id") == "follow-me"]
-    commands = [line for line in mine if line["logger"] == "ordering_write.bus"]
+    commands = [line for line in mine if line["logger"] == "ordering_write.bus.bus"]
     requests = [line for line in mine if line["logger"] == "config.http.middleware"]
     assert [(one["type"], one["outcome"], one["reason"]) for one in commands] == [
         ("CreateOrder", "accepted", ""),

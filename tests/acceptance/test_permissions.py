@@ -17,7 +17,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
-from ordering_write.permissions import GRANTS
+from ordering_write.bus.permissions import GRANTS
 from tests.acceptance.service import ROLES, Service
 from tests.acceptance.shop import Shop
 

@@ -129,7 +129,7 @@ def test_it_starts_and_stops_without_a_database(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "broker", ["django_q.brokers.orm.ORM", "ordering_read.engine.broker.ProjectionBroker"]
+    "broker", ["django_q.brokers.orm.ORM", "config.workers.broker.ProjectionBroker"]
 )
 def test_the_stock_cluster_does_too(site: Site, broker: str) -> None:
     site.start("qcluster", QUEUE_BROKER=broker)

@@ -9,12 +9,12 @@ import pytest
 from rest_framework.test import APIClient
 
 from config.accounts.roles import Role
-from config.http import problems
+from config.http.answers import problems
 from ordering_read.engine import live
-from ordering_read.engine.base import registered
-from ordering_write.actions import Action, actions_of
+from ordering_read.projector import registered
 from ordering_write.api import OrderCommands
 from ordering_write.bus import get_command_bus
+from ordering_write.bus.actions import Action, actions_of
 from ordering_write.domain import commands as c
 from ordering_write.domain.errors import (
     DomainError,

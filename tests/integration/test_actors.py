@@ -7,9 +7,9 @@ import pytest
 from config.accounts.models import User
 from ordering_write import log
 from ordering_write.admin.common import who_is
+from ordering_write.bus.permissions import envelope
 from ordering_write.domain.values import Actor
 from ordering_write.models import CommandRecord, Customer, OutboxEvent, StockItem
-from ordering_write.permissions import envelope
 from tests import kit
 
 pytestmark = pytest.mark.usefixtures("db")

@@ -55,7 +55,7 @@ def test_a_rebuild_waits_for_a_worker(
         for name in ("customer_view", "order_view")
     ]
     task = OrmQ.objects.get().task
-    assert task["func"] == "ordering_read.tasks.rebuild"
+    assert task["func"] == "config.workers.tasks.rebuild"
     assert task["args"] == ("customer_view", "order_view")
 
 

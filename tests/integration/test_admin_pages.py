@@ -18,7 +18,6 @@ from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.admin.base import begins
 from ordering_read.engine import live
-from ordering_read.engine.base import registered, writing
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import (
     CustomerSummary,
@@ -27,6 +26,7 @@ from ordering_read.models import (
     Projection,
     ReadModel,
 )
+from ordering_read.projector import registered, writing
 from ordering_write.domain.events import OrderStatus
 from ordering_write.models import CommandRecord, Order, OutboxEvent
 from tests import kit

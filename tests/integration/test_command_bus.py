@@ -26,8 +26,8 @@ from ordering_write.domain.errors import (
     NoHandlerFoundError,
 )
 from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.log.outbox import NestedCommitError
 from ordering_write.models import CommandRecord, Order, StockItem
-from ordering_write.outbox import NestedCommitError
 from tests.kit import (
     USER,
     cancel,

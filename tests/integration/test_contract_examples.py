@@ -9,7 +9,7 @@ from django.db import transaction
 from rest_framework.test import APIClient
 
 from config.accounts.models import User
-from config.http import problems
+from config.http.answers import problems
 from tests.kit_contract import Operation, Subject, World, document, fill, operations
 
 OPERATIONS = operations()

@@ -12,13 +12,13 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from ordering_read.engine.base import projector
 from ordering_read.models.counted_row import CountedRow
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.models.status_counter import StatusCounter
 from ordering_read.projections.counting import CountingProjector, merged
+from ordering_read.projector import projector
 from ordering_write.domain.errors import InvalidOperationError
 from ordering_write.domain.events import DomainEvent, OrderStatus
 from ordering_write.models import Order

@@ -8,8 +8,8 @@ from django.apps import apps
 from django.db import connection
 from rest_framework.test import APIClient
 
-from ordering_write import bus
-from ordering_write.bus import get_command_bus
+from ordering_write.bus import bus, get_command_bus
+from ordering_write.bus.preview import Preview, row_of
 from ordering_write.domain.commands import (
     ChangeShippingAddress,
     Command,
@@ -25,7 +25,6 @@ from ordering_write.domain.errors import (
 )
 from ordering_write.domain.events import OrderStatus
 from ordering_write.models import Order
-from ordering_write.preview import Preview, row_of
 from tests import kit
 from tests.kit import USER, cancel, create_order, move, placed_order, registered_product
 from tests.parallel import at_once

@@ -21,13 +21,12 @@ from django_q.scheduler import scheduler
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
-from ordering_read import tasks
+from config.workers import tasks
+from config.workers.broker import Handout, ProjectionBroker
 from ordering_read.engine import live, status
-from ordering_read.engine.base import registered
-from ordering_read.engine.broker import Handout, ProjectionBroker
 from ordering_read.models import OrderSummary
+from ordering_read.projector import registered
 from ordering_write import published
-from ordering_write import tasks as pruning
 from ordering_write.models import CommandRecord
 from ordering_write.published import events_committed
 from tests import kit
@@ -55,7 +54,7 @@ def names(handouts: list[Handout] | None) -> set[str]:
 
 def to_project(handouts: list[Handout] | None) -> list[Handout]:
     """Of these, the ones for projections: the policies are handed out beside them."""
-    return [one for one in handouts or [] if task_of(one)["func"] == "ordering_read.tasks.project"]
+    return [one for one in handouts or [] if task_of(one)["func"] == "config.workers.tasks.project"]
 
 
 def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
@@ -67,8 +66,8 @@ def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
 
     assert names(handouts) == set(registered())
     assert {task_of(handout)["func"] for handout in handouts} == {
-        "ordering_read.tasks.project",
-        "ordering_read.tasks.run_policies",
+        "config.workers.tasks.project",
+        "config.workers.tasks.run_policies",
     }
     assert not any(task_of(handout)["save"] for handout in handouts)
     # Nothing to acknowledge: the checkpoint says whether it was done.
@@ -91,7 +90,7 @@ def test_all_that_are_behind_are_one_task(
 def far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two events are a lot, and there are two workers."""
     monkeypatch.setattr(Conf, "WORKERS", 2)
-    monkeypatch.setattr("ordering_read.engine.broker._FAR_BEHIND", 2)
+    monkeypatch.setattr("config.workers.broker._FAR_BEHIND", 2)
 
 
 @pytest.mark.usefixtures("far_behind")
@@ -166,7 +165,7 @@ def test_without_a_wake_up_it_looks_by_itself(broker: ProjectionBroker, settings
     try:
         kit.registered_product()
     finally:
-        from ordering_write import outbox
+        from ordering_write.log import outbox
 
         events_committed.connect(outbox.notify, dispatch_uid="outbox.notify")
 
@@ -260,7 +259,7 @@ def test_under_the_stock_broker_commits_enqueue_one_wake_up(stock_broker: ORM) -
     kit.registered_product()
     assert OrmQ.objects.count() == 2
 
-    assert OrmQ.objects.get(pk=key).func() == "ordering_read.tasks.project_all"
+    assert OrmQ.objects.get(pk=key).func() == "config.workers.tasks.project_all"
     assert OrmQ.objects.get(pk=key).args() == ()
 
 
@@ -295,16 +294,16 @@ def test_under_our_broker_nothing_is_enqueued() -> None:
 
 
 def test_a_wake_up_is_scheduled_each_minute() -> None:
-    tasks.keep_schedule(using="default", apps=apps)
+    tasks.keep_schedules(using="default", apps=apps)
 
     [schedule] = Schedule.objects.filter(name="projections")
-    assert (schedule.func, schedule.minutes) == ("ordering_read.tasks.project_all", 1)
+    assert (schedule.func, schedule.minutes) == ("config.workers.tasks.project_all", 1)
 
 
 def test_old_commands_are_forgotten_once_a_day(broker: ProjectionBroker, settings: Any) -> None:
     settings.COMMAND_RECORD_DAYS = 0
     for _ in range(2):
-        pruning.keep_schedule(using="default", apps=apps)
+        tasks.keep_schedules(using="default", apps=apps)
     kit.registered_product()
 
     scheduler(broker=broker)
@@ -316,7 +315,7 @@ def test_old_commands_are_forgotten_once_a_day(broker: ProjectionBroker, setting
     [task] = [
         task
         for task in map(task_of, broker.dequeue() or [])
-        if task["func"] == "ordering_write.tasks.prune_commands"
+        if task["func"] == "config.workers.tasks.prune_commands"
     ]
     assert task["save"] is False
     assert CommandRecord.objects.exists()

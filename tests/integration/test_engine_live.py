@@ -11,12 +11,15 @@ import pytest
 from django.db import OperationalError, connections
 from django.db.models.functions import Now
 
-from ordering_read.engine import base, live
-from ordering_read.engine.base import Projector, UnknownProjectionError
+from ordering_read import projector
+from ordering_read.engine import live
 from ordering_read.models import InventoryLevel, Projection, ReadModelWrittenError, Worker
-from ordering_write import log, published, subscriptions
+from ordering_read.projector import Projector, UnknownProjectionError
+from ordering_write import published
 from ordering_write.client import ReceiveStock
+from ordering_write.log import sequencer
 from ordering_write.published import DomainEvent
+from ordering_write.subscriptions import group
 from tests import kit
 from tests.parallel import at_once
 
@@ -50,7 +53,7 @@ pytestmark = pytest.mark.usefixtures("db")
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """A projection beside the others; its rows are those of Worker."""
     recorder = Recorder()
-    monkeypatch.setitem(base._projectors, recorder.name, recorder)
+    monkeypatch.setitem(projector._projectors, recorder.name, recorder)
     live.keep_checkpoints()
     return recorder
 
@@ -215,7 +218,7 @@ def test_a_turn_ends_between_two_batches(recorder: Recorder, settings: Any) -> N
 def test_side_by_side_they_read_the_log_once(
     recorder: Recorder, django_assert_num_queries: Any
 ) -> None:
-    everybody = base.registered()
+    everybody = projector.registered()
     kit.registered_product()
     live.run(*everybody)
     kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
@@ -234,14 +237,14 @@ def test_side_by_side_they_move_in_one_transaction(
     recorder: Recorder, django_assert_num_queries: Any
 ) -> None:
     settled = kit.registered_product()
-    live.run(*base.registered())
+    live.run(*projector.registered())
     kit.dispatch(ReceiveStock(user_id=kit.USER, product_id=settled.pk, quantity=1))
 
     # How to plan, before and afterwards; the savepoint and its release, the checkpoints with their
     # locks, and their move; one to read the stock list, one to write it and its history, and one of
     # the recorder's. Three to let go.
     with django_assert_num_queries(2 + 4 + 3 + 3, using="read"):
-        live.run(*base.registered())
+        live.run(*projector.registered())
 
 
 def test_rows_that_a_crash_would_lose_are_made_again_so_that_nobody_waits_for_the_disk(
@@ -284,11 +287,11 @@ def test_a_runner_that_stays_hears_of_what_comes(recorder: Recorder) -> None:
 def test_a_sequencer_that_hangs_keeps_no_runner(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscriptions, "LOOKS", 3)
+    monkeypatch.setattr(group, "LOOKS", 3)
     kit.registered_product()
     other = connections["default"].copy()
     with other.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", [log._SEQUENCER_LOCK])
+        cursor.execute("SELECT pg_advisory_lock(%s)", [sequencer._SEQUENCER_LOCK])
         assert live.run("recorder") == 0
     other.close()
 
@@ -339,7 +342,7 @@ def test_who_is_furthest_behind_comes_first(recorder: Recorder) -> None:
 
 
 def test_who_is_behind_is_handed_out_once(recorder: Recorder) -> None:
-    everybody = set(base.registered())
+    everybody = set(projector.registered())
     assert not live.due().behind
     kit.registered_product()
 
@@ -382,7 +385,7 @@ def test_checkpoints_that_are_missing_are_made_and_no_others(recorder: Recorder)
 
     assert checkpoint("order_view").position == 0
     assert checkpoint("recorder").position == 2
-    assert Projection.objects.count() == len(base.registered())
+    assert Projection.objects.count() == len(projector.registered())
 
 
 @pytest.mark.parametrize(

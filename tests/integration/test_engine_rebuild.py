@@ -9,12 +9,12 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from ordering_read.engine import live
-from ordering_read.engine.base import registered
 from ordering_read.engine.compare import compare
 from ordering_read.engine.generations import BusyError, IncompleteError, follow
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import InventoryLevel, OrderLine, OrderSummary, Projection
 from ordering_read.projections.inventory_level import InventoryProjection
+from ordering_read.projector import registered
 from ordering_write.published import DomainEvent, OrderStatus
 from tests import kit
 

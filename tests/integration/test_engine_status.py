@@ -15,9 +15,9 @@ from django.db import DatabaseError, connections
 from django.db.models.functions import Now
 
 from ordering_read.engine import live, status
-from ordering_read.engine.base import UnknownProjectionError, registered
 from ordering_read.engine.waiting import wait
 from ordering_read.models import Projection, Worker
+from ordering_read.projector import UnknownProjectionError, registered
 from ordering_write import published
 from tests import kit
 

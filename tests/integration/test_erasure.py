@@ -15,12 +15,13 @@ from knox.models import AuthToken
 from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.engine import live, parking
-from ordering_read.engine.base import registered
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import OrderSummary, ParkedEvent, Projection
 from ordering_read.projections.order_view import OrderProjection
-from ordering_write import client, log, verification
+from ordering_read.projector import registered
+from ordering_write import client, log
 from ordering_write.bus import get_command_bus
+from ordering_write.bus.permissions import envelope
 from ordering_write.domain.commands import (
     AddNote,
     BlockCustomer,
@@ -41,6 +42,7 @@ from ordering_write.domain.errors import (
     IdempotencyKeyExpiredError,
 )
 from ordering_write.domain.events import NoteAdded, OrderCancelled, OrderStatus
+from ordering_write.log import verification
 from ordering_write.management.commands.scan_personal_data import known_of, places_of
 from ordering_write.models import (
     CommandRecord,
@@ -50,7 +52,6 @@ from ordering_write.models import (
     PersonalData,
     Timer,
 )
-from ordering_write.permissions import envelope
 from tests import kit
 from tests.parallel import at_once
 

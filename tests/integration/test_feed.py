@@ -12,9 +12,10 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from config.http import places
-from ordering_write import feed, log
+from config.http.limits import waiting_slots
+from ordering_write import log
 from ordering_write.domain import commands as c
+from ordering_write.log import feed, sequencer
 from ordering_write.models import Customer
 from tests import kit
 from tests.acceptance.service import wait_until
@@ -108,7 +109,7 @@ class TestReading:
     def test_what_has_no_place_yet_comes_later(
         self, reader: APIClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(log, "_COMMITS_AT_ONCE", 1)
+        monkeypatch.setattr(sequencer, "_COMMITS_AT_ONCE", 1)
         an_event()
         log.sequence()
         # Somebody else is at it.
@@ -222,7 +223,9 @@ class TestWaiting:
 
     def test_it_waits_for_more(self, reader: APIClient) -> None:
         answers = at_once(reader, 1, f"{FEED}?after=0")
-        wait_until(lambda: places._free._value < configured.WEB_THREADS // 2, missing="it waits")
+        wait_until(
+            lambda: waiting_slots._free._value < configured.WEB_THREADS // 2, missing="it waits"
+        )
 
         an_event()
         # Which a worker does, as soon as it is told of the commit.
@@ -234,7 +237,9 @@ class TestWaiting:
 
     def test_others_than_those_asked_for_do_not_end_it(self, reader: APIClient) -> None:
         answers = at_once(reader, 1, f"{FEED}?types=StockItemRegistered")
-        wait_until(lambda: places._free._value < configured.WEB_THREADS // 2, missing="it waits")
+        wait_until(
+            lambda: waiting_slots._free._value < configured.WEB_THREADS // 2, missing="it waits"
+        )
 
         an_event()
         log.sequence()
@@ -266,7 +271,7 @@ class TestWaiting:
     def test_at_most_half_of_the_threads_wait(self, reader: APIClient) -> None:
         half = configured.WEB_THREADS // 2
         answers = at_once(reader, half, FEED)
-        wait_until(lambda: places._free._value == 0, missing="they don't wait")
+        wait_until(lambda: waiting_slots._free._value == 0, missing="they don't wait")
 
         began = time.monotonic()
         another = reader.get(FEED, headers={"Prefer": "wait=10"})

@@ -11,8 +11,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from config.accounts.roles import Role
-from ordering_read.engine.base import registered
 from ordering_read.models import Projection
+from ordering_read.projector import registered
 from tests.integration.test_http_freshness import an_event, move
 from tests.integration.test_read_api import ROOT, Shop, client_of
 from tests.kit_projections import new_generation, project

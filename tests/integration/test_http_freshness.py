@@ -15,8 +15,8 @@ from config.urls import router
 from ordering_read.api import ParkedEventViewSet, ProjectionViewSet
 from ordering_read.api.base import QueryViewSet
 from ordering_read.engine import live
-from ordering_read.engine.base import registered
 from ordering_read.models import Projection
+from ordering_read.projector import registered
 from ordering_write.models import OutboxEvent
 from tests import kit
 from tests.integration.test_read_api import ROOT, Shop, client_of

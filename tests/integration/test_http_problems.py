@@ -12,7 +12,7 @@ from rest_framework.throttling import BaseThrottle
 from config.accounts.models import User
 from config.accounts.roles import Role
 from config.endpoints import OrderEndpoint
-from config.http import problems
+from config.http.answers import problems
 from ordering_write.models import OutboxEvent
 from tests.integration.test_read_api import ROOT, client_of
 

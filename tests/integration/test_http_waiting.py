@@ -13,10 +13,11 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from config.http import consistency, places
+from config.http.answers import consistency
+from config.http.limits import waiting_slots
 from ordering_read.engine import live, waiting
-from ordering_read.engine.base import registered
 from ordering_read.models import Projection
+from ordering_read.projector import registered
 from ordering_write import published
 from ordering_write.models import Customer
 from tests import kit
@@ -281,7 +282,7 @@ class TestWaiting:
         path, token = register(admin)
         half = configured.WEB_THREADS // 2
         answers = _at_once(half, path, token, "wait=10")
-        wait_until(lambda: places._free._value == 0, missing="they don't wait")
+        wait_until(lambda: waiting_slots._free._value == 0, missing="they don't wait")
 
         began = time.monotonic()
         refused = get(admin, path, token, "wait=10")

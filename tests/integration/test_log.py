@@ -14,11 +14,12 @@ from django.core.management.base import SystemCheckError
 from django.db import InternalError, ProgrammingError, connection, connections, transaction
 from uuid_utils.compat import uuid7
 
-from ordering_write import log, outbox
+from ordering_write import log
 from ordering_write.domain.commands import RegisterCustomer
 from ordering_write.domain.errors import DomainError
-from ordering_write.domain.events import CustomerRegistered, UndecodableEvent
-from ordering_write.log import LogGapError, UndecodableEventError
+from ordering_write.domain.events import CustomerRegistered, DomainEvent, UndecodableEvent
+from ordering_write.log import LogGapError, UndecodableEventError, outbox
+from ordering_write.log.outbox import CHANNEL, OutsideCommitError, content_hash, digest
 from ordering_write.models import (
     CommandRecord,
     Customer,
@@ -28,7 +29,6 @@ from ordering_write.models import (
     PersonalData,
     save,
 )
-from ordering_write.outbox import CHANNEL, OutsideCommitError, content_hash, digest
 from ordering_write.signals import domain_events, events_committed
 from tests.kit import (
     USER,
@@ -363,7 +363,7 @@ def test_a_receiver_that_fails_does_not_fail_the_command(committed, caplog):
 
 def test_events_outside_a_commit_are_refused(db):
     customer = Customer.register(
-        log.DomainEvent.types["CustomerRegistered"](
+        DomainEvent.types["CustomerRegistered"](
             timestamp="2026-03-01T12:00:00Z",
             customer_id=uuid7(),
             name="Robin Sample",

@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from config.accounts.roles import Role
 from ordering_read.engine import live
-from ordering_read.engine.base import registered
+from ordering_read.projector import registered
 from ordering_read.queries import GetOrderById, OrderDetail, get_query_bus
 from ordering_write.domain import commands as c
 from ordering_write.models import Customer, Order

@@ -11,7 +11,8 @@ from django.db import DataError, InterfaceError, OperationalError, connection, c
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
-from ordering_read.engine import base, live, parking, status
+from ordering_read import projector
+from ordering_read.engine import live, parking, status
 from ordering_read.engine.generations import IncompleteError
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import OrderSummary, ParkedEvent, Projection
@@ -33,7 +34,7 @@ Category = ParkedEvent.Category
 class Poison:
     """Makes a projection fail for the events that are added; remembers the sizes of batches."""
 
-    def __init__(self, kind: type[base.Projector], patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, kind: type[projector.Projector], patch: pytest.MonkeyPatch) -> None:
         self.events: set[UUID] = set()
         self.error: Callable[[], BaseException] = lambda: ValueError("no such colour")
         self.batches: list[int] = []

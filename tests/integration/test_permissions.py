@@ -18,11 +18,11 @@ from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
 from ordering_write.api.bodies import body_of
 from ordering_write.api.examples import example_of
 from ordering_write.api.routes import CommandRoutes, Route
+from ordering_write.bus.permissions import GRANTS
 from ordering_write.domain.commands import Command, Power
 from ordering_write.domain.errors import NotPermittedError
 from ordering_write.handlers import HANDLERS
 from ordering_write.models import Customer, OutboxEvent
-from ordering_write.permissions import GRANTS
 from tests import kit
 
 RESOURCES = (OrderCommands, StockCommands, CustomerCommands)

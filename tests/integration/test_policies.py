@@ -11,8 +11,9 @@ from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
 from ordering_write.domain.events import OrderStatus
 from ordering_write.domain.values import Actor
-from ordering_write.models import Order, PolicyCheckpoint, StockItem, Timer
+from ordering_write.models import Order, StockItem, Timer
 from ordering_write.policies.base import became
+from ordering_write.policies.models import PolicyCheckpoint
 from ordering_write.ports.carrier import Tracking
 from ordering_write.ports.payment import PaymentAnswer
 from tests import kit

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from config.http import problems
+from config.http.answers import problems
 from ordering_write.domain import errors
 
 # A fault of ours, not an answer.

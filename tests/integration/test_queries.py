@@ -10,8 +10,8 @@ from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
 from ordering_read import queries
-from ordering_read.engine.base import registered
 from ordering_read.models import Projection
+from ordering_read.projector import registered
 from ordering_read.queries import (
     CustomerNotFoundError,
     GetCustomerById,

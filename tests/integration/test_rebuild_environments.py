@@ -10,8 +10,8 @@ from django.conf import settings
 from django.db import connections
 
 from ordering_read.engine import live
-from ordering_read.engine.base import registered
 from ordering_read.models import Projection, ReadModel
+from ordering_read.projector import registered
 from ordering_write.published import OrderStatus
 from tests import kit
 from tests.kit_projections import rows_of

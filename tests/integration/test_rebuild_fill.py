@@ -7,9 +7,9 @@ import pytest
 from django.db import connections
 
 from ordering_read.engine import fill, live
-from ordering_read.engine.base import registered
 from ordering_read.models import FillSlice, Projection
 from ordering_read.projections.order_view import OrderProjection
+from ordering_read.projector import registered
 from ordering_write import published
 from ordering_write.published import DomainEvent, OrderStatus, events
 from tests import kit

@@ -13,15 +13,15 @@ from django.db.models.functions import Now
 from django.test import Client
 
 from config.accounts.models import User
-from ordering_read import tasks
-from ordering_read.engine import definition as definitions
-from ordering_read.engine import generations, live, wishes
-from ordering_read.engine.base import registered
-from ordering_read.engine.definition import definition
+from config.workers import tasks
+from ordering_read.engine import control, generations, live
+from ordering_read.engine import fingerprint as definitions
+from ordering_read.engine.fingerprint import definition
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.engine.status import statuses
 from ordering_read.models import InventoryLevel, OrderSummary, Projection
 from ordering_read.projections.inventory_level import InventoryProjection
+from ordering_read.projector import registered
 from tests import kit
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -131,7 +131,7 @@ def test_a_rebuild_waits_while_it_is_paused(monkeypatch: pytest.MonkeyPatch) -> 
             call_command("rebuild_projections", NAME, "--pause", stdout=out)
 
     out = StringIO()
-    monkeypatch.setattr(wishes.time, "sleep", sleep)
+    monkeypatch.setattr(control.time, "sleep", sleep)
     monkeypatch.setattr(generations, "alone", busy_but_first())
 
     rebuild(NAME, batch=1, progress=pause)
@@ -155,7 +155,7 @@ def test_the_time_that_a_rebuild_waits_says_nothing_of_its_rate(
     def wait(*_arguments: Any, **_options: Any) -> None:
         time.sleep(0.5)
 
-    monkeypatch.setattr(wishes, "obey", wait)
+    monkeypatch.setattr(control, "obey", wait)
     began = time.monotonic()
     rates = []
 
@@ -186,7 +186,7 @@ def test_a_rebuild_that_runs_is_cancelled_between_two_batches() -> None:
         if done == 1:
             Projection.objects.filter(name=NAME, generation=2).update(asked_to="cancel")
 
-    with pytest.raises(wishes.RebuildCancelledError, match="the rows that were served stay"):
+    with pytest.raises(control.RebuildCancelledError, match="the rows that were served stay"):
         rebuild(NAME, batch=1, progress=cancel)
 
     assert known() == {1: "live"}

@@ -9,7 +9,7 @@ from django_q.models import OrmQ
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from ordering_read import tasks
+from config.workers import tasks
 from ordering_read.engine import fill, generations, live
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import InventoryLevel, Projection
@@ -92,7 +92,7 @@ def test_a_rebuild_is_paused_and_resumed(admin: Client, building: Projection) ->
     building.refresh_from_db()
     assert building.asked_to == ""
     # Its process may be gone.
-    assert enqueued() == [("ordering_read.tasks.rebuild", (NAME,))]
+    assert enqueued() == [("config.workers.tasks.rebuild", (NAME,))]
 
 
 def test_what_is_not_being_rebuilt_can_not_be_paused(admin: Client) -> None:
@@ -110,7 +110,7 @@ def test_a_rebuild_is_cancelled_once_that_is_confirmed(admin: Client, building: 
     act(admin, "cancel", confirmed="yes")
 
     [(task, [name])] = enqueued()
-    assert task == "ordering_read.tasks.cancel_rebuild"
+    assert task == "config.workers.tasks.cancel_rebuild"
     tasks.cancel_rebuild(name)
     assert not Projection.objects.filter(pk=building.pk).exists()
 
@@ -132,7 +132,7 @@ def test_the_former_generation_is_discarded_once_that_is_confirmed(
     act(admin, "discard", confirmed="yes")
 
     [(task, [name])] = enqueued()
-    assert task == "ordering_read.tasks.discard_former"
+    assert task == "config.workers.tasks.discard_former"
     tasks.discard_former(name)
     assert not Projection.objects.filter(pk=rebuilt.pk).exists()
     assert InventoryLevel.live.count() == 1

@@ -13,10 +13,10 @@ import pytest
 from django.db import connections
 
 from ordering_read.engine import fill, generations, live
-from ordering_read.engine.base import registered
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.engine.status import statuses
 from ordering_read.models import Projection
+from ordering_read.projector import registered
 from ordering_read.queries import GetOrderById, ListOrders, get_query_bus
 from tests import kit
 from tests.kit_projections import rows_of

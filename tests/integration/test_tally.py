@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from uuid_utils.compat import uuid7
 
-from ordering_write import bus, tally
+from ordering_write.bus import bus, metrics
 from ordering_write.domain.commands import ReceiveStock, RegisterStockItem
 from ordering_write.domain.errors import ProductNotFoundError
 from ordering_write.models import CommandTally
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.usefixtures("committed")
 
 @pytest.fixture(autouse=True)
 def _nothing_counted() -> Any:
-    tally._counted.clear()
+    metrics._counted.clear()
     yield
-    tally._counted.clear()
+    metrics._counted.clear()
 
 
 def totals() -> dict[tuple[str, str, str], int]:
@@ -47,8 +47,8 @@ def test_commands_are_counted_by_type_and_outcome(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(ZeroDivisionError):
             receive(product.pk)
 
-    tally.flush()
-    tally.flush()
+    metrics.flush()
+    metrics.flush()
 
     assert totals() == {
         ("RegisterStockItem", "accepted", ""): 1,
@@ -58,7 +58,7 @@ def test_commands_are_counted_by_type_and_outcome(monkeypatch: pytest.MonkeyPatc
         ("ReceiveStock", "failed", "ZeroDivisionError"): 1,
     }
     kit.registered_product()
-    tally.flush()
+    metrics.flush()
     assert totals()["RegisterStockItem", "accepted", ""] == 2
 
 
@@ -69,11 +69,11 @@ def test_what_cant_be_written_is_kept_for_later(monkeypatch: pytest.MonkeyPatch)
     kit.registered_product()
     with monkeypatch.context() as outage:
         outage.setattr(psycopg, "connect", away)
-        tally.flush()
+        metrics.flush()
     kit.registered_product()
     assert not CommandTally.objects.exists()
 
-    tally.flush()
+    metrics.flush()
 
     assert totals() == {("RegisterStockItem", "accepted", ""): 2}
 
@@ -82,14 +82,14 @@ def test_a_child_counts_for_itself() -> None:
     kit.registered_product()
     child = os.fork()
     if child == 0:
-        os._exit(len(tally._counted))
+        os._exit(len(metrics._counted))
 
     assert os.waitpid(child, 0)[1] == 0
-    assert tally._counted
+    assert metrics._counted
 
 
 def test_the_outcome_of_a_command_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
-    with caplog.at_level(logging.INFO, "ordering_write.bus"):
+    with caplog.at_level(logging.INFO, "ordering_write.bus.bus"):
         [_registered, received] = kit.dispatch(
             RegisterStockItem(user_id=kit.USER, sku="A-1", name="Sample", on_hand=1)
         )

@@ -13,7 +13,7 @@ from django.utils import timezone
 from rest_framework.settings import api_settings
 from rest_framework.test import APIClient
 
-from config.http import throttling
+from config.http.limits import throttling
 from config.http.models import RequestCount
 from tests import kit
 from tests.parallel import at_once

@@ -13,19 +13,18 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection, connections
 from django_q.signing import SignedPackage
 
-from ordering_read import tasks
-from ordering_read.engine.broker import ProjectionBroker
+from config.workers import tasks
+from config.workers.broker import ProjectionBroker
 from ordering_write import log, policies
 from ordering_write.domain import commands as c
 from ordering_write.domain.errors import ConcurrentUpdateError
 from ordering_write.models import (
     CommandRecord,
     OutboxEvent,
-    PolicyCheckpoint,
-    PolicyParkedEvent,
     Timer,
 )
 from ordering_write.policies import timers
+from ordering_write.policies.models import PolicyCheckpoint, PolicyParkedEvent
 from tests import kit
 from tests.integration.test_crashes import MOST_POINTS, Crash, Death
 from tests.kit import NOW
@@ -348,7 +347,7 @@ def functions(broker: ProjectionBroker) -> list[str]:
 def test_the_broker_hands_the_policies_out_when_the_log_has_grown(broker: ProjectionBroker):
     new_order()
 
-    assert functions(broker).count("ordering_read.tasks.run_policies") == 1
+    assert functions(broker).count("config.workers.tasks.run_policies") == 1
     # Whoever was given them has some time to begin.
     assert not policies.due()
 

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from config.accounts.roles import Role
 from ordering_read.engine import live
-from ordering_read.engine.base import registered
+from ordering_read.projector import registered
 from ordering_write.models import Customer, Order
 from tests import kit
 from tests.integration.test_idempotent_answers import order_body, placed

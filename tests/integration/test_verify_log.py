@@ -9,9 +9,10 @@ from django.core.management import CommandError, call_command
 from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
-from ordering_write import log, outbox, verification
+from ordering_write import log
 from ordering_write.domain.commands import Command, EraseCustomer
 from ordering_write.domain.events import OrderStatus
+from ordering_write.log import outbox, verification
 from ordering_write.models import Order, OutboxEvent, PersonalData, StockItem, save
 from tests import kit
 from tests.parallel import at_once

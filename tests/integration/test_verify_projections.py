@@ -15,11 +15,11 @@ from django.db.models import Field
 
 from ordering_read.engine import fill, generations, live, parking
 from ordering_read.engine import verify as verifying
-from ordering_read.engine.base import registered
 from ordering_read.engine.compare import natural_key
 from ordering_read.engine.rows import Finding, Rows
 from ordering_read.engine.verify import RowInTheWayError, verify
 from ordering_read.models import InventoryLevel, OrderSummary, Projection, ReadModel
+from ordering_read.projector import registered
 from ordering_write.published import LogReplacedError, OrderStatus, read_log
 from tests import kit
 from tests.kit_projections import rows_of

@@ -23,9 +23,9 @@ from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.admin import banner
 from ordering_read.engine import alarm, live, status
-from ordering_read.engine.base import registered
 from ordering_read.engine.freshness import freshness
 from ordering_read.models import Projection
+from ordering_read.projector import registered
 from ordering_write.models import CommandTally, EventPosition
 from tests import kit
 

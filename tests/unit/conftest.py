@@ -2,7 +2,7 @@
 
 import pytest
 
-from config.http import throttling
+from config.http.limits import throttling
 
 
 @pytest.fixture(autouse=True)

@@ -19,11 +19,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.http import pages, strict_json
+from config.http.answers import pages
+from config.http.answers.pagination import PageParameters
 from config.http.authentication import TokenAuthentication
-from config.http.pagination import PageParameters
-from config.http.query import parse_query
-from config.http.wsgi import Intake
+from config.http.input import strict_json
+from config.http.input.normaliser import Intake
+from config.http.input.query import parse_query
 
 BODY = "application/json"
 

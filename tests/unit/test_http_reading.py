@@ -5,9 +5,9 @@ from uuid import uuid4
 import pytest
 from django.test import RequestFactory
 
-from config.http import consistency, etags
+from config.http.answers import consistency, etags
 from config.http.errors import ParameterError
-from config.http.preferences import wait_seconds
+from config.http.input.preferences import wait_seconds
 
 
 def request_with(**headers: str):

@@ -12,9 +12,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from config.http import pages
-from config.http.schema import with_shared_headers
-from config.http.schema_views import DocsView, SchemaView
+from config.http.answers import pages
+from config.http.openapi.schema import with_shared_headers
+from config.http.openapi.schema_views import DocsView, SchemaView
 from tests.unit.test_http_views import Thing
 
 

@@ -11,10 +11,10 @@ from django.http import HttpRequest, HttpResponse
 from django.test import RequestFactory
 from pydantic import TypeAdapter, ValidationError
 
+from config.fields.amount import Amount
+from config.fields.text import Text
+from config.http.answers.pagination import page_body
 from config.http.middleware import RequestIdMiddleware
-from config.http.money import Amount
-from config.http.pagination import page_body
-from config.http.text import Text
 
 name_type: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(max_length=10)])
 lines_type: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(max_length=10, lines=True)])

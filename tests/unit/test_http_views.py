@@ -28,13 +28,13 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 from rest_framework.viewsets import ViewSet
 
-from config.http import pages, problems
+from config.http.answers import pages, problems
+from config.http.answers.encoding import JSONEncoder
+from config.http.answers.pagination import PageParameters, page_body
 from config.http.checks import views_declare_permissions
-from config.http.encoding import JSONEncoder
-from config.http.pagination import PageParameters, page_body
-from config.http.parsers import idempotency_key
-from config.http.query import parse_query
-from config.http.schema_views import DocsView, SchemaView
+from config.http.input.parsers import idempotency_key
+from config.http.input.query import parse_query
+from config.http.openapi.schema_views import DocsView, SchemaView
 
 THING = UUID("0192aaaa-0000-7000-8000-000000000001")
 
@@ -310,7 +310,7 @@ def test_a_lost_database_is_503_and_logged(
     address: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(Broken, "error", OperationalError("connection to 10.0.0.1 failed"))
-    with caplog.at_level(logging.ERROR, logger="config.http.problems"):
+    with caplog.at_level(logging.ERROR, logger="config.http.answers.problems"):
         response = Client().get(address, headers={"Accept": "application/json"})
     assert response.status_code == 503
     assert response["Retry-After"] == "1"

@@ -6,9 +6,9 @@ import pytest
 
 from config.accounts.models import User
 from ordering_write import ports
+from ordering_write.bus.permissions import envelope
 from ordering_write.checks import check_ports
 from ordering_write.domain.values import Actor
-from ordering_write.permissions import envelope
 from ordering_write.ports.risk import AllowAll
 
 

@@ -22,7 +22,7 @@ from config import processes
 from config.databases.embedded import EmbeddedServer
 from config.processes import Program
 from ordering_read.engine import live
-from ordering_read.engine.base import registered
+from ordering_read.projector import registered
 
 READY_SECONDS = 60.0
 # A copy that is just being stopped needs a moment to let go of the port.

@@ -5,7 +5,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ordering_read.engine import generations
-from ordering_read.engine.base import UnknownProjectionError
+from ordering_read.projector import UnknownProjectionError
 
 
 class Command(BaseCommand):

@@ -5,8 +5,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from ordering_read.engine import parking
-from ordering_read.engine.base import UnknownProjectionError
 from ordering_read.models import ParkedEvent
+from ordering_read.projector import UnknownProjectionError
 
 
 class Command(BaseCommand):

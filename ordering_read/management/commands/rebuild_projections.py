@@ -9,12 +9,12 @@ import tqdm
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
-from ordering_read.engine import fill, rebuild, wishes
-from ordering_read.engine.base import UnknownProjectionError, projector, registered
+from ordering_read.engine import control, fill, rebuild
 from ordering_read.engine.compare import Comparison
 from ordering_read.engine.generations import BusyError, GenerationError
 from ordering_read.management.arguments import positive
 from ordering_read.models import Projection
+from ordering_read.projector import UnknownProjectionError, projector, registered
 
 # More share the log well, but they also share the database's cores.
 _MOST_WORKERS = 4
@@ -81,19 +81,19 @@ class Command(BaseCommand):
     def _all(self, options: dict[str, Any]) -> list[str]:
         if not (options["pause"] or options["resume"] or options["cancel"]):
             return list(registered())
-        if not (rebuilding := wishes.rebuilding()):
+        if not (rebuilding := control.rebuilding()):
             raise CommandError("Nothing is being rebuilt.")
         return rebuilding
 
     def _do(self, name: str, options: dict[str, Any]) -> None:
         if options["pause"]:
-            wishes.pause(name)
+            control.pause(name)
             self.stdout.write(f"{name}: the rebuild waits after its batch; --resume lets it go on.")
         elif options["cancel"]:
-            wishes.cancel(name)
+            control.cancel(name)
             self.stdout.write(f"{name}: the rebuild ends after its batch; its rows are deleted.")
         elif options["resume"]:
-            wishes.resume(name)
+            control.resume(name)
             try:
                 self._rebuild(name, options)
             except BusyError:

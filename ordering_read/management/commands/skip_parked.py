@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from config import processes
 from config.accounts.models import User
-from config.http.validation import errors_of
+from config.http.input.validation import errors_of
 from ordering_read import permissions
 from ordering_read.engine import parking
 from ordering_write.published import DomainError

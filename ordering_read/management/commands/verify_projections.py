@@ -8,11 +8,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
 from config import processes
-from ordering_read.engine.base import UnknownProjectionError, projector, registered
 from ordering_read.engine.generations import GenerationError
 from ordering_read.engine.rows import Finding
 from ordering_read.engine.verify import VerifiedTable, verify
 from ordering_read.management.arguments import positive
+from ordering_read.projector import UnknownProjectionError, projector, registered
 from ordering_write import published
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from uuid_utils.compat import uuid7
 
-from config.http.text import Text
+from config.fields.text import Text
 from ordering_write.domain.values import Actor, Channel
 
 Reason = Annotated[str, Text(max_length=500, lines=True)]

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import Field
 
-from config.http.text import Text
+from config.fields.text import Text
 from ordering_write.domain.commands.base import Command, Reason
 
 Email = Annotated[

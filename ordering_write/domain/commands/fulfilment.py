@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
-from config.http.text import Text
+from config.fields.text import Text
 from ordering_write.domain.commands.base import Command, Happened, OptionalText, Reason
 from ordering_write.domain.commands.order import Lines
 from ordering_write.domain.events import DeliveryFailure, ReturnReason

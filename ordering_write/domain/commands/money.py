@@ -5,8 +5,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from config.http.money import Amount
-from config.http.text import Text
+from config.fields.amount import Amount
+from config.fields.text import Text
 from ordering_write.domain.commands.base import Command, Happened, OptionalText, Reason
 from ordering_write.domain.commands.order import Lines
 from ordering_write.domain.events import PaymentKind

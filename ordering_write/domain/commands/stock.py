@@ -6,8 +6,8 @@ from uuid import UUID
 from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from config.http.money import Amount
-from config.http.text import Text
+from config.fields.amount import Amount
+from config.fields.text import Text
 from ordering_write.domain.commands.base import Command
 from ordering_write.domain.events import AdjustmentReason
 from ordering_write.domain.values import Currency

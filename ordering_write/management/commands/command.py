@@ -17,10 +17,11 @@ from rest_framework.exceptions import ParseError
 
 from config import processes
 from config.accounts.models import User
-from config.http.encoding import JSONEncoder
-from config.http.strict_json import loads
-from config.http.validation import errors_of
-from ordering_write import bus, client
+from config.http.answers.encoding import JSONEncoder
+from config.http.input.strict_json import loads
+from config.http.input.validation import errors_of
+from ordering_write import client
+from ordering_write.bus import bus
 from ordering_write.domain import commands
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.values import Actor

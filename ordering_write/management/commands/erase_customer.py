@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from config.accounts.models import User
 from ordering_write.bus import get_command_bus
+from ordering_write.bus.permissions import authorize, envelope
 from ordering_write.domain.commands import EraseCustomer
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.events import CustomerErased
-from ordering_write.permissions import authorize, envelope
 
 
 class Command(BaseCommand):

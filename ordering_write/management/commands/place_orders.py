@@ -19,8 +19,8 @@ from rest_framework.exceptions import ParseError
 from tqdm import tqdm
 
 from config.accounts.models import User
-from config.http.strict_json import loads
-from config.http.validation import errors_of
+from config.http.input.strict_json import loads
+from config.http.input.validation import errors_of
 from ordering_write import client
 from ordering_write.client import CreateOrder, DomainError
 from ordering_write.domain.errors import IdempotencyKeyExpiredError

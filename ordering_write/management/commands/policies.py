@@ -7,11 +7,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from pydantic import TypeAdapter, ValidationError
 
 from config import processes
-from config.http.validation import errors_of
+from config.http.input.validation import errors_of
 from ordering_write import policies
 from ordering_write.domain.errors import DomainError
-from ordering_write.parking import Reason
 from ordering_write.policies import PoliciesStatus, PolicyStatus
+from ordering_write.subscriptions.parking import Reason
 
 _LINE = "{:<20} {:>8} {:>6} {:>8} {:>7}  {:<20} {}"
 

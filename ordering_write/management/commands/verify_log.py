@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError
 from tqdm import tqdm
 
 from ordering_write import log
-from ordering_write.verification import NoSuchStreamError, verify
+from ordering_write.log.verification import NoSuchStreamError, verify
 
 
 class Command(BaseCommand):

@@ -1,0 +1,1 @@
+"""Writing an answer: bodies, problems, pages, tags of versions."""

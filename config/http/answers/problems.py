@@ -1,0 +1,232 @@
+"""Errors as RFC 9457 problems: the table from error class to problem, and the answers made of it.
+
+Each app registers its errors in its ``AppConfig.ready()``; an error that is in no table is a fault
+of ours, logged with its traceback and answered with constant text.
+"""
+
+import inspect
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import django.db
+from django.core.exceptions import DisallowedHost
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from django.utils.encoding import escape_uri_path
+from pydantic import ValidationError
+from rest_framework.exceptions import Throttled
+from rest_framework.permissions import SAFE_METHODS
+from rest_framework.renderers import BrowsableAPIRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.http.answers.encoding import JSONEncoder
+from config.http.input.validation import errors_of
+
+CONTENT_TYPE = "application/problem+json"
+
+# Said on the page of a problem that was registered without advice of its own.
+_ADVICE = {
+    400: "Correct the request as the detail says and send it again.",
+    403: "Ask an administrator for the permission that the answer names.",
+    404: "Check the address and the id in it.",
+    409: "Read the resource again; if the command still makes sense then, send it again.",
+    422: "Correct the fields that the answer names under errors and send the request again.",
+    503: "Send the same request again after the seconds that Retry-After names.",
+}
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One kind of problem: its name in ``type``, its HTTP status, and the words of its page."""
+
+    slug: str
+    status: int
+    title: str
+    meaning: str
+    advice: str
+
+    @property
+    def code(self) -> str:
+        return self.slug.replace("-", "_")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Entry:
+    problem: Problem
+    own_text: bool
+    retry_after: int | None
+
+
+INTERNAL = Problem(
+    slug="internal-error",
+    status=500,
+    title="Internal error",
+    meaning="Something went wrong on our side. It has been logged.",
+    advice="Send the request again later; if it goes on, report it with the request_id.",
+)
+_problems: dict[str, Problem] = {INTERNAL.slug: INTERNAL}
+_entries: dict[type[BaseException], _Entry] = {}
+
+
+def register(
+    error: type[BaseException],
+    *,
+    slug: str,
+    status: int | None = None,
+    title: str = "",
+    meaning: str = "",
+    advice: str = "",
+    own_text: bool = True,
+    retry_after: int | None = None,
+) -> None:
+    """Answer ``error``, and what is derived from it, as the problem ``slug``.
+
+    The first registration of a slug gives its ``status`` and ``title``; later ones may leave them
+    out. ``meaning`` (else the error's docstring) and ``advice`` are for the problem's page. The
+    error's text becomes the ``detail``, unless ``own_text=False`` says that it isn't meant for
+    clients: then ``meaning`` does. ``retry_after`` is sent as header, in seconds.
+
+    Raises ValueError for a first registration without status or title, or a contradicting one.
+    """
+    known = _problems.get(slug)
+    if known is None:
+        if status is None or not title:
+            raise ValueError(f"The problem {slug} needs a status and a title.")
+        known = _problems[slug] = Problem(
+            slug=slug,
+            status=status,
+            title=title,
+            meaning=meaning or inspect.cleandoc(error.__doc__ or title),
+            advice=advice or _ADVICE.get(status, _ADVICE[400]),
+        )
+    elif (status or known.status, title or known.title) != (known.status, known.title):
+        raise ValueError(f"The problem {slug} is {known.status} {known.title!r} already.")
+    _entries[error] = _Entry(problem=known, own_text=own_text, retry_after=retry_after)
+
+
+def by_slug(slug: str) -> Problem | None:
+    """The problem with this slug, if there is one."""
+    return _problems.get(slug)
+
+
+def of(error: type[BaseException]) -> Problem | None:
+    """The problem that answers errors of this class, if there is one."""
+    return next((_entries[cls].problem for cls in error.__mro__ if cls in _entries), None)
+
+
+def known_problems() -> list[Problem]:
+    """Every problem that an answer may name, by slug."""
+    return [_problems[slug] for slug in sorted(_problems)]
+
+
+def is_anticipated(error: BaseException, *, method: str = "POST") -> bool:
+    """True when ``error`` is an answer to the client; False when it is a fault of ours.
+
+    ``method`` is the request's: a query takes no body, so a model that doesn't validate while one
+    is answered was filled by us.
+    """
+    if isinstance(error, ValidationError) and method in SAFE_METHODS:
+        return False
+    return _entry(error) is not None
+
+
+def detail_of(error: BaseException) -> str:
+    """What a person is told about ``error``."""
+    entry = _entry(error)
+    if entry is None:
+        return INTERNAL.meaning
+    return (str(error) if entry.own_text else "") or entry.problem.meaning
+
+
+def problem_body(request: HttpRequest | Request, error: BaseException) -> dict[str, Any]:
+    """The problem object that answers ``request``; an error that isn't anticipated is a 500.
+
+    What ``error.members()`` returns is added; it can't replace the standard members.
+    """
+    method = request.method or ""
+    entry = _entry(error) if is_anticipated(error, method=method) else None
+    problem = entry.problem if entry else INTERNAL
+    standard = {
+        "type": _absolute(request, f"/problems/{problem.slug}"),
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail_of(error) if entry else INTERNAL.meaning,
+        "instance": escape_uri_path(request.path),
+        "code": problem.code,
+        "request_id": getattr(request, "request_id", None),
+    }
+    if entry is None:
+        return standard
+    if isinstance(error, ValidationError):
+        return standard | {"errors": errors_of(error)}
+    members: dict[str, Any] = getattr(error, "members", dict)()
+    return standard | members | standard
+
+
+def problem_headers(error: BaseException) -> dict[str, str]:
+    """The headers that go with the problem of ``error``."""
+    headers = {}
+    if auth_header := getattr(error, "auth_header", None):
+        headers["WWW-Authenticate"] = auth_header
+    entry = _entry(error)
+    retry_after = entry.retry_after if entry else None
+    if isinstance(error, Throttled):
+        retry_after = getattr(error, "wait", None)
+    if retry_after is not None:
+        headers["Retry-After"] = str(retry_after)
+    return headers
+
+
+def problem_response(request: HttpRequest | Request, error: BaseException) -> HttpResponse:
+    """The answer to ``request`` that ``error`` calls for, as application/problem+json."""
+    body = problem_body(request, error)
+    _log(error)
+    return HttpResponse(
+        json.dumps(body, cls=JSONEncoder, ensure_ascii=False).encode("utf-8", "replace"),
+        status=body["status"],
+        content_type=CONTENT_TYPE,
+        headers=problem_headers(error),
+    )
+
+
+def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponseBase | None:
+    """DRF's EXCEPTION_HANDLER: a problem, shown in the browsable page where that was asked for.
+
+    None for an error that isn't anticipated: it goes on to Django, which logs it.
+    """
+    request: Request = context["request"]
+    if not is_anticipated(exc, method=request.method or ""):
+        return None
+    if not isinstance(getattr(request, "accepted_renderer", None), BrowsableAPIRenderer):
+        return problem_response(request, exc)
+    body = problem_body(request, exc)
+    _log(exc)
+    return Response(body, status=body["status"], headers=problem_headers(exc))
+
+
+def _entry(error: BaseException) -> _Entry | None:
+    return next((_entries[cls] for cls in type(error).__mro__ if cls in _entries), None)
+
+
+def _log(error: BaseException) -> None:
+    # Refusals are the client's affair; an outage is ours. What nobody has foreseen has been logged
+    # by Django.
+    entry = _entry(error)
+    if isinstance(error, django.db.Error):
+        logger.error("Unavailable: %r", error)
+    elif entry and entry.problem.status == INTERNAL.status:
+        logger.error("%s: %s", entry.problem.title, error)
+
+
+def _absolute(request: HttpRequest | Request, path: str) -> str:
+    try:
+        return str(request.build_absolute_uri(path))
+    except DisallowedHost:
+        # The host that was asked for isn't ours, so no address can be built on it.
+        return path

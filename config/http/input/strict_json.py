@@ -1,0 +1,95 @@
+"""JSON from strangers: one strict reading, in which nothing is guessed and nothing is slow."""
+
+import json
+import re
+from collections import Counter
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from rest_framework.exceptions import ParseError
+
+from config.http.input.validation import pointer
+
+MAX_DEPTH = 20
+# Long enough for every number that a field accepts, short enough to be read at once.
+_MAX_NUMBER_LENGTH = 40
+_MAX_INTEGER_DIGITS = 20
+_MAX_EXPONENT = 30
+_REFUSED = re.compile("[\x00\ud800-\udfff]")
+
+
+def loads(body: bytes) -> dict[str, Any]:
+    """The JSON object in ``body``; numbers with a fraction or an exponent come as Decimal.
+
+    Raises ParseError, with the place where that is known, for anything else: other encodings than
+    UTF-8, duplicate keys, NaN, NUL characters, lone surrogates, deep nesting, monstrous numbers.
+    """
+    try:
+        document = json.loads(
+            body.decode(),
+            object_pairs_hook=_object,
+            parse_float=_decimal,
+            parse_int=_integer,
+            parse_constant=_constant,
+        )
+    except UnicodeDecodeError as error:
+        raise ParseError(f"The body is not UTF-8 at byte {error.start}.") from error
+    except json.JSONDecodeError as error:
+        raise ParseError(f"The body is not JSON: {error}.") from error
+    except RecursionError as error:
+        raise _too_deep() from error
+    if not isinstance(document, dict):
+        raise ParseError("The body must be a JSON object.")
+    _check(document, ())
+    return document
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        double, _times = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ParseError(f"The key {double!a} appears twice in one object.")
+    return document
+
+
+def _decimal(written: str) -> Decimal:
+    if len(written) <= _MAX_NUMBER_LENGTH:
+        number = Decimal(written) if len(written.lower().partition("e")[2]) <= 4 else None
+        if number is not None and abs(number.adjusted()) <= _MAX_EXPONENT:
+            return number
+    raise ParseError(f"The number {written[:_MAX_NUMBER_LENGTH]} is out of any range.")
+
+
+def _integer(written: str) -> int:
+    if len(written) > _MAX_INTEGER_DIGITS:
+        raise ParseError(f"The number {written[:_MAX_NUMBER_LENGTH]} is out of any range.")
+    return int(written)
+
+
+def _constant(name: str) -> NoReturn:
+    raise ParseError(f"{name} is not JSON.")
+
+
+def _check(value: Any, place: tuple[str | int, ...]) -> None:
+    if isinstance(value, str):
+        if _REFUSED.search(value):
+            raise ParseError(f"A NUL character or half a surrogate pair at {pointer(*place)}.")
+        return
+    if not isinstance(value, dict | list):
+        return
+    if len(place) >= MAX_DEPTH:
+        raise _too_deep()
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            _check(item, (*place, index))
+        return
+    for key, item in value.items():
+        if _REFUSED.search(key):
+            raise ParseError(
+                f"A NUL character or half a surrogate pair in a key of {pointer(*place)}."
+            )
+        _check(item, (*place, key))
+
+
+def _too_deep() -> ParseError:
+    return ParseError(f"The body is nested deeper than {MAX_DEPTH} levels.")

@@ -1,0 +1,1 @@
+"""Limits on what one client may use: requests per minute, waiting slots."""

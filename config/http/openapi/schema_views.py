@@ -1,0 +1,47 @@
+"""The pages of the OpenAPI document; apart from ``schema``, which DRF needs before any view."""
+
+from typing import Any
+
+from django.http import HttpResponse
+from drf_spectacular import renderers
+from drf_spectacular.utils import extend_schema
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.request import Request
+
+from config.http.input.query import Parameters, parse_query
+
+
+class SchemaView(SpectacularAPIView):
+    """``/api/schema``: the OpenAPI document, as JSON unless YAML is asked for."""
+
+    renderer_classes = [
+        renderers.OpenApiJsonRenderer2,
+        renderers.OpenApiJsonRenderer,
+        renderers.OpenApiYamlRenderer,
+        renderers.OpenApiYamlRenderer2,
+    ]
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        # The base view puts some parameters into headers and language caches as they come.
+        parse_query(request, Parameters)
+        return super().get(request, *args, **kwargs)
+
+
+class DocsParameters(Parameters):
+    """``?script=`` asks for the page's script."""
+
+    script: str | None = None
+
+
+class DocsView(SpectacularSwaggerSplitView):
+    """``/api/docs``: Swagger UI from our own files, its script apart from the page."""
+
+    url_name = "schema"
+    # DRF's answer to OPTIONS has no template here.
+    http_method_names = ["get", "head"]
+
+    @extend_schema(exclude=True)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+        parse_query(request, DocsParameters)
+        return super().get(request, *args, **kwargs)

@@ -1,0 +1,33 @@
+"""The log of events: append (outbox), give positions (sequencer), read, replay, verify."""
+
+from ordering_write.log.reading import (
+    LogGapError,
+    UndecodableEventError,
+    head,
+    identity,
+    last_position,
+    mark,
+    position_of,
+    read_at,
+    read_command,
+    read_log,
+    read_stream,
+    recorded_at,
+)
+from ordering_write.log.sequencer import sequence
+
+__all__ = [
+    "LogGapError",
+    "UndecodableEventError",
+    "head",
+    "identity",
+    "last_position",
+    "mark",
+    "position_of",
+    "read_at",
+    "read_command",
+    "read_log",
+    "read_stream",
+    "recorded_at",
+    "sequence",
+]

@@ -1,0 +1,36 @@
+"""The checkpoint and the parked events of the policies."""
+
+from django.db import models
+
+from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent
+
+
+class PolicyCheckpoint(Checkpoint):
+    """How far the policies have read the log, all of them together: the one row."""
+
+    name = models.CharField(max_length=20, unique=True)
+
+    class Meta:
+        db_table = "policy_checkpoint"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"the {self.name}"
+
+
+class PolicyParkedEvent(ParkedEvent):
+    """An event of which no policy can tell what to do about it, or one that waits behind it."""
+
+    checkpoint = models.ForeignKey(
+        PolicyCheckpoint, on_delete=models.CASCADE, related_name="parked_events"
+    )
+
+    class Meta:
+        db_table = "policy_parked_event"
+        default_permissions = ()
+        ordering = ["id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["checkpoint", "event_id"], name="policy_parked_event_once"
+            )
+        ]
