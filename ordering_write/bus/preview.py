@@ -75,10 +75,10 @@ def preview_of(
         past = past[: own[0].recorded.version - 1 - known.version]
     is_new = not (known.version or past)
     for event in past:
-        known.apply(event)
+        known.evolve(event)
     before = {} if is_new else _state(known) | _address(past)
     for event in own:
-        known.apply(event)
+        known.evolve(event)
     after = _state(known) | _address([*past, *own])
     if is_new:
         # The number that a dry run has is none.

@@ -206,7 +206,7 @@ class _Stream:
         if self.aggregate is None:
             return
         try:
-            self.aggregate.apply(event)
+            self.aggregate.evolve(event)
             self.aggregate.version += 1
         except Exception as error:
             self.aggregate = None

@@ -1,4 +1,4 @@
-"""The base of the aggregates: state that changes by events only, saved together with them."""
+"""The base of the aggregates: state that only events change, saved together with the events."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -17,19 +17,19 @@ from ordering_write.signals import domain_events
 
 
 class SavedWithoutEventsError(Exception):
-    """An aggregate is saved by `save([aggregate], caused_by=command)`, with its events."""
+    """Save an aggregate by `save([aggregate], caused_by=command)`, which also stores its events."""
 
 
 class Aggregate(models.Model):
-    """A model that is loaded and saved as one and changes by ``apply(event)`` only.
+    """A model that is loaded and saved as a whole and that only ``evolve`` changes.
 
-    A subclass says its ``stream``, how an event changes it (``apply``) and how its rows are
-    written (``write_all``). Its methods are a guard, then an event.
+    A subclass defines ``stream_prefix``, ``evolve`` and ``write_all``. Its methods are a guard,
+    then an event.
     """
 
     stream_prefix: ClassVar[str]
     # Fields of the outcome that every event carries, changed or not.
-    always_told: ClassVar[frozenset[str]] = frozenset()
+    always_included: ClassVar[frozenset[str]] = frozenset()
 
     version = models.PositiveIntegerField(default=0, help_text="Number of events in its stream.")
 
@@ -40,8 +40,8 @@ class Aggregate(models.Model):
         super().__init__(*args, **kwargs)
         self._pending: list[DomainEvent] = []
         self._saved_version = self.version
-        # The outcome of the last event raised, by the version that it led to.
-        self._outcome: tuple[int, dict[str, Any]] | None = None
+        # The outcome after the event last raised, with the version of that event.
+        self._cached_outcome: tuple[int, dict[str, Any]] | None = None
 
     @property
     def stream(self) -> str:
@@ -50,26 +50,26 @@ class Aggregate(models.Model):
 
     @property
     def pending_events(self) -> list[DomainEvent]:
-        """The events raised since the last reading; reading takes them away."""
+        """The events raised since the last read. Reading clears the list."""
         events, self._pending = self._pending, []
         return events
 
     @property
     def raised_events(self) -> tuple[DomainEvent, ...]:
-        """The same events, left where they are."""
+        """The pending events, without clearing the list."""
         return tuple(self._pending)
 
     def expect(self, version: int | None) -> None:
-        """Raise VersionConflictError unless ``version`` is None or the present one."""
+        """Raise VersionConflictError unless ``version`` is None or the current version."""
         if version is not None and version != self.version:
             raise VersionConflictError(stream=self.stream, expected=version, current=self.version)
 
-    def apply(self, event: DomainEvent) -> None:
-        """Change the state as ``event`` says; the only place where it changes."""
+    def evolve(self, event: DomainEvent) -> None:
+        """Change the state as ``event`` says. The state changes nowhere else."""
         raise NotImplementedError
 
     def outcome(self) -> dict[str, Any]:
-        """The fields that an event carries about the state after it."""
+        """Return the fields by which an event describes the state after it."""
         return {}
 
     @classmethod
@@ -79,38 +79,39 @@ class Aggregate(models.Model):
 
     @classmethod
     def fold(cls, events: Iterable[DomainEvent]) -> Self:
-        """The aggregate that these events make."""
+        """Return the aggregate that results from ``events``, the first of its stream."""
         aggregate = cls()
         for event in events:
-            aggregate.apply(event)
+            aggregate.evolve(event)
             aggregate.version += 1
         return aggregate
 
-    def told(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
-        """What an event tells of the outcome, which was ``before`` it and is ``after`` it."""
+    def delta(self, before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of the outcome that an event carries: changed or always included."""
         return {
             name: value
             for name, value in after.items()
-            if name in self.always_told or before.get(name) != value
+            if name in self.always_included or before.get(name) != value
         }
 
     def _raise_event(self, event: DomainEvent) -> None:
-        known = self._outcome and self._outcome[0] == self.version
-        before = self._outcome[1] if self._outcome and known else self.outcome()
-        self.apply(event)
+        cached_version, before = self._cached_outcome or (None, {})
+        if cached_version != self.version:
+            before = self.outcome()
+        self.evolve(event)
         self.version += 1
         after = self.outcome()
-        self._outcome = self.version, after
-        self._pending.append(event.model_copy(update=self.told(before, after)))
+        self._cached_outcome = self.version, after
+        self._pending.append(event.model_copy(update=self.delta(before, after)))
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         raise SavedWithoutEventsError(SavedWithoutEventsError.__doc__)
 
 
 def save(aggregates: Sequence[Aggregate], *, caused_by: Command) -> list[DomainEvent]:
-    """Write the aggregates and send their events, which are returned with their envelopes.
+    """Write the aggregates, send their events to the log and return the events with envelopes.
 
-    Raises SavedWithoutEventsError when an aggregate changed but its events were taken away.
+    Raises SavedWithoutEventsError when an aggregate changed and its events were read before.
     """
     recorded_at = datetime.now(UTC)
     events: list[DomainEvent] = []
@@ -118,20 +119,20 @@ def save(aggregates: Sequence[Aggregate], *, caused_by: Command) -> list[DomainE
         pending = aggregate.pending_events
         if len(pending) != aggregate.version - aggregate._saved_version:
             raise SavedWithoutEventsError(
-                f"{aggregate.stream} changed, but its events were taken away before it was saved."
+                f"{aggregate.stream} changed, but its events were read before it was saved."
             )
-        events += _enveloped(aggregate, pending, caused_by, recorded_at)
+        events += _with_envelopes(aggregate, pending, caused_by, recorded_at)
     with tables.together():
         for _, group in groupby(aggregates, type):
-            alike = list(group)
-            alike[0].write_all(alike)
+            of_one_type = list(group)
+            of_one_type[0].write_all(of_one_type)
     for aggregate in aggregates:
         aggregate._saved_version = aggregate.version
-    domain_events.send(sender=Aggregate, events=events, customer_id=_customer_of(aggregates))
+    domain_events.send(sender=Aggregate, events=events, customer_id=_customer_id_of(aggregates))
     return events
 
 
-def _enveloped(
+def _with_envelopes(
     aggregate: Aggregate, events: list[DomainEvent], command: Command, recorded_at: datetime
 ) -> list[DomainEvent]:
     return [
@@ -154,6 +155,6 @@ def _enveloped(
     ]
 
 
-def _customer_of(aggregates: Sequence[Aggregate]) -> UUID | None:
-    customers = (getattr(aggregate, "customer_id", None) for aggregate in aggregates)
-    return next((customer for customer in customers if customer), None)
+def _customer_id_of(aggregates: Sequence[Aggregate]) -> UUID | None:
+    customer_ids = (getattr(aggregate, "customer_id", None) for aggregate in aggregates)
+    return next(filter(None, customer_ids), None)

@@ -102,7 +102,7 @@ class Customer(Aggregate):
         if self.status == self.Status.ERASED:
             raise CustomerErasedError
 
-    def apply(self, event: e.DomainEvent) -> None:
+    def evolve(self, event: e.DomainEvent) -> None:
         match event:
             case e.CustomerRegistered():
                 self.customer_id = event.customer_id

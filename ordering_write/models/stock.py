@@ -28,7 +28,7 @@ class StockItem(Aggregate):
     """A product in stock. ``available`` is never below zero unless it may be back-ordered."""
 
     stream_prefix = "stock"
-    always_told = frozenset({"on_hand", "reserved", "available"})
+    always_included = frozenset({"on_hand", "reserved", "available"})
 
     product_id = models.UUIDField(primary_key=True)
     sku = models.CharField(max_length=64, unique=True)
@@ -176,7 +176,7 @@ class StockItem(Aggregate):
         self._touched.add(key)
 
     # --- What events do ------------------------------------------------------------------------
-    def apply(self, event: e.DomainEvent) -> None:
+    def evolve(self, event: e.DomainEvent) -> None:
         match event:
             case e.StockItemRegistered():
                 self.product_id = event.product_id

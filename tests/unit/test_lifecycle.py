@@ -58,7 +58,7 @@ def test_a_real_order_does_in_every_state_what_the_machine_does():
         "may_hold",
         "may_edit",
         "may_pack",
-        "_not_on_hold",
+        "refuse_if_on_hold",
     ],
 )
 def test_a_broken_rule_is_found(guard, monkeypatch):

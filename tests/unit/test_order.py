@@ -215,9 +215,9 @@ def test_an_order_of_which_some_units_left_is_partially_shipped():
         "shipment_id": uuid7(),
         "items": [e.Units(line_id=past[1].line_id, quantity=2)],
     }
-    order.apply(e.ShipmentCreated(**known))
+    order.evolve(e.ShipmentCreated(**known))
     assert order.status == S.PROCESSING
-    order.apply(e.ShipmentDispatched(**known, dispatched_at=NOW))
+    order.evolve(e.ShipmentDispatched(**known, dispatched_at=NOW))
     assert order.status == S.PARTIALLY_SHIPPED
     assert order.allowed_moves() == [S.SHIPPED]
     with pytest.raises(OrderAlreadyShippedError):

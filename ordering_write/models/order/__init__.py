@@ -1,4 +1,4 @@
-"""The Order aggregate and its parts, one file for each family of what can be done with it."""
+"""The Order aggregate: ``state`` is what it is, ``order`` its state machine, the rest its moves."""
 
 from ordering_write.models.order.order import Order
 from ordering_write.models.order.parts import OrderItem, Shipment

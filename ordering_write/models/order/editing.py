@@ -1,7 +1,6 @@
-"""Changing what was ordered and where it goes: the methods and what their events do."""
+"""Moves that change what was ordered and where it goes."""
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -17,17 +16,25 @@ from ordering_write.domain.errors import (
 )
 from ordering_write.domain.events import LIVE, OrderStatus
 from ordering_write.domain.values import TOO_LARGE, quantize
-from ordering_write.models.order.moving import Moving
-from ordering_write.models.order.parts import OrderItem
+from ordering_write.models.order.state import OrderState
 
 MAX_LINES = 200
 
 
-class Editing(Moving):
-    """Lines are added, changed and cancelled; the parcel goes elsewhere."""
+class Editing(OrderState):
+    """Lines are added, changed and cancelled; the shipping address changes."""
 
-    class Meta(Moving.Meta):
+    class Meta(OrderState.Meta):
         abstract = True
+
+    def may_edit(self) -> None:
+        if self.status not in (OrderStatus.PENDING, OrderStatus.CONFIRMED):
+            raise NotEditableError(
+                f"Order {self.order_number} is {self.status}; its lines can be changed until "
+                "picking starts.",
+                status=self.status,
+                allowed=self.allowed_moves(),
+            )
 
     def add_item(self, added: e.OrderItemAdded) -> None:
         """Add a line."""
@@ -41,14 +48,14 @@ class Editing(Moving):
         self._raise_event(added)
 
     def change_quantity(self, line_id: UUID, quantity: int, *, now: datetime) -> None:
-        """Let a line ask for ``quantity`` units, those that were cancelled of it included."""
+        """Set the units ordered of a line to ``quantity``, its cancelled units included."""
         self.may_edit()
         line = self.line(line_id, "#/line_id")
         if quantity == line.ordered:
             return
         if quantity <= line.cancelled:
             raise QuantityTooSmallError(
-                f"{line.cancelled} units of this line were cancelled; it needs more than that.",
+                f"{line.cancelled} units of this line were cancelled; order more than that.",
                 pointer="#/new_quantity",
             )
         owed = line.owed + quantity - line.ordered
@@ -57,7 +64,7 @@ class Editing(Moving):
             raise AmountTooLargeError(
                 f"The order can't cost {TOO_LARGE} or more.", pointer="#/new_quantity"
             )
-        self._tell(
+        self._record(
             e.OrderItemQuantityChanged,
             now=now,
             line_id=line.id,
@@ -68,31 +75,9 @@ class Editing(Moving):
             line_total=self.money(line_total),
         )
 
-    def may_edit(self) -> None:
-        if self.status not in (OrderStatus.PENDING, OrderStatus.CONFIRMED):
-            raise NotEditableError(
-                f"Order {self.order_number} is {self.status}; what was ordered can be changed "
-                "until picking starts.",
-                status=self.status,
-                allowed=self.allowed_moves(),
-            )
-
-    def cancel_items(self, items: Sequence[LineQuantity], reason: str, *, now: datetime) -> None:
-        """Cancel units that aren't packed; with the last unit of all the order is cancelled."""
-        self.may_cancel_items()
-        self._tell(
-            e.OrderItemsCancelled,
-            now=now,
-            reason=reason,
-            items=[
-                self._credited(self.lines[line_id], quantity)
-                for line_id, quantity in self._open_units(items).items()
-            ],
-        )
-
     def may_cancel_items(self) -> None:
         if self.status not in LIVE:
-            raise self._refusal(
+            raise self._invalid_transition(
                 f"Order {self.order_number} is {self.status}; nothing is left to cancel."
             )
         if not any(line.open for line in self.lines.values()):
@@ -100,27 +85,18 @@ class Editing(Moving):
                 f"No unit of order {self.order_number} is left to cancel."
             )
 
-    def _open_units(self, items: Sequence[LineQuantity]) -> Mapping[UUID, int]:
-        """The units asked for, summed by line; QuantityExceedsOpenError when they aren't open."""
-        asked = Counter[UUID]()
-        for number, item in enumerate(items):
-            self.line(item.line_id, f"#/items/{number}/line_id")
-            asked[item.line_id] += item.quantity
-        for line_id, quantity in asked.items():
-            line = self.lines[line_id]
-            if quantity > line.open:
-                raise QuantityExceedsOpenError(
-                    f"{quantity} units of {line.sku} were asked for, {line.open} are open."
-                )
-        return asked
-
-    def change_shipping_address(
-        self, to: e.PostalAddress, *, before: e.PostalAddress, now: datetime
-    ) -> None:
-        """Send it to ``to`` instead of ``before``; the same address changes nothing."""
-        self.may_change_shipping_address()
-        if to != before:
-            self._tell(e.ShippingAddressChanged, now=now, from_address=before, to_address=to)
+    def cancel_items(self, items: Sequence[LineQuantity], reason: str, *, now: datetime) -> None:
+        """Cancel units that aren't packed. Cancelling the last unit cancels the order."""
+        self.may_cancel_items()
+        self._record(
+            e.OrderItemsCancelled,
+            now=now,
+            reason=reason,
+            items=[
+                self._credit_for(self.lines[line_id], quantity)
+                for line_id, quantity in self._open_units(items).items()
+            ],
+        )
 
     def may_change_shipping_address(self) -> None:
         if any(line.shipped for line in self.lines.values()):
@@ -130,19 +106,14 @@ class Editing(Moving):
                 allowed=self.allowed_moves(),
             )
         if self.status not in LIVE:
-            raise self._refusal(
-                f"Order {self.order_number} is {self.status}; it goes nowhere any more."
+            raise self._invalid_transition(
+                f"Order {self.order_number} is {self.status}; its address can't be changed."
             )
 
-    def _change(self, event: e.DomainEvent) -> None:
-        match event:
-            case e.OrderItemQuantityChanged():
-                line: OrderItem = self.lines[event.line_id]
-                line.ordered = event.to_quantity
-                self._reprice(line, event.line_total)
-            case e.OrderItemsCancelled():
-                self._count(event.items, cancelled=1)
-                for item in event.items:
-                    self._reprice(self.lines[item.line_id], item.line_total)
-            case _:
-                super()._change(event)
+    def change_shipping_address(
+        self, to: e.PostalAddress, *, before: e.PostalAddress, now: datetime
+    ) -> None:
+        """Send the order to ``to`` instead of ``before``; the same address changes nothing."""
+        self.may_change_shipping_address()
+        if to != before:
+            self._record(e.ShippingAddressChanged, now=now, from_address=before, to_address=to)

@@ -1,77 +1,174 @@
-"""The Order aggregate: a ledger of units per line, from which its status follows."""
+"""The Order aggregate: its state machine, and how it is loaded and saved."""
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
+from config.databases import tables
 from ordering_write.domain import events as e
-from ordering_write.domain.errors import (
-    NoteNotFoundError,
-    StatusNotSettableError,
-    TooManyTagsError,
-)
-from ordering_write.domain.events import OrderStatus, Visibility
+from ordering_write.domain.errors import OrderNotFoundError, StatusNotSettableError
+from ordering_write.domain.events import LIVE, OrderStatus, PaymentKind
+from ordering_write.models.order.annotating import Annotating
+from ordering_write.models.order.editing import Editing
+from ordering_write.models.order.parts import OrderItem, Shipment
 from ordering_write.models.order.paying import Paying
+from ordering_write.models.order.placing import Placing
+from ordering_write.models.order.returning import Returning
+from ordering_write.models.order.shipping import Shipping
+from ordering_write.models.order.state import OrderState
 
-MAX_TAGS = 20
 
+class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderState):
+    """A customer's accepted request for goods, with the prices agreed when it was placed."""
 
-class Order(Paying):
-    """A customer's accepted request for goods, with the prices agreed when it was placed.
-
-    What is written on it is here, and the one move that stands for all others; the rest is in the
-    classes that it is made of, from ``Moving`` to ``Paying``.
-    """
-
-    class Meta(Paying.Meta):
+    class Meta(OrderState.Meta):
         abstract = False
 
-    # --- What is written on it -----------------------------------------------------------------
-    def tag(self, tag: str, *, now: datetime) -> None:
-        """Add ``tag``; a tag that it has changes nothing."""
-        if tag in self.tags:
-            return
-        if len(self.tags) >= MAX_TAGS:
-            raise TooManyTagsError
-        self._tell(e.OrderTagged, now=now, tag=tag)
+    # --- The state machine ---------------------------------------------------------------------
+    def evolve(self, event: e.DomainEvent) -> None:
+        match event:
+            # The whole order
+            case e.OrderCreated():
+                self.id = event.order_id
+                self.order_number = event.order_number
+                self.customer_id = event.customer_id
+                self.currency = event.currency
+                self.placed_at = event.placed_at
+                self.expires_at = event.expires_at
+                self.source = event.source
+                self.external_reference = event.external_reference
+            case e.OrderStatusChanged(to_status=OrderStatus.CONFIRMED):
+                self.confirmed_at = event.timestamp
+            case e.OrderStatusChanged(to_status=OrderStatus.PROCESSING):
+                self.processing_at = event.timestamp
+            case e.OrderStatusChanged(to_status=OrderStatus.COMPLETED):
+                self.completed_at = event.timestamp
+            case e.OrderCancelled():
+                for line in self.lines.values():
+                    line.cancelled, line.packed = line.ordered, 0
+                    self._changed.add(line.id)
+            case e.OrderHeld():
+                self.hold_reason = event.reason
+            case e.OrderHoldReleased():
+                self.hold_reason = ""
+            # Lines and adjustments
+            case e.OrderItemAdded():
+                line = OrderItem.of(event, number=len(self.lines) + 1)
+                self.lines[line.id] = line
+                self.total += line.line_total
+                self._changed.add(line.id)
+            case e.OrderAdjustmentAdded(kind="discount"):
+                self.total -= event.amount.amount
+            case e.OrderAdjustmentAdded():
+                self.total += event.amount.amount
+            case e.OrderItemQuantityChanged():
+                self.lines[event.line_id].ordered = event.to_quantity
+                self._reprice(event.line_id, event.line_total)
+            case e.OrderItemsCancelled():
+                self._credit(event.items, cancelled=1)
+            # Shipments
+            case e.ShipmentCreated():
+                self.shipments[event.shipment_id] = Shipment.of(event)
+                self.processing_at = self.processing_at or event.timestamp
+                self._count(event.items, packed=1)
+                self._changed.add(event.shipment_id)
+            case e.ShipmentVoided():
+                self._count(event.items, packed=-1)
+                self._change_shipment(event.shipment_id, status=Shipment.Status.VOIDED)
+            case e.ShipmentDispatched():
+                self._count(event.items, packed=-1, shipped=1)
+                self._change_shipment(event.shipment_id, status=Shipment.Status.DISPATCHED)
+                self._track(event)
+            case e.TrackingUpdated():
+                self._track(event)
+            case e.ShipmentDelivered():
+                self._count(event.items, delivered=1)
+                self._change_shipment(event.shipment_id, status=Shipment.Status.DELIVERED)
+                self.delivered_at = max(self.delivered_at or event.timestamp, event.timestamp)
+            case e.ShipmentFailed():
+                self._credit(event.items, failed=1)
+                self._change_shipment(event.shipment_id, status=Shipment.Status.FAILED)
+            # Returns
+            case e.ReturnRequested():
+                self._count(event.items, return_requested=1)
+                units = {str(item.line_id): item.quantity for item in event.items}
+                self.returns[str(event.return_id)] = units
+            case e.ReturnReceived():
+                self._credit(event.items, return_requested=-1, returned=1)
+                self._expect_no_longer(event.return_id, event.items)
+            case e.ReturnRejected():
+                self._count(event.items, return_requested=-1)
+                self._expect_no_longer(event.return_id, event.items)
+            # Money
+            case e.PaymentRecorded():
+                amounts = self.payments.setdefault(event.payment_id, {})
+                amounts[event.kind.value] = str(event.amount.amount)
+                if event.kind == PaymentKind.CAPTURED:
+                    self.captured += event.amount.amount
+            case e.RefundRequested():
+                self._set_refund(event, "requested")
+            case e.RefundSettled():
+                self.refunded += event.amount.amount
+                self._set_refund(event, "settled")
+            case e.RefundFailed():
+                self._set_refund(event, "failed")
+            # Annotations
+            case e.OrderTagged():
+                self.tags = [*self.tags, event.tag]
+            case e.OrderUntagged():
+                self.tags = [tag for tag in self.tags if tag != event.tag]
+            case e.OrderAssigned():
+                self.assignee = event.assignee or ""
+            case e.NoteAdded():
+                self.notes[str(event.note_id)] = True
+            case e.NoteRedacted():
+                self.notes[str(event.note_id)] = False
+        self.status = self.derive_status()
+        if self.status not in LIVE:
+            # Nothing is left to hold.
+            self.hold_reason = ""
 
-    def untag(self, tag: str, *, now: datetime) -> None:
-        """Take ``tag`` off; a tag that it doesn't have changes nothing."""
-        if tag in self.tags:
-            self._tell(e.OrderUntagged, now=now, tag=tag)
+    def _count(self, items: Sequence[e.Units], **signs: int) -> None:
+        """Add the units of ``items`` to columns of their lines, or subtract them: ``packed=-1``."""
+        for item in items:
+            line = self.lines[item.line_id]
+            for column, sign in signs.items():
+                setattr(line, column, getattr(line, column) + sign * item.quantity)
+            self._changed.add(line.id)
 
-    def assign(self, assignee: str, *, now: datetime) -> None:
-        """Let the user of this name answer for it; empty for nobody."""
-        if assignee != self.assignee:
-            self._tell(e.OrderAssigned, now=now, assignee=assignee or None)
+    def _credit(self, items: Sequence[e.CreditedUnits], **signs: int) -> None:
+        """Count units that are no longer owed, and lower the prices of their lines."""
+        self._count(items, **signs)
+        for item in items:
+            self._reprice(item.line_id, item.line_total)
 
-    def add_note(
-        self,
-        text: str,
-        *,
-        note_id: UUID,
-        visibility: Visibility = Visibility.INTERNAL,
-        now: datetime,
+    def _reprice(self, line_id: UUID, line_total: e.Money) -> None:
+        line = self.lines[line_id]
+        self.total += line_total.amount - line.line_total
+        line.line_total = line_total.amount
+        self._changed.add(line_id)
+
+    def _change_shipment(self, shipment_id: UUID, **columns: str) -> None:
+        for column, value in columns.items():
+            setattr(self.shipments[shipment_id], column, value)
+        self._changed.add(shipment_id)
+
+    def _track(self, event: e.ShipmentDispatched | e.TrackingUpdated) -> None:
+        names = ("carrier", "tracking_number", "tracking_url")
+        columns = {name: text for name in names if (text := getattr(event, name))}
+        self._change_shipment(event.shipment_id, **columns)
+
+    def _expect_no_longer(self, return_id: UUID, items: Sequence[e.Units]) -> None:
+        """Subtract units that were received or rejected from those that a return expects."""
+        expected = self.returns[str(return_id)]
+        done = {str(item.line_id): item.quantity for item in items}
+        open_units = {line: units - done.get(line, 0) for line, units in expected.items()}
+        self.returns[str(return_id)] = {line: units for line, units in open_units.items() if units}
+
+    def _set_refund(
+        self, event: e.RefundRequested | e.RefundSettled | e.RefundFailed, status: str
     ) -> None:
-        """Add a note."""
-        self._tell(e.NoteAdded, now=now, note_id=note_id, text=text, visibility=visibility)
-
-    def redact_note(self, note_id: UUID, *, now: datetime) -> None:
-        """Take the text of a note away; a second time changes nothing."""
-        self.may_redact_note()
-        if str(note_id) not in self.notes:
-            raise NoteNotFoundError
-        if self.notes[str(note_id)]:
-            self._tell(e.NoteRedacted, now=now, note_id=note_id)
-
-    def may_redact_note(self) -> None:
-        """Raise why no note can be redacted, if so."""
-        if not self.notes:
-            raise NoteNotFoundError(f"Order {self.order_number} has no note.")
-
-    def anonymize(self, *, now: datetime) -> None:
-        """Say that the personal fields of all its events have been erased."""
-        self._tell(e.OrderAnonymized, now=now)
+        self.refunds[str(event.refund_id)] = {"amount": str(event.amount.amount), "status": status}
 
     # --- Moving the whole order ----------------------------------------------------------------
     def move_to(
@@ -84,7 +181,7 @@ class Order(Paying):
         shipment_id: UUID,
         now: datetime,
     ) -> None:
-        """The one whole-order move that ends in ``status``, with the facts that it stands for."""
+        """Make the whole-order move that ends in ``status``, with the facts that it stands for."""
         match status:
             case OrderStatus.CONFIRMED:
                 self.confirm(reason=reason, now=now)
@@ -105,17 +202,49 @@ class Order(Paying):
                     f"The status {status} follows from facts and can't be set.", pointer="#/status"
                 )
 
-    def _change(self, event: Any) -> None:
-        match event:
-            case e.OrderTagged():
-                self.tags = [*self.tags, event.tag]
-            case e.OrderUntagged():
-                self.tags = [tag for tag in self.tags if tag != event.tag]
-            case e.OrderAssigned():
-                self.assignee = event.assignee or ""
-            case e.NoteAdded():
-                self.notes[str(event.note_id)] = True
-            case e.NoteRedacted():
-                self.notes[str(event.note_id)] = False
-            case _:
-                super()._change(event)
+    # --- Loading and saving --------------------------------------------------------------------
+    @classmethod
+    def load(cls, order_id: UUID, *, customer_scope: UUID | None = None) -> "Order":
+        """Return the order, its row locked until the end of the transaction.
+
+        Raises OrderNotFoundError when there is no such order, or when ``customer_scope`` is the id
+        of another customer than the one who ordered.
+        """
+        order = next(iter(tables.find(cls, "id = %s FOR UPDATE", [order_id])), None)
+        if order is None or customer_scope not in (None, order.customer_id):
+            raise OrderNotFoundError
+        # Shipments exist only once processing has begun: packing begins it.
+        cls.add_parts({order.pk: order}, with_shipments=order.processing_at is not None)
+        return order
+
+    @classmethod
+    def load_all_of(cls, customer_id: UUID) -> "list[Order]":
+        """Return every order of a customer, their rows locked in the order of their ids."""
+        of_customer = cls._default_manager.filter(customer_id=customer_id)
+        orders = {order.pk: order for order in of_customer.select_for_update().order_by("pk")}
+        cls.add_parts(orders)
+        return list(orders.values())
+
+    @classmethod
+    def add_parts(cls, orders: "Mapping[UUID, Order]", *, with_shipments: bool = True) -> None:
+        """Load the lines and shipments of ``orders``, a mapping from ids."""
+        of_orders, ids = "order_id = ANY(%s) ORDER BY order_id,", [list(orders)]
+        for line in tables.find(OrderItem, f"{of_orders} number", ids):
+            orders[line.order_id].lines[line.id] = line
+        if with_shipments:
+            for shipment in tables.find(Shipment, f"{of_orders} id", ids):
+                orders[shipment.order_id].shipments[shipment.id] = shipment
+
+    @classmethod
+    def write_all(cls, aggregates: "Sequence[Order]") -> None:
+        tables.upsert(aggregates, unique=["id"])
+        for parts in ("lines", "shipments"):
+            changed = [
+                part
+                for order in aggregates
+                for key, part in getattr(order, parts).items()
+                if key in order._changed
+            ]
+            tables.upsert(changed, unique=["id"])
+        for order in aggregates:
+            order._changed.clear()

@@ -1,6 +1,6 @@
-"""The parts of an Order: its lines, with the ledger of their units, and its shipments.
+"""The parts of an order: its lines, each with a ledger of units, and its shipments.
 
-They are loaded, changed and saved by the Order only.
+The Order alone loads, changes and saves them.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Money: payments that were recorded, refunds that were asked for and made."""
+"""Payments and refunds."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,14 +17,24 @@ from ordering_write.domain.errors import (
 )
 from ordering_write.domain.events import PaymentKind
 from ordering_write.domain.values import has_minor_units_only
-from ordering_write.models.order.returning import Returning
+from ordering_write.models.order.state import OrderState
 
 
-class Paying(Returning):
-    """Payments come, refunds go. Facts from outside are recorded in every status."""
+class Paying(OrderState):
+    """Payments come in and refunds go out. Facts from outside are recorded in every status."""
 
-    class Meta(Returning.Meta):
+    class Meta(OrderState.Meta):
         abstract = True
+
+    @property
+    def refundable(self) -> Decimal:
+        """The amount that was captured and is neither refunded nor requested as a refund."""
+        requested = sum(
+            Decimal(refund["amount"])
+            for refund in self.refunds.values()
+            if refund["status"] == "requested"
+        )
+        return self.captured - self.refunded - requested
 
     def record_payment(
         self,
@@ -37,16 +47,16 @@ class Paying(Returning):
         reference: str = "",
         at: datetime,
     ) -> None:
-        """Record what has happened to a payment; what is known already changes nothing."""
+        """Record what happened to a payment ``at``; the same fact twice changes nothing."""
         self._check_amount(amount, currency)
-        known = self.payments.get(payment_id, {}).get(kind)
-        if known is not None:
-            if Decimal(known) != amount:
+        recorded = self.payments.get(payment_id, {}).get(kind)
+        if recorded is not None:
+            if Decimal(recorded) != amount:
                 raise PaymentMismatchError(
-                    f"Payment {payment_id} was recorded as {kind} with {known} {self.currency}."
+                    f"Payment {payment_id} was recorded as {kind} with {recorded} {self.currency}."
                 )
             return
-        self._tell(
+        self._record(
             e.PaymentRecorded,
             now=at,
             payment_id=payment_id,
@@ -55,6 +65,12 @@ class Paying(Returning):
             method=method,
             reference=reference,
         )
+
+    def may_request_refund(self) -> None:
+        if not self.refundable:
+            raise ExceedsCapturedError(
+                f"Nothing of order {self.order_number} was captured that isn't refunded already."
+            )
 
     def request_refund(
         self,
@@ -66,7 +82,7 @@ class Paying(Returning):
         return_id: UUID | None = None,
         now: datetime,
     ) -> None:
-        """Ask to give ``amount`` back."""
+        """Request that ``amount`` is paid back."""
         self.may_request_refund()
         self._check_amount(amount, None)
         for number, item in enumerate(lines or ()):
@@ -76,7 +92,7 @@ class Paying(Returning):
                 f"{amount} {self.currency} were to be refunded, "
                 f"{self.money(self.refundable).amount} can be."
             )
-        self._tell(
+        self._record(
             e.RefundRequested,
             now=now,
             refund_id=refund_id,
@@ -85,22 +101,6 @@ class Paying(Returning):
             return_id=return_id,
             reason=reason,
         )
-
-    def may_request_refund(self) -> None:
-        if not self.refundable:
-            raise ExceedsCapturedError(
-                f"Nothing of order {self.order_number} was captured that isn't refunded already."
-            )
-
-    @property
-    def refundable(self) -> Decimal:
-        """What was captured and neither refunded nor asked to be."""
-        asked = sum(
-            Decimal(refund["amount"])
-            for refund in self.refunds.values()
-            if refund["status"] == "requested"
-        )
-        return self.captured - self.refunded - asked
 
     def settle_refund(
         self,
@@ -111,7 +111,7 @@ class Paying(Returning):
         reference: str = "",
         at: datetime,
     ) -> None:
-        """Record that a refund has reached the customer; if that is known, nothing changes."""
+        """Record that a refund reached the customer ``at``; a second time changes nothing."""
         refund = self.refunds.get(str(refund_id), {})
         paid = self._refunded_amount(refund, amount, currency)
         if refund.get("status") == "settled":
@@ -126,7 +126,7 @@ class Paying(Returning):
                 f"{self.money(self.captured - self.refunded).amount} were captured and not "
                 "refunded."
             )
-        self._tell(
+        self._record(
             e.RefundSettled,
             now=at,
             refund_id=refund_id,
@@ -137,7 +137,7 @@ class Paying(Returning):
     def fail_refund(
         self, refund_id: UUID, *, reason: str = "", reference: str = "", at: datetime
     ) -> None:
-        """Record that a refund that was asked for didn't go through."""
+        """Record that a requested refund failed ``at``; a second time changes nothing."""
         refund = self.refunds.get(str(refund_id))
         if refund is None:
             raise RefundNotFoundError
@@ -145,7 +145,7 @@ class Paying(Returning):
             return
         if refund["status"] == "settled":
             raise PaymentMismatchError("The refund was recorded as settled.")
-        self._tell(
+        self._record(
             e.RefundFailed,
             now=at,
             refund_id=refund_id,
@@ -173,25 +173,3 @@ class Paying(Returning):
             raise InvalidAmountError(
                 f"{amount} has more decimals than {self.currency}.", pointer="#/amount"
             )
-
-    def _change(self, event: e.DomainEvent) -> None:
-        match event:
-            case e.PaymentRecorded():
-                kinds = self.payments.setdefault(event.payment_id, {})
-                kinds[event.kind.value] = str(event.amount.amount)
-                if event.kind == PaymentKind.CAPTURED:
-                    self.captured += event.amount.amount
-            case e.RefundRequested():
-                self._refund(event, "requested")
-            case e.RefundSettled():
-                self.refunded += event.amount.amount
-                self._refund(event, "settled")
-            case e.RefundFailed():
-                self._refund(event, "failed")
-            case _:
-                super()._change(event)
-
-    def _refund(
-        self, event: e.RefundRequested | e.RefundSettled | e.RefundFailed, status: str
-    ) -> None:
-        self.refunds[str(event.refund_id)] = {"amount": str(event.amount.amount), "status": status}

@@ -1,8 +1,7 @@
-"""Parcels: packed, dispatched, delivered or not: the methods and what their events do."""
+"""Moves of shipments: packed, dispatched, tracked, delivered or failed."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from ordering_write.domain import events as e
@@ -14,17 +13,31 @@ from ordering_write.domain.errors import (
     ShipmentStateError,
 )
 from ordering_write.domain.events import DeliveryFailure, OrderStatus
-from ordering_write.models.order.editing import Editing
 from ordering_write.models.order.parts import Shipment
+from ordering_write.models.order.state import OrderState
 
 _PACKABLE = (OrderStatus.CONFIRMED, OrderStatus.PROCESSING, OrderStatus.PARTIALLY_SHIPPED)
+_PACKED, _DISPATCHED = Shipment.Status.PACKED, Shipment.Status.DISPATCHED
 
 
-class Shipping(Editing):
+class Shipping(OrderState):
     """Units are packed, leave the house and arrive, or don't."""
 
-    class Meta(Editing.Meta):
+    class Meta(OrderState.Meta):
         abstract = True
+
+    def may_pack(self, *, payment_required: bool = False) -> None:
+        if self.status not in _PACKABLE:
+            raise self._invalid_transition(
+                f"Order {self.order_number} is {self.status}; it can't be packed."
+            )
+        self.refuse_if_on_hold()
+        if payment_required and self.authorized + self.captured - self.refunded < self.due:
+            raise PaymentRequiredError(
+                f"Order {self.order_number} must be paid or authorized before it is packed."
+            )
+        if not any(line.open for line in self.lines.values()):
+            raise QuantityExceedsOpenError(f"No unit of order {self.order_number} is left to pack.")
 
     def pack(
         self,
@@ -44,25 +57,14 @@ class Shipping(Editing):
         ]
         self._pack(units, shipment_id, now, carrier=carrier, service=service)
 
-    def may_pack(self, *, payment_required: bool = False) -> None:
-        if self.status not in _PACKABLE:
-            raise self._refusal(f"Order {self.order_number} is {self.status}; it can't be packed.")
-        self._not_on_hold()
-        if payment_required and self.authorized + self.captured - self.refunded < self.due:
-            raise PaymentRequiredError(
-                f"Order {self.order_number} must be paid or authorized before it is packed."
-            )
-        if not any(line.open for line in self.lines.values()):
-            raise QuantityExceedsOpenError(f"No unit of order {self.order_number} is left to pack.")
-
-    def _pack(self, units: list[e.Units], shipment_id: UUID, now: datetime, **told: str) -> None:
-        self._tell(
-            e.ShipmentCreated,
-            now=now,
-            shipment_id=shipment_id,
-            items=units,
-            **{name: text for name, text in told.items() if text},
+    def _pack(self, units: list[e.Units], shipment_id: UUID, now: datetime, **texts: str) -> None:
+        self._record(
+            e.ShipmentCreated, now=now, shipment_id=shipment_id, items=units, **_not_empty(texts)
         )
+
+    def may_dispatch_shipment(self) -> None:
+        self._refuse_without_shipment(_PACKED)
+        self.refuse_if_on_hold()
 
     def dispatch_shipment(
         self,
@@ -77,27 +79,40 @@ class Shipping(Editing):
         """Hand a packed shipment to its carrier."""
         shipment = self._shipment(shipment_id)
         self.may_dispatch_shipment()
-        self._expect(shipment, Shipment.Status.PACKED)
-        told = {
+        _refuse_unless(shipment, _PACKED)
+        self._dispatch(
+            shipment,
+            dispatched_at or now,
+            carrier=carrier,
+            tracking_number=tracking_number,
+            tracking_url=tracking_url,
+        )
+
+    def _dispatch(
+        self,
+        shipment: Shipment,
+        dispatched_at: datetime,
+        *,
+        carrier: str = "",
+        tracking_number: str = "",
+        tracking_url: str = "",
+    ) -> None:
+        texts = {
             "carrier": carrier or shipment.carrier,
             "tracking_number": tracking_number or shipment.tracking_number,
             "tracking_url": tracking_url or shipment.tracking_url,
         }
-        self._dispatch(shipment, dispatched_at or now, **told)
-
-    def may_dispatch_shipment(self) -> None:
-        self._any_shipment(Shipment.Status.PACKED)
-        self._not_on_hold()
-
-    def _dispatch(self, shipment: Shipment, at: datetime, **told: str) -> None:
-        self._tell(
+        self._record(
             e.ShipmentDispatched,
-            now=at,
+            now=dispatched_at,
             shipment_id=shipment.id,
             items=shipment.units,
-            dispatched_at=at,
-            **{name: text for name, text in told.items() if text},
+            dispatched_at=dispatched_at,
+            **_not_empty(texts),
         )
+
+    def may_update_tracking(self) -> None:
+        self._refuse_without_shipment(_PACKED, _DISPATCHED)
 
     def update_tracking(
         self,
@@ -108,56 +123,55 @@ class Shipping(Editing):
         tracking_url: str = "",
         now: datetime,
     ) -> None:
-        """Say how a shipment can be followed; what is empty stays as it is."""
+        """Change how a shipment can be followed; empty texts change nothing."""
         shipment = self._shipment(shipment_id)
         self.may_update_tracking()
-        self._expect(shipment, Shipment.Status.PACKED, Shipment.Status.DISPATCHED)
-        told = {
+        _refuse_unless(shipment, _PACKED, _DISPATCHED)
+        texts = {
             "carrier": carrier,
             "tracking_number": tracking_number,
             "tracking_url": tracking_url,
         }
-        new = {
-            name: text for name, text in told.items() if text and text != getattr(shipment, name)
+        changes = {
+            name: text
+            for name, text in _not_empty(texts).items()
+            if text != getattr(shipment, name)
         }
-        if new:
-            self._tell(e.TrackingUpdated, now=now, shipment_id=shipment_id, **new)
+        if changes:
+            self._record(e.TrackingUpdated, now=now, shipment_id=shipment_id, **changes)
 
-    def may_update_tracking(self) -> None:
-        self._any_shipment(Shipment.Status.PACKED, Shipment.Status.DISPATCHED)
+    def may_void_shipment(self) -> None:
+        self._refuse_without_shipment(_PACKED)
 
     def void_shipment(self, shipment_id: UUID, *, now: datetime) -> None:
         """Unpack a shipment that hasn't left."""
         shipment = self._shipment(shipment_id)
         self.may_void_shipment()
-        self._expect(shipment, Shipment.Status.PACKED)
-        self._tell(e.ShipmentVoided, now=now, shipment_id=shipment_id, items=shipment.units)
+        _refuse_unless(shipment, _PACKED)
+        self._record(e.ShipmentVoided, now=now, shipment_id=shipment_id, items=shipment.units)
 
-    def may_void_shipment(self) -> None:
-        self._any_shipment(Shipment.Status.PACKED)
+    def may_deliver(self) -> None:
+        self._refuse_without_shipment(_DISPATCHED)
 
     def deliver(self, shipment_id: UUID, *, at: datetime) -> None:
         """Record that a shipment arrived ``at``."""
         shipment = self._shipment(shipment_id)
         self.may_deliver()
-        self._expect(shipment, Shipment.Status.DISPATCHED)
-        self._tell(e.ShipmentDelivered, now=at, shipment_id=shipment_id, items=shipment.units)
-
-    def may_deliver(self) -> None:
-        self._any_shipment(Shipment.Status.DISPATCHED)
+        _refuse_unless(shipment, _DISPATCHED)
+        self._record(e.ShipmentDelivered, now=at, shipment_id=shipment_id, items=shipment.units)
 
     def fail_delivery(self, shipment_id: UUID, outcome: DeliveryFailure, *, at: datetime) -> None:
         """Record that a shipment was lost or came back; its units are no longer owed."""
         shipment = self._shipment(shipment_id)
         self.may_deliver()
-        self._expect(shipment, Shipment.Status.DISPATCHED)
-        self._tell(
+        _refuse_unless(shipment, _DISPATCHED)
+        self._record(
             e.ShipmentFailed,
             now=at,
             shipment_id=shipment_id,
             outcome=outcome,
             items=[
-                self._credited(self.lines[unit.line_id], unit.quantity) for unit in shipment.units
+                self._credit_for(self.lines[unit.line_id], unit.quantity) for unit in shipment.units
             ],
         )
 
@@ -165,9 +179,9 @@ class Shipping(Editing):
     def ship_everything(
         self, *, shipment_id: UUID, payment_required: bool = False, now: datetime
     ) -> None:
-        """Pack every open unit as one shipment, and dispatch all that is packed."""
-        self._guard(OrderStatus.SHIPPED)
-        self._not_on_hold()
+        """Pack every open unit as one shipment, and dispatch all packed shipments."""
+        self._refuse_move_unless_allowed(OrderStatus.SHIPPED)
+        self.refuse_if_on_hold()
         units = [
             e.Units(line_id=line.id, quantity=line.open)
             for line in self.lines.values()
@@ -177,28 +191,22 @@ class Shipping(Editing):
             self.may_pack(payment_required=payment_required)
             self._pack(units, shipment_id, now)
         for shipment in list(self.shipments.values()):
-            if shipment.status == Shipment.Status.PACKED:
-                self._dispatch(
-                    shipment,
-                    now,
-                    carrier=shipment.carrier,
-                    tracking_number=shipment.tracking_number,
-                    tracking_url=shipment.tracking_url,
-                )
+            if shipment.status == _PACKED:
+                self._dispatch(shipment, now)
 
     def deliver_everything(self, *, now: datetime) -> None:
-        """Record that every shipment on its way has arrived."""
-        self._guard(OrderStatus.DELIVERED)
+        """Record that every dispatched shipment has arrived."""
+        self._refuse_move_unless_allowed(OrderStatus.DELIVERED)
         self.may_deliver()
         for shipment in list(self.shipments.values()):
-            if shipment.status == Shipment.Status.DISPATCHED:
+            if shipment.status == _DISPATCHED:
                 self.deliver(shipment.id, at=now)
 
-    # --- Guards and events ---------------------------------------------------------------------
-    def _any_shipment(self, *wanted: Shipment.Status) -> None:
-        if not any(shipment.status in wanted for shipment in self.shipments.values()):
+    # --- Guards --------------------------------------------------------------------------------
+    def _refuse_without_shipment(self, *statuses: Shipment.Status) -> None:
+        if not any(shipment.status in statuses for shipment in self.shipments.values()):
             raise ShipmentStateError(
-                f"Order {self.order_number} has no shipment that is {' or '.join(wanted)}."
+                f"Order {self.order_number} has no shipment that is {' or '.join(statuses)}."
             )
 
     def _shipment(self, shipment_id: UUID) -> Shipment:
@@ -206,47 +214,11 @@ class Shipping(Editing):
             raise ShipmentNotFoundError
         return self.shipments[shipment_id]
 
-    def _expect(self, shipment: Shipment, *wanted: Shipment.Status) -> None:
-        if shipment.status not in wanted:
-            raise ShipmentStateError(
-                f"The shipment is {shipment.status}, not {' or '.join(wanted)}."
-            )
 
-    def _change(self, event: e.DomainEvent) -> None:
-        match event:
-            case e.ShipmentCreated():
-                self.shipments[event.shipment_id] = Shipment.of(event)
-                self.processing_at = self.processing_at or event.timestamp
-                self._count(event.items, packed=1)
-                self._changed.add(event.shipment_id)
-            case e.ShipmentVoided():
-                self._count(event.items, packed=-1)
-                self._move(event, Shipment.Status.VOIDED)
-            case e.ShipmentDispatched():
-                self._count(event.items, packed=-1, shipped=1)
-                self._move(event, Shipment.Status.DISPATCHED)
-                self._track(event)
-            case e.TrackingUpdated():
-                self._track(event)
-            case e.ShipmentDelivered():
-                self._count(event.items, delivered=1)
-                self._move(event, Shipment.Status.DELIVERED)
-                self.delivered_at = max(self.delivered_at or event.timestamp, event.timestamp)
-            case e.ShipmentFailed():
-                self._count(event.items, failed=1)
-                for item in event.items:
-                    self._reprice(self.lines[item.line_id], item.line_total)
-                self._move(event, Shipment.Status.FAILED)
-            case _:
-                super()._change(event)
+def _refuse_unless(shipment: Shipment, *statuses: Shipment.Status) -> None:
+    if shipment.status not in statuses:
+        raise ShipmentStateError(f"The shipment is {shipment.status}, not {' or '.join(statuses)}.")
 
-    def _move(self, event: Any, status: Shipment.Status) -> None:
-        self.shipments[event.shipment_id].status = status
-        self._changed.add(event.shipment_id)
 
-    def _track(self, event: e.ShipmentDispatched | e.TrackingUpdated) -> None:
-        shipment = self.shipments[event.shipment_id]
-        shipment.carrier = event.carrier or shipment.carrier
-        shipment.tracking_number = event.tracking_number or shipment.tracking_number
-        shipment.tracking_url = event.tracking_url or shipment.tracking_url
-        self._changed.add(event.shipment_id)
+def _not_empty(texts: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if text}

@@ -1,0 +1,63 @@
+"""Notes, tags, the member of staff who answers for the order: they never change its status."""
+
+from datetime import datetime
+from uuid import UUID
+
+from ordering_write.domain import events as e
+from ordering_write.domain.errors import NoteNotFoundError, TooManyTagsError
+from ordering_write.domain.events import Visibility
+from ordering_write.models.order.state import OrderState
+
+MAX_TAGS = 20
+
+
+class Annotating(OrderState):
+    """Staff write on an order, whatever its status."""
+
+    class Meta(OrderState.Meta):
+        abstract = True
+
+    def tag(self, tag: str, *, now: datetime) -> None:
+        """Add ``tag`` unless the order has it."""
+        if tag in self.tags:
+            return
+        if len(self.tags) >= MAX_TAGS:
+            raise TooManyTagsError
+        self._record(e.OrderTagged, now=now, tag=tag)
+
+    def untag(self, tag: str, *, now: datetime) -> None:
+        """Remove ``tag`` if the order has it."""
+        if tag in self.tags:
+            self._record(e.OrderUntagged, now=now, tag=tag)
+
+    def assign(self, assignee: str, *, now: datetime) -> None:
+        """Make the user of this name responsible; an empty name means nobody."""
+        if assignee != self.assignee:
+            self._record(e.OrderAssigned, now=now, assignee=assignee or None)
+
+    def add_note(
+        self,
+        text: str,
+        *,
+        note_id: UUID,
+        visibility: Visibility = Visibility.INTERNAL,
+        now: datetime,
+    ) -> None:
+        """Add a note."""
+        self._record(e.NoteAdded, now=now, note_id=note_id, text=text, visibility=visibility)
+
+    def may_redact_note(self) -> None:
+        if not self.notes:
+            raise NoteNotFoundError(f"Order {self.order_number} has no note.")
+
+    def redact_note(self, note_id: UUID, *, now: datetime) -> None:
+        """Redact the text of a note; a second time changes nothing."""
+        self.may_redact_note()
+        if str(note_id) not in self.notes:
+            raise NoteNotFoundError
+        if self.notes[str(note_id)]:
+            self._record(e.NoteRedacted, now=now, note_id=note_id)
+
+    def anonymize(self, *, now: datetime) -> None:
+        """Record that the personal fields of all events of this order have been erased."""
+        self._record(e.OrderAnonymized, now=now)

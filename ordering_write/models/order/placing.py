@@ -1,0 +1,165 @@
+"""Moves of the whole order: placed, confirmed, picked, completed, cancelled, held."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Self
+
+from ordering_write.domain import events as e
+from ordering_write.domain.errors import (
+    AlreadyOnHoldError,
+    InvalidTransitionError,
+    NotExpiredError,
+    NotOnHoldError,
+    OrderAlreadyShippedError,
+)
+from ordering_write.domain.events import LIVE, HoldReason, OrderStatus
+from ordering_write.models.order.parts import Shipment
+from ordering_write.models.order.state import OrderState
+
+
+class Placing(OrderState):
+    """Guards (``may_…``) and moves of the whole order.
+
+    A guard raises the refusal that the move would get now, and returns None when there is none.
+    """
+
+    class Meta(OrderState.Meta):
+        abstract = True
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        created: e.OrderCreated,
+        items: Sequence[e.OrderItemAdded],
+        adjustments: Sequence[e.OrderAdjustmentAdded] = (),
+    ) -> Self:
+        """Return a new order with these lines and adjustments."""
+        order = cls()
+        for event in (created, *items, *adjustments):
+            order._raise_event(event)
+        return order
+
+    def may_confirm(self) -> None:
+        self._refuse_move_unless_allowed(OrderStatus.CONFIRMED)
+        self.refuse_if_on_hold()
+
+    def confirm(self, *, reason: str = "", now: datetime) -> None:
+        """Accept the order."""
+        self.may_confirm()
+        self._change_status(OrderStatus.CONFIRMED, reason, now)
+
+    def may_start_processing(self) -> None:
+        self._refuse_move_unless_allowed(OrderStatus.PROCESSING)
+        self.refuse_if_on_hold()
+
+    def start_processing(self, *, reason: str = "", now: datetime) -> None:
+        """Start picking."""
+        self.may_start_processing()
+        self._change_status(OrderStatus.PROCESSING, reason, now)
+
+    def may_complete(self) -> None:
+        self._refuse_move_unless_allowed(OrderStatus.COMPLETED)
+        for line in self.lines.values():
+            if line.in_transit:
+                raise self._invalid_transition(f"Units of {line.sku} are still on their way.")
+            if line.return_requested:
+                raise self._invalid_transition(f"A return of {line.sku} is still expected.")
+
+    def complete(self, *, reason: str = "", now: datetime) -> None:
+        """Close the order."""
+        self.may_complete()
+        self._change_status(OrderStatus.COMPLETED, reason, now)
+
+    def _change_status(self, status: OrderStatus, reason: str, now: datetime) -> None:
+        self._record(
+            e.OrderStatusChanged,
+            now=now,
+            from_status=OrderStatus(self.status),
+            to_status=status,
+            reason=reason,
+        )
+
+    # --- Cancelling ----------------------------------------------------------------------------
+    def may_cancel(self, *, by_customer: bool = False) -> None:
+        if any(line.shipped for line in self.lines.values()):
+            raise OrderAlreadyShippedError(
+                "Cannot cancel shipped order", status=self.status, allowed=self.allowed_moves()
+            )
+        self._refuse_move_unless_allowed(OrderStatus.CANCELLED)
+        if by_customer and self.status == OrderStatus.PROCESSING:
+            raise InvalidTransitionError(
+                f"Order {self.order_number} is being picked; ask the shop to cancel it.",
+                status=self.status,
+                allowed=[],
+            )
+
+    def cancel(
+        self, reason: str, *, reason_code: str = "other", by_customer: bool = False, now: datetime
+    ) -> None:
+        """Cancel every unit; packed shipments are unpacked first.
+
+        Raises OrderAlreadyShippedError once a unit has been dispatched. Customers can cancel until
+        picking starts.
+        """
+        self.may_cancel(by_customer=by_customer)
+        for shipment in list(self.shipments.values()):
+            if shipment.status == Shipment.Status.PACKED:
+                self._record(
+                    e.ShipmentVoided, now=now, shipment_id=shipment.id, items=shipment.units
+                )
+        self._cancel(reason, reason_code, now)
+
+    def may_expire(self, *, now: datetime) -> None:
+        if self.status != OrderStatus.PENDING:
+            raise self._invalid_transition(
+                f"Order {self.order_number} is {self.status}; only a pending order expires."
+            )
+        if self.authorized or self.captured > self.refunded:
+            raise NotExpiredError(f"Order {self.order_number} has been paid.")
+        if self.expires_at is None:
+            raise NotExpiredError(f"Order {self.order_number} never expires.")
+        if self.expires_at > now:
+            raise NotExpiredError(
+                f"Order {self.order_number} expires at {self.expires_at:%Y-%m-%d %H:%M} UTC."
+            )
+
+    def expire(self, *, now: datetime) -> None:
+        """Cancel an order that wasn't paid in time."""
+        self.may_expire(now=now)
+        self._cancel("not paid in time", "expired", now)
+
+    def _cancel(self, reason: str, reason_code: str, now: datetime) -> None:
+        released = [
+            e.ReleasedUnits(line_id=line.id, product_id=line.product_id, quantity=line.unshipped)
+            for line in self.lines.values()
+            if line.unshipped
+        ]
+        self._record(
+            e.OrderCancelled, now=now, reason=reason, reason_code=reason_code, released=released
+        )
+
+    # --- Holds ---------------------------------------------------------------------------------
+    def may_hold(self) -> None:
+        if self.status not in LIVE:
+            raise self._invalid_transition(
+                f"Order {self.order_number} is {self.status}; nothing is left to hold."
+            )
+        if self.hold_reason:
+            raise AlreadyOnHoldError(
+                f"Order {self.order_number} is on hold already: {self.hold_reason}."
+            )
+
+    def hold(self, reason: HoldReason, *, note: str = "", now: datetime) -> None:
+        """Keep the goods from moving."""
+        self.may_hold()
+        self._record(e.OrderHeld, now=now, reason=reason, note=note)
+
+    def may_release_hold(self) -> None:
+        if not self.hold_reason:
+            raise NotOnHoldError(f"Order {self.order_number} is not on hold.")
+
+    def release_hold(self, *, note: str = "", now: datetime) -> None:
+        """Let the goods move again."""
+        self.may_release_hold()
+        self._record(e.OrderHoldReleased, now=now, reason=HoldReason(self.hold_reason), note=note)
