@@ -7,10 +7,11 @@ from rest_framework import routers
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.views import APIView
+
+from config.http.views import ApiView
 
 
-class RootView(APIView):
+class RootView(ApiView):
     """Everything below starts here. Whoever is logged in sees what their role may see."""
 
     public = True

@@ -18,9 +18,9 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.registry import Collector
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from config.http.input.query import Parameters, parse_query
+from config.http.views import ApiView
 from ordering_read import permissions
 from ordering_read.engine import status
 from ordering_read.engine.status import ProjectionStatus
@@ -41,7 +41,7 @@ class MetricsRenderer(BaseRenderer):
     format = "txt"
 
 
-class MetricsView(APIView):
+class MetricsView(ApiView):
     """``/metrics``, for the holders of ``view_metrics``."""
 
     needed_permission = permissions.VIEW_METRICS

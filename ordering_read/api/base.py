@@ -1,6 +1,6 @@
 """What every endpoint of the read API does: ask the query bus, and say how old the answer is."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
@@ -11,13 +11,13 @@ from pydantic import BaseModel
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.viewsets import ViewSet
 
 from config.accounts.roles import customer_scope
 from config.http.answers import consistency, etags
 from config.http.answers.pagination import link_header, page_body, page_links
 from config.http.input import preferences
 from config.http.openapi import idempotency
+from config.http.views import ApiViewSet
 from ordering_read import permissions
 from ordering_read.api import headers
 from ordering_read.engine import waiting
@@ -42,7 +42,7 @@ class Versioned(Protocol):
     def updated_at(self) -> datetime: ...
 
 
-class QueryViewSet(ViewSet):
+class QueryViewSet(ApiViewSet):
     """The base of the viewsets. None writes a read model, so ``list`` and ``retrieve`` are most.
 
     ``reads`` names the projections that each action reads. One that it doesn't name is about the
@@ -163,7 +163,7 @@ class QueryViewSet(ViewSet):
         self._tag(etags.strong(shown.version, view))
         return Response(body)
 
-    def documented_headers(self, method: str) -> list[OpenApiParameter]:
+    def documented_headers(self, method: str) -> Sequence[OpenApiParameter]:
         """The headers of this action, for the OpenAPI document."""
         if method not in SAFE_METHODS:
             return idempotency.DOCUMENTED

@@ -7,7 +7,6 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
-from rest_framework.views import APIView
 
 from config.http.answers.pagination import link_header
 from config.http.errors import ParameterError
@@ -33,7 +32,7 @@ class FeedViewSet(QueryViewSet):
     """GET /feed."""
 
     titles = ("Feed", "Event")
-    renderer_classes = (*APIView.renderer_classes, CloudEventsRenderer)
+    renderer_classes = (*QueryViewSet.renderer_classes, CloudEventsRenderer)
     needed_permissions = {"list": permissions.READ_FEED}
     of_log = frozenset({"list"})
 

@@ -8,7 +8,6 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from config.http.input.query import parse_query
 from ordering_read import permissions
@@ -40,7 +39,7 @@ Item = TypeVar("Item", bound=View)
 class SalesViewSet(QueryViewSet):
     """The base of the reports by day."""
 
-    renderer_classes = (*APIView.renderer_classes, CSVRenderer)
+    renderer_classes = (*QueryViewSet.renderer_classes, CSVRenderer)
     # What a row of it is.
     row: ClassVar[type[View]]
 

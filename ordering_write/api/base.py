@@ -1,6 +1,6 @@
 """What every command endpoint does: body to command, command to bus, outcome to answer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
 from uuid import UUID, uuid5
 
@@ -18,6 +18,7 @@ from config.http.input.parsers import idempotency_key
 from config.http.input.preconditions import if_match
 from config.http.input.query import Parameters, parse_query
 from config.http.openapi import idempotency
+from config.http.views import ApiViewSet
 from ordering_write import client
 from ordering_write.api import headers
 from ordering_write.api.bodies import RecordedEvent, body_of
@@ -48,7 +49,7 @@ class Answer(BaseModel):
     body: dict[str, Any]
 
 
-class CommandEndpoint:
+class CommandEndpoint(ApiViewSet):
     """Mixed into the viewset whose unsafe methods give commands."""
 
     # What they answer with ?dry_run=true, for the OpenAPI document and the browsable pages.
@@ -107,11 +108,10 @@ class CommandEndpoint:
             correlation_id=request.correlation_id,  # type: ignore[attr-defined]
         )
 
-    def documented_headers(self, method: str) -> list[OpenApiParameter]:
+    def documented_headers(self, method: str) -> Sequence[OpenApiParameter]:
         """The headers of this action, for the OpenAPI document."""
-        # The safe methods are of the class that this one is mixed into.
-        reading: list[OpenApiParameter] = super().documented_headers(method)  # type: ignore[misc]
-        return reading if method in SAFE_METHODS else headers.DOCUMENTED
+        # The class that this one is mixed into has the safe methods.
+        return super().documented_headers(method) if method in SAFE_METHODS else headers.DOCUMENTED
 
     def _dispatched(
         self,

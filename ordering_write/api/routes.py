@@ -94,8 +94,6 @@ class CommandRoutes(CommandEndpoint):
     aggregate: ClassVar[type[Aggregate]]
     body: ClassVar[type[BaseModel]]
 
-    needed_permissions: dict[str, str]
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "routes" not in cls.__dict__:
@@ -117,8 +115,7 @@ class CommandRoutes(CommandEndpoint):
     @classmethod
     def get_extra_actions(cls) -> list[Any]:
         """DRF's, those with an id in their path last: it would match what has a name of its own."""
-        extra: list[Any] = super().get_extra_actions()  # type: ignore[misc]
-        return sorted(extra, key=lambda action: "(" in action.url_path)
+        return sorted(super().get_extra_actions(), key=lambda action: "(" in action.url_path)
 
     @classmethod
     def _documented(cls, route: Route) -> Callable[[Any], Any]:

@@ -17,7 +17,6 @@ from django.urls import path
 from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from config.http.answers import pages
 from config.http.answers.pagination import PageParameters
@@ -25,11 +24,12 @@ from config.http.authentication import TokenAuthentication
 from config.http.input import strict_json
 from config.http.input.normaliser import Intake
 from config.http.input.query import parse_query
+from config.http.views import ApiView
 
 BODY = "application/json"
 
 
-class Echo(APIView):
+class Echo(ApiView):
     """Answers what it was sent; anybody may ask."""
 
     public = True
@@ -41,7 +41,7 @@ class Echo(APIView):
         return Response(request.data)
 
 
-class Guarded(APIView):
+class Guarded(ApiView):
     """For users only."""
 
     needed_permission = "things.view_thing"

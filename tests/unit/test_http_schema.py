@@ -10,15 +10,15 @@ from drf_spectacular.utils import extend_schema
 from drf_spectacular.validation import validate_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from config.http.answers import pages
 from config.http.openapi.schema import with_shared_headers
 from config.http.openapi.schema_views import DocsView, SchemaView
+from config.http.views import ApiView
 from tests.unit.test_http_views import Thing
 
 
-class Storey(APIView):
+class Storey(ApiView):
     """What is on one storey."""
 
     needed_permissions = {"GET": "things.view_thing", "POST": "things.add_thing"}
@@ -32,7 +32,7 @@ class Storey(APIView):
         return Response()
 
 
-class Root(APIView):
+class Root(ApiView):
     """Where it begins."""
 
     public = True

@@ -25,8 +25,6 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
-from rest_framework.views import APIView
-from rest_framework.viewsets import ViewSet
 
 from config.http.answers import pages, problems
 from config.http.answers.encoding import JSONEncoder
@@ -35,6 +33,7 @@ from config.http.checks import views_declare_permissions
 from config.http.input.parsers import idempotency_key
 from config.http.input.query import parse_query
 from config.http.openapi.schema_views import DocsView, SchemaView
+from config.http.views import ApiView, ApiViewSet
 
 THING = UUID("0192aaaa-0000-7000-8000-000000000001")
 
@@ -74,7 +73,7 @@ class Shelf:
     next_cursor: str | None = None
 
 
-class Things(ViewSet):
+class Things(ApiViewSet):
     """Things on a shelf."""
 
     needed_permissions = {
@@ -117,7 +116,7 @@ class Things(ViewSet):
         return {"POST": {"name": "Lamp & shade"}, "move": {"to": "the left"}}
 
 
-class Broken(APIView):
+class Broken(ApiView):
     """Raises what the test wants."""
 
     public = True
@@ -129,7 +128,7 @@ class Broken(APIView):
     post = get
 
 
-class Undeclared(APIView):
+class Undeclared(ApiView):
     """Says nothing about permissions."""
 
     def get(self, request: Request) -> Response:

@@ -6,40 +6,31 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.urls import NoReverseMatch
 from rest_framework import renderers
 from rest_framework.request import Request, override_method
 from uuid_utils.compat import uuid7
 
 from config.http.answers.encoding import JSONEncoder
 from config.http.input import parsers
-from config.http.permissions import asked_action, may
 
 if TYPE_CHECKING:
-    # DRF imports this module while it makes the class.
+    # DRF imports this module while it makes the class APIView.
     from rest_framework.views import APIView
+
+    from config.http.views import ActionLink, ApiView
 
 
 class JSONRenderer(renderers.JSONRenderer):
-    """DRF's, with the house's way of writing money, times and pydantic models."""
+    """DRF's renderer, with our encoding of money, times and pydantic models."""
 
     encoder_class = JSONEncoder
 
 
 @dataclass(frozen=True, kw_only=True)
-class Target:
-    """Something that can be asked for at an address: its action and what to call it."""
-
-    action: str
-    title: str
-    address: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class CommandForm:
-    """A form that sends one command, with the JSON that stands in it at first."""
+    """A form that sends one command; ``text`` is the JSON that its text area starts with."""
 
-    target: Target
+    link: "ActionLink"
     text: str
     problem: Mapping[str, Any] | None
     idempotency_key: str
@@ -54,9 +45,8 @@ class CommandForm:
 class BrowsableRenderer(renderers.BrowsableAPIRenderer):
     """DRF's browsable page, without scripts, with a form for each command that the user may send.
 
-    The forms show what ``view.command_examples(request)`` returns, if the view has it: JSON
-    examples by the name of an action, or under "POST" for this address itself. After a refusal the
-    form shows what was typed, and why it was refused.
+    The forms start with the examples of ``ApiView.command_examples``. After a refusal the form
+    shows what was typed, and the problem.
     """
 
     template = "http/api.html"
@@ -68,14 +58,17 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         self, data: Any, accepted_media_type: str | None, renderer_context: Any
     ) -> dict[str, Any]:
         view, request = renderer_context["view"], renderer_context["request"]
-        problem = data if renderer_context["response"].exception else None
+        response = renderer_context["response"]
         return super().get_context(data, accepted_media_type, renderer_context) | {
             # DRF would put it into the page as an inline style.
             "code_style": "",
-            "command_forms": self.command_forms(
-                view, request, problem, tag=renderer_context["response"].get("ETag", "")
+            "command_forms": self._command_forms(
+                view,
+                request,
+                problem=data if response.exception else None,
+                etag=response.get("ETag", ""),
             ),
-            "links": [t for t in _extra_actions(view, "GET") if may(request.user, view, t.action)],
+            "links": _allowed_links(view, request, "GET"),
             "page": data if isinstance(data, Mapping) and "results" in data else {},
             "login_url": settings.LOGIN_URL,
         }
@@ -85,7 +78,7 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         crumbs = super().get_breadcrumbs(request)
         return list({url.rstrip("/"): (name, url.rstrip("/")) for name, url in crumbs}.values())
 
-    # What DRF would show in place of ``command_forms``.
+    # ``_command_forms`` takes the place of DRF's own forms.
     def get_rendered_html_form(self, *args: Any) -> None:
         return None
 
@@ -95,69 +88,53 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
     def get_filter_form(self, *args: Any) -> None:
         return None
 
-    def command_forms(
+    def _command_forms(
         self,
-        view: "APIView",
+        view: "ApiView",
         request: Request,
-        problem: Mapping[str, Any] | None,
         *,
-        tag: str = "",
+        problem: Mapping[str, Any] | None,
+        etag: str,
     ) -> list[CommandForm]:
-        """The forms for this address and for the extra actions below it.
+        """Return the forms for this address and for the actions below it.
 
-        ``tag`` is the ETag of what the page shows: the commands are about this and nothing newer.
+        ``etag`` is the ETag of the resource on the page: the forms send it as If-Match.
         """
         if problem and problem["status"] == 404 and request.method != "POST":
             return []
-        targets = [t for t in _extra_actions(view, "POST") if may(request.user, view, t.action)]
-        here = self._here(view, request)
-        if here:
-            targets.insert(0, here)
-        if not targets:
+        links = _allowed_links(view, request, "POST")
+        post_link = view.post_link() if self._allows_post(view, request) else None
+        if post_link:
+            links.insert(0, post_link)
+        if not links:
             return []
-        examples = view.command_examples(request) if hasattr(view, "command_examples") else {}
-        refused = problem if request.method == "POST" else None
-        typed = parsers.typed_text(request) if refused else ""
-        return [
-            CommandForm(
-                target=target,
-                text=(typed if target is here else "")
-                or _example(examples, target.action, *(["POST"] if target is here else [])),
-                problem=refused if target is here else None,
+        examples = view.command_examples(request)
+        refusal = problem if request.method == "POST" else None
+        typed_text = parsers.typed_text(request) if refusal else ""
+        forms = []
+        for link in links:
+            is_own = link is post_link
+            example = examples.get(link.action, examples.get("POST", {}) if is_own else {})
+            form = CommandForm(
+                link=link,
+                text=(typed_text if is_own else "") or _as_json(example),
+                problem=refusal if is_own else None,
                 idempotency_key=uuid7().hex,
-                if_match=tag if tag.startswith('"') else "",
-                has_dry_run=hasattr(view, "dry_run_body"),
+                if_match=etag if etag.startswith('"') else "",
+                has_dry_run=view.dry_run_body is not None,
             )
-            for target in targets
-        ]
+            forms.append(form)
+        return forms
 
-    def _here(self, view: "APIView", request: Request) -> Target | None:
-        with override_method(view, request, "POST") as post:
-            if not self.show_form_for_method(view, "POST", post, None):
-                return None
-        action = asked_action(view, "POST")
-        title = view.get_view_name() if action == "POST" else action.replace("_", " ").capitalize()
-        return Target(action=action, title=title, address=request.path)
+    def _allows_post(self, view: "ApiView", request: Request) -> bool:
+        with override_method(view, request, "POST") as post_request:
+            return bool(self.show_form_for_method(view, "POST", post_request, None))
 
 
-def _example(examples: Mapping[str, Any], *names: str) -> str:
-    example: Any = next((examples[name] for name in names if name in examples), {})
+def _allowed_links(view: "ApiView", request: Request, method: str) -> list["ActionLink"]:
+    links = view.action_links(method)
+    return [link for link in links if view.allows(request.user, link.action)]
+
+
+def _as_json(example: Any) -> str:
     return json.dumps(example, cls=JSONEncoder, indent=2, ensure_ascii=False)
-
-
-def _extra_actions(view: Any, method: str) -> list[Target]:
-    """What can be asked for below a resource by ``method``; nothing on an action's own page."""
-    own = (getattr(view, "action_map", None) or {}).values()
-    if not own or any(hasattr(getattr(view, name), "mapping") for name in own):
-        return []
-    targets = []
-    for extra in view.get_extra_actions():
-        if extra.detail != view.detail or method.lower() not in extra.mapping:
-            continue
-        try:
-            address = view.reverse_action(extra.url_name, args=view.args, kwargs=view.kwargs)
-        except NoReverseMatch:
-            continue
-        action = extra.mapping[method.lower()]
-        targets.append(Target(action=action, title=extra.kwargs["name"], address=address))
-    return targets

@@ -1,16 +1,21 @@
 """What every operation of the OpenAPI document has in common."""
 
 from itertools import chain, count
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from drf_spectacular import openapi
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import ResolvedComponent
 from drf_spectacular.utils import OpenApiParameter
+from pydantic import BaseModel
 from rest_framework.permissions import SAFE_METHODS
 
 from config.http.answers.problems import CONTENT_TYPE
 from config.http.openapi.problem_schema import REFUSALS, problem_schema
+
+if TYPE_CHECKING:
+    # DRF imports this module while it makes the class APIView.
+    from config.http.views import ApiView
 
 _RATE_LIMITS = [
     OpenApiParameter(
@@ -57,13 +62,16 @@ def with_shared_headers(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any
 class Schema(openapi.AutoSchema):
     """Adds to every operation the problems that it can answer with and the header Request-Id.
 
-    A view declares its own refusals by status alone: ``responses={201: Placed, 409: None}``, and
-    what other headers it takes and gives by ``documented_headers(method)``.
+    A view declares its own refusals by status alone: ``responses={201: Placed, 409: None}``; the
+    rest is declared by the attributes of ``ApiView``.
     """
+
+    @property
+    def _api_view(self) -> "ApiView":
+        return cast("ApiView", self.view)
 
     def get_override_parameters(self) -> list[Any]:
         about = "Your id of this request, or ours; it stands in problems and logs."
-        documented = getattr(self.view, "documented_headers", None)
         return [
             OpenApiParameter("Request-Id", str, "header", description=about),
             OpenApiParameter("Request-Id", str, "header", description=about, response=True),
@@ -82,7 +90,7 @@ class Schema(openapi.AutoSchema):
                 response=[401],
             ),
             *_RATE_LIMITS,
-            *(documented(self.method) if documented else ()),
+            *self._api_view.documented_headers(self.method),
         ]
 
     def map_parsers(self) -> list[Any]:
@@ -94,7 +102,7 @@ class Schema(openapi.AutoSchema):
         return False
 
     def get_auth(self) -> list[dict[str, Any]]:
-        return [{}] if getattr(self.view, "public", False) else super().get_auth()
+        return [{}] if self._api_view.public else super().get_auth()
 
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         operation: dict[str, Any] | None = super().get_operation(*args, **kwargs)
@@ -118,29 +126,29 @@ class Schema(openapi.AutoSchema):
                 "description": "What you have is still so",
                 "headers": self._get_response_headers_for_code("304"),
             }
-        tried = getattr(self.view, "dry_run_body", None)
-        if self.method not in SAFE_METHODS and tried:
-            self._add_dry_run(responses, tried)
+        dry_run_body = self._api_view.dry_run_body
+        if self.method not in SAFE_METHODS and dry_run_body:
+            self._add_dry_run(responses, dry_run_body)
         operation["responses"] = dict(sorted(responses.items()))
         return operation
 
-    def _add_dry_run(self, responses: dict[str, Any], tried: type) -> None:
-        would = self._get_response_for_code(tried, "200")
+    def _add_dry_run(self, responses: dict[str, Any], body: type[BaseModel]) -> None:
+        preview = self._get_response_for_code(body, "200")
         if "200" not in responses:
-            responses["200"] = would | {"description": "What a dry run tells"}
+            responses["200"] = preview | {"description": "What a dry run tells"}
             return
         for media_type, content in responses["200"]["content"].items():
-            either = [content["schema"], would["content"][media_type]["schema"]]
+            either = [content["schema"], preview["content"][media_type]["schema"]]
             content["schema"] = {"anyOf": either}
 
     def _statuses(self) -> set[str]:
         statuses = {"400", "406", "429", "503"}
-        if not getattr(self.view, "public", False):
+        if not self._api_view.public:
             statuses |= {"401", "403"}
         if "{" in self.path:
             statuses |= {"404"}
         if self.method not in SAFE_METHODS:
-            statuses |= {"413", "415", "422"} | getattr(self.view, "command_statuses", set())
+            statuses |= {"413", "415", "422"} | self._api_view.command_statuses
         return statuses
 
 
