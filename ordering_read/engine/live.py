@@ -8,8 +8,8 @@ from django.apps.registry import Apps
 from django.conf import settings
 from django.db import connections
 
-from ordering_read.engine.compare import natural_key
 from ordering_read.engine.fingerprint import definition
+from ordering_read.engine.table_diff import natural_key
 from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import Projector, projector, registered, writing
 from ordering_write import published

@@ -1,46 +1,49 @@
-"""Rebuilding a projection from the log: the next generation is filled, then takes over.
+"""Rebuilds a projection from the log: fills the next generation, which then takes over.
 
-Whatever ends a rebuild before it is done, the next one goes on where it was: progress stands in
-the tables, beside the rows.
+A rebuild that was broken off goes on where it was: its progress stands in the tables, beside the
+rows.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from django.conf import settings
-from django.db.models import Model, Sum
+from django.db.models import Sum
 from django.db.models.functions import Now
 
 from ordering_read.engine import control, fill, generations, live, parallel
-from ordering_read.engine.compare import Comparison, compare
 from ordering_read.engine.fingerprint import definition
+from ordering_read.engine.table_diff import ComparedTable, TableDiff
 from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import projector
 from ordering_write import published
 
-# Differences between old and new rows that are listed, for each table.
+# Differences between old and new rows that are listed for each table.
 _LISTED = 20
 # Tries to find both generations at one position while the workers move the live one on.
-_COMPARISONS = 50
+_TRIES = 50
 # A live generation that is further behind is being filled itself: there is nothing to compare.
 _NEAR = 10_000
 
 _Status = Projection.Status
 
-# Called with the number of events that were applied, and of those that there are.
+# Called with the number of events that were applied, and the number of all events.
 Progress = Callable[[int, int], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rebuilt:
-    """What a rebuild has made: the new generation, how many events filled it, how its tables
-    differ from those that were served, and why some weren't compared, empty when all were."""
+    """The result of a rebuild: the new generation, and how many events filled it.
+
+    ``compared`` says how its tables differ from those that were served; the first rows that differ
+    are listed. ``not_compared`` is why some tables weren't compared; empty when all were.
+    """
 
     generation: Projection
     events: int
-    comparisons: list[Comparison]
+    compared: list[ComparedTable]
     not_compared: str
 
 
@@ -53,17 +56,17 @@ def rebuild(
     promote: bool = True,
     progress: Progress = lambda done, total: None,
 ) -> Rebuilt:
-    """Fill the next generation of a projection from the log, follow until level, compare it with
-    the live one, and promote it.
+    """Fill the next generation of a projection from the log, follow the log until level, compare
+    the generation with the live one, and promote it.
 
-    ``workers`` processes fill it, where rows belong to streams, with ``batch`` events in a
-    transaction; ``throttle`` is how many events a second may be applied in all. Readers are
-    served the live rows until then, and the workers go on with them. The former generation is
-    kept, and kept up to date, until it is discarded. The new rows take over even where they differ:
-    they are what the log says.
+    ``workers`` processes fill the generation where rows belong to streams, with ``batch`` events in
+    a transaction. ``throttle`` is the number of events that all of them may apply in a second.
+    Readers are served the live rows until then, and the workers go on with them. The former
+    generation is kept, and kept up to date, until it is discarded. The new rows take over even
+    where they differ, because they are what the log says.
 
     Raises UnknownProjectionError, BusyError, NotLevelError, IncompleteError, TooManyParkedError,
-    RebuildCancelledError and FillFailedError; the live rows are then as if nothing had been tried.
+    RebuildCancelledError and FillFailedError; the live rows stay as they were.
     """
     with generations.alone(projector(name).name) as hold:
         live.keep_checkpoints()
@@ -75,7 +78,7 @@ def rebuild(
                 meter.look()
                 meter.obey()
             _follow(building, meter, throttle)
-            comparisons, not_compared = _compared(building)
+            compared, not_compared = _compare_with_live(building)
             _follow(building, meter, throttle)
         except control.RebuildCancelledError:
             generations.discard(building)
@@ -84,48 +87,45 @@ def rebuild(
             hold()
             _refuse_if_incomplete(building)
             _promote(building)
-    # For the events whose wake-up found the rows locked.
+    # For events whose wake-up found the rows locked.
     _follow(building, meter)
     return Rebuilt(
-        generation=building,
-        events=meter.done,
-        comparisons=comparisons,
-        not_compared=not_compared,
+        generation=building, events=meter.done, compared=compared, not_compared=not_compared
     )
 
 
 class _Meter:
-    """Notes how far a rebuild has come, on its row and for whoever watches."""
+    """Records how far a rebuild has come, on its row and for the caller."""
 
     def __init__(self, building: Projection, progress: Progress) -> None:
         self._building = building
         self._progress = progress
         self._began = time.monotonic()
-        self.done = self._before = _filled(building)
-        self._note()
+        self.done = self._done_before = _events_done(building)
+        self._record()
 
     def look(self) -> None:
-        """While it is filled: see what the slices have done."""
-        self.done = _filled(self._building)
-        self._note()
+        """Read the progress of the slices, while they are filled."""
+        self.done = _events_done(self._building)
+        self._record()
 
     def add(self, events: int) -> None:
-        """After that: events that have come meanwhile."""
+        """Add events that were applied after the slices were filled."""
         self.done += events
         self._building.events_total = max(self._building.events_total, self.done)
-        self._note()
+        self._record()
 
     def obey(self) -> None:
-        """Do what the rebuild is asked to; the time that it waits says nothing of its rate."""
+        """Wait while the rebuild is paused; the time of the pause doesn't lower the rate."""
         began = time.monotonic()
         control.obey(self._building)
         self._began += time.monotonic() - began
 
-    def _note(self) -> None:
+    def _record(self) -> None:
         building = self._building
         building.events_done = self.done
         elapsed = time.monotonic() - self._began
-        building.events_per_second = (self.done - self._before) / max(elapsed, 0.001)
+        building.events_per_second = (self.done - self._done_before) / max(elapsed, 0.001)
         building.updated_at = Now()
         building.save(
             update_fields=["events_done", "events_total", "events_per_second", "updated_at"]
@@ -133,37 +133,34 @@ class _Meter:
         self._progress(self.done, building.events_total)
 
 
-def _filled(building: Projection) -> int:
+def _events_done(building: Projection) -> int:
     if building.position:
         return building.events_done
     return building.slices.aggregate(events=Sum("events"))["events"] or 0
 
 
 def _building(name: str, workers: int, batch: int) -> Projection:
-    """The generation to go on with: one that was begun by the same code on this log, or a new
-    one."""
-    for begun in Projection.objects.filter(name=name, status=_Status.BUILDING):
-        same_log = (begun.log_id, begun.event_id) == published.mark(
-            begun.position or begun.filled_until
-        )
-        if (
-            begun.definition == definition(name)
-            and same_log
-            and begun.asked_to != Projection.Wish.CANCEL
-        ):
-            begun.asked_to = ""
-            begun.save(update_fields=["asked_to"])
-            return begun
-        generations.discard(begun)
+    """Return the generation that the same code has begun on this log, or begin a new one."""
+    for building in Projection.objects.filter(name=name, status=_Status.BUILDING):
+        if _can_go_on(building):
+            building.asked_to = ""
+            building.save(update_fields=["asked_to"])
+            return building
+        generations.discard(building)
     building = generations.add(name, _Status.BUILDING)
-    fill.begin(building, until=_end(), slices=workers, batch=batch)
+    # Committed events have a position only when the sequencer has passed them.
+    published.sequence()
+    fill.begin(building, until=published.last_position(), slices=workers, batch=batch)
     return building
 
 
-def _end() -> int:
-    """The last position that the log has given."""
-    published.sequence()
-    return published.last_position()
+def _can_go_on(building: Projection) -> bool:
+    mark = published.mark(building.position or building.filled_until)
+    return (
+        building.definition == definition(building.name)
+        and (building.log_id, building.event_id) == mark
+        and building.asked_to != Projection.Wish.CANCEL
+    )
 
 
 def _follow(building: Projection, meter: _Meter, throttle: float | None = None) -> None:
@@ -180,34 +177,38 @@ def _follow(building: Projection, meter: _Meter, throttle: float | None = None) 
     building.refresh_from_db()
 
 
-def _compared(building: Projection) -> tuple[list[Comparison], str]:
-    """The tables beside those that are served, and why some are not compared."""
-    former = Projection.objects.get(name=building.name, status=_Status.LIVE)
-    if not published.reads_this_log(former):
+def _compare_with_live(building: Projection) -> tuple[list[ComparedTable], str]:
+    """Compare the tables with the live ones; returns also why some weren't compared."""
+    served = Projection.objects.get(name=building.name, status=_Status.LIVE)
+    if not published.reads_this_log(served):
         return [], "the rows that are served were made from another log"
-    behind = building.position - former.position
+    behind = building.position - served.position
     if behind > _NEAR:
         return [], f"the rows that are served are {behind:,} events behind"
-    comparisons = [
-        _comparison(model, former, building) for model in projector(building.name).models
+    models = projector(building.name).models
+    compared = [
+        table
+        for model in models
+        if (table := _compare(TableDiff(model, stored=served, folded=building), served, building))
     ]
-    missing = None in comparisons
-    return [one for one in comparisons if one is not None], (
-        "the rows that are served moved on too fast" if missing else ""
-    )
+    is_complete = len(compared) == len(models)
+    return compared, "" if is_complete else "the rows that are served moved on too fast"
 
 
-def _comparison(model: type[Model], former: Projection, building: Projection) -> Comparison | None:
-    for _ in range(_COMPARISONS):
-        if _are_level(former, building):
-            comparison = compare(model, former, building, limit=_LISTED)
-            if comparison:
-                return comparison
+def _compare(diff: TableDiff, served: Projection, building: Projection) -> ComparedTable | None:
+    """Compare one table, with the first differences; None when the positions never are equal."""
+    for _ in range(_TRIES):
+        if not _are_level(served, building):
+            continue
+        if (table := diff.compare(limit=_LISTED)) is None:
+            continue
+        if (differences := diff.differences(table.keys)) is not None:
+            return replace(table, differences=differences)
     return None
 
 
 def _are_level(one: Projection, other: Projection) -> bool:
-    """Whether both stand at one position; if not, the one behind is moved on by a batch."""
+    """Return True if both stand at one position; if not, move the one behind on by a batch."""
     one.refresh_from_db()
     other.refresh_from_db()
     behind, ahead = sorted((one, other), key=attrgetter("position"))
@@ -219,25 +220,25 @@ def _are_level(one: Projection, other: Projection) -> bool:
 
 
 def _refuse_if_incomplete(building: Projection) -> None:
-    """What is parked in the new rows must be parked in those that are served too."""
+    """Raise IncompleteError if a stream is parked in the new rows that isn't parked in the served
+    ones."""
     served = Projection.objects.get(name=building.name, status=_Status.LIVE)
-    parked_there = served.parked_events.filter(skipped_at=None).values("stream")
-    held_up = building.parked_events.filter(skipped_at=None).exclude(
+    parked_streams = served.parked_events.filter(skipped_at=None).values("stream")
+    blocking = building.parked_events.filter(skipped_at=None).exclude(
         category=ParkedEvent.Category.WAITING
     )
-    parked = held_up.exclude(stream__in=parked_there).first()
-    if parked is not None and published.reads_this_log(served):
-        # What is parked is to be tried afresh, which may be after a change elsewhere in the code.
+    parked_event = blocking.exclude(stream__in=parked_streams).first()
+    if parked_event is not None and published.reads_this_log(served):
+        # The next rebuild tries all events afresh: a fault elsewhere in the code may be corrected.
         generations.discard(building)
-        raise generations.IncompleteError(building, parked)
+        raise generations.IncompleteError(building, parked_event)
 
 
 def _promote(building: Projection) -> None:
-    older = Projection.objects.filter(name=building.name, status=_Status.RETIRED)
-    replaced = list(older)
+    replaced = list(Projection.objects.filter(name=building.name, status=_Status.RETIRED))
     former = generations.promote(building)
     if not published.reads_this_log(former):
-        # Nothing brings it up to date again.
+        # Nothing brings a generation of another log up to date again.
         replaced.append(former)
     for generation in replaced:
         generations.discard(generation)

@@ -9,9 +9,9 @@ from django.core.management import CommandError, call_command
 from django.db import connections
 
 from ordering_read.engine import live
-from ordering_read.engine.compare import compare
 from ordering_read.engine.generations import BusyError, IncompleteError, follow
 from ordering_read.engine.rebuild import rebuild
+from ordering_read.engine.table_diff import TableDiff
 from ordering_read.models import InventoryLevel, OrderLine, OrderSummary, Projection
 from ordering_read.projections.inventory_level import InventoryProjection
 from ordering_read.projector import registered
@@ -50,7 +50,7 @@ def test_the_result_equals_the_live_rows(settings: Any, batch: int) -> None:
         rebuilt = rebuild(name, batch=batch)
 
         assert generations(name) == {1: "retired", 2: "live"}
-        assert {one.table: one.differing for one in rebuilt.comparisons} == {
+        assert {table.table: table.differing for table in rebuilt.compared} == {
             model._meta.db_table: 0 for model in projection.models
         }
     assert OrderSummary.live.count() == 4
@@ -64,13 +64,13 @@ def test_rows_that_differ_are_listed_and_the_new_ones_take_over() -> None:
         cursor.execute("UPDATE inventory_level SET on_hand = 3 WHERE product_id = %s", [first.pk])
         cursor.execute("DELETE FROM inventory_level WHERE product_id = %s", [second.pk])
 
-    comparison, _reservations = rebuild("inventory_level").comparisons
+    levels, _reservations = rebuild("inventory_level").compared
 
-    assert comparison.rows == (1, 2)
-    assert comparison.differing == 2
-    assert sorted(str(one) for one in comparison.differences) == [
+    assert (levels.stored_rows, levels.folded_rows) == (1, 2)
+    assert levels.differing == 2
+    assert sorted(str(difference) for difference in levels.differences) == [
         f"inventory_level, product_id {first.pk}: on_hand 3 → 10",
-        f"inventory_level, product_id {second.pk}: was not there",
+        f"inventory_level, product_id {second.pk}: missing",
     ]
     assert InventoryLevel.live.get(product_id=first.pk).on_hand == 10
     assert InventoryLevel.live.count() == 2
@@ -83,14 +83,17 @@ def test_generations_are_compared_at_one_position_only() -> None:
     kit.registered_product()
     one, other = generation("inventory_level", 1), generation("inventory_level", 2)
 
+    diff = TableDiff(InventoryLevel, stored=one, folded=other)
+
     list(follow(one))
 
-    assert compare(InventoryLevel, one, other, limit=1) is None
+    assert diff.compare() is None
+    assert diff.differences([]) is None
     list(follow(other))
-    found = compare(InventoryLevel, one, other, limit=1)
-    assert found is not None
-    assert found.rows == (2, 2)
-    assert not found.differing
+    levels = diff.compare()
+    assert levels is not None
+    assert (levels.stored_rows, levels.folded_rows) == (2, 2)
+    assert not levels.differing
 
 
 def test_readers_see_the_old_rows_until_the_new_ones_are_complete() -> None:
@@ -123,7 +126,7 @@ def test_events_that_come_meanwhile_are_in_the_new_rows() -> None:
 
     assert InventoryLevel.live.count() == 4
     assert generation("inventory_level", 2).position == 8
-    assert [one.differing for one in rebuilt.comparisons] == [0, 0]
+    assert [table.differing for table in rebuilt.compared] == [0, 0]
 
 
 def test_the_former_rows_stay_until_the_next_rebuild() -> None:

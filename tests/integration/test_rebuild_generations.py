@@ -287,7 +287,7 @@ def test_a_log_from_a_backup_stops_the_projection_until_it_is_rebuilt(grown: int
 
     found = rebuild(NAME)
 
-    assert found.comparisons == []
+    assert found.compared == []
     assert found.not_compared == "the rows that are served were made from another log"
     assert known() == {2: "live"}
     assert InventoryLevel.live.count() == 1 + grown

@@ -96,7 +96,7 @@ def test_processes_fill_slices_together() -> None:
     rebuilt = rebuild("order_view", workers=3, batch=5)
 
     assert rebuilt.events == ORDERS * 3
-    assert [one.differing for one in rebuilt.comparisons] == [0, 0]
+    assert [table.differing for table in rebuilt.compared] == [0, 0]
     assert a_page() is False
 
 
@@ -210,7 +210,7 @@ def test_events_that_come_during_a_rebuild_are_in_its_rows() -> None:
         placing.result()
 
     live.run("order_view")
-    assert [one.differing for each in rebuilt for one in each.comparisons] == [0] * 6
+    assert [table.differing for result in rebuilt for table in result.compared] == [0] * 6
     retired = Projection.objects.get(name="order_view", status="retired")
     served = Projection.objects.get(name="order_view", status="live")
     for model in registered()["order_view"].models:

@@ -1,4 +1,4 @@
-"""Verifying the read models: whatever is spoiled in them is found, and mended."""
+"""Verifying the read models: whatever is spoiled in them is found, and repaired."""
 
 import random
 from collections.abc import Sequence
@@ -15,8 +15,7 @@ from django.db.models import Field
 
 from ordering_read.engine import fill, generations, live, parking
 from ordering_read.engine import verify as verifying
-from ordering_read.engine.compare import natural_key
-from ordering_read.engine.rows import Finding, Rows
+from ordering_read.engine.table_diff import RowDifference, TableDiff, natural_key
 from ordering_read.engine.verify import RowInTheWayError, verify
 from ordering_read.models import InventoryLevel, OrderSummary, Projection, ReadModel
 from ordering_read.projector import registered
@@ -67,10 +66,10 @@ def served(name: str) -> Projection:
     return Projection.objects.get(name=name, status=Projection.Status.LIVE)
 
 
-def found(name: str, **options: Any) -> list[Finding]:
-    findings: list[Finding] = []
-    verify(name, tell=findings.append, **options)
-    return findings
+def found(name: str, **options: Any) -> list[RowDifference]:
+    differences: list[RowDifference] = []
+    verify(name, on_difference=differences.append, **options)
+    return differences
 
 
 def nothing_is_left() -> bool:
@@ -139,11 +138,11 @@ def name_of(model: Model, row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(row[attributes[column]]) for column in natural_key(model))
 
 
-def found_cells(findings: list[Finding]) -> set[tuple[tuple[str, ...], str]]:
+def found_cells(differences: list[RowDifference]) -> set[tuple[tuple[str, ...], str]]:
     """Names of rows, with "missing", "surplus" or a column that differs."""
     return {
         (tuple(str(value) for value in one.key.values()), what)
-        for one in findings
+        for one in differences
         for what in one.columns or ["missing" if one.stored is None else "surplus"]
     }
 
@@ -155,7 +154,7 @@ def contents(model: Model) -> list[list[dict[str, Any]]]:
 
 
 @pytest.mark.usefixtures("db")
-def test_every_cell_that_was_spoiled_is_found_and_mended() -> None:
+def test_every_cell_that_was_spoiled_is_found_and_repaired() -> None:
     some_days()
     dice = random.Random(1)
     for model in MODELS:
@@ -168,17 +167,17 @@ def test_every_cell_that_was_spoiled_is_found_and_mended() -> None:
                 spoil(model, row, field)
             spoiled += len(chosen)
 
-            findings = found(model.projection_name, mended_by="tests")
+            differences = found(model.projection_name, repaired_by="tests")
 
-            assert found_cells(findings) == {
+            assert found_cells(differences) == {
                 (name_of(model, row), field.column) for row, field in chosen
             }
-            assert {one.table for one in findings} == {model._meta.db_table}
+            assert {one.table for one in differences} == {model._meta.db_table}
             assert contents(model) == before
 
 
 @pytest.mark.usefixtures("db")
-def test_every_row_whose_key_was_spoiled_is_found_and_mended() -> None:
+def test_every_row_whose_key_was_spoiled_is_found_and_repaired() -> None:
     some_days()
     dice = random.Random(2)
     for model in MODELS:
@@ -188,9 +187,9 @@ def test_every_row_whose_key_was_spoiled_is_found_and_mended() -> None:
             spoil(model, row, field)
             spoiled = model.objects.values().get(key=row["key"])
 
-            findings = found(model.projection_name, mended_by="tests")
+            differences = found(model.projection_name, repaired_by="tests")
 
-            assert found_cells(findings) == {
+            assert found_cells(differences) == {
                 (name_of(model, row), "missing"),
                 (name_of(model, spoiled), "surplus"),
             }
@@ -198,7 +197,7 @@ def test_every_row_whose_key_was_spoiled_is_found_and_mended() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_missing_and_surplus_rows_are_found_and_mended() -> None:
+def test_missing_and_surplus_rows_are_found_and_repaired() -> None:
     some_days()
     dice = random.Random(3)
     for model in MODELS:
@@ -209,9 +208,9 @@ def test_missing_and_surplus_rows_are_found_and_mended() -> None:
         add_surplus_row(model, copied)
         [surplus] = model.live.exclude(key__in=[row["key"] for row in rows]).values()
 
-        findings = found(model.projection_name, mended_by="tests")
+        differences = found(model.projection_name, repaired_by="tests")
 
-        assert found_cells(findings) == {
+        assert found_cells(differences) == {
             (name_of(model, removed), "missing"),
             (name_of(model, surplus), "surplus"),
         }
@@ -226,9 +225,12 @@ def test_rows_of_a_stream_share_the_first_column_of_their_keys() -> None:
     for name, projection in registered().items():
         if projection.sliced_by == "stream":
             generation = served(name)
-            tables = [Rows(model, generation, generation) for model in projection.models]
+            tables = [
+                TableDiff(model, stored=generation, folded=generation)
+                for model in projection.models
+            ]
 
-            assert {owner for rows in tables for owner in rows.owners()} == {
+            assert {owner for table in tables for owner in table.owners()} == {
                 event.recorded.stream.partition("-")[2]
                 for event in events
                 if isinstance(event, projection.events)
@@ -242,9 +244,9 @@ def test_amounts_are_compared_and_told_to_the_last_digit() -> None:
     sql("UPDATE inventory_level SET list_price = 123456789012345.1234")
     sql("UPDATE inventory_level SET on_hand = 3, name = 'Other'")
 
-    [finding] = found("inventory_level")
+    [difference] = found("inventory_level")
 
-    assert str(finding) == (
+    assert str(difference) == (
         f"inventory_level, product_id {product}: name 'Other' → 'Sample', on_hand 3 → 10, "
         "list_price 123456789012345.1234 → 19.9000"
     )
@@ -267,12 +269,12 @@ def test_a_database_that_is_lost_meanwhile_ends_the_command_with_a_word(
     def lost(*_args: Any, **_options: Any) -> None:
         raise OperationalError("server closed the connection\n\tunexpectedly")
 
-    monkeypatch.setattr(Rows, "compare", lost)
+    monkeypatch.setattr(TableDiff, "compare", lost)
 
     _told, ended = command("inventory_level")
 
     assert ended == (
-        "A database was lost: server closed the connection unexpectedly. What was mended stays:"
+        "A database was lost: server closed the connection unexpectedly. What was repaired stays:"
         " try again."
     )
 
@@ -295,16 +297,17 @@ def test_the_command_tells_what_is_wrong_and_mends_it_when_asked(
 
     assert command("inventory_level") == (
         f"{told}  inventory_level: 2 rows, 2 wrong.\n{others}",
-        "2 rows aren't what the log says; --repair mends them.",
+        "2 rows aren't what the log says; --repair corrects them.",
     )
     assert InventoryLevel.live.get().on_hand == 3
     assert command("inventory_level", "--repair") == (
-        f"{told}  inventory_level: 2 rows, 2 wrong, now mended.\n{others}",
+        f"{told}  inventory_level: 2 rows, 2 wrong, now repaired.\n{others}",
         "",
     )
     assert {row.on_hand for row in InventoryLevel.live.all()} == {10, 20}
     assert caplog.messages[-2:] == [
-        f"inventory_level, product_id {product} was mended by robin." for product in (first, second)
+        f"inventory_level, product_id {product} was repaired by robin."
+        for product in (first, second)
     ]
     assert command("inventory_level", "--all") == (
         f"inventory_level:\n  inventory_level: 2 rows, all right.\n{others}",
@@ -332,23 +335,25 @@ def test_of_a_sample_of_streams_all_rows_are_compared() -> None:
     sql("UPDATE order_line_view SET quantity = 9")
     sql("UPDATE order_summary SET status = 'unknown'")
 
-    findings = found("order_view", sample=3)
+    differences = found("order_view", sample=3)
 
-    assert [one.table for one in findings] == ["order_summary"] * 3 + ["order_line_view"] * 6
-    assert len({one.key["id" if "id" in one.key else "order_id"] for one in findings}) == 3
+    assert [one.table for one in differences] == ["order_summary"] * 3 + ["order_line_view"] * 6
+    assert len({one.key["id" if "id" in one.key else "order_id"] for one in differences}) == 3
     assert len(found("order_view", sample=100)) == 8 + 16
 
 
 @pytest.mark.usefixtures("db")
-def test_of_a_sample_that_was_mended_only_its_rows_were() -> None:
+def test_of_a_sample_that_was_repaired_only_its_rows_were() -> None:
     stocked(10, 20, 30)
     sql("UPDATE inventory_level SET on_hand = on_hand + 1")
 
-    mended = {one.key["product_id"] for one in found("inventory_level", sample=2, mended_by="me")}
+    repaired = {
+        one.key["product_id"] for one in found("inventory_level", sample=2, repaired_by="me")
+    }
 
     right = InventoryLevel.live.filter(on_hand__in=[10, 20, 30])
-    assert {str(row.product_id) for row in right} == mended
-    assert len(mended) == 2
+    assert {str(row.product_id) for row in right} == repaired
+    assert len(repaired) == 2
 
 
 @pytest.mark.usefixtures("db")
@@ -358,11 +363,11 @@ def test_where_rows_mix_streams_a_sample_is_of_rows() -> None:
 
     [table] = verify("sales_by_day", sample=2).tables
 
-    assert (table.rows, len(table.wrong)) == (2, 2)
+    assert (table.folded_rows, table.differing) == (2, 2)
 
 
 @pytest.mark.usefixtures("db")
-def test_a_row_in_the_way_of_a_sample_is_told_of_and_nothing_is_mended(
+def test_a_row_in_the_way_of_a_sample_is_told_of_and_nothing_is_repaired(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wrong, other = (kit.registered_product(sku=sku) for sku in ("FIRST", "SECOND"))
@@ -373,12 +378,12 @@ def test_a_row_in_the_way_of_a_sample_is_told_of_and_nothing_is_mended(
         verifying.published.replay, "some_streams", lambda *_, **__: [f"stock-{wrong.pk}"]
     )
 
-    with pytest.raises(RowInTheWayError, match=r"is in the way: .*Mend without --sample"):
-        verify("inventory_level", sample=1, mended_by="me")
+    with pytest.raises(RowInTheWayError, match=r"is in the way: .*Repair without --sample"):
+        verify("inventory_level", sample=1, repaired_by="me")
 
     assert InventoryLevel.live.get(product_id=wrong.pk).sku == "THIRD"
     assert nothing_is_left()
-    assert len(found("inventory_level", mended_by="me")) == 2
+    assert len(found("inventory_level", repaired_by="me")) == 2
     assert InventoryLevel.live.get(product_id=wrong.pk).sku == "FIRST"
 
 
@@ -389,16 +394,16 @@ def test_events_that_come_meanwhile_are_no_differences(
     monkeypatch: pytest.MonkeyPatch, sample: int | None
 ) -> None:
     some_days()
-    compare = Rows.compare
+    compare = TableDiff.compare
     moved = []
 
-    def move_on_first(self: Rows, chosen: Any = None) -> Any:
+    def move_on_first(self: TableDiff, chosen: Any = None) -> Any:
         if len(moved) < 3:
             moved.append(kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1)))
             run_all()
         return compare(self, chosen)
 
-    monkeypatch.setattr(Rows, "compare", move_on_first)
+    monkeypatch.setattr(TableDiff, "compare", move_on_first)
     for name in registered():
         moved.clear()
         assert found(name, sample=sample) == [], name
@@ -438,7 +443,7 @@ def test_orders_and_workers_go_on_meanwhile() -> None:
             over.set()
 
     def wrong_now() -> set[str]:
-        return {name for name in registered() if found(name, mended_by="tests")}
+        return {name for name in registered() if found(name, repaired_by="tests")}
 
     _, _, wrong = at_once([place, work, spoil_and_verify])
 
@@ -530,13 +535,13 @@ def an_order_that_is_parked(refused: set[UUID]) -> kit.Order:
 @pytest.mark.usefixtures("db")
 def test_rows_of_parked_streams_are_behind_and_not_wrong(refused: set[UUID]) -> None:
     order = an_order_that_is_parked(refused)
-    # The code is mended, but what it has parked wasn't tried again yet.
+    # The code is repaired, but what it has parked wasn't tried again yet.
     refused.clear()
 
     for name in ("order_view", "order_timeline", "status_counter"):
         verified = verify(name)
-        assert verified.parked == [f"order-{order.pk}"], name
-        assert not any(table.wrong for table in verified.tables), name
+        assert verified.parked_streams == [f"order-{order.pk}"], name
+        assert not any(table.differing for table in verified.tables), name
     said, error = command("status_counter")
     assert said.splitlines()[1] == (
         f"  order-{order.pk}: parked, so that its rows are behind; see `parked`."
@@ -545,12 +550,12 @@ def test_rows_of_parked_streams_are_behind_and_not_wrong(refused: set[UUID]) -> 
 
 
 @pytest.mark.usefixtures("db")
-def test_rows_of_parked_streams_that_were_spoiled_are_mended(refused: set[UUID]) -> None:
+def test_rows_of_parked_streams_that_were_spoiled_are_repaired(refused: set[UUID]) -> None:
     order = an_order_that_is_parked(refused)
     before = contents(OrderSummary)
     sql("UPDATE order_summary SET status = 'unknown' WHERE id = %s", order.pk)
 
-    assert len(found("order_view", mended_by="me")) == 1
+    assert len(found("order_view", repaired_by="me")) == 1
 
     assert contents(OrderSummary) == before
 
@@ -562,20 +567,20 @@ def test_what_is_retried_meanwhile_is_no_difference(
 ) -> None:
     an_order_that_is_parked(refused)
     refused.clear()
-    compare = Rows.compare
+    compare = TableDiff.compare
     retried = []
 
-    def retry_first(self: Rows, chosen: Any = None) -> Any:
+    def retry_first(self: TableDiff, chosen: Any = None) -> Any:
         retried.extend(parking.retry(parking.held_up(projection=name)))
         return compare(self, chosen)
 
-    monkeypatch.setattr(Rows, "compare", retry_first)
+    monkeypatch.setattr(TableDiff, "compare", retry_first)
     for name in ("order_view", "order_timeline", "status_counter", "stock_ledger"):
         retried.clear()
         verified = verify(name, sample=sample)
-        assert verified.parked == []
+        assert verified.parked_streams == []
         assert bool(retried) is (name != "stock_ledger")
-        assert not any(table.wrong for table in verified.tables), name
+        assert not any(table.differing for table in verified.tables), name
 
 
 @pytest.mark.usefixtures("db")

@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
 from ordering_read.engine import control, fill, rebuild
-from ordering_read.engine.compare import Comparison
 from ordering_read.engine.generations import BusyError, GenerationError
+from ordering_read.engine.table_diff import ComparedTable
 from ordering_read.management.arguments import positive
 from ordering_read.models import Projection
 from ordering_read.projector import UnknownProjectionError, projector, registered
@@ -131,23 +131,22 @@ class Command(BaseCommand):
             f"{name}: {rebuilt.events:,} events in {seconds:.1f} s "
             f"({rebuilt.events / seconds:,.0f} a second)."
         )
-        for comparison in rebuilt.comparisons:
-            self._show(comparison)
+        for table in rebuilt.compared:
+            self._show(table)
         if rebuilt.not_compared:
             self.stdout.write(f"  Not compared: {rebuilt.not_compared}.")
         if rebuilt.generation.status != Projection.Status.LIVE:
             self.stdout.write(f"{rebuilt.generation}, is ready; the next rebuild promotes it.")
 
-    def _show(self, comparison: Comparison) -> None:
-        before, after = comparison.rows
-        if not comparison.differing:
-            self.stdout.write(f"  {comparison.table}: {after:,} rows, the same as before.")
+    def _show(self, table: ComparedTable) -> None:
+        if not table.differing:
+            self.stdout.write(f"  {table.table}: {table.folded_rows:,} rows, the same as before.")
             return
         self.stdout.write(
-            f"  {comparison.table}: {after:,} rows, {before:,} before, of which "
-            f"{comparison.differing:,} differ; the new ones are what the log says."
+            f"  {table.table}: {table.folded_rows:,} rows, {table.stored_rows:,} before, of which "
+            f"{table.differing:,} differ; the new ones are what the log says."
         )
-        for difference in comparison.differences:
+        for difference in table.differences:
             self.stdout.write(f"    {difference}")
-        if comparison.differing > len(comparison.differences):
+        if table.differing > len(table.differences):
             self.stdout.write("    …")

@@ -1,4 +1,4 @@
-"""Proves that the read models are what the log says, and mends what isn't."""
+"""Verifies that the read models are what the log says, and repairs the rows that differ."""
 
 import sys
 from typing import Any
@@ -9,8 +9,8 @@ from django.db import InterfaceError, OperationalError
 
 from config import processes
 from ordering_read.engine.generations import GenerationError
-from ordering_read.engine.rows import Finding
-from ordering_read.engine.verify import VerifiedTable, verify
+from ordering_read.engine.table_diff import ComparedTable, RowDifference
+from ordering_read.engine.verify import verify
 from ordering_read.management.arguments import positive
 from ordering_read.projector import UnknownProjectionError, projector, registered
 from ordering_write import published
@@ -19,9 +19,9 @@ from ordering_write import published
 class Command(BaseCommand):
     help = (
         "Folds the log again and compares the result with the rows that readers are served, column "
-        "by column. Workers and commands go on meanwhile. Each row that is missing, surplus or "
-        "different is a line (stored → right); the exit code is 1 when there is any that isn't "
-        "mended. Streams that are parked are told of, and behind."
+        "by column, while workers and commands go on. Prints a line for each row that is missing, "
+        "surplus or different (stored → right). The exit code is 1 when there is a difference that "
+        "isn't repaired. Parked streams are listed; their rows are behind, which is no difference."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,16 +41,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--repair",
             action="store_true",
-            help="Mend the rows that are wrong, and only those; each is logged with your name.",
+            help="Repair the rows that differ, and no others; each is logged with your name.",
         )
 
     def handle(
         self, *args: Any, names: list[str], sample: int | None, repair: bool, **options: Any
     ) -> None:
         try:
-            # All names are looked at before anything is done.
-            chosen = [projector(name).name for name in names] or list(registered())
-            wrong = sum(self._verify(name, sample, repair) for name in chosen)
+            # An unknown name is refused before anything is done.
+            projections = [projector(name).name for name in names] or list(registered())
+            wrong = sum(self._verify(name, sample, repair) for name in projections)
         except (
             UnknownProjectionError,
             GenerationError,
@@ -61,18 +61,18 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except (OperationalError, InterfaceError) as error:
             raise CommandError(
-                f"A database was lost: {' '.join(str(error).split())}. What was mended stays: try "
-                "again."
+                f"A database was lost: {' '.join(str(error).split())}. What was repaired stays: "
+                "try again."
             ) from error
         if wrong and not repair:
             raise CommandError(
-                "1 row isn't what the log says; --repair mends it."
+                "1 row isn't what the log says; --repair corrects it."
                 if wrong == 1
-                else f"{wrong:,} rows aren't what the log says; --repair mends them."
+                else f"{wrong:,} rows aren't what the log says; --repair corrects them."
             )
 
     def _verify(self, name: str, sample: int | None, repair: bool) -> int:
-        """How many rows of a projection were wrong."""
+        """Verify a projection; returns the number of rows that were wrong."""
         self.stdout.write(f"{name}:")
         with tqdm.tqdm(desc=name, unit=" events", disable=not sys.stderr.isatty()) as bar:
 
@@ -80,26 +80,26 @@ class Command(BaseCommand):
                 bar.total = total
                 bar.update(done - bar.n)
 
-            def tell(finding: Finding) -> None:
+            def show(difference: RowDifference) -> None:
                 bar.clear()
-                self.stdout.write(f"  {finding}")
+                self.stdout.write(f"  {difference}")
 
             verified = verify(
                 name,
                 sample=sample,
-                mended_by=processes.login() if repair else None,
-                tell=tell,
+                repaired_by=processes.login() if repair else None,
+                on_difference=show,
                 progress=progress,
             )
-        for stream in verified.parked:
+        for stream in verified.parked_streams:
             self.stdout.write(f"  {stream}: parked, so that its rows are behind; see `parked`.")
         for table in verified.tables:
             self.stdout.write(f"  {table.table}: {_summary(table, repair)}")
-        return sum(len(table.wrong) for table in verified.tables)
+        return sum(table.differing for table in verified.tables)
 
 
-def _summary(table: VerifiedTable, repair: bool) -> str:
-    rows = f"{table.rows:,} row{'' if table.rows == 1 else 's'}"
-    if not table.wrong:
+def _summary(table: ComparedTable, repair: bool) -> str:
+    rows = f"{table.folded_rows:,} row{'' if table.folded_rows == 1 else 's'}"
+    if not table.differing:
         return f"{rows}, all right."
-    return f"{rows}, {len(table.wrong):,} wrong{', now mended' if repair else ''}."
+    return f"{rows}, {table.differing:,} wrong{', now repaired' if repair else ''}."

@@ -1,0 +1,173 @@
+"""Folds the log into a shadow generation, which readers are never served.
+
+The shadow generation is compared with the live one. Workers can't move the live generation only
+while the last few events are applied to the shadow generation, and while rows are repaired.
+"""
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from uuid import UUID
+
+from django.db import InterfaceError, OperationalError, transaction
+
+from ordering_read.engine import generations
+from ordering_read.engine.fill import BATCH
+from ordering_read.engine.table_diff import Keys, TableDiff
+from ordering_read.models import Projection
+from ordering_read.projector import projector, writing
+from ordering_write import published
+from ordering_write.published import DomainEvent
+
+# Streams that are folded in one batch.
+_STREAMS_AT_ONCE = 100
+
+# Called with the number of events that were folded, and the number of all events to fold.
+Progress = Callable[[int, int], object]
+
+
+class CannotFoldError(generations.GenerationError):
+    """An event can't be applied that isn't parked: the code has changed since it was applied."""
+
+    def __init__(self, name: str, reason: Exception) -> None:
+        super().__init__(
+            f"{name} can't apply now what it has applied before: {type(reason).__name__}: {reason}."
+        )
+
+
+class ShadowGeneration:
+    """A generation that is folded from the log up to the position of the live generation.
+
+    Events that are parked or skipped in the live generation are left out, since its rows lack them.
+    """
+
+    def __init__(self, live: Projection, shadow: Projection) -> None:
+        self.name = live.name
+        self._live = live
+        self._shadow = shadow
+        self._projector = projector(live.name)
+        self._diffs = [
+            TableDiff(model, stored=live, folded=shadow) for model in self._projector.models
+        ]
+        # The streams that are folded; None for all.
+        self._streams: frozenset[str] | None = None
+        # Events that are parked or skipped in the live generation, with their positions.
+        self._left_out: dict[UUID, int] = {}
+
+    def fill(self, sample: int | None, progress: Progress) -> list[tuple[TableDiff, Keys | None]]:
+        """Fold the log up to the position of the live generation.
+
+        ``sample`` is the number of streams, or of rows where rows mix streams; None for all.
+        Returns each table with the keys of the rows to compare, None for all rows.
+        """
+        until = self._live.position
+        self._left_out = self._parked_or_skipped()
+        if sample is not None and self._projector.sliced_by == "stream":
+            self._fill_streams(sample, until)
+            owners = {owner for diff in self._diffs for owner in diff.owners()}
+            return [(diff, diff.keys_of_owners(owners)) for diff in self._diffs]
+        self._fill_all(until, progress)
+        return [(diff, None if sample is None else diff.sample(sample)) for diff in self._diffs]
+
+    def _fill_streams(self, sample: int, until: int) -> None:
+        event_types = self._projector.events
+        streams = published.replay.some_streams(event_types, until=until, limit=sample)
+        for start in range(0, len(streams), _STREAMS_AT_ONCE):
+            events = published.replay.read_whole_streams(
+                event_types, streams=streams[start : start + _STREAMS_AT_ONCE], until=until
+            )
+            self._apply(events, filling=True)
+        self._streams = frozenset(streams)
+        self._move(until)
+
+    def _fill_all(self, until: int, progress: Progress) -> None:
+        total, done = published.replay.count(self._projector.events, until=until), 0
+        is_sliced = self._projector.sliced_by == "stream"
+        for events in self._by_stream(until) if is_sliced else self._in_order(0, until):
+            self._apply(events, filling=True)
+            done += len(events)
+            progress(done, total)
+        if done != total:
+            raise published.LogGapError(
+                f"{done} of {total} events were read: some have gone from the log meanwhile."
+            )
+        self._move(until)
+
+    def _by_stream(self, until: int) -> Iterator[list[DomainEvent]]:
+        event_types = self._projector.events
+        after, is_last = ("", 0), False
+        # Empty in an empty log.
+        [last] = published.replay.slices(event_types, of=1) or [""]
+        while not is_last:
+            events, after, is_last = published.replay.read_streams(
+                event_types, after=after, last=last, until=until, limit=BATCH
+            )
+            yield events
+
+    def _in_order(self, after: int, until: int) -> Iterator[list[DomainEvent]]:
+        for start in range(after, until, BATCH):
+            end = min(start + BATCH, until)
+            yield published.replay.read(self._projector.events, after=start, until=end)
+
+    def _apply(self, events: Sequence[DomainEvent], *, filling: bool) -> None:
+        events = [event for event in events if self._includes(event)]
+        for event in events:
+            if isinstance(event, published.UndecodableEvent):
+                raise published.UndecodableEventError(event)
+        if not events:
+            return
+        try:
+            with transaction.atomic(using="read"), writing(filling=filling):
+                self._projector.apply(events, self._shadow.pk)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            raise CannotFoldError(self.name, error) from error
+
+    def _includes(self, event: DomainEvent) -> bool:
+        envelope = event.recorded
+        return envelope.event_id not in self._left_out and (
+            self._streams is None or envelope.stream in self._streams
+        )
+
+    def _parked_or_skipped(self) -> dict[UUID, int]:
+        return dict(self._live.parked_events.values_list("event_id", "position"))
+
+    def _move(self, position: int) -> None:
+        self._shadow.position = position
+        self._shadow.save(update_fields=["position"])
+
+    @contextlib.contextmanager
+    def level(self) -> Iterator[None]:
+        """Bring the shadow generation to the position of the live one, and keep both there.
+
+        The block runs in a transaction that locks the live generation.
+        """
+        # Most events are applied before the lock, while the workers go on.
+        self._follow()
+        with transaction.atomic(using="read"):
+            Projection.objects.select_for_update().get(pk=self._live.pk)
+            self._follow()
+            yield
+
+    def _follow(self) -> None:
+        """Apply the events up to the position of the live generation."""
+        self._live.refresh_from_db()
+        # Read after the position: an event that was parked meanwhile must not count as applied.
+        left_out = self._parked_or_skipped()
+        retried = sorted(
+            position
+            for event_id, position in self._left_out.items()
+            if event_id not in left_out and position <= self._shadow.position
+        )
+        self._left_out = left_out
+        for position in retried:
+            for events in self._in_order(position - 1, position):
+                self._apply(events, filling=False)
+        for events in self._in_order(self._shadow.position, self._live.position):
+            self._apply(events, filling=False)
+        self._move(self._live.position)
+
+    def parked_streams(self) -> list[str]:
+        """Return the streams that wait for parked events in the live generation."""
+        waiting = self._live.parked_events.filter(skipped_at=None)
+        return list(waiting.order_by("stream").values_list("stream", flat=True).distinct())
