@@ -26,12 +26,14 @@ from tests.integration.test_parking import Poison
 METHODS = ("get", "post", "put", "patch", "delete")
 # What an operation is done to: what is to stand in its path, headers and body, by the names there.
 Subject = Mapping[str, str]
+# Commands on one order, each with its fields.
+Steps = list[tuple[type[client.Command], dict[str, Any]]]
 
 
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI document."""
-    schema: dict[str, Any] = SchemaGenerator().get_schema(public=True)  # type: ignore[no-untyped-call]
+    schema: dict[str, Any] = SchemaGenerator().get_schema(public=True)
     return schema
 
 
@@ -114,12 +116,13 @@ class World:
 
     def subjects(self, operation: Operation) -> Iterator[Subject]:
         """What ``operation`` may be tried on, one after the other."""
-        for prefix, rows in {
+        rows_by_prefix: dict[str, list[Any]] = {
             "/api/v1/customers": self.customers,
             "/api/v1/inventory": [self.product],
             "/api/v1/parked-events": self.parked,
             "/api/v1/orders": self.orders,
-        }.items():
+        }
+        for prefix, rows in rows_by_prefix.items():
             if operation.path.startswith(prefix):
                 yield from (self._seen | _ids(row) for row in rows)
                 return
@@ -145,18 +148,18 @@ class World:
 
 
 _LINE = {"line_id": "", "quantity": 1}
-_WRITTEN = [
+_WRITTEN: Steps = [
     (client.AddNote, {"text": "Ring twice"}),
     (client.TagOrder, {"tag": "gift"}),
     (client.RecordPayment, {"payment_id": "payment-1", "kind": "captured", "amount": "100.00"}),
 ]
-_CONFIRMED = [(client.ConfirmOrder, {})]
-_PACKED = [*_CONFIRMED, (client.CreateShipment, {"items": [_LINE]})]
-_SENT = [*_PACKED, (client.DispatchShipment, {})]
-_WHOLE = [*_CONFIRMED, (client.UpdateOrderStatus, {"status": OrderStatus.SHIPPED})]
-_ARRIVED = [*_WHOLE, (client.UpdateOrderStatus, {"status": OrderStatus.DELIVERED})]
+_CONFIRMED: Steps = [(client.ConfirmOrder, {})]
+_PACKED: Steps = [*_CONFIRMED, (client.CreateShipment, {"items": [_LINE]})]
+_SENT: Steps = [*_PACKED, (client.DispatchShipment, {})]
+_WHOLE: Steps = [*_CONFIRMED, (client.UpdateOrderStatus, {"status": OrderStatus.SHIPPED})]
+_ARRIVED: Steps = [*_WHOLE, (client.UpdateOrderStatus, {"status": OrderStatus.DELIVERED})]
 # How far the orders have come.
-_WAYS: list[list[tuple[type[client.Command], dict[str, Any]]]] = [
+_WAYS: list[Steps] = [
     [],
     [(client.PlaceHold, {"reason": "other"})],
     _CONFIRMED,

@@ -156,7 +156,10 @@ def _parcel_events() -> list[DomainEvent]:
     voided, lost, kept = uuid7(), uuid7(), uuid7()
     order.pack(one, shipment_id=voided, carrier="Sample Post", service="express", now=NOW)
     order.void_shipment(voided, now=NOW)
-    tracking = {"tracking_number": "1Z999", "tracking_url": "https://carrier.example/1Z999"}
+    tracking: dict[str, Any] = {
+        "tracking_number": "1Z999",
+        "tracking_url": "https://carrier.example/1Z999",
+    }
     for shipment_id in (lost, kept):
         order.pack(one, shipment_id=shipment_id, now=NOW)
         order.dispatch_shipment(shipment_id, carrier="Sample Post", **tracking, now=NOW)

@@ -86,7 +86,7 @@ def project(events: Sequence[e.DomainEvent], generation: Projection) -> None:
         projection.apply(wanted, generation.pk)
 
 
-def rows_of(model: type[ReadModel], generation: Projection) -> list[dict[str, Any]]:
+def rows_of(model: type[Any], generation: Projection) -> list[dict[str, Any]]:
     """The rows of a generation, without what differs between generations; in a fixed order."""
     rows = model.objects.filter(projection=generation).values()
     kept = [

@@ -128,7 +128,7 @@ def _fill(model: type[ReadModel], size: int, **columns: str) -> None:
     values = {"projection_id": str(live.pk)}
     for field in model._meta.concrete_fields:
         if not field.primary_key and field.name != "projection":
-            values[str(field.column)] = columns.pop(field.name, None) or _blank(field)
+            values[str(field.column)] = columns.pop(field.name, "") or _blank(field)
     assert not columns, columns
     table = model._meta.db_table
     chosen = ", ".join(values.values()).replace("{size}", str(size))

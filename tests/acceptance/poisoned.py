@@ -35,7 +35,7 @@ class PoisonConfig(AppConfig):
             if FAILING_UNITS in units:
                 raise ValueError("no such quantity")
 
-        OrderProjection.apply = apply_or_die  # type: ignore[method-assign]
+        OrderProjection.apply = apply_or_die  # type: ignore[method-assign,assignment]
 
 
 INSTALLED_APPS = [*_OUR_APPS, "tests.acceptance.poisoned.PoisonConfig"]

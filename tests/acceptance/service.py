@@ -40,7 +40,7 @@ Result = TypeVar("Result")
 
 
 def wait_until(
-    condition: Callable[[], Result], *, seconds: float = 20.0, missing: str = ""
+    condition: Callable[[], Result | None], *, seconds: float = 20.0, missing: str = ""
 ) -> Result:
     """The first true result of ``condition``; fails after ``seconds``, saying what is missing."""
     deadline = time.monotonic() + seconds

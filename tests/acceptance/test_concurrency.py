@@ -135,6 +135,7 @@ def held_open(service: Service, body: dict[str, Any]) -> Iterator[tuple[Any, str
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
+        assert process.stdout
         try:
             yield process, process.stdout.readline().strip()
         finally:

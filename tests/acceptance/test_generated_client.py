@@ -26,7 +26,7 @@ def test_a_generated_client_places_reads_and_cancels_an_order(
 ) -> None:
     document = tmp_path / "document.json"
     document.write_bytes(service.get("/api/schema").content)
-    places = ["--path", document, "--output-path", tmp_path / "orders_client"]
+    places: list[str | Path] = ["--path", document, "--output-path", tmp_path / "orders_client"]
 
     run(
         "-m",

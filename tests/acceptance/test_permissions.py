@@ -182,7 +182,7 @@ def test_every_method_of_every_route_for_every_role(
         client = service.client(role)
         for owner, method in pairs(owners, METHODS):
             path = PATHS[route].format_map(defaultdict(lambda: MISSING, things[owner]))
-            body = {} if method in GIVERS.get(route, {}) else None
+            body: Any = {} if method in GIVERS.get(route, {}) else None
             answer = client.request(method, path, json=body)
             if answer.status_code not in expected(route, method, role, owner):
                 deviations.append((role, owner, method, path, answer.status_code))

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -66,6 +67,15 @@ def processes(program: "subprocess.Popen[bytes]") -> list[psutil.Process]:
         return []
 
 
+def processes_or_end(program: "subprocess.Popen[bytes]") -> list[psutil.Process] | bool:
+    """Return the processes of ``program``; without any, True if it has ended."""
+    return processes(program) or program.poll() is not None
+
+
+def none_runs(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() for process in processes)
+
+
 @pytest.mark.proof
 @pytest.mark.parametrize("victim", ["command", "process"])
 def test_killed_at_any_stage_it_goes_on_where_it_was(
@@ -84,9 +94,7 @@ def test_killed_at_any_stage_it_goes_on_where_it_was(
             return program.poll() is not None or bool(is_time)
 
         wait_until(has_come_to, seconds=60)
-        children = wait_until(
-            lambda program=program: processes(program) or program.poll() is not None
-        )
+        children: Any = wait_until(partial(processes_or_end, program))
         if children is True:
             break
         # It doesn't begin anew: what was applied before stays applied.
@@ -94,7 +102,7 @@ def test_killed_at_any_stage_it_goes_on_where_it_was(
         target = program if victim == "command" else children[0]
         target.send_signal(signal.SIGKILL)
         assert program.wait(30) != 0
-        wait_until(lambda gone=children: not any(one.is_running() for one in gone))
+        wait_until(partial(none_runs, children))
         done = building(service)[0]
         assert service.rows() == before
 

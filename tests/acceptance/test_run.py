@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -74,6 +75,9 @@ class Run:
     @property
     def said(self) -> str:
         return self._log.read_text()
+
+    def has_said(self, text: str) -> bool:
+        return text in self.said
 
     def ready(self) -> "Run":
         """Wait for the banner and for all that stands below it."""
@@ -257,7 +261,7 @@ def test_a_part_that_is_killed_is_started_again(running: Run) -> None:
     for part in psutil.Process(running.program.pid).children():
         part.kill()
     for what in ("web server", "workers"):
-        wait_until(lambda what=what: f"The {what} ended (SIGKILL)" in running.said)
+        wait_until(partial(running.has_said, f"The {what} ended (SIGKILL)"))
     wait_until(lambda: len(psutil.Process(running.program.pid).children()) == 2)
     wait_until(running.copy.answers, seconds=60)
 

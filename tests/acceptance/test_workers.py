@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Iterator
+from functools import partial
 from statistics import median
 
 import psutil
@@ -68,7 +69,7 @@ def test_every_event_is_projected_once_whoever_is_killed(site: Site) -> None:
         # Each kind at least twice.
         victim = cluster(supervisor)[number % 5]
         victim.kill()
-        wait_until(lambda gone=victim: has_ended(gone))
+        wait_until(partial(has_ended, victim))
         time.sleep(dice.uniform(0, 0.4))
 
     product = product_of(receiving)

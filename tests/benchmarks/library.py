@@ -63,7 +63,7 @@ class OrderProjection(Projection[OrderRows]):
         self.view.insert_tracking(tracking)
 
     @process_event.register
-    def _(self, created: Order.Created, tracking: Tracking) -> None:
+    def _(self, created: Order.Created, tracking: Tracking) -> None:  # type: ignore[name-defined]
         self.view.write(
             "INSERT INTO {} VALUES (%s, %s, %s, %s, 'pending', 0, 0, 0, 1)",
             (
@@ -76,7 +76,7 @@ class OrderProjection(Projection[OrderRows]):
         )
 
     @process_event.register
-    def _(self, added: Order.ItemAdded, tracking: Tracking) -> None:
+    def _(self, added: Order.ItemAdded, tracking: Tracking) -> None:  # type: ignore[name-defined]
         self.view.write(
             "UPDATE {} SET total = %s, item_count = item_count + 1, unit_count = unit_count + %s,"
             " version = %s WHERE id = %s",
@@ -85,7 +85,7 @@ class OrderProjection(Projection[OrderRows]):
         )
 
     @process_event.register
-    def _(self, confirmed: Order.Confirmed, tracking: Tracking) -> None:
+    def _(self, confirmed: Order.Confirmed, tracking: Tracking) -> None:  # type: ignore[name-defined]
         self.view.write(
             "UPDATE {} SET status = 'confirmed', version = %s WHERE id = %s",
             (confirmed.originator_version, confirmed.originator_id),

@@ -237,8 +237,8 @@ def burst(service: Any, lines: list[str]) -> None:
     service.settle(seconds=300)
     level = time.monotonic()
     watched.stop()
-    commands, events = (number / (placed - began) for number in (len(lines), events))
-    tell("commands and events a second", f"{commands:.0f} {events:6.0f}")
+    commands_a_second, events_a_second = len(lines) / (placed - began), events / (placed - began)
+    tell("commands and events a second", f"{commands_a_second:.0f} {events_a_second:6.0f}")
     most = f"{watched.most_events} events {watched.most_seconds:6.2f} s"
     tell("largest lag of any projection", most)
     tell("level after the last command", f"{level - placed:.2f} s")

@@ -116,7 +116,7 @@ def test_what_needs_a_permission_is_not_allowed_without_it(order: Order, role: R
     if role is Role.MONITOR:
         return
     client = client_of(role, customer_id=order.customer_id)
-    user = client.handler._force_user
+    user = client.handler._force_user  # type: ignore[attr-defined]
 
     for action in told(client, order).values():
         if user.has_perm(action["needed_permission"]):

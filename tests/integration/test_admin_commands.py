@@ -25,7 +25,7 @@ from ordering_write.models import Order, OutboxEvent
 from tests import kit
 from tests.integration.test_admin_pages import CUSTOMERS, INVENTORY, ORDERS, Shop, project
 
-PAGES = {
+PAGES: dict[str, Any] = {
     page: admin.site._registry[model]
     for page, model in (
         (ORDERS, OrderSummary),
@@ -194,7 +194,7 @@ def test_a_command_is_previewed_confirmed_and_seen(shop: Shop, clerk: User) -> N
     preview = client.get(where)
     assert "Order status changed" in preview.text
     assert status(shop.order) == "pending"
-    response = client.post(where, {**hidden(preview), "confirm": "1"})
+    response: Any = client.post(where, {**hidden(preview), "confirm": "1"})
 
     page = f"/admin/{ORDERS}/{shop.order.pk}/change/"
     assert response.url == page

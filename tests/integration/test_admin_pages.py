@@ -306,7 +306,7 @@ def test_orders_are_found(shop: Shop, auditor: User, browser: Any) -> None:
 
     for term in ("robin sam", "LAMP-1", "lamp desk", order.pk, order.customer_id):
         assert "1 order " in shown(client, ORDERS, f"?q={term}"), term
-    for term in ("obin", order.pk.int, "%", "1999-000001", "x" * 201):
+    for term in ("obin", str(order.pk.int), "%", "1999-000001", "x" * 201):
         assert "0 orders" in shown(client, ORDERS, f"?q={term}"), term
     assert "1 order " in shown(client, ORDERS, "?status__exact=pending")
     assert "0 orders" in shown(client, ORDERS, "?status__exact=shipped")

@@ -1,5 +1,6 @@
 """The bus: each command takes effect at most once, whoever repeats it and however often."""
 
+from functools import partial
 from uuid import UUID
 
 import pytest
@@ -26,6 +27,7 @@ from ordering_write.domain.errors import (
     NoHandlerFoundError,
 )
 from ordering_write.domain.events import DomainEvent, OrderStatus
+from ordering_write.handlers.base import CommandHandler
 from ordering_write.log.outbox import NestedCommitError
 from ordering_write.models import CommandRecord, Order, StockItem
 from tests.kit import (
@@ -121,7 +123,7 @@ def test_a_repeat_that_waits_too_long_is_told_so(committed, customer):
 def test_100_parallel_orders_of_a_stock_of_10(committed, customer):
     product = registered_product(10)
     commands = [create_order(customer, (product, 1)) for _ in range(100)]
-    outcomes = at_once([lambda command=command: dispatch(command) for command in commands])
+    outcomes = at_once([partial(dispatch, command) for command in commands])
     refused = [one for one in outcomes if isinstance(one, InsufficientInventoryError)]
     assert len(refused) == 90
     assert Order.objects.count() == 10
@@ -137,7 +139,7 @@ def test_opposite_product_orders_do_not_deadlock(committed, customer):
         for n in range(40)
     ]
     before = deadlocks()
-    outcomes = at_once([lambda command=command: dispatch(command) for command in commands])
+    outcomes = at_once([partial(dispatch, command) for command in commands])
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     assert deadlocks() == before
     check_rows_equal_log()
@@ -167,7 +169,7 @@ def test_a_lock_that_is_not_given_is_a_concurrent_update(committed, customer):
     assert type(outcome) is ConcurrentUpdateError
 
 
-class Victim:
+class Victim(CommandHandler[RegisterCustomer]):
     """A handler that loses its first races."""
 
     def __init__(self, *, losses: int) -> None:
@@ -209,7 +211,7 @@ def deadlocks() -> int:
 def test_one_command_is_one_transaction(db, customer):
     bus = CommandBus()
 
-    class Nesting:
+    class Nesting(CommandHandler[RegisterCustomer]):
         def handle(self, command):
             return dispatch(create_order(customer, (registered_product(), 1)))
 

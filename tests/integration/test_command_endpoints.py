@@ -54,7 +54,7 @@ def call(db: None, admin_user: User, order: Order) -> Caller:
 
 @pytest.fixture
 def line(order: Order) -> str:
-    return str(kit.stored(order.stream).lines.popitem()[0])  # type: ignore[attr-defined]
+    return str(kit.stored(order.stream).lines.popitem()[0])
 
 
 def test_an_order_goes_its_way(call: Caller, order: Order, line: str) -> None:

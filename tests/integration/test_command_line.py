@@ -4,6 +4,7 @@ import getpass
 import json
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -126,6 +127,7 @@ def test_a_file_holds_fields_and_nothing_else(tmp_path: Path, text: str):
 def test_the_help_of_every_command_names_its_fields(kind: type[Command]):
     parser = CommandParser()
     command.Command().add_arguments(parser)
+    kinds: Any
     [kinds] = [action for action in parser._actions if action.dest == "kind"]
     told = kinds.choices[kind.__name__].format_help()
     for name in kind.model_fields.keys() - Command.model_fields.keys():

@@ -71,7 +71,7 @@ def cut_the_wire() -> None:
 def run_until(death: Death, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Carry out ``command`` on a connection that dies at its point, if it gets there."""
     connection.ensure_connection()
-    commit = connection._commit
+    commit = connection._commit  # type: ignore[attr-defined]
 
     def wrapped() -> None:
         death.reach("before COMMIT")
@@ -90,7 +90,7 @@ def run_until(death: Death, command: Command, monkeypatch: pytest.MonkeyPatch) -
 
 def sweep(prepare: Callable[[], Command], monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Crash a command that ``prepare`` makes at each of its points, and repeat it; the points."""
-    points = []
+    points: list[str] = []
     for number in range(1, MOST_POINTS):
         command = prepare()
         death = Death(number)

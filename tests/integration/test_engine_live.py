@@ -40,7 +40,8 @@ class Recorder(Projector):
 
     def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
         Worker.objects.bulk_create(
-            Worker(host=event.recorded.event_id, pid=event.recorded.position) for event in batch
+            Worker(host=str(event.recorded.event_id), pid=event.recorded.position or 0)
+            for event in batch
         )
         self.batches.append([event.recorded.position for event in batch])
         self.before(batch)
@@ -152,7 +153,7 @@ def test_the_longer_it_fails_the_longer_it_pauses(recorder: Recorder) -> None:
     kit.registered_product()
     recorder.before = fail
     rows = Projection.objects.filter(name="recorder")
-    pauses = []
+    pauses: list[Any] = []
     for failing_for in (0, 10, 3600):
         rows.update(failed_at=Now() - timedelta(seconds=failing_for), leased_until=None)
         live.run("recorder")

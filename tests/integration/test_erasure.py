@@ -2,6 +2,7 @@
 
 import uuid
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.contrib.admin.models import CHANGE, LogEntry
@@ -121,7 +122,7 @@ class Case:
             note=NOTE,
             **envelope(self.user, channel="api"),
         )
-        placed = client.dispatch(asked, user=self.user)
+        placed: Any = client.dispatch(asked, user=self.user)
         assert isinstance(asked, CreateOrder)
         self.placing = asked
         return Order.objects.get(pk=placed[0].order_id)
@@ -202,7 +203,7 @@ def test_nothing_personal_is_left_anywhere(case):
 
 def park(order):
     """Park an event of ``order``, with an error that quotes whose order it is."""
-    event = log.read_stream(order.stream)[0].recorded
+    event: Any = log.read_stream(order.stream)[0].recorded
     ParkedEvent.objects.create(
         checkpoint=Projection.objects.get(name="sales_by_day"),
         event_id=event.event_id,
@@ -285,7 +286,8 @@ def test_others_keep_what_is_theirs(case):
     known = known_of(other.pk)
     kit.dispatch(erase(case.customer))
     assert known_of(other.pk) == known
-    assert log.read_stream(order.stream)[0].customer.name == "Kim Other"
+    placed: Any = log.read_stream(order.stream)[0]
+    assert placed.customer.name == "Kim Other"
 
 
 def test_two_customers_can_be_erased_and_their_addresses_used_again(case):
@@ -349,9 +351,8 @@ def test_so_does_a_return_that_was_requested(case):
 
 
 def lines_of(order):
-    return [
-        event.line_id for event in log.read_stream(order.stream) if event.type == "OrderItemAdded"
-    ]
+    events: list[Any] = log.read_stream(order.stream)
+    return [event.line_id for event in events if event.type == "OrderItemAdded"]
 
 
 def test_and_a_refund_that_is_open(case):

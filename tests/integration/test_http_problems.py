@@ -67,7 +67,7 @@ def check(answer: Any, status: int, code: str) -> dict[str, Any]:
 )
 def test_what_can_not_be_answered(method: str, path: str, status: int, code: str) -> None:
     client = Client(headers=JSON)
-    admin = client_of(Role.ADMIN).handler._force_user
+    admin = client_of(Role.ADMIN).handler._force_user  # type: ignore[attr-defined]
     client.force_login(admin)
     User.objects.filter(pk=admin.pk).update(is_staff=True)
 
@@ -172,5 +172,6 @@ def test_the_trace_becomes_the_correlation() -> None:
         f"{ROOT}/customers", {"name": "Kim", "email": "kim@example.com"}, "json", headers=headers
     )
 
-    assert answer.wsgi_request.correlation_id == UUID(TRACE)
+    request: Any = answer.wsgi_request
+    assert request.correlation_id == UUID(TRACE)
     assert {one.correlation_id for one in OutboxEvent.objects.all()} == {UUID(TRACE)}

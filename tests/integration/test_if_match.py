@@ -1,5 +1,6 @@
 """A command is carried out on what the client has seen, or not at all."""
 
+from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -186,7 +187,7 @@ def test_fifty_at_once_on_one_order_lose_nothing(committed, customer):
     ]
     before = order.version
 
-    outcomes = at_once([lambda command=command: kit.dispatch(command) for command in commands])
+    outcomes = at_once([partial(kit.dispatch, command) for command in commands])
 
     assert [one for one in outcomes if isinstance(one, Exception)] == []
     versions = sorted(event.recorded.version for events in outcomes for event in events)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -360,7 +361,7 @@ def test_a_redacted_note_is_gone_from_the_log(order):
     give(c.RedactNote, order, note_id=note.note_id)
 
     assert give(c.RedactNote, order, note_id=note.note_id) is None
-    told = [event for event in log.read_stream(order.stream) if event.type == "NoteAdded"]
+    told: list[Any] = [one for one in log.read_stream(order.stream) if one.type == "NoteAdded"]
     assert [event.text for event in told] == ["[erased]"]
     assert not PersonalData.objects.filter(fields__text__contains="1234").exists()
     with pytest.raises(errors.NoteNotFoundError):

@@ -156,7 +156,11 @@ def test_its_parts_are_told_whole(story: Story) -> None:
         ("p-1", "captured", Decimal("104.00"), "card")
     ]
     [refund], [back] = order.refunds, order.returns
-    assert (refund.status, refund.amount, refund.return_id) == ("settled", 10, story.back)
+    assert (refund.status, refund.amount, refund.return_id) == (
+        "settled",
+        Decimal(10),
+        story.back,
+    )
     assert (back.status, back.items[0].quantity, back.items[0].damaged) == ("requested", 2, 1)
     assert [(a.kind, a.amount) for a in order.adjustments] == [("shipping", Decimal("4.00"))]
     assert [note.text for note in order.notes] == ["Rings twice", "Be at home"]

@@ -164,7 +164,8 @@ def test_each_ordering_has_each_order_once_page_by_page(ordering: str) -> None:
         for page in range(1, 5)
         for order in get_query_bus().dispatch(ListOrders(page=page, **asked)).items
     ]
-    by_cursor, cursor = [], ""
+    by_cursor: list[Any] = []
+    cursor: str | None = ""
     while cursor is not None:
         page = get_query_bus().dispatch(ListOrders(cursor=cursor, **asked))
         by_cursor += [order.id for order in page.items]

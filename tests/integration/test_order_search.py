@@ -176,7 +176,8 @@ def test_pages_by_relevance_hold_each_order_once() -> None:
         history.add(order_placed(number=str(number)))
     go_live(history)
 
-    seen, cursor = [], ""
+    seen: list[str] = []
+    cursor: str | None = ""
     while cursor is not None:
         query = ListOrders(q="Robin", ordering="relevance", page_size=2, cursor=cursor)
         page = get_query_bus().dispatch(query)

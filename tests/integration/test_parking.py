@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -319,6 +320,7 @@ def test_what_fails_again_stays_with_the_new_message(poison: Poison, shop: Shop)
     [retried] = parking.retry(parking.held_up())
 
     assert retried.applied == 0
+    assert retried.held_by
     row = parking.find(retried.held_by.pk)
     assert (row.event_id, row.message, row.tries) == (first, "KeyError: 'shape'", 2)
     assert served().parked_streams == 1
@@ -370,7 +372,7 @@ def test_retries_and_runners_at_once_count_each_event_once(
         [lambda: parking.retry(parking.held_up())] * 3
         + [lambda: live.run("sales_by_day")] * 3
         + [shop.order] * 4
-        + [lambda order=order: kit.dispatch(kit.cancel(order)) for order in orders]
+        + [partial(kit.dispatch, kit.cancel(order)) for order in orders]
     )
 
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]

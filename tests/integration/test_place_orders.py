@@ -203,7 +203,7 @@ def test_a_lost_database_stops_it_in_one_line(place, customer, product, monkeypa
 
 def test_ctrl_c_stops_it_with_a_summary(db, clerk, customer, product, tmp_path, monkeypatch):
     dispatch = place_orders.client.dispatch
-    done = []
+    done: list[Any] = []
 
     def interrupted(*args: Any, **kwargs: Any) -> Any:
         if len(done) == 2:

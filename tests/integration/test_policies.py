@@ -314,6 +314,7 @@ def test_a_received_return_is_to_be_refunded(captured: str, quantity: int, refun
     assert isinstance(requested, e.RefundRequested)
     assert requested.amount.amount == Decimal(refund)
     assert requested.return_id is not None
+    assert requested.lines is not None
     assert [line.quantity for line in requested.lines] == [quantity]
 
 

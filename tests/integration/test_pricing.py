@@ -283,7 +283,7 @@ def test_amounts_are_rounded_half_up_to_the_minor_unit(amount, currency):
     rounded = Money.of(amount, currency).amount
     assert rounded == amount.quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP)
     assert quantize(rounded, currency) == rounded
-    assert -rounded.as_tuple().exponent == places == MINOR_UNITS[currency]
+    assert rounded.as_tuple().exponent == -MINOR_UNITS[currency]
 
 
 @st.composite

@@ -49,6 +49,7 @@ def alive(pid: int) -> bool:
 
 def test_a_program_dies_with_a_killed_parent():
     with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout
         child = int(parent.stdout.readline())
         assert alive(child)
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import connections
 
 from ordering_read.engine import live
-from ordering_read.models import Projection, ReadModel
+from ordering_read.models import Projection
 from ordering_read.projector import registered
 from ordering_write.published import OrderStatus
 from tests import kit
@@ -46,7 +46,7 @@ def rebuild(**environment: str) -> None:
     )
 
 
-def served() -> dict[type[ReadModel], list[dict[str, Any]]]:
+def served() -> dict[type[Any], list[dict[str, Any]]]:
     """All rows that readers see."""
     return {
         model: rows_of(model, generation)

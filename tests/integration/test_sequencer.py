@@ -70,9 +70,10 @@ def test_cut_connections_lose_nothing_and_invert_nothing() -> None:
                 )
         written.wait()
 
-    def read() -> list[tuple[int, object]]:
+    def read() -> list[tuple[int | None, object]]:
         """Everything, in the order in which it can be read, while it is written."""
-        events, last = [], 0
+        events: list[tuple[int | None, object]] = []
+        last: Any = 0
         while True:
             try:
                 if over.is_set() and log.head() == last:

@@ -10,7 +10,7 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from ordering_write.bus import bus, metrics
-from ordering_write.domain.commands import ReceiveStock, RegisterStockItem
+from ordering_write.domain.commands import Command, ReceiveStock, RegisterStockItem
 from ordering_write.domain.errors import ProductNotFoundError
 from ordering_write.models import CommandTally
 from tests import kit
@@ -111,7 +111,12 @@ def test_the_outcome_of_a_command_is_one_line(caplog: pytest.LogCaptureFixture) 
 def test_lines_within_a_command_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[dict[str, str]] = []
     first = bus._record
-    monkeypatch.setattr(bus, "_record", lambda one: seen.append(ids()) or first(one))
+
+    def record(command: Command) -> Any:
+        seen.append(ids())
+        return first(command)
+
+    monkeypatch.setattr(bus, "_record", record)
     trace, command_id = uuid7(), uuid7()
 
     kit.registered_product()

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import AnonymousUser
@@ -140,7 +141,7 @@ def test_a_hundred_of_two_hundred_at_once(committed, clerk, settings):
     assert (answers.count(200), answers.count(429)) == (100, 100)
 
 
-def counted_as(**headers: str) -> str:
+def counted_as(**headers: Any) -> str:
     request = RequestFactory().get(READS, **headers)
     throttling._count(request, AnonymousUser())
     return RequestCount.objects.latest("ends_at").key.partition(":")[2]

@@ -153,7 +153,7 @@ def test_a_worker_that_is_killed_at_any_statement_loses_and_doubles_nothing(
 def run_until(death: Death, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the policies do what there is to do on a connection that dies at its point."""
     connection.ensure_connection()
-    commit = connection._commit
+    commit = connection._commit  # type: ignore[attr-defined]
 
     def wrapped() -> None:
         death.reach("before COMMIT")

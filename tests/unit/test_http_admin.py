@@ -66,7 +66,8 @@ def test_only_holders_of_the_permission_see_the_page(request_of: Any) -> None:
 
 @pytest.mark.parametrize(("found", "count"), [(0, 0), (7, 7), (10_001, 10_000), (10**9, 10_000)])
 def test_counting_stops(found: int, count: int) -> None:
-    assert CappedPaginator(Rows(found), 50).count == count
+    rows: Any = Rows(found)
+    assert CappedPaginator(rows, 50).count == count
 
 
 def test_each_record_gets_its_own_message(request_of: Any) -> None:

@@ -469,10 +469,12 @@ def test_a_form_without_the_csrf_token_is_refused() -> None:
 @pytest.mark.parametrize("key", ["a" * 201, "a b", '"a', "ä", '"'])
 def test_an_idempotency_key_is_visible_ascii(key: str) -> None:
     body = {"name": "Lamp"}
-    refused = send("POST", "/api/v1/things", body=body, **{"Idempotency-Key": key})
+    with_key: Any = {"Idempotency-Key": key}
+    refused = send("POST", "/api/v1/things", body=body, **with_key)
     assert refused.status_code == 400
     assert json.loads(refused.content)["parameter"] == "Idempotency-Key"
-    quoted = send("POST", "/api/v1/things", body=body, **{"Idempotency-Key": '"k1"'})
+    with_quotes: Any = {"Idempotency-Key": '"k1"'}
+    quoted = send("POST", "/api/v1/things", body=body, **with_quotes)
     assert json.loads(quoted.content)["key"] == "k1"
 
 

@@ -43,7 +43,7 @@ ALLOWED = {
     (S.SHIPPED, S.DELIVERED),
     (S.DELIVERED, S.COMPLETED),
 }
-EVENTS = {
+EVENTS: dict[OrderStatus, list[type[e.DomainEvent]]] = {
     S.CONFIRMED: [e.OrderStatusChanged],
     S.PROCESSING: [e.OrderStatusChanged],
     S.SHIPPED: [e.ShipmentCreated, e.ShipmentDispatched],
@@ -70,7 +70,7 @@ def refusal(before: OrderStatus, status: OrderStatus) -> tuple[type[InvalidTrans
 
 @pytest.mark.parametrize("status", SETTABLE)
 @pytest.mark.parametrize("before", WAYS)
-def test_every_move_from_every_status(before, status):
+def test_every_move_from_every_status(before: OrderStatus, status: OrderStatus) -> None:
     past = moved(*WAYS[before])
     assert Order.fold(past).status == before
     outcome = given(*past).when(move(status))

@@ -1,9 +1,14 @@
 """Which side the models live on."""
 
+from typing import Any
+
 import pytest
 from django.apps import apps
 
+from config.accounts.models import User
 from config.databases.router import WriteReadRouter
+from ordering_read.models import OrderSummary
+from ordering_write.models import Order
 
 router = WriteReadRouter()
 
@@ -19,9 +24,9 @@ def test_every_model_lives_on_one_side_and_only_there(model):
 
 
 def test_relations_stay_on_one_side():
-    write, second = apps.get_app_config("ordering_write").get_models(), apps.get_models()
-    an_order, a_read_model = next(write), next(apps.get_app_config("ordering_read").get_models())
+    an_order: Any = Order()
+    a_read_model: Any = OrderSummary()
 
-    assert router.allow_relation(an_order, second[0])
+    assert router.allow_relation(an_order, User())
     assert not router.allow_relation(an_order, a_read_model)
     assert not router.allow_relation(a_read_model, an_order)

@@ -1,6 +1,7 @@
 """What a product in stock allows."""
 
 from decimal import Decimal
+from typing import Any
 
 import hypothesis
 import pytest
@@ -262,7 +263,7 @@ def test_the_counters_are_what_is_set_aside_and_never_too_much(steps):
             assert state(item) == before
         assert item.reserved == sum(item.reservations.values())
         assert item.backorderable or item.available >= 0
-    events = [*past, *item.pending_events]
+    events: list[Any] = [*past, *item.pending_events]
     assert state(StockItem.fold(events)) == state(item)
     told = [(event.on_hand, event.reserved, event.available) for event in events]
     assert told[-1] == (item.on_hand, item.reserved, item.available)
