@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.paginator import Paginator
@@ -11,6 +12,14 @@ from django.utils.functional import cached_property
 
 from config.http.answers.pagination import COUNT_CAP
 from config.http.answers.problems import detail_of, is_anticipated
+
+
+def parse_uuid(text: str) -> UUID | None:
+    """Return the UUID in ``text``, or None if the text is anything else."""
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
 
 
 class CappedPaginator(Paginator):
@@ -52,6 +61,20 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        term = search_term.strip()
+        return (self.search(request, queryset, term) if term else queryset), False
+
+    def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        """Return the ``rows`` that match the search term, which is never empty.
+
+        Override this where ``search_fields`` would read the whole table.
+        """
+        matches: QuerySet[Any] = super().get_search_results(request, rows, term)[0]
+        return matches
 
     def act_on_each(
         self,

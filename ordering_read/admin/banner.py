@@ -1,4 +1,4 @@
-"""What stands above every admin page while its rows can't be trusted to be new."""
+"""The warnings above every admin page while its rows may be stale."""
 
 from collections.abc import Callable
 
@@ -9,34 +9,34 @@ from django.http import HttpRequest
 
 from ordering_read.engine.status import ProjectionStatus, statuses
 
-# How long what was found is shown without another look.
+# How long the warnings are cached.
 _SECONDS = 5
 
 
 def warnings(request: HttpRequest) -> dict[str, Callable[[], list[str]]]:
-    """A context processor: templates that use ``projection_warnings`` cause the look."""
-    return {"projection_warnings": _remembered}
+    """Add ``projection_warnings`` to templates; only those that use it query the database."""
+    return {"projection_warnings": _cached_warnings}
 
 
-def _remembered() -> list[str]:
-    found: list[str] | None = cache.get_or_set("projection_warnings", _look, _SECONDS)
-    return found or []
+def _cached_warnings() -> list[str]:
+    lines: list[str] | None = cache.get_or_set("projection_warnings", _warnings, _SECONDS)
+    return lines or []
 
 
-def _look() -> list[str]:
+def _warnings() -> list[str]:
     try:
-        return [line for one in statuses() for line in _lines(one)]
+        return [line for status in statuses() for line in _lines(status)]
     except DatabaseError:
-        return ["How old the rows are can't be found out: a database can't be reached."]
+        return ["A database can't be reached: the rows may be old."]
 
 
-def _lines(one: ProjectionStatus) -> list[str]:
+def _lines(status: ProjectionStatus) -> list[str]:
     lines = []
-    if one.failed:
-        lines.append(f"Projection {one.name} has stopped at event {one.position}.")
-    if one.lag_seconds > settings.PROJECTION_LAG_ALERT_SECONDS:
+    if status.failed:
+        lines.append(f"Projection {status.name} has stopped at event {status.position}.")
+    if status.lag_seconds > settings.PROJECTION_LAG_ALERT_SECONDS:
         lines.append(
-            f"Projection {one.name} is {one.lag_events} events and {one.lag_seconds:.0f} seconds "
-            "behind the log: newer changes aren't shown."
+            f"Projection {status.name} is {status.lag_events} events and "
+            f"{status.lag_seconds:.0f} seconds behind the log: newer changes aren't shown."
         )
     return lines

@@ -1,69 +1,72 @@
-"""What the admin pages of the read models have in common."""
+"""The base classes and links that the admin pages of the read models share."""
 
+from decimal import Decimal
 from typing import Any, ClassVar
-from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Collate, Upper
 from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from config.http.admin import ReadOnlyAdmin
+from ordering_write.published import quantize
+
+# Most rows that one action takes: a page of the list.
+_MAX_SELECTED = 50
 
 
-def page_of(model: type[Model], key: object) -> str:
-    """The address of the page that shows one row of ``model``."""
+def page_url(model: type[Model], key: object) -> str:
+    """Return the URL of the page of one row of ``model``."""
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[key])
 
 
-def list_of(model: type[Model], query: str = "") -> str:
-    """The address of the list of ``model``, with a query string such as ``?q=...``."""
+def list_url(model: type[Model], query: str = "") -> str:
+    """Return the URL of the list of ``model``, with a query string such as ``?q=...``."""
     return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") + query
 
 
-def link(address: str, label: object) -> SafeString:
-    """An anchor."""
-    return format_html('<a href="{}">{}</a>', address, label)
-
-
-def log_of(request: HttpRequest, stream: str) -> str:
-    """The address of what the log holds of ``stream``; empty for who may not read the log."""
+def log_url(request: HttpRequest, stream: str) -> str:
+    """Return the URL of the events of ``stream``, or "" for a user who may not read the log."""
     if not request.user.has_perm("ordering_write.view_outbox"):
         return ""
     return reverse("admin:ordering_write_outboxevent_changelist") + f"?q={stream}"
 
 
-def uuid_in(text: str) -> UUID | None:
-    """The id that ``text`` is, if it is one."""
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
+def link(url: str, label: object) -> SafeString:
+    """Return an HTML link."""
+    return format_html('<a href="{}">{}</a>', url, label)
 
 
-def begins(rows: QuerySet[Any], text: str, *fields: str) -> QuerySet[Any]:
-    """The ``rows`` of which one of ``fields`` begins with ``text``, in capital or small letters.
+def money(amount: Decimal, currency: str) -> str:
+    """Return an amount as people read it: ``19.90 EUR``."""
+    return f"{quantize(amount, currency)} {currency}"
 
-    An index on the same expression serves it: in the collation "C" a prefix is a range.
+
+def starting_with(rows: QuerySet[Any], text: str, *fields: str) -> QuerySet[Any]:
+    """Return the ``rows`` in which one of ``fields`` starts with ``text``, ignoring case.
+
+    An index on the same expression serves the search: in the collation "C" a prefix is a range.
     """
-    wanted = Q()
+    condition = Q()
     for field in fields:
         rows = rows.alias(**{f"{field}_key": Collate(Upper(field), "C")})
-        wanted |= Q(**{f"{field}_key__startswith": text.upper()})
-    return rows.filter(wanted)
+        condition |= Q(**{f"{field}_key__startswith": text.upper()})
+    return rows.filter(condition)
 
 
 class _StableLinks(ChangeList):
-    """Links to rows by what they show: their own keys change with each rebuild."""
+    """Links to a row by its identity, because a rebuild changes its primary key."""
 
     model_admin: "ReadModelAdmin"
 
     def url_for_result(self, result: Model) -> str:
-        return page_of(self.model, getattr(result, self.model_admin.identity))
+        return page_url(self.model, getattr(result, self.model_admin.identity))
 
 
 class ReadModelAdmin(ReadOnlyAdmin):
@@ -87,13 +90,27 @@ class ReadModelAdmin(ReadOnlyAdmin):
 
 
 class ActingAdmin(ReadOnlyAdmin):
-    """A page with actions, each of which asks for its own permission."""
+    """A page with actions, each of which needs its own permission."""
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        # Django would say no more than "No action selected".
-        asked = [action for action in request.POST.getlist("action") if action]
-        if set(asked) - set(self.get_actions(request)):
+        # Django would only say "No action selected".
+        actions = [action for action in request.POST.getlist("action") if action]
+        if set(actions) - set(self.get_actions(request)):
             raise PermissionDenied("You don't have the permission that this action needs.")
         return super().changelist_view(request, extra_context)
+
+    def selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
+        """Return the selected rows; none, and a message, if there are too many for one action."""
+        rows = list(queryset[: _MAX_SELECTED + 1])
+        if len(rows) <= _MAX_SELECTED:
+            return rows
+        text = f"Select at most {_MAX_SELECTED} {self.opts.verbose_name_plural} at once."
+        self.message_user(request, text, messages.ERROR)
+        return []
+
+    def page(self, request: HttpRequest, template: str, **context: Any) -> TemplateResponse:
+        """Return a page of this admin that shows the template ``admin/ordering_read/…``."""
+        context = {**self.admin_site.each_context(request), "opts": self.opts, **context}
+        return TemplateResponse(request, f"admin/ordering_read/{template}", context)

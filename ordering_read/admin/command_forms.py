@@ -1,4 +1,4 @@
-"""Forms for commands, made of the fields that a command declares."""
+"""Forms for commands, built from the JSON schema of the command."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,281 +9,288 @@ from pydantic import ValidationError
 
 from config.http.answers.problems import detail_of
 from config.http.input.validation import errors_of
-from ordering_read.admin.command_words import words
+from ordering_read.admin.labels import field_label
 from ordering_write.client import Command
 
 Schema = Mapping[str, Any]
 Choices = Sequence[tuple[str, str]]
+# The path of a field in the command: ("shipping_address", "city"), ("items", row name, "quantity").
+Path = tuple[str, ...]
 
-# Longer texts are given room.
-_SHORT = 200
+# Longer texts get a text area.
+_SHORT_TEXT = 200
 
 
 @dataclass(frozen=True)
-class Row:
-    """One element of a list that the form fills: its name, its label and what stands in it."""
+class FormRow:
+    """A row of the form for an element of a list; ``fixed`` are the fields that nobody types."""
 
     name: str
     label: str
-    known: Mapping[str, Any] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     initial: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Subject:
-    """What a form knows of the thing that its command is about. The base knows nothing."""
+class FormContext:
+    """Values, choices and labels of the record that a form's command is about. The base has none.
 
-    def fixed(self, kind: type[Command]) -> Mapping[str, Any]:
-        """The fields of the command that aren't asked for."""
+    ``name`` is always the name of a field of the command, or of a field in a part of the command.
+    """
+
+    def fixed(self, command_type: type[Command]) -> Mapping[str, Any]:
+        """Return the fields of the command that the form doesn't show, and their values."""
         return {}
 
-    def initial(self, kind: type[Command]) -> Mapping[str, Any]:
-        """What stands in the fields at first, by their names."""
+    def initial(self, command_type: type[Command]) -> Mapping[str, Any]:
+        """Return the initial values of the form, by field name."""
         return {}
 
-    def choices(self, kind: type[Command], name: str) -> Choices | None:
-        """What can be chosen in a field, None for a field that is typed."""
+    def choices(self, command_type: type[Command], name: str) -> Choices | None:
+        """Return the choices of a field, or None for a field that people type."""
         return None
 
-    def suggestions(self, kind: type[Command], name: str) -> Choices | None:
-        """What is proposed in a field that is typed."""
+    def suggestions(self, command_type: type[Command], name: str) -> Choices | None:
+        """Return the suggestions for a field that people type, or None."""
         return None
 
     def names(self) -> Mapping[str, str]:
-        """What its parts are called, by their ids."""
+        """Return the labels of the record's parts, by id."""
         return {}
 
-    def rows(self, kind: type[Command], name: str) -> Sequence[Row]:
-        """The elements that a list may have."""
+    def rows(self, command_type: type[Command], name: str) -> Sequence[FormRow]:
+        """Return the rows for a field that is a list."""
         return ()
 
-    def may_be_empty(self, kind: type[Command], name: str) -> bool:
-        """Whether ``complete`` fills the field in when nothing is typed."""
+    def is_optional(self, command_type: type[Command], name: str) -> bool:
+        """Return True if ``complete`` sets the field when it was left empty."""
         return False
 
-    def complete(self, kind: type[Command], payload: dict[str, Any]) -> dict[str, Any]:
-        """The payload, of what people have typed. Raises Django's ValidationError."""
+    def complete(self, command_type: type[Command], payload: dict[str, Any]) -> dict[str, Any]:
+        """Return the payload made from the typed values. Raises Django's ValidationError."""
         return payload
 
 
-class Suggesting(forms.TextInput):
-    """A text with proposals. The browser filters them; no script is needed."""
+class SuggestingInput(forms.TextInput):
+    """A text input with suggestions, which the browser filters without a script."""
 
-    template_name = "admin/ordering_read/suggesting.html"
+    template_name = "admin/ordering_read/suggesting_input.html"
 
-    def __init__(self, proposals: Choices) -> None:
+    def __init__(self, suggestions: Choices) -> None:
         super().__init__(attrs={"autocomplete": "off"})
-        self.proposals = proposals
+        self.suggestions = suggestions
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(name, value, attrs)
         context["widget"]["attrs"]["list"] = f"id_{name}_list"
-        return context | {"proposals": self.proposals}
+        return context | {"suggestions": self.suggestions}
 
 
-class Several(forms.CharField):
-    """Some short texts with commas between them."""
+class CommaSeparatedField(forms.CharField):
+    """Several short texts, separated by commas."""
 
     def to_python(self, value: Any) -> Any:
         return [part.strip() for part in (value or "").split(",") if part.strip()]
 
 
 class CommandForm(forms.Form):
-    """Asks for the payload of one kind of command, but for what ``subject`` knows already."""
+    """Asks for the payload of a command, except for the fields that ``context`` fixes."""
 
     required_css_class = "required"
 
-    def __init__(self, kind: type[Command], subject: Subject, **kwargs: Any) -> None:
+    def __init__(self, command_type: type[Command], context: FormContext, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._kind, self._subject = kind, subject
-        self._initial = subject.initial(kind)
-        left_out = {*Command.model_fields, *subject.fixed(kind)}
-        schema = kind.model_json_schema()
+        self._command_type, self._context = command_type, context
+        self._initial = context.initial(command_type)
+        excluded = {*Command.model_fields, *context.fixed(command_type)}
+        schema = command_type.model_json_schema()
         self._defs: Schema = schema.get("$defs", {})
-        # The name of the form's field, by the place in the command.
-        self._fields: dict[tuple[str, ...], str] = {}
-        self._rows: dict[str, Sequence[Row]] = {}
-        # Those of them that were filled in: the elements that the command has.
-        self._sent: dict[str, Sequence[Row]] = {}
+        # The names of the form's fields, by their paths in the command.
+        self._names: dict[Path, str] = {}
+        self._rows: dict[str, Sequence[FormRow]] = {}
+        # The rows that were filled in, in the order of the command's elements.
+        self._filled_rows: dict[str, Sequence[FormRow]] = {}
         required = schema.get("required", ())
         for name, part in schema["properties"].items():
-            if name not in left_out:
+            if name not in excluded:
                 self._add((name,), part, required=name in required)
 
-    # --- What is asked -------------------------------------------------------------------------
+    # --- Fields --------------------------------------------------------------------------------
     def _add(
-        self, place: tuple[str, ...], schema: Schema, *, required: bool, row: Row | None = None
+        self, path: Path, schema: Schema, *, required: bool, row: FormRow | None = None
     ) -> None:
-        schema, required = self._plain(schema, required)
+        schema, required = self._resolve(schema, required)
         match schema:
             case {"properties": parts}:
                 inner = schema.get("required", ())
                 for name, part in parts.items():
-                    self._add((*place, name), part, required=required and name in inner, row=row)
+                    self._add((*path, name), part, required=required and name in inner, row=row)
             case {"type": "array", "items": {"$ref": _} as items}:
-                self._add_rows(place, items, required=required)
+                self._add_rows(path, items)
             case {"format": "duration"}:
-                # Nobody can be expected to write one as ISO 8601 has it.
+                # People can't be expected to write an ISO 8601 duration.
                 return
             case _:
-                self._add_field(place, schema, required=required, row=row)
+                self._add_field(path, schema, required=required, row=row)
 
-    def _plain(self, schema: Schema, required: bool) -> tuple[Schema, bool]:
-        """The schema without what says that it may be null, or that it is somewhere else."""
+    def _resolve(self, schema: Schema, required: bool) -> tuple[Schema, bool]:
+        """Return the schema without a "null" alternative or a reference, and if it is required."""
         if "anyOf" in schema:
             others = [part for part in schema["anyOf"] if part.get("type") != "null"]
-            return self._plain(others[0], required and len(others) == len(schema["anyOf"]))
+            return self._resolve(others[0], required and len(others) == len(schema["anyOf"]))
         if "$ref" in schema:
             return self._defs[schema["$ref"].rpartition("/")[2]], required
         return schema, required
 
-    def _add_rows(self, place: tuple[str, ...], items: Schema, *, required: bool) -> None:
-        [name] = place
-        self._rows[name] = rows = self._subject.rows(self._kind, name)
+    def _add_rows(self, path: Path, items: Schema) -> None:
+        [name] = path
+        self._rows[name] = rows = self._context.rows(self._command_type, name)
         for row in rows:
-            element = self._plain(items, True)[0]
+            element = self._resolve(items, True)[0]
             for part, schema in element["properties"].items():
-                if part not in row.known:
-                    # Rows that are left empty aren't sent.
+                if part not in row.fixed:
+                    # Empty rows aren't sent.
                     self._add((name, row.name, part), schema, required=False, row=row)
 
     def _add_field(
-        self, place: tuple[str, ...], schema: Schema, *, required: bool, row: Row | None
+        self, path: Path, schema: Schema, *, required: bool, row: FormRow | None
     ) -> None:
-        name = place[-1]
-        required = required and not self._subject.may_be_empty(self._kind, name)
+        name = path[-1]
+        required = required and not self._context.is_optional(self._command_type, name)
         form_field = self._field(name, schema, required=required, is_in_row=row is not None)
-        form_field.label = f"{row.label}: {words(name)}" if row else words(name)
+        label = field_label(name)
+        form_field.label = f"{row.label}: {label}" if row else label
         initial = row.initial if row else self._initial
         form_field.initial = initial.get(name) or schema.get("default") or None
-        self._fields[place] = "-".join(place)
-        self.fields["-".join(place)] = form_field
+        self._names[path] = "-".join(path)
+        self.fields["-".join(path)] = form_field
 
     def _field(self, name: str, schema: Schema, *, required: bool, is_in_row: bool) -> forms.Field:
-        choices = self._subject.choices(self._kind, name)
+        choices = self._context.choices(self._command_type, name)
         if choices is None and "enum" in schema:
-            choices = [(each, each.replace("_", " ")) for each in schema["enum"]]
+            choices = [(value, value.replace("_", " ")) for value in schema["enum"]]
         if choices is not None:
             empty = [] if required and len(choices) == 1 else [("", "---------")]
             return forms.ChoiceField(choices=[*empty, *choices], required=required)
-        proposals = self._subject.suggestions(self._kind, name)
-        if proposals is not None:
-            return forms.CharField(required=required, widget=Suggesting(proposals))
+        suggestions = self._context.suggestions(self._command_type, name)
+        if suggestions is not None:
+            return forms.CharField(required=required, widget=SuggestingInput(suggestions))
         match schema:
             case {"type": "integer"}:
                 return forms.IntegerField(
                     required=required,
-                    # None of a row is as good as an empty one.
+                    # In a row, 0 means the same as an empty field.
                     min_value=0 if is_in_row else schema.get("minimum"),
                     max_value=schema.get("maximum"),
                 )
             case {"type": "boolean"}:
                 return forms.BooleanField(required=False)
             case {"type": "array"}:
-                return Several(required=required, help_text="With commas between them.")
+                return CommaSeparatedField(required=required, help_text="Separated by commas.")
             case {"format": "date-time"}:
                 return forms.DateTimeField(
                     required=required,
                     widget=forms.DateTimeInput(attrs={"type": "datetime-local"}),
-                    help_text="In the store's time; empty for now.",
+                    help_text="In the store's time zone. Leave empty for now.",
                 )
-        long = schema.get("maxLength", 0) > _SHORT
+        is_long = schema.get("maxLength", 0) > _SHORT_TEXT
         return forms.CharField(
             required=required,
             max_length=schema.get("maxLength"),
-            widget=forms.Textarea(attrs={"rows": 3, "cols": 60}) if long else forms.TextInput,
+            widget=forms.Textarea(attrs={"rows": 3, "cols": 60}) if is_long else forms.TextInput,
         )
 
-    def parts(self) -> list[dict[str, Any]]:
-        """What the page shows, in the command's order: groups of fields, and tables of rows."""
-        parts: dict[str, dict[str, Any]] = {}
-        for place, name in self._fields.items():
-            if place[0] in self._rows:
-                parts.setdefault(place[0], self._table(place[0]))
+    # --- Sections of the page ------------------------------------------------------------------
+    def sections(self) -> list[dict[str, Any]]:
+        """Return the groups of fields and the tables of rows, in the order of the command."""
+        sections: dict[str, dict[str, Any]] = {}
+        for path, name in self._names.items():
+            if path[0] in self._rows:
+                sections.setdefault(path[0], self._table(path[0]))
             else:
-                title = words(place[0]) if place[1:] else ""
-                part = parts.setdefault(title, {"title": title, "fields": []})
-                part["fields"].append(self[name])
-        for part in parts.values():
-            # Of what may be left out as a whole, nobody has to see more than the name.
-            fields = part.get("fields", ())
-            part["is_open"] = not part["title"] or any(
+                title = field_label(path[0]) if path[1:] else ""
+                section = sections.setdefault(title, {"title": title, "fields": []})
+                section["fields"].append(self[name])
+        for section in sections.values():
+            # A section that is optional as a whole starts folded.
+            fields = section.get("fields", ())
+            section["is_open"] = not section["title"] or any(
                 field.field.required or field.errors or field.value() for field in fields
             )
-        return list(parts.values())
+        return list(sections.values())
 
     def _table(self, name: str) -> dict[str, Any]:
         rows = self._rows[name]
         return {
-            "title": words(name),
-            "columns": [words(place[-1]) for place in self._places(name, rows[0])],
+            "title": field_label(name),
+            "columns": [field_label(path[-1]) for path in self._paths(name, rows[0])],
             "rows": [
-                (row.label, [self[self._fields[place]] for place in self._places(name, row)])
+                (row.label, [self[self._names[path]] for path in self._paths(name, row)])
                 for row in rows
             ],
         }
 
-    def _places(self, name: str, row: Row) -> list[tuple[str, ...]]:
-        return [place for place in self._fields if place[:2] == (name, row.name)]
+    def _paths(self, name: str, row: FormRow) -> list[Path]:
+        return [path for path in self._names if path[:2] == (name, row.name)]
 
-    # --- What was answered ---------------------------------------------------------------------
+    # --- From the form to the command ----------------------------------------------------------
     def payload(self) -> dict[str, Any]:
-        """The fields of the command, as far as something was said about them."""
-        said: dict[str, Any] = {}
-        for place, name in self._fields.items():
+        """Return the fields of the command that were filled in."""
+        payload: dict[str, Any] = {}
+        for path, name in self._names.items():
             value = self.cleaned_data.get(name)
             if value not in ("", None, []):
-                _put(said, place, value)
+                _put(payload, path, value)
         for name, rows in self._rows.items():
-            answered = said.pop(name, {})
-            filled = [row for row in rows if _is_filled(answered.get(row.name))]
-            self._sent[name] = filled
+            elements = payload.pop(name, {})
+            filled = [row for row in rows if _is_filled(elements.get(row.name))]
+            self._filled_rows[name] = filled
             if filled:
-                said[name] = [{**row.known, **answered[row.name]} for row in filled]
-        return self._subject.complete(self._kind, said)
+                payload[name] = [{**row.fixed, **elements[row.name]} for row in filled]
+        return self._context.complete(self._command_type, payload)
 
     def command(self, **envelope: Any) -> Command | None:
-        """The command that was asked for; None, with what is wrong in ``errors``, if it is none."""
+        """Return the command, or None if the form isn't valid: ``errors`` says why."""
         if not self.is_valid():
             return None
         try:
-            return self._kind.model_validate(
-                {**self.payload(), **self._subject.fixed(self._kind), **envelope}
+            return self._command_type.model_validate(
+                {**self.payload(), **self._context.fixed(self._command_type), **envelope}
             )
         except ValidationError as error:
-            self.refuse(error)
+            self.add_refusal(error)
         except forms.ValidationError as error:
             self.add_error(None, error)
         return None
 
-    def refuse(self, error: Exception) -> None:
-        """Show why the command isn't possible, beside the field that it is about."""
+    def add_refusal(self, error: Exception) -> None:
+        """Show why the command is refused, beside the field that ``error`` points to."""
         members: Mapping[str, Any] = getattr(error, "members", dict[str, Any])()
-        complaints = members.get("errors")
+        problems = members.get("errors")
         if isinstance(error, ValidationError):
-            complaints = errors_of(error)
-        for one in complaints or [{"pointer": "", "detail": detail_of(error)}]:
-            name = self._name_at(one["pointer"].removeprefix("#").strip("/").split("/"))
-            self.add_error(name, one["detail"] if name else _told(one))
+            problems = errors_of(error)
+        for problem in problems or [{"pointer": "", "detail": detail_of(error)}]:
+            pointer, detail = problem["pointer"].strip("#/"), problem["detail"]
+            name = self._name_at(pointer)
+            self.add_error(name, f"{pointer}: {detail}" if pointer and not name else detail)
 
-    def _name_at(self, steps: Sequence[str]) -> str | None:
-        place = list(steps)
-        if len(place) > 1 and place[0] in self._sent and place[1].isdecimal():
-            place[1] = self._sent[place[0]][int(place[1])].name
-        within = [name for at, name in self._fields.items() if list(at[: len(place)]) == place]
-        return within[0] if within and steps != [""] else None
+    def _name_at(self, pointer: str) -> str | None:
+        """Return the name of the first form field at a JSON pointer such as ``items/0/quantity``.
 
-
-def _told(complaint: Mapping[str, str]) -> str:
-    about = complaint["pointer"].removeprefix("#/")
-    return f"{about}: {complaint['detail']}" if about else complaint["detail"]
-
-
-def _put(said: dict[str, Any], place: Iterable[str], value: Any) -> None:
-    *path, last = place
-    for step in path:
-        said = said.setdefault(step, {})
-    said[last] = value
+        Returns None if the form has no such field.
+        """
+        steps = pointer.split("/")
+        if len(steps) > 1 and steps[0] in self._filled_rows and steps[1].isdecimal():
+            steps[1] = self._filled_rows[steps[0]][int(steps[1])].name
+        names = (name for path, name in self._names.items() if list(path[: len(steps)]) == steps)
+        return next(names, None)
 
 
-def _is_filled(answers: Mapping[str, Any] | None) -> bool:
-    return any(value not in (0, False, "") for value in (answers or {}).values())
+def _put(payload: dict[str, Any], path: Iterable[str], value: Any) -> None:
+    *parents, last = path
+    for parent in parents:
+        payload = payload.setdefault(parent, {})
+    payload[last] = value
+
+
+def _is_filled(element: Mapping[str, Any] | None) -> bool:
+    return any(value not in (0, False, "") for value in (element or {}).values())

@@ -1,8 +1,9 @@
-"""Commands in the admin: buttons on the page of a thing, a form and a preview for each, and actions
-on many things at once."""
+"""Commands in the admin: buttons on the page of a record, a form and a preview for each command,
+and actions that dispatch one command for many records."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any, ClassVar, cast
 from uuid import UUID, uuid4
 
@@ -12,49 +13,45 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
-from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.html import format_html
 
 from config.accounts.models import User
 from config.http.answers.problems import is_anticipated
-from ordering_read.admin.base import ActingAdmin, page_of
-from ordering_read.admin.command_forms import CommandForm, Subject
-from ordering_read.admin.command_words import in_words, slug_of, title_of, told_changes
+from ordering_read.admin.base import ActingAdmin, list_url, page_url
+from ordering_read.admin.command_forms import CommandForm, FormContext
+from ordering_read.admin.labels import change_labels, class_label, command_label, command_slug
 from ordering_write import client
 from ordering_write.client import Command
 
-# How long a click waits for the page to show what it did, all its things together.
+# How long a click waits until the projections show its commands, all of them together.
 _WAIT_SECONDS = 2.0
-# Things that one click may act on: a page of the list.
-_AT_ONCE = 50
 
-
-_BEHIND = "This page doesn't show it yet: the projection is behind. Load it again soon."
+_BEHIND = "The projection is behind: this page doesn't show the change yet. Reload it soon."
 
 
 def user_of(request: HttpRequest) -> User:
-    """The user of a page that only users see."""
+    """Return the user of an admin page, who is never anonymous."""
     return cast(User, request.user)
 
 
-class StepForm(forms.Form):
-    """What goes with a command from its form to its confirmation."""
+class EnvelopeForm(forms.Form):
+    """Hidden fields that a command keeps from its form to its confirmation."""
 
-    # Two clicks are one command.
+    # A second click repeats the command instead of adding one.
     command_id = forms.UUIDField(widget=forms.HiddenInput)
     expected_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
 
 class CommandPages(ActingAdmin):
-    """An admin whose things can be changed, each by the commands that it lists.
+    """An admin whose records are changed by commands.
 
-    ``commands`` are those of one thing, in groups; ``new`` those that make one; ``bulk`` those that
-    can be given to many at once. ``key`` is the field of commands that holds the thing's id, and
-    ``waits_for`` the projections that show what commands do.
+    ``commands`` are about one record, in groups; ``new`` create a record; ``bulk`` can be
+    dispatched for many records at once. ``identity`` is the field of both the read model and the
+    commands that holds the record's id, and ``waits_for`` names the projections that a click waits
+    for.
     """
 
-    key: ClassVar[str]
     identity: ClassVar[str]
     commands: ClassVar[Mapping[str, Sequence[type[Command]]]]
     new: ClassVar[Sequence[type[Command]]] = ()
@@ -63,61 +60,65 @@ class CommandPages(ActingAdmin):
 
     change_list_template = "admin/ordering_read/command_list.html"
 
-    def subject(self, request: HttpRequest, thing: Any) -> Subject:
-        """What the forms know of ``thing``, which is None for one that doesn't exist yet."""
+    def form_context(self, request: HttpRequest, record: Any) -> FormContext:
+        """Return the context of forms about ``record``, which is None before it is created."""
         raise NotImplementedError
 
-    def refusals(self, request: HttpRequest, thing: Any) -> Mapping[type[Command], str]:
-        """The commands that aren't possible with ``thing`` now, and why."""
+    def refusals(self, request: HttpRequest, record: Any) -> Mapping[type[Command], str]:
+        """Return the commands that ``record`` would refuse now, and why."""
         return {}
 
     # --- Buttons -------------------------------------------------------------------------------
-    def buttons(self, request: HttpRequest, thing: Any) -> list[tuple[str, list[dict[str, Any]]]]:
-        """The commands that the user may give to ``thing``, by group, each with what it needs."""
-        refusals = self.refusals(request, thing)
+    def buttons(self, request: HttpRequest, record: Any) -> list[tuple[str, list[dict[str, Any]]]]:
+        """Return the buttons of the commands that the user may dispatch, by group."""
+        refusals = self.refusals(request, record)
         groups = (
             (
                 group,
                 [
                     {
-                        "title": title_of(kind),
-                        "about": kind.__doc__,
-                        "address": self._address(kind, getattr(thing, self.identity)),
-                        "refusal": refusals.get(kind, ""),
+                        "label": command_label(command_type),
+                        "description": command_type.__doc__,
+                        "url": self._command_url(command_type, getattr(record, self.identity)),
+                        "refusal": refusals.get(command_type, ""),
                     }
-                    for kind in kinds
-                    if client.may_give(user_of(request), kind)
+                    for command_type in command_types
+                    if client.may_give(user_of(request), command_type)
                 ],
             )
-            for group, kinds in self.commands.items()
+            for group, command_types in self.commands.items()
         )
         return [(group, buttons) for group, buttons in groups if buttons]
 
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
-        thing = kwargs["obj"] if "obj" in kwargs else args[-1]
-        context["command_groups"] = self.buttons(request, thing)
+        record = kwargs["obj"] if "obj" in kwargs else args[-1]
+        context["command_groups"] = self.buttons(request, record)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         new = [
-            {"title": title_of(kind), "address": self._address(kind)}
-            for kind in self.new
-            if client.may_give(user_of(request), kind)
+            {"label": command_label(command_type), "url": self._command_url(command_type)}
+            for command_type in self.new
+            if client.may_give(user_of(request), command_type)
         ]
         return super().changelist_view(request, {**(extra_context or {}), "new": new})
 
-    def _address(self, kind: type[Command], key: object = None) -> str:
-        name = f"admin:{self.opts.app_label}_{self.opts.model_name}_command"
-        at = [slug_of(kind)] if key is None else [key, slug_of(kind)]
-        return reverse(name if key else f"{name}_new", args=at)
+    def _command_url(self, command_type: type[Command], key: object = None) -> str:
+        name, slug = self._command_url_name(), command_slug(command_type)
+        if key is None:
+            return reverse(f"admin:{name}_new", args=[slug])
+        return reverse(f"admin:{name}", args=[key, slug])
 
-    # --- One thing -----------------------------------------------------------------------------
+    def _command_url_name(self) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_command"
+
+    # --- One record ----------------------------------------------------------------------------
     def get_urls(self) -> list[Any]:
-        name = f"{self.opts.app_label}_{self.opts.model_name}_command"
+        name = self._command_url_name()
         view = self.admin_site.admin_view(self.command_view)
         return [
             path("new/<slug:name>/", view, name=f"{name}_new"),
@@ -128,171 +129,189 @@ class CommandPages(ActingAdmin):
     def command_view(
         self, request: HttpRequest, name: str, key: UUID | None = None
     ) -> HttpResponse:
-        """Ask for what the command needs, show what it would do, do it when that is confirmed."""
-        kind, thing = self._asked(request, name, key)
+        """Show the form of a command, then its preview; dispatch the command once confirmed."""
+        command_type, record = self._resolve(request, name, key)
         user = user_of(request)
-        subject = self.subject(request, thing)
+        form_context = self.form_context(request, record)
         data = request.POST if request.method == "POST" else None
-        form = CommandForm(kind, subject, data=data)
-        first = {"command_id": uuid4()}
-        if kind.needs_expected_version:
-            first["expected_version"] = thing.version
-        step = StepForm(data, initial=first)
+        form = CommandForm(command_type, form_context, data=data)
+        initial = {"command_id": uuid4()}
+        if command_type.needs_expected_version:
+            initial["expected_version"] = record.version
+        envelope_form = EnvelopeForm(data, initial=initial)
         if data is None and not form.fields:
-            # With nothing to ask for, the preview comes first.
-            form, step = CommandForm(kind, subject, data={}), StepForm(first)
+            # A form without fields is skipped: the page starts with the preview.
+            form = CommandForm(command_type, form_context, data={})
+            envelope_form = EnvelopeForm(initial)
         command = None
-        if step.is_valid() and "change" not in request.POST:
-            said = {name: value for name, value in step.cleaned_data.items() if value is not None}
+        if envelope_form.is_valid() and "change" not in request.POST:
+            fields = envelope_form.cleaned_data.items()
             command = form.command(
                 **client.envelope(user, channel="admin"),
-                **said,
+                **{name: value for name, value in fields if value is not None},
                 correlation_id=request.correlation_id,  # type: ignore[attr-defined]
             )
         events, changes = None, None
         if command is not None:
             try:
                 if "confirm" in request.POST:
-                    return self._done(request, command, thing)
+                    return self._dispatch_and_redirect(request, command, record)
                 preview = client.preview(command, user=user)
-                events = [in_words(event.type) for event in preview.would_emit]
-                changes = told_changes(preview.diff, subject.names())
+                events = [class_label(event.type) for event in preview.would_emit]
+                changes = change_labels(preview.diff, form_context.names())
             except Exception as error:
                 if not is_anticipated(error):
                     raise
-                form.refuse(error)
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": title_of(kind) if thing is None else f"{title_of(kind)}: {thing}",
-            "name": title_of(kind),
-            "about": kind.__doc__,
-            "thing": thing,
-            "back": self._back(thing),
-            "form": form,
-            "step": step,
-            "events": events,
-            "changes": changes,
-        }
-        return TemplateResponse(request, "admin/ordering_read/command.html", context)
+                form.add_refusal(error)
+        label = command_label(command_type)
+        return self.page(
+            request,
+            "command.html",
+            title=label if record is None else f"{label}: {record}",
+            label=label,
+            description=command_type.__doc__,
+            record=record,
+            back_url=self._back_url(record),
+            form=form,
+            envelope_form=envelope_form,
+            events=events,
+            changes=changes,
+        )
 
-    def _asked(
+    def _resolve(
         self, request: HttpRequest, name: str, key: UUID | None
     ) -> tuple[type[Command], Any]:
-        known = self.new if key is None else [k for kinds in self.commands.values() for k in kinds]
-        kind = next((kind for kind in known if slug_of(kind) == name), None)
-        if kind is None:
-            raise Http404
-        if not (self.has_view_permission(request) and client.may_give(user_of(request), kind)):
-            raise PermissionDenied("You don't have the permission that this command needs.")
-        thing = None if key is None else self.get_object(request, str(key))
-        if key is not None and thing is None:
-            raise Http404
-        return kind, thing
+        """Return the command type and the record that a URL names.
 
-    def _done(self, request: HttpRequest, command: Command, thing: Any) -> HttpResponse:
-        """Give the command, wait until it is seen, and go where it is seen."""
+        Raises Http404, and PermissionDenied for a user who may not dispatch the command.
+        """
+        types = self.new if key is None else chain.from_iterable(self.commands.values())
+        command_type = {command_slug(type_): type_ for type_ in types}.get(name)
+        if command_type is None:
+            raise Http404
+        may_give = client.may_give(user_of(request), command_type)
+        if not (self.has_view_permission(request) and may_give):
+            raise PermissionDenied("You don't have the permission that this command needs.")
+        record = None if key is None else self.get_object(request, str(key))
+        if key is not None and record is None:
+            raise Http404
+        return command_type, record
+
+    def _dispatch_and_redirect(
+        self, request: HttpRequest, command: Command, record: Any
+    ) -> HttpResponse:
+        """Dispatch the command, wait until it is visible, and go to the page of the record."""
         try:
-            outcome = self._give(request, command, timeout=_WAIT_SECONDS)
+            outcome = self._dispatch(request, command, timeout=_WAIT_SECONDS)
         except client.NotYetVisibleError as error:
             outcome = error.events
             self.message_user(request, _BEHIND, messages.WARNING)
-        title = title_of(type(command))
+        label = command_label(type(command))
         if not outcome:
-            text = f"{title}: it is so already, nothing has changed."
-            self.message_user(request, text, messages.INFO)
-            return redirect(self._back(thing))
-        thing_id = getattr(outcome[0] if thing is None else thing, self.key)
-        page = page_of(self.model, thing_id)
+            self.message_user(request, f"{label}: no change was needed.", messages.INFO)
+            return redirect(self._back_url(record))
+        record_id = getattr(outcome[0] if record is None else record, self.identity)
+        page = page_url(self.model, record_id)
         versions = [
-            e.recorded.version for e in outcome if e.recorded.stream.endswith(f"{thing_id}")
+            event.recorded.version
+            for event in outcome
+            if event.recorded.stream.endswith(f"{record_id}")
         ]
-        text = format_html('{}: done. <a href="{}#event-{}">See it</a>', title, page, versions[-1])
-        self.message_user(request, text, messages.SUCCESS)
+        text = '{}: done. <a href="{}#event-{}">Show the event</a>'
+        self.message_user(request, format_html(text, label, page, versions[-1]), messages.SUCCESS)
         return redirect(page)
 
-    def _give(self, request: HttpRequest, command: Command, *, timeout: float) -> client.Outcome:
+    def _dispatch(
+        self, request: HttpRequest, command: Command, *, timeout: float
+    ) -> client.Outcome:
         return client.dispatch(
             command, user=user_of(request), wait_for=self.waits_for, timeout=timeout
         )
 
-    def _back(self, thing: Any) -> str:
-        if thing is None:
-            return reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-        return page_of(self.model, getattr(thing, self.identity))
+    def _back_url(self, record: Any) -> str:
+        if record is None:
+            return list_url(self.model)
+        return page_url(self.model, getattr(record, self.identity))
 
-    # --- Many things ---------------------------------------------------------------------------
+    # --- Many records --------------------------------------------------------------------------
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
-        for kind in self.bulk:
-            if client.may_give(user_of(request), kind):
-                actions[slug_of(kind)] = (_to_many(kind), slug_of(kind), title_of(kind))
+        for command_type in self.bulk:
+            if client.may_give(user_of(request), command_type):
+                slug, label = command_slug(command_type), command_label(command_type)
+                actions[slug] = (_bulk_action(command_type), slug, label)
         return actions
 
-    def give_to_many(
-        self, request: HttpRequest, kind: type[Command], queryset: QuerySet[Any]
+    def bulk_dispatch(
+        self, request: HttpRequest, command_type: type[Command], queryset: QuerySet[Any]
     ) -> HttpResponse | None:
-        """Ask for what the command needs, once, and give it to each; tell what came of each."""
-        things = list(queryset[: _AT_ONCE + 1])
-        if len(things) > _AT_ONCE:
-            text = f"Choose at most {_AT_ONCE} at once."
-            self.message_user(request, text, messages.ERROR)
+        """Show the form of a command once, then dispatch the command for each selected record.
+
+        Shows one message for each record.
+        """
+        if not (records := self.selected(request, queryset)):
             return None
-        subject = _OneOfMany({self.key: getattr(things[0], self.identity)})
-        form = CommandForm(kind, subject, data=request.POST if "give" in request.POST else None)
+        form_context = _BulkContext({self.identity: getattr(records[0], self.identity)})
+        is_sent = "give" in request.POST
+        form = CommandForm(command_type, form_context, data=request.POST if is_sent else None)
         if not form.fields:
-            form = CommandForm(kind, subject, data={})
+            form = CommandForm(command_type, form_context, data={})
         command = form.is_bound and form.command(
             **client.envelope(user_of(request), channel="admin"),
             correlation_id=request.correlation_id,  # type: ignore[attr-defined]
         )
         if command:
-            self._give_each(request, command, things)
+            self._dispatch_each(request, command, records)
             return None
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": title_of(kind),
-            "name": title_of(kind),
-            "about": kind.__doc__,
-            "action": slug_of(kind),
-            "things": things,
-            "back": self._back(None),
-            "form": form,
-        }
-        return TemplateResponse(request, "admin/ordering_read/command.html", context)
+        return self.page(
+            request,
+            "command.html",
+            title=command_label(command_type),
+            label=command_label(command_type),
+            description=command_type.__doc__,
+            action=command_slug(command_type),
+            records=records,
+            back_url=self._back_url(None),
+            form=form,
+        )
 
-    def _give_each(self, request: HttpRequest, command: Command, things: Sequence[Any]) -> None:
+    def _dispatch_each(
+        self, request: HttpRequest, command: Command, records: Sequence[Any]
+    ) -> None:
         ends_at = time.monotonic() + _WAIT_SECONDS
-        unseen = []
+        invisible = []
 
-        def give(thing: Any) -> None:
-            about = {self.key: getattr(thing, self.identity), "command_id": uuid4()}
-            left = max(0.0, ends_at - time.monotonic())
+        def dispatch(record: Any) -> None:
+            fields = {self.identity: getattr(record, self.identity), "command_id": uuid4()}
+            timeout = max(0.0, ends_at - time.monotonic())
             try:
-                self._give(request, command.model_copy(update=about), timeout=left)
+                self._dispatch(request, command.model_copy(update=fields), timeout=timeout)
             except client.NotYetVisibleError:
-                unseen.append(thing)
+                invisible.append(record)
 
-        self.act_on_each(request, things, give, done=f"{title_of(type(command))}: done")
-        if unseen:
+        done = f"{command_label(type(command))}: done"
+        self.act_on_each(request, records, dispatch, done=done)
+        if invisible:
             self.message_user(request, _BEHIND, messages.WARNING)
 
 
-class _OneOfMany(Subject):
-    """The first of the things that a command is given to: the form is the same for all."""
+class _BulkContext(FormContext):
+    """For the form of a bulk dispatch, which has no values of a single record.
+
+    The first record stands for all of them where the command needs an id to be valid.
+    """
 
     def __init__(self, fixed: Mapping[str, Any]) -> None:
         self._fixed = fixed
 
-    def fixed(self, kind: type[Command]) -> Mapping[str, Any]:
+    def fixed(self, command_type: type[Command]) -> Mapping[str, Any]:
         return self._fixed
 
 
-def _to_many(kind: type[Command]) -> Callable[..., Any]:
-    def act(
+def _bulk_action(command_type: type[Command]) -> Callable[..., Any]:
+    def action(
         pages: CommandPages, request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
-        return pages.give_to_many(request, kind, queryset)
+        return pages.bulk_dispatch(request, command_type, queryset)
 
-    return act
+    return action

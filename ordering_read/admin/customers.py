@@ -7,18 +7,19 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, begins, link, list_of, uuid_in
-from ordering_read.admin.command_forms import Subject
-from ordering_read.admin.command_subjects import OfCustomer, Unregistered
+from ordering_read.admin.base import ReadModelAdmin, link, list_url, starting_with
+from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages, user_of
+from ordering_read.admin.form_contexts import CustomerContext, RegistrationContext
 from ordering_read.models import CustomerSummary, OrderSummary
 from ordering_write.client import commands as c
 
 
 @admin.register(CustomerSummary)
 class CustomerAdmin(CommandPages, ReadModelAdmin):
-    """The customers; their e-mail addresses are for who may see personal data."""
+    """The customers. E-mail addresses are shown to users who may view personal data."""
 
     identity = "customer_id"
     needed_permission = permissions.VIEW_CUSTOMERS
@@ -27,38 +28,33 @@ class CustomerAdmin(CommandPages, ReadModelAdmin):
     list_filter = ("registered_at",)
     search_fields = ("name",)
 
-    key = "customer_id"
     waits_for = ("customer_view",)
     new = (c.RegisterCustomer,)
     commands = {
         "Customer": (c.ChangeCustomerDetails, c.BlockCustomer, c.UnblockCustomer, c.EraseCustomer)
     }
 
-    def subject(self, request: HttpRequest, thing: CustomerSummary | None) -> Subject:
-        return Unregistered() if thing is None else OfCustomer(user_of(request), thing)
+    def form_context(self, request: HttpRequest, record: CustomerSummary | None) -> FormContext:
+        return CustomerContext(user_of(request), record) if record else RegistrationContext()
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         return ("name", *_email(request), "status", "registered_at", "orders")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         row = ("customer_id", "version", "position", "updated_at")
-        return ("name", *_email(request), "status", "registered_at", "orders", *row)
+        return (*self.get_list_display(request), *row)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[CustomerSummary], search_term: str
-    ) -> tuple[QuerySet[CustomerSummary], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (customer_id := uuid_in(term)) is not None:
-            return queryset.filter(customer_id=customer_id), False
-        if "@" in term and _email(request):
-            return begins(queryset, term, "email"), False
-        return begins(queryset, term, "name"), False
+    def search(
+        self, request: HttpRequest, rows: QuerySet[CustomerSummary], term: str
+    ) -> QuerySet[CustomerSummary]:
+        if (customer_id := parse_uuid(term)) is not None:
+            return rows.filter(customer_id=customer_id)
+        is_email = "@" in term and bool(_email(request))
+        return starting_with(rows, term, "email" if is_email else "name")
 
     @admin.display(description="Orders")
     def orders(self, customer: CustomerSummary) -> SafeString:
-        return link(list_of(OrderSummary, f"?customer_id={customer.customer_id}"), "Show")
+        return link(list_url(OrderSummary, f"?customer_id={customer.customer_id}"), "Show")
 
 
 def _email(request: HttpRequest) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The admin page of the warehouse's queue, and the lists that are printed from it."""
+"""The admin page of the fulfilment queue, with its printed pick lists and packing slips."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -12,14 +12,14 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from ordering_read import permissions
-from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, link, page_of
+from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, link, page_url
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries.fulfilment import Light, queue, queued_order_view
 
 
 class LightFilter(admin.SimpleListFilter):
-    """Filters by whether an order can go."""
+    """Filters by the readiness of an order."""
 
     title = parameter_name = "ready"
 
@@ -32,17 +32,26 @@ class LightFilter(admin.SimpleListFilter):
 
 @admin.register(QueuedOrder)
 class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
-    """What is to be packed and dispatched, the oldest first."""
+    """The orders to pack and dispatch, the oldest first."""
 
     identity = "order_id"
     needed_permission = permissions.VIEW_STOCK_LEVELS
     ordering = ("placed_at", "order_id")
-    list_display = ("light", "order", "age", "to_pack", "packed", "place", "assigned_to", "why")
+    list_display = (
+        "light",
+        "order",
+        "age",
+        "to_pack",
+        "packed",
+        "destination",
+        "assigned_to",
+        "why",
+    )
     list_display_links = None
     list_filter = (LightFilter, "status")
     search_fields = ("order_number",)
     search_help_text = "An order number"
-    fields = ("light", "why", "order", "placed_at", "age", "to_pack", "packed", "place")
+    fields = ("light", "why", "order", "placed_at", "age", "to_pack", "packed", "destination")
     actions = ("print_pick_list", "print_packing_slips")
 
     class Media:
@@ -51,20 +60,19 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[QueuedOrder]:
         return queue()
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[QueuedOrder], search_term: str
-    ) -> tuple[QuerySet[QueuedOrder], bool]:
-        term = search_term.strip()
-        return (queryset.filter(order_number=term) if term else queryset), False
+    def search(
+        self, request: HttpRequest, rows: QuerySet[QueuedOrder], term: str
+    ) -> QuerySet[QueuedOrder]:
+        return rows.filter(order_number=term)
 
-    # --- What is shown -------------------------------------------------------------------------
+    # --- Columns -------------------------------------------------------------------------------
     @admin.display(description="Ready")
     def light(self, row: Any) -> SafeString:
         return format_html('<span class="light light-{0}">{0}</span>', row.light)
 
     @admin.display(description="Order")
     def order(self, row: QueuedOrder) -> SafeString:
-        return link(page_of(OrderSummary, row.order_id), row.order_number)
+        return link(page_url(OrderSummary, row.order_id), row.order_number)
 
     @admin.display(description="Age")
     def age(self, row: QueuedOrder) -> str:
@@ -79,14 +87,14 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         return row.packed_units
 
     @admin.display(description="Destination")
-    def place(self, row: QueuedOrder) -> str:
+    def destination(self, row: QueuedOrder) -> str:
         return f"{row.city}, {row.country}"
 
     @admin.display(description="Why")
     def why(self, row: QueuedOrder) -> str:
         return "; ".join(queued_order_view(row).reasons)
 
-    # --- What is printed -----------------------------------------------------------------------
+    # --- Printed lists -------------------------------------------------------------------------
     def has_address_permission(self, request: HttpRequest) -> bool:
         return permissions.may_view_addresses(request.user)
 
@@ -103,14 +111,14 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[QueuedOrder]
     ) -> HttpResponse:
         orders = list(queryset)
-        shown = OrderSummary.live.filter(order_id__in=[order.order_id for order in orders])
-        addresses = dict(shown.values_list("order_id", "shipping_address"))
+        summaries = OrderSummary.live.filter(order_id__in=[order.order_id for order in orders])
+        addresses = dict(summaries.values_list("order_id", "shipping_address"))
         slips = [(order, addresses.get(order.order_id, {}), _units(order)) for order in orders]
         return TemplateResponse(request, "admin/ordering_read/packing_slips.html", {"slips": slips})
 
 
 class Pick(NamedTuple):
-    """Units of a product to be fetched, and for which orders."""
+    """One line of a pick list: the units of a product to fetch, and the orders they are for."""
 
     sku: str
     name: str
@@ -119,12 +127,12 @@ class Pick(NamedTuple):
 
 
 def _picks(orders: Iterable[QueuedOrder]) -> list[Pick]:
-    """What is to be fetched for all the orders together, by SKU."""
-    wanted: dict[tuple[str, str], dict[str, int]] = {}
+    """Return the units to fetch for all ``orders`` together, sorted by SKU."""
+    products: dict[tuple[str, str], dict[str, int]] = {}
     for order in orders:
         for line in order.lines.values():
             if line["open"]:
-                per_order = wanted.setdefault((line["sku"], line["name"]), {})
+                per_order = products.setdefault((line["sku"], line["name"]), {})
                 number = order.order_number
                 per_order[number] = per_order.get(number, 0) + line["open"]
     return [
@@ -134,11 +142,11 @@ def _picks(orders: Iterable[QueuedOrder]) -> list[Pick]:
             units=sum(per_order.values()),
             orders=", ".join(f"{number} × {units}" for number, units in per_order.items()),
         )
-        for (sku, name), per_order in sorted(wanted.items())
+        for (sku, name), per_order in sorted(products.items())
     ]
 
 
 def _units(order: QueuedOrder) -> list[tuple[str, str, int]]:
-    """What is left of an order: SKU, name and units of each line."""
-    lines = ((line, line["open"] + line["packed"]) for line in order.lines.values())
-    return [(line["sku"], line["name"], units) for line, units in lines if units]
+    """Return SKU, name and units of each line that isn't dispatched yet."""
+    counts = ((line, line["open"] + line["packed"]) for line in order.lines.values())
+    return [(line["sku"], line["name"], units) for line, units in counts if units]

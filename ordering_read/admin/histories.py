@@ -1,4 +1,4 @@
-"""The admin pages of what has happened to orders and to stock, event by event."""
+"""The admin pages of the order history and the stock ledger: one row per event."""
 
 from typing import Any
 
@@ -7,8 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, link, page_of, uuid_in
+from ordering_read.admin.base import ReadModelAdmin, link, page_url
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
@@ -16,32 +17,27 @@ from ordering_read.projections.sentences import note_sentence
 
 
 def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:
-    """What ``entry`` says; without what a note says unless asked for."""
+    """Return the sentence of ``entry``, with the text of a note only if ``with_personal``."""
     if with_personal or entry.type != "NoteAdded":
         return entry.sentence
     return note_sentence("***", entry.actor)
 
 
 class HistoryAdmin(ReadModelAdmin):
-    """A table of events, newest first: what there is to know of a row stands in the list."""
+    """A list of events, newest first. Rows have no page of their own."""
 
     identity = "key"
     list_display_links = None
     ordering = ("-position",)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        [owner] = self.search_fields
-        return queryset.filter(**{owner: uuid_in(term)}), False
+    def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        [owner_id] = self.search_fields
+        return rows.filter(**{owner_id: parse_uuid(term)})
 
 
 @admin.register(TimelineEntry)
 class TimelineAdmin(HistoryAdmin):
-    """What has happened to the orders, one sentence for each event."""
+    """The history of all orders, one sentence per event."""
 
     needed_permission = permissions.VIEW_ORDERS
     list_filter = ("visibility", "at")
@@ -49,21 +45,22 @@ class TimelineAdmin(HistoryAdmin):
     search_help_text = "The id of an order"
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
-        told = "sentence" if request.user.has_perm(permissions.VIEW_PII) else "without_notes"
-        return ("at", "order", told, "visibility", "channel", "position")
+        with_personal = request.user.has_perm(permissions.VIEW_PII)
+        text = "sentence" if with_personal else "sentence_without_note"
+        return ("at", "order", text, "visibility", "channel", "position")
 
     @admin.display(description="Order")
     def order(self, entry: TimelineEntry) -> SafeString:
-        return link(page_of(OrderSummary, entry.order_id), "Show")
+        return link(page_url(OrderSummary, entry.order_id), "Show")
 
     @admin.display(description="Sentence")
-    def without_notes(self, entry: TimelineEntry) -> str:
+    def sentence_without_note(self, entry: TimelineEntry) -> str:
         return sentence(entry, with_personal=False)
 
 
 @admin.register(StockMovement)
 class StockLedgerAdmin(HistoryAdmin):
-    """What came, went, was set aside and was given back, and what there was after it."""
+    """The movements of stock, each with the stock after it."""
 
     needed_permission = permissions.VIEW_STOCK_LEVELS
     list_display = (
@@ -88,10 +85,10 @@ class StockLedgerAdmin(HistoryAdmin):
 
     @admin.display(description="Product")
     def product(self, movement: StockMovement) -> SafeString:
-        return link(page_of(InventoryLevel, movement.product_id), "Show")
+        return link(page_url(InventoryLevel, movement.product_id), "Show")
 
     @admin.display(description="Order")
     def order(self, movement: StockMovement) -> SafeString | None:
         if movement.order_id is None:
             return None
-        return link(page_of(OrderSummary, movement.order_id), "Show")
+        return link(page_url(OrderSummary, movement.order_id), "Show")

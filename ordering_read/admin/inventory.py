@@ -1,24 +1,23 @@
-"""The admin pages of stock, as people see it."""
+"""The admin pages of stock, for the people of the shop."""
 
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
+from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, begins, uuid_in
-from ordering_read.admin.command_forms import Subject
-from ordering_read.admin.command_subjects import OfProduct, Unregistered
+from ordering_read.admin.base import ReadModelAdmin, money, starting_with
+from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
+from ordering_read.admin.form_contexts import ProductContext, RegistrationContext
 from ordering_read.models import InventoryLevel
 from ordering_write.client import commands as c
-from ordering_write.published import quantize
 
 
 class AvailabilityFilter(admin.SimpleListFilter):
-    """Filters by whether something can still be promised."""
+    """Filters by products that are sold out or have to be reordered."""
 
-    title = "availability"
-    parameter_name = "availability"
+    title = parameter_name = "availability"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
         return [("none", "Nothing available"), ("low", "To be reordered")]
@@ -37,7 +36,7 @@ class AvailabilityFilter(admin.SimpleListFilter):
 
 @admin.register(InventoryLevel)
 class InventoryAdmin(CommandPages, ReadModelAdmin):
-    """What there is of each product, and how much of it can be promised."""
+    """The stock of each product: on hand, reserved and available."""
 
     identity = "product_id"
     needed_permission = permissions.VIEW_STOCK_LEVELS
@@ -70,26 +69,20 @@ class InventoryAdmin(CommandPages, ReadModelAdmin):
         "updated_at",
     )
 
-    key = "product_id"
     waits_for = ("inventory_level",)
     new = (c.RegisterStockItem,)
     commands = {"Stock": (c.ReceiveStock, c.AdjustStock, c.SetListPrice, c.SetStockPolicy)}
 
-    def subject(self, request: HttpRequest, thing: InventoryLevel | None) -> Subject:
-        return Unregistered() if thing is None else OfProduct(thing)
+    def form_context(self, request: HttpRequest, record: InventoryLevel | None) -> FormContext:
+        return ProductContext(record) if record else RegistrationContext()
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[InventoryLevel], search_term: str
-    ) -> tuple[QuerySet[InventoryLevel], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (product_id := uuid_in(term)) is not None:
-            return queryset.filter(product_id=product_id), False
-        return begins(queryset, term, "sku", "name"), False
+    def search(
+        self, request: HttpRequest, rows: QuerySet[InventoryLevel], term: str
+    ) -> QuerySet[InventoryLevel]:
+        if (product_id := parse_uuid(term)) is not None:
+            return rows.filter(product_id=product_id)
+        return starting_with(rows, term, "sku", "name")
 
     @admin.display(description="List price")
     def price(self, level: InventoryLevel) -> str | None:
-        if level.list_price is None:
-            return None
-        return f"{quantize(level.list_price, level.currency)} {level.currency}"
+        return None if level.list_price is None else money(level.list_price, level.currency)

@@ -1,4 +1,4 @@
-"""What the page of one order shows of it: its state, its lines with their units, and its parts."""
+"""The template context of the page of one order: badges, lines with their units, and the rest."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -11,7 +11,7 @@ from ordering_read.queries.orders import OrderDetail, whole_order
 from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
 
-# How a badge looks: as something that is well, wants to be looked at, or is neither.
+# The states that a badge shows as good, or as needing attention. All others are neutral.
 _GOOD = {
     OrderStatus.DELIVERED,
     OrderStatus.COMPLETED,
@@ -34,7 +34,7 @@ _BAD = {
 
 
 class Badge(NamedTuple):
-    """A state, as a word on a coloured ground."""
+    """A state, shown as a word on a coloured background."""
 
     label: str
     text: str
@@ -42,29 +42,31 @@ class Badge(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """So many units of a line that are at one place; ``start`` units come before them."""
+    """Units of a line in the same state. ``start`` counts the units in the segments before."""
 
-    kind: str
+    state: str
     units: int
     start: int
 
 
-def context_of(
+def template_context(
     row: OrderSummary, lines: Iterable[OrderLine], *, with_personal: bool
 ) -> dict[str, Any]:
-    """What the template is given; notes without what they say unless asked for."""
+    """Return the context of the template, with the texts of notes only if ``with_personal``."""
     order = whole_order(row, lines)
     products = {line.line_id: line.name for line in order.items}
     return {
         "order": order,
         "hold_reason": order.hold and _words(order.hold.reason),
         "owed": abs(order.balance),
-        "badges": [*facets_of(order), badge("Returns", order.return_status)],
+        "badges": [*status_badges(order), badge("Returns", order.return_status)],
         "lines": [
             {
                 "line": line,
                 "segments": segments(line),
-                "units": ", ".join(f"{s.units} {_words(s.kind)}" for s in segments(line)),
+                "units": ", ".join(
+                    f"{segment.units} {segment.state}" for segment in segments(line)
+                ),
             }
             for line in order.items
         ],
@@ -91,18 +93,18 @@ def context_of(
         ],
         "returns": [
             {
-                "return": one,
-                "badge": badge("Return", one.status),
-                "items": [_returned(item, products) for item in one.items],
+                "return": order_return,
+                "badge": badge("Return", order_return.status),
+                "items": [_returned(item, products) for item in order_return.items],
             }
-            for one in order.returns
+            for order_return in order.returns
         ],
         "notes": [(note, note.text if with_personal else "***") for note in order.notes],
     }
 
 
-def facets_of(order: OrderSummary | OrderDetail) -> list[Badge]:
-    """What is most to be known of an order at a glance."""
+def status_badges(order: OrderSummary | OrderDetail) -> list[Badge]:
+    """Return the badges of an order that the list shows too."""
     return [
         badge("Status", order.status),
         badge("Payment", order.payment_status),
@@ -111,38 +113,41 @@ def facets_of(order: OrderSummary | OrderDetail) -> list[Badge]:
 
 
 def badge(label: str, value: str) -> Badge:
-    """How the page shows a state."""
+    """Return the badge of a state."""
     tone = "good" if value in _GOOD else "bad" if value in _BAD else "neutral"
     return Badge(label, _words(value), tone)
 
 
 def segments(line: OrderLineView) -> list[Segment]:
-    """Where the units of a line are, as far as there are any: the furthest first."""
-    places = {
+    """Return the units of a line by state, the latest state first, without empty states."""
+    states = {
         "returned": line.returned,
-        "to come back": line.return_requested,
+        "awaiting return": line.return_requested,
         "delivered": line.delivered - line.returned - line.return_requested,
         "failed": line.failed,
-        "on their way": line.shipped - line.delivered - line.failed,
+        "in transit": line.shipped - line.delivered - line.failed,
         "packed": line.packed,
         "open": line.open,
         "cancelled": line.cancelled,
     }
-    start, found = 0, []
-    for kind, units in places.items():
+    start, result = 0, []
+    for state, units in states.items():
         if units:
-            found.append(Segment(kind, units, start))
+            result.append(Segment(state, units, start))
             start += units
-    return found
+    return result
 
 
 def _sums(order: OrderDetail) -> list[tuple[str, Decimal]]:
-    """The amounts below the lines; a discount is less."""
-    beside = [
-        (one.label, -one.amount if one.kind == "discount" else one.amount)
-        for one in order.adjustments
+    """Return the amounts below the lines. Discounts are negative."""
+    adjustments = [
+        (
+            adjustment.label,
+            -adjustment.amount if adjustment.kind == "discount" else adjustment.amount,
+        )
+        for adjustment in order.adjustments
     ]
-    return [*beside, ("Total", order.total_amount)]
+    return [*adjustments, ("Total", order.total_amount)]
 
 
 def _units(items: Iterable[UnitsView], products: Mapping[UUID, str]) -> str:
@@ -150,10 +155,10 @@ def _units(items: Iterable[UnitsView], products: Mapping[UUID, str]) -> str:
 
 
 def _returned(item: ReturnedUnitsView, products: Mapping[UUID, str]) -> str:
-    came = {"restocked": item.restocked, "damaged": item.damaged, "rejected": item.rejected}
-    became = ", ".join(f"{units} {what}" for what, units in came.items() if units)
-    told = f"{item.quantity} × {products[item.line_id]}, {_words(item.reason)}"
-    return f"{told}: {became}" if became else told
+    counts = {"restocked": item.restocked, "damaged": item.damaged, "rejected": item.rejected}
+    results = ", ".join(f"{units} {result}" for result, units in counts.items() if units)
+    text = f"{item.quantity} × {products[item.line_id]}, {_words(item.reason)}"
+    return f"{text}: {results}" if results else text
 
 
 def _words(value: str) -> str:

@@ -1,8 +1,9 @@
-"""The admin pages of orders: the list, an order with its story, and what can be done to it."""
+"""The admin pages of orders: the list, and the page of an order with its history and commands."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
@@ -14,33 +15,27 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from pydantic import ValidationError
 
+from config.http.admin import parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import (
-    ReadModelAdmin,
-    link,
-    list_of,
-    log_of,
-    page_of,
-    uuid_in,
-)
-from ordering_read.admin.command_forms import Subject
-from ordering_read.admin.command_subjects import NewOrder, OfOrder
+from ordering_read.admin.base import ReadModelAdmin, link, list_url, log_url, money, page_url
+from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages, user_of
+from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
 from ordering_read.admin.histories import sentence
-from ordering_read.admin.order_page import context_of, facets_of
+from ordering_read.admin.order_page import status_badges, template_context
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.queries import ListOrders
 from ordering_read.queries.order_lists import OrderFilterSet
 from ordering_write import client
 from ordering_write.client import commands as c
-from ordering_write.published import NotFoundError, UndecodableEventError, quantize
+from ordering_write.published import NotFoundError, UndecodableEventError
 
 
 @admin.register(OrderSummary)
 class OrderAdmin(CommandPages, ReadModelAdmin):
-    """The orders as order_view shows them, with what order_timeline tells of each."""
+    """The orders, from order_view, and the history of each order, from order_timeline."""
 
     identity = "order_id"
     needed_permission = permissions.VIEW_ORDERS
@@ -50,11 +45,10 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
     list_filter = ("status", "created_at")
     search_fields = ("order_number",)
     search_help_text = (
-        "Words of whatever an order is about: number, reference, customer, SKU, product, tracking, "
-        "tag, note; or the id of an order or a customer"
+        "Order number, reference, customer, SKU, product, tracking number, tag or note; "
+        "or the id of an order or a customer"
     )
 
-    key = "order_id"
     waits_for = ("order_view", "order_timeline")
     new = (c.CreateOrder,)
     bulk = (c.ConfirmOrder, c.UpdateOrderStatus, c.PlaceHold, c.CancelOrder, c.TagOrder)
@@ -95,8 +89,9 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
             order.append("external_reference")
         if obj and obj.tags:
             order.append("tag_list")
-        linked = request.user.has_perm(permissions.VIEW_CUSTOMERS)
-        customer: list[Any] = [("customer_page" if linked else "customer_name", "customer_orders")]
+        may_view_customers = request.user.has_perm(permissions.VIEW_CUSTOMERS)
+        name = "customer_page" if may_view_customers else "customer_name"
+        customer: list[Any] = [(name, "customer_orders")]
         if not permissions.may_view_addresses(request.user):
             customer.append("destination")
         elif obj and obj.billing_address:
@@ -107,30 +102,28 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
         return (
             (None, {"fields": order}),
             ("Customer", {"fields": customer}),
-            ("As the projection has it", {"fields": row}),
+            ("Projection", {"fields": row}),
         )
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[OrderSummary], search_term: str
-    ) -> tuple[QuerySet[OrderSummary], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (row_id := uuid_in(term)) is not None:
-            return queryset.filter(Q(order_id=row_id) | Q(customer_id=row_id)), False
+    def search(
+        self, request: HttpRequest, rows: QuerySet[OrderSummary], term: str
+    ) -> QuerySet[OrderSummary]:
+        if (row_id := parse_uuid(term)) is not None:
+            return rows.filter(Q(order_id=row_id) | Q(customer_id=row_id))
         try:
             query = ListOrders(q=term, with_personal=request.user.has_perm(permissions.VIEW_PII))
         except ValidationError:
-            return queryset.none(), False
-        return OrderFilterSet(query, queryset).qs, False
+            return rows.none()
+        matches: QuerySet[OrderSummary] = OrderFilterSet(query, rows).qs
+        return matches
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         if set(request.GET) == {"q"} and self.has_view_permission(request):
-            named = OrderSummary.live.filter(order_number=request.GET["q"].strip())
-            if order_id := named.values_list("order_id", flat=True).first():
-                return redirect(page_of(OrderSummary, order_id))
+            order = OrderSummary.live.filter(order_number=request.GET["q"].strip()).first()
+            if order:
+                return redirect(page_url(OrderSummary, order.order_id))
         return super().changelist_view(request, extra_context)
 
     def render_change_form(
@@ -142,41 +135,43 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
-        # Of the row's generation, which another one may have replaced a moment ago.
+        # Lines of the same generation as the order, which a rebuild may have just replaced.
         lines = OrderLine.objects.filter(projection_id=obj.projection_id, order_id=obj.order_id)
         entries = TimelineEntry.live.filter(order_id=obj.order_id).order_by("version")
         with_personal = request.user.has_perm(permissions.VIEW_PII)
         context |= {
-            **context_of(obj, lines.order_by("number"), with_personal=with_personal),
+            **template_context(obj, lines.order_by("number"), with_personal=with_personal),
             "entries": [(entry, sentence(entry, with_personal=with_personal)) for entry in entries],
-            "log": log_of(request, f"order-{obj.order_id}"),
+            "log_url": log_url(request, f"order-{obj.order_id}"),
         }
         return super().render_change_form(
             request, context, add=add, change=change, form_url=form_url, obj=obj
         )
 
-    # --- What is shown -------------------------------------------------------------------------
+    # --- Columns and fields --------------------------------------------------------------------
     @admin.display(description="Customer")
     def customer(self, order: OrderSummary) -> SafeString:
-        return link(list_of(OrderSummary, f"?customer_id={order.customer_id}"), order.customer_name)
+        return link(
+            list_url(OrderSummary, f"?customer_id={order.customer_id}"), order.customer_name
+        )
 
     @admin.display(description="Customer")
     def customer_page(self, order: OrderSummary) -> SafeString:
-        return link(page_of(CustomerSummary, order.customer_id), order.customer_name)
+        return link(page_url(CustomerSummary, order.customer_id), order.customer_name)
 
     @admin.display(description="All orders")
     def customer_orders(self, order: OrderSummary) -> SafeString:
-        return link(list_of(OrderSummary, f"?customer_id={order.customer_id}"), "Show")
+        return link(_orders_url(order.customer_id), "Show")
 
     @admin.display(description="Placed")
     def placed(self, order: OrderSummary) -> str:
-        # Shorter than elsewhere; the zone stands below the page.
+        # Shorter than on other pages. The footer names the time zone.
         return date_format(localtime(order.created_at), "j M Y, H:i")
 
     @admin.display(description="Status, payment, fulfilment")
     def state(self, order: OrderSummary) -> SafeString:
-        facets = ((one.tone, one.label, one.text) for one in facets_of(order))
-        return format_html_join(" ", '<span class="badge badge-{}" title="{}">{}</span>', facets)
+        badges = ((badge.tone, badge.label, badge.text) for badge in status_badges(order))
+        return format_html_join(" ", '<span class="badge badge-{}" title="{}">{}</span>', badges)
 
     @admin.display(description="Units")
     def units(self, order: OrderSummary) -> int:
@@ -184,7 +179,7 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
 
     @admin.display(description="Total")
     def total(self, order: OrderSummary) -> str:
-        return _money(order.total_amount, order.currency)
+        return money(order.total_amount, order.currency)
 
     @admin.display(description="Tags")
     def tag_list(self, order: OrderSummary) -> str:
@@ -202,33 +197,33 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
     def billing(self, order: OrderSummary) -> SafeString:
         return _address(order.billing_address)
 
-    # --- What can be done ----------------------------------------------------------------------
-    def subject(self, request: HttpRequest, thing: OrderSummary | None) -> Subject:
+    # --- Commands ------------------------------------------------------------------------------
+    def form_context(self, request: HttpRequest, record: OrderSummary | None) -> FormContext:
         user = user_of(request)
-        return NewOrder(user) if thing is None else OfOrder(user, thing)
+        return OrderContext(user, record) if record else NewOrderContext(user)
 
     def refusals(
-        self, request: HttpRequest, thing: OrderSummary
+        self, request: HttpRequest, record: OrderSummary
     ) -> Mapping[type[client.Command], str]:
         try:
-            allowed = client.actions_of(thing.order_id, now=datetime.now(UTC))
+            actions = client.actions_of(record.order_id, now=datetime.now(UTC))
         except NotFoundError:
-            # The log has lost it, as a restored backup has; the page still shows what was.
+            # The log was restored from a backup without the order. The page shows the old rows.
             return {}
         except UndecodableEventError as error:
-            # Many commands are possible all the same.
+            # Many commands don't read the event and still work.
             self.message_user(request, detail_of(error), messages.WARNING)
             return {}
-        return {each.command: str(each.refusal) for each in allowed if each.refusal}
+        return {action.command: str(action.refusal) for action in actions if action.refusal}
 
 
-def _money(amount: Any, currency: str) -> str:
-    return f"{quantize(amount, currency)} {currency}"
+def _orders_url(customer_id: UUID) -> str:
+    return list_url(OrderSummary, f"?customer_id={customer_id}")
 
 
 def _address(address: Any) -> SafeString:
     town = " ".join(part for part in (address["postal_code"], address["city"]) if part)
-    parts = (
+    lines = (
         address["name"],
         address["line1"],
         address["line2"],
@@ -237,4 +232,4 @@ def _address(address: Any) -> SafeString:
         address["country"],
         address["phone"],
     )
-    return format_html_join("", "<div>{}</div>", ((part,) for part in parts if part))
+    return format_html_join("", "<div>{}</div>", ((line,) for line in lines if line))

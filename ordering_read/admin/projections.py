@@ -1,4 +1,4 @@
-"""The admin pages of the projections: how far they are, what holds them up, and rebuilding them."""
+"""The admin pages of the projections: their progress and errors, and actions to rebuild them."""
 
 import time
 from collections.abc import Callable, Collection, Mapping
@@ -20,32 +20,32 @@ from ordering_read.engine import control, generations, status
 from ordering_read.engine.status import ProjectionStatus
 from ordering_read.models import Projection
 
-# How long a click waits, so that a person sees the rebuild begin and a quick one end.
+# How long a click waits, so that the page can show a rebuild that starts and ends quickly.
 _WAIT_SECONDS = 2.0
-_SECONDS_BETWEEN_LOOKS = 0.05
-# A long log takes its time.
-_LONGEST_SECONDS = 24 * 3600
+_POLL_SECONDS = 0.05
+# A rebuild from a long log takes hours.
+_TASK_TIMEOUT_SECONDS = 24 * 3600
 
-# What is asked before rows are deleted.
-_QUESTIONS = {
+# The texts of the pages that ask for a confirmation before rows are deleted.
+_CONFIRMATIONS = {
     "cancel": {
         "title": "Cancel the rebuild",
-        "question": "What the rebuild has made is deleted; the rows that are served stay.",
+        "question": "The rows of the unfinished rebuild are deleted. The live rows stay.",
         "yes": "Cancel the rebuild",
-        "no": "Let it go on",
+        "no": "Continue the rebuild",
     },
     "discard": {
         "title": "Discard the former generation",
-        "question": "The rows that were served before the last rebuild are deleted: there is no "
-        "rolling back to them. The rows that are served stay.",
+        "question": "The rows from before the last rebuild are deleted. You can't roll back to "
+        "them afterwards. The live rows stay.",
         "yes": "Delete the former rows",
-        "no": "Keep them",
+        "no": "Keep the former rows",
     },
 }
 
 
 class _ProjectionPage(ChangeList):
-    """Asks once how far all projections are."""
+    """Reads the status of all projections once for the whole page."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -53,22 +53,24 @@ class _ProjectionPage(ChangeList):
 
 
 def _with_status(rows: Any) -> list[Projection]:
-    known = {(one.name, one.generation): one for one in status.statuses()}
+    by_generation = {
+        (progress.name, progress.generation): progress for progress in status.statuses()
+    }
     rows = list(rows)
     for row in rows:
-        row.progress = known.get((row.name, row.generation))
+        row.progress = by_generation.get((row.name, row.generation))
     return rows
 
 
 def _progress(row: Any) -> ProjectionStatus | None:
-    """What ``_with_status`` has found; None for a generation that isn't live."""
+    """Return the status set by ``_with_status``, or None for a generation that isn't live."""
     progress: ProjectionStatus | None = row.progress
     return progress
 
 
 @admin.register(Projection)
 class ProjectionAdmin(ActingAdmin):
-    """Each generation of each projection: its checkpoint, and how far behind the log that is."""
+    """The generations of all projections, with their checkpoints and lags."""
 
     needed_permission = permissions.VIEW_PROJECTIONS
     ordering = ("name", "-generation")
@@ -81,7 +83,7 @@ class ProjectionAdmin(ActingAdmin):
         "lag_events",
         "lag_seconds",
         "parked_streams",
-        "filled",
+        "rebuild_state",
         "last_error",
         "updated_at",
     )
@@ -92,8 +94,8 @@ class ProjectionAdmin(ActingAdmin):
     fieldsets = (
         (None, {"fields": ("name", "generation", "version", "state")}),
         ("Progress", {"fields": ("position", "head", "lag_events", "lag_seconds", "updated_at")}),
-        ("Rebuild", {"fields": ("filled", "events_done", "events_total", "asked_to")}),
-        ("Trouble", {"fields": ("whole_error", "failed_at", "late_at", "leased_until")}),
+        ("Rebuild", {"fields": ("rebuild_state", "events_done", "events_total", "asked_to")}),
+        ("Errors and lease", {"fields": ("whole_error", "failed_at", "late_at", "leased_until")}),
     )
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -108,11 +110,14 @@ class ProjectionAdmin(ActingAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        seen = status.workers_seen()
-        workers = "Workers are at it." if seen else "No workers are seen: nothing moves."
+        workers = (
+            "Workers are running."
+            if status.workers_seen()
+            else "No worker is running: projections are not being updated."
+        )
         return super().changelist_view(request, {"workers": workers, **(extra_context or {})})
 
-    # --- What is shown -------------------------------------------------------------------------
+    # --- Columns -------------------------------------------------------------------------------
     @admin.display(description="Status")
     def state(self, row: Projection) -> str:
         progress = _progress(row)
@@ -123,26 +128,26 @@ class ProjectionAdmin(ActingAdmin):
         progress = _progress(row)
         return progress.head if progress else None
 
-    @admin.display(description="Events late")
+    @admin.display(description="Events behind")
     def lag_events(self, row: Projection) -> int | None:
         progress = _progress(row)
         return progress.lag_events if progress else None
 
-    @admin.display(description="Seconds late")
+    @admin.display(description="Seconds behind")
     def lag_seconds(self, row: Projection) -> str | None:
         progress = _progress(row)
         return f"{progress.lag_seconds:.1f}" if progress else None
 
     @admin.display(description="Rebuild")
-    def filled(self, row: Projection) -> str | None:
+    def rebuild_state(self, row: Projection) -> str | None:
         if row.status != Projection.Status.BUILDING:
             return None
         progress = status.rebuild_progress(row)
-        shown = f"{progress.events_done:,} of {progress.events_total:,} events"
+        text = f"{progress.events_done:,} of {progress.events_total:,} events"
         if progress.seconds_left is None:
-            return shown
+            return text
         return (
-            f"{shown}, {progress.events_per_second:,.0f} a second, "
+            f"{text}, {progress.events_per_second:,.0f} a second, "
             f"{progress.seconds_left:,.0f} s left"
         )
 
@@ -154,18 +159,20 @@ class ProjectionAdmin(ActingAdmin):
     def whole_error(self, row: Projection) -> SafeString | None:
         return format_html('<pre class="payload">{}</pre>', row.error) if row.error else None
 
-    # --- What can be done ----------------------------------------------------------------------
+    # --- Actions -------------------------------------------------------------------------------
     def has_rebuild_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(permissions.REBUILD_PROJECTIONS))
 
     @admin.action(description="Pause the rebuild", permissions=["rebuild"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        self._on_each(request, queryset, control.pause, "the rebuild waits after its batch.")
+        self._apply_to_each(
+            request, queryset, control.pause, "the rebuild pauses after its current batch."
+        )
 
     @admin.action(description="Resume the rebuild", permissions=["rebuild"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        for name in self._on_each(request, queryset, control.resume, "the rebuild goes on."):
-            # For one whose process was killed; one that runs refuses a second one.
+        for name in self._apply_to_each(request, queryset, control.resume, "the rebuild resumes."):
+            # The rebuild's process may have been killed. A running process refuses a second one.
             _enqueue("rebuild", name)
 
     @admin.action(description="Cancel the rebuild…", permissions=["rebuild"])
@@ -173,71 +180,73 @@ class ProjectionAdmin(ActingAdmin):
         self, request: HttpRequest, queryset: QuerySet[Projection]
     ) -> TemplateResponse | None:
         if not _is_confirmed(request):
-            return self._ask(request, queryset, "cancel")
-        told = "the rebuild ends after its batch; its rows are deleted."
-        for name in self._on_each(request, queryset, control.ask_to_cancel, told):
-            # For one whose process was killed: rows are many, and a page mustn't wait for them.
+            return self._confirmation(request, queryset, "cancel")
+        done = "the rebuild ends after its current batch, and its rows are deleted."
+        for name in self._apply_to_each(request, queryset, control.ask_to_cancel, done):
+            # The rebuild's process may have been killed. A worker deletes its rows, because that
+            # takes longer than a page may.
             _enqueue("cancel_rebuild", name)
         return None
 
     @admin.action(description="Roll back to the former generation", permissions=["rebuild"])
     def roll_back(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        self._on_each(
-            request, queryset, generations.roll_back, "the former generation is served again."
-        )
+        done = "the former generation is live again."
+        self._apply_to_each(request, queryset, generations.roll_back, done)
 
     @admin.action(description="Discard the former generation…", permissions=["rebuild"])
     def discard(
         self, request: HttpRequest, queryset: QuerySet[Projection]
     ) -> TemplateResponse | None:
         if not _is_confirmed(request):
-            return self._ask(request, queryset, "discard")
-        told = "the former generation is being deleted."
-        for name in self._on_each(request, queryset, generations.former, told):
+            return self._confirmation(request, queryset, "discard")
+        done = "the former generation is being deleted."
+        for name in self._apply_to_each(request, queryset, generations.former, done):
             _enqueue("discard_former", name)
         return None
 
-    def _on_each(
+    def _apply_to_each(
         self,
         request: HttpRequest,
         queryset: QuerySet[Projection],
         act: Callable[[str], object],
-        told: str,
+        done: str,
     ) -> list[str]:
-        """Act on each chosen projection and tell what came of it; returns those on which it did."""
-        done = []
+        """Call ``act`` for each selected projection, and show a message for each outcome.
+
+        Returns the names of the projections for which ``act`` succeeded.
+        """
+        names = []
         for name in _names(queryset):
             try:
                 act(name)
             except generations.GenerationError as error:
                 self.message_user(request, f"Projection {name}: {error}", messages.ERROR)
             else:
-                self.message_user(request, f"Projection {name}: {told}", messages.SUCCESS)
-                done.append(name)
-        return done
+                self.message_user(request, f"Projection {name}: {done}", messages.SUCCESS)
+                names.append(name)
+        return names
 
-    def _ask(
+    def _confirmation(
         self, request: HttpRequest, queryset: QuerySet[Projection], action: str
     ) -> TemplateResponse:
-        """A page that asks whether rows are really to be deleted."""
-        context = {
-            **self.admin_site.each_context(request),
-            **_QUESTIONS[action],
-            "opts": self.opts,
-            "action": action,
-            "chosen": queryset,
-            "names": _names(queryset),
-        }
-        return TemplateResponse(request, "admin/ordering_read/confirm_projections.html", context)
+        """Return the page that asks for a confirmation before rows are deleted."""
+        return self.page(
+            request,
+            "confirm_projections.html",
+            **_CONFIRMATIONS[action],
+            action=action,
+            rows=queryset,
+            names=_names(queryset),
+        )
 
     @admin.action(description="Rebuild the selected projections", permissions=["rebuild"])
     def rebuild(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
         names = _names(queryset)
         before = _newest(names)
         _enqueue("rebuild", *names)
-        for name, newest in _started(names, before).items():
+        for name, newest in _wait_for_rebuilds(names, before).items():
             if newest.generation == before[name].generation:
-                text = f"Projection {name}: the rebuild is queued; it starts when a worker is free."
+                text = f"Projection {name}: the rebuild is queued until a worker is free."
                 self.message_user(request, text, messages.WARNING)
             elif newest.status == Projection.Status.LIVE:
                 text = f"Projection {name}: rebuilt; generation {newest.generation} is live."
@@ -256,17 +265,22 @@ def _is_confirmed(request: HttpRequest) -> bool:
 
 
 def _enqueue(task: str, *names: str) -> None:
-    async_task(f"{settings.WORKER_TASKS}.{task}", *names, save=False, timeout=_LONGEST_SECONDS)
+    async_task(f"{settings.WORKER_TASKS}.{task}", *names, save=False, timeout=_TASK_TIMEOUT_SECONDS)
 
 
 def _newest(names: Collection[str]) -> dict[str, Projection]:
-    """The newest generation of each projection."""
+    """Return the newest generation of each projection, by name."""
     rows = Projection.objects.filter(name__in=names).order_by("name", "generation")
     return {row.name: row for row in rows}
 
 
-def _started(names: Collection[str], before: Mapping[str, Projection]) -> dict[str, Projection]:
-    """The newest generations, once all that come after ``before`` are live or time is over."""
+def _wait_for_rebuilds(
+    names: Collection[str], before: Mapping[str, Projection]
+) -> dict[str, Projection]:
+    """Wait until newer generations than ``before`` are live, or _WAIT_SECONDS have passed.
+
+    Returns the newest generation of each projection, by name.
+    """
     ends_at = time.monotonic() + _WAIT_SECONDS
     while True:
         newest = _newest(names)
@@ -276,4 +290,4 @@ def _started(names: Collection[str], before: Mapping[str, Projection]) -> dict[s
         ]
         if all(rebuilt) or time.monotonic() > ends_at:
             return newest
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+        time.sleep(_POLL_SECONDS)

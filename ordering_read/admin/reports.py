@@ -1,6 +1,5 @@
-"""The admin pages of what was sold, what customers have bought, and how many orders are where."""
+"""The admin pages of the reports: sales, customer statistics, and counts of orders by status."""
 
-from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -8,18 +7,18 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, link, list_of, page_of, uuid_in
+from ordering_read.admin.base import ReadModelAdmin, link, list_url, money, page_url
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct, with_names
 from ordering_read.models.status_counter import StatusCounter
-from ordering_write.published import quantize
 
 
 class CountedAdmin(ReadModelAdmin):
-    """A table of sums: what there is to know of a row stands in the list."""
+    """A list of sums. Rows have no page of their own."""
 
     identity = "key"
     list_display_links = None
@@ -27,33 +26,42 @@ class CountedAdmin(ReadModelAdmin):
 
 @admin.register(SalesByDay)
 class SalesByDayAdmin(CountedAdmin):
-    """What was sold, cancelled and given back on each day, in each currency."""
+    """Sales, cancellations and refunds per day and currency."""
 
     needed_permission = permissions.VIEW_REPORTS
     ordering = ("-day", "currency")
-    list_display = ("day", "currency", "orders", "units", "sold", "called_off", "given_back", "net")
+    list_display = (
+        "day",
+        "currency",
+        "orders",
+        "units",
+        "gross_amount",
+        "cancelled_amount",
+        "refunded_amount",
+        "net_amount",
+    )
     list_filter = ("day", "currency")
 
     @admin.display(description="Gross")
-    def sold(self, sales: SalesByDay) -> str:
-        return _money(sales.gross, sales.currency)
+    def gross_amount(self, sales: SalesByDay) -> str:
+        return money(sales.gross, sales.currency)
 
     @admin.display(description="Cancelled")
-    def called_off(self, sales: SalesByDay) -> str:
-        return _money(sales.cancelled, sales.currency)
+    def cancelled_amount(self, sales: SalesByDay) -> str:
+        return money(sales.cancelled, sales.currency)
 
     @admin.display(description="Refunded")
-    def given_back(self, sales: SalesByDay) -> str:
-        return _money(sales.refunded, sales.currency)
+    def refunded_amount(self, sales: SalesByDay) -> str:
+        return money(sales.refunded, sales.currency)
 
     @admin.display(description="Net")
-    def net(self, sales: SalesByDay) -> str:
-        return _money(sales.net, sales.currency)
+    def net_amount(self, sales: SalesByDay) -> str:
+        return money(sales.net, sales.currency)
 
 
 @admin.register(SalesByProduct)
 class SalesByProductAdmin(CountedAdmin):
-    """What was ordered, cancelled and returned of each product on each day, in each currency."""
+    """Units ordered, cancelled and returned per day, product and currency."""
 
     needed_permission = permissions.VIEW_REPORTS
     ordering = ("-day", "sku", "product_id", "currency")
@@ -65,8 +73,8 @@ class SalesByProductAdmin(CountedAdmin):
         "units",
         "cancelled_units",
         "returned_units",
-        "sold",
-        "given_back",
+        "gross_amount",
+        "refunded_amount",
     )
     list_filter = ("day",)
     search_fields = ("sku",)
@@ -75,36 +83,31 @@ class SalesByProductAdmin(CountedAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return with_names(super().get_queryset(request))
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (product_id := uuid_in(term)) is not None:
-            return queryset.filter(product_id=product_id), False
-        return queryset.filter(shown_sku=term), False
+    def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        if (product_id := parse_uuid(term)) is not None:
+            return rows.filter(product_id=product_id)
+        return rows.filter(shown_sku=term)
 
     @admin.display(description="SKU")
     def product(self, sales: Any) -> SafeString:
-        return link(page_of(InventoryLevel, sales.product_id), sales.shown_sku)
+        return link(page_url(InventoryLevel, sales.product_id), sales.shown_sku)
 
     @admin.display(description="Name")
     def product_name(self, sales: Any) -> str:
         return str(sales.shown_name)
 
     @admin.display(description="Gross")
-    def sold(self, sales: SalesByProduct) -> str:
-        return _money(sales.gross, sales.currency)
+    def gross_amount(self, sales: SalesByProduct) -> str:
+        return money(sales.gross, sales.currency)
 
     @admin.display(description="Refunded")
-    def given_back(self, sales: SalesByProduct) -> str:
-        return _money(sales.refunded, sales.currency)
+    def refunded_amount(self, sales: SalesByProduct) -> str:
+        return money(sales.refunded, sales.currency)
 
 
 @admin.register(CustomerStats)
 class CustomerStatsAdmin(CountedAdmin):
-    """What each customer has ordered, in each currency."""
+    """Statistics per customer and currency."""
 
     needed_permission = permissions.VIEW_CUSTOMERS
     ordering = ("-last_order_at", "customer_id", "currency")
@@ -114,9 +117,9 @@ class CustomerStatsAdmin(CountedAdmin):
         "orders",
         "cancelled",
         "returned_units",
-        "total",
-        "average",
-        "largest",
+        "spent_amount",
+        "average_amount",
+        "largest_amount",
         "first_order_at",
         "last_order_at",
     )
@@ -124,34 +127,31 @@ class CustomerStatsAdmin(CountedAdmin):
     search_fields = ("customer_id",)
     search_help_text = "The id of a customer"
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
-    ) -> tuple[QuerySet[Any], bool]:
-        term = search_term.strip()
-        return (queryset.filter(customer_id=uuid_in(term)) if term else queryset), False
+    def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
+        return rows.filter(customer_id=parse_uuid(term))
 
     @admin.display(description="Customer")
     def customer(self, stats: CustomerStats) -> SafeString:
-        return link(page_of(CustomerSummary, stats.customer_id), stats.customer_id)
+        return link(page_url(CustomerSummary, stats.customer_id), stats.customer_id)
 
     @admin.display(description="Spent")
-    def total(self, stats: CustomerStats) -> str:
-        return _money(stats.spent, stats.currency)
+    def spent_amount(self, stats: CustomerStats) -> str:
+        return money(stats.spent, stats.currency)
 
     @admin.display(description="Average order")
-    def average(self, stats: CustomerStats) -> str | None:
+    def average_amount(self, stats: CustomerStats) -> str | None:
         average = stats.average_order
-        return None if average is None else _money(average, stats.currency)
+        return None if average is None else money(average, stats.currency)
 
     @admin.display(description="Largest order")
-    def largest(self, stats: CustomerStats) -> str | None:
+    def largest_amount(self, stats: CustomerStats) -> str | None:
         largest = stats.largest_order
-        return None if largest is None else _money(largest, stats.currency)
+        return None if largest is None else money(largest, stats.currency)
 
 
 @admin.register(StatusCounter)
 class StatusCounterAdmin(CountedAdmin):
-    """How many orders there are with each value of a facet."""
+    """The number of orders per value of a facet, such as the status."""
 
     needed_permission = permissions.VIEW_ORDERS
     ordering = ("facet", "value")
@@ -161,8 +161,4 @@ class StatusCounterAdmin(CountedAdmin):
     @admin.display(description="Value")
     def orders(self, counter: StatusCounter) -> SafeString:
         query = f"?{counter.facet}__exact={counter.value}"
-        return link(list_of(OrderSummary, query), counter.value)
-
-
-def _money(amount: Decimal, currency: str) -> str:
-    return f"{quantize(amount, currency)} {currency}"
+        return link(list_url(OrderSummary, query), counter.value)

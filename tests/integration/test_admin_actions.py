@@ -51,7 +51,7 @@ def test_a_rebuild_waits_for_a_worker(
 
     assert OrmQ.objects.count() == 1
     assert told(response) == [
-        f"warning: Projection {name}: the rebuild is queued; it starts when a worker is free."
+        f"warning: Projection {name}: the rebuild is queued until a worker is free."
         for name in ("customer_view", "order_view")
     ]
     task = OrmQ.objects.get().task

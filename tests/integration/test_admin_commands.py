@@ -14,8 +14,8 @@ from uuid_utils.compat import uuid7
 
 from config.accounts.models import User
 from ordering_read import permissions
-from ordering_read.admin.command_words import slug_of
 from ordering_read.admin.commands import CommandPages
+from ordering_read.admin.labels import command_slug
 from ordering_read.engine import live
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_write.domain.commands import Command
@@ -94,8 +94,8 @@ def browser(user: User) -> Client:
 
 def address(shop: Shop, page: str, kind: type[Command]) -> str:
     if kind in PAGES[page].new:
-        return f"/admin/{page}/new/{slug_of(kind)}/"
-    return shop.detail_of(page).replace("change/", f"commands/{slug_of(kind)}/")
+        return f"/admin/{page}/new/{command_slug(kind)}/"
+    return shop.detail_of(page).replace("change/", f"commands/{command_slug(kind)}/")
 
 
 def of_order(shop: Shop, name: str) -> str:
@@ -173,8 +173,8 @@ def test_an_action_on_many_orders_needs_its_permission(
     others = {name for each in HANDLERS for name in each.permissions} - set(kind.permissions)
     client = browser(staff(*others))
 
-    assert f'value="{slug_of(kind)}"' not in client.get(f"/admin/{ORDERS}/").text
-    assert act(client, slug_of(kind), shop.order, give="1").status_code == 403
+    assert f'value="{command_slug(kind)}"' not in client.get(f"/admin/{ORDERS}/").text
+    assert act(client, command_slug(kind), shop.order, give="1").status_code == 403
 
 
 def test_csrf_is_checked(shop: Shop, clerk: User) -> None:
@@ -198,7 +198,9 @@ def test_a_command_is_previewed_confirmed_and_seen(shop: Shop, clerk: User) -> N
 
     page = f"/admin/{ORDERS}/{shop.order.pk}/change/"
     assert response.url == page
-    assert told(response) == [f'success: Confirm order: done. <a href="{page}#event-3">See it</a>']
+    assert told(response) == [
+        f'success: Confirm order: done. <a href="{page}#event-3">Show the event</a>'
+    ]
     event = OutboxEvent.objects.get(type="OrderStatusChanged")
     assert (event.channel, event.actor["label"]) == ("admin", "clerk")
     assert OrderSummary.live.get().status == "confirmed"
@@ -299,7 +301,7 @@ def test_what_is_so_already_changes_nothing(shop: Shop, clerk: User) -> None:
 
     response = give(client, of_order(shop, "tag_order"), tag="gift")
 
-    assert told(response) == ["info: Tag order: it is so already, nothing has changed."]
+    assert told(response) == ["info: Tag order: no change was needed."]
     assert OutboxEvent.objects.filter(type="OrderTagged").count() == 1
 
 
@@ -311,7 +313,7 @@ def test_a_projection_that_is_behind_is_told_and_the_command_stands(
     response = give(browser(clerk), of_order(shop, "confirm_order"))
 
     assert told(response)[0] == (
-        "warning: This page doesn't show it yet: the projection is behind. Load it again soon."
+        "warning: The projection is behind: this page doesn't show the change yet. Reload it soon."
     )
     assert status(shop.order) == "confirmed"
 
@@ -409,5 +411,5 @@ def test_one_click_acts_on_one_page_of_orders_at_most(shop: Shop, clerk: User) -
 
     response = act(browser(clerk), "confirm_order", shop.order, select_across="1")
 
-    assert told(response) == ["error: Choose at most 50 at once."]
+    assert told(response) == ["error: Select at most 50 orders at once."]
     assert {status(order) for order in orders} == {"pending"}

@@ -16,7 +16,7 @@ from knox.models import AuthToken
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from ordering_read.admin.base import begins
+from ordering_read.admin.base import starting_with
 from ordering_read.engine import live
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import (
@@ -363,7 +363,7 @@ def test_a_search_by_the_beginning_is_a_look_into_an_index(
 ) -> None:
     copy_many(model.live.get())
 
-    plan = begins(model.live.all(), "17", field).explain()
+    plan = starting_with(model.live.all(), "17", field).explain()
 
     assert index in plan
     assert re.search(r"Index Cond: .*>= '17'", plan)

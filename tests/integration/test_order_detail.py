@@ -287,7 +287,7 @@ def test_the_admin_page_shows_it_all(
 
     for shown in (
         "On hold: stock.",
-        "1 returned, 1 to come back, 1 delivered, 1 failed, 1 open",
+        "1 returned, 1 awaiting return, 1 delivered, 1 failed, 1 open",
         "Owed to the customer",
         "20.00 EUR",
         "3 × Sample 1, 1 × Sample 2",

@@ -289,7 +289,7 @@ def test_events_are_skipped_with_a_reason(order: Order, admin_user: User) -> Non
     unanswered = act(client, "skip", *rows, reason="")
     done = act(client, "skip", *rows[:1], reason="A test")
 
-    assert "The projection goes without these events" in asked.text
+    assert "The projection will never apply these events" in asked.text
     assert "This field is required" in unanswered.text
     assert told(done) == [f"success: {rows[0]}: skipped"]
     row = ParkedEvent.objects.get()

@@ -82,7 +82,7 @@ def test_who_may_not_rebuild_is_offered_nothing_and_refused(
 
 def test_a_rebuild_is_paused_and_resumed(admin: Client, building: Projection) -> None:
     assert told(act(admin, "pause")) == [
-        "success: Projection inventory_level: the rebuild waits after its batch."
+        "success: Projection inventory_level: the rebuild pauses after its current batch."
     ]
     building.refresh_from_db()
     assert building.asked_to == Projection.Wish.PAUSE
@@ -104,7 +104,7 @@ def test_what_is_not_being_rebuilt_can_not_be_paused(admin: Client) -> None:
 def test_a_rebuild_is_cancelled_once_that_is_confirmed(admin: Client, building: Projection) -> None:
     page = act(admin, "cancel")
 
-    assert "What the rebuild has made is deleted" in page.text
+    assert "The rows of the unfinished rebuild are deleted" in page.text
     assert enqueued() == []
 
     act(admin, "cancel", confirmed="yes")
@@ -126,7 +126,7 @@ def test_the_former_generation_is_served_again(admin: Client, rebuilt: Projectio
 def test_the_former_generation_is_discarded_once_that_is_confirmed(
     admin: Client, rebuilt: Projection
 ) -> None:
-    assert "there is no rolling back to them" in act(admin, "discard").text
+    assert "You can&#x27;t roll back to them" in act(admin, "discard").text
     assert enqueued() == []
 
     act(admin, "discard", confirmed="yes")

@@ -1,0 +1,240 @@
+"""The form contexts of orders, products and customers, filled from the read models."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+
+from config.accounts.models import User
+from config.http.admin import parse_uuid
+from ordering_read import permissions
+from ordering_read.admin.base import money
+from ordering_read.admin.command_forms import Choices, FormContext, FormRow
+from ordering_read.models import CustomerSummary, InventoryLevel, OrderLine, OrderSummary
+from ordering_write.client import commands as c
+from ordering_write.published import quantize
+
+# Most suggestions that a page lists. Other values can be typed.
+_MAX_SUGGESTIONS = 300
+# Lines of the form of a new order. More lines can be added to the order afterwards.
+_NEW_LINES = 5
+
+# Units of a line that a command can take.
+_UNITS: Mapping[type[c.Command], Callable[[OrderLine], int]] = {
+    c.CreateShipment: lambda line: line.quantity - line.cancelled - line.packed - line.shipped,
+    c.CancelOrderItems: lambda line: line.quantity - line.cancelled - line.packed - line.shipped,
+    c.RequestReturn: lambda line: line.delivered - line.return_requested - line.returned,
+    c.ReceiveReturn: lambda line: line.return_requested,
+    c.RequestRefund: lambda line: line.quantity,
+}
+# The fields of commands that name an embedded document of an order, and the lists of these.
+_DOCUMENTS = {
+    "shipment_id": "shipments",
+    "refund_id": "refunds",
+    "return_id": "returns",
+    "note_id": "notes",
+}
+
+
+class _CatalogueContext(FormContext):
+    """Lets people name products by SKU. The list price applies unless they type a price."""
+
+    def __init__(self, user: User) -> None:
+        self.user = user
+
+    def suggestions(self, command_type: type[c.Command], name: str) -> Choices | None:
+        if name != "product_id":
+            return None
+        levels = InventoryLevel.live.order_by("sku")[:_MAX_SUGGESTIONS]
+        return [(level.sku, f"{level.name}, {_offer(level)}") for level in levels]
+
+    def is_optional(self, command_type: type[c.Command], name: str) -> bool:
+        return name == "unit_price"
+
+    def complete(self, command_type: type[c.Command], payload: dict[str, Any]) -> dict[str, Any]:
+        for item in payload.get("items", [payload]):
+            if "product_id" in item:
+                level = _product(item["product_id"])
+                item["product_id"] = level.product_id
+                if level.list_price is not None:
+                    price = quantize(level.list_price, level.currency)
+                    item.setdefault("unit_price", str(price))
+                    if "currency" in command_type.model_fields:
+                        payload.setdefault("currency", level.currency)
+        return payload
+
+
+class NewOrderContext(_CatalogueContext):
+    """For an order that staff place for a customer, on the telephone for instance."""
+
+    def suggestions(self, command_type: type[c.Command], name: str) -> Choices | None:
+        if name != "customer_id":
+            return super().suggestions(command_type, name)
+        customers = CustomerSummary.live.filter(status=CustomerSummary.Status.ACTIVE)
+        with_email = self.user.has_perm(permissions.VIEW_PII)
+        return [
+            (customer.email if with_email else str(customer.customer_id), customer.name)
+            for customer in customers.order_by("-registered_at")[:_MAX_SUGGESTIONS]
+        ]
+
+    def rows(self, command_type: type[c.Command], name: str) -> Sequence[FormRow]:
+        if name != "items":
+            return ()
+        return [
+            FormRow(name=str(number), label=f"Line {number}") for number in range(1, _NEW_LINES + 1)
+        ]
+
+    def complete(self, command_type: type[c.Command], payload: dict[str, Any]) -> dict[str, Any]:
+        if "customer_id" in payload:
+            payload["customer_id"] = _customer_id(payload["customer_id"])
+        return super().complete(command_type, payload)
+
+
+class OrderContext(_CatalogueContext):
+    """For a command about an existing order."""
+
+    def __init__(self, user: User, order: OrderSummary) -> None:
+        super().__init__(user)
+        self.order = order
+        lines = OrderLine.objects.filter(projection_id=order.projection_id, order_id=order.order_id)
+        self.lines = list(lines.order_by("number"))
+
+    def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
+        return {"order_id": self.order.order_id}
+
+    def initial(self, command_type: type[c.Command]) -> Mapping[str, Any]:
+        order = self.order
+        values: dict[str, Any] = {"assignee": order.assigned_to, "currency": order.currency}
+        if command_type is c.RecordPayment:
+            values["amount"] = quantize(max(order.balance, Decimal(0)), order.currency)
+        elif command_type is c.RequestRefund:
+            # The amount owed to the customer, or else everything paid.
+            amount = max(-order.balance, Decimal(0)) or order.captured - order.refunded
+            values["amount"] = quantize(amount, order.currency)
+        elif command_type is c.ChangeShippingAddress and permissions.may_view_addresses(self.user):
+            values |= order.shipping_address
+        return values
+
+    def choices(self, command_type: type[c.Command], name: str) -> Choices | None:
+        if name == "line_id":
+            return [(str(line.line_id), _line_label(line)) for line in self.lines]
+        if name in _DOCUMENTS:
+            documents = reversed(getattr(self.order, _DOCUMENTS[name]))
+            return [
+                (document[name], _document_label(document, self.order.currency))
+                for document in documents
+            ]
+        if command_type is c.UntagOrder and name == "tag":
+            return [(tag, tag) for tag in self.order.tags]
+        return None
+
+    def names(self) -> Mapping[str, str]:
+        return {str(line.line_id): _line_label(line) for line in self.lines}
+
+    def rows(self, command_type: type[c.Command], name: str) -> Sequence[FormRow]:
+        count_units = _UNITS[command_type]
+        return [
+            FormRow(
+                name=str(line.line_id),
+                label=_line_label(line),
+                fixed={"line_id": line.line_id},
+                # Many refunds are for no units: their lines start empty.
+                initial={} if name == "lines" else dict.fromkeys(("quantity", "restock"), units),
+            )
+            for line in self.lines
+            if (units := count_units(line)) > 0
+        ]
+
+
+class ProductContext(FormContext):
+    """For a command about an existing product."""
+
+    def __init__(self, level: InventoryLevel) -> None:
+        self.level = level
+
+    def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
+        return {"product_id": self.level.product_id}
+
+    def initial(self, command_type: type[c.Command]) -> Mapping[str, Any]:
+        level = self.level
+        price = level.list_price
+        return {
+            "reorder_point": level.reorder_point,
+            "backorderable": level.backorderable,
+            "list_price": None if price is None else quantize(price, level.currency),
+            "currency": level.currency,
+        }
+
+
+class CustomerContext(FormContext):
+    """For a command about an existing customer."""
+
+    def __init__(self, user: User, customer: CustomerSummary) -> None:
+        self.user = user
+        self.customer = customer
+
+    def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
+        return {"customer_id": self.customer.customer_id}
+
+    def initial(self, command_type: type[c.Command]) -> Mapping[str, Any]:
+        if not self.user.has_perm(permissions.VIEW_PII):
+            return {}
+        return {name: getattr(self.customer, name) for name in ("name", "email", "phone")}
+
+
+class RegistrationContext(FormContext):
+    """For a new product or customer: the command chooses the id."""
+
+    def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
+        ids = {"product_id", "customer_id"} & set(command_type.model_fields)
+        return dict.fromkeys(ids)
+
+
+def _line_label(line: OrderLine) -> str:
+    return f"{line.number}. {line.name} ({line.sku})"
+
+
+def _offer(level: InventoryLevel) -> str:
+    available = f"{level.available} available"
+    if level.list_price is None:
+        return available
+    return f"{available}, {money(level.list_price, level.currency)}"
+
+
+def _product(text: str) -> InventoryLevel:
+    """Return the product with this SKU or id. Raises Django's ValidationError."""
+    product_id = parse_uuid(text)
+    lookup = {"sku": text.strip()} if product_id is None else {"product_id": product_id}
+    level = InventoryLevel.live.filter(**lookup).first()
+    if level is None:
+        raise ValidationError(f"There is no product {text}.")
+    return level
+
+
+def _customer_id(text: str) -> UUID:
+    """Return the id of the customer with this e-mail or id. Raises Django's ValidationError."""
+    customer_id = parse_uuid(text)
+    lookup = (
+        {"email__iexact": text.strip()} if customer_id is None else {"customer_id": customer_id}
+    )
+    customer = CustomerSummary.live.filter(**lookup).first()
+    if customer is None:
+        raise ValidationError(f"There is no customer {text}.")
+    return customer.customer_id
+
+
+def _document_label(document: Mapping[str, Any], currency: str) -> str:
+    """Return the label of a shipment, a refund, a return or a note."""
+    units = sum(item["quantity"] for item in document.get("items", ()))
+    moments = (document.get(name) for name in ("requested_at", "packed_at", "at"))
+    texts = [
+        document.get("status", ""),
+        f"{units} units" if units else "",
+        f"{document['amount']} {currency}" if "amount" in document else "",
+        document.get("tracking_number", ""),
+        (document.get("text") or "")[:60],
+        next(filter(None, moments), "")[:16],
+    ]
+    return ", ".join(text for text in texts if text)

@@ -1,0 +1,80 @@
+"""Labels of commands, fields and changes, as people read them on the admin pages."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.utils.text import camel_case_to_spaces, capfirst
+from django.utils.timezone import localtime
+
+from config.http.admin import parse_uuid
+from ordering_write.client import Command
+
+_ABBREVIATIONS = {"sku": "SKU"}
+
+
+def command_slug(command_type: type[Command]) -> str:
+    """Return the name of a command in URLs: ``cancel_order``."""
+    return camel_case_to_spaces(command_type.__name__).replace(" ", "_")
+
+
+def command_label(command_type: type[Command]) -> str:
+    """Return the label of a command's button: ``Cancel order``."""
+    return class_label(command_type.__name__)
+
+
+def class_label(class_name: str) -> str:
+    """Return the label of an event or a command by its class name: ``Order cancelled``."""
+    return capfirst(camel_case_to_spaces(class_name))
+
+
+def field_label(name: str) -> str:
+    """Return the label of a field: ``Shipping address``."""
+    return _ABBREVIATIONS.get(name) or capfirst(name.removesuffix("_id").replace("_", " "))
+
+
+class ChangeLabel(NamedTuple):
+    """One change of a preview: the label of the field, and its values before and after."""
+
+    field: str
+    before: str
+    after: str
+
+
+def change_labels(changes: Iterable[Any], names: Mapping[str, str]) -> list[ChangeLabel]:
+    """Return the changes of a preview as people read them.
+
+    ``names`` are the labels of ids. Ids without a label are left out: they mean nothing to people.
+    """
+    labels = [
+        ChangeLabel(
+            ", ".join(filter(None, (_step(step, names) for step in change.path.split("/")[1:]))),
+            _text(change.before, names),
+            _text(change.after, names),
+        )
+        for change in changes
+    ]
+    return [label for label in labels if label.before != label.after]
+
+
+def _step(step: str, names: Mapping[str, str]) -> str:
+    return names.get(step) or ("" if parse_uuid(step) else field_label(step))
+
+
+def _text(value: Any, names: Mapping[str, str]) -> str:
+    match value:
+        case None | "":
+            return ""
+        case {"amount": amount, "currency": currency}:
+            return f"{amount} {currency}"
+        case Mapping():
+            texts = {_step(key, names): _text(part, names) for key, part in value.items() if part}
+            return ", ".join(
+                f"{name}: {text}" if name else text for name, text in texts.items() if text
+            )
+        case list() | tuple():
+            return "; ".join(_text(part, names) for part in value)
+        case datetime():
+            return f"{localtime(value):%Y-%m-%d %H:%M}"
+    text = str(value)
+    return names.get(text) or ("" if parse_uuid(text) else text)
