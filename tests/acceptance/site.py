@@ -24,7 +24,7 @@ from ordering_read.engine import waiting
 from ordering_write.client import ReceiveStock, RegisterStockItem
 from ordering_write.bus import get_command_bus
 from ordering_write.signals import events_committed
-from ordering_write import outbox
+from ordering_write.log import outbox
 count, pause, notify, wait = int({count}), float({pause}), {notify}, {wait}
 if not notify:
     events_committed.disconnect(dispatch_uid="outbox.notify")
