@@ -3,7 +3,7 @@
 import unicodedata
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 # Characters that reorder what is shown around them (Unicode TR 36, "bidi spoofing").
@@ -60,5 +60,8 @@ class Text:
             {"max_length": self.max_length},
         )
 
-    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: Any) -> dict[str, Any]:
-        return {"type": "string", "minLength": self.min_length, "maxLength": self.max_length}
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        lengths = {"minLength": self.min_length, "maxLength": self.max_length}
+        return {**handler(schema), **lengths}

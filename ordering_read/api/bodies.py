@@ -1,10 +1,10 @@
 """What the answers of the read API hold: what a query returned, and links to what belongs to it."""
 
 from datetime import datetime
-from typing import Any, Generic, Self, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
 
@@ -29,6 +29,7 @@ from ordering_read.queries import (
     View,
     parked_event_view,
 )
+from ordering_read.queries.fields import CustomerId, StreamName
 
 Item = TypeVar("Item")
 
@@ -173,7 +174,7 @@ class TimelineEntryBody(TimelineEntryView):
 class CustomerStatsBody(View):
     """What a customer has ordered, by currency."""
 
-    customer_id: UUID
+    customer_id: CustomerId
     currencies: tuple[CustomerStatsView, ...]
 
 
@@ -245,7 +246,7 @@ class SkipBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Reason
+    reason: Annotated[Reason, Field(examples=["It was a test"])]
 
 
 class RetriedBody(View):
@@ -254,7 +255,7 @@ class RetriedBody(View):
 
     projection: str
     generation: int
-    stream: str
+    stream: StreamName
     applied: int
     held_by: ParkedEventBody | None
 
@@ -279,9 +280,9 @@ class PageBody(View, Generic[Item]):
 
     count: int | None
     count_capped: bool
-    next: str | None
-    previous: str | None
-    next_cursor: str | None
+    next: Annotated[str | None, Field(examples=[None])]
+    previous: Annotated[str | None, Field(examples=[None])]
+    next_cursor: Annotated[str | None, Field(examples=[None])]
     results: list[Item]
 
 

@@ -223,7 +223,9 @@ def _bare(shape: dict[str, Any], known: dict[str, Any]) -> dict[str, Any]:
 
 
 ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
-NUMBER = OpenApiParameter("number", str, OpenApiParameter.PATH)
+NUMBER = OpenApiParameter(
+    "number", {"type": "string", "examples": ["2026-000123"]}, OpenApiParameter.PATH
+)
 PAGE = [
     OpenApiParameter(
         "page",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -13,6 +13,7 @@ from ordering_read.models import CustomerSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.search import CustomerSearch
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
+from ordering_read.queries.fields import CurrencyCode, CustomerId, PersonName, Version
 from ordering_read.queries.filters import QueryFilterSet, Search, SearchText, Several
 from ordering_write.published import NotFoundError, quantize
 
@@ -24,14 +25,14 @@ class CustomerNotFoundError(NotFoundError):
 class CustomerView(View):
     """A customer."""
 
-    customer_id: UUID
-    name: str
-    email: str
+    customer_id: CustomerId
+    name: PersonName
+    email: Annotated[str, Field(examples=["robin.sample@example.com"])]
     phone: str
     status: CustomerSummary.Status
     registered_at: datetime
     updated_at: datetime
-    version: int
+    version: Version
     position: int
 
 
@@ -43,7 +44,7 @@ class CustomerStatsView(View):
     given back, and `average_order` is that for each order that wasn't cancelled.
     """
 
-    currency: str
+    currency: CurrencyCode
     orders: int
     cancelled: int
     returned_units: int

@@ -9,6 +9,7 @@ from pydantic import Field
 from config.http.answers import pagination
 from config.http.answers.pagination import COUNT_CAP
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
+from ordering_read.queries.fields import StreamName, Version
 from ordering_read.queries.orders import OrderNotFoundError
 from ordering_write.published import feed
 
@@ -27,8 +28,8 @@ class EventView(View):
     """
 
     event_id: UUID
-    stream: str
-    version: int
+    stream: StreamName
+    version: Version
     position: int | None
     type: str
     schema_version: int

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.conf import settings
@@ -28,6 +28,14 @@ from pydantic import BaseModel, Field
 from ordering_read.models import InventoryLevel
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries.base import ListQuery, Page, QueryHandler, View, shop_wide
+from ordering_read.queries.fields import (
+    CountryCode,
+    OrderNumber,
+    ProductId,
+    ProductName,
+    Sku,
+    Version,
+)
 from ordering_read.queries.filters import QueryFilterSet, Several, StableOrdering
 from ordering_write.published import OrderStatus
 
@@ -44,9 +52,9 @@ class QueuedLineView(View):
     """What is left of a line: units to be packed yet, and units in parcels that are here."""
 
     line_id: UUID
-    product_id: UUID
-    sku: str
-    name: str
+    product_id: ProductId
+    sku: Sku
+    name: ProductName
     open: int
     packed: int
 
@@ -60,7 +68,7 @@ class QueuedOrderView(View):
     """
 
     order_id: UUID
-    order_number: str
+    order_number: OrderNumber
     placed_at: datetime
     status: OrderStatus
     ready: Light
@@ -68,12 +76,12 @@ class QueuedOrderView(View):
     units: int
     open_units: int
     packed_units: int
-    city: str
-    postal_code: str
-    country: str
+    city: Annotated[str, Field(examples=["Sampleton"])]
+    postal_code: Annotated[str, Field(examples=["12345"])]
+    country: CountryCode
     assigned_to: str | None
     lines: tuple[QueuedLineView, ...]
-    version: int
+    version: Version
     position: int
 
 

@@ -1,8 +1,7 @@
 """The questions about stock."""
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from django_filters import BooleanFilter, CharFilter
@@ -13,6 +12,7 @@ from ordering_read.models.inventory import with_oldest_reservation
 from ordering_read.models.search import ProductSearch
 from ordering_read.models.stock_ledger import StockMovement
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View, shop_wide
+from ordering_read.queries.fields import CurrencyCode, Price, ProductId, ProductName, Sku, Version
 from ordering_read.queries.filters import QueryFilterSet, Search, SearchText
 from ordering_write.published import NotFoundError, quantize
 
@@ -26,14 +26,14 @@ class ProductNotFoundError(NotFoundError):
 class AvailabilityView(View):
     """A product and how much of it can be promised: what everybody may know."""
 
-    product_id: UUID
-    sku: str
-    name: str
+    product_id: ProductId
+    sku: Sku
+    name: ProductName
     available: int
-    list_price: Decimal | None
-    currency: str | None
+    list_price: Price | None
+    currency: CurrencyCode | None
     updated_at: datetime
-    version: int
+    version: Version
     position: int
 
 
@@ -68,12 +68,12 @@ class StockMovementView(View):
     reserved: int
     available: int
     reference: str
-    reason: str
+    reason: Annotated[str, Field(examples=["damage"])]
     comment: str
     order_id: UUID | None
     actor: str
     event_id: UUID
-    version: int
+    version: Version
     position: int
 
 

@@ -2,10 +2,21 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from ordering_read.queries.base import View
+from ordering_read.queries.fields import (
+    CountryCode,
+    MoneyAmount,
+    PersonName,
+    Price,
+    ProductId,
+    ProductName,
+    Sku,
+)
 from ordering_write.published import events as e
 
 
@@ -19,9 +30,9 @@ class OrderLineView(View):
     """
 
     line_id: UUID
-    product_id: UUID
-    sku: str
-    name: str
+    product_id: ProductId
+    sku: Sku
+    name: ProductName
     quantity: int
     open: int
     cancelled: int
@@ -31,7 +42,7 @@ class OrderLineView(View):
     failed: int
     return_requested: int
     returned: int
-    unit_price: Decimal
+    unit_price: Price
     line_total: Decimal
     price_source: str | None
     price_reason: str | None
@@ -40,13 +51,13 @@ class OrderLineView(View):
 class AddressView(View):
     """An address as it was given; what was left out is empty."""
 
-    name: str
-    line1: str
+    name: PersonName
+    line1: Annotated[str, Field(examples=["1 Example Street"])]
     line2: str
-    city: str
+    city: Annotated[str, Field(examples=["Sampleton"])]
     region: str
-    postal_code: str
-    country: str
+    postal_code: Annotated[str, Field(examples=["12345"])]
+    country: CountryCode
     phone: str
 
 
@@ -55,7 +66,7 @@ class AdjustmentView(View):
 
     kind: Literal["shipping", "discount", "tax", "fee"]
     label: str
-    amount: Decimal
+    amount: MoneyAmount
     rate: Decimal | None
 
 
@@ -81,10 +92,10 @@ class ShipmentView(View):
     shipment_id: UUID
     status: Literal["packed", "dispatched", "delivered", "failed", "voided"]
     items: tuple[UnitsView, ...]
-    carrier: str
+    carrier: Annotated[str, Field(examples=["Example Parcels"])]
     service: str
-    tracking_number: str
-    tracking_url: str
+    tracking_number: Annotated[str, Field(examples=["1Z999"])]
+    tracking_url: Annotated[str, Field(examples=["https://carrier.example/1Z999"])]
     packed_at: datetime
     dispatched_at: datetime | None
     delivered_at: datetime | None
@@ -96,9 +107,9 @@ class ShipmentView(View):
 class PaymentView(View):
     """A fact about a payment: authorized, captured and voided are told under one `payment_id`."""
 
-    payment_id: str
+    payment_id: Annotated[str, Field(examples=["payment-1"])]
     kind: e.PaymentKind
-    amount: Decimal
+    amount: MoneyAmount
     method: str
     reference: str
     at: datetime
@@ -109,8 +120,8 @@ class RefundView(View):
 
     refund_id: UUID
     status: Literal["requested", "settled", "failed"]
-    amount: Decimal
-    reason: str | None
+    amount: MoneyAmount
+    reason: Annotated[str | None, Field(examples=["The parcel came late"])]
     lines: tuple[UnitsView, ...]
     return_id: UUID | None
     reference: str
@@ -146,7 +157,7 @@ class NoteView(View):
     """A note. Customers read those that are for them, and not who wrote them."""
 
     note_id: UUID
-    text: str
+    text: Annotated[str, Field(examples=["Call before delivery."])]
     visibility: e.Visibility
     by: str | None
     at: datetime

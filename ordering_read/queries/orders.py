@@ -14,6 +14,7 @@ from config.databases import tables
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.order_view import fold_order
 from ordering_read.queries.base import Query, QueryHandler, View
+from ordering_read.queries.fields import CurrencyCode, CustomerId, OrderNumber, PersonName, Version
 from ordering_read.queries.order_parts import (
     AddressView,
     AdjustmentView,
@@ -46,9 +47,9 @@ class OrderView(View):
     """
 
     id: UUID
-    order_number: str
-    customer_id: UUID
-    customer_name: str
+    order_number: OrderNumber
+    customer_id: CustomerId
+    customer_name: PersonName
     status: OrderStatus
     payment_status: e.PaymentStatus
     fulfilment_status: e.FulfilmentStatus
@@ -56,13 +57,13 @@ class OrderView(View):
     on_hold: bool
     total_amount: Decimal
     balance: Decimal
-    currency: str
+    currency: CurrencyCode
     item_count: int
     unit_count: int
     created_at: datetime
     placed_on: date
     updated_at: datetime
-    version: int
+    version: Version
     position: int | None
 
 

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from ordering_read.engine import parking
 from ordering_read.models import ParkedEvent
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
+from ordering_read.queries.fields import StreamName, Version
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -25,8 +26,8 @@ class ParkedEventView(View):
     generation: int
     event_id: UUID
     type: str
-    stream: str
-    version: int
+    stream: StreamName
+    version: Version
     position: int
     category: str
     message: str

@@ -1,6 +1,9 @@
 """The question how far the projections have come."""
 
 from datetime import datetime
+from typing import Annotated
+
+from pydantic import Field
 
 from ordering_read.engine.status import RebuildProgress, statuses
 from ordering_read.queries.base import Query, QueryHandler, View
@@ -26,7 +29,7 @@ class ProjectionView(View):
     without one.
     """
 
-    name: str
+    name: Annotated[str, Field(examples=["order_view"])]
     generation: int
     status: str
     position: int

@@ -26,6 +26,7 @@ from ordering_read.queries.base import (
     View,
     shop_wide,
 )
+from ordering_read.queries.fields import CurrencyCode, ProductId, ProductName, Sku
 from ordering_write.published import OrderStatus, quantize
 from ordering_write.published import events as e
 
@@ -49,7 +50,7 @@ class SalesByDayView(View):
     """
 
     day: date
-    currency: str
+    currency: CurrencyCode
     orders: int
     units: int
     gross: Decimal
@@ -66,10 +67,10 @@ class SalesByProductView(View):
     """
 
     day: date
-    product_id: UUID
-    sku: str
-    name: str
-    currency: str
+    product_id: ProductId
+    sku: Sku
+    name: ProductName
+    currency: CurrencyCode
     units: int
     cancelled_units: int
     returned_units: int

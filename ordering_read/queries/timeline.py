@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from ordering_read.models import OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.queries.base import ListQuery, Page, QueryHandler, View
+from ordering_read.queries.fields import Version
 from ordering_read.queries.orders import OrderNotFoundError
 
 Visibility = TimelineEntry.Visibility
@@ -25,7 +26,7 @@ class TimelineEntryView(View):
     channel: str
     type: str
     event_id: UUID
-    version: int
+    version: Version
     position: int
 
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Collection
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, create_model
+from pydantic import BaseModel, ConfigDict, Field, create_model
 
 from ordering_write.domain.commands import Command
 from ordering_write.domain.events import OrderStatus
+from ordering_write.domain.values import CustomerId, ProductId, Version
 
 
 @cache
@@ -37,7 +38,7 @@ class RecordedEvent(BaseModel):
     """An event that the command caused."""
 
     type: str
-    version: int
+    version: Version
     event_id: UUID
 
 
@@ -46,23 +47,23 @@ class OrderOutcome(BaseModel):
 
     order_id: UUID
     status: OrderStatus
-    version: int
+    version: Version
     events: list[RecordedEvent]
 
 
 class ProductOutcome(BaseModel):
     """The product after the command."""
 
-    product_id: UUID
-    version: int
+    product_id: ProductId
+    version: Version
     events: list[RecordedEvent]
 
 
 class CustomerOutcome(BaseModel):
     """The customer after the command."""
 
-    customer_id: UUID
-    version: int
+    customer_id: CustomerId
+    version: Version
     events: list[RecordedEvent]
 
 
@@ -76,7 +77,7 @@ class NewOrder(New, OrderOutcome):
     """The order that was placed."""
 
     order_id: UUID
-    order_number: str
+    order_number: Annotated[str, Field(examples=["2026-000123"])]
 
 
 class NewShipment(New, OrderOutcome):
@@ -88,7 +89,7 @@ class NewShipment(New, OrderOutcome):
 class NewPayment(New, OrderOutcome):
     """The order with the payment that was recorded."""
 
-    payment_id: str
+    payment_id: Annotated[str, Field(examples=["payment-1"])]
 
 
 class NewRefund(New, OrderOutcome):
@@ -112,10 +113,10 @@ class NewNote(New, OrderOutcome):
 class NewProduct(New, ProductOutcome):
     """The product that was made known."""
 
-    product_id: UUID
+    product_id: ProductId
 
 
 class NewCustomer(New, CustomerOutcome):
     """The customer that was made known."""
 
-    customer_id: UUID
+    customer_id: CustomerId

@@ -128,10 +128,7 @@ class CommandRoutes(CommandEndpoint):
             description=cleandoc(route.command.__doc__ or ""),
             parameters=[
                 *([] if route.makes_resource else [OpenApiParameter("id", UUID, "path")]),
-                *(
-                    OpenApiParameter(name, UUID if _is_id(route, name) else str, "path")
-                    for name in route.fields
-                ),
+                *(_path_parameter(route, name) for name in route.fields),
             ],
             request=body if body.model_fields else None,
             responses={201 if route.makes else 200: route.makes or cls.body, 409: None},
@@ -232,6 +229,13 @@ def _at_its_address(route: Route) -> Callable[[Any], Any]:
         url_path=_IN_BRACES.sub(r"(?P<\1>[^/]+)", route.path),
         url_name=route.url_name,
     )
+
+
+def _path_parameter(route: Route, name: str) -> OpenApiParameter:
+    if _is_id(route, name):
+        return OpenApiParameter(name, UUID, "path")
+    examples = route.command.model_fields[name].examples or []
+    return OpenApiParameter(name, {"type": "string", "examples": examples}, "path")
 
 
 def _is_id(route: Route, name: str) -> bool:

@@ -2,16 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 from django.db.models import Model
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ordering_write import log
 from ordering_write.domain import events as e
 from ordering_write.domain.changes import Change, changes
 from ordering_write.domain.commands import Command
 from ordering_write.domain.events import DomainEvent
+from ordering_write.domain.values import Version
 from ordering_write.models import Aggregate, Customer, Order, StockItem
 
 # By the field that names it, the aggregate that a command is about; the first that it has counts.
@@ -29,8 +30,8 @@ class WouldBeEvent(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     type: str
-    stream: str
-    version: int
+    stream: Annotated[str, Field(examples=["order-01900000-0000-7000-8000-000000000001"])]
+    version: Version
     fields: dict[str, Any]
 
 

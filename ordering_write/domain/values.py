@@ -9,6 +9,7 @@ import pycountry
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
+from config.fields.amount import Amount
 from config.fields.text import Text
 
 # ISO 4217: decimals of each currency's minor unit. Metals, funds and test codes have none.
@@ -81,12 +82,12 @@ class Money(Value):
 class Address(Value):
     """Where goods go, as a command must give it."""
 
-    name: Annotated[str, Text(max_length=200)]
-    line1: Annotated[str, Text(max_length=200)]
+    name: Annotated[str, Text(max_length=200), Field(examples=["Robin Sample"])]
+    line1: Annotated[str, Text(max_length=200), Field(examples=["1 Example Street"])]
     line2: Annotated[str, Text(max_length=200, min_length=0)] = ""
-    city: Annotated[str, Text(max_length=200)]
+    city: Annotated[str, Text(max_length=200), Field(examples=["Sampleton"])]
     region: Annotated[str, Text(max_length=200, min_length=0)] = ""
-    postal_code: Annotated[str, Text(max_length=20, min_length=0)] = ""
+    postal_code: Annotated[str, Text(max_length=20, min_length=0), Field(examples=["12345"])] = ""
     country: Country
     phone: Annotated[str, Text(max_length=40, min_length=0)] = ""
 
@@ -104,6 +105,13 @@ class Actor(Value):
     def user(cls, user_id: UUID, label: str = "") -> Self:
         return cls(type="user", id=str(user_id), label=label)
 
+
+# The examples of ids and prices are those of the demo's first customer and product.
+CustomerId = Annotated[UUID, Field(examples=["a59311dc-9125-5fe6-8875-7eca2e6d52c1"])]
+ProductId = Annotated[UUID, Field(examples=["f70de883-4b93-5701-bdd3-2042cdefb4d0"])]
+# How many events a stream has.
+Version = Annotated[int, Field(examples=[3])]
+Price = Annotated[Amount, Field(examples=["39.90"])]
 
 Channel = Literal["api", "admin", "cli", "policy", "python"]
 Quantity = Annotated[int, Field(strict=True, ge=1, le=10_000)]

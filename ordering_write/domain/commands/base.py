@@ -11,7 +11,11 @@ from uuid_utils.compat import uuid7
 from config.fields.text import Text
 from ordering_write.domain.values import Actor, Channel
 
-Reason = Annotated[str, Text(max_length=500, lines=True)]
+Reason = Annotated[
+    str,
+    Text(max_length=500, lines=True),
+    Field(examples=["The customer changed their mind"]),
+]
 # What makes a text easy to leave out: empty says the same as nothing.
 OptionalText = Annotated[str, Text(max_length=200, min_length=0)]
 

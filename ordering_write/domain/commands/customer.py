@@ -7,13 +7,14 @@ from pydantic import Field
 
 from config.fields.text import Text
 from ordering_write.domain.commands.base import Command, Reason
+from ordering_write.domain.values import CustomerId
 
 Email = Annotated[
     str,
     Text(max_length=254),
     Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", examples=["ada@example.com"]),
 ]
-Name = Annotated[str, Text(max_length=200)]
+Name = Annotated[str, Text(max_length=200), Field(examples=["Robin Sample"])]
 Phone = Annotated[str, Text(max_length=40, min_length=0)]
 
 
@@ -23,7 +24,7 @@ class RegisterCustomer(Command):
     name: Name
     email: Email
     phone: Phone = ""
-    customer_id: UUID | None = None
+    customer_id: CustomerId | None = None
 
 
 class ChangeCustomerDetails(Command):

@@ -19,7 +19,8 @@ def _web_address(url: str) -> str:
     return url
 
 
-TrackingNumber = Annotated[str, Text(max_length=100, min_length=0)]
+Carrier = Annotated[OptionalText, Field(examples=["Example Parcels"])]
+TrackingNumber = Annotated[str, Text(max_length=100, min_length=0), Field(examples=["1Z999"])]
 TrackingUrl = Annotated[
     str,
     Text(max_length=500, min_length=0),
@@ -36,7 +37,7 @@ class CreateShipment(Command):
 
     order_id: UUID
     items: Lines
-    carrier: OptionalText = ""
+    carrier: Carrier = ""
     service: OptionalText = ""
 
 
@@ -45,7 +46,7 @@ class DispatchShipment(Command):
 
     order_id: UUID
     shipment_id: UUID
-    carrier: OptionalText = ""
+    carrier: Carrier = ""
     tracking_number: TrackingNumber = ""
     tracking_url: TrackingUrl = ""
     dispatched_at: Happened | None = None
@@ -56,7 +57,7 @@ class UpdateTracking(Command):
 
     order_id: UUID
     shipment_id: UUID
-    carrier: OptionalText = ""
+    carrier: Carrier = ""
     tracking_number: TrackingNumber = ""
     tracking_url: TrackingUrl = ""
 
@@ -105,7 +106,7 @@ class ReceivedLine(Value):
     """Units of one line that came back: those that can be sold again, and those that can't."""
 
     line_id: UUID
-    restock: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
+    restock: Annotated[int, Field(strict=True, ge=0, le=10_000, examples=[1])] = 0
     damaged: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
 
     @model_validator(mode="after")

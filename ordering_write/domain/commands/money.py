@@ -23,7 +23,7 @@ class RecordPayment(Command):
     """
 
     order_id: UUID
-    payment_id: Annotated[str, Text(max_length=100)]
+    payment_id: Annotated[str, Text(max_length=100), Field(examples=["payment-1"])]
     kind: PaymentKind
     amount: PositiveAmount
     currency: Currency | None = None
@@ -53,6 +53,6 @@ class RecordRefund(Command):
     refund_id: UUID | None = None
     amount: PositiveAmount | None = None
     currency: Currency | None = None
-    reason: OptionalText = ""
+    reason: Annotated[OptionalText, Field(examples=["The parcel came late"])] = ""
     reference: OptionalText = ""
     happened_at: Happened | None = None

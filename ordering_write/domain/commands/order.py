@@ -11,7 +11,16 @@ from config.fields.amount import Amount
 from config.fields.text import Text
 from ordering_write.domain.commands.base import Command, Reason
 from ordering_write.domain.events import HoldReason, OrderStatus, Visibility
-from ordering_write.domain.values import Actor, Address, Currency, Quantity, Value
+from ordering_write.domain.values import (
+    Actor,
+    Address,
+    Currency,
+    CustomerId,
+    Price,
+    ProductId,
+    Quantity,
+    Value,
+)
 
 Tag = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Note = Annotated[str, Text(max_length=4000, lines=True)]
@@ -22,9 +31,9 @@ class NewItem(Value):
     """A line as it is ordered. ``unit_price`` is in the order's currency; ``price_reason`` says
     why it isn't the list price."""
 
-    product_id: UUID
+    product_id: ProductId
     quantity: Quantity
-    unit_price: Amount
+    unit_price: Price
     price_reason: PriceReason | None = None
 
 
@@ -40,7 +49,7 @@ class Adjustment(Value):
 class CreateOrder(Command):
     """Place an order: its lines are priced and reserved in the same moment."""
 
-    customer_id: UUID
+    customer_id: CustomerId
     items: Annotated[list[NewItem], Field(min_length=1, max_length=200)]
     shipping_address: Address
     currency: Currency | None = None
@@ -150,9 +159,9 @@ class AddOrderItem(Command):
     needs_expected_version = True
 
     order_id: UUID
-    product_id: UUID
+    product_id: ProductId
     quantity: Quantity
-    unit_price: Amount
+    unit_price: Price
     price_reason: PriceReason | None = None
 
 
@@ -198,7 +207,7 @@ class AddNote(Command):
     """Write a note on an order, for the shop only or for the customer too."""
 
     order_id: UUID
-    text: Note
+    text: Annotated[Note, Field(examples=["Call before delivery."])]
     visibility: Visibility = Visibility.INTERNAL
 
 
@@ -213,18 +222,18 @@ class TagOrder(Command):
     """Put a tag on an order."""
 
     order_id: UUID
-    tag: Tag
+    tag: Annotated[Tag, Field(examples=["gift"])]
 
 
 class UntagOrder(Command):
     """Take a tag off an order."""
 
     order_id: UUID
-    tag: Tag
+    tag: Annotated[Tag, Field(examples=["gift"])]
 
 
 class AssignOrder(Command):
     """Make a member of staff responsible for an order, or nobody."""
 
     order_id: UUID
-    assignee: Annotated[str, Text(max_length=150)] | None = None
+    assignee: Annotated[str, Text(max_length=150), Field(examples=["clerk"])] | None = None

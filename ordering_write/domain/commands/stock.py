@@ -10,7 +10,7 @@ from config.fields.amount import Amount
 from config.fields.text import Text
 from ordering_write.domain.commands.base import Command
 from ordering_write.domain.events import AdjustmentReason
-from ordering_write.domain.values import Currency
+from ordering_write.domain.values import Currency, ProductId
 
 Level = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 ReorderPoint = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
@@ -28,11 +28,11 @@ Delta = Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000), AfterVal
 class RegisterStockItem(Command):
     """Make a product known, with what is in stock of it."""
 
-    sku: Annotated[str, Text(max_length=64)]
-    name: Annotated[str, Text(max_length=200)]
+    sku: Annotated[str, Text(max_length=64), Field(examples=["LAMP-1"])]
+    name: Annotated[str, Text(max_length=200), Field(examples=["Lamp"])]
     on_hand: Level
-    product_id: UUID | None = None
-    list_price: Amount | None = None
+    product_id: ProductId | None = None
+    list_price: Annotated[Amount | None, Field(examples=["39.90"])] = None
     currency: Currency | None = None
     reorder_point: ReorderPoint = 0
     backorderable: Annotated[bool, Field(strict=True)] = False
@@ -61,7 +61,7 @@ class SetListPrice(Command):
     """Set what a unit costs, or that there is no list price; orders that stand are not touched."""
 
     product_id: UUID
-    list_price: Amount | None
+    list_price: Annotated[Amount | None, Field(examples=["39.90"])]
     currency: Currency | None = None
 
 
