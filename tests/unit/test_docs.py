@@ -24,9 +24,13 @@ TERM = re.compile(r"^\| \*\*(.+)\*\* \| (.+) \| `(.+)` \|$", re.MULTILINE)
 MADE_BY_READERS = {
     "ordering_read/models/tag_counter.py",
     "ordering_read/projections/tag_counter.py",
+    "ordering_write/ports/mail.py",
     "tests/golden/GiftWrapChosen.1.json",
     "tests/golden/OrderTagged.2.json",
+    "tests/integration/test_company.py",
     "tests/integration/test_gift_wrap.py",
+    "tests/integration/test_large_orders.py",
+    "tests/integration/test_mail_notifier.py",
     "tests/integration/test_tag_counter.py",
     "tests/unit/test_gift_wrap.py",
 }
