@@ -1,6 +1,6 @@
-"""The admin of users; their tokens are made by `create_token` and revoked here."""
+"""The admin pages of users. `create_token` makes their tokens; the pages revoke them."""
 
-import knox.admin  # noqa: F401  (registers its page, which is taken off below)
+import knox.admin  # noqa: F401  (registers the page that is removed below)
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin
 from django.db.models import Count, QuerySet
@@ -9,13 +9,13 @@ from knox.models import AuthToken
 
 from config.accounts.models import User
 
-# Its page shows digests, and the tokens that it makes can't be read by anybody.
+# Knox's page shows digests only, and never the token that it has just made.
 admin.site.unregister(AuthToken)
 
 
 @admin.register(User)
 class AccountAdmin(UserAdmin):
-    """People and programs, their roles, and how many tokens they hold."""
+    """The people and programs that log in, with their roles and number of tokens."""
 
     fieldsets = (*(UserAdmin.fieldsets or ()), ("Customer", {"fields": ("customer_id",)}))
     list_display = ("username", "email", "role_names", "tokens", "is_staff", "is_active")

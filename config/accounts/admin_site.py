@@ -1,4 +1,4 @@
-"""The admin site: for staff, and never for a user that acts for one customer only."""
+"""The admin site, for staff whose access isn't limited to one customer."""
 
 from typing import Any
 
@@ -6,20 +6,20 @@ from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest, HttpResponse
 
-# What people work with comes before what it is made of, and both before who they are.
+# Pages for daily work come first, then the log behind them, then accounts.
 _ORDER = {"ordering_read": 0, "ordering_write": 1}
 
 
 class StaffSite(admin.AdminSite):
-    """The default admin site. Its pages show every customer's things."""
+    """The default admin site. Its pages show the data of every customer."""
 
     site_title = site_header = "Order service"
-    index_title = "What there is, and what has happened"
-    # The tables are wide; the pages are listed in a row above them.
+    index_title = "Orders, stock and the event log"
+    # The lists need the full width. base_site.html links the pages above them.
     enable_nav_sidebar = False
 
     def has_permission(self, request: HttpRequest) -> bool:
-        # Imported here: the module needs the models, which are loaded after this one.
+        # Imported here because Django loads this module before the models.
         from config.accounts.roles import customer_scope
 
         return super().has_permission(request) and customer_scope(request.user) is None
@@ -29,12 +29,12 @@ class StaffSite(admin.AdminSite):
     ) -> HttpResponse:
         if request.method != "POST":
             return super().login(request, extra_context)
-        # Imported here, as above.
+        # Imported here for the same reason.
         from config.http.limits import throttling
 
         counted = throttling.count_login(request, name=request.POST.get("username", ""))
         response = super().login(request, extra_context)
-        # The form is shown again, with status 200, to whoever isn't let in.
+        # A failed login shows the form again, with status 200.
         if response.status_code == 302:
             throttling.give_login_back(counted)
         return response

@@ -1,4 +1,4 @@
-"""The admin pages of the write side, all to look at: the log, the commands, the stock behind it."""
+"""The read-only admin pages of the write side: the log, the commands and the stock items."""
 
 from ordering_write.admin import command_record, outbox, stock
 

@@ -1,45 +1,33 @@
-"""The pages of the commands that took effect."""
+"""The admin pages of the commands that took effect."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from config.http.admin import ReadOnlyAdmin
-from ordering_write.admin.common import (
-    ChannelFilter,
-    ChoiceFilter,
-    as_uuid,
-    found,
-    order_streams,
-    who_is,
-)
+from config.http.admin import parse_uuid
+from ordering_write.admin import common
 from ordering_write.domain.commands import Command
-from ordering_write.models import (
-    CommandRecord,
-    OutboxEvent,
-)
+from ordering_write.models import CommandRecord, OutboxEvent
 
 
-class CommandTypeFilter(ChoiceFilter):
+class CommandTypeFilter(common.ChoiceFilter):
     title = parameter_name = "type"
-    values = sorted(kind.__name__ for kind in Command.__subclasses__())
+    values = sorted(command_type.__name__ for command_type in Command.__subclasses__())
 
 
 @admin.register(CommandRecord)
-class CommandRecordAdmin(ReadOnlyAdmin):
-    """The commands that took effect: who gave them, when and from where."""
+class CommandRecordAdmin(common.LogAdmin):
+    """The commands that took effect, with their actor, time and channel."""
 
-    needed_permission = "ordering_write.view_outbox"
     ordering = ("-recorded_at",)
-    list_display = ("type", "who", "channel", "recorded_at", "events", "command_id")
-    list_filter = ("recorded_at", CommandTypeFilter, ChannelFilter)
-    sortable_by = ()
+    list_display = ("type", "actor_name", "channel", "recorded_at", "events", "command_id")
+    list_filter = ("recorded_at", CommandTypeFilter, common.ChannelFilter)
     search_fields = ("command_id",)
     search_help_text = "An order number, a stream, or the id of a command"
     fields = (
         "type",
-        "who",
+        "actor_name",
         "user_id",
         "channel",
         "recorded_at",
@@ -48,21 +36,18 @@ class CommandRecordAdmin(ReadOnlyAdmin):
         "events",
     )
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[CommandRecord], search_term: str
-    ) -> tuple[QuerySet[CommandRecord], bool]:
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (command_id := as_uuid(term)) is not None:
-            return queryset.filter(pk=command_id), False
-        events = OutboxEvent.objects.filter(stream__in=[term.lower(), *order_streams(term)])
-        return queryset.filter(pk__in=events.values("command_id")), False
+    def search(
+        self, request: HttpRequest, rows: QuerySet[CommandRecord], term: str
+    ) -> QuerySet[CommandRecord]:
+        if (command_id := parse_uuid(term)) is not None:
+            return rows.filter(pk=command_id)
+        events = OutboxEvent.objects.filter(stream__in=common.streams_named(term))
+        return rows.filter(pk__in=events.values("command_id"))
 
-    @admin.display(description="Who")
-    def who(self, record: CommandRecord) -> str:
-        return who_is(record.actor)
+    @admin.display(description="Actor")
+    def actor_name(self, record: CommandRecord) -> str:
+        return common.actor_label(record.actor)
 
     @admin.display(description="Events")
     def events(self, record: CommandRecord) -> SafeString:
-        return found(OutboxEvent, str(record.command_id), label="Show")
+        return common.search_link(OutboxEvent, str(record.command_id), label="Show")

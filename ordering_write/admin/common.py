@@ -1,9 +1,8 @@
-"""What the pages of the write side share: filters, links, and what a search term may name."""
+"""Filters, links and look-ups that the admin pages of the write side share."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, get_args
 from urllib.parse import urlencode
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
@@ -12,12 +11,20 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from config.http.admin import ReadOnlyAdmin
 from ordering_write.domain.values import Channel
 from ordering_write.models import Order
 
 
+class LogAdmin(ReadOnlyAdmin):
+    """A page for users who may read the log."""
+
+    needed_permission = "ordering_write.view_outbox"
+    sortable_by = ()
+
+
 class ChoiceFilter(admin.SimpleListFilter):
-    """Filters by one of a fixed list of values; asking the table for them would read all of it."""
+    """Filters by one of fixed values. Reading the values from the table would scan all of it."""
 
     values: ClassVar[Iterable[str]]
 
@@ -35,26 +42,20 @@ class ChannelFilter(ChoiceFilter):
     values = get_args(Channel)
 
 
-def found(model: type[Model], term: str, *, label: str = "") -> SafeString:
-    """A link to what the page of ``model`` finds for ``term``."""
+def search_link(model: type[Model], term: str, *, label: str) -> SafeString:
+    """Return a link to the list of ``model``, searched for ``term``."""
     page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    return format_html('<a href="{}?{}">{}</a>', page, urlencode({"q": term}), label or term)
+    return format_html('<a href="{}?{}">{}</a>', page, urlencode({"q": term}), label)
 
 
-def who_is(actor: Mapping[str, str]) -> str:
-    """The actor of an event or a command, for people."""
+def actor_label(actor: Mapping[str, str]) -> str:
+    """Return the actor of an event or a command as people read it."""
     name = actor.get("label") or f"{actor['type']} {actor['id']}"
     customer = actor.get("on_behalf_of")
     return f"{name} on behalf of customer {customer}" if customer else name
 
 
-def as_uuid(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
-def order_streams(number: str) -> list[str]:
-    """The stream of the order with this number, if there is one."""
-    return [order.stream for order in Order.objects.filter(order_number=number)]
+def streams_named(term: str) -> list[str]:
+    """Return the streams that a search term names: itself, and that of an order's number."""
+    orders = Order.objects.filter(order_number=term)
+    return [term.lower(), *(order.stream for order in orders)]

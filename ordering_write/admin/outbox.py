@@ -1,4 +1,4 @@
-"""The pages of the log: each event, its position, and which projections have passed it."""
+"""The admin pages of the log: the events, and which projections have passed them."""
 
 import json
 from collections.abc import Mapping
@@ -13,15 +13,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 
-from config.http.admin import ReadOnlyAdmin
-from ordering_write.admin.common import (
-    ChannelFilter,
-    ChoiceFilter,
-    as_uuid,
-    found,
-    order_streams,
-    who_is,
-)
+from config.http.admin import parse_uuid
+from ordering_write.admin import common
 from ordering_write.domain.events import DomainEvent
 from ordering_write.models import (
     CommandRecord,
@@ -32,21 +25,20 @@ from ordering_write.models import (
 )
 
 
-class EventTypeFilter(ChoiceFilter):
+class EventTypeFilter(common.ChoiceFilter):
     title = parameter_name = "type"
     values = sorted(DomainEvent.types)
 
 
 class ProgressFilter(admin.SimpleListFilter):
-    """Filters by how far an event has come on its way to the read side."""
+    """Filters by the progress of an event towards the read side."""
 
-    title = "progress"
-    parameter_name = "progress"
+    title = parameter_name = "progress"
     _waiting = "waiting"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         behind = [(name, f"Not yet passed by {name}") for name in sorted(_checkpoints(request))]
-        return [(self._waiting, "Waits for its position"), *behind]
+        return [(self._waiting, "Without a position"), *behind]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[OutboxEvent]
@@ -60,7 +52,7 @@ class ProgressFilter(admin.SimpleListFilter):
 
 
 def _checkpoints(request: HttpRequest) -> Mapping[str, int]:
-    """The position of each projection, which only the read side knows; asked once for a page."""
+    """Return the position of each projection, by name. Asks the read side once per page."""
     page: Any = request
     if not hasattr(page, "checkpoints"):
         page.checkpoints = import_string(settings.READ_SIDE_CHECKPOINTS)()
@@ -69,7 +61,7 @@ def _checkpoints(request: HttpRequest) -> Mapping[str, int]:
 
 
 class _OutboxPage(ChangeList):
-    """Tells the events of a page where the projections are."""
+    """Sets the positions of the projections on the events of a page."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -80,10 +72,9 @@ class _OutboxPage(ChangeList):
 
 
 @admin.register(OutboxEvent)
-class OutboxAdmin(ReadOnlyAdmin):
-    """The log: each event, whether it is positioned, and which projections have passed it."""
+class OutboxAdmin(common.LogAdmin):
+    """The events of the log, with their positions and the projections that have passed them."""
 
-    needed_permission = "ordering_write.view_outbox"
     ordering = ("-id",)
     list_display = (
         "type",
@@ -91,12 +82,11 @@ class OutboxAdmin(ReadOnlyAdmin):
         "version",
         "position",
         "progress",
-        "who",
+        "actor_name",
         "channel",
         "recorded_at",
     )
-    list_filter = (ProgressFilter, EventTypeFilter, ChannelFilter)
-    sortable_by = ()
+    list_filter = (ProgressFilter, EventTypeFilter, common.ChannelFilter)
     search_fields = ("stream",)
     search_help_text = (
         "An order number, a stream, a position, or the id of an event, a command, an order, "
@@ -104,10 +94,10 @@ class OutboxAdmin(ReadOnlyAdmin):
     )
     fieldsets = (
         (None, {"fields": ("type", "stream_events", "version", "position", "passed_by")}),
-        ("When and by whom", {"fields": ("timestamp", "recorded_at", "who", "channel")}),
-        ("What it says", {"fields": ("payload", "personal_fields", "schema_version")}),
+        ("Origin", {"fields": ("timestamp", "recorded_at", "actor_name", "channel")}),
+        ("Content", {"fields": ("payload", "personal_fields", "schema_version")}),
         (
-            "Where it belongs",
+            "Related ids",
             {"fields": ("event_id", "command", "correlation_id", "causation_id", "commit_id")},
         ),
         ("Hash chain", {"fields": ("hash", "personal_digest")}),
@@ -118,7 +108,7 @@ class OutboxAdmin(ReadOnlyAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxEvent]:
         events: QuerySet[OutboxEvent] = super().get_queryset(request)
-        return events.annotate(place_in_log=F("place__position"))
+        return events.annotate(log_position=F("place__position"))
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -128,35 +118,31 @@ class OutboxAdmin(ReadOnlyAdmin):
             event.checkpoints = _checkpoints(request)
         return cast(OutboxEvent | None, event)
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[OutboxEvent], search_term: str
-    ) -> tuple[QuerySet[OutboxEvent], bool]:
-        """Each of these is one look into an index, however long the log is."""
-        term = search_term.strip()
-        if not term:
-            return queryset, False
-        if (row_id := as_uuid(term)) is not None:
+    def search(
+        self, request: HttpRequest, rows: QuerySet[OutboxEvent], term: str
+    ) -> QuerySet[OutboxEvent]:
+        """Return the events that ``term`` names. An index serves every case."""
+        if (row_id := parse_uuid(term)) is not None:
             streams = [f"{prefix}-{row_id}" for prefix in ("order", "stock", "customer")]
-            named = Q(event_id=row_id) | Q(command_id=row_id) | Q(stream__in=streams)
-            return queryset.filter(named), False
+            return rows.filter(Q(event_id=row_id) | Q(command_id=row_id) | Q(stream__in=streams))
         if term.isascii() and term.isdigit() and len(term) < 19:
-            places = EventPosition.objects.filter(position=int(term))
-            return queryset.filter(pk__in=places.values("event")), False
-        return queryset.filter(stream__in=[term.lower(), *order_streams(term)]), False
+            positions = EventPosition.objects.filter(position=int(term))
+            return rows.filter(pk__in=positions.values("event"))
+        return rows.filter(stream__in=common.streams_named(term))
 
     @admin.display(description="Stream")
     def stream_events(self, event: OutboxEvent) -> SafeString:
-        return found(OutboxEvent, event.stream, label=event.stream)
+        return common.search_link(OutboxEvent, event.stream, label=event.stream)
 
     @admin.display(description="Stream")
     def stream_end(self, event: OutboxEvent) -> SafeString:
-        # Ids that were made at about the same time begin alike.
-        kind, _, row_id = event.stream.partition("-")
-        return found(OutboxEvent, event.stream, label=f"{kind} …{row_id[-12:]}")
+        # The end of the id: ids from about the same time begin alike.
+        prefix, _, row_id = event.stream.partition("-")
+        return common.search_link(OutboxEvent, event.stream, label=f"{prefix} …{row_id[-12:]}")
 
-    @admin.display(description="Position", empty_value="waits for it")
+    @admin.display(description="Position", empty_value="none yet")
     def position(self, event: OutboxEvent) -> int | None:
-        return event.place_in_log  # type: ignore[attr-defined]
+        return event.log_position  # type: ignore[attr-defined]
 
     @admin.display(description="Passed by")
     def progress(self, event: OutboxEvent) -> str:
@@ -186,9 +172,9 @@ class OutboxAdmin(ReadOnlyAdmin):
             ),
         )
 
-    @admin.display(description="Who")
-    def who(self, event: OutboxEvent) -> str:
-        return who_is(event.actor)
+    @admin.display(description="Actor")
+    def actor_name(self, event: OutboxEvent) -> str:
+        return common.actor_label(event.actor)
 
     @admin.display(description="Payload")
     def payload(self, event: OutboxEvent) -> SafeString:
@@ -199,9 +185,9 @@ class OutboxAdmin(ReadOnlyAdmin):
     def personal_fields(self, event: OutboxEvent) -> str:
         if event.personal_id is None:
             return "none"
-        there = PersonalData.objects.filter(pk=event.personal_id).exists()
-        return "kept beside the log" if there else "erased"
+        is_stored = PersonalData.objects.filter(pk=event.personal_id).exists()
+        return "stored outside the log" if is_stored else "erased"
 
     @admin.display(description="Command")
     def command(self, event: OutboxEvent) -> SafeString:
-        return found(CommandRecord, str(event.command_id), label=str(event.command_id))
+        return common.search_link(CommandRecord, str(event.command_id), label=str(event.command_id))

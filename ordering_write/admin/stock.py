@@ -1,4 +1,4 @@
-"""The pages of the stock behind the inventory: what is set aside, and for whom."""
+"""The admin pages of the stock items of the write side, with their reservations."""
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -6,23 +6,21 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
-from config.http.admin import ReadOnlyAdmin
-from ordering_write.admin.common import as_uuid, found
+from config.http.admin import parse_uuid
+from ordering_write.admin.common import LogAdmin, search_link
 from ordering_write.models import Order, OutboxEvent, Reservation, StockItem
 
-# Reservations shown on the page of a product, the newest ones.
-_RESERVATIONS = 100
+# Most reservations on the page of a product, the newest ones.
+_MAX_RESERVATIONS = 100
 
 
 @admin.register(StockItem)
-class StockItemAdmin(ReadOnlyAdmin):
-    """What decides whether an order can be placed, and for which orders units are set aside."""
+class StockItemAdmin(LogAdmin):
+    """The stock that decides if an order can be placed, and the orders that reserve it."""
 
-    needed_permission = "ordering_write.view_outbox"
     ordering = ("sku",)
     list_display = ("sku", "name", "on_hand", "reserved", "available", "backorderable", "events")
     list_filter = ("backorderable",)
-    sortable_by = ()
     search_fields = ("sku",)
     search_help_text = "The beginning of a SKU, or the id of a product"
     fields = (
@@ -38,29 +36,30 @@ class StockItemAdmin(ReadOnlyAdmin):
         "events",
     )
 
-    def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[StockItem], search_term: str
-    ) -> tuple[QuerySet[StockItem], bool]:
-        term = search_term.strip()
-        if (product_id := as_uuid(term)) is not None:
-            return queryset.filter(pk=product_id), False
-        return queryset.filter(sku__startswith=term), False
+    def search(
+        self, request: HttpRequest, rows: QuerySet[StockItem], term: str
+    ) -> QuerySet[StockItem]:
+        if (product_id := parse_uuid(term)) is not None:
+            return rows.filter(pk=product_id)
+        return rows.filter(sku__startswith=term)
 
     @admin.display(description="Available")
     def available(self, item: StockItem) -> int:
         return item.available
 
-    @admin.display(description=f"Set aside (newest {_RESERVATIONS})", empty_value="for no order")
+    @admin.display(description=f"Reservations (newest {_MAX_RESERVATIONS})", empty_value="none")
     def reservations(self, item: StockItem) -> SafeString:
-        newest = list(Reservation.objects.filter(product=item).order_by("-pk")[:_RESERVATIONS])
-        orders = Order.objects.filter(pk__in={held.order_id for held in newest})
+        reservations = Reservation.objects.filter(product=item).order_by("-pk")
+        newest = list(reservations[:_MAX_RESERVATIONS])
+        orders = Order.objects.filter(pk__in={reservation.order_id for reservation in newest})
         numbers = dict(orders.values_list("pk", "order_number"))
+        lines = ((reservation.quantity, numbers[reservation.order_id]) for reservation in newest)
         return format_html_join(
             "",
             "<div>{} for {}</div>",
-            ((held.quantity, found(OutboxEvent, numbers[held.order_id])) for held in newest),
+            ((units, search_link(OutboxEvent, number, label=number)) for units, number in lines),
         )
 
     @admin.display(description="Events")
     def events(self, item: StockItem) -> SafeString:
-        return found(OutboxEvent, item.stream, label="Show")
+        return search_link(OutboxEvent, item.stream, label="Show")

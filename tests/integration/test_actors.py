@@ -6,7 +6,7 @@ import pytest
 
 from config.accounts.models import User
 from ordering_write import log
-from ordering_write.admin.common import who_is
+from ordering_write.admin.common import actor_label
 from ordering_write.bus.permissions import envelope
 from ordering_write.domain.values import Actor
 from ordering_write.models import CommandRecord, Customer, OutboxEvent, StockItem
@@ -30,7 +30,7 @@ def test_who_orders_for_a_customer_does_so_on_their_behalf(
     expected = Actor.user(clerk.pk, "clerk").model_copy(update={"on_behalf_of": str(customer.pk)})
     assert {one.recorded.actor for one in placed} == {expected}
     record = CommandRecord.objects.get(pk=placed[0].recorded.command_id)
-    assert who_is(record.actor) == f"clerk on behalf of customer {customer.pk}"
+    assert actor_label(record.actor) == f"clerk on behalf of customer {customer.pk}"
 
 
 def test_a_customer_orders_for_themselves(

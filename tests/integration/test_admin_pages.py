@@ -238,7 +238,7 @@ def test_personal_data_are_for_who_may_see_them(
 def test_the_log_keeps_personal_data_to_itself(shop: Shop, auditor: User, browser: Any) -> None:
     text = text_of(browser(auditor), shop.detail_of(OUTBOX))
 
-    assert "kept beside the log" in text
+    assert "stored outside the log" in text
     assert "Example Street" not in text
     assert shop.customer.email not in text
 
@@ -254,11 +254,11 @@ def test_the_outbox_says_whether_positioned_and_passed_by_whom(
 
     shop.place()
     text = shown(client, OUTBOX).partition("Filter")[0]
-    assert text.count("waits for it") == text.count(f"0 of {number}, not yet") == 3
+    assert text.count("none yet") == text.count(f"0 of {number}, not yet") == 3
 
     live.run("order_view")
     text = shown(client, OUTBOX).partition("Filter")[0]
-    assert "waits for it" not in text
+    assert "none yet" not in text
     assert "order_view" not in text
     behind = f"1 of {number}, not yet customer_stats, customer_view, fulfilment_queue"
     assert text.count(behind) == 3

@@ -436,9 +436,7 @@ def test_a_database_that_is_away_is_said_too(
         raise DatabaseError("gone")
 
     monkeypatch.setattr(banner, "statuses", away)
-    assert warned(admin_client) == [
-        "How old the rows are can&#x27;t be found out: a database can&#x27;t be reached."
-    ]
+    assert warned(admin_client) == ["A database can&#x27;t be reached: the rows may be old."]
 
 
 def test_strangers_see_no_banner() -> None:
