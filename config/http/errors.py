@@ -1,13 +1,20 @@
 """What can be wrong with a request itself, whatever it asks for."""
 
 import math
-from typing import Any
+from typing import Annotated
 
+from pydantic import Field
 from rest_framework.exceptions import APIException, PermissionDenied, Throttled
+from typing_extensions import TypedDict
+
+from config.fields.members import DetailedError
 
 
-class ParameterError(APIException):
+class ParameterError(DetailedError, APIException):
     """A query parameter or header has a value that can't be used."""
+
+    class Members(TypedDict):
+        parameter: Annotated[str, Field(description="Parameter or header that can't be used.")]
 
     status_code = 400
 
@@ -15,7 +22,7 @@ class ParameterError(APIException):
         super().__init__(detail)
         self.parameter = parameter
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Members:
         return {"parameter": self.parameter}
 
 
@@ -41,14 +48,17 @@ class PreconditionRequiredError(APIException):
     default_detail = __doc__
 
 
-class PermissionMissingError(PermissionDenied):
+class PermissionMissingError(DetailedError, PermissionDenied):
     """You don't have the permission that this needs."""
+
+    class Members(TypedDict):
+        needed_permission: str
 
     def __init__(self, permission: str) -> None:
         super().__init__(f"This needs the permission {permission}.")
         self.permission = permission
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Members:
         return {"needed_permission": self.permission}
 
 

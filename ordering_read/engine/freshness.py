@@ -2,26 +2,35 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import Field
+from typing_extensions import TypedDict
+
+from config.fields.members import DetailedError
 from ordering_read.engine.status import FAILING, total_seconds
 from ordering_read.models import Projection
 from ordering_read.projector import registered
 from ordering_write import published
 
 
-class ProjectionBehindError(Exception):
+class ProjectionBehindError(DetailedError):
     """The read models don't show yet what the request waits for."""
+
+    class Members(TypedDict):
+        required_position: Annotated[int, Field(ge=0)]
+        projection_position: Annotated[int, Field(ge=0)]
 
     def __init__(self, *, required: int, position: int) -> None:
         super().__init__(
             f"The read models show the log up to position {position}; what you wait for is at "
             f"{required}. It was accepted and will be shown."
         )
-        self._members = {"required_position": required, "projection_position": position}
+        self.required = required
+        self.position = position
 
-    def members(self) -> dict[str, Any]:
-        return self._members
+    def members(self) -> Members:
+        return {"required_position": self.required, "projection_position": self.position}
 
 
 @dataclass(frozen=True, kw_only=True)

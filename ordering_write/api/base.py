@@ -26,7 +26,7 @@ from ordering_write.bus import NotYetVisibleError, Outcome
 from ordering_write.bus.permissions import envelope
 from ordering_write.bus.preview import Preview
 from ordering_write.domain.commands import Command
-from ordering_write.domain.errors import VersionConflictError
+from ordering_write.domain.errors import EventSince, VersionConflictError
 from ordering_write.models import OutboxEvent
 
 # How long a page waits, so that the person who clicked sees the effect.
@@ -164,10 +164,11 @@ def _expected_version(request: Request, command_type: type[Command], *, is_new: 
     return expected.version
 
 
-def _events_since(error: VersionConflictError, *, with_actors: bool) -> list[dict[str, Any]]:
+def _events_since(error: VersionConflictError, *, with_actors: bool) -> list[EventSince]:
     events = OutboxEvent.objects.filter(stream=error.stream, version__gt=error.expected)
     names = ["type", "version", "timestamp", *(["actor"] if with_actors else [])]
-    return list(events.order_by("version").values(*names)[:_MOST_EVENTS_SINCE])
+    rows = events.order_by("version").values(*names)[:_MOST_EVENTS_SINCE]
+    return cast(list[EventSince], list(rows))
 
 
 def recorded(outcome: Outcome, stream: str) -> list[dict[str, Any]]:

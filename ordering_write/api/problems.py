@@ -8,13 +8,14 @@ from ordering_write.log import UndecodableEventError
 def register_all() -> None:
     """Register every refusal: the kind of problem that it is, and its status.
 
-    The text of an error says what is the matter; the advice is for the page of the problem.
+    The text of an error says what is the matter; the advice is for the page of the problem. The
+    first problem of a status is its example in the OpenAPI document.
     """
+    _register_repeats()
     _register_requests()
     _register_orders()
     _register_parts_of_orders()
     _register_stock_and_customers()
-    _register_repeats()
     # What a payload brought a parser to say may quote it.
     register(
         UndecodableEventError,
@@ -260,6 +261,14 @@ def _register_stock_and_customers() -> None:
 
 
 def _register_repeats() -> None:
+    register(
+        errors.ConcurrentUpdateError,
+        slug="concurrent-update",
+        status=409,
+        title="Concurrent update",
+        advice="Send the same request again.",
+        retry_after=1,
+    )
     _register_conflicts(
         (
             errors.DuplicateReferenceError,
@@ -273,14 +282,6 @@ def _register_repeats() -> None:
             "Idempotency key expired",
             "Read what the first request has done; take a new key for a new command.",
         ),
-    )
-    register(
-        errors.ConcurrentUpdateError,
-        slug="concurrent-update",
-        status=409,
-        title="Concurrent update",
-        advice="Send the same request again.",
-        retry_after=1,
     )
     register(
         errors.IdempotencyInFlightError,

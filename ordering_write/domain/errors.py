@@ -2,20 +2,23 @@
 raises knows more."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any, NotRequired
 from uuid import UUID
 
+from pydantic import Field, WithJsonSchema
+from typing_extensions import TypedDict
 
-class DomainError(Exception):
+from config.fields.members import BodyErrors, DetailedError
+
+
+class DomainError(DetailedError):
     """The request was refused."""
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
-
-    def members(self) -> dict[str, Any]:
-        """What a client may want to know beside the message."""
-        return {}
 
 
 class NoHandlerFoundError(DomainError):
@@ -63,12 +66,16 @@ class InvalidOperationError(DomainError):
 class InvalidTransitionError(InvalidOperationError):
     """The order can't go from its status to the one asked for."""
 
+    class Members(TypedDict):
+        order_status: Annotated[str, Field(description="Status that the order is in.")]
+        allowed_transitions: list[str]
+
     def __init__(self, message: str, *, status: str, allowed: Sequence[str]) -> None:
         super().__init__(message)
         self.status = status
         self.allowed = list(allowed)
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Members:
         return {"order_status": self.status, "allowed_transitions": self.allowed}
 
 
@@ -148,11 +155,14 @@ class TooManyLinesError(InvalidOperationError):
 class FieldError(DomainError):
     """A field of the command is wrong in a way that only the records can tell."""
 
+    class Members(BodyErrors):
+        pass
+
     def __init__(self, message: str = "", *, pointer: str) -> None:
         super().__init__(message)
         self.pointer = pointer
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Members:
         code = type(self).__name__.removesuffix("Error")
         kebab = "".join(f"-{c.lower()}" if c.isupper() else c for c in code).lstrip("-")
         return {"errors": [{"pointer": self.pointer, "detail": str(self), "code": kebab}]}
@@ -189,6 +199,13 @@ class StatusNotSettableError(FieldError):
 class PriceMismatchError(FieldError):
     """The price is not the list price."""
 
+    class Members(FieldError.Members):
+        sent: Annotated[str, Field(description="Price that was sent.")]
+        expected: Annotated[
+            str | None,
+            WithJsonSchema({"type": ["string", "null"], "description": "List price, if any."}),
+        ]
+
     def __init__(
         self, message: str, *, pointer: str, sent: Decimal, expected: Decimal | None
     ) -> None:
@@ -196,7 +213,7 @@ class PriceMismatchError(FieldError):
         self.sent = sent
         self.expected = expected
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Members:
         expected = None if self.expected is None else str(self.expected)
         return {**super().members(), "sent": str(self.sent), "expected": expected}
 
@@ -277,27 +294,38 @@ class DuplicateEmailError(DomainError):
     """Another customer has this e-mail address."""
 
 
+@dataclass(frozen=True, kw_only=True)
 class Shortage:
     """One product of which there is less than was asked for."""
 
-    def __init__(self, *, product_id: UUID, sku: str, requested: int, available: int) -> None:
-        self.product_id = product_id
-        self.sku = sku
-        self.requested = requested
-        self.available = available
+    product_id: UUID
+    sku: str
+    requested: int
+    available: int
 
     def __str__(self) -> str:
         return f"{self.requested} requested of {self.sku}, {self.available} available"
 
 
+class ShortageMember(TypedDict):
+    """Units of a product that were requested, and that are available."""
+
+    product_id: Annotated[str, WithJsonSchema({"type": "string", "format": "uuid"})]
+    requested: int
+    available: int
+
+
 class InsufficientInventoryError(DomainError):
     """Insufficient inventory: there is less in stock than was asked for."""
+
+    class Members(TypedDict):
+        shortages: Annotated[list[ShortageMember], Field(description="Products short of units.")]
 
     def __init__(self, shortages: Sequence[Shortage]) -> None:
         super().__init__(f"Insufficient inventory: {'; '.join(map(str, shortages))}.")
         self.shortages = list(shortages)
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Members:
         return {
             "shortages": [
                 {
@@ -323,8 +351,21 @@ class IdempotencyKeyExpiredError(DomainError):
     """The first request with this idempotency key took effect; its answer is no longer kept."""
 
 
+class EventSince(TypedDict):
+    """An event that the client hasn't seen; customers don't see its actor."""
+
+    type: str
+    version: Annotated[int, Field(ge=0)]
+    timestamp: datetime
+    actor: NotRequired[dict[str, Any]]
+
+
 class VersionConflictError(DomainError):
     """Somebody else changed it in the meantime."""
+
+    class Members(TypedDict):
+        current_version: Annotated[int, Field(ge=0)]
+        events_since: Annotated[list[EventSince], Field(description="Later events of the stream.")]
 
     def __init__(self, *, stream: str, expected: int, current: int) -> None:
         # Below zero stands for a version that there never was.
@@ -334,9 +375,9 @@ class VersionConflictError(DomainError):
         self.expected = expected
         self.current = current
         # Filled in by whoever tells a client, with what that client may know.
-        self.events_since: list[dict[str, Any]] = []
+        self.events_since: list[EventSince] = []
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Members:
         return {"current_version": self.current, "events_since": self.events_since}
 
 
@@ -347,9 +388,12 @@ class ConcurrentUpdateError(DomainError):
 class NotPermittedError(DomainError):
     """You don't have the permission that this command needs."""
 
+    class Members(TypedDict):
+        needed_permission: str
+
     def __init__(self, permission: str) -> None:
         super().__init__(f"This needs the permission {permission}.")
         self.permission = permission
 
-    def members(self) -> dict[str, Any]:
+    def members(self) -> Members:
         return {"needed_permission": self.permission}

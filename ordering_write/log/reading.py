@@ -7,13 +7,15 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 from pydantic_core import from_json
+from typing_extensions import TypedDict
 
+from config.fields.members import DetailedError
 from ordering_write.domain.events import (
     DomainEvent,
     Envelope,
@@ -53,8 +55,22 @@ class LogGapError(Exception):
     """A position of the log is missing: an event was removed, or the log was restored."""
 
 
-class UndecodableEventError(Exception):
+class UndecodableEventMember(TypedDict):
+    """Names an event for a client; the reason is told to the log and the command line only."""
+
+    event_id: UUID
+    type: str
+    stream: str
+    version: Annotated[int, Field(ge=0)]
+
+
+class UndecodableEventError(DetailedError):
     """An event of the log can't be read by this code."""
+
+    class Members(TypedDict):
+        event: Annotated[
+            UndecodableEventMember, Field(description="Event of the log that can't be read.")
+        ]
 
     def __init__(self, event: UndecodableEvent) -> None:
         known = event.recorded
@@ -64,16 +80,16 @@ class UndecodableEventError(Exception):
         )
         self.event = event
 
-    def members(self) -> dict[str, Any]:
-        """Which event it is, for programs; why is for the log and the command line."""
-        known = self.event.recorded
-        named = {
-            "event_id": known.event_id,
-            "type": self.event.type,
-            "stream": known.stream,
-            "version": known.version,
+    def members(self) -> Members:
+        recorded = self.event.recorded
+        return {
+            "event": {
+                "event_id": recorded.event_id,
+                "type": self.event.type,
+                "stream": recorded.stream,
+                "version": recorded.version,
+            }
         }
-        return {"event": named}
 
 
 def head() -> int:

@@ -25,7 +25,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
+from typing_extensions import TypedDict
 
+from config.fields.members import DetailedError
 from config.http.answers import pages, problems
 from config.http.answers.encoding import JSONEncoder
 from config.http.answers.pagination import PageParameters, page_body
@@ -38,10 +40,14 @@ from config.http.views import ApiView, ApiViewSet
 THING = UUID("0192aaaa-0000-7000-8000-000000000001")
 
 
-class NoRoomError(Exception):
+class NoRoomError(DetailedError):
     """There is no room on this shelf."""
 
-    def members(self) -> dict[str, Any]:
+    class Members(TypedDict):
+        free: int
+        status: str
+
+    def members(self) -> Members:
         return {"free": 0, "status": "full"}
 
 

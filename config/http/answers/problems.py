@@ -23,6 +23,7 @@ from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.fields.members import DetailedError
 from config.http.answers.encoding import JSONEncoder
 from config.http.input.validation import errors_of
 
@@ -125,6 +126,17 @@ def known_problems() -> list[Problem]:
     return [_problems[slug] for slug in sorted(_problems)]
 
 
+def first_of_status(status: int) -> Problem | None:
+    """Return the problem of this status that was registered first, None if there is none."""
+    problems = [entry.problem for entry in _entries.values() if entry.problem.status == status]
+    return problems[0] if problems else None
+
+
+def registered_errors() -> list[type[BaseException]]:
+    """Return the error classes that have a problem, in the order of their registration."""
+    return list(_entries)
+
+
 def is_anticipated(error: BaseException, *, method: str = "POST") -> bool:
     """True when ``error`` is an answer to the client; False when it is a fault of ours.
 
@@ -165,8 +177,8 @@ def problem_body(request: HttpRequest | Request, error: BaseException) -> dict[s
         return standard
     if isinstance(error, ValidationError):
         return standard | {"errors": errors_of(error)}
-    members: dict[str, Any] = getattr(error, "members", dict)()
-    return standard | members | standard
+    members = error.members() if isinstance(error, DetailedError) else {}
+    return {**standard, **members, **standard}
 
 
 def problem_headers(error: BaseException) -> dict[str, str]:

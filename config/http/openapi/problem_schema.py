@@ -1,138 +1,68 @@
-"""How the OpenAPI document describes problems."""
+"""The schema of problems in the OpenAPI document, with an example for each status."""
 
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
+from pydantic import TypeAdapter
+
+from config.fields.members import BodyErrors, DetailedError
 from config.http.answers import problems
 from config.http.openapi.examples import REQUEST_ID, SITE
 
 _TEXT = {"type": "string"}
-_WHOLE = {"type": "integer"}
-_VERSION = {"type": "integer", "minimum": 0}
-_PROBLEM: dict[str, Any] = {
-    "type": "object",
-    "description": "An RFC 9457 problem. Members that aren't required come with some codes only.",
-    "properties": {
-        "type": _TEXT | {"format": "uri", "description": "A page that says what to do."},
-        "title": _TEXT,
-        "status": _WHOLE,
-        "detail": _TEXT | {"description": "What happened this time, for people."},
-        "instance": _TEXT | {"format": "uri-reference"},
-        "code": _TEXT | {"description": "The name of the problem, for programs."},
-        "request_id": _TEXT,
-        "errors": {
-            "type": "array",
-            "description": "What is wrong with the body.",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "pointer": _TEXT | {"examples": ["#/items/0/quantity"]},
-                    "detail": _TEXT,
-                    "code": _TEXT,
-                },
-                "required": ["pointer", "detail", "code"],
-            },
-        },
-        "parameter": _TEXT | {"description": "The parameter or header that can't be used."},
-        "needed_permission": _TEXT,
-        "shortages": {
-            "type": "array",
-            "description": "The products of which there are too few.",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "product_id": _TEXT | {"format": "uuid"},
-                    "requested": _WHOLE,
-                    "available": _WHOLE,
-                },
-                "required": ["product_id", "requested", "available"],
-            },
-        },
-        "order_status": _TEXT | {"description": "The status that the order is in."},
-        "allowed_transitions": {"type": "array", "items": _TEXT},
-        "sent": _TEXT | {"description": "The price that was sent."},
-        "expected": {"type": ["string", "null"], "description": "The list price, if there is one."},
-        "current_version": _VERSION,
-        "events_since": {
-            "type": "array",
-            "description": "What has happened since the version that was expected. Who did it is "
-            "for the shop to know.",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "type": _TEXT,
-                    "version": _VERSION,
-                    "timestamp": _TEXT | {"format": "date-time"},
-                    "actor": {"type": "object"},
-                },
-                "required": ["type", "version", "timestamp"],
-            },
-        },
-        "event": {
-            "type": "object",
-            "description": "The event of the log that can't be read.",
-            "properties": {
-                "event_id": _TEXT | {"format": "uuid"},
-                "type": _TEXT,
-                "stream": _TEXT,
-                "version": _VERSION,
-            },
-            "required": ["event_id", "type", "stream", "version"],
-        },
-        "required_position": _VERSION,
-        "projection_position": _VERSION,
-    },
-    "required": ["type", "title", "status", "detail", "instance", "code", "request_id"],
+_DESCRIPTION = "An RFC 9457 problem. Members that aren't required come with some codes only."
+# The members of every problem; the error classes declare the others.
+_COMMON_MEMBERS: dict[str, Any] = {
+    "type": _TEXT | {"format": "uri", "description": "Address of a page that says what to do."},
+    "title": _TEXT,
+    "status": {"type": "integer"},
+    "detail": _TEXT | {"description": "What happened this time, for people."},
+    "instance": _TEXT | {"format": "uri-reference"},
+    "code": _TEXT | {"description": "Name of the problem, for programs."},
+    "request_id": _TEXT,
 }
 
-
-class Refusal(NamedTuple):
-    """What answers of one status are called, and the problem that is their example."""
-
-    description: str
-    slug: str
-
-
-# By status, all that our answers have.
-REFUSALS = {
-    "400": Refusal("Malformed request or unusable parameter", "malformed"),
-    "401": Refusal("Authentication required", "authentication-required"),
-    "403": Refusal("Permission denied", "permission-denied"),
-    "404": Refusal("Not found", "not-found"),
-    "406": Refusal("Not acceptable", "not-acceptable"),
-    "409": Refusal("Not possible in the present state", "concurrent-update"),
-    "412": Refusal("Changed in the meantime", "version-conflict"),
-    "413": Refusal("Body too large", "too-large"),
-    "415": Refusal("Unsupported media type", "unsupported-media-type"),
-    "422": Refusal("Validation failed", "validation"),
-    "428": Refusal("If-Match is missing", "precondition-required"),
-    "429": Refusal("Too many requests", "rate-limited"),
-    "500": Refusal("An event that is needed can't be read", "event-unreadable"),
-    "503": Refusal("Unavailable; try again", "unavailable"),
+# Description of the answers of each status.
+DESCRIPTIONS = {
+    "400": "Malformed request or unusable parameter",
+    "401": "Authentication required",
+    "403": "Permission denied",
+    "404": "Not found",
+    "406": "Not acceptable",
+    "409": "Not possible in the present state",
+    "412": "Changed in the meantime",
+    "413": "Body too large",
+    "415": "Unsupported media type",
+    "422": "Validation failed",
+    "428": "If-Match is missing",
+    "429": "Too many requests",
+    "500": "Stored data that the answer needs can't be read",
+    "503": "Unavailable; try again",
 }
 
 
 def problem_schema() -> dict[str, Any]:
-    """The schema of problems, with every code that there is."""
+    """Return the schema of problems, with the registered codes and members."""
     codes: dict[int, list[str]] = {}
-    for known in problems.known_problems():
-        codes.setdefault(known.status, []).append(known.code)
+    for problem in problems.known_problems():
+        codes.setdefault(problem.status, []).append(problem.code)
     lines = [f"* {status}: {', '.join(codes[status])}" for status in sorted(codes)]
-    known_codes = sorted(code for of_status in codes.values() for code in of_status)
-    return _PROBLEM | {
-        "description": "\n".join(
-            [_PROBLEM["description"], "", "The codes of each status:", *lines]
-        ),
-        "properties": _PROBLEM["properties"]
-        | {"code": _PROBLEM["properties"]["code"] | {"enum": known_codes}},
+    all_codes = sorted(code for codes_of_status in codes.values() for code in codes_of_status)
+    code = _COMMON_MEMBERS["code"] | {"enum": all_codes}
+    return {
+        "type": "object",
+        "description": "\n".join([_DESCRIPTION, "", "The codes of each status:", *lines]),
+        "properties": _COMMON_MEMBERS | {"code": code} | _declared_members(),
+        "required": list(_COMMON_MEMBERS),
     }
 
 
 def problem_examples() -> dict[str, Any]:
-    """A problem of each status."""
+    """Return a problem of each status: the one that was registered first."""
     examples = {}
-    for status, refusal in REFUSALS.items():
-        problem = problems.by_slug(refusal.slug)
-        # Those of an app whose problems aren't registered have no example.
+    for status in DESCRIPTIONS:
+        problem = problems.first_of_status(int(status))
+        # A status whose problems an app registers has no example without that app.
         if problem is not None:
             examples[status] = {"summary": problem.title, "value": _example(problem)}
     return examples
@@ -147,4 +77,36 @@ def _example(problem: problems.Problem) -> dict[str, Any]:
         "instance": "/api/v1/orders",
         "code": problem.code,
         "request_id": REQUEST_ID,
+    }
+
+
+def _declared_members() -> dict[str, Any]:
+    """Return the schemas of the members that error classes declare."""
+    members = _schemas(BodyErrors)
+    for error in problems.registered_errors():
+        if issubclass(error, DetailedError):
+            members |= _schemas(error.Members)
+    return members
+
+
+def _schemas(members: type) -> dict[str, Any]:
+    schema = TypeAdapter(members).json_schema(mode="serialization")
+    properties: dict[str, Any] = _inlined(schema["properties"], schema.get("$defs", {}))
+    return properties
+
+
+def _inlined(schema: Any, defs: Mapping[str, Any]) -> Any:
+    """Return ``schema`` with the schemas that it refers to in place, without pydantic's titles."""
+    if isinstance(schema, list):
+        return [_inlined(part, defs) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if "$ref" in schema:
+        target = _inlined(defs[schema["$ref"].rpartition("/")[2]], defs)
+        return target | {name: part for name, part in schema.items() if name != "$ref"}
+    is_title = isinstance(schema.get("title"), str)
+    return {
+        name: _inlined(part, defs)
+        for name, part in schema.items()
+        if not (is_title and name == "title")
     }

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from rest_framework.permissions import SAFE_METHODS
 
 from config.http.answers.problems import CONTENT_TYPE
-from config.http.openapi.problem_schema import REFUSALS, problem_schema
+from config.http.openapi.problem_schema import DESCRIPTIONS, problem_schema
 
 if TYPE_CHECKING:
     # DRF imports this module while it makes the class APIView.
@@ -117,7 +117,7 @@ class Schema(openapi.AutoSchema):
         for status in refusals:
             declared = responses.get(status, {})
             responses[status] = declared | {
-                "description": REFUSALS[status].description,
+                "description": DESCRIPTIONS[status],
                 "headers": self._get_response_headers_for_code(status),
                 "content": {CONTENT_TYPE: {"schema": problem.ref}},
             }

@@ -1,0 +1,35 @@
+"""Errors that tell a client more than their message. Plain Python, no Django."""
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import Field
+from typing_extensions import TypedDict
+
+
+class BodyError(TypedDict):
+    """One mistake: its place as a JSON pointer, a text for people, a code for programs."""
+
+    pointer: Annotated[str, Field(examples=["#/items/0/quantity"])]
+    detail: str
+    code: str
+
+
+class BodyErrors(TypedDict):
+    """Members of the errors about a body."""
+
+    errors: Annotated[list[BodyError], Field(description="Mistakes in the body.")]
+
+
+class DetailedError(Exception):
+    """Base of the errors whose problem (RFC 9457) has members of their own.
+
+    A subclass declares the members as ``Members``, which the OpenAPI document shows, and returns
+    their values by ``members``.
+    """
+
+    class Members(TypedDict):
+        """No members."""
+
+    def members(self) -> Mapping[str, Any]:
+        return {}
