@@ -5,12 +5,14 @@ In processes of their own: a test runner would merge two aliases of one database
 
 from collections import defaultdict
 
+import pytest
+
 from tests.acceptance.recount import assert_read_models_equal_the_log
 from tests.acceptance.service import READ_MODELS, Service, wait_until
 from tests.acceptance.shop import Shop
 
 
-def test_the_day_in_one_database(tmp_path_factory) -> None:
+def test_the_day_in_one_database(tmp_path_factory: pytest.TempPathFactory) -> None:
     with Service(tmp_path_factory.mktemp("one"), one_database=True) as service:
         shop = Shop(service)
         with service.write() as connection:

@@ -13,7 +13,7 @@ from django.core.management.base import CommandParser
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import Command
 from ordering_write.management.commands import command
-from ordering_write.models import CommandRecord, Order, StockItem
+from ordering_write.models import CommandRecord, Customer, Order, StockItem
 from tests import kit
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -32,7 +32,7 @@ def refused(*arguments: str) -> str:
 
 
 @pytest.fixture
-def order(customer) -> Order:
+def order(customer: Customer) -> Order:
     return kit.placed_order(customer, (kit.registered_product(10), 2))
 
 

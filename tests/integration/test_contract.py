@@ -1,6 +1,7 @@
 """The OpenAPI document is kept: whatever is sent, the answer is one that it describes."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -35,7 +36,7 @@ def world(db: None, monkeypatch: pytest.MonkeyPatch) -> World:
 
 
 @pytest.fixture(autouse=True)
-def _unlimited(settings) -> None:
+def _unlimited(settings: Any) -> None:
     settings.RATE_LIMITS = dict.fromkeys(settings.RATE_LIMITS, 10**9)
 
 

@@ -4,6 +4,8 @@ import io
 import json
 import re
 import shlex
+from pathlib import Path
+from typing import Any
 
 import pytest
 from django.contrib.auth import authenticate
@@ -27,7 +29,7 @@ def run(name: str, **options: object) -> str:
 
 
 @pytest.fixture
-def demo(db, settings, tmp_path):
+def demo(db: None, settings: Any, tmp_path: Path) -> None:
     settings.DEMO = True
     settings.DATA_DIR = tmp_path
 
@@ -104,6 +106,6 @@ def test_the_curl_line_places_an_order_as_pasted(demo, admin_login):
 
 
 @pytest.fixture
-def admin_login(demo):
+def admin_login(demo: None) -> Any:
     run("seed_demo", orders=3)
     return authenticate(username="admin", password=PASSWORD)

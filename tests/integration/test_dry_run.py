@@ -8,6 +8,7 @@ from django.apps import apps
 from django.db import connection
 from rest_framework.test import APIClient
 
+from config.accounts.models import User
 from ordering_write.bus import bus, get_command_bus
 from ordering_write.bus.preview import Preview, row_of
 from ordering_write.domain.commands import (
@@ -190,7 +191,7 @@ def test_dry_runs_and_commands_side_by_side(committed, customer):
 
 # --- Over HTTP ---------------------------------------------------------------------------------
 @pytest.fixture
-def api(db, admin_user) -> APIClient:
+def api(db: None, admin_user: User) -> APIClient:
     client = APIClient()
     client.force_authenticate(admin_user)
     return client

@@ -1,6 +1,7 @@
 """Erasing a customer: nothing personal is left anywhere, and the books are as they were."""
 
 import uuid
+from collections.abc import Callable
 from io import StringIO
 from typing import Any
 
@@ -163,7 +164,7 @@ class Case:
 
 
 @pytest.fixture
-def case(make_user):
+def case(make_user: Callable[..., User]) -> Case:
     return Case(make_user)
 
 

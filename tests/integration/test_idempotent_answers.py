@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from rest_framework.test import APIClient
 
+from config.accounts.models import User
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import CancelOrder, ReceiveStock
 from ordering_write.domain.errors import IdempotencyKeyExpiredError
@@ -22,7 +23,7 @@ ROOT = "/api/v1"
 
 
 @pytest.fixture
-def api(db, admin_user) -> APIClient:
+def api(db: None, admin_user: User) -> APIClient:
     return api_of(admin_user)
 
 

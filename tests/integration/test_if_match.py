@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from rest_framework.test import APIClient
 
+from config.accounts.models import User
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import AddNote, Command, ReceiveStock, TagOrder
 from ordering_write.domain.errors import VersionConflictError
@@ -18,7 +19,7 @@ ROOT = "/api/v1"
 
 
 @pytest.fixture
-def product(db) -> StockItem:
+def product(db: None) -> StockItem:
     return kit.registered_product(100)
 
 
@@ -31,7 +32,7 @@ def order(customer: Customer, product: StockItem) -> Order:
 
 
 @pytest.fixture
-def api(db, admin_user) -> APIClient:
+def api(db: None, admin_user: User) -> APIClient:
     client = APIClient()
     client.force_authenticate(admin_user)
     return client

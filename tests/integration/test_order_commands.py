@@ -12,7 +12,7 @@ from ordering_write import log
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain.commands import Command, Power
-from ordering_write.models import Order, PersonalData, StockItem
+from ordering_write.models import Customer, Order, PersonalData, StockItem
 from tests.kit import (
     ADDRESS,
     NOW,
@@ -35,12 +35,12 @@ def give(command: type[Command], order: Order, /, **fields):
 
 
 @pytest.fixture
-def lamp():
+def lamp() -> StockItem:
     return registered_product(10)
 
 
 @pytest.fixture
-def order(customer, lamp):
+def order(customer: Customer, lamp: StockItem) -> Order:
     """Three lamps at 19.90."""
     return placed_order(customer, (lamp, 3))
 

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 from uuid_utils.compat import uuid7
 
+from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_write.management.commands import place_orders
 from ordering_write.models import CommandRecord, Customer, Order, StockItem
@@ -41,7 +43,9 @@ def product(db: None) -> StockItem:
 
 
 @pytest.fixture
-def place(tmp_path, clerk, capsys):
+def place(
+    tmp_path: Path, clerk: User, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., SimpleNamespace]:
     """``place(line, …)`` runs the command; what it printed, and whether it ended well."""
 
     def run(*lines: bytes, content: bytes | None = None, user: str = "clerk") -> SimpleNamespace:

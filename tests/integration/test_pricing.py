@@ -1,6 +1,8 @@
 """What orders cost: whose price it is, rounded once, and added within one currency."""
 
+from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -39,7 +41,7 @@ ANY = frozenset({Power.ANY_PRICE})
 
 
 @pytest.fixture
-def port(settings):
+def port(settings: Any) -> Callable[[str, type], None]:
     """Lets ``port("tax", Adapter)`` be the adapter of a port."""
 
     def use(name, adapter):

@@ -24,7 +24,7 @@ LIMITS = {"reads": 3, "commands": 2, "anonymous": 2}
 
 
 @pytest.fixture(autouse=True)
-def _low_limits(settings) -> None:
+def _low_limits(settings: Any) -> None:
     settings.RATE_LIMITS = LIMITS
     settings.RATE_LIMIT_SECONDS = 3_600
 

@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from ordering_write import log
 from ordering_write.domain import events as e
+from ordering_write.models import Order
 from ordering_write.published import UndecodableEvent, UndecodableEventError
 from tests import kit
 
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.usefixtures("db")
 
 
 @pytest.fixture
-def order():
+def order() -> Order:
     return kit.placed_order(kit.registered_customer(), (kit.registered_product(), 2))
 
 

@@ -60,7 +60,7 @@ class Shop:
 
 
 @pytest.fixture
-def shop():
+def shop() -> Shop:
     return Shop()
 
 

@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import hypothesis
 import pytest
@@ -36,7 +37,7 @@ def reserved(key, quantity, *, on_hand=10):
 
 
 @pytest.fixture
-def key():
+def key() -> tuple[UUID, UUID]:
     return (uuid7(), uuid7())
 
 
