@@ -4,21 +4,23 @@
 processes, notifications. Both allow both databases. Tests under tests/unit ask for neither.
 """
 
+import signal
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
-import hypothesis
 import pytest
 from django.apps import apps
+from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.cache import cache
 from django.db import connections, transaction
 from django.test import TransactionTestCase
-from django.test.utils import setup_databases, teardown_databases
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from config.accounts.models import User
 from config.accounts.roles import Role
+from config.databases.embedded import EmbeddedServer
 from config.databases.router import side
 from ordering_read.admin import banner
 from ordering_read.engine import live, waiting
@@ -26,11 +28,7 @@ from ordering_write import policies
 from ordering_write.bus import metrics
 from ordering_write.models import Customer
 from tests import kit
-from tests.acceptance.service import Databases
-
-# A machine that is busy with other tests is slow, which proves nothing.
-hypothesis.settings.register_profile("tests", deadline=None)
-hypothesis.settings.load_profile("tests")
+from tests.databases import MigratedDatabases, connect_to
 
 ALIASES = ["default", "read"]
 # Whose rows are deleted after a test; roles, permissions and the queue's schedule stay.
@@ -40,6 +38,17 @@ _EMPTIED = {"ordering_write", "ordering_read", "accounts", "knox", "sessions", "
 # Those with the longest files come first, so that several processes are done at the same time. Left
 # to itself xdist begins with the files of many tests, and one process is long at the last few.
 _FOLDERS = ("acceptance", "integration", "unit")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Stop the embedded server at the end, when no other process uses it any more."""
+    if settings.EMBEDDED:
+        stack = ExitStack()
+        stack.enter_context(EmbeddedServer(settings.DATA_DIR).in_use())
+        config.add_cleanup(stack.close)
+    # So that the end is reached: by default these signals end a process at once.
+    for signum in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(signum, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -53,29 +62,33 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(
-    django_test_environment: None,
-    django_db_modify_db_settings: None,
-    django_db_blocker: Any,
-) -> Iterator[list[str]]:
-    """Both databases, whichever tests were chosen, and a copy of each that nobody touches."""
-    with django_db_blocker.unblock():
-        made = setup_databases(verbosity=0, interactive=False, serialized_aliases=())
-        # What somebody is connected to can't be copied.
-        connections.close_all()
-    copies = Databases(
-        "write", "read", like=[connections[alias].settings_dict["NAME"] for alias in ALIASES]
-    )
-    yield copies.names
-    copies.drop()
-    with django_db_blocker.unblock():
-        teardown_databases(made, verbosity=0)
+def _keeps_databases(django_db_keepdb: bool, django_db_createdb: bool) -> bool:
+    """With --reuse-db, the migrated databases are kept; --create-db makes them anew."""
+    return django_db_keepdb and not django_db_createdb
 
 
 @pytest.fixture(scope="session")
-def migrated(django_db_setup: list[str]) -> list[str]:
+def django_db_setup(
+    django_test_environment: None, django_db_blocker: Any, _keeps_databases: bool
+) -> Iterator[None]:
+    """Both databases, whichever tests were chosen."""
+    with django_db_blocker.unblock():
+        copies = MigratedDatabases(keep=_keeps_databases)
+    connect_to(copies.names)
+    yield
+    connections.close_all()
+    copies.drop()
+
+
+@pytest.fixture(scope="session")
+def migrated(
+    django_db_setup: None, django_db_blocker: Any, _keeps_databases: bool
+) -> Iterator[list[str]]:
     """The names of a write and a read database as migrations make them: to copy, not to use."""
-    return django_db_setup
+    with django_db_blocker.unblock():
+        copies = MigratedDatabases(keep=_keeps_databases)
+    yield copies.names
+    copies.drop()
 
 
 @pytest.fixture

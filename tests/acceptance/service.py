@@ -6,11 +6,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
-from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx
@@ -18,8 +16,8 @@ import psycopg
 from django.conf import settings
 from psycopg import sql
 
-from config.databases.embedded import EmbeddedServer
 from config.processes import die_with_parent
+from tests.databases import Databases
 
 ROOT = Path(settings.BASE_DIR)
 ROLES = ("customer", "clerk", "warehouse", "auditor", "admin", "integration")
@@ -73,37 +71,6 @@ def start(
             start_new_session=True,
             preexec_fn=lambda: die_with_parent(us),
         )
-
-
-class Databases:
-    """New databases on the embedded server, or on that of DATABASE_URL; gone in the end.
-
-    They are empty, or copies of the databases ``like``, to which nobody may be connected.
-    """
-
-    def __init__(self, *names: str, like: Sequence[str] = ()) -> None:
-        suffix = uuid4().hex[:8]
-        self.names = [f"acceptance_{name}_{suffix}" for name in names]
-        if settings.EMBEDDED:
-            server = EmbeddedServer(settings.DATA_DIR)
-            server.start()
-            self._server = server.url("postgres")
-        else:
-            self._server = os.environ["DATABASE_URL"]
-        for name, template in zip(self.names, like or ["template1"] * len(names), strict=True):
-            self._run("CREATE DATABASE {} TEMPLATE {}", name, template)
-
-    @property
-    def urls(self) -> list[str]:
-        return [urlsplit(self._server)._replace(path=f"/{name}").geturl() for name in self.names]
-
-    def drop(self) -> None:
-        for name in self.names:
-            self._run("DROP DATABASE {} WITH (FORCE)", name)
-
-    def _run(self, statement: str, *names: str) -> None:
-        with closing(psycopg.connect(self._server, autocommit=True)) as connection:
-            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 class Service:

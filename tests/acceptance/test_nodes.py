@@ -16,8 +16,9 @@ import pytest
 
 from config.databases import programs
 from config.databases.embedded import EmbeddedServer
-from tests.acceptance.service import ROOT, Databases, wait_until
+from tests.acceptance.service import ROOT, wait_until
 from tests.acceptance.site import Site, cluster, product_of
+from tests.databases import Databases
 from tests.own_server import new_data_dir
 from tests.proof import size
 

@@ -11,8 +11,9 @@ from statistics import median
 import psutil
 import pytest
 
-from tests.acceptance.service import Databases, wait_until
+from tests.acceptance.service import wait_until
 from tests.acceptance.site import Site, cluster, product_of
+from tests.databases import Databases
 
 
 @pytest.fixture(scope="module")

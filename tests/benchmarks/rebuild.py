@@ -28,8 +28,9 @@ django.setup()
 
 from django.conf import settings  # noqa: E402
 
-from tests.acceptance.service import ROOT, Databases, plain_environ  # noqa: E402
+from tests.acceptance.service import ROOT, plain_environ  # noqa: E402
 from tests.benchmarks import library  # noqa: E402
+from tests.databases import Databases  # noqa: E402
 
 EVENTS_OF_AN_ORDER = 4
 # Events for the library: fewer, since it takes them one by one.

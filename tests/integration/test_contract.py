@@ -81,6 +81,7 @@ def _try(
 ) -> None:
     @settings(
         max_examples=EXAMPLES,
+        deadline=None,
         # The same every time in a test run, and so as fast.
         derandomize=not IS_PROOF,
         database=None,

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from tests.acceptance.service import ROOT, Databases, plain_environ
+from tests.acceptance.service import ROOT, plain_environ
+from tests.databases import Databases
 
 
 @pytest.fixture

@@ -279,7 +279,7 @@ def test_an_order_can_replace_one_of_the_same_customer(customer):
     amount=st.decimals(0, 10**9, allow_nan=False, allow_infinity=False, places=6),
     currency=st.sampled_from(["JPY", "EUR", "KWD"]),
 )
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_amounts_are_rounded_half_up_to_the_minor_unit(amount, currency):
     places = {"JPY": 0, "EUR": 2, "KWD": 3}[currency]
     rounded = Money.of(amount, currency).amount
@@ -298,7 +298,7 @@ def lines_of_a_currency(draw):
 
 
 @given(lines_of_a_currency())
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None)
 def test_the_total_is_exactly_the_sum_of_its_lines(asked):
     currency, lines = asked
     customer = registered_customer()

@@ -1,6 +1,7 @@
 """Random walks through the life of an order: what holds whatever people do."""
 
 from hypothesis import given as drawn
+from hypothesis import settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
@@ -14,6 +15,7 @@ MOVES = st.sampled_from(OrderStatus)
 QUANTITIES = st.lists(st.integers(1, 10_000), min_size=1, max_size=5)
 
 
+@settings(deadline=None)
 @drawn(quantities=QUANTITIES, moves=st.lists(MOVES, max_size=12))
 def test_no_walk_breaks_the_ledger_or_goes_back(quantities, moves):
     past = placed(*quantities)

@@ -252,6 +252,7 @@ def do(item, step, *details):
             getattr(item, step)(*details, now=NOW)
 
 
+@hypothesis.settings(deadline=None)
 @hypothesis.given(st.lists(STEPS, max_size=30))
 def test_the_counters_are_what_is_set_aside_and_never_too_much(steps):
     past = stocked(8)

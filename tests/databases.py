@@ -1,0 +1,158 @@
+"""Databases for tests: two that migrations have made, kept from run to run, and copies of them."""
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import psycopg
+from django.apps import apps
+from django.conf import settings
+from django.core.management.sql import emit_post_migrate_signal
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from psycopg import sql
+
+from config.databases.embedded import EmbeddedServer
+
+ALIASES = ("default", "read")
+# Advisory lock of the process that makes the kept databases; the others wait for them.
+_LOCK = 0x7E57
+
+
+class Databases:
+    """New databases on the embedded server, or on that of DATABASE_URL, until ``drop``.
+
+    They are empty, or copies of the databases ``like``, to which nobody may be connected.
+    """
+
+    def __init__(self, *names: str, like: Sequence[str] = ()) -> None:
+        self.names = _names(*names)
+        with _server() as server:
+            for name, template in zip(self.names, like or ["template1"] * len(names), strict=True):
+                _run(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+
+    @property
+    def urls(self) -> list[str]:
+        return [urlsplit(_server_url())._replace(path=f"/{name}").geturl() for name in self.names]
+
+    def drop(self) -> None:
+        with _server() as server:
+            for name in self.names:
+                _run(server, "DROP DATABASE {} WITH (FORCE)", name)
+
+
+class MigratedDatabases(Databases):
+    """A write and a read database, migrated, with the rows that ``migrate`` adds at its end."""
+
+    def __init__(self, *, keep: bool) -> None:
+        with _templates(keep=keep) as templates:
+            super().__init__("write", "read", like=templates)
+        with _connected_to(self.names):
+            for alias in ALIASES:
+                # In each run anew: these rows follow the code, not the migrations.
+                emit_post_migrate_signal(verbosity=0, interactive=False, db=alias, apps=apps)
+
+
+@contextmanager
+def _connected_to(names: Sequence[str]) -> Iterator[None]:
+    former = [str(settings.DATABASES[alias]["NAME"]) for alias in ALIASES]
+    connect_to(names)
+    try:
+        yield
+    finally:
+        connect_to(former)
+
+
+def connect_to(names: Sequence[str]) -> None:
+    """Let Django's connections lead to the write and the read database of these ``names``."""
+    connections.close_all()
+    for alias, name in zip(ALIASES, names, strict=True):
+        settings.DATABASES[alias]["NAME"] = name
+
+
+@contextmanager
+def _templates(*, keep: bool) -> Iterator[list[str]]:
+    """Yield the names of databases as the migrations make them: kept ones, or new ones to drop.
+
+    Kept ones carry a hash of all migrations in their names; with another hash they are made anew.
+    """
+    kept = [f"tests_{alias}_{_hash_of_migrations()}" for alias in ALIASES]
+    with _server() as server:
+        server.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        if settings.EMBEDDED:
+            _drop_leftovers(server, kept)
+        names = kept if keep else _names("default", "read")
+        if not set(names) <= _databases(server):
+            _migrate(server, names)
+        try:
+            yield names
+        finally:
+            if not keep:
+                for name in names:
+                    _run(server, "DROP DATABASE {}", name)
+
+
+def _names(*names: str) -> list[str]:
+    """Return names of new databases that tell which process made them."""
+    suffix = f"{os.getpid()}_{uuid4().hex[:8]}"
+    return [f"tests_{name}_{suffix}" for name in names]
+
+
+def _migrate(server: psycopg.Connection[Any], names: Sequence[str]) -> None:
+    # Renamed when whole: a run that is killed meanwhile leaves nothing half made.
+    drafts = Databases("write", "read")
+    with _connected_to(drafts.names):
+        for alias in ALIASES:
+            executor = MigrationExecutor(connections[alias])
+            executor.migrate(executor.loader.graph.leaf_nodes())
+    for name, draft in zip(names, drafts.names, strict=True):
+        _run(server, "DROP DATABASE IF EXISTS {}", name)
+        _run(server, "ALTER DATABASE {} RENAME TO {}", draft, name)
+
+
+def _hash_of_migrations() -> str:
+    digest = hashlib.sha256()
+    for app in apps.get_app_configs():
+        for file in sorted(Path(app.path, "migrations").glob("*.py")):
+            digest.update(f"{app.label}/{file.name}".encode() + file.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _drop_leftovers(server: psycopg.Connection[Any], wanted: Sequence[str]) -> None:
+    """Drop databases of test runs that were killed, and of former migrations."""
+    for name in _databases(server) - set(wanted):
+        if pid := re.fullmatch(r"tests_\w+_([0-9]+)_[0-9a-f]{8}", name):
+            is_left = not Path("/proc", pid[1]).exists()
+        else:
+            is_left = name.startswith("tests_")
+        if is_left:
+            _run(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+def _databases(server: psycopg.Connection[Any]) -> set[str]:
+    return {name for (name,) in server.execute("SELECT datname FROM pg_database")}
+
+
+def _server_url() -> str:
+    if settings.EMBEDDED:
+        return EmbeddedServer(settings.DATA_DIR).url("postgres")
+    return os.environ["DATABASE_URL"]
+
+
+@contextmanager
+def _server() -> Iterator[psycopg.Connection[Any]]:
+    """Yield a connection, in autocommit, that may make databases."""
+    if settings.EMBEDDED:
+        EmbeddedServer(settings.DATA_DIR).start()
+    with closing(psycopg.connect(_server_url(), autocommit=True)) as connection:
+        yield connection
+
+
+def _run(server: psycopg.Connection[Any], statement: str, *names: str) -> None:
+    server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
