@@ -13,11 +13,11 @@ class OrderingReadConfig(AppConfig):
         # Imported here: these modules need the models. The projections register themselves.
         from ordering_read import permissions, projections  # noqa: F401
         from ordering_read.api import problems
-        from ordering_read.checks import check_definitions
+        from ordering_read.checks import check_code_fingerprints
         from ordering_read.engine import live, waiting
         from ordering_write.published import checkpoints_moved
 
-        checks.register(check_definitions, checks.Tags.database)
+        checks.register(check_code_fingerprints, checks.Tags.database)
         post_migrate.connect(permissions.keep_permissions, sender=self)
         post_migrate.connect(live.keep_checkpoints_after_migrate, sender=self)
         checkpoints_moved.connect(waiting.announce, sender=self.get_model("Projection"))

@@ -10,7 +10,7 @@ from ordering_read.engine import status
 from ordering_read.models import Projection
 
 
-def check_definitions(
+def check_code_fingerprints(
     *, databases: Sequence[str] | None = None, **_kwargs: Any
 ) -> list[CheckMessage]:
     """Rows that were made by other code must be rebuilt; a new version says so."""
@@ -23,7 +23,7 @@ def check_definitions(
             f"{name} makes them anew.",
             id="ordering_read.W001",
         )
-        for name in status.redefined()
+        for name in status.made_by_other_code()
     ]
 
 

@@ -94,7 +94,10 @@ class ProjectionAdmin(ActingAdmin):
     fieldsets = (
         (None, {"fields": ("name", "generation", "version", "state")}),
         ("Progress", {"fields": ("position", "head", "lag_events", "lag_seconds", "updated_at")}),
-        ("Rebuild", {"fields": ("rebuild_state", "events_done", "events_total", "asked_to")}),
+        (
+            "Rebuild",
+            {"fields": ("rebuild_state", "events_done", "events_total", "rebuild_request")},
+        ),
         ("Errors and lease", {"fields": ("whole_error", "failed_at", "late_at", "leased_until")}),
     )
 

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from config.accounts.models import User
 from config.http.input.parsers import idempotency_key
 from config.http.openapi.idempotency import REPLAYED
-from ordering_read.models import KeptAnswer
+from ordering_read.models import StoredResponse
 from ordering_read.queries import View
 from ordering_write.published import IdempotencyKeyReusedError
 
@@ -33,18 +33,18 @@ def once(request: Request, act: Callable[[], View]) -> Response:
     # Only users with a permission get here, and they are logged in.
     request_id = uuid5(cast(User, request.user).id, key)
     asked = _fingerprint(request)
-    with transaction.atomic(using=router.db_for_write(KeptAnswer)):
+    with transaction.atomic(using=router.db_for_write(StoredResponse)):
         # A parallel repeat waits here for the first one, or takes its place if that is refused.
-        kept, is_new = KeptAnswer.objects.get_or_create(
-            request_id=request_id, defaults={"fingerprint": asked, "answer": {}}
+        kept, is_new = StoredResponse.objects.get_or_create(
+            request_id=request_id, defaults={"fingerprint": asked, "response": {}}
         )
         if is_new:
-            kept.answer = act().model_dump(mode="json")
-            kept.save(update_fields=["answer"])
+            kept.response = act().model_dump(mode="json")
+            kept.save(update_fields=["response"])
             _forget()
     if kept.fingerprint != asked:
         raise IdempotencyKeyReusedError
-    return Response(kept.answer, headers={} if is_new else {REPLAYED: "true"})
+    return Response(kept.response, headers={} if is_new else {REPLAYED: "true"})
 
 
 def _fingerprint(request: Request) -> str:
@@ -55,4 +55,4 @@ def _fingerprint(request: Request) -> str:
 def _forget() -> None:
     """Delete the answers that nobody will ask for again; there are few of any age."""
     kept = timedelta(days=settings.COMMAND_RECORD_DAYS)
-    KeptAnswer.objects.filter(recorded_at__lte=Now() - kept).delete()
+    StoredResponse.objects.filter(recorded_at__lte=Now() - kept).delete()

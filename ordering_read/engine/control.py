@@ -12,7 +12,7 @@ from ordering_read.projector import projector, registered
 # Between two looks of a rebuild that waits.
 _LOOK_SECONDS = 0.2
 
-_Wish = Projection.Wish
+_Request = Projection.RebuildRequest
 
 
 class NotRebuildingError(generations.GenerationError):
@@ -40,7 +40,7 @@ def pause(name: str) -> None:
 
     Raises UnknownProjectionError and NotRebuildingError.
     """
-    _ask(name, _Wish.PAUSE)
+    _ask(name, _Request.PAUSE)
 
 
 def resume(name: str) -> None:
@@ -71,7 +71,7 @@ def ask_to_cancel(name: str) -> None:
 
     Raises UnknownProjectionError and NotRebuildingError.
     """
-    _ask(name, _Wish.CANCEL)
+    _ask(name, _Request.CANCEL)
 
 
 def obey(building: Projection, *, is_over: Callable[[], bool] = lambda: False) -> None:
@@ -79,8 +79,8 @@ def obey(building: Projection, *, is_over: Callable[[], bool] = lambda: False) -
 
     Raises RebuildCancelledError when it is asked to end.
     """
-    while wish := Projection.objects.values_list("asked_to", flat=True).get(pk=building.pk):
-        if wish == _Wish.CANCEL:
+    while wish := Projection.objects.values_list("rebuild_request", flat=True).get(pk=building.pk):
+        if wish == _Request.CANCEL:
             raise RebuildCancelledError(building.name)
         if is_over():
             return
@@ -88,7 +88,7 @@ def obey(building: Projection, *, is_over: Callable[[], bool] = lambda: False) -
 
 
 def _ask(name: str, wish: str) -> None:
-    if not _building(projector(name).name).update(asked_to=wish):
+    if not _building(projector(name).name).update(rebuild_request=wish):
         raise NotRebuildingError(name)
 
 

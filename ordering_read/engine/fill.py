@@ -101,17 +101,17 @@ def _step(generation: Projection, number: int, batch: int) -> int | None:
         part = _locked(generation, number)
         if part.is_done:
             return None
-        events = _next(generation, part, 1 if part.alone else batch)
+        events = _next(generation, part, 1 if part.isolated else batch)
         subscriber = live.subscriber(projector(generation.name), filling=True)
         # As it stands in the table: it says whether anything is parked.
         checkpoint = part.projection
-        if part.alone and part.starts > 1:
+        if part.isolated and part.starts > 1:
             for event in events:
                 published.parking.park_crashed(checkpoint, event, subscriber)
         else:
             published.parking.apply(checkpoint, events, subscriber, carefully=True)
         part.events += len(events)
-        part.starts, part.alone = 0, max(0, part.alone - 1)
+        part.starts, part.isolated = 0, max(0, part.isolated - 1)
         part.save()
         return len(events)
 
@@ -126,9 +126,9 @@ def _count_start(generation: Projection, number: int, batch: int) -> None:
     with transaction.atomic(using="read"):
         part = _locked(generation, number)
         part.starts += 1
-        if not part.alone and part.starts > _STARTS_TOGETHER:
-            part.starts, part.alone = 1, batch
-        part.save(update_fields=["starts", "alone"])
+        if not part.isolated and part.starts > _STARTS_TOGETHER:
+            part.starts, part.isolated = 1, batch
+        part.save(update_fields=["starts", "isolated"])
 
 
 def _locked(generation: Projection, number: int) -> FillSlice:

@@ -16,7 +16,7 @@ from ordering_read.projector import Projector, projector
 _STORE_DAY = re.compile(r"(?<!def )store_day\(")
 
 
-def definition(name: str) -> str:
+def code_fingerprint(name: str) -> str:
     """A hash of the code that makes the rows of a projection, of their columns and, where it books
     by day, of the store's time zone.
 

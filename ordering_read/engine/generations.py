@@ -12,7 +12,7 @@ from django.db.models import Max
 from django.db.models.functions import Now
 
 from ordering_read.engine import live
-from ordering_read.engine.fingerprint import definition
+from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import projector, writing
 from ordering_write import published
@@ -100,7 +100,7 @@ def add(name: str, status: Projection.Status) -> Projection:
         name=name,
         generation=(numbers["last"] or 0) + 1,
         version=projector(name).version,
-        definition=definition(name),
+        code_fingerprint=code_fingerprint(name),
         status=status,
     )
 

@@ -8,7 +8,7 @@ from django.apps.registry import Apps
 from django.conf import settings
 from django.db import connections
 
-from ordering_read.engine.fingerprint import definition
+from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.engine.table_diff import natural_key
 from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import Projector, projector, registered, writing
@@ -131,7 +131,7 @@ def keep_checkpoints() -> None:
             Projection(
                 name=one.name,
                 version=one.version,
-                definition=definition(one.name),
+                code_fingerprint=code_fingerprint(one.name),
                 status=Projection.Status.LIVE,
             )
             for one in registered().values()

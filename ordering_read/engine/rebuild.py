@@ -14,7 +14,7 @@ from django.db.models import Sum
 from django.db.models.functions import Now
 
 from ordering_read.engine import control, fill, generations, live, parallel
-from ordering_read.engine.fingerprint import definition
+from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.engine.table_diff import ComparedTable, TableDiff
 from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import projector
@@ -143,8 +143,8 @@ def _building(name: str, workers: int, batch: int) -> Projection:
     """Return the generation that the same code has begun on this log, or begin a new one."""
     for building in Projection.objects.filter(name=name, status=_Status.BUILDING):
         if _can_go_on(building):
-            building.asked_to = ""
-            building.save(update_fields=["asked_to"])
+            building.rebuild_request = ""
+            building.save(update_fields=["rebuild_request"])
             return building
         generations.discard(building)
     building = generations.add(name, _Status.BUILDING)
@@ -157,9 +157,9 @@ def _building(name: str, workers: int, batch: int) -> Projection:
 def _can_go_on(building: Projection) -> bool:
     mark = published.mark(building.position or building.filled_until)
     return (
-        building.definition == definition(building.name)
+        building.code_fingerprint == code_fingerprint(building.name)
         and (building.log_id, building.event_id) == mark
-        and building.asked_to != Projection.Wish.CANCEL
+        and building.rebuild_request != Projection.RebuildRequest.CANCEL
     )
 
 

@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.models import F
 from django.db.models.functions import Now
 
-from ordering_read.engine.fingerprint import definition
+from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.models import Projection, Worker
 from ordering_read.projector import registered
 from ordering_write import published
@@ -85,7 +85,7 @@ def statuses() -> list[ProjectionStatus]:
         row.name: row
         for row in rows
         if row.status == Projection.Status.BUILDING
-        and (row.asked_to or row.now - row.updated_at < _REBUILD_SILENCE)
+        and (row.rebuild_request or row.now - row.updated_at < _REBUILD_SILENCE)
     }
     # Read after the checkpoints, so that none is ahead of it.
     head = published.head()
@@ -119,8 +119,10 @@ def _status(live: Projection, building: Projection | None) -> str:
     if live.error:
         return "failed"
     if building:
-        return "paused" if building.asked_to == Projection.Wish.PAUSE else "building"
-    if live.version != registered()[live.name].version or _is_redefined(live):
+        return (
+            "paused" if building.rebuild_request == Projection.RebuildRequest.PAUSE else "building"
+        )
+    if live.version != registered()[live.name].version or _is_outdated(live):
         return "outdated"
     return "live"
 
@@ -135,20 +137,20 @@ def rebuild_progress(building: Projection) -> RebuildProgress:
     )
 
 
-def redefined() -> list[str]:
+def made_by_other_code() -> list[str]:
     """The projections whose rows were made by other code of the same version."""
     live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
     # Only these columns: others may not be there before the database is migrated.
     return [
         row.name
-        for row in live.only("name", "version", "definition")
-        if row.version == registered()[row.name].version and _is_redefined(row)
+        for row in live.only("name", "version", "code_fingerprint")
+        if row.version == registered()[row.name].version and _is_outdated(row)
     ]
 
 
-def _is_redefined(live: Projection) -> bool:
+def _is_outdated(live: Projection) -> bool:
     # Rows older than the column don't say what made them.
-    return live.definition not in ("", definition(live.name))
+    return live.code_fingerprint not in ("", code_fingerprint(live.name))
 
 
 def checkpoints() -> dict[str, int]:

@@ -94,9 +94,9 @@ def verify(
         if not published.reads_this_log(served):
             raise published.LogReplacedError(served)
         # Nobody else verifies this projection: a killed process has left these.
-        for orphan in Projection.objects.filter(name=name, status=Projection.Status.SCRATCH):
+        for orphan in Projection.objects.filter(name=name, status=Projection.Status.SHADOW):
             generations.discard(orphan)
-        generation = generations.add(name, Projection.Status.SCRATCH)
+        generation = generations.add(name, Projection.Status.SHADOW)
         try:
             shadow = ShadowGeneration(served, generation)
             compared = [

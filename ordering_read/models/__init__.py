@@ -3,17 +3,16 @@
 from ordering_read.models.base import ReadModel, ReadModelWrittenError
 from ordering_read.models.customer import CustomerSummary
 from ordering_read.models.inventory import InventoryLevel, StockReservation
-from ordering_read.models.kept_answer import KeptAnswer
 from ordering_read.models.order import OrderLine, OrderSummary
 from ordering_read.models.parked_event import ParkedEvent
 from ordering_read.models.projection import FillSlice, Projection, Worker
+from ordering_read.models.stored_response import StoredResponse
 from ordering_read.models.stream_row import StreamRow
 
 __all__ = [
     "CustomerSummary",
     "FillSlice",
     "InventoryLevel",
-    "KeptAnswer",
     "OrderLine",
     "OrderSummary",
     "ParkedEvent",
@@ -21,6 +20,7 @@ __all__ = [
     "ReadModel",
     "ReadModelWrittenError",
     "StockReservation",
+    "StoredResponse",
     "StreamRow",
     "Worker",
 ]

@@ -1,4 +1,4 @@
-"""The base of the read models: tables that are read by everybody and written by projections."""
+"""The base of the read models: tables that everybody reads and only projections write."""
 
 from collections.abc import Callable
 from functools import cache
@@ -56,8 +56,8 @@ class LiveManager(models.Manager.from_queryset(ReadModelQuerySet)):  # type: ign
 class ReadModel(models.Model):
     """A row of a read model, owned by one generation of the projection ``projection_name``.
 
-    ``live`` are the rows that readers are served, ``objects`` those of all generations. Indexes
-    and unique constraints begin with ``projection``.
+    ``live`` selects the rows that readers are served, ``objects`` the rows of all generations.
+    Indexes and unique constraints begin with ``projection``.
     """
 
     projection_name: ClassVar[str]
@@ -80,47 +80,46 @@ class ReadModel(models.Model):
         default_permissions = ()
 
     def __init__(self, *args: Any, **values: Any) -> None:
-        columns, constants, made = self._defaults()
+        columns, constants, factories = self._defaults()
         if args or not columns.issuperset(values):
             super().__init__(*args, **values)
             return
-        # Projections make rows by the million, of the values of columns. For one of 20 columns
+        # Projections make rows by the million from the values of columns. For a row of 20 columns
         # Django takes twenty times as long: it asks each field, and sends signals.
         self._state = ModelState()
         self.__dict__.update(constants)
-        for name, make in made.items():
-            self.__dict__[name] = make()
+        for name, factory in factories.items():
+            self.__dict__[name] = factory()
         self.__dict__.update(values)
 
     @classmethod
     def find_live(cls, **values: Any) -> list[Self]:
-        """The rows of ``live`` that have these values in these fields.
+        """Return the live rows that have these values in these fields.
 
-        Without a QuerySet: for what is asked all the time, that takes longer to put its statement
-        together than the database takes to answer.
+        A QuerySet takes longer to put this frequent statement together than the database takes to
+        answer it.
         """
         live = "projection_id = (SELECT id FROM projection WHERE name = %s AND status = %s)"
-        named = "".join(f" AND {column} = %s" for column in tables.columns(cls, *values))
-        asked = [cls.projection_name, Projection.Status.LIVE.value, *values.values()]
-        return tables.find(cls, live + named, asked)
+        conditions = "".join(f" AND {column} = %s" for column in tables.columns(cls, *values))
+        parameters = [cls.projection_name, Projection.Status.LIVE.value, *values.values()]
+        return tables.find(cls, live + conditions, parameters)
 
     @classmethod
     @cache
     def _defaults(
         cls,
     ) -> tuple[frozenset[str], dict[str, Any], dict[str, Callable[[], Any]]]:
-        """The columns; of each what stands in it when nothing is said: a value, or what makes
-        one."""
+        """Return the names of all columns, constant defaults, and factories of the others."""
         fields = cls._meta.concrete_fields
-        made = {
+        factories = {
             field.attname: field.default
             for field in fields
             if field.has_default() and callable(field.default)
         }
         constants = {
-            field.attname: field.get_default() for field in fields if field.attname not in made
+            field.attname: field.get_default() for field in fields if field.attname not in factories
         }
-        return frozenset(field.attname for field in fields), constants, made
+        return frozenset(field.attname for field in fields), constants, factories
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         _refuse_unless_writing()

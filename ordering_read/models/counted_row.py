@@ -1,4 +1,4 @@
-"""What the read models share whose rows add up events of many streams."""
+"""The base of the read models whose rows add up events of many streams."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -11,7 +11,7 @@ from ordering_read.models.base import ReadModel
 class Merge(NamedTuple):
     """How two values of a column become one: in Python, and in SQL about ``{old}`` and ``{new}``.
 
-    The earlier value comes first; None is a value that isn't known.
+    The earlier value comes first; None stands for an unknown value.
     """
 
     fold: Callable[[Any, Any], Any]
@@ -20,25 +20,25 @@ class Merge(NamedTuple):
 
 SUM = Merge(operator.add, "{old} + {new}")
 LEAST = Merge(
-    lambda old, new: min((one for one in (old, new) if one is not None), default=None),
+    lambda old, new: min((value for value in (old, new) if value is not None), default=None),
     "least({old}, {new})",
 )
 GREATEST = Merge(
-    lambda old, new: max((one for one in (old, new) if one is not None), default=None),
+    lambda old, new: max((value for value in (old, new) if value is not None), default=None),
     "greatest({old}, {new})",
 )
-# Of texts: an empty one isn't known.
+# For texts; an empty text is unknown.
 LATEST = Merge(lambda old, new: new or old, "coalesce(nullif({new}, ''), {old})")
 
-# Sums of amounts that fill their 19 digits fit too.
+# More than the 19 digits of one amount, so that sums fit too.
 MONEY_SUM: dict[str, Any] = {"max_digits": 24, "decimal_places": 4, "default": 0}
 
 
 class CountedRow(ReadModel):
-    """A row made of small rows, one for each thing that counts: those of one name are merged.
+    """A row that is merged from increments, which are rows of the same name.
 
-    ``named_by`` are the columns that name a row; a unique constraint holds them. Each other column
-    is a sum, unless ``merges`` says how its values become one.
+    ``named_by`` lists the columns that name a row; a unique constraint covers them. Each other
+    column is a sum, unless ``merges`` says how two of its values become one.
     """
 
     named_by: ClassVar[tuple[str, ...]]
@@ -49,13 +49,13 @@ class CountedRow(ReadModel):
 
     @property
     def row_name(self) -> tuple[Any, ...]:
-        """The values of the columns that name it."""
+        """The values of the columns that name the row."""
         return tuple(getattr(self, column) for column in self.named_by)
 
     @classmethod
     @cache
     def merged_columns(cls) -> dict[str, Merge]:
-        """The columns that don't name a row, and how their values become one."""
+        """Return the columns that don't name a row, and how their values become one."""
         return {
             field.name: cls.merges.get(field.name, SUM)
             for field in cls._meta.concrete_fields
@@ -63,6 +63,6 @@ class CountedRow(ReadModel):
         }
 
     def merge(self, later: "CountedRow") -> None:
-        """Take in a row of the same name."""
+        """Add a later row of the same name to this row."""
         for column, merge in self.merged_columns().items():
             setattr(self, column, merge.fold(getattr(self, column), getattr(later, column)))

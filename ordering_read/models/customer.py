@@ -9,7 +9,7 @@ from ordering_read.models.stream_row import StreamRow
 
 
 class CustomerSummary(StreamRow):
-    """A customer as lists and pages show one."""
+    """A customer as lists and pages show it."""
 
     projection_name: ClassVar[str] = "customer_view"
 
@@ -23,9 +23,6 @@ class CustomerSummary(StreamRow):
     email = models.CharField(max_length=254)
     phone = models.CharField(max_length=40, blank=True)
     status = models.CharField(max_length=20, choices=Status)
-    blocked_for = models.CharField(
-        max_length=500, blank=True, help_text="Why the customer may place no orders."
-    )
     registered_at = models.DateTimeField()
 
     class Meta:
@@ -48,7 +45,7 @@ class CustomerSummary(StreamRow):
                 fields=["projection", "status", "registered_at", "customer_id"],
                 name="customer_view_in_status",
             ),
-            # These serve a search by the beginning: in the collation "C" that is a range.
+            # For prefix searches, which are ranges in the collation "C".
             models.Index("projection", Collate(Upper("name"), "C"), name="customer_view_by_name"),
             models.Index("projection", Collate(Upper("email"), "C"), name="customer_view_by_email"),
         ]

@@ -1,4 +1,4 @@
-"""The read model of what customers have bought: one row per customer and currency."""
+"""The read model of customer statistics: one row per customer and currency."""
 
 from decimal import Decimal
 from typing import ClassVar
@@ -9,7 +9,7 @@ from ordering_read.models.counted_row import GREATEST, LEAST, MONEY_SUM, Counted
 
 
 class CustomerStats(CountedRow):
-    """What a customer has ordered in one currency."""
+    """The totals of all orders of a customer in one currency."""
 
     projection_name: ClassVar[str] = "customer_stats"
     named_by = ("customer_id", "currency")
@@ -17,14 +17,14 @@ class CustomerStats(CountedRow):
 
     customer_id = models.UUIDField()
     currency = models.CharField(max_length=3)
-    orders = models.BigIntegerField(default=0, help_text="Placed, cancelled or not.")
-    cancelled = models.BigIntegerField(default=0, help_text="Orders of these that were cancelled.")
+    orders = models.BigIntegerField(default=0, help_text="Orders placed, whether cancelled or not.")
+    cancelled = models.BigIntegerField(default=0, help_text="Placed orders that were cancelled.")
     returned_units = models.BigIntegerField(default=0, help_text="Units that came back.")
     spent = models.DecimalField(
-        help_text="Less what was cancelled, came back, didn't arrive or was given back.",
+        help_text="After cancellations, returns, lost parcels and goodwill refunds.",
         **MONEY_SUM,
     )
-    # Not null in any row that is read: the commit of an order's first event fills all three.
+    # Never null in a row that is read: the commit of an order's first event fills all three.
     first_order_at = models.DateTimeField(null=True, blank=True)
     last_order_at = models.DateTimeField(null=True, blank=True)
     largest_order = models.DecimalField(
@@ -32,7 +32,8 @@ class CustomerStats(CountedRow):
         decimal_places=4,
         null=True,
         blank=True,
-        help_text="The largest total when a line was ordered: before what is put on it later.",
+        help_text="The largest total of an order right after its last line: without later "
+        "adjustments.",
     )
 
     class Meta:
@@ -55,6 +56,6 @@ class CustomerStats(CountedRow):
 
     @property
     def average_order(self) -> Decimal | None:
-        """Spent on average per order that wasn't cancelled; None when there is none."""
-        kept = self.orders - self.cancelled
-        return self.spent / kept if kept else None
+        """The average spent per order that wasn't cancelled; None without such an order."""
+        orders = self.orders - self.cancelled
+        return self.spent / orders if orders else None

@@ -1,4 +1,4 @@
-"""The read model of the warehouse's work: one row per order, in the queue while units are left."""
+"""The read model of the fulfilment queue: one row per order."""
 
 from typing import Any, ClassVar
 
@@ -11,9 +11,10 @@ from ordering_write.published import OrderStatus
 
 
 class QueuedOrder(StreamRow):
-    """What is left to be packed and dispatched of an order.
+    """The units of an order that are yet to be packed or dispatched.
 
-    The row stays when nothing is left; ``units`` is 0 then, and no index of the queue has it.
+    The row stays when no units are left. ``units`` is 0 then, and the indexes of the queue leave
+    the row out.
     """
 
     projection_name: ClassVar[str] = "fulfilment_queue"
@@ -25,19 +26,23 @@ class QueuedOrder(StreamRow):
     hold_reason = models.CharField(max_length=20, blank=True)
     balance = models.DecimalField(max_digits=19, decimal_places=4, default=0)
     authorized = models.DecimalField(max_digits=19, decimal_places=4, default=0)
-    assigned_to = models.CharField(max_length=150, blank=True, help_text="Who answers for it.")
+    assigned_to = models.CharField(
+        max_length=150, blank=True, help_text="The user who is responsible."
+    )
     city = models.TextField()
     postal_code = models.TextField(blank=True)
     country = models.TextField()
     lines = models.JSONField(
-        default=dict, help_text="By id: product_id, sku, name, and the units open and packed."
+        default=dict, help_text="By line id: product_id, sku, name, and the units open and packed."
     )
     open_products = ArrayField(
-        models.UUIDField(), default=list, help_text="Of which units are to be packed yet."
+        models.UUIDField(), default=list, help_text="The products with open units."
     )
-    open_units = models.PositiveIntegerField(default=0, help_text="To be packed yet.")
-    packed_units = models.PositiveIntegerField(default=0, help_text="In parcels that are here.")
-    units = models.PositiveIntegerField(default=0, help_text="Open and packed.")
+    open_units = models.PositiveIntegerField(default=0, help_text="Units yet to be packed.")
+    packed_units = models.PositiveIntegerField(
+        default=0, help_text="Units in parcels that haven't left."
+    )
+    units = models.PositiveIntegerField(default=0, help_text="Open and packed units.")
 
     class Meta:
         db_table = "fulfilment_queue"
@@ -66,7 +71,7 @@ class QueuedOrder(StreamRow):
         return self.order_number
 
     def count(self) -> None:
-        """Sum up the lines."""
+        """Set the columns that sum up the lines."""
         lines: list[dict[str, Any]] = list(self.lines.values())
         self.open_units = sum(line["open"] for line in lines)
         self.packed_units = sum(line["packed"] for line in lines)

@@ -11,7 +11,7 @@ from ordering_read.models.stream_row import StreamRow
 
 
 class InventoryLevel(StreamRow):
-    """How much there is of a product, and how much of it can be promised."""
+    """The stock of a product: on hand, reserved and available."""
 
     projection_name: ClassVar[str] = "inventory_level"
 
@@ -20,15 +20,15 @@ class InventoryLevel(StreamRow):
     name = models.CharField(max_length=200)
     on_hand = models.IntegerField()
     reserved = models.IntegerField()
-    available = models.IntegerField(help_text="On hand and not reserved.")
+    available = models.IntegerField(help_text="On hand and not reserved; negative when oversold.")
     list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     reorder_point = models.PositiveIntegerField()
     backorderable = models.BooleanField(
-        default=False, help_text="Whether more may be sold than there is."
+        default=False, help_text="True if more units may be sold than are on hand."
     )
     is_low = models.BooleanField(
-        default=False, help_text="No more is available than the reorder point."
+        default=False, help_text="True if the available units don't exceed the reorder point."
     )
     last_movement_at = models.DateTimeField(null=True, blank=True)
 
@@ -43,7 +43,7 @@ class InventoryLevel(StreamRow):
                 fields=["projection", "sku"], name="inventory_level_sku_unique"
             ),
         ]
-        # These serve a search by the beginning: in the collation "C" that is a range.
+        # The first two are for prefix searches, which are ranges in the collation "C".
         indexes = [
             models.Index("projection", Collate(Upper("sku"), "C"), name="inventory_level_by_sku"),
             models.Index("projection", Collate(Upper("name"), "C"), name="inventory_level_by_name"),
@@ -52,7 +52,7 @@ class InventoryLevel(StreamRow):
                 condition=Q(is_low=True),
                 name="inventory_level_low",
             ),
-            # What more is promised of than there is.
+            # Oversold products.
             models.Index(
                 fields=["projection", "product_id"],
                 condition=Q(available__lt=0),
@@ -65,7 +65,10 @@ class InventoryLevel(StreamRow):
 
 
 class StockReservation(ReadModel):
-    """Units of a product that are set aside for a line of an order; gone with the last of them."""
+    """Units of a product that are reserved for a line of an order.
+
+    The row is deleted when no unit is reserved any more.
+    """
 
     projection_name: ClassVar[str] = "inventory_level"
 
@@ -73,7 +76,7 @@ class StockReservation(ReadModel):
     line_id = models.UUIDField()
     order_id = models.UUIDField()
     quantity = models.PositiveIntegerField()
-    reserved_at = models.DateTimeField(help_text="When the first of them were.")
+    reserved_at = models.DateTimeField(help_text="When the first of the units were reserved.")
 
     class Meta:
         db_table = "stock_reservation"
@@ -94,7 +97,7 @@ class StockReservation(ReadModel):
 
 
 def with_oldest_reservation(rows: QuerySet[InventoryLevel]) -> QuerySet[InventoryLevel]:
-    """``rows`` with ``oldest_reservation_at``: None where nothing is reserved."""
+    """Return ``rows`` with ``oldest_reservation_at``, which is None where nothing is reserved."""
     reservations = StockReservation.objects.filter(
         projection_id=OuterRef("projection_id"), product_id=OuterRef("product_id")
     )

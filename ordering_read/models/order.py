@@ -23,9 +23,9 @@ def _states(states: type[StrEnum]) -> list[tuple[str, str]]:
 class OrderSummary(StreamRow):
     """An order as lists and pages show it.
 
-    What a page tells of it beside its lines are lists of objects in JSON, oldest first, with
-    amounts and times as text: an order is shown whole or not at all, and so it is one row. The
-    views of ``ordering_read.queries.orders`` say what the objects have.
+    All that a page shows beside the lines is embedded as documents in JSON columns, oldest first,
+    with amounts and times as text: an order is shown whole or not at all, and so it is one row. The
+    views of ``ordering_read.queries.order_parts`` declare the fields of the documents.
     """
 
     projection_name: ClassVar[str] = "order_view"
@@ -34,7 +34,7 @@ class OrderSummary(StreamRow):
     order_number = models.CharField(max_length=20)
     customer_id = models.UUIDField()
     customer_name = models.CharField(
-        max_length=200, help_text="As it was when the order was placed."
+        max_length=200, help_text="The name when the order was placed."
     )
     status = models.CharField(max_length=20, choices=_states(OrderStatus))
     payment_status = models.CharField(
@@ -52,20 +52,23 @@ class OrderSummary(StreamRow):
         max_length=20,
         choices=_states(e.HoldReason),
         blank=True,
-        help_text="Why goods must not move; empty when they may.",
+        help_text="Why goods must not move; empty when the order isn't on hold.",
     )
     total_amount = models.DecimalField(**_MONEY)
-    balance = models.DecimalField(help_text="What is owed; to the customer if negative.", **_MONEY)
+    balance = models.DecimalField(
+        help_text="The amount owed; negative when owed to the customer.", **_MONEY
+    )
     authorized = models.DecimalField(default=0, **_MONEY)
     captured = models.DecimalField(default=0, **_MONEY)
     refunded = models.DecimalField(default=0, **_MONEY)
     currency = models.CharField(max_length=3)
     item_count = models.PositiveIntegerField(default=0, help_text="Number of lines.")
     unit_count = models.PositiveIntegerField(default=0, help_text="Units ordered in all lines.")
-    note_count = models.PositiveIntegerField(default=0)
     external_reference = models.CharField(max_length=100, blank=True)
     replaces_order_id = models.UUIDField(null=True, blank=True)
-    assigned_to = models.CharField(max_length=150, blank=True, help_text="Who answers for it.")
+    assigned_to = models.CharField(
+        max_length=150, blank=True, help_text="The user who is responsible."
+    )
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     shipping_address = models.JSONField()
     billing_address = models.JSONField(null=True, blank=True)
@@ -77,7 +80,7 @@ class OrderSummary(StreamRow):
     returns = models.JSONField(default=list, blank=True)
     notes = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField()
-    placed_on = models.DateField(help_text="The day on which it was placed, in the store's zone.")
+    placed_on = models.DateField(help_text="The day of the order in the time zone of the store.")
 
     class Meta:
         db_table = "order_summary"
@@ -91,8 +94,8 @@ class OrderSummary(StreamRow):
                 fields=["projection", "order_number"], name="order_summary_number_unique"
             ),
         ]
-        # Each filter and each ordering of the lists has one. They end with the id, which decides
-        # between equals, and are read from either end.
+        # Each filter and each ordering of the lists has an index. The id at its end decides between
+        # equal rows. Indexes are read in both directions.
         indexes = [
             models.Index(
                 "projection",
@@ -143,7 +146,7 @@ class OrderSummary(StreamRow):
                 condition=~Q(external_reference=""),
                 name="order_summary_by_reference",
             ),
-            # Of all generations: a GIN index of a number needs an extension.
+            # Covers all generations: a GIN index of a number needs an extension.
             GinIndex(fields=["tags"], name="order_summary_by_tag"),
         ]
 
@@ -152,26 +155,32 @@ class OrderSummary(StreamRow):
 
 
 class OrderLine(ReadModel):
-    """A line of an order, and where its units are."""
+    """A line of an order, and how far its units have come."""
 
     projection_name: ClassVar[str] = "order_view"
 
     order_id = models.UUIDField()
     line_id = models.UUIDField()
-    number = models.PositiveIntegerField(help_text="Its place in the order: 1, 2, 3 and so on.")
+    number = models.PositiveIntegerField(help_text="The number of the line in the order, from 1.")
     product_id = models.UUIDField()
     sku = models.CharField(max_length=64)
     name = models.CharField(max_length=200)
-    quantity = models.PositiveIntegerField(help_text="Units ordered, those cancelled included.")
+    quantity = models.PositiveIntegerField(help_text="Units ordered, including cancelled ones.")
     cancelled = models.PositiveIntegerField(default=0)
-    packed = models.PositiveIntegerField(default=0, help_text="In shipments that haven't left.")
-    shipped = models.PositiveIntegerField(default=0, help_text="Left, wherever they are now.")
-    delivered = models.PositiveIntegerField(default=0, help_text="Of those shipped.")
-    failed = models.PositiveIntegerField(default=0, help_text="Of those shipped.")
-    return_requested = models.PositiveIntegerField(default=0, help_text="Of those delivered.")
-    returned = models.PositiveIntegerField(default=0, help_text="Of those delivered.")
+    packed = models.PositiveIntegerField(
+        default=0, help_text="Units in shipments that haven't left."
+    )
+    shipped = models.PositiveIntegerField(default=0, help_text="Units in shipments that have left.")
+    delivered = models.PositiveIntegerField(default=0, help_text="Shipped units that arrived.")
+    failed = models.PositiveIntegerField(default=0, help_text="Shipped units that didn't arrive.")
+    return_requested = models.PositiveIntegerField(
+        default=0, help_text="Delivered units that are to come back."
+    )
+    returned = models.PositiveIntegerField(default=0, help_text="Delivered units that came back.")
     unit_price = models.DecimalField(**_MONEY)
-    line_total = models.DecimalField(help_text="Of the units that are still owed.", **_MONEY)
+    line_total = models.DecimalField(
+        help_text="The price of the units that are still owed.", **_MONEY
+    )
     price_source = models.CharField(max_length=10, help_text="client, list or override.")
     price_reason = models.CharField(max_length=200, blank=True)
 
@@ -196,5 +205,5 @@ class OrderLine(ReadModel):
 
     @property
     def open(self) -> int:
-        """Units that are yet to be packed."""
+        """The units that are yet to be packed."""
         return self.quantity - self.cancelled - self.packed - self.shipped

@@ -1,4 +1,4 @@
-"""The read model of an order's story: one row per event."""
+"""The read model of the order history: one row per event."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from ordering_read.models.base import ReadModel
 
 
 class TimelineEntry(ReadModel):
-    """What an event of an order means to people."""
+    """An event of an order as a sentence for people."""
 
     projection_name: ClassVar[str] = "order_timeline"
 
@@ -17,7 +17,7 @@ class TimelineEntry(ReadModel):
         CUSTOMER = "customer"
 
     class Icon(models.TextChoices):
-        """What a screen shows it by."""
+        """The icon of an entry on screens."""
 
         ORDER = "order"
         LINE = "line"
@@ -32,25 +32,25 @@ class TimelineEntry(ReadModel):
 
     order_id = models.UUIDField()
     customer_id = models.UUIDField()
-    version = models.PositiveIntegerField(help_text="Its number in the order's stream.")
-    at = models.DateTimeField(help_text="When it happened.")
+    version = models.PositiveIntegerField(help_text="The event's number in the order's stream.")
+    at = models.DateTimeField(help_text="When the event happened.")
     sentence = models.TextField()
     customer_sentence = models.TextField(
-        blank=True, help_text="The sentence for the customer; empty when it is internal."
+        blank=True, help_text="The sentence for the customer; empty for an internal entry."
     )
     visibility = models.CharField(max_length=8, choices=Visibility)
     icon = models.CharField(max_length=10, choices=Icon)
     about_id = models.UUIDField(
-        null=True, blank=True, help_text="The line or the note that it tells of first."
+        null=True, blank=True, help_text="The line or note that the event has added."
     )
     about_name = models.CharField(
-        max_length=200, blank=True, help_text="What the product of that line is called."
+        max_length=200, blank=True, help_text="The product name of that line."
     )
     actor = models.TextField()
     channel = models.CharField(max_length=10)
     type = models.CharField(max_length=60)
     event_id = models.UUIDField()
-    position = models.BigIntegerField(help_text="Where the event stands in the log.")
+    position = models.BigIntegerField(help_text="The event's position in the log.")
 
     class Meta:
         db_table = "order_timeline"

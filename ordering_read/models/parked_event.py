@@ -1,4 +1,4 @@
-"""What projections couldn't apply."""
+"""The events that projections couldn't apply."""
 
 from django.db import models
 from django.db.models import Q
@@ -8,7 +8,7 @@ from ordering_write import published
 
 
 class ParkedEvent(published.ParkedEvent):
-    """An event that one generation of a projection lacks; it goes with that generation's rows."""
+    """An event that one generation of a projection lacks; deleted with that generation."""
 
     checkpoint = models.ForeignKey(
         Projection,

@@ -8,11 +8,12 @@ from ordering_write.published import Checkpoint
 
 
 class Projection(Checkpoint):
-    """One generation of a projection: how far it has read, and the owner of the rows it wrote.
+    """One generation of a projection: its checkpoint, and the owner of the rows it wrote.
 
-    Readers are served the rows of the live generation. A rebuild fills the next one, promotes it
-    and retires the former, which the workers keep up to date too, so that it can come back. A
-    scratch generation is made to be compared, and deleted; one that is discarded is being deleted.
+    Readers are served the rows of the live generation. A rebuild fills the next generation,
+    promotes it and retires the former one, which the workers keep up to date for a rollback. A
+    shadow generation is compared with the live one and deleted. A discarded generation is being
+    deleted.
     """
 
     can_be_repeated = True
@@ -21,32 +22,45 @@ class Projection(Checkpoint):
         LIVE = "live"
         BUILDING = "building"
         RETIRED = "retired"
-        SCRATCH = "scratch"
+        SHADOW = "scratch"
         DISCARDED = "discarded"
 
-    class Wish(models.TextChoices):
-        """What a rebuild that runs is asked to do after the batch that it is at."""
+    class RebuildRequest(models.TextChoices):
+        """A request to a running rebuild, which it obeys after its batch."""
 
         PAUSE = "pause"
         CANCEL = "cancel"
 
     name = models.CharField(max_length=60)
     generation = models.PositiveIntegerField(default=1)
-    version = models.PositiveIntegerField(help_text="Of the code that made the rows.")
+    version = models.PositiveIntegerField(help_text="The version of the code that made the rows.")
     status = models.CharField(max_length=10, choices=Status)
     late_at = models.DateTimeField(
-        null=True, blank=True, help_text="Since when it has been late; empty when it isn't."
+        null=True, blank=True, help_text="Since when the projection is late; empty otherwise."
     )
-    definition = models.CharField(
-        max_length=64, blank=True, help_text="A hash of the code that made the rows."
+    code_fingerprint = models.CharField(
+        max_length=64,
+        blank=True,
+        db_column="definition",
+        help_text="A hash of the code that made the rows.",
     )
     filled_until = models.BigIntegerField(
-        default=0, help_text="The position up to which it was first filled, by slices."
+        default=0, help_text="The position up to which slices fill the generation."
     )
-    events_total = models.BigIntegerField(default=0, help_text="Events that fill it.")
-    events_done = models.BigIntegerField(default=0, help_text="Of these, how many were applied.")
+    events_total = models.BigIntegerField(
+        default=0, help_text="The number of events to apply in the rebuild."
+    )
+    events_done = models.BigIntegerField(
+        default=0, help_text="The number of events that the rebuild has applied."
+    )
     events_per_second = models.FloatField(null=True, blank=True)
-    asked_to = models.CharField(max_length=10, choices=Wish, blank=True)
+    rebuild_request = models.CharField(
+        max_length=10,
+        choices=RebuildRequest,
+        blank=True,
+        db_column="asked_to",
+        help_text="The request that the running rebuild obeys after its batch.",
+    )
     retired_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
@@ -70,20 +84,24 @@ class Projection(Checkpoint):
 
 
 class FillSlice(models.Model):
-    """How far one slice of a generation is filled; it moves in the transaction of the rows."""
+    """The progress of one slice of a generation; it commits together with the rows."""
 
     projection = models.ForeignKey(Projection, on_delete=models.CASCADE, related_name="slices")
     number = models.PositiveIntegerField()
-    last_stream = models.CharField(max_length=60, blank=True, help_text="Where the slice ends.")
-    stream = models.CharField(max_length=60, blank=True, help_text="That of the last event.")
-    version = models.PositiveIntegerField(default=0, help_text="That of the last event.")
-    position = models.BigIntegerField(default=0, help_text="Where rows mix streams.")
-    events = models.BigIntegerField(default=0, help_text="How many events were applied.")
-    starts = models.PositiveIntegerField(
-        default=0, help_text="Starts on the next events of which no process has come back."
+    last_stream = models.CharField(max_length=60, blank=True, help_text="The end of the slice.")
+    stream = models.CharField(max_length=60, blank=True, help_text="The stream of the last event.")
+    version = models.PositiveIntegerField(default=0, help_text="The version of the last event.")
+    position = models.BigIntegerField(
+        default=0, help_text="The position of the last event, where rows mix streams."
     )
-    alone = models.PositiveIntegerField(
-        default=0, help_text="Events that are tried one by one, since processes were killed."
+    events = models.BigIntegerField(default=0, help_text="The number of events that were applied.")
+    starts = models.PositiveIntegerField(
+        default=0, help_text="Starts on the next events from which no process has come back."
+    )
+    isolated = models.PositiveIntegerField(
+        default=0,
+        db_column="alone",
+        help_text="The number of next events to apply one by one, since processes were killed.",
     )
     is_done = models.BooleanField(default=False)
 
@@ -100,7 +118,7 @@ class FillSlice(models.Model):
 
 
 class Worker(models.Model):
-    """A cluster of workers that was seen alive."""
+    """A cluster of workers that has sent a heartbeat."""
 
     host = models.CharField(max_length=255)
     pid = models.PositiveIntegerField()

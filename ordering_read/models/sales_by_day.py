@@ -1,4 +1,4 @@
-"""The read model of sales: one row per day and currency."""
+"""The read model of sales by day: one row per day and currency."""
 
 from decimal import Decimal
 from typing import ClassVar
@@ -9,9 +9,9 @@ from ordering_read.models.counted_row import MONEY_SUM, CountedRow
 
 
 class SalesByDay(CountedRow):
-    """What was sold, cancelled and given back on a day, in one currency.
+    """The amounts sold, cancelled and given back on a day, in one currency.
 
-    Each is booked on the day on which it happened, so that a day that is over never changes.
+    Each amount is booked on the day on which it happened, so that a past day never changes.
     """
 
     projection_name: ClassVar[str] = "sales_by_day"
@@ -19,17 +19,17 @@ class SalesByDay(CountedRow):
 
     day = models.DateField(help_text="In the time zone of the store.")
     currency = models.CharField(max_length=3)
-    orders = models.BigIntegerField(default=0, help_text="Placed on that day.")
-    units = models.BigIntegerField(default=0, help_text="Ordered on that day.")
+    orders = models.BigIntegerField(default=0, help_text="Orders placed on that day.")
+    units = models.BigIntegerField(default=0, help_text="Units ordered on that day.")
     gross = models.DecimalField(
-        help_text="Totals of the orders placed on that day, and what was added to others.",
+        help_text="Totals of the orders placed on that day, and later additions to other orders.",
         **MONEY_SUM,
     )
     cancelled = models.DecimalField(
-        help_text="What was cancelled on that day, whenever it was ordered.", **MONEY_SUM
+        help_text="Amounts cancelled on that day, whenever they were ordered.", **MONEY_SUM
     )
     refunded = models.DecimalField(
-        help_text="What came back or didn't arrive, and what was given back for nothing.",
+        help_text="Amounts of returned and lost units, and goodwill refunds.",
         **MONEY_SUM,
     )
 
@@ -48,5 +48,5 @@ class SalesByDay(CountedRow):
 
     @property
     def net(self) -> Decimal:
-        """What was sold less what was cancelled and given back."""
+        """The gross amount less the cancelled and the refunded amounts."""
         return self.gross - self.cancelled - self.refunded

@@ -1,4 +1,4 @@
-"""The read model of what sells: one row per day, product and currency."""
+"""The read model of sales by product: one row per day, product and currency."""
 
 from typing import ClassVar
 
@@ -11,7 +11,8 @@ from ordering_read.models.inventory import InventoryLevel
 
 
 class SalesByProduct(CountedRow):
-    """What was ordered, cancelled and returned of a product on a day, in one currency."""
+    """The units and amounts of a product that were ordered, cancelled and returned on a day, in one
+    currency."""
 
     projection_name: ClassVar[str] = "sales_by_product"
     named_by = ("day", "product_id", "currency")
@@ -22,16 +23,21 @@ class SalesByProduct(CountedRow):
     currency = models.CharField(max_length=3)
     sku = models.CharField(max_length=64, blank=True)
     name = models.CharField(
-        max_length=200, blank=True, help_text="As it was when last ordered on that day."
+        max_length=200, blank=True, help_text="The name in the last order of that day."
     )
-    units = models.BigIntegerField(default=0, help_text="Ordered on that day.")
-    cancelled_units = models.BigIntegerField(default=0, help_text="Whenever they were ordered.")
+    units = models.BigIntegerField(default=0, help_text="Units ordered on that day.")
+    cancelled_units = models.BigIntegerField(
+        default=0, help_text="Units cancelled on that day, whenever they were ordered."
+    )
     returned_units = models.BigIntegerField(
-        default=0, help_text="Came back or didn't arrive, whenever they were ordered."
+        default=0,
+        help_text="Units returned or lost on that day, whenever they were ordered.",
     )
-    gross = models.DecimalField(help_text="Of the lines, before discounts and taxes.", **MONEY_SUM)
+    gross = models.DecimalField(
+        help_text="Totals of the lines, before discounts and taxes.", **MONEY_SUM
+    )
     refunded = models.DecimalField(
-        help_text="What the returned units had cost, before discounts and taxes.", **MONEY_SUM
+        help_text="The price of the returned units, before discounts and taxes.", **MONEY_SUM
     )
 
     class Meta:
@@ -58,8 +64,10 @@ class SalesByProduct(CountedRow):
 
 
 def with_names(rows: QuerySet[SalesByProduct]) -> QuerySet[SalesByProduct]:
-    """``rows`` with ``shown_sku`` and ``shown_name``: those of the product today where none was
-    told on that day, because nothing of it was ordered."""
+    """Return ``rows`` with ``shown_sku`` and ``shown_name``.
+
+    A row without a name, because the product wasn't ordered on that day, shows today's name.
+    """
     product = InventoryLevel.live.filter(product_id=OuterRef("product_id"))
     return rows.annotate(
         **{

@@ -1,4 +1,4 @@
-"""The read models of search: what orders, customers and products can be found by."""
+"""The read models of search: the texts by which orders, customers and products are found."""
 
 import re
 import unicodedata
@@ -13,18 +13,19 @@ from django.db.models import Q
 
 from ordering_read.models.stream_row import StreamRow
 
-# What one word may have of letters, and a document of bytes: PostgreSQL keeps a megabyte at most.
+# The most letters of a word, and bytes of a document: PostgreSQL stores a megabyte at most.
 _LETTERS = 64
 _BYTES = 500_000
-_PLACES = {"A": "1A", "B": "2B", "C": "3C", "D": "4D"}
+# In a tsvector a weight belongs to a position, so that each weight needs a position of its own.
+_WEIGHT_POSITIONS = {"A": "1A", "B": "2B", "C": "3C", "D": "4D"}
 _EDGES = re.compile(r"^\W+|\W+$")
 _PART = re.compile(r"\w+")
-# Words of one letter or two are looked for as they are: half of all words begin with them.
+# Shorter words aren't searched as prefixes: half of all words begin with them.
 _PREFIX_LETTERS = 3
 
 
-class _MadeOfTexts:
-    """What a row's ``document`` is: always that of its texts, whatever was loaded or set."""
+class _TextsDescriptor:
+    """Computes a row's ``document`` from its texts, whatever was loaded or set."""
 
     def __init__(self, _field: models.Field) -> None:
         pass
@@ -39,15 +40,17 @@ class _MadeOfTexts:
 class DocumentField(SearchVectorField):
     """The words of a SearchRow's texts, for an index."""
 
-    descriptor_class = _MadeOfTexts
+    descriptor_class = _TextsDescriptor
 
 
 class SearchRow(StreamRow):
-    """What something can be found by: ``texts`` by what they are, and their words as an index.
+    """The ``texts`` by which an order, a customer or a product is found, and an index of their
+    words.
 
-    ``weights`` says who is to find it by a text, and so how much a hit counts: A whoever may see
-    it, B who may see personal data, C who works here, D who does both. The name of a text is a key
-    of ``weights``, perhaps with an id behind a colon where there are several: ``note:0192…``.
+    ``weights`` says who may find the row by a text, and how much a match counts: A everybody, B
+    users who may see personal data, C staff, D staff who may see personal data. The name of a text
+    is a key of ``weights``. Where there are several such texts, an id follows behind a colon:
+    ``note:0192…``.
     """
 
     projection_name: ClassVar[str] = "search"
@@ -62,14 +65,14 @@ class SearchRow(StreamRow):
     def __str__(self) -> str:
         return ", ".join(self.texts.values())
 
-    def say(self, name: str, text: str | None) -> None:
-        """Let it be found by ``text`` instead of what ``name`` said before; None: by neither."""
+    def set_text(self, name: str, text: str | None) -> None:
+        """Replace the text ``name``; None removes it."""
         self.texts.pop(name, None)
         if text:
             self.texts[name] = text
 
     def words(self) -> Iterator[tuple[str, str]]:
-        """The words of all texts, each with its weight."""
+        """Yield the words of all texts, each with its weight."""
         for name, text in self.texts.items():
             weight = self.weights[name.partition(":")[0]]
             for word in _words_and_parts(text):
@@ -77,7 +80,7 @@ class SearchRow(StreamRow):
 
 
 class OrderSearch(SearchRow):
-    """What an order can be found by."""
+    """The texts by which an order is found."""
 
     weights = {
         "number": "A",
@@ -102,13 +105,13 @@ class OrderSearch(SearchRow):
         ]
         indexes = [
             GinIndex(fields=["document"], name="order_search_words"),
-            # For those of customers who have another name by now.
+            # For the orders of customers who have another name by now.
             models.Index(fields=["projection", "customer_id"], name="order_search_of_customer"),
         ]
 
 
 class CustomerSearch(SearchRow):
-    """What a customer can be found by."""
+    """The texts by which a customer is found."""
 
     weights = {"name": "A", "email": "B"}
 
@@ -124,7 +127,7 @@ class CustomerSearch(SearchRow):
         ]
         indexes = [
             GinIndex(fields=["document"], name="customer_search_words"),
-            # Those whose details have changed.
+            # Customers whose details have changed.
             GinIndex(
                 fields=["document"], condition=Q(version__gt=1), name="customer_search_renamed"
             ),
@@ -132,7 +135,7 @@ class CustomerSearch(SearchRow):
 
 
 class ProductSearch(SearchRow):
-    """What a product can be found by."""
+    """The texts by which a product is found."""
 
     weights = {"sku": "A", "name": "A"}
 
@@ -150,14 +153,13 @@ class ProductSearch(SearchRow):
 
 
 class Words(SearchQuery):
-    """A search for all the words of ``text``, each of which may go on.
+    """A search for all the words of ``text``, as prefixes.
 
-    ``personal`` says whether personal data are searched, ``staff`` whether what is written for
-    those who work here.
+    ``personal`` says whether personal data are searched, ``staff`` whether texts for staff are.
     """
 
-    # The words are found by us: PostgreSQL's parser takes numbers and e-mail addresses apart, so
-    # that their beginnings find nothing.
+    # We split the words ourselves: PostgreSQL's parser takes numbers and e-mail addresses apart, so
+    # that their prefixes find nothing.
     template = "%(expressions)s::tsquery"
 
     def __init__(self, text: str, *, personal: bool, staff: bool) -> None:
@@ -166,11 +168,11 @@ class Words(SearchQuery):
 
 
 def _folded(text: str) -> str:
-    """``text`` as search compares it: without accents, in small letters."""
+    """Return ``text`` as search compares it: without accents, in small letters."""
     if text.isascii():
         return text.lower()
     letters = unicodedata.normalize("NFKD", text)
-    return "".join(one for one in letters if not unicodedata.combining(one)).casefold()
+    return "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()
 
 
 def _words(text: str) -> Iterator[str]:
@@ -179,7 +181,7 @@ def _words(text: str) -> Iterator[str]:
             yield stripped[:_LETTERS]
 
 
-# Names of products are the same in many orders.
+# Many orders have the same product names.
 @lru_cache(maxsize=1_000)
 def _words_and_parts(text: str) -> tuple[str, ...]:
     words = list(_words(text))
@@ -197,19 +199,18 @@ def _quoted(word: str) -> str:
 
 
 def _vector(words: Iterable[tuple[str, str]]) -> str:
-    """The words and their weights as PostgreSQL reads a tsvector."""
+    """Return the words and their weights as the text of a tsvector."""
     weights: dict[str, str] = {}
-    left = _BYTES
+    bytes_left = _BYTES
     for word, weight in words:
-        known = weights.get(word, "")
-        if weight in known:
+        word_weights = weights.get(word, "")
+        if weight in word_weights:
             continue
-        left -= len(word.encode()) + 8
-        if left < 0:
+        bytes_left -= len(word.encode()) + 8
+        if bytes_left < 0:
             break
-        weights[word] = known + weight
-    # A place has one weight, so that each weight has a place.
+        weights[word] = word_weights + weight
     return " ".join(
-        f"{_quoted(word)}:{','.join([_PLACES[weight] for weight in found])}"
-        for word, found in weights.items()
+        f"{_quoted(word)}:{','.join([_WEIGHT_POSITIONS[weight] for weight in word_weights])}"
+        for word, word_weights in weights.items()
     )

@@ -8,9 +8,9 @@ from ordering_read.models.counted_row import CountedRow
 
 
 class StatusCounter(CountedRow):
-    """How many orders there are with one value of a facet, such as the status ``pending``.
+    """The number of orders with one value of a facet, such as the status ``pending``.
 
-    Those on hold are the ones with the fulfilment status ``on_hold``.
+    Orders on hold have the fulfilment status ``on_hold``.
     """
 
     projection_name: ClassVar[str] = "status_counter"

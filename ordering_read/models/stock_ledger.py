@@ -1,4 +1,4 @@
-"""The read model of stock's history: one row per movement."""
+"""The read model of the stock ledger: one row per movement."""
 
 from typing import ClassVar
 
@@ -8,7 +8,7 @@ from ordering_read.models.base import ReadModel
 
 
 class StockMovement(ReadModel):
-    """Units of a product that came, went, were set aside or given back, or were found missing."""
+    """A change of the units of a product that are on hand or reserved."""
 
     projection_name: ClassVar[str] = "stock_ledger"
 
@@ -21,21 +21,21 @@ class StockMovement(ReadModel):
         ADJUSTED = "adjusted"
 
     product_id = models.UUIDField()
-    version = models.PositiveIntegerField(help_text="Its event's number in the product's stream.")
-    at = models.DateTimeField(help_text="When it happened.")
+    version = models.PositiveIntegerField(help_text="The event's number in the product's stream.")
+    at = models.DateTimeField(help_text="When the event happened.")
     kind = models.CharField(max_length=10, choices=Kind)
-    delta = models.BigIntegerField(help_text="Change of what is on hand.")
-    reserved_delta = models.BigIntegerField(help_text="Change of what is reserved.")
-    on_hand = models.BigIntegerField(help_text="After it.")
-    reserved = models.BigIntegerField(help_text="After it.")
-    available = models.BigIntegerField(help_text="After it: on hand and not reserved.")
+    delta = models.BigIntegerField(help_text="Change of the units on hand.")
+    reserved_delta = models.BigIntegerField(help_text="Change of the units reserved.")
+    on_hand = models.BigIntegerField(help_text="After the movement.")
+    reserved = models.BigIntegerField(help_text="After the movement.")
+    available = models.BigIntegerField(help_text="After the movement: on hand and not reserved.")
     reference = models.TextField(blank=True)
-    reason = models.CharField(max_length=20, blank=True, help_text="Of an adjustment.")
-    comment = models.TextField(blank=True, help_text="Of an adjustment.")
+    reason = models.CharField(max_length=20, blank=True, help_text="Why stock was adjusted.")
+    comment = models.TextField(blank=True, help_text="The comment on an adjustment.")
     order_id = models.UUIDField(null=True, blank=True)
     actor = models.TextField()
     event_id = models.UUIDField()
-    position = models.BigIntegerField(help_text="Where its event stands in the log.")
+    position = models.BigIntegerField(help_text="The event's position in the log.")
 
     class Meta:
         db_table = "stock_ledger"

@@ -1,4 +1,4 @@
-"""What the read models share that have one row per stream."""
+"""The base of the read models that have one row per stream."""
 
 from django.db import models
 
@@ -6,11 +6,15 @@ from ordering_read.models.base import ReadModel
 
 
 class StreamRow(ReadModel):
-    """A row that shows one stream, as it was after the stream's event number ``version``."""
+    """A row that shows one stream after its event number ``version``."""
 
-    updated_at = models.DateTimeField(help_text="When the latest of its events happened.")
-    version = models.PositiveIntegerField(default=0, help_text="Number of events in its stream.")
-    position = models.BigIntegerField(help_text="Where its last event stands in the log.")
+    updated_at = models.DateTimeField(help_text="When the latest event of the stream happened.")
+    version = models.PositiveIntegerField(
+        default=0, help_text="The number of events in the stream."
+    )
+    position = models.BigIntegerField(
+        help_text="The position of the stream's last event in the log."
+    )
 
     class Meta:
         abstract = True

@@ -41,11 +41,11 @@ def _change(row: CustomerSummary, event: e.CustomerEvent) -> None:
                 if (told := getattr(event, column)) is not None:
                     setattr(row, column, told)
         case e.CustomerBlocked():
-            row.status, row.blocked_for = status.BLOCKED, event.reason
+            row.status = status.BLOCKED
         case e.CustomerUnblocked():
-            row.status, row.blocked_for = status.ACTIVE, ""
+            row.status = status.ACTIVE
         case e.CustomerErased():
-            row.status, row.blocked_for = status.ERASED, ""
+            row.status = status.ERASED
             # As CustomerRegistered reads from now on.
             erased = e.CustomerRegistered.erased_fields()
             row.name, row.email, row.phone = erased["name"], erased["email"], ""

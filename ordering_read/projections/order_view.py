@@ -100,8 +100,6 @@ def _change(row: OrderSummary, event: e.OrderEvent) -> None:
             row.assigned_to = event.assignee or ""
         case e.OrderHeld():
             row.hold_reason = event.reason
-        case e.NoteAdded():
-            row.note_count += 1
         case e.OrderAnonymized():
             # As OrderCreated reads from now on.
             row.customer_name = e.ERASED_PERSON["name"]

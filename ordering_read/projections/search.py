@@ -56,38 +56,38 @@ def _change(row: Any, event: DomainEvent) -> None:
     match event:
         case e.OrderCreated():
             row.customer_id = event.customer_id
-            row.say("number", event.order_number)
-            row.say("reference", event.external_reference)
-            _say_personal(row, "customer", event.customer.name)
-            _say_personal(row, "email", event.customer.email)
+            row.set_text("number", event.order_number)
+            row.set_text("reference", event.external_reference)
+            _set_personal_text(row, "customer", event.customer.name)
+            _set_personal_text(row, "email", event.customer.email)
         case e.OrderItemAdded():
-            row.say(f"line:{event.line_id}", f"{event.sku} {event.name}")
+            row.set_text(f"line:{event.line_id}", f"{event.sku} {event.name}")
         case e.ShipmentDispatched() | e.TrackingUpdated() if event.tracking_number:
-            row.say(f"tracking:{event.shipment_id}", event.tracking_number)
+            row.set_text(f"tracking:{event.shipment_id}", event.tracking_number)
         case e.OrderTagged():
-            row.say(f"tag:{event.tag}", event.tag)
+            row.set_text(f"tag:{event.tag}", event.tag)
         case e.OrderUntagged():
-            row.say(f"tag:{event.tag}", None)
+            row.set_text(f"tag:{event.tag}", None)
         case e.NoteAdded():
             kind = "note" if event.visibility == "internal" else "public-note"
-            _say_personal(row, f"{kind}:{event.note_id}", event.text)
+            _set_personal_text(row, f"{kind}:{event.note_id}", event.text)
         case e.NoteRedacted():
-            row.say(f"note:{event.note_id}", None)
-            row.say(f"public-note:{event.note_id}", None)
+            row.set_text(f"note:{event.note_id}", None)
+            row.set_text(f"public-note:{event.note_id}", None)
         case e.CustomerRegistered() | e.CustomerDetailsChanged():
             for name, text in (("name", event.name), ("email", event.email)):
                 if text is not None:
-                    _say_personal(row, name, text)
+                    _set_personal_text(row, name, text)
         case e.StockItemRegistered():
-            row.say("sku", event.sku)
-            row.say("name", event.name)
+            row.set_text("sku", event.sku)
+            row.set_text("name", event.name)
         case e.OrderAnonymized() | e.CustomerErased():
             for name in [name for name in row.texts if _is_personal(name)]:
-                row.say(name, None)
+                row.set_text(name, None)
 
 
-def _say_personal(row: SearchRow, name: str, text: str) -> None:
-    row.say(name, None if text == _ERASED else text)
+def _set_personal_text(row: SearchRow, name: str, text: str) -> None:
+    row.set_text(name, None if text == _ERASED else text)
 
 
 def _is_personal(name: str) -> bool:

@@ -167,7 +167,7 @@ def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
 
 def test_what_other_code_began_is_begun_anew() -> None:
     killed_rebuild("inventory_level")
-    Projection.objects.filter(generation=2).update(definition="of other code")
+    Projection.objects.filter(generation=2).update(code_fingerprint="of other code")
 
     rebuild("inventory_level")
 

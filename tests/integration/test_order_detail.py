@@ -307,7 +307,6 @@ def test_what_is_erased_is_gone_from_the_row(story: Story) -> None:
     [row] = story.history.rows(OrderSummary)
 
     assert [note["text"] for note in row["notes"]] == ["[erased]", "Be at home"]
-    assert row["note_count"] == 2
 
     story.order.anonymize(now=LATER)
     story.history.add(story.order)
@@ -357,7 +356,7 @@ def test_a_customer_changes_is_blocked_and_erased() -> None:
         "new@example.com",
         "+34 600",
     )
-    assert (row["status"], row["blocked_for"]) == ("blocked", "Never pays")
+    assert row["status"] == "blocked"
 
     customer.unblock("Has paid", now=LATER)
     customer.erase("Asked for it", erased={}, now=LATER)
@@ -365,7 +364,7 @@ def test_a_customer_changes_is_blocked_and_erased() -> None:
 
     [row] = history.rows(CustomerSummary)
     assert (row["name"], row["email"], row["phone"]) == ("[erased]", "[erased]", "")
-    assert (row["status"], row["blocked_for"]) == ("erased", "")
+    assert row["status"] == "erased"
 
 
 def test_the_oldest_reservation_is_of_units_that_are_still_here() -> None:

@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.engine import live, parking
-from ordering_read.models import KeptAnswer, OrderSummary, ParkedEvent
+from ordering_read.models import OrderSummary, ParkedEvent, StoredResponse
 from ordering_read.projections.order_view import OrderProjection
 from ordering_write.models import Order
 from tests import kit
@@ -185,7 +185,7 @@ def test_answers_are_forgotten(order: Order, admin_user: User, settings: Any) ->
     client, here = api(admin_user), f"{PARKED}/{held_up().pk}/retry"
     for key in ("first", "second"):
         client.post(here, {}, format="json", headers={"Idempotency-Key": key})
-    assert not KeptAnswer.objects.exists()
+    assert not StoredResponse.objects.exists()
 
 
 @pytest.mark.parametrize("role", set(Role) - {Role.ADMIN})

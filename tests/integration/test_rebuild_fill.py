@@ -36,7 +36,7 @@ def served(name: str) -> Projection:
 
 def scratch(name: str) -> Projection:
     return Projection.objects.create(
-        name=name, generation=2, version=1, status=Projection.Status.SCRATCH
+        name=name, generation=2, version=1, status=Projection.Status.SHADOW
     )
 
 

@@ -14,9 +14,8 @@ from django.test import Client
 
 from config.accounts.models import User
 from config.workers import tasks
-from ordering_read.engine import control, generations, live
-from ordering_read.engine import fingerprint as definitions
-from ordering_read.engine.fingerprint import definition
+from ordering_read.engine import control, fingerprint, generations, live
+from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.engine.status import statuses
 from ordering_read.models import InventoryLevel, OrderSummary, Projection
@@ -186,7 +185,7 @@ def test_a_rebuild_that_runs_is_cancelled_between_two_batches() -> None:
 
     def cancel(done: int, total: int) -> None:
         if done == 1:
-            Projection.objects.filter(name=NAME, generation=2).update(asked_to="cancel")
+            Projection.objects.filter(name=NAME, generation=2).update(rebuild_request="cancel")
 
     with pytest.raises(control.RebuildCancelledError, match="the rows that were served stay"):
         rebuild(NAME, batch=1, progress=cancel)
@@ -299,15 +298,15 @@ def test_a_log_from_a_backup_stops_the_projection_until_it_is_rebuilt(grown: int
 
 # --- The code ----------------------------------------------------------------------------------
 def test_each_generation_knows_the_code_that_made_it() -> None:
-    assert generation(1).definition == definition(NAME)
-    assert len({definition(name) for name in registered()}) == len(registered())
+    assert generation(1).code_fingerprint == code_fingerprint(NAME)
+    assert len({code_fingerprint(name) for name in registered()}) == len(registered())
 
 
 def test_code_that_changed_without_a_new_version_is_found() -> None:
     out = StringIO()
     call_command("check", "--database", "read", stderr=out)
     assert "ordering_read.W" not in out.getvalue()
-    Projection.objects.filter(name=NAME).update(definition="of other code")
+    Projection.objects.filter(name=NAME).update(code_fingerprint="of other code")
 
     call_command("check", "--database", "read", stderr=out)
 
@@ -340,7 +339,7 @@ def test_a_database_that_is_not_migrated_yet_is_checked_too() -> None:
 def test_code_that_projections_share_is_part_of_each(
     changed: str, makes_rows_of: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {name: definition(name) for name in registered()}
+    before = {name: code_fingerprint(name) for name in registered()}
     getsource = inspect.getsource
 
     def edited(module: Any) -> str:
@@ -348,9 +347,9 @@ def test_code_that_projections_share_is_part_of_each(
         return getsource(module) + ("\nEDITED = True" if is_edited else "")
 
     monkeypatch.setattr("inspect.getsource", edited)
-    definitions._code.cache_clear()
-    after = {name: definition(name) for name in registered()}
-    definitions._code.cache_clear()
+    fingerprint._code.cache_clear()
+    after = {name: code_fingerprint(name) for name in registered()}
+    fingerprint._code.cache_clear()
 
     assert {name for name in after if after[name] != before[name]} == makes_rows_of
 
@@ -358,23 +357,23 @@ def test_code_that_projections_share_is_part_of_each(
 def test_comments_and_layout_are_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
     source = "class Some:\n    x = 1\n"
     monkeypatch.setattr("inspect.getsource", lambda module: source)
-    definitions._code.cache_clear()
-    before = definition(NAME)
+    fingerprint._code.cache_clear()
+    before = code_fingerprint(NAME)
     source = "# Why.\nclass Some:\n\n    x = (1)\n"
-    definitions._code.cache_clear()
-    assert definition(NAME) == before
+    fingerprint._code.cache_clear()
+    assert code_fingerprint(NAME) == before
     source = "class Some:\n    x = 2\n"
-    definitions._code.cache_clear()
-    assert definition(NAME) != before
-    definitions._code.cache_clear()
+    fingerprint._code.cache_clear()
+    assert code_fingerprint(NAME) != before
+    fingerprint._code.cache_clear()
 
 
 def test_the_time_zone_of_the_store_is_part_of_what_books_by_day(settings: Any) -> None:
-    before = {name: definition(name) for name in registered()}
+    before = {name: code_fingerprint(name) for name in registered()}
 
     settings.STORE_TIME_ZONE = "Pacific/Auckland"
 
-    changed = {name for name in registered() if definition(name) != before[name]}
+    changed = {name for name in registered() if code_fingerprint(name) != before[name]}
     assert {"sales_by_day", "sales_by_product"} <= changed
     assert not changed & {"inventory_level", "order_timeline", "status_counter", "stock_ledger"}
 

@@ -77,7 +77,7 @@ def test_who_may_not_rebuild_is_offered_nothing_and_refused(
         assert f'value="{action}"' not in page
         assert act(client, action, confirmed="yes").status_code == 403
     building.refresh_from_db()
-    assert building.asked_to == ""
+    assert building.rebuild_request == ""
 
 
 def test_a_rebuild_is_paused_and_resumed(admin: Client, building: Projection) -> None:
@@ -85,12 +85,12 @@ def test_a_rebuild_is_paused_and_resumed(admin: Client, building: Projection) ->
         "success: Projection inventory_level: the rebuild pauses after its current batch."
     ]
     building.refresh_from_db()
-    assert building.asked_to == Projection.Wish.PAUSE
+    assert building.rebuild_request == Projection.RebuildRequest.PAUSE
 
     act(admin, "resume")
 
     building.refresh_from_db()
-    assert building.asked_to == ""
+    assert building.rebuild_request == ""
     # Its process may be gone.
     assert enqueued() == [("config.workers.tasks.rebuild", (NAME,))]
 

@@ -22,9 +22,6 @@ def _not_zero(delta: int) -> int:
     return delta
 
 
-Delta = Annotated[int, Field(strict=True, ge=-1_000_000, le=1_000_000), AfterValidator(_not_zero)]
-
-
 class RegisterStockItem(Command):
     """Make a product known, with what is in stock of it."""
 
