@@ -1,9 +1,15 @@
-# Everything one does with the project, from a fresh machine on: `make help` lists it.
+# All commands of the project, from a fresh machine on: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop test bench proof
+.PHONY: help run stop shell format code check test bench proof
 
 python := .venv/bin/python
+# Without kept bytecode each process compiles all packages anew, which takes seconds.
+unexport PYTHONDONTWRITEBYTECODE
+# Production settings that reach no database: these gates ask for none, and start none.
+production := DATABASE_URL=postgresql://nobody@localhost/nothing ALLOWED_HOSTS=orders.example.com \
+	SECRET_KEY=$$($(python) -c "import secrets; print(secrets.token_urlsafe(64))") \
+	PYTHONWARNINGS=ignore::RuntimeWarning
 
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
@@ -14,7 +20,15 @@ run: .venv/installed ## Run everything until Ctrl-C: PostgreSQL, web server, wor
 stop: .venv/installed ## Stop an embedded PostgreSQL that a lone manage.py left running.
 	@$(python) manage.py stop
 
-test: .venv/installed ## Run all quality gates and the whole test suite.
+shell: .venv/installed ## Open a Python shell on the databases of make run, with the models at hand.
+	@$(python) manage.py shell
+
+format: .venv/installed ## Sort imports, format the code, and mend what ruff can.
+	@$(python) -m ruff check --fix
+	@$(python) -m ruff format
+
+# The gates that check and test share.
+code: .venv/installed
 	@echo "== Style (ruff)"
 	@$(python) -m ruff check
 	@$(python) -m ruff format --check
@@ -22,16 +36,24 @@ test: .venv/installed ## Run all quality gates and the whole test suite.
 	@.venv/bin/lint-imports --no-logo
 	@echo "== Types (mypy)"
 	@$(python) -m mypy
+
+check: code ## Run the quick gates in a minute: ruff, import contracts, mypy, unit tests.
+	@echo "== Unit tests (pytest)"
+	@$(python) -m pytest tests/unit
+
+test: $(if $(T),.venv/installed,code) ## Run all gates and the whole test suite; with T=path, the tests of that file or folder only.
+ifdef T
+	@$(python) -m pytest $(T)
+else
 	@echo "== Deployment settings (check --deploy)"
-	@DATABASE_URL=postgresql://nobody@localhost/nothing ALLOWED_HOSTS=orders.example.com \
-		SECRET_KEY=$$($(python) -c "import secrets; print(secrets.token_urlsafe(64))") \
-		$(python) manage.py check --deploy --fail-level WARNING
+	@$(production) $(python) manage.py check --deploy --fail-level WARNING
 	@echo "== Migrations (makemigrations --check)"
-	@$(python) manage.py makemigrations --check --dry-run
+	@$(production) $(python) manage.py makemigrations --check --dry-run
 	@echo "== API schema (spectacular)"
-	@$(python) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	@$(production) $(python) manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@echo "== Tests (pytest)"
 	@$(python) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+endif
 
 bench: .venv/installed ## Measure how soon rows follow, and how fast a rebuild is, on a million events; takes some minutes.
 	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
@@ -41,7 +63,7 @@ bench: .venv/installed ## Measure how soon rows follow, and how fast a rebuild i
 proof: .venv/installed ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
 	@PROOF=1 $(python) -m pytest -m proof
 
-.venv/installed: requirements.txt
+.venv/installed: requirements.txt requirements-production.txt
 	@$(if $(shell python3 -c 'import ensurepip' 2>/dev/null && echo yes),,$(error \
 		python3-venv is missing: apt install python3-venv))
 	@echo "Installing the packages of requirements.txt into .venv ..."
