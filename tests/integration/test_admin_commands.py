@@ -1,4 +1,4 @@
-"""Commands in the admin: who is offered which, what they ask for, and what comes of a click."""
+"""Commands in the admin: which users get which buttons, the forms, and the outcome of a click."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -8,13 +8,11 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission
-from django.contrib.messages import get_messages
 from django.test import Client
 from uuid_utils.compat import uuid7
 
 from config.accounts.models import User
 from ordering_read import permissions
-from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.labels import command_slug
 from ordering_read.engine import live
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
@@ -23,9 +21,21 @@ from ordering_write.domain.events import OrderStatus
 from ordering_write.handlers import HANDLERS
 from ordering_write.models import Order, OutboxEvent
 from tests import kit
-from tests.integration.test_admin_pages import CUSTOMERS, INVENTORY, ORDERS, Shop, project
+from tests.kit_admin import (
+    CUSTOMERS,
+    INVENTORY,
+    ORDERS,
+    Shop,
+    list_url,
+    logged_in,
+    messages_of,
+    projected_shop,
+    row_url,
+    run_action,
+    run_projections,
+)
 
-PAGES: dict[str, Any] = {
+ADMINS: dict[str, Any] = {
     page: admin.site._registry[model]
     for page, model in (
         (ORDERS, OrderSummary),
@@ -33,232 +43,224 @@ PAGES: dict[str, Any] = {
         (CUSTOMERS, CustomerSummary),
     )
 }
+# The page and the type of each command that has a button.
+BUTTONS: list[tuple[str, type[Command]]] = [
+    (page, command_type)
+    for page, model_admin in ADMINS.items()
+    for group in (*model_admin.commands.values(), model_admin.new)
+    for command_type in group
+]
 
 
-def kinds_of(pages: Any) -> list[type[Command]]:
-    assert isinstance(pages, CommandPages)
-    return [kind for group in pages.commands.values() for kind in group]
-
-
-OF_ONE = [(page, kind) for page, pages in PAGES.items() for kind in kinds_of(pages)]
-OF_NONE = [(page, kind) for page, pages in PAGES.items() for kind in pages.new]
-
-
-def name_of(value: Any) -> str:
-    return value.__name__ if isinstance(value, type) else ""
-
-
-each_command = pytest.mark.parametrize(("page", "kind"), OF_ONE + OF_NONE, ids=name_of)
-
-
-def shown_at_once(*, event_id: UUID, projections: Sequence[str], timeout: float) -> bool:
-    """Stands in for the waiting: projects, as the workers do meanwhile."""
-    for name in projections:
-        live.run(name)
+def visible_at_once(*, event_id: UUID, projections: Sequence[str], timeout: float) -> bool:
+    """Replaces READ_SIDE_WAIT: runs the projections, as workers would in the meantime."""
+    live.run(*projections)
     return True
 
 
-def never_shown(*, event_id: UUID, projections: Sequence[str], timeout: float) -> bool:
-    """Stands in for the waiting when no worker is there."""
+def never_visible(*, event_id: UUID, projections: Sequence[str], timeout: float) -> bool:
+    """Replaces READ_SIDE_WAIT: times out, as it does without workers."""
     return False
 
 
 @pytest.fixture
 def shop(db: None, settings: Any) -> Shop:
-    settings.READ_SIDE_WAIT = f"{__name__}.shown_at_once"
-    shop = Shop()
-    project()
-    return shop
+    settings.READ_SIDE_WAIT = f"{__name__}.visible_at_once"
+    return projected_shop()
 
 
 @pytest.fixture
 def staff(make_user: Any) -> Callable[..., User]:
-    """``staff(codename, …)`` makes a user who sees every page and has these permissions beside."""
-    sees = {value for name, value in vars(permissions).items() if name.startswith("VIEW_")}
+    """``staff(codename, …)`` makes a user who sees every page and has these permissions too."""
+    names = [name for name in vars(permissions) if name.startswith("VIEW_")]
+    views = {getattr(permissions, name).partition(".")[2] for name in names}
 
     def make(*codenames: str) -> User:
         user: User = make_user(None, username=f"user-{uuid7().hex}", is_staff=True)
-        names = {name.partition(".")[2] for name in sees if isinstance(name, str)}
-        wanted = {*codenames, *names, "act_for_every_customer"}
-        user.user_permissions.set(Permission.objects.filter(codename__in=wanted))
+        granted = {*codenames, *views, "act_for_every_customer"}
+        user.user_permissions.set(Permission.objects.filter(codename__in=granted))
         return user
 
     return make
 
 
-def browser(user: User) -> Client:
-    client = Client()
-    client.force_login(user)
-    return client
+def other_permissions(command_type: type[Command]) -> set[str]:
+    """Return the permissions of all commands except those of ``command_type``."""
+    codenames = {codename for other in HANDLERS for codename in other.permissions}
+    return codenames - set(command_type.permissions)
 
 
-def address(shop: Shop, page: str, kind: type[Command]) -> str:
-    if kind in PAGES[page].new:
-        return f"/admin/{page}/new/{command_slug(kind)}/"
-    return shop.detail_of(page).replace("change/", f"commands/{command_slug(kind)}/")
+def command_url(shop: Shop, page: str, command_type: type[Command]) -> str:
+    slug = command_slug(command_type)
+    if command_type in ADMINS[page].new:
+        return f"/admin/{page}/new/{slug}/"
+    return shop.url(page).replace("change/", f"commands/{slug}/")
 
 
-def of_order(shop: Shop, name: str) -> str:
-    return f"/admin/{ORDERS}/{shop.order.pk}/commands/{name}/"
+def order_command_url(shop: Shop, slug: str) -> str:
+    return f"/admin/{ORDERS}/{shop.order.pk}/commands/{slug}/"
 
 
-def hidden(response: Any) -> dict[str, str]:
-    """The hidden fields of the form on a page."""
+def hidden_fields(response: Any) -> dict[str, str]:
+    """Return the hidden fields of the form on a page."""
     tags = re.findall(r'<input type="hidden" [^>]*>', response.text)
-    named = [(re.search(r'name="([^"]+)"', t), re.search(r'value="([^"]*)"', t)) for t in tags]
-    return {name[1]: value[1] if value else "" for name, value in named if name}
+    pairs = [(re.search(r'name="([^"]+)"', t), re.search(r'value="([^"]*)"', t)) for t in tags]
+    return {name[1]: value[1] if value else "" for name, value in pairs if name}
 
 
-def give(client: Client, where: str, **fields: Any) -> Any:
-    """Fill a form in, look at the preview and confirm it: the answer to the confirmation."""
-    form = client.get(where)
+def submit(client: Client, url: str, **fields: Any) -> Any:
+    """Fill in the form, confirm the preview, and return the response to the confirmation."""
+    form = client.get(url)
     assert form.status_code == 200
-    preview = client.post(where, {**hidden(form), **fields, "preview": "1"})
+    preview = client.post(url, {**hidden_fields(form), **fields, "preview": "1"})
     assert 'name="confirm"' in preview.text, preview.text
-    return client.post(where, {**hidden(preview), "confirm": "1"})
-
-
-def told(response: Any) -> list[str]:
-    """The messages that the next page will show."""
-    return [f"{message.level_tag}: {message}" for message in get_messages(response.wsgi_request)]
+    return client.post(url, {**hidden_fields(preview), "confirm": "1"})
 
 
 def status(order: Order) -> str:
     return Order.objects.get(pk=order.pk).status
 
 
-# --- By whom -----------------------------------------------------------------------------------
+# --- Permissions -------------------------------------------------------------------------------
 def test_every_command_has_a_button() -> None:
-    assert {kind for _page, kind in OF_ONE + OF_NONE} == set(HANDLERS)
+    assert {command_type for _, command_type in BUTTONS} == set(HANDLERS)
 
 
-@each_command
-def test_without_its_permission_there_is_no_button_and_no_way(
-    shop: Shop, staff: Any, auditor: User, page: str, kind: type[Command]
+def test_without_its_permission_a_command_has_no_button_and_is_refused(
+    shop: Shop, staff: Any, auditor: User
 ) -> None:
-    others = {name for each in HANDLERS for name in each.permissions} - set(kind.permissions)
     events = OutboxEvent.objects.count()
-    where = address(shop, page, kind)
+    deviations = []
 
-    for user in (staff(*others), auditor):
-        client = browser(user)
-        seen = f"/admin/{page}/" if kind in PAGES[page].new else shop.detail_of(page)
-        assert where not in client.get(seen).text
-        assert client.get(where).status_code == 403
-        for step in ("preview", "confirm"):
-            assert client.post(where, {step: "1", "command_id": uuid4()}).status_code == 403
+    for page, command_type in BUTTONS:
+        url = command_url(shop, page, command_type)
+        is_new = command_type in ADMINS[page].new
+        for user in (staff(*other_permissions(command_type)), auditor):
+            client = logged_in(user)
+            body = {"command_id": uuid4()}
+            responses = [
+                client.get(url),
+                client.post(url, {**body, "preview": "1"}),
+                client.post(url, {**body, "confirm": "1"}),
+            ]
+            statuses = [response.status_code for response in responses]
+            has_button = url in client.get(list_url(page) if is_new else shop.url(page)).text
+            if has_button or statuses != [403, 403, 403]:
+                deviations.append((command_type, user, has_button, statuses))
+
+    assert deviations == []
     assert OutboxEvent.objects.count() == events
 
 
-@each_command
-def test_with_its_permission_there_is_a_form(
-    shop: Shop, staff: Any, page: str, kind: type[Command]
-) -> None:
-    client = browser(staff(*kind.permissions))
-    where = address(shop, page, kind)
+def test_with_its_permission_a_command_has_a_form_with_labels(shop: Shop, staff: Any) -> None:
+    deviations: list[Any] = []
 
-    form = client.get(where)
+    for page, command_type in BUTTONS:
+        client = logged_in(staff(*command_type.permissions))
+        form = client.get(command_url(shop, page, command_type))
+        if form.status_code != 200 or "<script" in form.text.replace("<script src=", ""):
+            deviations.append((command_type, form.status_code))
+        for field in re.findall(r'<(?:input|select|textarea) [^>]*id="([^"]+)"', form.text):
+            is_hidden = f'type="hidden" name="{field.removeprefix("id_")}"' in form.text
+            if not is_hidden and f'for="{field}"' not in form.text:
+                deviations.append((command_type, f"{field} has no label"))
 
-    assert form.status_code == 200
-    for field in re.findall(r'<(?:input|select|textarea) [^>]*id="([^"]+)"', form.text):
-        if f'type="hidden" name="{field.removeprefix("id_")}"' not in form.text:
-            assert f'for="{field}"' in form.text, f"{field} has no label"
-    assert "<script" not in form.text.replace("<script src=", "")
-
-
-@pytest.mark.parametrize("kind", PAGES[ORDERS].bulk, ids=name_of)
-def test_an_action_on_many_orders_needs_its_permission(
-    shop: Shop, staff: Any, kind: type[Command]
-) -> None:
-    others = {name for each in HANDLERS for name in each.permissions} - set(kind.permissions)
-    client = browser(staff(*others))
-
-    assert f'value="{command_slug(kind)}"' not in client.get(f"/admin/{ORDERS}/").text
-    assert act(client, command_slug(kind), shop.order, give="1").status_code == 403
+    assert deviations == []
 
 
-def test_csrf_is_checked(shop: Shop, clerk: User) -> None:
+def test_a_bulk_action_needs_the_permission_of_its_command(shop: Shop, staff: Any) -> None:
+    row = OrderSummary.live.get()
+    deviations = []
+
+    for command_type in ADMINS[ORDERS].bulk:
+        client = logged_in(staff(*other_permissions(command_type)))
+        slug = command_slug(command_type)
+        is_offered = f'value="{slug}"' in client.get(list_url(ORDERS)).text
+        response = run_action(client, ORDERS, slug, row, give="1")
+        if is_offered or response.status_code != 403:
+            deviations.append((command_type, is_offered, response.status_code))
+
+    assert deviations == []
+
+
+def test_a_command_needs_a_csrf_token(shop: Shop, clerk: User) -> None:
     client = Client(enforce_csrf_checks=True)
     client.force_login(clerk)
+    url = order_command_url(shop, "confirm_order")
 
-    answer = client.post(of_order(shop, "confirm_order"), {"command_id": uuid4(), "confirm": "1"})
+    response = client.post(url, {"command_id": uuid4(), "confirm": "1"})
 
-    assert (answer.status_code, status(shop.order)) == (403, "pending")
+    assert (response.status_code, status(shop.order)) == (403, "pending")
 
 
 # --- One order ---------------------------------------------------------------------------------
-def test_a_command_is_previewed_confirmed_and_seen(shop: Shop, clerk: User) -> None:
-    client = browser(clerk)
-    where = of_order(shop, "confirm_order")
+def test_a_command_is_previewed_confirmed_and_visible(shop: Shop, clerk: User) -> None:
+    client = logged_in(clerk)
+    url = order_command_url(shop, "confirm_order")
 
-    preview = client.get(where)
+    preview = client.get(url)
     assert "Order status changed" in preview.text
     assert status(shop.order) == "pending"
-    response: Any = client.post(where, {**hidden(preview), "confirm": "1"})
+    response = client.post(url, {**hidden_fields(preview), "confirm": "1"})
 
-    page = f"/admin/{ORDERS}/{shop.order.pk}/change/"
-    assert response.url == page
-    assert told(response) == [
-        f'success: Confirm order: done. <a href="{page}#event-3">Show the event</a>'
-    ]
+    page = row_url(ORDERS, shop.order.pk)
+    link = f'<a href="{page}#event-3">Show the event</a>'
+    assert response.headers["Location"] == page
+    assert messages_of(response) == [f"success: Confirm order: done. {link}"]
     event = OutboxEvent.objects.get(type="OrderStatusChanged")
     assert (event.channel, event.actor["label"]) == ("admin", "clerk")
     assert OrderSummary.live.get().status == "confirmed"
 
 
-def test_two_clicks_are_one_command(shop: Shop, clerk: User) -> None:
-    client = browser(clerk)
-    where = of_order(shop, "add_note")
-    said = {"command_id": str(uuid4()), "text": "Ring twice", "visibility": "internal"}
+def test_a_second_click_repeats_the_command(shop: Shop, clerk: User) -> None:
+    client = logged_in(clerk)
+    url = order_command_url(shop, "add_note")
+    fields = {"command_id": str(uuid4()), "text": "Ring twice", "visibility": "internal"}
 
-    for _click in range(2):
-        assert client.post(where, {**said, "confirm": "1"}).status_code == 302
+    for _ in range(2):
+        assert client.post(url, {**fields, "confirm": "1"}).status_code == 302
 
     assert OutboxEvent.objects.filter(type="NoteAdded").count() == 1
 
 
-def test_what_is_not_possible_says_why(shop: Shop, clerk: User) -> None:
+def test_a_disabled_button_shows_the_reason_of_the_refusal(shop: Shop, clerk: User) -> None:
     kit.dispatch(kit.cancel(shop.order))
-    project()
+    run_projections()
 
-    page = browser(clerk).get(f"/admin/{ORDERS}/{shop.order.pk}/change/").text
+    page = logged_in(clerk).get(row_url(ORDERS, shop.order.pk)).text
 
     [button] = re.findall(r"<button[^>]*>Confirm order</button>", page)
     assert "disabled" in button
     assert f"Order {shop.order.order_number} is cancelled" in button
-    assert of_order(shop, "add_note") in page
+    assert order_command_url(shop, "add_note") in page
 
 
-def test_a_refusal_is_shown_in_the_form(shop: Shop, clerk: User) -> None:
+def test_the_form_shows_a_refusal(shop: Shop, clerk: User) -> None:
     kit.dispatch(kit.cancel(shop.order))
-    client = browser(clerk)
 
-    answer = client.get(of_order(shop, "confirm_order"))
+    form = logged_in(clerk).get(order_command_url(shop, "confirm_order"))
 
-    assert "is cancelled; it can&#x27;t become confirmed" in answer.text
-    assert 'name="confirm"' not in answer.text
-
-
-def test_a_mistake_is_shown_at_its_field(shop: Shop, clerk: User) -> None:
-    client = browser(clerk)
-
-    answer = client.post(
-        of_order(shop, "tag_order"), {"command_id": uuid4(), "tag": "Not A Slug", "preview": "1"}
-    )
-
-    field = answer.context["form"]["tag"]
-    assert "pattern" in str(field.errors)
-    assert 'value="Not A Slug"' in answer.text
+    assert "is cancelled; it can&#x27;t become confirmed" in form.text
+    assert 'name="confirm"' not in form.text
 
 
-def test_units_are_picked_by_line(shop: Shop, admin_user: User) -> None:
+def test_the_form_shows_an_invalid_value_at_its_field(shop: Shop, clerk: User) -> None:
+    fields = {"command_id": uuid4(), "tag": "Not A Slug", "preview": "1"}
+
+    form = logged_in(clerk).post(order_command_url(shop, "tag_order"), fields)
+
+    assert "pattern" in str(form.context["form"]["tag"].errors)
+    assert 'value="Not A Slug"' in form.text
+
+
+def test_a_shipment_takes_the_units_typed_for_each_line(shop: Shop, admin_user: User) -> None:
     kit.dispatch(kit.move(shop.order, OrderStatus.CONFIRMED))
-    project()
-    client = browser(admin_user)
-    form = client.get(of_order(shop, "create_shipment"))
-    [picker] = re.findall(r'name="(items-[^"]+-quantity)" value="2"', form.text)
+    run_projections()
+    client = logged_in(admin_user)
+    url = order_command_url(shop, "create_shipment")
+    [field] = re.findall(r'name="(items-[^"]+-quantity)" value="2"', client.get(url).text)
 
-    response = give(client, of_order(shop, "create_shipment"), **{picker: "1"})
+    response = submit(client, url, **{field: "1"})
 
     assert response.status_code == 302
     assert OutboxEvent.objects.get(type="ShipmentCreated").data["items"][0]["quantity"] == 1
@@ -266,64 +268,62 @@ def test_units_are_picked_by_line(shop: Shop, admin_user: User) -> None:
 
 def test_too_many_units_are_refused_at_their_line(shop: Shop, admin_user: User) -> None:
     kit.dispatch(kit.move(shop.order, OrderStatus.CONFIRMED))
-    project()
-    client = browser(admin_user)
-    where = of_order(shop, "cancel_order_items")
-    form = client.get(where)
-    [picker] = re.findall(r'name="(items-[^"]+-quantity)"', form.text)
+    run_projections()
+    client = logged_in(admin_user)
+    url = order_command_url(shop, "cancel_order_items")
+    form = client.get(url)
+    [field] = re.findall(r'name="(items-[^"]+-quantity)"', form.text)
+    fields = {field: "9", "reason": "Ordered twice", "preview": "1"}
 
-    answer = client.post(
-        where, {**hidden(form), picker: "9", "reason": "Ordered twice", "preview": "1"}
-    )
+    response = client.post(url, {**hidden_fields(form), **fields})
 
-    assert answer.status_code == 200
-    assert 'name="confirm"' not in answer.text
-    assert "errorlist" in answer.text
+    assert response.status_code == 200
+    assert 'name="confirm"' not in response.text
+    assert "errorlist" in response.text
 
 
-def test_an_edit_is_of_what_was_seen(shop: Shop, clerk: User) -> None:
-    client = browser(clerk)
-    where = of_order(shop, "change_item_quantity")
-    form = client.get(where)
-    [line] = re.findall(r'<option value="([0-9a-f-]{36})"', form.text)
+def test_an_edit_expects_the_version_that_the_form_showed(shop: Shop, clerk: User) -> None:
+    client = logged_in(clerk)
+    url = order_command_url(shop, "change_item_quantity")
+    form = client.get(url)
+    [line_id] = re.findall(r'<option value="([0-9a-f-]{36})"', form.text)
     kit.dispatch(kit.move(shop.order, OrderStatus.CONFIRMED))
+    fields = {"line_id": line_id, "new_quantity": "1", "preview": "1"}
 
-    answer = client.post(
-        where, {**hidden(form), "line_id": line, "new_quantity": "1", "preview": "1"}
-    )
+    response = client.post(url, {**hidden_fields(form), **fields})
 
-    assert "You expected version 2, but it is at version 3." in answer.text
+    assert "You expected version 2, but it is at version 3." in response.text
 
 
-def test_what_is_so_already_changes_nothing(shop: Shop, clerk: User) -> None:
-    client = browser(clerk)
-    give(client, of_order(shop, "tag_order"), tag="gift")
+def test_a_repeated_tag_needs_no_change(shop: Shop, clerk: User) -> None:
+    client = logged_in(clerk)
+    submit(client, order_command_url(shop, "tag_order"), tag="gift")
 
-    response = give(client, of_order(shop, "tag_order"), tag="gift")
+    response = submit(client, order_command_url(shop, "tag_order"), tag="gift")
 
-    assert told(response) == ["info: Tag order: no change was needed."]
+    assert messages_of(response) == ["info: Tag order: no change was needed."]
     assert OutboxEvent.objects.filter(type="OrderTagged").count() == 1
 
 
-def test_a_projection_that_is_behind_is_told_and_the_command_stands(
+def test_a_projection_that_is_behind_causes_a_warning_only(
     shop: Shop, clerk: User, settings: Any
 ) -> None:
-    settings.READ_SIDE_WAIT = f"{__name__}.never_shown"
+    settings.READ_SIDE_WAIT = f"{__name__}.never_visible"
 
-    response = give(browser(clerk), of_order(shop, "confirm_order"))
+    response = submit(logged_in(clerk), order_command_url(shop, "confirm_order"))
 
-    assert told(response)[0] == (
+    assert messages_of(response)[0] == (
         "warning: The projection is behind: this page doesn't show the change yet. Reload it soon."
     )
     assert status(shop.order) == "confirmed"
 
 
-def test_an_order_is_placed_on_the_telephone(shop: Shop, clerk: User) -> None:
-    client = browser(clerk)
-    where = f"/admin/{ORDERS}/new/create_order/"
-    form = client.get(where)
+def test_a_clerk_places_an_order_for_a_customer(shop: Shop, clerk: User) -> None:
+    client = logged_in(clerk)
+    url = f"/admin/{ORDERS}/new/create_order/"
+    form = client.get(url)
     assert '<option value="LAMP-1">Desk lamp, 998 available, 19.90 EUR</option>' in form.text
-    said = {
+    fields = {
         "customer_id": shop.customer.email,
         "items-1-product_id": "LAMP-1",
         "items-1-quantity": "3",
@@ -333,83 +333,81 @@ def test_an_order_is_placed_on_the_telephone(shop: Shop, clerk: User) -> None:
         "shipping_address-country": "ES",
     }
 
-    nobody = client.post(where, {**hidden(form), **said, "customer_id": "x@y.z", "preview": "1"})
-    assert "There is no customer x@y.z." in nobody.text
-    response = give(client, where, **said)
+    unknown = {**fields, "customer_id": "x@y.z", "preview": "1"}
+    refused = client.post(url, {**hidden_fields(form), **unknown})
+    assert "There is no customer x@y.z." in refused.text
+    response = submit(client, url, **fields)
 
-    placed = OrderSummary.live.exclude(order_id=shop.order.pk).get()
-    assert response.url == f"/admin/{ORDERS}/{placed.order_id}/change/"
-    assert (placed.unit_count, str(placed.total_amount)) == (3, "59.7000")
+    order = OrderSummary.live.exclude(order_id=shop.order.pk).get()
+    assert response.headers["Location"] == row_url(ORDERS, order.order_id)
+    assert (order.unit_count, str(order.total_amount)) == (3, "59.7000")
 
 
 # --- Products and customers --------------------------------------------------------------------
-def test_stock_is_received_on_the_page_of_a_product(shop: Shop, warehouse: User) -> None:
-    where = f"/admin/{INVENTORY}/{shop.product.pk}/commands/receive_stock/"
+def test_the_page_of_a_product_receives_stock(shop: Shop, warehouse: User) -> None:
+    url = f"/admin/{INVENTORY}/{shop.product.pk}/commands/receive_stock/"
 
-    response = give(browser(warehouse), where, quantity="5")
+    response = submit(logged_in(warehouse), url, quantity="5")
 
-    assert response.url == f"/admin/{INVENTORY}/{shop.product.pk}/change/"
+    assert response.headers["Location"] == row_url(INVENTORY, shop.product.pk)
     assert InventoryLevel.live.get(product_id=shop.product.pk).on_hand == 1005
 
 
-def test_a_customer_is_registered(shop: Shop, clerk: User) -> None:
-    where = f"/admin/{CUSTOMERS}/new/register_customer/"
+def test_the_list_of_customers_registers_a_customer(shop: Shop, clerk: User) -> None:
+    url = f"/admin/{CUSTOMERS}/new/register_customer/"
 
-    give(browser(clerk), where, name="Kim Example", email="kim@example.com")
+    submit(logged_in(clerk), url, name="Kim Example", email="kim@example.com")
 
     assert CustomerSummary.live.filter(email="kim@example.com").exists()
 
 
 # --- Many orders -------------------------------------------------------------------------------
-def act(client: Client, action: str, *orders: Order, **fields: Any) -> Any:
-    """Choose ``orders`` in the list and let ``action`` begin."""
-    keys = OrderSummary.live.filter(order_id__in=[order.pk for order in orders])
-    chosen = list(keys.values_list("pk", flat=True))
-    return client.post(
-        f"/admin/{ORDERS}/", {"action": action, "_selected_action": chosen, **fields}
-    )
+def dispatch_for(client: Client, slug: str, *orders: Order, **fields: Any) -> Any:
+    """Select ``orders`` in the list and run the action of a command."""
+    rows = OrderSummary.live.filter(order_id__in=[order.pk for order in orders])
+    return run_action(client, ORDERS, slug, *rows, **fields)
 
 
-def test_orders_are_confirmed_each_with_its_own_answer(shop: Shop, clerk: User) -> None:
-    other = shop.place()
-    kit.dispatch(kit.cancel(other))
-    project()
+def test_a_bulk_action_shows_one_message_per_order(shop: Shop, clerk: User) -> None:
+    cancelled = shop.place()
+    kit.dispatch(kit.cancel(cancelled))
+    run_projections()
 
-    response = act(browser(clerk), "confirm_order", shop.order, other)
+    response = dispatch_for(logged_in(clerk), "confirm_order", shop.order, cancelled)
 
-    assert sorted(told(response)) == [
-        f"error: {other.order_number}: Order {other.order_number} is cancelled; "
+    assert sorted(messages_of(response)) == [
+        f"error: {cancelled.order_number}: Order {cancelled.order_number} is cancelled; "
         "it can't become confirmed.",
         f"success: {shop.order.order_number}: Confirm order: done",
     ]
-    assert (status(shop.order), status(other)) == ("confirmed", "cancelled")
+    assert (status(shop.order), status(cancelled)) == ("confirmed", "cancelled")
 
 
-def test_what_many_orders_need_is_asked_for_once(shop: Shop, clerk: User) -> None:
-    client = browser(clerk)
-    other = shop.place()
-    project()
+def test_a_bulk_action_asks_once_for_the_fields_of_its_command(shop: Shop, clerk: User) -> None:
+    client = logged_in(clerk)
+    orders = (shop.order, shop.place())
+    run_projections()
 
     for fields in ({}, {"give": "1", "reason": "  "}, {"give": "1", "reason": "x" * 501}):
-        page = act(client, "cancel_order", shop.order, other, **fields)
-        assert page.status_code == 200
-        assert shop.order.order_number in page.text
-        assert 'name="reason"' in page.text
+        form = dispatch_for(client, "cancel_order", *orders, **fields)
+        assert form.status_code == 200
+        assert shop.order.order_number in form.text
+        assert 'name="reason"' in form.text
     assert status(shop.order) == "pending"
-    given = {"give": "1", "reason": "Ordered twice", "reason_code": "customer"}
-    response = act(client, "cancel_order", shop.order, other, **given)
+    fields = {"give": "1", "reason": "Ordered twice", "reason_code": "customer"}
+    response = dispatch_for(client, "cancel_order", *orders, **fields)
 
-    assert len(told(response)) == 2
-    assert {status(order) for order in (shop.order, other)} == {"cancelled"}
+    assert len(messages_of(response)) == 2
+    assert {status(order) for order in orders} == {"cancelled"}
     reasons = OutboxEvent.objects.filter(type="OrderCancelled").values_list("data", flat=True)
     assert [data["reason"] for data in reasons] == ["Ordered twice"] * 2
 
 
-def test_one_click_acts_on_one_page_of_orders_at_most(shop: Shop, clerk: User) -> None:
+def test_a_bulk_action_takes_at_most_one_page_of_orders(shop: Shop, clerk: User) -> None:
     orders = [shop.order, *(shop.place() for _ in range(50))]
-    project()
+    run_projections()
 
-    response = act(browser(clerk), "confirm_order", shop.order, select_across="1")
+    response = dispatch_for(logged_in(clerk), "confirm_order", shop.order, select_across="1")
 
-    assert told(response) == ["error: Select at most 50 orders at once."]
+    assert messages_of(response) == ["error: Select at most 50 orders at once."]
     assert {status(order) for order in orders} == {"pending"}

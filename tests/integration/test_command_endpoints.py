@@ -13,7 +13,7 @@ from config.accounts.models import User
 from ordering_write.api import OrderCommands
 from ordering_write.models import Customer, Order, StockItem
 from tests import kit
-from tests.integration.test_admin_pages import project
+from tests.kit_admin import run_projections
 
 ROOT = "http://testserver/api/v1"
 
@@ -247,7 +247,7 @@ def test_customers(db: None, api: APIClient, customer: Customer) -> None:
 def test_the_page_of_an_order_has_a_form_for_each_command_that_is_posted(
     db: None, call: Caller, order: Order, line: str
 ) -> None:
-    project()
+    run_projections()
 
     page = call.client.get(call.here, headers={"Accept": "text/html"}).text
 

@@ -1,6 +1,5 @@
-"""What people and programs are told: metrics, readiness, the alarm and the banner."""
+"""What people and programs are told: metrics, readiness, the alarm."""
 
-import re
 import socket
 import threading
 import time
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 from django.conf import settings as configured
 from django.core import mail
-from django.db import DatabaseError, OperationalError
+from django.db import OperationalError
 from django.db.models.functions import Now
 from django.test import Client
 from django_q.models import OrmQ
@@ -21,7 +20,6 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from ordering_read.admin import banner
 from ordering_read.engine import alarm, live, status
 from ordering_read.engine.freshness import freshness
 from ordering_read.models import Projection
@@ -367,80 +365,3 @@ def test_not_ready_without_workers() -> None:
     answer = Client().get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["checks"]["workers"] == "failed"
-
-
-# --- The banner --------------------------------------------------------------------------------
-@pytest.fixture
-def admin_client(admin_user: User) -> Client:
-    client = Client()
-    client.force_login(admin_user)
-    return client
-
-
-PAGES = ("/admin/", "/admin/ordering_read/projection/", "/admin/accounts/user/")
-
-
-def warned(client: Client, address: str = "/admin/") -> list[str]:
-    answer = client.get(address)
-    assert answer.status_code == 200
-    return [
-        line.partition('<p class="stale" role="alert">')[2].partition("</p>")[0]
-        for line in answer.content.decode().splitlines()
-        if '<p class="stale" role="alert">' in line
-    ]
-
-
-def test_no_banner_while_all_is_well(admin_client: Client) -> None:
-    kit.registered_product()
-    assert warned(admin_client) == []
-
-
-def test_every_admin_page_says_that_a_projection_is_late(
-    admin_client: Client, settings: Any
-) -> None:
-    settings.PROJECTION_LAG_ALERT_SECONDS = 0
-    kit.registered_product()
-    for name in registered():
-        if name != "order_view":
-            live.run(name)
-
-    for page in PAGES:
-        [warning] = warned(admin_client, page)
-        assert re.fullmatch(
-            r"Projection order_view is 2 events and \d seconds behind the log: "
-            r"newer changes aren&#x27;t shown\.",
-            warning,
-        )
-
-
-def test_it_says_that_a_projection_has_stopped(admin_client: Client) -> None:
-    Projection.objects.filter(name="order_view").update(error="ValueError: no", position=7)
-    assert warned(admin_client) == ["Projection order_view has stopped at event 7."]
-
-
-def test_a_look_is_good_for_a_few_seconds(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    Projection.objects.filter(name="order_view").update(error="ValueError: no")
-    assert len(warned(admin_client)) == 1
-
-    monkeypatch.setattr(banner, "statuses", lambda: 1 / 0)
-
-    assert len(warned(admin_client)) == 1
-
-
-def test_a_database_that_is_away_is_said_too(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def away() -> Any:
-        raise DatabaseError("gone")
-
-    monkeypatch.setattr(banner, "statuses", away)
-    assert warned(admin_client) == ["A database can&#x27;t be reached: the rows may be old."]
-
-
-def test_strangers_see_no_banner() -> None:
-    Projection.objects.filter(name="order_view").update(error="ValueError: no")
-    answer = Client().get("/admin/login/")
-    assert answer.status_code == 200
-    assert b"order_view" not in answer.content

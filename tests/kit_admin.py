@@ -1,0 +1,98 @@
+"""Helpers for tests of the admin pages: URLs, a small shop, logged-in clients and page texts."""
+
+import re
+from typing import Any
+
+from django.contrib.messages import get_messages
+from django.db.models import Model
+from django.test import Client
+
+from config.accounts.models import User
+from ordering_read.engine import live
+from ordering_read.models import Projection
+from ordering_read.projector import registered
+from ordering_write.models import CommandRecord, Order, OutboxEvent
+from tests import kit
+
+ORDERS = "ordering_read/ordersummary"
+CUSTOMERS = "ordering_read/customersummary"
+INVENTORY = "ordering_read/inventorylevel"
+PROJECTIONS = "ordering_read/projection"
+PARKED_EVENTS = "ordering_read/parkedevent"
+OUTBOX = "ordering_write/outboxevent"
+COMMANDS = "ordering_write/commandrecord"
+STOCK = "ordering_write/stockitem"
+
+
+class Shop:
+    """A customer, a product and the orders of that customer."""
+
+    def __init__(self) -> None:
+        self.customer = kit.registered_customer(name="Robin Sample")
+        self.product = kit.registered_product(on_hand=1000, sku="LAMP-1", name="Desk lamp")
+        self.order = self.place()
+
+    def place(self, *, lines: int = 1, **fields: Any) -> Order:
+        return kit.placed_order(self.customer, *[(self.product, 2)] * lines, **fields)
+
+    def url(self, page: str) -> str:
+        """Return the URL of one row of the list ``page``."""
+        key = {
+            ORDERS: self.order.pk,
+            CUSTOMERS: self.customer.pk,
+            INVENTORY: self.product.pk,
+            PROJECTIONS: Projection.objects.get(name="order_view").pk,
+            OUTBOX: OutboxEvent.objects.filter(stream=self.order.stream).earliest("version").pk,
+            COMMANDS: CommandRecord.objects.filter(type="CreateOrder")[0].pk,
+            STOCK: self.product.pk,
+        }[page]
+        return row_url(page, key)
+
+
+def projected_shop() -> Shop:
+    """Return a shop whose read models are up to date."""
+    shop = Shop()
+    run_projections()
+    return shop
+
+
+def run_projections() -> None:
+    live.run(*registered())
+
+
+def list_url(page: str, query: str = "") -> str:
+    return f"/admin/{page}/{query}"
+
+
+def row_url(page: str, key: object) -> str:
+    return f"/admin/{page}/{key}/change/"
+
+
+def logged_in(user: User) -> Client:
+    """Return a browser in which ``user`` is logged in."""
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def page_text(client: Client, url: str) -> str:
+    """Return the text of a page, without its markup and navigation."""
+    response = client.get(url)
+    assert response.status_code == 200, url
+    content = response.text.partition('id="content-start"')[2]
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", content))
+
+
+def list_text(client: Client, page: str, query: str = "") -> str:
+    return page_text(client, list_url(page, query))
+
+
+def run_action(client: Client, page: str, action: str, *rows: Model, **fields: Any) -> Any:
+    """Select ``rows`` in a list, run an action on them and return the response."""
+    keys = [str(row.pk) for row in rows]
+    return client.post(list_url(page), {"action": action, "_selected_action": keys, **fields})
+
+
+def messages_of(response: Any) -> list[str]:
+    """Return the messages that the next page will show."""
+    return [f"{message.level_tag}: {message}" for message in get_messages(response.wsgi_request)]
