@@ -9,7 +9,9 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from ordering_read.engine import alarm, status
+from ordering_read.engine import status
+from ordering_write import subscriptions
+from ordering_write.subscriptions import alarm
 
 
 @never_cache
@@ -79,5 +81,6 @@ def _workers_seen() -> bool:
 
 
 def _lag_is_small() -> bool:
-    # It is told from here too: the workers can't, when they are all dead.
-    return not alarm.look()
+    # The alarm is raised from here too, for when all workers are dead.
+    late = alarm.look()
+    return not any(late[each.name] for each in subscriptions.registered() if each.serves_requests)

@@ -1,9 +1,9 @@
-"""``/metrics``: figures for Prometheus, read from the databases when they are asked for.
+"""``/metrics``: figures for Prometheus, read from the databases at each request.
 
-Nothing is counted in this process: several of them answer, and each would know a part.
+No figure is counted in this process: several processes answer, and each would know a part.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from django.db import connection
 from django.http import HttpResponse
@@ -22,12 +22,13 @@ from rest_framework.request import Request
 from config.http.input.query import Parameters, parse_query
 from config.http.views import ApiView
 from ordering_read import permissions
-from ordering_read.engine import status
-from ordering_read.engine.status import ProjectionStatus
-from ordering_write import policies
+from ordering_read.engine.live import PROJECTIONS
+from ordering_read.engine.status import ProjectionStatus, workers_seen
+from ordering_write import policies, subscriptions
 from ordering_write.models import CommandTally
+from ordering_write.subscriptions import SubscriberStatus, Subscription
 
-# By the database's clock, which those times are from.
+# By the clock of the database, which wrote these times.
 _QUEUE = """
 SELECT count(*), coalesce(extract(epoch FROM statement_timestamp() - min(lock)), 0)
 FROM django_q_ormq WHERE lock <= statement_timestamp()
@@ -57,136 +58,130 @@ class MetricsView(ApiView):
 
 
 class DatabaseCollector(Collector):
-    """Reads all figures, by a number of queries that doesn't depend on what there is."""
+    """Reads all figures, by a number of queries that doesn't depend on the number of rows."""
 
     def collect(self) -> Iterable[Metric]:
-        projections = status.statuses()
-        yield _appended(projections)
-        yield from _positions(projections)
-        yield _batches(projections)
-        yield from _rebuilds(projections)
-        yield from _policies()
+        head = 0
+        for subscription in subscriptions.registered():
+            statuses = subscription.statuses()
+            head = max([head, *(status.head for status in statuses)])
+            yield from _subscribers(subscription, statuses)
+            if subscription is PROJECTIONS:
+                yield from _rebuilds(statuses)
+        yield _appended(head)
+        yield _timers()
         yield _commands()
         yield from _queue()
         yield GaugeMetricFamily(
             "orders_workers",
-            "Clusters of workers that have given a sign of life lately.",
-            value=status.workers_seen(),
+            "Clusters of workers that had a heartbeat lately.",
+            value=workers_seen(),
         )
 
 
-def _appended(projections: Sequence[ProjectionStatus]) -> Metric:
-    # Positions have no holes, so that the last one is the number of events.
-    head = max((one.head for one in projections), default=0)
+def _appended(head: int) -> Metric:
+    # Positions have no holes, so that the head is the number of events.
     return CounterMetricFamily("orders_events_appended", "Events in the log.", value=head)
 
 
-def _positions(projections: Sequence[ProjectionStatus]) -> Iterable[Metric]:
-    yield _per_projection(
-        "position",
-        "Last event of the log that was applied; its rate is that of the events applied.",
-        {one.name: one.position for one in projections},
+def _subscribers(
+    subscription: Subscription, statuses: Sequence[SubscriberStatus]
+) -> Iterable[Metric]:
+    figures: list[tuple[str, str, Callable[[SubscriberStatus], float]]] = [
+        (
+            "position",
+            "Last event of the log that was applied; its rate is that of the events applied.",
+            lambda status: status.position,
+        ),
+        ("head", "Newest committed event of the log.", lambda status: status.head),
+        (
+            "lag_events",
+            "Committed events that aren't applied.",
+            lambda status: status.lag_events,
+        ),
+        (
+            "lag_seconds",
+            "Age of the oldest committed event that isn't applied, or for how long it can't go on.",
+            lambda status: status.lag_seconds,
+        ),
+        ("failed", "1 while it can't go on, else 0.", lambda status: status.failed),
+        (
+            "parked_streams",
+            "Streams that wait for an event which can't be applied.",
+            lambda status: status.parked_streams,
+        ),
+        (
+            "last_batch_seconds",
+            "How long the last batch took.",
+            lambda status: status.last_batch_seconds,
+        ),
+    ]
+    for name, documentation, figure in figures:
+        values = {status.name: figure(status) for status in statuses}
+        yield _gauge(subscription, name, documentation, values)
+    labels = [subscription.metric_label] if subscription.metric_label else []
+    batches = SummaryMetricFamily(
+        f"{subscription.metric_prefix}_batch_seconds",
+        "How long the batches took that were applied.",
+        labels=labels,
     )
-    yield _per_projection(
-        "head",
-        "Newest committed event of the log.",
-        {one.name: one.head for one in projections},
-    )
-    yield _per_projection(
-        "lag_events",
-        "Committed events that aren't applied.",
-        {one.name: one.lag_events for one in projections},
-    )
-    yield _per_projection(
-        "lag_seconds",
-        "Age of the oldest committed event that isn't applied, or for how long it can't go on.",
-        {one.name: one.lag_seconds for one in projections},
-    )
-    yield _per_projection(
-        "failed",
-        "1 while it can't go on, else 0.",
-        {one.name: int(one.failed) for one in projections},
-    )
-    yield _per_projection(
-        "parked_streams",
-        "Streams that wait for an event which can't be applied.",
-        {one.name: one.parked_streams for one in projections},
-    )
-    yield _per_projection(
-        "last_batch_seconds",
-        "How long the last batch took.",
-        {one.name: one.last_batch_seconds for one in projections},
-    )
+    for status in statuses:
+        batches.add_metric(
+            [status.name] if labels else [],
+            count_value=status.batches,
+            sum_value=status.batch_seconds,
+        )
+    yield batches
 
 
-def _batches(projections: Sequence[ProjectionStatus]) -> Metric:
-    family = SummaryMetricFamily(
-        "orders_projection_batch_seconds",
-        "How long the batches took that made the live rows.",
-        labels=["projection"],
-    )
-    for one in projections:
-        family.add_metric([one.name], count_value=one.batches, sum_value=one.batch_seconds)
-    return family
-
-
-def _rebuilds(projections: Sequence[ProjectionStatus]) -> Iterable[Metric]:
-    at_work = {one.name: one.rebuild for one in projections if one.rebuild}
-    yield _per_projection(
+def _rebuilds(statuses: Sequence[SubscriberStatus]) -> Iterable[Metric]:
+    running = {
+        status.name: status.rebuild
+        for status in statuses
+        if isinstance(status, ProjectionStatus) and status.rebuild
+    }
+    yield _gauge(
+        PROJECTIONS,
         "rebuild_events_done",
-        "Events that the rebuild at work has applied.",
-        {name: rebuild.events_done for name, rebuild in at_work.items()},
+        "Events that the running rebuild has applied.",
+        {name: rebuild.events_done for name, rebuild in running.items()},
     )
-    yield _per_projection(
+    yield _gauge(
+        PROJECTIONS,
         "rebuild_events_total",
-        "Events that the rebuild at work must apply.",
-        {name: rebuild.events_total for name, rebuild in at_work.items()},
+        "Events that the running rebuild must apply.",
+        {name: rebuild.events_total for name, rebuild in running.items()},
     )
-    yield _per_projection(
+    yield _gauge(
+        PROJECTIONS,
         "rebuild_events_per_second",
-        "Events that the rebuild at work applies in a second.",
-        {name: rebuild.events_per_second for name, rebuild in at_work.items()},
+        "Events that the running rebuild applies in a second.",
+        {name: rebuild.events_per_second for name, rebuild in running.items()},
     )
 
 
-def _per_projection(name: str, documentation: str, values: dict[str, float]) -> Metric:
-    family = GaugeMetricFamily(f"orders_projection_{name}", documentation, labels=["projection"])
-    for projection, value in values.items():
-        family.add_metric([projection], value)
+def _gauge(
+    subscription: Subscription, name: str, documentation: str, values: Mapping[str, float]
+) -> Metric:
+    labels = [subscription.metric_label] if subscription.metric_label else []
+    family = GaugeMetricFamily(f"{subscription.metric_prefix}_{name}", documentation, labels=labels)
+    for subscriber, value in values.items():
+        family.add_metric([subscriber] if labels else [], value)
     return family
 
 
-def _policies() -> Iterable[Metric]:
-    status = policies.status()
-    yield GaugeMetricFamily(
-        "orders_policies_lag_events",
-        "Committed events that the policies haven't looked at.",
-        value=status.lag_events,
-    )
-    yield GaugeMetricFamily(
-        "orders_policies_lag_seconds",
-        "Age of the oldest committed event that the policies haven't looked at.",
-        value=status.lag_seconds,
-    )
-    yield GaugeMetricFamily(
-        "orders_policies_failed", "1 while they can't go on, else 0.", value=int(bool(status.error))
-    )
-    yield GaugeMetricFamily(
-        "orders_policies_parked_streams",
-        "Streams that wait for an event which a policy can't look at.",
-        value=status.parked_streams,
-    )
+def _timers() -> Metric:
     timers = GaugeMetricFamily(
         "orders_policy_timers",
-        "What the policies have yet to do: waiting for its time, due, failing, parked.",
+        "Timers of the policies: waiting for their time, due, failing, parked.",
         labels=["policy", "state"],
     )
-    for one in status.policies:
-        timers.add_metric([one.name, "waiting"], one.waiting)
-        timers.add_metric([one.name, "due"], one.due)
-        timers.add_metric([one.name, "failing"], one.failing)
-        timers.add_metric([one.name, "parked"], one.parked)
-    yield timers
+    for status in policies.policy_statuses():
+        timers.add_metric([status.name, "waiting"], status.waiting)
+        timers.add_metric([status.name, "due"], status.due)
+        timers.add_metric([status.name, "failing"], status.failing)
+        timers.add_metric([status.name, "parked"], status.parked)
+    return timers
 
 
 def _commands() -> Metric:

@@ -14,11 +14,13 @@ class OrderingReadConfig(AppConfig):
         from ordering_read import permissions, projections  # noqa: F401
         from ordering_read.api import problems
         from ordering_read.checks import check_code_fingerprints
-        from ordering_read.engine import live, waiting
-        from ordering_write.published import checkpoints_moved
+        from ordering_read.engine import waiting
+        from ordering_read.engine.live import PROJECTIONS
+        from ordering_write.published import checkpoints_moved, subscriptions
 
         checks.register(check_code_fingerprints, checks.Tags.database)
         post_migrate.connect(permissions.keep_permissions, sender=self)
-        post_migrate.connect(live.keep_checkpoints_after_migrate, sender=self)
+        subscriptions.register(PROJECTIONS)
+        post_migrate.connect(subscriptions.ensure_checkpoints_after_migrate, sender=self)
         checkpoints_moved.connect(waiting.announce, sender=self.get_model("Projection"))
         problems.register_all()

@@ -20,7 +20,7 @@ class OrderingWriteConfig(AppConfig):
 
     def ready(self) -> None:
         # Imported here: these modules need the models, which are loaded by now.
-        from ordering_write import policies
+        from ordering_write import policies, subscriptions
         from ordering_write.api import problems
         from ordering_write.bus import permissions
         from ordering_write.checks import check_outbox_connected, check_ports, check_upcasters
@@ -29,7 +29,8 @@ class OrderingWriteConfig(AppConfig):
         domain_events.connect(outbox.append, dispatch_uid="outbox.append")
         events_committed.connect(outbox.notify, dispatch_uid="outbox.notify")
         post_migrate.connect(permissions.keep_permissions, sender=self)
-        post_migrate.connect(policies.keep_checkpoint_after_migrate, sender=self)
+        subscriptions.register(policies.SUBSCRIPTION)
+        post_migrate.connect(subscriptions.ensure_checkpoints_after_migrate, sender=self)
         checks.register(check_outbox_connected)
         checks.register(check_upcasters)
         checks.register(check_ports)

@@ -1,6 +1,6 @@
-"""What the read side may import of the write side: event types, the log, and how to follow it."""
+"""The one module that the read side may import: event types, the log, and subscriptions."""
 
-from ordering_write import policies
+from ordering_write import subscriptions
 from ordering_write.domain import events
 from ordering_write.domain.changes import Change, changes
 from ordering_write.domain.errors import (
@@ -17,7 +17,6 @@ from ordering_write.log import (
     feed,
     head,
     last_position,
-    mark,
     position_of,
     read_log,
     read_stream,
@@ -25,37 +24,24 @@ from ordering_write.log import (
     replay,
     sequence,
 )
-from ordering_write.log.outbox import CHANNEL
+from ordering_write.log import fingerprint as log_fingerprint
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import (
-    FREE,
-    LEASE,
     LogReplacedError,
-    catch_up,
+    Subscriber,
     follow,
-    lag_seconds,
+    parked,
     parking,
     reads_this_log,
 )
 from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent, checkpoints_moved
-from ordering_write.subscriptions.parking import (
-    EventSkippedError,
-    EventWaitsError,
-    Subscriber,
-    TooManyParkedError,
-)
 
 __all__ = [
-    "CHANNEL",
-    "FREE",
-    "LEASE",
     "MINOR_UNITS",
     "Change",
     "Checkpoint",
     "DomainError",
     "DomainEvent",
-    "EventSkippedError",
-    "EventWaitsError",
     "IdempotencyKeyReusedError",
     "LogGapError",
     "LogReplacedError",
@@ -64,10 +50,8 @@ __all__ = [
     "OrderStatus",
     "ParkedEvent",
     "Subscriber",
-    "TooManyParkedError",
     "UndecodableEvent",
     "UndecodableEventError",
-    "catch_up",
     "changes",
     "checkpoints_moved",
     "events",
@@ -75,11 +59,10 @@ __all__ = [
     "feed",
     "follow",
     "head",
-    "lag_seconds",
     "last_position",
-    "mark",
+    "log_fingerprint",
+    "parked",
     "parking",
-    "policies",
     "position_of",
     "quantize",
     "read_log",
@@ -88,4 +71,5 @@ __all__ = [
     "recorded_at",
     "replay",
     "sequence",
+    "subscriptions",
 ]

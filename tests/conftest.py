@@ -23,8 +23,8 @@ from config.accounts.roles import Role
 from config.databases.embedded import EmbeddedServer
 from config.databases.router import side
 from ordering_read.admin import banner
-from ordering_read.engine import live, waiting
-from ordering_write import policies
+from ordering_read.engine import waiting
+from ordering_write import subscriptions
 from ordering_write.bus import metrics
 from ordering_write.models import Customer
 from tests import kit
@@ -103,8 +103,7 @@ def _empty_instead_of_flush() -> Iterator[None]:
     def empty(_test: TransactionTestCase) -> None:
         for alias in ALIASES:
             _empty(alias)
-        live.keep_checkpoints()
-        policies.keep_checkpoint()
+        subscriptions.ensure_checkpoints()
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(TransactionTestCase, "_fixture_teardown", empty)

@@ -25,9 +25,9 @@ DAY = timedelta(days=1)
 
 def by(now: datetime) -> None:
     """Let the policies do what there is to do until ``now``."""
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
     while policies.run_due(now=now):
-        policies.set_timers()
+        policies.SUBSCRIPTION.set_timers()
 
 
 def give(kind: type[Command], order: Order, /, **payload: Any) -> Any:

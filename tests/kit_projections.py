@@ -13,12 +13,14 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import Projection, ReadModel
 from ordering_read.projector import projector, writing
 from ordering_write.domain import events as e
 from ordering_write.domain.values import Actor, Money
 from ordering_write.models import Customer, Order, StockItem
 from ordering_write.models.aggregate import Aggregate
+from ordering_write.subscriptions import parked
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ADDRESS = e.PostalAddress(
@@ -106,6 +108,27 @@ def cut_at_random(events: Sequence[e.DomainEvent], dice: random.Random) -> Itera
         if dice.random() < 0.5:
             yield list(events[dice.randint(0, start) : end])
         start = end
+
+
+# --- Parked events -----------------------------------------------------------------------------
+def parked_events(*, projection: str = "") -> Any:
+    """The parked and skipped events of projections."""
+    return parked.parked_events(PROJECTIONS, name=projection)
+
+
+def blocking(*, projection: str = "", stream: str = "") -> Any:
+    """The events that block their streams."""
+    return parked.blocking_events(PROJECTIONS, name=projection, stream=stream)
+
+
+def retry(rows: Any) -> list[parked.Retried]:
+    """Apply the parked streams of ``rows``."""
+    return parked.retry(PROJECTIONS, rows)
+
+
+def skip(row: Any, *, reason: str, by: str) -> parked.Retried:
+    """Skip the event of ``row``."""
+    return parked.skip(PROJECTIONS, row, reason=reason, by=by)
 
 
 # --- Things that have happened -----------------------------------------------------------------

@@ -1,10 +1,9 @@
-"""A django-q2 broker whose queue is the log: it hands out the projections that are behind it, and
-the policies when they have something to do."""
+"""A django-q2 broker whose queue is the log: it hands out the subscribers that have work."""
 
 import logging
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import django.db
 import psycopg
@@ -20,29 +19,30 @@ from django_q.humanhash import uuid
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
-from ordering_read.engine import alarm, live, status
-from ordering_read.projector import registered
-from ordering_write import published
+from ordering_read.engine import status
+from ordering_write import log, subscriptions
+from ordering_write.log import outbox
+from ordering_write.subscriptions import Leased, Subscription, alarm
 
 logger = logging.getLogger(__name__)
 
-# What the pusher gets: an id to acknowledge by, and a signed task.
+# A task for the pusher: the id by which it is acknowledged, and the signed package.
 Handout = tuple[int | None, str]
 
-# What it hands out: names of functions, since they stand above us.
-_PROJECT, _RUN_POLICIES = "config.workers.tasks.project", "config.workers.tasks.run_policies"
+# The name of the function, since its module imports this one.
+_RUN = "config.workers.tasks.run"
 # The channel on which enqueue() wakes the brokers.
 _QUEUE_CHANNEL = "ordering_queue"
-# A task in the queue whose notification was lost, or that is due again, is seen after this.
+# The longest delay of a queued task whose notification was lost, or that is due again.
 _QUEUE_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 2.0
 _LAG_CHECK_SECONDS = 10.0
-# Between two looks for the policies while the log grows.
-_POLICY_SECONDS = 0.25
-# Events that are worth the hands of several workers.
+# Between two leases while runners listen to the log themselves.
+_LISTENED_SECONDS = 0.25
+# Events that are worth several workers.
 _FAR_BEHIND = 2_000
 # Pauses while a database is away.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 _CLAIM = """
 UPDATE django_q_ormq SET lock = statement_timestamp() + make_interval(secs => %s)
@@ -54,8 +54,8 @@ RETURNING id, payload
 """
 
 
-class _Every:
-    """Says yes once in so many seconds."""
+class _Interval:
+    """Is due once in so many seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -69,28 +69,28 @@ class _Every:
         return True
 
     def hasten(self) -> None:
-        """Say yes the next time."""
+        """Be due the next time."""
         self._next = 0.0
 
 
 class ProjectionBroker(ORM):
-    """Waits for the log to grow and hands out "run this projection", with no row in a queue.
+    """Waits for the log to grow and hands out "run these subscribers", without a row in a queue.
 
-    Tasks that were enqueued are handed out too, as by the ORM broker, by the database's clock.
-    Whatever it is told or not told, it looks every PROJECTION_POLL_SECONDS.
+    Enqueued tasks are handed out too, as by the ORM broker, by the database's clock. Without any
+    notification the broker looks every PROJECTION_POLL_SECONDS.
     """
 
     def __init__(self, list_key: str | None = None) -> None:
         super().__init__(list_key)
         self._listener: BaseDatabaseWrapper | None = None
         self._pause = 0.0
-        self._queue, self._heartbeat, self._lag_check = (
-            _Every(seconds) for seconds in (_QUEUE_SECONDS, _HEARTBEAT_SECONDS, _LAG_CHECK_SECONDS)
-        )
+        self._queue = _Interval(_QUEUE_SECONDS)
+        self._heartbeat = _Interval(_HEARTBEAT_SECONDS)
+        self._lag_check = _Interval(_LAG_CHECK_SECONDS)
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> "QuerySet[OrmQ]":
-        # The ORM broker connects here, but we are made while the database is down too.
+        # The ORM broker connects here, but ours is also created while the database is down.
         connection = connections[Conf.ORM]
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()
@@ -102,19 +102,19 @@ class ProjectionBroker(ORM):
         return int(package.pk)
 
     def dequeue(self) -> list[Handout] | None:
-        """What there is to do; waits a while if there is nothing. Never raises on an outage."""
+        """Return the tasks to run; wait a while if there are none. Never raises on an outage."""
         try:
             listener = self._listening()
             self._housekeep()
-            # A task that is claimed must be handed out: nothing that can fail comes after it.
-            due = live.due()
+            head = log.head()
+            leases = {each: each.lease(head=head) for each in _by_urgency()}
+            # A claimed task must be handed out: no statement that can fail may follow the claim.
             handouts = [
-                *(_handout(_PROJECT, *names) for names in _shared_out(due.behind)),
-                *([_handout(_RUN_POLICIES)] if published.policies.due() else []),
+                *(_handout(_RUN, *part) for each in leases for part in _parts(each, leases[each])),
                 *self._claim(),
             ]
             if not handouts:
-                self._wait(listener, all_taken=due.all_taken)
+                self._wait(listener, is_listened_to=_is_listened_to(leases))
         except (django.db.Error, psycopg.Error) as error:
             self._outage(error)
             return None
@@ -124,31 +124,35 @@ class ProjectionBroker(ORM):
         return handouts
 
     def _listening(self) -> BaseDatabaseWrapper:
-        # Before looking, so that nothing falls between a look and the waiting.
+        # Before the first lease, so that no notification is lost between lease and wait.
         if self._listener is not None:
             return self._listener
         listener = connections["default"].copy()
         listener.ensure_connection()
         with listener.cursor() as cursor:
-            cursor.execute(f"LISTEN {published.CHANNEL}")
+            cursor.execute(f"LISTEN {outbox.CHANNEL}")
             cursor.execute(f"LISTEN {_QUEUE_CHANNEL}")
-        live.keep_checkpoints()
+        subscriptions.ensure_checkpoints()
         self._listener = listener
         return listener
 
-    def _wait(self, listener: BaseDatabaseWrapper, *, all_taken: bool) -> None:
-        """Wait for something to do. Whoever is at all projections listens to the log too, and says
-        so when that is over; until then its growth matters to the policies only, and what they find
-        in one go costs less than event by event."""
-        seconds = _POLICY_SECONDS if all_taken else settings.PROJECTION_POLL_SECONDS
+    def _wait(self, listener: BaseDatabaseWrapper, *, is_listened_to: bool) -> None:
+        """Wait for a notification.
+
+        If runners listen to the log themselves, ignore its growth until one of them sends RELEASED.
+        The other subscribers are leased a few times a second meanwhile: what they find in one go
+        costs less than event by event.
+        """
+        seconds = _LISTENED_SECONDS if is_listened_to else settings.PROJECTION_POLL_SECONDS
         ends_at = time.monotonic() + seconds
         while True:
-            left = max(0.0, ends_at - time.monotonic())
-            heard = list(listener.connection.notifies(timeout=left, stop_after=1))
-            if any(one.channel == _QUEUE_CHANNEL for one in heard):
+            timeout = max(0.0, ends_at - time.monotonic())
+            notifications = list(listener.connection.notifies(timeout=timeout, stop_after=1))
+            if any(notification.channel == _QUEUE_CHANNEL for notification in notifications):
                 self._queue.hasten()
                 return
-            if not heard or not all_taken or any(one.payload == published.FREE for one in heard):
+            payloads = [notification.payload for notification in notifications]
+            if not payloads or not is_listened_to or subscriptions.RELEASED in payloads:
                 return
 
     def _claim(self) -> list[Handout]:
@@ -163,7 +167,7 @@ class ProjectionBroker(ORM):
 
     def _housekeep(self) -> None:
         if self._heartbeat.is_due():
-            status.beat()
+            status.heartbeat()
         if self._lag_check.is_due():
             alarm.look()
 
@@ -174,7 +178,7 @@ class ProjectionBroker(ORM):
             self._listener.close()
             self._listener = None
         connections.close_all()
-        self._pause = min(max(2 * self._pause, _FIRST_PAUSE), _LONGEST_PAUSE)
+        self._pause = min(max(2 * self._pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         time.sleep(self._pause)
 
     def _notify(self) -> None:
@@ -182,19 +186,34 @@ class ProjectionBroker(ORM):
             cursor.execute("SELECT pg_notify(%s, '')", [_QUEUE_CHANNEL])
 
 
-def _shared_out(behind: Mapping[str, int]) -> list[Sequence[str]]:
-    """One part as a rule: what the projections of a part have in common they read once. One for
-    each worker when all projections are far behind, fewer when some are."""
-    names = list(behind)
-    if not names or max(behind.values()) < _FAR_BEHIND:
-        return [names] if names else []
-    size = math.ceil(len(registered()) / Conf.WORKERS)
-    parts = math.ceil(len(names) / size)
-    return [names[number::parts] for number in range(parts)]
+def _by_urgency() -> list[Subscription]:
+    return sorted(subscriptions.registered(), key=lambda each: not each.serves_requests)
+
+
+def _is_listened_to(leases: dict[Subscription, Leased]) -> bool:
+    """Return True if listening runners hold all checkpoints of the subscriptions that listen."""
+    return all(leased.all_taken for each, leased in leases.items() if each.idle_wait)
+
+
+def _parts(subscription: Subscription, leased: Leased) -> Iterator[Sequence[str]]:
+    """Yield the arguments of each task: the subscription and some of the leased subscribers.
+
+    One task as a rule, since subscribers in one task read the log once. One task for each worker
+    when all subscribers are far behind, fewer when some are.
+    """
+    names = list(leased.behind)
+    if not names:
+        return
+    parts = 1
+    if max(leased.behind.values()) >= _FAR_BEHIND:
+        size = math.ceil(len(subscription.names()) / Conf.WORKERS)
+        parts = math.ceil(len(names) / size)
+    for number in range(parts):
+        yield subscription.name, *names[number::parts]
 
 
 def _handout(function: str, *arguments: str) -> Handout:
-    """Without an id to acknowledge: the checkpoint says whether it was done."""
+    """Return a task without an id to acknowledge: the checkpoint says whether it was done."""
     title, identity = uuid()
     task = {
         "id": identity,

@@ -1,4 +1,4 @@
-"""What the queue runs. A task is a wake-up: what there is to do stands in the checkpoints."""
+"""The functions that the queue runs. A task is a wake-up: the work stands in the checkpoints."""
 
 import contextlib
 import logging
@@ -18,21 +18,20 @@ from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
-from ordering_read.engine import alarm, control, generations, live, status
+from ordering_read.engine import control, generations, status
 from ordering_read.engine import rebuild as rebuilding
-from ordering_write import published
-from ordering_write.published import events_committed
+from ordering_write import subscriptions
+from ordering_write.signals import events_committed
+from ordering_write.subscriptions import alarm
 
 logger = logging.getLogger(__name__)
 
-# How long some projections may keep a worker while others wait for their turn.
+# How long a task may keep a worker while other subscribers wait for their turn.
 _TURN_SECONDS = 1.0
-# How long they wait in it for more events: as long as these come, nothing need be handed out.
-_STAY_SECONDS = 0.2
 
 _STOCK_BROKER = "django_q.brokers.orm.ORM"
 
-# The same in all processes but for its signature, so that one that waits can be found.
+# The same in all processes except for its signature, so that a waiting wake-up can be found.
 _WAKE_UP: dict[str, Any] = {
     "id": "0" * 32,
     "name": "projections",
@@ -45,37 +44,31 @@ _WAKE_UP: dict[str, Any] = {
 }
 
 
-def project(*names: str) -> None:
-    """Catch up projections that the broker found to be behind."""
-    live.run(*names, seconds=_TURN_SECONDS, stay=_STAY_SECONDS)
-
-
-def run_policies() -> None:
-    """Do what there is to do for the policies."""
-    published.policies.run(seconds=_TURN_SECONDS)
+def run(subscription: str, *names: str) -> None:
+    """Run subscribers that the broker has leased."""
+    leased = subscriptions.subscription(subscription)
+    leased.run(*names, seconds=_TURN_SECONDS, idle_wait=leased.idle_wait)
 
 
 def project_all() -> None:
-    """Run the policies and catch up all projections that are behind; the task of brokers that don't
-    know them."""
-    status.beat()
-    while published.policies.due():
-        run_policies()
-    while names := live.due().behind:
-        live.run(*names, seconds=_TURN_SECONDS)
+    """Run all subscribers that have work; the task of brokers that don't know subscriptions."""
+    status.heartbeat()
+    for subscription in subscriptions.registered():
+        while names := subscription.lease().behind:
+            subscription.run(*names, seconds=_TURN_SECONDS)
     alarm.look()
     generations.discard_expired()
 
 
 def rebuild(*names: str) -> None:
-    """Rebuild projections, one after the other, so that no more than one worker is kept busy."""
+    """Rebuild projections, one after the other, so that they keep one worker busy at most."""
     for name in names:
         with _refusals_logged():
             rebuilding.rebuild(name)
 
 
 def cancel_rebuild(name: str) -> None:
-    """Delete what a rebuild has made, unless it runs and does so itself."""
+    """Cancel a rebuild: delete its rows, unless it runs and does so itself."""
     with _refusals_logged():
         control.cancel(name)
 
@@ -95,7 +88,7 @@ def _refusals_logged() -> Iterator[None]:
 
 
 def connect() -> None:
-    """Under the stock broker, which nobody notifies, let each commit enqueue a wake-up."""
+    """Let each commit enqueue a wake-up under the stock broker, which no notification wakes."""
     if settings.Q_CLUSTER["broker_class"] == _STOCK_BROKER:
         events_committed.connect(enqueue_wake_up, dispatch_uid="tasks.enqueue_wake_up")
 
@@ -103,7 +96,7 @@ def connect() -> None:
 def enqueue_wake_up(**_kwargs: Any) -> None:
     """Enqueue a wake-up unless one waits already (a receiver of ``events_committed``).
 
-    A queue that is out of order is logged and costs time: the schedule makes good for it.
+    A queue that is out of order is logged and costs time; the schedule makes up for it.
     """
     payload = SignedPackage.dumps(_WAKE_UP)
     content = payload[: payload.index(":") + 1]
@@ -139,8 +132,10 @@ _SCHEDULES: Mapping[str, Mapping[str, Any]] = {
 
 
 def keep_schedules(*, using: str, apps: Apps, **_kwargs: Any) -> None:
-    """Create the schedules of wake-ups and pruning, or correct the functions that they name
-    (a receiver of ``post_migrate``)."""
+    """Create the schedules of wake-ups and pruning (a receiver of ``post_migrate``).
+
+    Corrects the function of a schedule that an older release kept in another module.
+    """
     if using != Conf.ORM or "schedule" not in apps.all_models["django_q"]:
         return
     for name, fields in _SCHEDULES.items():
@@ -148,6 +143,5 @@ def keep_schedules(*, using: str, apps: Apps, **_kwargs: Any) -> None:
             name=name, defaults={**fields, "kwargs": "q_options={'save': False}"}
         )
         if schedule.func != fields["func"]:
-            # An older release kept the function in another module.
             schedule.func = fields["func"]
             schedule.save(update_fields=["func"])

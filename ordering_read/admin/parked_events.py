@@ -13,9 +13,10 @@ from config.http.admin import parse_uuid
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin, link, list_url
 from ordering_read.admin.commands import user_of
-from ordering_read.engine import parking
+from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import ParkedEvent
 from ordering_read.projector import registered
+from ordering_write.published import parked
 
 
 class SkipForm(forms.Form):
@@ -97,7 +98,7 @@ class ParkedEventAdmin(ActingAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ParkedEvent]:
-        return parking.parked()
+        return parked.parked_events(PROJECTIONS)
 
     def search(
         self, request: HttpRequest, rows: QuerySet[ParkedEvent], term: str
@@ -108,18 +109,18 @@ class ParkedEventAdmin(ActingAdmin):
 
     # --- Columns -------------------------------------------------------------------------------
     @admin.display(description="Stream")
-    def stream_events(self, parked: ParkedEvent) -> SafeString:
-        return link(list_url(ParkedEvent, f"?q={parked.stream}"), parked.stream)
+    def stream_events(self, row: ParkedEvent) -> SafeString:
+        return link(list_url(ParkedEvent, f"?q={row.stream}"), row.stream)
 
     @admin.display(description="Message")
-    def short_message(self, parked: ParkedEvent) -> str:
-        return parked.message[:200]
+    def short_message(self, row: ParkedEvent) -> str:
+        return row.message[:200]
 
     @admin.display(description="Traceback")
-    def stack(self, parked: ParkedEvent) -> SafeString | None:
-        if not parked.traceback:
+    def stack(self, row: ParkedEvent) -> SafeString | None:
+        if not row.traceback:
             return None
-        return format_html('<pre class="payload">{}</pre>', parked.traceback)
+        return format_html('<pre class="payload">{}</pre>', row.traceback)
 
     # --- Actions -------------------------------------------------------------------------------
     def has_manage_permission(self, request: HttpRequest) -> bool:
@@ -128,8 +129,9 @@ class ParkedEventAdmin(ActingAdmin):
     @admin.action(description="Retry the streams of the selected events", permissions=["manage"])
     def retry(self, request: HttpRequest, queryset: QuerySet[ParkedEvent]) -> None:
         keys = [event.pk for event in self.selected(request, queryset)]
-        for retried in parking.retry(parking.parked().filter(pk__in=keys)):
-            level = messages.ERROR if retried.held_by else messages.SUCCESS
+        rows = self.get_queryset(request).filter(pk__in=keys)
+        for retried in parked.retry(PROJECTIONS, rows):
+            level = messages.ERROR if retried.blocked_by else messages.SUCCESS
             self.message_user(request, str(retried), level)
 
     @admin.action(description="Skip the selected events…", permissions=["manage"])
@@ -143,6 +145,9 @@ class ParkedEventAdmin(ActingAdmin):
             )
         reason, by = form.cleaned_data["reason"], permissions.named(user_of(request))
         self.act_on_each(
-            request, events, lambda event: parking.skip(event, reason=reason, by=by), done="skipped"
+            request,
+            events,
+            lambda event: parked.skip(PROJECTIONS, event, reason=reason, by=by),
+            done="skipped",
         )
         return None

@@ -8,7 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
 
-from ordering_read.engine.parking import Reason, Retried
 from ordering_read.projections.sentences import note_sentence
 from ordering_read.queries import (
     AddressView,
@@ -30,6 +29,7 @@ from ordering_read.queries import (
     parked_event_view,
 )
 from ordering_read.queries.fields import CustomerId, StreamName
+from ordering_write.published import parked
 
 Item = TypeVar("Item")
 
@@ -246,7 +246,7 @@ class SkipBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    reason: Annotated[Reason, Field(examples=["It was a test"])]
+    reason: Annotated[parked.Reason, Field(examples=["It was a test"])]
 
 
 class RetriedBody(View):
@@ -260,14 +260,14 @@ class RetriedBody(View):
     held_by: ParkedEventBody | None
 
     @classmethod
-    def of(cls, retried: Retried, request: Request) -> Self:
-        held_by = retried.held_by
+    def of(cls, retried: parked.Retried, request: Request) -> Self:
+        blocked_by = retried.blocked_by
         return cls(
-            projection=retried.generation.name,
-            generation=retried.generation.generation,
+            projection=retried.checkpoint.name,
+            generation=retried.checkpoint.generation,
             stream=retried.stream,
             applied=retried.applied,
-            held_by=held_by and ParkedEventBody.of(parked_event_view(held_by), request),
+            held_by=blocked_by and ParkedEventBody.of(parked_event_view(blocked_by), request),
         )
 
 

@@ -22,9 +22,10 @@ from ordering_read.api.bodies import (
 )
 from ordering_read.api.parameters import ID, PAGE, PROJECTION, STREAM, ParkedEventParameters
 from ordering_read.api.repeats import once
-from ordering_read.engine import parking
+from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import ParkedEvent
 from ordering_read.queries import GetParkedEvent, ListParkedEvents
+from ordering_write.published import parked
 
 
 class ParkedEventViewSet(QueryViewSet):
@@ -62,7 +63,7 @@ class ParkedEventViewSet(QueryViewSet):
     def retrieve(self, request: Request, pk: str) -> Response:
         """A parked or skipped event, with the place in the code where it failed."""
         parse_query(request, Parameters)
-        query = GetParkedEvent(parked_event_id=path_id(pk, parking.ParkedEventNotFoundError))
+        query = GetParkedEvent(parked_event_id=path_id(pk, parked.ParkedEventNotFoundError))
         return self.answer(ParkedEventDetailBody.of(self.ask(query), request))
 
     @extend_schema(
@@ -77,7 +78,11 @@ class ParkedEventViewSet(QueryViewSet):
         """Apply the stream of this event from the one on that holds it up, as far as it goes."""
         parse_query(request, Parameters)
         RetryBody.model_validate(request.data)
-        return once(request, lambda: RetriedBody.of(parking.retry_stream(_row(pk)), request))
+
+        def retry() -> RetriedBody:
+            return RetriedBody.of(parked.retry_stream(PROJECTIONS, _row(pk)), request)
+
+        return once(request, retry)
 
     @extend_schema(
         operation_id="parked_event_skip",
@@ -98,7 +103,8 @@ class ParkedEventViewSet(QueryViewSet):
         by = permissions.named(cast(User, request.user))
 
         def skip() -> RetriedBody:
-            return RetriedBody.of(parking.skip(_row(pk), reason=body.reason, by=by), request)
+            skipped = parked.skip(PROJECTIONS, _row(pk), reason=body.reason, by=by)
+            return RetriedBody.of(skipped, request)
 
         return once(request, skip)
 
@@ -108,4 +114,5 @@ class ParkedEventViewSet(QueryViewSet):
 
 
 def _row(pk: str) -> ParkedEvent:
-    return parking.find(path_id(pk, parking.ParkedEventNotFoundError))
+    row: ParkedEvent = parked.find(PROJECTIONS, path_id(pk, parked.ParkedEventNotFoundError))
+    return row

@@ -2,7 +2,7 @@
 
 from config.http.answers.problems import register
 from ordering_read.engine.freshness import ProjectionBehindError
-from ordering_write.published import EventSkippedError, EventWaitsError
+from ordering_write.published import parked
 
 
 def register_all() -> None:
@@ -17,14 +17,14 @@ def register_all() -> None:
         retry_after=1,
     )
     register(
-        EventWaitsError,
+        parked.EventWaitsError,
         slug="event-waits",
         status=409,
         title="Event waits",
         advice="List the parked events of the stream and retry or skip the first one.",
     )
     register(
-        EventSkippedError,
+        parked.EventSkippedError,
         slug="event-skipped",
         status=409,
         title="Event skipped",

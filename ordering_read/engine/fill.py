@@ -52,7 +52,7 @@ def begin(generation: Projection, *, until: int, slices: int = 1, batch: int = B
         ends = published.replay.slices(kind.events, of=min(slices, batches)) or ends
     starts = [("", 0), *((end, published.replay.END_OF_STREAM) for end in ends)]
     # Kept from the beginning, so that whoever resumes sees whether it still is the same log.
-    generation.log_id, generation.event_id = published.mark(until)
+    generation.log_id, generation.event_id = published.log_fingerprint(until)
     with transaction.atomic(using="read"):
         generation.save(update_fields=["filled_until", "events_total", "log_id", "event_id"])
         FillSlice.objects.bulk_create(
@@ -109,7 +109,7 @@ def _step(generation: Projection, number: int, batch: int) -> int | None:
             for event in events:
                 published.parking.park_crashed(checkpoint, event, subscriber)
         else:
-            published.parking.apply(checkpoint, events, subscriber, carefully=True)
+            published.parking.apply(checkpoint, events, subscriber, bisect=True)
         part.events += len(events)
         part.starts, part.isolated = 0, max(0, part.isolated - 1)
         part.save()
@@ -120,7 +120,7 @@ def _count_start(generation: Projection, number: int, batch: int) -> None:
     """Write down that we start on a batch, so that it is known if we don't come back.
 
     When two starts on it were lost, its events are tried one by one, until the one is found that
-    kills: as in ``Start`` in checkpoints.py, but that here the first start is counted too, since
+    kills: as in ``CrashSuspicion``, but that here the first start is counted too, since
     nobody else could see it lost.
     """
     with transaction.atomic(using="read"):

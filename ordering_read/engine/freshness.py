@@ -8,10 +8,10 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from config.fields.members import DetailedError
-from ordering_read.engine.status import FAILING, total_seconds
 from ordering_read.models import Projection
 from ordering_read.projector import registered
 from ordering_write import published
+from ordering_write.published import subscriptions
 
 
 class ProjectionBehindError(DetailedError):
@@ -56,12 +56,12 @@ def freshness(names: Collection[str]) -> Freshness:
     live = Projection.objects.filter(
         name__in=names or registered(), status=Projection.Status.LIVE
     ).order_by("pk")
-    rows = list(live.values_list("pk", "position", "parked_streams", FAILING))
+    rows = list(live.values_list("pk", "position", "parked_streams", subscriptions.FAILING))
     position = min((position for _, position, *_ in rows), default=0)
-    late = published.lag_seconds([position])[position]
+    late = subscriptions.lag_seconds([position])[position]
     return Freshness(
         position=position,
-        lag_seconds=max([late, *(total_seconds(failing) for *_, failing in rows)]),
+        lag_seconds=max([late, *(subscriptions.total_seconds(failing) for *_, failing in rows)]),
         state=(
             None
             if any(parked for _, _, parked, _ in rows)

@@ -69,7 +69,7 @@ def rebuild(
     RebuildCancelledError and FillFailedError; the live rows stay as they were.
     """
     with generations.alone(projector(name).name) as hold:
-        live.keep_checkpoints()
+        live.PROJECTIONS.ensure_checkpoints()
         building = _building(name, workers, batch)
         meter = _Meter(building, progress)
         try:
@@ -155,10 +155,10 @@ def _building(name: str, workers: int, batch: int) -> Projection:
 
 
 def _can_go_on(building: Projection) -> bool:
-    mark = published.mark(building.position or building.filled_until)
+    log_fingerprint = published.log_fingerprint(building.position or building.filled_until)
     return (
         building.code_fingerprint == code_fingerprint(building.name)
-        and (building.log_id, building.event_id) == mark
+        and (building.log_id, building.event_id) == log_fingerprint
         and building.rebuild_request != Projection.RebuildRequest.CANCEL
     )
 

@@ -2,22 +2,18 @@
 
 import os
 import socket
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 from django.conf import settings
 from django.db import connections
-from django.db.models import F
 from django.db.models.functions import Now
 
 from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.models import Projection, Worker
 from ordering_read.projector import registered
-from ordering_write import published
+from ordering_write.published import subscriptions
 
-# For how long a checkpoint can't go on. One whose log was replaced has read more than there is: no
-# event says that it is late.
-FAILING = Now() - F("failed_at")
 # A rebuild that hasn't moved for this long was killed.
 _REBUILD_SILENCE = timedelta(minutes=1)
 
@@ -40,45 +36,25 @@ class RebuildProgress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ProjectionStatus:
+class ProjectionStatus(subscriptions.SubscriberStatus):
     """Where the rows stand that a projection serves.
 
     ``status`` is "failed" while the projection can't go on, "building" while a rebuild fills its
-    next generation, "paused" while that waits, "outdated" when its rows were made by other code,
-    and "live" otherwise. ``lag_seconds`` is the age of the oldest event that is not applied, 0.0
-    when there is none, or for how long it can't go on, if that is more. ``rebuild`` is how far a
-    rebuild has come, None without one. ``parked_streams`` are held up by an event that can't be
-    applied.
+    next generation, "paused" while that rebuild is paused, "outdated" when its rows were made by
+    other code, and "live" otherwise. ``rebuild`` is the progress of a rebuild, None without one.
     """
 
-    name: str
     generation: int
-    position: int
-    head: int
-    lag_seconds: float
     status: str
-    last_error: str
-    updated_at: datetime
-    batches: int
-    batch_seconds: float
-    last_batch_seconds: float
-    parked_streams: int
     rebuild: "RebuildProgress | None" = None
-
-    @property
-    def lag_events(self) -> int:
-        # One that is ahead has lost its log, and has failed.
-        return max(0, self.head - self.position)
-
-    @property
-    def failed(self) -> bool:
-        return self.status == "failed"
 
 
 def statuses() -> list[ProjectionStatus]:
-    """One for each projection, by name; three queries."""
+    """Return the status of each projection, by name; three queries."""
     rows = list(
-        Projection.objects.filter(name__in=registered()).annotate(now=Now(), failing=FAILING)
+        Projection.objects.filter(name__in=registered()).annotate(
+            now=Now(), failing=subscriptions.FAILING
+        )
     )
     live = [row for row in rows if row.status == Projection.Status.LIVE]
     building = {
@@ -87,32 +63,15 @@ def statuses() -> list[ProjectionStatus]:
         if row.status == Projection.Status.BUILDING
         and (row.rebuild_request or row.now - row.updated_at < _REBUILD_SILENCE)
     }
-    # Read after the checkpoints, so that none is ahead of it.
-    head = published.head()
-    seconds = published.lag_seconds({row.position for row in live})
     return [
         ProjectionStatus(
-            name=row.name,
+            **asdict(measured),
             generation=row.generation,
-            position=row.position,
-            head=head,
-            lag_seconds=max(seconds[row.position], total_seconds(row.failing)),
             status=_status(row, building.get(row.name)),
-            last_error=row.error,
-            updated_at=row.updated_at,
-            batches=row.batches,
-            batch_seconds=row.batch_seconds,
-            last_batch_seconds=row.last_batch_seconds,
-            parked_streams=row.parked_streams,
             rebuild=rebuild_progress(building[row.name]) if row.name in building else None,
         )
-        for row in live
+        for row, measured in zip(live, subscriptions.measure(live), strict=True)
     ]
-
-
-def total_seconds(failing: timedelta | None) -> float:
-    """``FAILING`` in seconds; 0.0 of one that can go on."""
-    return failing.total_seconds() if failing else 0.0
 
 
 def _status(live: Projection, building: Projection | None) -> str:
@@ -159,7 +118,7 @@ def checkpoints() -> dict[str, int]:
     return dict(live.values_list("name", "position"))
 
 
-_BEAT = """
+_HEARTBEAT = """
 WITH us (host, pid) AS (VALUES (%s, %s)), gone AS (
     DELETE FROM worker WHERE seen_at < statement_timestamp() - make_interval(secs => %s)
     AND (host, pid) NOT IN (SELECT host, pid FROM us)
@@ -169,13 +128,15 @@ ON CONFLICT (host, pid) DO UPDATE SET seen_at = excluded.seen_at
 """
 
 
-def beat() -> None:
-    """Give a sign of life of the cluster of workers that this process is a child of."""
+def heartbeat() -> None:
+    """Record that the cluster of workers that started this process is alive."""
     with connections["read"].cursor() as cursor:
-        cursor.execute(_BEAT, [socket.gethostname(), os.getppid(), settings.WORKER_SILENCE_SECONDS])
+        cursor.execute(
+            _HEARTBEAT, [socket.gethostname(), os.getppid(), settings.WORKER_SILENCE_SECONDS]
+        )
 
 
 def workers_seen() -> int:
-    """How many clusters of workers gave a sign of life in the last WORKER_SILENCE_SECONDS."""
+    """Return how many clusters of workers had a heartbeat in the last WORKER_SILENCE_SECONDS."""
     silence = timedelta(seconds=settings.WORKER_SILENCE_SECONDS)
     return Worker.objects.filter(seen_at__gt=Now() - silence).count()

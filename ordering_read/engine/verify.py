@@ -89,7 +89,7 @@ def verify(
     CannotFoldError, RowInTheWayError, LogReplacedError, LogGapError and UndecodableEventError.
     """
     with generations.alone(projector(name).name):
-        live.keep_checkpoints()
+        live.PROJECTIONS.ensure_checkpoints()
         served = Projection.objects.get(name=name, status=Projection.Status.LIVE)
         if not published.reads_this_log(served):
             raise published.LogReplacedError(served)

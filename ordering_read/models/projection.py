@@ -16,7 +16,7 @@ class Projection(Checkpoint):
     deleted.
     """
 
-    can_be_repeated = True
+    repeatable = True
 
     class Status(models.TextChoices):
         LIVE = "live"
@@ -35,9 +35,6 @@ class Projection(Checkpoint):
     generation = models.PositiveIntegerField(default=1)
     version = models.PositiveIntegerField(help_text="The version of the code that made the rows.")
     status = models.CharField(max_length=10, choices=Status)
-    late_at = models.DateTimeField(
-        null=True, blank=True, help_text="Since when the projection is late; empty otherwise."
-    )
     code_fingerprint = models.CharField(
         max_length=64,
         blank=True,

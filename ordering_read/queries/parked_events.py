@@ -6,10 +6,11 @@ from uuid import UUID
 from django.db.models import Value
 from django.db.models.functions import Coalesce
 
-from ordering_read.engine import parking
+from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import ParkedEvent
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
 from ordering_read.queries.fields import StreamName, Version
+from ordering_write.published import parked
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -62,7 +63,7 @@ class GetParkedEventHandler(QueryHandler[GetParkedEvent, ParkedEventDetail]):
     """Reads one row."""
 
     def handle(self, query: GetParkedEvent) -> ParkedEventDetail:
-        row = parking.find(query.parked_event_id)
+        row = parked.find(PROJECTIONS, query.parked_event_id)
         return ParkedEventDetail(**dict(parked_event_view(row)), traceback=row.traceback)
 
 
@@ -70,7 +71,7 @@ class ListParkedEventsHandler(QueryHandler[ListParkedEvents, Page[ParkedEventVie
     """Reads a page, in one statement."""
 
     def handle(self, query: ListParkedEvents) -> Page[ParkedEventView]:
-        rows = parking.parked(projection=query.projection, stream=query.stream)
+        rows = parked.parked_events(PROJECTIONS, name=query.projection, stream=query.stream)
         # Those that aren't skipped come before all that are, the newest of these first.
         shelved = rows.annotate(shelved_at=Coalesce("skipped_at", Value(_NEVER)))
         return query.page_of(shelved.order_by("-shelved_at", "id"), parked_event_view)

@@ -3,10 +3,10 @@
 from ordering_write.log.reading import (
     LogGapError,
     UndecodableEventError,
+    fingerprint,
     head,
     identity,
     last_position,
-    mark,
     position_of,
     read_at,
     read_command,
@@ -19,10 +19,10 @@ from ordering_write.log.sequencer import sequence
 __all__ = [
     "LogGapError",
     "UndecodableEventError",
+    "fingerprint",
     "head",
     "identity",
     "last_position",
-    "mark",
     "position_of",
     "read_at",
     "read_command",

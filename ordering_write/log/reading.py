@@ -141,9 +141,10 @@ def identity() -> UUID:
         return cursor.fetchone()[0]
 
 
-def mark(position: int) -> tuple[UUID, UUID | None]:
-    """What tells this log from any other, and from one that was restored from an older backup:
-    its identity, and the id of the event at ``position``, None when there is none."""
+def fingerprint(position: int) -> tuple[UUID, UUID | None]:
+    """Return the identity of the log and the id of the event at ``position``, None without one.
+
+    The two tell this log from any other, and from one restored from an older backup."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT id, (SELECT event.event_id FROM event_position place"

@@ -3,7 +3,7 @@
 The hash chain shows what was changed behind the back of the trigger, dense versions and positions
 show what was removed. Folding each stream again gives the rows of its aggregate. What nobody here
 can notice is a log that was cut off together with its rows, as a restored backup is: see
-``reading.mark``.
+``reading.fingerprint``.
 """
 
 import math

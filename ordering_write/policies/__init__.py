@@ -1,40 +1,30 @@
-"""What the shop does by itself, when something has happened or when its time has come.
+"""The policies: what the shop does by itself, after an event or when a time has come.
 
-The policies follow the log like projections do, but never from its beginning: a new one leaves
-alone what has happened before. Nothing is done while an event is read. A timer is set, in the
-transaction that moves the checkpoint, and what is due is done from the timers: at least once, by
-commands that take effect once.
+The policies follow the log like projections, but never from its beginning: a new policy ignores
+older events. An event only sets timers, in the transaction that moves the checkpoint. Due timers
+are fired at least once, by commands that take effect once.
 """
 
-from ordering_write.policies.following import (
-    due,
-    keep_checkpoint,
-    keep_checkpoint_after_migrate,
-    parked,
+from ordering_write.policies.registry import POLICIES
+from ordering_write.policies.status import PolicyStatus, policy_statuses, status
+from ordering_write.policies.subscription import (
+    SUBSCRIPTION,
+    parked_events,
     retry,
-    run,
-    set_timers,
     skip,
     skipped,
 )
-from ordering_write.policies.registry import POLICIES
-from ordering_write.policies.status import PoliciesStatus, PolicyStatus, status
-from ordering_write.policies.timers import parked as parked_timers
-from ordering_write.policies.timers import run_due
+from ordering_write.policies.timers import parked_timers, run_due
 
 __all__ = [
     "POLICIES",
-    "PoliciesStatus",
+    "SUBSCRIPTION",
     "PolicyStatus",
-    "due",
-    "keep_checkpoint",
-    "keep_checkpoint_after_migrate",
-    "parked",
+    "parked_events",
     "parked_timers",
+    "policy_statuses",
     "retry",
-    "run",
     "run_due",
-    "set_timers",
     "skip",
     "skipped",
     "status",

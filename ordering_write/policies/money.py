@@ -1,4 +1,4 @@
-"""Policies about money: what is owed is given back, and what is set aside let go."""
+"""Policies about money: refund what is owed, and void authorizations that aren't needed."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,12 +8,12 @@ from uuid import uuid5
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
 from ordering_write.domain.events import OrderStatus, PaymentKind
-from ordering_write.policies.base import Occasion, Policy, became
+from ordering_write.policies.base import Policy, Trigger, became
 from ordering_write.ports import payment_port
 
 
 class RefundCancelled(Policy):
-    """What was captured for a cancelled order, before or after, is to be refunded."""
+    """Requests a refund of payments captured for a cancelled order, before or after that."""
 
     name = "refund_cancelled"
     events = (e.OrderEvent,)
@@ -23,15 +23,15 @@ class RefundCancelled(Policy):
         is_late = is_capture and event.status == OrderStatus.CANCELLED
         return event.timestamp if is_late or became(event, OrderStatus.CANCELLED) else None
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command]:
-        amount = occasion.order().refundable
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        amount = trigger.order().refundable
         if amount <= 0:
             return []
-        return [occasion.command(c.RequestRefund, amount=amount, reason="the order is cancelled")]
+        return [trigger.command(c.RequestRefund, amount=amount, reason="the order is cancelled")]
 
 
 class RefundReturned(Policy):
-    """What was paid for units that came back is to be refunded."""
+    """Requests a refund for units that came back."""
 
     name = "refund_returned"
     events = (e.ReturnReceived,)
@@ -39,16 +39,16 @@ class RefundReturned(Policy):
     def when(self, event: e.ReturnReceived) -> datetime:
         return event.timestamp
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command]:
-        event, order = occasion.event, occasion.order()
-        came_back = sum(item.amount.amount for item in event.items)
-        # Not what the customer hasn't paid, or still owes for the rest.
-        amount = min(came_back, order.refundable - order.due)
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        event, order = trigger.event, trigger.order()
+        returned = sum(item.amount.amount for item in event.items)
+        # Neither what the customer hasn't paid nor what is still due for the rest.
+        amount = min(returned, order.refundable - order.due)
         if amount <= 0:
             return []
         lines = [{"line_id": item.line_id, "quantity": item.quantity} for item in event.items]
         return [
-            occasion.command(
+            trigger.command(
                 c.RequestRefund,
                 amount=amount,
                 lines=lines,
@@ -59,7 +59,7 @@ class RefundReturned(Policy):
 
 
 class PayRefunds(Policy):
-    """A refund that is asked for is handed to the PaymentPort."""
+    """Hands each requested refund to the PaymentPort."""
 
     name = "pay_refunds"
     events = (e.RefundRequested,)
@@ -67,12 +67,12 @@ class PayRefunds(Policy):
     def when(self, event: e.RefundRequested) -> datetime:
         return event.timestamp
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command]:
-        event, order = occasion.event, occasion.order()
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        event, order = trigger.event, trigger.order()
         if order.refunds[str(event.refund_id)]["status"] != "requested":
             return []
         answer = payment_port().refund(
-            key=occasion.key,
+            key=trigger.key,
             order_id=order.pk,
             payment_ids=[key for key, kinds in order.payments.items() if "captured" in kinds],
             amount=event.amount,
@@ -80,7 +80,7 @@ class PayRefunds(Policy):
         if answer is None:
             return []
         return [
-            occasion.command(
+            trigger.command(
                 c.RecordRefund,
                 refund_id=event.refund_id,
                 outcome="settled" if answer.is_done else "failed",
@@ -91,7 +91,7 @@ class PayRefunds(Policy):
 
 
 class VoidAuthorizations(Policy):
-    """What is set aside for a cancelled order, before or after, is let go by the PaymentPort."""
+    """Lets the PaymentPort void payments authorized for a cancelled order, before or after that."""
 
     name = "void_authorizations"
     events = (e.OrderEvent,)
@@ -101,22 +101,22 @@ class VoidAuthorizations(Policy):
         is_late = is_payment and event.status == OrderStatus.CANCELLED
         return event.timestamp if is_late or became(event, OrderStatus.CANCELLED) else None
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command]:
-        order = occasion.order()
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        order = trigger.order()
         commands = []
         for payment_id, kinds in order.payments.items():
             if "authorized" not in kinds or {"captured", "voided"} & kinds.keys():
                 continue
             amount = order.money(Decimal(kinds["authorized"]))
             answer = payment_port().void(
-                key=uuid5(occasion.key, payment_id),
+                key=uuid5(trigger.key, payment_id),
                 order_id=order.pk,
                 payment_id=payment_id,
                 amount=amount,
             )
             if answer is not None and answer.is_done:
                 commands.append(
-                    occasion.command(
+                    trigger.command(
                         c.RecordPayment,
                         step=payment_id,
                         payment_id=payment_id,

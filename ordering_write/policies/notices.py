@@ -6,7 +6,7 @@ from datetime import datetime
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import Command
 from ordering_write.domain.values import ERASED
-from ordering_write.policies.base import Occasion, Policy
+from ordering_write.policies.base import Policy, Trigger
 from ordering_write.ports import notifier_port
 from ordering_write.ports.notifier import News, Notice
 
@@ -27,9 +27,9 @@ class TellCustomers(Policy):
     def when(self, event: e.OrderEvent) -> datetime:
         return event.timestamp
 
-    def act(self, occasion: Occasion) -> Sequence[Command]:
-        event = occasion.event
-        created = event if isinstance(event, e.OrderCreated) else occasion.history()[0]
+    def act(self, trigger: Trigger) -> Sequence[Command]:
+        event = trigger.event
+        created = event if isinstance(event, e.OrderCreated) else trigger.history()[0]
         # Who was erased can't be told anything any more.
         if created.customer.email != ERASED:
             notice = Notice(
@@ -39,5 +39,5 @@ class TellCustomers(Policy):
                 customer=created.customer,
                 event=event,
             )
-            notifier_port().tell(notice, key=occasion.key)
+            notifier_port().tell(notice, key=trigger.key)
         return []

@@ -1,4 +1,4 @@
-"""Policies that move orders: unpaid ones expire, paid ones are confirmed, arrived ones closed."""
+"""Policies that move orders: expire unpaid, confirm paid and complete delivered orders."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -8,12 +8,12 @@ from django.conf import settings
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
 from ordering_write.domain.events import OrderStatus, PaymentKind
-from ordering_write.policies.base import Occasion, Policy, became
+from ordering_write.policies.base import Policy, Trigger, became
 from ordering_write.ports import risk_port
 
 
 class ExpireUnpaid(Policy):
-    """A pending order expires that isn't paid in time."""
+    """Expires a pending order that isn't paid in time."""
 
     name = "expire_unpaid"
     events = (e.OrderCreated, e.PaymentRecorded)
@@ -21,21 +21,21 @@ class ExpireUnpaid(Policy):
     def when(self, event: e.OrderCreated | e.PaymentRecorded) -> datetime | None:
         if isinstance(event, e.OrderCreated):
             return event.expires_at
-        # What was set aside kept it from expiring, until it was let go.
+        # The authorization kept the order from expiring until it was voided.
         is_unpaid_again = event.kind == PaymentKind.VOIDED and event.status == OrderStatus.PENDING
         return event.timestamp if is_unpaid_again else None
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command] | timedelta:
-        expires_at = occasion.order().expires_at
+    def act(self, trigger: Trigger) -> Sequence[c.Command] | timedelta:
+        expires_at = trigger.order().expires_at
         if expires_at is None:
             return []
-        if expires_at > occasion.now:
-            return expires_at - occasion.now
-        return [occasion.command(c.ExpireOrder)]
+        if expires_at > trigger.now:
+            return expires_at - trigger.now
+        return [trigger.command(c.ExpireOrder)]
 
 
 class ConfirmPaid(Policy):
-    """A pending order is confirmed once it is paid, where CONFIRM_WHEN_PAID says so."""
+    """Confirms a pending order once it is paid, if CONFIRM_WHEN_PAID is on."""
 
     name = "confirm_paid"
     events = (e.PaymentRecorded, e.OrderHoldReleased)
@@ -47,14 +47,14 @@ class ConfirmPaid(Policy):
             return None
         return event.timestamp
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command]:
-        order = occasion.order()
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        order = trigger.order()
         is_paid = order.captured > 0 and order.balance <= 0
-        return [occasion.command(c.ConfirmOrder)] if is_paid else []
+        return [trigger.command(c.ConfirmOrder)] if is_paid else []
 
 
 class CompleteDelivered(Policy):
-    """An order is closed COMPLETE_AFTER_DAYS after it was delivered, or its last return settled."""
+    """Completes an order COMPLETE_AFTER_DAYS after its delivery or last return."""
 
     name = "complete_delivered"
     events = (e.OrderEvent,)
@@ -62,18 +62,18 @@ class CompleteDelivered(Policy):
     def when(self, event: e.OrderEvent) -> datetime | None:
         if not settings.COMPLETE_AFTER_DAYS or event.status != OrderStatus.DELIVERED:
             return None
-        # A return that is still expected keeps it from being closed.
+        # A return that is still expected keeps the order open.
         is_settled = isinstance(event, (e.ReturnReceived, e.ReturnRejected))
         if not is_settled and not became(event, OrderStatus.DELIVERED):
             return None
         return event.timestamp + timedelta(days=settings.COMPLETE_AFTER_DAYS)
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command]:
-        return [occasion.command(c.CompleteOrder)]
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        return [trigger.command(c.CompleteOrder)]
 
 
 class ReviewRisk(Policy):
-    """An order that the RiskPort finds doubtful is held until somebody has looked at it."""
+    """Holds an order that the RiskPort finds doubtful, until a person has reviewed it."""
 
     name = "review_risk"
     events = (e.OrderCreated,)
@@ -81,14 +81,14 @@ class ReviewRisk(Policy):
     def when(self, event: e.OrderCreated) -> datetime:
         return event.timestamp
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command]:
-        placing = occasion.event.recorded.command_id
-        placed = [one for one in occasion.history() if one.recorded.command_id == placing]
-        assessment = risk_port().assess(placed, key=occasion.key)
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        command_id = trigger.event.recorded.command_id
+        placed = [event for event in trigger.history() if event.recorded.command_id == command_id]
+        assessment = risk_port().assess(placed, key=trigger.key)
         if not assessment.needs_review:
             return []
         return [
-            occasion.command(
+            trigger.command(
                 c.PlaceHold, reason=e.HoldReason.FRAUD_REVIEW, note=assessment.note[:500]
             )
         ]

@@ -1,4 +1,4 @@
-"""Policies about parcels: the CarrierPort books them, and says where they are."""
+"""Policies about parcels: book them with the CarrierPort, and track them there."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
 from ordering_write.models import Shipment
-from ordering_write.policies.base import Occasion, Policy
+from ordering_write.policies.base import Policy, Trigger
 from ordering_write.ports import carrier_port
 from ordering_write.ports.carrier import Parcel
 
 
 class BookParcels(Policy):
-    """A parcel that was packed is booked with the carrier, unless somebody else has done that."""
+    """Books a packed parcel with the carrier, unless it has a tracking number already."""
 
     name = "book_parcels"
     events = (e.ShipmentCreated,)
@@ -20,17 +20,17 @@ class BookParcels(Policy):
     def when(self, event: e.ShipmentCreated) -> datetime:
         return event.timestamp
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command]:
-        parcel = _parcel(occasion, Shipment.Status.PACKED)
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        parcel = _parcel(trigger, Shipment.Status.PACKED)
         if parcel is None or parcel.tracking_number:
             return []
-        booking = carrier_port().book(parcel, key=occasion.key)
+        booking = carrier_port().book(parcel, key=trigger.key)
         if booking is None:
             return []
         return [
-            occasion.command(
+            trigger.command(
                 c.UpdateTracking,
-                shipment_id=occasion.event.shipment_id,
+                shipment_id=trigger.event.shipment_id,
                 carrier=booking.carrier,
                 tracking_number=booking.tracking_number,
                 tracking_url=booking.tracking_url,
@@ -39,7 +39,7 @@ class BookParcels(Policy):
 
 
 class TrackParcels(Policy):
-    """The carrier is asked about a parcel that has left, until it has arrived or is lost."""
+    """Asks the carrier about a dispatched parcel until it is delivered or lost."""
 
     name = "track_parcels"
     events = (e.ShipmentDispatched,)
@@ -47,39 +47,39 @@ class TrackParcels(Policy):
     def when(self, event: e.ShipmentDispatched) -> datetime:
         return event.timestamp
 
-    def act(self, occasion: Occasion) -> Sequence[c.Command] | timedelta:
-        parcel = _parcel(occasion, Shipment.Status.DISPATCHED)
-        found = carrier_port().track(parcel, key=occasion.key) if parcel else None
-        if found is None:
+    def act(self, trigger: Trigger) -> Sequence[c.Command] | timedelta:
+        parcel = _parcel(trigger, Shipment.Status.DISPATCHED)
+        tracking = carrier_port().track(parcel, key=trigger.key) if parcel else None
+        if tracking is None:
             return []
-        shipment_id = occasion.event.shipment_id
-        if found.delivered_at:
+        shipment_id = trigger.event.shipment_id
+        if tracking.delivered_at:
             return [
-                occasion.command(
-                    c.ConfirmDelivery, shipment_id=shipment_id, delivered_at=found.delivered_at
+                trigger.command(
+                    c.ConfirmDelivery, shipment_id=shipment_id, delivered_at=tracking.delivered_at
                 )
             ]
-        if found.failed_at:
+        if tracking.failed_at:
             return [
-                occasion.command(
+                trigger.command(
                     c.FailDelivery,
                     shipment_id=shipment_id,
-                    outcome=found.failure,
-                    failed_at=found.failed_at,
+                    outcome=tracking.failure,
+                    failed_at=tracking.failed_at,
                 )
             ]
-        return found.ask_again_in or []
+        return tracking.ask_again_in or []
 
 
-def _parcel(occasion: Occasion, status: Shipment.Status) -> Parcel | None:
-    """The parcel of the event as it is now; None when it isn't in this state any more."""
-    shipment = Shipment.objects.filter(pk=occasion.event.shipment_id, status=status).first()
+def _parcel(trigger: Trigger, status: Shipment.Status) -> Parcel | None:
+    """Return the parcel of the event as it is now; None if it isn't in ``status`` any more."""
+    shipment = Shipment.objects.filter(pk=trigger.event.shipment_id, status=status).first()
     if shipment is None:
         return None
     return Parcel(
         order_id=shipment.order_id,
         shipment_id=shipment.pk,
-        to=next(_addresses(occasion.history())),
+        to=next(_addresses(trigger.history())),
         items=tuple(shipment.units),
         carrier=shipment.carrier,
         tracking_number=shipment.tracking_number,
@@ -87,7 +87,7 @@ def _parcel(occasion: Occasion, status: Shipment.Status) -> Parcel | None:
 
 
 def _addresses(history: Sequence[e.OrderEvent]) -> Iterator[e.PostalAddress]:
-    """Where the order was to go, the last address first."""
+    """Yield the shipping addresses of the order, the last one first."""
     for event in reversed(history):
         match event:
             case e.ShippingAddressChanged():

@@ -1,4 +1,4 @@
-"""Which policies there are."""
+"""The list of all policies."""
 
 from ordering_write.policies.base import Policy
 from ordering_write.policies.money import (
@@ -16,7 +16,7 @@ from ordering_write.policies.orders import (
 )
 from ordering_write.policies.parcels import BookParcels, TrackParcels
 
-# By their names, which stand in timers and events: a policy that is renamed is another one.
+# By name. Names stand in timers and events: a renamed policy is another policy.
 POLICIES: dict[str, Policy] = {
     policy.name: policy
     for policy in (

@@ -1,21 +1,52 @@
-"""Subscriptions: how projections, policies and relays follow the log from their checkpoints."""
+"""Subscriptions: how projections, policies and other subscribers follow the log.
 
-from ordering_write.subscriptions.group import (
-    FREE,
-    LEASE,
-    LogReplacedError,
-    catch_up,
-    follow,
-    lag_seconds,
-    reads_this_log,
+``registry.Subscription`` describes one kind of subscriber. ``lease`` gives its checkpoints to
+runners, ``group`` and ``runner`` move them, ``parking`` sets events aside that can't be applied,
+``parked`` lets operators retry or skip them, ``status`` and ``alarm`` watch.
+"""
+
+from ordering_write.subscriptions.blocked import TooManyParkedError
+from ordering_write.subscriptions.group import RELEASED, catch_up, follow
+from ordering_write.subscriptions.lease import LEASE, Leased
+from ordering_write.subscriptions.reader import LogReplacedError, reads_this_log
+from ordering_write.subscriptions.registry import (
+    Subscription,
+    UnknownSubscriberError,
+    ensure_checkpoints,
+    ensure_checkpoints_after_migrate,
+    register,
+    registered,
+    subscription,
 )
+from ordering_write.subscriptions.status import (
+    FAILING,
+    SubscriberStatus,
+    lag_seconds,
+    measure,
+    total_seconds,
+)
+from ordering_write.subscriptions.subscriber import Subscriber
 
 __all__ = [
-    "FREE",
+    "FAILING",
     "LEASE",
+    "RELEASED",
+    "Leased",
     "LogReplacedError",
+    "Subscriber",
+    "SubscriberStatus",
+    "Subscription",
+    "TooManyParkedError",
+    "UnknownSubscriberError",
     "catch_up",
+    "ensure_checkpoints",
+    "ensure_checkpoints_after_migrate",
     "follow",
     "lag_seconds",
+    "measure",
     "reads_this_log",
+    "register",
+    "registered",
+    "subscription",
+    "total_seconds",
 ]

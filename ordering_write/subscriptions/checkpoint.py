@@ -1,4 +1,4 @@
-"""What a subscriber of the log keeps: how far it has read, and what it couldn't apply."""
+"""The stored state of a subscriber: its checkpoint in the log, and the events it has parked."""
 
 from typing import ClassVar
 
@@ -7,69 +7,77 @@ from django.db.models.functions import Now
 from django.dispatch import Signal
 from uuid_utils.compat import uuid7
 
-# After the commit in which checkpoints moved; the sender is their class. No arguments.
+# Sent after the commit that moved checkpoints; the sender is their class. No arguments.
 checkpoints_moved = Signal()
 
 
-class Start(models.IntegerChoices):
-    """What became of the runners that were to apply the next events.
+class CrashSuspicion(models.IntegerChoices):
+    """Why a checkpoint suspects that applying the next events kills the process.
 
-    An event can kill whoever applies it. Of that no exception tells, so a start is counted, in a
-    transaction of its own, once a runner hasn't come back. When that start is lost too, the events
-    of the batch are tried one by one, each start counted, until the one is found that kills.
+    No exception reports such a death. A lease that was never given back raises the suspicion, and
+    the next runner counts its start in a transaction of its own. When that runner is lost too, the
+    events of its batch are isolated: applied one by one, each start counted, until one kills again.
     """
 
-    FIRST = 0, "nothing is known of a runner that was lost"
-    LOST = 1, "a runner that was given them did not come back"
-    COUNTED = 2, "a runner has started after that"
-    KILLED = 3, "it did not come back either"
+    NONE = 0, "no runner was lost"
+    SUSPECTED = 1, "a runner that had leased the checkpoint was lost"
+    PROBING = 2, "a runner has counted its start since then"
+    CONFIRMED = 3, "that runner was lost too"
 
 
 class Checkpoint(models.Model):
-    """How far a subscriber has read. It lives in the database that holds what the subscriber
-    does.
+    """How far a subscriber has read the log. The row lives in the database of its effects.
 
-    ``can_be_repeated`` says that all it does follows from the log and is seen nowhere else: when a
-    crash of the database loses the last of it, together with the move of the checkpoint, it is done
-    again. Nobody waits for the disk then.
+    Concrete classes add ``name``, the name of the subscriber. ``repeatable`` is True when all
+    effects follow from the log and are seen nowhere else: the database then commits without
+    waiting for its disk, since a crash loses the last effects together with the checkpoint's move.
     """
 
-    can_be_repeated: ClassVar[bool] = False
+    repeatable: ClassVar[bool] = False
 
     position = models.BigIntegerField(default=0, help_text="The last position that was applied.")
     event_id = models.UUIDField(null=True, blank=True, help_text="The event at that position.")
     log_id = models.UUIDField(null=True, blank=True, help_text="The log that was read.")
     updated_at = models.DateTimeField(db_default=Now())
     leased_until = models.DateTimeField(
-        null=True, blank=True, help_text="Until then a runner is taken to be at it."
+        null=True, blank=True, help_text="Until then the checkpoint belongs to one runner."
     )
     error = models.TextField(blank=True, help_text="Why it can't go on; empty when it can.")
     failed_at = models.DateTimeField(null=True, blank=True, help_text="When it began to fail.")
+    late_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when the subscriber is late; empty otherwise."
+    )
     batches = models.BigIntegerField(default=0, help_text="How many batches were applied.")
     batch_seconds = models.FloatField(default=0, help_text="How long they took together.")
     last_batch_seconds = models.FloatField(default=0)
     parked_streams = models.PositiveIntegerField(
-        default=0, help_text="How many streams are held up by an event that can't be applied."
+        default=0, help_text="How many streams are blocked by an event that can't be applied."
     )
-    start = models.PositiveSmallIntegerField(choices=Start, default=Start.FIRST)
-    alone_until = models.BigIntegerField(
-        default=0, help_text="Up to here events are tried one by one, since runners were killed."
+    # The two columns keep the names that they had in earlier releases.
+    crash_suspicion = models.PositiveSmallIntegerField(
+        choices=CrashSuspicion, default=CrashSuspicion.NONE, db_column="start"
+    )
+    isolate_until = models.BigIntegerField(
+        default=0,
+        db_column="alone_until",
+        help_text="Events up to this position are applied one by one, since runners were killed.",
     )
 
     class Meta:
         abstract = True
 
     @property
-    def goes_alone(self) -> bool:
-        return self.position < self.alone_until
+    def isolated(self) -> bool:
+        """Return True if the next event is applied alone."""
+        return self.position < self.isolate_until
 
 
 class ParkedEvent(models.Model):
-    """An event that a subscriber can't apply, or that waits behind such a one, or was skipped.
+    """An event that a subscriber can't apply, that waits behind such an event, or that was skipped.
 
-    Concrete classes add ``checkpoint``, the foreign key to the checkpoint of their subscriber, with
-    the related name "parked_events". Rows of what was applied in the end are deleted; those of
-    skipped events stay.
+    Concrete classes add ``checkpoint``, a foreign key to the subscriber's checkpoint with the
+    related name "parked_events". A row is deleted once its event is applied; rows of skipped events
+    stay.
     """
 
     class Category(models.TextChoices):
@@ -87,7 +95,7 @@ class ParkedEvent(models.Model):
     version = models.PositiveIntegerField()
     position = models.BigIntegerField()
     type = models.CharField(max_length=60)
-    category = models.CharField(max_length=20, choices=Category, help_text="What it is held up by.")
+    category = models.CharField(max_length=20, choices=Category, help_text="What blocks it.")
     message = models.TextField(blank=True)
     traceback = models.TextField(blank=True)
     parked_at = models.DateTimeField(db_default=Now())

@@ -1,51 +1,31 @@
-"""Following the log: the one loop by which subscribers read it, each from its own checkpoint."""
+"""Follows the log from several checkpoints side by side."""
 
 import contextlib
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import psycopg
-from django.db import (
-    DEFAULT_DB_ALIAS,
-    DatabaseError,
-    connection,
-    connections,
-    models,
-    transaction,
-)
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, models, transaction
 
 from config.databases import retry, tables
 from ordering_write import log
 from ordering_write.log import outbox
 from ordering_write.subscriptions import parking
-from ordering_write.subscriptions.checkpoint import Start
-from ordering_write.subscriptions.parking import Subscriber
+from ordering_write.subscriptions.checkpoint import CrashSuspicion
+from ordering_write.subscriptions.reader import LogReader, LogReplacedError, reads_this_log
 from ordering_write.subscriptions.runner import (
-    LEASE,
-    LOOKS,
-    SECONDS_BETWEEN_LOOKS,
-    Done,
-    LogReplacedError,
-    Reader,
+    MAX_READS,
+    SECONDS_BETWEEN_READS,
     Runner,
+    Step,
     move,
-    reads_this_log,
 )
+from ordering_write.subscriptions.subscriber import Subscriber
 
-__all__ = [
-    "FREE",
-    "LEASE",
-    "LogReplacedError",
-    "catch_up",
-    "follow",
-    "lag_seconds",
-    "reads_this_log",
-]
-
-# What is told on the channel of the log when a runner leaves that had listened to it.
-FREE = "free"
+# The payload that a listening runner sends on CHANNEL when it releases its checkpoints.
+RELEASED = "free"
 
 
 def catch_up(
@@ -54,33 +34,34 @@ def catch_up(
     *,
     batch: int,
     seconds: float = math.inf,
-    stay: float = 0.0,
+    idle_wait: float = 0.0,
 ) -> int:
-    """Follow the log from all ``checkpoints`` until they are level, or for about ``seconds``;
-    returns how many events were applied or parked, for all of them together.
+    """Follow the log from all ``checkpoints`` until they are level, or for about ``seconds``.
 
-    They go side by side: those at one position read it once, and move in one transaction. Where an
-    event can't be applied, or a runner was lost before, each goes on by itself, as in ``follow``.
-    When they are level, the log is listened to for ``stay`` seconds more: under a steady flow of
-    events they needn't be handed out again and again.
+    Returns how many events were applied or parked, for all checkpoints together.
 
-    An exception is kept on the checkpoint, logged when the checkpoint begins to fail, and keeps
-    it from being handed out for a while; nothing is skipped, and nobody else is kept up. When the
-    time is over but the log isn't, whoever hands out work is woken, so that others get their turn.
+    Checkpoints at one position read the log once and move in one transaction. Where an event can't
+    be applied, or a runner was lost before, each of them goes on by itself, as in ``follow``. Level
+    checkpoints listen to the log for ``idle_wait`` seconds more, so that a steady flow of events
+    needs no new leases.
+
+    An exception is recorded on its checkpoint, logged when the checkpoint begins to fail, and
+    delays the next lease; no event is skipped, and other checkpoints go on. When the time is over
+    before the log is, the broker is woken, so that other subscribers get their turn.
     """
     ends_at = time.monotonic() + seconds
-    group = _Group(checkpoints, subscriber_of, batch, stays=stay > 0)
+    group = _SubscriptionGroup(checkpoints, subscriber_of, batch, listens=idle_wait > 0)
     applied = 0
-    with _planned_by_key(checkpoints.db), _listening(stay) as heard:
+    with _planned_by_key(checkpoints.db), _listening(idle_wait) as log_grew:
         while True:
-            for size in group.catch_up():
-                applied += size
+            for number in group.catch_up():
+                applied += number
                 if time.monotonic() > ends_at:
-                    group.let_go()
+                    group.release()
                     return applied
-            if time.monotonic() > ends_at or not heard():
-                group.let_go()
-                # Once more, for what came before the checkpoints were let go.
+            if time.monotonic() > ends_at or not log_grew():
+                group.release()
+                # Once more, for events that came before the release.
                 if group.is_level():
                     return applied
 
@@ -88,41 +69,21 @@ def catch_up(
 def follow(
     checkpoints: "models.QuerySet[Any]", subscriber: Subscriber, *, batch: int
 ) -> Iterator[int]:
-    """Apply what the log has after the one checkpoint in ``checkpoints``; yields the number of
-    events of each batch, after it.
+    """Follow the log from the one checkpoint in ``checkpoints`` until it is level.
 
-    Each batch of about ``batch`` events is applied and the checkpoint moved in one transaction of
-    the checkpoint's database, so that neither happens without the other. Only one runner at a time
-    holds the checkpoint; a second one returns at once, and the first one looks once more after it
-    has let go, so that the wake-up which the second one answered is not lost.
+    Yields the number of events of each batch, after the batch. Each batch of about ``batch`` events
+    is applied and the checkpoint moved in one transaction of the checkpoint's database. One runner
+    at a time holds the checkpoint; a second one returns at once, and the first one looks at the log
+    again after its last batch, so that no wake-up is lost.
 
-    An event that can't be applied is parked, and what the database breaks off is tried again; any
-    other exception is raised.
+    An event that can't be applied is parked, and a transaction that a transient error breaks off is
+    retried; any other exception is raised.
     """
-    return Runner(checkpoints, subscriber, batch, Reader()).follow()
+    return Runner(checkpoints, subscriber, batch, LogReader()).follow()
 
 
-def lag_seconds(positions: Collection[int]) -> dict[int, float]:
-    """For each position the age of the first event after it, in seconds; 0.0 when none is."""
-    with connection.cursor() as cursor:
-        cursor.execute(_LAG_SECONDS, [list(positions)])
-        return {position: float(seconds) for position, seconds in cursor.fetchall()}
-
-
-# An event without a position yet is later than all that have one.
-_LAG_SECONDS = """
-SELECT checkpoint, greatest(0, coalesce(extract(epoch FROM clock_timestamp() - coalesce(
-    (SELECT event.recorded_at FROM event_position place JOIN event ON event.id = place.event_id
-     WHERE place.position > checkpoint ORDER BY place.position LIMIT 1),
-    (SELECT min((SELECT min(recorded_at) FROM event WHERE event.commit_id = pending.commit_id))
-     FROM event_pending pending)
-)), 0))
-FROM unnest(%s::bigint[]) AS checkpoint
-"""
-
-
-class _Group:
-    """A runner at several checkpoints, which follow the log side by side."""
+class _SubscriptionGroup:
+    """One runner at several checkpoints."""
 
     def __init__(
         self,
@@ -130,163 +91,175 @@ class _Group:
         subscriber_of: Callable[[Any], Subscriber],
         batch: int,
         *,
-        stays: bool,
+        listens: bool,
     ) -> None:
         self._checkpoints = checkpoints
         self._subscriber_of = subscriber_of
         self._batch = batch
-        self._stays = stays
-        self._reader = Reader()
-        # As they were when they were last locked, by their keys.
+        self._listens = listens
+        self._reader = LogReader()
+        # The checkpoints as they were when last locked, by key.
         self._rows: dict[int, Any] = {}
-        # Those that have failed in this run: they are not tried again before their pause is over.
+        # Checkpoints that failed in this run: they pause before the next try.
         self._failed: set[int] = set()
         self._runners: dict[int, Runner] = {}
-        # Put together once: that takes longer than to run it.
-        self._looks: dict[tuple[bool, int], tuple[str, Any]] = {}
-        # That of the one furthest behind; None when nobody could be moved.
+        # Compiled once: compiling takes longer than running.
+        self._statements: dict[tuple[bool, int], tuple[str, Any]] = {}
+        # The position of the checkpoint furthest behind; None when none could be moved.
         self._position: int | None = None
 
     def catch_up(self) -> Iterator[int]:
-        """Apply what there is; yields the number of events of each step, after it."""
-        looks = 0
-        while looks < LOOKS:
-            size, goes_on = self._step()
-            if size:
-                looks = 0
-                yield size
-            if goes_on:
+        """Apply all events that the log has; yields the number of events of each step."""
+        reads = 0
+        while reads < MAX_READS:
+            applied, may_have_more = self._step()
+            if applied:
+                reads = 0
+                yield applied
+            if may_have_more:
                 continue
-            if self._reader.saw_all or self._position is None:
+            if self._reader.is_complete or self._position is None:
                 return
-            # Something may be there that can't be read yet: another process is sequencing it.
-            looks += 1
-            time.sleep(SECONDS_BETWEEN_LOOKS)
-        # Who is sequencing hangs; the rest is left to the next run.
+            # The next events may have no position yet: another process is sequencing.
+            reads += 1
+            time.sleep(SECONDS_BETWEEN_READS)
+        # That process hangs; the rest is left to the next run.
         self._position = None
 
     def is_level(self) -> bool:
-        """Whether the log has nothing more for those that could be moved."""
+        """Return True if the log has no more events for the checkpoints that could be moved."""
         return self._position is None or log.head() <= self._position
 
-    def let_go(self) -> None:
-        """Let the checkpoints be handed out, but for those that have failed; whoever left the log
-        to us is told."""
+    def release(self) -> None:
+        """End the leases, except those of failed checkpoints, and tell the broker."""
 
         def act() -> None:
             with transaction.atomic(using=self._checkpoints.db):
                 leased = self._checkpoints.filter(
-                    failed_at=None, start=Start.FIRST, leased_until__isnull=False
+                    failed_at=None, crash_suspicion=CrashSuspicion.NONE, leased_until__isnull=False
                 )
-                free = leased.select_for_update(skip_locked=True).values("pk")
-                self._checkpoints.filter(pk__in=free).update(leased_until=None)
-            if self._stays:
+                unlocked = leased.select_for_update(skip_locked=True).values("pk")
+                self._checkpoints.filter(pk__in=unlocked).update(leased_until=None)
+            if self._listens:
                 with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_notify(%s, %s)", [outbox.CHANNEL, FREE])
+                    cursor.execute("SELECT pg_notify(%s, %s)", [outbox.CHANNEL, RELEASED])
 
         retry.on_transient_errors(act)
 
     def _step(self) -> tuple[int, bool]:
-        """A batch for everybody; returns how many events were applied, and whether to go on."""
+        """Apply one batch for each checkpoint; returns the events applied and whether to go on."""
         try:
-            done = self._step_together()
-            alone = [key for key, row in self._rows.items() if _goes_by_itself(row)]
+            self._reader.sequence()
+            steps = self._step_together()
+            keys = [key for key, row in self._rows.items() if _goes_by_itself(row)]
         except Exception:
-            # One by one, they show whose fault it is.
+            # Going one by one shows which checkpoint fails.
             retry.drop_broken_connections()
-            self._rows = self._rows or retry.on_transient_errors(self._look)
-            done, alone = [], list(self._rows)
-        done += [each for key in alone if (each := self._step_alone(key))]
-        self._position = min((each.position for each in done), default=None)
-        return sum(each.size for each in done), any(each.goes_on for each in done)
+            self._rows = self._rows or retry.on_transient_errors(self._load)
+            steps, keys = [], list(self._rows)
+        steps += [step for key in keys if (step := self._step_alone(key))]
+        self._position = min((step.position for step in steps), default=None)
+        return sum(step.applied for step in steps), any(step.may_have_more for step in steps)
 
-    def _look(self, *, lock: bool = False) -> dict[int, Any]:
-        known = lock, len(self._failed)
-        if known not in self._looks:
+    def _load(self, *, lock: bool = False) -> dict[int, Any]:
+        variant = lock, len(self._failed)
+        if variant not in self._statements:
             rows = self._checkpoints.exclude(pk__in=self._failed)
             if lock:
                 rows = rows.select_for_update(skip_locked=True)
-            self._looks[known] = rows.query.get_compiler(rows.db).as_sql()
-        found = tables.load(self._checkpoints.model, *self._looks[known])
-        return {row.pk: row for row in found}
+            self._statements[variant] = rows.query.get_compiler(rows.db).as_sql()
+        loaded = tables.load(self._checkpoints.model, *self._statements[variant])
+        return {row.pk: row for row in loaded}
 
-    def _step_together(self) -> list[Done]:
-        """A batch, in one transaction, for those of which nothing special is known."""
+    def _step_together(self) -> list[Step]:
+        """Apply one batch in one transaction, for the checkpoints that may go together."""
         with transaction.atomic(using=self._checkpoints.db):
-            self._rows = self._look(lock=True)
+            self._rows = self._load(lock=True)
             ready = [row for row in self._rows.values() if not _goes_by_itself(row)]
-            places = sorted({row.position for row in ready})
+            positions = sorted({row.position for row in ready})
             return [
                 self._apply(
-                    [row for row in ready if row.position == place],
-                    # Not past others, so that they go together from there.
-                    limit=min(self._batch, following - place),
+                    [row for row in ready if row.position == position],
+                    # Not past the next position, so that they go together from there.
+                    limit=min(self._batch, following - position),
                 )
-                for place, following in zip(places, [*places[1:], math.inf], strict=True)
+                for position, following in zip(positions, [*positions[1:], math.inf], strict=True)
             ]
 
-    def _apply(self, rows: list[Any], *, limit: int) -> Done:
-        """Apply what comes next to ``rows``, which stand at one position, and move them past it."""
+    def _apply(self, rows: list[Any], *, limit: int) -> Step:
+        """Apply the next batch to ``rows``, checkpoints at one position, and move them."""
         for row in rows:
             if not reads_this_log(row, self._reader):
                 raise LogReplacedError(row)
         events = self._reader.read(rows[0].position, limit)
         if not events:
-            return Done(0, rows[0].position, goes_on=False)
+            return Step(0, rows[0].position, may_have_more=False)
         seconds = []
         with tables.together():
             for row in rows:
                 began = time.monotonic()
-                parking.apply(row, events, self._subscriber_of(row), carefully=False)
+                parking.apply(row, events, self._subscriber_of(row), bisect=False)
                 ended = time.monotonic()
                 seconds.append(ended - began)
-        # To each its part of what they have written together.
-        each = (time.monotonic() - ended) / len(rows)
-        goes_on = len(events) >= limit
-        move(rows, events, [own + each for own in seconds], goes_on or self._stays)
-        return Done(len(events) * len(rows), cast(int, events[-1].recorded.position), goes_on)
+        # The common write, in equal shares.
+        share = (time.monotonic() - ended) / len(rows)
+        may_have_more = len(events) >= limit
+        move(
+            rows,
+            events,
+            [own + share for own in seconds],
+            keep_lease=may_have_more or self._listens,
+        )
+        position = cast(int, events[-1].recorded.position)
+        return Step(len(events) * len(rows), position, may_have_more)
 
-    def _step_alone(self, key: int) -> Done | None:
+    def _step_alone(self, key: int) -> Step | None:
         if key not in self._runners:
-            row = self._checkpoints.filter(pk=key)
-            subscriber = self._subscriber_of(self._rows[key])
             self._runners[key] = Runner(
-                row, subscriber, self._batch, self._reader, stays=self._stays
+                self._checkpoints.filter(pk=key),
+                self._subscriber_of(self._rows[key]),
+                self._batch,
+                self._reader,
+                listens=self._listens,
             )
         try:
             return self._runners[key].step()
         except Exception as failure:
             self._failed.add(key)
-            self._runners[key].keep(failure)
+            self._runners[key].record_failure(failure)
             return None
 
 
 def _goes_by_itself(checkpoint: Any) -> bool:
-    """Whether a runner was lost or failed here, so that it mustn't hold up others."""
-    return bool(
-        checkpoint.start != Start.FIRST or checkpoint.goes_alone or checkpoint.failed_at is not None
-    )
+    """Return True if a runner was lost or failed here, so that it mustn't delay others."""
+    is_suspected = checkpoint.crash_suspicion != CrashSuspicion.NONE
+    return bool(is_suspected or checkpoint.isolated or checkpoint.failed_at is not None)
 
 
 @contextlib.contextmanager
 def _planned_by_key(database: str) -> Iterator[None]:
-    """Inside it statements are planned once for all passes, and by an index though the table is
-    small as yet: they ask by key, and a plan that reads all of it would be kept while it grows."""
-    used = [connections[alias] for alias in {DEFAULT_DB_ALIAS, database}]
-    for each in used:
-        with each.cursor() as cursor:
+    """Inside it, plan each statement once, and by an index even while its table is small.
+
+    Subscribers ask by key; a plan that reads a small table in full would be kept while it grows.
+    """
+    sessions = [connections[alias] for alias in {DEFAULT_DB_ALIAS, database}]
+    for session in sessions:
+        with session.cursor() as cursor:
             cursor.execute("SET plan_cache_mode = auto; SET enable_seqscan = off")
     try:
         yield
     finally:
-        for each in used:
-            with contextlib.suppress(DatabaseError), each.cursor() as cursor:
+        for session in sessions:
+            with contextlib.suppress(DatabaseError), session.cursor() as cursor:
                 cursor.execute("RESET plan_cache_mode; RESET enable_seqscan")
 
 
 @contextlib.contextmanager
 def _listening(seconds: float) -> Iterator[Callable[[], bool]]:
-    """Inside it, one can wait for the log to grow, for ``seconds`` at most; not at all for 0."""
+    """Yield a function that waits up to ``seconds`` and returns True if the log has grown.
+
+    With 0 seconds it never waits.
+    """
     if not seconds:
         yield lambda: False
         return
@@ -294,8 +267,8 @@ def _listening(seconds: float) -> Iterator[Callable[[], bool]]:
         cursor.execute(f"LISTEN {outbox.CHANNEL}")
     listener = connection.connection
 
-    def heard() -> bool:
-        # One that was made anew meanwhile doesn't listen.
+    def log_grew() -> bool:
+        # A connection that was made since then doesn't listen.
         if connection.connection is not listener:
             return False
         with contextlib.suppress(psycopg.Error):
@@ -303,8 +276,8 @@ def _listening(seconds: float) -> Iterator[Callable[[], bool]]:
         return False
 
     try:
-        yield heard
+        yield log_grew
     finally:
-        # What nobody reads would pile up.
+        # Notifications that nobody reads would pile up.
         with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
             cursor.execute(f"UNLISTEN {outbox.CHANNEL}")

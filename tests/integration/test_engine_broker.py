@@ -26,7 +26,7 @@ from config.workers.broker import Handout, ProjectionBroker
 from ordering_read.engine import live, status
 from ordering_read.models import OrderSummary
 from ordering_read.projector import registered
-from ordering_write import published
+from ordering_write import log
 from ordering_write.models import CommandRecord
 from ordering_write.published import events_committed
 from tests import kit
@@ -49,12 +49,13 @@ def task_of(handout: Handout) -> dict[str, Any]:
 
 
 def names(handouts: list[Handout] | None) -> set[str]:
-    return {name for handout in handouts or [] for name in task_of(handout)["args"]}
+    """The projections in these tasks."""
+    return {name for handout in to_project(handouts) for name in task_of(handout)["args"][1:]}
 
 
 def to_project(handouts: list[Handout] | None) -> list[Handout]:
-    """Of these, the ones for projections: the policies are handed out beside them."""
-    return [one for one in handouts or [] if task_of(one)["func"] == "config.workers.tasks.project"]
+    """The tasks for projections: the policies are handed out beside them."""
+    return [task for task in handouts or [] if task_of(task)["args"][:1] == ("projections",)]
 
 
 def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
@@ -65,10 +66,8 @@ def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
     handouts = broker.dequeue() or []
 
     assert names(handouts) == set(registered())
-    assert {task_of(handout)["func"] for handout in handouts} == {
-        "config.workers.tasks.project",
-        "config.workers.tasks.run_policies",
-    }
+    assert {task_of(handout)["func"] for handout in handouts} == {"config.workers.tasks.run"}
+    assert [task_of(handout)["args"][0] for handout in handouts] == ["projections", "policies"]
     assert not any(task_of(handout)["save"] for handout in handouts)
     # Nothing to acknowledge: the checkpoint says whether it was done.
     assert {handout[0] for handout in handouts} == {None}
@@ -207,7 +206,7 @@ def test_an_outage_is_logged_once_and_survived(
         raise DatabaseError("gone\nfor a while")
 
     with monkeypatch.context() as outage, caplog.at_level(logging.WARNING):
-        outage.setattr(published, "head", away)
+        outage.setattr(log, "head", away)
         for _ in range(3):
             assert broker.dequeue() is None
 
@@ -224,7 +223,7 @@ def test_the_task_catches_up_its_projection() -> None:
     customer, product = kit.registered_customer(), kit.registered_product()
     kit.placed_order(customer, (product, 1))
 
-    tasks.project("order_view")
+    tasks.run("projections", "order_view")
 
     assert OrderSummary.live.count() == 1
 
@@ -236,7 +235,7 @@ def test_the_stock_task_catches_up_all() -> None:
 
     assert status.checkpoints() == dict.fromkeys(registered(), 2)
     assert status.workers_seen() == 1
-    assert not live.due().behind
+    assert not live.PROJECTIONS.lease().behind
 
 
 @pytest.fixture
@@ -301,7 +300,7 @@ def test_a_wake_up_is_scheduled_each_minute() -> None:
 
 
 def test_old_commands_are_forgotten_once_a_day(broker: ProjectionBroker, settings: Any) -> None:
-    settings.COMMAND_RECORD_DAYS = 0
+    settings.COMMAND_RECORD_DAYS, settings.PROJECTION_POLL_SECONDS = 0, 0
     for _ in range(2):
         tasks.keep_schedules(using="default", apps=apps)
     kit.registered_product()
@@ -312,9 +311,11 @@ def test_old_commands_are_forgotten_once_a_day(broker: ProjectionBroker, setting
     schedule = Schedule.objects.get(name="prune_commands")
     assert schedule.schedule_type == Schedule.DAILY
     assert timedelta(hours=23) < schedule.next_run - timezone.now() <= timedelta(days=1)
+    # One at a time, and the wake-up may be due too.
+    queued = [*(broker.dequeue() or []), *(broker.dequeue() or [])]
     [task] = [
         task
-        for task in map(task_of, [*(broker.dequeue() or []), *(broker.dequeue() or [])])
+        for task in map(task_of, queued)
         if task["func"] == "config.workers.tasks.prune_commands"
     ]
     assert task["save"] is False

@@ -55,7 +55,7 @@ def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """A projection beside the others; its rows are those of Worker."""
     recorder = Recorder()
     monkeypatch.setitem(projector._projectors, recorder.name, recorder)
-    live.keep_checkpoints()
+    live.PROJECTIONS.ensure_checkpoints()
     return recorder
 
 
@@ -135,9 +135,9 @@ def test_a_failure_is_kept_logged_once_and_tried_again_later(
     assert "version 1): ValueError: no such colour. Correct it" in checkpoint().error
     assert checkpoint().failed_at == failed_at
     # Not before its pause is over, and then it is well again.
-    assert "recorder" not in live.due().behind
+    assert "recorder" not in live.PROJECTIONS.lease().behind
     Projection.objects.filter(name="recorder").update(leased_until=Now() - timedelta(seconds=1))
-    assert "recorder" in live.due().behind
+    assert "recorder" in live.PROJECTIONS.lease().behind
     recorder.before = lambda batch: None
     live.run("recorder")
     assert checkpoint().error == ""
@@ -212,7 +212,7 @@ def test_a_turn_ends_between_two_batches(recorder: Recorder, settings: Any) -> N
 
     assert live.run("recorder", seconds=0) == 2
     # It has let go, so that the next turn can be given at once.
-    assert "recorder" in live.due().behind
+    assert "recorder" in live.PROJECTIONS.lease().behind
     assert live.run("recorder") == 4
 
 
@@ -276,7 +276,7 @@ def test_a_runner_that_stays_hears_of_what_comes(recorder: Recorder) -> None:
     later.start()
     began = time.monotonic()
 
-    live.run("recorder", seconds=0.2, stay=20)
+    live.run("recorder", seconds=0.2, idle_wait=20)
 
     assert time.monotonic() - began < 10
     assert recorded() == [1, 2, 3, 4]
@@ -288,7 +288,7 @@ def test_a_runner_that_stays_hears_of_what_comes(recorder: Recorder) -> None:
 def test_a_sequencer_that_hangs_keeps_no_runner(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(group, "LOOKS", 3)
+    monkeypatch.setattr(group, "MAX_READS", 3)
     kit.registered_product()
     other = connections["default"].copy()
     with other.cursor() as cursor:
@@ -302,7 +302,7 @@ def test_a_sequencer_that_hangs_keeps_no_runner(
 def test_a_runner_that_stays_leaves_when_nothing_comes(recorder: Recorder) -> None:
     kit.registered_product()
 
-    live.run("recorder", stay=0.01)
+    live.run("recorder", idle_wait=0.01)
 
     assert recorded() == [1, 2]
     assert checkpoint().leased_until is None
@@ -319,7 +319,7 @@ def test_one_that_fails_keeps_nobody_up(recorder: Recorder) -> None:
     assert live.run("recorder", "inventory_level") == 2
     assert checkpoint("inventory_level").position == 2
     assert checkpoint("recorder").position == 0
-    assert "recorder" not in live.due().behind
+    assert "recorder" not in live.PROJECTIONS.lease().behind
 
 
 def test_those_at_different_positions_come_level(recorder: Recorder, settings: Any) -> None:
@@ -339,30 +339,30 @@ def test_who_is_furthest_behind_comes_first(recorder: Recorder) -> None:
     live.run("order_view", "status_counter")
     kit.registered_product()
 
-    assert list(live.due().behind)[-2:] == ["order_view", "status_counter"]
+    assert list(live.PROJECTIONS.lease().behind)[-2:] == ["order_view", "status_counter"]
 
 
 def test_who_is_behind_is_handed_out_once(recorder: Recorder) -> None:
     everybody = set(projector.registered())
-    assert not live.due().behind
+    assert not live.PROJECTIONS.lease().behind
     kit.registered_product()
 
-    assert set(live.due().behind) == everybody
-    assert not live.due().behind
+    assert set(live.PROJECTIONS.lease().behind) == everybody
+    assert not live.PROJECTIONS.lease().behind
     for name in everybody:
         live.run(name)
-    assert not live.due().behind
+    assert not live.PROJECTIONS.lease().behind
     kit.registered_product()
-    assert set(live.due().behind) == everybody
+    assert set(live.PROJECTIONS.lease().behind) == everybody
 
 
 def test_a_lease_that_is_over_is_given_again(recorder: Recorder) -> None:
     kit.registered_product()
-    live.due()
+    live.PROJECTIONS.lease()
 
     Projection.objects.update(leased_until=Now() - timedelta(milliseconds=1))
 
-    assert "recorder" in live.due().behind
+    assert "recorder" in live.PROJECTIONS.lease().behind
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
@@ -382,7 +382,7 @@ def test_checkpoints_that_are_missing_are_made_and_no_others(recorder: Recorder)
     live.run("recorder")
     Projection.objects.filter(name="order_view").delete()
 
-    live.keep_checkpoints()
+    live.PROJECTIONS.ensure_checkpoints()
 
     assert checkpoint("order_view").position == 0
     assert checkpoint("recorder").position == 2

@@ -103,8 +103,8 @@ def test_the_status_says_what_is_the_matter() -> None:
 def test_workers_are_seen_for_a_while(settings: Any, seconds: int) -> None:
     settings.WORKER_SILENCE_SECONDS = seconds
     assert status.workers_seen() == 0
-    status.beat()
-    status.beat()
+    status.heartbeat()
+    status.heartbeat()
     assert status.workers_seen() == 1
 
     Worker.objects.update(seen_at=Now() - timedelta(seconds=seconds - 5))
@@ -112,14 +112,14 @@ def test_workers_are_seen_for_a_while(settings: Any, seconds: int) -> None:
     Worker.objects.update(seen_at=Now() - timedelta(seconds=seconds + 1))
     assert status.workers_seen() == 0
     # It is back, after a stop or an outage.
-    status.beat()
+    status.heartbeat()
     assert status.workers_seen() == 1
 
 
 def test_workers_that_are_gone_are_forgotten() -> None:
-    status.beat()
+    status.heartbeat()
     Worker.objects.update(pid=1, seen_at=Now() - timedelta(minutes=3))
-    status.beat()
+    status.heartbeat()
     assert Worker.objects.count() == 1
 
 

@@ -16,7 +16,7 @@ from knox.models import AuthToken
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from ordering_read.engine import live, parking
+from ordering_read.engine import live
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import OrderSummary, ParkedEvent, Projection
 from ordering_read.projections.order_view import OrderProjection
@@ -55,6 +55,7 @@ from ordering_write.models import (
     Timer,
 )
 from tests import kit
+from tests.kit_projections import parked_events, retry
 from tests.parallel import at_once
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -251,7 +252,7 @@ def test_a_parked_stream_forgets_too(case, monkeypatch):
             parked.version - 1
         )
 
-    parking.retry(parking.parked())
+    retry(parked_events())
     assert list(places_of(CANARIES)) == []
 
 

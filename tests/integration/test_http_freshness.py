@@ -177,7 +177,8 @@ def test_what_is_not_there_yet_says_how_old_that_is(admin: APIClient) -> None:
 
 
 def test_what_is_behind_by_nothing_is_not_level(admin: APIClient, monkeypatch: Any) -> None:
-    monkeypatch.setattr("ordering_write.published.lag_seconds", lambda at: dict.fromkeys(at, 1e-9))
+    lag_seconds = "ordering_write.subscriptions.lag_seconds"
+    monkeypatch.setattr(lag_seconds, lambda positions: dict.fromkeys(positions, 1e-9))
 
     assert admin.get(f"{ROOT}/orders")["Projection-Lag"] == "0.001"
 

@@ -13,18 +13,27 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
 from ordering_read import projector
-from ordering_read.engine import live, parking, status
+from ordering_read.engine import live, status
 from ordering_read.engine.generations import IncompleteError
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import OrderSummary, ParkedEvent, Projection
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.projections.order_view import OrderProjection
 from ordering_read.projections.sales_by_day import SalesByDayProjection
-from ordering_write import log, published
+from ordering_write import log, subscriptions
 from ordering_write.domain.events import DomainEvent, OrderStatus
 from ordering_write.models import Customer, Order, StockItem
+from ordering_write.subscriptions import parked
 from tests import kit
-from tests.kit_projections import new_generation, project, rows_of
+from tests.kit_projections import (
+    blocking,
+    new_generation,
+    parked_events,
+    project,
+    retry,
+    rows_of,
+    skip,
+)
 from tests.parallel import at_once
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -91,7 +100,7 @@ def shown() -> dict[UUID, str]:
 
 
 def waiting(name: str = "order_view") -> list[tuple[int, str]]:
-    rows = parking.parked(projection=name).filter(checkpoint=served(name), skipped_at=None)
+    rows = parked_events(projection=name).filter(checkpoint=served(name), skipped_at=None)
     return list(rows.order_by("position").values_list("version", "category"))
 
 
@@ -132,7 +141,7 @@ def test_an_event_that_fails_parks_its_stream_and_no_other(
         order.pk: "pending" if order is orders[2] else "confirmed" for order in orders
     }
     assert waiting() == [(2, Category.PROJECTION_ERROR), (3, Category.WAITING)]
-    [row] = parking.held_up()
+    [row] = blocking()
     assert (row.event_id, row.stream, row.tries) == (bad, orders[2].stream, 1)
     assert row.message == "ValueError: no such colour"
     assert "in apply_or_fail" in row.traceback
@@ -157,7 +166,7 @@ def test_what_comes_later_waits_too_while_others_go_on(poison: Poison, shop: Sho
     assert shown() == {good.pk: "confirmed"}
     assert [version for version, _ in waiting()] == [1, 2, 3]
     assert served().parked_streams == 1
-    assert "order_view" not in live.due().behind
+    assert "order_view" not in live.PROJECTIONS.lease().behind
 
 
 def test_nothing_of_it_depends_on_the_size_of_batches(
@@ -174,10 +183,10 @@ def test_nothing_of_it_depends_on_the_size_of_batches(
         live.run("order_view", seconds=0)
     live.run("order_view")
 
-    assert dict(parking.held_up().values_list("stream", "event_id")) == bad
+    assert dict(blocking().values_list("stream", "event_id")) == bad
     assert served().parked_streams == 5
     poison.events.clear()
-    parking.retry(parking.held_up())
+    retry(blocking())
     check_equal_to_a_fold_that_never_failed(OrderSummary)
 
 
@@ -221,7 +230,7 @@ def test_where_rows_mix_streams_the_stream_waits_too(
     kit.dispatch(kit.cancel(orders[1]))
     live.run("sales_by_day")
     assert waiting("sales_by_day") == [(2, Category.PROJECTION_ERROR), (3, Category.WAITING)]
-    parking.retry(parking.held_up())
+    retry(blocking())
     check_equal_to_a_fold_that_never_failed(SalesByDay)
 
 
@@ -231,7 +240,7 @@ def test_what_the_database_says_of_a_row_is_not_kept(poison: Poison, shop: Shop)
 
     live.run("order_view")
 
-    [row] = parking.held_up()
+    [row] = blocking()
     assert row.message == "DataError: value too long"
     assert "Robin" not in row.traceback
 
@@ -256,7 +265,7 @@ def test_an_event_that_cannot_be_read_parks_its_stream(
 
     assert shown() == {bad.pk: "pending", good.pk: "pending"}
     assert waiting() == [(2, category), (3, Category.WAITING)]
-    assert message in parking.held_up(projection="order_view").get().message
+    assert message in blocking(projection="order_view").get().message
     # Whether an unknown type is of a kind that it wants, nobody can know.
     known_and_unwanted = category == Category.UNDECODABLE
     assert served("customer_view").parked_streams == (0 if known_and_unwanted else 1)
@@ -269,9 +278,9 @@ def test_it_is_applied_when_it_can_be_read_again(shop: Shop) -> None:
     live.run("order_view")
 
     spoil(order, "type = 'OrderItemAdded'")
-    [retried] = parking.retry(parking.held_up(projection="order_view"))
+    [retried] = retry(blocking(projection="order_view"))
 
-    assert (retried.applied, retried.held_by) == (2, None)
+    assert (retried.applied, retried.blocked_by) == (2, None)
     check_equal_to_a_fold_that_never_failed(OrderSummary)
 
 
@@ -281,7 +290,7 @@ def test_what_turns_out_to_be_unwanted_is_let_go(shop: Shop) -> None:
     live.run("customer_view")
 
     spoil(order, "type = 'OrderItemAdded'")
-    parking.retry(parking.held_up())
+    retry(blocking())
 
     assert served("customer_view").parked_streams == 0
     assert not ParkedEvent.objects.exists()
@@ -297,7 +306,7 @@ def test_a_retry_after_the_fix_leaves_what_a_fold_leaves(poison: Poison, shop: S
     live.run("order_view")
     poison.events.clear()
 
-    retried = parking.retry(parking.held_up())
+    retried = retry(blocking())
 
     assert [(one.stream, one.applied) for one in retried] == [
         (orders[0].stream, 3),
@@ -317,11 +326,11 @@ def test_what_fails_again_stays_with_the_new_message(poison: Poison, shop: Shop)
     live.run("order_view")
     poison.error = lambda: KeyError("shape")
 
-    [retried] = parking.retry(parking.held_up())
+    [retried] = retry(blocking())
 
     assert retried.applied == 0
-    assert retried.held_by
-    row = parking.find(retried.held_by.pk)
+    assert retried.blocked_by
+    row = parked.find(live.PROJECTIONS, retried.blocked_by.pk)
     assert (row.event_id, row.message, row.tries) == (first, "KeyError: 'shape'", 2)
     assert served().parked_streams == 1
 
@@ -334,7 +343,7 @@ def test_a_retry_goes_as_far_as_it_can(poison: Poison, shop: Shop) -> None:
     poison.events.clear()
     poison.add(order, version=3)
 
-    [retried] = parking.retry(parking.held_up())
+    [retried] = retry(blocking())
 
     assert retried.applied == 2
     assert waiting() == [(3, Category.PROJECTION_ERROR)]
@@ -349,10 +358,10 @@ def test_only_what_is_asked_for_is_retried(poison: Poison, shop: Shop) -> None:
     live.run("order_view")
     poison.events.clear()
 
-    parking.retry(parking.held_up(projection="order_view", stream=one.stream))
+    retry(blocking(projection="order_view", stream=one.stream))
 
     assert set(shown()) == {one.pk}
-    assert parking.held_up().get().stream == other.stream
+    assert blocking().get().stream == other.stream
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
@@ -369,7 +378,7 @@ def test_retries_and_runners_at_once_count_each_event_once(
     poison.events.clear()
 
     outcomes = at_once(
-        [lambda: parking.retry(parking.held_up())] * 3
+        [lambda: retry(blocking())] * 3
         + [lambda: live.run("sales_by_day")] * 3
         + [shop.order] * 4
         + [partial(kit.dispatch, kit.cancel(order)) for order in orders]
@@ -377,7 +386,7 @@ def test_retries_and_runners_at_once_count_each_event_once(
 
     assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
     live.run("sales_by_day")
-    parking.retry(parking.held_up())
+    retry(blocking())
     assert not ParkedEvent.objects.exists()
     assert served("sales_by_day").parked_streams == 0
     check_equal_to_a_fold_that_never_failed(SalesByDay)
@@ -390,16 +399,16 @@ def test_a_skipped_event_leaves_a_row_and_the_rest_is_applied(poison: Poison, sh
     bad = poison.add(order, version=2)
     live.run("order_view")
 
-    skipped = parking.skip(parking.held_up().get(), reason="A test", by="robin")
+    skipped = skip(blocking().get(), reason="A test", by="robin")
 
-    assert (skipped.applied, skipped.held_by) == (1, None)
+    assert (skipped.applied, skipped.blocked_by) == (1, None)
     row = ParkedEvent.objects.get()
     assert (row.event_id, row.skipped_by, row.skip_reason) == (bad, "robin", "A test")
     assert row.skipped_at is not None
     assert shown() == {order.pk: "confirmed"}
     assert OrderSummary.live.get().unit_count == 0
     assert served().parked_streams == 0
-    assert parking.retry(parking.parked()) == []
+    assert retry(parked_events()) == []
 
 
 def test_the_last_event_of_a_stream_is_skipped(poison: Poison, shop: Shop) -> None:
@@ -407,7 +416,7 @@ def test_the_last_event_of_a_stream_is_skipped(poison: Poison, shop: Shop) -> No
     poison.add(order, version=2)
     live.run("order_view")
 
-    parking.skip(parking.held_up().get(), reason="A test", by="robin")
+    skip(blocking().get(), reason="A test", by="robin")
     move(order)
     live.run("order_view")
 
@@ -420,17 +429,17 @@ def test_what_can_not_be_skipped_is_told(poison: Poison, shop: Shop) -> None:
     move(order)
     bad = poison.add(order, version=2)
     live.run("order_view")
-    first, second = parking.parked().order_by("position")
+    first, second = parked_events().order_by("position")
 
-    with pytest.raises(published.EventWaitsError, match="retry or skip that one"):
-        parking.skip(second, reason="A test", by="robin")
-    with pytest.raises(published.EventWaitsError):
-        parking.skip_everywhere(second.event_id, reason="A test", by="robin")
-    parking.skip_everywhere(bad, reason="A test", by="robin")
-    with pytest.raises(published.EventSkippedError, match="skipped already"):
-        parking.skip(first, reason="A test", by="robin")
-    with pytest.raises(parking.ParkedEventNotFoundError):
-        parking.skip(second, reason="A test", by="robin")
+    with pytest.raises(parked.EventWaitsError, match="retry or skip that one"):
+        skip(second, reason="A test", by="robin")
+    with pytest.raises(parked.EventWaitsError):
+        parked.skip_event(live.PROJECTIONS, second.event_id, reason="A test", by="robin")
+    parked.skip_event(live.PROJECTIONS, bad, reason="A test", by="robin")
+    with pytest.raises(parked.EventSkippedError, match="skipped already"):
+        skip(first, reason="A test", by="robin")
+    with pytest.raises(parked.ParkedEventNotFoundError):
+        skip(second, reason="A test", by="robin")
 
 
 # --- What never parks --------------------------------------------------------------------------
@@ -460,7 +469,7 @@ def test_a_fault_while_the_culprit_is_looked_for_parks_nobody(poison: Poison, sh
 
     live.run("order_view")
 
-    assert parking.held_up().get().message == "ValueError: at last"
+    assert blocking().get().message == "ValueError: at last"
 
 
 def test_a_log_with_a_hole_parks_nobody(poison: Poison, shop: Shop) -> None:
@@ -495,7 +504,7 @@ def test_too_many_streams_stop_the_projection(poison: Poison, shop: Shop, settin
     [told] = [one for one in status.statuses() if one.name == "order_view"]
     assert (told.status, told.parked_streams) == ("failed", 2)
     poison.events.clear()
-    parking.retry(parking.held_up())
+    retry(blocking())
     live.run("order_view")
     assert served().error == ""
     check_equal_to_a_fold_that_never_failed(OrderSummary)
@@ -531,7 +540,7 @@ def test_a_rebuild_parks_what_fails_in_it(poison: Poison, shop: Shop) -> None:
     )
     assert len(shown()) == 30
     poison.events.clear()
-    parking.retry(parking.held_up())
+    retry(blocking())
     check_equal_to_a_fold_that_never_failed(OrderSummary)
 
 
@@ -558,8 +567,8 @@ def test_a_rebuild_goes_without_what_was_skipped(poison: Poison, shop: Shop, bat
     poison.add(orders[1], version=2)
     spoil(orders[2], "type = 'OrderBlessed'")
     live.run("order_view")
-    for row in parking.held_up():
-        parking.skip(row, reason="A test", by="robin")
+    for row in blocking():
+        skip(row, reason="A test", by="robin")
     before = shown()
 
     rebuild("order_view", batch=batch)
@@ -575,7 +584,7 @@ def test_a_skip_does_not_outlive_the_fault(poison: Poison, shop: Shop) -> None:
     order = shop.order()
     poison.add(order, version=2)
     live.run("order_view")
-    parking.skip(parking.held_up().get(), reason="A test", by="robin")
+    skip(blocking().get(), reason="A test", by="robin")
     poison.events.clear()
 
     rebuild("order_view")
@@ -591,8 +600,8 @@ class Killed(BaseException):
 
 def hand_out() -> None:
     """What a broker does, and a worker that may be killed by it."""
-    Projection.objects.exclude(leased_until=None).update(leased_until=Now() - published.LEASE)
-    if "order_view" in live.due().behind:
+    Projection.objects.exclude(leased_until=None).update(leased_until=Now() - subscriptions.LEASE)
+    if "order_view" in live.PROJECTIONS.lease().behind:
         live.run("order_view")
 
 
@@ -607,13 +616,13 @@ def test_an_event_that_kills_is_parked_after_three_starts(poison: Poison, shop: 
         assert not ParkedEvent.objects.exists()
     hand_out()
 
-    [row] = parking.held_up()
+    [row] = blocking()
     assert (row.event_id, row.category) == (bad, Category.CRASH)
     assert len(shown()) == 4
     assert served().position == log.head()
-    assert served().start == 0
+    assert served().crash_suspicion == 0
     poison.events.clear()
-    parking.retry(parking.held_up())
+    retry(blocking())
     check_equal_to_a_fold_that_never_failed(OrderSummary)
 
 
@@ -649,12 +658,12 @@ def test_an_exception_is_no_death(poison: Poison, shop: Shop) -> None:
         hand_out()
 
     assert not ParkedEvent.objects.exists()
-    assert (served().start, served().alone_until) == (0, 0)
+    assert (served().crash_suspicion, served().isolate_until) == (0, 0)
 
 
 def test_a_start_that_another_runner_has_counted_is_left_to_it(poison: Poison, shop: Shop) -> None:
     shop.order()
-    Projection.objects.filter(name="order_view").update(start=2)
+    Projection.objects.filter(name="order_view").update(crash_suspicion=2)
 
     assert live.run("order_view") == 0
     assert poison.batches == []
@@ -697,7 +706,7 @@ def test_retry_parked_says_what_became_of_it(
 
     with pytest.raises(CommandError, match=r"^1 stream is still parked\.$"):
         call_command("retry_parked")
-    assert "still held up by OrderItemAdded" in capsys.readouterr().out
+    assert "still blocked by OrderItemAdded" in capsys.readouterr().out
     poison.events.clear()
     assert said(capsys, "retry_parked", "--projection", "order_view") == (
         f"order_view, generation 1, {order.stream}: 1 event applied, done\n"

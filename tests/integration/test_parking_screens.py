@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from ordering_read.engine import live, parking
+from ordering_read.engine import live
 from ordering_read.models import OrderSummary, ParkedEvent, StoredResponse
 from ordering_read.projections.order_view import OrderProjection
 from ordering_write.models import Order
@@ -28,6 +28,7 @@ from tests.kit_admin import (
     row_url,
     run_action,
 )
+from tests.kit_projections import blocking, parked_events
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -59,7 +60,7 @@ def api(user: User) -> APIClient:
 
 def blocking_event() -> ParkedEvent:
     """Return the event that blocks the stream of ``order``."""
-    return parking.held_up().get()
+    return blocking().get()
 
 
 # --- The API -----------------------------------------------------------------------------------
@@ -147,7 +148,7 @@ def test_a_skip_is_recorded(order: Order, admin_user: User) -> None:
 
 def test_a_skip_is_refused_for_other_events_and_reasons(order: Order, admin_user: User) -> None:
     client = api(admin_user)
-    waiting = parking.parked().get(category=ParkedEvent.Category.WAITING)
+    waiting = parked_events().get(category=ParkedEvent.Category.WAITING)
     for key, body, status, code in (
         (waiting.pk, {"reason": "A test"}, 409, "event_waits"),
         (blocking_event().pk, {}, 422, "validation"),
@@ -260,7 +261,7 @@ def test_a_long_admin_list_costs_as_many_queries_as_a_short_one(
 
 def test_the_admin_retries_streams(order: Order, poison: Poison, admin_user: User) -> None:
     client = logged_in(admin_user)
-    events = list(parking.parked())
+    events = list(parked_events())
     result = f"order_view, generation 1, {order.stream}"
 
     failed = act(client, "retry", *events)
@@ -275,7 +276,7 @@ def test_the_admin_retries_streams(order: Order, poison: Poison, admin_user: Use
 
 def test_the_admin_asks_for_a_reason_before_it_skips_events(order: Order, admin_user: User) -> None:
     client = logged_in(admin_user)
-    events = list(parking.parked().order_by("position"))
+    events = list(parked_events().order_by("position"))
 
     form = act(client, "skip", *events)
     invalid = act(client, "skip", *events, reason="")
@@ -289,7 +290,7 @@ def test_the_admin_asks_for_a_reason_before_it_skips_events(order: Order, admin_
 
 
 def test_the_admin_shows_the_refusal_of_a_skip(order: Order, admin_user: User) -> None:
-    waiting = parking.parked().get(category=ParkedEvent.Category.WAITING)
+    waiting = parked_events().get(category=ParkedEvent.Category.WAITING)
 
     response = act(logged_in(admin_user), "skip", waiting, reason="A test")
 

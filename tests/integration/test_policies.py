@@ -73,8 +73,8 @@ def test_policies_on_an_old_log_begin_at_its_head():
     old = new_order(reserve_for=HOUR)
     PolicyCheckpoint.objects.all().delete()
 
-    policies.keep_checkpoint()
-    policies.keep_checkpoint()
+    policies.SUBSCRIPTION.ensure_checkpoints()
+    policies.SUBSCRIPTION.ensure_checkpoints()
 
     by(NOW + 2 * HOUR)
     assert story(old) == []
@@ -530,7 +530,7 @@ def test_a_rebuild_sets_no_timer():
     new_order()
     by(NOW)
     rebuild.rebuild("order_timeline")
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
 
     assert not Timer.objects.exists()
 

@@ -49,12 +49,12 @@ def test_the_workers_keep_the_former_generation_up_to_date() -> None:
     rebuilt()
     kit.registered_product()
 
-    assert NAME in live.due().behind
+    assert NAME in live.PROJECTIONS.lease().behind
     assert live.run(NAME) == 2 * 2
 
     assert generation(1).position == generation(2).position == 4
     assert InventoryLevel.objects.filter(projection=generation(1)).count() == 2
-    assert NAME not in live.due().behind
+    assert NAME not in live.PROJECTIONS.lease().behind
 
 
 def test_one_can_return_to_it_and_back_again() -> None:
@@ -275,7 +275,7 @@ def test_a_log_from_a_backup_stops_the_projection_until_it_is_rebuilt(grown: int
 
     if grown != 1:
         # At the very same position it is seen with the next event.
-        assert NAME in live.due().behind
+        assert NAME in live.PROJECTIONS.lease().behind
     assert live.run(NAME) == 0
 
     [stopped] = [one for one in statuses() if one.name == NAME]

@@ -50,8 +50,8 @@ def refund_requested() -> Any:
 def test_what_is_read_is_set_once_and_what_is_set_is_kept_until_it_is_done():
     order = new_order(reserve_for=HOUR)
 
-    policies.set_timers()
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
+    policies.SUBSCRIPTION.set_timers()
 
     assert Counter(Timer.objects.values_list("policy", flat=True)) == {
         "expire_unpaid": 1,
@@ -68,7 +68,7 @@ def test_what_is_read_is_set_once_and_what_is_set_is_kept_until_it_is_done():
 def test_a_timer_that_fires_again_changes_nothing(settings: Any):
     plug(settings, payment=Gateway)
     order = refund_requested()
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
     again = list(Timer.objects.all())
     by(NOW)
     told = story(order)
@@ -86,7 +86,7 @@ def test_a_timer_that_fires_again_changes_nothing(settings: Any):
 def test_a_command_that_was_given_before_is_not_given_otherwise(settings: Any):
     settings.RESERVE_FOR_HOURS = 1
     order = new_order()
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
     [again] = Timer.objects.filter(policy="expire_unpaid")
     by(NOW + HOUR)
     record = CommandRecord.objects.get(pk=again.pk)
@@ -103,7 +103,7 @@ def test_many_workers_do_each_thing_once(settings: Any):
     plug(settings, notifier=Postman)
     for _ in range(30):
         new_order(reserve_for=HOUR)
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
 
     def work() -> None:
         policies.run_due(now=NOW + HOUR)
@@ -174,7 +174,7 @@ def run_until(death: Death, now: datetime, monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_killer_is_given_up(settings: Any, monkeypatch: pytest.MonkeyPatch):
     plug(settings, notifier=Postman)
     new_order()
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
 
     def kill(*_args: Any, **_kwargs: Any) -> None:
         raise Crash
@@ -201,7 +201,7 @@ def test_what_fails_is_tried_again_later_and_later_and_then_parked(
     plug(settings, payment=Gateway)
     Gateway.answers["refund"] = ConnectionError("the gateway is away\nits secrets")
     order = refund_requested()
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
 
     now, pauses = NOW, []
     while timer("pay_refunds").parked_at is None:
@@ -239,7 +239,7 @@ def test_what_fails_keeps_nobody_up(settings: Any):
 
 def test_a_command_that_meets_others_is_tried_again(monkeypatch: pytest.MonkeyPatch):
     order = new_order(reserve_for=HOUR)
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
     with monkeypatch.context() as patch:
         patch.setattr(timers, "get_command_bus", Contended)
         policies.run_due(now=NOW + HOUR)
@@ -263,7 +263,7 @@ def test_an_outage_of_the_database_is_no_failure_of_a_timer(
     plug(settings, notifier=Postman)
     Postman.answers["tell"] = OperationalError("the database is away")
     new_order()
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
 
     with pytest.raises(OperationalError):
         policies.run_due(now=NOW)
@@ -277,8 +277,8 @@ def test_an_outage_of_the_database_is_no_failure_of_a_timer(
 def test_a_worker_gives_back_what_it_has_no_time_for(monkeypatch: pytest.MonkeyPatch):
     for _ in range(3):
         new_order()
-    policies.set_timers()
-    monkeypatch.setattr(timers, "_SECONDS_AT_MOST", -1.0)
+    policies.SUBSCRIPTION.set_timers()
+    monkeypatch.setattr(timers, "_BATCH_SECONDS", -1.0)
 
     assert policies.run_due(now=NOW, seconds=0.01) == 0
 
@@ -287,13 +287,13 @@ def test_a_worker_gives_back_what_it_has_no_time_for(monkeypatch: pytest.MonkeyP
 
 def test_timers_of_a_policy_that_is_gone_stay():
     new_order()
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
     Timer.objects.filter(policy="tell_customers").update(policy="tell_by_pigeon")
 
     by(NOW)
 
     assert list(Timer.objects.values_list("policy", flat=True)) == ["tell_by_pigeon"]
-    assert policies.status().policies[-1].name == "tell_by_pigeon"
+    assert policies.policy_statuses()[-1].name == "tell_by_pigeon"
 
 
 def test_an_event_that_can_t_be_read_holds_up_its_order_only():
@@ -305,7 +305,7 @@ def test_an_event_that_can_t_be_read_holds_up_its_order_only():
     assert policies.status().parked_streams == 1
     out = StringIO()
     call_command("policies", stdout=out)
-    [parked] = policies.parked()
+    [parked] = policies.parked_events()
     assert f"parked: OrderCreated {parked.event_id} ({bad.stream}, " in out.getvalue()
     assert not Timer.objects.exists()
     garble(bad.stream, None)
@@ -340,44 +340,44 @@ def broker() -> Any:
         broker._listener.close()
 
 
-def functions(broker: ProjectionBroker) -> list[str]:
-    return [SignedPackage.loads(task)["func"] for _id, task in broker.dequeue() or []]
+def handed_out(broker: ProjectionBroker) -> list[tuple[str, ...]]:
+    return [SignedPackage.loads(task)["args"] for _id, task in broker.dequeue() or []]
 
 
 def test_the_broker_hands_the_policies_out_when_the_log_has_grown(broker: ProjectionBroker):
     new_order()
 
-    assert functions(broker).count("config.workers.tasks.run_policies") == 1
+    assert handed_out(broker).count(("policies", "policies")) == 1
     # Whoever was given them has some time to begin.
-    assert not policies.due()
+    assert not policies.SUBSCRIPTION.lease().behind
 
-    tasks.run_policies()
+    tasks.run("policies")
 
     assert not Timer.objects.exists()
     assert policies.status().lag_events == 0
-    assert not policies.due()
+    assert not policies.SUBSCRIPTION.lease().behind
 
 
 def test_the_broker_hands_the_policies_out_when_a_time_has_come():
-    new_order(timestamp=datetime.now(UTC), reserve_for=timedelta(seconds=0.4))
-    policies.run()
-    assert not policies.due()
+    new_order(timestamp=datetime.now(UTC), reserve_for=timedelta(seconds=2))
+    policies.SUBSCRIPTION.run()
+    assert not policies.SUBSCRIPTION.lease().behind
 
     ends_at = time.monotonic() + 10
-    while not policies.due():
+    while not policies.SUBSCRIPTION.lease().behind:
         assert time.monotonic() < ends_at
 
-    tasks.run_policies()
+    tasks.run("policies")
     assert OutboxEvent.objects.filter(type="OrderCancelled").exists()
 
 
 def test_a_runner_that_did_not_come_back_is_replaced(monkeypatch: pytest.MonkeyPatch):
     new_order()
-    assert policies.due()
+    assert policies.SUBSCRIPTION.lease().behind
     PolicyCheckpoint.objects.update(leased_until=datetime.now(UTC) - timedelta(seconds=1))
 
-    assert policies.due()
-    policies.run()
+    assert policies.SUBSCRIPTION.lease().behind
+    policies.SUBSCRIPTION.run()
 
     assert not Timer.objects.exists()
 
@@ -388,7 +388,7 @@ def test_one_run_does_what_follows_from_what_it_has_done(settings: Any):
     give(c.RecordPayment, order, payment_id="pay-1", kind="captured", amount="39.80")
     kit.dispatch(kit.cancel(order))
 
-    policies.run(seconds=60)
+    policies.SUBSCRIPTION.run(seconds=60)
 
     assert story(order)[2:] == ["RefundRequested", "RefundSettled"]
     assert [str(one.news) for one in Postman.calls("tell")] == ["placed", "cancelled", "refunded"]
@@ -404,10 +404,11 @@ def test_the_stock_broker_s_task_runs_them_too():
 
 def test_idle_policies_cost_a_look(django_assert_num_queries: Any):
     new_order()
-    policies.run()
+    policies.SUBSCRIPTION.run()
+    head = log.head()
 
     with django_assert_num_queries(1):
-        assert not policies.due()
+        assert not policies.SUBSCRIPTION.lease(head=head).behind
 
 
 # --- What an operator sees ---------------------------------------------------------------------
@@ -416,7 +417,7 @@ def test_the_command_lists_them(settings: Any):
     Gateway.answers["refund"] = ConnectionError("the gateway is away")
     refund_requested()
     new_order(reserve_for=timedelta(days=365), timestamp=datetime.now(UTC))
-    policies.run()
+    policies.SUBSCRIPTION.run()
     out = StringIO()
 
     call_command("policies", stdout=out)
@@ -447,7 +448,7 @@ def test_a_parked_timer_is_skipped_for_good(settings: Any, monkeypatch: pytest.M
     monkeypatch.setenv("LOGNAME", "robin")
     plug(settings, payment=Gateway)
     order = refund_requested()
-    policies.set_timers()
+    policies.SUBSCRIPTION.set_timers()
     refund = timer("pay_refunds")
     for wrong in (refund.pk, uuid4()):
         # It isn't given up yet; there is none.
@@ -476,8 +477,8 @@ def test_a_parked_event_is_skipped_and_what_waits_behind_it_goes_on():
     order = new_order()
     garble(order.stream, '{"nonsense": 1}')
     kit.dispatch(kit.cancel(order))
-    policies.set_timers()
-    [bad] = policies.parked()
+    policies.SUBSCRIPTION.set_timers()
+    [bad] = policies.parked_events()
     waiting = PolicyParkedEvent.objects.filter(category="waiting").latest("version")
     with pytest.raises(CommandError, match="retry or skip that one"):
         skip(waiting.event_id)

@@ -103,7 +103,7 @@ def test_the_event_at_a_position_is_named(order):
     log.sequence()
     head = log.head()
     last = log.read_log(head - 1, 1)[0].recorded.event_id
-    assert log.mark(head) == (log.identity(), last)
+    assert log.fingerprint(head) == (log.identity(), last)
     assert log.position_of(last) == head
-    assert log.mark(head + 1) == (log.identity(), None)
+    assert log.fingerprint(head + 1) == (log.identity(), None)
     assert log.position_of(uuid4()) is None

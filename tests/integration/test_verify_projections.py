@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import OperationalError, connections
 from django.db.models import Field
 
-from ordering_read.engine import fill, generations, live, parking
+from ordering_read.engine import fill, generations, live
 from ordering_read.engine import verify as verifying
 from ordering_read.engine.table_diff import RowDifference, TableDiff, natural_key
 from ordering_read.engine.verify import RowInTheWayError, verify
@@ -21,7 +21,7 @@ from ordering_read.models import InventoryLevel, OrderSummary, Projection
 from ordering_read.projector import registered
 from ordering_write.published import LogReplacedError, OrderStatus, read_log
 from tests import kit
-from tests.kit_projections import rows_of
+from tests.kit_projections import blocking, retry, rows_of, skip
 from tests.parallel import at_once
 
 MODELS: list[Any] = [model for projection in registered().values() for model in projection.models]
@@ -571,7 +571,7 @@ def test_what_is_retried_meanwhile_is_no_difference(
     retried = []
 
     def retry_first(self: TableDiff, chosen: Any = None) -> Any:
-        retried.extend(parking.retry(parking.held_up(projection=name)))
+        retried.extend(retry(blocking(projection=name)))
         return compare(self, chosen)
 
     monkeypatch.setattr(TableDiff, "compare", retry_first)
@@ -587,8 +587,8 @@ def test_what_is_retried_meanwhile_is_no_difference(
 def test_rows_lack_what_was_skipped(refused: set[UUID]) -> None:
     an_order_that_is_parked(refused)
     refused.clear()
-    for row in parking.held_up():
-        parking.skip(row, reason="Nobody needs it", by="me")
+    for row in blocking():
+        skip(row, reason="Nobody needs it", by="me")
 
     for name in registered():
         assert found(name) == [], name

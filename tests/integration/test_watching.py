@@ -20,11 +20,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from ordering_read.engine import alarm, live, status
+from ordering_read.engine import live, status
 from ordering_read.engine.freshness import freshness
 from ordering_read.models import Projection
 from ordering_read.projector import registered
+from ordering_write import policies
 from ordering_write.models import CommandTally, EventPosition
+from ordering_write.subscriptions import alarm
 from tests import kit
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -62,6 +64,7 @@ def scrape(make_user: Callable[..., User]) -> Callable[[], Figures]:
 def run_all() -> None:
     for name in registered():
         live.run(name)
+    policies.SUBSCRIPTION.run()
 
 
 # --- Metrics -----------------------------------------------------------------------------------
@@ -109,7 +112,7 @@ def test_lag_is_seen_when_nothing_is_alive_that_could_measure_it(
         assert found["orders_projection_lag_events", name] == 2
         assert found["orders_projection_lag_seconds", name] > 0
     assert not EventPosition.objects.exists()
-    status.beat()
+    status.heartbeat()
     assert scrape()["orders_workers",] == 1
 
 
@@ -209,27 +212,36 @@ def test_being_late_is_told_once_and_that_it_is_over_once(
         caplog.clear()
         mail.outbox.clear()
         for _ in range(2):
-            assert alarm.look() == set(registered())
+            assert alarm.look()["projections"] == set(registered())
         assert {line.levelname for line in caplog.records} == {"ERROR"}
-        assert len(caplog.records) == len(registered())
+        assert len(caplog.records) == len(registered()) + 1
         assert "Projection order_view is late: " in caplog.text
+        assert "Subscriber policies is late: " in caplog.text
         assert "events, 0 seconds behind the log (limit 0)." in caplog.text
-        [late] = mail.outbox
-        assert late.to == ["ada@example.com"]
-        assert late.subject == "[Order service] Projections are late"
-        assert late.body == "\n".join(line.getMessage() for line in caplog.records)
+        mails = {message.subject: message for message in mail.outbox}
+        assert {message.to[0] for message in mail.outbox} == {"ada@example.com"}
+        assert mails.keys() == {
+            "[Order service] Projections are late",
+            "[Order service] Subscribers are late",
+        }
+        assert mails["[Order service] Projections are late"].body == "\n".join(
+            line.getMessage() for line in caplog.records if "Projection" in line.getMessage()
+        )
 
         run_all()
         caplog.clear()
         mail.outbox.clear()
         for _ in range(2):
-            assert alarm.look() == set()
-        assert [line.getMessage() for line in caplog.records] == [
-            f"Projection {name} is no longer late." for name in sorted(registered())
+            assert alarm.look()["projections"] == set()
+        assert sorted(line.getMessage() for line in caplog.records) == [
+            *(f"Projection {name} is no longer late." for name in sorted(registered())),
+            "Subscriber policies is no longer late.",
         ]
         assert {line.levelname for line in caplog.records} == {"WARNING"}
-        [over] = mail.outbox
-        assert over.subject == "[Order service] Projections are no longer late"
+        assert {message.subject for message in mail.outbox} == {
+            "[Order service] Projections are no longer late",
+            "[Order service] Subscribers are no longer late",
+        }
 
 
 @pytest.mark.usefixtures("late")
@@ -254,8 +266,9 @@ def test_the_mail_says_why_but_quotes_nobody() -> None:
 
     alarm.look()
 
-    assert "IntegrityError: no" in mail.outbox[0].body
-    assert "bob" not in mail.outbox[0].body
+    [message] = [message for message in mail.outbox if "Projections" in message.subject]
+    assert "IntegrityError: no" in message.body
+    assert "bob" not in message.body
 
 
 @pytest.mark.usefixtures("late")
@@ -276,7 +289,7 @@ def test_a_mail_server_that_fails_hurts_nobody(
     monkeypatch.setattr(alarm, "mail_admins", fail)
     kit.registered_product()
 
-    assert alarm.look() == set(registered())
+    assert alarm.look()["projections"] == set(registered())
 
     assert "The administrators couldn't be told by mail: gone" in caplog.text
 
@@ -295,9 +308,11 @@ def test_a_mail_server_that_is_silent_keeps_nobody_waiting(
         began = time.monotonic()
         alarm.look()
         assert time.monotonic() - began < 0.9
-        [mailing] = set(threading.enumerate()) - before
-        mailing.join(20)
-        assert not mailing.is_alive()
+        mailing = set(threading.enumerate()) - before
+        assert mailing
+        for thread in mailing:
+            thread.join(20)
+            assert not thread.is_alive()
     assert "The administrators couldn't be told by mail: " in caplog.text
 
 
@@ -309,7 +324,7 @@ def test_mail_has_a_time_limit() -> None:
 def test_not_ready_while_late_which_is_told_though_all_workers_are_dead(
     settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    status.beat()
+    status.heartbeat()
     assert Client().get("/readyz").status_code == 200
     kit.registered_product()
     assert Client().get("/readyz").status_code == 200
@@ -334,7 +349,7 @@ def test_a_projection_that_stops_counts_as_late_though_no_event_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """As one whose log was replaced by an older one, of which it has read all and more."""
-    status.beat()
+    status.heartbeat()
     kit.registered_product()
     run_all()
     stopped = Projection.objects.filter(name="order_view")

@@ -1,12 +1,11 @@
-"""Lists the events that hold up streams."""
+"""`manage.py parked`: lists the events that block streams."""
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 
-from ordering_read.engine import parking
-from ordering_read.models import ParkedEvent
-from ordering_read.projector import UnknownProjectionError
+from ordering_read.management.subscriptions import add_selection, blocking_events
+from ordering_write.published import parked, subscriptions
 
 
 class Command(BaseCommand):
@@ -16,14 +15,11 @@ class Command(BaseCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--projection", default="", metavar="NAME", help="Only of this one.")
-        parser.add_argument("--stream", default="", metavar="NAME", help="Only of this one.")
+        add_selection(parser)
 
-    def handle(self, *args: Any, projection: str, stream: str, **options: Any) -> None:
-        try:
-            rows = list(parking.held_up(projection=projection, stream=stream))
-        except UnknownProjectionError as error:
-            raise CommandError(str(error)) from error
+    def handle(self, *args: Any, subscription: str, name: str, stream: str, **options: Any) -> None:
+        chosen = subscriptions.subscription(subscription)
+        rows = list(blocking_events(chosen, name=name, stream=stream))
         for row in rows:
             self.stdout.write(f"{row.checkpoint}: {row}")
             self.stdout.write(f"  {row.category}: {row.message}")
@@ -32,11 +28,10 @@ class Command(BaseCommand):
             self.stdout.write("Nothing is parked.")
 
 
-def _history(row: ParkedEvent) -> str:
-    waiting = parking.waiting_behind(row)
+def _history(row: Any) -> str:
     return (
         f"parked {row.parked_at:%Y-%m-%d %H:%M:%S %Z}; tried {_counted(row.tries, 'time')}; "
-        f"{_counted(waiting, 'event')} behind it"
+        f"{_counted(parked.count_waiting(row), 'event')} behind it"
     )
 
 

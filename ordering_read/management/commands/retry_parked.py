@@ -1,33 +1,31 @@
-"""Tries parked events again."""
+"""`manage.py retry_parked`: applies parked streams again."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ordering_read.engine import parking
-from ordering_read.projector import UnknownProjectionError
+from ordering_read.management.subscriptions import add_selection, blocking_events
+from ordering_write.published import parked, subscriptions
 
 
 class Command(BaseCommand):
     help = (
-        "Applies what is parked, stream by stream and in order, for when the cause is mended. "
-        "What still can't be applied stays parked, and the exit code is 1. The workers may run."
+        "Applies parked events, stream by stream and in order, after their cause was mended. "
+        "Events that still can't be applied stay parked, and the exit code is 1. The workers may "
+        "run."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--projection", default="", metavar="NAME", help="Only of this one.")
-        parser.add_argument("--stream", default="", metavar="NAME", help="Only of this one.")
+        add_selection(parser)
 
-    def handle(self, *args: Any, projection: str, stream: str, **options: Any) -> None:
-        try:
-            tried = parking.retry(parking.held_up(projection=projection, stream=stream))
-        except UnknownProjectionError as error:
-            raise CommandError(str(error)) from error
-        left = 0
-        for one in tried:
-            self.stdout.write(str(one))
-            left += one.held_by is not None
-        if not tried:
+    def handle(self, *args: Any, subscription: str, name: str, stream: str, **options: Any) -> None:
+        chosen = subscriptions.subscription(subscription)
+        results = parked.retry(chosen, blocking_events(chosen, name=name, stream=stream))
+        for retried in results:
+            self.stdout.write(str(retried))
+        if not results:
             self.stdout.write("Nothing is parked.")
-        if left:
-            raise CommandError(f"{left:,} stream{'s are' if left > 1 else ' is'} still parked.")
+        if blocked := sum(retried.blocked_by is not None for retried in results):
+            raise CommandError(
+                f"{blocked:,} stream{'s are' if blocked > 1 else ' is'} still parked."
+            )

@@ -1,4 +1,4 @@
-"""Lets projections go without an event that can't be applied."""
+"""`manage.py skip_parked`: lets subscribers go on without an event that can't be applied."""
 
 from typing import Any
 from uuid import UUID
@@ -10,34 +10,42 @@ from config import processes
 from config.accounts.models import User
 from config.http.input.validation import errors_of
 from ordering_read import permissions
-from ordering_read.engine import parking
-from ordering_write.published import DomainError
+from ordering_read.management.subscriptions import add_subscription
+from ordering_write.published import DomainError, parked, subscriptions
 
 
 class Command(BaseCommand):
     help = (
-        "Skips an event in every projection in which it holds up its stream, and applies the "
-        "events behind it. Who did so, when and why, stays in the list of parked events."
+        "Skips an event in every projection whose stream it blocks, and applies the events behind "
+        "it. The list of parked events keeps who skipped it, when and why."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
+        add_subscription(parser)
         parser.add_argument("event_id", type=UUID, metavar="EVENT_ID", help="As parked lists it.")
         parser.add_argument("--reason", required=True, help="Why the event isn't needed.")
         parser.add_argument("--user", metavar="NAME", help="In whose name; their rights apply.")
 
     def handle(
-        self, *args: Any, event_id: UUID, reason: str, user: str | None, **options: Any
+        self,
+        *args: Any,
+        subscription: str,
+        event_id: UUID,
+        reason: str,
+        user: str | None,
+        **options: Any,
     ) -> None:
         by = permissions.named(_user(user)) if user else f"command line ({processes.login()})"
+        chosen = subscriptions.subscription(subscription)
         try:
-            reason = TypeAdapter(parking.Reason).validate_python(reason)
-            skipped = parking.skip_everywhere(event_id, reason=reason, by=by)
+            reason = TypeAdapter(parked.Reason).validate_python(reason)
+            skipped = parked.skip_event(chosen, event_id, reason=reason, by=by)
         except ValidationError as error:
             raise CommandError(f"--reason: {errors_of(error)[0]['detail']}.") from error
         except DomainError as error:
             raise CommandError(str(error)) from error
-        for one in skipped:
-            self.stdout.write(str(one))
+        for retried in skipped:
+            self.stdout.write(str(retried))
 
 
 def _user(username: str) -> User:

@@ -1,4 +1,4 @@
-"""Shows the policies and what they have yet to do; retries and skips what is parked."""
+"""`manage.py policies`: shows the timers of each policy; retries and skips parked ones."""
 
 from typing import Any
 from uuid import UUID
@@ -10,32 +10,32 @@ from config import processes
 from config.http.input.validation import errors_of
 from ordering_write import policies
 from ordering_write.domain.errors import DomainError
-from ordering_write.policies import PoliciesStatus, PolicyStatus
-from ordering_write.subscriptions.parking import Reason
+from ordering_write.policies import PolicyStatus
+from ordering_write.subscriptions.parked import Reason
 
 _LINE = "{:<20} {:>8} {:>6} {:>8} {:>7}  {:<20} {}"
 
 
 class Command(BaseCommand):
-    help = "Shows what each policy has yet to do, and how far they are behind the log."
+    help = "Shows what each policy has yet to do, and how far the policies are behind the log."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
             "--fail-over",
             type=float,
             metavar="SECONDS",
-            help="Exit with 1 when they have failed, are further behind the log than this, or "
-            "something is parked.",
+            help="Exit with 1 when the policies have failed, are further behind the log than this, "
+            "or have parked something.",
         )
-        first = parser.add_mutually_exclusive_group()
-        first.add_argument(
-            "--retry", action="store_true", help="First let what is parked be tried again."
+        action = parser.add_mutually_exclusive_group()
+        action.add_argument(
+            "--retry", action="store_true", help="First retry all parked events and timers."
         )
-        first.add_argument(
+        action.add_argument(
             "--skip",
             type=UUID,
             metavar="ID",
-            help="First give up for good what is parked under this id, an event or a timer.",
+            help="First skip the parked event or timer with this id, for good.",
         )
         parser.add_argument("--reason", default="", help="Why it is skipped; is kept.")
 
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         reason: str,
         **options: Any,
     ) -> None:
-        # What isn't a number is neither more nor less than anything.
+        # The comparison is written this way round to refuse NaN too.
         if fail_over is not None and not fail_over >= 0:
             raise CommandError("--fail-over must be 0 or more.")
         if retry:
@@ -56,24 +56,27 @@ class Command(BaseCommand):
         if skip:
             _skip(skip, reason)
             self.stdout.write(f"{skip} is skipped.")
+        self._show()
+        if fail_over is not None and (fault := _fault(fail_over)):
+            raise CommandError(f"The policies {fault}.")
+
+    def _show(self) -> None:
         status = policies.status()
         self.stdout.write(
             f"At position {status.position:,} of {status.head:,}, {status.lag_seconds:.1f} s "
-            f"behind the log; {status.parked_streams:,} streams are parked.\n{status.error}"
+            f"behind the log; {status.parked_streams:,} streams are parked.\n{status.last_error}"
         )
         self.stdout.write(
             _LINE.format("policy", "waiting", "due", "failing", "parked", "next", "error")
         )
-        for one in status.policies:
-            self.stdout.write(_line(one))
-        for parked in policies.parked():
-            self.stdout.write(f"parked: {parked}: {parked.message}")
+        for policy in policies.policy_statuses():
+            self.stdout.write(_line(policy))
+        for event in policies.parked_events():
+            self.stdout.write(f"parked: {event}: {event.message}")
         for timer in policies.parked_timers():
             self.stdout.write(f"parked: {timer}: {timer.error}")
         for skipped in policies.skipped():
             self.stdout.write(f"skipped: {skipped}, by {skipped.skipped_by}: {skipped.skip_reason}")
-        if fail_over is not None and (fault := _fault(status, fail_over)):
-            raise CommandError(f"The policies {fault}.")
 
 
 def _skip(parked_id: UUID, reason: str) -> None:
@@ -86,17 +89,20 @@ def _skip(parked_id: UUID, reason: str) -> None:
         raise CommandError(str(error)) from error
 
 
-def _line(one: PolicyStatus) -> str:
-    next_at = f"{one.next_at:%Y-%m-%d %H:%M:%SZ}" if one.next_at else ""
-    counts = (one.waiting, one.due, one.failing, one.parked)
-    return _LINE.format(one.name, *(f"{count:,}" for count in counts), next_at, one.error).rstrip()
+def _line(policy: PolicyStatus) -> str:
+    next_at = f"{policy.next_at:%Y-%m-%d %H:%M:%SZ}" if policy.next_at else ""
+    counts = (policy.waiting, policy.due, policy.failing, policy.parked)
+    cells = [policy.name, *(f"{count:,}" for count in counts), next_at, policy.error]
+    return _LINE.format(*cells).rstrip()
 
 
-def _fault(status: PoliciesStatus, seconds: float) -> str:
-    if status.error:
+def _fault(seconds: float) -> str:
+    """Return what is wrong with the policies, or an empty string."""
+    status = policies.status()
+    if status.failed:
         return "have failed"
     if status.lag_seconds > seconds:
         return f"are more than {seconds:g} s behind the log"
-    if status.parked_streams or any(one.parked for one in status.policies):
+    if status.parked_streams or any(policy.parked for policy in policies.policy_statuses()):
         return "have something parked"
     return ""

@@ -1,0 +1,39 @@
+"""Options by which commands choose parked events: of a subscription, a subscriber, a stream."""
+
+from typing import Any
+
+from django.core.management.base import CommandError, CommandParser
+from django.db.models import QuerySet
+
+from ordering_read.engine.live import PROJECTIONS
+from ordering_read.projector import UnknownProjectionError
+from ordering_write.published import parked, subscriptions
+
+
+def add_subscription(parser: CommandParser) -> None:
+    """Add --subscription, whose value ``subscriptions.subscription`` turns into a subscription."""
+    parser.add_argument(
+        "--subscription",
+        default=PROJECTIONS.name,
+        choices=[each.name for each in subscriptions.registered()],
+        help="Whose events (%(default)s).",
+    )
+
+
+def add_selection(parser: CommandParser) -> None:
+    """Add the options that ``blocking_events`` reads."""
+    add_subscription(parser)
+    parser.add_argument(
+        "--projection", "--name", dest="name", default="", metavar="NAME", help="Only of this one."
+    )
+    parser.add_argument("--stream", default="", metavar="NAME", help="Only of this one.")
+
+
+def blocking_events(
+    subscription: subscriptions.Subscription, *, name: str, stream: str
+) -> "QuerySet[Any]":
+    """Return the chosen events that block their streams. Raises CommandError."""
+    try:
+        return parked.blocking_events(subscription, name=name, stream=stream)
+    except (UnknownProjectionError, subscriptions.UnknownSubscriberError) as error:
+        raise CommandError(str(error)) from error

@@ -1,0 +1,163 @@
+"""Subscriptions: the kinds of subscriber that follow the log, and the list of them.
+
+Lease, run, park, retry, skip, status, metrics and alarm work for every registered subscription. A
+new kind of subscriber is a class here, a checkpoint model and a parked-event model.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from django.apps import AppConfig
+from django.apps.registry import Apps
+from django.conf import settings
+from django.db.models import Q, QuerySet
+
+from ordering_write import log
+from ordering_write.subscriptions import group
+from ordering_write.subscriptions import lease as leasing
+from ordering_write.subscriptions.lease import Leased
+from ordering_write.subscriptions.status import FAILING, SubscriberStatus, measure
+from ordering_write.subscriptions.subscriber import Subscriber
+
+
+class UnknownSubscriberError(Exception):
+    """A subscription has no subscriber of that name."""
+
+    def __init__(self, subscription: "Subscription", name: str) -> None:
+        names = ", ".join(sorted(subscription.names())) or "none"
+        super().__init__(f"There is no {subscription.noun} {name!r}; there are: {names}.")
+
+
+class Subscription(ABC):
+    """One kind of subscriber, whose checkpoints are the rows of one table.
+
+    ``name`` identifies the subscription in the registry and in tasks; ``noun`` is what people call
+    one of its subscribers. ``serves_requests`` says that requests show its effects, so that the
+    service isn't ready while a subscriber is late. A level runner listens to the log for
+    ``idle_wait`` seconds before it releases its checkpoints. ``starts_at_head`` says that a new
+    checkpoint ignores the events before it. Names of metrics begin with ``metric_prefix``; the name
+    of the subscriber stands in the label ``metric_label``, in none where that is empty.
+    """
+
+    name: ClassVar[str]
+    noun: ClassVar[str] = "subscriber"
+    # Concrete classes of Checkpoint and ParkedEvent.
+    checkpoint_model: ClassVar[type[Any]]
+    parked_event_model: ClassVar[type[Any]]
+    metric_prefix: ClassVar[str]
+    metric_label: ClassVar[str] = "name"
+    serves_requests: ClassVar[bool] = False
+    idle_wait: ClassVar[float] = 0.0
+    starts_at_head: ClassVar[bool] = False
+
+    # --- Declared by each kind -----------------------------------------------------------------
+    @abstractmethod
+    def names(self) -> Sequence[str]:
+        """Return the names of the subscribers, the most urgent first."""
+
+    @abstractmethod
+    def subscriber(self, checkpoint: Any) -> Subscriber:
+        """Return the subscriber that follows the log from ``checkpoint``."""
+
+    def checkpoints(self) -> "QuerySet[Any]":
+        """Return the checkpoints that runners move."""
+        return self.checkpoint_model._default_manager.filter(name__in=self.names())
+
+    def served(self) -> "QuerySet[Any]":
+        """Return the one checkpoint of each name whose status counts."""
+        return self.checkpoints()
+
+    def other_work(self) -> Q:
+        """Return the condition under which a checkpoint at the head has work all the same."""
+        return Q()
+
+    def new_checkpoint(self, name: str) -> Any:
+        """Return an unsaved checkpoint for the subscriber ``name``."""
+        checkpoint = self.checkpoint_model(name=name)
+        if self.starts_at_head:
+            log.sequence()
+            checkpoint.position = log.last_position()
+            checkpoint.log_id, checkpoint.event_id = log.fingerprint(checkpoint.position)
+        return checkpoint
+
+    # --- The same for all kinds ----------------------------------------------------------------
+    def require(self, *names: str) -> None:
+        """Raise UnknownSubscriberError if a subscriber doesn't exist."""
+        for name in names:
+            if name not in self.names():
+                raise UnknownSubscriberError(self, name)
+
+    def lease(self, *, head: int | None = None) -> Leased:
+        """Lease the free checkpoints that have work; their runners have ``LEASE`` to begin."""
+        return leasing.lease(
+            self.checkpoints(),
+            names=self.names(),
+            head=log.head() if head is None else head,
+            other_work=self.other_work(),
+        )
+
+    def run(self, *names: str, seconds: float = math.inf, idle_wait: float = 0.0) -> int:
+        """Catch up the named subscribers; returns how many events were applied for all of them.
+
+        After about ``seconds`` the rest is left to the next run. A checkpoint that another runner
+        holds is left alone. A failure is recorded on its checkpoint. Raises UnknownSubscriberError.
+        """
+        self.require(*names)
+        return group.catch_up(
+            self.checkpoints().filter(name__in=names),
+            self.subscriber,
+            batch=settings.PROJECTION_BATCH,
+            seconds=seconds,
+            idle_wait=idle_wait,
+        )
+
+    def statuses(self) -> Sequence[SubscriberStatus]:
+        """Return the status of each subscriber, by name; three queries."""
+        return measure(list(self.served().annotate(failing=FAILING).order_by("name")))
+
+    def ensure_checkpoints(self) -> None:
+        """Create the checkpoints of subscribers that have none."""
+        existing = set(self.served().values_list("name", flat=True))
+        self.checkpoint_model._default_manager.bulk_create(
+            (self.new_checkpoint(name) for name in self.names() if name not in existing),
+            ignore_conflicts=True,
+        )
+
+
+_subscriptions: dict[str, Subscription] = {}
+
+
+def register(subscription: Subscription) -> None:
+    """Let the workers run ``subscription``. Raises ValueError if its name is taken."""
+    if subscription.name in _subscriptions:
+        raise ValueError(f"Two subscriptions are named {subscription.name!r}.")
+    _subscriptions[subscription.name] = subscription
+
+
+def registered() -> list[Subscription]:
+    """Return all subscriptions in the order of their registration."""
+    return list(_subscriptions.values())
+
+
+def subscription(name: str) -> Subscription:
+    """Return the subscription ``name``. Raises KeyError."""
+    return _subscriptions[name]
+
+
+def ensure_checkpoints() -> None:
+    """Create the checkpoints that are missing, in all subscriptions."""
+    for each in registered():
+        each.ensure_checkpoints()
+
+
+def ensure_checkpoints_after_migrate(
+    sender: AppConfig, *, using: str, apps: Apps, **_kwargs: Any
+) -> None:
+    """Create the checkpoints of the app that was migrated (a receiver of ``post_migrate``)."""
+    for each in registered():
+        model = each.checkpoint_model
+        is_migrated = model._meta.model_name in apps.all_models[sender.label]
+        if model._meta.app_label == sender.label and using == each.checkpoints().db and is_migrated:
+            each.ensure_checkpoints()

@@ -1,0 +1,92 @@
+"""How far subscribers have come, and how late they are."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection
+from django.db.models import F
+from django.db.models.functions import Now
+
+from ordering_write import log
+
+# For how long a checkpoint has been failing. After a loss of the log no event tells its lag.
+FAILING = Now() - F("failed_at")
+
+# An event without a position is newer than all that have one.
+_LAG_SECONDS = """
+SELECT checkpoint, greatest(0, coalesce(extract(epoch FROM clock_timestamp() - coalesce(
+    (SELECT event.recorded_at FROM event_position JOIN event ON event.id = event_position.event_id
+     WHERE event_position.position > checkpoint ORDER BY event_position.position LIMIT 1),
+    (SELECT min((SELECT min(recorded_at) FROM event WHERE event.commit_id = pending.commit_id))
+     FROM event_pending pending)
+)), 0))
+FROM unnest(%s::bigint[]) AS checkpoint
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubscriberStatus:
+    """Where one subscriber stands.
+
+    ``lag_seconds`` is the age of the oldest event that is not applied (0.0 without one), or for how
+    long the subscriber has been failing, if that is more. ``last_error`` is empty while it can go
+    on. ``parked_streams`` are blocked by an event that can't be applied.
+    """
+
+    name: str
+    position: int
+    head: int
+    lag_seconds: float
+    last_error: str
+    updated_at: datetime
+    batches: int
+    batch_seconds: float
+    last_batch_seconds: float
+    parked_streams: int
+
+    @property
+    def lag_events(self) -> int:
+        # A checkpoint ahead of the head has lost its log, and has failed.
+        return max(0, self.head - self.position)
+
+    @property
+    def failed(self) -> bool:
+        return bool(self.last_error)
+
+
+def measure(rows: Sequence[Any]) -> list[SubscriberStatus]:
+    """Return the status of each checkpoint in ``rows``, which have ``FAILING`` as ``failing``.
+
+    Two queries. Load the rows first, so that none is ahead of the head.
+    """
+    head = log.head()
+    ages = lag_seconds({row.position for row in rows})
+    return [
+        SubscriberStatus(
+            name=row.name,
+            position=row.position,
+            head=head,
+            lag_seconds=max(ages[row.position], total_seconds(row.failing)),
+            last_error=row.error,
+            updated_at=row.updated_at,
+            batches=row.batches,
+            batch_seconds=row.batch_seconds,
+            last_batch_seconds=row.last_batch_seconds,
+            parked_streams=row.parked_streams,
+        )
+        for row in rows
+    ]
+
+
+def lag_seconds(positions: Collection[int]) -> dict[int, float]:
+    """Return the age in seconds of the first event after each position; 0.0 without one."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LAG_SECONDS, [list(positions)])
+        return {position: float(seconds) for position, seconds in cursor.fetchall()}
+
+
+def total_seconds(failing: timedelta | None) -> float:
+    """Return ``FAILING`` in seconds; 0.0 for a checkpoint that can go on."""
+    return failing.total_seconds() if failing else 0.0
