@@ -8,7 +8,10 @@ from django.contrib import admin, messages
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.functional import cached_property
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from config.http.answers.pagination import COUNT_CAP
 from config.http.answers.problems import detail_of, is_anticipated
@@ -20,6 +23,21 @@ def parse_uuid(text: str) -> UUID | None:
         return UUID(text)
     except ValueError:
         return None
+
+
+def page_url(model: type[Model], key: object) -> str:
+    """Return the URL of the page of one row of ``model``."""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[key])
+
+
+def list_url(model: type[Model], query: str = "") -> str:
+    """Return the URL of the list of ``model``, with a query string such as ``?q=...``."""
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") + query
+
+
+def link(url: str, label: object) -> SafeString:
+    """Return an HTML link."""
+    return format_html('<a href="{}">{}</a>', url, label)
 
 
 class CappedPaginator(Paginator):

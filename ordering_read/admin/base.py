@@ -11,24 +11,12 @@ from django.db.models.functions import Collate, Upper
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
-from django.utils.safestring import SafeString
 
-from config.http.admin import ReadOnlyAdmin
+from config.http.admin import ReadOnlyAdmin, page_url
 from ordering_write.published import quantize
 
 # Most rows that one action takes: a page of the list.
 _MAX_SELECTED = 50
-
-
-def page_url(model: type[Model], key: object) -> str:
-    """Return the URL of the page of one row of ``model``."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[key])
-
-
-def list_url(model: type[Model], query: str = "") -> str:
-    """Return the URL of the list of ``model``, with a query string such as ``?q=...``."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") + query
 
 
 def log_url(request: HttpRequest, stream: str) -> str:
@@ -36,11 +24,6 @@ def log_url(request: HttpRequest, stream: str) -> str:
     if not request.user.has_perm("ordering_write.view_outbox"):
         return ""
     return reverse("admin:ordering_write_outboxevent_changelist") + f"?q={stream}"
-
-
-def link(url: str, label: object) -> SafeString:
-    """Return an HTML link."""
-    return format_html('<a href="{}">{}</a>', url, label)
 
 
 def money(amount: Decimal, currency: str) -> str:

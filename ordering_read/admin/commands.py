@@ -17,8 +17,9 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 
 from config.accounts.models import User
+from config.http.admin import list_url, page_url
 from config.http.answers.problems import is_anticipated
-from ordering_read.admin.base import ActingAdmin, list_url, page_url
+from ordering_read.admin.base import ActingAdmin
 from ordering_read.admin.command_forms import CommandForm, FormContext
 from ordering_read.admin.labels import change_labels, class_label, command_label, command_slug
 from ordering_write import client

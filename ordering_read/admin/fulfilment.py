@@ -11,8 +11,9 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
+from config.http.admin import link, page_url
 from ordering_read import permissions
-from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, link, page_url
+from ordering_read.admin.base import ActingAdmin, ReadModelAdmin
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries.fulfilment import Light, queue, queued_order_view
@@ -21,7 +22,8 @@ from ordering_read.queries.fulfilment import Light, queue, queued_order_view
 class LightFilter(admin.SimpleListFilter):
     """Filters by the readiness of an order."""
 
-    title = parameter_name = "ready"
+    title = "readiness"
+    parameter_name = "ready"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
         return [(light, light.capitalize()) for light in Light]
@@ -45,13 +47,13 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         "packed",
         "destination",
         "assigned_to",
-        "why",
+        "reasons",
     )
     list_display_links = None
     list_filter = (LightFilter, "status")
     search_fields = ("order_number",)
     search_help_text = "An order number"
-    fields = ("light", "why", "order", "placed_at", "age", "to_pack", "packed", "destination")
+    fields = ("light", "reasons", "order", "placed_at", "age", "to_pack", "packed", "destination")
     actions = ("print_pick_list", "print_packing_slips")
 
     class Media:
@@ -66,7 +68,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         return rows.filter(order_number=term)
 
     # --- Columns -------------------------------------------------------------------------------
-    @admin.display(description="Ready")
+    @admin.display(description="Readiness")
     def light(self, row: Any) -> SafeString:
         return format_html('<span class="light light-{0}">{0}</span>', row.light)
 
@@ -90,8 +92,8 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     def destination(self, row: QueuedOrder) -> str:
         return f"{row.city}, {row.country}"
 
-    @admin.display(description="Why")
-    def why(self, row: QueuedOrder) -> str:
+    @admin.display(description="Reasons")
+    def reasons(self, row: QueuedOrder) -> str:
         return "; ".join(queued_order_view(row).reasons)
 
     # --- Printed lists -------------------------------------------------------------------------

@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from config.http.admin import parse_uuid
+from config.http.admin import link, page_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, link, page_url
+from ordering_read.admin.base import ReadModelAdmin
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement

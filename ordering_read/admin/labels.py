@@ -10,7 +10,8 @@ from django.utils.timezone import localtime
 from config.http.admin import parse_uuid
 from ordering_write.client import Command
 
-_ABBREVIATIONS = {"sku": "SKU"}
+# The labels that can't be made from the name.
+_FIELD_LABELS = {"sku": "SKU", "line1": "Address line 1", "line2": "Address line 2"}
 
 
 def command_slug(command_type: type[Command]) -> str:
@@ -30,7 +31,7 @@ def class_label(class_name: str) -> str:
 
 def field_label(name: str) -> str:
     """Return the label of a field: ``Shipping address``."""
-    return _ABBREVIATIONS.get(name) or capfirst(name.removesuffix("_id").replace("_", " "))
+    return _FIELD_LABELS.get(name) or capfirst(name.removesuffix("_id").replace("_", " "))
 
 
 class ChangeLabel(NamedTuple):

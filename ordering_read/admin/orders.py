@@ -15,10 +15,10 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from pydantic import ValidationError
 
-from config.http.admin import parse_uuid
+from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, link, list_url, log_url, money, page_url
+from ordering_read.admin.base import ReadModelAdmin, log_url, money
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages, user_of
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext

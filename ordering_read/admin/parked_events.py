@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.http.admin import parse_uuid
+from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ActingAdmin, link, list_url
+from ordering_read.admin.base import ActingAdmin
 from ordering_read.admin.commands import user_of
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import ParkedEvent

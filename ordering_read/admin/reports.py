@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from config.http.admin import parse_uuid
+from config.http.admin import link, list_url, page_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, link, list_url, money, page_url
+from ordering_read.admin.base import ReadModelAdmin, money
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay

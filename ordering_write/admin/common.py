@@ -7,11 +7,9 @@ from urllib.parse import urlencode
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from config.http.admin import ReadOnlyAdmin
+from config.http.admin import ReadOnlyAdmin, link, list_url
 from ordering_write.domain.values import Channel
 from ordering_write.models import Order
 
@@ -44,8 +42,7 @@ class ChannelFilter(ChoiceFilter):
 
 def search_link(model: type[Model], term: str, *, label: str) -> SafeString:
     """Return a link to the list of ``model``, searched for ``term``."""
-    page = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
-    return format_html('<a href="{}?{}">{}</a>', page, urlencode({"q": term}), label)
+    return link(list_url(model, f"?{urlencode({'q': term})}"), label)
 
 
 def actor_label(actor: Mapping[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""Who has done something, as the log and the records of commands remember it."""
+"""The actors of commands and events, as the log and the command records store them."""
 
 from uuid import UUID
 
@@ -20,30 +20,30 @@ def product() -> StockItem:
     return kit.registered_product()
 
 
-def test_who_orders_for_a_customer_does_so_on_their_behalf(
+def test_staff_act_on_behalf_of_a_customer(
     clerk: User, customer: Customer, product: StockItem
-):
-    asked = envelope(clerk, channel="api")
-    order = kit.placed_order(customer, (product, 1), **asked)
+) -> None:
+    order = kit.placed_order(customer, (product, 1), **envelope(clerk, channel="api"))
 
-    [*placed] = log.read_stream(order.stream)
-    expected = Actor.user(clerk.pk, "clerk").model_copy(update={"on_behalf_of": str(customer.pk)})
-    assert {one.recorded.actor for one in placed} == {expected}
-    record = CommandRecord.objects.get(pk=placed[0].recorded.command_id)
+    [first, *rest] = [event.recorded for event in log.read_stream(order.stream)]
+    actor = Actor.user(clerk.pk, "clerk").model_copy(update={"on_behalf_of": str(customer.pk)})
+    assert {recorded.actor for recorded in (first, *rest)} == {actor}
+    record = CommandRecord.objects.get(pk=first.command_id)
     assert actor_label(record.actor) == f"clerk on behalf of customer {customer.pk}"
 
 
-def test_a_customer_orders_for_themselves(
+def test_a_customer_acts_on_nobody_elses_behalf(
     customer_user: User, customer: Customer, product: StockItem
-):
+) -> None:
     order = kit.placed_order(customer, (product, 1), **envelope(customer_user, channel="api"))
 
-    stored = OutboxEvent.objects.filter(stream=order.stream).first()
-    assert stored is not None
-    assert stored.actor == {"type": "user", "id": str(customer_user.pk), "label": "customer"}
+    event = OutboxEvent.objects.filter(stream=order.stream).earliest("version")
+    assert event.actor == {"type": "user", "id": str(customer_user.pk), "label": "customer"}
 
 
-def test_what_is_done_to_an_order_is_done_by_who_does_it(customer: Customer, product: StockItem):
+def test_later_commands_on_an_order_have_their_own_actor(
+    customer: Customer, product: StockItem
+) -> None:
     order = kit.placed_order(customer, (product, 1))
     kit.dispatch(kit.cancel(order))
 

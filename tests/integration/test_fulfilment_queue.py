@@ -10,7 +10,6 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib.auth.models import Group
 from django.db import connections
-from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
@@ -21,6 +20,7 @@ from ordering_read.queries import GetFulfilmentQueue, QueuedOrderView, get_query
 from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.events import HoldReason, PaymentKind
 from ordering_write.models import Order, StockItem
+from tests.kit_admin import list_url, logged_in, run_action
 from tests.kit_projections import (
     ADDRESS,
     NOON,
@@ -341,16 +341,25 @@ def test_batches_of_any_size_make_the_same_rows(seed: int) -> None:
 
 
 # --- The admin page ----------------------------------------------------------------------------
-def page_for(user: User, address: str = "", **posted: Any) -> str:
-    client = Client()
-    client.force_login(user)
-    address = f"/admin/ordering_read/queuedorder/{address}"
-    answer = client.post(address, posted) if posted else client.get(address)
-    assert answer.status_code == 200
-    return answer.content.decode()
+PAGE = "ordering_read/queuedorder"
 
 
-def test_the_page_shows_the_light_and_why(three: dict[str, Order], warehouse: User) -> None:
+def page_for(user: User, query: str = "") -> str:
+    response = logged_in(user).get(list_url(PAGE, query))
+    assert response.status_code == 200
+    return response.text
+
+
+def print_all(user: User, action: str) -> str:
+    """Run a print action on all orders of the queue and return the printed page."""
+    response = run_action(logged_in(user), PAGE, action, *QueuedOrder.live.all())
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+def test_the_admin_page_shows_readiness_and_reasons(
+    three: dict[str, Order], warehouse: User
+) -> None:
     page = page_for(warehouse)
 
     for light in three:
@@ -361,27 +370,23 @@ def test_the_page_shows_the_light_and_why(three: dict[str, Order], warehouse: Us
     assert "1 order in the queue" in page_for(warehouse, "?q=red")
 
 
-def test_a_pick_list_adds_up_what_is_to_be_fetched(
+def test_a_pick_list_adds_up_the_units_of_each_product(
     three: dict[str, Order], warehouse: User
 ) -> None:
-    rows = list(QueuedOrder.live.values_list("pk", flat=True))
-
-    page = page_for(warehouse, action="print_pick_list", _selected_action=rows)
+    page = print_all(warehouse, "print_pick_list")
 
     assert "green × 1, red × 3, amber × 2" in page
     assert '<td class="number">6</td>' in page
 
 
-def test_packing_slips_say_where_to(three: dict[str, Order], warehouse: User) -> None:
-    rows = list(QueuedOrder.live.values_list("pk", flat=True))
-
-    page = page_for(warehouse, action="print_packing_slips", _selected_action=rows)
+def test_packing_slips_show_the_shipping_address(three: dict[str, Order], warehouse: User) -> None:
+    page = print_all(warehouse, "print_packing_slips")
 
     assert page.count("1 Example Street") == 3
     assert "Order green" in page
 
 
-def test_packing_slips_are_for_who_may_see_addresses(
+def test_packing_slips_need_the_permission_to_view_addresses(
     three: dict[str, Order], auditor: User
 ) -> None:
     assert "print_packing_slips" not in page_for(auditor)
