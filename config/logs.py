@@ -24,7 +24,7 @@ _QUOTED = re.compile(
 
 
 @contextmanager
-def belonging_to(**ids: object) -> Iterator[None]:
+def bound_ids(**ids: object) -> Iterator[None]:
     """Give every record inside it these ids, beside those that it has from further out."""
     token = _ids.set({**_ids.get(), **{name: str(value) for name, value in ids.items()}})
     try:

@@ -118,7 +118,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.http.limits.throttling.ThrottleMiddleware",
+    "config.http.middleware.ThrottleMiddleware",
     "config.http.middleware.ProblemMiddleware",
     "config.http.middleware.ConsistencyMiddleware",
 ]

@@ -4,7 +4,7 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from config.http.input.normaliser import Intake
+from config.http.input.normaliser import RequestNormaliser
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-application = Intake(get_wsgi_application())
+application = RequestNormaliser(get_wsgi_application())

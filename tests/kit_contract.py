@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from drf_spectacular.generators import SchemaGenerator
 
-from config.http.answers import consistency
+from config.http.input import consistency
 from ordering_read.engine import live
 from ordering_read.models import ParkedEvent
 from ordering_read.projections.order_view import OrderProjection

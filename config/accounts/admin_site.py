@@ -32,11 +32,11 @@ class StaffSite(admin.AdminSite):
         # Imported here for the same reason.
         from config.http.limits import throttling
 
-        counted = throttling.count_login(request, name=request.POST.get("username", ""))
+        keys = throttling.count_login(request, name=request.POST.get("username", ""))
         response = super().login(request, extra_context)
         # A failed login shows the form again, with status 200.
         if response.status_code == 302:
-            throttling.give_login_back(counted)
+            throttling.uncount_login(keys)
         return response
 
     def get_app_list(

@@ -1,4 +1,4 @@
-"""The base of admin pages: they show records, and their actions send commands."""
+"""Base of the admin pages: they show records, and their actions send commands."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -50,16 +50,16 @@ class CappedPaginator(Paginator):
 
 
 class ReadOnlyAdmin(admin.ModelAdmin):
-    """Shows what the holders of ``needed_permission`` ("app_label.codename") may see.
+    """Shows its records to the holders of ``needed_permission`` ("app_label.codename").
 
-    Nobody adds, changes or deletes here; actions that send commands name their own permission.
+    Nobody adds, changes or deletes records; an action that sends commands names its own permission.
     """
 
     needed_permission: str
 
     paginator = CappedPaginator
     show_full_result_count = False
-    # Facets count each filter's rows, in all of the table.
+    # Facets would count the rows of each filter in the whole table.
     show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_max_show_all = 0
@@ -94,22 +94,22 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         matches: QuerySet[Any] = super().get_search_results(request, rows, term)[0]
         return matches
 
-    def act_on_each(
+    def dispatch_each(
         self,
         request: HttpRequest,
-        chosen: Iterable[Any],
-        act: Callable[[Any], object],
+        records: Iterable[Any],
+        dispatch: Callable[[Any], object],
         *,
         done: str,
     ) -> None:
-        """Call ``act`` for each chosen record and tell what came of it, one message for each.
+        """Call ``dispatch`` for each record, and show one message per record.
 
-        ``done`` says what a success is ("cancelled"). A refusal is shown with its reason and the
-        rest goes on; an error that is a fault of ours is raised.
+        ``done`` is the text of a success ("cancelled"). A refusal is shown with its reason, and
+        the other records go on; an unanticipated error is raised.
         """
-        for record in chosen:
+        for record in records:
             try:
-                act(record)
+                dispatch(record)
             except Exception as error:
                 if not is_anticipated(error):
                     raise

@@ -1,4 +1,4 @@
-"""The HTTP app: what the pages of both sides share."""
+"""The HTTP app: everything that the pages of both sides share."""
 
 from django.apps import AppConfig
 

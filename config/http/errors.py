@@ -1,4 +1,4 @@
-"""What can be wrong with a request itself, whatever it asks for."""
+"""Errors of a request itself, whatever it is about."""
 
 import math
 from typing import Annotated
@@ -13,10 +13,10 @@ from config.fields.members import DetailedError
 class ParameterError(DetailedError, APIException):
     """A query parameter or header has a value that can't be used."""
 
+    status_code = 400
+
     class Members(TypedDict):
         parameter: Annotated[str, Field(description="Parameter or header that can't be used.")]
-
-    status_code = 400
 
     def __init__(self, parameter: str, detail: str) -> None:
         super().__init__(detail)
@@ -27,10 +27,10 @@ class ParameterError(DetailedError, APIException):
 
 
 class UnknownParameterError(ParameterError):
-    """The query has a parameter that this address doesn't know."""
+    """The query has a parameter that this address doesn't have."""
 
-    def __init__(self, parameter: str, known: list[str]) -> None:
-        choice = f"It knows {', '.join(known)}." if known else "It knows none."
+    def __init__(self, parameter: str, accepted: list[str]) -> None:
+        choice = f"It knows {', '.join(accepted)}." if accepted else "It knows none."
         super().__init__(parameter, f"This address knows no parameter {parameter!r}. {choice}")
 
 
@@ -42,7 +42,7 @@ class IdempotencyKeyMissingError(APIException):
 
 
 class PreconditionRequiredError(APIException):
-    """This command needs the header If-Match, with the ETag of what it was decided on."""
+    """This command needs the header If-Match, with the ETag of the version that you have read."""
 
     status_code = 428
     default_detail = __doc__
@@ -63,7 +63,7 @@ class PermissionMissingError(DetailedError, PermissionDenied):
 
 
 class TooManyLoginsError(Throttled):
-    """Too many logins with this name, or from this address, have failed lately."""
+    """Too many recent logins with this name, or from this address, have failed."""
 
     def __init__(self, seconds: int) -> None:
         minutes = math.ceil(seconds / 60)
@@ -73,4 +73,4 @@ class TooManyLoginsError(Throttled):
 
 
 class CsrfFailedError(PermissionDenied):
-    """A change asked for from a browser session came without its CSRF token."""
+    """A change from a browser session came without its CSRF token."""

@@ -1,5 +1,4 @@
-"""The id of a request, answers to what goes wrong outside the API's views, and what a browser
-carries from page to page."""
+"""Middleware: request ids, rate limits, problems outside the API's views, and a browser's token."""
 
 import logging
 import re
@@ -8,20 +7,19 @@ from collections.abc import Callable
 from uuid import UUID
 
 from django.conf import settings
-from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
-from django.utils.functional import SimpleLazyObject
 from django.utils.module_loading import import_string
-from rest_framework.exceptions import MethodNotAllowed
+from rest_framework.exceptions import MethodNotAllowed, Throttled
 from uuid_utils.compat import uuid7
 
 from config import logs
-from config.http.answers import consistency
 from config.http.answers.pages import refusal
 from config.http.answers.problems import is_anticipated
+from config.http.authentication import loaded_user
 from config.http.errors import ParameterError
-from config.http.limits import waiting_slots
+from config.http.input import consistency
+from config.http.limits import throttling, waiting_slots
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +29,11 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 
-# The cookie of a browser that has given a command whose effect its page didn't show.
-_CARRIED = "consistency"
-_CARRIED_SECONDS = 30
-# How long a page waits to show it.
-_PAGE_WAITS_SECONDS = 2.0
+# The cookie of a browser whose last page was answered before its command was visible.
+_TOKEN_COOKIE = "consistency"  # noqa: S105 - the name of a cookie
+_TOKEN_COOKIE_SECONDS = 30
+# How long a page waits for the command of the cookie.
+_PAGE_WAIT_SECONDS = 2.0
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -43,70 +41,83 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 class RequestIdMiddleware:
     """Sets ``request.request_id`` (str) and ``request.correlation_id`` (UUID); echoes Request-Id.
 
-    The client's Request-Id is kept when it is 1 to 128 visible ASCII characters; the trace id of a
-    ``traceparent`` becomes the correlation id. Both are made new otherwise. What is logged
-    meanwhile names both, and at INFO there is one line for each request.
+    Keeps the client's Request-Id if it is 1 to 128 visible ASCII characters, and takes the trace id
+    of a ``traceparent`` as the correlation id; makes new ids otherwise. Log records of the request
+    have both ids, and each request is one record at INFO.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        sent = request.headers.get("Request-Id", "")
-        request_id = sent if _REQUEST_ID.fullmatch(sent) else uuid7().hex
+        client_id = request.headers.get("Request-Id", "")
+        request_id = client_id if _REQUEST_ID.fullmatch(client_id) else uuid7().hex
         trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
+        correlation_id = UUID(trace[1]) if trace else uuid7()
         request.request_id = request_id  # type: ignore[attr-defined]
-        request.correlation_id = UUID(trace[1]) if trace else uuid7()  # type: ignore[attr-defined]
-        ids = {"request_id": request_id, "correlation_id": request.correlation_id}  # type: ignore[attr-defined]
-        with logs.belonging_to(**ids):
-            began = time.perf_counter()
+        request.correlation_id = correlation_id  # type: ignore[attr-defined]
+        with logs.bound_ids(request_id=request_id, correlation_id=correlation_id):
+            started = time.perf_counter()
             response = self.get_response(request)
-            _log(request, response, seconds=time.perf_counter() - began)
+            _log(request, response, seconds=time.perf_counter() - started)
         response["Request-Id"] = request_id
         return response
 
 
 def _log(request: HttpRequest, response: HttpResponseBase, *, seconds: float) -> None:
+    user = loaded_user(request)
     fields = {
         "method": request.method,
         "path": request.path,
         "status": response.status_code,
         "seconds": round(seconds, 6),
-        "user_id": _user_id(request),
+        "user_id": str(user.pk) if user.is_authenticated else None,
     }
     text = "{method} {path} {status} in {seconds:.3f} s, user {user_id}"
     logger.info("%s", text.format(**fields), extra={"fields": fields})
 
 
-def _user_id(request: HttpRequest) -> str | None:
-    user = known_user(request)
-    return str(user.pk) if user.is_authenticated else None
+class ThrottleMiddleware:
+    """Adds the rate limit headers to every answer of the API.
 
-
-def known_user(request: HttpRequest) -> AbstractUser | AnonymousUser:
-    """Who has asked; nobody, too, when nothing has wanted to know."""
-    user = request.__dict__.get("user")
-    if isinstance(user, SimpleLazyObject):
-        # To ask it could cost a query, which could fail as the request did.
-        user = request.__dict__.get("_cached_user")
-    return user or AnonymousUser()
-
-
-class ProblemMiddleware:
-    """Refuses what would break further in, and answers anticipated errors of any view."""
+    Counts the requests that were refused before the throttle ran, such as those with a wrong token.
+    """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if flaw := _nul_in(request):
-            return refusal(request, flaw)
+        response = self.get_response(request)
+        if not throttling.is_limited(request):
+            return response
+        usage: throttling.Usage | None = getattr(request, "usage", None)
+        if usage is None:
+            if response.status_code >= 500:
+                # The counters are in the database, which may be the cause of the failure.
+                return response
+            usage = throttling.count_request(request, loaded_user(request))
+            if usage.is_exceeded:
+                response = refusal(request, Throttled(usage.seconds))
+        for name, value in usage.headers.items():
+            response[name] = value
+        return response
+
+
+class ProblemMiddleware:
+    """Refuses NUL characters, and answers anticipated errors of any view as problems."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if error := _nul_error(request):
+            return refusal(request, error)
         response = self.get_response(request)
         if isinstance(response, HttpResponseNotAllowed):
-            # Django's own views answer so, without a word.
-            allowed = response["Allow"]
+            # Django's own views answer a 405 without a body.
+            allowed_methods = response["Allow"]
             response = refusal(request, MethodNotAllowed(request.method or ""))
-            response["Allow"] = allowed
+            response["Allow"] = allowed_methods
         return response
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
@@ -118,19 +129,18 @@ class ProblemMiddleware:
 class ConsistencyMiddleware:
     """Lets the pages that follow a command in a browser wait for its effect.
 
-    A page that was answered too early (see ``waiting_slots.not_seen``) leaves the token of the
-    event in a
-    cookie, so that links and redirects carry it. What is shown all the same before the event is
-    has the header Projection-Behind.
+    A page that was answered before the effect is visible (see ``waiting_slots.add_unseen``) has
+    the header Projection-Behind, and leaves the event's token in a cookie, which the next page
+    waits for: links and redirects carry it.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        token = request.COOKIES.get(_CARRIED, "")
-        with waiting_slots.answering() as unseen:
-            # Pages say so.
+        token = request.COOKIES.get(_TOKEN_COOKIE, "")
+        with waiting_slots.request_scope() as unseen:
+            # The templates warn while it isn't empty.
             request.unseen = unseen  # type: ignore[attr-defined]
             awaited = self._wait(token) if request.method == "GET" else None
             response = self.get_response(request)
@@ -139,9 +149,9 @@ class ConsistencyMiddleware:
         if unseen:
             response["Projection-Behind"] = "true"
         if [event_id for event_id in unseen if event_id != awaited]:
-            self._carry(response, consistency.token_of(unseen[-1]))
+            self._set_cookie(response, consistency.token_of(unseen[-1]))
         elif token and request.method == "GET" and not unseen:
-            response.delete_cookie(_CARRIED, samesite="Lax")
+            response.delete_cookie(_TOKEN_COOKIE, samesite="Lax")
         return response
 
     def _wait(self, token: str) -> UUID | None:
@@ -150,22 +160,22 @@ class ConsistencyMiddleware:
         except ValueError:
             return None
         wait = import_string(settings.READ_SIDE_WAIT)
-        wait(event_id=event_id, projections=(), timeout=_PAGE_WAITS_SECONDS)
+        wait(event_id=event_id, projections=(), timeout=_PAGE_WAIT_SECONDS)
         return event_id
 
-    def _carry(self, response: HttpResponseBase, token: str) -> None:
+    def _set_cookie(self, response: HttpResponseBase, token: str) -> None:
         response.set_cookie(
-            _CARRIED,
+            _TOKEN_COOKIE,
             token,
-            max_age=_CARRIED_SECONDS,
+            max_age=_TOKEN_COOKIE_SECONDS,
             secure=settings.SESSION_COOKIE_SECURE,
             httponly=True,
             samesite="Lax",
         )
 
 
-def _nul_in(request: HttpRequest) -> Exception | None:
-    """The error for a NUL character, which PostgreSQL can't take: in path, query or cookie."""
+def _nul_error(request: HttpRequest) -> Exception | None:
+    """Return the error for a NUL character in path, query or cookies; PostgreSQL can't store it."""
     if "\0" in request.path_info:
         return Http404()
     for name, values in request.GET.lists():

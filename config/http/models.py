@@ -1,10 +1,10 @@
-"""The counters of requests, by which somebody who sends too many is held up."""
+"""The counters of the rate limits."""
 
 from django.db import models
 
 
 class RequestCount(models.Model):
-    """How many requests somebody has sent since a moment, which is forgotten at ``ends_at``."""
+    """The number of requests (or failed logins) of one client; starts anew after ``ends_at``."""
 
     key = models.CharField(primary_key=True, max_length=60)
     count = models.BigIntegerField()

@@ -146,7 +146,7 @@ _ANY = (
 def _refusals(found: calls.Found) -> str:
     rows = ["| refusal | status | problem | message |", "|---|---|---|---|"]
     for error in sorted(found.refusals, key=lambda each: each.__name__):
-        problem = problems.of(error) or problems.INTERNAL
+        problem = problems.problem_of(error)
         message = " ".join((error.__doc__ or "").split())
         rows.append(f"| `{error.__name__}` | {problem.status} | {problem.slug} | {message} |")
     rows.append(_ANY)

@@ -291,7 +291,7 @@ class CommandPages(ActingAdmin):
                 invisible.append(record)
 
         done = f"{command_label(type(command))}: done"
-        self.act_on_each(request, records, dispatch, done=done)
+        self.dispatch_each(request, records, dispatch, done=done)
         if invisible:
             self.message_user(request, _BEHIND, messages.WARNING)
 

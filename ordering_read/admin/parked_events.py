@@ -144,7 +144,7 @@ class ParkedEventAdmin(ActingAdmin):
                 request, "skip_parked_events.html", title="Skip events", events=events, form=form
             )
         reason, by = form.cleaned_data["reason"], permissions.named(user_of(request))
-        self.act_on_each(
+        self.dispatch_each(
             request,
             events,
             lambda event: parked.skip(PROJECTIONS, event, reason=reason, by=by),

@@ -13,9 +13,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.accounts.roles import customer_scope
-from config.http.answers import consistency, etags
+from config.http.answers import etags
 from config.http.answers.pagination import link_header, page_body, page_links
-from config.http.input import preferences
+from config.http.input import consistency, preferences
 from config.http.openapi import idempotency
 from config.http.views import ApiViewSet
 from ordering_read import permissions
@@ -128,7 +128,7 @@ class QueryViewSet(ApiViewSet):
             # A page holds forms with tokens that are good for once.
             return
         self.headers["ETag"] = tag
-        if etags.is_known(self.request, tag):
+        if etags.client_has(self.request, tag):
             raise etags.NotModifiedError(tag)
 
     def handle_exception(self, exc: Exception) -> Response:

@@ -2,8 +2,7 @@
 
 from drf_spectacular.utils import OpenApiParameter
 
-from config.http.answers import consistency
-from config.http.input import preferences
+from config.http.input import consistency, preferences
 from ordering_read.engine.freshness import Freshness
 
 POSITION, LAG, BEHIND = "Projection-Position", "Projection-Lag", "Projection-Behind"

@@ -14,8 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.accounts.models import User
-from config.http.input.parsers import idempotency_key
-from config.http.openapi.idempotency import REPLAYED
+from config.http.input.idempotency import REPLAYED, idempotency_key
 from ordering_read.models import StoredResponse
 from ordering_read.queries import View
 from ordering_write.published import IdempotencyKeyReusedError

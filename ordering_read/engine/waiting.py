@@ -46,7 +46,7 @@ def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> boo
     waiter = _ForEvent(event_id, frozenset(projector(name).name for name in projections))
     if _listener.wait(waiter, timeout):
         return True
-    waiting_slots.not_seen(event_id)
+    waiting_slots.add_unseen(event_id)
     return False
 
 
@@ -143,7 +143,7 @@ class _Listener:
         try:
             if _looks(waiter) or timeout <= 0:
                 return waiter.has_seen
-            with waiting_slots.waiting() as is_allowed, self._changed:
+            with waiting_slots.waiting_slot() as is_allowed, self._changed:
                 if is_allowed:
                     self._start()
                     left = ends_at - time.monotonic()

@@ -110,5 +110,5 @@ def _told(action: client.Action, route: Route, address: str, user: User) -> Acti
 
 
 def _why_not(refusal: DomainError) -> WhyNot:
-    problem = problems.of(type(refusal)) or problems.INTERNAL
+    problem = problems.problem_of(type(refusal))
     return WhyNot(code=problem.code, detail=problems.detail_of(refusal))

@@ -12,12 +12,11 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.accounts.models import User
-from config.http.answers import consistency
 from config.http.errors import IdempotencyKeyMissingError, PreconditionRequiredError
-from config.http.input.parsers import idempotency_key
+from config.http.input import consistency
+from config.http.input.idempotency import REPLAYED, idempotency_key
 from config.http.input.preconditions import if_match
 from config.http.input.query import Parameters, parse_query
-from config.http.openapi import idempotency
 from config.http.views import ApiViewSet
 from ordering_write import client
 from ordering_write.api import headers
@@ -30,7 +29,7 @@ from ordering_write.domain.errors import EventSince, VersionConflictError
 from ordering_write.models import OutboxEvent
 
 # How long a page waits, so that the person who clicked sees the effect.
-_PAGE_WAITS_SECONDS = 2.0
+_PAGE_WAIT_SECONDS = 2.0
 # Of what has happened since the version that a client knows, it is told so many events.
 _MOST_EVENTS_SINCE = 100
 
@@ -129,13 +128,13 @@ class CommandEndpoint(ApiViewSet):
                 user=user,
                 answering=(lambda outcome: tell(outcome).model_dump_json()) if has_key else None,
                 wait_for=() if for_a_person else None,
-                timeout=_PAGE_WAITS_SECONDS,
+                timeout=_PAGE_WAIT_SECONDS,
             )
         except NotYetVisibleError as error:
             # It was accepted; the page shows it a moment later.
             outcome = error.events
         told = Answer.model_validate_json(outcome.answer) if outcome.answer else tell(outcome)
-        replayed = {idempotency.REPLAYED: "true"} if outcome.replayed else {}
+        replayed = {REPLAYED: "true"} if outcome.replayed else {}
         return Response(told.body, status=told.status, headers={**told.headers, **replayed})
 
 

@@ -2,7 +2,7 @@
 
 from drf_spectacular.utils import OpenApiParameter
 
-from config.http.answers import consistency
+from config.http.input import consistency
 from config.http.openapi import idempotency
 
 DOCUMENTED = [

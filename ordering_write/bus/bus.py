@@ -144,7 +144,7 @@ class CommandBus:
 
 def _logged(command: Command) -> AbstractContextManager[None]:
     """What is logged meanwhile names the command and who gives it."""
-    return logs.belonging_to(
+    return logs.bound_ids(
         command_id=command.command_id,
         correlation_id=command.correlation_id or command.command_id,
         actor=f"{command.by.type}:{command.by.id}",

@@ -117,7 +117,7 @@ def _fire(timers: Sequence[Timer], *, now: datetime | None, until: float) -> int
             rest = Timer.objects.filter(pk__in=[timer.pk for timer in timers[number:]])
             rest.update(leased_until=None, tries=F("tries") - 1)
             return number
-        with logs.belonging_to(policy=timer.policy, cause=timer.event_id):
+        with logs.bound_ids(policy=timer.policy, cause=timer.event_id):
             _try(timer, now or _clock())
     return len(timers)
 

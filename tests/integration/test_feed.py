@@ -224,7 +224,7 @@ class TestWaiting:
     def test_it_waits_for_more(self, reader: APIClient) -> None:
         answers = at_once(reader, 1, f"{FEED}?after=0")
         wait_until(
-            lambda: waiting_slots._free._value < configured.WEB_THREADS // 2, missing="it waits"
+            lambda: waiting_slots._slots._value < configured.WEB_THREADS // 2, missing="it waits"
         )
 
         an_event()
@@ -238,7 +238,7 @@ class TestWaiting:
     def test_others_than_those_asked_for_do_not_end_it(self, reader: APIClient) -> None:
         answers = at_once(reader, 1, f"{FEED}?types=StockItemRegistered")
         wait_until(
-            lambda: waiting_slots._free._value < configured.WEB_THREADS // 2, missing="it waits"
+            lambda: waiting_slots._slots._value < configured.WEB_THREADS // 2, missing="it waits"
         )
 
         an_event()
@@ -271,7 +271,7 @@ class TestWaiting:
     def test_at_most_half_of_the_threads_wait(self, reader: APIClient) -> None:
         half = configured.WEB_THREADS // 2
         answers = at_once(reader, half, FEED)
-        wait_until(lambda: waiting_slots._free._value == 0, missing="they don't wait")
+        wait_until(lambda: waiting_slots._slots._value == 0, missing="they don't wait")
 
         began = time.monotonic()
         another = reader.get(FEED, headers={"Prefer": "wait=10"})

@@ -29,8 +29,8 @@ def browser(admin_user: User) -> Client:
 
 @pytest.fixture
 def form(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    monkeypatch.setattr("ordering_write.api.base._PAGE_WAITS_SECONDS", 0.01)
-    monkeypatch.setattr("config.http.middleware._PAGE_WAITS_SECONDS", 0.01)
+    monkeypatch.setattr("ordering_write.api.base._PAGE_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr("config.http.middleware._PAGE_WAIT_SECONDS", 0.01)
     body = {"_content": '{"name": "Kim", "email": "kim@example.com"}'}
     return {"data": urlencode(body), "content_type": "application/x-www-form-urlencoded"}
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from config.http.answers import consistency
+from config.http.input import consistency
 from config.http.limits import waiting_slots
 from ordering_read.engine import live, waiting
 from ordering_read.models import Projection
@@ -282,7 +282,7 @@ class TestWaiting:
         path, token = register(admin)
         half = configured.WEB_THREADS // 2
         answers = _at_once(half, path, token, "wait=10")
-        wait_until(lambda: waiting_slots._free._value == 0, missing="they don't wait")
+        wait_until(lambda: waiting_slots._slots._value == 0, missing="they don't wait")
 
         began = time.monotonic()
         refused = get(admin, path, token, "wait=10")

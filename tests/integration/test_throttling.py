@@ -143,7 +143,7 @@ def test_a_hundred_of_two_hundred_at_once(committed, clerk, settings):
 
 def counted_as(**headers: Any) -> str:
     request = RequestFactory().get(READS, **headers)
-    throttling._count(request, AnonymousUser())
+    throttling.count_request(request, AnonymousUser())
     return RequestCount.objects.latest("ends_at").key.partition(":")[2]
 
 

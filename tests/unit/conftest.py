@@ -1,4 +1,4 @@
-"""Unit tests have no database, so that requests aren't counted in it."""
+"""Unit tests have no database, in which requests would be counted."""
 
 import pytest
 
@@ -6,5 +6,5 @@ from config.http.limits import throttling
 
 
 @pytest.fixture(autouse=True)
-def _nobody_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(throttling, "_is_limited", lambda request: False)
+def _no_rate_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttling, "is_limited", lambda request: False)

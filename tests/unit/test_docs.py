@@ -151,7 +151,8 @@ def _layers() -> dict[str, list[tuple[str, str]]]:
             if f"({room})" not in layer or _exists(package, room)
         ]
         for contract in _contracts()
-        for package in contract.get("containers", ())
+        for container in contract.get("containers", ())
+        for package in [container.replace(".", "/")]
     }
 
 

@@ -77,7 +77,7 @@ def test_each_record_gets_its_own_message(request_of: Any) -> None:
 
     request = request_of()
     records: Any = ["A", "B", "C"]
-    GroupAdmin(Group, site).act_on_each(request, records, act, done="cancelled")
+    GroupAdmin(Group, site).dispatch_each(request, records, act, done="cancelled")
     assert request.told == [
         (messages.SUCCESS, "A: cancelled"),
         (messages.ERROR, "B: Order not found"),
@@ -91,4 +91,4 @@ def test_a_fault_of_ours_is_no_refusal(request_of: Any) -> None:
 
     records: Any = ["A"]
     with pytest.raises(RuntimeError):
-        GroupAdmin(Group, site).act_on_each(request_of(), records, act, done="cancelled")
+        GroupAdmin(Group, site).dispatch_each(request_of(), records, act, done="cancelled")

@@ -22,7 +22,7 @@ from config.http.answers import pages
 from config.http.answers.pagination import PageParameters
 from config.http.authentication import TokenAuthentication
 from config.http.input import strict_json
-from config.http.input.normaliser import Intake
+from config.http.input.normaliser import RequestNormaliser
 from config.http.input.query import parse_query
 from config.http.views import ApiView
 
@@ -326,7 +326,7 @@ def through_wsgi(**environ: Any) -> tuple[int, dict[str, Any]]:
         "CONTENT_TYPE": BODY,
         **environ,
     }
-    application = Intake(WSGIHandler())
+    application = RequestNormaliser(WSGIHandler())
     body = b"".join(application(everything, lambda status, _headers: started.append(status)))
     return int(started[0].split()[0]), json.loads(body)
 

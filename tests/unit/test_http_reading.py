@@ -5,8 +5,9 @@ from uuid import uuid4
 import pytest
 from django.test import RequestFactory
 
-from config.http.answers import consistency, etags
+from config.http.answers import etags
 from config.http.errors import ParameterError
+from config.http.input import consistency
 from config.http.input.preferences import wait_seconds
 
 
@@ -63,14 +64,14 @@ def test_nothing_is_said_about_waiting() -> None:
     ],
 )
 def test_what_a_client_has(known: str, is_known: bool) -> None:
-    assert etags.is_known(request_with(If_None_Match=known), etags.strong(3, "ab")) is is_known
+    assert etags.client_has(request_with(If_None_Match=known), etags.strong(3, "ab")) is is_known
 
 
 def test_weak_tags_are_compared_too() -> None:
     tag = etags.weak(7, etags.digest("orders", None))
 
-    assert etags.is_known(request_with(If_None_Match=tag), tag)
-    assert not etags.is_known(request_with(If_None_Match=tag), etags.weak(8, "x"))
+    assert etags.client_has(request_with(If_None_Match=tag), tag)
+    assert not etags.client_has(request_with(If_None_Match=tag), etags.weak(8, "x"))
 
 
 def test_a_token_names_its_event() -> None:

@@ -32,7 +32,7 @@ from config.http.answers import pages, problems
 from config.http.answers.encoding import JSONEncoder
 from config.http.answers.pagination import PageParameters, page_body
 from config.http.checks import views_declare_permissions
-from config.http.input.parsers import idempotency_key
+from config.http.input.idempotency import idempotency_key
 from config.http.input.query import parse_query
 from config.http.openapi.schema_views import DocsView, SchemaView
 from config.http.views import ApiView, ApiViewSet
@@ -344,7 +344,7 @@ def test_a_problem_type_leads_to_a_page() -> None:
     page = client.get(unknown.json()["type"])
     assert page.status_code == 200
     assert "What to do" in page.content.decode()
-    for problem in problems.known_problems():
+    for problem in problems.all_problems():
         assert client.get(f"/problems/{problem.slug}").status_code == 200
     assert client.get("/problems/no-such-problem").status_code == 404
 

@@ -48,7 +48,7 @@ def raised(error: Exception) -> Any:
 
 
 def test_json_has_the_record_its_fields_and_the_ids() -> None:
-    with logs.belonging_to(request_id="r1"), logs.belonging_to(command_id=UUID(int=7)):
+    with logs.bound_ids(request_id="r1"), logs.bound_ids(command_id=UUID(int=7)):
         line = as_json(record("%d left", 3, fields={"seconds": 0.5, "event_id": UUID(int=8)}))
     assert line == {
         "time": "2026-03-01T12:00:00.000+00:00",
@@ -64,7 +64,7 @@ def test_json_has_the_record_its_fields_and_the_ids() -> None:
 
 
 def test_text_is_for_people() -> None:
-    with logs.belonging_to(request_id="r1", command_id="c1"):
+    with logs.bound_ids(request_id="r1", command_id="c1"):
         line = logs.TextFormatter().format(record("%d left", 3))
     assert line == (
         "2026-03-01T12:00:00.000+00:00 ERROR shop: 3 left (request_id r1, command_id c1)"
@@ -73,7 +73,7 @@ def test_text_is_for_people() -> None:
 
 def test_no_value_breaks_its_line() -> None:
     made = record("%s", HOSTILE, fields={"path": HOSTILE}, exc_info=raised(ValueError(HOSTILE)))
-    with logs.belonging_to(request_id=HOSTILE):
+    with logs.bound_ids(request_id=HOSTILE):
         line = as_json(made)
         text = logs.TextFormatter().format(made)
 

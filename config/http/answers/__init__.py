@@ -1,1 +1,1 @@
-"""Writing an answer: bodies, problems, pages, tags of versions."""
+"""Writing an answer: bodies, problems, pages, entity tags."""

@@ -1,4 +1,4 @@
-"""How values look in JSON answers: money as plain decimals, times in UTC, models as objects."""
+"""Values in JSON answers: money as plain decimals, times in UTC, pydantic models as objects."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -9,7 +9,7 @@ from rest_framework.utils.encoders import JSONEncoder as DRFEncoder
 
 
 class JSONEncoder(DRFEncoder):
-    """Adds pydantic models; Decimals never get an exponent, datetimes are RFC 3339 with Z.
+    """DRF's encoder, with pydantic models, Decimals without exponents, and RFC 3339 times with Z.
 
     Raises ValueError for a datetime without time zone.
     """

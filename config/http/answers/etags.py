@@ -1,4 +1,4 @@
-"""Tags of answers, by which a client asks whether what it has is still so."""
+"""Entity tags of answers, by which a client asks whether its copy is still current."""
 
 from hashlib import blake2b
 
@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 
 class NotModifiedError(Exception):
-    """What the client has is still so."""
+    """The client's copy is still current."""
 
     def __init__(self, tag: str) -> None:
         super().__init__(self.__doc__)
@@ -16,21 +16,25 @@ class NotModifiedError(Exception):
 
 
 def strong(version: int, view: str) -> str:
-    """The tag of one resource at a version, as it is shown in a view: ``"3.5f1c…"``."""
+    """Return the tag of one resource at a version, in a view of it: ``"3.5f1c…"``."""
     return f'"{version}.{view}"'
 
 
 def weak(position: int, query: str) -> str:
-    """The tag of a list or report that shows the log up to a position."""
+    """Return the tag of a list or report that shows the log up to a position."""
     return f'W/"{position}-{query}"'
 
 
 def digest(*parts: object) -> str:
-    """A short name of ``parts``, equal for equal ones: of their representations."""
+    """Return a short hash of the representations of ``parts``."""
     return blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
-def is_known(request: HttpRequest | Request, tag: str) -> bool:
-    """Whether the client has what ``tag`` stands for, by If-None-Match."""
-    known = parse_etags(request.headers.get("If-None-Match", ""))
-    return "*" in known or tag.removeprefix("W/") in {one.removeprefix("W/") for one in known}
+def client_has(request: HttpRequest | Request, tag: str) -> bool:
+    """Return True if If-None-Match names ``tag``, weak or strong."""
+    client_tags = parse_etags(request.headers.get("If-None-Match", ""))
+    return "*" in client_tags or _opaque(tag) in map(_opaque, client_tags)
+
+
+def _opaque(tag: str) -> str:
+    return tag.removeprefix("W/")

@@ -1,7 +1,6 @@
 """Answers outside the API's views: Django's error handlers and the page of each problem."""
 
 import sys
-from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -14,11 +13,11 @@ from config.http.input.negotiation import wants_html
 
 
 def refusal(request: HttpRequest, error: BaseException) -> HttpResponse:
-    """The answer to ``error``: a problem for programs, a small HTML page for people."""
+    """Return the answer to ``error``: a problem for programs, a small HTML page for people."""
     if not wants_html(request):
         return problems.problem_response(request, error)
     body = problems.problem_body(request, error)
-    # Rendered without the request: context processors may need what has just failed.
+    # Rendered without the request: a context processor may need what has just failed.
     page = render_to_string("http/refusal.html", {"problem": body})
     return HttpResponse(page, status=body["status"], headers=problems.problem_headers(error))
 
@@ -39,20 +38,19 @@ def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500, which is called while the error is being handled."""
+    """Django's handler500, called while the error is being handled."""
     return refusal(request, sys.exc_info()[1] or RuntimeError())
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """The setting CSRF_FAILURE_VIEW."""
+    """The view of the setting CSRF_FAILURE_VIEW."""
     return refusal(request, CsrfFailedError(reason))
 
 
 @require_safe
 def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """``/problems/{slug}``, the address in every problem's ``type``: what it is, what to do."""
+    """``/problems/{slug}``, the ``type`` of every problem: its meaning, and what to do."""
     problem = problems.by_slug(slug)
     if problem is None:
         raise Http404
-    context: dict[str, Any] = {"problem": problem}
-    return render(request, "http/problem.html", context)
+    return render(request, "http/problem.html", {"problem": problem})

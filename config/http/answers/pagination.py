@@ -1,8 +1,8 @@
-"""Pages of a long list: the parameters that choose one, the body and the links that show it.
+"""Pages of a long list: the parameters that choose a page, the body and the links that show it.
 
-A page is chosen by its number, or by a cursor: the place behind the last item of the page before.
-Deep in a list that costs as little as at its beginning, and nothing is shown twice or left out
-when rows arrive meanwhile.
+A page is chosen by its number, or by a cursor: the position behind the last item of the page
+before. Deep in a list a cursor is as fast as at its beginning, and no item is shown twice or left
+out when rows arrive meanwhile.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ MAX_CURSOR_LENGTH = 1_000
 
 
 class PageParameters(Parameters):
-    """The base of a list's parameters: which page, and how many items on it.
+    """Base of a list's parameters: the page, and the number of items on it.
 
     An empty ``cursor`` is the beginning of the list.
     """
@@ -41,10 +41,10 @@ class PageParameters(Parameters):
 
 
 class Page(Protocol):
-    """One page as a query answers it; ``count`` is at most COUNT_CAP, ``capped`` when more.
+    """A page as a query answers it.
 
-    ``cursor`` is the one that it was chosen by, and then it has no ``count``; ``next_cursor``
-    leads on, None at the end.
+    ``count`` is the length of the list, or COUNT_CAP with ``capped`` for a longer one; a page
+    chosen by ``cursor`` has no count. ``next_cursor`` chooses the next page, None at the end.
     """
 
     @property
@@ -66,9 +66,9 @@ class Page(Protocol):
 def page_body(
     request: HttpRequest | Request, page: Page, *, results: Iterable[Any] | None = None
 ) -> dict[str, Any]:
-    """The body ``{count, count_capped, next, previous, next_cursor, results}`` of ``page``.
+    """Return the body ``{count, count_capped, next, previous, next_cursor, results}`` of ``page``.
 
-    ``results`` are the items unless given. A page past the end is empty and leads back to the last.
+    ``results`` default to the items. A page past the end is empty and leads back to the last one.
     """
     links = page_links(request, page)
     return {
@@ -82,9 +82,9 @@ def page_body(
 
 
 def page_links(request: HttpRequest | Request, page: Page) -> dict[str, str]:
-    """Where the pages "first", "prev", "next" and "last" are, as far as there are such.
+    """Return the addresses of the pages "first", "prev", "next" and "last", as far as they exist.
 
-    The last page of a list that wasn't counted to its end isn't known, and a cursor leads on only.
+    A list that wasn't counted to its end has no last page, and a cursor has no previous one.
     """
     if page.cursor is not None or page.count is None:
         links = {"first": _address(request, cursor="")}
@@ -94,9 +94,9 @@ def page_links(request: HttpRequest | Request, page: Page) -> dict[str, str]:
     last = max(1, -(-page.count // page.page_size))
     links = {"first": _address(request, page=1)}
     if page.page > 1:
-        before = page.page - 1
-        links["prev"] = _address(request, page=before if page.capped else min(before, last))
-    # A list without cursors says by its count that there are more.
+        previous = page.page - 1
+        links["prev"] = _address(request, page=previous if page.capped else min(previous, last))
+    # Without cursors, only the count says whether more items follow.
     if page.next_cursor is not None or page.page * page.page_size < page.count:
         links["next"] = _address(request, page=page.page + 1)
     if not page.capped:
@@ -105,34 +105,34 @@ def page_links(request: HttpRequest | Request, page: Page) -> dict[str, str]:
 
 
 def link_header(links: Mapping[str, str]) -> str:
-    """``links`` as the header Link (RFC 8288)."""
+    """Return ``links`` as the header Link (RFC 8288)."""
     return ", ".join(f'<{address}>; rel="{relation}"' for relation, address in links.items())
 
 
-def make_cursor(place: Sequence[str], *, ordering: str) -> str:
-    """The cursor of a place in a list with this ordering: what names it, as text."""
-    return _signer(ordering).sign_object(list(place))
+def make_cursor(keys: Sequence[str], *, ordering: str) -> str:
+    """Return the cursor of a position in a list: the sort keys of its row, as text."""
+    return _signer(ordering).sign_object(list(keys))
 
 
 def read_cursor(cursor: str, *, ordering: str) -> list[str]:
-    """The place that ``cursor`` stands for. Raises ParameterError unless it is one of this list."""
+    """Return the sort keys in ``cursor``. Raises ParameterError unless it is of this ordering."""
     try:
-        place: list[str] = _signer(ordering).unsign_object(cursor)
+        keys: list[str] = _signer(ordering).unsign_object(cursor)
     except BadSignature:
         text = "A cursor is taken from next_cursor of the same list in the same ordering."
         raise ParameterError("cursor", text) from None
-    return place
+    return keys
 
 
 def _signer(ordering: str) -> Signer:
-    # Signed, so that what it says can be given to the database as it is.
+    # Signed, so that the keys can be passed to the database unchecked.
     return Signer(salt=f"cursor:{ordering}", sep=".")
 
 
-def _address(request: HttpRequest | Request, **chosen: int | str) -> str:
+def _address(request: HttpRequest | Request, **page_choice: int | str) -> str:
     parameters = request.GET.copy()
     for name in ("page", "cursor"):
         parameters.pop(name, None)
-    for name, value in chosen.items():
+    for name, value in page_choice.items():
         parameters[name] = str(value)
     return str(request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}"))

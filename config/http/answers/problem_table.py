@@ -1,4 +1,4 @@
-"""The problems that every page can have, by the errors of Django, DRF and pydantic."""
+"""Problems that any page can have: the errors of Django, DRF, pydantic and config.http."""
 
 from django.core import exceptions as django
 from django.db import InterfaceError, OperationalError
@@ -21,7 +21,7 @@ from config.http.errors import (
 
 
 def register_all() -> None:
-    """Register them; an app's own errors may use the same slugs afterwards."""
+    """Register them first, so that an app's own errors can use the same slugs."""
     _register_malformed()
     _register_access()
     _register_protocol()
@@ -30,8 +30,8 @@ def register_all() -> None:
         slug="validation",
         status=422,
         title="Validation failed",
-        meaning="The body has fields that are missing, unknown or of a value that can't be used; "
-        "they are listed under errors.",
+        meaning="The body lacks fields, or has unknown fields or values that can't be used; they "
+        "are listed under errors.",
         own_text=False,
     )
     for error in (OperationalError, InterfaceError):
@@ -40,7 +40,7 @@ def register_all() -> None:
             slug="unavailable",
             status=503,
             title="Unavailable",
-            meaning="The database can't be reached, or has too much to do.",
+            meaning="The database can't be reached or is overloaded.",
             own_text=False,
             retry_after=1,
         )
@@ -52,8 +52,8 @@ def _register_malformed() -> None:
         slug="malformed",
         status=400,
         title="Malformed request",
-        meaning="The request can't be read: its body is not strict JSON in UTF-8, or it breaks "
-        "the rules of HTTP.",
+        meaning="The request can't be read: its body isn't strict JSON in UTF-8, or it breaks the "
+        "rules of HTTP.",
     )
     for error in (
         django.BadRequest,
@@ -67,7 +67,7 @@ def _register_malformed() -> None:
         slug="too-large",
         status=413,
         title="Too large",
-        meaning="The body is larger than what is accepted.",
+        meaning="The body is larger than the service accepts.",
         advice="Send less at once.",
         own_text=False,
     )
@@ -78,8 +78,8 @@ def _register_malformed() -> None:
         slug="idempotency-key-missing",
         status=400,
         title="Idempotency key missing",
-        advice="Send a new key, such as a UUID, with each new command, and the same one with every "
-        "repeat of it.",
+        advice="Send a new key, such as a UUID, with each new command, and the same key with every "
+        "repeat of the command.",
     )
 
 
@@ -89,7 +89,7 @@ def _register_access() -> None:
         slug="authentication-required",
         status=401,
         title="Authentication required",
-        meaning="This is for users that are known, or the token is not valid.",
+        meaning="This address needs a login, or the token isn't valid.",
         advice="Log in, or send the header Authorization: Token followed by a valid token.",
     )
     register(drf.AuthenticationFailed, slug="authentication-required")
@@ -103,7 +103,7 @@ def _register_access() -> None:
         slug="csrf-failed",
         status=403,
         title="CSRF check failed",
-        advice="Reload the page that the form is on and send it again. A program logs in with a "
+        advice="Reload the page of the form and send the form again. A program logs in with a "
         "token, which needs no CSRF token.",
     )
     register(
@@ -111,10 +111,10 @@ def _register_access() -> None:
         slug="not-found",
         status=404,
         title="Not found",
-        meaning="There is nothing at this address, or nothing that you may see.",
+        meaning="Nothing is at this address, or nothing that you may see.",
     )
     register(Http404, slug="not-found")
-    # Its text lists the patterns that were tried.
+    # The text of Resolver404 lists the URL patterns.
     register(Resolver404, slug="not-found", own_text=False)
 
 
@@ -124,15 +124,15 @@ def _register_protocol() -> None:
         slug="method-not-allowed",
         status=405,
         title="Method not allowed",
-        meaning="This address can't do what the method asks for.",
-        advice="Use one of the methods that the header Allow names.",
+        meaning="This address doesn't support the method.",
+        advice="Use a method that the header Allow names.",
     )
     register(
         drf.NotAcceptable,
         slug="not-acceptable",
         status=406,
         title="Not acceptable",
-        meaning="The header Accept asks for a format that isn't offered here.",
+        meaning="The header Accept asks for formats that this address doesn't offer.",
         advice="Accept application/json or text/html.",
     )
     register(
@@ -140,7 +140,7 @@ def _register_protocol() -> None:
         slug="unsupported-media-type",
         status=415,
         title="Unsupported media type",
-        meaning="The body has a content type or charset that isn't read here.",
+        meaning="The body has a content type or charset that this address doesn't read.",
         advice="Send the body as application/json in UTF-8.",
     )
     register(
@@ -148,15 +148,14 @@ def _register_protocol() -> None:
         slug="precondition-required",
         status=428,
         title="Precondition required",
-        advice="Read the resource and send its ETag as If-Match; If-Match: * changes whatever is "
-        "there.",
+        advice="Read the resource and send its ETag as If-Match; If-Match: * accepts any version.",
     )
     register(
         drf.Throttled,
         slug="rate-limited",
         status=429,
         title="Too many requests",
-        meaning="More requests came than this user may send in this time.",
+        meaning="You have sent more requests than you may in this period.",
         advice="Wait for the seconds that Retry-After names.",
     )
     register(
@@ -164,6 +163,6 @@ def _register_protocol() -> None:
         slug="too-many-logins",
         status=429,
         title="Too many failed logins",
-        advice="Wait until then: a login isn't tried before, even with the right password. If you "
-        "have forgotten yours, ask an administrator for a new one.",
+        advice="Wait until then: before, even the right password is refused. If you have forgotten "
+        "your password, ask an administrator for a new one.",
     )

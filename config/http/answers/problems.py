@@ -1,7 +1,7 @@
 """Errors as RFC 9457 problems: the table from error class to problem, and the answers made of it.
 
-Each app registers its errors in its ``AppConfig.ready()``; an error that is in no table is a fault
-of ours, logged with its traceback and answered with constant text.
+Each app registers its errors in its ``AppConfig.ready()``. An error outside the table is a fault
+of the service, logged with its traceback and answered with constant text.
 """
 
 import inspect
@@ -29,7 +29,7 @@ from config.http.input.validation import errors_of
 
 CONTENT_TYPE = "application/problem+json"
 
-# Said on the page of a problem that was registered without advice of its own.
+# Advice, by status, on the page of a problem that was registered without its own.
 _ADVICE = {
     400: "Correct the request as the detail says and send it again.",
     403: "Ask an administrator for the permission that the answer names.",
@@ -44,7 +44,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Problem:
-    """One kind of problem: its name in ``type``, its HTTP status, and the words of its page."""
+    """A type of problem: its name in ``type``, its HTTP status, and the texts of its page."""
 
     slug: str
     status: int
@@ -86,43 +86,44 @@ def register(
     own_text: bool = True,
     retry_after: int | None = None,
 ) -> None:
-    """Answer ``error``, and what is derived from it, as the problem ``slug``.
+    """Answer ``error``, and the classes derived from it, as the problem ``slug``.
 
-    The first registration of a slug gives its ``status`` and ``title``; later ones may leave them
-    out. ``meaning`` (else the error's docstring) and ``advice`` are for the problem's page. The
-    error's text becomes the ``detail``, unless ``own_text=False`` says that it isn't meant for
-    clients: then ``meaning`` does. ``retry_after`` is sent as header, in seconds.
+    The first registration of a slug sets its ``status`` and ``title``; later ones may leave them
+    out. ``meaning`` (else the error's docstring) and ``advice`` stand on the problem's page. The
+    ``detail`` of an answer is the error's text, or ``meaning`` with ``own_text=False``, for texts
+    that clients mustn't see. ``retry_after`` is sent as header, in seconds.
 
     Raises ValueError for a first registration without status or title, or a contradicting one.
     """
-    known = _problems.get(slug)
-    if known is None:
+    problem = _problems.get(slug)
+    if problem is None:
         if status is None or not title:
             raise ValueError(f"The problem {slug} needs a status and a title.")
-        known = _problems[slug] = Problem(
+        problem = _problems[slug] = Problem(
             slug=slug,
             status=status,
             title=title,
             meaning=meaning or inspect.cleandoc(error.__doc__ or title),
             advice=advice or _ADVICE.get(status, _ADVICE[400]),
         )
-    elif (status or known.status, title or known.title) != (known.status, known.title):
-        raise ValueError(f"The problem {slug} is {known.status} {known.title!r} already.")
-    _entries[error] = _Entry(problem=known, own_text=own_text, retry_after=retry_after)
+    elif (status or problem.status, title or problem.title) != (problem.status, problem.title):
+        raise ValueError(f"The problem {slug} is {problem.status} {problem.title!r} already.")
+    _entries[error] = _Entry(problem=problem, own_text=own_text, retry_after=retry_after)
 
 
 def by_slug(slug: str) -> Problem | None:
-    """The problem with this slug, if there is one."""
+    """Return the problem with this slug, None if there is none."""
     return _problems.get(slug)
 
 
-def of(error: type[BaseException]) -> Problem | None:
-    """The problem that answers errors of this class, if there is one."""
-    return next((_entries[cls].problem for cls in error.__mro__ if cls in _entries), None)
+def problem_of(error: type[BaseException]) -> Problem:
+    """Return the problem that answers errors of this class."""
+    entry = _entry(error)
+    return entry.problem if entry else INTERNAL
 
 
-def known_problems() -> list[Problem]:
-    """Every problem that an answer may name, by slug."""
+def all_problems() -> list[Problem]:
+    """Return every problem that an answer may name, by slug."""
     return [_problems[slug] for slug in sorted(_problems)]
 
 
@@ -138,55 +139,53 @@ def registered_errors() -> list[type[BaseException]]:
 
 
 def is_anticipated(error: BaseException, *, method: str = "POST") -> bool:
-    """True when ``error`` is an answer to the client; False when it is a fault of ours.
+    """Return True if ``error`` is an answer to the client, False if it is a fault of the service.
 
-    ``method`` is the request's: a query takes no body, so a model that doesn't validate while one
-    is answered was filled by us.
+    ``method`` is the request's: a query has no body, so a model that doesn't validate during a
+    query was filled by the service.
     """
     if isinstance(error, ValidationError) and method in SAFE_METHODS:
         return False
-    return _entry(error) is not None
+    return _entry(type(error)) is not None
 
 
 def detail_of(error: BaseException) -> str:
-    """What a person is told about ``error``."""
-    entry = _entry(error)
+    """Return the text about ``error`` for a person."""
+    entry = _entry(type(error))
     if entry is None:
         return INTERNAL.meaning
     return (str(error) if entry.own_text else "") or entry.problem.meaning
 
 
 def problem_body(request: HttpRequest | Request, error: BaseException) -> dict[str, Any]:
-    """The problem object that answers ``request``; an error that isn't anticipated is a 500.
+    """Return the problem object that answers ``request``; an unanticipated error is a 500.
 
-    What ``error.members()`` returns is added; it can't replace the standard members.
+    The members of a DetailedError are added; they can't replace the standard members.
     """
-    method = request.method or ""
-    entry = _entry(error) if is_anticipated(error, method=method) else None
-    problem = entry.problem if entry else INTERNAL
+    is_answer = is_anticipated(error, method=request.method or "")
+    problem = problem_of(type(error)) if is_answer else INTERNAL
     standard = {
         "type": _absolute(request, f"/problems/{problem.slug}"),
         "title": problem.title,
         "status": problem.status,
-        "detail": detail_of(error) if entry else INTERNAL.meaning,
+        "detail": detail_of(error) if is_answer else INTERNAL.meaning,
         "instance": escape_uri_path(request.path),
         "code": problem.code,
         "request_id": getattr(request, "request_id", None),
     }
-    if entry is None:
-        return standard
-    if isinstance(error, ValidationError):
+    if is_answer and isinstance(error, ValidationError):
         return standard | {"errors": errors_of(error)}
-    members = error.members() if isinstance(error, DetailedError) else {}
+    members = error.members() if is_answer and isinstance(error, DetailedError) else {}
     return {**standard, **members, **standard}
 
 
 def problem_headers(error: BaseException) -> dict[str, str]:
-    """The headers that go with the problem of ``error``."""
+    """Return the headers of the answer to ``error``."""
     headers = {}
+    # DRF sets it on the errors of authentication.
     if auth_header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = auth_header
-    entry = _entry(error)
+    entry = _entry(type(error))
     retry_after = entry.retry_after if entry else None
     if isinstance(error, Throttled):
         retry_after = getattr(error, "wait", None)
@@ -196,7 +195,7 @@ def problem_headers(error: BaseException) -> dict[str, str]:
 
 
 def problem_response(request: HttpRequest | Request, error: BaseException) -> HttpResponse:
-    """The answer to ``request`` that ``error`` calls for, as application/problem+json."""
+    """Return the answer of ``request`` to ``error``, as application/problem+json."""
     body = problem_body(request, error)
     _log(error)
     return HttpResponse(
@@ -208,9 +207,9 @@ def problem_response(request: HttpRequest | Request, error: BaseException) -> Ht
 
 
 def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpResponseBase | None:
-    """DRF's EXCEPTION_HANDLER: a problem, shown in the browsable page where that was asked for.
+    """DRF's EXCEPTION_HANDLER: return a problem, inside the browsable page for a browser.
 
-    None for an error that isn't anticipated: it goes on to Django, which logs it.
+    Returns None for an unanticipated error: DRF raises it again, and Django logs it.
     """
     request: Request = context["request"]
     if not is_anticipated(exc, method=request.method or ""):
@@ -222,14 +221,13 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
     return Response(body, status=body["status"], headers=problem_headers(exc))
 
 
-def _entry(error: BaseException) -> _Entry | None:
-    return next((_entries[cls] for cls in type(error).__mro__ if cls in _entries), None)
+def _entry(error: type[BaseException]) -> _Entry | None:
+    return next((_entries[base] for base in error.__mro__ if base in _entries), None)
 
 
 def _log(error: BaseException) -> None:
-    # Refusals are the client's affair; an outage is ours. What nobody has foreseen has been logged
-    # by Django.
-    entry = _entry(error)
+    # A refusal isn't logged, an outage is. Django has logged an unanticipated error.
+    entry = _entry(type(error))
     if isinstance(error, django.db.Error):
         logger.error("Unavailable: %r", error)
     elif entry and entry.problem.status == INTERNAL.status:
@@ -240,5 +238,5 @@ def _absolute(request: HttpRequest | Request, path: str) -> str:
     try:
         return str(request.build_absolute_uri(path))
     except DisallowedHost:
-        # The host that was asked for isn't ours, so no address can be built on it.
+        # The Host header is foreign, so no address can be built on it.
         return path

@@ -3,9 +3,9 @@
 from uuid import UUID
 
 
-def path_id(text: str, missing: type[Exception]) -> UUID:
-    """The id in a path; ``missing`` is raised when it isn't one."""
+def path_id(text: str, not_found: type[Exception]) -> UUID:
+    """Return the id that a path holds as ``text``. Raises ``not_found`` unless it is a UUID."""
     try:
         return UUID(text)
     except ValueError:
-        raise missing from None
+        raise not_found from None

@@ -1,4 +1,4 @@
-"""Which format an answer has: by ``?format=``, else by the header Accept."""
+"""Choosing the format of an answer: by ``?format=``, else by the header Accept."""
 
 from collections.abc import Iterable
 
@@ -15,7 +15,10 @@ FORMAT = "format"
 
 
 class ContentNegotiation(DefaultContentNegotiation):
-    """DRF's, but ``?format=`` outranks Accept and what can't be read in Accept is passed over."""
+    """DRF's negotiation, with ``?format=`` before Accept; unreadable parts of Accept are ignored.
+
+    Raises ParameterError for a format that the view doesn't offer.
+    """
 
     def select_renderer(
         self,
@@ -30,17 +33,22 @@ class ContentNegotiation(DefaultContentNegotiation):
         for renderer in offered:
             if renderer.format == name:
                 return renderer, renderer.media_type
-        choice = ", ".join(str(renderer.format) for renderer in offered)
-        raise ParameterError(FORMAT, f"The formats here are: {choice}.")
+        formats = ", ".join(str(renderer.format) for renderer in offered)
+        raise ParameterError(FORMAT, f"The formats here are: {formats}.")
 
     def get_accept_list(self, request: Request) -> list[str]:
         readable = [token for token in super().get_accept_list(request) if _is_readable(token)]
         return readable or ["*/*"]
 
 
+def is_api(request: HttpRequest) -> bool:
+    """Return True if ``request`` is for an address of the API."""
+    return request.path_info == "/api" or request.path_info.startswith("/api/")
+
+
 def wants_html(request: HttpRequest) -> bool:
-    """True when a person asks: a page outside the API, for a client that takes HTML as it comes."""
-    if request.path_info == "/api" or request.path_info.startswith("/api/"):
+    """Return True if the answer is for a person: outside the API, unless JSON is preferred."""
+    if is_api(request):
         return False
     try:
         preferred = request.get_preferred_type(["text/html", "application/json"])

@@ -1,4 +1,4 @@
-"""What Django can't take in is put right in front of it: odd content types, bodies in chunks."""
+"""A WSGI wrapper that brings requests into a form that Django accepts."""
 
 import contextlib
 import io
@@ -8,35 +8,32 @@ from typing import IO, Any
 from django.conf import settings
 from django.utils.http import parse_header_parameters
 
-# A type that no parser takes, so that what carries it is refused.
-_UNREADABLE = "application/octet-stream"
-# Seconds without a byte of the body after which a client is given up.
+# A type that no parser reads, so that the request is refused.
+_UNREADABLE_TYPE = "application/octet-stream"
+# A client that sends no byte of its body for so many seconds is given up.
 _PATIENCE_SECONDS = 5
-# So many bytes of a refused body are read all the same.
-_READ_OF_REFUSED = 10_000_000
+# Bytes of a refused body that are read and thrown away.
+_DISCARDED_BYTES = 10_000_000
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def is_utf_8(parameters: Mapping[str, str]) -> bool:
-    """True when the parameters of a content type name UTF-8 as its charset, or none."""
+    """Return True if the parameters of a content type name UTF-8 as the charset, or no charset."""
     return parameters.get("charset", "utf-8").lower() in ("utf-8", "utf8")
 
 
-class _CutOff(io.BytesIO):
-    def read(self, size: int | None = -1, /) -> bytes:
-        raise OSError("The body ended early.")
+class RequestNormaliser:
+    """Wraps Django's WSGI application: ``application = RequestNormaliser(get_wsgi_application())``.
 
+    It answers for four things that Django and gunicorn leave open:
 
-class Intake:
-    """Wraps the WSGI application of Django: ``application = Intake(get_wsgi_application())``.
-
-    Without it some content types are a 500 before any middleware runs, since Django parses them,
-    and decodes the query by their charset, while it makes the request; and a body without
-    Content-Length (Transfer-Encoding: chunked) counts as empty. A body that was refused unread is
-    read up: the server would close the connection without a word, and the client's next request
-    on it would be lost. Under gunicorn a client that stops in the middle of its body would keep a
-    thread for ever.
+    * Some content types are a 500 before any middleware runs, because Django parses the type, and
+      decodes the query by its charset, while it makes the request.
+    * A body without Content-Length (Transfer-Encoding: chunked) counts as empty.
+    * After a refusal the server closes the connection if the body is unread, and the client's next
+      request on it is lost: the rest of the body is read.
+    * Under gunicorn a client that stops in the middle of its body would keep a thread for ever.
     """
 
     def __init__(self, application: Application) -> None:
@@ -53,32 +50,37 @@ class Intake:
             _read_chunks(environ)
         answer = self.application(environ, start_response)
         if has_end:
-            _read_up(body)
+            _discard_rest(body)
         return answer
 
 
-def _content_type(written: str) -> str:
+class _BrokenBody(io.BytesIO):
+    def read(self, size: int | None = -1, /) -> bytes:
+        raise OSError("The body ended early.")
+
+
+def _content_type(header: str) -> str:
     try:
-        media_type, parameters = parse_header_parameters(written)
+        media_type, parameters = parse_header_parameters(header)
     except ValueError:
-        return _UNREADABLE
+        return _UNREADABLE_TYPE
     if "charset" not in parameters:
-        return written
-    return media_type if is_utf_8(parameters) else _UNREADABLE
+        return header
+    return media_type if is_utf_8(parameters) else _UNREADABLE_TYPE
 
 
 def _read_chunks(environ: dict[str, Any]) -> None:
-    # One byte more than is allowed, so that Django refuses what is longer.
+    # One byte more than is allowed, so that Django refuses a longer body.
     try:
         body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
     except OSError:
-        environ["wsgi.input"], environ["CONTENT_LENGTH"] = _CutOff(), "1"
+        environ["wsgi.input"], environ["CONTENT_LENGTH"] = _BrokenBody(), "1"
     else:
         environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
 
 
-def _read_up(body: IO[bytes]) -> None:
-    left = _READ_OF_REFUSED
+def _discard_rest(body: IO[bytes]) -> None:
+    remaining = _DISCARDED_BYTES
     with contextlib.suppress(OSError):
-        while left > 0 and (piece := body.read(65_536)):
-            left -= len(piece)
+        while remaining > 0 and (piece := body.read(65_536)):
+            remaining -= len(piece)

@@ -1,6 +1,5 @@
 """Bodies of requests: strict JSON from programs, the same JSON in a form field from browsers."""
 
-import re
 from collections.abc import Mapping
 from typing import IO, Any
 
@@ -13,15 +12,11 @@ from rest_framework.parsers import BaseParser, JSONParser
 from rest_framework.request import Request
 
 from config.http.authentication import SessionAuthentication
-from config.http.errors import ParameterError
 from config.http.input import strict_json
 from config.http.input.normaliser import is_utf_8
 
-# Fields of the browsable pages' forms.
+# The form field of the browsable pages that holds the body.
 BODY_FIELD = "_content"
-KEY_FIELD = "_idempotency_key"
-
-_KEY = re.compile(r'"([!#-~]{1,200})"|([!#-~]{1,200})')
 
 
 class StrictJSONParser(JSONParser):
@@ -47,7 +42,7 @@ class StrictJSONParser(JSONParser):
 class BrowserFormParser(BaseParser):
     """Reads the JSON that a person typed into a form of a browsable page.
 
-    Only for a browser session: from any other client a form is an unsupported media type.
+    Raises UnsupportedMediaType for a form that doesn't come from a browser session.
     """
 
     media_type = "application/x-www-form-urlencoded"
@@ -66,27 +61,11 @@ class BrowserFormParser(BaseParser):
 
 
 def typed_text(request: Request) -> str:
-    """What a person typed into the form that was sent with ``request``; empty without one."""
+    """Return the JSON text that a person typed into the form of ``request``; empty without form."""
     return form_of(request).get(BODY_FIELD) or ""
 
 
-def idempotency_key(request: Request) -> str | None:
-    """The key that makes a repeat of this command safe: from its header, or its form's field.
-
-    Raises ParameterError unless it is 1 to 200 visible ASCII characters, quoted or not.
-    """
-    written = request.headers.get("Idempotency-Key") or form_of(request).get(KEY_FIELD)
-    if not written:
-        return None
-    match = _KEY.fullmatch(written)
-    if match is None:
-        raise ParameterError(
-            "Idempotency-Key", "An Idempotency-Key is 1 to 200 visible ASCII characters."
-        )
-    return match[1] or match[2]
-
-
 def form_of(request: Request) -> QueryDict:
-    """The fields of the form that was sent with ``request``; none without one."""
+    """Return the fields of the form that ``request`` sends; empty without a form."""
     is_form = request.content_type.partition(";")[0].strip().lower() == BrowserFormParser.media_type
     return QueryDict(request.body if is_form else b"")

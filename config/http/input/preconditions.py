@@ -1,4 +1,4 @@
-"""The header If-Match: a command is only carried out on what the client has seen."""
+"""The header If-Match: a command is carried out only on the version that the client has read."""
 
 import re
 from dataclasses import dataclass
@@ -9,32 +9,32 @@ from rest_framework.request import Request
 from config.http.errors import ParameterError
 from config.http.input.parsers import form_of
 
-# The field of the browsable pages' forms that stands for the header.
+# The form field of the browsable pages that stands for the header.
 FIELD = "_if_match"
-# A version that nothing ever has.
+# A version that no resource ever has.
 NO_VERSION = -1
 
-# An ETag is a version, and after a point which view of it was shown.
+# Our ETags are a version, then a point and a digest of the view that was shown.
 _TAG = re.compile(r'"(\d{1,9})(?:\.[^"]*)?"')
 
 
 @dataclass(frozen=True)
 class IfMatch:
-    """What the client expects: ``version``, None for whatever is there (``*``), or NO_VERSION."""
+    """The version that the client expects: None for any (``*``), NO_VERSION for none of ours."""
 
     version: int | None
 
 
 def if_match(request: Request) -> IfMatch | None:
-    """What If-Match, or the form's field for it, says; None without one.
+    """Return the condition of If-Match, or of the form field for it; None without a condition.
 
-    A weak tag matches nothing (RFC 9110), and neither does one that isn't ours. Raises
-    ParameterError for what is no list of entity tags.
+    A weak tag matches nothing (RFC 9110), and neither does a foreign one. Raises ParameterError
+    for a text that isn't a list of entity tags.
     """
-    written = request.headers.get("If-Match") or form_of(request).get(FIELD)
-    if not written:
+    text = request.headers.get("If-Match") or form_of(request).get(FIELD)
+    if not text:
         return None
-    tags = parse_etags(written)
+    tags = parse_etags(text)
     if not tags:
         raise ParameterError(
             "If-Match", 'If-Match holds the ETag of what was read, such as "3.full", or *.'
@@ -42,5 +42,5 @@ def if_match(request: Request) -> IfMatch | None:
     if tags == ["*"]:
         return IfMatch(None)
     versions = [int(match[1]) for tag in tags if (match := _TAG.fullmatch(tag))]
-    # Versions only grow: of those that somebody has seen, only the last can still be the present.
+    # Versions only grow: of several tags, only the highest can still be current.
     return IfMatch(max(versions, default=NO_VERSION))

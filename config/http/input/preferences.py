@@ -1,18 +1,18 @@
-"""What a client would like, by the header Prefer (RFC 7240)."""
+"""The header Prefer (RFC 7240): how long a client is ready to wait for its answer."""
 
 from django.http import HttpRequest
 from rest_framework.request import Request
 
 HEADER = "Prefer"
+# The answer carries this header when it has waited.
 APPLIED = "Preference-Applied"
-# Nobody waits longer, whatever they ask for.
 MAX_WAIT_SECONDS = 10
 
 
 def wait_seconds(request: HttpRequest | Request) -> int | None:
-    """How long the client would wait, at most MAX_WAIT_SECONDS; None when it doesn't say so.
+    """Return the seconds that the client would wait, at most MAX_WAIT_SECONDS; None if unsaid.
 
-    The first ``wait`` counts. What can't be understood is ignored, as the RFC asks for.
+    The first ``wait`` counts. Other preferences and malformed values are ignored, as the RFC asks.
     """
     for preference in request.headers.get(HEADER, "").split(","):
         name, _, value = preference.partition(";")[0].partition("=")
@@ -20,6 +20,6 @@ def wait_seconds(request: HttpRequest | Request) -> int | None:
             digits = value.strip().strip('"')
             if not (digits.isascii() and digits.isdigit()):
                 return None
-            # Short enough to be read at once.
+            # int() of a very long text is slow.
             return min(int(digits[:9]), MAX_WAIT_SECONDS)
     return None

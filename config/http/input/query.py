@@ -12,7 +12,7 @@ from config.http.input.negotiation import FORMAT
 
 
 class Parameters(BaseModel):
-    """The base of a query's parameters; by itself: none. Unknown ones are refused."""
+    """Base of the models of query parameters; by itself: no parameters. Others are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -29,32 +29,32 @@ def _digits(value: Any) -> Any:
 
 
 def number(*, ge: int, le: int) -> Any:
-    """The type of a whole number parameter, written in ASCII digits: ``number(ge=1, le=100)``."""
+    """Return the type of a whole number in ASCII digits: ``number(ge=1, le=100)``."""
     return Annotated[int, Field(ge=ge, le=le), BeforeValidator(_digits)]
 
 
 def parse_query(request: HttpRequest | Request, model: type[_Model]) -> _Model:
-    """The query parameters of ``request`` as ``model``; ``?format=`` is left to negotiation.
+    """Return the query parameters of ``request`` as ``model``; negotiation reads ``?format=``.
 
-    Raises UnknownParameterError for one that the model doesn't have, ParameterError for a value
-    that it refuses and for one that is given twice.
+    Raises UnknownParameterError for a parameter that the model doesn't have, ParameterError for a
+    value that the model refuses and for a parameter that is sent twice.
     """
-    given: dict[str, str] = {}
+    sent: dict[str, str] = {}
     for name, values in request.GET.lists():
         if len(values) > 1:
             raise ParameterError(name, f"The parameter {name!r} is given more than once.")
         if "\0" in values[0]:
             raise ParameterError(name, f"The parameter {name!r} holds a NUL character.")
-        given[name] = values[0]
-    given.pop(FORMAT, None)
-    known = [field.alias or name for name, field in model.model_fields.items()]
-    for name in given:
-        if name not in known:
-            raise UnknownParameterError(name, known)
+        sent[name] = values[0]
+    sent.pop(FORMAT, None)
+    accepted = [field.alias or name for name, field in model.model_fields.items()]
+    for name in sent:
+        if name not in accepted:
+            raise UnknownParameterError(name, accepted)
     try:
-        return model.model_validate(given)
+        return model.model_validate(sent)
     except ValidationError as error:
-        complaint = error.errors(include_url=False, include_input=False)[0]
-        name = str(complaint["loc"][0]) if complaint["loc"] else "query"
-        message = complaint["msg"].removeprefix("Value error, ")
+        details = error.errors(include_url=False, include_input=False)[0]
+        name = str(details["loc"][0]) if details["loc"] else "query"
+        message = details["msg"].removeprefix("Value error, ")
         raise ParameterError(name, f"{name}: {message}.") from error

@@ -11,7 +11,7 @@ from rest_framework.exceptions import ParseError
 from config.http.input.validation import pointer
 
 MAX_DEPTH = 20
-# Long enough for every number that a field accepts, short enough to be read at once.
+# Long enough for every number that a field accepts, short enough to be parsed at once.
 _MAX_NUMBER_LENGTH = 40
 _MAX_INTEGER_DIGITS = 20
 _MAX_EXPONENT = 30
@@ -19,10 +19,10 @@ _REFUSED = re.compile("[\x00\ud800-\udfff]")
 
 
 def loads(body: bytes) -> dict[str, Any]:
-    """The JSON object in ``body``; numbers with a fraction or an exponent come as Decimal.
+    """Return the JSON object in ``body``; a number with a fraction or an exponent is a Decimal.
 
-    Raises ParseError, with the place where that is known, for anything else: other encodings than
-    UTF-8, duplicate keys, NaN, NUL characters, lone surrogates, deep nesting, monstrous numbers.
+    Raises ParseError, with the place where it is known, for other encodings than UTF-8, duplicate
+    keys, NaN, NUL characters, lone surrogates, deep nesting and monstrous numbers.
     """
     try:
         document = json.loads(
@@ -47,48 +47,48 @@ def loads(body: bytes) -> dict[str, Any]:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     document = dict(pairs)
     if len(document) < len(pairs):
-        double, _times = Counter(key for key, _ in pairs).most_common(1)[0]
-        raise ParseError(f"The key {double!a} appears twice in one object.")
+        key, _times = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ParseError(f"The key {key!a} appears twice in one object.")
     return document
 
 
-def _decimal(written: str) -> Decimal:
-    if len(written) <= _MAX_NUMBER_LENGTH:
-        number = Decimal(written) if len(written.lower().partition("e")[2]) <= 4 else None
+def _decimal(literal: str) -> Decimal:
+    if len(literal) <= _MAX_NUMBER_LENGTH:
+        number = Decimal(literal) if len(literal.lower().partition("e")[2]) <= 4 else None
         if number is not None and abs(number.adjusted()) <= _MAX_EXPONENT:
             return number
-    raise ParseError(f"The number {written[:_MAX_NUMBER_LENGTH]} is out of any range.")
+    raise ParseError(f"The number {literal[:_MAX_NUMBER_LENGTH]} is out of any range.")
 
 
-def _integer(written: str) -> int:
-    if len(written) > _MAX_INTEGER_DIGITS:
-        raise ParseError(f"The number {written[:_MAX_NUMBER_LENGTH]} is out of any range.")
-    return int(written)
+def _integer(literal: str) -> int:
+    if len(literal) > _MAX_INTEGER_DIGITS:
+        raise ParseError(f"The number {literal[:_MAX_NUMBER_LENGTH]} is out of any range.")
+    return int(literal)
 
 
 def _constant(name: str) -> NoReturn:
     raise ParseError(f"{name} is not JSON.")
 
 
-def _check(value: Any, place: tuple[str | int, ...]) -> None:
+def _check(value: Any, path: tuple[str | int, ...]) -> None:
     if isinstance(value, str):
         if _REFUSED.search(value):
-            raise ParseError(f"A NUL character or half a surrogate pair at {pointer(*place)}.")
+            raise ParseError(f"A NUL character or half a surrogate pair at {pointer(*path)}.")
         return
     if not isinstance(value, dict | list):
         return
-    if len(place) >= MAX_DEPTH:
+    if len(path) >= MAX_DEPTH:
         raise _too_deep()
     if isinstance(value, list):
         for index, item in enumerate(value):
-            _check(item, (*place, index))
+            _check(item, (*path, index))
         return
     for key, item in value.items():
         if _REFUSED.search(key):
             raise ParseError(
-                f"A NUL character or half a surrogate pair in a key of {pointer(*place)}."
+                f"A NUL character or half a surrogate pair in a key of {pointer(*path)}."
             )
-        _check(item, (*place, key))
+        _check(item, (*path, key))
 
 
 def _too_deep() -> ParseError:

@@ -1,34 +1,36 @@
-"""What a pydantic model found wrong, as the ``errors`` of a problem."""
+"""The ``errors`` of a problem, made of a pydantic ValidationError."""
 
 from urllib.parse import quote
 
 from pydantic import ValidationError
 
-# A body can hold a hundred thousand unknown fields; nobody reads more complaints than this.
+from config.fields.members import BodyError
+
+# A body can hold a hundred thousand unknown fields; nobody reads more errors than this.
 _MOST_ERRORS = 100
 _CODES = {"extra_forbidden": "unknown-field", "missing": "missing"}
 
 
-def errors_of(error: ValidationError) -> list[dict[str, str]]:
-    """One ``{pointer, detail, code}`` per complaint; the pointer is a JSON pointer as fragment."""
-    complaints = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
+def errors_of(error: ValidationError) -> list[BodyError]:
+    """Return the mistakes that ``error`` lists, the first hundred at most."""
+    details = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
     return [
         {
-            "pointer": pointer(*complaint["loc"]),
-            "detail": _detail(complaint["type"], complaint["msg"]),
-            "code": _CODES.get(complaint["type"], complaint["type"].replace("_", "-")),
+            "pointer": pointer(*detail["loc"]),
+            "detail": _text(detail["type"], detail["msg"]),
+            "code": _CODES.get(detail["type"], detail["type"].replace("_", "-")),
         }
-        for complaint in complaints
+        for detail in details
     ]
 
 
 def pointer(*steps: str | int) -> str:
-    """The place in a body: ``pointer("items", 0, "quantity")`` is ``#/items/0/quantity``."""
+    """Return a place in a body: ``pointer("items", 0, "quantity")`` is ``#/items/0/quantity``."""
     escaped = (str(step).replace("~", "~0").replace("/", "~1") for step in steps)
     return "#" + "".join(f"/{quote(step, safe='~')}" for step in escaped)
 
 
-def _detail(kind: str, message: str) -> str:
-    if kind == "extra_forbidden":
+def _text(error_type: str, message: str) -> str:
+    if error_type == "extra_forbidden":
         return "There is no such field."
     return message.removeprefix("Value error, ")

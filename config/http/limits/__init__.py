@@ -1,1 +1,1 @@
-"""Limits on what one client may use: requests per minute, waiting slots."""
+"""Limits on one client's use of the service: requests in a period, waiting slots."""

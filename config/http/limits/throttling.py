@@ -1,8 +1,7 @@
-"""How many requests somebody may send: a user by role of the request, everybody else by address;
-and how many logins may fail.
+"""Limits on requests, by user or address, and on failed logins.
 
-Counted in a table that all processes share, by one statement for each request: a look and a change
-apart, as with a cache, would let through whoever sends many at once.
+The counters are in a table that all processes share, and each request is one statement. A read
+and a write apart, as with a cache, would let through a client that sends many requests at once.
 """
 
 import hashlib
@@ -15,31 +14,28 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.db import connection
 from django.http import HttpRequest
-from django.http.response import HttpResponseBase
-from rest_framework.exceptions import Throttled
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from config.http.answers.pages import refusal
 from config.http.errors import TooManyLoginsError
-from config.http.middleware import GetResponse, known_user
+from config.http.input.negotiation import is_api
 
 if TYPE_CHECKING:
-    # DRF imports this module while it makes the class.
+    # DRF imports this module while it makes the class APIView.
     from rest_framework.views import APIView
 
 _COUNT = """
-INSERT INTO request_count AS known (key, count, ends_at)
+INSERT INTO request_count AS counter (key, count, ends_at)
 VALUES (%s, 1, statement_timestamp() + make_interval(secs => %s))
 ON CONFLICT (key) DO UPDATE SET
-    count = CASE WHEN known.ends_at > statement_timestamp() THEN known.count + 1 ELSE 1 END,
-    ends_at = CASE WHEN known.ends_at > statement_timestamp() THEN known.ends_at
+    count = CASE WHEN counter.ends_at > statement_timestamp() THEN counter.count + 1 ELSE 1 END,
+    ends_at = CASE WHEN counter.ends_at > statement_timestamp() THEN counter.ends_at
               ELSE excluded.ends_at END
 RETURNING count, extract(epoch FROM ends_at - statement_timestamp())
 """
-_GIVE_BACK = "UPDATE request_count SET count = count - 1 WHERE key = ANY(%s)"
-_FORGET = """
+_UNCOUNT = "UPDATE request_count SET count = count - 1 WHERE key = ANY(%s)"
+_PURGE = """
 DELETE FROM request_count WHERE key IN (
     SELECT key FROM request_count WHERE ends_at < statement_timestamp()
     LIMIT 100 FOR UPDATE SKIP LOCKED
@@ -49,8 +45,7 @@ DELETE FROM request_count WHERE key IN (
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """How much of what somebody may send is used, this request included, and how many seconds
-    are left until it is all there again."""
+    """A client's use of its limit: ``count`` includes this request, ``seconds`` is to the reset."""
 
     policy: str
     limit: int
@@ -63,110 +58,90 @@ class Usage:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What tells a client (draft-ietf-httpapi-ratelimit-headers)."""
-        left = max(0, self.limit - self.count)
+        """The headers of draft-ietf-httpapi-ratelimit-headers."""
+        remaining = max(0, self.limit - self.count)
         return {
             "RateLimit-Policy": f'"{self.policy}";q={self.limit};w={settings.RATE_LIMIT_SECONDS}',
-            "RateLimit": f'"{self.policy}";r={left};t={self.seconds}',
+            "RateLimit": f'"{self.policy}";r={remaining};t={self.seconds}',
         }
 
 
 class Throttle(BaseThrottle):
-    """Holds up whoever has sent too many requests, before anything is done for this one."""
+    """Refuses a client that has sent too many requests, before the view does anything."""
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
-        if not _is_limited(request._request):
+        if not is_limited(request._request):
             return True
-        self._usage = _count(request._request, request.user)
+        self._usage = count_request(request._request, request.user)
         return not self._usage.is_exceeded
 
     def wait(self) -> float:
         return self._usage.seconds
 
 
-class ThrottleMiddleware:
-    """Counts also what was refused before a throttle was asked, such as a wrong token, and tells
-    everybody how much is left."""
-
-    def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        response = self.get_response(request)
-        if not _is_limited(request):
-            return response
-        usage: Usage | None = getattr(request, "usage", None)
-        if usage is None:
-            if response.status_code >= 500:
-                # What could count may be what has failed.
-                return response
-            usage = _count(request, known_user(request))
-            if usage.is_exceeded:
-                response = refusal(request, Throttled(usage.seconds))
-        for name, value in usage.headers.items():
-            response[name] = value
-        return response
+def is_limited(request: HttpRequest) -> bool:
+    """Return True if ``request`` counts towards a rate limit."""
+    return is_api(request)
 
 
-def _is_limited(request: HttpRequest) -> bool:
-    return request.path_info == "/api" or request.path_info.startswith("/api/")
-
-
-def _count(request: HttpRequest, user: AbstractUser | AnonymousUser) -> Usage:
+def count_request(request: HttpRequest, user: AbstractUser | AnonymousUser) -> Usage:
+    """Count ``request`` for ``user``, or for its address without login; keep ``request.usage``."""
     if user.is_authenticated:
-        policy, who = "reads" if request.method in SAFE_METHODS else "commands", str(user.pk)
+        policy, client = "reads" if request.method in SAFE_METHODS else "commands", str(user.pk)
     else:
-        policy, who = "anonymous", _address(request)
-    count, seconds = _add(f"{policy}:{who}", seconds=settings.RATE_LIMIT_SECONDS)
+        policy, client = "anonymous", _address(request)
+    count, seconds = _add(f"{policy}:{client}", seconds=settings.RATE_LIMIT_SECONDS)
     usage = Usage(policy=policy, limit=settings.RATE_LIMITS[policy], count=count, seconds=seconds)
     request.usage = usage  # type: ignore[attr-defined]
     return usage
 
 
 def count_login(request: HttpRequest, *, name: str) -> list[str]:
-    """Count a login as failed before it is tried, so that of many at once none is tried too much;
-    returns what ``give_login_back`` takes when it has succeeded.
+    """Count a login as failed before it is tried, so that parallel tries can't pass the limit.
 
-    Raises TooManyLoginsError when too many from this address or with this ``name`` have failed.
+    Returns the keys for ``uncount_login`` after a success. Raises TooManyLoginsError after too
+    many failures from this address or with this ``name``.
     """
-    # Not as it was typed: that may be a password.
+    # A digest, because people type their password into the wrong field.
     digest = hashlib.sha256(name.casefold().encode()).hexdigest()
     keys = {"address": f"login:{_address(request)}", "name": f"login:{digest[:32]}"}
-    for kind, key in keys.items():
+    for limit, key in keys.items():
         count, seconds = _add(key, seconds=settings.LOGIN_FAILURE_SECONDS)
-        if count > settings.LOGIN_FAILURES[kind]:
+        if count > settings.LOGIN_FAILURES[limit]:
             raise TooManyLoginsError(seconds)
     return list(keys.values())
 
 
-def give_login_back(keys: list[str]) -> None:
-    """Count a login as not failed after all."""
+def uncount_login(keys: list[str]) -> None:
+    """Take back the count of a login that has succeeded."""
     with connection.cursor() as cursor:
-        cursor.execute(_GIVE_BACK, [keys])
+        cursor.execute(_UNCOUNT, [keys])
 
 
 def _add(key: str, *, seconds: int) -> tuple[int, int]:
-    """Count one more for ``key`` within so many seconds from its first; how many that are, and how
-    many seconds are left."""
+    """Add 1 to the counter ``key``, which ends ``seconds`` after its first request.
+
+    Returns the count and the seconds until the end.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_COUNT, [key, seconds])
-        count, left = cursor.fetchone()
+        count, remaining_seconds = cursor.fetchone()
         if count == 1:
-            # Once for each who comes anew, so that the table never holds many who don't.
-            cursor.execute(_FORGET)
-    return count, max(1, math.ceil(left))
+            # Purge expired rows once per new client, to keep the table small.
+            cursor.execute(_PURGE)
+    return count, max(1, math.ceil(remaining_seconds))
 
 
 def _address(request: HttpRequest) -> str:
-    """Where the request comes from; of IPv6 the network, of which one client has every address."""
-    known = request.META.get("REMOTE_ADDR", "")
+    """Return the client's address; of IPv6 the network, all of which one client owns."""
+    remote = request.META.get("REMOTE_ADDR", "")
     # DRF reads X-Forwarded-For as far as NUM_PROXIES says.
-    for written in (BaseThrottle().get_ident(request), known):  # type: ignore[arg-type]
+    for text in (BaseThrottle().get_ident(request), remote):  # type: ignore[arg-type]
         try:
-            address = ipaddress.ip_address(written)
+            address = ipaddress.ip_address(text)
         except ValueError:
             continue
         if address.version == 6:
             return str(ipaddress.ip_network((address.packed, 64), strict=False))
         return str(address)
-    return known[:40]
+    return remote[:40]

@@ -1,4 +1,4 @@
-"""Requests that wait: at most half of the web server's threads, so that the others go on."""
+"""Waiting slots: at most half of the web server's threads may wait, so that the others go on."""
 
 import threading
 from collections.abc import Iterator
@@ -9,14 +9,14 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connections
 
-_free = threading.Semaphore(settings.WEB_THREADS // 2)
-# The events that this request has waited for in vain; None outside of requests.
+_slots = threading.Semaphore(settings.WEB_THREADS // 2)
+# Events that this request has waited for in vain; None outside of requests.
 _unseen: ContextVar[list[UUID] | None] = ContextVar("unseen", default=None)
 
 
 @contextmanager
-def answering() -> Iterator[list[UUID]]:
-    """A request is answered inside it; yields the events that it has waited for in vain."""
+def request_scope() -> Iterator[list[UUID]]:
+    """Answer a request inside it; yields a list that ``add_unseen`` fills."""
     unseen: list[UUID] = []
     token = _unseen.set(unseen)
     try:
@@ -26,15 +26,15 @@ def answering() -> Iterator[list[UUID]]:
 
 
 @contextmanager
-def waiting() -> Iterator[bool]:
-    """Wait inside it; yields whether that is allowed: False for a request when too many wait.
+def waiting_slot() -> Iterator[bool]:
+    """Hold a waiting slot; yields False for a request when none is free.
 
-    The request's connections are closed first. Outside of requests there is nothing to spare.
+    Closes the request's database connections first. Outside of requests slots aren't limited.
     """
     if _unseen.get() is None:
         yield True
         return
-    if not _free.acquire(blocking=False):
+    if not _slots.acquire(blocking=False):
         yield False
         return
     try:
@@ -43,11 +43,11 @@ def waiting() -> Iterator[bool]:
                 connection.close()
         yield True
     finally:
-        _free.release()
+        _slots.release()
 
 
-def not_seen(event_id: UUID) -> None:
-    """Remember that the answer doesn't show this event."""
+def add_unseen(event_id: UUID) -> None:
+    """Note that the answer to this request doesn't show the event."""
     unseen = _unseen.get()
     if unseen is not None:
         unseen.append(event_id)

@@ -1,1 +1,1 @@
-"""The OpenAPI document: schemas, examples, documented headers."""
+"""The OpenAPI document: schemas, examples, headers, and its pages."""

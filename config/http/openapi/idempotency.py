@@ -1,22 +1,22 @@
-"""How the OpenAPI document shows the keys that make a repeated request safe."""
+"""The headers of a repeated command, as the OpenAPI document shows them."""
 
 from drf_spectacular.utils import OpenApiParameter
 
-REPLAYED = "Idempotency-Replayed"
+from config.http.input.idempotency import HEADER, REPLAYED
 
 DOCUMENTED = [
     OpenApiParameter(
-        "Idempotency-Key",
+        HEADER,
         {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!#-~]+$"},
         "header",
-        description="Yours for this very command, such as a UUID. Sent again with the same key, it "
-        "isn't done again, and its first answer is given. A refusal doesn't use the key up.",
+        description="A key of your own for this command, such as a UUID. A repeat with this key "
+        "isn't carried out again: it gets the first answer. A refusal doesn't use up the key.",
     ),
     OpenApiParameter(
         REPLAYED,
         {"type": "string", "enum": ["true"]},
         "header",
-        description="This is the answer of the first time.",
+        description="This is the stored answer to the first request with this key.",
         response=[200, 201],
     ),
 ]

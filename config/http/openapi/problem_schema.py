@@ -44,7 +44,7 @@ DESCRIPTIONS = {
 def problem_schema() -> dict[str, Any]:
     """Return the schema of problems, with the registered codes and members."""
     codes: dict[int, list[str]] = {}
-    for problem in problems.known_problems():
+    for problem in problems.all_problems():
         codes.setdefault(problem.status, []).append(problem.code)
     lines = [f"* {status}: {', '.join(codes[status])}" for status in sorted(codes)]
     all_codes = sorted(code for codes_of_status in codes.values() for code in codes_of_status)

@@ -1,4 +1,4 @@
-"""What every operation of the OpenAPI document has in common."""
+"""The parts of the OpenAPI document that all operations share: problems, headers, logins."""
 
 from itertools import chain, count
 from typing import TYPE_CHECKING, Any, cast
@@ -22,48 +22,52 @@ _RATE_LIMITS = [
         "RateLimit-Policy",
         {"type": "string", "examples": ['"reads";q=5000;w=10']},
         "header",
-        description="What you may send: `q` requests of a kind in `w` seconds.",
+        description="Your limit: `q` requests of this policy in `w` seconds.",
         response=True,
     ),
     OpenApiParameter(
         "RateLimit",
         {"type": "string", "examples": ['"reads";r=4999;t=10']},
         "header",
-        description="What is left of it: `r` requests, and `t` seconds until it is all there.",
+        description="The rest of the limit: `r` requests; all are available again in `t` seconds.",
         response=True,
     ),
 ]
 
 
 def without_trailing_slash(endpoints: list[Any], **_kwargs: Any) -> list[Any]:
-    """Paths as our links write them; the routes accept a slash at the end too."""
+    """Return the endpoints without the optional slash at the end, as our links write paths."""
     return [(path.rstrip("/"), *rest) for path, *rest in endpoints]
 
 
 def with_shared_headers(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-    """The document ``result`` with each header of answers described once, under the components.
+    """Return the document ``result`` with each header of answers described once, as a component.
 
-    It is one of drf-spectacular's hooks, which are called with more than that.
+    A hook of drf-spectacular, which passes more arguments.
     """
     shared: dict[str, Any] = {}
-    for described in result["paths"].values():
-        for operation in described.values():
+    for operations in result["paths"].values():
+        for operation in operations.values():
             for response in operation["responses"].values():
                 headers = response.get("headers", {})
                 for name, header in headers.items():
-                    # Another one of the same name is known under another one.
-                    names = chain([name], (f"{name}-{number}" for number in count(2)))
-                    known = next(one for one in names if shared.setdefault(one, header) == header)
-                    headers[name] = {"$ref": f"#/components/headers/{known}"}
+                    component = _component_name(shared, name, header)
+                    headers[name] = {"$ref": f"#/components/headers/{component}"}
     result["components"]["headers"] = dict(sorted(shared.items()))
     return result
 
 
-class Schema(openapi.AutoSchema):
-    """Adds to every operation the problems that it can answer with and the header Request-Id.
+def _component_name(shared: dict[str, Any], name: str, header: dict[str, Any]) -> str:
+    """Return the name of ``header`` in ``shared``; a second header of a name gets a number."""
+    names = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(free for free in names if shared.setdefault(free, header) == header)
 
-    A view declares its own refusals by status alone: ``responses={201: Placed, 409: None}``; the
-    rest is declared by the attributes of ``ApiView``.
+
+class Schema(openapi.AutoSchema):
+    """Adds to every operation the problems that it can answer with, and the shared headers.
+
+    A view declares its own refusals by status alone, ``responses={201: Placed, 409: None}``, and
+    the rest by the attributes of ``ApiView``.
     """
 
     @property
@@ -71,7 +75,7 @@ class Schema(openapi.AutoSchema):
         return cast("ApiView", self.view)
 
     def get_override_parameters(self) -> list[Any]:
-        about = "Your id of this request, or ours; it stands in problems and logs."
+        about = "Id of this request, yours or else ours; problems and logs contain it."
         return [
             OpenApiParameter("Request-Id", str, "header", description=about),
             OpenApiParameter("Request-Id", str, "header", description=about, response=True),
@@ -79,7 +83,7 @@ class Schema(openapi.AutoSchema):
                 "Retry-After",
                 {"type": "integer", "minimum": 0},
                 "header",
-                description="After so many seconds the same request may succeed.",
+                description="Seconds after which the same request may succeed.",
                 response=[409, 429, 503],
             ),
             OpenApiParameter(
@@ -94,11 +98,11 @@ class Schema(openapi.AutoSchema):
         ]
 
     def map_parsers(self) -> list[Any]:
-        # Forms are for the browsable pages only.
+        # Only the browsable pages send forms.
         return ["application/json"]
 
     def _is_list_view(self, serializer: Any = None) -> bool:
-        # What an answer holds is as declared; a list is in an object, too.
+        # Views declare their bodies; a list is inside an object, too.
         return False
 
     def get_auth(self) -> list[dict[str, Any]]:
@@ -121,9 +125,9 @@ class Schema(openapi.AutoSchema):
                 "headers": self._get_response_headers_for_code(status),
                 "content": {CONTENT_TYPE: {"schema": problem.ref}},
             }
-        if any(one.name == "If-None-Match" for one in self.get_override_parameters()):
+        if any(header.name == "If-None-Match" for header in self.get_override_parameters()):
             responses["304"] = {
-                "description": "What you have is still so",
+                "description": "Your copy is still current",
                 "headers": self._get_response_headers_for_code("304"),
             }
         dry_run_body = self._api_view.dry_run_body
@@ -135,11 +139,11 @@ class Schema(openapi.AutoSchema):
     def _add_dry_run(self, responses: dict[str, Any], body: type[BaseModel]) -> None:
         preview = self._get_response_for_code(body, "200")
         if "200" not in responses:
-            responses["200"] = preview | {"description": "What a dry run tells"}
+            responses["200"] = preview | {"description": "Answer of a dry run"}
             return
         for media_type, content in responses["200"]["content"].items():
-            either = [content["schema"], preview["content"][media_type]["schema"]]
-            content["schema"] = {"anyOf": either}
+            schemas = [content["schema"], preview["content"][media_type]["schema"]]
+            content["schema"] = {"anyOf": schemas}
 
     def _statuses(self) -> set[str]:
         statuses = {"400", "406", "429", "503"}
@@ -153,7 +157,7 @@ class Schema(openapi.AutoSchema):
 
 
 class TokenScheme(OpenApiAuthenticationExtension):
-    """How the document describes our tokens."""
+    """Describes the login by token."""
 
     target_class = "config.http.authentication.TokenAuthentication"
     name = "token"
@@ -168,7 +172,7 @@ class TokenScheme(OpenApiAuthenticationExtension):
 
 
 class SessionScheme(OpenApiAuthenticationExtension):
-    """How the document describes a browser's login."""
+    """Describes the login of a browser."""
 
     target_class = "config.http.authentication.SessionAuthentication"
     name = "session"

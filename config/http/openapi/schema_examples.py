@@ -1,4 +1,4 @@
-"""The examples of the OpenAPI document: of every parameter, body and answer."""
+"""Adds examples to the OpenAPI document: of every parameter, body and answer."""
 
 import re
 from collections.abc import Mapping
@@ -12,32 +12,32 @@ _NAME = "Example"
 
 
 def with_examples(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-    """The document ``result`` with an example wherever there is none, each at its place.
+    """Return the document ``result`` with an example wherever it has none.
 
-    It is one of drf-spectacular's hooks, which are called with more than that.
+    A hook of drf-spectacular, which passes more arguments.
     """
     components = result["components"]
     components["examples"] = problem_examples()
-    for path, described in result["paths"].items():
-        for operation in described.values():
+    for path, operations in result["paths"].items():
+        for operation in operations.values():
             _add(path, operation, components["schemas"])
     return result
 
 
 def _add(path: str, operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
-    known = {}
+    in_path = {}
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
             example = parameter_example(parameter["name"], parameter["schema"])
-            known[parameter["name"]] = parameter["example"] = example
+            in_path[parameter["name"]] = parameter["example"] = example
     for content in operation.get("requestBody", {}).get("content", {}).values():
         body = request_example(content["schema"], schemas, {})
         content.setdefault("examples", {_NAME: {"value": body}})
-    here = re.sub(r"{(\w+)}", lambda match: str(known[match[1]]), path)
+    address = re.sub(r"{(\w+)}", lambda match: str(in_path[match[1]]), path)
     for status, response in operation["responses"].items():
         for media_type, content in response.get("content", {}).items():
             if media_type == CONTENT_TYPE:
-                named = {"$ref": f"#/components/examples/{status}"}
+                example = {"$ref": f"#/components/examples/{status}"}
             else:
-                named = {"value": answer_example(content["schema"], schemas, path=here)}
-            content.setdefault("examples", {_NAME: named})
+                example = {"value": answer_example(content["schema"], schemas, path=address)}
+            content.setdefault("examples", {_NAME: example})

@@ -1,4 +1,4 @@
-"""The pages of the OpenAPI document; apart from ``schema``, which DRF needs before any view."""
+"""The pages of the OpenAPI document; not in ``schema``, which DRF loads before any view exists."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from config.http.input.query import Parameters, parse_query
 
 
 class SchemaView(SpectacularAPIView):
-    """``/api/schema``: the OpenAPI document, as JSON unless YAML is asked for."""
+    """``/api/schema``: the OpenAPI document, as JSON or YAML."""
 
     renderer_classes = [
         renderers.OpenApiJsonRenderer2,
@@ -23,7 +23,7 @@ class SchemaView(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        # The base view puts some parameters into headers and language caches as they come.
+        # The base view copies parameters into headers and language caches, unchecked.
         parse_query(request, Parameters)
         return super().get(request, *args, **kwargs)
 
@@ -35,7 +35,7 @@ class DocsParameters(Parameters):
 
 
 class DocsView(SpectacularSwaggerSplitView):
-    """``/api/docs``: Swagger UI from our own files, its script apart from the page."""
+    """``/api/docs``: Swagger UI from our own files, with the script at an address of its own."""
 
     url_name = "schema"
     # DRF's answer to OPTIONS has no template here.
