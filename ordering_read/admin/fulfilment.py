@@ -14,6 +14,7 @@ from django.utils.timesince import timesince
 from config.http.admin import link, page_url
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin, ReadModelAdmin
+from ordering_read.documents import AddressView
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries.fulfilment import Light, queue, queued_order_view
@@ -114,8 +115,11 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     ) -> HttpResponse:
         orders = list(queryset)
         summaries = OrderSummary.live.filter(order_id__in=[order.order_id for order in orders])
-        addresses = dict(summaries.values_list("order_id", "shipping_address"))
-        slips = [(order, addresses.get(order.order_id, {}), _units(order)) for order in orders]
+        addresses = {
+            order_id: AddressView.model_validate(document)
+            for order_id, document in summaries.values_list("order_id", "shipping_address")
+        }
+        slips = [(order, addresses.get(order.order_id), _units(order)) for order in orders]
         return TemplateResponse(request, "admin/ordering_read/packing_slips.html", {"slips": slips})
 
 

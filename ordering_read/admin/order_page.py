@@ -5,8 +5,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from ordering_read.documents import ReturnedUnitsView, UnitsView
 from ordering_read.models import OrderLine, OrderSummary
-from ordering_read.queries.order_parts import OrderLineView, ReturnedUnitsView, UnitsView
+from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, whole_order
 from ordering_write.published import OrderStatus
 from ordering_write.published import events as e

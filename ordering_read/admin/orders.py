@@ -24,6 +24,7 @@ from ordering_read.admin.commands import CommandPages, user_of
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
 from ordering_read.admin.histories import sentence
 from ordering_read.admin.order_page import status_badges, template_context
+from ordering_read.documents import AddressView
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.queries import ListOrders
@@ -221,15 +222,16 @@ def _orders_url(customer_id: UUID) -> str:
     return list_url(OrderSummary, f"?customer_id={customer_id}")
 
 
-def _address(address: Any) -> SafeString:
-    town = " ".join(part for part in (address["postal_code"], address["city"]) if part)
+def _address(document: Any) -> SafeString:
+    address = AddressView.model_validate(document)
+    town = " ".join(part for part in (address.postal_code, address.city) if part)
     lines = (
-        address["name"],
-        address["line1"],
-        address["line2"],
+        address.name,
+        address.line1,
+        address.line2,
         town,
-        address["region"],
-        address["country"],
-        address["phone"],
+        address.region,
+        address.country,
+        address.phone,
     )
     return format_html_join("", "<div>{}</div>", ((line,) for line in lines if line))

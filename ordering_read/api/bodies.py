@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.reverse import reverse
 
+from ordering_read.fields import CustomerId, StreamName
 from ordering_read.projections.sentences import note_sentence
 from ordering_read.queries import (
     AddressView,
@@ -28,7 +29,6 @@ from ordering_read.queries import (
     View,
     parked_event_view,
 )
-from ordering_read.queries.fields import CustomerId, StreamName
 from ordering_write.published import parked
 
 Item = TypeVar("Item")

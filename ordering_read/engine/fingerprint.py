@@ -1,26 +1,35 @@
-"""What code a projection's rows are made by, as a hash that is kept with the rows."""
+"""Fingerprints the code that makes the rows of a projection; the hash is kept with the rows."""
 
 import ast
+import dataclasses
 import functools
 import hashlib
 import inspect
 import re
 import sys
+from collections.abc import Iterator
+from enum import Enum
+from typing import Annotated, Any, get_args, get_origin
 
 from django.conf import settings
 from django.db import connections
+from pydantic import BaseModel
 
+from ordering_read.models import ReadModel
 from ordering_read.projector import Projector, projector
+from ordering_write.published import DomainEvent
 
-# Whoever calls it books by the store's day.
+# Code that calls the function books by the store's day.
 _STORE_DAY = re.compile(r"(?<!def )store_day\(")
 
 
 def code_fingerprint(name: str) -> str:
-    """A hash of the code that makes the rows of a projection, of their columns and, where it books
-    by day, of the store's time zone.
+    """Return a hash of the code that makes the rows of a projection.
 
-    Comments and layout don't count. Raises UnknownProjectionError.
+    The hash covers the modules of the projection and of its read models, the columns, the fields of
+    the events that the projection reads, of the documents that its rows embed and of all values in
+    these fields, and, where rows are booked by day, the store's time zone. Comments, docstrings and
+    layout don't count. Raises UnknownProjectionError.
     """
     code = _code(name)
     if _STORE_DAY.search(code):
@@ -30,30 +39,105 @@ def code_fingerprint(name: str) -> str:
 
 @functools.cache
 def _code(name: str) -> str:
-    kind = projector(name)
-    return "\n".join([_source(kind), *_columns(kind)])
+    projection = projector(name)
+    return "\n".join([*_sources(projection), *_columns(projection), *_fields(projection)])
 
 
-def _source(kind: Projector) -> str:
-    """The modules of a projection and of its read models, and what the first imports of its own
-    package: of what several projections share, a change makes other rows in each of them."""
-    package = f"{kind.__module__.rpartition('.')[0]}."
-    left = [kind.__module__, *(model.__module__ for model in kind.models)]
+# --- Modules -----------------------------------------------------------------------------------
+def _sources(projection: Projector) -> list[str]:
+    """Return the code of the modules of a projection and of its read models.
+
+    Modules of the package of projections that these import are included: a change of code that
+    several projections share makes other rows in each of them.
+    """
+    package = f"{projection.__module__.rpartition('.')[0]}."
+    pending = [projection.__module__, *(model.__module__ for model in projection.models)]
     sources: dict[str, str] = {}
-    while left:
-        name = left.pop()
+    while pending:
+        name = pending.pop()
         if name in sources:
             continue
         tree = ast.parse(inspect.getsource(sys.modules[name]))
-        sources[name] = ast.unparse(tree)
+        sources[name] = ast.unparse(_without_docstrings(tree))
         imports = (node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
-        left += [each for each in imports if each and each.startswith(package)]
-    return "\n".join(sources[name] for name in sorted(sources))
+        pending += [module for module in imports if module and module.startswith(package)]
+    return [sources[name] for name in sorted(sources)]
 
 
-def _columns(kind: Projector) -> list[str]:
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    for node in ast.walk(tree):
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            continue
+        if ast.get_docstring(node) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+    return tree
+
+
+# --- Columns and fields ------------------------------------------------------------------------
+def _columns(projection: Projector) -> list[str]:
     return [
         f"{model._meta.db_table}.{field.column} {field.db_type(connections['read'])}"
-        for model in kind.models
+        for model in projection.models
         for field in model._meta.concrete_fields
     ]
+
+
+def _fields(projection: Projector) -> list[str]:
+    """Return a line for each field of the events, the embedded documents and their values."""
+    pending: list[Any] = [
+        event_type
+        for event_type in DomainEvent.types.values()
+        if issubclass(event_type, projection.events)
+    ]
+    for model in projection.models:
+        if issubclass(model, ReadModel):
+            pending += model.documents.values()
+    lines: dict[type, list[str]] = {}
+    while pending:
+        for cls in _classes(pending.pop()):
+            if cls not in lines:
+                fields = list(_fields_of(cls))
+                lines[cls] = [
+                    f"{cls.__qualname__}.{name}: {_text(annotation)} = {default}"
+                    for name, annotation, default in fields
+                ]
+                pending += [annotation for _, annotation, _ in fields]
+    return sorted(line for lines_of_class in lines.values() for line in lines_of_class)
+
+
+def _classes(annotation: Any) -> Iterator[type]:
+    """Yield the classes with fields that an annotation names."""
+    if isinstance(annotation, type) and (
+        issubclass(annotation, (BaseModel, Enum)) or dataclasses.is_dataclass(annotation)
+    ):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _classes(argument)
+
+
+def _fields_of(cls: Any) -> Iterator[tuple[str, Any, str]]:
+    """Yield the name, the annotation and the default of each field, or member of an enum."""
+    if issubclass(cls, Enum):
+        for member in cls:
+            yield member.name, type(member.value), repr(member.value)
+    elif dataclasses.is_dataclass(cls):
+        for field in dataclasses.fields(cls):
+            is_required = field.default is dataclasses.MISSING
+            yield field.name, field.type, "required" if is_required else repr(field.default)
+    else:
+        for name, field in cls.model_fields.items():
+            default = field.default_factory or field.get_default()
+            yield name, field.annotation, "required" if field.is_required() else repr(default)
+    if issubclass(cls, DomainEvent):
+        # An upcaster that makes another payload of stored events comes with a new version.
+        yield "schema_version", int, repr(cls.schema_version)
+
+
+def _text(annotation: Any) -> str:
+    """Return an annotation as text, without the metadata of ``Annotated``."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return _text(arguments[0])
+    if arguments:
+        return f"{_text(origin)}[{', '.join(map(_text, arguments))}]"
+    return annotation.__qualname__ if isinstance(annotation, type) else repr(annotation)

@@ -1,6 +1,6 @@
 """The base of the read models: tables that everybody reads and only projections write."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar, Self
 
@@ -57,10 +57,12 @@ class ReadModel(models.Model):
     """A row of a read model, owned by one generation of the projection ``projection_name``.
 
     ``live`` selects the rows that readers are served, ``objects`` the rows of all generations.
-    Indexes and unique constraints begin with ``projection``.
+    Indexes and unique constraints begin with ``projection``. ``documents`` gives the type of the
+    documents in each JSON column; the code fingerprint covers these types.
     """
 
     projection_name: ClassVar[str]
+    documents: ClassVar[Mapping[str, Any]] = {}
 
     key = models.BigAutoField(primary_key=True)
     # No constraint: it would be checked for each row. Rows are deleted before their projection.

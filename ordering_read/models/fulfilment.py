@@ -1,11 +1,13 @@
 """The read model of the fulfilment queue: one row per order."""
 
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import Q
 
+from ordering_read.documents import QueuedLine
 from ordering_read.models.stream_row import StreamRow
 from ordering_write.published import OrderStatus
 
@@ -18,6 +20,7 @@ class QueuedOrder(StreamRow):
     """
 
     projection_name: ClassVar[str] = "fulfilment_queue"
+    documents = {"lines": dict[UUID, QueuedLine]}
 
     order_id = models.UUIDField()
     order_number = models.CharField(max_length=20)

@@ -8,6 +8,16 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
+from ordering_read.documents import (
+    AddressView,
+    AdjustmentView,
+    HoldView,
+    NoteView,
+    PaymentView,
+    RefundView,
+    ReturnView,
+    ShipmentView,
+)
 from ordering_read.models.base import ReadModel
 from ordering_read.models.stream_row import StreamRow
 from ordering_write.published import OrderStatus
@@ -24,11 +34,21 @@ class OrderSummary(StreamRow):
     """An order as lists and pages show it.
 
     All that a page shows beside the lines is embedded as documents in JSON columns, oldest first,
-    with amounts and times as text: an order is shown whole or not at all, and so it is one row. The
-    views of ``ordering_read.queries.order_parts`` declare the fields of the documents.
+    with amounts and times as text: an order is shown whole or not at all, and so it is one row.
     """
 
     projection_name: ClassVar[str] = "order_view"
+    documents = {
+        "shipping_address": AddressView,
+        "billing_address": AddressView | None,
+        "hold": HoldView | None,
+        "adjustments": tuple[AdjustmentView, ...],
+        "shipments": tuple[ShipmentView, ...],
+        "payments": tuple[PaymentView, ...],
+        "refunds": tuple[RefundView, ...],
+        "returns": tuple[ReturnView, ...],
+        "notes": tuple[NoteView, ...],
+    }
 
     order_id = models.UUIDField(db_column="id", verbose_name="id")
     order_number = models.CharField(max_length=20)

@@ -54,6 +54,7 @@ class SearchRow(StreamRow):
     """
 
     projection_name: ClassVar[str] = "search"
+    documents = {"texts": dict[str, str]}
     weights: ClassVar[Mapping[str, str]]
 
     texts = models.JSONField(default=dict)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.counting import store_day
-from ordering_read.projections.order_parts import change_parts
+from ordering_read.projections.order_documents import change_documents
 from ordering_read.projections.stream_rows import fold, fold_into, stored, upsert
 from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
@@ -107,7 +107,7 @@ def _change(row: OrderSummary, event: e.OrderEvent) -> None:
             row.billing_address = None
     if event.on_hold is False:
         row.hold_reason = ""
-    change_parts(row, event)
+    change_documents(row, event)
     for told, column in _STATES.items():
         if (value := getattr(event, told)) is not None:
             setattr(row, column, value)

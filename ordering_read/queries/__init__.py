@@ -3,6 +3,7 @@
 from functools import cache
 from typing import Any
 
+from ordering_read.documents import AddressView, NoteView
 from ordering_read.queries.base import Page, Query, QueryBus, QueryHandler, View
 from ordering_read.queries.customers import (
     CustomerNotFoundError,
@@ -42,13 +43,13 @@ from ordering_read.queries.inventory import (
     StockMovementView,
 )
 from ordering_read.queries.order_diff import GetOrderDiff, GetOrderDiffHandler
+from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.order_lists import (
     GetOrdersByCustomer,
     GetOrdersByCustomerHandler,
     ListOrders,
     ListOrdersHandler,
 )
-from ordering_read.queries.order_parts import AddressView, NoteView, OrderLineView
 from ordering_read.queries.orders import (
     GetOrderById,
     GetOrderByIdHandler,

@@ -9,11 +9,11 @@ from django.db.models import QuerySet
 from django_filters import Filter
 from pydantic import BaseModel, Field
 
+from ordering_read.fields import CurrencyCode, CustomerId, PersonName, Version
 from ordering_read.models import CustomerSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.search import CustomerSearch
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
-from ordering_read.queries.fields import CurrencyCode, CustomerId, PersonName, Version
 from ordering_read.queries.filters import QueryFilterSet, Search, SearchText, Several
 from ordering_write.published import NotFoundError, quantize
 

@@ -8,8 +8,8 @@ from pydantic import Field
 
 from config.http.answers import pagination
 from config.http.answers.pagination import COUNT_CAP
+from ordering_read.fields import StreamName, Version
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
-from ordering_read.queries.fields import StreamName, Version
 from ordering_read.queries.orders import OrderNotFoundError
 from ordering_write.published import feed
 

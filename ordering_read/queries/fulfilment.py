@@ -25,17 +25,15 @@ from django.db.models.functions import JSONObject
 from django_filters import CharFilter, Filter
 from pydantic import BaseModel, Field
 
+from ordering_read.documents import QueuedLine
+from ordering_read.fields import (
+    CountryCode,
+    OrderNumber,
+    Version,
+)
 from ordering_read.models import InventoryLevel
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries.base import ListQuery, Page, QueryHandler, View, shop_wide
-from ordering_read.queries.fields import (
-    CountryCode,
-    OrderNumber,
-    ProductId,
-    ProductName,
-    Sku,
-    Version,
-)
 from ordering_read.queries.filters import QueryFilterSet, Several, StableOrdering
 from ordering_write.published import OrderStatus
 
@@ -48,15 +46,10 @@ class Light(StrEnum):
     RED = "red"
 
 
-class QueuedLineView(View):
-    """What is left of a line: units to be packed yet, and units in parcels that are here."""
+class QueuedLineView(QueuedLine):
+    """The units of a line that are yet to be packed, or are packed and haven't left."""
 
     line_id: UUID
-    product_id: ProductId
-    sku: Sku
-    name: ProductName
-    open: int
-    packed: int
 
 
 class QueuedOrderView(View):

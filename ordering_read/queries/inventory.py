@@ -7,12 +7,12 @@ from uuid import UUID
 from django_filters import BooleanFilter, CharFilter
 from pydantic import BaseModel, Field
 
+from ordering_read.fields import CurrencyCode, Price, ProductId, ProductName, Sku, Version
 from ordering_read.models import InventoryLevel
 from ordering_read.models.inventory import with_oldest_reservation
 from ordering_read.models.search import ProductSearch
 from ordering_read.models.stock_ledger import StockMovement
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View, shop_wide
-from ordering_read.queries.fields import CurrencyCode, Price, ProductId, ProductName, Sku, Version
 from ordering_read.queries.filters import QueryFilterSet, Search, SearchText
 from ordering_write.published import NotFoundError, quantize
 

@@ -8,24 +8,24 @@ from typing import Annotated, Any, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
 from config.databases import tables
-from ordering_read.models import OrderLine, OrderSummary
-from ordering_read.projections.order_view import fold_order
-from ordering_read.queries.base import Query, QueryHandler, View
-from ordering_read.queries.fields import CurrencyCode, CustomerId, OrderNumber, PersonName, Version
-from ordering_read.queries.order_parts import (
+from ordering_read.documents import (
     AddressView,
     AdjustmentView,
     HoldView,
     NoteView,
-    OrderLineView,
     PaymentView,
     RefundView,
     ReturnView,
     ShipmentView,
 )
+from ordering_read.fields import CurrencyCode, CustomerId, OrderNumber, PersonName, Version
+from ordering_read.models import OrderLine, OrderSummary
+from ordering_read.projections.order_view import fold_order
+from ordering_read.queries.base import Query, QueryHandler, View
+from ordering_read.queries.order_lines import OrderLineView
 from ordering_write import published
 from ordering_write.published import NotFoundError, OrderStatus, quantize
 from ordering_write.published import events as e
@@ -288,5 +288,5 @@ def _for_the_customer(order: OrderDetail) -> OrderDetail:
     )
 
 
-def _each(parts: Iterable[View], **update: Any) -> tuple[View, ...]:
-    return tuple(part.model_copy(update=update) for part in parts)
+def _each(views: Iterable[BaseModel], **update: Any) -> tuple[BaseModel, ...]:
+    return tuple(view.model_copy(update=update) for view in views)

@@ -7,9 +7,9 @@ from django.db.models import Value
 from django.db.models.functions import Coalesce
 
 from ordering_read.engine.live import PROJECTIONS
+from ordering_read.fields import StreamName, Version
 from ordering_read.models import ParkedEvent
 from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
-from ordering_read.queries.fields import StreamName, Version
 from ordering_write.published import parked
 
 _NEVER = datetime.max.replace(tzinfo=UTC)

@@ -12,6 +12,7 @@ from django.db.models import Count, DateField, QuerySet, Sum
 from django.db.models.functions import Trunc
 from pydantic import BaseModel, ValidationInfo, field_validator
 
+from ordering_read.fields import CurrencyCode, ProductId, ProductName, Sku
 from ordering_read.models import OrderSummary
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct, with_names
@@ -26,7 +27,6 @@ from ordering_read.queries.base import (
     View,
     shop_wide,
 )
-from ordering_read.queries.fields import CurrencyCode, ProductId, ProductName, Sku
 from ordering_write.published import OrderStatus, quantize
 from ordering_write.published import events as e
 

@@ -5,10 +5,10 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 
+from ordering_read.fields import Version
 from ordering_read.models import OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.queries.base import ListQuery, Page, QueryHandler, View
-from ordering_read.queries.fields import Version
 from ordering_read.queries.orders import OrderNotFoundError
 
 Visibility = TimelineEntry.Visibility

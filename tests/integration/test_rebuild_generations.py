@@ -331,7 +331,7 @@ def test_a_database_that_is_not_migrated_yet_is_checked_too() -> None:
     ("changed", "makes_rows_of"),
     [
         ("projections.sentences", {"order_timeline"}),
-        ("projections.order_parts", {"order_view"}),
+        ("projections.order_documents", {"order_view"}),
         ("projections.dues", {"customer_stats", "sales_by_day"}),
         ("models.search", {"search"}),
     ],

@@ -1,4 +1,4 @@
-"""What events do to the parts that are kept on an order's own row, as JSON."""
+"""Applies events to the documents that are embedded in an order's own row."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,18 +8,20 @@ from ordering_read.models import OrderSummary
 from ordering_read.projections.actors import actor_name
 from ordering_write.published import events as e
 
-_Part = dict[str, Any]
+_Document = dict[str, Any]
 
-# What becomes of a shipment, and which column says when.
+# The last status of a shipment; its time is in the field of that name with ``_at``.
 _SHIPMENT_ENDS: dict[type[e.OrderEvent], str] = {
     e.ShipmentDelivered: "delivered",
     e.ShipmentFailed: "failed",
     e.ShipmentVoided: "voided",
 }
+# The text of a redacted note.
+_ERASED_TEXT = e.NoteAdded.erased_fields()["text"]
 
 
-def change_parts(row: OrderSummary, event: e.OrderEvent) -> None:
-    """Change the parts of ``row`` that ``event`` is about."""
+def change_documents(row: OrderSummary, event: e.OrderEvent) -> None:
+    """Apply ``event`` to the documents of ``row``."""
     match event:
         case e.OrderAdjustmentAdded():
             row.adjustments.append(_adjustment(event))
@@ -36,14 +38,14 @@ def change_parts(row: OrderSummary, event: e.OrderEvent) -> None:
             row.shipments.append(_shipment(event))
         case e.ShipmentDispatched():
             shipment = _find(row.shipments, "shipment_id", event.shipment_id)
-            shipment |= {"status": "dispatched", "dispatched_at": _moment(event.dispatched_at)}
+            shipment |= {"status": "dispatched", "dispatched_at": _time(event.dispatched_at)}
             shipment |= _tracking(event)
         case e.TrackingUpdated():
             _find(row.shipments, "shipment_id", event.shipment_id).update(_tracking(event))
         case e.ShipmentDelivered() | e.ShipmentFailed() | e.ShipmentVoided():
             shipment = _find(row.shipments, "shipment_id", event.shipment_id)
-            end = _SHIPMENT_ENDS[type(event)]
-            shipment |= {"status": end, f"{end}_at": _moment(event.timestamp)}
+            status = _SHIPMENT_ENDS[type(event)]
+            shipment |= {"status": status, f"{status}_at": _time(event.timestamp)}
             if isinstance(event, e.ShipmentFailed):
                 shipment["failure"] = event.outcome
         case e.PaymentRecorded():
@@ -58,23 +60,19 @@ def change_parts(row: OrderSummary, event: e.OrderEvent) -> None:
         row.hold = None
 
 
-# What a note says that was redacted.
-_ERASED_TEXT = e.NoteAdded.erased_fields()["text"]
+def _find(documents: list[_Document], id_field: str, document_id: UUID) -> _Document:
+    return next(document for document in documents if document[id_field] == str(document_id))
 
 
-def _find(parts: list[_Part], name: str, part_id: UUID) -> _Part:
-    return next(part for part in parts if part[name] == str(part_id))
+def _time(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat()
 
 
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat()
-
-
-def _units(items: list[Any]) -> list[_Part]:
+def _units(items: list[Any]) -> list[_Document]:
     return [{"line_id": str(item.line_id), "quantity": item.quantity} for item in items]
 
 
-def _adjustment(event: e.OrderAdjustmentAdded) -> _Part:
+def _adjustment(event: e.OrderAdjustmentAdded) -> _Document:
     return {
         "kind": event.kind,
         "label": event.label,
@@ -83,26 +81,26 @@ def _adjustment(event: e.OrderAdjustmentAdded) -> _Part:
     }
 
 
-def _hold(event: e.OrderHeld) -> _Part:
+def _hold(event: e.OrderHeld) -> _Document:
     return {
         "reason": event.reason,
         "note": event.note,
         "placed_by": actor_name(event.recorded.actor),
-        "placed_at": _moment(event.timestamp),
+        "placed_at": _time(event.timestamp),
     }
 
 
-def _note(event: e.NoteAdded) -> _Part:
+def _note(event: e.NoteAdded) -> _Document:
     return {
         "note_id": str(event.note_id),
         "text": event.text,
         "visibility": event.visibility,
         "by": actor_name(event.recorded.actor),
-        "at": _moment(event.timestamp),
+        "at": _time(event.timestamp),
     }
 
 
-def _shipment(event: e.ShipmentCreated) -> _Part:
+def _shipment(event: e.ShipmentCreated) -> _Document:
     return {
         "shipment_id": str(event.shipment_id),
         "status": "packed",
@@ -111,7 +109,7 @@ def _shipment(event: e.ShipmentCreated) -> _Part:
         "service": event.service or "",
         "tracking_number": "",
         "tracking_url": "",
-        "packed_at": _moment(event.timestamp),
+        "packed_at": _time(event.timestamp),
         "dispatched_at": None,
         "delivered_at": None,
         "failed_at": None,
@@ -120,29 +118,32 @@ def _shipment(event: e.ShipmentCreated) -> _Part:
     }
 
 
-def _tracking(event: e.ShipmentDispatched | e.TrackingUpdated) -> _Part:
-    told = {name: getattr(event, name) for name in ("carrier", "tracking_number", "tracking_url")}
-    return {name: text for name, text in told.items() if text}
+def _tracking(event: e.ShipmentDispatched | e.TrackingUpdated) -> _Document:
+    fields = {name: getattr(event, name) for name in ("carrier", "tracking_number", "tracking_url")}
+    # A field that the event leaves empty keeps its text.
+    return {name: text for name, text in fields.items() if text}
 
 
-def _payment(event: e.PaymentRecorded) -> _Part:
+def _payment(event: e.PaymentRecorded) -> _Document:
     return {
         "payment_id": event.payment_id,
         "kind": event.kind,
         "amount": str(event.amount.amount),
         "method": event.method,
         "reference": event.reference,
-        "at": _moment(event.timestamp),
+        "at": _time(event.timestamp),
     }
 
 
 def _change_refund(
-    refunds: list[_Part], event: e.RefundRequested | e.RefundSettled | e.RefundFailed
+    refunds: list[_Document], event: e.RefundRequested | e.RefundSettled | e.RefundFailed
 ) -> None:
-    known = (refund for refund in refunds if refund["refund_id"] == str(event.refund_id))
-    if (refund := next(known, None)) is None:
+    refund_id = str(event.refund_id)
+    refund = next((refund for refund in refunds if refund["refund_id"] == refund_id), None)
+    if refund is None:
+        # A refund that was made elsewhere begins with its outcome.
         refund = {
-            "refund_id": str(event.refund_id),
+            "refund_id": refund_id,
             "reason": "",
             "reference": "",
             "lines": [],
@@ -161,17 +162,17 @@ def _change_refund(
                 "reason": event.reason,
                 "lines": _units(event.lines or []),
                 "return_id": event.return_id and str(event.return_id),
-                "requested_at": _moment(event.timestamp),
+                "requested_at": _time(event.timestamp),
             }
         case e.RefundSettled():
-            refund |= {"status": "settled", "settled_at": _moment(event.timestamp)}
+            refund |= {"status": "settled", "settled_at": _time(event.timestamp)}
             refund["reference"] = event.reference
         case e.RefundFailed():
-            refund |= {"status": "failed", "failed_at": _moment(event.timestamp)}
+            refund |= {"status": "failed", "failed_at": _time(event.timestamp)}
             refund["reference"], refund["failure"] = event.reference, event.reason
 
 
-def _return(event: e.ReturnRequested) -> _Part:
+def _return(event: e.ReturnRequested) -> _Document:
     return {
         "return_id": str(event.return_id),
         "status": "requested",
@@ -187,23 +188,24 @@ def _return(event: e.ReturnRequested) -> _Part:
             for item in event.items
         ],
         "rejection": "",
-        "requested_at": _moment(event.timestamp),
+        "requested_at": _time(event.timestamp),
         "closed_at": None,
     }
 
 
-def _change_return(part: _Part, event: e.ReturnReceived | e.ReturnRejected) -> None:
-    for item in event.items:
-        line = _find(part["items"], "line_id", item.line_id)
-        if isinstance(item, e.ReceivedUnits):
-            line["restocked"] += item.restock
-            line["damaged"] += item.damaged
+def _change_return(document: _Document, event: e.ReturnReceived | e.ReturnRejected) -> None:
+    for units in event.items:
+        item = _find(document["items"], "line_id", units.line_id)
+        if isinstance(units, e.ReceivedUnits):
+            item["restocked"] += units.restock
+            item["damaged"] += units.damaged
         else:
-            line["rejected"] += item.quantity
+            item["rejected"] += units.quantity
     if isinstance(event, e.ReturnRejected):
-        part["rejection"] = event.reason
-    items = part["items"]
-    came = sum(item["restocked"] + item["damaged"] for item in items)
-    if came + sum(item["rejected"] for item in items) == sum(item["quantity"] for item in items):
-        part["status"] = "received" if came else "rejected"
-        part["closed_at"] = _moment(event.timestamp)
+        document["rejection"] = event.reason
+    items = document["items"]
+    received = sum(item["restocked"] + item["damaged"] for item in items)
+    rejected = sum(item["rejected"] for item in items)
+    if received + rejected == sum(item["quantity"] for item in items):
+        document["status"] = "received" if received else "rejected"
+        document["closed_at"] = _time(event.timestamp)

@@ -1,18 +1,20 @@
-"""The parts of an order as queries return them; amounts are in the order's currency."""
+"""The documents that read models embed as JSON, as queries return them.
+
+A row may be older than the code that reads it, so a field that is added later needs a default.
+Amounts are in the order's currency.
+"""
 
 from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from ordering_read.queries.base import View
-from ordering_read.queries.fields import (
+from ordering_read.fields import (
     CountryCode,
     MoneyAmount,
     PersonName,
-    Price,
     ProductId,
     ProductName,
     Sku,
@@ -20,36 +22,14 @@ from ordering_read.queries.fields import (
 from ordering_write.published import events as e
 
 
-class OrderLineView(View):
-    """A line of an order, and where its units are.
+class Document(BaseModel):
+    """The base of embedded documents. Fields that this code doesn't know are ignored."""
 
-    `quantity` is what was ordered, the cancelled included. Of it, `cancelled`, `packed` and
-    `shipped` units are taken, and `open` are left; of those shipped, some were `delivered` and
-    some `failed` to arrive; of those delivered, some are to come back and some were `returned`.
-    `line_total` is what is still owed. What the price came from is null for customers.
-    """
-
-    line_id: UUID
-    product_id: ProductId
-    sku: Sku
-    name: ProductName
-    quantity: int
-    open: int
-    cancelled: int
-    packed: int
-    shipped: int
-    delivered: int
-    failed: int
-    return_requested: int
-    returned: int
-    unit_price: Price
-    line_total: Decimal
-    price_source: str | None
-    price_reason: str | None
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class AddressView(View):
-    """An address as it was given; what was left out is empty."""
+class AddressView(Document):
+    """An address; fields that were left out are empty."""
 
     name: PersonName
     line1: Annotated[str, Field(examples=["1 Example Street"])]
@@ -61,8 +41,8 @@ class AddressView(View):
     phone: str
 
 
-class AdjustmentView(View):
-    """What is put on the sum of the lines; a discount is taken off it."""
+class AdjustmentView(Document):
+    """An amount that is added to the sum of the lines; a discount is subtracted."""
 
     kind: Literal["shipping", "discount", "tax", "fee"]
     label: str
@@ -70,8 +50,8 @@ class AdjustmentView(View):
     rate: Decimal | None
 
 
-class HoldView(View):
-    """Why goods must not move, since when, and who said so."""
+class HoldView(Document):
+    """A hold: why goods must not move, since when, and who placed it."""
 
     reason: e.HoldReason
     note: str
@@ -79,15 +59,15 @@ class HoldView(View):
     placed_at: datetime
 
 
-class UnitsView(View):
+class UnitsView(Document):
     """Units of a line."""
 
     line_id: UUID
     quantity: int
 
 
-class ShipmentView(View):
-    """Units that travel together. Of what has not happened to it, the time is null."""
+class ShipmentView(Document):
+    """Units that travel together. The time of an event that hasn't happened is null."""
 
     shipment_id: UUID
     status: Literal["packed", "dispatched", "delivered", "failed", "voided"]
@@ -104,8 +84,8 @@ class ShipmentView(View):
     failure: e.DeliveryFailure | None
 
 
-class PaymentView(View):
-    """A fact about a payment: authorized, captured and voided are told under one `payment_id`."""
+class PaymentView(Document):
+    """A fact about a payment: authorized, captured and voided share one `payment_id`."""
 
     payment_id: Annotated[str, Field(examples=["payment-1"])]
     kind: e.PaymentKind
@@ -115,8 +95,8 @@ class PaymentView(View):
     at: datetime
 
 
-class RefundView(View):
-    """Money that is to go back, or went. Why is null for customers."""
+class RefundView(Document):
+    """Money that is to go back or went back. The reason is null for customers."""
 
     refund_id: UUID
     status: Literal["requested", "settled", "failed"]
@@ -132,8 +112,10 @@ class RefundView(View):
 
 
 class ReturnedUnitsView(UnitsView):
-    """Units of a line that are to come back: of them, so many were `restocked`, `damaged`, or
-    `rejected`, and the others may still come."""
+    """Units of a line that are to come back.
+
+    Some of them were `restocked`, `damaged` or `rejected`; the others may still come.
+    """
 
     reason: e.ReturnReason
     restocked: int
@@ -141,9 +123,12 @@ class ReturnedUnitsView(UnitsView):
     rejected: int
 
 
-class ReturnView(View):
-    """Units that come back. It is closed when all of them were received or rejected. Why they were
-    rejected is null for customers."""
+class ReturnView(Document):
+    """Units that come back.
+
+    The return is closed when all units were received or rejected. The reason of a rejection is null
+    for customers.
+    """
 
     return_id: UUID
     status: Literal["requested", "received", "rejected"]
@@ -153,11 +138,21 @@ class ReturnView(View):
     closed_at: datetime | None
 
 
-class NoteView(View):
-    """A note. Customers read those that are for them, and not who wrote them."""
+class NoteView(Document):
+    """A note. Customers see the notes that are for them, without the author."""
 
     note_id: UUID
     text: Annotated[str, Field(examples=["Call before delivery."])]
     visibility: e.Visibility
     by: str | None
     at: datetime
+
+
+class QueuedLine(Document):
+    """The units of a line that are yet to be packed, or are packed and haven't left."""
+
+    product_id: ProductId
+    sku: Sku
+    name: ProductName
+    open: int
+    packed: int
