@@ -168,13 +168,11 @@ class ProjectionAdmin(ActingAdmin):
 
     @admin.action(description="Pause the rebuild", permissions=["rebuild"])
     def pause(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        self._apply_to_each(
-            request, queryset, control.pause, "the rebuild pauses after its current batch."
-        )
+        self._apply(request, queryset, control.pause, "the rebuild pauses after its current batch.")
 
     @admin.action(description="Resume the rebuild", permissions=["rebuild"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        for name in self._apply_to_each(request, queryset, control.resume, "the rebuild resumes."):
+        for name in self._apply(request, queryset, control.resume, "the rebuild resumes."):
             # The rebuild's process may have been killed. A running process refuses a second one.
             _enqueue("rebuild", name)
 
@@ -185,7 +183,7 @@ class ProjectionAdmin(ActingAdmin):
         if not _is_confirmed(request):
             return self._confirmation(request, queryset, "cancel")
         done = "the rebuild ends after its current batch, and its rows are deleted."
-        for name in self._apply_to_each(request, queryset, control.ask_to_cancel, done):
+        for name in self._apply(request, queryset, control.ask_to_cancel, done):
             # The rebuild's process may have been killed. A worker deletes its rows, because that
             # takes longer than a page may.
             _enqueue("cancel_rebuild", name)
@@ -194,7 +192,7 @@ class ProjectionAdmin(ActingAdmin):
     @admin.action(description="Roll back to the former generation", permissions=["rebuild"])
     def roll_back(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
         done = "the former generation is live again."
-        self._apply_to_each(request, queryset, generations.roll_back, done)
+        self._apply(request, queryset, generations.roll_back, done)
 
     @admin.action(description="Discard the former generation…", permissions=["rebuild"])
     def discard(
@@ -203,11 +201,11 @@ class ProjectionAdmin(ActingAdmin):
         if not _is_confirmed(request):
             return self._confirmation(request, queryset, "discard")
         done = "the former generation is being deleted."
-        for name in self._apply_to_each(request, queryset, generations.former, done):
+        for name in self._apply(request, queryset, generations.former, done):
             _enqueue("discard_former", name)
         return None
 
-    def _apply_to_each(
+    def _apply(
         self,
         request: HttpRequest,
         queryset: QuerySet[Projection],

@@ -16,7 +16,7 @@ class InventoryLevel(StreamRow):
     projection_name: ClassVar[str] = "inventory_level"
 
     product_id = models.UUIDField()
-    sku = models.CharField(max_length=64)
+    sku = models.CharField("SKU", max_length=64)
     name = models.CharField(max_length=200)
     on_hand = models.IntegerField()
     reserved = models.IntegerField()

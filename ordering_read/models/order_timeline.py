@@ -33,7 +33,7 @@ class TimelineEntry(ReadModel):
     order_id = models.UUIDField()
     customer_id = models.UUIDField()
     version = models.PositiveIntegerField(help_text="The event's number in the order's stream.")
-    at = models.DateTimeField(help_text="When the event happened.")
+    at = models.DateTimeField("time", help_text="When the event happened.")
     sentence = models.TextField()
     customer_sentence = models.TextField(
         blank=True, help_text="The sentence for the customer; empty for an internal entry."

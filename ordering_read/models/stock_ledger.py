@@ -22,7 +22,7 @@ class StockMovement(ReadModel):
 
     product_id = models.UUIDField()
     version = models.PositiveIntegerField(help_text="The event's number in the product's stream.")
-    at = models.DateTimeField(help_text="When the event happened.")
+    at = models.DateTimeField("time", help_text="When the event happened.")
     kind = models.CharField(max_length=10, choices=Kind)
     delta = models.BigIntegerField(help_text="Change of the units on hand.")
     reserved_delta = models.BigIntegerField(help_text="Change of the units reserved.")

@@ -31,7 +31,7 @@ class StockItem(Aggregate):
     always_included = frozenset({"on_hand", "reserved", "available"})
 
     product_id = models.UUIDField(primary_key=True)
-    sku = models.CharField(max_length=64, unique=True)
+    sku = models.CharField("SKU", max_length=64, unique=True)
     name = models.CharField(max_length=200)
     on_hand = models.BigIntegerField(default=0)
     reserved = models.PositiveBigIntegerField(default=0)
