@@ -1,6 +1,7 @@
-"""What screens and scripts may import: the commands, and how a user gives one."""
+"""The interface for screens and scripts: the commands, and how a user gives one."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 from config.accounts.models import User
 from ordering_write.bus import Answering, NotYetVisibleError, Outcome, get_command_bus
@@ -8,9 +9,10 @@ from ordering_write.bus.actions import Action, actions_of
 from ordering_write.bus.permissions import authorize, envelope, may_give
 from ordering_write.bus.preview import Preview
 from ordering_write.domain import commands
-from ordering_write.domain.commands import *  # noqa: F403  # All that there are.
+from ordering_write.domain.commands import *
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.events import WHOLE_ORDER_MOVES, OrderStatus
+from ordering_write.handlers import all_handlers
 
 __all__ = [
     "WHOLE_ORDER_MOVES",
@@ -21,12 +23,34 @@ __all__ = [
     "Outcome",
     "Preview",
     "actions_of",
+    "commands_about",
+    "commands_making",
     "dispatch",
     "envelope",
     "may_give",
     "preview",
 ]
-__all__ += commands.__all__
+
+
+def commands_about(aggregate: str) -> Mapping[str, Sequence[type[commands.Command]]]:
+    """Return the commands about an existing aggregate, by their family (``shipping``).
+
+    ``aggregate`` is the prefix of its streams: ``order``, ``stock`` or ``customer``.
+    """
+    families: dict[str, list[type[commands.Command]]] = defaultdict(list)
+    for command_type, handler in all_handlers().items():
+        if handler.aggregate.stream_prefix == aggregate and not handler.makes_new:
+            families[handler.family].append(command_type)
+    return families
+
+
+def commands_making(aggregate: str) -> Sequence[type[commands.Command]]:
+    """Return the commands that make a new aggregate; see ``commands_about``."""
+    return [
+        command_type
+        for command_type, handler in all_handlers().items()
+        if handler.aggregate.stream_prefix == aggregate and handler.makes_new
+    ]
 
 
 def dispatch(
@@ -39,7 +63,7 @@ def dispatch(
 ) -> Outcome:
     """Carry out ``command`` for ``user``; see ``CommandBus.dispatch``.
 
-    Raises NotPermittedError before anything else happens when the user may not give it.
+    Raises NotPermittedError, before anything else happens, when ``user`` may not give the command.
     """
     authorize(user, command)
     return get_command_bus().dispatch(
@@ -48,9 +72,9 @@ def dispatch(
 
 
 def preview(command: commands.Command, *, user: User) -> Preview:
-    """What ``dispatch`` would do for ``user``, of which nothing stays; see ``CommandBus.preview``.
+    """Return what ``dispatch`` would do for ``user``, and undo it; see ``CommandBus.preview``.
 
-    Raises NotPermittedError when the user may not give it.
+    Raises NotPermittedError when ``user`` may not give the command.
     """
     authorize(user, command)
     return get_command_bus().preview(command)

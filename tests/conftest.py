@@ -26,6 +26,16 @@ from ordering_read.admin import banner
 from ordering_read.engine import waiting
 from ordering_write import subscriptions
 from ordering_write.bus import metrics
+from ordering_write.domain.commands import Command
+from ordering_write.domain.errors import (
+    CustomerNotFoundError,
+    DomainError,
+    OrderNotFoundError,
+    ProductNotFoundError,
+    VersionConflictError,
+)
+from ordering_write.domain.events import DomainEvent
+from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.models import Customer
 from tests import kit
 from tests.databases import MigratedDatabases, connect_to
@@ -59,6 +69,32 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         committed = "transactional_db" in names
         if item.get_closest_marker("django_db") is None and (committed or "db" in names):
             item.add_marker(pytest.mark.django_db(transaction=committed, databases=ALIASES))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _declared_outcomes() -> None:
+    """Let handlers fail for an event or a refusal that they don't declare."""
+    for handler in all_handlers().values():
+        handler_type = type(handler)
+        handler_type.handle = _checked(handler_type.handle)  # type: ignore[method-assign]
+
+
+def _checked(handle: Callable[..., list[DomainEvent]]) -> Callable[..., list[DomainEvent]]:
+    # Every command can meet these.
+    common = (VersionConflictError, OrderNotFoundError, ProductNotFoundError, CustomerNotFoundError)
+
+    def checked(handler: CommandHandler[Any], command: Command) -> list[DomainEvent]:
+        try:
+            events = handle(handler, command)
+        except DomainError as refusal:
+            if type(refusal) in (*handler.refusals, *common):
+                raise
+            raise AssertionError(f"{handler} doesn't declare the refusal") from refusal
+        undeclared = {type(event) for event in events} - set(handler.events)
+        assert not undeclared, f"{handler} doesn't declare {undeclared}"
+        return events
+
+    return checked
 
 
 @pytest.fixture(scope="session")

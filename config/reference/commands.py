@@ -1,4 +1,4 @@
-"""A page for each command: what it asks for, who may give it, what comes of it."""
+"""A page for each command: its fields, who may give it, its events and refusals."""
 
 import re
 from collections import defaultdict
@@ -6,43 +6,44 @@ from collections.abc import Mapping
 from typing import Any
 
 from config.http.answers import problems
-from config.reference import calls
 from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
 from ordering_write.api.bodies import body_of
-from ordering_write.bus.permissions import GRANTS
 from ordering_write.domain.commands import Command
-from ordering_write.handlers import HANDLERS
+from ordering_write.handlers import CommandHandler, handler_of
 
 _HEAD = """\
 # Commands
 
-Written by `manage.py write_docs` from the classes. Over HTTP each takes `Idempotency-Key`,
-`If-Match` and `?dry_run=true`; `manage.py command NAME --dry-run` is the same from a shell, and its
-form is in the admin.
+`manage.py write_docs` writes these pages from the code. Over HTTP every command takes
+`Idempotency-Key`, `If-Match` and `?dry_run=true`. In a shell the same is
+`manage.py command NAME --dry-run`, and the admin has a form for each command.
 
 """
 
 
 def pages() -> dict[str, str]:
-    """The pages by the names of their files: one for each command, and a list of them."""
-    listed = [
+    """Return the pages by the names of their files: one for each command, and a list of them."""
+    commands = list(_addresses())
+    rows = [
         f"| [{command.__name__}]({command.__name__}.md) | {_first_line(command)} |"
-        for command in HANDLERS
+        for command in commands
     ]
-    index = _HEAD + "| command | what it does |\n|---|---|\n" + "\n".join(listed) + "\n"
-    return {"README.md": index} | {f"{command.__name__}.md": _page(command) for command in HANDLERS}
+    index = _HEAD + "| command | what it does |\n|---|---|\n" + "\n".join(rows) + "\n"
+    return {"README.md": index} | {f"{command.__name__}.md": _page(command) for command in commands}
 
 
 def _page(command: type[Command]) -> str:
-    found = calls.of_handler(HANDLERS[command])
+    handler = handler_of(command)
+    events = sorted(event.__name__ for event in handler.events)
+    addresses = [f"* `{verb} {path}`" for verb, path in _addresses()[command]]
     parts = [
         f"# {command.__name__}",
         re.sub(r"``", "`", (command.__doc__ or "").strip().replace("\n    ", "\n")),
         "## Fields\n\n" + _fields(command),
-        "## Who may give it\n\n" + _permissions(command),
-        "## Where\n\n" + _addresses(command),
-        "## Events\n\n" + ", ".join(f"`{name}`" for name in sorted(found.events)) + ".",
-        "## Refusals\n\n" + _refusals(found),
+        "## Permission\n\n" + _permissions(handler),
+        "## Where\n\n" + "\n".join([*addresses, f"* `manage.py command {command.__name__}`"]),
+        "## Events\n\n" + ", ".join(f"`{name}`" for name in events) + ".",
+        "## Refusals\n\n" + _refusals(handler),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -79,13 +80,13 @@ def _type(field: Mapping[str, Any], defs: Mapping[str, Any], inner: dict[str, No
         inner[title] = None
         return f"`{title}`"
     if "anyOf" in field:
-        kinds = [_type(kind, defs, inner) for kind in field["anyOf"] if kind != {"type": "null"}]
-        return " or ".join(kinds)
+        types = [_type(part, defs, inner) for part in field["anyOf"] if part != {"type": "null"}]
+        return " or ".join(types)
     if "enum" in field:
         return _one_of(field["enum"])
     if field.get("type") == "array":
-        most = f", {field.get('minItems', 0)} to {field['maxItems']}" if "maxItems" in field else ""
-        return f"list of {_type(field['items'], defs, inner)}{most}"
+        size = f", {field.get('minItems', 0)} to {field['maxItems']}" if "maxItems" in field else ""
+        return f"list of {_type(field['items'], defs, inner)}{size}"
     return _scalar(field)
 
 
@@ -104,27 +105,22 @@ _BOUNDS = {
 
 
 def _scalar(field: Mapping[str, Any]) -> str:
-    kind = field.get("format") or field.get("type") or "value"
+    type_ = field.get("format") or field.get("type") or "value"
     bounds = [text.format(field[name]) for name, text in _BOUNDS.items() if field.get(name)]
-    return ", ".join([kind, *bounds]).replace("|", r"\|")
+    return ", ".join([type_, *bounds]).replace("|", r"\|")
 
 
-# --- Who and where -----------------------------------------------------------------------------
-def _permissions(command: type[Command]) -> str:
-    lines = []
-    for codename in command.permissions:
-        roles = [role for role, held in GRANTS.items() if codename in held]
-        lines.append(f"* `{codename}`: {', '.join([*roles, 'Admin'])}")
-    return "\n".join(lines)
+# --- Permission and addresses ------------------------------------------------------------------
+def _permissions(handler: CommandHandler[Any]) -> str:
+    return "\n".join(
+        f"* `{permission.codename}`: {', '.join([*permission.roles, 'Admin'])}"
+        for permission in handler.permissions
+    )
 
 
-def _addresses(command: type[Command]) -> str:
-    found = [f"* `{verb} {path}`" for verb, path in _routes()[command]]
-    return "\n".join([*found, f"* `manage.py command {command.__name__}`"])
-
-
-def _routes() -> Mapping[type[Command], list[tuple[str, str]]]:
-    found: dict[type[Command], list[tuple[str, str]]] = defaultdict(list)
+def _addresses() -> Mapping[type[Command], list[tuple[str, str]]]:
+    """Return the verbs and paths of each command, in the order of the route tables."""
+    addresses: dict[type[Command], list[tuple[str, str]]] = defaultdict(list)
     for endpoint in (OrderCommands, StockCommands, CustomerCommands):
         for route in endpoint.routes:
             parts = [endpoint.address]
@@ -132,22 +128,23 @@ def _routes() -> Mapping[type[Command], list[tuple[str, str]]]:
                 parts.append(f"{{{endpoint.key}}}")
             if route.path:
                 parts.append(route.path)
-            found[route.command].append((route.verb, "/".join(parts)))
-    return found
+            addresses[route.command].append((route.verb, "/".join(parts)))
+    return addresses
 
 
 # --- Refusals ----------------------------------------------------------------------------------
 _ANY = (
-    "\nBeside those that any command may meet: a body that doesn't fit (422), nothing with such an "
-    "id (404), no permission (403), somebody else's change (409, 412)."
+    "Every command can also be refused for a body that doesn't fit (422), an id that names nothing "
+    "(404), a missing permission (403) or a change by somebody else (409, 412)."
 )
 
 
-def _refusals(found: calls.Found) -> str:
+def _refusals(handler: CommandHandler[Any]) -> str:
+    if not handler.refusals:
+        return _ANY
     rows = ["| refusal | status | problem | message |", "|---|---|---|---|"]
-    for error in sorted(found.refusals, key=lambda each: each.__name__):
+    for error in sorted(handler.refusals, key=lambda error: error.__name__):
         problem = problems.problem_of(error)
         message = " ".join((error.__doc__ or "").split())
         rows.append(f"| `{error.__name__}` | {problem.status} | {problem.slug} | {message} |")
-    rows.append(_ANY)
-    return "\n".join(rows) if len(rows) > 3 else rows[-1].strip()
+    return "\n".join([*rows, "", _ANY])

@@ -3,6 +3,7 @@ and actions that dispatch one command for many records."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import chain
 from typing import Any, ClassVar, cast
 from uuid import UUID, uuid4
@@ -21,7 +22,13 @@ from config.http.admin import list_url, page_url
 from config.http.answers.problems import is_anticipated
 from ordering_read.admin.base import ActingAdmin
 from ordering_read.admin.command_forms import CommandForm, FormContext
-from ordering_read.admin.labels import change_labels, class_label, command_label, command_slug
+from ordering_read.admin.labels import (
+    GROUPS,
+    change_labels,
+    class_label,
+    command_label,
+    command_slug,
+)
 from ordering_write import client
 from ordering_write.client import Command
 
@@ -47,19 +54,30 @@ class EnvelopeForm(forms.Form):
 class CommandPages(ActingAdmin):
     """An admin whose records are changed by commands.
 
-    ``commands`` are about one record, in groups; ``new`` create a record; ``bulk`` can be
-    dispatched for many records at once. ``identity`` is the field of both the read model and the
-    commands that holds the record's id, and ``waits_for`` names the projections that a click waits
-    for.
+    ``aggregate`` is the prefix of the streams that the commands are about; ``bulk`` lists the
+    commands that can be dispatched for many records at once. ``identity`` is the field of both the
+    read model and the commands that holds the record's id, and ``waits_for`` names the projections
+    that a click waits for.
     """
 
+    aggregate: ClassVar[str]
     identity: ClassVar[str]
-    commands: ClassVar[Mapping[str, Sequence[type[Command]]]]
-    new: ClassVar[Sequence[type[Command]]] = ()
     bulk: ClassVar[Sequence[type[Command]]] = ()
     waits_for: ClassVar[Sequence[str]]
 
     change_list_template = "admin/ordering_read/command_list.html"
+
+    @cached_property
+    def commands(self) -> Mapping[str, Sequence[type[Command]]]:
+        """The commands about one record, by the heading of their group."""
+        families = client.commands_about(self.aggregate)
+        ordered = sorted(families, key=lambda family: [*GROUPS, family].index(family))
+        return {GROUPS.get(family, family.capitalize()): families[family] for family in ordered}
+
+    @cached_property
+    def new(self) -> Sequence[type[Command]]:
+        """The commands that create a record."""
+        return client.commands_making(self.aggregate)
 
     def form_context(self, request: HttpRequest, record: Any) -> FormContext:
         """Return the context of forms about ``record``, which is None before it is created."""

@@ -14,7 +14,6 @@ from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages, user_of
 from ordering_read.admin.form_contexts import CustomerContext, RegistrationContext
 from ordering_read.models import CustomerSummary, OrderSummary
-from ordering_write.client import commands as c
 
 
 @admin.register(CustomerSummary)
@@ -28,11 +27,8 @@ class CustomerAdmin(CommandPages, ReadModelAdmin):
     list_filter = ("registered_at",)
     search_fields = ("name",)
 
+    aggregate = "customer"
     waits_for = ("customer_view",)
-    new = (c.RegisterCustomer,)
-    commands = {
-        "Customer": (c.ChangeCustomerDetails, c.BlockCustomer, c.UnblockCustomer, c.EraseCustomer)
-    }
 
     def form_context(self, request: HttpRequest, record: CustomerSummary | None) -> FormContext:
         return CustomerContext(user_of(request), record) if record else RegistrationContext()

@@ -21,13 +21,17 @@ _MAX_SUGGESTIONS = 300
 # Lines of the form of a new order. More lines can be added to the order afterwards.
 _NEW_LINES = 5
 
-# Units of a line that a command can take.
+
+def _ordered_units(line: OrderLine) -> int:
+    return line.quantity
+
+
+# Units of a line that a command can take, unless it can take all that were ordered.
 _UNITS: Mapping[type[c.Command], Callable[[OrderLine], int]] = {
     c.CreateShipment: lambda line: line.quantity - line.cancelled - line.packed - line.shipped,
     c.CancelOrderItems: lambda line: line.quantity - line.cancelled - line.packed - line.shipped,
     c.RequestReturn: lambda line: line.delivered - line.return_requested - line.returned,
     c.ReceiveReturn: lambda line: line.return_requested,
-    c.RequestRefund: lambda line: line.quantity,
 }
 # The fields of commands that name an embedded document of an order, and the lists of these.
 _DOCUMENTS = {
@@ -134,7 +138,7 @@ class OrderContext(_CatalogueContext):
         return {str(line.line_id): _line_label(line) for line in self.lines}
 
     def rows(self, command_type: type[c.Command], name: str) -> Sequence[FormRow]:
-        count_units = _UNITS[command_type]
+        count_units = _UNITS.get(command_type, _ordered_units)
         return [
             FormRow(
                 name=str(line.line_id),

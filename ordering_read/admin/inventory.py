@@ -11,7 +11,6 @@ from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import ProductContext, RegistrationContext
 from ordering_read.models import InventoryLevel
-from ordering_write.client import commands as c
 
 
 class AvailabilityFilter(admin.SimpleListFilter):
@@ -69,9 +68,8 @@ class InventoryAdmin(CommandPages, ReadModelAdmin):
         "updated_at",
     )
 
+    aggregate = "stock"
     waits_for = ("inventory_level",)
-    new = (c.RegisterStockItem,)
-    commands = {"Stock": (c.ReceiveStock, c.AdjustStock, c.SetListPrice, c.SetStockPolicy)}
 
     def form_context(self, request: HttpRequest, record: InventoryLevel | None) -> FormContext:
         return ProductContext(record) if record else RegistrationContext()

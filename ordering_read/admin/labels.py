@@ -10,6 +10,15 @@ from django.utils.timezone import localtime
 from config.http.admin import parse_uuid
 from ordering_write.client import Command
 
+# Headings of the families of commands, in the order in which a page shows them.
+GROUPS = {
+    "placing": "Order",
+    "editing": "Items",
+    "shipping": "Shipments",
+    "paying": "Payments",
+    "returning": "Returns",
+    "annotating": "Notes",
+}
 # The labels that can't be made from the name.
 _FIELD_LABELS = {"sku": "SKU", "line1": "Address line 1", "line2": "Address line 2"}
 

@@ -50,39 +50,9 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
         "or the id of an order or a customer"
     )
 
+    aggregate = "order"
     waits_for = ("order_view", "order_timeline")
-    new = (c.CreateOrder,)
     bulk = (c.ConfirmOrder, c.UpdateOrderStatus, c.PlaceHold, c.CancelOrder, c.TagOrder)
-    commands = {
-        "Order": (
-            c.ConfirmOrder,
-            c.StartProcessing,
-            c.CompleteOrder,
-            c.UpdateOrderStatus,
-            c.PlaceHold,
-            c.ReleaseHold,
-            c.CancelOrder,
-            c.ExpireOrder,
-            c.AssignOrder,
-        ),
-        "Items": (
-            c.AddOrderItem,
-            c.ChangeItemQuantity,
-            c.CancelOrderItems,
-            c.ChangeShippingAddress,
-        ),
-        "Shipments": (
-            c.CreateShipment,
-            c.DispatchShipment,
-            c.UpdateTracking,
-            c.VoidShipment,
-            c.ConfirmDelivery,
-            c.FailDelivery,
-        ),
-        "Payments": (c.RecordPayment, c.RequestRefund, c.RecordRefund),
-        "Returns": (c.RequestReturn, c.ReceiveReturn, c.RejectReturn),
-        "Notes": (c.AddNote, c.RedactNote, c.TagOrder, c.UntagOrder),
-    }
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         order: list[Any] = ["created_at"]

@@ -1,4 +1,4 @@
-"""The command endpoints: a body comes in, a command goes to the bus, its outcome goes out."""
+"""The command endpoints: a body becomes a command, and its outcome the response."""
 
 from ordering_write.api.customers import CustomerCommands
 from ordering_write.api.orders import OrderCommands

@@ -1,4 +1,4 @@
-"""What may be done with an order now, and where: the answer of /orders/{id}/actions."""
+"""The answer of /orders/{id}/actions: the commands that an order accepts now, and where."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,20 +14,21 @@ from config.http.answers import problems
 from ordering_write import client
 from ordering_write.api.routes import Route
 from ordering_write.domain.errors import DomainError, NotPermittedError
+from ordering_write.handlers import handler_of
 
 
 class WhyNot(BaseModel):
-    """Why a command would be refused: the `code` and the `detail` of the problem."""
+    """The problem that the command would be answered with: its `code` and `detail`."""
 
     code: str
     detail: str
 
 
 class ActionBody(BaseModel):
-    """A command about an order, as it would fare now.
+    """A command about an order, and whether it is allowed now.
 
-    `reason` is null when it is allowed; its own fields can still be wrong. What stands in braces in
-    the `address` is to be filled in.
+    `reason` is null for an allowed command; its own fields can still be wrong. Replace the names in
+    braces in `address`.
     """
 
     name: str
@@ -39,7 +40,7 @@ class ActionBody(BaseModel):
 
 
 class ActionsBody(BaseModel):
-    """Every command about an order, but the one that only stands for others."""
+    """Every command about an order, without the shortcuts for other commands."""
 
     order_id: UUID
     actions: list[ActionBody]
@@ -80,24 +81,25 @@ EXAMPLE = OpenApiExample(
 def actions_for(
     user: User, order_id: UUID, *, routes: Sequence[Route], address: str, now: datetime
 ) -> ActionsBody:
-    """What ``user`` may do with an order ``now`` by ``routes`` below its ``address``.
+    """Return what ``user`` may do with an order ``now``, in the order of ``routes``.
 
-    Raises OrderNotFoundError when there is none that the user may see.
+    ``address`` is the URL of the order. Raises OrderNotFoundError when there is no such order, or
+    when ``user`` may not see it.
     """
-    known = client.actions_of(order_id, customer_scope=customer_scope(user), now=now)
+    actions = client.actions_of(order_id, customer_scope=customer_scope(user), now=now)
+    by_command = {action.command: action for action in actions}
     return ActionsBody(
         order_id=order_id,
         actions=[
-            _told(action, route, f"{address}/{route.path}", user)
-            for action in known
+            _action_body(by_command[route.command], route, f"{address}/{route.path}", user)
             for route in routes
-            if route.command is action.command
+            if route.command in by_command
         ],
     )
 
 
-def _told(action: client.Action, route: Route, address: str, user: User) -> ActionBody:
-    needed = f"ordering_write.{next(iter(action.command.permissions))}"
+def _action_body(action: client.Action, route: Route, address: str, user: User) -> ActionBody:
+    needed = handler_of(action.command).permission.name
     refusal = action.refusal if user.has_perm(needed) else NotPermittedError(needed)
     return ActionBody(
         name=route.slug,
@@ -105,10 +107,10 @@ def _told(action: client.Action, route: Route, address: str, user: User) -> Acti
         address=address,
         needed_permission=needed,
         allowed=refusal is None,
-        reason=refusal and _why_not(refusal),
+        reason=refusal and _reason(refusal),
     )
 
 
-def _why_not(refusal: DomainError) -> WhyNot:
+def _reason(refusal: DomainError) -> WhyNot:
     problem = problems.problem_of(type(refusal))
     return WhyNot(code=problem.code, detail=problems.detail_of(refusal))

@@ -1,4 +1,4 @@
-"""What every command endpoint does: body to command, command to bus, outcome to answer."""
+"""The base of the command endpoints: a request becomes a command, its outcome a response."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, cast
@@ -28,10 +28,10 @@ from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import EventSince, VersionConflictError
 from ordering_write.models import OutboxEvent
 
-# How long a page waits, so that the person who clicked sees the effect.
+# How long a browsable page waits, so that the person who clicked sees the effect.
 _PAGE_WAIT_SECONDS = 2.0
-# Of what has happened since the version that a client knows, it is told so many events.
-_MOST_EVENTS_SINCE = 100
+# Most events that a version conflict lists.
+_MAX_EVENTS_SINCE = 100
 
 
 class CommandParameters(Parameters):
@@ -40,8 +40,8 @@ class CommandParameters(Parameters):
     dry_run: Literal["true"] | None = None
 
 
-class Answer(BaseModel):
-    """What a client is told about a command."""
+class StoredResponse(BaseModel):
+    """The response to a command. It is stored with the command, and a repeat gets it again."""
 
     status: int
     headers: dict[str, str]
@@ -49,38 +49,38 @@ class Answer(BaseModel):
 
 
 class CommandEndpoint(ApiViewSet):
-    """Mixed into the viewset whose unsafe methods give commands."""
+    """The base of viewsets whose unsafe methods dispatch commands."""
 
-    # What they answer with ?dry_run=true, for the OpenAPI document and the browsable pages.
+    # The OpenAPI document and the browsable pages show it for ?dry_run=true.
     dry_run_body = Preview
     command_statuses = frozenset({"409", "412", "428", "500"})
 
-    def give(
+    def dispatch_command(
         self,
         request: Request,
         command_type: type[Command],
-        tell: Callable[[Outcome], Answer],
-        **in_path: UUID,
+        respond: Callable[[Outcome], StoredResponse],
+        **path_fields: UUID,
     ) -> Response:
-        """Give the command that ``request`` asks for, or with ``?dry_run=true`` a preview of it.
+        """Dispatch the command of ``request``, or return its preview for ``?dry_run=true``.
 
-        ``in_path`` are the fields in its path. ``tell`` makes the answer, by ``answer``, of the
-        events alone: it is kept with the command, so that a repeat is told the same.
+        ``path_fields`` are the fields of the command that the path holds. ``respond`` builds the
+        response from the outcome alone, because it is stored for repeats.
 
         Raises pydantic.ValidationError for a body that doesn't fit, PreconditionRequiredError,
-        IdempotencyKeyMissingError, ParameterError, and what the bus raises.
+        IdempotencyKeyMissingError, ParameterError, and the errors of the bus.
         """
-        # Only users with the permission get here (HasNeededPermission), and they are logged in.
+        # HasNeededPermission has let the user in, so there is one.
         user = cast(User, request.user)
         is_dry_run = parse_query(request, CommandParameters).dry_run is not None
         key = idempotency_key(request)
         if key is None and command_type.__name__ in settings.IDEMPOTENCY_KEY_REQUIRED:
             raise IdempotencyKeyMissingError
-        command = self._command(request, command_type, user, key, in_path)
+        command = self._command(request, command_type, user, key, path_fields)
         try:
             if is_dry_run:
                 return Response(client.preview(command, user=user).model_dump())
-            return self._dispatched(request, command, user, tell, has_key=key is not None)
+            return self._response(request, command, user, respond, has_key=key is not None)
         except VersionConflictError as error:
             error.events_since = _events_since(error, with_actors=command.customer_scope is None)
             raise
@@ -91,87 +91,94 @@ class CommandEndpoint(ApiViewSet):
         command_type: type[Command],
         user: User,
         key: str | None,
-        in_path: Mapping[str, UUID],
+        path_fields: Mapping[str, UUID],
     ) -> Command:
-        body = body_of(command_type, tuple(in_path)).model_validate(request.data)
-        known: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
+        body = body_of(command_type, tuple(path_fields)).model_validate(request.data)
+        fields: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
         if key is not None:
-            known["command_id"] = uuid5(user.id, key)
-        # A part of the path may be left out; where all of it is, something new is asked for.
-        is_new = not any(in_path.values())
+            fields["command_id"] = uuid5(user.id, key)
+        # A path may hold None for fields that it excludes; only ids name something that exists.
+        makes_new = not any(path_fields.values())
         return command_type(
-            **known,
-            **in_path,
+            **fields,
+            **path_fields,
             **envelope(user, channel="api"),
-            expected_version=_expected_version(request, command_type, is_new=is_new),
+            expected_version=_expected_version(request, command_type, makes_new=makes_new),
             correlation_id=request.correlation_id,  # type: ignore[attr-defined]
         )
 
     def documented_headers(self, method: str) -> Sequence[OpenApiParameter]:
-        """The headers of this action, for the OpenAPI document."""
-        # The class that this one is mixed into has the safe methods.
-        return super().documented_headers(method) if method in SAFE_METHODS else headers.DOCUMENTED
+        # For the safe methods, `super` is the read viewset that this class is mixed into.
+        of_reads = super().documented_headers(method)
+        return of_reads if method in SAFE_METHODS else headers.DOCUMENTED
 
-    def _dispatched(
+    def _response(
         self,
         request: Request,
         command: Command,
         user: User,
-        tell: Callable[[Outcome], Answer],
+        respond: Callable[[Outcome], StoredResponse],
         *,
         has_key: bool,
     ) -> Response:
-        for_a_person = request.accepted_renderer.format == "api"
+        is_page = request.accepted_renderer.format == "api"
         try:
             outcome = client.dispatch(
                 command,
                 user=user,
-                answering=(lambda outcome: tell(outcome).model_dump_json()) if has_key else None,
-                wait_for=() if for_a_person else None,
+                answering=(lambda outcome: respond(outcome).model_dump_json()) if has_key else None,
+                wait_for=() if is_page else None,
                 timeout=_PAGE_WAIT_SECONDS,
             )
         except NotYetVisibleError as error:
-            # It was accepted; the page shows it a moment later.
+            # The command was accepted; the page shows its effect a moment later.
             outcome = error.events
-        told = Answer.model_validate_json(outcome.answer) if outcome.answer else tell(outcome)
+        if outcome.answer:
+            response = StoredResponse.model_validate_json(outcome.answer)
+        else:
+            response = respond(outcome)
         replayed = {REPLAYED: "true"} if outcome.replayed else {}
-        return Response(told.body, status=told.status, headers={**told.headers, **replayed})
+        return Response(
+            response.body, status=response.status, headers={**response.headers, **replayed}
+        )
 
 
-def answer(
+def response_of(
     body: dict[str, Any], outcome: Outcome, *, status: int = 200, location: str = ""
-) -> Answer:
-    """The answer that says what a command did."""
-    known = {}
+) -> StoredResponse:
+    """Return the response with ``body``, the consistency token of ``outcome`` and a Location."""
+    headers = {}
     if outcome:
-        known[consistency.HEADER] = consistency.token_of(outcome[-1].recorded.event_id)
+        headers[consistency.HEADER] = consistency.token_of(outcome[-1].recorded.event_id)
     if location:
-        known["Location"] = location
-    return Answer(status=status, headers=known, body=body)
+        headers["Location"] = location
+    return StoredResponse(status=status, headers=headers, body=body)
 
 
-def _expected_version(request: Request, command_type: type[Command], *, is_new: bool) -> int | None:
-    """The version that the command was decided on, None for any."""
+def _expected_version(
+    request: Request, command_type: type[Command], *, makes_new: bool
+) -> int | None:
+    """Return the version that the client saw, from If-Match; None accepts every version."""
     expected = if_match(request)
     if expected is None and command_type.needs_expected_version:
         raise PreconditionRequiredError
     if expected is None or expected.version is None:
         return None
-    if is_new:
-        # What doesn't exist yet has no version that anybody could have seen.
+    if makes_new:
+        # The client can't have seen a version of something that doesn't exist yet.
         raise VersionConflictError(stream="", expected=expected.version, current=0)
     return expected.version
 
 
 def _events_since(error: VersionConflictError, *, with_actors: bool) -> list[EventSince]:
     events = OutboxEvent.objects.filter(stream=error.stream, version__gt=error.expected)
-    names = ["type", "version", "timestamp", *(["actor"] if with_actors else [])]
-    rows = events.order_by("version").values(*names)[:_MOST_EVENTS_SINCE]
+    columns = ["type", "version", "timestamp", *(["actor"] if with_actors else [])]
+    rows = events.order_by("version").values(*columns)[:_MAX_EVENTS_SINCE]
     return cast(list[EventSince], list(rows))
 
 
-def recorded(outcome: Outcome, stream: str) -> list[dict[str, Any]]:
-    """The events of ``stream`` in ``outcome``, as answers list them."""
+def recorded_events(outcome: Outcome, stream: str) -> list[dict[str, Any]]:
+    """Return the events of ``stream`` in ``outcome``, as responses list them."""
     return [
         RecordedEvent(
             type=event.type, version=event.recorded.version, event_id=event.recorded.event_id

@@ -16,7 +16,7 @@ class CustomerCommands(CommandRoutes):
     aggregate = Customer
     body = CustomerOutcome
     routes = (
-        Route("POST", "", c.RegisterCustomer, makes=NewCustomer),
+        Route("POST", "", c.RegisterCustomer, response_model=NewCustomer),
         Route("PATCH", "", c.ChangeCustomerDetails),
         Route("POST", "block", c.BlockCustomer, example={"reason": "Unpaid bills"}),
         Route("POST", "unblock", c.UnblockCustomer, example={"reason": "All bills are paid"}),

@@ -1,4 +1,4 @@
-"""Examples of bodies that can be sent as they stand."""
+"""Example bodies that can be sent as they are."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,13 +9,13 @@ from pydantic_core import to_jsonable_python
 from config.http.openapi.examples import request_example
 
 
-def example_of(body: type[BaseModel], *, known: Mapping[str, Any]) -> dict[str, Any]:
-    """An instance of ``body`` in JSON types, with what is ``known`` by the names of its fields.
+def example_of(body: type[BaseModel], *, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an instance of ``body`` in JSON types, with ``values`` by the names of its fields.
 
-    It holds the required fields and those optional ones that are worth showing.
+    It has the required fields, and the optional fields that have a value by name.
     """
     schema = body.model_json_schema()
-    # As JSON has them: ids and amounts are texts there.
-    values = to_jsonable_python(dict(known))
-    example: dict[str, Any] = request_example(schema, schema.get("$defs", {}), values)
+    # In JSON, ids and amounts are texts.
+    json_values = to_jsonable_python(dict(values))
+    example: dict[str, Any] = request_example(schema, schema.get("$defs", {}), json_values)
     return example

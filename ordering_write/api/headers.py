@@ -9,28 +9,28 @@ DOCUMENTED = [
     OpenApiParameter(
         "dry_run",
         enum=["true"],
-        description="Do all that the command does, answer what it would do, and undo it.",
+        description="Carry out the command, answer what it would change, and undo it.",
     ),
     *idempotency.DOCUMENTED,
     OpenApiParameter(
         "If-Match",
         {"type": "string", "maxLength": 1000, "examples": ['"3.full"', "*"]},
         "header",
-        description="The ETag of what the command was decided on: when it has changed since, the "
-        "answer is 412 and lists what has happened. Some commands are refused without it (428).",
+        description="The ETag of the version that you saw. If the resource has changed since, the "
+        "answer is 412 and lists the events since then. Some commands require it (428).",
     ),
     OpenApiParameter(
         consistency.HEADER,
         str,
         "header",
-        description="Send it back with a read that is to show what this command did.",
+        description="Send it with a read that must show the effect of this command.",
         response=[200, 201],
     ),
     OpenApiParameter(
         "Location",
         {"type": "string", "format": "uri"},
         "header",
-        description="Where what was made is found.",
+        description="The URL of the new resource.",
         response=[201],
     ),
 ]

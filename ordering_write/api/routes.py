@@ -1,4 +1,4 @@
-"""From a row of a table to an endpoint: the one way in which commands are given over HTTP."""
+"""Route tables: a row says where a command is dispatched over HTTP, and the endpoint follows."""
 
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -15,35 +15,36 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.http.input.ids import path_id
-from ordering_write.api.base import Answer, CommandEndpoint, answer, recorded
+from ordering_write.api.base import CommandEndpoint, StoredResponse, recorded_events, response_of
 from ordering_write.api.bodies import body_of
 from ordering_write.api.examples import example_of
 from ordering_write.bus import Outcome
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import FieldError, NotFoundError
+from ordering_write.handlers import handler_of
 from ordering_write.models import Aggregate
 
-# What DRF calls the methods of an address without a name of its own.
-_NAMELESS = {"POST": "create", "PATCH": "partial_update"}
+# DRF's names for the methods of a resource itself.
+_RESOURCE_METHODS = {"POST": "create", "PATCH": "partial_update"}
 _IN_BRACES = re.compile(r"{(\w+)}")
 
 
 @dataclass(frozen=True)
 class Route:
-    """A command and where it is given.
+    """A row of a route table: a command, and the verb and path that dispatch it.
 
     ``path`` is below the resource and holds fields of the command as ``{names}``; POST to the empty
-    path makes a resource. ``makes`` is the answer of a command that makes something new: the id of
-    that is its own first field. ``without`` are fields that this address doesn't take. ``example``
-    is what matters in the example of a body; the rest is filled in. ``name`` is for the second
-    address of a command.
+    path makes a resource. ``response_model`` is the response of a command that makes something new;
+    the first field of its own is the id of the new thing. ``excluded_fields`` are fields of the
+    command that this route doesn't take. ``example`` holds fields of the example body; defaults by
+    field name fill the rest. ``name`` is needed for the second route of a command.
     """
 
     verb: Literal["POST", "PUT", "PATCH", "DELETE"]
     path: str
     command: type[Command]
-    makes: type[BaseModel] | None = None
-    without: tuple[str, ...] = ()
+    response_model: type[BaseModel] | None = None
+    excluded_fields: tuple[str, ...] = ()
     example: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
 
@@ -53,38 +54,38 @@ class Route:
 
     @cached_property
     def slug(self) -> str:
-        """By which permissions, forms and the OpenAPI document know it: ``cancel_order``."""
+        """The name in the OpenAPI document, in forms and in actions: ``cancel_order``."""
         return self.name or re.sub(r"(?<!^)(?=[A-Z])", "_", self.command.__name__).lower()
 
     @property
     def method(self) -> str:
-        """The method of the viewset that answers."""
-        return self.slug if self.path else _NAMELESS[self.verb]
+        """The name of the viewset's method."""
+        return self.slug if self.path else _RESOURCE_METHODS[self.verb]
 
     @cached_property
-    def fields(self) -> list[str]:
-        """The fields of the command that the path holds, the resource's own id aside."""
+    def path_fields(self) -> list[str]:
+        """The fields of the command that the path holds, without the resource's own id."""
         return _IN_BRACES.findall(self.path)
 
     @property
     def url_name(self) -> str:
-        """The name of its address, without the resource's."""
+        """The name of the URL pattern, without the resource's."""
         if not self.path:
             return "list" if self.makes_resource else "detail"
         return _IN_BRACES.sub(r"\1", self.path).replace("/", "-")
 
     @property
-    def news(self) -> list[str]:
-        """What the answer says of the thing that it makes: its id first."""
-        return list(self.makes.__annotations__) if self.makes else []
+    def created_fields(self) -> list[str]:
+        """The fields of the response about the new thing, its id first."""
+        return list(self.response_model.__annotations__) if self.response_model else []
 
 
 class CommandRoutes(CommandEndpoint):
-    """The unsafe methods of a resource, one for each of its ``routes``.
+    """The unsafe methods of a resource, one for each row of ``routes``.
 
-    ``key`` is the field of commands and events that holds the resource's id, ``address`` where its
-    list is, ``missing`` what is raised where there is none, ``aggregate`` what the commands change,
-    and ``body`` what their answers say of it.
+    ``key`` is the field of commands and events that holds the resource's id, ``address`` the URL of
+    the list of resources, ``missing`` the error for an unknown id, ``aggregate`` what the commands
+    change, and ``body`` the response model of a command that makes nothing new.
     """
 
     routes: ClassVar[Sequence[Route]]
@@ -99,96 +100,102 @@ class CommandRoutes(CommandEndpoint):
         if "routes" not in cls.__dict__:
             return
         cls.needed_permissions = {
-            route.method: f"ordering_write.{next(iter(route.command.permissions))}"
-            for route in cls.routes
+            route.method: handler_of(route.command).permission.name for route in cls.routes
         }
-        at: dict[str, Any] = {}
+        by_path: dict[str, Any] = {}
         for route in cls.routes:
             method = _method(route)
-            if route.path in at:
-                # One more verb of an address: DRF keeps it with the first.
-                getattr(at[route.path].mapping, route.verb.lower())(method)
+            if route.path in by_path:
+                # DRF keeps further verbs of a path with the method of its first verb.
+                getattr(by_path[route.path].mapping, route.verb.lower())(method)
             elif route.path:
-                at[route.path] = method = _at_its_address(route)(method)
+                by_path[route.path] = method = _action(route)(method)
             setattr(cls, route.method, cls._documented(route)(method))
 
     @classmethod
     def get_extra_actions(cls) -> list[Any]:
-        """DRF's, those with an id in their path last: it would match what has a name of its own."""
+        """Return DRF's actions, those with a field in their path last: it would match a name."""
         return sorted(super().get_extra_actions(), key=lambda action: "(" in action.url_path)
 
     @classmethod
     def _documented(cls, route: Route) -> Callable[[Any], Any]:
-        in_path = () if route.makes_resource else (cls.key, *route.fields, *route.without)
+        in_path = () if route.makes_resource else cls._fields_outside_body(route)
         body = body_of(route.command, in_path, name=route.name.title().replace("_", ""))
         example = OpenApiExample("Example", cls.example(route, {}), request_only=True)
+        status = 201 if route.response_model else 200
         return extend_schema(
             operation_id=route.slug,
             summary=route.slug.replace("_", " ").capitalize(),
             description=cleandoc(route.command.__doc__ or ""),
             parameters=[
                 *([] if route.makes_resource else [OpenApiParameter("id", UUID, "path")]),
-                *(_path_parameter(route, name) for name in route.fields),
+                *(_path_parameter(route, name) for name in route.path_fields),
             ],
             request=body if body.model_fields else None,
-            responses={201 if route.makes else 200: route.makes or cls.body, 409: None},
+            responses={status: route.response_model or cls.body, 409: None},
             examples=[example] if body.model_fields else [],
         )
 
     @classmethod
-    def example(cls, route: Route, known: Mapping[str, Any]) -> dict[str, Any]:
-        body = body_of(route.command, (cls.key, *route.fields, *route.without))
-        return example_of(body, known={**route.example, **known})
+    def _fields_outside_body(cls, route: Route) -> tuple[str, ...]:
+        return (cls.key, *route.path_fields, *route.excluded_fields)
 
-    def examples(self, known: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-        """A body for each command by its method, of what is ``known`` by the name of the field."""
-        return {route.method: self.example(route, known) for route in self.routes}
+    @classmethod
+    def example(cls, route: Route, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return an example body of ``route``; ``values`` replace defaults, by field name."""
+        body = body_of(route.command, cls._fields_outside_body(route))
+        return example_of(body, values={**route.example, **values})
 
-    def carry_out(
-        self, request: Request, route: Route, pk: str | None, in_path: Mapping[str, str]
+    def examples(self, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """Return an example body of each route by its method; see ``example``."""
+        return {route.method: self.example(route, values) for route in self.routes}
+
+    def handle_route(
+        self, request: Request, route: Route, pk: str | None, path_texts: Mapping[str, str]
     ) -> Response:
-        """Give the command of ``route``, and answer what it did.
+        """Dispatch the command of ``route``.
 
-        Raises what ``give`` raises, and NotFoundError for a path that names nothing.
+        Raises the errors of ``dispatch_command``, and NotFoundError for a path that names nothing.
         """
-        fields: dict[str, Any] = dict.fromkeys(route.without)
+        fields: dict[str, Any] = dict.fromkeys(route.excluded_fields)
         if pk is not None:
             fields[self.key] = path_id(pk, self.missing)
-        for name, text in in_path.items():
+        for name, text in path_texts.items():
             fields[name] = path_id(text, NotFoundError) if _is_id(route, name) else text
-        here = request.build_absolute_uri(self.address)
+        list_url = request.build_absolute_uri(self.address)
         try:
-            return self.give(
+            return self.dispatch_command(
                 request,
                 route.command,
-                lambda outcome: self._told(route, outcome, fields.get(self.key), here),
+                lambda outcome: self._respond(route, outcome, fields.get(self.key), list_url),
                 **fields,
             )
         except FieldError as error:
-            # A field of the path names nothing, or what it names would be needed in full.
-            if error.pointer.removeprefix("#/") in {*in_path, *route.without}:
+            # The error is about the path, not about the body.
+            if error.pointer.removeprefix("#/") in {*path_texts, *route.excluded_fields}:
                 raise NotFoundError(str(error)) from error
             raise
 
-    def _told(self, route: Route, outcome: Outcome, pk: UUID | None, address: str) -> Answer:
-        """What the command of ``route`` did, and where what it made is found below ``address``."""
-        body = self._state(outcome, pk)
-        if route.makes is None or not outcome:
-            return answer(self.body.model_validate(body).model_dump(mode="json"), outcome)
-        for name in route.news:
-            body[name] = next(getattr(event, name) for event in outcome if hasattr(event, name))
-        here, new_id = f"{address}/{body[self.key]}", str(body[route.news[0]])
-        body["links"] = self._links(route, here, new_id=new_id)
-        return answer(
-            route.makes.model_validate(body).model_dump(mode="json"),
+    def _respond(
+        self, route: Route, outcome: Outcome, pk: UUID | None, list_url: str
+    ) -> StoredResponse:
+        fields = self._resource_fields(outcome, pk)
+        if route.response_model is None or not outcome:
+            return response_of(self.body.model_validate(fields).model_dump(mode="json"), outcome)
+        for name in route.created_fields:
+            fields[name] = next(getattr(event, name) for event in outcome if hasattr(event, name))
+        url, new_id = f"{list_url}/{fields[self.key]}", str(fields[route.created_fields[0]])
+        fields["links"] = self._links(route, url, new_id=new_id)
+        return response_of(
+            route.response_model.model_validate(fields).model_dump(mode="json"),
             outcome,
             status=201,
-            # What is part of a resource is seen there.
-            location=here if route.makes_resource else f"{here}#{new_id}",
+            # A part of a resource is found at the resource.
+            location=url if route.makes_resource else f"{url}#{new_id}",
         )
 
-    def _state(self, outcome: Outcome, pk: UUID | None) -> dict[str, Any]:
-        """The resource after the command, which may have changed nothing."""
+    def _resource_fields(self, outcome: Outcome, pk: UUID | None) -> dict[str, Any]:
+        """Return the resource after the command, which may have changed nothing."""
         pk = pk or getattr(outcome[0], self.key)
         stream = f"{self.aggregate.stream_prefix}-{pk}"
         events = [event for event in outcome if event.recorded.stream == stream]
@@ -196,33 +203,34 @@ class CommandRoutes(CommandEndpoint):
             state = {**dict(events[-1]), "version": events[-1].recorded.version}
         else:
             state = vars(self.aggregate._default_manager.get(pk=pk))
-        told = {name: state[name] for name in self.body.model_fields if name in state}
-        return {**told, self.key: pk, "events": recorded(outcome, stream)}
+        fields = {name: state[name] for name in self.body.model_fields if name in state}
+        return {**fields, self.key: pk, "events": recorded_events(outcome, stream)}
 
-    def _links(self, route: Route, here: str, *, new_id: str) -> dict[str, str]:
-        """The addresses of commands about what was made."""
-        named = [] if route.makes_resource else [route.news[0]]
-        made = "".join(f"{route.path}/{{{name}}}" for name in named)
-        links = {"self" if route.makes_resource else self.key.removesuffix("_id"): here}
+    def _links(self, route: Route, url: str, *, new_id: str) -> dict[str, str]:
+        """Return the URLs of the commands about the new thing, below the resource's ``url``."""
+        id_fields = [] if route.makes_resource else [route.created_fields[0]]
+        new_path = "".join(f"{route.path}/{{{name}}}" for name in id_fields)
+        links = {"self" if route.makes_resource else self.key.removesuffix("_id"): url}
         for other in self.routes:
-            if other.path.startswith(made) and other.path != made and other.fields == named:
-                name = other.path.removeprefix(made).strip("/").replace("/", "-")
-                links[name] = f"{here}/{_IN_BRACES.sub(new_id, other.path)}"
+            is_below = other.path.startswith(new_path) and other.path != new_path
+            if is_below and other.path_fields == id_fields:
+                name = other.path.removeprefix(new_path).strip("/").replace("/", "-")
+                links[name] = f"{url}/{_IN_BRACES.sub(new_id, other.path)}"
         return links
 
 
 def _method(route: Route) -> Callable[..., Response]:
     def method(
-        self: CommandRoutes, request: Request, pk: str | None = None, **in_path: str
+        self: CommandRoutes, request: Request, pk: str | None = None, **path_texts: str
     ) -> Response:
-        return self.carry_out(request, route, pk, in_path)
+        return self.handle_route(request, route, pk, path_texts)
 
     method.__name__ = route.method
     method.__doc__ = route.command.__doc__
     return method
 
 
-def _at_its_address(route: Route) -> Callable[[Any], Any]:
+def _action(route: Route) -> Callable[[Any], Any]:
     return action(
         detail=True,
         methods=[route.verb],

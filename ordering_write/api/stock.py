@@ -20,7 +20,7 @@ class StockCommands(CommandRoutes):
             "POST",
             "",
             c.RegisterStockItem,
-            makes=NewProduct,
+            response_model=NewProduct,
             example={"sku": "SAMPLE-1", "name": "Sample product", "on_hand": 25}
             | {"list_price": "12.50"},
         ),

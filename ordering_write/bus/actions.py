@@ -1,28 +1,25 @@
-"""What can be done with an order now, and of the rest why not.
+"""The commands that an order accepts now, and why it refuses the others.
 
-Every command begins with a guard of the aggregate that needs no payload, and here the same guards
-are asked: so what is told is what dispatching would answer, as far as it doesn't depend on the
-payload.
+Every handler names a guard of the aggregate that needs no payload. The answers here come from the
+same guards, so they are what the bus would answer, unless the payload itself is refused.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.conf import settings
-
 from ordering_write import log
-from ordering_write.domain import commands as c
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import DomainError, OrderNotFoundError
-from ordering_write.handlers.order.base import return_window
+from ordering_write.handlers import all_handlers
+from ordering_write.handlers.order.base import Caller, OrderHandler
 from ordering_write.models import Order
 
 
 @dataclass(frozen=True)
 class Action:
-    """A command about an order. ``refusal`` says why it would be refused now, None if it isn't."""
+    """A command about an order; ``refusal`` is the error it would meet now, or None."""
 
     command: type[Command]
     refusal: DomainError | None
@@ -32,66 +29,22 @@ class Action:
         return self.command.__name__
 
 
-@dataclass(frozen=True)
-class _Asked:
-    """Who asks, and when."""
-
-    by_customer: bool
-    now: datetime
-
-
-def _allowed(_order: Order, _asked: _Asked) -> None:
-    """Facts from outside, and what is written on an order, are never refused for its state."""
-
-
-# UpdateOrderStatus is left out: it stands for the others.
-_GUARDS: Mapping[type[Command], Callable[[Order, _Asked], None]] = {
-    c.ConfirmOrder: lambda order, _: order.may_confirm(),
-    c.StartProcessing: lambda order, _: order.may_start_processing(),
-    c.CompleteOrder: lambda order, _: order.may_complete(),
-    c.CancelOrder: lambda order, asked: order.may_cancel(by_customer=asked.by_customer),
-    c.ExpireOrder: lambda order, asked: order.may_expire(now=asked.now),
-    c.PlaceHold: lambda order, _: order.may_hold(),
-    c.ReleaseHold: lambda order, _: order.may_release_hold(),
-    c.AddOrderItem: lambda order, _: order.may_edit(),
-    c.ChangeItemQuantity: lambda order, _: order.may_edit(),
-    c.CancelOrderItems: lambda order, _: order.may_cancel_items(),
-    c.ChangeShippingAddress: lambda order, _: order.may_change_shipping_address(),
-    c.CreateShipment: lambda order, _: order.may_pack(
-        payment_required=settings.PAYMENT_BEFORE_PACKING
-    ),
-    c.DispatchShipment: lambda order, _: order.may_dispatch_shipment(),
-    c.UpdateTracking: lambda order, _: order.may_update_tracking(),
-    c.VoidShipment: lambda order, _: order.may_void_shipment(),
-    c.ConfirmDelivery: lambda order, _: order.may_deliver(),
-    c.FailDelivery: lambda order, _: order.may_deliver(),
-    c.RequestReturn: lambda order, asked: order.may_request_return(
-        window=return_window(), now=asked.now
-    ),
-    c.ReceiveReturn: lambda order, _: order.may_receive_return(),
-    c.RejectReturn: lambda order, _: order.may_receive_return(),
-    c.RecordPayment: _allowed,
-    c.RequestRefund: lambda order, _: order.may_request_refund(),
-    c.RecordRefund: _allowed,
-    c.AddNote: _allowed,
-    c.RedactNote: lambda order, _: order.may_redact_note(),
-    c.TagOrder: _allowed,
-    c.UntagOrder: _allowed,
-    c.AssignOrder: _allowed,
-}
-
-
 def actions(order: Order, *, by_customer: bool = False, now: datetime) -> list[Action]:
-    """Every command about ``order`` that exists, with the refusal that it would get ``now``."""
-    asked = _Asked(by_customer=by_customer, now=now)
-    return [Action(command, _refusal(guard, order, asked)) for command, guard in _GUARDS.items()]
+    """Return every command about ``order``, with the refusal that it would meet ``now``.
+
+    Shortcuts for other commands are left out.
+    """
+    caller = Caller(by_customer=by_customer, now=now)
+    return [
+        Action(command_type, _refusal(handler, order, caller))
+        for command_type, handler in all_handlers().items()
+        if isinstance(handler, OrderHandler) and not handler.is_shortcut
+    ]
 
 
-def _refusal(
-    guard: Callable[[Order, _Asked], None], order: Order, asked: _Asked
-) -> DomainError | None:
+def _refusal(handler: OrderHandler[Command], order: Order, caller: Caller) -> DomainError | None:
     try:
-        guard(order, asked)
+        handler.guard(order, caller)
     except DomainError as refusal:
         return refusal
     return None
@@ -100,15 +53,16 @@ def _refusal(
 def actions_of(
     order_id: UUID, *, customer_scope: UUID | None = None, now: datetime
 ) -> Sequence[Action]:
-    """The same, of the order as the log tells it: one statement, and never stale.
+    """Return the actions of an order as its events in the log have it: one query, never stale.
 
-    Raises OrderNotFoundError when there is none, or none of the customer ``customer_scope``, and
-    UndecodableEventError when an event of it can't be read.
+    Raises OrderNotFoundError when there is no such order, or when ``customer_scope`` is the id of
+    another customer than the one who ordered, and UndecodableEventError when one of its events
+    can't be read.
     """
     try:
         events = log.read_stream(f"{Order.stream_prefix}-{order_id}")
     except log.UndecodableEventError:
-        # Whose order it is, its row tells too.
+        # The order's row still tells whose order it is.
         rows = Order.objects.filter(pk=order_id)
         if customer_scope and not rows.filter(customer_id=customer_scope).exists():
             raise OrderNotFoundError from None

@@ -30,7 +30,7 @@ from ordering_write.domain.errors import (
     NoHandlerFoundError,
 )
 from ordering_write.domain.events import DomainEvent
-from ordering_write.handlers import HANDLERS, CommandHandler
+from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.log import outbox
 from ordering_write.models import CommandRecord
 
@@ -271,6 +271,6 @@ def _is_race(error: Exception) -> bool:
 def get_command_bus() -> CommandBus:
     """The bus of this process, with every handler registered."""
     bus = CommandBus()
-    for command_type, handler in HANDLERS.items():
-        bus.register(command_type, handler())
+    for command_type, handler in all_handlers().items():
+        bus.register(command_type, handler)
     return bus

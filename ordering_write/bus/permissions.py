@@ -1,4 +1,4 @@
-"""Who may give which command: one permission per command, granted to roles."""
+"""Who may give which command: a handler declares its permission and the roles that have it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,128 +8,70 @@ from django.db import DEFAULT_DB_ALIAS
 
 from config.accounts.models import User
 from config.accounts.roles import Role, customer_scope, keep
-from ordering_write.domain import commands
-from ordering_write.domain.commands import Command, Power
+from ordering_write.domain.commands import Command, Privilege
 from ordering_write.domain.errors import NotPermittedError
 from ordering_write.domain.values import Channel
+from ordering_write.handlers import all_handlers, handler_of
 from ordering_write.ports import identity_port
 
-# The commands of the role table, by the words of its rows.
-_ORDER = ("create_order", "cancel_order")
-_MOVE = ("update_order_status",)
-_ACCEPT = (*_MOVE, "confirm_order", "complete_order")
-_HOLD = ("place_hold", "release_hold")
-_EDIT = (
-    "add_order_item",
-    "change_item_quantity",
-    "cancel_order_items",
-    "change_shipping_address",
-)
-_WRITE_ON = ("redact_note", "tag_order", "untag_order", "assign_order")
-_FULFIL = (
-    *_MOVE,
-    "process_order",
-    "ship_order",
-    "deliver_order",
-    "create_shipment",
-    "dispatch_shipment",
-    "update_tracking",
-    "void_shipment",
-    "confirm_delivery",
-    "fail_delivery",
-    "receive_return",
-    "reject_return",
-)
-_STOCK = ("register_stock_item", "receive_stock")
-_CUSTOMERS = ("register_customer", "change_customer_details")
-
-# The columns of the role table that this app keeps. Admin has everything, see below.
-GRANTS: Mapping[Role, tuple[str, ...]] = {
-    Role.CUSTOMER: (*_ORDER, "request_return"),
-    Role.CLERK: (
-        *_ORDER,
-        Power.OVERRIDE_PRICE,
-        *_ACCEPT,
-        *_HOLD,
-        *_EDIT,
-        "add_note",
-        *_WRITE_ON,
-        "request_return",
-        "request_refund",
-        *_CUSTOMERS,
-        "block_customer",
-        "unblock_customer",
-    ),
-    Role.WAREHOUSE: (
-        *_FULFIL,
-        *_HOLD,
-        "add_note",
-        *_STOCK,
-        "adjust_stock",
-        "set_stock_policy",
-    ),
-    Role.INTEGRATION: (
-        *_ORDER,
-        Power.ANY_PRICE,
-        *_ACCEPT,
-        *_FULFIL,
-        "record_payment",
-        "request_refund",
-        "record_refund",
-        Power.ANY_REFUND,
-        *_STOCK,
-        "set_list_price",
-        *_CUSTOMERS,
-    ),
-    # Who looks on can't act: it has the permission of no command.
-    Role.AUDITOR: ("view_outbox",),
+# Rights that aren't permissions of a command.
+_OTHERS: dict[str, tuple[Role, ...]] = {
+    Privilege.ANY_PRICE: (Role.INTEGRATION,),
+    Privilege.OVERRIDE_PRICE: (Role.CLERK,),
+    Privilege.ANY_REFUND: (Role.INTEGRATION,),
+    "view_outbox": (Role.AUDITOR,),
 }
+_LABELS = Privilege.LABELS | {"view_outbox": "Can view the outbox and the command records"}
+
+
+def grants() -> Mapping[Role, set[str]]:
+    """Return the codenames that each role has. Admin has every codename."""
+    roles = {
+        permission.codename: permission.roles
+        for handler in all_handlers().values()
+        for permission in handler.permissions
+    } | _OTHERS
+    return {
+        role: {name for name, holders in roles.items() if role in (*holders, Role.ADMIN)}
+        for role in Role
+    }
 
 
 def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> None:
-    """Make a permission for every command and grant it (a post_migrate receiver)."""
+    """Make the permissions of all commands and grant them to roles (a post_migrate receiver)."""
     if using != DEFAULT_DB_ALIAS:
         return
-    permissions = {
-        codename: label
-        for command_type in _command_types(Command)
-        for codename, label in command_type.permissions.items()
+    labels = {
+        permission.codename: permission.label
+        for handler in all_handlers().values()
+        for permission in handler.permissions
     }
-    permissions |= Power.LABELS | {"view_outbox": "Can view the outbox and the command records"}
-    keep(
-        sender,
-        owner="CommandRecord",
-        permissions=permissions,
-        grants={**GRANTS, Role.ADMIN: tuple(permissions)},
-    )
-
-
-def _command_types(base: type[Command]) -> list[type[Command]]:
-    return [kind for kind in vars(commands).values() if _is_command(kind, base)]
-
-
-def _is_command(kind: Any, base: type[Command]) -> bool:
-    return isinstance(kind, type) and issubclass(kind, base) and kind is not base
+    keep(sender, owner="CommandRecord", permissions=labels | _LABELS, grants=grants())
 
 
 def envelope(user: User, *, channel: Channel) -> dict[str, Any]:
-    """The fields by which a command says that ``user`` gives it, and what it may touch."""
+    """Return the fields of a command that say who gives it and what it may touch."""
     return {
         "user_id": user.pk,
         "actor": identity_port().actor(user),
         "channel": channel,
         "customer_scope": customer_scope(user),
-        "powers": frozenset(p for p in Power.LABELS if user.has_perm(f"ordering_write.{p}")),
+        "privileges": frozenset(
+            privilege
+            for privilege in Privilege.LABELS
+            if user.has_perm(f"ordering_write.{privilege}")
+        ),
     }
 
 
 def may_give(user: User, command_type: type[Command]) -> bool:
-    """Whether ``user`` has a permission by which such a command can be given."""
-    return any(user.has_perm(f"ordering_write.{name}") for name in command_type.permissions)
+    """Return True if ``user`` has a permission by which such a command can be given."""
+    permissions = handler_of(command_type).permissions
+    return any(user.has_perm(permission.name) for permission in permissions)
 
 
 def authorize(user: User, command: Command) -> None:
     """Raise NotPermittedError unless ``user`` has the permission that ``command`` needs."""
-    permission = command.needed_permission()
-    if not user.has_perm(permission):
-        raise NotPermittedError(permission)
+    needed = handler_of(type(command)).needed_permission(command).name
+    if not user.has_perm(needed):
+        raise NotPermittedError(needed)

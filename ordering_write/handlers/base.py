@@ -1,36 +1,110 @@
-"""The base of the command handlers."""
+"""The base of the command handlers, and the registry that ``@handles`` fills."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Generic, TypeVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
 
 from django.db import IntegrityError
 from psycopg.errors import UniqueViolation
 
+from config.accounts.roles import Role
 from ordering_write.domain.commands import Command
-from ordering_write.domain.errors import DomainError
+from ordering_write.domain.errors import DomainError, NoHandlerFoundError
 from ordering_write.domain.events import DomainEvent
+from ordering_write.models import Aggregate
 
 C = TypeVar("C", bound=Command)
 
 
+@dataclass(frozen=True)
+class Permission:
+    """A permission to give commands, and the roles that have it. Admin has every permission."""
+
+    codename: str
+    roles: tuple[Role, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The permission as Django writes it: ``ordering_write.cancel_order``."""
+        return f"ordering_write.{self.codename}"
+
+    @property
+    def label(self) -> str:
+        return f"Can {self.codename.replace('_', ' ')}"
+
+
 class CommandHandler(ABC, Generic[C]):
-    """Turns one kind of command into events."""
+    """Carries out one type of command.
+
+    A handler declares what others need to know of its command: who may give it, which events it
+    can cause and with which errors it can be refused. The bus, the API, the admin, `manage.py
+    command` and the reference pages read the declarations. The tests fail for an event or a refusal
+    that isn't declared; refusals that every command can meet (a missing aggregate, another version)
+    aren't.
+    """
+
+    # The aggregate that the command is about, and whether the command makes a new one.
+    aggregate: ClassVar[type[Aggregate]]
+    makes_new: ClassVar[bool] = False
+    permission: ClassVar[Permission]
+    events: ClassVar[tuple[type[DomainEvent], ...]]
+    refusals: ClassVar[tuple[type[DomainError], ...]] = ()
 
     @abstractmethod
     def handle(self, command: C) -> list[DomainEvent]:
-        """Carry ``command`` out inside the transaction that the bus has opened.
+        """Carry out ``command`` inside the transaction that the bus has opened.
 
         Returns the events in the order in which they happened. Raises a DomainError to refuse.
         """
 
+    @property
+    def permissions(self) -> tuple[Permission, ...]:
+        """Every permission by which some command of this type can be given."""
+        return (self.permission,)
+
+    def needed_permission(self, command: C) -> Permission:
+        """Return the permission that this very command needs."""
+        return self.permission
+
+    @property
+    def family(self) -> str:
+        """The module of the handler, by which pages group commands: ``shipping``."""
+        return type(self).__module__.rpartition(".")[2]
+
+
+_handlers: dict[type[Command], CommandHandler[Any]] = {}
+H = TypeVar("H", bound=type[CommandHandler[Any]])
+
+
+def handles(command_type: type[Command]) -> Callable[[H], H]:
+    """Register the decorated class as the handler of ``command_type``."""
+
+    def register(handler_type: H) -> H:
+        _handlers[command_type] = handler_type()
+        return handler_type
+
+    return register
+
+
+def all_handlers() -> Mapping[type[Command], CommandHandler[Any]]:
+    """Return the registered handlers by the type of their command."""
+    return _handlers
+
+
+def handler_of(command_type: type[Command]) -> CommandHandler[Any]:
+    """Return the handler of ``command_type``. Raises NoHandlerFoundError."""
+    if command_type not in _handlers:
+        raise NoHandlerFoundError(f"No handler is registered for {command_type.__name__}.")
+    return _handlers[command_type]
+
 
 @contextmanager
 def unique(refusals: Mapping[str, DomainError]) -> Iterator[None]:
-    """Raise ``refusals[constraint]`` when that unique constraint says no.
+    """Raise ``refusals[constraint]`` when that unique constraint is violated.
 
-    Only the database can tell: a look beforehand would miss a parallel command.
+    Only the database can tell: a query beforehand would miss a parallel command.
     """
     try:
         yield

@@ -1,27 +1,50 @@
-"""Handlers of the commands about customers; erasing one is in ``erasing``."""
+"""Handlers of the commands about customers."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from uuid_utils.compat import uuid7
 
+from config.accounts.erasure import erase_accounts_of
+from config.accounts.roles import Role
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import (
     BlockCustomer,
     ChangeCustomerDetails,
+    EraseCustomer,
     RegisterCustomer,
     UnblockCustomer,
 )
-from ordering_write.domain.errors import DuplicateCustomerError, DuplicateEmailError
+from ordering_write.domain.errors import (
+    CustomerErasedError,
+    DomainError,
+    DuplicateCustomerError,
+    DuplicateEmailError,
+    HasOpenOrdersError,
+)
 from ordering_write.domain.events import DomainEvent
-from ordering_write.handlers.base import CommandHandler, unique
-from ordering_write.models import Customer, save
+from ordering_write.domain.values import ERASED
+from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
+from ordering_write.models import (
+    CommandRecord,
+    Customer,
+    Order,
+    OutboxEvent,
+    PersonalData,
+    Timer,
+    save,
+)
 
 
+@handles(RegisterCustomer)
 class RegisterCustomerHandler(CommandHandler[RegisterCustomer]):
-    """Make a customer known."""
+    aggregate = Customer
+    makes_new = True
+    permission = Permission("register_customer", (Role.CLERK, Role.INTEGRATION))
+    events = (e.CustomerRegistered,)
+    refusals = (DuplicateCustomerError, DuplicateEmailError)
 
     def handle(self, command: RegisterCustomer) -> list[DomainEvent]:
         customer_id = command.customer_id or uuid7()
@@ -34,57 +57,123 @@ class RegisterCustomerHandler(CommandHandler[RegisterCustomer]):
                 phone=command.phone,
             )
         )
-        id_taken = DuplicateCustomerError(f"Customer {customer_id} is registered already.")
-        with _unique_email(command.email), unique({"ordering_write_customer_pkey": id_taken}):
+        duplicate = DuplicateCustomerError(f"Customer {customer_id} is registered already.")
+        with _unique_email(command.email), unique({"ordering_write_customer_pkey": duplicate}):
             return save([customer], caused_by=command)
 
 
 @contextmanager
 def _unique_email(email: str | None) -> Iterator[None]:
-    taken = DuplicateEmailError(f"Another customer has the e-mail {email}.")
-    with unique({"customer_email_unique": taken}):
+    duplicate = DuplicateEmailError(f"Another customer has the e-mail {email}.")
+    with unique({"customer_email_unique": duplicate}):
         yield
 
 
 C = TypeVar("C", ChangeCustomerDetails, BlockCustomer, UnblockCustomer)
 
 
-class _KnownCustomerHandler(CommandHandler[C]):
-    """The base of the handlers that change a customer who is there."""
+class CustomerHandler(CommandHandler[C]):
+    """Carries out a command that changes an existing customer, by ``act``."""
+
+    aggregate = Customer
+    refusals: ClassVar[tuple[type[DomainError], ...]] = (CustomerErasedError,)
 
     def handle(self, command: C) -> list[DomainEvent]:
         customer = Customer.load(command.customer_id, customer_scope=command.customer_scope)
         customer.expect(command.expected_version)
-        self.change(customer, command)
+        self.act(customer, command)
         return save([customer], caused_by=command)
 
     @abstractmethod
-    def change(self, customer: Customer, command: C) -> None:
-        """Do to ``customer`` what ``command`` asks for."""
+    def act(self, customer: Customer, command: C) -> None:
+        """Call the method of ``customer`` that ``command`` asks for."""
 
 
-class ChangeCustomerDetailsHandler(_KnownCustomerHandler[ChangeCustomerDetails]):
-    """Change what a customer is called and how to reach them."""
+@handles(ChangeCustomerDetails)
+class ChangeCustomerDetailsHandler(CustomerHandler[ChangeCustomerDetails]):
+    permission = Permission("change_customer_details", (Role.CLERK, Role.INTEGRATION))
+    events = (e.CustomerDetailsChanged,)
+    refusals = (CustomerErasedError, DuplicateEmailError)
 
     def handle(self, command: ChangeCustomerDetails) -> list[DomainEvent]:
         with _unique_email(command.email):
             return super().handle(command)
 
-    def change(self, customer: Customer, command: ChangeCustomerDetails) -> None:
+    def act(self, customer: Customer, command: ChangeCustomerDetails) -> None:
         customer.change_details(
             name=command.name, email=command.email, phone=command.phone, now=command.timestamp
         )
 
 
-class BlockCustomerHandler(_KnownCustomerHandler[BlockCustomer]):
-    """Keep a customer from ordering."""
+@handles(BlockCustomer)
+class BlockCustomerHandler(CustomerHandler[BlockCustomer]):
+    permission = Permission("block_customer", (Role.CLERK,))
+    events = (e.CustomerBlocked,)
 
-    def change(self, customer: Customer, command: BlockCustomer) -> None:
+    def act(self, customer: Customer, command: BlockCustomer) -> None:
         customer.block(command.reason, now=command.timestamp)
 
 
-class UnblockCustomerHandler(_KnownCustomerHandler[UnblockCustomer]):
-    """Let a blocked customer order again."""
+@handles(UnblockCustomer)
+class UnblockCustomerHandler(CustomerHandler[UnblockCustomer]):
+    permission = Permission("unblock_customer", (Role.CLERK,))
+    events = (e.CustomerUnblocked,)
 
-    def change(self, customer: Customer, command: UnblockCustomer) -> None:
+    def act(self, customer: Customer, command: UnblockCustomer) -> None:
         customer.unblock(command.reason, now=command.timestamp)
+
+
+# --- Erasure -----------------------------------------------------------------------------------
+@handles(EraseCustomer)
+class EraseCustomerHandler(CommandHandler[EraseCustomer]):
+    """Erases the personal data of a customer in one transaction; the sales stay in the books.
+
+    The log never held personal fields: they are in rows beside it. Without those rows the events
+    read as erased, now and whenever they are read again. CustomerErased counts what was erased, and
+    each order of the customer gets an OrderAnonymized, so that readers correct their copies.
+    """
+
+    aggregate = Customer
+    permission = Permission("erase_customer")
+    events = (e.CustomerErased, e.OrderAnonymized)
+    refusals = (CustomerErasedError, HasOpenOrdersError)
+
+    def handle(self, command: EraseCustomer) -> list[DomainEvent]:
+        # This lock waits for orders that are being placed: they hold the row of their customer.
+        customer = Customer.load(command.customer_id, customer_scope=command.customer_scope)
+        customer.expect(command.expected_version)
+        customer.refuse_if_erased()
+        orders = Order.load_all_of(customer.pk)
+        _refuse_open(orders)
+        counts = _erase(customer, orders)
+        for order in orders:
+            order.anonymize(now=command.timestamp)
+        customer.erase(command.reason, erased=counts, now=command.timestamp)
+        return save([customer, *orders], caused_by=command)
+
+
+def _refuse_open(orders: Sequence[Order]) -> None:
+    if numbers := [order.order_number for order in orders if not order.is_settled]:
+        listed = ", ".join(numbers[:5]) + (" and others" if len(numbers) > 5 else "")
+        raise HasOpenOrdersError(
+            f"The customer has {len(numbers)} open order{'s' if len(numbers) > 1 else ''}, returns"
+            f" and refunds included: {listed}. Close them first."
+        )
+
+
+def _erase(customer: Customer, orders: Sequence[Order]) -> dict[str, int]:
+    """Delete the personal data of ``customer``; return how many of each kind were deleted."""
+    personal_fields, _ = PersonalData.objects.filter(customer_id=customer.pk).delete()
+    # The fingerprint of a command is a digest of its payload, from which a phone number can be
+    # guessed. A repeated command is still refused: by its events.
+    streams = [customer.stream, *(order.stream for order in orders)]
+    events = OutboxEvent.objects.filter(stream__in=streams)
+    commands, _ = CommandRecord.objects.filter(pk__in=events.values("command_id")).delete()
+    # The error of a timer may quote the notice that it couldn't send.
+    Timer.objects.filter(stream__in=streams).exclude(error="").update(error=ERASED)
+    return {
+        "personal_fields": personal_fields,
+        "orders": len(orders),
+        "commands": commands,
+        **erase_accounts_of(customer.pk),
+    }

@@ -1,4 +1,4 @@
-"""Handlers of the commands about stock."""
+"""Handlers of the commands about products in stock."""
 
 from abc import abstractmethod
 from decimal import Decimal
@@ -7,6 +7,7 @@ from typing import TypeVar
 from django.conf import settings
 from uuid_utils.compat import uuid7
 
+from config.accounts.roles import Role
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import (
     AdjustStock,
@@ -20,44 +21,49 @@ from ordering_write.domain.errors import (
     DuplicateSkuError,
     InvalidAmountError,
     ProductNotFoundError,
+    WouldGoNegativeError,
 )
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import Money, has_minor_units_only
-from ordering_write.handlers.base import CommandHandler, unique
+from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
 from ordering_write.models import StockItem, save
 
 
+@handles(RegisterStockItem)
 class RegisterStockItemHandler(CommandHandler[RegisterStockItem]):
-    """Make a product known, with its opening stock."""
+    aggregate = StockItem
+    makes_new = True
+    permission = Permission("register_stock_item", (Role.WAREHOUSE, Role.INTEGRATION))
+    events = (e.StockItemRegistered, e.StockReceived)
+    refusals = (DuplicateProductError, DuplicateSkuError, InvalidAmountError)
 
     def handle(self, command: RegisterStockItem) -> list[DomainEvent]:
         product_id = command.product_id or uuid7()
+        currency = command.currency or settings.DEFAULT_CURRENCY
         item = StockItem.register(
             e.StockItemRegistered(
                 timestamp=command.timestamp,
                 product_id=product_id,
                 sku=command.sku,
                 name=command.name,
-                list_price=_money(
-                    command.list_price, command.currency or settings.DEFAULT_CURRENCY
-                ),
+                list_price=_list_price(command.list_price, currency),
                 reorder_point=command.reorder_point,
                 backorderable=command.backorderable,
             ),
             on_hand=command.on_hand,
         )
-        sku_taken = DuplicateSkuError(f"Another product has the SKU {command.sku}.")
-        id_taken = DuplicateProductError(f"Product {product_id} is registered already.")
+        duplicate_sku = DuplicateSkuError(f"Another product has the SKU {command.sku}.")
+        duplicate_id = DuplicateProductError(f"Product {product_id} is registered already.")
         with unique(
             {
-                "ordering_write_stockitem_sku_key": sku_taken,
-                "ordering_write_stockitem_pkey": id_taken,
+                "ordering_write_stockitem_sku_key": duplicate_sku,
+                "ordering_write_stockitem_pkey": duplicate_id,
             }
         ):
             return save([item], caused_by=command)
 
 
-def _money(amount: Decimal | None, currency: str) -> Money | None:
+def _list_price(amount: Decimal | None, currency: str) -> Money | None:
     if amount is None:
         return None
     if not has_minor_units_only(amount, currency):
@@ -70,53 +76,67 @@ def _money(amount: Decimal | None, currency: str) -> Money | None:
 C = TypeVar("C", ReceiveStock, AdjustStock, SetListPrice, SetStockPolicy)
 
 
-class _KnownProductHandler(CommandHandler[C]):
-    """The base of the handlers that change a product which is there."""
+class StockHandler(CommandHandler[C]):
+    """Carries out a command that changes an existing product, by ``act``."""
+
+    aggregate = StockItem
 
     def handle(self, command: C) -> list[DomainEvent]:
         item = StockItem.load_all([command.product_id]).get(command.product_id)
         if item is None:
             raise ProductNotFoundError
         item.expect(command.expected_version)
-        self.change(item, command)
+        self.act(item, command)
         return save([item], caused_by=command)
 
     @abstractmethod
-    def change(self, item: StockItem, command: C) -> None:
-        """Do to ``item`` what ``command`` asks for."""
+    def act(self, item: StockItem, command: C) -> None:
+        """Call the method of ``item`` that ``command`` asks for."""
 
 
-class ReceiveStockHandler(_KnownProductHandler[ReceiveStock]):
-    """Add units that came in."""
+@handles(ReceiveStock)
+class ReceiveStockHandler(StockHandler[ReceiveStock]):
+    permission = Permission("receive_stock", (Role.WAREHOUSE, Role.INTEGRATION))
+    events = (e.StockReceived,)
 
-    def change(self, item: StockItem, command: ReceiveStock) -> None:
+    def act(self, item: StockItem, command: ReceiveStock) -> None:
         item.receive(command.quantity, reference=command.reference, now=command.timestamp)
 
 
-class AdjustStockHandler(_KnownProductHandler[AdjustStock]):
-    """Bring the books in line with the shelf."""
+@handles(AdjustStock)
+class AdjustStockHandler(StockHandler[AdjustStock]):
+    permission = Permission("adjust_stock", (Role.WAREHOUSE,))
+    events = (e.StockAdjusted,)
+    refusals = (WouldGoNegativeError,)
 
-    def change(self, item: StockItem, command: AdjustStock) -> None:
+    def act(self, item: StockItem, command: AdjustStock) -> None:
         item.adjust(
             command.delta, reason=command.reason, comment=command.comment, now=command.timestamp
         )
 
 
-class SetListPriceHandler(_KnownProductHandler[SetListPrice]):
-    """Set what a unit costs; without a currency, in that of the price before."""
+@handles(SetListPrice)
+class SetListPriceHandler(StockHandler[SetListPrice]):
+    permission = Permission("set_list_price", (Role.INTEGRATION,))
+    events = (e.ListPriceChanged,)
+    refusals = (InvalidAmountError,)
 
-    def change(self, item: StockItem, command: SetListPrice) -> None:
+    def act(self, item: StockItem, command: SetListPrice) -> None:
+        # Without a currency the price stays in the currency that it has.
         currency = command.currency or item.currency or settings.DEFAULT_CURRENCY
-        item.set_list_price(_money(command.list_price, currency), now=command.timestamp)
+        item.set_list_price(_list_price(command.list_price, currency), now=command.timestamp)
 
 
-class SetStockPolicyHandler(_KnownProductHandler[SetStockPolicy]):
-    """Set when a product counts as low, and whether it may be oversold."""
+@handles(SetStockPolicy)
+class SetStockPolicyHandler(StockHandler[SetStockPolicy]):
+    permission = Permission("set_stock_policy", (Role.WAREHOUSE,))
+    events = (e.StockPolicyChanged,)
+    refusals = (WouldGoNegativeError,)
 
-    def change(self, item: StockItem, command: SetStockPolicy) -> None:
-        point, back = command.reorder_point, command.backorderable
+    def act(self, item: StockItem, command: SetStockPolicy) -> None:
+        reorder_point, backorderable = command.reorder_point, command.backorderable
         item.set_policy(
-            reorder_point=item.reorder_point if point is None else point,
-            backorderable=item.backorderable if back is None else back,
+            reorder_point=item.reorder_point if reorder_point is None else reorder_point,
+            backorderable=item.backorderable if backorderable is None else backorderable,
             now=command.timestamp,
         )

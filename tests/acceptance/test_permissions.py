@@ -17,7 +17,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
-from ordering_write.bus.permissions import GRANTS
+from ordering_write.handlers import handler_of
 from tests.acceptance.service import ROLES, Service
 from tests.acceptance.shop import Shop
 
@@ -87,8 +87,7 @@ for _resource in (OrderCommands, StockCommands, CustomerCommands):
     _noun = _resource.key.removesuffix("_id")
     _address = _resource.address.removeprefix("/api/v1")
     for _route in _resource.routes:
-        _needed = next(iter(_route.command.permissions))
-        _granted = {role.lower() for role, names in GRANTS.items() if _needed in names}
+        _granted = {role.lower() for role in handler_of(_route.command).permission.roles}
         _name = f"{_noun}-{_route.url_name}"
         GIVERS.setdefault(_name, {})[_route.verb] = frozenset(_granted | {"admin"})
         PATHS[_name] = _address + (

@@ -252,7 +252,7 @@ def test_the_page_of_an_order_has_a_form_for_each_command_that_is_posted(
     page = call.client.get(call.here, headers={"Accept": "text/html"}).text
 
     forms = {route.method for route in OrderCommands.routes if route.verb == "POST" and route.path}
-    below = {route.method for route in OrderCommands.routes if route.fields}
+    below = {route.method for route in OrderCommands.routes if route.path_fields}
     assert set(re.findall(r'<details class="well command-form" id="(\w+)">', page)) == forms - below
     assert line in page
     # Those are closed; one that was refused, or stands alone, is open.

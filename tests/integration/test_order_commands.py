@@ -11,7 +11,7 @@ from config.accounts.models import User
 from ordering_write import log
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
-from ordering_write.domain.commands import Command, Power
+from ordering_write.domain.commands import Command, Privilege
 from ordering_write.models import Customer, Order, PersonalData, StockItem
 from tests.kit import (
     ADDRESS,
@@ -273,12 +273,12 @@ def test_a_failed_refund_can_be_asked_for_again(order):
 
 def test_who_has_a_limit_refunds_up_to_it_in_all(order, settings):
     settings.REFUND_LIMITS = {"EUR": Decimal(20)}
-    limited = {"powers": frozenset(), "reason": "Please"}
+    limited = {"privileges": frozenset(), "reason": "Please"}
     give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
     give(c.RequestRefund, order, amount="15.00", **limited)
     with pytest.raises(errors.RefundLimitError, match="20 EUR"):
         give(c.RequestRefund, order, amount="5.01", **limited)
-    give(c.RequestRefund, order, amount="5.01", powers={Power.ANY_REFUND}, reason="Please")
+    give(c.RequestRefund, order, amount="5.01", privileges={Privilege.ANY_REFUND}, reason="Please")
 
 
 @pytest.mark.parametrize(

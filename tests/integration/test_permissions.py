@@ -18,10 +18,10 @@ from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
 from ordering_write.api.bodies import body_of
 from ordering_write.api.examples import example_of
 from ordering_write.api.routes import CommandRoutes, Route
-from ordering_write.bus.permissions import GRANTS
-from ordering_write.domain.commands import Command, Power
+from ordering_write.bus.permissions import grants
+from ordering_write.domain.commands import Command, Privilege
 from ordering_write.domain.errors import NotPermittedError
-from ordering_write.handlers import HANDLERS
+from ordering_write.handlers import all_handlers, handler_of
 from ordering_write.models import Customer, OutboxEvent
 from tests import kit
 
@@ -29,7 +29,7 @@ RESOURCES = (OrderCommands, StockCommands, CustomerCommands)
 ROUTES = [(resource, route) for resource in RESOURCES for route in resource.routes]
 OF_ORDERS = [(of, route) for of, route in ROUTES if of is OrderCommands and route.path]
 
-each_command = pytest.mark.parametrize("kind", HANDLERS, ids=lambda kind: kind.__name__)
+each_command = pytest.mark.parametrize("kind", all_handlers(), ids=lambda kind: kind.__name__)
 
 
 def ids(value: Any) -> str:
@@ -42,7 +42,7 @@ each_route = pytest.mark.parametrize(("resource", "route"), ROUTES, ids=ids)
 def sample(kind: type[Command], user: User, **known: Any) -> Command:
     """A command of this kind, with nothing in it that exists but what is ``known``."""
     needed = {name: uuid7() for name, field in kind.model_fields.items() if field.is_required()}
-    payload = example_of(body_of(kind), known={"tag": "gift"})
+    payload = example_of(body_of(kind), values={"tag": "gift"})
     return kind.model_validate(
         {**needed, **payload, **known, **client.envelope(user, channel="python")}
     )
@@ -52,7 +52,7 @@ def ask(user: User, resource: type[CommandRoutes], route: Route, pk: UUID, **kno
     """What ``user`` is answered who sends the example of ``route`` about ``pk``."""
     browser = APIClient()
     browser.force_authenticate(user)
-    named = {name: "gift" if name == "tag" else uuid7() for name in route.fields}
+    named = {name: "gift" if name == "tag" else uuid7() for name in route.path_fields}
     address = "" if route.makes_resource else f"/{pk}/{route.path.format_map(named)}".rstrip("/")
     return browser.generic(
         route.verb,
@@ -81,8 +81,12 @@ def what_it_says(answer: Any) -> dict[str, Any]:
     return {name: value for name, value in answer.json().items() if name not in varying}
 
 
+def codenames_of(command_type: type[Command]) -> list[str]:
+    return [permission.codename for permission in handler_of(command_type).permissions]
+
+
 def codenames() -> set[str]:
-    return {name for kind in HANDLERS for name in kind.permissions}
+    return {name for command_type in all_handlers() for name in codenames_of(command_type)}
 
 
 # --- On the bus --------------------------------------------------------------------------------
@@ -90,12 +94,13 @@ def codenames() -> set[str]:
 def test_without_its_permission_a_command_is_refused(db: None, only_may: Any, kind: Any) -> None:
     user = only_may()
     command = sample(kind, user)
-    user = only_may(*codenames() - {command.needed_permission().partition(".")[2]})
+    needed = handler_of(kind).needed_permission(command)
+    user = only_may(*codenames() - {needed.codename})
 
     with pytest.raises(NotPermittedError) as refusal:
         client.dispatch(command, user=user)
 
-    assert refusal.value.members() == {"needed_permission": command.needed_permission()}
+    assert refusal.value.members() == {"needed_permission": needed.name}
     assert not OutboxEvent.objects.exists()
 
 
@@ -107,14 +112,14 @@ def test_an_auditor_can_give_no_command(db: None, auditor: User, kind: Any) -> N
 
 # --- Over HTTP ---------------------------------------------------------------------------------
 def test_every_command_has_an_address() -> None:
-    assert {route.command for _resource, route in ROUTES} == set(HANDLERS)
+    assert {route.command for _resource, route in ROUTES} == set(all_handlers())
 
 
 @each_route
 def test_without_its_permission_an_address_is_closed(
     db: None, only_may: Any, auditor: User, resource: type[CommandRoutes], route: Route
 ) -> None:
-    [needed, *_] = route.command.permissions
+    [needed, *_] = codenames_of(route.command)
     others = codenames() - {needed, "act_for_every_customer"}
 
     for user in (only_may(*others), auditor):
@@ -128,7 +133,7 @@ def test_without_its_permission_an_address_is_closed(
 def test_with_its_permission_the_example_is_understood(
     db: None, only_may: Any, resource: type[CommandRoutes], route: Route
 ) -> None:
-    user = only_may(*route.command.permissions, "act_for_every_customer")
+    user = only_may(*codenames_of(route.command), "act_for_every_customer")
 
     answer = ask(user, resource, route, uuid7())
 
@@ -161,26 +166,27 @@ def test_an_order_of_somebody_else_looks_like_none(
 
 # --- Roles -------------------------------------------------------------------------------------
 def test_the_roles_are_granted_what_there_is() -> None:
-    known = codenames() | set(Power.LABELS) | {"view_outbox"}
-    assert {name for names in GRANTS.values() for name in names} <= known
+    known = codenames() | set(Privilege.LABELS) | {"view_outbox"}
+    assert {name for names in grants().values() for name in names} == known
 
 
 def test_what_only_some_may_do() -> None:
     """The rights that would cost most in wrong hands, in words of their own."""
-    has = {role: set(names) for role, names in GRANTS.items()}
+    has = dict(grants())
+    assert has.pop(Role.ADMIN) >= codenames()
     assert has[Role.CUSTOMER] == {"create_order", "cancel_order", "request_return"}
     assert not has[Role.AUDITOR] & codenames()
     for role in has:
         assert ("erase_customer" in has[role], "expire_order" in has[role]) == (False, False)
         assert (role is Role.INTEGRATION) == ("record_payment" in has[role])
-        assert (role is Role.INTEGRATION) == (Power.ANY_PRICE in has[role])
-        assert (role is Role.INTEGRATION) == (Power.ANY_REFUND in has[role])
-        assert (role is Role.CLERK) == (Power.OVERRIDE_PRICE in has[role])
+        assert (role is Role.INTEGRATION) == (Privilege.ANY_PRICE in has[role])
+        assert (role is Role.INTEGRATION) == (Privilege.ANY_REFUND in has[role])
+        assert (role is Role.CLERK) == (Privilege.OVERRIDE_PRICE in has[role])
 
 
-def test_powers_are_part_of_the_envelope(db: None, clerk: User, integration: User) -> None:
-    assert client.envelope(clerk, channel="api")["powers"] == {Power.OVERRIDE_PRICE}
-    assert client.envelope(integration, channel="api")["powers"] == {
-        Power.ANY_PRICE,
-        Power.ANY_REFUND,
+def test_privileges_are_part_of_the_envelope(db: None, clerk: User, integration: User) -> None:
+    assert client.envelope(clerk, channel="api")["privileges"] == {Privilege.OVERRIDE_PRICE}
+    assert client.envelope(integration, channel="api")["privileges"] == {
+        Privilege.ANY_PRICE,
+        Privilege.ANY_REFUND,
     }

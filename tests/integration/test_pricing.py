@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
-from ordering_write.domain.commands import AddOrderItem, Adjustment, Power
+from ordering_write.domain.commands import AddOrderItem, Adjustment, Privilege
 from ordering_write.domain.errors import (
     InvalidAmountError,
     MixedCurrencyError,
@@ -36,8 +36,8 @@ from tests.kit import (
 pytestmark = pytest.mark.usefixtures("db")
 
 LIST_ONLY: frozenset[str] = frozenset()
-OVERRIDE = frozenset({Power.OVERRIDE_PRICE})
-ANY = frozenset({Power.ANY_PRICE})
+OVERRIDE = frozenset({Privilege.OVERRIDE_PRICE})
+ANY = frozenset({Privilege.ANY_PRICE})
 
 
 @pytest.fixture
@@ -59,15 +59,15 @@ def ordered(customer, product, price="19.90", *, reason=None, **fields):
 
 
 # --- Whose price it is -------------------------------------------------------------------------
-@pytest.mark.parametrize("powers", [LIST_ONLY, OVERRIDE, ANY, None])
-def test_the_list_price_is_everybodys(customer, powers):
-    line = ordered(customer, registered_product(), powers=powers, reason="As always")
+@pytest.mark.parametrize("privileges", [LIST_ONLY, OVERRIDE, ANY, None])
+def test_the_list_price_is_everybodys(customer, privileges):
+    line = ordered(customer, registered_product(), privileges=privileges, reason="As always")
     assert (line.price_source, line.price_reason) == ("list", None)
 
 
 def test_without_a_power_another_price_is_refused_with_both(customer):
     with pytest.raises(PriceMismatchError) as refusal:
-        ordered(customer, registered_product(), "18.00", powers=LIST_ONLY, reason="Please")
+        ordered(customer, registered_product(), "18.00", privileges=LIST_ONLY, reason="Please")
     assert refusal.value.members() == {
         "errors": [
             {
@@ -84,35 +84,35 @@ def test_without_a_power_another_price_is_refused_with_both(customer):
 def test_without_a_list_price_there_is_nothing_to_pay(customer):
     product = registered_product(list_price=None)
     with pytest.raises(PriceMismatchError, match="has no list price; ask the shop"):
-        ordered(customer, product, powers=LIST_ONLY)
-    assert ordered(customer, product, powers=ANY).price_source == "client"
-    line = ordered(customer, product, powers=OVERRIDE, reason="Made to measure")
+        ordered(customer, product, privileges=LIST_ONLY)
+    assert ordered(customer, product, privileges=ANY).price_source == "client"
+    line = ordered(customer, product, privileges=OVERRIDE, reason="Made to measure")
     assert line.price_source == "override"
 
 
 def test_who_may_override_says_why(customer):
     product = registered_product()
     with pytest.raises(PriceReasonMissingError) as refusal:
-        ordered(customer, product, "18.00", powers=OVERRIDE)
+        ordered(customer, product, "18.00", privileges=OVERRIDE)
     assert str(refusal.value) == "The list price is 19.90 EUR. Another price needs a reason."
     assert refusal.value.pointer == "#/items/0/price_reason"
-    line = ordered(customer, product, "18.00", powers=OVERRIDE, reason="A scratch")
+    line = ordered(customer, product, "18.00", privileges=OVERRIDE, reason="A scratch")
     assert (line.price_source, line.price_reason) == ("override", "A scratch")
     assert line.unit_price == Money.of(Decimal("18.00"), "EUR")
 
 
 def test_who_may_ask_any_price_says_nothing(customer):
-    assert ordered(customer, registered_product(), "18.00", powers=ANY).price_source == "client"
+    assert ordered(customer, registered_product(), "18.00", privileges=ANY).price_source == "client"
 
 
-@pytest.mark.parametrize("powers", [LIST_ONLY, OVERRIDE, ANY, None])
-def test_customers_never_set_a_price(customer, powers):
+@pytest.mark.parametrize("privileges", [LIST_ONLY, OVERRIDE, ANY, None])
+def test_customers_never_set_a_price(customer, privileges):
     with pytest.raises(PriceMismatchError):
         ordered(
             customer,
             registered_product(),
             "18.00",
-            powers=powers,
+            privileges=privileges,
             customer_scope=customer.pk,
             reason="Mine",
         )
@@ -121,14 +121,14 @@ def test_customers_never_set_a_price(customer, powers):
 def test_what_is_sold_in_another_currency_has_no_price_in_this_one(customer):
     dollars = registered_product(currency="USD")
     with pytest.raises(MixedCurrencyError, match="sold in USD, not in EUR"):
-        ordered(customer, dollars, powers=LIST_ONLY)
-    assert ordered(customer, dollars, powers=ANY).price_source == "client"
+        ordered(customer, dollars, privileges=LIST_ONLY)
+    assert ordered(customer, dollars, privileges=ANY).price_source == "client"
 
 
 def test_a_line_that_is_added_follows_the_same_rules(customer):
     order = placed_order(customer, (registered_product(), 1))
 
-    def add(price, *, currency="EUR", reason=None, powers=LIST_ONLY):
+    def add(price, *, currency="EUR", reason=None, privileges=LIST_ONLY):
         return dispatch(
             AddOrderItem(
                 user_id=USER,
@@ -137,17 +137,17 @@ def test_a_line_that_is_added_follows_the_same_rules(customer):
                 quantity=2,
                 unit_price=price,
                 price_reason=reason,
-                powers=powers,
+                privileges=privileges,
             )
         )[0]
 
     assert add("19.90").price_source == "list"
-    assert add("18.00", powers=ANY).price_source == "client"
-    line = add("18.00", powers=OVERRIDE, reason="A scratch")
+    assert add("18.00", privileges=ANY).price_source == "client"
+    line = add("18.00", privileges=OVERRIDE, reason="A scratch")
     assert (line.price_source, line.price_reason) == ("override", "A scratch")
     for error, fields in (
         (PriceMismatchError, {}),
-        (PriceReasonMissingError, {"powers": OVERRIDE}),
+        (PriceReasonMissingError, {"privileges": OVERRIDE}),
         (MixedCurrencyError, {"currency": "USD"}),
     ):
         with pytest.raises(error):
@@ -211,9 +211,9 @@ def test_prices_and_discounts_come_from_the_port(customer, port):
     port("pricing", HalfPrice)
     product = registered_product(list_price="20.00")
     with pytest.raises(PriceMismatchError, match=r"^The list price is 10\.00, not 20\.00\.$"):
-        ordered(customer, product, "20.00", powers=LIST_ONLY)
+        ordered(customer, product, "20.00", privileges=LIST_ONLY)
     items = [{"product_id": product.pk, "quantity": 3, "unit_price": "10.00"}]
-    order = placed_order(customer, items=items, powers=LIST_ONLY)
+    order = placed_order(customer, items=items, privileges=LIST_ONLY)
     assert order.total == Decimal("29.00")
     check_rows_equal_log()
 

@@ -80,8 +80,6 @@ class ConfirmOrder(Command):
 class StartProcessing(Command):
     """Start picking a confirmed order."""
 
-    permissions = {"process_order": "Can process order"}
-
     order_id: UUID
 
 
@@ -107,34 +105,12 @@ class ExpireOrder(Command):
     order_id: UUID
 
 
-# The permission that each settable status asks for.
-MOVES = {
-    OrderStatus.CONFIRMED: "confirm_order",
-    OrderStatus.PROCESSING: "process_order",
-    OrderStatus.SHIPPED: "ship_order",
-    OrderStatus.DELIVERED: "deliver_order",
-    OrderStatus.COMPLETED: "complete_order",
-    OrderStatus.CANCELLED: "cancel_order",
-}
-
-
 class UpdateOrderStatus(Command):
     """Move a whole order: confirm, start processing, ship, deliver, complete or cancel it."""
-
-    # Who may move orders at all, and which way.
-    permissions = {
-        codename: f"Can {codename.replace('_', ' ')}"
-        for codename in ("update_order_status", *MOVES.values())
-        if codename != "cancel_order"
-    }
 
     order_id: UUID
     status: OrderStatus
     reason: Reason | None = None
-
-    def needed_permission(self) -> str:
-        # A status that can't be set is refused by the aggregate; any mover may hear that.
-        return f"ordering_write.{MOVES.get(self.status, 'confirm_order')}"
 
 
 class PlaceHold(Command):

@@ -1,174 +1,19 @@
-"""What has happened, in the past tense: the only thing that the write side tells the world.
+"""The events, in the past tense: the only thing that the write side tells the world.
 
 An event's own fields are facts; ``timestamp`` says when they became true (UTC). The envelope (who,
-by which command, at which place in the log) is added when the aggregate is saved. Fields named in
+by which command, where in the log) is added when the aggregate is saved. Fields named in
 ``personal`` are kept beside the log, so that they can be erased.
 
-What was stored is never rewritten. An event type whose fields change gets the next
-``schema_version``, and an upcaster that turns the payloads of the version before into its own.
+A stored event is never rewritten. An event type whose fields change gets the next
+``schema_version``, and an upcaster that turns payloads of the version before into its own.
+
+Every event of these modules is a name of this package; a new one needs no line here.
 """
 
-from ordering_write.domain.events.base import (
-    DomainEvent,
-    Envelope,
-    UndecodableEvent,
-    UnknownSchemaVersionError,
-    Upcaster,
-)
-from ordering_write.domain.events.customer import (
-    CustomerBlocked,
-    CustomerDetailsChanged,
-    CustomerErased,
-    CustomerEvent,
-    CustomerRegistered,
-    CustomerUnblocked,
-)
-from ordering_write.domain.events.fulfilment import (
-    ReceivedUnits,
-    RequestedUnits,
-    ReturnReceived,
-    ReturnRejected,
-    ReturnRequested,
-    ShipmentCreated,
-    ShipmentDelivered,
-    ShipmentDispatched,
-    ShipmentFailed,
-    ShipmentVoided,
-    TrackingUpdated,
-)
-from ordering_write.domain.events.money import (
-    PaymentRecorded,
-    RefundFailed,
-    RefundRequested,
-    RefundSettled,
-)
-from ordering_write.domain.events.order import (
-    ERASED_ADDRESS,
-    ERASED_PERSON,
-    CreditedUnits,
-    NoteAdded,
-    NoteRedacted,
-    OrderAdjustmentAdded,
-    OrderAnonymized,
-    OrderAssigned,
-    OrderCancelled,
-    OrderCreated,
-    OrderEvent,
-    OrderHeld,
-    OrderHoldReleased,
-    OrderItemAdded,
-    OrderItemQuantityChanged,
-    OrderItemsCancelled,
-    OrderStatusChanged,
-    OrderTagged,
-    OrderUntagged,
-    Person,
-    PostalAddress,
-    ReleasedUnits,
-    ShippingAddressChanged,
-    Units,
-)
-from ordering_write.domain.events.states import (
-    LIVE,
-    WHOLE_ORDER_MOVES,
-    AdjustmentReason,
-    DeliveryFailure,
-    FulfilmentStatus,
-    HoldReason,
-    OrderStatus,
-    PaymentKind,
-    PaymentStatus,
-    ReturnReason,
-    ReturnStatus,
-    Visibility,
-)
-from ordering_write.domain.events.stock import (
-    ListPriceChanged,
-    StockAdjusted,
-    StockDispatched,
-    StockEvent,
-    StockItemRegistered,
-    StockPolicyChanged,
-    StockReceived,
-    StockReleased,
-    StockReserved,
-    StockReturned,
-)
-from ordering_write.domain.values import Actor, Money
-
-__all__ = [
-    "ERASED_ADDRESS",
-    "ERASED_PERSON",
-    "LIVE",
-    "WHOLE_ORDER_MOVES",
-    "Actor",
-    "AdjustmentReason",
-    "CreditedUnits",
-    "CustomerBlocked",
-    "CustomerDetailsChanged",
-    "CustomerErased",
-    "CustomerEvent",
-    "CustomerRegistered",
-    "CustomerUnblocked",
-    "DeliveryFailure",
-    "DomainEvent",
-    "Envelope",
-    "FulfilmentStatus",
-    "HoldReason",
-    "ListPriceChanged",
-    "Money",
-    "NoteAdded",
-    "NoteRedacted",
-    "OrderAdjustmentAdded",
-    "OrderAnonymized",
-    "OrderAssigned",
-    "OrderCancelled",
-    "OrderCreated",
-    "OrderEvent",
-    "OrderHeld",
-    "OrderHoldReleased",
-    "OrderItemAdded",
-    "OrderItemQuantityChanged",
-    "OrderItemsCancelled",
-    "OrderStatus",
-    "OrderStatusChanged",
-    "OrderTagged",
-    "OrderUntagged",
-    "PaymentKind",
-    "PaymentRecorded",
-    "PaymentStatus",
-    "Person",
-    "PostalAddress",
-    "ReceivedUnits",
-    "RefundFailed",
-    "RefundRequested",
-    "RefundSettled",
-    "ReleasedUnits",
-    "RequestedUnits",
-    "ReturnReason",
-    "ReturnReceived",
-    "ReturnRejected",
-    "ReturnRequested",
-    "ReturnStatus",
-    "ShipmentCreated",
-    "ShipmentDelivered",
-    "ShipmentDispatched",
-    "ShipmentFailed",
-    "ShipmentVoided",
-    "ShippingAddressChanged",
-    "StockAdjusted",
-    "StockDispatched",
-    "StockEvent",
-    "StockItemRegistered",
-    "StockPolicyChanged",
-    "StockReceived",
-    "StockReleased",
-    "StockReserved",
-    "StockReturned",
-    "TrackingUpdated",
-    "UndecodableEvent",
-    "Units",
-    "UnknownSchemaVersionError",
-    "Upcaster",
-    "Visibility",
-]
+from ordering_write.domain.events.base import *
+from ordering_write.domain.events.customer import *
+from ordering_write.domain.events.fulfilment import *
+from ordering_write.domain.events.money import *
+from ordering_write.domain.events.order import *
+from ordering_write.domain.events.states import *
+from ordering_write.domain.events.stock import *

@@ -1,1 +1,1 @@
-"""Handlers of the commands about an order that exists; a new one is placed in ``placing``."""
+"""Handlers of the commands about orders, in the families of the Order's moves."""

@@ -1,17 +1,16 @@
-"""What every command about an existing order does: load it, act, move its stock, save.
+"""The base of the handlers of commands about an existing order.
 
-Cancelling, editing, shipping and returning an order also move stock, in the same transaction:
-checking now and taking later is how shops sell what they don't have. Locks are taken in one order:
+Cancelling, editing, shipping and returning also move stock, in the same transaction: a check now
+and a movement later would sell units that aren't there. Every handler takes its locks in one order:
 customer, order, products by id.
 """
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
-
-from django.conf import settings
 
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import Command
@@ -21,67 +20,93 @@ from ordering_write.handlers.base import CommandHandler
 from ordering_write.models import Order, StockItem, save
 
 C = TypeVar("C", bound=Command)
-# Something that happens to the stock of the product ``UUID``.
-_Move = tuple[UUID, Callable[[StockItem], None]]
+# The id of a product, and a movement of its stock.
+_Movement = tuple[UUID, Callable[[StockItem], None]]
 
-# Clocks elsewhere may be ahead of ours by as much.
+# How far the clock of another system may be ahead of ours.
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
+@dataclass(frozen=True)
+class Caller:
+    """Who would give a command, and when: all that a guard may know beside the order."""
+
+    by_customer: bool
+    now: datetime
+
+
 class OrderHandler(CommandHandler[C]):
-    """Carries out a command that has an ``order_id``; what it does is ``act``."""
+    """Carries out a command that has an ``order_id``, by ``act``."""
+
+    aggregate = Order
+    # True for a command that stands for other ones, which the actions of an order list instead.
+    is_shortcut: ClassVar[bool] = False
+
+    def guard(self, order: Order, caller: Caller) -> None:
+        """Raise the refusal that every command of this type would get now, whatever its fields.
+
+        The actions of an order, and the buttons in the admin, ask the guard. ``act`` needn't: the
+        methods of Order begin with the same guards. By default nothing is refused.
+        """
+
+    @abstractmethod
+    def act(self, order: Order, command: C) -> None:
+        """Call the method of ``order`` that ``command`` asks for."""
 
     def handle(self, command: Any) -> list[DomainEvent]:
         order = Order.load(command.order_id, customer_scope=command.customer_scope)
         order.expect(command.expected_version)
         self.act(order, command)
         if not order.raised_events:
-            # What was asked for is so already.
+            # The order is already as the command wants it.
             return []
-        return save([order, *self.moved_stock(order)], caused_by=command)
-
-    @abstractmethod
-    def act(self, order: Order, command: C) -> None:
-        """Call the method of ``order`` that ``command`` asks for."""
-
-    def moved_stock(self, order: Order) -> list[StockItem]:
-        """The products whose stock the order's new events move, already moved."""
-        moves = [move for event in order.raised_events for move in _moves(order, event)]
-        if not moves:
-            return []
-        stock = StockItem.load_all({product_id for product_id, _ in moves}, order_id=order.id)
-        for product_id, move in moves:
-            move(stock[product_id])
-        return list(stock.values())
+        return save([order, *_moved_stock(order)], caused_by=command)
 
 
-def _moves(order: Order, event: DomainEvent) -> Iterator[_Move]:
-    """What ``event`` does to the stock of the products of ``order``."""
+def _moved_stock(order: Order) -> list[StockItem]:
+    """Move the stock that the new events of ``order`` move, and return those products."""
+    movements = [movement for event in order.raised_events for movement in _movements(order, event)]
+    if not movements:
+        return []
+    stock = StockItem.load_all({product_id for product_id, _ in movements}, order_id=order.id)
+    for product_id, move in movements:
+        move(stock[product_id])
+    return list(stock.values())
+
+
+def _movements(order: Order, event: DomainEvent) -> Iterator[_Movement]:
+    """Yield what ``event`` does to the stock of the products of ``order``."""
     match event:
-        case e.OrderCancelled(released=units) | e.OrderItemsCancelled(items=units):
-            for unit in units:
-                yield _move(order, StockItem.release, unit.line_id, unit.quantity, event)
+        case e.OrderItemAdded():
+            yield _movement(order, StockItem.reserve, event.line_id, event.quantity, event)
+        case e.OrderCancelled(released=items) | e.OrderItemsCancelled(items=items):
+            for item in items:
+                yield _movement(order, StockItem.release, item.line_id, item.quantity, event)
         case e.OrderItemQuantityChanged(line_id=line_id):
             more = event.to_quantity - event.from_quantity
             if more > 0:
-                yield _move(order, StockItem.extend, line_id, more, event)
+                yield _movement(order, StockItem.extend, line_id, more, event)
             else:
-                yield _move(order, StockItem.release, line_id, -more, event)
+                yield _movement(order, StockItem.release, line_id, -more, event)
         case e.ShipmentDispatched():
-            for gone in event.items:
-                yield _move(order, StockItem.dispatch, gone.line_id, gone.quantity, event)
-        case e.ShipmentFailed(outcome=DeliveryFailure.RETURNED_TO_SENDER, items=units):
-            for unit in units:
-                yield _move(order, StockItem.take_back, unit.line_id, unit.quantity, event)
+            for dispatched in event.items:
+                yield _movement(
+                    order, StockItem.dispatch, dispatched.line_id, dispatched.quantity, event
+                )
+        case e.ShipmentFailed(outcome=DeliveryFailure.RETURNED_TO_SENDER, items=items):
+            for item in items:
+                yield _movement(order, StockItem.take_back, item.line_id, item.quantity, event)
         case e.ReturnReceived():
-            for item in event.items:
-                if item.restock:
-                    yield _move(order, StockItem.take_back, item.line_id, item.restock, event)
+            for returned in event.items:
+                if returned.restock:
+                    yield _movement(
+                        order, StockItem.take_back, returned.line_id, returned.restock, event
+                    )
 
 
-def _move(
+def _movement(
     order: Order, method: Callable[..., None], line_id: UUID, quantity: int, event: DomainEvent
-) -> _Move:
+) -> _Movement:
     def move(item: StockItem) -> None:
         method(item, (order.id, line_id), quantity, now=event.timestamp)
 
@@ -89,15 +114,12 @@ def _move(
 
 
 def happened_at(at: datetime | None, *, now: datetime, pointer: str) -> datetime:
-    """When a fact became true: ``now`` unless it is said; InFutureError when it can't have yet."""
+    """Return when a fact became true: ``at``, or ``now`` when ``at`` is None.
+
+    Raises InFutureError at ``pointer`` when ``at`` is later than ``now``.
+    """
     if at is None:
         return now
     if at > now + _CLOCK_SKEW:
-        raise InFutureError(f"What has happened lies in the past; {at} doesn't.", pointer=pointer)
+        raise InFutureError(f"A fact lies in the past; {at} doesn't.", pointer=pointer)
     return at
-
-
-def return_window() -> timedelta | None:
-    """How long after the last delivery a return may be asked for; None for ever."""
-    days = settings.RETURN_WINDOW_DAYS
-    return timedelta(days=days) if days else None

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from config.accounts.roles import Role
 from ordering_write import log
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import (
@@ -10,60 +11,100 @@ from ordering_write.domain.commands import (
     ChangeItemQuantity,
     ChangeShippingAddress,
 )
-from ordering_write.domain.events import DomainEvent
-from ordering_write.handlers.base import CommandHandler
-from ordering_write.handlers.order.base import OrderHandler
-from ordering_write.handlers.pricing import priced_item
-from ordering_write.models import Order, StockItem, save
+from ordering_write.domain.errors import (
+    AmountTooLargeError,
+    InsufficientInventoryError,
+    InvalidTransitionError,
+    NotEditableError,
+    OrderAlreadyShippedError,
+    QuantityExceedsOpenError,
+    QuantityTooSmallError,
+    TooManyLinesError,
+    UnknownLineError,
+)
+from ordering_write.handlers.base import Permission, handles
+from ordering_write.handlers.order import pricing
+from ordering_write.handlers.order.base import Caller, OrderHandler
+from ordering_write.models import Order, StockItem
 
 
-class AddOrderItemHandler(CommandHandler[AddOrderItem]):
-    """Add a line and reserve its units."""
+@handles(AddOrderItem)
+class AddOrderItemHandler(OrderHandler[AddOrderItem]):
+    permission = Permission("add_order_item", (Role.CLERK,))
+    events = (e.OrderItemAdded, e.StockReserved)
+    refusals = (
+        AmountTooLargeError,
+        InsufficientInventoryError,
+        NotEditableError,
+        TooManyLinesError,
+        *pricing.REFUSALS,
+    )
 
-    def handle(self, command: AddOrderItem) -> list[DomainEvent]:
-        order = Order.load(command.order_id, customer_scope=command.customer_scope)
-        order.expect(command.expected_version)
+    def guard(self, order: Order, caller: Caller) -> None:
         order.may_edit()
-        stock = StockItem.load_all([command.product_id], order_id=order.id)
-        item = priced_item(command, order, stock)
-        order.add_item(item)
-        product = stock[item.product_id]
-        product.reserve((order.id, item.line_id), item.quantity, now=command.timestamp)
-        return save([order, product], caused_by=command)
+
+    def act(self, order: Order, command: AddOrderItem) -> None:
+        order.may_edit()
+        stock = StockItem.load_all([command.product_id])
+        order.add_item(pricing.priced_item(command, order, stock))
 
 
+@handles(ChangeItemQuantity)
 class ChangeItemQuantityHandler(OrderHandler[ChangeItemQuantity]):
-    """Change how many units a line asks for; the difference is reserved or given back."""
+    permission = Permission("change_item_quantity", (Role.CLERK,))
+    events = (e.OrderItemQuantityChanged, e.StockReleased, e.StockReserved)
+    refusals = (
+        AmountTooLargeError,
+        InsufficientInventoryError,
+        NotEditableError,
+        QuantityTooSmallError,
+        UnknownLineError,
+    )
+
+    def guard(self, order: Order, caller: Caller) -> None:
+        order.may_edit()
 
     def act(self, order: Order, command: ChangeItemQuantity) -> None:
         order.change_quantity(command.line_id, command.new_quantity, now=command.timestamp)
 
 
+@handles(CancelOrderItems)
 class CancelOrderItemsHandler(OrderHandler[CancelOrderItems]):
-    """Cancel units that aren't packed, and give their stock back."""
+    permission = Permission("cancel_order_items", (Role.CLERK,))
+    events = (e.OrderItemsCancelled, e.StockReleased)
+    refusals = (InvalidTransitionError, QuantityExceedsOpenError, UnknownLineError)
+
+    def guard(self, order: Order, caller: Caller) -> None:
+        order.may_cancel_items()
 
     def act(self, order: Order, command: CancelOrderItems) -> None:
         order.cancel_items(command.items, command.reason, now=command.timestamp)
 
 
+@handles(ChangeShippingAddress)
 class ChangeShippingAddressHandler(OrderHandler[ChangeShippingAddress]):
-    """Send an order elsewhere."""
+    permission = Permission("change_shipping_address", (Role.CLERK,))
+    events = (e.ShippingAddressChanged,)
+    refusals = (InvalidTransitionError, OrderAlreadyShippedError)
+
+    def guard(self, order: Order, caller: Caller) -> None:
+        order.may_change_shipping_address()
 
     def act(self, order: Order, command: ChangeShippingAddress) -> None:
         order.change_shipping_address(
             e.PostalAddress(**command.shipping_address.model_dump()),
-            before=_present_address(order),
+            before=_shipping_address(order),
             now=command.timestamp,
         )
 
 
-def _present_address(order: Order) -> e.PostalAddress:
-    # It is personal, and so in no row of the order: only beside the log.
-    present = None
+def _shipping_address(order: Order) -> e.PostalAddress:
+    # The address is personal data, so no row of the order holds it: only the log does.
+    address = None
     for event in log.read_stream(order.stream):
         match event:
             case e.OrderCreated():
-                present = event.shipping_address
+                address = event.shipping_address
             case e.ShippingAddressChanged():
-                present = event.to_address
-    return cast(e.PostalAddress, present)
+                address = event.to_address
+    return cast(e.PostalAddress, address)

@@ -51,7 +51,8 @@ class Command(BaseCommand):
             _add_options(kinds.add_parser(kind.__name__, help=summary, description=about), kind)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        kind: type[commands.Command] = getattr(commands, options["kind"])
+        kinds = {kind.__name__: kind for kind in bus.get_command_bus().commands}
+        kind = kinds[options["kind"]]
         try:
             command = kind.model_validate(
                 {**_named(_payload(kind, options)), **_envelope(options["as"])}

@@ -24,6 +24,7 @@ from config.http.input.validation import errors_of
 from ordering_write import client
 from ordering_write.client import CreateOrder, DomainError
 from ordering_write.domain.errors import IdempotencyKeyExpiredError
+from ordering_write.handlers import handler_of
 
 _BOM = b"\xef\xbb\xbf"
 # What a line can't say: who asks, when, and through what.
@@ -124,7 +125,7 @@ def _user(username: str) -> User:
     user = User.objects.filter(username=username).first()
     if user is None:
         raise CommandError(f"There is no user {username}.")
-    needed = f"ordering_write.{next(iter(CreateOrder.permissions))}"
+    needed = handler_of(CreateOrder).permission.name
     if not user.has_perm(needed):
         raise CommandError(f"{username} can't place orders: this needs the permission {needed}.")
     return user

@@ -1,4 +1,4 @@
-"""Notes, tags, the member of staff who answers for the order: they never change its status."""
+"""Notes and tags: they never change the status of an order."""
 
 from datetime import datetime
 from uuid import UUID
@@ -29,11 +29,6 @@ class Annotating(OrderState):
         """Remove ``tag`` if the order has it."""
         if tag in self.tags:
             self._record(e.OrderUntagged, now=now, tag=tag)
-
-    def assign(self, assignee: str, *, now: datetime) -> None:
-        """Make the user of this name responsible; an empty name means nobody."""
-        if assignee != self.assignee:
-            self._record(e.OrderAssigned, now=now, assignee=assignee or None)
 
     def add_note(
         self,

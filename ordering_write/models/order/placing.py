@@ -1,4 +1,4 @@
-"""Moves of the whole order: placed, confirmed, picked, completed, cancelled, held."""
+"""Moves of the whole order: placed, confirmed, picked, completed, cancelled, held, assigned."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -163,3 +163,9 @@ class Placing(OrderState):
         """Let the goods move again."""
         self.may_release_hold()
         self._record(e.OrderHoldReleased, now=now, reason=HoldReason(self.hold_reason), note=note)
+
+    # --- Responsibility ------------------------------------------------------------------------
+    def assign(self, assignee: str, *, now: datetime) -> None:
+        """Make the user of this name responsible; an empty name means nobody."""
+        if assignee != self.assignee:
+            self._record(e.OrderAssigned, now=now, assignee=assignee or None)

@@ -6,14 +6,30 @@ from uuid import UUID, uuid5
 from django.conf import settings
 from uuid_utils.compat import uuid7
 
-from ordering_write.domain.commands import Power, RecordPayment, RecordRefund, RequestRefund
-from ordering_write.domain.errors import RefundLimitError, RefundNotFoundError
-from ordering_write.handlers.order.base import OrderHandler, happened_at
+from config.accounts.roles import Role
+from ordering_write.domain import events as e
+from ordering_write.domain.commands import Privilege, RecordPayment, RecordRefund, RequestRefund
+from ordering_write.domain.errors import (
+    AmountMissingError,
+    CurrencyMismatchError,
+    ExceedsCapturedError,
+    InFutureError,
+    InvalidAmountError,
+    PaymentMismatchError,
+    RefundLimitError,
+    RefundNotFoundError,
+    UnknownLineError,
+)
+from ordering_write.handlers.base import Permission, handles
+from ordering_write.handlers.order.base import Caller, OrderHandler, happened_at
 from ordering_write.models import Order
 
 
+@handles(RecordPayment)
 class RecordPaymentHandler(OrderHandler[RecordPayment]):
-    """Record what has happened to a payment."""
+    permission = Permission("record_payment", (Role.INTEGRATION,))
+    events = (e.PaymentRecorded,)
+    refusals = (CurrencyMismatchError, InFutureError, InvalidAmountError, PaymentMismatchError)
 
     def act(self, order: Order, command: RecordPayment) -> None:
         order.record_payment(
@@ -27,11 +43,17 @@ class RecordPaymentHandler(OrderHandler[RecordPayment]):
         )
 
 
+@handles(RequestRefund)
 class RequestRefundHandler(OrderHandler[RequestRefund]):
-    """Ask to give money back."""
+    permission = Permission("request_refund", (Role.CLERK, Role.INTEGRATION))
+    events = (e.RefundRequested,)
+    refusals = (ExceedsCapturedError, InvalidAmountError, RefundLimitError, UnknownLineError)
+
+    def guard(self, order: Order, caller: Caller) -> None:
+        order.may_request_refund()
 
     def act(self, order: Order, command: RequestRefund) -> None:
-        if not command.may(Power.ANY_REFUND):
+        if not command.has_privilege(Privilege.ANY_REFUND):
             _refuse_above_limit(order, command.amount)
         order.request_refund(
             command.amount,
@@ -44,7 +66,7 @@ class RequestRefundHandler(OrderHandler[RequestRefund]):
 
 
 def _refuse_above_limit(order: Order, amount: Decimal) -> None:
-    """Refuse what is more than one may refund of one order in all, in however many steps."""
+    """Raise RefundLimitError when the refunds of ``order`` would exceed the limit of most users."""
     limit = settings.REFUND_LIMITS.get(order.currency, Decimal(0))
     if order.captured - order.refundable + amount > limit:
         raise RefundLimitError(
@@ -52,14 +74,25 @@ def _refuse_above_limit(order: Order, amount: Decimal) -> None:
         )
 
 
+@handles(RecordRefund)
 class RecordRefundHandler(OrderHandler[RecordRefund]):
-    """Record that a refund has reached the customer, or failed."""
+    permission = Permission("record_refund", (Role.INTEGRATION,))
+    events = (e.RefundFailed, e.RefundSettled)
+    refusals = (
+        AmountMissingError,
+        CurrencyMismatchError,
+        ExceedsCapturedError,
+        InFutureError,
+        InvalidAmountError,
+        PaymentMismatchError,
+        RefundNotFoundError,
+    )
 
     def act(self, order: Order, command: RecordRefund) -> None:
         at = happened_at(command.happened_at, now=command.timestamp, pointer="#/happened_at")
         if command.refund_id and str(command.refund_id) not in order.refunds:
             raise RefundNotFoundError
-        refund_id = command.refund_id or _refund_made_elsewhere(order, command)
+        refund_id = command.refund_id or _id_of_external_refund(order, command)
         if command.outcome == "settled":
             order.settle_refund(
                 refund_id,
@@ -72,6 +105,6 @@ class RecordRefundHandler(OrderHandler[RecordRefund]):
             order.fail_refund(refund_id, reason=command.reason, reference=command.reference, at=at)
 
 
-def _refund_made_elsewhere(order: Order, command: RecordRefund) -> UUID:
-    # The same one, if it is told twice under the same reference.
+def _id_of_external_refund(order: Order, command: RecordRefund) -> UUID:
+    # Derived from the reference, so that a refund recorded twice is one refund.
     return uuid5(order.id, command.reference) if command.reference else uuid7()

@@ -1,7 +1,7 @@
-"""Placing an order: who orders, what it costs, and whether it is there.
+"""The handler that places an order: it checks the customer, prices the lines, reserves the stock.
 
-The stock is reserved in the same transaction: checking now and taking later is how shops sell what
-they don't have.
+The stock is reserved in the same transaction: a check now and a reservation later would sell units
+that aren't there.
 """
 
 from collections import Counter
@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from config.accounts.roles import Role
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import Adjustment, CreateOrder
 from ordering_write.domain.errors import (
@@ -25,13 +26,14 @@ from ordering_write.domain.errors import (
     InsufficientInventoryError,
     InvalidAmountError,
     ShopOnlyError,
+    TooManyTagsError,
     UnknownCustomerError,
     UnknownOrderError,
 )
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import TOO_LARGE, Address, Money, has_minor_units_only
-from ordering_write.handlers.base import CommandHandler, unique
-from ordering_write.handlers.pricing import priced_items
+from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
+from ordering_write.handlers.order import pricing
 from ordering_write.log import outbox
 from ordering_write.models import Customer, Order, StockItem, save
 from ordering_write.ports import tax_port
@@ -39,12 +41,38 @@ from ordering_write.ports.tax import OrderDraft
 
 Stock = Mapping[UUID, StockItem]
 
-# What would let customers set their own price, skip the shop's consent or keep stock from others.
+# Fields by which customers could set their price, skip the shop's consent or block stock.
 _SHOP_ONLY = ("adjustments", "auto_confirm", "reserve_for", "tags")
 
 
+@handles(CreateOrder)
 class CreateOrderHandler(CommandHandler[CreateOrder]):
-    """Place an order and reserve what it asks for, all of it or nothing."""
+    """Places an order and reserves all of its units, or neither."""
+
+    aggregate = Order
+    makes_new = True
+    permission = Permission("create_order", (Role.CUSTOMER, Role.CLERK, Role.INTEGRATION))
+    events = (
+        e.NoteAdded,
+        e.OrderAdjustmentAdded,
+        e.OrderCreated,
+        e.OrderItemAdded,
+        e.OrderStatusChanged,
+        e.OrderTagged,
+        e.StockReserved,
+    )
+    refusals = (
+        AmountTooLargeError,
+        CustomerBlockedError,
+        CustomerErasedError,
+        DuplicateReferenceError,
+        InsufficientInventoryError,
+        ShopOnlyError,
+        TooManyTagsError,
+        UnknownCustomerError,
+        UnknownOrderError,
+        *pricing.REFUSALS,
+    )
 
     def handle(self, command: CreateOrder) -> list[DomainEvent]:
         _refuse_shop_fields(command)
@@ -53,19 +81,21 @@ class CreateOrderHandler(CommandHandler[CreateOrder]):
         currency = command.currency or settings.DEFAULT_CURRENCY
         stock = StockItem.load_all({item.product_id for item in command.items})
         order_id = uuid7()
-        items, quoted = priced_items(command, order_id=order_id, currency=currency, stock=stock)
+        items, quoted = pricing.priced_items(
+            command, order_id=order_id, currency=currency, stock=stock
+        )
         _refuse_shortages(items, stock)
         created = _created(command, order_id, customer, currency)
         adjustments = _adjustments(command, created, items, quoted)
         order = Order.create(created=created, items=items, adjustments=adjustments)
-        _decorate(order, command)
+        _annotate(order, command)
         for line in order.lines.values():
             stock[line.product_id].reserve((order.id, line.id), line.ordered, now=command.timestamp)
-        taken = DuplicateReferenceError(
+        duplicate = DuplicateReferenceError(
             f"There is an order with the external reference {command.external_reference!r}.",
             pointer="#/external_reference",
         )
-        with unique({"order_reference_unique": taken}):
+        with unique({"order_reference_unique": duplicate}):
             return save([order, *stock.values()], caused_by=command)
 
 
@@ -76,8 +106,9 @@ def _refuse_shop_fields(command: CreateOrder) -> None:
 
 
 def _customer(command: CreateOrder) -> Customer:
-    visible = command.customer_scope in (None, command.customer_id)
-    customer = Customer.find(command.customer_id) if visible else None
+    """Return the customer who orders; raise the refusal of a customer who can't."""
+    is_visible = command.customer_scope in (None, command.customer_id)
+    customer = Customer.find(command.customer_id) if is_visible else None
     if customer is None:
         raise UnknownCustomerError(
             f"There is no customer {command.customer_id}.", pointer="#/customer_id"
@@ -90,13 +121,12 @@ def _customer(command: CreateOrder) -> Customer:
 
 
 def _refuse_unknown_order(command: CreateOrder) -> None:
-    replaced = command.replaces_order_id
-    if replaced is None:
+    replaced_id = command.replaces_order_id
+    if replaced_id is None:
         return
-    own = Order.objects.filter(pk=replaced, customer_id=command.customer_id)
-    if not own.exists():
+    if not Order.objects.filter(pk=replaced_id, customer_id=command.customer_id).exists():
         raise UnknownOrderError(
-            f"The customer has no order {replaced}.", pointer="#/replaces_order_id"
+            f"The customer has no order {replaced_id}.", pointer="#/replaces_order_id"
         )
 
 
@@ -117,7 +147,7 @@ def _created(
     command: CreateOrder, order_id: UUID, customer: Customer, currency: str
 ) -> e.OrderCreated:
     reserve_for = command.reserve_for or timedelta(hours=settings.RESERVE_FOR_HOURS)
-    billing = command.billing_address
+    billing_address = command.billing_address
     return e.OrderCreated(
         timestamp=command.timestamp,
         order_id=order_id,
@@ -125,7 +155,7 @@ def _created(
         order_number=_next_order_number(command),
         customer=customer.person,
         shipping_address=_postal(command.shipping_address),
-        billing_address=_postal(billing) if billing else None,
+        billing_address=_postal(billing_address) if billing_address else None,
         currency=currency,
         placed_at=command.timestamp,
         expires_at=command.timestamp + reserve_for if reserve_for else None,
@@ -141,28 +171,28 @@ def _adjustments(
     items: Sequence[e.OrderItemAdded],
     quoted: Sequence[Adjustment],
 ) -> list[e.OrderAdjustmentAdded]:
-    """What is added to the lines: by the command, by our pricing, and the taxes on all that."""
-    added = _Added(created, items)
+    """Return the adjustments of the command and of our pricing, and the taxes on all of them."""
+    total = _RunningTotal(created, items)
     for number, adjustment in enumerate(command.adjustments):
-        added.add(adjustment, f"#/adjustments/{number}/amount")
+        total.add(adjustment, f"#/adjustments/{number}/amount")
     for adjustment in quoted:
-        added.add(adjustment, "#/items")
-    draft = OrderDraft(created=created, items=items, adjustments=tuple(added.events))
+        total.add(adjustment, "#/items")
+    draft = OrderDraft(created=created, items=items, adjustments=tuple(total.adjustments))
     for adjustment in tax_port().calculate(draft):
-        added.add(adjustment, "#/items")
-    return added.events
+        total.add(adjustment, "#/items")
+    return total.adjustments
 
 
-class _Added:
-    """Adjustments, each looked at with the total that it makes."""
+class _RunningTotal:
+    """The total of a new order: refuses the line or adjustment that makes the total impossible."""
 
     def __init__(self, created: e.OrderCreated, items: Sequence[e.OrderItemAdded]) -> None:
-        self.events: list[e.OrderAdjustmentAdded] = []
+        self.adjustments: list[e.OrderAdjustmentAdded] = []
         self._created = created
         self._total = Decimal(0)
         for number, item in enumerate(items):
             self._total += item.line_total.amount
-            _refuse_too_large(self._total, f"#/items/{number}/unit_price")
+            self._refuse_too_large(f"#/items/{number}/unit_price")
 
     def add(self, adjustment: Adjustment, pointer: str) -> None:
         currency = self._created.currency
@@ -174,8 +204,8 @@ class _Added:
         self._total += sign * adjustment.amount
         if self._total < 0:
             raise InvalidAmountError("The order would cost less than nothing.", pointer=pointer)
-        _refuse_too_large(self._total, pointer)
-        self.events.append(
+        self._refuse_too_large(pointer)
+        self.adjustments.append(
             e.OrderAdjustmentAdded(
                 timestamp=self._created.timestamp,
                 order_id=self._created.order_id,
@@ -186,13 +216,12 @@ class _Added:
             )
         )
 
+    def _refuse_too_large(self, pointer: str) -> None:
+        if self._total >= TOO_LARGE:
+            raise AmountTooLargeError(f"The order can't cost {TOO_LARGE} or more.", pointer=pointer)
 
-def _refuse_too_large(total: Decimal, pointer: str) -> None:
-    if total >= TOO_LARGE:
-        raise AmountTooLargeError(f"The order can't cost {TOO_LARGE} or more.", pointer=pointer)
 
-
-def _decorate(order: Order, command: CreateOrder) -> None:
+def _annotate(order: Order, command: CreateOrder) -> None:
     for tag in command.tags:
         order.tag(tag, now=command.timestamp)
     if command.note:
@@ -206,12 +235,12 @@ def _postal(address: Address) -> e.PostalAddress:
 
 
 def _next_order_number(command: CreateOrder) -> str:
-    """The next number for people: the store's year and a running number, with gaps.
+    """Return the store's year and a running number: unique, increasing, with gaps.
 
-    A dry run uses none up.
+    A dry run doesn't use up a number.
     """
     if outbox.is_dry_run():
-        # As unique as a number, so that dry runs don't wait for each other.
+        # Unique too, so that dry runs don't wait for each other.
         return command.command_id.hex[:20]
     with connection.cursor() as cursor:
         cursor.execute("SELECT nextval('order_number_seq')")
