@@ -47,21 +47,21 @@ def _amounts(name: str, default: str) -> dict[str, Decimal]:
     return amounts
 
 
-# --- Where we are ------------------------------------------------------------------------------
+# --- Environment -------------------------------------------------------------------------------
 # Folder of the embedded server's data, its port and the generated secrets.
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var").resolve()
-# True when no DATABASE_URL is given: the embedded server is ours to start.
+# True without DATABASE_URL: the embedded server runs.
 EMBEDDED = not os.environ.get("DATABASE_URL")
-# Tracebacks in answers; never on a machine that strangers reach.
+# Tracebacks in responses; never on a machine that strangers can reach.
 DEBUG = _flag("DEBUG", False)
-# Demo data and demo logins; without DATABASE_URL they are always there.
+# Demo data and demo logins.
 DEMO = _flag("DEMO", EMBEDDED)
-# Whether browsers reach us over TLS: secure cookies, redirect to https, HSTS.
+# Browsers use TLS: secure cookies, redirect to https, HSTS.
 HTTPS = _flag("HTTPS", not (EMBEDDED or DEBUG))
-# Where the web server that `make run` starts listens: address and port.
+# Address and port of the web server that `make run` starts.
 HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = _number("PORT", 8000)
-# Threads of each of the web server's processes; half of them may wait for a projection.
+# Threads of each web server process. At most half of them may wait for a projection.
 WEB_THREADS = _number("WEB_THREADS", 8)
 
 # --- Secrets and hosts -------------------------------------------------------------------------
@@ -70,16 +70,16 @@ if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is required when DATABASE_URL is set.")
 # Former keys that still verify sessions during a rotation, comma separated.
 SECRET_KEY_FALLBACKS = _list("SECRET_KEY_FALLBACKS")
-# Host names that we answer to, comma separated.
+# Host names that the service answers to, comma separated.
 ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
-# Whoever probes us from inside speaks plain HTTP.
+# Internal probes use plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
-# Behind a proxy that ends TLS and sets this header itself; off, since a client could forge it.
+# Only behind a proxy that terminates TLS and sets this header itself: a client could forge it.
 if _flag("TRUST_X_FORWARDED_PROTO", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_HTTPONLY = True
@@ -144,16 +144,16 @@ TEMPLATES = [
 
 # --- Databases ---------------------------------------------------------------------------------
 # "default" holds the write side, accounts and the queue; "read" holds the read models.
-# A statement whose process was killed would go on, and keep its locks, until it is done. A session
-# whose machine was lost would stay for hours, and keep what it has locked: it is over when three
-# questions of the server's kernel, of which the first comes after 5 seconds, are left unanswered.
+# Without the last two lines, the statement of a killed process would run on and keep its locks, and
+# the session of a lost machine would keep its locks for hours. The server's kernel sends a probe
+# after 5 seconds, and ends the session after three unanswered probes.
 _SESSION_OPTIONS = (
     "-c idle_in_transaction_session_timeout=10s -c lock_timeout=5s -c statement_timeout=60s"
     " -c client_connection_check_interval=1s"
     " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 )
-# A statement that is asked again is prepared. Where people choose what is asked, it is planned each
-# time all the same: what is right for one status or customer is wrong for another.
+# Plan prepared statements anew each time, since people choose the filters: the right plan for one
+# status or customer is wrong for another.
 _READ_OPTIONS = " -c plan_cache_mode=force_custom_plan"
 
 
@@ -166,55 +166,47 @@ def _database(url: str, session: str = "") -> dict[str, object]:
         raise ImproperlyConfigured("DATABASE_URL and READ_DATABASE_URL must be postgresql:// URLs.")
     options = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", 10)
-    # Statements and parameters go apart, and after so many times the database knows a statement.
+    # Parameters are sent apart from the statement, which is prepared from its second use on.
     options |= {"server_side_binding": True, "prepare_threshold": 2}
     options["options"] = f"{options.get('options', '')} {_SESSION_OPTIONS}{session}".strip()
     return {**config, "ENGINE": "config.databases", "ATOMIC_REQUESTS": False}
 
 
-# The schema of the read models when both sides share one database.
-READ_SCHEMA = ""
 if EMBEDDED:
     _server = EmbeddedServer(DATA_DIR)
-    DATABASES = {
-        "default": _database(_server.url("orders_write")),
-        "read": _database(_server.url("orders_read"), _READ_OPTIONS),
-    }
-elif os.environ.get("READ_DATABASE_URL"):
-    DATABASES = {
-        "default": _database(os.environ["DATABASE_URL"]),
-        "read": _database(os.environ["READ_DATABASE_URL"], _READ_OPTIONS),
-    }
+    _write_url, _read_url = _server.url("orders_write"), _server.url("orders_read")
 else:
-    READ_SCHEMA = "ordering_read"
-    DATABASES = {
-        "default": _database(os.environ["DATABASE_URL"]),
-        "read": _database(
-            os.environ["DATABASE_URL"], f"{_READ_OPTIONS} -c search_path={READ_SCHEMA}"
-        ),
-    }
+    _write_url = os.environ["DATABASE_URL"]
+    _read_url = os.environ.get("READ_DATABASE_URL", "")
+# The schema of the read models if both sides share one database, else "".
+READ_SCHEMA = "" if _read_url else "ordering_read"
+_search_path = f" -c search_path={READ_SCHEMA}" if READ_SCHEMA else ""
+DATABASES = {
+    "default": _database(_write_url),
+    "read": _database(_read_url or _write_url, f"{_READ_OPTIONS}{_search_path}"),
+}
 DATABASE_ROUTERS = ["config.databases.router.WriteReadRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# --- The queue: an alarm clock for the projections ---------------------------------------------
-# Seconds between two looks of an idle broker: a lost wake-up costs that and a pass, less than one.
+# --- The queue: an alarm clock for the subscriptions -------------------------------------------
+# Seconds between two polls of an idle broker: a lost wake-up costs that and a pass, less than 1 s.
 PROJECTION_POLL_SECONDS = 0.8
 # Events in one batch of a projection, one transaction each.
 PROJECTION_BATCH = _number("PROJECTION_BATCH", 500)
-# A projection that keeps a worker for so many seconds hangs, and the worker is ended. A batch takes
-# a fraction of a second, and waits for a lock for 5 at most.
+# A projection that occupies a worker for so many seconds hangs, and the worker is ended. A batch
+# takes a fraction of a second, and waits at most 5 s for a lock.
 PROJECTION_TIMEOUT_SECONDS = _number("PROJECTION_TIMEOUT_SECONDS", 30)
-# Days for which the rows that a rebuild has replaced are kept, and kept up to date.
+# Days for which the rows before a rebuild are kept, and kept up to date.
 PROJECTION_KEEP_RETIRED_DAYS = _number("PROJECTION_KEEP_RETIRED_DAYS", 7)
-# Streams that a projection may park; when more can't be applied, it stops: the code must be wrong.
+# Streams that a projection may park. If more can't be applied, the code is wrong, and it stops.
 PROJECTION_MAX_PARKED_STREAMS = _number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
-# Seconds behind the log from which a projection counts as late: logged, mailed, not ready.
+# Seconds of lag from which a subscriber counts as late: logged, mailed, not ready.
 PROJECTION_LAG_ALERT_SECONDS = _number("PROJECTION_LAG_ALERT_SECONDS", 30)
 _OUR_BROKER = "config.workers.broker.ProjectionBroker"
-# QUEUE_BROKER=django_q.brokers.orm.ORM is the stock broker: it works too, only slower.
+# The stock broker, QUEUE_BROKER=django_q.brokers.orm.ORM, works too, but is slower.
 _BROKER = os.environ.get("QUEUE_BROKER") or _OUR_BROKER
-# After such a silence, in seconds, workers count as gone. Ours give a sign of life every other
-# second, under the stock broker a task that is scheduled each minute does.
+# Seconds after the last heartbeat from which workers count as gone. Our broker has a heartbeat
+# every other second; under the stock broker, a task that is scheduled each minute has one.
 WORKER_SILENCE_SECONDS = 15 if _BROKER == _OUR_BROKER else 150
 Q_CLUSTER = {
     "name": "orders",
@@ -229,7 +221,8 @@ Q_CLUSTER = {
     "max_attempts": 3,
     "ack_failures": True,
     "recycle": 10_000,
-    # The time of a worker is counted down in such steps to exactly 0: a tenth would miss it.
+    # django-q2 counts a worker's time down in these steps and compares with exactly 0, which steps
+    # of 0.1 would miss.
     "guard_cycle": 0.125,
     "save_limit": 250,
     "catch_up": False,
@@ -237,16 +230,16 @@ Q_CLUSTER = {
 }
 # The tasks that the read side enqueues, by dotted path: it can't import the workers.
 WORKER_TASKS = "config.workers.tasks"
-# What the write side may ask of the read side, by dotted path since it can't import it.
+# Functions of the read side that the write side calls, by dotted path: it can't import them.
 READ_SIDE_WAIT = "ordering_read.engine.waiting.wait"
 READ_SIDE_CHECKPOINTS = "ordering_read.engine.status.checkpoints"
 
 # --- The shop ----------------------------------------------------------------------------------
-# Decides on which day an event is booked.
+# Decides the day on which an event is booked.
 STORE_TIME_ZONE = os.environ.get("STORE_TIME_ZONE") or "Europe/Madrid"
-# ISO 4217 currency of an order that names none.
+# The currency of an order without one, ISO 4217.
 DEFAULT_CURRENCY = os.environ.get("DEFAULT_CURRENCY") or "EUR"
-# The adapters of what is plugged in from outside, by dotted path: see ordering_write/ports.
+# The adapters of the ports by dotted path: see ordering_write/ports.
 PORTS = {
     "carrier": os.environ.get("CARRIER_PORT") or "ordering_write.ports.carrier.ManualCarrier",
     "catalog": os.environ.get("CATALOG_PORT") or "ordering_write.ports.catalog.StockCatalog",
@@ -258,18 +251,18 @@ PORTS = {
     "tax": os.environ.get("TAX_PORT") or "ordering_write.ports.tax.NoTax",
 }
 
-# Hours after which an order expires that is neither paid nor confirmed; 0 for never. An order that
-# says for how long its stock is reserved goes by that.
+# Hours after which an order that is neither paid nor confirmed expires; 0: never. An order can
+# override them with reserve_for.
 RESERVE_FOR_HOURS = _number("RESERVE_FOR_HOURS", 0)
-# Whether an order is confirmed by itself once it is paid.
+# A paid order is confirmed automatically.
 CONFIRM_WHEN_PAID = _flag("CONFIRM_WHEN_PAID", False)
-# Days after its delivery in which an order is closed by itself; 0 for never.
+# Days after which a delivered order is completed automatically; 0: never.
 COMPLETE_AFTER_DAYS = _number("COMPLETE_AFTER_DAYS", 0)
-# Whether an order must be paid or authorized before it is packed.
+# An order must be paid or authorized before it is packed.
 PAYMENT_BEFORE_PACKING = _flag("PAYMENT_BEFORE_PACKING", False)
-# Days after the last delivery in which a return may be asked for; 0 for ever.
+# Days after the last delivery in which a return can be requested; 0: for ever.
 RETURN_WINDOW_DAYS = _number("RETURN_WINDOW_DAYS", 30)
-# What a clerk may refund of one order in all, by currency: EUR:200,JPY:30000. Nothing in others.
+# The most that a clerk may refund of one order, by currency: EUR:200,JPY:30000; in others nothing.
 REFUND_LIMITS = _amounts("REFUND_LIMITS", "EUR:200")
 
 # --- Accounts ----------------------------------------------------------------------------------
@@ -284,34 +277,34 @@ AUTH_PASSWORD_VALIDATORS = [
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
-# Tokens are stored hashed and live until they are deleted in the admin.
+# Tokens are stored hashed and are valid until they are revoked in the admin.
 REST_KNOX = {"TOKEN_TTL": None}
 
 # --- HTTP --------------------------------------------------------------------------------------
-# The largest body that a request may have, in bytes; a larger one is answered with 413.
+# The largest body of a request, in bytes; a larger body gets a 413.
 MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
-# The commands that need the header Idempotency-Key, by name, comma separated: CreateOrder, say.
+# Commands that require the header Idempotency-Key, comma separated: CreateOrder, say.
 IDEMPOTENCY_KEY_REQUIRED = _list("IDEMPOTENCY_KEY_REQUIRED")
-# Days for which the answer to a command is kept, for whoever sends it again with the same key.
+# Days for which the response to a command is stored for repeats with the same key.
 COMMAND_RECORD_DAYS = _number("COMMAND_RECORD_DAYS", 7)
-# What somebody may send to the API in so many seconds, counted from their first request: a user so
-# many reads and so many commands, an address so many requests of nobody who is logged in.
+# Requests to the API per so many seconds, counted from a client's first request: reads and commands
+# per user, and all requests without a login per address.
 RATE_LIMIT_SECONDS = _number("RATE_LIMIT_SECONDS", 10)
 RATE_LIMITS = {
     "reads": _number("RATE_LIMIT_READS", 5_000),
     "commands": _number("RATE_LIMIT_COMMANDS", 2_000),
     "anonymous": _number("RATE_LIMIT_ANONYMOUS", 1_000),
 }
-# So many logins may fail in so many seconds, counted from the first, with one user name, and from
-# one address, behind which an office may be.
+# Failed logins per so many seconds, counted from the first: with one user name, and from one
+# address, which a whole office may share.
 LOGIN_FAILURE_SECONDS = _number("LOGIN_FAILURE_SECONDS", 900)
 LOGIN_FAILURES = {
     "name": _number("LOGIN_FAILURES_BY_NAME", 10),
     "address": _number("LOGIN_FAILURES_BY_ADDRESS", 50),
 }
-# Proxies in front of us that add to X-Forwarded-For; without any a client could write what it likes
-# into it, and it isn't read.
+# The number of proxies in front that add to X-Forwarded-For. With 0 the header is ignored, since a
+# client could forge it.
 TRUSTED_PROXIES = _number("TRUSTED_PROXIES", 0)
 CSRF_FAILURE_VIEW = "config.http.answers.pages.csrf_failure"
 REST_FRAMEWORK = {
@@ -360,17 +353,16 @@ SPECTACULAR_SETTINGS = {
 
 # --- Texts, times, files -----------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-# Everything is stored in UTC; the admin shows the store's time with its zone named.
+# Times are stored in UTC; the admin shows the store's time with its zone.
 TIME_ZONE = STORE_TIME_ZONE
 USE_TZ = True
-# Times are written with their zone.
 FORMAT_MODULE_PATH = "config.formats"
 STATIC_URL = "static/"
-# Files are served from where they are installed: no collectstatic step to forget.
+# Files are served from where they are installed, so there is no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True
 
 # --- Mail to the administrators ------------------------------------------------------------------
-# Addresses that are told when a projection is late and when it no longer is, comma separated.
+# Recipients of the mail when a projection is late and when it no longer is, comma separated.
 ADMINS = [(address, address) for address in _list("ADMINS")]
 # The mail server; without one, mail is printed.
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
@@ -378,18 +370,18 @@ EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'
 EMAIL_PORT = _number("EMAIL_PORT", 25)
 EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
-# At most one: TLS after a greeting in clear (usual on port 587), or from the beginning (on 465).
+# At most one: TLS after a plain greeting (usual on port 587), or from the beginning (on 465).
 EMAIL_USE_TLS = _flag("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _flag("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
-# Whom mail to the administrators comes from.
+# The sender of that mail.
 SERVER_EMAIL = os.environ.get("SERVER_EMAIL") or "orders@localhost"
 EMAIL_SUBJECT_PREFIX = "[Order service] "
 
 # --- Logs --------------------------------------------------------------------------------------
-# INFO adds a line for each request and command, DEBUG one for each batch of a projection.
+# INFO adds a line per request and command, DEBUG one per batch of a projection.
 LOG_LEVEL = os.environ.get("LOG_LEVEL") or "WARNING"
-# How records are written: text, or json with one object a line.
+# The format of log records: text, or json with one object a line.
 LOG_FORMAT = os.environ.get("LOG_FORMAT") or "text"
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured(f"LOG_FORMAT must be text or json, not {LOG_FORMAT!r}.")
@@ -403,15 +395,15 @@ LOGGING = {
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
     "loggers": {
-        # Without its own handlers, which mail what a request that failed had sent.
+        # Without Django's handlers, which mail the contents of failed requests.
         "django": {},
-        # It tells of every task, and ours come by the thousand.
+        # It logs every task, and ours come by the thousand.
         "django-q": {"level": LOG_LEVEL if LOG_LEVEL != "INFO" else "WARNING"},
-        # What a client did wrong is said to the client; our own faults are errors.
+        # A client's mistakes are reported to the client; our own faults are errors.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "gunicorn.error": {"propagate": True},
-        # Django leaves it to the server to drop the body of an answer to HEAD.
+        # It warns of bodies in responses to HEAD, which Django leaves to the server to drop.
         "gunicorn.http.wsgi": {"level": "ERROR"},
     },
 }
