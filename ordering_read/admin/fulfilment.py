@@ -17,20 +17,20 @@ from ordering_read.admin.base import ActingAdmin, ReadModelAdmin
 from ordering_read.documents import AddressView
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
-from ordering_read.queries.fulfilment import Light, queue, queued_order_view
+from ordering_read.queries.fulfilment import Readiness, queue, queued_order_view
 
 
-class LightFilter(admin.SimpleListFilter):
+class ReadinessFilter(admin.SimpleListFilter):
     """Filters by the readiness of an order."""
 
     title = "readiness"
     parameter_name = "ready"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [(light, light.capitalize()) for light in Light]
+        return [(value, value.capitalize()) for value in Readiness]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(light=self.value()) if self.value() else queryset
+        return queryset.filter(readiness=self.value()) if self.value() else queryset
 
 
 @admin.register(QueuedOrder)
@@ -41,7 +41,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     needed_permission = permissions.VIEW_STOCK_LEVELS
     ordering = ("placed_at", "order_id")
     list_display = (
-        "light",
+        "readiness",
         "order",
         "age",
         "to_pack",
@@ -51,10 +51,19 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         "reasons",
     )
     list_display_links = None
-    list_filter = (LightFilter, "status")
+    list_filter = (ReadinessFilter, "status")
     search_fields = ("order_number",)
     search_help_text = "An order number"
-    fields = ("light", "reasons", "order", "placed_at", "age", "to_pack", "packed", "destination")
+    fields = (
+        "readiness",
+        "reasons",
+        "order",
+        "placed_at",
+        "age",
+        "to_pack",
+        "packed",
+        "destination",
+    )
     actions = ("print_pick_list", "print_packing_slips")
 
     class Media:
@@ -70,8 +79,8 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
 
     # --- Columns -------------------------------------------------------------------------------
     @admin.display(description="Readiness")
-    def light(self, row: Any) -> SafeString:
-        return format_html('<span class="light light-{0}">{0}</span>', row.light)
+    def readiness(self, row: Any) -> SafeString:
+        return format_html('<span class="light light-{0}">{0}</span>', row.readiness)
 
     @admin.display(description="Order")
     def order(self, row: QueuedOrder) -> SafeString:

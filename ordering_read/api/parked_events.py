@@ -20,8 +20,8 @@ from ordering_read.api.bodies import (
     RetryBody,
     SkipBody,
 )
+from ordering_read.api.idempotency import idempotent
 from ordering_read.api.parameters import ID, PAGE, PROJECTION, STREAM, ParkedEventParameters
-from ordering_read.api.repeats import once
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import ParkedEvent
 from ordering_read.queries import GetParkedEvent, ListParkedEvents
@@ -82,7 +82,7 @@ class ParkedEventViewSet(QueryViewSet):
         def retry() -> RetriedBody:
             return RetriedBody.of(parked.retry_stream(PROJECTIONS, _row(pk)), request)
 
-        return once(request, retry)
+        return idempotent(request, retry)
 
     @extend_schema(
         operation_id="parked_event_skip",
@@ -106,7 +106,7 @@ class ParkedEventViewSet(QueryViewSet):
             skipped = parked.skip(PROJECTIONS, _row(pk), reason=body.reason, by=by)
             return RetriedBody.of(skipped, request)
 
-        return once(request, skip)
+        return idempotent(request, skip)
 
     def command_examples(self, request: Request) -> dict[str, dict[str, Any]]:
         """What stands in the forms of the browsable pages at first."""

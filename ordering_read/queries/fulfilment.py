@@ -38,7 +38,7 @@ from ordering_read.queries.filters import QueryFilterSet, Several, StableOrderin
 from ordering_write.published import OrderStatus
 
 
-class Light(StrEnum):
+class Readiness(StrEnum):
     """Whether an order can go: wholly, perhaps or in part, or not at all."""
 
     GREEN = "green"
@@ -64,7 +64,7 @@ class QueuedOrderView(View):
     order_number: OrderNumber
     placed_at: datetime
     status: OrderStatus
-    ready: Light
+    ready: Readiness
     reasons: tuple[str, ...]
     units: int
     open_units: int
@@ -81,7 +81,7 @@ class QueuedOrderView(View):
 class QueueFilters(BaseModel):
     """What the queue can be narrowed down by, and its order."""
 
-    ready: Several[Light] | None = None
+    ready: Several[Readiness] | None = None
     assigned_to: str | None = Field(None, max_length=150, description="The name of a user.")
     country: str | None = Field(
         None, max_length=20, description="An ISO 3166 code: where the order goes."
@@ -98,7 +98,7 @@ class GetFulfilmentQueue(QueueFilters, ListQuery[QueuedOrderView]):
 class QueueFilterSet(QueryFilterSet):
     """How each of them is asked of the rows."""
 
-    ready = Filter("light", "in")
+    ready = Filter("readiness", "in")
     assigned_to = CharFilter()
     country = CharFilter()
     ordering = StableOrdering(
@@ -115,7 +115,7 @@ class GetFulfilmentQueueHandler(QueryHandler[GetFulfilmentQueue, Page[QueuedOrde
 
 
 def queue() -> QuerySet[QueuedOrder]:
-    """The orders in the queue, each with its ``light`` and, of the products that it waits for,
+    """The orders in the queue, each with its ``readiness`` and, of the products that it waits for,
     those of which more is promised than there is as ``short``."""
     levels = InventoryLevel.live.filter(available__lt=0)
     short = ArraySubquery(levels.values("product_id"))
@@ -128,11 +128,11 @@ def queue() -> QuerySet[QueuedOrder]:
     own = levels.alias(awaited=awaited).filter(awaited__contains=[F("product_id")]).order_by("sku")
     told = own.values(level=JSONObject(sku="sku", on_hand="on_hand", reserved="reserved"))
     return QueuedOrder.live.filter(units__gt=0).annotate(
-        light=Case(
-            When(is_stopped, then=Value(Light.RED)),
-            When(packed_units=0, open_products__contained_by=gone, then=Value(Light.RED)),
-            When(is_owed | Q(open_products__overlap=short), then=Value(Light.AMBER)),
-            default=Value(Light.GREEN),
+        readiness=Case(
+            When(is_stopped, then=Value(Readiness.RED)),
+            When(packed_units=0, open_products__contained_by=gone, then=Value(Readiness.RED)),
+            When(is_owed | Q(open_products__overlap=short), then=Value(Readiness.AMBER)),
+            default=Value(Readiness.GREEN),
             output_field=CharField(),
         ),
         short=ArraySubquery(told),
@@ -146,7 +146,7 @@ def queued_order_view(row: Any) -> QueuedOrderView:
         order_number=row.order_number,
         placed_at=row.placed_at,
         status=row.status,
-        ready=row.light,
+        ready=row.readiness,
         reasons=tuple(_reasons(row)),
         units=row.units,
         open_units=row.open_units,

@@ -1,0 +1,57 @@
+"""Idempotent requests of the read side: a repeat with the same key gets the stored response."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, cast
+from uuid import uuid5
+
+from django.conf import settings
+from django.db import router, transaction
+from django.db.models.functions import Now
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from config.accounts.models import User
+from config.http.input.idempotency import REPLAYED, idempotency_key
+from ordering_read.models import StoredResponse
+from ordering_read.queries import View
+from ordering_write.published import IdempotencyKeyReusedError
+
+
+def idempotent(request: Request, act: Callable[[], View]) -> Response:
+    """Return the response of ``act``, or the stored one if the user repeats ``request``.
+
+    Without a key each request acts. Raises ParameterError for a malformed key,
+    IdempotencyKeyReusedError for the key of another request, and the errors of ``act``.
+    """
+    key = idempotency_key(request)
+    if key is None:
+        return Response(act())
+    # Only users with a permission get here, and they are logged in.
+    request_id = uuid5(cast(User, request.user).id, key)
+    fingerprint = _fingerprint(request)
+    with transaction.atomic(using=router.db_for_write(StoredResponse)):
+        # A parallel repeat waits here for the first request, and acts if that one is refused.
+        stored, is_new = StoredResponse.objects.get_or_create(
+            request_id=request_id, defaults={"fingerprint": fingerprint, "response": {}}
+        )
+        if is_new:
+            stored.response = act().model_dump(mode="json")
+            stored.save(update_fields=["response"])
+            _purge()
+    if stored.fingerprint != fingerprint:
+        raise IdempotencyKeyReusedError
+    return Response(stored.response, headers={} if is_new else {REPLAYED: "true"})
+
+
+def _fingerprint(request: Request) -> str:
+    content: list[Any] = [request.path.rstrip("/"), request.data]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _purge() -> None:
+    """Delete the responses that have expired; there are few."""
+    lifetime = timedelta(days=settings.COMMAND_RECORD_DAYS)
+    StoredResponse.objects.filter(recorded_at__lte=Now() - lifetime).delete()
