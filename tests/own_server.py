@@ -1,6 +1,8 @@
 """A folder for a test that wants an embedded PostgreSQL of its own."""
 
 import shutil
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +13,27 @@ from config.databases.embedded import EmbeddedServer
 
 @contextmanager
 def new_data_dir() -> Iterator[Path]:
-    """An empty DATA_DIR; in the end its server is stopped, and both are gone."""
+    """Yield an empty DATA_DIR; at the end, stop its server and remove both."""
     # Not pytest's tmp_path: root's server runs under an account that can't enter it.
     folder = Path(tempfile.mkdtemp(prefix="orders-test-"))
     folder.chmod(0o755)
-    try:
+    # A process of its own removes it, also when this one is killed.
+    with subprocess.Popen(
+        [sys.executable, "-m", "tests.own_server", folder],
+        cwd=Path(__file__).parent.parent,
+        stdin=subprocess.PIPE,
+        start_new_session=True,
+    ) as remover:
         yield folder
-    finally:
-        EmbeddedServer(folder).stop()
-        shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
-        shutil.rmtree(folder)
+    assert remover.returncode == 0
+
+
+def _remove_at_the_end_of_input(folder: Path) -> None:
+    sys.stdin.read()
+    EmbeddedServer(folder).stop()
+    shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
+    shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    _remove_at_the_end_of_input(Path(sys.argv[1]))

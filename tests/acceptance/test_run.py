@@ -1,12 +1,10 @@
 """`manage.py run`, which is what `make run` starts: all of it comes up, works and goes away."""
 
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -18,23 +16,23 @@ import httpx
 import psutil
 import pytest
 
-from config.databases.embedded import EmbeddedServer
 from tests.acceptance.service import ROOT, plain_environ, start, wait_until
+from tests.own_server import new_data_dir
 
 
 class Copy:
     """A copy of the project with data of its own, on a port of its own."""
 
-    def __init__(self) -> None:
-        # Where PostgreSQL's own account can go too, which a folder of pytest's isn't.
-        self.folder = Path(tempfile.mkdtemp(prefix="orders-acceptance-"))
-        self.folder.chmod(0o755)
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._runs: list[Run] = []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environ = plain_environ() | {"DATA_DIR": str(self.folder), "PORT": str(self.port)}
 
     def run(self, **environ: str) -> "Run":
-        return Run(self, self.environ | environ)
+        self._runs.append(Run(self, self.environ | environ))
+        return self._runs[-1]
 
     def manage(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -58,10 +56,11 @@ class Copy:
         servers = [one for one in psutil.process_iter(["cmdline"]) if data in _arguments(one)]
         return servers + [child for one in servers for child in _children(one)]
 
-    def remove(self) -> None:
-        EmbeddedServer(self.folder).stop()
-        shutil.rmtree((self.folder / "postgres").resolve(), ignore_errors=True)
-        shutil.rmtree(self.folder, ignore_errors=True)
+    def kill(self) -> None:
+        """End its runs: one that a failed test has left would start PostgreSQL again."""
+        for run in self._runs:
+            run.program.kill()
+            run.program.wait()
 
 
 class Run:
@@ -140,11 +139,12 @@ def wait_until_level(run: "Run") -> None:
 
 @contextmanager
 def new_copy() -> Iterator[Copy]:
-    copy = Copy()
-    try:
-        yield copy
-    finally:
-        copy.remove()
+    with new_data_dir() as folder:
+        copy = Copy(folder)
+        try:
+            yield copy
+        finally:
+            copy.kill()
 
 
 @pytest.fixture(scope="module")
