@@ -127,6 +127,18 @@ def migrated(
     copies.drop()
 
 
+@pytest.fixture(autouse=True)
+def _idle_transactions_live_on(request: pytest.FixtureRequest) -> None:
+    """Let the transaction of ``db``, which lasts as long as the test, be idle for any time."""
+    if request.node.get_closest_marker("django_db") is None:
+        return
+    request.getfixturevalue("_django_db_helper")
+    for alias in ALIASES:
+        if connections[alias].in_atomic_block:
+            with connections[alias].cursor() as cursor:
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+
+
 @pytest.fixture
 def committed(transactional_db: None) -> None:
     """Both databases, where commits are real; they are emptied afterwards."""

@@ -80,7 +80,7 @@ class Run:
 
     def ready(self) -> "Run":
         """Wait for the banner and for all that stands below it."""
-        wait_until(self._is_ready, seconds=120, missing="it doesn't come up")
+        wait_until(self._is_ready, seconds=300, missing="it doesn't come up")
         return self
 
     def _is_ready(self) -> bool:

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-from drf_spectacular.generators import SchemaGenerator
+from tests.kit_contract import document
 
 _BOUNDS = {
     "string": {"maxLength", "enum", "const", "format", "pattern"},
@@ -15,13 +14,8 @@ _BOUNDS = {
 }
 
 
-@pytest.fixture(scope="module")
-def document() -> Any:
-    return SchemaGenerator().get_schema(request=None, public=True)
-
-
-def parameters(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, operations in document["paths"].items():
+def parameters() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, operations in document()["paths"].items():
         for method, operation in operations.items():
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "query":
@@ -36,14 +30,14 @@ def is_bounded(schema: dict[str, Any]) -> bool:
     return bool(bounds)
 
 
-def test_every_parameter_of_a_query_has_a_bound(document: Any) -> None:
-    found = dict(parameters(document))
+def test_every_parameter_of_a_query_has_a_bound() -> None:
+    found = dict(parameters())
     assert len(found) > 20
     assert [name for name, schema in found.items() if not is_bounded(schema)] == []
 
 
-def test_every_text_and_list_of_a_body_has_a_bound(document: Any) -> None:
-    schemas = document["components"]["schemas"]
+def test_every_text_and_list_of_a_body_has_a_bound() -> None:
+    schemas = document()["components"]["schemas"]
     bodies = {name: body for name, body in schemas.items() if name.endswith("Request")}
     assert len(bodies) > 5
 
