@@ -1,9 +1,10 @@
 """The base classes and links that the admin pages of the read models share."""
 
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from django.contrib import messages
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
@@ -29,6 +30,17 @@ def log_url(request: HttpRequest, stream: str) -> str:
 def money(amount: Decimal, currency: str) -> str:
     """Return an amount as people read it: ``19.90 EUR``."""
     return f"{quantize(amount, currency)} {currency}"
+
+
+def money_column(field: str, label: str) -> Callable[[Any, Any], str | None]:
+    """Return a column of an admin page for an amount in the row's currency, which may be None."""
+
+    @admin.display(description=label)
+    def column(_page: ReadOnlyAdmin, row: Any) -> str | None:
+        amount = getattr(row, field)
+        return None if amount is None else money(amount, row.currency)
+
+    return column
 
 
 def starting_with(rows: QuerySet[Any], text: str, *fields: str) -> QuerySet[Any]:
@@ -70,6 +82,13 @@ class ReadModelAdmin(ReadOnlyAdmin):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _StableLinks
+
+
+class ListOnlyAdmin(ReadModelAdmin):
+    """A list without links, which shows everything about its rows."""
+
+    identity = "key"
+    list_display_links = None
 
 
 class ActingAdmin(ReadOnlyAdmin):

@@ -43,6 +43,13 @@ def user_of(request: HttpRequest) -> User:
     return cast(User, request.user)
 
 
+def _envelope(request: HttpRequest) -> dict[str, Any]:
+    """Return the fields of a command's envelope that come from the request."""
+    correlation_id = request.correlation_id  # type: ignore[attr-defined]
+    envelope = client.envelope(user_of(request), channel="admin")
+    return {**envelope, "correlation_id": correlation_id}
+
+
 class EnvelopeForm(forms.Form):
     """Hidden fields that a command keeps from its form to its confirmation."""
 
@@ -150,7 +157,6 @@ class CommandPages(ActingAdmin):
     ) -> HttpResponse:
         """Show the form of a command, then its preview; dispatch the command once confirmed."""
         command_type, record = self._resolve(request, name, key)
-        user = user_of(request)
         form_context = self.form_context(request, record)
         data = request.POST if request.method == "POST" else None
         form = CommandForm(command_type, form_context, data=data)
@@ -165,17 +171,14 @@ class CommandPages(ActingAdmin):
         command = None
         if envelope_form.is_valid() and "change" not in request.POST:
             fields = envelope_form.cleaned_data.items()
-            command = form.command(
-                **client.envelope(user, channel="admin"),
-                **{name: value for name, value in fields if value is not None},
-                correlation_id=request.correlation_id,  # type: ignore[attr-defined]
-            )
+            expected = {name: value for name, value in fields if value is not None}
+            command = form.command(**_envelope(request), **expected)
         events, changes = None, None
         if command is not None:
             try:
                 if "confirm" in request.POST:
                     return self._dispatch_and_redirect(request, command, record)
-                preview = client.preview(command, user=user)
+                preview = client.preview(command, user=user_of(request))
                 events = [class_label(event.type) for event in preview.would_emit]
                 changes = change_labels(preview.diff, form_context.names())
             except Exception as error:
@@ -275,11 +278,7 @@ class CommandPages(ActingAdmin):
         form = CommandForm(command_type, form_context, data=request.POST if is_sent else None)
         if not form.fields:
             form = CommandForm(command_type, form_context, data={})
-        command = form.is_bound and form.command(
-            **client.envelope(user_of(request), channel="admin"),
-            correlation_id=request.correlation_id,  # type: ignore[attr-defined]
-        )
-        if command:
+        if form.is_bound and (command := form.command(**_envelope(request))):
             self._dispatch_each(request, command, records)
             return None
         return self.page(

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from config.http.admin import link, page_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin
+from ordering_read.admin.base import ListOnlyAdmin
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
@@ -23,11 +23,9 @@ def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:
     return note_sentence("***", entry.actor)
 
 
-class HistoryAdmin(ReadModelAdmin):
-    """A list of events, newest first. Rows have no page of their own."""
+class HistoryAdmin(ListOnlyAdmin):
+    """A list of events, newest first."""
 
-    identity = "key"
-    list_display_links = None
     ordering = ("-position",)
 
     def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, money, starting_with
+from ordering_read.admin.base import ReadModelAdmin, money_column, starting_with
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import ProductContext, RegistrationContext
@@ -81,6 +81,4 @@ class InventoryAdmin(CommandPages, ReadModelAdmin):
             return rows.filter(product_id=product_id)
         return starting_with(rows, term, "sku", "name")
 
-    @admin.display(description="List price")
-    def price(self, level: InventoryLevel) -> str | None:
-        return None if level.list_price is None else money(level.list_price, level.currency)
+    price = money_column("list_price", "List price")

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, log_url, money
+from ordering_read.admin.base import ReadModelAdmin, log_url, money_column
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages, user_of
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
@@ -148,9 +148,7 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
     def units(self, order: OrderSummary) -> int:
         return order.unit_count
 
-    @admin.display(description="Total")
-    def total(self, order: OrderSummary) -> str:
-        return money(order.total_amount, order.currency)
+    total = money_column("total_amount", "Total")
 
     @admin.display(description="Tags")
     def tag_list(self, order: OrderSummary) -> str:

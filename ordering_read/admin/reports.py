@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from config.http.admin import link, list_url, page_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, money
+from ordering_read.admin.base import ListOnlyAdmin, money_column
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
@@ -17,15 +17,8 @@ from ordering_read.models.sales_by_product import SalesByProduct, with_names
 from ordering_read.models.status_counter import StatusCounter
 
 
-class CountedAdmin(ReadModelAdmin):
-    """A list of sums. Rows have no page of their own."""
-
-    identity = "key"
-    list_display_links = None
-
-
 @admin.register(SalesByDay)
-class SalesByDayAdmin(CountedAdmin):
+class SalesByDayAdmin(ListOnlyAdmin):
     """Sales, cancellations and refunds per day and currency."""
 
     needed_permission = permissions.VIEW_REPORTS
@@ -42,25 +35,14 @@ class SalesByDayAdmin(CountedAdmin):
     )
     list_filter = ("day", "currency")
 
-    @admin.display(description="Gross")
-    def gross_amount(self, sales: SalesByDay) -> str:
-        return money(sales.gross, sales.currency)
-
-    @admin.display(description="Cancelled")
-    def cancelled_amount(self, sales: SalesByDay) -> str:
-        return money(sales.cancelled, sales.currency)
-
-    @admin.display(description="Refunded")
-    def refunded_amount(self, sales: SalesByDay) -> str:
-        return money(sales.refunded, sales.currency)
-
-    @admin.display(description="Net")
-    def net_amount(self, sales: SalesByDay) -> str:
-        return money(sales.net, sales.currency)
+    gross_amount = money_column("gross", "Gross")
+    cancelled_amount = money_column("cancelled", "Cancelled")
+    refunded_amount = money_column("refunded", "Refunded")
+    net_amount = money_column("net", "Net")
 
 
 @admin.register(SalesByProduct)
-class SalesByProductAdmin(CountedAdmin):
+class SalesByProductAdmin(ListOnlyAdmin):
     """Units ordered, cancelled and returned per day, product and currency."""
 
     needed_permission = permissions.VIEW_REPORTS
@@ -96,17 +78,12 @@ class SalesByProductAdmin(CountedAdmin):
     def product_name(self, sales: Any) -> str:
         return str(sales.shown_name)
 
-    @admin.display(description="Gross")
-    def gross_amount(self, sales: SalesByProduct) -> str:
-        return money(sales.gross, sales.currency)
-
-    @admin.display(description="Refunded")
-    def refunded_amount(self, sales: SalesByProduct) -> str:
-        return money(sales.refunded, sales.currency)
+    gross_amount = money_column("gross", "Gross")
+    refunded_amount = money_column("refunded", "Refunded")
 
 
 @admin.register(CustomerStats)
-class CustomerStatsAdmin(CountedAdmin):
+class CustomerStatsAdmin(ListOnlyAdmin):
     """Statistics per customer and currency."""
 
     needed_permission = permissions.VIEW_CUSTOMERS
@@ -134,23 +111,13 @@ class CustomerStatsAdmin(CountedAdmin):
     def customer(self, stats: CustomerStats) -> SafeString:
         return link(page_url(CustomerSummary, stats.customer_id), stats.customer_id)
 
-    @admin.display(description="Spent")
-    def spent_amount(self, stats: CustomerStats) -> str:
-        return money(stats.spent, stats.currency)
-
-    @admin.display(description="Average order")
-    def average_amount(self, stats: CustomerStats) -> str | None:
-        average = stats.average_order
-        return None if average is None else money(average, stats.currency)
-
-    @admin.display(description="Largest order")
-    def largest_amount(self, stats: CustomerStats) -> str | None:
-        largest = stats.largest_order
-        return None if largest is None else money(largest, stats.currency)
+    spent_amount = money_column("spent", "Spent")
+    average_amount = money_column("average_order", "Average order")
+    largest_amount = money_column("largest_order", "Largest order")
 
 
 @admin.register(StatusCounter)
-class StatusCounterAdmin(CountedAdmin):
+class StatusCounterAdmin(ListOnlyAdmin):
     """The number of orders per value of a facet, such as the status."""
 
     needed_permission = permissions.VIEW_ORDERS
