@@ -1,5 +1,6 @@
-"""The router of the API: addresses with and without a trailing slash, and a root that links."""
+"""The router of the API, and its root: the links to all lists."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from drf_spectacular.utils import extend_schema
@@ -12,39 +13,23 @@ from config.http.views import ApiView
 
 
 class RootView(ApiView):
-    """Everything below starts here. Whoever is logged in sees what their role may see."""
+    """Links to everything below. After a login, each list shows what the user's role may see."""
 
     public = True
+    # The routes of the links by the links' names.
+    routes: Mapping[str, str] = {}
 
     @extend_schema(exclude=True)
     def get(self, request: Request) -> Response:
-        lists = {
-            "orders": "order",
-            "customers": "customer",
-            "inventory": "product",
-            "fulfilment-queue": "fulfilment-queue",
-            "search": "search",
-            "feed": "feed",
-            "sales-by-day": "sales-by-day",
-            "sales-by-product": "sales-by-product",
-            "projections": "projection",
-            "parked-events": "parked-event",
-        }
-        links = {name: reverse(f"{of}-list", request=request) for name, of in lists.items()}
-        return Response(
-            links
-            | {
-                "docs": reverse("docs", request=request),
-                "schema": reverse("schema", request=request),
-            }
-        )
+        routes = {**self.routes, "docs": "docs", "schema": "schema"}
+        return Response({name: reverse(route, request=request) for name, route in routes.items()})
 
     def get_view_name(self) -> str:
         return "API"
 
 
 class Router(routers.DefaultRouter):
-    """DRF's, with an optional slash at the end, and without format suffixes."""
+    """DRF's router, with an optional slash at the end of paths, and without format suffixes."""
 
     include_format_suffixes = False
 
@@ -53,4 +38,6 @@ class Router(routers.DefaultRouter):
         self.trailing_slash = "/?"
 
     def get_api_root_view(self, api_urls: Any = None) -> Any:
-        return RootView.as_view()
+        """Return the view that links to the lists registered so far, by the ends of their paths."""
+        routes = {path.rpartition("/")[2]: f"{name}-list" for path, _, name in self.registry}
+        return RootView.as_view(routes=routes)

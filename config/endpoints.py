@@ -20,9 +20,14 @@ from uuid_utils.compat import uuid7
 from config.accounts.models import User
 from config.http.input.ids import path_id
 from config.http.input.query import Parameters, parse_query
-from ordering_read import permissions, queries
-from ordering_read.api import CustomerViewSet, InventoryViewSet, OrderViewSet
+from ordering_read import permissions
+from ordering_read.api.customers import CustomerViewSet
+from ordering_read.api.inventory import InventoryViewSet
+from ordering_read.api.orders import OrderViewSet
 from ordering_read.api.parameters import ID
+from ordering_read.queries.customers import ListCustomers
+from ordering_read.queries.inventory import GetInventory
+from ordering_read.queries.orders import GetOrderById, OrderNotFoundError
 from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
 from ordering_write.api import actions as allowed
 from ordering_write.client import WHOLE_ORDER_MOVES, OrderStatus
@@ -38,7 +43,7 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
         **OrderCommands.needed_permissions,
         "allowed_actions": permissions.VIEW_ORDERS,
     }
-    of_log = OrderViewSet.of_log | {"allowed_actions"}
+    log_actions = OrderViewSet.log_actions | {"allowed_actions"}
 
     @extend_schema(
         operation_id="order_actions",
@@ -54,7 +59,7 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
         It is what they would be answered at this moment, and never behind.
         """
         parse_query(request, Parameters)
-        order_id = path_id(pk, queries.OrderNotFoundError)
+        order_id = path_id(pk, OrderNotFoundError)
         # It changes with the clock, and by the order's events.
         self.headers["Cache-Control"] = "private, no-store"
         told = allowed.actions_for(
@@ -71,8 +76,8 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
         if "pk" not in self.kwargs:
             return self.examples(self._on_sale())
         try:
-            order = self.ask(queries.GetOrderById(order_id=UUID(self.kwargs["pk"])))
-        except (ValueError, queries.OrderNotFoundError):
+            order = self.ask(GetOrderById(order_id=UUID(self.kwargs["pk"])))
+        except (ValueError, OrderNotFoundError):
             return {}
         moves = WHOLE_ORDER_MOVES[order.status] or (OrderStatus.CONFIRMED,)
         known = {
@@ -88,8 +93,8 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
 
     def _on_sale(self) -> dict[str, Any]:
         """A customer, and a product that can be ordered."""
-        customers = self.ask(queries.ListCustomers(page_size=1)).items
-        products = self.ask(queries.GetInventory(page_size=100)).items
+        customers = self.ask(ListCustomers(page_size=1)).items
+        products = self.ask(GetInventory(page_size=100)).items
         on_sale = [p for p in products if p.available > 0 and p.list_price is not None]
         known: dict[str, Any] = {"currency": settings.DEFAULT_CURRENCY}
         if customers:

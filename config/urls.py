@@ -10,23 +10,21 @@ from config.http.answers.pages import problem_page
 from config.http.openapi.schema_views import DocsView, SchemaView
 from config.metrics import MetricsView
 from config.pages import favicon, start_page
-from ordering_read.api import (
-    FeedViewSet,
-    FulfilmentQueueViewSet,
-    ParkedEventViewSet,
-    ProjectionViewSet,
-    SalesByDayViewSet,
-    SalesByProductViewSet,
-    SearchViewSet,
-)
+from ordering_read.api.feed import FeedViewSet
+from ordering_read.api.fulfilment import FulfilmentQueueViewSet
+from ordering_read.api.parked_events import ParkedEventViewSet
+from ordering_read.api.projections import ProjectionViewSet
+from ordering_read.api.reports import SalesByDayViewSet, SalesByProductViewSet
+from ordering_read.api.search import SearchViewSet
 
+# The addresses of the API. Its root shows them in this order.
 router = Router()
 router.register("orders", OrderEndpoint, basename="order")
 router.register("customers", CustomerEndpoint, basename="customer")
 router.register("inventory", InventoryEndpoint, basename="product")
 router.register("fulfilment-queue", FulfilmentQueueViewSet, basename="fulfilment-queue")
-router.register("feed", FeedViewSet, basename="feed")
 router.register("search", SearchViewSet, basename="search")
+router.register("feed", FeedViewSet, basename="feed")
 router.register("reports/sales-by-day", SalesByDayViewSet, basename="sales-by-day")
 router.register("reports/sales-by-product", SalesByProductViewSet, basename="sales-by-product")
 router.register("projections", ProjectionViewSet, basename="projection")

@@ -1,17 +1,30 @@
-"""Types of fields that several views have, each with the example that the API's pages show."""
+"""Types of the fields of views, some with the example that the API's pages show."""
 
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo
+
+from ordering_write.published import quantize
+
+
+def _rounded(amount: Decimal, info: ValidationInfo) -> Decimal:
+    return quantize(amount, info.context) if info.context else amount
+
+
+# An amount with the decimals of the currency of its row, which ``View.of_row`` passes as context.
+CurrencyAmount = Annotated[Decimal, AfterValidator(_rounded)]
+# A text that is null when the row's is empty.
+BLANK_AS_NONE = BeforeValidator(lambda text: text or None)
+OptionalText = Annotated[str | None, BLANK_AS_NONE]
 
 CountryCode = Annotated[str, Field(examples=["ES"])]
 CurrencyCode = Annotated[str, Field(examples=["EUR"])]
 MoneyAmount = Annotated[Decimal, Field(examples=["19.90"])]
 OrderNumber = Annotated[str, Field(examples=["2026-000123"])]
 PersonName = Annotated[str, Field(examples=["Robin Sample"])]
-Price = Annotated[Decimal, Field(examples=["39.90"])]
+Price = Annotated[CurrencyAmount, Field(examples=["39.90"])]
 ProductName = Annotated[str, Field(examples=["Lamp"])]
 Sku = Annotated[str, Field(examples=["LAMP-1"])]
 StreamName = Annotated[str, Field(examples=["order-01900000-0000-7000-8000-000000000001"])]

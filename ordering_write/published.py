@@ -10,7 +10,7 @@ from ordering_write.domain.errors import (
     NotFoundError,
 )
 from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
-from ordering_write.domain.values import MINOR_UNITS, quantize
+from ordering_write.domain.values import Currency, quantize
 from ordering_write.log import (
     LogGapError,
     UndecodableEventError,
@@ -37,9 +37,9 @@ from ordering_write.subscriptions import (
 from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent, checkpoints_moved
 
 __all__ = [
-    "MINOR_UNITS",
     "Change",
     "Checkpoint",
+    "Currency",
     "DomainError",
     "DomainEvent",
     "IdempotencyKeyReusedError",

@@ -8,7 +8,7 @@ from uuid import UUID
 from ordering_read.documents import ReturnedUnitsView, UnitsView
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.queries.order_lines import OrderLineView
-from ordering_read.queries.orders import OrderDetail, whole_order
+from ordering_read.queries.orders import OrderDetail, order_detail
 from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
 
@@ -54,7 +54,7 @@ def template_context(
     row: OrderSummary, lines: Iterable[OrderLine], *, with_personal: bool
 ) -> dict[str, Any]:
     """Return the context of the template, with the texts of notes only if ``with_personal``."""
-    order = whole_order(row, lines)
+    order = order_detail(row, lines)
     products = {line.line_id: line.name for line in order.items}
     return {
         "order": order,

@@ -27,8 +27,7 @@ from ordering_read.admin.order_page import status_badges, template_context
 from ordering_read.documents import AddressView
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
-from ordering_read.queries import ListOrders
-from ordering_read.queries.order_lists import OrderFilterSet
+from ordering_read.queries.order_lists import ListOrders
 from ordering_write import client
 from ordering_write.client import commands as c
 from ordering_write.published import NotFoundError, UndecodableEventError
@@ -85,8 +84,7 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
             query = ListOrders(q=term, with_personal=request.user.has_perm(permissions.VIEW_PII))
         except ValidationError:
             return rows.none()
-        matches: QuerySet[OrderSummary] = OrderFilterSet(query, rows).qs
-        return matches
+        return query.select(rows)
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

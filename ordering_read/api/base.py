@@ -1,6 +1,6 @@
-"""What every endpoint of the read API does: ask the query bus, and say how old the answer is."""
+"""The base of the views of the read API: asks the query bus, and says how fresh the answer is."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
@@ -16,6 +16,7 @@ from config.accounts.roles import customer_scope
 from config.http.answers import etags
 from config.http.answers.pagination import link_header, page_body, page_links
 from config.http.input import consistency, preferences
+from config.http.input.query import parse_query
 from config.http.openapi import idempotency
 from config.http.views import ApiViewSet
 from ordering_read import permissions
@@ -27,14 +28,17 @@ from ordering_read.engine.freshness import (
     freshness,
     of_the_log,
 )
-from ordering_read.queries import Page, Query, get_query_bus
+from ordering_read.queries import Page, Query, View, get_query_bus
+from ordering_read.queries.lists import ListQuery
 from ordering_write import published
 
 Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+AnyQuery = TypeVar("AnyQuery", bound=Query[Any])
 
 
 class Versioned(Protocol):
-    """One resource as a query answers it."""
+    """The result of a query for one resource."""
 
     @property
     def version(self) -> int: ...
@@ -43,30 +47,29 @@ class Versioned(Protocol):
 
 
 class QueryViewSet(ApiViewSet):
-    """The base of the viewsets. None writes a read model, so ``list`` and ``retrieve`` are most.
+    """The base of the viewsets. Views don't write read models: most have ``list`` and ``retrieve``.
 
-    ``reads`` names the projections that each action reads. One that it doesn't name is about the
-    projections themselves, all of them, and is never the same twice. ``of_one`` are the actions
-    that show one resource, which is tagged by its version. ``of_log`` are those that read the log
-    itself, which is always current.
+    ``reads`` names the projections that each action reads. An action without an entry shows the
+    projections themselves; it has no ETag. ``single_actions`` show one resource, whose version is
+    in its ETag. ``log_actions`` read the log itself, which is always current.
     """
 
-    # What the browsable pages call the list, and one item of it.
+    # The titles that browsable pages show for the list, and for an item of it.
     titles: ClassVar[tuple[str, str]]
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
-    of_one: ClassVar[frozenset[str]] = frozenset({"retrieve"})
-    of_log: ClassVar[frozenset[str]] = frozenset()
+    single_actions: ClassVar[frozenset[str]] = frozenset({"retrieve"})
+    log_actions: ClassVar[frozenset[str]] = frozenset()
 
-    # How far the projections are that a GET reads; set before it is answered.
+    # The freshness of what a GET reads; set before the query.
     freshness: Freshness
 
-    # Whatever stands in an id's place: what names nothing is told so by the view.
+    # The route accepts any text as an id: for text that is no id, the query answers "not found".
     lookup_value_regex = "[^/]+"
 
     def get_view_name(self) -> str:
         return self.name or self.titles[self.detail]
 
-    # --- Before an answer ----------------------------------------------------------------------
+    # --- Before the query ----------------------------------------------------------------------
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         if request.method in ("GET", "HEAD") and self.action:
@@ -75,8 +78,8 @@ class QueryViewSet(ApiViewSet):
     def _begin_to_read(self, request: Request) -> None:
         awaited, seconds = consistency.awaited_event(request), preferences.wait_seconds(request)
         is_behind = awaited is not None and not self.shows(awaited, timeout=seconds or 0)
-        self.freshness = of_the_log() if self.reads_log() else freshness(self._reads())
-        self.headers |= headers.freshness(self.freshness)
+        self.freshness = of_the_log() if self.reads_log() else freshness(self._projections())
+        self.headers |= headers.freshness_headers(self.freshness)
         self.headers["Vary"] = "Accept, Authorization, Cookie"
         self.headers["Cache-Control"] = "private, no-cache"
         if awaited is not None and seconds is not None:
@@ -88,44 +91,44 @@ class QueryViewSet(ApiViewSet):
             self.headers[preferences.APPLIED] = "wait"
         elif is_behind:
             self.headers[headers.BEHIND] = "true"
-        if self.action not in self.of_one:
-            # Before the query, which is what costs.
+        if self.action not in self.single_actions:
+            # A 304 saves the query, the expensive part of a list.
             self._tag(self._list_tag(request))
 
     def shows(self, event_id: UUID, *, timeout: float) -> bool:
-        """Whether the answer will show an event, after waiting at most so many seconds for it."""
+        """Return True if the answer will show an event; waits up to ``timeout`` seconds for it."""
         if self.reads_log():
-            # Whoever has its token was told after it had been committed.
+            # A client gets a token after the commit of its event.
             return True
-        return waiting.wait(event_id=event_id, projections=self._reads(), timeout=timeout)
+        return waiting.wait(event_id=event_id, projections=self._projections(), timeout=timeout)
 
     def reads_log(self) -> bool:
-        """Whether the answer is made from the log itself."""
-        return self.action in self.of_log
+        """Return True if the answer is made from the log itself."""
+        return self.action in self.log_actions
 
-    def _reads(self) -> tuple[str, ...]:
+    def _projections(self) -> tuple[str, ...]:
         names = self.reads.get(self.action, ())
-        # Wherever there is a q, it searches.
+        # The parameter q always searches.
         return (*names, "search") if names and "q" in self.request.query_params else names
 
     def _list_tag(self, request: Request) -> str:
-        """The tag of this list or report for this user; empty when it can't be told apart."""
+        """Return the tag of this list or report for this user; empty if its state is unknown."""
         state = self.freshness.state
         if state is None or self.action not in self.reads:
             return ""
         shape = request.accepted_renderer.format
-        query = etags.digest(state, request.build_absolute_uri(), shape, self._view())
+        query = etags.digest(state, request.build_absolute_uri(), shape, self._visibility())
         return etags.weak(self.freshness.position, query)
 
-    def _view(self) -> tuple[Any, ...]:
-        """All by which what one user is shown can differ from what another one is."""
+    def _visibility(self) -> tuple[Any, ...]:
+        """Return everything by which the answers to two users can differ."""
         user = self.request.user
         return (customer_scope(user), *(user.has_perm(name) for name in permissions.LABELS))
 
     def _tag(self, tag: str) -> None:
-        """Answer with ``tag``. Raises NotModifiedError when the client has what it stands for."""
+        """Set the header ETag. Raises NotModifiedError when the client's copy has this tag."""
         if not tag or self.request.accepted_renderer.format == "api":
-            # A page holds forms with tokens that are good for once.
+            # The forms of a browsable page hold tokens that are valid once.
             return
         self.headers["ETag"] = tag
         if etags.client_has(self.request, tag):
@@ -137,9 +140,16 @@ class QueryViewSet(ApiViewSet):
         self.headers.pop("ETag", None)
         return super().handle_exception(exc)
 
-    # --- The answer ----------------------------------------------------------------------------
+    # --- Query and answer ----------------------------------------------------------------------
+    def query(self, query_type: type[AnyQuery], **fields: Any) -> AnyQuery:
+        """Return the query that the parameters of the request and these ``fields`` make.
+
+        Raises UnknownParameterError and ParameterError.
+        """
+        return parse_query(self.request, query_type, **fields)
+
     def ask(self, query: Query[Answer]) -> Answer:
-        """The answer to ``query``, as far as the user of the request may see."""
+        """Return the answer to ``query``, as far as the user of the request may see it."""
         user = self.request.user
         limits = {
             "customer_scope": customer_scope(user),
@@ -148,25 +158,32 @@ class QueryViewSet(ApiViewSet):
         return get_query_bus().dispatch(query.model_copy(update=limits))
 
     def answer(self, body: BaseModel | dict[str, object]) -> Response:
-        """``body`` as it is."""
+        """Answer with ``body``."""
         return Response(body)
 
+    def answer_list(
+        self, query: ListQuery[Item], body: Callable[[Item, Request], View] | None = None
+    ) -> Response:
+        """Answer with the page of ``query``, each item made by ``body``, or as the query has it."""
+        page = self.ask(query)
+        return self.answer_page(page, body and [body(item, self.request) for item in page.items])
+
     def answer_page(self, page: Page[Any], results: Iterable[Any] | None = None) -> Response:
-        """A page of a list; ``results`` are its items unless given."""
+        """Answer with ``page``, and with ``results`` in place of its items."""
         self.headers["Link"] = link_header(page_links(self.request, page))
         return Response(page_body(self.request, page, results=results))
 
-    def answer_one(self, body: BaseModel, shown: Versioned) -> Response:
-        """``body``, which shows one resource."""
-        self.headers["Last-Modified"] = http_date(shown.updated_at.timestamp())
-        view = etags.digest(self._view(), body.model_dump_json())
-        self._tag(etags.strong(shown.version, view))
+    def answer_one(self, body: BaseModel, resource: Versioned) -> Response:
+        """Answer with ``body``, which shows ``resource``."""
+        self.headers["Last-Modified"] = http_date(resource.updated_at.timestamp())
+        content = etags.digest(self._visibility(), body.model_dump_json())
+        self._tag(etags.strong(resource.version, content))
         return Response(body)
 
     def documented_headers(self, method: str) -> Sequence[OpenApiParameter]:
-        """The headers of this action, for the OpenAPI document."""
+        """Return the headers of this action, for the OpenAPI document."""
         if method not in SAFE_METHODS:
             return idempotency.DOCUMENTED
         return headers.documented(
-            is_tagged=self.action in self.reads, is_one=self.action in self.of_one
+            is_tagged=self.action in self.reads, is_single=self.action in self.single_actions
         )

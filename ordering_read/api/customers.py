@@ -1,42 +1,58 @@
-"""Reading customers and their orders."""
+"""Addresses below /customers: customers, their orders, and sums over these."""
+
+from typing import Annotated
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.http.input.ids import path_id
-from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import (
-    CustomerBody,
-    CustomerPageBody,
-    CustomerStatsBody,
-    OrderPageBody,
-)
-from ordering_read.api.orders import order_bodies
-from ordering_read.api.parameters import (
-    ID,
-    PAGE,
-    CustomerParameters,
-    OwnOrderParameters,
-    documented,
-)
-from ordering_read.queries import (
-    CustomerNotFoundError,
+from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, PageBody
+from ordering_read.api.order_bodies import OrderBody
+from ordering_read.api.parameters import ID, parameters_of
+from ordering_read.queries import View
+from ordering_read.queries.customers import (
+    CustomerStatsView,
     CustomerView,
     GetCustomerById,
     GetCustomerStats,
-    GetOrdersByCustomer,
     ListCustomers,
 )
-from ordering_read.queries.customers import CustomerFilters
-from ordering_read.queries.order_lists import OrderFilters
+from ordering_read.fields import CustomerId
+from ordering_read.queries.order_lists import GetOrdersByCustomer
+
+
+class CustomerLinks(Links):
+    """Addresses of the customer, of the customer's orders, and of the sums over these."""
+
+    self: Annotated[str, LinkTo("customer-detail", "customer_id")]
+    orders: Annotated[str, LinkTo("customer-orders", "customer_id")]
+    stats: Annotated[str, LinkTo("customer-stats", "customer_id")]
+
+
+class CustomerBody(Linked, CustomerView):
+    """A customer."""
+
+    links: CustomerLinks
+
+
+class CustomerStatsBody(View):
+    """The orders of a customer, summed up by currency."""
+
+    customer_id: CustomerId
+    currencies: tuple[CustomerStatsView, ...]
+
+
+def customer_body(customer: CustomerView, request: Request) -> CustomerBody:
+    """Return the body of ``customer``, as far as the user may see it."""
+    hidden = {} if request.user.has_perm(permissions.VIEW_PII) else {"email": MASK, "phone": MASK}
+    return CustomerBody.of(customer, request, **hidden)
 
 
 class CustomerViewSet(QueryViewSet):
-    """The safe methods of /customers. Who may not see e-mail addresses gets `***` for them."""
+    """The safe methods of /customers. Users who may not see e-mail addresses get `***` instead."""
 
     titles = ("Customers", "Customer")
     needed_permissions = {
@@ -55,15 +71,12 @@ class CustomerViewSet(QueryViewSet):
     @extend_schema(
         operation_id="customer_list",
         summary="List customers",
-        parameters=[*documented(CustomerFilters), *PAGE],
-        responses=CustomerPageBody,
+        parameters=parameters_of(ListCustomers),
+        responses=PageBody[CustomerBody],
     )
     def list(self, request: Request) -> Response:
-        """The customers, newest first."""
-        asked = parse_query(request, CustomerParameters)
-        page = self.ask(ListCustomers(**dict(asked)))
-        results = [self._body(request, customer) for customer in page.items]
-        return self.answer_page(page, results)
+        """Lists the customers, newest first."""
+        return self.answer_list(self.query(ListCustomers), customer_body)
 
     @extend_schema(
         operation_id="customer_get",
@@ -72,24 +85,20 @@ class CustomerViewSet(QueryViewSet):
         responses=CustomerBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:
-        """A customer."""
-        parse_query(request, Parameters)
-        customer = self.ask(GetCustomerById(customer_id=path_id(pk, CustomerNotFoundError)))
-        return self.answer_one(self._body(request, customer), customer)
+        """Shows a customer."""
+        customer = self.ask(self.query(GetCustomerById, customer_id=pk))
+        return self.answer_one(customer_body(customer, request), customer)
 
     @extend_schema(
         operation_id="customer_orders",
         summary="List a customer's orders",
-        parameters=[ID, *documented(OrderFilters), *PAGE],
-        responses=OrderPageBody,
+        parameters=[ID, *parameters_of(GetOrdersByCustomer)],
+        responses=PageBody[OrderBody],
     )
     @action(detail=True)
     def orders(self, request: Request, pk: str) -> Response:
-        """The orders of a customer, newest first unless asked for otherwise."""
-        asked = parse_query(request, OwnOrderParameters)
-        customer_id = path_id(pk, CustomerNotFoundError)
-        page = self.ask(GetOrdersByCustomer(customer_id=customer_id, **dict(asked)))
-        return self.answer_page(page, order_bodies(request, page))
+        """Lists the orders of a customer, by default the newest first."""
+        return self.answer_list(self.query(GetOrdersByCustomer, customer_id=pk), OrderBody.of)
 
     @extend_schema(
         operation_id="customer_stats",
@@ -99,12 +108,7 @@ class CustomerViewSet(QueryViewSet):
     )
     @action(detail=True)
     def stats(self, request: Request, pk: str) -> Response:
-        """What a customer has ordered, by currency."""
-        parse_query(request, Parameters)
-        customer_id = path_id(pk, CustomerNotFoundError)
-        stats = self.ask(GetCustomerStats(customer_id=customer_id))
-        return self.answer(CustomerStatsBody(customer_id=customer_id, currencies=stats))
-
-    def _body(self, request: Request, customer: CustomerView) -> CustomerBody:
-        with_email = request.user.has_perm(permissions.VIEW_PII)
-        return CustomerBody.of(customer, request, with_email=with_email)
+        """Sums up the orders of a customer, by currency."""
+        query = self.query(GetCustomerStats, customer_id=pk)
+        stats = self.ask(query)
+        return self.answer(CustomerStatsBody(customer_id=query.customer_id, currencies=stats))

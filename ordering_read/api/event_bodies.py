@@ -1,4 +1,4 @@
-"""What answers about events hold: as they are stored, as CloudEvents, and what they changed."""
+"""The answers about events: as they are stored, as CloudEvents, and as changes of an order."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -9,13 +9,13 @@ from drf_spectacular.utils import OpenApiExample
 from pydantic import RootModel
 
 from config.http.answers.renderers import JSONRenderer
-from ordering_read.api.bodies import PageBody
-from ordering_read.queries import EventView, OrderDetail, View
+from ordering_read.queries import View
+from ordering_read.queries.events import EventView
+from ordering_read.queries.orders import OrderDetail
 from ordering_write.published import Change, changes
 
-# The parts of an order that are lists of objects: those that have an id, and which; and those whose
-# place says which they are, since they are only ever added to.
-_NAMED_BY = {
+# The lists of embedded documents, with the field that identifies a document.
+_ID_FIELDS = {
     "items": "line_id",
     "lines": "line_id",
     "shipments": "shipment_id",
@@ -23,17 +23,14 @@ _NAMED_BY = {
     "returns": "return_id",
     "notes": "note_id",
 }
-_ADDED_TO = ("adjustments", "payments")
-# What every event changes, and so says nothing.
-_ALWAYS_ANOTHER = {"version", "position", "updated_at"}
-
-
-class EventPageBody(PageBody[EventView]):
-    """A page of the events of an order."""
+# The lists that only ever grow: the position identifies a document.
+_GROWING = ("adjustments", "payments")
+# Every event changes these fields.
+_ALWAYS_CHANGED = {"version", "position", "updated_at"}
 
 
 class OrderDiffBody(View):
-    """What has changed of an order between two of its versions; 0 is before it was placed."""
+    """The changes of an order between two of its versions; 0 is before the order was placed."""
 
     order_id: UUID
     from_version: int
@@ -46,30 +43,31 @@ class OrderDiffBody(View):
             order_id=after.id,
             from_version=before.version if before else 0,
             to_version=after.version,
-            changes=list(changes(_parts_of(before) if before else {}, _parts_of(after))),
+            changes=list(changes(_fields_of(before) if before else {}, _fields_of(after))),
         )
 
 
-def _parts_of(order: OrderDetail) -> Any:
-    return _parts(order.model_dump(exclude=_ALWAYS_ANOTHER))
+def _fields_of(order: OrderDetail) -> Any:
+    return _with_keys(order.model_dump(exclude=_ALWAYS_CHANGED))
 
 
-def _parts(value: Any, name: str = "") -> Any:
-    """``value`` with the objects in its lists by their ids or places."""
+def _with_keys(value: Any, name: str = "") -> Any:
+    """Return ``value`` with mappings in place of lists of documents: by id, or by position."""
     if isinstance(value, Mapping):
-        return {key: _parts(part, key) for key, part in value.items()}
-    if name in _NAMED_BY:
-        return {str(part[_NAMED_BY[name]]): _parts(part) for part in value}
-    if name in _ADDED_TO:
-        return {str(place): _parts(part) for place, part in enumerate(value)}
+        return {key: _with_keys(field, key) for key, field in value.items()}
+    if name in _ID_FIELDS:
+        return {str(document[_ID_FIELDS[name]]): _with_keys(document) for document in value}
+    if name in _GROWING:
+        return {str(position): _with_keys(document) for position, document in enumerate(value)}
     return value
 
 
 class FeedBody(View):
     """Events in the order of the log.
 
-    All up to `position` have been looked at, and `next` is where those behind it are. When it has
-    no events, there are no more now, or none of the `types` that were asked for up to there.
+    `position` is the last position that was read, and `next` the address of the events after it. An
+    answer without events means that the log ends there, or that no event up to there is of the
+    requested `types`.
     """
 
     events: tuple[EventView, ...]
@@ -78,11 +76,11 @@ class FeedBody(View):
 
 
 class CloudEvent(View):
-    """An event by CloudEvents 1.0.
+    """An event in the format of CloudEvents 1.0.
 
     `sequence` is its position in the log, a whole number without gaps, and `streamversion` its
-    version in the stream that `subject` names. `dataschema` names the fields of `data`: it is
-    another one whenever a type gets other fields.
+    version in the stream that `subject` names. `dataschema` identifies the fields of `data`: it
+    changes whenever a type gets other fields.
     """
 
     specversion: Literal["1.0"] = "1.0"
@@ -103,7 +101,7 @@ class CloudEvent(View):
 
     @classmethod
     def of(cls, event: EventView, *, source: str) -> Self:
-        """``event`` of the service at the address ``source``."""
+        """Return ``event`` as one of the service at the address ``source``."""
         return cls(
             id=event.event_id,
             source=source,
@@ -125,7 +123,7 @@ class CloudEvents(RootModel[list[CloudEvent]]):
 
 
 class CloudEventsRenderer(JSONRenderer):
-    """CloudEvents as the JSON of a batch."""
+    """Writes CloudEvents as the JSON of a batch."""
 
     media_type = "application/cloudevents-batch+json"
     format = "cloudevents"

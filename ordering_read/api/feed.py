@@ -1,4 +1,4 @@
-"""Following the log: the events in their order, from a place on."""
+"""The address /feed: the events of the log in their order, from a position on."""
 
 from time import monotonic
 from uuid import UUID
@@ -11,7 +11,6 @@ from rest_framework.reverse import reverse
 from config.http.answers.pagination import link_header
 from config.http.errors import ParameterError
 from config.http.input import preferences
-from config.http.input.query import parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.event_bodies import (
@@ -22,9 +21,9 @@ from ordering_read.api.event_bodies import (
     FeedBody,
 )
 from ordering_read.api.headers import NEXT
-from ordering_read.api.parameters import FeedParameters, documented
+from ordering_read.api.parameters import parameters_of
 from ordering_read.engine import waiting
-from ordering_read.queries import FeedView, ReadFeed
+from ordering_read.queries.events import FeedView, ReadFeed
 from ordering_write import published
 
 
@@ -34,7 +33,7 @@ class FeedViewSet(QueryViewSet):
     titles = ("Feed", "Event")
     renderer_classes = (*QueryViewSet.renderer_classes, CloudEventsRenderer)
     needed_permissions = {"list": permissions.READ_FEED}
-    of_log = frozenset({"list"})
+    log_actions = frozenset({"list"})
 
     def get_view_name(self) -> str:
         return "Feed"
@@ -42,7 +41,7 @@ class FeedViewSet(QueryViewSet):
     @extend_schema(
         operation_id="feed_read",
         summary="Follow the log",
-        parameters=[*documented(FeedParameters), NEXT],
+        parameters=[*parameters_of(ReadFeed), NEXT],
         responses={
             (200, "application/json"): FeedBody,
             (200, CloudEventsRenderer.media_type): CloudEvents,
@@ -50,45 +49,45 @@ class FeedViewSet(QueryViewSet):
         examples=FEED_EXAMPLES,
     )
     def list(self, request: Request) -> Response:
-        """The events behind a position, in the order of the log, in which none is ever put later.
+        """Lists the events after a position, in the order of the log, which never changes.
 
-        `Link` leads on. At the end of the log, `Prefer: wait=N` waits so many seconds for more.
-        Each event comes at least once to who goes on where the last answer has ended; its id tells
-        whether it has come before. With `Accept: application/cloudevents-batch+json` the answer is
-        a batch of CloudEvents. Personal fields are left out for those who may not see them.
+        `Link` leads to the next events. At the end of the log, `Prefer: wait=N` waits N seconds for
+        more. A client that follows the links gets each event at least once; the event's id tells
+        repeats apart. With `Accept: application/cloudevents-batch+json` the answer is a batch of
+        CloudEvents. Users who may not see personal fields don't get them.
         """
-        asked = parse_query(request, FeedParameters)
-        if asked.after > self.freshness.position:
+        query = self.query(ReadFeed)
+        if query.after > self.freshness.position:
             end = self.freshness.position
             raise ParameterError("after", f"after: The log ends at the position {end}.")
-        found = self._found(ReadFeed(**dict(asked)))
-        address = self._next(found.position)
-        self.headers["Link"] = link_header({"next": address})
+        feed = self._read(query)
+        next_address = self._address_after(feed.position)
+        self.headers["Link"] = link_header({"next": next_address})
         if request.accepted_renderer.format == CloudEventsRenderer.format:
             source = reverse("api", request=request)
-            return Response([CloudEvent.of(event, source=source) for event in found.events])
-        return self.answer(FeedBody(**dict(found), next=address))
+            return Response([CloudEvent.of(event, source=source) for event in feed.events])
+        return self.answer(FeedBody(**vars(feed), next=next_address))
 
     def shows(self, event_id: UUID, *, timeout: float) -> bool:
-        """Whether an event has its place in the log: if not, the sequencer is at it just now."""
+        """Return True if an event has a position; if not, the sequencer works on it just now."""
         published.sequence()
         return published.position_of(event_id) is not None
 
-    def _found(self, query: ReadFeed) -> FeedView:
-        """What is behind the position, once there is something or the client would wait no more."""
-        found, seconds = self.ask(query), preferences.wait_seconds(self.request)
+    def _read(self, query: ReadFeed) -> FeedView:
+        """Return the next events, as soon as there are any or the client's wait is over."""
+        feed, seconds = self.ask(query), preferences.wait_seconds(self.request)
         if seconds is None:
-            return found
-        ends_at = monotonic() + seconds
-        while not found.events and (left := ends_at - monotonic()) > 0:
-            if not waiting.wait_for_log(after=found.position, timeout=left):
+            return feed
+        deadline = monotonic() + seconds
+        while not feed.events and (timeout := deadline - monotonic()) > 0:
+            if not waiting.wait_for_log(after=feed.position, timeout=timeout):
                 break
-            found = self.ask(query.model_copy(update={"after": found.position}))
-        if found.events or monotonic() >= ends_at:
+            feed = self.ask(query.model_copy(update={"after": feed.position}))
+        if feed.events or monotonic() >= deadline:
             self.headers[preferences.APPLIED] = "wait"
-        return found
+        return feed
 
-    def _next(self, position: int) -> str:
+    def _address_after(self, position: int) -> str:
         parameters = self.request.GET.copy()
         parameters["after"] = str(position)
         return str(self.request.build_absolute_uri(f"{self.request.path}?{parameters.urlencode()}"))

@@ -1,48 +1,35 @@
-"""Reading what the warehouse has to do."""
+"""The address /fulfilment-queue: the orders that the warehouse has to pack and dispatch."""
 
-from typing import Self
+from typing import Annotated, ClassVar
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 
-from config.http.answers.pagination import PageParameters
-from config.http.input.query import parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import MASK, PageBody
-from ordering_read.api.parameters import PAGE, documented
-from ordering_read.queries import GetFulfilmentQueue, QueuedOrderView, View
-from ordering_read.queries.fulfilment import QueueFilters
+from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, PageBody
+from ordering_read.api.parameters import parameters_of
+from ordering_read.queries.fulfilment import GetFulfilmentQueue, QueuedOrderView
 
 
-class QueueParameters(QueueFilters, PageParameters):
-    """A page of the queue."""
+class QueuedOrderLinks(Links):
+    """The address of the order."""
+
+    order: Annotated[str, LinkTo("order-detail", "order_id")]
 
 
-class QueuedOrderLinks(View):
-    """Where the order is."""
+class QueuedOrderBody(Linked, QueuedOrderView):
+    """An order with units to be packed or dispatched."""
 
-    order: str
-
-
-class QueuedOrderBody(QueuedOrderView):
-    """An order of which units are left to be packed or dispatched."""
+    list_name: ClassVar = "Queue"
 
     links: QueuedOrderLinks
 
-    @classmethod
-    def of(cls, queued: QueuedOrderView, request: Request, *, with_addresses: bool) -> Self:
-        fields = dict(queued)
-        if not with_addresses:
-            fields["postal_code"] = MASK
-        order = reverse("order-detail", kwargs={"pk": queued.order_id}, request=request)
-        return cls(**fields, links=QueuedOrderLinks(order=order))
 
-
-class QueuePageBody(PageBody[QueuedOrderBody]):
-    """A page of the queue."""
+def _body(queued_order: QueuedOrderView, request: Request) -> QueuedOrderBody:
+    hidden = {} if permissions.may_view_addresses(request.user) else {"postal_code": MASK}
+    return QueuedOrderBody.of(queued_order, request, **hidden)
 
 
 class FulfilmentQueueViewSet(QueryViewSet):
@@ -55,18 +42,12 @@ class FulfilmentQueueViewSet(QueryViewSet):
     @extend_schema(
         operation_id="fulfilment_queue",
         summary="List what is to be packed and dispatched",
-        parameters=[*documented(QueueFilters), *PAGE],
-        responses=QueuePageBody,
+        parameters=parameters_of(GetFulfilmentQueue),
+        responses=PageBody[QueuedOrderBody],
     )
     def list(self, request: Request) -> Response:
-        """The orders of which units are left to be packed or dispatched, the oldest first.
+        """Lists the orders with units to be packed or dispatched, by default the oldest first.
 
-        Who may not see addresses gets `***` for postal codes.
+        Users who may not see addresses get `***` for postal codes.
         """
-        page = self.ask(GetFulfilmentQueue(**dict(parse_query(request, QueueParameters))))
-        with_addresses = permissions.may_view_addresses(request.user)
-        results = [
-            QueuedOrderBody.of(queued, request, with_addresses=with_addresses)
-            for queued in page.items
-        ]
-        return self.answer_page(page, results)
+        return self.answer_list(self.query(GetFulfilmentQueue), _body)

@@ -1,4 +1,4 @@
-"""The headers of the read API: how they are written, and how the OpenAPI document shows them."""
+"""The headers of the read API: their values, and their description in the OpenAPI document."""
 
 from drf_spectacular.utils import OpenApiParameter
 
@@ -8,19 +8,19 @@ from ordering_read.engine.freshness import Freshness
 POSITION, LAG, BEHIND = "Projection-Position", "Projection-Lag", "Projection-Behind"
 
 
-def freshness(known: Freshness) -> dict[str, str]:
-    """The headers that say how far behind the log an answer is."""
-    lag = known.lag_seconds
-    # What is behind by less than a millisecond is behind.
+def freshness_headers(freshness: Freshness) -> dict[str, str]:
+    """Return the headers that say how far behind the log an answer is."""
+    lag = freshness.lag_seconds
+    # A lag of less than a millisecond is not zero.
     seconds = max(round(lag, 3), 0.001) if lag else 0.0
-    return {POSITION: str(known.position), LAG: str(seconds)}
+    return {POSITION: str(freshness.position), LAG: str(seconds)}
 
 
-def _sent(name: str, schema: object, description: str) -> OpenApiParameter:
+def _request_header(name: str, schema: object, description: str) -> OpenApiParameter:
     return OpenApiParameter(name, schema, "header", description=description)  # type: ignore[arg-type]
 
 
-def _answered(
+def _answer_header(
     name: str, schema: object, description: str, *, on: tuple[int, ...]
 ) -> OpenApiParameter:
     return OpenApiParameter(
@@ -33,74 +33,80 @@ def _answered(
 
 
 _FRESHNESS = [
-    _sent(
+    _request_header(
         consistency.HEADER,
         str,
-        "What a command answered in the header of this name: the read is to show its effect.",
+        "The value of this header in the answer of a command whose effect the read shall show.",
     ),
-    _sent(
+    _request_header(
         preferences.HEADER,
         {"type": "string", "examples": ["wait=2"]},
-        "`wait=N`: with a Consistency-Token, wait so many seconds for it, "
-        f"{preferences.MAX_WAIT_SECONDS} at most; then the answer shows it or is a 503.",
+        "`wait=N`: with a Consistency-Token, wait up to N seconds for its effect, "
+        f"{preferences.MAX_WAIT_SECONDS} at most. The answer then shows the effect or is a 503.",
     ),
-    _answered(
+    _answer_header(
         POSITION,
         {"type": "integer", "minimum": 0},
-        "The position in the log up to which the answer shows everything: that of the slowest "
-        "projection it is made of.",
+        "The position in the log up to which the answer shows all events: the position of the "
+        "slowest projection behind the answer.",
         on=(200, 304, 404, 503),
     ),
-    _answered(
+    _answer_header(
         LAG,
         {"type": "number", "minimum": 0},
-        "How long ago, in seconds, the first event was recorded that the answer doesn't show, or "
-        "since when a projection of it can't go on; 0.0 when it shows all.",
+        "The age in seconds of the oldest event that the answer doesn't show, or the time since a "
+        "projection behind the answer failed; 0.0 when the answer shows all events.",
         on=(200, 304, 404, 503),
     ),
-    _answered(
+    _answer_header(
         BEHIND,
         {"type": "boolean", "const": True},
-        "`true` when the answer doesn't show yet what the Consistency-Token names.",
+        "`true` when the answer doesn't show the effect of the Consistency-Token yet.",
         on=(200, 304, 404),
     ),
-    _answered(
+    _answer_header(
         preferences.APPLIED,
         {"type": "string", "const": "wait"},
-        "The answer shows what the Consistency-Token names.",
+        "The answer shows the effect of the Consistency-Token.",
         on=(200, 304, 404),
     ),
-    _answered(
+    _answer_header(
         "Cache-Control",
         str,
-        "Who may keep the answer, and for how long without asking us again.",
+        "Says who may store the answer, and how long it is valid without a new request.",
         on=(200, 304),
     ),
-    _answered("Vary", str, "The headers that the answer depends on.", on=(200, 304)),
+    _answer_header("Vary", str, "The request headers that the answer depends on.", on=(200, 304)),
 ]
 _TAG = [
-    _sent("If-None-Match", str, "The ETag of what you have: when that is still so, a 304 says it."),
-    _answered("ETag", str, "Names this answer, for If-None-Match.", on=(200, 304)),
+    _request_header(
+        "If-None-Match", str, "The ETag of your copy: the answer is a 304 if the copy is current."
+    ),
+    _answer_header("ETag", str, "Identifies this answer, for If-None-Match.", on=(200, 304)),
 ]
-_ONE = [
-    _answered(
+_SINGLE = [
+    _answer_header(
         "Last-Modified",
         {"type": "string"},
-        "When its last event happened, as HTTP writes dates.",
+        "The time of the last event of the resource, as an HTTP date.",
         on=(200, 304),
     )
 ]
-LINK = _answered(
+LINK = _answer_header(
     "Link",
     str,
-    'Where the pages `rel="first"`, `prev`, `next` and `last` are, as far as there are such.',
+    'The addresses of the pages `rel="first"`, `prev`, `next` and `last`, where they exist.',
     on=(200,),
 )
 
-FILE_NAME = _answered("Content-Disposition", str, "Of CSV: the name of the file.", on=(200,))
-NEXT = _answered("Link", str, 'Where it goes on: `rel="next"`.', on=(200,))
+FILE_NAME = _answer_header("Content-Disposition", str, "The name of the CSV file.", on=(200,))
+NEXT = _answer_header("Link", str, 'The address of the next events: `rel="next"`.', on=(200,))
 
 
-def documented(*, is_tagged: bool, is_one: bool) -> list[OpenApiParameter]:
-    """The headers of an action: one whose answer has a tag, and shows one resource."""
-    return [*_FRESHNESS, *(_TAG if is_tagged else []), *(_ONE if is_tagged and is_one else [])]
+def documented(*, is_tagged: bool, is_single: bool) -> list[OpenApiParameter]:
+    """Return the headers of an action; ``is_single`` means that it shows one resource."""
+    return [
+        *_FRESHNESS,
+        *(_TAG if is_tagged else []),
+        *(_SINGLE if is_tagged and is_single else []),
+    ]

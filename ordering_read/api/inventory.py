@@ -1,4 +1,7 @@
-"""Reading stock."""
+"""Addresses below /inventory: products and the movements of their stock."""
+
+from datetime import datetime
+from typing import Annotated
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -6,32 +9,58 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.http.errors import PermissionMissingError
-from config.http.input.ids import path_id
-from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import (
-    ProductBody,
-    ProductPageBody,
-    StockMovementBody,
-    StockMovementPageBody,
-)
-from ordering_read.api.parameters import (
-    ID,
-    KIND,
-    PAGE,
-    InventoryParameters,
-    MovementParameters,
-    documented,
-)
-from ordering_read.queries import (
+from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody
+from ordering_read.api.parameters import ID, parameters_of
+from ordering_read.queries.inventory import (
+    AvailabilityView,
     GetInventory,
     GetProduct,
     GetStockLedger,
-    ProductNotFoundError,
     ProductView,
+    StockMovementView,
 )
-from ordering_read.queries.inventory import InventoryFilters
+
+_LEVELS = ProductView.model_fields.keys() - AvailabilityView.model_fields.keys()
+
+
+class ProductLinks(Links):
+    """The address of the product."""
+
+    self: Annotated[str, LinkTo("product-detail", "product_id")]
+
+
+class ProductBody(Linked, AvailabilityView):
+    """A product. Users who may see only what is available get null for all other levels."""
+
+    on_hand: int | None
+    reserved: int | None
+    reorder_point: int | None
+    backorderable: bool | None
+    is_low: bool | None
+    last_movement_at: datetime | None
+    oldest_reservation_at: datetime | None
+    links: ProductLinks
+
+
+class MovementLinks(Links):
+    """The address of the order that the units are for."""
+
+    order: Annotated[str | None, LinkTo("order-detail", "order_id")]
+
+
+class StockMovementBody(Linked, StockMovementView):
+    """A change of the stock of a product: `delta` of the units on hand, and `reserved_delta` of the
+    reserved ones."""
+
+    links: MovementLinks
+
+
+def product_body(product: ProductView, request: Request) -> ProductBody:
+    """Return the body of ``product``, as far as the user may see it."""
+    sees_levels = request.user.has_perm(permissions.VIEW_STOCK_LEVELS)
+    return ProductBody.of(product, request, **({} if sees_levels else dict.fromkeys(_LEVELS)))
 
 
 class InventoryViewSet(QueryViewSet):
@@ -52,20 +81,18 @@ class InventoryViewSet(QueryViewSet):
     @extend_schema(
         operation_id="product_list",
         summary="List products",
-        parameters=[*documented(InventoryFilters), *PAGE],
-        responses=ProductPageBody,
+        parameters=parameters_of(GetInventory),
+        responses=PageBody[ProductBody],
     )
     def list(self, request: Request) -> Response:
-        """The products and how much there is of them, by SKU.
+        """Lists the products with their stock, by SKU.
 
-        `low` is for who may see what is on hand and reserved.
+        `low` is for users who may see the units on hand and reserved.
         """
-        asked = parse_query(request, InventoryParameters)
-        if asked.low is not None and not request.user.has_perm(permissions.VIEW_STOCK_LEVELS):
+        query = self.query(GetInventory)
+        if query.low is not None and not request.user.has_perm(permissions.VIEW_STOCK_LEVELS):
             raise PermissionMissingError(permissions.VIEW_STOCK_LEVELS)
-        page = self.ask(GetInventory(**dict(asked)))
-        results = [self._body(request, product) for product in page.items]
-        return self.answer_page(page, results)
+        return self.answer_list(query, product_body)
 
     @extend_schema(
         operation_id="product_get",
@@ -74,26 +101,17 @@ class InventoryViewSet(QueryViewSet):
         responses=ProductBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:
-        """A product and how much there is of it."""
-        parse_query(request, Parameters)
-        product = self.ask(GetProduct(product_id=path_id(pk, ProductNotFoundError)))
-        return self.answer_one(self._body(request, product), product)
+        """Shows a product with its stock."""
+        product = self.ask(self.query(GetProduct, product_id=pk))
+        return self.answer_one(product_body(product, request), product)
 
     @extend_schema(
         operation_id="product_movements",
         summary="List a product's movements",
-        parameters=[ID, KIND, *PAGE],
-        responses=StockMovementPageBody,
+        parameters=[ID, *parameters_of(GetStockLedger)],
+        responses=PageBody[StockMovementBody],
     )
     @action(detail=True)
     def movements(self, request: Request, pk: str) -> Response:
-        """What came, went, was set aside and was given back of a product, newest first."""
-        asked = parse_query(request, MovementParameters)
-        product_id = path_id(pk, ProductNotFoundError)
-        page = self.ask(GetStockLedger(product_id=product_id, **dict(asked)))
-        results = [StockMovementBody.of(movement, request) for movement in page.items]
-        return self.answer_page(page, results)
-
-    def _body(self, request: Request, product: ProductView) -> ProductBody:
-        with_levels = request.user.has_perm(permissions.VIEW_STOCK_LEVELS)
-        return ProductBody.of(product, request, with_levels=with_levels)
+        """Lists the changes of a product's stock, newest first."""
+        return self.answer_list(self.query(GetStockLedger, product_id=pk), StockMovementBody.of)

@@ -1,69 +1,37 @@
-"""Reading orders."""
+"""Addresses below /orders."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.http.answers.pagination import PageParameters
 from config.http.errors import PermissionMissingError
-from config.http.input.ids import path_id
-from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import (
+from ordering_read.api.bodies import PageBody
+from ordering_read.api.event_bodies import DIFF_EXAMPLE, EVENTS_EXAMPLE, OrderDiffBody
+from ordering_read.api.order_bodies import (
     OrderBody,
     OrderDetailBody,
-    OrderPageBody,
     TimelineEntryBody,
-    TimelinePageBody,
     masked,
+    masked_entry,
 )
-from ordering_read.api.event_bodies import (
-    DIFF_EXAMPLE,
-    EVENTS_EXAMPLE,
-    EventPageBody,
-    OrderDiffBody,
-)
-from ordering_read.api.parameters import (
-    ID,
-    NUMBER,
-    PAGE,
-    VISIBILITY,
-    DiffParameters,
-    LookBackParameters,
-    OrderParameters,
-    TimelineParameters,
-    documented,
-)
-from ordering_read.queries import (
-    GetOrderById,
-    GetOrderByNumber,
-    GetOrderDiff,
-    GetOrderEvents,
-    GetStatusCounts,
-    GetTimeline,
-    ListOrders,
-    OrderDetail,
-    OrderNotFoundError,
-    OrderView,
-    Page,
-    StatusCountsView,
-)
-from ordering_read.queries.order_lists import AllOrderFilters
-
-
-def order_bodies(request: Request, page: Page[OrderView]) -> list[OrderBody]:
-    """The orders of ``page``."""
-    return [OrderBody.of(item, request) for item in page.items]
+from ordering_read.api.parameters import ID, NUMBER, parameters_of
+from ordering_read.queries.events import EventView, GetOrderEvents
+from ordering_read.queries.order_diff import GetOrderDiff
+from ordering_read.queries.order_lists import ListOrders
+from ordering_read.queries.orders import GetOrderById, GetOrderByNumber, OrderDetail
+from ordering_read.queries.reports import GetStatusCounts, StatusCountsView
+from ordering_read.queries.timeline import GetTimeline
 
 
 class OrderViewSet(QueryViewSet):
     """The safe methods of /orders."""
 
     titles = ("Orders", "Order")
-    of_one = frozenset({"retrieve", "by_number"})
-    of_log = frozenset({"diff", "events"})
+    single_actions = frozenset({"retrieve", "by_number"})
+    log_actions = frozenset({"diff", "events"})
     needed_permissions = {
         "list": permissions.VIEW_ORDERS,
         "retrieve": permissions.VIEW_ORDERS,
@@ -84,42 +52,34 @@ class OrderViewSet(QueryViewSet):
     @extend_schema(
         operation_id="order_list",
         summary="List orders",
-        parameters=[*documented(AllOrderFilters), *PAGE],
-        responses=OrderPageBody,
+        parameters=parameters_of(ListOrders),
+        responses=PageBody[OrderBody],
     )
     def list(self, request: Request) -> Response:
-        """The orders, newest first unless asked for otherwise."""
-        asked = parse_query(request, OrderParameters)
-        page = self.ask(ListOrders(**dict(asked)))
-        return self.answer_page(page, order_bodies(request, page))
+        """Lists the orders, by default the newest first."""
+        return self.answer_list(self.query(ListOrders), OrderBody.of)
 
     @extend_schema(
         operation_id="order_get",
         summary="Show an order",
-        parameters=[ID, *documented(LookBackParameters)],
+        parameters=[ID, *parameters_of(GetOrderById)],
         responses={200: OrderDetailBody, 500: None},
     )
     def retrieve(self, request: Request, pk: str) -> Response:
-        """An order, whole: its lines with their units, its money, parcels, returns and notes.
+        """Shows a whole order: its lines with their units, its money, parcels, returns and notes.
 
-        Who may not see where it goes gets `***` for all of an address but city and country. With
-        `consistency=strong` it is never behind. As it was, by `version` or `as_of`, it is for those
-        who may look back (`ordering_read.view_history`); what was erased since reads `[erased]`.
+        Users who may not see addresses get `***` for all of an address but city and country. With
+        `consistency=strong` the answer is never behind. `version` and `as_of` show a past state and
+        need the permission `ordering_read.view_history`; what was erased since reads `[erased]`.
         """
-        asked = parse_query(request, LookBackParameters)
-        if asked.looks_back and not request.user.has_perm(permissions.VIEW_HISTORY):
+        query = self.query(GetOrderById, order_id=pk)
+        if query.looks_back and not request.user.has_perm(permissions.VIEW_HISTORY):
             raise PermissionMissingError(permissions.VIEW_HISTORY)
-        query = GetOrderById(
-            order_id=path_id(pk, OrderNotFoundError),
-            strong=asked.consistency is not None,
-            version=asked.version,
-            as_of=asked.as_of,
-        )
-        return self._answer_whole(request, self.ask(query))
+        return self._answer_order(self.ask(query))
 
     def reads_log(self) -> bool:
-        asked = self.request.query_params.keys() & LookBackParameters.model_fields.keys()
-        return super().reads_log() or (self.action == "retrieve" and bool(asked))
+        names = self.request.query_params.keys() & GetOrderById.LOG_PARAMETERS
+        return super().reads_log() or (self.action == "retrieve" and bool(names))
 
     @extend_schema(
         operation_id="order_get_by_number",
@@ -129,20 +89,12 @@ class OrderViewSet(QueryViewSet):
     )
     @action(detail=False, url_path="by-number/(?P<number>[^/]+)", url_name="by-number")
     def by_number(self, request: Request, number: str) -> Response:
-        """The order that people know by this number, whole."""
-        parse_query(request, Parameters)
-        return self._answer_whole(request, self.ask(GetOrderByNumber(order_number=number)))
+        """Shows the whole order that people know by this number."""
+        return self._answer_order(self.ask(self.query(GetOrderByNumber, order_number=number)))
 
-    def _answer_whole(self, request: Request, order: OrderDetail) -> Response:
-        return self.answer_one(OrderDetailBody.of(self._masked(order), request), order)
-
-    def _masked(self, order: OrderDetail) -> OrderDetail:
-        user = self.request.user
-        return masked(
-            order,
-            with_addresses=permissions.may_view_addresses(user),
-            with_notes=user.has_perm(permissions.VIEW_PII),
-        )
+    def _answer_order(self, order: OrderDetail) -> Response:
+        body = OrderDetailBody.of(masked(order, self.request), self.request)
+        return self.answer_one(body, order)
 
     @extend_schema(
         operation_id="order_status_counts",
@@ -151,56 +103,46 @@ class OrderViewSet(QueryViewSet):
     )
     @action(detail=False, url_path="status-counts")
     def status_counts(self, request: Request) -> Response:
-        """How many orders there are in each status, and with each value of the other facets."""
-        parse_query(request, Parameters)
-        return self.answer(self.ask(GetStatusCounts()))
+        """Counts the orders in each status, and with each value of the other facets."""
+        return self.answer(self.ask(self.query(GetStatusCounts)))
 
     @extend_schema(
         operation_id="order_timeline",
         summary="Tell what has happened to an order",
-        parameters=[ID, VISIBILITY, *PAGE],
-        responses=TimelinePageBody,
+        parameters=[ID, *parameters_of(GetTimeline)],
+        responses=PageBody[TimelineEntryBody],
     )
     @action(detail=True)
     def timeline(self, request: Request, pk: str) -> Response:
-        """One sentence for each event of an order, as they happened."""
-        asked = parse_query(request, TimelineParameters)
-        order_id = path_id(pk, OrderNotFoundError)
-        page = self.ask(GetTimeline(order_id=order_id, **dict(asked)))
-        with_notes = request.user.has_perm(permissions.VIEW_PII)
-        results = [TimelineEntryBody.of(entry, with_notes=with_notes) for entry in page.items]
-        return self.answer_page(page, results)
+        """Lists a sentence for each event of an order, oldest first."""
+        return self.answer_list(self.query(GetTimeline, order_id=pk), masked_entry)
 
     @extend_schema(
         operation_id="order_diff",
         summary="Compare two versions of an order",
-        parameters=[ID, *documented(DiffParameters)],
+        parameters=[ID, *parameters_of(GetOrderDiff)],
         responses={200: OrderDiffBody, 500: None},
         examples=[DIFF_EXAMPLE],
     )
     @action(detail=True)
     def diff(self, request: Request, pk: str) -> Response:
-        """What changed of an order from one version to another, by part and field.
+        """Lists the fields of an order that changed from one version to another.
 
-        Lines, shipments, refunds, returns and notes are told by their ids, payments and adjustments
-        by their places. What you may not see is the same before and after.
+        A path names lines, shipments, refunds, returns and notes by their ids, payments and
+        adjustments by their positions. A field that you may not see never changes.
         """
-        asked = parse_query(request, DiffParameters)
-        order_id = path_id(pk, OrderNotFoundError)
-        states = self.ask(GetOrderDiff(order_id=order_id, **dict(asked)))
-        before = states.before and self._masked(states.before)
-        return self.answer(OrderDiffBody.of(before, self._masked(states.after)))
+        states = self.ask(self.query(GetOrderDiff, order_id=pk))
+        before = states.before and masked(states.before, request)
+        return self.answer(OrderDiffBody.of(before, masked(states.after, request)))
 
     @extend_schema(
         operation_id="order_events",
         summary="List the events of an order",
-        parameters=[ID, *PAGE],
-        responses=EventPageBody,
+        parameters=[ID, *parameters_of(GetOrderEvents)],
+        responses=PageBody[EventView],
         examples=[EVENTS_EXAMPLE],
     )
     @action(detail=True)
     def events(self, request: Request, pk: str) -> Response:
-        """The log of an order as it is stored, oldest first."""
-        asked = parse_query(request, PageParameters)
-        order_id = path_id(pk, OrderNotFoundError)
-        return self.answer_page(self.ask(GetOrderEvents(order_id=order_id, **dict(asked))))
+        """Lists the events of an order as the log stores them, oldest first."""
+        return self.answer_list(self.query(GetOrderEvents, order_id=pk))

@@ -1,8 +1,9 @@
-"""Seeing the events that projections couldn't apply, trying them again, skipping them."""
+"""Addresses below /parked-events: the events that projections could not apply."""
 
-from typing import Any, cast
+from typing import Annotated, Any, Self, cast
 
 from drf_spectacular.utils import extend_schema
+from pydantic import BaseModel, ConfigDict, Field
 from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -12,24 +13,80 @@ from config.http.input.ids import path_id
 from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import (
-    ParkedEventBody,
-    ParkedEventDetailBody,
-    ParkedEventPageBody,
-    RetriedBody,
-    RetryBody,
-    SkipBody,
-)
+from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody
 from ordering_read.api.idempotency import idempotent
-from ordering_read.api.parameters import ID, PAGE, PROJECTION, STREAM, ParkedEventParameters
+from ordering_read.api.parameters import ID, parameters_of
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import ParkedEvent
-from ordering_read.queries import GetParkedEvent, ListParkedEvents
+from ordering_read.queries import View
+from ordering_read.fields import StreamName
+from ordering_read.queries.parked_events import (
+    GetParkedEvent,
+    ListParkedEvents,
+    ParkedEventDetail,
+    ParkedEventView,
+)
 from ordering_write.published import parked
 
 
+class ParkedEventLinks(Links):
+    """Addresses of the parked event and of its commands."""
+
+    self: Annotated[str, LinkTo("parked-event-detail", "id")]
+    retry: Annotated[str, LinkTo("parked-event-retry", "id")]
+    skip: Annotated[str, LinkTo("parked-event-skip", "id")]
+
+
+class ParkedEventBody(Linked, ParkedEventView):
+    """An event that a projection has not applied."""
+
+    links: ParkedEventLinks
+
+
+class ParkedEventDetailBody(Linked, ParkedEventDetail):
+    """An event that a projection has not applied, with the traceback of its failure."""
+
+    links: ParkedEventLinks
+
+
+class RetryBody(BaseModel):
+    """The request has no fields."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class SkipBody(BaseModel):
+    """The reason why the projection can do without the event."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    reason: Annotated[parked.Reason, Field(examples=["It was a test"])]
+
+
+class RetriedBody(View):
+    """The result for the stream: `applied` is the number of its events that were applied, and
+    `held_by` the event that blocks it now, null when the stream is no longer parked."""
+
+    projection: str
+    generation: int
+    stream: StreamName
+    applied: int
+    held_by: ParkedEventBody | None
+
+    @classmethod
+    def of(cls, retried: parked.Retried, request: Request) -> Self:
+        blocker = retried.blocked_by
+        return cls(
+            projection=retried.checkpoint.name,
+            generation=retried.checkpoint.generation,
+            stream=retried.stream,
+            applied=retried.applied,
+            held_by=blocker and ParkedEventBody.of(ParkedEventView.of_row(blocker), request),
+        )
+
+
 class ParkedEventViewSet(QueryViewSet):
-    """/parked-events, whose commands change nothing but what a projection has applied."""
+    """/parked-events. The commands change nothing but what a projection has applied."""
 
     titles = ("Parked events", "Parked event")
     needed_permissions = {
@@ -42,17 +99,15 @@ class ParkedEventViewSet(QueryViewSet):
     @extend_schema(
         operation_id="parked_event_list",
         summary="List parked events",
-        parameters=[PROJECTION, STREAM, *PAGE],
-        responses=ParkedEventPageBody,
+        parameters=parameters_of(ListParkedEvents),
+        responses=PageBody[ParkedEventBody],
     )
     def list(self, request: Request) -> Response:
-        """The events that projections couldn't apply, and those that wait behind them.
+        """Lists the events that projections could not apply, and those that wait behind them.
 
-        In the order in which they were parked; after them those that were skipped.
+        They are in the order in which they were parked; skipped events come last.
         """
-        page = self.ask(ListParkedEvents(**dict(parse_query(request, ParkedEventParameters))))
-        shown = [ParkedEventBody.of(item, request) for item in page.items]
-        return self.answer_page(page, shown)
+        return self.answer_list(self.query(ListParkedEvents), ParkedEventBody.of)
 
     @extend_schema(
         operation_id="parked_event_get",
@@ -61,10 +116,9 @@ class ParkedEventViewSet(QueryViewSet):
         responses=ParkedEventDetailBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:
-        """A parked or skipped event, with the place in the code where it failed."""
-        parse_query(request, Parameters)
-        query = GetParkedEvent(parked_event_id=path_id(pk, parked.ParkedEventNotFoundError))
-        return self.answer(ParkedEventDetailBody.of(self.ask(query), request))
+        """Shows a parked or skipped event, with the traceback of its failure."""
+        event = self.ask(self.query(GetParkedEvent, parked_event_id=pk))
+        return self.answer(ParkedEventDetailBody.of(event, request))
 
     @extend_schema(
         operation_id="parked_event_retry",
@@ -75,7 +129,7 @@ class ParkedEventViewSet(QueryViewSet):
     )
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
-        """Apply the stream of this event from the one on that holds it up, as far as it goes."""
+        """Applies the stream of this event, from the event that blocks it as far as possible."""
         parse_query(request, Parameters)
         RetryBody.model_validate(request.data)
 
@@ -93,13 +147,13 @@ class ParkedEventViewSet(QueryViewSet):
     )
     @action(detail=True, methods=["post"])
     def skip(self, request: Request, pk: str) -> Response:
-        """Let the projection go without this event, and apply the stream's events behind it.
+        """Skips this event for good, and applies the events of its stream behind it.
 
-        Who did so, when and why, stays in the list.
+        The list keeps the event, with the user, the time and the reason.
         """
         parse_query(request, Parameters)
         body = SkipBody.model_validate(request.data)
-        # Only users with the permission get here, and they are logged in.
+        # The permission check has refused anonymous users.
         by = permissions.named(cast(User, request.user))
 
         def skip() -> RetriedBody:
@@ -109,7 +163,7 @@ class ParkedEventViewSet(QueryViewSet):
         return idempotent(request, skip)
 
     def command_examples(self, request: Request) -> dict[str, dict[str, Any]]:
-        """What stands in the forms of the browsable pages at first."""
+        """Return the JSON that the forms of the browsable pages start with."""
         return {"retry": {}, "skip": {"reason": "It was a test"}}
 
 

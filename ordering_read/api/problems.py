@@ -1,4 +1,4 @@
-"""How the refusals of the read side look over HTTP."""
+"""The problems that the errors of the read side become over HTTP."""
 
 from config.http.answers.problems import register
 from ordering_read.engine.freshness import ProjectionBehindError
@@ -6,7 +6,7 @@ from ordering_write.published import parked
 
 
 def register_all() -> None:
-    """Register every refusal that isn't registered with those of the write side."""
+    """Register the errors that the write side hasn't registered."""
     register(
         ProjectionBehindError,
         slug="projection-behind",

@@ -1,15 +1,15 @@
-"""Reading how far the projections have come."""
+"""The address /projections: the progress of the projections."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import ProjectionPageBody
+from ordering_read.api.bodies import PageBody
 from ordering_read.api.headers import LINK
-from ordering_read.queries import GetProjectionStatus, Page, ProjectionView
+from ordering_read.queries import Page
+from ordering_read.queries.projections import GetProjectionStatus, ProjectionView
 
 
 class ProjectionViewSet(QueryViewSet):
@@ -22,13 +22,13 @@ class ProjectionViewSet(QueryViewSet):
         operation_id="projection_list",
         summary="List projections",
         parameters=[LINK],
-        responses=ProjectionPageBody,
+        responses=PageBody[ProjectionView],
     )
     def list(self, request: Request) -> Response:
-        """How far each projection has come, all on one page."""
-        parse_query(request, Parameters)
-        shown = self.ask(GetProjectionStatus())
+        """Lists the progress of all projections, on one page."""
+        projections = self.ask(self.query(GetProjectionStatus))
+        count = len(projections)
         page = Page[ProjectionView](
-            items=shown, count=len(shown), capped=False, page=1, page_size=len(shown) + 1
+            items=projections, count=count, capped=False, page=1, page_size=count + 1
         )
         return self.answer_page(page)

@@ -1,4 +1,4 @@
-"""Reading what was sold."""
+"""Addresses below /reports: sales by day and by product."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -9,68 +9,61 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.http.input.query import parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import ProductSalesBody, ProductSalesPageBody, SalesByDayPageBody
+from ordering_read.api.bodies import Linked, PageBody
 from ordering_read.api.headers import FILE_NAME
-from ordering_read.api.parameters import (
-    GROUP,
-    PAGE,
-    PRODUCT,
-    SALES,
-    ProductSalesParameters,
-    SalesByDayParameters,
-    SalesParameters,
-)
+from ordering_read.api.order_bodies import LineLinks
+from ordering_read.api.parameters import parameters_of
 from ordering_read.api.spreadsheets import MAX_ROWS, CSVRenderer, documented
-from ordering_read.queries import (
+from ordering_read.queries import View
+from ordering_read.queries.reports import (
     GetSalesByDay,
     GetSalesByProduct,
     SalesByDayView,
     SalesByProductView,
-    View,
+    SalesQuery,
 )
-from ordering_read.queries.reports import SalesQuery
 
 Item = TypeVar("Item", bound=View)
+
+
+class ProductSalesBody(Linked, SalesByProductView):
+    """The sales of a product on a day of the store, in one currency."""
+
+    links: LineLinks
 
 
 class SalesViewSet(QueryViewSet):
     """The base of the reports by day."""
 
     renderer_classes = (*QueryViewSet.renderer_classes, CSVRenderer)
-    # What a row of it is.
+    # The type of its rows.
     row: ClassVar[type[View]]
 
     def report(
-        self,
-        query: SalesQuery[Item],
-        asked: SalesParameters,
-        *,
-        body: Callable[[Item], View] = lambda row: row,
+        self, query: SalesQuery[Item], body: Callable[[Item, Request], View] | None = None
     ) -> Response:
-        """A page of what ``query`` finds, each row shown by ``body``; as CSV, all of it."""
+        """Answer with a page of ``query``, each item made by ``body``; as CSV with all rows."""
         if self.request.accepted_renderer.format == CSVRenderer.format:
-            chosen = {"page": 1, "page_size": MAX_ROWS, "cursor": None}
-            answer = Response(self.ask(query.model_copy(update=chosen)).items)
+            whole_list = {"page": 1, "page_size": MAX_ROWS, "cursor": None}
+            answer = Response(self.ask(query.model_copy(update=whole_list)).items)
             name = self.get_view_name().lower().replace(" ", "-")
             answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
         else:
-            page = self.ask(query)
-            answer = self.answer_page(page, [body(row) for row in page.items])
-        self.keep_closed(asked)
+            answer = self.answer_list(query, body)
+        self.keep_closed(query)
         return answer
 
-    def keep_closed(self, asked: SalesParameters) -> None:
-        """Let the client keep a report whose days are over: nothing is booked on them any more.
+    def keep_closed(self, query: SalesQuery[Item]) -> None:
+        """Let the client keep a report of closed days: no event changes their sales.
 
-        The day is over when every event of it has been applied.
+        A day is closed when it is over and all its events are applied.
         """
         shown_until = timezone.now() - timedelta(seconds=self.freshness.lag_seconds)
         today = timezone.localdate(shown_until)
         is_whole = self.freshness.state is not None
-        if is_whole and asked.last_day is not None and asked.last_day < today:
+        if is_whole and query.last_day is not None and query.last_day < today:
             self.headers["Cache-Control"] = "private, max-age=3600"
 
 
@@ -88,17 +81,16 @@ class SalesByDayViewSet(SalesViewSet):
     @extend_schema(
         operation_id="sales_by_day",
         summary="Report sales by day",
-        parameters=[*SALES, GROUP, *PAGE, FILE_NAME],
-        responses=documented(SalesByDayPageBody),
+        parameters=[*parameters_of(GetSalesByDay), FILE_NAME],
+        responses=documented(PageBody[SalesByDayView]),
     )
     def list(self, request: Request) -> Response:
-        """What was sold on each day of the store, by currency, newest day first.
+        """Lists the sales of each day of the store, by currency, newest day first.
 
-        A cancellation is booked on its own day, so that a day that is over never changes. As CSV
-        the answer has all rows, 10,000 at most, whatever the page.
+        A cancellation counts on its own day, so that a past day never changes. As CSV the answer
+        has all rows, 10,000 at most, whatever the page.
         """
-        asked = parse_query(request, SalesByDayParameters)
-        return self.report(GetSalesByDay(**dict(asked)), asked)
+        return self.report(self.query(GetSalesByDay))
 
 
 class SalesByProductViewSet(SalesViewSet):
@@ -115,18 +107,13 @@ class SalesByProductViewSet(SalesViewSet):
     @extend_schema(
         operation_id="sales_by_product",
         summary="Report sales by product",
-        parameters=[*SALES, PRODUCT, *PAGE, FILE_NAME],
-        responses=documented(ProductSalesPageBody),
+        parameters=[*parameters_of(GetSalesByProduct), FILE_NAME],
+        responses=documented(PageBody[ProductSalesBody]),
     )
     def list(self, request: Request) -> Response:
-        """What was ordered of each product on each day of the store, newest day first.
+        """Lists the sales of each product on each day of the store, newest day first.
 
-        `gross` are the lines as they were ordered, without what was added to the whole order. As
+        `gross` is the sum of the lines as they were ordered, without adjustments of the order. As
         CSV the answer has all rows, 10,000 at most, whatever the page.
         """
-        asked = parse_query(request, ProductSalesParameters)
-        return self.report(
-            GetSalesByProduct(**dict(asked)),
-            asked,
-            body=lambda sales: ProductSalesBody.of(sales, request),
-        )
+        return self.report(self.query(GetSalesByProduct), ProductSalesBody.of)

@@ -1,38 +1,25 @@
-"""Finding orders, customers and products by a few words."""
-
-from typing import Annotated
+"""The address /search: orders, customers and products by a few words."""
 
 from drf_spectacular.utils import extend_schema
-from pydantic import Field
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.reverse import reverse
 
-from config.fields.text import Text
-from config.http.input.query import Parameters, parse_query
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import CustomerBody, OrderBody, ProductBody
-from ordering_read.api.parameters import documented
-from ordering_read.queries import SearchOrders, View
-from ordering_read.queries.search import Hit
-
-_ROUTES = {"order": "order-detail", "customer": "customer-detail", "product": "product-detail"}
-
-
-class SearchParameters(Parameters):
-    """What is looked for."""
-
-    q: Annotated[str, Text(max_length=200, min_length=0)] = Field(
-        "", description="Words, or the beginnings of words; without one, nothing is found."
-    )
+from ordering_read.api.bodies import address
+from ordering_read.api.customers import CustomerBody, customer_body
+from ordering_read.api.inventory import ProductBody, product_body
+from ordering_read.api.order_bodies import OrderBody
+from ordering_read.api.parameters import parameters_of
+from ordering_read.queries import View
+from ordering_read.queries.search import SearchOrders
 
 
 class SearchBody(View):
-    """What was found of each kind, ten of each at most; nothing of a kind that you may not see.
+    """The first ten results of each kind; none of a kind that the user may not see.
 
-    `redirect` is where the one thing is that has just this number, reference, e-mail address or
-    SKU; null when there is none or more than one.
+    `redirect` is the address of the only thing with exactly this number, reference, e-mail address
+    or SKU; null when there is none or more than one.
     """
 
     orders: list[OrderBody]
@@ -51,42 +38,26 @@ class SearchViewSet(QueryViewSet):
     @extend_schema(
         operation_id="search",
         summary="Search orders, customers and products",
-        parameters=documented(SearchParameters),
+        parameters=parameters_of(SearchOrders),
         responses=SearchBody,
     )
     def list(self, request: Request) -> Response:
-        """Orders by relevance, customers and products that these words find.
+        """Finds orders, best first, and customers and products.
 
-        Each word may be the beginning of one; all of them must be there. Those who may not see
-        personal data find nothing by it.
+        Each word may be the beginning of a longer one; a result has all of them. Users who may not
+        see personal data find nothing by it.
         """
-        asked = parse_query(request, SearchParameters)
-        if not asked.q:
-            return self.answer(SearchBody(orders=[], customers=[], products=[], redirect=None))
-        may = request.user.has_perm
-        found = self.ask(
-            SearchOrders(
-                q=asked.q,
-                customers=may(permissions.VIEW_CUSTOMERS),
-                products=may(permissions.VIEW_INVENTORY),
-            )
+        query = self.query(
+            SearchOrders,
+            customers=request.user.has_perm(permissions.VIEW_CUSTOMERS),
+            products=request.user.has_perm(permissions.VIEW_INVENTORY),
         )
-        with_email = may(permissions.VIEW_PII)
-        with_levels = may(permissions.VIEW_STOCK_LEVELS)
+        result = self.ask(query)
+        match = result.exact
         body = SearchBody(
-            orders=[OrderBody.of(order, request) for order in found.orders],
-            customers=[
-                CustomerBody.of(customer, request, with_email=with_email)
-                for customer in found.customers
-            ],
-            products=[
-                ProductBody.of(product, request, with_levels=with_levels)
-                for product in found.products
-            ],
-            redirect=found.exact and _address(found.exact, request),
+            orders=[OrderBody.of(order, request) for order in result.orders],
+            customers=[customer_body(customer, request) for customer in result.customers],
+            products=[product_body(product, request) for product in result.products],
+            redirect=match and address(f"{match.kind}-detail", match.id, request),
         )
         return self.answer(body)
-
-
-def _address(hit: Hit, request: Request) -> str:
-    return reverse(_ROUTES[hit.kind], kwargs={"pk": hit.id}, request=request)

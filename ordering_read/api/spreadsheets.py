@@ -11,20 +11,20 @@ from rest_framework.renderers import BaseRenderer
 from config.http.answers.pagination import COUNT_CAP
 from ordering_read.queries import View
 
-# Spreadsheets take a text that begins so for a formula, and do what it says.
+# A spreadsheet runs a text that begins with one of these as a formula.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 CSV = "text/csv"
-# Rows in one answer: one that has more is for an export.
+# The most rows of one answer.
 MAX_ROWS = COUNT_CAP
 
 
 def documented(page: Any) -> dict[tuple[int, str], Any]:
-    """The answers of a list that can be had as CSV, for the OpenAPI document."""
+    """Return the answers of a list as JSON and as CSV, for the OpenAPI document."""
     return {(200, "application/json"): page, (200, CSV): OpenApiTypes.STR}
 
 
 class CSVRenderer(BaseRenderer):
-    """A row for each item, under the names of its fields."""
+    """Writes a line for each item, below a line with the names of the fields."""
 
     media_type = CSV
     format = "csv"
@@ -37,7 +37,7 @@ class CSVRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         if data is None:
-            # What the client has is still so.
+            # Not modified.
             return b""
         text = io.StringIO()
         table = csv.writer(text)

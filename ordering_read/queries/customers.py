@@ -1,21 +1,27 @@
-"""The questions about customers."""
+"""Queries for customers."""
 
 from datetime import datetime
-from decimal import Decimal
-from typing import Annotated, Any, Literal, cast
-from uuid import UUID
+from typing import Annotated, Any, Literal
 
 from django.db.models import QuerySet
-from django_filters import Filter
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from ordering_read.fields import CurrencyCode, CustomerId, PersonName, Version
+from config.http.input.ids import PathId
 from ordering_read.models import CustomerSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.search import CustomerSearch
-from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
-from ordering_read.queries.filters import QueryFilterSet, Search, SearchText, Several
-from ordering_write.published import NotFoundError, quantize
+from ordering_read.queries.base import Query, QueryHandler, handles
+from ordering_read.fields import (
+    CurrencyAmount,
+    CurrencyCode,
+    CustomerId,
+    PersonName,
+    Version,
+)
+from ordering_read.queries.filters import SearchText, Several, search, where
+from ordering_read.queries.lists import ListQuery
+from ordering_read.queries.views import Page, View
+from ordering_write.published import NotFoundError
 
 
 class CustomerNotFoundError(NotFoundError):
@@ -37,56 +43,49 @@ class CustomerView(View):
 
 
 class CustomerStatsView(View):
-    """What a customer has ordered in one currency.
+    """The orders of a customer in one currency, summed up.
 
-    `orders` counts all that were placed, and `largest_order` is the largest total that one of them
-    had when a line was ordered; `spent` is less what was cancelled, came back, didn't arrive or was
-    given back, and `average_order` is that for each order that wasn't cancelled.
+    `orders` counts all orders, cancelled ones too. `spent` is the sum of the orders without what
+    was cancelled, returned, not delivered or refunded as goodwill; `average_order` is `spent` per
+    order that was not cancelled. `largest_order` is the largest total that an order had when a line
+    was ordered.
     """
 
     currency: CurrencyCode
     orders: int
     cancelled: int
     returned_units: int
-    spent: Decimal
-    average_order: Decimal | None
-    largest_order: Decimal
+    spent: CurrencyAmount
+    average_order: CurrencyAmount | None
+    largest_order: CurrencyAmount
     first_order_at: datetime
     last_order_at: datetime
 
 
 class GetCustomerById(Query[CustomerView]):
-    """One customer."""
+    """Get one customer."""
 
-    customer_id: UUID
+    customer_id: PathId
 
 
-class CustomerFilters(BaseModel):
-    """What lists of customers can be narrowed down by."""
+class ListCustomers(ListQuery[CustomerView]):
+    """List the customers, newest first."""
 
-    status: Several[Literal["active", "blocked", "erased"]] | None = None
-    q: SearchText | None = Field(
+    status: Annotated[
+        Several[Literal["active", "blocked", "erased"]] | None, where("status__in")
+    ] = None
+    q: Annotated[SearchText | None, search("customer_id", CustomerSearch)] = Field(
         None, description="Words, or the beginnings of words, of a name or an e-mail address."
     )
 
 
-class ListCustomers(CustomerFilters, ListQuery[CustomerView]):
-    """The customers, newest first."""
-
-
-class CustomerFilterSet(QueryFilterSet):
-    """How each of them is asked of the rows."""
-
-    status = Filter(lookup_expr="in")
-    q = Search("customer_id", CustomerSearch)
-
-
 class GetCustomerStats(Query[tuple[CustomerStatsView, ...]]):
-    """What a customer has ordered, by currency; nothing for one who hasn't."""
+    """Sum up the orders of a customer, by currency; empty for a customer without orders."""
 
-    customer_id: UUID
+    customer_id: PathId
 
 
+@handles(GetCustomerById)
 class GetCustomerByIdHandler(QueryHandler[GetCustomerById, CustomerView]):
     """Reads one row."""
 
@@ -94,17 +93,19 @@ class GetCustomerByIdHandler(QueryHandler[GetCustomerById, CustomerView]):
         row = _visible(query).filter(customer_id=query.customer_id).first()
         if row is None:
             raise CustomerNotFoundError
-        return _view(row)
+        return CustomerView.of_row(row)
 
 
+@handles(ListCustomers)
 class ListCustomersHandler(QueryHandler[ListCustomers, Page[CustomerView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: ListCustomers) -> Page[CustomerView]:
-        rows = CustomerFilterSet(query, _visible(query)).qs
-        return query.page_of(rows.order_by("-registered_at", "-customer_id"), _view)
+        rows = query.select(_visible(query)).order_by("-registered_at", "-customer_id")
+        return query.page_of(rows, CustomerView.of_row)
 
 
+@handles(GetCustomerStats)
 class GetCustomerStatsHandler(QueryHandler[GetCustomerStats, tuple[CustomerStatsView, ...]]):
     """Reads a row per currency, and looks for the customer when there is none."""
 
@@ -112,8 +113,8 @@ class GetCustomerStatsHandler(QueryHandler[GetCustomerStats, tuple[CustomerStats
         rows = CustomerStats.live.filter(customer_id=query.customer_id).order_by("currency")
         if query.customer_scope is not None:
             rows = rows.filter(customer_id=query.customer_scope)
-        stats = tuple(_stats_view(row) for row in rows)
-        # Asked last: the customers may be projected later than their orders.
+        stats = tuple(map(CustomerStatsView.of_row, rows))
+        # Last, since customers may be projected later than their orders.
         if not stats and not _visible(query).filter(customer_id=query.customer_id).exists():
             raise CustomerNotFoundError
         return stats
@@ -124,32 +125,3 @@ def _visible(query: Query[Any]) -> QuerySet[CustomerSummary]:
     if query.customer_scope is None:
         return rows
     return rows.filter(customer_id=query.customer_scope)
-
-
-def _view(row: CustomerSummary) -> CustomerView:
-    return CustomerView(
-        customer_id=row.customer_id,
-        name=row.name,
-        email=row.email,
-        phone=row.phone,
-        status=CustomerSummary.Status(row.status),
-        registered_at=row.registered_at,
-        updated_at=row.updated_at,
-        version=row.version,
-        position=row.position,
-    )
-
-
-def _stats_view(row: CustomerStats) -> CustomerStatsView:
-    average = row.average_order
-    return CustomerStatsView(
-        currency=row.currency,
-        orders=row.orders,
-        cancelled=row.cancelled,
-        returned_units=row.returned_units,
-        spent=quantize(row.spent, row.currency),
-        average_order=None if average is None else quantize(average, row.currency),
-        largest_order=quantize(cast(Decimal, row.largest_order), row.currency),
-        first_order_at=row.first_order_at,
-        last_order_at=row.last_order_at,
-    )

@@ -1,30 +1,48 @@
-"""The questions for events themselves: those of one order, and those of the whole log."""
+"""Queries for the events of one order and of the whole log."""
 
 from datetime import datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from config.http.answers import pagination
 from config.http.answers.pagination import COUNT_CAP
+from config.http.input.ids import PathId
+from config.http.input.query import number
+from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.fields import StreamName, Version
-from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
+from ordering_read.queries.filters import Several
+from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.orders import OrderNotFoundError
-from ordering_write.published import feed
+from ordering_read.queries.views import Page, View
+from ordering_write.published import DomainEvent, feed
 
-MAX_EVENTS = 1_000
+_MAX_EVENTS = 1_000
 _ORDERING = "events:version"
 
 
-class EventView(View):
-    """An event as it was stored.
+def _existing_type(name: str) -> str:
+    if name not in DomainEvent.types:
+        raise ValueError(f"there is no event type {name!r}")
+    return name
 
-    `version` is its place in its `stream` and `position` that in the log, null as long as it has
-    none. `timestamp` is when it happened, `recorded_at` when we learnt it. `data` has the fields
-    that its type has by `schema_version`; personal ones are left out for those who may not see
-    them, and "[erased]" once they were erased. `hash` is made of its content and of the hash before
-    it in its stream.
+
+EventType = Annotated[
+    str,
+    AfterValidator(_existing_type),
+    WithJsonSchema({"type": "string", "enum": sorted(DomainEvent.types)}),
+]
+
+
+class EventView(View):
+    """An event as it is stored.
+
+    `version` is its position in its `stream`, and `position` its position in the log, null until it
+    has one. `timestamp` is when the event happened, and `recorded_at` when we recorded it. `data`
+    has the fields of its type at `schema_version`. Personal fields are left out for users without
+    the permission to see them, and read "[erased]" once erased. `hash` covers the content of the
+    event and the hash of the event before it in the stream.
     """
 
     event_id: UUID
@@ -44,19 +62,38 @@ class EventView(View):
     hash: str
     data: dict[str, Any]
 
-    @classmethod
-    def of(cls, event: feed.StoredEvent, *, with_personal: bool) -> Self:
-        fields = dict(event)
-        personal = fields.pop("personal")
-        return cls(**{**fields, "data": {**event.data, **(personal if with_personal else {})}})
-
 
 class GetOrderEvents(ListQuery[EventView]):
-    """What has happened to an order, as the log has it; not for one of its customers."""
+    """List the events of an order as the log stores them; none for a customer."""
 
-    order_id: UUID
+    order_id: PathId
 
 
+class FeedView(View):
+    """Events in the order of the log. The next ones come ``after`` `position`."""
+
+    events: tuple[EventView, ...]
+    position: int
+
+
+class ReadFeed(Query[FeedView]):
+    """Read the events after a position, of some types or of all; none for a customer.
+
+    Where few events are of the ``types``, the result may be empty before the log ends.
+    """
+
+    after: number(ge=0, le=10**18) = Field(  # type: ignore[valid-type]
+        0, description="The position before the first event; 0 is the beginning of the log."
+    )
+    types: Several[EventType] = Field(
+        (), description="Events of these types only; by default of all types."
+    )
+    limit: number(ge=1, le=_MAX_EVENTS) = Field(  # type: ignore[valid-type]
+        100, description="The largest number of events in the answer."
+    )
+
+
+@handles(GetOrderEvents)
 class GetOrderEventsHandler(QueryHandler[GetOrderEvents, Page[EventView]]):
     """Reads a page, in two statements."""
 
@@ -65,16 +102,16 @@ class GetOrderEventsHandler(QueryHandler[GetOrderEvents, Page[EventView]]):
         count = feed.length(stream)
         if not count or query.customer_scope is not None:
             raise OrderNotFoundError
-        after, size = _start(query), query.page_size
-        events = feed.of_stream(stream, after=after, limit=size)
-        # Versions are dense, and so what comes before an event is known.
+        after = _version_before(query)
+        events = feed.of_stream(stream, after=after, limit=query.page_size)
+        # Versions are dense: the last one of the page follows from the first one.
         end = after + len(events)
         return Page(
-            items=tuple(EventView.of(one, with_personal=query.with_personal) for one in events),
+            items=tuple(_event_view(query, event) for event in events),
             count=min(count, COUNT_CAP) if query.cursor is None else None,
             capped=query.cursor is None and count > COUNT_CAP,
             page=query.page,
-            page_size=size,
+            page_size=query.page_size,
             cursor=query.cursor,
             next_cursor=pagination.make_cursor([str(end)], ordering=_ORDERING)
             if events and end < count
@@ -82,36 +119,24 @@ class GetOrderEventsHandler(QueryHandler[GetOrderEvents, Page[EventView]]):
         )
 
 
-def _start(query: GetOrderEvents) -> int:
-    """The version that comes before the page."""
+@handles(ReadFeed)
+class ReadFeedHandler(QueryHandler[ReadFeed, FeedView]):
+    """Reads the log, in two statements."""
+
+    def handle(self, query: ReadFeed) -> FeedView:
+        batch = feed.of_log(after=query.after, types=query.types, limit=query.limit)
+        visible = batch.events if query.customer_scope is None else []
+        events = tuple(_event_view(query, event) for event in visible)
+        return FeedView(events=events, position=batch.position)
+
+
+def _version_before(query: GetOrderEvents) -> int:
+    """Return the version of the event before the page, 0 for none."""
     if query.cursor is None:
         return (query.page - 1) * query.page_size
     return int(pagination.read_cursor(query.cursor, ordering=_ORDERING)[0]) if query.cursor else 0
 
 
-class FeedView(View):
-    """Events in the order of the log. What comes next is asked for ``after`` `position`."""
-
-    events: tuple[EventView, ...]
-    position: int
-
-
-class ReadFeed(Query[FeedView]):
-    """The events behind the position ``after``, of these types or of all; not for customers.
-
-    Where few of many events are of the ``types``, a part may be empty before the log ends.
-    """
-
-    after: Annotated[int, Field(ge=0)] = 0
-    types: tuple[str, ...] = ()
-    limit: Annotated[int, Field(ge=1, le=MAX_EVENTS)] = 100
-
-
-class ReadFeedHandler(QueryHandler[ReadFeed, FeedView]):
-    """Reads the log, in two statements."""
-
-    def handle(self, query: ReadFeed) -> FeedView:
-        found = feed.of_log(after=query.after, types=query.types, limit=query.limit)
-        shown = found.events if query.customer_scope is None else []
-        events = (EventView.of(one, with_personal=query.with_personal) for one in shown)
-        return FeedView(events=tuple(events), position=found.position)
+def _event_view(query: Query[Any], event: feed.StoredEvent) -> EventView:
+    personal = event.personal if query.with_personal else {}
+    return EventView.of_row(event, data={**event.data, **personal})

@@ -1,35 +1,43 @@
-"""What lists can be narrowed down by: the types of the values, and the sets that apply them."""
+"""Filters and orderings of lists, and the types of their values."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.db.models import QuerySet
-from django_filters import Filter, FilterSet
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
 from ordering_read.models.search import SearchRow, Words
 from ordering_read.queries.base import Query
-from ordering_write.published import MINOR_UNITS
 
-Kind = TypeVar("Kind")
+Value = TypeVar("Value")
+Rows = QuerySet[Any]
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})"
 )
-# Beyond these there are no orders, and soon no moments either.
+# No order is older or newer, and Python's own range ends soon after.
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
+# --- Values ------------------------------------------------------------------------------------
 def _split(value: Any) -> Any:
     return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+def _iso_day(value: Any) -> Any:
+    # Pydantic alone takes a number for a moment.
+    if isinstance(value, str) and not _DAY.fullmatch(value):
+        raise PydanticCustomError("day", "A day is written such as 2026-03-01")
+    return value
 
 
 def _moment(value: Any) -> Any:
@@ -48,25 +56,20 @@ def _moment(value: Any) -> Any:
     )
 
 
-def _sane(moment: datetime) -> datetime:
+def _in_range(moment: datetime) -> datetime:
     if not _FIRST <= moment < _LAST:
         raise PydanticCustomError("moment", "A moment is one between the years 1970 and 9000")
     return moment
 
 
-def _known_currency(code: str) -> str:
-    if code not in MINOR_UNITS:
-        raise PydanticCustomError("currency", "A currency is an ISO 4217 code such as EUR")
-    return code
-
-
-# One of its values, or several with commas between them.
-Several = Annotated[tuple[Kind, ...], Field(min_length=1, max_length=20), BeforeValidator(_split)]
-# A day is its first moment, on the store's clocks.
+# One value, or several with commas between them.
+Several = Annotated[tuple[Value, ...], Field(min_length=1, max_length=20), BeforeValidator(_split)]
+Day = Annotated[date, BeforeValidator(_iso_day)]
+# A moment, or a day: its first moment in the time zone of the store.
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
-    AfterValidator(_sane),
+    AfterValidator(_in_range),
     WithJsonSchema(
         {
             "type": "string",
@@ -75,68 +78,54 @@ Moment = Annotated[
         }
     ),
 ]
-Currency = Annotated[
-    str,
-    AfterValidator(_known_currency),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]}),
-]
 SearchText = Annotated[str, Text(max_length=200)]
 
 
+# --- Filters -----------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Filter:
+    """Marks a field of a list query: ``sku: Annotated[str | None, where("sku")] = None``.
+
+    ``apply(rows, value, query)`` returns the rows that pass. An ordering is applied last.
+    """
+
+    apply: Callable[[Rows, Any, Any], Rows]
+    is_ordering: bool = False
+
+
+def where(lookup: str) -> Filter:
+    """Return the filter for rows in which ``lookup`` has the value: ``where("day__gte")``."""
+    return Filter(lambda rows, value, _query: rows.filter(**{lookup: value}))
+
+
+def search(column: str, documents: type[SearchRow]) -> Filter:
+    """Return the filter for rows whose search document, named by ``column``, has the words."""
+
+    def apply(rows: Rows, text: str, query: Query[Any]) -> Rows:
+        matches = documents.live.filter(document=words(query, text))
+        return rows.filter(**{f"{column}__in": matches.values(column)})
+
+    return Filter(apply)
+
+
+def order_by(columns: Mapping[str, Sequence[str]]) -> Filter:
+    """Return the ordering by the columns that a name stands for; ``-name`` reverses them.
+
+    The last column must be the id, so that equal rows keep their order from page to page. All
+    columns run in one direction, so that one index serves both directions.
+    """
+
+    def apply(rows: Rows, ordering: str, _query: Query[Any]) -> Rows:
+        names = columns[ordering.removeprefix("-")]
+        return rows.order_by(*(map(_reversed, names) if ordering.startswith("-") else names))
+
+    return Filter(apply, is_ordering=True)
+
+
 def words(query: Query[Any], text: str) -> Words:
-    """What finds ``text`` in what the asker of ``query`` may see."""
+    """Return the search for ``text`` in the documents that the user of ``query`` may search."""
     return Words(text, personal=query.with_personal, staff=query.customer_scope is None)
 
 
-class Search(Filter):
-    """Searches in ``documents``, which name the rows by the column ``field_name``."""
-
-    def __init__(self, field_name: str, documents: type[SearchRow]) -> None:
-        super().__init__(field_name)
-        self.documents = documents
-
-    def filter(self, rows: QuerySet[Any], value: str | None) -> QuerySet[Any]:
-        if value is None:
-            return rows
-        found = self.documents.live.filter(document=words(self.parent.query, value))
-        return rows.filter(**{f"{self.field_name}__in": found.values(self.field_name)})
-
-
-class QueryFilterSet(FilterSet):
-    """Narrows rows down by the fields of ``query`` that have a filter of their name.
-
-    The query has checked its values, so that no form has to. Filters with a method find the query
-    in ``self.query``.
-    """
-
-    def __init__(self, query: Query[Any], rows: QuerySet[Any]) -> None:
-        super().__init__(queryset=rows)
-        self.query = query
-
-    @property
-    def qs(self) -> QuerySet[Any]:
-        """Those of the rows that were asked for."""
-        rows: QuerySet[Any] = self.queryset
-        for name, one in self.filters.items():
-            rows = one.filter(rows, getattr(self.query, name, None))
-        return rows
-
-
-class StableOrdering(Filter):
-    """Orders by the columns that stand for a name, and for ``-name`` the other way round.
-
-    The last column must be the id, so that equals keep their places from page to page. Since all
-    columns run in one direction, one index serves both ways.
-    """
-
-    def __init__(self, columns: Mapping[str, Sequence[str]], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.columns = columns
-
-    def filter(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
-        columns = self.columns[value.removeprefix("-")]
-        return rows.order_by(*(map(_turned, columns) if value.startswith("-") else columns))
-
-
-def _turned(column: str) -> str:
+def _reversed(column: str) -> str:
     return column[1:] if column.startswith("-") else f"-{column}"

@@ -1,20 +1,30 @@
-"""The questions about stock."""
+"""Queries for stock."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-from django_filters import BooleanFilter, CharFilter
-from pydantic import BaseModel, Field
+from pydantic import Field
 
-from ordering_read.fields import CurrencyCode, Price, ProductId, ProductName, Sku, Version
+from config.http.input.ids import PathId
 from ordering_read.models import InventoryLevel
 from ordering_read.models.inventory import with_oldest_reservation
 from ordering_read.models.search import ProductSearch
 from ordering_read.models.stock_ledger import StockMovement
-from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View, shop_wide
-from ordering_read.queries.filters import QueryFilterSet, Search, SearchText
-from ordering_write.published import NotFoundError, quantize
+from ordering_read.queries.base import Query, QueryHandler, handles
+from ordering_read.fields import (
+    BLANK_AS_NONE,
+    CurrencyCode,
+    Price,
+    ProductId,
+    ProductName,
+    Sku,
+    Version,
+)
+from ordering_read.queries.filters import SearchText, search, where
+from ordering_read.queries.lists import ListQuery, shop_wide
+from ordering_read.queries.views import Page, View
+from ordering_write.published import NotFoundError
 
 Kind = StockMovement.Kind
 
@@ -24,24 +34,24 @@ class ProductNotFoundError(NotFoundError):
 
 
 class AvailabilityView(View):
-    """A product and how much of it can be promised: what everybody may know."""
+    """A product and the number of units that are available: what everybody may know."""
 
     product_id: ProductId
     sku: Sku
     name: ProductName
     available: int
     list_price: Price | None
-    currency: CurrencyCode | None
+    currency: Annotated[CurrencyCode | None, BLANK_AS_NONE]
     updated_at: datetime
     version: Version
     position: int
 
 
 class ProductView(AvailabilityView):
-    """A product and how much there is of it.
+    """A product and its stock.
 
-    It is low when no more is available than the reorder point. The oldest reservation is of those
-    whose units haven't left.
+    `is_low` is true when no more units are available than the reorder point.
+    `oldest_reservation_at` is when the oldest reservation was made whose units are still here.
     """
 
     on_hand: int
@@ -54,10 +64,10 @@ class ProductView(AvailabilityView):
 
 
 class StockMovementView(View):
-    """Units of a product that came, went, were set aside or given back, or were found missing.
+    """A change of the stock of a product.
 
-    `delta` is the change of `on_hand` and `reserved_delta` that of `reserved`; the levels are those
-    after it.
+    `delta` is the change of `on_hand`, and `reserved_delta` the change of `reserved`. `on_hand`,
+    `reserved` and `available` are the levels after the movement.
     """
 
     at: datetime
@@ -78,40 +88,35 @@ class StockMovementView(View):
 
 
 class GetProduct(Query[ProductView]):
-    """One product."""
+    """Get one product."""
 
-    product_id: UUID
+    product_id: PathId
 
 
-class InventoryFilters(BaseModel):
-    """What lists of products can be narrowed down by."""
+class GetInventory(ListQuery[ProductView]):
+    """List the products, by SKU."""
 
-    low: bool | None = Field(None, description="Whether the product is to be reordered.")
-    sku: str | None = Field(None, max_length=64, description="Of this SKU only.")
-    q: SearchText | None = Field(
+    low: Annotated[bool | None, where("is_low")] = Field(
+        None, description="True for products to reorder, false for the others."
+    )
+    sku: Annotated[str | None, where("sku")] = Field(
+        None, max_length=64, description="The product with this SKU only."
+    )
+    q: Annotated[SearchText | None, search("product_id", ProductSearch)] = Field(
         None, description="Words, or the beginnings of words, of a SKU or a name."
     )
 
 
-class GetInventory(InventoryFilters, ListQuery[ProductView]):
-    """The products, by SKU."""
-
-
-class InventoryFilterSet(QueryFilterSet):
-    """How each of them is asked of the rows."""
-
-    low = BooleanFilter("is_low")
-    sku = CharFilter()
-    q = Search("product_id", ProductSearch)
-
-
 class GetStockLedger(ListQuery[StockMovementView]):
-    """The movements of a product, newest first; perhaps of one kind only."""
+    """List the movements of a product, newest first."""
 
-    product_id: UUID
-    kind: Kind | None = None
+    product_id: Annotated[PathId, where("product_id")]
+    kind: Annotated[Kind | None, where("kind")] = Field(
+        None, description="Movements of this kind only."
+    )
 
 
+@handles(GetProduct)
 class GetProductHandler(QueryHandler[GetProduct, ProductView]):
     """Reads one row."""
 
@@ -120,69 +125,26 @@ class GetProductHandler(QueryHandler[GetProduct, ProductView]):
         row = products.filter(product_id=query.product_id).first()
         if row is None:
             raise ProductNotFoundError
-        return _view(row)
+        return ProductView.of_row(row)
 
 
+@handles(GetInventory)
 class GetInventoryHandler(QueryHandler[GetInventory, Page[ProductView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: GetInventory) -> Page[ProductView]:
-        products = with_oldest_reservation(InventoryLevel.live.all())
-        rows = InventoryFilterSet(query, products).qs
-        return query.page_of(rows.order_by("sku"), _view)
+        rows = query.select(with_oldest_reservation(InventoryLevel.live.all()))
+        return query.page_of(rows.order_by("sku"), ProductView.of_row)
 
 
+@handles(GetStockLedger)
 class GetStockLedgerHandler(QueryHandler[GetStockLedger, Page[StockMovementView]]):
-    """Reads a page, in one statement, and looks further when it has found nothing."""
+    """Reads a page, in one statement, and looks for the product when the page is empty."""
 
     def handle(self, query: GetStockLedger) -> Page[StockMovementView]:
-        rows = shop_wide(query, StockMovement.live.filter(product_id=query.product_id))
-        if query.kind is not None:
-            rows = rows.filter(kind=query.kind)
-        page = query.page_of(rows.order_by("-version"), _movement_view)
-        known = InventoryLevel.live.filter(product_id=query.product_id)
-        if not page.items and not known.exists():
+        rows = query.select(shop_wide(query, StockMovement.live.all()))
+        page = query.page_of(rows.order_by("-version"), StockMovementView.of_row)
+        product = InventoryLevel.live.filter(product_id=query.product_id)
+        if not page.items and not product.exists():
             raise ProductNotFoundError
         return page
-
-
-def _view(row: Any) -> ProductView:
-    price = None if row.list_price is None else quantize(row.list_price, row.currency)
-    return ProductView(
-        product_id=row.product_id,
-        sku=row.sku,
-        name=row.name,
-        on_hand=row.on_hand,
-        reserved=row.reserved,
-        available=row.available,
-        list_price=price,
-        currency=row.currency or None,
-        reorder_point=row.reorder_point,
-        backorderable=row.backorderable,
-        is_low=row.is_low,
-        last_movement_at=row.last_movement_at,
-        oldest_reservation_at=row.oldest_reservation_at,
-        updated_at=row.updated_at,
-        version=row.version,
-        position=row.position,
-    )
-
-
-def _movement_view(row: StockMovement) -> StockMovementView:
-    return StockMovementView(
-        at=row.at,
-        kind=Kind(row.kind),
-        delta=row.delta,
-        reserved_delta=row.reserved_delta,
-        on_hand=row.on_hand,
-        reserved=row.reserved,
-        available=row.available,
-        reference=row.reference,
-        reason=row.reason,
-        comment=row.comment,
-        order_id=row.order_id,
-        actor=row.actor,
-        event_id=row.event_id,
-        version=row.version,
-        position=row.position,
-    )

@@ -1,4 +1,4 @@
-"""Places in an ordered list: the rows behind one, by a condition that an index serves."""
+"""Positions in an ordered list: the rows after one, by a condition that an index serves."""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -9,9 +9,9 @@ from django.db.models.lookups import GreaterThan, LessThan
 
 
 def ordering_of(rows: "QuerySet[Any]") -> tuple[str, ...]:
-    """The names that ``rows`` are ordered by, those of descending ones with a minus.
+    """Return the names that ``rows`` are ordered by, descending ones with a minus.
 
-    Raises TypeError for an ordering by anything else.
+    Raises TypeError for an ordering by anything but names.
     """
     names = rows.query.order_by
     if not names or not all(isinstance(name, str) for name in names):
@@ -19,25 +19,25 @@ def ordering_of(rows: "QuerySet[Any]") -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def place_of(row: Model, ordering: Sequence[str]) -> list[str]:
-    """Where ``row`` stands, as text: the values that it is ordered by, none of which is null."""
+def position_of(row: Model, ordering: Sequence[str]) -> list[str]:
+    """Return the position of ``row`` as text: the values it is ordered by, none of them null."""
     return [str(getattr(row, name.removeprefix("-"))) for name in ordering]
 
 
-def behind(ordering: Sequence[str], place: Sequence[str]) -> Q:
-    """The condition for rows behind ``place``.
+def after(ordering: Sequence[str], position: Sequence[str]) -> Q:
+    """Return the condition for the rows after ``position``.
 
     Columns of one direction are compared as one row, which an index on them answers at once.
     """
-    descends = ordering[0].startswith("-")
-    together = list(takewhile(lambda name: name.startswith("-") == descends, ordering))
-    names = [name.removeprefix("-") for name in together]
-    here, rest = place[: len(names)], place[len(names) :]
-    compared = LessThan if descends else GreaterThan
-    condition = Q(compared(_row(map(F, names)), _row(map(Value, here))))
+    is_descending = ordering[0].startswith("-")
+    same_direction = list(takewhile(lambda name: name.startswith("-") == is_descending, ordering))
+    names = [name.removeprefix("-") for name in same_direction]
+    values, rest = position[: len(names)], position[len(names) :]
+    comparison = LessThan if is_descending else GreaterThan
+    condition = Q(comparison(_row(map(F, names)), _row(map(Value, values))))
     if rest:
-        same = Q(**dict(zip(names, here, strict=True)))
-        condition |= same & behind(ordering[len(names) :], rest)
+        is_equal = Q(**dict(zip(names, values, strict=True)))
+        condition |= is_equal & after(ordering[len(names) :], rest)
     return condition
 
 

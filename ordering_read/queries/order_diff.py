@@ -1,31 +1,38 @@
-"""The question what has changed of an order from one of its versions to another one."""
-
-from typing import Annotated
-from uuid import UUID
+"""The query for the changes of an order from one of its versions to another."""
 
 from pydantic import Field
 
-from ordering_read.queries.base import Query, QueryHandler, View
-from ordering_read.queries.orders import OrderDetail, events_of, order_after
+from config.http.input.ids import PathId
+from config.http.input.query import number
+from ordering_read.queries.base import Query, QueryHandler, handles
+from ordering_read.queries.orders import MAX_VERSION, OrderDetail, events_of, order_after
+from ordering_read.queries.views import View
 
 
 class OrderStates(View):
-    """An order before and after some of its events; before it was placed there is none."""
+    """An order before and after some of its events; None before the order was placed."""
 
     before: OrderDetail | None
     after: OrderDetail
 
 
 class GetOrderDiff(Query[OrderStates]):
-    """An order after its event number ``first``, 0 for before, and after ``last``, None for now."""
+    """Get an order after its first ``first`` events, and after ``last``, None for all of them."""
 
-    order_id: UUID
-    first: Annotated[int, Field(ge=0)] = 0
-    last: Annotated[int, Field(ge=1)] | None = None
+    order_id: PathId
+    first: number(ge=0, le=MAX_VERSION) = Field(  # type: ignore[valid-type]
+        0,
+        validation_alias="from",
+        description="The version before; 0 is before the order was placed.",
+    )
+    last: number(ge=1, le=MAX_VERSION) | None = Field(  # type: ignore[valid-type]
+        None, validation_alias="to", description="The version after; by default the newest."
+    )
 
 
+@handles(GetOrderDiff)
 class GetOrderDiffHandler(QueryHandler[GetOrderDiff, OrderStates]):
-    """Reads its events, in one statement."""
+    """Reads the events of the order, in one statement."""
 
     def handle(self, query: GetOrderDiff) -> OrderStates:
         events = events_of(query, query.order_id)

@@ -1,19 +1,26 @@
-"""The lines of an order as queries return them; amounts are in the order's currency."""
+"""The lines of an order, as queries return them; amounts are in the order's currency."""
 
-from decimal import Decimal
 from uuid import UUID
 
-from ordering_read.fields import Price, ProductId, ProductName, Sku
-from ordering_read.queries.base import View
+from ordering_read.fields import (
+    CurrencyAmount,
+    OptionalText,
+    Price,
+    ProductId,
+    ProductName,
+    Sku,
+)
+from ordering_read.queries.views import View
 
 
 class OrderLineView(View):
-    """A line of an order, and where its units are.
+    """A line of an order, with the position of its units.
 
-    `quantity` is what was ordered, the cancelled included. Of it, `cancelled`, `packed` and
-    `shipped` units are taken, and `open` are left; of those shipped, some were `delivered` and
-    some `failed` to arrive; of those delivered, some are to come back and some were `returned`.
-    `line_total` is what is still owed. What the price came from is null for customers.
+    `quantity` counts all units that were ordered, cancelled ones too. Of these, `cancelled`,
+    `packed`, `shipped` and `open` units are in the state of that name. Of the shipped units,
+    `delivered` ones arrived and `failed` ones did not; of the delivered units, `return_requested`
+    ones are expected back and `returned` ones came back. `line_total` is the price of the units
+    that are still owed. `price_source` and `price_reason` are null for customers.
     """
 
     line_id: UUID
@@ -30,6 +37,6 @@ class OrderLineView(View):
     return_requested: int
     returned: int
     unit_price: Price
-    line_total: Decimal
+    line_total: CurrencyAmount
     price_source: str | None
-    price_reason: str | None
+    price_reason: OptionalText

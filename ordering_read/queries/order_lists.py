@@ -1,39 +1,41 @@
-"""The questions which orders there are."""
+"""Queries for lists of orders."""
 
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchRank
 from django.db.models import F, JSONField, OuterRef, Q, QuerySet, Subquery
-from django_filters import BooleanFilter, CharFilter, Filter, IsoDateTimeFilter, NumberFilter
-from django_filters import UUIDFilter as IdFilter
-from pydantic import BaseModel, Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from config.fields.amount import Amount
+from config.http.input.ids import PathId
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
-from ordering_read.models.search import CustomerSearch, OrderSearch, Words
-from ordering_read.queries.base import ListQuery, Page, QueryHandler
+from ordering_read.models.search import CustomerSearch, OrderSearch
+from ordering_read.queries.base import QueryHandler, handles
 from ordering_read.queries.customers import CustomerNotFoundError
 from ordering_read.queries.filters import (
-    Currency,
+    Filter,
     Moment,
-    QueryFilterSet,
+    Rows,
     SearchText,
     Several,
-    StableOrdering,
+    order_by,
+    where,
     words,
 )
-from ordering_read.queries.orders import OrderView, order_view, visible_orders
-from ordering_write.published import OrderStatus
+from ordering_read.queries.lists import ListQuery
+from ordering_read.queries.orders import OrderView, visible_orders
+from ordering_read.queries.views import Page
+from ordering_write.published import Currency, OrderStatus
 from ordering_write.published import events as e
 
-# Of more hits than these, the newest are ranked.
-_RANKED = 1_000
-# Of customers whose name has changed, how many are followed to their orders.
-_RENAMED = 100
-# What only the page of an order shows.
-_NOT_LISTED = [
+# A search ranks at most this many matches, the newest ones.
+_MAX_RANKED = 1_000
+# A search follows at most this many renamed customers to their orders.
+_MAX_RENAMED = 100
+# The embedded documents, which only the page of one order shows.
+_DOCUMENTS = [
     field.name for field in OrderSummary._meta.concrete_fields if isinstance(field, JSONField)
 ]
 
@@ -55,38 +57,107 @@ Ordering = Literal[
 ]
 
 
-class OrderFilters(BaseModel):
-    """What lists of orders can be narrowed down by, and their order."""
+# --- Filters that an index serves --------------------------------------------------------------
+def _with_line(column: str) -> Filter:
+    def apply(rows: Rows, value: Any, _query: object) -> Rows:
+        lines = OrderLine.live.filter(**{column: value})
+        return rows.filter(order_id__in=lines.values("order_id"))
 
-    status: Several[OrderStatus] | None = None
-    payment_status: Several[e.PaymentStatus] | None = None
-    fulfilment_status: Several[e.FulfilmentStatus] | None = None
-    return_status: Several[e.ReturnStatus] | None = None
-    product: UUID | None = Field(None, description="With a line of this product.")
-    sku: str | None = Field(None, max_length=64, description="With a line of this SKU.")
-    tag: str | None = Field(None, max_length=40, description="With this tag.")
-    on_hold: bool | None = None
-    placed_after: Moment | None = Field(
+    return Filter(apply)
+
+
+def _with_tag(rows: Rows, tag: str, _query: object) -> Rows:
+    return rows.filter(tags__contains=[tag])
+
+
+def _on_hold(rows: Rows, on_hold: bool, _query: object) -> Rows:
+    return rows.exclude(hold_reason="") if on_hold else rows.filter(hold_reason="")
+
+
+def _search(rows: Rows, text: str, query: "OrdersQuery") -> Rows:
+    matches = Q(document=words(query, text))
+    # An order keeps the name under which it was placed; the customer's present name finds it too.
+    renamed = CustomerSearch.live.filter(matches, version__gt=1)
+    if customers := list(renamed.values_list("customer_id", flat=True)[:_MAX_RENAMED]):
+        matches |= Q(customer_id__in=customers)
+    return rows.filter(order_id__in=OrderSearch.live.filter(matches).values("order_id"))
+
+
+_COLUMNS = order_by(
+    {
+        "placed_at": ("created_at", "order_id"),
+        "relevance": ("-rank", "-created_at", "-order_id"),
+        "total_amount": ("total_amount", "order_id"),
+        "order_number": ("order_number", "order_id"),
+        "updated_at": ("updated_at", "order_id"),
+        "status": ("status", "created_at", "order_id"),
+        "customer_name": ("customer_name", "order_id"),
+    }
+)
+
+
+def _order(rows: Rows, ordering: Ordering, query: "OrdersQuery") -> Rows:
+    if ordering.endswith("relevance") and query.q is not None:
+        # Ranking reads the search document of a match: for a common word, of half of all orders.
+        newest = rows.order_by("-created_at", "-order_id")[:_MAX_RANKED]
+        documents = OrderSearch.live.filter(order_id=OuterRef("order_id"))
+        rank = SearchRank(F("document"), words(query, query.q))
+        rows = OrderSummary.objects.filter(pk__in=newest.values("pk"))
+        rows = rows.annotate(rank=Subquery(documents.values(rank=rank)))
+    return _COLUMNS.apply(rows, ordering, query)
+
+
+# --- Queries -----------------------------------------------------------------------------------
+class OrdersQuery(ListQuery[OrderView]):
+    """The base of the queries for orders: their filters and their ordering."""
+
+    status: Annotated[Several[OrderStatus] | None, where("status__in")] = None
+    payment_status: Annotated[Several[e.PaymentStatus] | None, where("payment_status__in")] = None
+    fulfilment_status: Annotated[
+        Several[e.FulfilmentStatus] | None, where("fulfilment_status__in")
+    ] = None
+    return_status: Annotated[Several[e.ReturnStatus] | None, where("return_status__in")] = None
+    product: Annotated[UUID | None, _with_line("product_id")] = Field(
+        None, description="Orders with a line of this product."
+    )
+    sku: Annotated[str | None, _with_line("sku")] = Field(
+        None, max_length=64, description="Orders with a line of this SKU."
+    )
+    tag: Annotated[str | None, Filter(_with_tag)] = Field(
+        None, max_length=40, description="Orders with this tag."
+    )
+    on_hold: Annotated[bool | None, Filter(_on_hold)] = None
+    placed_after: Annotated[Moment | None, where("created_at__gte")] = Field(
         None, description="A moment, itself included, or a day of the store."
     )
-    placed_before: Moment | None = Field(
+    placed_before: Annotated[Moment | None, where("created_at__lt")] = Field(
         None, description="A moment or a day of the store, itself not included."
     )
-    updated_after: Moment | None = Field(None, description="As placed_after.")
-    updated_before: Moment | None = Field(None, description="As placed_before.")
-    currency: Currency | None = Field(None, description="An ISO 4217 code.")
-    total_min: Amount | None = Field(None, description="In the currency, which must be given.")
-    total_max: Amount | None = Field(None, description="In the currency, which must be given.")
-    q: SearchText | None = Field(
-        None,
-        description="Words, or the beginnings of words, of what an order can be found by: its "
-        "number and reference, the customer's name and e-mail address, SKUs and names of products, "
-        "tracking numbers, and for those who work here tags and notes.",
+    updated_after: Annotated[Moment | None, where("updated_at__gte")] = Field(
+        None, description="As placed_after."
     )
-    ordering: Ordering = Field(
+    updated_before: Annotated[Moment | None, where("updated_at__lt")] = Field(
+        None, description="As placed_before."
+    )
+    currency: Annotated[Currency | None, where("currency")] = Field(
+        None, description="An ISO 4217 code."
+    )
+    total_min: Annotated[Amount | None, where("total_amount__gte")] = Field(
+        None, description="In the currency, which is required then."
+    )
+    total_max: Annotated[Amount | None, where("total_amount__lte")] = Field(
+        None, description="In the currency, which is required then."
+    )
+    q: Annotated[SearchText | None, Filter(_search)] = Field(
+        None,
+        description="Words, or the beginnings of words, of the order's number and reference, the "
+        "customer's name and e-mail address, SKUs and names of products, and tracking numbers; for "
+        "the staff also of tags and notes.",
+    )
+    ordering: Annotated[Ordering, Filter(_order, is_ordering=True)] = Field(
         "-placed_at",
-        description="A minus turns the list round. Orders alike are told apart by their ids. "
-        "`relevance` is for searches: the best come first, of more than 1,000 those of the newest.",
+        description="A minus reverses the list. The id decides between equal orders. `relevance` "
+        "needs `q`: the best matches come first, among the newest 1,000.",
     )
 
     @field_validator("total_min", "total_max")
@@ -98,112 +169,51 @@ class OrderFilters(BaseModel):
 
     @field_validator("ordering")
     @classmethod
-    def _relevant_to_something(cls, ordering: Ordering, info: ValidationInfo) -> Ordering:
+    def _relevance_of_a_search(cls, ordering: Ordering, info: ValidationInfo) -> Ordering:
         if ordering.endswith("relevance") and info.data.get("q") is None:
             raise ValueError("relevance is for searches: give q")
         return ordering
 
 
-class AllOrderFilters(OrderFilters):
-    """Also whose orders they are."""
+class ListOrders(OrdersQuery):
+    """List the orders, by default the newest first."""
 
-    customer: UUID | None = Field(None, description="Orders of this one only.")
-
-
-class ListOrders(AllOrderFilters, ListQuery[OrderView]):
-    """The orders, newest first unless asked for otherwise."""
-
-
-class GetOrdersByCustomer(OrderFilters, ListQuery[OrderView]):
-    """The orders of a customer, newest first unless asked for otherwise."""
-
-    customer_id: UUID
-
-
-class OrderFilterSet(QueryFilterSet):
-    """How each of them is asked of the rows, by an index that serves it."""
-
-    status = Filter(lookup_expr="in")
-    payment_status = Filter(lookup_expr="in")
-    fulfilment_status = Filter(lookup_expr="in")
-    return_status = Filter(lookup_expr="in")
-    customer = IdFilter("customer_id")
-    product = IdFilter("product_id", method="with_line")
-    sku = CharFilter("sku", method="with_line")
-    tag = CharFilter("tags", method="with_tag")
-    on_hold = BooleanFilter(method="held")
-    placed_after = IsoDateTimeFilter("created_at", "gte")
-    placed_before = IsoDateTimeFilter("created_at", "lt")
-    updated_after = IsoDateTimeFilter("updated_at", "gte")
-    updated_before = IsoDateTimeFilter("updated_at", "lt")
-    currency = CharFilter()
-    total_min = NumberFilter("total_amount", "gte")
-    total_max = NumberFilter("total_amount", "lte")
-    # After the others: those that are ranked are chosen of what is left.
-    q = CharFilter(method="search")
-    ordering = StableOrdering(
-        {
-            "placed_at": ("created_at", "order_id"),
-            "relevance": ("-rank", "-created_at", "-order_id"),
-            "total_amount": ("total_amount", "order_id"),
-            "order_number": ("order_number", "order_id"),
-            "updated_at": ("updated_at", "order_id"),
-            "status": ("status", "created_at", "order_id"),
-            "customer_name": ("customer_name", "order_id"),
-        }
+    customer: Annotated[UUID | None, where("customer_id")] = Field(
+        None, description="Orders of this customer only."
     )
 
-    def with_line(self, rows: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
-        lines = OrderLine.live.filter(**{name: value})
-        return rows.filter(order_id__in=lines.values("order_id"))
 
-    def with_tag(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        return rows.filter(**{f"{name}__contains": [value]})
+class GetOrdersByCustomer(OrdersQuery):
+    """List the orders of a customer, by default the newest first."""
 
-    def held(self, rows: QuerySet[Any], _name: str, value: bool) -> QuerySet[Any]:
-        return rows.exclude(hold_reason="") if value else rows.filter(hold_reason="")
-
-    def search(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        matching = words(self.query, value)
-        found = Q(document=matching)
-        # An order keeps the name under which it was placed; it is found by both.
-        renamed = CustomerSearch.live.filter(found, version__gt=1)
-        if customers := list(renamed.values_list("customer_id", flat=True)[:_RENAMED]):
-            found |= Q(customer_id__in=customers)
-        rows = rows.filter(order_id__in=OrderSearch.live.filter(found).values("order_id"))
-        ordering: str = getattr(self.query, "ordering", "")
-        return self._ranked(rows, matching) if ordering.endswith("relevance") else rows
-
-    def _ranked(self, rows: QuerySet[Any], found: Words) -> QuerySet[Any]:
-        # Ranking reads what each can be found by: not of all orders, for what half of them have.
-        newest = rows.order_by("-created_at", "-order_id")[:_RANKED]
-        texts = OrderSearch.live.filter(order_id=OuterRef("order_id"))
-        rank = Subquery(texts.values(rank=SearchRank(F("document"), found)))
-        return OrderSummary.objects.filter(pk__in=newest.values("pk")).annotate(rank=rank)
+    customer_id: Annotated[PathId, where("customer_id")]
 
 
+@handles(ListOrders)
 class ListOrdersHandler(QueryHandler[ListOrders, Page[OrderView]]):
-    """Reads a page, in one statement; a search asks first who has another name by now."""
+    """Reads a page, in one statement; a search first finds the renamed customers."""
 
     def handle(self, query: ListOrders) -> Page[OrderView]:
-        return _page(query, visible_orders(query))
+        return _page(query)
 
 
+@handles(GetOrdersByCustomer)
 class GetOrdersByCustomerHandler(QueryHandler[GetOrdersByCustomer, Page[OrderView]]):
-    """Reads a page like ListOrdersHandler, and looks further when it has found nothing."""
+    """Reads a page like ListOrdersHandler, and looks for the customer when the page is empty."""
 
     def handle(self, query: GetOrdersByCustomer) -> Page[OrderView]:
-        page = _page(query, visible_orders(query).filter(customer_id=query.customer_id))
-        # Asked last: the customers may be projected later than their orders.
-        if not page.items and not self._is_known(query):
+        page = _page(query)
+        # Last, since customers may be projected later than their orders.
+        if not page.items and not self._customer_exists(query):
             raise CustomerNotFoundError
         return page
 
-    def _is_known(self, query: GetOrdersByCustomer) -> bool:
+    def _customer_exists(self, query: GetOrdersByCustomer) -> bool:
         if query.customer_scope not in (None, query.customer_id):
             return False
         return CustomerSummary.live.filter(customer_id=query.customer_id).exists()
 
 
-def _page(query: ListQuery[OrderView], rows: QuerySet[OrderSummary]) -> Page[OrderView]:
-    return query.page_of(OrderFilterSet(query, rows).qs.defer(*_NOT_LISTED), order_view)
+def _page(query: OrdersQuery) -> Page[OrderView]:
+    rows: QuerySet[OrderSummary] = query.select(visible_orders(query)).defer(*_DOCUMENTS)
+    return query.page_of(rows, OrderView.of_row)

@@ -1,16 +1,18 @@
-"""The questions about orders."""
+"""Queries for one order, from the read model or folded from the log."""
 
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
-from decimal import Decimal
 from itertools import takewhile
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from config.databases import tables
+from config.http.input.ids import PathId
+from config.http.input.query import number
 from ordering_read.documents import (
     AddressView,
     AdjustmentView,
@@ -21,14 +23,27 @@ from ordering_read.documents import (
     ReturnView,
     ShipmentView,
 )
-from ordering_read.fields import CurrencyCode, CustomerId, OrderNumber, PersonName, Version
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.order_view import fold_order
-from ordering_read.queries.base import Query, QueryHandler, View
+from ordering_read.queries.base import Query, QueryHandler, handles
+from ordering_read.fields import (
+    CurrencyAmount,
+    CurrencyCode,
+    CustomerId,
+    OptionalText,
+    OrderNumber,
+    PersonName,
+    Version,
+)
+from ordering_read.queries.filters import Moment
 from ordering_read.queries.order_lines import OrderLineView
+from ordering_read.queries.views import View
 from ordering_write import published
-from ordering_write.published import NotFoundError, OrderStatus, quantize
+from ordering_write.published import NotFoundError, OrderStatus
 from ordering_write.published import events as e
+
+# No stream has more events.
+MAX_VERSION = 10**9
 
 
 class OrderNotFoundError(NotFoundError):
@@ -42,11 +57,11 @@ class NotThenError(NotFoundError):
 class OrderView(View):
     """An order as lists show it.
 
-    `position` is null as long as its last event has no place in the log yet, which only a read of
-    the log itself can come upon.
+    `position` is null while the last event of the order has no position in the log yet: only an
+    order that was read from the log itself can show that.
     """
 
-    id: UUID
+    id: UUID = Field(validation_alias="order_id")
     order_number: OrderNumber
     customer_id: CustomerId
     customer_name: PersonName
@@ -54,9 +69,9 @@ class OrderView(View):
     payment_status: e.PaymentStatus
     fulfilment_status: e.FulfilmentStatus
     return_status: e.ReturnStatus
-    on_hold: bool
-    total_amount: Decimal
-    balance: Decimal
+    on_hold: Annotated[bool, BeforeValidator(bool)] = Field(validation_alias="hold_reason")
+    total_amount: CurrencyAmount
+    balance: CurrencyAmount
     currency: CurrencyCode
     item_count: int
     unit_count: int
@@ -68,19 +83,19 @@ class OrderView(View):
 
 
 class OrderDetail(OrderView):
-    """An order, whole.
+    """A whole order.
 
-    `balance` is `total_amount`, or nothing once the order is cancelled, less what was `captured`
-    and not `refunded`: negative when money is owed to the customer. The tags, the hold and who the
-    order is assigned to are for those who work here; customers get none.
+    `balance` is the amount due: `total_amount`, or zero for a cancelled order, less the amount that
+    was `captured` and not `refunded`. It is negative when money is owed to the customer. Tags, hold
+    and assignee are for the staff; customers see none.
     """
 
-    authorized: Decimal
-    captured: Decimal
-    refunded: Decimal
+    authorized: CurrencyAmount
+    captured: CurrencyAmount
+    refunded: CurrencyAmount
     external_reference: str
     replaces_order_id: UUID | None
-    assigned_to: str | None
+    assigned_to: OptionalText
     tags: tuple[str, ...]
     hold: HoldView | None
     items: tuple[OrderLineView, ...]
@@ -95,107 +110,110 @@ class OrderDetail(OrderView):
 
 
 class GetOrderById(Query[OrderDetail]):
-    """One order, whole, as the read model shows it.
+    """Get a whole order from the read model, or folded from its events by the same projection.
 
-    Or as the read model would show it that has applied the order's events up to now (``strong``),
-    up to the one number ``version``, or those that were recorded until ``as_of``: folded by the
-    code of its projection.
+    The folded order is the present one for ``consistency``, the one after ``version`` events, or
+    the one that was recorded at ``as_of``.
     """
 
-    order_id: UUID
-    strong: bool = False
-    version: Annotated[int, Field(ge=1)] | None = None
-    as_of: AwareDatetime | None = None
+    LOG_PARAMETERS: ClassVar = frozenset({"consistency", "version", "as_of"})
+
+    order_id: PathId
+    consistency: Literal["strong"] | None = Field(
+        None,
+        description="`strong`: read the events of the order, so that the answer is never behind.",
+    )
+    version: number(ge=1, le=MAX_VERSION) | None = Field(  # type: ignore[valid-type]
+        None, description="The order after this number of its events."
+    )
+    as_of: Moment | None = Field(
+        None,
+        description="The order as it was recorded at this moment; a day is its first moment in the "
+        "store's time zone.",
+    )
+
+    @property
+    def looks_back(self) -> bool:
+        """Return True if the query is for a past state of the order."""
+        return self.version is not None or self.as_of is not None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if len(self.model_fields_set & self.LOG_PARAMETERS) > 1:
+            raise ValueError("an order is shown strong, at a version or as of a time: one of them")
+        return self
 
 
 class GetOrderByNumber(Query[OrderDetail]):
-    """One order, whole, by the number that people know it by."""
+    """Get a whole order by the number that people know it by."""
 
-    order_number: str
+    order_number: SkipJsonSchema[str]
 
 
+@handles(GetOrderById)
 class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
     """Reads the order and its lines, in two statements, or its events, in one."""
 
     def handle(self, query: GetOrderById) -> OrderDetail:
-        if not (query.strong or query.version or query.as_of):
-            return _whole(query, order_id=query.order_id)
+        if not (query.consistency or query.looks_back):
+            return _read(query, order_id=query.order_id)
         events = events_of(query, query.order_id)
-        return order_after(query, events, version=query.version or _known(events, query.as_of))
+        version = query.version or _version_at(events, query.as_of)
+        return order_after(query, events, version=version)
 
 
+@handles(GetOrderByNumber)
 class GetOrderByNumberHandler(QueryHandler[GetOrderByNumber, OrderDetail]):
     """Reads the order and its lines, in two statements."""
 
     def handle(self, query: GetOrderByNumber) -> OrderDetail:
-        return _whole(query, order_number=query.order_number)
+        return _read(query, order_number=query.order_number)
 
 
 def visible_orders(query: Query[Any]) -> QuerySet[OrderSummary]:
-    """The orders that the asker of ``query`` may see."""
+    """Return the orders that the user of ``query`` may see."""
     rows = OrderSummary.live.all()
     if query.customer_scope is None:
         return rows
     return rows.filter(customer_id=query.customer_scope)
 
 
-def order_view(row: OrderSummary) -> OrderView:
-    """An order as lists show it."""
-    return OrderView(**_header(row))
+def order_detail(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
+    """Return the whole order of ``row`` and its ``lines``."""
+    return OrderDetail.of_row(row, items=lines)
 
 
-def _header(row: OrderSummary) -> dict[str, Any]:
-    return {
-        "id": row.order_id,
-        "order_number": row.order_number,
-        "customer_id": row.customer_id,
-        "customer_name": row.customer_name,
-        "status": row.status,
-        "payment_status": row.payment_status,
-        "fulfilment_status": row.fulfilment_status,
-        "return_status": row.return_status,
-        "on_hold": bool(row.hold_reason),
-        "total_amount": quantize(row.total_amount, row.currency),
-        "balance": quantize(row.balance, row.currency),
-        "currency": row.currency,
-        "item_count": row.item_count,
-        "unit_count": row.unit_count,
-        "created_at": row.created_at,
-        "placed_on": row.placed_on,
-        "updated_at": row.updated_at,
-        "version": row.version,
-        "position": row.position,
-    }
-
-
-def _whole(query: Query[OrderDetail], **wanted: Any) -> OrderDetail:
+def _read(query: Query[OrderDetail], **columns: Any) -> OrderDetail:
     if query.customer_scope is not None:
-        wanted["customer_id"] = query.customer_scope
-    found = OrderSummary.find_live(**wanted)
-    if not found:
+        columns["customer_id"] = query.customer_scope
+    rows = OrderSummary.find_live(**columns)
+    if not rows:
         raise OrderNotFoundError
-    # Of the row's generation, which another one may have replaced a moment ago.
-    [row] = found
+    # The lines of the same generation, which another one may have replaced a moment ago.
+    [row] = rows
     of_row = "projection_id = %s AND order_id = %s ORDER BY number"
     lines = tables.find(OrderLine, of_row, [row.projection_id, row.order_id])
-    return _shown(query, row, lines)
+    return _visible_detail(query, row, lines)
 
 
-def _shown(query: Query[Any], row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
-    order = whole_order(row, lines)
-    return order if query.customer_scope is None else _for_the_customer(order)
+def _visible_detail(
+    query: Query[Any], row: OrderSummary, lines: Iterable[OrderLine]
+) -> OrderDetail:
+    order = order_detail(row, lines)
+    return order if query.customer_scope is None else _without_staff_fields(order)
 
 
 # --- Read from the log -------------------------------------------------------------------------
 def events_of(query: Query[Any], order_id: UUID) -> list[e.OrderEvent]:
-    """All that has happened to an order that the asker of ``query`` may see, in one statement.
+    """Return all events of an order that the user of ``query`` may see, in one statement.
 
-    Raises OrderNotFoundError when there is none, and UndecodableEventError when one can't be read.
+    Raises OrderNotFoundError for an order without events, and UndecodableEventError for an event
+    that can't be read.
     """
     try:
         events = cast(list[e.OrderEvent], published.read_stream(f"order-{order_id}"))
     except published.UndecodableEventError:
-        # Only of an order that is seen anyway may it be told what is wrong with it.
+        # The error describes the event: only a user who may see the order gets it.
         if query.customer_scope and not visible_orders(query).filter(order_id=order_id).exists():
             raise OrderNotFoundError from None
         raise
@@ -205,88 +223,41 @@ def events_of(query: Query[Any], order_id: UUID) -> list[e.OrderEvent]:
 
 
 def order_after(query: Query[Any], events: Sequence[e.OrderEvent], *, version: int) -> OrderDetail:
-    """The order of ``events`` as it was after so many of them, at least one.
+    """Return the order after the first ``version`` of its ``events``, at least one.
 
     Raises NotThenError when there are fewer.
     """
     if version > len(events):
         raise NotThenError(f"The order has no version {version}; its newest is {len(events)}.")
-    return _shown(query, *fold_order(events[:version]))
+    return _visible_detail(query, *fold_order(events[:version]))
 
 
-def _known(events: Sequence[e.OrderEvent], as_of: datetime | None) -> int:
-    """How many of ``events`` had been recorded by then, None for now."""
+def _version_at(events: Sequence[e.OrderEvent], as_of: datetime | None) -> int:
+    """Return the number of ``events`` that were recorded until ``as_of``, None for now."""
     if as_of is None:
         return len(events)
-    version = sum(1 for _ in takewhile(lambda one: one.recorded.recorded_at <= as_of, events))
+    version = sum(1 for _ in takewhile(lambda event: event.recorded.recorded_at <= as_of, events))
     if not version:
         placed = events[0].recorded.recorded_at.isoformat()
         raise NotThenError(f"The order was not there then: it was recorded at {placed}.")
     return version
 
 
-def whole_order(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
-    """The order of ``row``, with its lines."""
-    return OrderDetail(
-        **_header(row),
-        authorized=quantize(row.authorized, row.currency),
-        captured=quantize(row.captured, row.currency),
-        refunded=quantize(row.refunded, row.currency),
-        external_reference=row.external_reference,
-        replaces_order_id=row.replaces_order_id,
-        assigned_to=row.assigned_to or None,
-        tags=tuple(row.tags),
-        hold=row.hold,
-        items=tuple(_line_view(line, row.currency) for line in lines),
-        adjustments=row.adjustments,
-        shipping_address=row.shipping_address,
-        billing_address=row.billing_address,
-        shipments=row.shipments,
-        payments=row.payments,
-        refunds=row.refunds,
-        returns=row.returns,
-        notes=row.notes,
-    )
-
-
-def _line_view(line: OrderLine, currency: str) -> OrderLineView:
-    return OrderLineView(
-        line_id=line.line_id,
-        product_id=line.product_id,
-        sku=line.sku,
-        name=line.name,
-        quantity=line.quantity,
-        open=line.open,
-        cancelled=line.cancelled,
-        packed=line.packed,
-        shipped=line.shipped,
-        delivered=line.delivered,
-        failed=line.failed,
-        return_requested=line.return_requested,
-        returned=line.returned,
-        unit_price=quantize(line.unit_price, currency),
-        line_total=quantize(line.line_total, currency),
-        price_source=line.price_source,
-        price_reason=line.price_reason or None,
-    )
-
-
-def _for_the_customer(order: OrderDetail) -> OrderDetail:
-    """``order`` without what is written for those who work here."""
-    no_price = {"price_source": None, "price_reason": None}
-    public = (note for note in order.notes if note.visibility == e.Visibility.CUSTOMER)
+def _without_staff_fields(order: OrderDetail) -> OrderDetail:
+    """Return ``order`` as its customer may see it."""
+    public_notes = (note for note in order.notes if note.visibility == e.Visibility.CUSTOMER)
     return order.model_copy(
         update={
             "assigned_to": None,
             "tags": (),
             "hold": None,
-            "items": _each(order.items, **no_price),
-            "refunds": _each(order.refunds, reason=None, failure=None),
-            "returns": _each(order.returns, rejection=None),
-            "notes": _each(public, by=None),
+            "items": _updated(order.items, price_source=None, price_reason=None),
+            "refunds": _updated(order.refunds, reason=None, failure=None),
+            "returns": _updated(order.returns, rejection=None),
+            "notes": _updated(public_notes, by=None),
         }
     )
 
 
-def _each(views: Iterable[BaseModel], **update: Any) -> tuple[BaseModel, ...]:
-    return tuple(view.model_copy(update=update) for view in views)
+def _updated(documents: Iterable[BaseModel], **fields: Any) -> tuple[BaseModel, ...]:
+    return tuple(document.model_copy(update=fields) for document in documents)

@@ -1,30 +1,41 @@
-"""The questions about the events that projections couldn't apply."""
+"""Queries for the events that projections could not apply."""
 
 from datetime import UTC, datetime
+from typing import Annotated
 from uuid import UUID
 
 from django.db.models import Value
 from django.db.models.functions import Coalesce
+from pydantic import AfterValidator, AliasPath, Field, WithJsonSchema
 
+from config.http.input.ids import PathId
 from ordering_read.engine.live import PROJECTIONS
+from ordering_read.projector import registered
+from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.fields import StreamName, Version
-from ordering_read.models import ParkedEvent
-from ordering_read.queries.base import ListQuery, Page, Query, QueryHandler, View
+from ordering_read.queries.lists import ListQuery
+from ordering_read.queries.views import Page, View
 from ordering_write.published import parked
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-class ParkedEventView(View):
-    """An event that a projection lacks.
+def _registered(name: str) -> str:
+    if name not in registered():
+        raise ValueError(f"there are {', '.join(sorted(registered()))}")
+    return name
 
-    `category` says what it is held up by: `unknown-type`, `undecodable`, `projection-error`,
-    `crash`, or `waiting` for an earlier event of its stream. `message` says more.
+
+class ParkedEventView(View):
+    """An event that a projection has not applied.
+
+    `category` is the cause: `unknown-type`, `undecodable`, `projection-error`, `crash`, or
+    `waiting` for an earlier event of its stream. `message` describes the cause.
     """
 
     id: UUID
-    projection: str
-    generation: int
+    projection: str = Field(validation_alias=AliasPath("checkpoint", "name"))
+    generation: int = Field(validation_alias=AliasPath("checkpoint", "generation"))
     event_id: UUID
     type: str
     stream: StreamName
@@ -41,59 +52,43 @@ class ParkedEventView(View):
 
 
 class ParkedEventDetail(ParkedEventView):
-    """Also where in the code it failed."""
+    """A parked event with the traceback of its failure."""
 
     traceback: str
 
 
 class GetParkedEvent(Query[ParkedEventDetail]):
-    """One parked or skipped event."""
+    """Get one parked or skipped event."""
 
-    parked_event_id: UUID
+    parked_event_id: PathId
 
 
 class ListParkedEvents(ListQuery[ParkedEventView]):
-    """Parked events, in the order in which they were parked, and after them the skipped ones."""
+    """List the parked events in the order in which they were parked, then the skipped ones."""
 
-    projection: str = ""
-    stream: str = ""
+    projection: Annotated[
+        str | None,
+        AfterValidator(_registered),
+        WithJsonSchema({"type": "string", "maxLength": 60}),
+    ] = Field(None, description="Events of this projection only.")
+    stream: str | None = Field(None, max_length=60, description="Events of this stream only.")
 
 
+@handles(GetParkedEvent)
 class GetParkedEventHandler(QueryHandler[GetParkedEvent, ParkedEventDetail]):
     """Reads one row."""
 
     def handle(self, query: GetParkedEvent) -> ParkedEventDetail:
-        row = parked.find(PROJECTIONS, query.parked_event_id)
-        return ParkedEventDetail(**dict(parked_event_view(row)), traceback=row.traceback)
+        return ParkedEventDetail.of_row(parked.find(PROJECTIONS, query.parked_event_id))
 
 
+@handles(ListParkedEvents)
 class ListParkedEventsHandler(QueryHandler[ListParkedEvents, Page[ParkedEventView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: ListParkedEvents) -> Page[ParkedEventView]:
-        rows = parked.parked_events(PROJECTIONS, name=query.projection, stream=query.stream)
-        # Those that aren't skipped come before all that are, the newest of these first.
-        shelved = rows.annotate(shelved_at=Coalesce("skipped_at", Value(_NEVER)))
-        return query.page_of(shelved.order_by("-shelved_at", "id"), parked_event_view)
-
-
-def parked_event_view(row: ParkedEvent) -> ParkedEventView:
-    """How a parked event is shown."""
-    return ParkedEventView(
-        id=row.pk,
-        projection=row.checkpoint.name,
-        generation=row.checkpoint.generation,
-        event_id=row.event_id,
-        type=row.type,
-        stream=row.stream,
-        version=row.version,
-        position=row.position,
-        category=row.category,
-        message=row.message,
-        tries=row.tries,
-        parked_at=row.parked_at,
-        tried_at=row.tried_at,
-        skipped_at=row.skipped_at,
-        skipped_by=row.skipped_by,
-        skip_reason=row.skip_reason,
-    )
+        name, stream = query.projection or "", query.stream or ""
+        rows = parked.parked_events(PROJECTIONS, name=name, stream=stream)
+        # Parked events come first, then the skipped ones, the latest of them first.
+        rows = rows.annotate(shelved_at=Coalesce("skipped_at", Value(_NEVER)))
+        return query.page_of(rows.order_by("-shelved_at", "id"), ParkedEventView.of_row)

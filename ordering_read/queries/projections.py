@@ -1,16 +1,17 @@
-"""The question how far the projections have come."""
+"""The query for the progress of the projections."""
 
 from datetime import datetime
 from typing import Annotated
 
 from pydantic import Field
 
-from ordering_read.engine.status import RebuildProgress, statuses
-from ordering_read.queries.base import Query, QueryHandler, View
+from ordering_read.engine.status import statuses
+from ordering_read.queries.base import Query, QueryHandler, handles
+from ordering_read.queries.views import View
 
 
 class RebuildView(View):
-    """How far a rebuild has come; `seconds_left` is null while nobody can say."""
+    """The progress of a rebuild; `seconds_left` is null while it can't be estimated."""
 
     generation: int
     events_done: int
@@ -20,13 +21,13 @@ class RebuildView(View):
 
 
 class ProjectionView(View):
-    """Where a projection stands.
+    """The progress of a projection.
 
-    `status` is `live`, or `failed` while it can't go on, or `outdated` when its rows were made by
-    other code; `building` is a rebuild at work, `paused` one that waits. `lag_seconds` is the age
-    of the oldest event that it has not applied, or for how long it can't go on, if that is more,
-    and `parked_streams` how many streams wait for one that can't be applied. `rebuild` is null
-    without one.
+    `status` is `live`; `failed` while the projection can't go on; `outdated` when other code made
+    its rows; `building` while a rebuild runs; `paused` while a rebuild waits. `lag_seconds` is the
+    age of the oldest event that is not applied, or the time since the projection failed, if that is
+    longer. `parked_streams` is the number of streams that wait for an event that can't be applied.
+    `rebuild` is null without a rebuild.
     """
 
     name: Annotated[str, Field(examples=["order_view"])]
@@ -43,36 +44,12 @@ class ProjectionView(View):
 
 
 class GetProjectionStatus(Query[tuple[ProjectionView, ...]]):
-    """Every projection, and every rebuild at work, by name."""
+    """List all projections and the rebuilds that run, by name."""
 
 
+@handles(GetProjectionStatus)
 class GetProjectionStatusHandler(QueryHandler[GetProjectionStatus, tuple[ProjectionView, ...]]):
     """Asks the engine."""
 
     def handle(self, query: GetProjectionStatus) -> tuple[ProjectionView, ...]:
-        return tuple(
-            ProjectionView(
-                name=one.name,
-                generation=one.generation,
-                status=one.status,
-                position=one.position,
-                head=one.head,
-                lag_events=one.lag_events,
-                lag_seconds=one.lag_seconds,
-                last_error=one.last_error,
-                updated_at=one.updated_at,
-                parked_streams=one.parked_streams,
-                rebuild=one.rebuild and _rebuild_view(one.rebuild),
-            )
-            for one in statuses()
-        )
-
-
-def _rebuild_view(progress: RebuildProgress) -> RebuildView:
-    return RebuildView(
-        generation=progress.generation,
-        events_done=progress.events_done,
-        events_total=progress.events_total,
-        events_per_second=progress.events_per_second,
-        seconds_left=progress.seconds_left,
-    )
+        return tuple(map(ProjectionView.of_row, statuses()))

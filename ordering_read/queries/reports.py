@@ -1,38 +1,31 @@
-"""The questions how much was sold, and how many orders are where."""
+"""Queries for sales, and for the number of orders in each state."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
-from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.db.models import Count, DateField, QuerySet, Sum
+from django.db.models import Count, DateField, Sum
 from django.db.models.functions import Trunc
-from pydantic import BaseModel, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
-from ordering_read.fields import CurrencyCode, ProductId, ProductName, Sku
 from ordering_read.models import OrderSummary
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct, with_names
 from ordering_read.models.status_counter import StatusCounter
-from ordering_read.queries.base import (
-    Item,
-    ListQuery,
-    Page,
-    Query,
-    QueryHandler,
-    Row,
-    View,
-    shop_wide,
-)
-from ordering_write.published import OrderStatus, quantize
+from ordering_read.queries.base import Query, QueryHandler, handles
+from ordering_read.fields import CurrencyAmount, CurrencyCode, ProductId, ProductName, Sku
+from ordering_read.queries.filters import Day, where
+from ordering_read.queries.lists import ListQuery, shop_wide
+from ordering_read.queries.views import Item, Page, View
+from ordering_write.published import Currency, OrderStatus
 from ordering_write.published import events as e
 
 Group = Literal["day", "week", "month"]
 
-# What orders are counted by, and all values of it.
+# The columns that orders are counted by, with all values of each.
 FACETS: Mapping[str, type[StrEnum]] = {
     StatusCounter.Facet.STATUS: OrderStatus,
     StatusCounter.Facet.PAYMENT_STATUS: e.PaymentStatus,
@@ -42,46 +35,47 @@ FACETS: Mapping[str, type[StrEnum]] = {
 
 
 class SalesByDayView(View):
-    """What was sold on a day of the store, in one currency.
+    """The sales of a day of the store, in one currency.
 
-    `gross` is what was ordered on that day, shipping, taxes and discounts included. `cancelled` is
-    what was cancelled on it; `refunded` is what came back, didn't arrive or was given back for
-    nothing: both whenever it was ordered. `net` is `gross` less both.
+    `gross` is what customers ordered on the day, with shipping, taxes and discounts. `cancelled`
+    was cancelled on the day; `refunded` was returned, not delivered or refunded as goodwill on the
+    day: both whenever it was ordered. `net` is `gross` less both.
     """
 
     day: date
     currency: CurrencyCode
     orders: int
     units: int
-    gross: Decimal
-    cancelled: Decimal
-    refunded: Decimal
-    net: Decimal
+    gross: CurrencyAmount
+    cancelled: CurrencyAmount
+    refunded: CurrencyAmount
+    net: CurrencyAmount
 
 
 class SalesByProductView(View):
-    """What was ordered of a product on a day of the store, in one currency.
+    """The sales of a product on a day of the store, in one currency.
 
-    What was cancelled and what came back or didn't arrive on that day stands beside it, whenever it
-    was ordered. Amounts are those of lines, before discounts and taxes.
+    `units` and `gross` were ordered on the day; `cancelled_units` were cancelled on it, and
+    `returned_units` and `refunded` came back or were not delivered, whenever they were ordered.
+    Amounts are those of the lines, before discounts and taxes.
     """
 
     day: date
     product_id: ProductId
-    sku: Sku
-    name: ProductName
+    sku: Sku = Field(validation_alias="shown_sku")
+    name: ProductName = Field(validation_alias="shown_name")
     currency: CurrencyCode
     units: int
     cancelled_units: int
     returned_units: int
-    gross: Decimal
-    refunded: Decimal
+    gross: CurrencyAmount
+    refunded: CurrencyAmount
 
 
 class StatusCountsView(View):
-    """How many orders there are with each value of each facet.
+    """The number of orders with each value of each facet.
 
-    Those on hold have the fulfilment status `on_hold`.
+    An order on hold has the fulfilment status `on_hold`.
     """
 
     status: dict[OrderStatus, int]
@@ -91,27 +85,38 @@ class StatusCountsView(View):
 
 
 class SalesQuery(ListQuery[Item]):
-    """A question about the days from ``first_day`` to ``last_day``, both included."""
+    """The base of the queries for sales from ``first_day`` to ``last_day``, both included."""
 
-    first_day: date | None = None
-    last_day: date | None = None
-    currency: str | None = None
+    first_day: Annotated[Day | None, where("day__gte")] = Field(
+        None, validation_alias="from", description="The first day, in the store's zone."
+    )
+    last_day: Annotated[Day | None, where("day__lte")] = Field(
+        None, validation_alias="to", description="The last day, itself included."
+    )
+    currency: Annotated[Currency | None, where("currency")] = Field(
+        None, description="An ISO 4217 code."
+    )
 
-    def chosen(self, rows: "QuerySet[Row]") -> "QuerySet[Row]":
-        """Those of ``rows`` that were asked for."""
-        if self.first_day is not None:
-            rows = rows.filter(day__gte=self.first_day)
-        if self.last_day is not None:
-            rows = rows.filter(day__lte=self.last_day)
-        if self.currency is not None:
-            rows = rows.filter(currency=self.currency)
-        return shop_wide(self, rows)
+    @field_validator("last_day")
+    @classmethod
+    def _not_before_the_first(cls, last: date | None, info: ValidationInfo) -> date | None:
+        first = info.data.get("first_day")
+        if first and last and last < first:
+            raise ValueError(f"{last} is before {first}")
+        return last
 
 
-class SalesGroups(BaseModel):
-    """What days are added up to. Weeks and months have no cursors: there are few of them."""
+class GetSalesByDay(SalesQuery[SalesByDayView]):
+    """List the sales by day, newest first, or by week or month.
 
-    group: Group = "day"
+    `day` is then the first day of the week or month, even if the period begins later.
+    """
+
+    group: Group = Field(
+        "day",
+        description="The days that a row sums up; `day` is the first day of a week or month. Weeks "
+        "and months have no cursors.",
+    )
 
     @field_validator("group")
     @classmethod
@@ -121,31 +126,27 @@ class SalesGroups(BaseModel):
         return group
 
 
-class GetSalesByDay(SalesGroups, SalesQuery[SalesByDayView]):
-    """What was sold day by day, newest first, or week by week or month by month.
-
-    `day` is then the first one of the week or month, even when only a part of it was asked for.
-    """
-
-
 class GetSalesByProduct(SalesQuery[SalesByProductView]):
-    """What was sold day by day of each product, newest first; perhaps of one product only."""
+    """List the sales of each product by day, newest first."""
 
-    product: UUID | None = None
+    product: Annotated[UUID | None, where("product_id")] = Field(
+        None, description="Sales of this product only."
+    )
 
 
 class GetStatusCounts(Query[StatusCountsView]):
-    """How many orders there are with each value of each facet."""
+    """Count the orders with each value of each facet."""
 
 
+@handles(GetSalesByDay)
 class GetSalesByDayHandler(QueryHandler[GetSalesByDay, Page[SalesByDayView]]):
-    """Reads a page, in one statement, or all weeks or months of which a page is shown."""
+    """Reads a page, in one statement; of weeks or months it reads all and cuts the page out."""
 
     def handle(self, query: GetSalesByDay) -> Page[SalesByDayView]:
         if query.group == "day":
-            rows = query.chosen(SalesByDay.live.order_by("-day", "currency"))
-            return query.page_of(rows, _day_view)
-        periods = [_day_view(row) for row in _summed_up(query)]
+            rows = query.select(shop_wide(query, SalesByDay.live.order_by("-day", "currency")))
+            return query.page_of(rows, SalesByDayView.of_row)
+        periods = [SalesByDayView.of_row(row) for row in _periods(query)]
         start = (query.page - 1) * query.page_size
         return Page(
             items=tuple(periods[start : start + query.page_size]),
@@ -156,19 +157,18 @@ class GetSalesByDayHandler(QueryHandler[GetSalesByDay, Page[SalesByDayView]]):
         )
 
 
+@handles(GetSalesByProduct)
 class GetSalesByProductHandler(QueryHandler[GetSalesByProduct, Page[SalesByProductView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: GetSalesByProduct) -> Page[SalesByProductView]:
         sales = with_names(SalesByProduct.live.order_by("-day", "sku", "product_id", "currency"))
-        rows = query.chosen(sales)
-        if query.product is not None:
-            rows = rows.filter(product_id=query.product)
-        return query.page_of(rows, _product_view)
+        return query.page_of(query.select(shop_wide(query, sales)), SalesByProductView.of_row)
 
 
+@handles(GetStatusCounts)
 class GetStatusCountsHandler(QueryHandler[GetStatusCounts, StatusCountsView]):
-    """Reads the counters; counts the orders when they are one customer's. One statement."""
+    """Reads the counters, or counts the orders of a customer. One statement."""
 
     def handle(self, query: GetStatusCounts) -> StatusCountsView:
         if query.customer_scope is None:
@@ -184,47 +184,21 @@ class GetStatusCountsHandler(QueryHandler[GetStatusCounts, StatusCountsView]):
         )
 
     def _of_customer(self, customer_id: UUID) -> Counter[tuple[str, str]]:
-        own = OrderSummary.live.filter(customer_id=customer_id)
+        orders = OrderSummary.live.filter(customer_id=customer_id)
         counts = Counter[tuple[str, str]]()
-        for *values, count in own.values_list(*FACETS).annotate(Count("key")):
+        for *values, count in orders.values_list(*FACETS).annotate(Count("key")):
             for facet, value in zip(FACETS, values, strict=True):
                 counts[facet, value] += count
         return counts
 
 
-def _summed_up(query: GetSalesByDay) -> Iterator[SalesByDay]:
-    """A row for each week or month and currency, newest first, that adds up those of its days."""
-    sums = {f"sum_{name}": Sum(name) for name in SalesByDay.merged_columns()}
+def _periods(query: GetSalesByDay) -> Iterator[SalesByDay]:
+    """Yield a row per week or month and currency, newest first, with the sums of its days."""
+    columns = SalesByDay.merged_columns()
+    sums = {f"sum_{name}": Sum(name) for name in columns}
     first = Trunc("day", query.group, output_field=DateField())
-    rows = query.chosen(SalesByDay.live.all()).values("currency", first=first).annotate(**sums)
+    sales = query.select(shop_wide(query, SalesByDay.live.all()))
+    rows: Any = sales.values("currency", first=first).annotate(**sums)
     for row in rows.order_by("-first", "currency"):
-        added = {name: row[f"sum_{name}"] for name in SalesByDay.merged_columns()}
-        yield SalesByDay(day=row["first"], currency=row["currency"], **added)
-
-
-def _day_view(row: SalesByDay) -> SalesByDayView:
-    return SalesByDayView(
-        day=row.day,
-        currency=row.currency,
-        orders=row.orders,
-        units=row.units,
-        gross=quantize(row.gross, row.currency),
-        cancelled=quantize(row.cancelled, row.currency),
-        refunded=quantize(row.refunded, row.currency),
-        net=quantize(row.net, row.currency),
-    )
-
-
-def _product_view(row: Any) -> SalesByProductView:
-    return SalesByProductView(
-        day=row.day,
-        product_id=row.product_id,
-        sku=row.shown_sku,
-        name=row.shown_name,
-        currency=row.currency,
-        units=row.units,
-        cancelled_units=row.cancelled_units,
-        returned_units=row.returned_units,
-        gross=quantize(row.gross, row.currency),
-        refunded=quantize(row.refunded, row.currency),
-    )
+        values = {name: row[f"sum_{name}"] for name in columns}
+        yield SalesByDay(day=row["first"], currency=row["currency"], **values)

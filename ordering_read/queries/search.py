@@ -1,103 +1,111 @@
-"""The question what a few words find, wherever it is."""
+"""The query that searches orders, customers and products."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Collate, Upper
+from pydantic import Field
+from pydantic.json_schema import SkipJsonSchema
 
+from config.fields.text import Text
 from ordering_read.models import CustomerSummary, InventoryLevel
-from ordering_read.queries.base import Query, QueryHandler, View
+from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.customers import CustomerView, ListCustomers, ListCustomersHandler
-from ordering_read.queries.filters import SearchText
 from ordering_read.queries.inventory import GetInventory, GetInventoryHandler, ProductView
 from ordering_read.queries.order_lists import ListOrders, ListOrdersHandler
 from ordering_read.queries.orders import OrderView, visible_orders
+from ordering_read.queries.views import View
 
-# Of each kind, how many are told.
-_SHOWN = 10
+# The most results of each kind.
+_MAX_RESULTS = 10
 
 
-class Hit(View):
-    """Something that was named by what names it alone."""
+class ExactMatch(View):
+    """An order, customer or product with exactly the text of a search as one of its names."""
 
     kind: Literal["order", "customer", "product"]
     id: UUID
 
 
 class SearchView(View):
-    """What was found of each kind, some of each: orders by relevance, customers newest first,
-    products by SKU.
+    """The first results of each kind: orders by relevance, customers newest first, products by SKU.
 
-    `exact` is the one thing that has just this number, reference, e-mail address or SKU.
+    ``exact`` is the only thing with exactly this number, reference, e-mail address or SKU, None
+    when there is none or more than one.
     """
 
     orders: tuple[OrderView, ...]
     customers: tuple[CustomerView, ...]
     products: tuple[ProductView, ...]
-    exact: Hit | None
+    exact: ExactMatch | None
 
 
 class SearchOrders(Query[SearchView]):
-    """What ``q`` finds: orders, and those of customers and products that are asked for too."""
+    """Search orders, and ``customers`` and ``products`` too unless these are False."""
 
-    q: SearchText
-    customers: bool = True
-    products: bool = True
+    q: Annotated[str, Text(max_length=200, min_length=0)] = Field(
+        "", description="Words, or the beginnings of words; an empty text finds nothing."
+    )
+    customers: SkipJsonSchema[bool] = True
+    products: SkipJsonSchema[bool] = True
 
 
+@handles(SearchOrders)
 class SearchOrdersHandler(QueryHandler[SearchOrders, SearchView]):
-    """Asks for each kind."""
+    """Searches each kind."""
 
     def handle(self, query: SearchOrders) -> SearchView:
-        asked = {
+        if not query.q:
+            return SearchView(orders=(), customers=(), products=(), exact=None)
+        parameters: dict[str, Any] = {
             "q": query.q,
-            "page_size": _SHOWN,
+            "page_size": _MAX_RESULTS,
             "customer_scope": query.customer_scope,
             "with_personal": query.with_personal,
         }
-        orders = ListOrdersHandler().handle(ListOrders(**asked, ordering="relevance"))
-        customers = query.customers and ListCustomersHandler().handle(ListCustomers(**asked))
-        products = query.products and GetInventoryHandler().handle(GetInventory(**asked))
-        hits = exact_hits(query)
+        orders = ListOrdersHandler().handle(ListOrders(**parameters, ordering="relevance"))
+        customers = query.customers and ListCustomersHandler().handle(ListCustomers(**parameters))
+        products = query.products and GetInventoryHandler().handle(GetInventory(**parameters))
+        matches = exact_matches(query)
         return SearchView(
             orders=orders.items,
             customers=customers.items if customers else (),
             products=products.items if products else (),
-            exact=hits[0] if len(hits) == 1 else None,
+            exact=matches[0] if len(matches) == 1 else None,
         )
 
 
-def exact_hits(query: SearchOrders) -> list[Hit]:
-    """What has just the number, reference, e-mail address or SKU that ``query`` asks for."""
+def exact_matches(query: SearchOrders) -> list[ExactMatch]:
+    """Return the things whose number, reference, e-mail address or SKU is the text of ``query``."""
     return [*_orders(query), *_customers(query), *_products(query)]
 
 
-def _orders(query: SearchOrders) -> list[Hit]:
-    named = Q(order_number=query.q) | Q(external_reference=query.q)
-    rows = visible_orders(query).filter(named)[:2]
-    return [Hit(kind="order", id=row_id) for row_id in rows.values_list("order_id", flat=True)]
+def _orders(query: SearchOrders) -> list[ExactMatch]:
+    names = Q(order_number=query.q) | Q(external_reference=query.q)
+    ids = visible_orders(query).filter(names).values_list("order_id", flat=True)[:2]
+    return [ExactMatch(kind="order", id=order_id) for order_id in ids]
 
 
-def _customers(query: SearchOrders) -> list[Hit]:
+def _customers(query: SearchOrders) -> list[ExactMatch]:
     if not (query.customers and query.with_personal and "@" in query.q):
         return []
-    rows = _spelled(CustomerSummary.live.all(), email=query.q)
+    rows = _in_any_case(CustomerSummary.live.all(), email=query.q)
     if query.customer_scope is not None:
         rows = rows.filter(customer_id=query.customer_scope)
     ids = rows.values_list("customer_id", flat=True)[:2]
-    return [Hit(kind="customer", id=row_id) for row_id in ids]
+    return [ExactMatch(kind="customer", id=customer_id) for customer_id in ids]
 
 
-def _products(query: SearchOrders) -> list[Hit]:
+def _products(query: SearchOrders) -> list[ExactMatch]:
     if not query.products:
         return []
-    rows = _spelled(InventoryLevel.live.all(), sku=query.q)
+    rows = _in_any_case(InventoryLevel.live.all(), sku=query.q)
     ids = rows.values_list("product_id", flat=True)[:2]
-    return [Hit(kind="product", id=row_id) for row_id in ids]
+    return [ExactMatch(kind="product", id=product_id) for product_id in ids]
 
 
-def _spelled(rows: QuerySet[Any], **wanted: str) -> QuerySet[Any]:
-    """The ``rows`` of which a field is what is wanted, in capital or small letters, by an index."""
-    [(field, text)] = wanted.items()
-    return rows.alias(spelled=Collate(Upper(field), "C")).filter(spelled=text.upper())
+def _in_any_case(rows: QuerySet[Any], **column: str) -> QuerySet[Any]:
+    """Return the ``rows`` with this text in a column, in upper or lower case, by an index."""
+    [(name, text)] = column.items()
+    return rows.alias(upper=Collate(Upper(name), "C")).filter(upper=text.upper())

@@ -1,27 +1,32 @@
-"""The question what has happened to an order."""
+"""The query for the timeline of an order."""
 
 from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from django.db.models import QuerySet
+from pydantic import Field
 
-from ordering_read.fields import Version
+from config.http.input.ids import PathId
 from ordering_read.models import OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
-from ordering_read.queries.base import ListQuery, Page, QueryHandler, View
+from ordering_read.queries.base import QueryHandler, handles
+from ordering_read.fields import Version
+from ordering_read.queries.filters import where
+from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.orders import OrderNotFoundError
+from ordering_read.queries.views import Page, View
 
 Visibility = TimelineEntry.Visibility
-Icon = TimelineEntry.Icon
 
 
 class TimelineEntryView(View):
-    """One thing that has happened. The actor is told to those who may see every order."""
+    """An event of an order, as a sentence. A customer doesn't see the actor."""
 
     at: datetime
     sentence: str
     visibility: Visibility
-    icon: Icon
+    icon: TimelineEntry.Icon
     actor: str | None
     channel: str
     type: str
@@ -31,49 +36,39 @@ class TimelineEntryView(View):
 
 
 class GetTimeline(ListQuery[TimelineEntryView]):
-    """What has happened to an order, in that order; what customers may know, for one of them."""
+    """List the events of an order, oldest first; for a customer, those that customers may see."""
 
-    order_id: UUID
-    visibility: Visibility | None = None
+    order_id: Annotated[PathId, where("order_id")]
+    visibility: Annotated[Visibility | None, where("visibility")] = Field(
+        None, description="Entries of this visibility only."
+    )
 
 
+@handles(GetTimeline)
 class GetTimelineHandler(QueryHandler[GetTimeline, Page[TimelineEntryView]]):
-    """Reads a page, in one statement, and looks further when it has found nothing."""
+    """Reads a page, in one statement, and looks for the order when the page is empty."""
 
     def handle(self, query: GetTimeline) -> Page[TimelineEntryView]:
-        rows = self._visible(query)
-        if query.visibility is not None:
-            rows = rows.filter(visibility=query.visibility)
-        limited = query.customer_scope is not None
-        page = query.page_of(rows.order_by("version"), lambda row: _view(row, limited=limited))
-        # Asked last: the timeline may be projected later than the order.
-        if not page.items and not self._is_known(query):
+        rows = query.select(self._visible(query)).order_by("version")
+        is_customer = query.customer_scope is not None
+        page = query.page_of(rows, _customer_view if is_customer else TimelineEntryView.of_row)
+        # Last, since the timeline may be projected later than the order.
+        if not page.items and not self._order_exists(query):
             raise OrderNotFoundError
         return page
 
     def _visible(self, query: GetTimeline) -> QuerySet[TimelineEntry]:
-        rows = TimelineEntry.live.filter(order_id=query.order_id)
+        rows = TimelineEntry.live.all()
         if query.customer_scope is None:
             return rows
         return rows.filter(customer_id=query.customer_scope, visibility=Visibility.CUSTOMER)
 
-    def _is_known(self, query: GetTimeline) -> bool:
+    def _order_exists(self, query: GetTimeline) -> bool:
         orders = OrderSummary.live.filter(order_id=query.order_id)
         if query.customer_scope is not None:
             orders = orders.filter(customer_id=query.customer_scope)
         return orders.exists()
 
 
-def _view(row: TimelineEntry, *, limited: bool) -> TimelineEntryView:
-    return TimelineEntryView(
-        at=row.at,
-        sentence=row.customer_sentence if limited else row.sentence,
-        visibility=Visibility(row.visibility),
-        icon=Icon(row.icon),
-        actor=None if limited else row.actor,
-        channel=row.channel,
-        type=row.type,
-        event_id=row.event_id,
-        version=row.version,
-        position=row.position,
-    )
+def _customer_view(row: TimelineEntry) -> TimelineEntryView:
+    return TimelineEntryView.of_row(row, sentence=row.customer_sentence, actor=None)

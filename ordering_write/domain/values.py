@@ -12,9 +12,9 @@ from pydantic_core import PydanticCustomError
 from config.fields.amount import Amount
 from config.fields.text import Text
 
-# ISO 4217: decimals of each currency's minor unit. Metals, funds and test codes have none.
-MINOR_UNITS: dict[str, int] = {
-    currency.code: currency.exponent
+# ISO 4217: the minor unit of each currency, such as 0.01. Metals, funds and test codes have none.
+MINOR_UNITS: dict[str, Decimal] = {
+    currency.code: Decimal(1).scaleb(-currency.exponent)
     for currency in iso4217.Currency
     if currency.exponent is not None
 }
@@ -25,8 +25,8 @@ ERASED = "[erased]"
 
 
 def quantize(amount: Decimal, currency: str) -> Decimal:
-    """``amount`` rounded half up to the minor unit of ``currency`` (JPY 0, EUR 2, KWD 3)."""
-    return amount.quantize(Decimal(1).scaleb(-MINOR_UNITS[currency]), ROUND_HALF_UP)
+    """Return ``amount`` rounded half up to the minor unit of ``currency`` (JPY 1, EUR 0.01)."""
+    return amount.quantize(MINOR_UNITS[currency], ROUND_HALF_UP)
 
 
 # Amounts of this size and above don't fit the tables: 19 digits, 4 of them behind the point.

@@ -171,7 +171,8 @@ def test_an_empty_read_database_is_filled_by_the_workers(service: Service) -> No
 READS = """
 import time
 from uuid import UUID
-from ordering_read.queries import GetOrderById, get_query_bus
+from ordering_read.queries import get_query_bus
+from ordering_read.queries.orders import GetOrderById
 bus, failed = get_query_bus(), 0
 began = time.monotonic()
 for number in range({reads}):

@@ -16,7 +16,8 @@ from rest_framework.test import APIClient
 from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.models.fulfilment import QueuedOrder
-from ordering_read.queries import GetFulfilmentQueue, QueuedOrderView, get_query_bus
+from ordering_read.queries import get_query_bus
+from ordering_read.queries.fulfilment import GetFulfilmentQueue, QueuedOrderView
 from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.events import HoldReason, PaymentKind
 from ordering_write.models import Order, StockItem

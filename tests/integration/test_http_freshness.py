@@ -12,8 +12,9 @@ from rest_framework.test import APIClient
 
 from config.accounts.roles import Role
 from config.urls import router
-from ordering_read.api import ParkedEventViewSet, ProjectionViewSet
 from ordering_read.api.base import QueryViewSet
+from ordering_read.api.parked_events import ParkedEventViewSet
+from ordering_read.api.projections import ProjectionViewSet
 from ordering_read.engine import live
 from ordering_read.models import Projection
 from ordering_read.projector import registered
@@ -135,7 +136,7 @@ def test_every_read_declares_what_it_reads() -> None:
     silent = {
         (view, action)
         for view, action in read
-        if action not in view.reads and action not in view.of_log
+        if action not in view.reads and action not in view.log_actions
     }
 
     assert silent == {

@@ -13,7 +13,8 @@ from rest_framework.test import APIClient
 from config.accounts.roles import Role
 from ordering_read.engine import live
 from ordering_read.projector import registered
-from ordering_read.queries import GetOrderById, OrderDetail, get_query_bus
+from ordering_read.queries import get_query_bus
+from ordering_read.queries.orders import GetOrderById, OrderDetail
 from ordering_write.domain import commands as c
 from ordering_write.models import Customer, Order
 from tests import kit
@@ -60,12 +61,12 @@ def test_it_reads_as_it_did_at_that_moment(walk: Walk, seed: int) -> None:
     dice = Random(seed)
     for _ in range(MOVES):
         walk.take(dice)
-        at_once = ask(walk, strong=True)
+        at_once = ask(walk, consistency="strong")
         catch_up()
         shown = ask(walk)
         # At once, but for its place in the log, which it has got meanwhile.
         assert at_once.model_copy(update={"position": shown.position}) == shown
-        assert ask(walk, strong=True) == shown
+        assert ask(walk, consistency="strong") == shown
         seen[shown.version] = (datetime.now(UTC), shown)
     for version, (at, then) in seen.items():
         assert ask(walk, version=version) == redacted(then, shown)

@@ -17,13 +17,13 @@ from config.accounts.roles import Role
 from ordering_read.admin import orders
 from ordering_read.models import InventoryLevel, OrderLine, OrderSummary, StockReservation
 from ordering_read.models.customer import CustomerSummary
-from ordering_read.queries import (
+from ordering_read.queries import get_query_bus
+from ordering_read.queries.inventory import GetProduct
+from ordering_read.queries.orders import (
     GetOrderById,
     GetOrderByNumber,
-    GetProduct,
     OrderDetail,
     OrderNotFoundError,
-    get_query_bus,
 )
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity, ReceivedLine, ReturnedLine

@@ -13,7 +13,9 @@ from rest_framework.test import APIClient
 from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.models.search import CustomerSearch, OrderSearch
-from ordering_read.queries import ListCustomers, ListOrders, get_query_bus
+from ordering_read.queries import get_query_bus
+from ordering_read.queries.customers import ListCustomers
+from ordering_read.queries.order_lists import ListOrders
 from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.events import DomainEvent, Visibility
 from ordering_write.models import Order

@@ -16,14 +16,10 @@ from config.accounts.roles import Role
 from config.http.errors import ParameterError
 from ordering_read.models import OrderSummary
 from ordering_read.models.sales_by_day import SalesByDay
-from ordering_read.queries import (
-    GetSalesByDay,
-    ListCustomers,
-    ListOrders,
-    Page,
-    get_query_bus,
-    keyset,
-)
+from ordering_read.queries import Page, get_query_bus, keyset
+from ordering_read.queries.customers import ListCustomers
+from ordering_read.queries.order_lists import ListOrders
+from ordering_read.queries.reports import GetSalesByDay
 from tests.integration.test_http_freshness import PATHS
 from tests.integration.test_read_api import ROOT, Shop, client_of
 from tests.kit_projections import NOON, History, customer_registered, go_live, order_placed
@@ -114,7 +110,7 @@ def test_an_empty_list_has_one_page(admin: APIClient) -> None:
 def test_the_end_of_a_list_that_was_not_counted_is_not_known(
     admin: APIClient, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ordering_read.queries.base.COUNT_CAP", 3)
+    monkeypatch.setattr("ordering_read.queries.lists.COUNT_CAP", 3)
     place(history, *range(6))
 
     answer = admin.get(f"{ROOT}/orders?page_size=2&page=2")
@@ -267,7 +263,7 @@ def plan_of(rows: "QuerySet[Any]") -> str:
     ],
 )
 def test_an_index_finds_the_place(model: Any, ordering: tuple[str, ...], place: list[str]) -> None:
-    rows = model.live.order_by(*ordering).filter(keyset.behind(ordering, place))[:20]
+    rows = model.live.order_by(*ordering).filter(keyset.after(ordering, place))[:20]
 
     plan = plan_of(rows)
 
@@ -277,7 +273,7 @@ def test_an_index_finds_the_place(model: Any, ordering: tuple[str, ...], place: 
 def test_the_place_is_a_range_of_the_index(history: History) -> None:
     place(history, 1)
     rows = OrderSummary.live.order_by("-created_at", "-order_id").filter(
-        keyset.behind(("-created_at", "-order_id"), [str(NOON), str(UUID(int=1))])
+        keyset.after(("-created_at", "-order_id"), [str(NOON), str(UUID(int=1))])
     )
 
     plan = plan_of(rows[:20])

@@ -9,23 +9,14 @@ import pytest
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 
-from ordering_read import queries
-from ordering_read.models import Projection
+from ordering_read.models import OrderLine, Projection
 from ordering_read.projector import registered
-from ordering_read.queries import (
-    CustomerNotFoundError,
-    GetCustomerById,
-    GetInventory,
-    GetOrderById,
-    GetOrdersByCustomer,
-    GetProduct,
-    GetProjectionStatus,
-    ListCustomers,
-    ListOrders,
-    OrderNotFoundError,
-    ProductNotFoundError,
-    get_query_bus,
-)
+from ordering_read.queries import get_query_bus, lists
+from ordering_read.queries.customers import CustomerNotFoundError, GetCustomerById, ListCustomers
+from ordering_read.queries.inventory import GetInventory, GetProduct, ProductNotFoundError
+from ordering_read.queries.order_lists import GetOrdersByCustomer, ListOrders
+from ordering_read.queries.orders import GetOrderById, OrderNotFoundError
+from ordering_read.queries.projections import GetProjectionStatus
 from ordering_write.published import OrderStatus
 from tests.kit_projections import (
     NOON,
@@ -118,14 +109,14 @@ def test_lines_are_those_of_the_generation_that_the_order_was_read_from(
     history.add(order)
     go_live(history)
     empty = new_generation("order_view")
-    read_lines = queries.orders.OrderLine.objects.filter
+    read_lines = OrderLine.objects.filter
 
     def promoted_meanwhile(**asked: object) -> object:
         Projection.objects.filter(name="order_view", status="live").update(status="retired")
         Projection.objects.filter(pk=empty.pk).update(status="live")
         return read_lines(**asked)
 
-    monkeypatch.setattr(queries.orders.OrderLine.objects, "filter", promoted_meanwhile)
+    monkeypatch.setattr(OrderLine.objects, "filter", promoted_meanwhile)
 
     assert len(ask(GetOrderById(order_id=order.pk)).items) == 2
 
@@ -161,7 +152,7 @@ def test_orders_of_the_same_moment_have_an_order(history: History) -> None:
 def test_a_count_stops_somewhere(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     place(history, 5)
     go_live(history)
-    monkeypatch.setattr(queries.base, "COUNT_CAP", 3)
+    monkeypatch.setattr(lists, "COUNT_CAP", 3)
 
     page = ask(ListOrders(page_size=2))
 

@@ -17,7 +17,9 @@ from ordering_read.engine.rebuild import rebuild
 from ordering_read.engine.status import statuses
 from ordering_read.models import Projection
 from ordering_read.projector import registered
-from ordering_read.queries import GetOrderById, ListOrders, get_query_bus
+from ordering_read.queries import get_query_bus
+from ordering_read.queries.order_lists import ListOrders
+from ordering_read.queries.orders import GetOrderById
 from tests import kit
 from tests.kit_projections import rows_of
 from tests.proof import size

@@ -10,7 +10,8 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from ordering_read.api.spreadsheets import CSVRenderer
-from ordering_read.queries import GetSalesByDay, View, get_query_bus
+from ordering_read.queries import View, get_query_bus
+from ordering_read.queries.reports import GetSalesByDay
 from tests.kit_contract import document
 from tests.kit_projections import NOON, History, go_live, order_placed
 

@@ -16,18 +16,12 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from ordering_read.queries import (
-    CustomerNotFoundError,
-    GetCustomerStats,
-    GetSalesByDay,
-    GetSalesByProduct,
-    GetStatusCounts,
-    GetStockLedger,
-    GetTimeline,
-    OrderNotFoundError,
-    ProductNotFoundError,
-    get_query_bus,
-)
+from ordering_read.queries import get_query_bus
+from ordering_read.queries.customers import CustomerNotFoundError, GetCustomerStats
+from ordering_read.queries.inventory import GetStockLedger, ProductNotFoundError
+from ordering_read.queries.orders import OrderNotFoundError
+from ordering_read.queries.reports import GetSalesByDay, GetSalesByProduct, GetStatusCounts
+from ordering_read.queries.timeline import GetTimeline
 from ordering_write.domain.events import (
     FulfilmentStatus,
     OrderStatus,

@@ -6,15 +6,9 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
-from ordering_read.queries import (
-    GetOrderById,
-    GetOrdersByCustomer,
-    ListOrders,
-    Query,
-    QueryBus,
-    QueryHandler,
-    get_query_bus,
-)
+from ordering_read.queries import Query, QueryBus, QueryHandler, get_query_bus
+from ordering_read.queries.order_lists import GetOrdersByCustomer, ListOrders
+from ordering_read.queries.orders import GetOrderById
 from ordering_write.published import NoHandlerFoundError, OrderStatus
 
 

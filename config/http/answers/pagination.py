@@ -29,9 +29,18 @@ class PageParameters(Parameters):
     An empty ``cursor`` is the beginning of the list.
     """
 
-    page: number(ge=1, le=10**9) = 1  # type: ignore[valid-type]
-    page_size: number(ge=1, le=MAX_PAGE_SIZE) = DEFAULT_PAGE_SIZE  # type: ignore[valid-type]
-    cursor: str | None = Field(default=None, max_length=MAX_CURSOR_LENGTH)
+    page: number(ge=1, le=10**9) = Field(  # type: ignore[valid-type]
+        1, description="Counted from 1."
+    )
+    page_size: number(ge=1, le=MAX_PAGE_SIZE) = Field(  # type: ignore[valid-type]
+        DEFAULT_PAGE_SIZE, description="The number of items on a page."
+    )
+    cursor: str | None = Field(
+        None,
+        max_length=MAX_CURSOR_LENGTH,
+        description="In place of `page`: the `next_cursor` of the page before, empty for the first "
+        "page. Fast deep in a list, and stable while rows arrive.",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

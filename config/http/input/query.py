@@ -1,5 +1,6 @@
 """Query parameters, validated against a pydantic model."""
 
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from django.http import HttpRequest
@@ -12,9 +13,13 @@ from config.http.input.negotiation import FORMAT
 
 
 class Parameters(BaseModel):
-    """Base of the models of query parameters; by itself: no parameters. Others are refused."""
+    """Base of the models of query parameters; by itself: no parameters.
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    Unknown parameters are refused. A field without a JSON schema (``SkipJsonSchema``) is no
+    parameter: the view sets it.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)
 
 
 _Model = TypeVar("_Model", bound=Parameters)
@@ -33,11 +38,18 @@ def number(*, ge: int, le: int) -> Any:
     return Annotated[int, Field(ge=ge, le=le), BeforeValidator(_digits)]
 
 
-def parse_query(request: HttpRequest | Request, model: type[_Model]) -> _Model:
-    """Return the query parameters of ``request`` as ``model``; negotiation reads ``?format=``.
+@cache
+def parameter_schema(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the JSON schema of the parameters that are the fields of ``model``."""
+    return model.model_json_schema()
 
-    Raises UnknownParameterError for a parameter that the model doesn't have, ParameterError for a
-    value that the model refuses and for a parameter that is sent twice.
+
+def parse_query(request: HttpRequest | Request, model: type[_Model], **fields: Any) -> _Model:
+    """Return ``model``, made of the query parameters of ``request`` and of the view's ``fields``.
+
+    ``?format=`` is left to content negotiation. Raises UnknownParameterError for a parameter that
+    the model lacks, and ParameterError for a repeated parameter and for a value that the model
+    refuses.
     """
     sent: dict[str, str] = {}
     for name, values in request.GET.lists():
@@ -47,12 +59,12 @@ def parse_query(request: HttpRequest | Request, model: type[_Model]) -> _Model:
             raise ParameterError(name, f"The parameter {name!r} holds a NUL character.")
         sent[name] = values[0]
     sent.pop(FORMAT, None)
-    accepted = [field.alias or name for name, field in model.model_fields.items()]
+    names = list(parameter_schema(model).get("properties", {}))
     for name in sent:
-        if name not in accepted:
-            raise UnknownParameterError(name, accepted)
+        if name not in names:
+            raise UnknownParameterError(name, names)
     try:
-        return model.model_validate(sent)
+        return model.model_validate({**sent, **fields})
     except ValidationError as error:
         details = error.errors(include_url=False, include_input=False)[0]
         name = str(details["loc"][0]) if details["loc"] else "query"

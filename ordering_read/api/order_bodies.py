@@ -1,0 +1,90 @@
+"""The answers about orders: views with links, as far as the user may see them."""
+
+from typing import Annotated, Any, ClassVar, Self
+
+from rest_framework.request import Request
+
+from ordering_read import permissions
+from ordering_read.api.bodies import MASK, Linked, Links, LinkTo
+from ordering_read.projections.sentences import note_sentence
+from ordering_read.queries import View
+from ordering_read.documents import AddressView
+from ordering_read.queries.order_lines import OrderLineView
+from ordering_read.queries.orders import OrderDetail, OrderView
+from ordering_read.queries.timeline import TimelineEntryView
+
+
+class OrderLinks(Links):
+    """Addresses of the order, its customer, its timeline and its possible commands."""
+
+    self: Annotated[str, LinkTo("order-detail", "id")]
+    customer: Annotated[str, LinkTo("customer-detail", "customer_id")]
+    timeline: Annotated[str, LinkTo("order-timeline", "id")]
+    actions: Annotated[str, LinkTo("order-actions", "id")]
+
+
+class OrderBody(Linked, OrderView):
+    """An order as lists show it."""
+
+    links: OrderLinks
+
+
+class LineLinks(Links):
+    """The address of the product."""
+
+    product: Annotated[str, LinkTo("product-detail", "product_id")]
+
+
+class LineBody(Linked, OrderLineView):
+    """A line of an order."""
+
+    links: LineLinks
+
+
+class OrderDetailBody(Linked, OrderDetail):
+    """A whole order.
+
+    Users who may not see addresses get `***` for all of an address but city and country, and users
+    who may not see personal texts for the text of notes.
+    """
+
+    items: tuple[LineBody, ...]
+    links: OrderLinks
+
+    @classmethod
+    def of(cls, view: View, request: Request, **fields: Any) -> Self:
+        items = [LineBody.of(line, request) for line in vars(view)["items"]]
+        return super().of(view, request, **fields, items=items)
+
+
+class TimelineEntryBody(TimelineEntryView):
+    """An event of an order, as a sentence.
+
+    Users who may not see personal texts get `***` for the text of a note, and users who may see the
+    orders of one customer only get null for the actor.
+    """
+
+    list_name: ClassVar = "Timeline"
+
+
+def masked(order: OrderDetail, request: Request) -> OrderDetail:
+    """Return ``order`` with MASK in the place of what the user may not see."""
+    hidden: dict[str, Any] = {}
+    if not permissions.may_view_addresses(request.user):
+        hidden["shipping_address"] = _masked_address(order.shipping_address)
+        hidden["billing_address"] = order.billing_address and _masked_address(order.billing_address)
+    if not request.user.has_perm(permissions.VIEW_PII):
+        hidden["notes"] = tuple(note.model_copy(update={"text": MASK}) for note in order.notes)
+    return order.model_copy(update=hidden)
+
+
+def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryView:
+    """Return ``entry`` with MASK in the place of a note that the user may not read."""
+    if entry.type != "NoteAdded" or request.user.has_perm(permissions.VIEW_PII):
+        return entry
+    return entry.model_copy(update={"sentence": note_sentence(MASK, entry.actor)})
+
+
+def _masked_address(address: AddressView) -> AddressView:
+    hidden = dict.fromkeys(AddressView.model_fields.keys() - {"city", "country"}, MASK)
+    return address.model_copy(update=hidden)

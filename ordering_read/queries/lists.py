@@ -1,0 +1,92 @@
+"""Queries for lists: filtered, ordered, and cut into pages."""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from typing import Any, Generic, TypeVar
+
+from django.db.models import IntegerField, Model, QuerySet, Subquery
+
+from config.http.answers import pagination
+from config.http.answers.pagination import COUNT_CAP, PageParameters
+from ordering_read.queries import keyset
+from ordering_read.queries.base import Query
+from ordering_read.queries.filters import Filter
+from ordering_read.queries.views import Item, Page
+
+Row = TypeVar("Row", bound=Model)
+
+
+class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
+    """A query for a page of a list: by number, counted from 1, or the page after ``cursor``.
+
+    An empty ``cursor`` is the beginning of the list. A field with a ``Filter`` narrows or orders
+    the list.
+    """
+
+    def select(self, rows: "QuerySet[Row]") -> "QuerySet[Row]":
+        """Return the ``rows`` that pass the filters, in the order that the query names."""
+        for name, field_filter in filters_of(type(self)):
+            if (value := getattr(self, name)) not in (None, ""):
+                rows = field_filter.apply(rows, value, self)
+        return rows
+
+    def page_of(self, rows: "QuerySet[Row]", view: Callable[[Row], Item]) -> Page[Item]:
+        """Return the chosen page of ``rows``, each item made by ``view``; one statement.
+
+        The rows are ordered by names, with a minus for descending ones, which together identify a
+        row and are never null. A page past the end takes a second statement, to count.
+
+        Raises ParameterError for a cursor of another list.
+        """
+        names = keyset.ordering_of(rows)
+        ordering = f"{rows.model.__name__}:{','.join(names)}"
+        if self.cursor is None:
+            start = (self.page - 1) * self.page_size
+            selected = rows.annotate(found=_Count(rows.order_by()[: COUNT_CAP + 1].values("pk")))
+        else:
+            start, selected = 0, rows
+            if self.cursor:
+                position = pagination.read_cursor(self.cursor, ordering=ordering)
+                selected = rows.filter(keyset.after(names, position))
+        # One row more than the page shows: its presence means that there is a next page.
+        fetched = list(selected[start : start + self.page_size + 1])
+        shown = fetched[: self.page_size]
+        last = keyset.position_of(shown[-1], names) if len(fetched) > len(shown) else None
+        count = None if self.cursor is not None else _count(rows, fetched)
+        return Page(
+            items=tuple(view(row) for row in shown),
+            count=None if count is None else min(count, COUNT_CAP),
+            capped=count is not None and count > COUNT_CAP,
+            page=self.page,
+            page_size=self.page_size,
+            cursor=self.cursor,
+            next_cursor=last and pagination.make_cursor(last, ordering=ordering),
+        )
+
+
+@cache
+def filters_of(query_type: type[ListQuery[Any]]) -> list[tuple[str, Filter]]:
+    """Return the filters of a query, each with the name of its field; an ordering comes last."""
+    filters = [
+        (name, field_filter)
+        for name, field in query_type.model_fields.items()
+        for field_filter in field.metadata
+        if isinstance(field_filter, Filter)
+    ]
+    return sorted(filters, key=lambda pair: pair[1].is_ordering)
+
+
+class _Count(Subquery):
+    """The number of rows of a query, counted in the same snapshot as the rows of the page."""
+
+    template = "(SELECT count(*) FROM (%(subquery)s) counted)"
+    output_field = IntegerField()
+
+
+def _count(rows: "QuerySet[Any]", fetched: Sequence[Any]) -> int:
+    return int(fetched[0].found) if fetched else rows.order_by()[: COUNT_CAP + 1].count()
+
+
+def shop_wide(query: Query[Any], rows: "QuerySet[Row]") -> "QuerySet[Row]":
+    """Return ``rows``, which belong to no customer; none for a user who sees one customer only."""
+    return rows if query.customer_scope is None else rows.none()

@@ -1,0 +1,42 @@
+"""The base of the results of queries."""
+
+from typing import Any, Generic, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+
+Item = TypeVar("Item")
+
+
+class View(BaseModel):
+    """The base of the results of queries. Times are in UTC.
+
+    A field takes the attribute of its name from a row; ``validation_alias`` names another one.
+    """
+
+    model_config = ConfigDict(frozen=True, from_attributes=True, validate_by_name=True)
+
+    @classmethod
+    def of_row(cls, row: Any, **fields: Any) -> Self:
+        """Return the view of ``row``, with ``fields`` in place of the row's own.
+
+        Each ``CurrencyAmount`` is rounded by the ``currency`` of the row, if the row has one.
+        """
+        attributes = {**vars(row), **fields} if fields else row
+        return cls.model_validate(attributes, context=getattr(row, "currency", None))
+
+
+class Page(View, Generic[Item]):
+    """A part of the items of a list.
+
+    ``count`` is the number of items of the whole list, at most COUNT_CAP; ``capped`` is True when
+    there are more. A page that was chosen by ``cursor`` has no count. ``next_cursor`` chooses the
+    page after this one, None at the end of the list.
+    """
+
+    items: tuple[Item, ...]
+    count: int | None
+    capped: bool
+    page: int
+    page_size: int
+    cursor: str | None = None
+    next_cursor: str | None = None
