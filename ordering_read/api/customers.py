@@ -12,6 +12,7 @@ from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, PageBody
 from ordering_read.api.order_bodies import OrderBody
 from ordering_read.api.parameters import ID, parameters_of
+from ordering_read.fields import CustomerId
 from ordering_read.queries import View
 from ordering_read.queries.customers import (
     CustomerStatsView,
@@ -20,7 +21,6 @@ from ordering_read.queries.customers import (
     GetCustomerStats,
     ListCustomers,
 )
-from ordering_read.fields import CustomerId
 from ordering_read.queries.order_lists import GetOrdersByCustomer
 
 

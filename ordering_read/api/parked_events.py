@@ -17,9 +17,9 @@ from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody
 from ordering_read.api.idempotency import idempotent
 from ordering_read.api.parameters import ID, parameters_of
 from ordering_read.engine.live import PROJECTIONS
+from ordering_read.fields import StreamName
 from ordering_read.models import ParkedEvent
 from ordering_read.queries import View
-from ordering_read.fields import StreamName
 from ordering_read.queries.parked_events import (
     GetParkedEvent,
     ListParkedEvents,

@@ -7,10 +7,6 @@ from django.db.models import QuerySet
 from pydantic import Field
 
 from config.http.input.ids import PathId
-from ordering_read.models import CustomerSummary
-from ordering_read.models.customer_stats import CustomerStats
-from ordering_read.models.search import CustomerSearch
-from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.fields import (
     CurrencyAmount,
     CurrencyCode,
@@ -18,6 +14,10 @@ from ordering_read.fields import (
     PersonName,
     Version,
 )
+from ordering_read.models import CustomerSummary
+from ordering_read.models.customer_stats import CustomerStats
+from ordering_read.models.search import CustomerSearch
+from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import SearchText, Several, search, where
 from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.views import Page, View

@@ -10,8 +10,8 @@ from config.http.answers import pagination
 from config.http.answers.pagination import COUNT_CAP
 from config.http.input.ids import PathId
 from config.http.input.query import number
-from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.fields import StreamName, Version
+from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import Several
 from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.orders import OrderNotFoundError

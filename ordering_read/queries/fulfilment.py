@@ -24,19 +24,16 @@ from django.db.models import (
 from django.db.models.functions import JSONObject
 from pydantic import Field
 
-from ordering_read.models import InventoryLevel
-from ordering_read.models.fulfilment import QueuedOrder
-from ordering_read.queries.base import QueryHandler, handles
 from ordering_read.documents import QueuedLine
 from ordering_read.fields import (
     CountryCode,
     OptionalText,
     OrderNumber,
-    ProductId,
-    ProductName,
-    Sku,
     Version,
 )
+from ordering_read.models import InventoryLevel
+from ordering_read.models.fulfilment import QueuedOrder
+from ordering_read.queries.base import QueryHandler, handles
 from ordering_read.queries.filters import Several, order_by, where
 from ordering_read.queries.lists import ListQuery, shop_wide
 from ordering_read.queries.views import Page, View

@@ -7,11 +7,6 @@ from uuid import UUID
 from pydantic import Field
 
 from config.http.input.ids import PathId
-from ordering_read.models import InventoryLevel
-from ordering_read.models.inventory import with_oldest_reservation
-from ordering_read.models.search import ProductSearch
-from ordering_read.models.stock_ledger import StockMovement
-from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.fields import (
     BLANK_AS_NONE,
     CurrencyCode,
@@ -21,6 +16,11 @@ from ordering_read.fields import (
     Sku,
     Version,
 )
+from ordering_read.models import InventoryLevel
+from ordering_read.models.inventory import with_oldest_reservation
+from ordering_read.models.search import ProductSearch
+from ordering_read.models.stock_ledger import StockMovement
+from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import SearchText, search, where
 from ordering_read.queries.lists import ListQuery, shop_wide
 from ordering_read.queries.views import Page, View

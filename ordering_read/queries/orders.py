@@ -23,9 +23,6 @@ from ordering_read.documents import (
     ReturnView,
     ShipmentView,
 )
-from ordering_read.models import OrderLine, OrderSummary
-from ordering_read.projections.order_view import fold_order
-from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.fields import (
     CurrencyAmount,
     CurrencyCode,
@@ -35,6 +32,9 @@ from ordering_read.fields import (
     PersonName,
     Version,
 )
+from ordering_read.models import OrderLine, OrderSummary
+from ordering_read.projections.order_view import fold_order
+from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import Moment
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.views import View

@@ -10,9 +10,9 @@ from pydantic import AfterValidator, AliasPath, Field, WithJsonSchema
 
 from config.http.input.ids import PathId
 from ordering_read.engine.live import PROJECTIONS
+from ordering_read.fields import StreamName, Version
 from ordering_read.projector import registered
 from ordering_read.queries.base import Query, QueryHandler, handles
-from ordering_read.fields import StreamName, Version
 from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.views import Page, View
 from ordering_write.published import parked

@@ -11,12 +11,12 @@ from django.db.models import Count, DateField, Sum
 from django.db.models.functions import Trunc
 from pydantic import Field, ValidationInfo, field_validator
 
+from ordering_read.fields import CurrencyAmount, CurrencyCode, ProductId, ProductName, Sku
 from ordering_read.models import OrderSummary
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct, with_names
 from ordering_read.models.status_counter import StatusCounter
 from ordering_read.queries.base import Query, QueryHandler, handles
-from ordering_read.fields import CurrencyAmount, CurrencyCode, ProductId, ProductName, Sku
 from ordering_read.queries.filters import Day, where
 from ordering_read.queries.lists import ListQuery, shop_wide
 from ordering_read.queries.views import Item, Page, View

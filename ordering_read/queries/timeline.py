@@ -8,10 +8,10 @@ from django.db.models import QuerySet
 from pydantic import Field
 
 from config.http.input.ids import PathId
+from ordering_read.fields import Version
 from ordering_read.models import OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.queries.base import QueryHandler, handles
-from ordering_read.fields import Version
 from ordering_read.queries.filters import where
 from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.orders import OrderNotFoundError

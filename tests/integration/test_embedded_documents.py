@@ -19,7 +19,10 @@ from ordering_read.engine.status import statuses
 from ordering_read.models import OrderSummary, Projection, ReadModel
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.projector import registered
-from ordering_read.queries import GetFulfilmentQueue, GetOrderById, ListOrders, get_query_bus
+from ordering_read.queries import get_query_bus
+from ordering_read.queries.fulfilment import GetFulfilmentQueue
+from ordering_read.queries.order_lists import ListOrders
+from ordering_read.queries.orders import GetOrderById
 from ordering_write.domain import events as e
 from tests import kit_documents
 
