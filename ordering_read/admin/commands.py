@@ -26,6 +26,7 @@ from ordering_read.admin.labels import (
     GROUPS,
     change_labels,
     class_label,
+    command_description,
     command_label,
     command_slug,
 )
@@ -104,7 +105,7 @@ class CommandPages(ActingAdmin):
                 [
                     {
                         "label": command_label(command_type),
-                        "description": command_type.__doc__,
+                        "description": command_description(command_type),
                         "url": self._command_url(command_type, getattr(record, self.identity)),
                         "refusal": refusals.get(command_type, ""),
                     }
@@ -191,7 +192,7 @@ class CommandPages(ActingAdmin):
             "command.html",
             title=label if record is None else f"{label}: {record}",
             label=label,
-            description=command_type.__doc__,
+            description=command_description(command_type),
             record=record,
             back_url=self._back_url(record),
             form=form,
@@ -286,7 +287,7 @@ class CommandPages(ActingAdmin):
             "command.html",
             title=command_label(command_type),
             label=command_label(command_type),
-            description=command_type.__doc__,
+            description=command_description(command_type),
             action=command_slug(command_type),
             records=records,
             back_url=self._back_url(None),

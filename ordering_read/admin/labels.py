@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from inspect import cleandoc
 from typing import Any, NamedTuple
 
 from django.utils.text import camel_case_to_spaces, capfirst
@@ -31,6 +32,11 @@ def command_slug(command_type: type[Command]) -> str:
 def command_label(command_type: type[Command]) -> str:
     """Return the label of a command's button: ``Cancel order``."""
     return class_label(command_type.__name__)
+
+
+def command_description(command_type: type[Command]) -> str:
+    """Return the docstring of a command without its markup."""
+    return cleandoc(command_type.__doc__ or "").replace("``", "")
 
 
 def class_label(class_name: str) -> str:

@@ -9,7 +9,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django_q.tasks import async_task
@@ -26,13 +25,14 @@ _POLL_SECONDS = 0.05
 # A rebuild from a long log takes hours.
 _TASK_TIMEOUT_SECONDS = 24 * 3600
 
-# The texts of the pages that ask for a confirmation before rows are deleted.
+# The pages that ask for a confirmation before a task deletes rows.
 _CONFIRMATIONS = {
     "cancel": {
         "title": "Cancel the rebuild",
         "question": "The rows of the unfinished rebuild are deleted. The live rows stay.",
         "yes": "Cancel the rebuild",
         "no": "Continue the rebuild",
+        "task": "cancel_rebuild",
     },
     "discard": {
         "title": "Discard the former generation",
@@ -40,6 +40,7 @@ _CONFIRMATIONS = {
         "them afterwards. The live rows stay.",
         "yes": "Delete the former rows",
         "no": "Keep the former rows",
+        "task": "discard_former",
     },
 }
 
@@ -177,17 +178,9 @@ class ProjectionAdmin(ActingAdmin):
             _enqueue("rebuild", name)
 
     @admin.action(description="Cancel the rebuild…", permissions=["rebuild"])
-    def cancel(
-        self, request: HttpRequest, queryset: QuerySet[Projection]
-    ) -> TemplateResponse | None:
-        if not _is_confirmed(request):
-            return self._confirmation(request, queryset, "cancel")
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Projection]) -> HttpResponse | None:
         done = "the rebuild ends after its current batch, and its rows are deleted."
-        for name in self._apply(request, queryset, control.ask_to_cancel, done):
-            # The rebuild's process may have been killed. A worker deletes its rows, because that
-            # takes longer than a page may.
-            _enqueue("cancel_rebuild", name)
-        return None
+        return self._delete(request, queryset, "cancel", control.ask_to_cancel, done)
 
     @admin.action(description="Roll back to the former generation", permissions=["rebuild"])
     def roll_back(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
@@ -195,15 +188,9 @@ class ProjectionAdmin(ActingAdmin):
         self._apply(request, queryset, generations.roll_back, done)
 
     @admin.action(description="Discard the former generation…", permissions=["rebuild"])
-    def discard(
-        self, request: HttpRequest, queryset: QuerySet[Projection]
-    ) -> TemplateResponse | None:
-        if not _is_confirmed(request):
-            return self._confirmation(request, queryset, "discard")
+    def discard(self, request: HttpRequest, queryset: QuerySet[Projection]) -> HttpResponse | None:
         done = "the former generation is being deleted."
-        for name in self._apply(request, queryset, generations.former, done):
-            _enqueue("discard_former", name)
-        return None
+        return self._delete(request, queryset, "discard", generations.former, done)
 
     def _apply(
         self,
@@ -227,18 +214,26 @@ class ProjectionAdmin(ActingAdmin):
                 names.append(name)
         return names
 
-    def _confirmation(
-        self, request: HttpRequest, queryset: QuerySet[Projection], action: str
-    ) -> TemplateResponse:
-        """Return the page that asks for a confirmation before rows are deleted."""
-        return self.page(
-            request,
-            "confirm_projections.html",
-            **_CONFIRMATIONS[action],
-            action=action,
-            rows=queryset,
-            names=_names(queryset),
-        )
+    def _delete(
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Projection],
+        action: str,
+        act: Callable[[str], object],
+        done: str,
+    ) -> HttpResponse | None:
+        """Ask for a confirmation, then call ``act`` and let a worker delete the rows.
+
+        A running rebuild deletes its rows itself, but its process may have been killed. The page
+        doesn't delete them, because that takes too long.
+        """
+        confirmation = _CONFIRMATIONS[action]
+        if "confirmed" not in request.POST:
+            context = {"action": action, "rows": queryset, "names": _names(queryset)}
+            return self.page(request, "confirm_projections.html", **confirmation, **context)
+        for name in self._apply(request, queryset, act, done):
+            _enqueue(confirmation["task"], name)
+        return None
 
     @admin.action(description="Rebuild the selected projections", permissions=["rebuild"])
     def rebuild(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
@@ -259,10 +254,6 @@ class ProjectionAdmin(ActingAdmin):
 
 def _names(queryset: QuerySet[Projection]) -> list[str]:
     return sorted(set(queryset.values_list("name", flat=True)))
-
-
-def _is_confirmed(request: HttpRequest) -> bool:
-    return "confirmed" in request.POST
 
 
 def _enqueue(task: str, *names: str) -> None:
