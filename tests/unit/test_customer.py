@@ -41,7 +41,7 @@ def erase(customer):
     customer.erase("Asked for it", erased={"orders": 2}, now=NOW)
 
 
-def test_only_the_details_that_are_new_are_told():
+def test_an_event_carries_only_the_details_that_changed():
     def change(customer):
         customer.change_details(name="Robin Sample", email="r@example.com", phone="", now=NOW)
 
@@ -50,7 +50,7 @@ def test_only_the_details_that_are_new_are_told():
     )
 
 
-def test_details_that_are_so_already_change_nothing():
+def test_details_without_a_change_raise_no_event():
     def change(customer):
         customer.change_details(name="Robin Sample", phone="555 0100", now=NOW)
 
@@ -76,7 +76,7 @@ def test_a_blocked_customer_is_unblocked_once():
 
 
 @pytest.mark.parametrize("past", [(), (block,)])
-def test_an_erased_customer_is_nobody(past):
+def test_an_erased_customer_has_no_name_or_email(past):
     then = given(*after(*past)).when(erase)
     then.then(event(e.CustomerErased, reason="Asked for it", erased={"orders": 2}))
     customer = then.aggregate
@@ -88,7 +88,7 @@ def test_an_erased_customer_is_nobody(past):
     "act",
     [block, unblock, erase, lambda customer: customer.change_details(name="Robin", now=NOW)],
 )
-def test_that_is_final(act):
+def test_an_erased_customer_refuses_every_change(act):
     given(*after(erase)).when(act).then_refused(
         CustomerErasedError, "The customer was erased; that is final."
     )

@@ -73,7 +73,7 @@ def test_each_version_is_read_when_it_was_erased(packed, version, fields):
 
 
 @pytest.mark.parametrize("version", [0, 4])
-def test_a_version_that_nobody_knows_is_said(packed, version):
+def test_an_unknown_version_of_an_event_is_refused(packed, version):
     with pytest.raises(UnknownSchemaVersionError, match="the newest is 3"):
         decode(packed, version, {"pieces": 24}, {"packer": "Robin Sample"})
 

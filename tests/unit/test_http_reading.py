@@ -16,9 +16,8 @@ def request_with(**headers: str):
     return RequestFactory().get("/", headers=named)
 
 
-@pytest.mark.parametrize(
-    ("prefer", "seconds"),
-    [
+def test_the_preferred_wait_is_read_from_the_header(subtests: pytest.Subtests) -> None:
+    cases = [
         ("wait=2", 2),
         ("Wait=2", 2),
         ("wait = 2", 2),
@@ -40,19 +39,18 @@ def request_with(**headers: str):
         ("wait=junk, wait=5", None),
         ("waiting=2", None),
         (",;=,", None),
-    ],
-)
-def test_how_long_a_client_would_wait(prefer: str, seconds: int | None) -> None:
-    assert wait_seconds(request_with(Prefer=prefer)) == seconds
+    ]
+    for prefer, seconds in cases:
+        with subtests.test(prefer[:60]):
+            assert wait_seconds(request_with(Prefer=prefer)) == seconds
 
 
-def test_nothing_is_said_about_waiting() -> None:
+def test_without_the_header_no_wait_is_preferred() -> None:
     assert wait_seconds(request_with()) is None
 
 
-@pytest.mark.parametrize(
-    ("known", "is_known"),
-    [
+def test_an_entity_tag_of_the_client_is_compared(subtests: pytest.Subtests) -> None:
+    cases = [
         ('"3.ab"', True),
         ('W/"3.ab"', True),
         ('"x", "3.ab"', True),
@@ -61,10 +59,13 @@ def test_nothing_is_said_about_waiting() -> None:
         ("3.ab", False),
         ('"3.abc"', False),
         ("", False),
-    ],
-)
-def test_what_a_client_has(known: str, is_known: bool) -> None:
-    assert etags.client_has(request_with(If_None_Match=known), etags.strong(3, "ab")) is is_known
+    ]
+    for known, is_known in cases:
+        with subtests.test(known=known, is_known=is_known):
+            assert (
+                etags.client_has(request_with(If_None_Match=known), etags.strong(3, "ab"))
+                is is_known
+            )
 
 
 def test_weak_tags_are_compared_too() -> None:

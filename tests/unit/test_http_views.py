@@ -217,29 +217,28 @@ def send(
 
 
 # --- Permissions -------------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("method", "address", "needed"),
-    [
+def test_each_action_needs_its_permission(subtests: pytest.Subtests) -> None:
+    cases = [
         ("GET", "/api/v1/things", "things.view_thing"),
         ("HEAD", "/api/v1/things", "things.view_thing"),
         ("OPTIONS", "/api/v1/things", "things.view_thing"),
         ("POST", "/api/v1/things", "things.add_thing"),
         ("POST", f"/api/v1/things/{THING}/move", "things.move_thing"),
         ("OPTIONS", f"/api/v1/things/{THING}/move", "things.move_thing"),
-    ],
-)
-def test_each_action_needs_its_permission(method: str, address: str, needed: str) -> None:
-    refused = send(method, address, user=Person())
-    assert refused.status_code == 403
-    assert json.loads(refused.content)["needed_permission"] == needed
-    anonymous = send(method, address, user=AnonymousUser())
-    assert anonymous.status_code == 401
-    assert anonymous["WWW-Authenticate"] == "Token"
-    allowed = send(method, address, user=Person(frozenset({needed})), body={"name": "Lamp"})
-    assert allowed.status_code in (200, 201)
+    ]
+    for method, address, needed in cases:
+        with subtests.test(method=method, address=address):
+            refused = send(method, address, user=Person())
+            assert refused.status_code == 403
+            assert json.loads(refused.content)["needed_permission"] == needed
+            anonymous = send(method, address, user=AnonymousUser())
+            assert anonymous.status_code == 401
+            assert anonymous["WWW-Authenticate"] == "Token"
+            allowed = send(method, address, user=Person(frozenset({needed})), body={"name": "Lamp"})
+            assert allowed.status_code in (200, 201)
 
 
-def test_a_method_that_is_not_there_is_said_to_be_so() -> None:
+def test_a_method_without_a_handler_is_405_with_the_allowed_ones() -> None:
     response = send("DELETE", "/api/v1/things", user=AnonymousUser())
     assert response.status_code == 405
     assert response["Allow"] == "GET, POST, HEAD, OPTIONS"
@@ -299,7 +298,7 @@ def test_each_flaw_of_a_body_is_named() -> None:
     ]
 
 
-def test_a_model_that_we_filled_wrongly_is_not_the_clients_fault(
+def test_an_invalid_model_of_our_own_is_an_internal_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -324,7 +323,7 @@ def test_a_lost_database_is_503_and_logged(
 
 
 @pytest.mark.parametrize("accept", ["application/json", "text/html"])
-def test_a_fault_of_ours_is_logged_and_leaks_nothing(
+def test_an_internal_error_is_logged_and_leaks_nothing(
     accept: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = Client(raise_request_exception=False)
@@ -349,18 +348,17 @@ def test_a_problem_type_leads_to_a_page() -> None:
     assert client.get("/problems/no-such-problem").status_code == 404
 
 
-@pytest.mark.parametrize(
-    ("accept", "content_type"),
-    [
+def test_a_missing_page_outside_the_api_is_for_people(subtests: pytest.Subtests) -> None:
+    cases = [
         ("text/html,*/*;q=0.8", "text/html; charset=utf-8"),
         ("*/*", "text/html; charset=utf-8"),
         ("application/json", "application/problem+json"),
         ("text/html; x*=nonsense'en'%ff", "text/html; charset=utf-8"),
-    ],
-)
-def test_a_missing_page_outside_the_api_is_for_people(accept: str, content_type: str) -> None:
-    response = Client().get("/nothing-here", headers={"Accept": accept})
-    assert (response.status_code, response["Content-Type"]) == (404, content_type)
+    ]
+    for accept, content_type in cases:
+        with subtests.test(accept=accept, content_type=content_type):
+            response = Client().get("/nothing-here", headers={"Accept": accept})
+            assert (response.status_code, response["Content-Type"]) == (404, content_type)
 
 
 def test_a_slug_has_one_status_and_title() -> None:
@@ -378,7 +376,7 @@ def test_an_unknown_host_is_a_problem_without_that_host() -> None:
 
 
 # --- Answers -----------------------------------------------------------------------------------
-def test_values_are_written_the_house_way() -> None:
+def test_money_times_and_ids_are_written_in_one_format() -> None:
     response = send("GET", f"/api/v1/things/{THING}")
     assert json.loads(response.content) == {
         "id": str(THING),
@@ -431,7 +429,7 @@ def test_forms_hold_examples_for_what_the_user_may_do() -> None:
     assert textareas(text) == []
 
 
-def test_a_page_of_nothing_has_no_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_without_permissions_has_no_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Things, "retrieve", mock.Mock(side_effect=Http404("Thing not found")))
     status, text = page("GET", f"/api/v1/things/{THING}")
     assert (status, textareas(text)) == (404, [])
@@ -451,19 +449,18 @@ def test_a_form_is_sent_like_json() -> None:
     assert [json.loads(t) for t in textareas(text)] == [{"name": "Lamp & shade"}]
 
 
-@pytest.mark.parametrize(
-    ("typed", "status", "said"),
-    [
+def test_what_was_typed_stays_after_a_refusal(subtests: pytest.Subtests) -> None:
+    cases = [
         ('{"name": "elephant"}', 409, "An elephant has no room here."),
         ('{"name": "Lamp", "colour": "red"}', 422, "#/colour"),
         ('{"name": ', 400, "The body is not JSON"),
-    ],
-)
-def test_what_was_typed_stays_after_a_refusal(typed: str, status: int, said: str) -> None:
-    answered, text = page("POST", "/api/v1/things", form={"_content": typed})
-    assert answered == status
-    assert textareas(text) == [typed]
-    assert said in text[text.index('role="alert"') :]
+    ]
+    for typed, status, said in cases:
+        with subtests.test(typed=typed, status=status):
+            answered, text = page("POST", "/api/v1/things", form={"_content": typed})
+            assert answered == status
+            assert textareas(text) == [typed]
+            assert said in text[text.index('role="alert"') :]
 
 
 def test_a_form_without_the_csrf_token_is_refused() -> None:
@@ -472,16 +469,17 @@ def test_a_form_without_the_csrf_token_is_refused() -> None:
     assert json.loads(response.content)["code"] == "csrf_failed"
 
 
-@pytest.mark.parametrize("key", ["a" * 201, "a b", '"a', "ä", '"'])
-def test_an_idempotency_key_is_visible_ascii(key: str) -> None:
-    body = {"name": "Lamp"}
-    with_key: Any = {"Idempotency-Key": key}
-    refused = send("POST", "/api/v1/things", body=body, **with_key)
-    assert refused.status_code == 400
-    assert json.loads(refused.content)["parameter"] == "Idempotency-Key"
-    with_quotes: Any = {"Idempotency-Key": '"k1"'}
-    quoted = send("POST", "/api/v1/things", body=body, **with_quotes)
-    assert json.loads(quoted.content)["key"] == "k1"
+def test_an_idempotency_key_is_visible_ascii(subtests: pytest.Subtests) -> None:
+    for key in ["a" * 201, "a b", '"a', "ä", '"']:
+        with subtests.test(key=key):
+            body = {"name": "Lamp"}
+            with_key: Any = {"Idempotency-Key": key}
+            refused = send("POST", "/api/v1/things", body=body, **with_key)
+            assert refused.status_code == 400
+            assert json.loads(refused.content)["parameter"] == "Idempotency-Key"
+            with_quotes: Any = {"Idempotency-Key": '"k1"'}
+            quoted = send("POST", "/api/v1/things", body=body, **with_quotes)
+            assert json.loads(quoted.content)["key"] == "k1"
 
 
 def test_datetimes_without_zone_are_a_fault() -> None:

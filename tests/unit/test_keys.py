@@ -19,7 +19,7 @@ def test_a_generated_key_is_kept_for_its_owner_only(tmp_path):
     assert [stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()] == [0o600]
 
 
-def test_all_who_ask_first_at_the_same_time_get_one_answer(tmp_path):
+def test_parallel_first_callers_get_one_key(tmp_path):
     with ThreadPoolExecutor(16) as pool:
         answers = list(pool.map(lambda _: keys.generated(tmp_path), range(64)))
 

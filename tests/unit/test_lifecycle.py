@@ -26,7 +26,7 @@ PLENTY = Decimal(1000)
 PRICE = Decimal(10)
 
 
-def test_the_machine_itself_keeps_its_promises():
+def test_the_state_machine_keeps_its_invariants():
     ends = (OrderStatus.CANCELLED, OrderStatus.COMPLETED)
     goes_to: dict[State, set[State]] = {}
     for state in reachable(2, most=3):
@@ -42,7 +42,7 @@ def test_the_machine_itself_keeps_its_promises():
 
 
 @pytest.mark.proof
-def test_a_real_order_does_in_every_state_what_the_machine_does():
+def test_an_order_agrees_with_the_state_machine_in_every_state():
     orders = [((2, 1), 3)] if IS_PROOF else [((1, 1), 1), ((2,), 3)]
     for units, most in orders:
         print("{} states, {} transitions".format(*check_all(*units, most=most)))
@@ -61,7 +61,7 @@ def test_a_real_order_does_in_every_state_what_the_machine_does():
         "refuse_if_on_hold",
     ],
 )
-def test_a_broken_rule_is_found(guard, monkeypatch):
+def test_an_order_without_a_guard_disagrees_with_the_state_machine(guard, monkeypatch):
     monkeypatch.setattr(Order, guard, lambda *_args, **_kwargs: None)
 
     with pytest.raises(AssertionError):

@@ -47,7 +47,7 @@ def raised(error: Exception) -> Any:
         return sys.exc_info()
 
 
-def test_json_has_the_record_its_fields_and_the_ids() -> None:
+def test_a_json_line_has_the_record_its_fields_and_the_ids() -> None:
     with logs.bound_ids(request_id="r1"), logs.bound_ids(command_id=UUID(int=7)):
         line = as_json(record("%d left", 3, fields={"seconds": 0.5, "event_id": UUID(int=8)}))
     assert line == {
@@ -63,7 +63,7 @@ def test_json_has_the_record_its_fields_and_the_ids() -> None:
     assert "request_id" not in as_json(record("later"))
 
 
-def test_text_is_for_people() -> None:
+def test_a_text_line_is_for_people() -> None:
     with logs.bound_ids(request_id="r1", command_id="c1"):
         line = logs.TextFormatter().format(record("%d left", 3))
     assert line == (
@@ -71,7 +71,7 @@ def test_text_is_for_people() -> None:
     )
 
 
-def test_no_value_breaks_its_line() -> None:
+def test_a_logged_value_never_breaks_its_line() -> None:
     made = record("%s", HOSTILE, fields={"path": HOSTILE}, exc_info=raised(ValueError(HOSTILE)))
     with logs.bound_ids(request_id=HOSTILE):
         line = as_json(made)
@@ -153,7 +153,7 @@ def test_a_request_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     }
 
 
-def test_a_line_asks_nobody_who_the_user_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_logging_a_request_asks_no_database_for_the_user(caplog: pytest.LogCaptureFixture) -> None:
     def ask() -> Any:
         raise AssertionError("asked")
 
@@ -162,7 +162,7 @@ def test_a_line_asks_nobody_who_the_user_is(caplog: pytest.LogCaptureFixture) ->
     assert access(caplog, AnonymousUser())["user_id"] is None
 
 
-def test_what_is_logged_meanwhile_names_the_request() -> None:
+def test_a_line_within_a_request_names_the_request() -> None:
     seen = []
 
     def answer(request: Any) -> HttpResponse:

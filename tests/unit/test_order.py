@@ -68,26 +68,29 @@ def refusal(before: OrderStatus, status: OrderStatus) -> tuple[type[InvalidTrans
     )
 
 
-@pytest.mark.parametrize("status", SETTABLE)
-@pytest.mark.parametrize("before", WAYS)
-def test_every_move_from_every_status(before: OrderStatus, status: OrderStatus) -> None:
-    past = moved(*WAYS[before])
-    assert Order.fold(past).status == before
-    outcome = given(*past).when(move(status))
-    if (before, status) in ALLOWED:
-        raised = EVENTS[status]
-        outcome.then(
-            *(event(kind) for kind in raised[:-1]), event(raised[-1], order_id=past[0].order_id)
-        )
-        assert outcome.aggregate.status == status
-    else:
-        outcome.then_refused(*refusal(before, status))
+def test_every_move_from_every_status(subtests: pytest.Subtests) -> None:
+    for status in SETTABLE:
+        for before in WAYS:
+            with subtests.test(status=status, before=before):
+                past = moved(*WAYS[before])
+                assert Order.fold(past).status == before
+                outcome = given(*past).when(move(status))
+                if (before, status) in ALLOWED:
+                    raised = EVENTS[status]
+                    outcome.then(
+                        *(event(kind) for kind in raised[:-1]),
+                        event(raised[-1], order_id=past[0].order_id),
+                    )
+                    assert outcome.aggregate.status == status
+                else:
+                    outcome.then_refused(*refusal(before, status))
 
 
-@pytest.mark.parametrize("before", WAYS)
-def test_allowed_moves_are_those_that_are_not_refused(before):
-    order = Order.fold(moved(*WAYS[before]))
-    assert set(order.allowed_moves()) == {to for since, to in ALLOWED if since == before}
+def test_allowed_moves_are_those_that_are_not_refused(subtests: pytest.Subtests) -> None:
+    for before in WAYS:
+        with subtests.test(before=before):
+            order = Order.fold(moved(*WAYS[before]))
+            assert set(order.allowed_moves()) == {to for since, to in ALLOWED if since == before}
 
 
 def test_a_refused_move_says_what_is_allowed():
@@ -108,7 +111,7 @@ def test_statuses_that_follow_from_facts_cannot_be_set(status):
 
 
 # --- Placing ----------------------------------------------------------------------------------
-def test_placing_tells_the_order_then_each_line_with_the_outcome():
+def test_placing_raises_an_event_for_the_order_then_one_for_each_line():
     created, first, second = placed(2, 1, unit_price="19.90")
     given().when(lambda _: Order.create(created=created, items=[first, second])).then(
         event(e.OrderCreated, status=S.PENDING, total=Money.of(Decimal(0), "EUR"), item_count=0),
@@ -138,13 +141,13 @@ def test_adjustments_change_the_total():
     )
 
 
-def test_an_event_tells_only_the_outcome_that_it_changed():
+def test_an_event_carries_only_the_outcome_that_it_changed():
     given(*placed()).when(lambda order: order.confirm(now=NOW)).then(
         event(e.OrderStatusChanged, status=S.CONFIRMED, total=None, balance=None, item_count=None)
     )
 
 
-def test_a_tag_that_it_has_changes_nothing():
+def test_adding_a_tag_twice_changes_nothing():
     def twice(order: Order) -> None:
         order.tag("gift", now=NOW)
         order.tag("gift", now=NOW)
@@ -177,11 +180,12 @@ def test_cancelling_releases_every_unit():
     ]
 
 
-@pytest.mark.parametrize("later", [(), (S.DELIVERED,), (S.DELIVERED, S.COMPLETED)])
-def test_what_has_left_cannot_be_cancelled(later):
-    given(*moved(*later, events=shipped())).when(
-        lambda order: order.cancel("Too late", now=NOW)
-    ).then_refused(OrderAlreadyShippedError, "Cannot cancel shipped order")
+def test_a_shipped_order_cannot_be_cancelled(subtests: pytest.Subtests) -> None:
+    for later in [(), (S.DELIVERED,), (S.DELIVERED, S.COMPLETED)]:
+        with subtests.test(later=later):
+            given(*moved(*later, events=shipped())).when(
+                lambda order: order.cancel("Too late", now=NOW)
+            ).then_refused(OrderAlreadyShippedError, "Cannot cancel shipped order")
 
 
 def test_shipping_packs_and_dispatches_all_units_as_one_shipment():
@@ -227,7 +231,7 @@ def test_an_order_of_which_some_units_left_is_partially_shipped():
 
 
 # --- Events and saving ------------------------------------------------------------------------
-def test_reading_the_pending_events_takes_them_away():
+def test_reading_the_pending_events_clears_them():
     order = Order.fold(placed())
     order.confirm(now=NOW)
     assert [one.type for one in order.raised_events] == ["OrderStatusChanged"]

@@ -45,31 +45,36 @@ def test_settings_choose_the_adapter_which_is_made_once(settings: Any) -> None:
     assert ports.risk_port() is ports.risk_port()
 
 
-@pytest.mark.parametrize("port", sorted(ports.PROTOCOLS))
-@pytest.mark.parametrize(
-    ("path", "fault"),
-    [
+def test_the_system_check_reports_a_wrong_adapter(settings: Any, subtests: pytest.Subtests) -> None:
+    path_cases = [
         ("Unfinished", "tests.unit.test_ports.Unfinished hasn't all methods of"),
         ("Nowhere", "tests.unit.test_ports.Nowhere can't be made (ImportError: "),
-    ],
-)
-def test_a_wrong_adapter_is_told(settings: Any, port: str, path: str, fault: str) -> None:
-    plugged(settings, **{port: path})
+    ]
+    whole = settings.PORTS
+    for port in sorted(ports.PROTOCOLS):
+        for path, fault in path_cases:
+            with subtests.test(port=port, path=path):
+                settings.PORTS = whole
+                plugged(settings, **{port: path})
 
-    [error] = check_ports()
+                [error] = check_ports()
 
-    assert error.id == "ordering_write.E003"
-    assert error.msg.startswith(f"The port {port!r} has no adapter that does its work: {fault}")
+                assert error.id == "ordering_write.E003"
+                assert error.msg.startswith(
+                    f"The port {port!r} has no adapter that does its work: {fault}"
+                )
 
 
-def test_a_port_without_an_adapter_and_an_adapter_without_a_port_are_told(settings: Any) -> None:
+def test_a_port_without_adapter_and_an_adapter_without_port_are_reported(
+    settings: Any,
+) -> None:
     settings.PORTS = {name: path for name, path in settings.PORTS.items() if name != "risk"}
     settings.PORTS["risks"] = "tests.unit.test_ports.Strict"
 
     assert set(ports.faults()) == {"risk", "risks"}
 
 
-def test_who_acts_is_asked_of_the_identity_port(settings: Any) -> None:
+def test_the_actor_comes_from_the_identity_port(settings: Any) -> None:
     user = User(username="robin", is_superuser=True)
     assert envelope(user, channel="python")["actor"] == Actor.user(user.pk, "robin")
     plugged(settings, identity="Nicknames")

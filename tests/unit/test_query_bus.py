@@ -41,18 +41,18 @@ def test_a_query_without_handler_is_an_error(bus: QueryBus) -> None:
         bus.dispatch(GetOrderById(order_id=uuid4()))
 
 
-def test_there_is_one_bus() -> None:
+def test_get_query_bus_returns_one_bus() -> None:
     assert get_query_bus() is get_query_bus()
 
 
-def test_a_query_never_changes() -> None:
+def test_a_query_is_frozen() -> None:
     query = GetOrderById(order_id=uuid4())
 
     with pytest.raises(ValidationError):
         query.order_id = uuid4()  # type: ignore[misc]
 
 
-def test_a_query_has_no_other_fields() -> None:
+def test_a_query_refuses_unknown_fields() -> None:
     with pytest.raises(ValidationError):
         GetOrderById(order_id=uuid4(), colour="blue")  # type: ignore[call-arg]
 
@@ -63,7 +63,7 @@ def test_pages_have_bounds(page: dict[str, int]) -> None:
         ListOrders(**page)
 
 
-def test_a_customers_orders_by_the_defaults() -> None:
+def test_the_orders_of_a_customer_have_default_page_and_ordering() -> None:
     query = GetOrdersByCustomer(customer_id=uuid4())
 
     assert (query.status, query.page, query.page_size) == (None, 1, 20)

@@ -13,14 +13,15 @@ from ordering_write.models import Order
 router = WriteReadRouter()
 
 
-@pytest.mark.parametrize("model", apps.get_models(), ids=lambda model: model._meta.label)
-def test_every_model_lives_on_one_side_and_only_there(model):
-    label = model._meta.app_label
-    home, other = ("read", "default") if label == "ordering_read" else ("default", "read")
+def test_every_model_lives_on_one_side_and_only_there(subtests: pytest.Subtests) -> None:
+    for model in apps.get_models():
+        with subtests.test(model._meta.label):
+            label = model._meta.app_label
+            home, other = ("read", "default") if label == "ordering_read" else ("default", "read")
 
-    assert router.db_for_read(model) == router.db_for_write(model) == home
-    assert router.allow_migrate(home, label)
-    assert not router.allow_migrate(other, label)
+            assert router.db_for_read(model) == router.db_for_write(model) == home
+            assert router.allow_migrate(home, label)
+            assert not router.allow_migrate(other, label)
 
 
 def test_relations_stay_on_one_side():

@@ -26,7 +26,9 @@ def setting(expression: str, **environ: str) -> subprocess.CompletedProcess[str]
         ({"ADMINS": "a@x.test, b@x.test", "EMAIL_HOST": "mail.x.test"}, "a@x.test,b@x.test smtp"),
     ],
 )
-def test_who_gets_mail_and_how(environ: dict[str, str], expected: str) -> None:
+def test_settings_choose_the_recipients_and_the_backend_of_mail(
+    environ: dict[str, str], expected: str
+) -> None:
     told = "','.join(address for _, address in s.ADMINS)"
     found = setting(f"{told} + ' ' + s.EMAIL_BACKEND.split('.')[-2]", **environ)
     assert found.stdout.rstrip("\n") == expected

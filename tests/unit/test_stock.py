@@ -56,7 +56,7 @@ def test_reserving_again_for_the_same_line_changes_nothing(key):
     given(*reserved(key, 4)).when(reserve(key, 4)).then()
 
 
-def test_more_than_is_available_is_refused(key):
+def test_reserving_more_than_is_available_is_refused(key):
     past = stocked(3)
     outcome = given(*past).when(reserve(key, 4))
     outcome.then_refused(
@@ -74,7 +74,7 @@ def test_a_shortage_names_the_product_and_both_numbers(key):
     assert item.shortage(3) is None
 
 
-def test_what_may_be_back_ordered_can_be_promised_beyond_stock(key):
+def test_a_backorderable_product_is_reserved_beyond_its_stock(key):
     given(*stocked(1, backorderable=True)).when(reserve(key, 4)).then(
         event(e.StockReserved, on_hand=1, reserved=4, available=-3)
     )
@@ -90,7 +90,7 @@ def test_releasing_gives_units_back_once(key):
     )
 
 
-def test_dispatching_takes_units_out_of_the_house_once(key):
+def test_dispatching_takes_units_off_hand_once(key):
     def twice(item):
         item.dispatch(key, 4, now=NOW)
         item.dispatch(key, 4, now=NOW)
@@ -114,20 +114,20 @@ def test_receiving_adds_units():
     )
 
 
-def test_more_can_be_set_aside_for_a_line(key):
+def test_a_larger_reservation_of_a_line_sets_more_units_aside(key):
     given(*reserved(key, 4)).when(lambda item: item.extend(key, 6, now=NOW)).then(
         event(e.StockReserved, quantity=6, on_hand=10, reserved=10, available=0)
     )
 
 
-def test_but_not_more_than_there_is(key):
+def test_a_larger_reservation_of_a_line_is_refused_beyond_the_stock(key):
     given(*reserved(key, 4)).when(lambda item: item.extend(key, 7, now=NOW)).then_refused(
         InsufficientInventoryError,
         "Insufficient inventory: 7 requested of SAMPLE-1, 6 available.",
     )
 
 
-def test_what_comes_back_can_be_sold_again(key):
+def test_returned_units_are_available_again(key):
     def there_and_back(item):
         item.dispatch(key, 4, now=NOW)
         item.take_back(key, 3, now=NOW)
@@ -160,13 +160,13 @@ def test_an_adjustment_brings_the_books_in_line(key, delta, left):
     )
 
 
-def test_what_is_set_aside_can_not_be_adjusted_away(key):
+def test_reserved_units_cannot_be_adjusted_away(key):
     given(*reserved(key, 4)).when(adjust(-7)).then_refused(
         WouldGoNegativeError, "3 units of SAMPLE-1 would be left, and 4 are set aside."
     )
 
 
-def test_unless_it_may_be_back_ordered(key):
+def test_reserved_units_of_a_backorderable_product_can_be_adjusted_away(key):
     past = given(*stocked(10, backorderable=True)).when(reserve(key, 12)).aggregate
     past.adjust(-10, reason=AdjustmentReason.THEFT, now=NOW)
     assert (past.on_hand, past.available) == (0, -12)
@@ -174,7 +174,7 @@ def test_unless_it_may_be_back_ordered(key):
         past.adjust(-1, reason=AdjustmentReason.THEFT, now=NOW)
 
 
-def test_what_is_found_is_never_refused():
+def test_an_adjustment_that_adds_units_is_never_refused():
     def oversold(item):
         key = (uuid7(), uuid7())
         item.reserve(key, 12, now=NOW)
@@ -190,7 +190,7 @@ def test_what_is_found_is_never_refused():
 PRICE = Money.of(Decimal("19.90"), "EUR")
 
 
-def test_the_list_price_is_set_and_taken_away():
+def test_the_list_price_is_set_and_removed():
     def twice_each(item):
         for price in (PRICE, PRICE, None, None):
             item.set_list_price(price, now=NOW)
@@ -254,7 +254,7 @@ def do(item, step, *details):
 
 @hypothesis.settings(deadline=None)
 @hypothesis.given(st.lists(STEPS, max_size=30))
-def test_the_counters_are_what_is_set_aside_and_never_too_much(steps):
+def test_the_counters_equal_the_reservations_and_never_exceed_the_stock(steps):
     past = stocked(8)
     item = StockItem.fold(past)
     for step in steps:
