@@ -25,7 +25,7 @@ from ordering_read import permissions
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.engine.status import ProjectionStatus, workers_seen
 from ordering_write import policies, subscriptions
-from ordering_write.models import CommandTally
+from ordering_write.models import CommandMetric
 from ordering_write.subscriptions import SubscriberStatus, Subscription
 
 # By the clock of the database, which wrote these times.
@@ -190,7 +190,7 @@ def _commands() -> Metric:
         "Commands by how they ended, and how long they took; reason is the error, if any.",
         labels=["type", "outcome", "reason"],
     )
-    for row in CommandTally.objects.all():
+    for row in CommandMetric.objects.all():
         labels = [row.type, row.outcome, row.reason]
         family.add_metric(labels, count_value=row.count, sum_value=row.seconds)
     return family

@@ -4,7 +4,12 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from config.accounts.models import User
-from ordering_write.bus import Answering, NotYetVisibleError, Outcome, get_command_bus
+from ordering_write.bus import (
+    CommandResult,
+    NotYetVisibleError,
+    ResponseRecorder,
+    get_command_bus,
+)
 from ordering_write.bus.actions import Action, actions_of
 from ordering_write.bus.permissions import authorize, envelope, may_give
 from ordering_write.bus.preview import Preview
@@ -17,10 +22,10 @@ from ordering_write.handlers import all_handlers
 __all__ = [
     "WHOLE_ORDER_MOVES",
     "Action",
+    "CommandResult",
     "DomainError",
     "NotYetVisibleError",
     "OrderStatus",
-    "Outcome",
     "Preview",
     "actions_of",
     "commands_about",
@@ -57,17 +62,17 @@ def dispatch(
     command: commands.Command,
     *,
     user: User,
-    answering: Answering | None = None,
+    record_response: ResponseRecorder | None = None,
     wait_for: Sequence[str] | None = None,
     timeout: float = 2.0,
-) -> Outcome:
+) -> CommandResult:
     """Carry out ``command`` for ``user``; see ``CommandBus.dispatch``.
 
     Raises NotPermittedError, before anything else happens, when ``user`` may not give the command.
     """
     authorize(user, command)
     return get_command_bus().dispatch(
-        command, answering=answering, wait_for=wait_for, timeout=timeout
+        command, record_response=record_response, wait_for=wait_for, timeout=timeout
     )
 
 

@@ -159,8 +159,8 @@ def _empty_instead_of_flush() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _tally_by_hand() -> Iterator[None]:
-    """What is counted is written when a test says so, not by a thread that outlives the test."""
+def _command_metrics_by_hand() -> Iterator[None]:
+    """Tests flush command metrics themselves; a thread would outlive its test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metrics, "_keep_flushing", lambda: None)
         yield

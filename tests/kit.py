@@ -212,7 +212,7 @@ def stocked(on_hand: int = 10, *, backorderable: bool = False) -> list[Any]:
 
 # --- Commands ----------------------------------------------------------------------------------
 def dispatch(command: Command) -> Any:
-    """Carry out ``command`` for anyone; return its Outcome, whose events differ in their fields."""
+    """Dispatch ``command`` for anyone; its events are of any type."""
     return get_command_bus().dispatch(command)
 
 

@@ -227,7 +227,7 @@ class CommandPages(ActingAdmin):
         try:
             outcome = self._dispatch(request, command, timeout=_WAIT_SECONDS)
         except client.NotYetVisibleError as error:
-            outcome = error.events
+            outcome = error.result
             self.message_user(request, _BEHIND, messages.WARNING)
         label = command_label(type(command))
         if not outcome:
@@ -246,7 +246,7 @@ class CommandPages(ActingAdmin):
 
     def _dispatch(
         self, request: HttpRequest, command: Command, *, timeout: float
-    ) -> client.Outcome:
+    ) -> client.CommandResult:
         return client.dispatch(
             command, user=user_of(request), wait_for=self.waits_for, timeout=timeout
         )

@@ -48,7 +48,7 @@ class ProgressFilter(admin.SimpleListFilter):
         if self.value() == self._waiting:
             return queryset.filter(commit_id__in=EventPending.objects.values("commit_id"))
         position = _checkpoints(request).get(str(self.value()), 0)
-        return queryset.filter(place__position__gt=position)
+        return queryset.filter(event_position__position__gt=position)
 
 
 def _checkpoints(request: HttpRequest) -> Mapping[str, int]:
@@ -108,7 +108,7 @@ class OutboxAdmin(common.LogAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[OutboxEvent]:
         events: QuerySet[OutboxEvent] = super().get_queryset(request)
-        return events.annotate(log_position=F("place__position"))
+        return events.annotate(log_position=F("event_position__position"))
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

@@ -21,7 +21,7 @@ from config.http.views import ApiViewSet
 from ordering_write import client
 from ordering_write.api import headers
 from ordering_write.api.bodies import RecordedEvent, body_of
-from ordering_write.bus import NotYetVisibleError, Outcome
+from ordering_write.bus import CommandResult, NotYetVisibleError
 from ordering_write.bus.permissions import envelope
 from ordering_write.bus.preview import Preview
 from ordering_write.domain.commands import Command
@@ -59,13 +59,13 @@ class CommandEndpoint(ApiViewSet):
         self,
         request: Request,
         command_type: type[Command],
-        respond: Callable[[Outcome], StoredResponse],
+        respond: Callable[[CommandResult], StoredResponse],
         **path_fields: UUID,
     ) -> Response:
         """Dispatch the command of ``request``, or return its preview for ``?dry_run=true``.
 
         ``path_fields`` are the fields of the command that the path holds. ``respond`` builds the
-        response from the outcome alone, because it is stored for repeats.
+        response from the result alone, because it is stored for repeats.
 
         Raises pydantic.ValidationError for a body that doesn't fit, PreconditionRequiredError,
         IdempotencyKeyMissingError, ParameterError, and the errors of the bus.
@@ -117,39 +117,43 @@ class CommandEndpoint(ApiViewSet):
         request: Request,
         command: Command,
         user: User,
-        respond: Callable[[Outcome], StoredResponse],
+        respond: Callable[[CommandResult], StoredResponse],
         *,
         has_key: bool,
     ) -> Response:
         is_page = request.accepted_renderer.format == "api"
+
+        def record_response(result: CommandResult) -> str:
+            return respond(result).model_dump_json()
+
         try:
-            outcome = client.dispatch(
+            result = client.dispatch(
                 command,
                 user=user,
-                answering=(lambda outcome: respond(outcome).model_dump_json()) if has_key else None,
+                record_response=record_response if has_key else None,
                 wait_for=() if is_page else None,
                 timeout=_PAGE_WAIT_SECONDS,
             )
         except NotYetVisibleError as error:
             # The command was accepted; the page shows its effect a moment later.
-            outcome = error.events
-        if outcome.answer:
-            response = StoredResponse.model_validate_json(outcome.answer)
+            result = error.result
+        if result.stored_response:
+            response = StoredResponse.model_validate_json(result.stored_response)
         else:
-            response = respond(outcome)
-        replayed = {REPLAYED: "true"} if outcome.replayed else {}
+            response = respond(result)
+        replayed = {REPLAYED: "true"} if result.replayed else {}
         return Response(
             response.body, status=response.status, headers={**response.headers, **replayed}
         )
 
 
 def response_of(
-    body: dict[str, Any], outcome: Outcome, *, status: int = 200, location: str = ""
+    body: dict[str, Any], result: CommandResult, *, status: int = 200, location: str = ""
 ) -> StoredResponse:
-    """Return the response with ``body``, the consistency token of ``outcome`` and a Location."""
+    """Return the response with ``body``, the consistency token of ``result`` and a Location."""
     headers = {}
-    if outcome:
-        headers[consistency.HEADER] = consistency.token_of(outcome[-1].recorded.event_id)
+    if result:
+        headers[consistency.HEADER] = consistency.token_of(result[-1].recorded.event_id)
     if location:
         headers["Location"] = location
     return StoredResponse(status=status, headers=headers, body=body)
@@ -177,12 +181,12 @@ def _events_since(error: VersionConflictError, *, with_actors: bool) -> list[Eve
     return cast(list[EventSince], list(rows))
 
 
-def recorded_events(outcome: Outcome, stream: str) -> list[dict[str, Any]]:
-    """Return the events of ``stream`` in ``outcome``, as responses list them."""
+def recorded_events(result: CommandResult, stream: str) -> list[dict[str, Any]]:
+    """Return the events of ``stream`` in ``result``, as responses list them."""
     return [
         RecordedEvent(
             type=event.type, version=event.recorded.version, event_id=event.recorded.event_id
         ).model_dump()
-        for event in outcome
+        for event in result
         if event.recorded.stream == stream
     ]

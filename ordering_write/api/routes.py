@@ -18,7 +18,7 @@ from config.http.input.ids import path_id
 from ordering_write.api.base import CommandEndpoint, StoredResponse, recorded_events, response_of
 from ordering_write.api.bodies import body_of
 from ordering_write.api.examples import example_of
-from ordering_write.bus import Outcome
+from ordering_write.bus import CommandResult
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import FieldError, NotFoundError
 from ordering_write.handlers import handler_of
@@ -167,7 +167,7 @@ class CommandRoutes(CommandEndpoint):
             return self.dispatch_command(
                 request,
                 route.command,
-                lambda outcome: self._respond(route, outcome, fields.get(self.key), list_url),
+                lambda result: self._respond(route, result, fields.get(self.key), list_url),
                 **fields,
             )
         except FieldError as error:
@@ -177,34 +177,34 @@ class CommandRoutes(CommandEndpoint):
             raise
 
     def _respond(
-        self, route: Route, outcome: Outcome, pk: UUID | None, list_url: str
+        self, route: Route, result: CommandResult, pk: UUID | None, list_url: str
     ) -> StoredResponse:
-        fields = self._resource_fields(outcome, pk)
-        if route.response_model is None or not outcome:
-            return response_of(self.body.model_validate(fields).model_dump(mode="json"), outcome)
+        fields = self._resource_fields(result, pk)
+        if route.response_model is None or not result:
+            return response_of(self.body.model_validate(fields).model_dump(mode="json"), result)
         for name in route.created_fields:
-            fields[name] = next(getattr(event, name) for event in outcome if hasattr(event, name))
+            fields[name] = next(getattr(event, name) for event in result if hasattr(event, name))
         url, new_id = f"{list_url}/{fields[self.key]}", str(fields[route.created_fields[0]])
         fields["links"] = self._links(route, url, new_id=new_id)
         return response_of(
             route.response_model.model_validate(fields).model_dump(mode="json"),
-            outcome,
+            result,
             status=201,
             # A part of a resource is found at the resource.
             location=url if route.makes_resource else f"{url}#{new_id}",
         )
 
-    def _resource_fields(self, outcome: Outcome, pk: UUID | None) -> dict[str, Any]:
+    def _resource_fields(self, result: CommandResult, pk: UUID | None) -> dict[str, Any]:
         """Return the resource after the command, which may have changed nothing."""
-        pk = pk or getattr(outcome[0], self.key)
+        pk = pk or getattr(result[0], self.key)
         stream = f"{self.aggregate.stream_prefix}-{pk}"
-        events = [event for event in outcome if event.recorded.stream == stream]
+        events = [event for event in result if event.recorded.stream == stream]
         if events:
             state = {**dict(events[-1]), "version": events[-1].recorded.version}
         else:
             state = vars(self.aggregate._default_manager.get(pk=pk))
         fields = {name: state[name] for name in self.body.model_fields if name in state}
-        return {**fields, self.key: pk, "events": recorded_events(outcome, stream)}
+        return {**fields, self.key: pk, "events": recorded_events(result, stream)}
 
     def _links(self, route: Route, url: str, *, new_id: str) -> dict[str, str]:
         """Return the URLs of the commands about the new thing, below the resource's ``url``."""

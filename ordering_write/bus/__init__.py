@@ -1,19 +1,19 @@
-"""The command bus and what stands around it: permission, preview, allowed actions, metrics."""
+"""The command bus and its neighbours: permissions, preview, allowed actions, metrics."""
 
 from ordering_write.bus.bus import (
-    Answering,
     CommandBus,
+    CommandResult,
     NotYetVisibleError,
-    Outcome,
+    ResponseRecorder,
     fingerprint,
     get_command_bus,
 )
 
 __all__ = [
-    "Answering",
     "CommandBus",
+    "CommandResult",
     "NotYetVisibleError",
-    "Outcome",
+    "ResponseRecorder",
     "fingerprint",
     "get_command_bus",
 ]

@@ -1,4 +1,4 @@
-"""The command bus: the one way in which anything on the write side happens."""
+"""The command bus: the only way to change anything on the write side."""
 
 import hashlib
 import json
@@ -19,7 +19,8 @@ from psycopg import errors as pg
 from config import logs
 from ordering_write import log
 from ordering_write.bus import metrics
-from ordering_write.bus.preview import Preview, preview_of, row_of
+from ordering_write.bus.metrics import CommandOutcome
+from ordering_write.bus.preview import Preview, current_row, preview_of
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import (
     ConcurrentUpdateError,
@@ -37,38 +38,40 @@ from ordering_write.models import CommandRecord
 logger = logging.getLogger(__name__)
 
 _TRIES = 3
+_LONGEST_PAUSE_SECONDS = 0.05
 
-# A command whose record was pruned is known by its events for ever, so that it can't happen twice.
-_RECORD = """
+# The events of a command whose record was pruned keep it from taking effect again.
+_INSERT_RECORD = """
 INSERT INTO command_record
     (command_id, type, fingerprint, user_id, actor, channel, answer, recorded_at)
 SELECT %s, %s, %s, %s, %s, %s, '', now()
 WHERE NOT EXISTS (SELECT FROM event WHERE event.command_id = %s)
 ON CONFLICT DO NOTHING
 """
-_KEEP_ANSWER = "UPDATE command_record SET answer = %s WHERE command_id = %s"
+_STORE_RESPONSE = "UPDATE command_record SET answer = %s WHERE command_id = %s"
 
 
 class NotYetVisibleError(Exception):
     """The command was accepted, but the read side doesn't show it yet."""
 
-    def __init__(self, events: "Outcome") -> None:
+    def __init__(self, result: "CommandResult") -> None:
         super().__init__(self.__doc__)
-        self.events = events
+        self.result = result
 
 
-class Outcome(list[DomainEvent]):
-    """The events of a command; ``replayed`` when they are those of an earlier time.
+class CommandResult(list[DomainEvent]):
+    """The events of a command.
 
-    ``answer`` is what the caller was told then, empty when that wasn't kept.
+    ``replayed`` is True if they were caused by an earlier dispatch of the same command;
+    ``stored_response`` is then the response recorded at that time, empty without one.
     """
 
     replayed = False
-    answer = ""
+    stored_response = ""
 
 
-# What a caller is told about an outcome, as it is kept with the command.
-Answering = Callable[[Outcome], str]
+# Turns a result into the text that is stored with the command.
+ResponseRecorder = Callable[[CommandResult], str]
 _Result = TypeVar("_Result")
 
 
@@ -80,60 +83,60 @@ class CommandBus:
 
     @property
     def commands(self) -> list[type[Command]]:
-        """The kinds of command that it takes."""
+        """The command types that have a handler."""
         return list(self._handlers)
 
     def register(self, command_type: type[Command], handler: CommandHandler[Any]) -> None:
-        """Let ``handler`` carry out commands of exactly this type."""
+        """Let ``handler`` handle commands of exactly this type."""
         self._handlers[command_type] = handler
 
     def dispatch(
         self,
         command: Command,
         *,
-        answering: Answering | None = None,
+        record_response: ResponseRecorder | None = None,
         wait_for: Sequence[str] | None = None,
         timeout: float = 2.0,
-    ) -> Outcome:
-        """Carry out ``command`` and return its events, with their envelopes.
+    ) -> CommandResult:
+        """Handle ``command`` and return its events, with their envelopes.
 
-        A command whose id has taken effect before returns the events of that time. What
-        ``answering`` makes of them is kept with the command, so that a repeat is told the same,
-        whatever has happened since. With ``wait_for``, names of projections or none for all, it
-        returns once they show it, and raises NotYetVisibleError after ``timeout`` seconds; the
-        command stands all the same.
+        A command whose id has taken effect before returns the events of that time. The text that
+        ``record_response`` makes of the result is stored with the command, so that a repeat gets
+        the same response, whatever has happened since. With ``wait_for``, names of projections or
+        none for all, return once they show the events, and raise NotYetVisibleError after
+        ``timeout`` seconds; the command stands all the same.
 
         Raises NoHandlerFoundError, IdempotencyKeyReusedError when the id belongs to another
-        command, IdempotencyKeyExpiredError when it took effect too long ago to tell, and whatever
-        DomainError the handler refuses with; a refusal leaves nothing.
+        command, IdempotencyKeyExpiredError when it took effect too long ago to tell, and any
+        DomainError by which the handler refuses; a refusal leaves nothing behind.
         """
         handler = self._handler(command)
-        with _logged(command):
-            events = _observed(command, handler, answering)
-            if wait_for is not None and events:
+        with _log_context(command):
+            result = _measure(command, handler, record_response)
+            if wait_for is not None and result:
                 wait = import_string(settings.READ_SIDE_WAIT)
-                last = events[-1].recorded.event_id
+                last = result[-1].recorded.event_id
                 if not wait(event_id=last, projections=wait_for, timeout=timeout):
-                    raise NotYetVisibleError(events)
-        return events
+                    raise NotYetVisibleError(result)
+        return result
 
     async def adispatch(
         self, command: Command, *, wait_for: Sequence[str] | None = None, timeout: float = 2.0
-    ) -> Outcome:
+    ) -> CommandResult:
         """``dispatch`` for async callers; the handler runs in the thread of synchronous code."""
         return await sync_to_async(self.dispatch)(command, wait_for=wait_for, timeout=timeout)
 
     def preview(self, command: Command) -> Preview:
-        """What ``dispatch`` would do, of which nothing stays: no event, no record, no number.
+        """Return what ``dispatch`` would do, and undo it: no event, no record, no order number.
 
-        An id that has taken effect before is passed over. Raises NoHandlerFoundError and whatever
-        DomainError the handler refuses with.
+        Ignores whether the id has taken effect before. Raises NoHandlerFoundError and any
+        DomainError by which the handler refuses.
         """
         handler = self._handler(command)
-        with _logged(command):
-            known = row_of(command)
-            events = _decided(lambda: _rehearsed(command, handler))
-            return preview_of(command, events, known=known)
+        with _log_context(command):
+            current = current_row(command)
+            events = _retry_races(lambda: _dry_run(command, handler))
+            return preview_of(command, events, current=current)
 
     def _handler(self, command: Command) -> CommandHandler[Any]:
         handler = self._handlers.get(type(command))
@@ -142,8 +145,8 @@ class CommandBus:
         return handler
 
 
-def _logged(command: Command) -> AbstractContextManager[None]:
-    """What is logged meanwhile names the command and who gives it."""
+def _log_context(command: Command) -> AbstractContextManager[None]:
+    """Add the ids of the command and its actor to all log records inside."""
     return logs.bound_ids(
         command_id=command.command_id,
         correlation_id=command.correlation_id or command.command_id,
@@ -151,67 +154,68 @@ def _logged(command: Command) -> AbstractContextManager[None]:
     )
 
 
-def _rehearsed(command: Command, handler: CommandHandler[Any]) -> list[DomainEvent]:
+def _dry_run(command: Command, handler: CommandHandler[Any]) -> list[DomainEvent]:
     with outbox.commit(keep=False):
         return handler.handle(command)
 
 
-def _observed(
-    command: Command, handler: CommandHandler[Any], answering: Answering | None
-) -> Outcome:
-    """Carry out ``command``; how it ended is counted and logged."""
+def _measure(
+    command: Command, handler: CommandHandler[Any], record_response: ResponseRecorder | None
+) -> CommandResult:
+    """Execute ``command``, and count and log its outcome."""
     began = time.perf_counter()
-    ending, reason, last = metrics.Ending.FAILED, "", None
+    outcome, reason, last = CommandOutcome.FAILED, "", None
     try:
-        events = _decided(lambda: _carry_out(command, handler, answering))
-        ending = metrics.Ending.REPLAYED if events.replayed else metrics.Ending.ACCEPTED
-        last = events[-1].recorded.event_id if events else None
-        return events
+        result = _retry_races(lambda: _execute(command, handler, record_response))
+        outcome = CommandOutcome.REPLAYED if result.replayed else CommandOutcome.ACCEPTED
+        last = result[-1].recorded.event_id if result else None
+        return result
     except Exception as error:
         reason = type(error).__name__
         if isinstance(error, DomainError):
-            ending = metrics.Ending.REFUSED
+            outcome = CommandOutcome.REFUSED
         raise
     finally:
-        kind, seconds = type(command).__name__, time.perf_counter() - began
-        metrics.count(kind, ending, reason=reason, seconds=seconds)
-        fields = {"type": kind, "outcome": ending, "reason": reason, "seconds": round(seconds, 6)}
-        text = f"{kind} {ending} in {seconds:.3f} s{reason and f': {reason}'}"
+        name, seconds = type(command).__name__, time.perf_counter() - began
+        metrics.count(name, outcome, reason=reason, seconds=seconds)
+        fields = {"type": name, "outcome": outcome, "reason": reason, "seconds": round(seconds, 6)}
+        text = f"{name} {outcome} in {seconds:.3f} s{reason and f': {reason}'}"
         logger.info("%s", text, extra={"fields": {**fields, "event_id": last}})
 
 
-def _carry_out(
-    command: Command, handler: CommandHandler[Any], answering: Answering | None
-) -> Outcome:
+def _execute(
+    command: Command, handler: CommandHandler[Any], record_response: ResponseRecorder | None
+) -> CommandResult:
     with outbox.commit():
-        known = _record(command)
-        if known is None:
-            outcome = Outcome(handler.handle(command))
-            if answering:
-                outcome.answer = answering(outcome)
+        first = _insert_record(command)
+        if first is None:
+            result = CommandResult(handler.handle(command))
+            if record_response:
+                result.stored_response = record_response(result)
                 with connection.cursor() as cursor:
-                    cursor.execute(_KEEP_ANSWER, [outcome.answer, command.command_id])
-            return outcome
-    outcome = Outcome(log.read_command(command.command_id))
-    outcome.replayed = True
-    outcome.answer = known.answer
-    return outcome
+                    cursor.execute(_STORE_RESPONSE, [result.stored_response, command.command_id])
+            return result
+    result = CommandResult(log.read_command(command.command_id))
+    result.replayed = True
+    result.stored_response = first.stored_response
+    return result
 
 
-def _record(command: Command) -> CommandRecord | None:
-    """Record the command; when it has taken effect before, the record of that time.
+def _insert_record(command: Command) -> CommandRecord | None:
+    """Insert the record of a command; if it has taken effect before, return the first record.
 
-    A parallel repeat waits here until the first one commits, or takes its place if it fails.
+    A parallel repeat waits here until the first dispatch commits, or goes on if that fails. Raises
+    IdempotencyInFlightError, IdempotencyKeyExpiredError and IdempotencyKeyReusedError.
     """
-    asked = fingerprint(command)
+    digest = fingerprint(command)
     try:
         with connection.cursor() as cursor:
             cursor.execute(
-                _RECORD,
+                _INSERT_RECORD,
                 [
                     command.command_id,
                     type(command).__name__,
-                    asked,
+                    digest,
                     command.user_id,
                     command.by.model_dump_json(exclude_none=True),
                     command.channel,
@@ -227,36 +231,37 @@ def _record(command: Command) -> CommandRecord | None:
     first = CommandRecord.objects.filter(pk=command.command_id).first()
     if first is None:
         raise IdempotencyKeyExpiredError
-    # Another user's id is refused too: its answer is none of this user's business.
-    if (first.fingerprint, first.user_id) != (asked, command.user_id):
+    # The id of another user is refused too: its response isn't for this user.
+    if (first.fingerprint, first.user_id) != (digest, command.user_id):
         raise IdempotencyKeyReusedError
     return first
 
 
 def fingerprint(command: Command) -> str:
-    """What ``command`` asks for, as a digest: equal for a repeat, whoever sends it and when."""
+    """Return a digest of the type and payload of ``command``; equal for a repeat."""
     content = json.dumps([type(command).__name__, command.payload()], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _decided(decide: Callable[[], _Result]) -> _Result:
-    """The result of ``decide``, which is asked again when another transaction got in the way.
+def _retry_races(act: Callable[[], _Result]) -> _Result:
+    """Return the result of ``act``, which is retried when it loses a race to another transaction.
 
-    Inside an outer transaction there is one try: only whoever opened it could start it again.
+    Inside an outer transaction there is one try, since only its owner can begin it again. Raises
+    ConcurrentUpdateError.
     """
     tries = 1 if connection.in_atomic_block else _TRIES
     for attempt in range(1, tries + 1):
         try:
-            return decide()
+            return act()
         except (OperationalError, IntegrityError) as error:
             if isinstance(error.__cause__, pg.LockNotAvailable):
-                # It has waited for lock_timeout already; the caller decides about more.
+                # The transaction has waited for lock_timeout; the caller decides about more.
                 raise ConcurrentUpdateError from error
             if not _is_race(error):
                 raise
             if attempt == tries:
                 raise ConcurrentUpdateError from error
-            time.sleep(random.uniform(0, 0.05) * attempt)
+            time.sleep(random.uniform(0, _LONGEST_PAUSE_SECONDS) * attempt)
     raise AssertionError("unreachable")
 
 
@@ -269,7 +274,7 @@ def _is_race(error: Exception) -> bool:
 
 @cache
 def get_command_bus() -> CommandBus:
-    """The bus of this process, with every handler registered."""
+    """Return the bus of this process, with every handler registered."""
     bus = CommandBus()
     for command_type, handler in all_handlers().items():
         bus.register(command_type, handler)

@@ -1,8 +1,8 @@
-"""How many commands ended how, and how long they took: counted in memory, then in a table.
+"""Command metrics: counts and durations of commands by outcome, in memory and then in a table.
 
 A refused command leaves nothing in the database, so its transaction can't count it; and a row that
-every command updates would make them queue up. So each process counts by itself and adds what it
-has counted to the table now and then. A crash loses what was counted since.
+every command updates would make commands queue up. Each process therefore counts by itself and adds
+its counts to the table every two seconds. A crash loses the counts since then.
 """
 
 import atexit
@@ -15,8 +15,7 @@ from functools import cache
 import psycopg
 from django.db import connection
 
-# Between two additions to the table; the most that a crash loses.
-_SECONDS = 2.0
+_SECONDS_BETWEEN_FLUSHES = 2.0
 
 _ADD = """
 INSERT INTO command_tally (type, outcome, reason, count, seconds)
@@ -27,8 +26,8 @@ ON CONFLICT (type, outcome, reason) DO UPDATE SET
 """
 
 
-class Ending(StrEnum):
-    """What can come of a command."""
+class CommandOutcome(StrEnum):
+    """How a command ended."""
 
     ACCEPTED = "accepted"
     REPLAYED = "replayed"
@@ -37,59 +36,59 @@ class Ending(StrEnum):
 
 
 _lock = threading.Lock()
-_counted: dict[tuple[str, str, str], tuple[int, float]] = {}
+# By type, outcome and reason: the number of commands and their seconds.
+_counts: dict[tuple[str, str, str], tuple[int, float]] = {}
 
 
-def count(kind: str, ending: Ending, *, reason: str, seconds: float) -> None:
-    """Count a command of this type that ended so; ``reason`` is the name of its error, if any."""
-    _add((kind, ending.value, reason), 1, seconds)
+def count(command_type: str, outcome: CommandOutcome, *, reason: str, seconds: float) -> None:
+    """Count one command; ``reason`` is the name of its error, empty without one."""
+    _add((command_type, outcome.value, reason), 1, seconds)
     _keep_flushing()
 
 
 def flush() -> None:
-    """Add what this process has counted to the table; keep it for later when that fails."""
+    """Add the counts of this process to the table; keep them for later if that fails."""
     with _lock:
-        counted = dict(_counted)
-        _counted.clear()
-    if not counted:
+        counts = dict(_counts)
+        _counts.clear()
+    if not counts:
         return
     # Sorted, so that two processes don't lock the rows crosswise.
-    rows = sorted((*key, *sums) for key, sums in counted.items())
+    rows = sorted((*key, *sums) for key, sums in counts.items())
     try:
         # Django's own way to connect would start an embedded server that was just stopped.
         with psycopg.connect(**connection.get_connection_params(), autocommit=True) as own:
             own.execute(_ADD, [list(column) for column in zip(*rows, strict=True)])
     except psycopg.Error:
-        for key, sums in counted.items():
+        for key, sums in counts.items():
             _add(key, *sums)
 
 
 def _add(key: tuple[str, str, str], number: int, seconds: float) -> None:
     with _lock:
-        numbers, total = _counted.get(key, (0, 0.0))
-        _counted[key] = (numbers + number, total + seconds)
+        numbers, total = _counts.get(key, (0, 0.0))
+        _counts[key] = (numbers + number, total + seconds)
 
 
 @cache
 def _keep_flushing() -> None:
-    """See to it that this process flushes from now on, and when it ends."""
+    """Flush from now on in a thread, and when this process ends."""
     atexit.register(flush)
-    threading.Thread(target=_flush_for_ever, name="tally", daemon=True).start()
+    threading.Thread(target=_flush_for_ever, name="command metrics", daemon=True).start()
 
 
 def _flush_for_ever() -> None:
     while True:
-        time.sleep(_SECONDS)
+        time.sleep(_SECONDS_BETWEEN_FLUSHES)
         flush()
 
 
-def _begin_anew() -> None:
-    """In a process that was forked: what its parent counted is the parent's, and so is the
-    thread."""
+def _start_over() -> None:
+    """Forget the counts and the thread in a forked process: both belong to its parent."""
     global _lock
     _lock = threading.Lock()
-    _counted.clear()
+    _counts.clear()
     _keep_flushing.cache_clear()
 
 
-os.register_at_fork(after_in_child=_begin_anew)
+os.register_at_fork(after_in_child=_start_over)

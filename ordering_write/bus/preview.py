@@ -1,4 +1,4 @@
-"""What a command would do: the events of a dry run, and what they change."""
+"""Previews of commands: the events of a dry run, and the changes that they make."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -15,17 +15,17 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import Version
 from ordering_write.models import Aggregate, Customer, Order, StockItem
 
-# By the field that names it, the aggregate that a command is about; the first that it has counts.
-_NAMED_BY: Mapping[str, type[Aggregate]] = {
+# The aggregate that a command is about, by the field with its id. The first field in use counts.
+_ID_FIELDS: Mapping[str, type[Aggregate]] = {
     "order_id": Order,
     "product_id": StockItem,
     "customer_id": Customer,
 }
-_TYPES = {each.stream_prefix: each for each in _NAMED_BY.values()}
+_TYPES = {aggregate_type.stream_prefix: aggregate_type for aggregate_type in _ID_FIELDS.values()}
 
 
 class WouldBeEvent(BaseModel):
-    """An event that the command would cause, without what is personal in it."""
+    """An event that the command would cause, without its personal fields."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -36,7 +36,7 @@ class WouldBeEvent(BaseModel):
 
 
 class Preview(BaseModel):
-    """What the command would do. Nothing of it has happened, and no order number is used up."""
+    """The effects that the command would have. None of them has happened."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,80 +46,86 @@ class Preview(BaseModel):
     total_after: Decimal | None
 
 
-def row_of(command: Command) -> Aggregate | None:
-    """The product or customer that ``command`` is about, as it is now, if there is one.
+def current_row(command: Command) -> Aggregate | None:
+    """Return the product or customer that ``command`` is about, as it is now.
 
-    Its stream may be too long to fold it all. An order's never is, and its parts are rows too.
+    None for an order: its stream is short enough to be folded, and its parts are rows too. The
+    streams of products and customers may be too long.
     """
-    for name, kind in _NAMED_BY.items():
-        if key := getattr(command, name, None):
-            return None if kind is Order else kind._default_manager.filter(pk=key).first()
+    for field, aggregate_type in _ID_FIELDS.items():
+        if key := getattr(command, field, None):
+            if aggregate_type is Order:
+                return None
+            return aggregate_type._default_manager.filter(pk=key).first()
     return None
 
 
 def preview_of(
-    command: Command, events: Sequence[DomainEvent], *, known: Aggregate | None
+    command: Command, events: Sequence[DomainEvent], *, current: Aggregate | None
 ) -> Preview:
-    """What ``command`` would do, if ``events`` are those of its dry run and ``known`` is the
-    ``row_of`` it before.
+    """Return the preview of ``command``.
 
-    What it changes is told of the aggregate that it is about, the first of those that it changes.
-    Customers hear of this one alone: how much is in stock, say, is none of their business.
+    ``events`` are those of its dry run, ``current`` is its ``current_row`` before that. The diff is
+    of one aggregate, the first that the command changes. Customers see the events of this one only,
+    so that they learn nothing about stock.
     """
     stream = events[0].recorded.stream if events else _stream_of(command)
     own = [event for event in events if event.recorded.stream == stream]
-    if known is None or known.stream != stream:
-        known = _TYPES[stream.partition("-")[0]]()
-    # Read after the locks are gone: what comes before a version never changes.
-    past = log.read_stream(stream, after=known.version)
+    aggregate = current
+    if aggregate is None or aggregate.stream != stream:
+        aggregate = _TYPES[stream.partition("-")[0]]()
+    # Read after the locks are gone, which is safe: events before a version never change.
+    past = log.read_stream(stream, after=aggregate.version)
     if own:
-        past = past[: own[0].recorded.version - 1 - known.version]
-    is_new = not (known.version or past)
+        past = past[: own[0].recorded.version - 1 - aggregate.version]
+    is_new = not (aggregate.version or past)
     for event in past:
-        known.evolve(event)
-    before = {} if is_new else _state(known) | _address(past)
+        aggregate.evolve(event)
+    before = {} if is_new else _state(aggregate) | _address(past)
     for event in own:
-        known.evolve(event)
-    after = _state(known) | _address([*past, *own])
+        aggregate.evolve(event)
+    after = _state(aggregate) | _address([*past, *own])
     if is_new:
-        # The number that a dry run has is none.
+        # A dry run draws no number.
         after.pop("order_number", None)
-    told = events if command.customer_scope is None else own
+    visible = events if command.customer_scope is None else own
     return Preview(
-        would_emit=[_would_be(event) for event in told],
+        would_emit=[_would_be(event) for event in visible],
         diff=list(changes(before, after)),
-        status_after=getattr(known, "status", None),
-        total_after=getattr(known, "total", None),
+        status_after=getattr(aggregate, "status", None),
+        total_after=getattr(aggregate, "total", None),
     )
 
 
 def _stream_of(command: Command) -> str:
-    """The stream of the aggregate that ``command`` names."""
-    name = next(name for name in _NAMED_BY if getattr(command, name, None))
-    return f"{_NAMED_BY[name].stream_prefix}-{getattr(command, name)}"
+    """Return the stream of the aggregate that ``command`` names."""
+    field = next(field for field in _ID_FIELDS if getattr(command, field, None))
+    return f"{_ID_FIELDS[field].stream_prefix}-{getattr(command, field)}"
 
 
 def _would_be(event: DomainEvent) -> WouldBeEvent:
     fields, _personal = event.encode()
     if "order_number" in fields:
         fields["order_number"] = None
-    known = event.recorded
-    return WouldBeEvent(type=event.type, stream=known.stream, version=known.version, fields=fields)
+    envelope = event.recorded
+    return WouldBeEvent(
+        type=event.type, stream=envelope.stream, version=envelope.version, fields=fields
+    )
 
 
 def _state(aggregate: Aggregate) -> dict[str, Any]:
-    """What everybody may know of an aggregate, by name; its parts by their ids."""
+    """Return the public state of an aggregate by name; its parts by their ids."""
     state = {**aggregate.outcome(), **_plain(aggregate)}
     del state["version"]
     if isinstance(aggregate, StockItem):
-        # The column has more digits than the currency. And what is set aside is its orders' affair.
+        # The column has more digits than the currency. Reservations belong to other orders.
         state["list_price"] = aggregate.price and aggregate.price.amount
         del state["reservations"]
     return {name: _plain(value) for name, value in state.items()}
 
 
 def _address(events: Sequence[DomainEvent]) -> dict[str, Any]:
-    """Where an order goes, which its events alone know."""
+    """Return the shipping address of an order, which only its events hold."""
     for event in reversed(events):
         match event:
             case e.OrderCreated():

@@ -15,18 +15,20 @@ from ordering_write.log import reading
 _LOOKED_AT = 10_000
 
 _COLUMNS = f"""
-SELECT place.position, {reading.EVENT_COLUMNS}, event.hash, personal_data.fields AS personal
+SELECT event_position.position, {reading.EVENT_COLUMNS}, event.hash,
+       personal_data.fields AS personal
 """
 _OF_STREAM = f"""{_COLUMNS}
-FROM event LEFT JOIN event_position place ON place.event_id = event.id
+FROM event LEFT JOIN event_position ON event_position.event_id = event.id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 WHERE event.stream = %s AND event.version > %s ORDER BY event.version LIMIT %s
 """
 _OF_LOG = f"""{_COLUMNS}
-FROM event_position place JOIN event ON event.id = place.event_id
+FROM event_position JOIN event ON event.id = event_position.event_id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
-WHERE place.position > %s AND place.position <= %s AND (%s OR event.type = ANY(%s))
-ORDER BY place.position LIMIT %s
+WHERE event_position.position > %s AND event_position.position <= %s
+  AND (%s OR event.type = ANY(%s))
+ORDER BY event_position.position LIMIT %s
 """
 
 

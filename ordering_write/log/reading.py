@@ -32,14 +32,14 @@ EVENT_COLUMNS = """
        event.channel, event.command_id::text, event.correlation_id::text, event.causation_id::text,
        event.commit_id::text, event.data, event.personal_id::text"""
 COLUMNS = f"""
-SELECT place.position, {EVENT_COLUMNS}, personal_data.fields AS personal
+SELECT event_position.position, {EVENT_COLUMNS}, personal_data.fields AS personal
 """
 BY_POSITION = f"""{COLUMNS}
-FROM event_position place JOIN event ON event.id = place.event_id
+FROM event_position JOIN event ON event.id = event_position.event_id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 """
 _BY_EVENT = f"""{COLUMNS}
-FROM event LEFT JOIN event_position place ON place.event_id = event.id
+FROM event LEFT JOIN event_position ON event_position.event_id = event.id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 """
 # Commit by commit, by the index: how few are pending isn't known, and a join would read all events.
@@ -147,8 +147,9 @@ def fingerprint(position: int) -> tuple[UUID, UUID | None]:
     The two tell this log from any other, and from one restored from an older backup."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id, (SELECT event.event_id FROM event_position place"
-            " JOIN event ON event.id = place.event_id WHERE place.position = %s) FROM log_identity",
+            "SELECT id, (SELECT event.event_id FROM event_position"
+            " JOIN event ON event.id = event_position.event_id"
+            " WHERE event_position.position = %s) FROM log_identity",
             [position],
         )
         return cursor.fetchone()

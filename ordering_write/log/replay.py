@@ -16,7 +16,8 @@ from ordering_write.log import reading
 # What is known and not wanted is left out, so that an event of an unknown type is seen.
 _COUNT = """
 SELECT count(*), count(*) FILTER (WHERE event.type <> ALL(%s))
-FROM event_position place JOIN event ON event.id = place.event_id WHERE place.position <= %s
+FROM event_position JOIN event ON event.id = event_position.event_id
+WHERE event_position.position <= %s
 """
 # Of a sample, which is enough for slices that are nearly equal.
 _BOUNDS = """
@@ -25,8 +26,8 @@ FROM event TABLESAMPLE SYSTEM (%s) WHERE type <> ALL(%s)
 """
 _SAMPLE_SIZE = 10_000
 _IN_ORDER = f"""{reading.BY_POSITION}
-WHERE place.position > %s AND place.position <= %s AND event.type <> ALL(%s)
-ORDER BY place.position
+WHERE event_position.position > %s AND event_position.position <= %s AND event.type <> ALL(%s)
+ORDER BY event_position.position
 """
 # Every batch ends where the index says, and is then read by its bounds: a filter beside a LIMIT, or
 # a join, would have the planner guess, and read the whole log for each batch.
@@ -44,12 +45,12 @@ WHERE event.stream >= %s AND event.stream <= %s AND (event.stream, event.version
 ORDER BY event.stream, event.version
 """
 _OF_STREAMS = f"""{reading.BY_POSITION}
-WHERE event.stream = ANY(%s) AND place.position <= %s AND event.type <> ALL(%s)
+WHERE event.stream = ANY(%s) AND event_position.position <= %s AND event.type <> ALL(%s)
 ORDER BY event.stream, event.version
 """
 _SOME_STREAMS = """
-SELECT event.stream FROM event_position place JOIN event ON event.id = place.event_id
-WHERE place.position <= %s AND event.type <> ALL(%s)
+SELECT event.stream FROM event_position JOIN event ON event.id = event_position.event_id
+WHERE event_position.position <= %s AND event.type <> ALL(%s)
 GROUP BY event.stream ORDER BY random() LIMIT %s
 """
 

@@ -41,16 +41,16 @@ _PAGE = 1_000
 _ROWS_AT_ONCE = 10_000
 
 _EVENTS = f"""{reading.COLUMNS}, event.hash, event.personal_digest, personal_data.salt,
-       place.position IS NULL
+       event_position.position IS NULL
        AND event.commit_id NOT IN (SELECT commit_id FROM event_pending) AS lost
-FROM event LEFT JOIN event_position place ON place.event_id = event.id
+FROM event LEFT JOIN event_position ON event_position.event_id = event.id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 WHERE (event.stream, event.version) > (%s, %s)
 """  # noqa: S608 (nothing of it comes from outside)
 _PLACES = """
-SELECT place.position, event.id IS NULL
-FROM event_position place LEFT JOIN event ON event.id = place.event_id
-WHERE place.position > %s ORDER BY place.position LIMIT %s
+SELECT event_position.position, event.id IS NULL
+FROM event_position LEFT JOIN event ON event.id = event_position.event_id
+WHERE event_position.position > %s ORDER BY event_position.position LIMIT %s
 """
 
 

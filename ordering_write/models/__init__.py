@@ -4,7 +4,7 @@ The checkpoint of the policies stands above the log, in ``policies.models``.
 """
 
 from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, save
-from ordering_write.models.command_record import CommandRecord, CommandTally
+from ordering_write.models.command_record import CommandMetric, CommandRecord
 from ordering_write.models.customer import Customer
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
@@ -14,8 +14,8 @@ from ordering_write.models.timer import Timer
 
 __all__ = [
     "Aggregate",
+    "CommandMetric",
     "CommandRecord",
-    "CommandTally",
     "Customer",
     "EventPending",
     "EventPosition",

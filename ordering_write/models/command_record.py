@@ -1,4 +1,4 @@
-"""Which commands have taken effect, so that none does twice; and how many ended how."""
+"""The records of commands that took effect, and the command metrics."""
 
 from django.db import models
 
@@ -9,13 +9,17 @@ class CommandRecord(models.Model):
     command_id = models.UUIDField(primary_key=True)
     type = models.CharField(max_length=60)
     fingerprint = models.CharField(
-        max_length=64, help_text="SHA-256 of what was asked for; another one is another command."
+        max_length=64,
+        help_text="SHA-256 of type and payload: a repeat has the same.",
     )
     user_id = models.UUIDField()
     actor = models.JSONField()
     channel = models.CharField(max_length=10)
-    answer = models.TextField(
-        blank=True, help_text="What a client was told, for when it sends the same again."
+    # The column keeps the name that it had in earlier releases.
+    stored_response = models.TextField(
+        blank=True,
+        db_column="answer",
+        help_text="The response to the client, for a repeat with the same key.",
     )
     recorded_at = models.DateTimeField(db_index=True)
 
@@ -27,13 +31,15 @@ class CommandRecord(models.Model):
         return f"{self.type} {self.command_id}"
 
 
-class CommandTally(models.Model):
-    """How many commands of one type have ended in one way, and how long they took together."""
+class CommandMetric(models.Model):
+    """The number of commands of one type and outcome, and their seconds in all."""
 
     type = models.CharField(max_length=60)
     outcome = models.CharField(max_length=10)
     reason = models.CharField(
-        max_length=60, blank=True, help_text="The error with which they were refused or failed."
+        max_length=60,
+        blank=True,
+        help_text="The name of the error, if any.",
     )
     count = models.BigIntegerField()
     seconds = models.FloatField()

@@ -1,11 +1,11 @@
-"""The outbox, which is the event log: rows are added and never changed (a trigger sees to it)."""
+"""The outbox, which is the event log: rows are only added, which a trigger enforces."""
 
 from django.db import models
 from django.db.models import F
 
 
 class OutboxEvent(models.Model):
-    """One event. Its ``id`` says nothing about order: see EventPosition."""
+    """One event. Its ``id`` isn't its position: see EventPosition."""
 
     id = models.BigAutoField(primary_key=True)
     event_id = models.UUIDField(unique=True)
@@ -60,10 +60,12 @@ class EventPending(models.Model):
 
 
 class EventPosition(models.Model):
-    """The place of an event in the log: 1, 2, 3 and so on without a hole."""
+    """The position of an event in the log: 1, 2, 3 and so on without a gap."""
 
     position = models.BigIntegerField(primary_key=True)
-    event = models.OneToOneField(OutboxEvent, on_delete=models.PROTECT, related_name="place")
+    event = models.OneToOneField(
+        OutboxEvent, on_delete=models.PROTECT, related_name="event_position"
+    )
 
     class Meta:
         db_table = "event_position"

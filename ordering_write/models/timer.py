@@ -1,37 +1,37 @@
-"""The timers: what the policies have yet to do."""
+"""The timers: actions that policies have yet to take."""
 
 from django.db import models
 from django.db.models import Q
 
 
 class Timer(models.Model):
-    """What a policy has to do about an event at a time, which may be at once.
+    """An action of a policy about an event, due at a time, which may be at once.
 
-    The row is made in the transaction in which the checkpoint passes the event, and deleted when it
-    is done; that of a skipped one stays parked. It names the event and nothing of it, so that
-    nothing personal is kept here.
+    The row is inserted in the transaction in which the checkpoint passes the event, and deleted
+    after the action; the row of a skipped action stays parked. The row names the event and holds
+    none of its fields, so that no personal data are kept here.
     """
 
     id = models.UUIDField(
-        primary_key=True, help_text="Made of the event and the policy, so that there is only one."
+        primary_key=True, help_text="Derived from event and policy, so that it exists once."
     )
     policy = models.CharField(max_length=40)
     stream = models.CharField(max_length=60)
     event_id = models.UUIDField()
-    position = models.BigIntegerField(help_text="Of the event, in the log.")
+    position = models.BigIntegerField(help_text="The position of the event in the log.")
     due_at = models.DateTimeField()
     leased_until = models.DateTimeField(
-        null=True, blank=True, help_text="Until then somebody is at it, or it waits for a new try."
+        null=True, blank=True, help_text="Until then it belongs to a worker or pauses."
     )
     tries = models.PositiveSmallIntegerField(default=0, help_text="How often it was tried in vain.")
     error = models.TextField(blank=True, help_text="Why the last try failed.")
     parked_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it was given up, until somebody has it tried again."
+        null=True, blank=True, help_text="When it was given up; empty while it is tried."
     )
     skipped_at = models.DateTimeField(
-        null=True, blank=True, help_text="When somebody decided that it will never be done."
+        null=True, blank=True, help_text="When an operator gave it up for good."
     )
-    # With defaults in the table, since workers of the release before may still set timers.
+    # With defaults in the table, since workers of the previous release may still set timers.
     skipped_by = models.CharField(max_length=200, blank=True, default="", db_default="")
     skip_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 

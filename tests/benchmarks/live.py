@@ -193,8 +193,8 @@ def lags(service: Any, table: str, *, after: int) -> list[float]:
     with service.write() as write, service.read() as read:
         committed = dict(
             write.execute(
-                "SELECT place.position, pg_xact_commit_timestamp(event.xmin)"
-                " FROM event JOIN event_position place ON place.event_id = event.id"
+                "SELECT event_position.position, pg_xact_commit_timestamp(event.xmin)"
+                " FROM event JOIN event_position ON event_position.event_id = event.id"
             ).fetchall()
         )
         rows = read.execute(
@@ -212,8 +212,8 @@ def untold(service: Any, product: str) -> None:
     with service.write() as write, service.read() as read:
         committed = dict(
             write.execute(
-                "SELECT place.position, pg_xact_commit_timestamp(event.xmin)"
-                " FROM event JOIN event_position place ON place.event_id = event.id"
+                "SELECT event_position.position, pg_xact_commit_timestamp(event.xmin)"
+                " FROM event JOIN event_position ON event_position.event_id = event.id"
                 " WHERE event.event_id = ANY(%s)",
                 [events],
             ).fetchall()
@@ -332,7 +332,7 @@ class Watch:
                 seen = positions
                 [(behind, age)] = write.execute(
                     "SELECT count(*), coalesce(extract(epoch FROM now() - min(recorded_at)), 0)"
-                    " FROM event LEFT JOIN event_position place ON place.event_id = event.id"
+                    " FROM event LEFT JOIN event_position ON event_position.event_id = event.id"
                     " WHERE position IS NULL OR position > %s",
                     [min(positions)],
                 ).fetchall()

@@ -110,8 +110,8 @@ SELECT row_number() OVER (ORDER BY id), id FROM event;
 # never happens in this log (payments, shipments and so on) isn't looked for, unlike in (a).
 IN_SQL = """
 WITH told AS MATERIALIZED (
-    SELECT event.*, place.position, personal_data.fields AS personal, event.data AS d
-    FROM event JOIN event_position place ON place.event_id = event.id
+    SELECT event.*, event_position.position, personal_data.fields AS personal, event.data AS d
+    FROM event JOIN event_position ON event_position.event_id = event.id
     LEFT JOIN personal_data ON personal_data.id = event.personal_id
     WHERE event.type LIKE 'Order%'
 ), lines AS (

@@ -311,7 +311,7 @@ def test_a_search_finds_events_and_commands(shop: Shop, auditor: User) -> None:
         (shop.order.pk, "2 Outbox"),
         (event.command_id, "3 Outbox"),
         (event.event_id, "1 event"),
-        (event.place.position, "1 event"),
+        (event.event_position.position, "1 event"),
         ("9" * 30, "0 Outbox"),
     ):
         assert count in list_text(client, OUTBOX, f"?q={term}"), term

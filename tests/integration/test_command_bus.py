@@ -249,7 +249,7 @@ def test_waiting_for_a_projection_that_stays_behind(db, settings):
     command = RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com")
     with pytest.raises(NotYetVisibleError) as caught:
         BUS.dispatch(command, wait_for=["customer_view"], timeout=0.5)
-    [event] = caught.value.events
+    [event] = caught.value.result
     assert [(event.recorded.event_id, ("customer_view",), 0.5)] == WAITED
     assert dispatch(command).replayed
 

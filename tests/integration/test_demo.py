@@ -34,7 +34,7 @@ def demo(db: None, settings: Any, tmp_path: Path) -> None:
     settings.DATA_DIR = tmp_path
 
 
-def test_seeding_tells_a_story_by_commands(demo):
+def test_seeding_plays_a_scenario_by_commands(demo):
     run("seed_demo")
     assert Order.objects.count() == 300
     assert set(Order.objects.values_list("status", flat=True)) == set(OrderStatus)

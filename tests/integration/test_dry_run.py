@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from ordering_write.bus import bus, get_command_bus
-from ordering_write.bus.preview import Preview, row_of
+from ordering_write.bus.preview import Preview, current_row
 from ordering_write.domain.commands import (
     ChangeShippingAddress,
     Command,
@@ -130,9 +130,9 @@ def test_products_and_customers_have_a_preview_too(db):
 def test_a_change_that_comes_between_is_not_taken_for_its_own(db, monkeypatch):
     product = registered_product(10)
     receive = ReceiveStock(user_id=USER, product_id=product.pk, quantity=5)
-    before = row_of(receive)
+    before = current_row(receive)
     kit.dispatch(ReceiveStock(user_id=USER, product_id=product.pk, quantity=1))
-    monkeypatch.setattr(bus, "row_of", lambda command: before)
+    monkeypatch.setattr(bus, "current_row", lambda command: before)
 
     [on_hand, available] = preview(receive).diff
 

@@ -82,21 +82,21 @@ def test_the_answer_is_kept_with_the_command_or_neither_is(api, customer):
         assert placed(api, body, "key").status_code == 201
         transaction.set_rollback(True)
     assert not OutboxEvent.objects.filter(type="OrderCreated").exists()
-    assert not CommandRecord.objects.exclude(answer="").exists()
+    assert not CommandRecord.objects.exclude(stored_response="").exists()
     assert "Idempotency-Replayed" not in placed(api, body, "key").headers
-    assert CommandRecord.objects.exclude(answer="").count() == 1
+    assert CommandRecord.objects.exclude(stored_response="").count() == 1
 
 
 def test_without_a_key_nothing_is_kept(api, customer):
     body = order_body(customer, kit.registered_product())
     assert api.post(f"{ROOT}/orders", body, format="json").status_code == 201
-    assert not CommandRecord.objects.exclude(answer="").exists()
+    assert not CommandRecord.objects.exclude(stored_response="").exists()
 
 
 def test_a_command_that_was_given_otherwise_is_answered_by_its_events(api, admin_user, customer):
     product = kit.registered_product()
     first = placed(api, order_body(customer, product), "key")
-    CommandRecord.objects.update(answer="")
+    CommandRecord.objects.update(stored_response="")
     again = placed(api, order_body(customer, product), "key")
     assert again.json() == first.json()
 

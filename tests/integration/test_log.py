@@ -267,7 +267,7 @@ def test_many_writers_and_sequencers_make_dense_positions_and_lose_nothing(commi
     outcomes = at_once([write_all, follow, follow])
     assert outcomes[0] is None
     assert outcomes[1] == outcomes[2]
-    events = OutboxEvent.objects.order_by("place__position")
+    events = OutboxEvent.objects.order_by("event_position__position")
     assert outcomes[1] == list(events.values_list("event_id", flat=True))
     assert positions() == list(range(1, len(events) + 1))
     versions: dict[str, int] = {}

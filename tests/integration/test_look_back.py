@@ -287,7 +287,7 @@ def test_its_events_are_those_of_the_log(walk: Walk, admin: APIClient) -> None:
     assert first["type"] == "OrderCreated"
     assert (first["version"], first["schema_version"]) == (1, 1)
     assert first["data"]["customer"]["name"] == "Robin Sample"
-    assert first["position"] == stored[0].place.position
+    assert first["position"] == stored[0].event_position.position
     assert first["actor"]["id"] == str(kit.USER)
 
 

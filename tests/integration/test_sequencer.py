@@ -92,7 +92,7 @@ def test_cut_connections_lose_nothing_and_invert_nothing() -> None:
 
     assert outcomes[:WRITERS] == [None] * WRITERS
     *_written, first, second, cut = outcomes
-    rows = list(OutboxEvent.objects.order_by("place__position"))
+    rows = list(OutboxEvent.objects.order_by("event_position__position"))
     assert first == second == [(number, row.event_id) for number, row in enumerate(rows, start=1)]
     versions: dict[str, int] = {}
     for row in rows:

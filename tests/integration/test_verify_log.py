@@ -56,7 +56,7 @@ class Shop:
         return kit.placed_order(self.customer, (self.product, 2), (self.other, 1))
 
     def position(self, order, version):
-        return OutboxEvent.objects.get(stream=order.stream, version=version).place.position
+        return OutboxEvent.objects.get(stream=order.stream, version=version).event_position.position
 
 
 @pytest.fixture

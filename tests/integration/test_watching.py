@@ -25,7 +25,7 @@ from ordering_read.engine.freshness import freshness
 from ordering_read.models import Projection
 from ordering_read.projector import registered
 from ordering_write import policies
-from ordering_write.models import CommandTally, EventPosition
+from ordering_write.models import CommandMetric, EventPosition
 from ordering_write.subscriptions import alarm
 from tests import kit
 
@@ -137,7 +137,7 @@ def test_metrics_of_a_rebuild(scrape: Callable[[], Figures]) -> None:
 
 def test_metrics_of_commands(scrape: Callable[[], Figures]) -> None:
     for outcome, reason, count in (("accepted", "", 5), ("refused", "OrderNotFoundError", 2)):
-        CommandTally.objects.create(
+        CommandMetric.objects.create(
             type="CancelOrder", outcome=outcome, reason=reason, count=count, seconds=count / 4
         )
 
@@ -175,7 +175,7 @@ def test_a_scrape_costs_the_same_whatever_there_is(
             scrape()
         for number in range(5):
             kit.registered_product()
-            CommandTally.objects.create(
+            CommandMetric.objects.create(
                 type=f"T{turn}{number}", outcome="accepted", count=1, seconds=1
             )
             OrmQ.objects.create(key="orders", payload="", lock=Now())

@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: customers, products, orders and logins to look at on the first day."""
+"""`manage.py seed_demo`: creates customers, products, orders and logins for a first look."""
 
 from argparse import ArgumentParser
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from config.accounts.models import User
 from config.processes import collect_less
 from ordering_write import log
 from ordering_write.management.demo import ADMIN, CUSTOMERS, LOGINS, PASSWORD
-from ordering_write.management.demo_story import PRODUCTS, Story
+from ordering_write.management.demo_scenario import PRODUCTS, Scenario
 
 ORDERS = 300
 
@@ -35,10 +35,10 @@ class Command(BaseCommand):
             return
         collect_less()
         with connection.cursor() as cursor:
-            # What a crash would take away can be made again.
+            # Data lost in a crash can be seeded again.
             cursor.execute("SET synchronous_commit = off")
         orders = options["orders"]
-        Story(_make_users(), orders=orders, now=datetime.now(UTC)).tell()
+        Scenario(_make_users(), orders=orders, now=datetime.now(UTC)).play()
         self.stdout.write(
             f"Made {len(CUSTOMERS)} customers, {len(PRODUCTS)} products, {orders} orders and "
             f"{len(LOGINS)} logins for the demo."

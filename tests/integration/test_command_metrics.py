@@ -1,4 +1,4 @@
-"""What commands come to: counted, kept, logged."""
+"""Command metrics: counts by outcome, in memory and in the table, and one log line a command."""
 
 import logging
 import os
@@ -12,23 +12,23 @@ from uuid_utils.compat import uuid7
 from ordering_write.bus import bus, metrics
 from ordering_write.domain.commands import Command, ReceiveStock, RegisterStockItem
 from ordering_write.domain.errors import ProductNotFoundError
-from ordering_write.models import CommandTally
+from ordering_write.models import CommandMetric
 from tests import kit
 
 pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture(autouse=True)
-def _nothing_counted() -> Any:
-    metrics._counted.clear()
+def _no_counts() -> Any:
+    metrics._counts.clear()
     yield
-    metrics._counted.clear()
+    metrics._counts.clear()
 
 
 def totals() -> dict[tuple[str, str, str], int]:
-    for row in CommandTally.objects.all():
+    for row in CommandMetric.objects.all():
         assert 0 < row.seconds < 60 * row.count
-    return {(row.type, row.outcome, row.reason): row.count for row in CommandTally.objects.all()}
+    return {(row.type, row.outcome, row.reason): row.count for row in CommandMetric.objects.all()}
 
 
 def receive(product_id: UUID, **fields: Any) -> Any:
@@ -43,7 +43,7 @@ def test_commands_are_counted_by_type_and_outcome(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(ProductNotFoundError):
             receive(uuid7())
     with monkeypatch.context() as broken:
-        broken.setattr(bus, "_record", lambda command: 1 / 0)
+        broken.setattr(bus, "_insert_record", lambda command: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             receive(product.pk)
 
@@ -62,7 +62,7 @@ def test_commands_are_counted_by_type_and_outcome(monkeypatch: pytest.MonkeyPatc
     assert totals()["RegisterStockItem", "accepted", ""] == 2
 
 
-def test_what_cant_be_written_is_kept_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_that_can_not_be_written_are_kept_for_later(monkeypatch: pytest.MonkeyPatch) -> None:
     def away(**_parameters: Any) -> Any:
         raise psycopg.OperationalError("gone")
 
@@ -71,24 +71,24 @@ def test_what_cant_be_written_is_kept_for_later(monkeypatch: pytest.MonkeyPatch)
         outage.setattr(psycopg, "connect", away)
         metrics.flush()
     kit.registered_product()
-    assert not CommandTally.objects.exists()
+    assert not CommandMetric.objects.exists()
 
     metrics.flush()
 
     assert totals() == {("RegisterStockItem", "accepted", ""): 2}
 
 
-def test_a_child_counts_for_itself() -> None:
+def test_a_forked_process_starts_with_no_counts() -> None:
     kit.registered_product()
     child = os.fork()
     if child == 0:
-        os._exit(len(metrics._counted))
+        os._exit(len(metrics._counts))
 
     assert os.waitpid(child, 0)[1] == 0
-    assert metrics._counted
+    assert metrics._counts
 
 
-def test_the_outcome_of_a_command_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_each_command_logs_its_outcome_in_one_line(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO, "ordering_write.bus.bus"):
         [_registered, received] = kit.dispatch(
             RegisterStockItem(user_id=kit.USER, sku="A-1", name="Sample", on_hand=1)
@@ -108,23 +108,23 @@ def test_the_outcome_of_a_command_is_one_line(caplog: pytest.LogCaptureFixture) 
     assert "Sample" not in caplog.text
 
 
-def test_lines_within_a_command_name_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[dict[str, str]] = []
-    first = bus._record
+def test_log_lines_within_a_command_carry_its_ids(monkeypatch: pytest.MonkeyPatch) -> None:
+    bound: list[dict[str, str]] = []
+    insert_record = bus._insert_record
 
-    def record(command: Command) -> Any:
-        seen.append(ids())
-        return first(command)
+    def insert_and_note(command: Command) -> Any:
+        bound.append(ids())
+        return insert_record(command)
 
-    monkeypatch.setattr(bus, "_record", record)
+    monkeypatch.setattr(bus, "_insert_record", insert_and_note)
     trace, command_id = uuid7(), uuid7()
 
     kit.registered_product()
     with pytest.raises(ProductNotFoundError):
         receive(uuid7(), command_id=command_id, correlation_id=trace)
 
-    assert seen[0]["correlation_id"] == seen[0]["command_id"]
-    assert seen[1] == {
+    assert bound[0]["correlation_id"] == bound[0]["command_id"]
+    assert bound[1] == {
         "command_id": str(command_id),
         "correlation_id": str(trace),
         "actor": f"user:{kit.USER}",

@@ -1,8 +1,8 @@
-"""The story that the demo tells: sixty days of a small shop, every line of it a command.
+"""The scenario of the demo: sixty days of a small shop, played by commands.
 
-Each order has a life, a generator that yields when it acts next; the lives of all orders are told
-in the order of these times, so that the log reads as it would have been written. What an order
-goes through follows from its number alone.
+Each order has a generator that gives its commands and yields the time of the next ones. The
+generators of all orders are run in the order of these times, so that the log has the order in which
+it would have been written. The steps of an order follow from its number alone.
 """
 
 import heapq
@@ -39,10 +39,10 @@ PRODUCTS = (
     ("FRAME-1", "Picture frame", "26.50", "USD", 200),
 )
 SPAN = timedelta(days=60)
-# Still pending.
+# The age of the youngest order, which is still pending.
 YOUNGEST = timedelta(minutes=30)
-# What happens to the orders with these remainders of their number by fifty.
-_FATES = {
+# The cases among fifty orders, by the remainder of the order's number.
+_CASES = {
     3: "cancelled by the customer",
     9: "never paid",
     12: "return rejected",
@@ -58,44 +58,44 @@ _EVERY = 50
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
 
-class Story:
+class Scenario:
     """``orders`` orders, the last of them placed shortly before ``now``."""
 
     def __init__(self, users: dict[str, User], *, orders: int, now: datetime) -> None:
         self.now = now
         self.orders = orders
         self.users = users
-        self.envelopes = {
+        self._envelopes = {
             name: client.envelope(user, channel="cli") for name, user in users.items()
         }
 
-    def tell(self) -> None:
-        """Give every command of it, in the order of time."""
+    def play(self) -> None:
+        """Give all commands, in the order of their times."""
         self._open_shop(self.now - SPAN - _HOUR)
-        lives = {number: _Life(self, number).live() for number in range(self.orders)}
-        due = [(next(life), number) for number, life in lives.items()]
+        steps = {number: _OrderScenario(self, number).steps() for number in range(self.orders)}
+        due = [(next(times), number) for number, times in steps.items()]
         heapq.heapify(due)
         while due and due[0][0] <= self.now:
             _, number = due[0]
-            if following := next(lives[number], None):
-                heapq.heapreplace(due, (following, number))
+            if next_time := next(steps[number], None):
+                heapq.heapreplace(due, (next_time, number))
             else:
                 heapq.heappop(due)
 
-    def _open_shop(self, at: datetime) -> None:
+    def _open_shop(self, time: datetime) -> None:
         for name in CUSTOMERS:
             email = f"{name.replace(' ', '.').lower()}@example.com"
-            self.give(
+            self.dispatch(
                 CLERK,
                 client.RegisterCustomer(
-                    **self.by(CLERK, at), customer_id=demo_id(name), name=name, email=email
+                    **self.envelope(CLERK, time), customer_id=demo_id(name), name=name, email=email
                 ),
             )
         for sku, name, price, currency, on_hand in PRODUCTS:
-            self.give(
+            self.dispatch(
                 WAREHOUSE,
                 client.RegisterStockItem(
-                    **self.by(WAREHOUSE, at),
+                    **self.envelope(WAREHOUSE, time),
                     product_id=demo_id(sku),
                     sku=sku,
                     name=name,
@@ -106,49 +106,51 @@ class Story:
                 ),
             )
 
-    def by(self, who: Login, at: datetime) -> dict[str, Any]:
-        """The envelope of a command that ``who`` gives ``at`` that time."""
-        return {"timestamp": at, **self.envelopes[who.username]}
+    def envelope(self, login: Login, time: datetime) -> dict[str, Any]:
+        """Return the envelope of a command that ``login`` gives at ``time`` (UTC)."""
+        return {"timestamp": time, **self._envelopes[login.username]}
 
-    def give(self, who: Login, command: client.Command) -> client.Outcome:
-        return client.dispatch(command, user=self.users[who.username])
+    def dispatch(self, login: Login, command: client.Command) -> client.CommandResult:
+        return client.dispatch(command, user=self.users[login.username])
 
 
-class _Life:
-    """What one order goes through."""
+class _OrderScenario:
+    """The steps of one order."""
 
-    def __init__(self, story: Story, number: int) -> None:
-        self.story = story
+    def __init__(self, scenario: Scenario, number: int) -> None:
+        self.scenario = scenario
         self.number = number
-        self.fate = _FATES.get(number % _EVERY, "")
+        self.case = _CASES.get(number % _EVERY, "")
         self.customer = CUSTOMERS[number % len(CUSTOMERS)]
         is_own = demo_id(self.customer) == CUSTOMER.customer_id
-        self.asker = CUSTOMER if is_own else CLERK
-        self.at = story.now - YOUNGEST - SPAN * (story.orders - 1 - number) / story.orders
-        # Most orders are: confirmed at once, and sent whole.
-        self.is_plain = not self.fate and number % 10 not in (5, 9)
+        self.buyer = CUSTOMER if is_own else CLERK
+        self.time = (
+            scenario.now - YOUNGEST - SPAN * (scenario.orders - 1 - number) / scenario.orders
+        )
+        # Most orders are confirmed at once and sent in one parcel.
+        self.is_plain = not self.case and number % 10 not in (5, 9)
         self.lines: list[UUID] = []
         self.quantities: list[int] = []
         self.total = Decimal(0)
 
-    def live(self) -> Iterator[datetime]:
-        """Everything that happens to the order, by the times at which it happens."""
-        yield self.at
+    def steps(self) -> Iterator[datetime]:
+        """Give the commands of the order; yields the time before each step."""
+        yield self.time
         self._place()
-        if self.fate == "cancelled by the customer":
+        if self.case == "cancelled by the customer":
             yield self.after(_HOUR)
             self.do(
-                self.asker, client.CancelOrder, reason="Ordered by mistake", reason_code="customer"
+                self.buyer, client.CancelOrder, reason="Ordered by mistake", reason_code="customer"
             )
             return
-        if self.fate in ("never paid", "paid after it had expired"):
+        if self.case in ("never paid", "paid after it had expired"):
             yield from self._expire()
             return
-        yield from self._get_ready()
-        if self.fate == "held for review" and self._is_held:
-            # Nobody has looked at it yet.
+        yield from self._prepare()
+        if self.case == "held for review" and self._is_held:
+            # The review is still open.
             return
-        yield from self._get_sent()
+        yield from self._deliver()
         if self.number % 2:
             yield self.after(14 * _DAY)
             self.do(CLERK, client.CompleteOrder)
@@ -157,7 +159,7 @@ class _Life:
     def _is_held(self) -> bool:
         return self.number // _EVERY % 2 == 1
 
-    # --- Before it leaves ----------------------------------------------------------------------
+    # --- Before the dispatch ----------------------------------------------------------------------
     def _place(self) -> None:
         currency = "USD" if self.number % 6 == 5 else "EUR"
         on_sale = [product for product in PRODUCTS if product[3] == currency]
@@ -168,21 +170,21 @@ class _Life:
             self.total += Decimal(price) * quantity
             items.append({"product_id": demo_id(sku), "quantity": quantity, "unit_price": price})
             self.quantities.append(quantity)
-        waits_for_money = self.fate in ("never paid", "paid after it had expired")
-        # Who orders for themselves has nothing set aside for longer.
-        waits = self.asker is CLERK and waits_for_money
+        waits_for_money = self.case in ("never paid", "paid after it had expired")
+        # Customers can't ask for a longer reservation.
+        waits = self.buyer is CLERK and waits_for_money
         events = self.do(
-            self.asker,
+            self.buyer,
             client.CreateOrder,
             customer_id=demo_id(self.customer),
             currency=currency,
             items=items,
             shipping_address=self._address(),
             reserve_for=2 * _DAY if waits else None,
-            auto_confirm=self.is_plain and self.asker is CLERK,
+            auto_confirm=self.is_plain and self.buyer is CLERK,
         )
-        self.order_id = next(one.order_id for one in events if isinstance(one, OrderCreated))
-        self.lines = [one.line_id for one in events if isinstance(one, OrderItemAdded)]
+        self.order_id = next(event.order_id for event in events if isinstance(event, OrderCreated))
+        self.lines = [event.line_id for event in events if isinstance(event, OrderItemAdded)]
 
     def _address(self, *, door: str = "") -> dict[str, str]:
         return {
@@ -195,47 +197,47 @@ class _Life:
         }
 
     def _expire(self) -> Iterator[datetime]:
-        if self.asker is CUSTOMER:
+        if self.buyer is CUSTOMER:
             yield self.after(2 * _DAY)
             self.do(ADMIN, client.CancelOrder, reason="Never paid", reason_code="expired")
         else:
             yield self.after(2 * _DAY + _HOUR)
             self.do(ADMIN, client.ExpireOrder)
-        if self.fate == "paid after it had expired":
+        if self.case == "paid after it had expired":
             yield self.after(_DAY)
             self._pay()
-            refund_id = self._ask_refund(self.total, "Paid after the order had expired")
+            refund_id = self._request_refund(self.total, "Paid after the order had expired")
             yield self.after(_DAY)
             self._refund(refund_id)
 
-    def _get_ready(self) -> Iterator[datetime]:
+    def _prepare(self) -> Iterator[datetime]:
         yield self.after(10 * _HOUR / 60)
         self._pay()
-        if self.fate == "held for review":
+        if self.case == "held for review":
             self.do(CLERK, client.PlaceHold, reason="fraud_review", note="Three cards were tried.")
             if self._is_held:
                 return
             yield self.after(5 * _HOUR)
             self.do(CLERK, client.ReleaseHold, note="The bank says it is fine.")
-        if self.fate == "edited":
+        if self.case == "edited":
             yield self.after(_HOUR)
             self.do(CLERK, client.AddNote, text="Please ring twice.", visibility="customer")
             self.do(
                 CLERK, client.ChangeShippingAddress, shipping_address=self._address(door="Door 2")
             )
             self.do(CLERK, client.TagOrder, tag="gift")
-        if self.is_plain and self.asker is CLERK:
+        if self.is_plain and self.buyer is CLERK:
             return
         yield self.after(2 * _HOUR)
         self.do(CLERK, client.ConfirmOrder)
-        if self.fate == "one line cancelled":
+        if self.case == "one line cancelled":
             yield self.after(_HOUR)
             items = [{"line_id": self.lines[0], "quantity": 1}]
             if sum(self.quantities) > 1:
                 self.do(CLERK, client.CancelOrderItems, items=items, reason="One less will do")
                 self.quantities[0] -= 1
         yield self.after(12 * _HOUR)
-        if not (self.is_plain or self.fate):
+        if not (self.is_plain or self.case):
             self.do(WAREHOUSE, client.StartProcessing)
 
     def _pay(self) -> None:
@@ -248,31 +250,31 @@ class _Life:
             method="card",
         )
 
-    # --- On its way ----------------------------------------------------------------------------
-    def _get_sent(self) -> Iterator[datetime]:
+    # --- Delivery ----------------------------------------------------------------------------
+    def _deliver(self) -> Iterator[datetime]:
         yield self.after(16 * _HOUR)
         if self.is_plain:
             self.do(WAREHOUSE, client.UpdateOrderStatus, status="shipped")
             yield self.after(2 * _DAY)
             self.do(WAREHOUSE, client.UpdateOrderStatus, status="delivered")
             return
-        in_two = self.fate in ("sent in two parcels", "parcel lost") and sum(self.quantities) > 1
+        in_two = self.case in ("sent in two parcels", "parcel lost") and sum(self.quantities) > 1
         parcels = [self._send(self._units(only_one=in_two))]
         if in_two:
             yield self.after(2 * _DAY)
             parcels.append(self._send(self._units(rest=True)))
         yield self.after(2 * _DAY)
-        lost = parcels.pop() if self.fate == "parcel lost" and in_two else None
+        lost = parcels.pop() if self.case == "parcel lost" and in_two else None
         for shipment_id in parcels:
             self.do(WAREHOUSE, client.ConfirmDelivery, shipment_id=shipment_id)
         if lost:
             yield self.after(5 * _DAY)
             self.do(WAREHOUSE, client.FailDelivery, shipment_id=lost, outcome="lost")
-            refund_id = self._ask_refund(Decimal("9.90"), "A parcel was lost")
+            refund_id = self._request_refund(Decimal("9.90"), "A parcel was lost")
             yield self.after(_DAY)
             self._refund(refund_id)
-        if self.fate in ("sent back", "return rejected"):
-            yield from self._send_back()
+        if self.case in ("sent back", "return rejected"):
+            yield from self._return()
 
     def _units(self, *, only_one: bool = False, rest: bool = False) -> list[dict[str, Any]]:
         quantities = list(self.quantities)
@@ -303,26 +305,27 @@ class _Life:
         )
         return shipment_id
 
-    # --- And back ------------------------------------------------------------------------------
-    def _send_back(self) -> Iterator[datetime]:
+    # --- Returns ------------------------------------------------------------------------------
+    def _return(self) -> Iterator[datetime]:
         yield self.after(2 * _DAY)
-        line = {"line_id": self.lines[self._first], "quantity": 1}
-        [asked] = self.do(self.asker, client.RequestReturn, items=[{**line, "reason": "unwanted"}])
-        return_id: UUID = asked.return_id  # type: ignore[attr-defined]
+        line_id = self.lines[self._first]
+        items = [{"line_id": line_id, "quantity": 1, "reason": "unwanted"}]
+        [requested] = self.do(self.buyer, client.RequestReturn, items=items)
+        return_id: UUID = requested.return_id  # type: ignore[attr-defined]
         yield self.after(4 * _DAY)
-        if self.fate == "return rejected":
+        if self.case == "return rejected":
             self.do(WAREHOUSE, client.RejectReturn, return_id=return_id, reason="It was used.")
             return
-        received = {"line_id": line["line_id"], "restock": 1}
-        [back, *_] = self.do(WAREHOUSE, client.ReceiveReturn, return_id=return_id, items=[received])
-        amount = back.items[0].amount.amount  # type: ignore[attr-defined]
-        refund_id = self._ask_refund(amount, "Sent back", return_id=return_id)
+        item = {"line_id": line_id, "restock": 1}
+        [returned, *_] = self.do(WAREHOUSE, client.ReceiveReturn, return_id=return_id, items=[item])
+        amount = returned.items[0].amount.amount  # type: ignore[attr-defined]
+        refund_id = self._request_refund(amount, "Sent back", return_id=return_id)
         yield self.after(_DAY)
         self._refund(refund_id)
 
-    def _ask_refund(self, amount: Decimal, reason: str, **fields: Any) -> UUID:
-        [asked] = self.do(ADMIN, client.RequestRefund, amount=amount, reason=reason, **fields)
-        refund_id: UUID = asked.refund_id  # type: ignore[attr-defined]
+    def _request_refund(self, amount: Decimal, reason: str, **fields: Any) -> UUID:
+        [requested] = self.do(ADMIN, client.RequestRefund, amount=amount, reason=reason, **fields)
+        refund_id: UUID = requested.refund_id  # type: ignore[attr-defined]
         return refund_id
 
     def _refund(self, refund_id: UUID) -> None:
@@ -330,12 +333,14 @@ class _Life:
 
     # --- Time and commands ---------------------------------------------------------------------
     def after(self, pause: timedelta) -> datetime:
-        """Let time pass; when it is then."""
-        self.at += pause
-        return self.at
+        """Let time pass; returns the new time."""
+        self.time += pause
+        return self.time
 
-    def do(self, who: Login, kind: type[client.Command], /, **payload: Any) -> client.Outcome:
-        if kind is not client.CreateOrder:
+    def do(
+        self, login: Login, command_type: type[client.Command], /, **payload: Any
+    ) -> client.CommandResult:
+        if command_type is not client.CreateOrder:
             payload["order_id"] = self.order_id
-        known = {**self.story.by(who, self.at), **payload}
-        return self.story.give(who, kind.model_validate(known))
+        fields = {**self.scenario.envelope(login, self.time), **payload}
+        return self.scenario.dispatch(login, command_type.model_validate(fields))
