@@ -1,4 +1,4 @@
-"""What a projection is, and where the engine finds them: it knows projections and no order."""
+"""The base class of projections, and their registry. The engine knows projections and no order."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,9 @@ from ordering_write.published import DomainEvent
 class Projector(ABC):
     """Turns events into the rows of its read models.
 
-    ``version`` is raised when the code would make other rows out of the same events: the rows
-    are then outdated until they are rebuilt. ``sliced_by`` says how rows relate to streams:
-    "stream" when each row belongs to one stream, None when rows mix them.
+    Raise ``version`` when the code makes other rows out of the same events: the rows are then
+    outdated until they are rebuilt. ``sliced_by`` is "stream" when each row belongs to one stream,
+    None when rows mix streams.
     """
 
     name: ClassVar[str]
@@ -27,15 +27,17 @@ class Projector(ABC):
 
     @abstractmethod
     def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
-        """Write what ``batch`` changes to the rows of the generation ``projection_id``.
+        """Apply ``batch`` to the rows of the generation ``projection_id``.
 
-        ``batch`` holds events of the types in ``events`` only, in the order of the log; where a
-        generation is filled that is sliced by stream, one stream after the other. Events of a
-        stream that was parked come after later ones of others, so that the order between streams
-        mustn't matter to rows that mix them. Events are folded in memory, then written by a number
-        of statements that doesn't depend on their number. The engine has opened the transaction in
-        which the checkpoint moves too; where this raises, it finds the event that can't be applied
-        by smaller batches, and parks it.
+        ``batch`` holds events of the types in ``events`` only, in the order of the log. A fill of a
+        generation that is sliced by stream passes one stream after the other. Events of a stream
+        that was parked come after later events of other streams, so the order between streams
+        mustn't matter to rows that mix them.
+
+        Fold the events in memory, then write them by a number of statements that doesn't depend on
+        the number of events. The engine has opened the transaction in which the checkpoint moves.
+        When an error is raised, the engine finds the event that can't be applied by smaller
+        batches, and parks it.
         """
 
 
@@ -43,15 +45,15 @@ class UnknownProjectionError(Exception):
     """There is no projection of that name."""
 
     def __init__(self, name: str) -> None:
-        known = ", ".join(sorted(_projectors)) or "none"
-        super().__init__(f"There is no projection {name!r}; there are: {known}.")
+        names = ", ".join(sorted(_projectors)) or "none"
+        super().__init__(f"There is no projection {name!r}; there are: {names}.")
 
 
 _projectors: dict[str, Projector] = {}
 
 
 def register(*projectors: Projector) -> None:
-    """Make the engine run these projections. Raises ValueError when a name is taken."""
+    """Add projections to the registry. Raises ValueError when a name is taken."""
     for projector in projectors:
         if projector.name in _projectors:
             raise ValueError(f"Two projections are named {projector.name!r}.")
@@ -59,12 +61,12 @@ def register(*projectors: Projector) -> None:
 
 
 def registered() -> dict[str, Projector]:
-    """All projections by name, in the order of their registration."""
+    """Return all projections by name, in the order of their registration."""
     return dict(_projectors)
 
 
 def projector(name: str) -> Projector:
-    """The projection of that name. Raises UnknownProjectionError."""
+    """Return the projection of a name. Raises UnknownProjectionError."""
     try:
         return _projectors[name]
     except KeyError:
@@ -77,9 +79,10 @@ _writing: ContextVar[_Writing] = ContextVar("writing", default="nothing")
 
 @contextmanager
 def writing(*, filling: bool = False) -> Iterator[None]:
-    """Inside it read models may be written; for the engine, round a projection.
+    """Allow writes to read models inside the block; the engine runs projections in it.
 
-    ``filling`` says that no event was applied to this generation before, or will be again.
+    ``filling`` promises that no event in the block was applied to this generation before, or will
+    be applied again.
     """
     token = _writing.set("first rows" if filling else "changes")
     try:
@@ -89,10 +92,10 @@ def writing(*, filling: bool = False) -> Iterator[None]:
 
 
 def is_writing() -> bool:
-    """Whether we are inside ``writing()``."""
+    """Return True inside ``writing()``."""
     return _writing.get() != "nothing"
 
 
 def is_filling() -> bool:
-    """Whether a generation is filled: a row that an event begins can't be there yet."""
+    """Return True while a generation is filled: rows that events begin don't exist yet."""
     return _writing.get() == "first rows"

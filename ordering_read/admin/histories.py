@@ -13,7 +13,7 @@ from ordering_read.admin.base import ListOnlyAdmin
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
-from ordering_read.projections.sentences import note_sentence
+from ordering_read.projections.timeline_sentences import note_sentence
 
 
 def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:

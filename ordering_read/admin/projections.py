@@ -180,7 +180,7 @@ class ProjectionAdmin(ActingAdmin):
     @admin.action(description="Cancel the rebuild…", permissions=["rebuild"])
     def cancel(self, request: HttpRequest, queryset: QuerySet[Projection]) -> HttpResponse | None:
         done = "the rebuild ends after its current batch, and its rows are deleted."
-        return self._delete(request, queryset, "cancel", control.ask_to_cancel, done)
+        return self._delete(request, queryset, "cancel", control.request_cancel, done)
 
     @admin.action(description="Roll back to the former generation", permissions=["rebuild"])
     def roll_back(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:

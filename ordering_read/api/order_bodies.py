@@ -7,7 +7,7 @@ from rest_framework.request import Request
 from ordering_read import permissions
 from ordering_read.api.bodies import MASK, Linked, Links, LinkTo
 from ordering_read.documents import AddressView
-from ordering_read.projections.sentences import note_sentence
+from ordering_read.projections.timeline_sentences import note_sentence
 from ordering_read.queries import View
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, OrderView

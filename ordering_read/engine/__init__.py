@@ -1,1 +1,1 @@
-"""Follows the log for the projections: live, in rebuilds, and tells how far each has come."""
+"""Runs the projections on the log: live, in rebuilds and in verifications."""

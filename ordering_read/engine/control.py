@@ -1,4 +1,4 @@
-"""What a rebuild that runs, in whatever processes, is asked to do: wait, go on, end."""
+"""Rebuild control: requests to pause, resume or cancel a rebuild that runs in any process."""
 
 import time
 from collections.abc import Callable
@@ -9,8 +9,8 @@ from ordering_read.engine import generations
 from ordering_read.models import Projection
 from ordering_read.projector import projector, registered
 
-# Between two looks of a rebuild that waits.
-_LOOK_SECONDS = 0.2
+# A paused rebuild looks for the next request this often.
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 _Request = Projection.RebuildRequest
 
@@ -23,72 +23,73 @@ class NotRebuildingError(generations.GenerationError):
 
 
 class RebuildCancelledError(generations.GenerationError):
-    """A rebuild was cancelled: its rows are gone, the live ones stay."""
+    """A rebuild was cancelled: its rows are deleted, the live rows stay."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"The rebuild of {name} was cancelled; the rows that were served stay.")
 
 
 def rebuilding() -> list[str]:
-    """The projections of which a rebuild was begun that isn't done, by name."""
+    """Return the names of the projections with an unfinished rebuild."""
     building = Projection.objects.filter(name__in=registered(), status=Projection.Status.BUILDING)
     return list(building.order_by("name").values_list("name", flat=True))
 
 
 def pause(name: str) -> None:
-    """Let the rebuild of a projection wait after its batch.
+    """Pause the rebuild of a projection after its batch.
 
     Raises UnknownProjectionError and NotRebuildingError.
     """
-    _ask(name, _Request.PAUSE)
+    _request(name, _Request.PAUSE)
 
 
 def resume(name: str) -> None:
-    """Let the rebuild of a projection that waits go on.
+    """Resume the paused rebuild of a projection.
 
     Raises UnknownProjectionError and NotRebuildingError.
     """
-    _ask(name, "")
+    _request(name, "")
 
 
 def cancel(name: str) -> None:
-    """Let the rebuild of a projection end after its batch, and delete what it has made.
+    """End the rebuild of a projection after its batch, and delete the rows it has made.
 
     Raises UnknownProjectionError and NotRebuildingError.
     """
-    ask_to_cancel(name)
+    request_cancel(name)
     try:
-        with generations.alone(name):
-            for building in _building(name):
-                generations.discard(building)
+        with generations.exclusive(name):
+            for generation in _building(name):
+                generations.discard(generation)
     except generations.BusyError:
-        # It runs, and does so itself.
+        # The rebuild runs, and deletes its rows itself.
         return
 
 
-def ask_to_cancel(name: str) -> None:
-    """Let the process that rebuilds a projection end so; ``cancel`` does it for one that is gone.
+def request_cancel(name: str) -> None:
+    """Ask the process that rebuilds a projection to cancel; ``cancel`` works without a process too.
 
     Raises UnknownProjectionError and NotRebuildingError.
     """
-    _ask(name, _Request.CANCEL)
+    _request(name, _Request.CANCEL)
 
 
-def obey(building: Projection, *, is_over: Callable[[], bool] = lambda: False) -> None:
-    """Between two batches, wait as long as a rebuild is asked to, or until ``is_over``.
+def wait_while_paused(building: Projection, *, is_over: Callable[[], bool] = lambda: False) -> None:
+    """Wait between two batches while the rebuild is paused, or until ``is_over``.
 
-    Raises RebuildCancelledError when it is asked to end.
+    Raises RebuildCancelledError when the rebuild is to be cancelled.
     """
-    while wish := Projection.objects.values_list("rebuild_request", flat=True).get(pk=building.pk):
-        if wish == _Request.CANCEL:
+    requests = Projection.objects.filter(pk=building.pk).values_list("rebuild_request", flat=True)
+    while request := requests.get():
+        if request == _Request.CANCEL:
             raise RebuildCancelledError(building.name)
         if is_over():
             return
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
 
 
-def _ask(name: str, wish: str) -> None:
-    if not _building(projector(name).name).update(rebuild_request=wish):
+def _request(name: str, request: str) -> None:
+    if not _building(projector(name).name).update(rebuild_request=request):
         raise NotRebuildingError(name)
 
 

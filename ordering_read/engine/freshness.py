@@ -1,4 +1,4 @@
-"""How far behind the log an answer is."""
+"""The freshness of an answer: how far the projections behind it are behind the log."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -35,12 +35,12 @@ class ProjectionBehindError(DetailedError):
 
 @dataclass(frozen=True, kw_only=True)
 class Freshness:
-    """How far projections have come: ``position`` is that of the slowest, ``lag_seconds`` the age
-    of the oldest event that it has not applied, 0.0 when there is none, or for how long one of them
-    can't go on, if that is more.
+    """The progress of some projections.
 
-    ``state`` is equal as long as their rows are the same; None when that can't be said, since
-    events are parked, which can be applied at any time.
+    ``position`` is the position of the slowest projection. ``lag_seconds`` is the age of the oldest
+    event that it hasn't applied, 0.0 without one, or the time since a projection has failed, if
+    that is longer. ``state`` stays equal while the rows stay the same; None when parked events may
+    change the rows at any time.
     """
 
     position: int
@@ -49,9 +49,10 @@ class Freshness:
 
 
 def freshness(names: Collection[str]) -> Freshness:
-    """How far these projections (none named: all) have come; one statement in each database.
+    """Return the freshness of these projections (all when none is named), by one statement in each
+    database.
 
-    Asked before their rows are read, which then show that much or more.
+    Call it before the rows are read: they are then as fresh as that, or fresher.
     """
     live = Projection.objects.filter(
         name__in=names or registered(), status=Projection.Status.LIVE
@@ -71,6 +72,6 @@ def freshness(names: Collection[str]) -> Freshness:
 
 
 def of_the_log() -> Freshness:
-    """How far the log itself has come, once all that is committed has its place in it."""
+    """Return the freshness of the log itself, after all committed events have got positions."""
     published.sequence()
     return Freshness(position=published.last_position(), lag_seconds=0.0, state=None)

@@ -1,4 +1,4 @@
-"""The generations of a projection: making, swapping and discarding them."""
+"""Creates, promotes and discards generations of projections."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import projector, writing
 from ordering_write import published
 
-# Any number will do, as long as nothing else in the read database locks pairs that begin with it.
+# The first key of the advisory locks; no other lock of the read database may use it.
 _LOCK = 7_301_002
 # Rows that are deleted in one transaction.
 _DELETED_AT_ONCE = 10_000
@@ -26,18 +26,18 @@ _Status = Projection.Status
 
 
 class GenerationError(Exception):
-    """The base of what keeps the generations of a projection as they are."""
+    """The base of the refusals that leave the generations of a projection as they are."""
 
 
 class BusyError(GenerationError):
-    """Another process is at the generations of the projection."""
+    """Another process is rebuilding or verifying the projection."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} is being rebuilt or verified; wait until that is done.")
 
 
 class NotLevelError(GenerationError):
-    """A generation can't take over."""
+    """A generation can't be promoted, because it is behind the live one."""
 
     def __init__(self, generation: Projection) -> None:
         reason = generation.error or "the newest events can't be read yet"
@@ -48,7 +48,7 @@ class NotLevelError(GenerationError):
 
 
 class IncompleteError(GenerationError):
-    """A generation can't apply an event that the one which is served has applied."""
+    """A generation can't be promoted, because it lacks an event that the live one has applied."""
 
     def __init__(self, generation: Projection, parked: ParkedEvent) -> None:
         super().__init__(
@@ -58,47 +58,47 @@ class IncompleteError(GenerationError):
 
 
 class NoFormerGenerationError(GenerationError):
-    """There is nothing to return to, or to discard."""
+    """There is no former generation to roll back to or to discard."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name} has no former generation.")
 
 
 @contextlib.contextmanager
-def alone(name: str) -> Iterator[Callable[[], None]]:
-    """Inside it nobody else rebuilds this projection, rolls it back or discards its rows.
+def exclusive(name: str) -> Iterator[Callable[[], None]]:
+    """Lock a projection against other rebuilds, verifications, rollbacks and discards.
 
-    With a lost connection the lock is gone too. Whoever goes on with a new one calls what is
-    yielded, which takes the lock again. Both raise BusyError when somebody else is at it.
+    A lost connection loses the lock. The block calls the function that is yielded to take the lock
+    again on a new connection. Both raise BusyError when another process has the lock.
     """
     connection = connections["read"]
-    held: Any = None
+    locked_on: Any = None
 
-    def hold() -> None:
-        nonlocal held
-        if held is not None and connection.connection is held:
+    def lock() -> None:
+        nonlocal locked_on
+        if locked_on is not None and connection.connection is locked_on:
             return
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_lock(%s, hashtext(%s))", [_LOCK, name])
             if not cursor.fetchone()[0]:
                 raise BusyError(name)
-        held = connection.connection
+        locked_on = connection.connection
 
-    hold()
+    lock()
     try:
-        yield hold
+        yield lock
     finally:
-        if connection.connection is held:
+        if connection.connection is locked_on:
             with contextlib.suppress(django.db.Error), connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_LOCK, name])
 
 
 def add(name: str, status: Projection.Status) -> Projection:
-    """A new, empty generation of a projection."""
-    numbers = Projection.objects.filter(name=name).aggregate(last=Max("generation"))
+    """Create the next generation of a projection, without rows."""
+    generations = Projection.objects.filter(name=name).aggregate(last=Max("generation"))
     return Projection.objects.create(
         name=name,
-        generation=(numbers["last"] or 0) + 1,
+        generation=(generations["last"] or 0) + 1,
         version=projector(name).version,
         code_fingerprint=code_fingerprint(name),
         status=status,
@@ -106,7 +106,7 @@ def add(name: str, status: Projection.Status) -> Projection:
 
 
 def follow(generation: Projection, *, batch: int | None = None) -> Iterator[int]:
-    """Follow the log until level; yields the number of events of each batch of about ``batch``."""
+    """Follow the log until level; yield the number of events of each batch of about ``batch``."""
     return published.follow(
         Projection.objects.filter(pk=generation.pk),
         live.subscriber(projector(generation.name)),
@@ -115,19 +115,19 @@ def follow(generation: Projection, *, batch: int | None = None) -> Iterator[int]
 
 
 def promote(generation: Projection) -> Projection:
-    """Let readers be served ``generation``; returns the one that they were served, now retired.
+    """Serve ``generation`` to readers; returns the former generation, which is retired.
 
     Raises NotLevelError.
     """
     with transaction.atomic(using="read"):
-        # Nobody moves the live generation on from here, so that the new one can't be behind it.
+        # The lock keeps the live generation where it is, so that the new one can't be behind it.
         former = Projection.objects.select_for_update().get(
             name=generation.name, status=_Status.LIVE
         )
         for _ in follow(generation):
             pass
         generation.refresh_from_db()
-        # The position of one that has lost its log says nothing.
+        # The position in another log says nothing.
         if generation.position < former.position and published.reads_this_log(former):
             raise NotLevelError(generation)
         former.status, former.retired_at, former.late_at = _Status.RETIRED, Now(), None
@@ -140,10 +140,10 @@ def promote(generation: Projection) -> Projection:
 def roll_back(name: str) -> Projection:
     """Serve the former generation again, which the workers have kept up to date; returns it.
 
-    Raises UnknownProjectionError, NoFormerGenerationError, NotLevelError, BusyError, and what
-    keeps it from being level.
+    Raises UnknownProjectionError, NoFormerGenerationError, NotLevelError, BusyError, and the error
+    that stops the generation from following the log.
     """
-    with alone(projector(name).name):
+    with exclusive(projector(name).name):
         previous = former(name)
         promote(previous)
     return previous
@@ -154,33 +154,35 @@ def discard_former(name: str) -> Projection:
 
     Raises UnknownProjectionError, NoFormerGenerationError and BusyError.
     """
-    with alone(projector(name).name):
+    with exclusive(projector(name).name):
         previous = former(name)
         discard(previous)
     return previous
 
 
 def former(name: str) -> Projection:
-    """The generation that a projection could return to. Raises NoFormerGenerationError."""
-    found = Projection.objects.filter(name=name, status=_Status.RETIRED).last()
-    if found is None:
+    """Return the generation that a rollback would serve. Raises NoFormerGenerationError."""
+    generation = Projection.objects.filter(name=name, status=_Status.RETIRED).last()
+    if generation is None:
         raise NoFormerGenerationError(name)
-    return found
+    return generation
 
 
 def discard_expired() -> None:
-    """Delete what is kept no longer: generations that retired PROJECTION_KEEP_RETIRED_DAYS ago,
-    and what is left of any whose deletion was broken off."""
+    """Delete generations that retired PROJECTION_KEEP_RETIRED_DAYS ago.
+
+    Also finish deletions that were broken off.
+    """
     oldest = Now() - timedelta(days=settings.PROJECTION_KEEP_RETIRED_DAYS)
     expired = Projection.objects.filter(status=_Status.RETIRED, retired_at__lt=oldest)
     for generation in expired | Projection.objects.filter(status=_Status.DISCARDED):
-        with contextlib.suppress(BusyError), alone(generation.name):
+        with contextlib.suppress(BusyError), exclusive(generation.name):
             discard(generation)
 
 
 def discard(generation: Projection) -> None:
     """Delete a generation that isn't live and its rows."""
-    # From here on nobody follows it or returns to it, even if we are killed.
+    # From here on nobody follows the generation or rolls back to it, even if we are killed.
     Projection.objects.filter(pk=generation.pk).update(status=_Status.DISCARDED)
     for model in projector(generation.name).models:
         rows = model._default_manager.filter(projection=generation).values("pk")

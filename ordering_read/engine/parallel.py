@@ -1,4 +1,4 @@
-"""Filling the slices of a generation in several processes at once."""
+"""Fills the slices of a generation in several processes at once."""
 
 import logging
 import multiprocessing
@@ -21,18 +21,18 @@ from ordering_read.models import Projection
 
 logger = logging.getLogger(__name__)
 
-# Between two looks at the processes.
-_LOOK_SECONDS = 0.2
+# The caller of ``fill`` gets control this often.
+_SECONDS_BETWEEN_LOOKS = 0.2
 # Tries of one batch when the database breaks off: deadlocks, lock timeouts, restarts.
 _TRIES = 5
 _SECONDS_BETWEEN_TRIES = 0.5
-# How long a batch takes that is throttled: the databases are loaded evenly then, and what was done
-# so far tells how long the rest takes.
+# The duration of a throttled batch. Short batches load the databases evenly, and their progress
+# gives a good estimate of the time that is left.
 _THROTTLED_SECONDS = 0.25
 
-# Set in the process that fills: whether to stop after the batch.
+# Set when the process is to stop after its batch; only in a process that fills slices.
 _stop: Event
-# The connections of the process that we were forked from: not ours to use, nor to close.
+# The connections of the parent process, which a child may neither use nor close.
 _inherited: list[Any] = []
 
 
@@ -46,12 +46,13 @@ class FillFailedError(GenerationError):
 def fill(
     generation: Projection, *, workers: int, batch: int, throttle: float | None
 ) -> Iterator[None]:
-    """Fill what is left of the slices of ``generation``; yields often, so that others can look.
+    """Fill the rest of the slices of ``generation``; yields often, so that the caller can look.
 
-    ``workers`` processes do it, or this one where there is one slice. Together they apply at most
-    ``throttle`` events a second. When the iteration is ended early, they end after their batch.
+    ``workers`` processes fill the slices; this process does when one slice is left. Together they
+    apply at most ``throttle`` events a second. Closing the iterator ends the processes after their
+    batch.
 
-    Raises FillFailedError; in this process, what ``fill.fill_slice`` raises.
+    Raises FillFailedError; in this process, the errors of ``fill_slice``.
     """
     numbers = list(generation.slices.filter(is_done=False).values_list("number", flat=True))
     workers = min(workers, len(numbers))
@@ -67,7 +68,7 @@ def fill(
 
 
 def throttled(batch: int, throttle: float) -> int:
-    """How many events a batch has where a process may apply ``throttle`` of them in a second."""
+    """Return the size of a batch in a process that may apply ``throttle`` events a second."""
     return max(1, min(batch, int(throttle * _THROTTLED_SECONDS)))
 
 
@@ -78,13 +79,15 @@ def _fill_in_processes(
     stop = context.Event()
     share = throttle / workers if throttle else None
     pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin, initargs=(os.getpid(), stop)
+        workers, mp_context=context, initializer=_begin_process, initargs=(os.getpid(), stop)
     )
     with pool:
         futures = {pool.submit(_work, generation, number, batch, share) for number in numbers}
         try:
             while futures:
-                done, futures = wait(futures, timeout=_LOOK_SECONDS, return_when=FIRST_EXCEPTION)
+                done, futures = wait(
+                    futures, timeout=_SECONDS_BETWEEN_LOOKS, return_when=FIRST_EXCEPTION
+                )
                 _raise_failure(generation, done)
                 yield
         finally:
@@ -101,26 +104,27 @@ def _raise_failure(generation: Projection, done: set[Future[str]]) -> None:
             raise FillFailedError(generation, reason)
 
 
-def _begin(parent: int, stop: Event) -> None:
+def _begin_process(parent: int, stop: Event) -> None:
     global _stop
     processes.die_with_parent(parent)
-    # Ctrl-C reaches us too, but whoever started us says when to stop.
+    # Ctrl-C reaches this process too, but the parent decides when to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _stop = stop
-    for each in connections.all(initialized_only=True):
-        _inherited.append(each.connection)
-        each.connection = None
+    for connection in connections.all(initialized_only=True):
+        _inherited.append(connection.connection)
+        connection.connection = None
 
 
 def _work(generation: Projection, number: int, batch: int, throttle: float | None) -> str:
-    """Fill one slice; returns why it failed, since not every exception can be sent."""
+    """Fill one slice; returns the reason of a failure as text, since some exceptions can't be
+    pickled."""
     try:
         for _ in _fill_slice(generation, number, batch, throttle):
-            control.obey(generation, is_over=_stop.is_set)
+            control.wait_while_paused(generation, is_over=_stop.is_set)
             if _stop.is_set():
                 break
     except control.RebuildCancelledError:
-        # Whoever started us sees it too.
+        # The parent notices the request too.
         return ""
     except Exception as error:
         logger.exception("A slice can't be filled.")
@@ -133,7 +137,7 @@ def _fill_slice(
 ) -> Iterator[None]:
     tries = 0
     if throttle:
-        # For the first batch: what is done is never more than the time allows.
+        # Sleep before the first batch too: the rate is never above the throttle.
         time.sleep(batch / throttle)
     while True:
         began = time.monotonic()
@@ -150,5 +154,5 @@ def _fill_slice(
             if tries == _TRIES:
                 raise
             time.sleep(_SECONDS_BETWEEN_TRIES * tries)
-            for each in connections.all(initialized_only=True):
-                each.close_if_unusable_or_obsolete()
+            for connection in connections.all(initialized_only=True):
+                connection.close_if_unusable_or_obsolete()

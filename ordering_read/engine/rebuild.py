@@ -68,15 +68,15 @@ def rebuild(
     Raises UnknownProjectionError, BusyError, NotLevelError, IncompleteError, TooManyParkedError,
     RebuildCancelledError and FillFailedError; the live rows stay as they were.
     """
-    with generations.alone(projector(name).name) as hold:
+    with generations.exclusive(projector(name).name) as lock:
         live.PROJECTIONS.ensure_checkpoints()
         building = _building(name, workers, batch)
         meter = _Meter(building, progress)
         try:
             for _ in parallel.fill(building, workers=workers, batch=batch, throttle=throttle):
-                hold()
+                lock()
                 meter.look()
-                meter.obey()
+                meter.wait_while_paused()
             _follow(building, meter, throttle)
             compared, not_compared = _compare_with_live(building)
             _follow(building, meter, throttle)
@@ -84,7 +84,7 @@ def rebuild(
             generations.discard(building)
             raise
         if promote:
-            hold()
+            lock()
             _refuse_if_incomplete(building)
             _promote(building)
     # For events whose wake-up found the rows locked.
@@ -115,10 +115,10 @@ class _Meter:
         self._building.events_total = max(self._building.events_total, self.done)
         self._record()
 
-    def obey(self) -> None:
+    def wait_while_paused(self) -> None:
         """Wait while the rebuild is paused; the time of the pause doesn't lower the rate."""
         began = time.monotonic()
-        control.obey(self._building)
+        control.wait_while_paused(self._building)
         self._began += time.monotonic() - began
 
     def _record(self) -> None:
@@ -170,7 +170,7 @@ def _follow(building: Projection, meter: _Meter, throttle: float | None = None) 
     began = time.monotonic()
     for events in generations.follow(building, batch=batch):
         meter.add(events)
-        meter.obey()
+        meter.wait_while_paused()
         if throttle:
             time.sleep(max(0.0, events / throttle - (time.monotonic() - began)))
             began = time.monotonic()

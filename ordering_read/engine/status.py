@@ -1,4 +1,4 @@
-"""How far each projection has come, and whether workers are there."""
+"""The progress of each projection, and the heartbeats of the workers."""
 
 import os
 import socket
@@ -20,7 +20,7 @@ _REBUILD_SILENCE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RebuildProgress:
-    """How many events a rebuild has applied, of how many, and how many it applies in a second."""
+    """The number of events that a rebuild has applied, of all its events, and its rate."""
 
     generation: int
     events_done: int
@@ -29,7 +29,7 @@ class RebuildProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """None while nobody can say."""
+        """The time that is left at this rate; None while the rate is 0."""
         if not self.events_per_second:
             return None
         return (self.events_total - self.events_done) / self.events_per_second
@@ -37,7 +37,7 @@ class RebuildProgress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectionStatus(subscriptions.SubscriberStatus):
-    """Where the rows stand that a projection serves.
+    """The progress of the rows that a projection serves.
 
     ``status`` is "failed" while the projection can't go on, "building" while a rebuild fills its
     next generation, "paused" while that rebuild is paused, "outdated" when its rows were made by
@@ -87,7 +87,7 @@ def _status(live: Projection, building: Projection | None) -> str:
 
 
 def rebuild_progress(building: Projection) -> RebuildProgress:
-    """How far the rebuild has come that fills this generation."""
+    """Return the progress of the rebuild that fills this generation."""
     return RebuildProgress(
         generation=building.generation,
         events_done=building.events_done,
@@ -97,9 +97,9 @@ def rebuild_progress(building: Projection) -> RebuildProgress:
 
 
 def made_by_other_code() -> list[str]:
-    """The projections whose rows were made by other code of the same version."""
+    """Return the projections whose rows were made by other code of the same version."""
     live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
-    # Only these columns: others may not be there before the database is migrated.
+    # Only these columns: newer ones don't exist before the database is migrated.
     return [
         row.name
         for row in live.only("name", "version", "code_fingerprint")
@@ -108,12 +108,12 @@ def made_by_other_code() -> list[str]:
 
 
 def _is_outdated(live: Projection) -> bool:
-    # Rows older than the column don't say what made them.
+    # Rows that are older than the column have no fingerprint.
     return live.code_fingerprint not in ("", code_fingerprint(live.name))
 
 
 def checkpoints() -> dict[str, int]:
-    """The position of each live projection by its name."""
+    """Return the position of each live projection by its name."""
     live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
     return dict(live.values_list("name", "position"))
 

@@ -88,7 +88,7 @@ def verify(
     Raises UnknownProjectionError, BusyError while the projection is rebuilt, NeverLevelError,
     CannotFoldError, RowInTheWayError, LogReplacedError, LogGapError and UndecodableEventError.
     """
-    with generations.alone(projector(name).name):
+    with generations.exclusive(projector(name).name):
         live.PROJECTIONS.ensure_checkpoints()
         served = Projection.objects.get(name=name, status=Projection.Status.LIVE)
         if not published.reads_this_log(served):

@@ -1,8 +1,7 @@
-"""Waiting until projections have passed an event, which is to read one's own write, or until the
-log has grown.
+"""Waits until projections have passed an event (read your own writes), or until the log has grown.
 
-Whoever waits holds no connection: one thread of the process looks for all of them, as soon as a
-projection tells that its checkpoint has moved.
+Waiting requests hold no connection: one thread of the process looks for all of them, as soon as a
+projection announces that its checkpoint has moved.
 """
 
 import logging
@@ -26,24 +25,24 @@ from ordering_write import published
 
 logger = logging.getLogger(__name__)
 
-# The channel of the read database on which projections tell that they have moved.
+# The channel of the read database on which moved checkpoints are announced.
 CHANNEL = "ordering_projections"
-# A notification that was lost costs so much.
+# The delay that a lost notification costs.
 _POLL_SECONDS = 0.25
-# Nobody needs more looks than that, however often projections move.
+# The shortest time between two looks, however often projections move.
 _SECONDS_BETWEEN_LOOKS = 0.005
-# How long the thread stays when nobody waits any more.
+# The thread ends when no request has waited for so long.
 _LINGER_SECONDS = 30.0
 
 
 def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> bool:
-    """Wait until the live rows of ``projections`` (none named: all) show the event.
+    """Wait until the live rows of ``projections`` (all when none is named) show the event.
 
-    Returns whether they do after at most ``timeout`` seconds; at once when too many requests wait
-    already. An unreachable database counts as not yet: what was commanded has happened, so that
-    waiting for it must not fail. Raises UnknownProjectionError.
+    Returns True if they show it after at most ``timeout`` seconds. Doesn't wait when too many
+    requests wait already. An unreachable database counts as not yet: the command has been accepted,
+    and waiting for its event mustn't fail. Raises UnknownProjectionError.
     """
-    waiter = _ForEvent(event_id, frozenset(projector(name).name for name in projections))
+    waiter = _EventWaiter(event_id, frozenset(projector(name).name for name in projections))
     if _listener.wait(waiter, timeout):
         return True
     waiting_slots.add_unseen(event_id)
@@ -51,35 +50,36 @@ def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> boo
 
 
 def wait_for_log(*, after: int, timeout: float) -> bool:
-    """Wait until the log has an event behind the position ``after``.
+    """Wait until the log has an event after the position ``after``.
 
-    Returns whether it has one after at most ``timeout`` seconds; at once when too many requests
-    wait already.
+    Returns True if the log has one after at most ``timeout`` seconds. Doesn't wait when too many
+    requests wait already.
     """
-    return _listener.wait(_ForLog(after), timeout)
+    return _listener.wait(_LogWaiter(after), timeout)
 
 
 def announce(**_kwargs: Any) -> None:
-    """Wake all who wait when checkpoints have moved (a receiver of ``checkpoints_moved``).
+    """Wake all waiting requests when checkpoints have moved (receives ``checkpoints_moved``).
 
-    After the commit and in autocommit: a NOTIFY inside the transaction would make all commits
-    queue up. Lost ones cost time only.
+    Sent after the commit and in autocommit, because a NOTIFY inside the transaction makes all
+    commits queue up. A lost notification costs time only.
     """
     with connections["read"].cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
 
 
 def stop() -> None:
-    """End the thread of this process and close its connections; the next to wait starts it."""
+    """Stop the thread of this process and close its connections; the next request starts a new
+    one."""
     _listener.stop()
 
 
-class _Known:
-    """What those who wait ask about, looked up once for all of them."""
+class _Positions:
+    """Positions that are read once for all waiting requests."""
 
     @cached_property
-    def positions(self) -> dict[str, int]:
-        """How far the live rows of each projection are."""
+    def by_projection(self) -> dict[str, int]:
+        """The positions of the live rows, by the name of the projection."""
         live = Projection.objects.filter(status=Projection.Status.LIVE)
         return dict(live.values_list("name", "position"))
 
@@ -89,88 +89,89 @@ class _Known:
 
 
 class _Waiter(ABC):
-    """Somebody who waits for something; ``has_seen`` once it is there."""
+    """A waiting request; ``is_done`` is True once it needs to wait no longer."""
 
-    has_seen = False
+    is_done = False
 
     @abstractmethod
-    def look(self, known: _Known) -> bool:
-        """Whether it is there."""
+    def look(self, positions: _Positions) -> bool:
+        """Update ``is_done`` and return it."""
 
 
-class _ForEvent(_Waiter):
-    """Waits for an event to be passed by projections."""
+class _EventWaiter(_Waiter):
+    """Waits until projections have passed an event."""
 
     def __init__(self, event_id: UUID, names: Collection[str]) -> None:
         self._event_id = event_id
         self._names = names or frozenset(registered())
         self._position: int | None = None
 
-    def look(self, known: _Known) -> bool:
+    def look(self, positions: _Positions) -> bool:
         self._position = self._position or published.position_of(self._event_id)
         if self._position is not None:
-            needed, positions = self._position, known.positions
-            self.has_seen = all(positions.get(name, 0) >= needed for name in self._names)
-        return self.has_seen
+            reached, needed = positions.by_projection, self._position
+            self.is_done = all(reached.get(name, 0) >= needed for name in self._names)
+        return self.is_done
 
 
-class _ForLog(_Waiter):
-    """Waits for the log to go on behind a position."""
+class _LogWaiter(_Waiter):
+    """Waits until the log has grown past a position."""
 
     def __init__(self, after: int) -> None:
         self._after = after
 
-    def look(self, known: _Known) -> bool:
-        self.has_seen = known.end_of_log > self._after
-        return self.has_seen
+    def look(self, positions: _Positions) -> bool:
+        self.is_done = positions.end_of_log > self._after
+        return self.is_done
 
 
 class _Listener:
-    """The one who looks for all who wait in this process, while somebody does."""
+    """Looks for all waiting requests of this process, in a thread that runs while there are any."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._waiters: set[_Waiter] = set()
         self._thread: threading.Thread | None = None
-        self._stays_until = 0.0
+        self._lingers_until = 0.0
 
     def wait(self, waiter: _Waiter, timeout: float) -> bool:
-        """Wait until ``waiter`` has seen what it waits for; returns whether it has."""
+        """Wait until ``waiter`` is done; returns True if it is after at most ``timeout``
+        seconds."""
         ends_at = time.monotonic() + timeout
         with self._changed:
-            # Before the first look, so that no move falls between that and the waiting.
+            # Before the first look, so that a move between the look and the wait isn't missed.
             self._waiters.add(waiter)
         try:
-            if _looks(waiter) or timeout <= 0:
-                return waiter.has_seen
+            if _look_once(waiter) or timeout <= 0:
+                return waiter.is_done
             with waiting_slots.waiting_slot() as is_allowed, self._changed:
                 if is_allowed:
                     self._start()
-                    left = ends_at - time.monotonic()
-                    self._changed.wait_for(lambda: waiter.has_seen, max(0.0, left))
+                    seconds_left = ends_at - time.monotonic()
+                    self._changed.wait_for(lambda: waiter.is_done, max(0.0, seconds_left))
         finally:
             with self._changed:
                 self._waiters.discard(waiter)
-        return waiter.has_seen
+        return waiter.is_done
 
     def _start(self) -> None:
-        self._stays_until = time.monotonic() + _LINGER_SECONDS
+        self._lingers_until = time.monotonic() + _LINGER_SECONDS
         if self._thread is None or not self._thread.is_alive():
-            # Not before somebody waits: a process that is forked later has no thread of ours.
+            # Started by the first request: a process that is forked earlier has no thread of ours.
             self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
             self._thread.start()
 
     def stop(self) -> None:
         with self._changed:
-            thread, self._stays_until = self._thread, 0.0
+            thread, self._lingers_until = self._thread, 0.0
             self._waiters.clear()
         if thread is not None:
             thread.join()
 
     def _is_needed(self) -> bool:
-        """Whether to go on; when not, the next to wait starts another thread."""
+        """Return True if the thread goes on; otherwise the next request starts another one."""
         with self._changed:
-            if self._waiters or time.monotonic() < self._stays_until:
+            if self._waiters or time.monotonic() < self._lingers_until:
                 return True
             self._thread = None
             return False
@@ -182,7 +183,7 @@ class _Listener:
                 is_listening = is_listening or _listen()
                 self._look()
                 time.sleep(_SECONDS_BETWEEN_LOOKS)
-                # Those that have come since the last time are told too.
+                # Returns at once if a notification has come since the last call.
                 list(connections["read"].connection.notifies(timeout=_POLL_SECONDS, stop_after=1))
             except (django.db.Error, psycopg.Error) as error:
                 logger.warning("Can't see how far the read models are: %s", error)
@@ -196,8 +197,8 @@ class _Listener:
             waiters = list(self._waiters)
         if not waiters:
             return
-        known = _Known()
-        if [waiter for waiter in waiters if waiter.look(known)]:
+        positions = _Positions()
+        if [waiter for waiter in waiters if waiter.look(positions)]:
             with self._changed:
                 self._changed.notify_all()
 
@@ -208,9 +209,9 @@ def _listen() -> bool:
     return True
 
 
-def _looks(waiter: _Waiter) -> bool:
+def _look_once(waiter: _Waiter) -> bool:
     try:
-        return waiter.look(_Known())
+        return waiter.look(_Positions())
     except django.db.Error as error:
         logger.warning("Can't see how far the read models are: %s", error)
         return False
@@ -219,9 +220,10 @@ def _looks(waiter: _Waiter) -> bool:
 _listener = _Listener()
 
 
-def _forget() -> None:
+def _replace_listener() -> None:
     global _listener
     _listener = _Listener()
 
 
-os.register_at_fork(after_in_child=_forget)
+# The thread of the parent doesn't run in a forked child.
+os.register_at_fork(after_in_child=_replace_listener)

@@ -73,7 +73,7 @@ class QueuedOrder(StreamRow):
     def __str__(self) -> str:
         return self.order_number
 
-    def count(self) -> None:
+    def count_units(self) -> None:
         """Set the columns that sum up the lines."""
         lines: list[dict[str, Any]] = list(self.lines.values())
         self.open_units = sum(line["open"] for line in lines)

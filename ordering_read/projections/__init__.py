@@ -1,4 +1,4 @@
-"""The projections of this project: a new one is a file here and a line below."""
+"""The projections of this project; a new projection is a file here and a line below."""
 
 from ordering_read.projections.customer_stats import CustomerStatsProjection
 from ordering_read.projections.customer_view import CustomerProjection

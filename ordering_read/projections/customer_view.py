@@ -1,4 +1,4 @@
-"""The projection behind the customer list."""
+"""The projection of the customer list."""
 
 from collections.abc import Sequence
 
@@ -38,14 +38,14 @@ def _change(row: CustomerSummary, event: e.CustomerEvent) -> None:
             row.registered_at = event.timestamp
         case e.CustomerDetailsChanged():
             for column in ("name", "email", "phone"):
-                if (told := getattr(event, column)) is not None:
-                    setattr(row, column, told)
+                if (text := getattr(event, column)) is not None:
+                    setattr(row, column, text)
         case e.CustomerBlocked():
             row.status = status.BLOCKED
         case e.CustomerUnblocked():
             row.status = status.ACTIVE
         case e.CustomerErased():
             row.status = status.ERASED
-            # As CustomerRegistered reads from now on.
+            # The same texts as in CustomerRegistered when it is read again.
             erased = e.CustomerRegistered.erased_fields()
             row.name, row.email, row.phone = erased["name"], erased["email"], ""

@@ -1,4 +1,4 @@
-"""The projection behind the warehouse's queue: what is left to be done with goods."""
+"""The projection of the fulfilment queue: the units that are yet to be packed or dispatched."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
-# What each event does to the units of its lines.
+# The change of the units of a line for each unit of the event.
 _COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
     e.OrderItemsCancelled: {"open": -1},
     e.ShipmentCreated: {"open": -1, "packed": 1},
@@ -19,14 +19,13 @@ _COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
 
 
 class FulfilmentQueueProjection(Projector):
-    """Fills ``fulfilment_queue`` from what has happened to orders.
+    """Fills ``fulfilment_queue`` from the events of orders.
 
-    Whether the units of a line are there is no fact of its order: every unit of an order is
-    reserved when the order is placed, but of a product that may be back-ordered more can be
-    reserved than is on hand, and each delivery changes that for many orders. So the rows say which
-    products an order waits for, and whoever reads them asks ``inventory_level`` whether these are
-    there. A delivery then writes one row and not those of all who have waited for it, and each row
-    belongs to one stream, so that it is rebuilt, verified and repaired like every other.
+    The rows don't say whether the units of an order are on hand. A product that may be back-ordered
+    can have more units reserved than on hand, and each delivery changes that for many orders. So a
+    row lists the products that the order waits for, and queries look these up in
+    ``inventory_level``. A delivery then writes one row, not the rows of all waiting orders, and
+    each row belongs to one stream, so that it is rebuilt, verified and repaired like all others.
     """
 
     name = "fulfilment_queue"
@@ -51,11 +50,11 @@ def _change(row: QueuedOrder, event: e.OrderEvent) -> None:
         case e.OrderCreated():
             row.order_number = event.order_number
             row.placed_at = event.placed_at
-            _send_to(row, event.shipping_address)
+            _set_address(row, event.shipping_address)
         case e.ShippingAddressChanged():
-            _send_to(row, event.to_address)
+            _set_address(row, event.to_address)
         case e.OrderAnonymized():
-            _send_to(row, e.PostalAddress(**e.ERASED_ADDRESS))
+            _set_address(row, e.PostalAddress(**e.ERASED_ADDRESS))
         case e.OrderHeld():
             row.hold_reason = event.reason
         case e.OrderAssigned():
@@ -72,7 +71,7 @@ def _change(row: QueuedOrder, event: e.OrderEvent) -> None:
         row.authorized = event.authorized.amount
 
 
-def _send_to(row: QueuedOrder, address: e.PostalAddress) -> None:
+def _set_address(row: QueuedOrder, address: e.PostalAddress) -> None:
     row.city, row.postal_code, row.country = address.city, address.postal_code, address.country
 
 
@@ -97,4 +96,4 @@ def _move_units(row: QueuedOrder, event: Any) -> None:
                     line[column] += count * item.quantity
         case _:
             return
-    row.count()
+    row.count_units()

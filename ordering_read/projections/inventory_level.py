@@ -1,4 +1,4 @@
-"""The projection behind the stock list."""
+"""The projection of the stock list."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -9,10 +9,10 @@ from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
-# Events that aren't about units.
+# Events that move no units.
 _NO_MOVEMENTS = (e.StockItemRegistered, e.ListPriceChanged, e.StockPolicyChanged)
-# Of a line's reservation: how many units there are more for each unit of the event.
-_SET_ASIDE: dict[type[DomainEvent], int] = {
+# The change of a line's reservation for each unit of the event.
+_RESERVED: dict[type[DomainEvent], int] = {
     e.StockReserved: 1,
     e.StockReleased: -1,
     e.StockDispatched: -1,
@@ -20,7 +20,7 @@ _SET_ASIDE: dict[type[DomainEvent], int] = {
 
 
 class InventoryProjection(Projector):
-    """Fills ``inventory_level``, whose counters every event tells as they are after it, and
+    """Fills ``inventory_level``, from the counters that every event carries, and
     ``stock_reservation``."""
 
     name = "inventory_level"
@@ -46,11 +46,11 @@ def _change(row: InventoryLevel, event: e.StockEvent) -> None:
         case e.StockItemRegistered():
             row.sku = event.sku
             row.name = event.name
-            _price(row, event.list_price)
+            _set_price(row, event.list_price)
             row.reorder_point = event.reorder_point
             row.backorderable = event.backorderable
         case e.ListPriceChanged():
-            _price(row, event.list_price)
+            _set_price(row, event.list_price)
         case e.StockPolicyChanged():
             row.reorder_point = event.reorder_point
             row.backorderable = event.backorderable
@@ -62,37 +62,37 @@ def _change(row: InventoryLevel, event: e.StockEvent) -> None:
     row.is_low = row.available <= row.reorder_point
 
 
-def _price(row: InventoryLevel, price: e.Money | None) -> None:
+def _set_price(row: InventoryLevel, price: e.Money | None) -> None:
     row.list_price = price.amount if price else None
     row.currency = price.currency if price else ""
 
 
 def _fold_reservations(new: Sequence[DomainEvent], projection_id: int) -> None:
-    """Bring the reservations up to date that ``new`` events are about: three statements at most."""
-    moves = cast(list[e.StockReserved], [event for event in new if type(event) in _SET_ASIDE])
+    """Apply ``new`` events to the reservations, by at most three statements."""
+    moves = cast(list[e.StockReserved], [event for event in new if type(event) in _RESERVED])
     if not moves:
         return
-    known = stored(
+    earlier = stored(
         StockReservation,
         projection_id,
         product_id={event.product_id for event in moves},
         line_id={event.line_id for event in moves},
     )
-    rows = {row.line_id: row for row in known}
+    rows = {row.line_id: row for row in earlier}
     for event in moves:
         row = rows.get(event.line_id)
         if row is None:
             row = rows[event.line_id] = _reservation(event, projection_id)
         if not row.quantity:
             row.reserved_at = event.timestamp
-        row.quantity += _SET_ASIDE[type(event)] * event.quantity
+        row.quantity += _RESERVED[type(event)] * event.quantity
     upsert(
         StockReservation,
         [row for row in rows.values() if row.quantity],
         key=["product_id", "line_id"],
     )
-    if spent := [row.pk for row in rows.values() if not row.quantity and row.pk]:
-        StockReservation.objects.filter(pk__in=spent).delete()
+    if used_up := [row.pk for row in rows.values() if not row.quantity and row.pk]:
+        StockReservation.objects.filter(pk__in=used_up).delete()
 
 
 def _reservation(event: e.StockReserved, projection_id: int) -> StockReservation:

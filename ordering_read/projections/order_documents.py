@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from ordering_read.models import OrderSummary
-from ordering_read.projections.actors import actor_name
+from ordering_read.projections.actor_names import actor_name
 from ordering_write.published import events as e
 
 _Document = dict[str, Any]

@@ -1,13 +1,18 @@
-"""The projection that tells an order's story: one sentence per event."""
+"""The projection of the order history: one sentence per event."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast
 from uuid import UUID
 
 from ordering_read.models.order_timeline import TimelineEntry
-from ordering_read.projections.actors import actor_name
-from ordering_read.projections.sentences import ERASED, note_sentence, placed, tell
+from ordering_read.projections.actor_names import actor_name
 from ordering_read.projections.stream_rows import stored, upsert
+from ordering_read.projections.timeline_sentences import (
+    ERASED,
+    note_sentence,
+    placed_sentence,
+    sentence_of,
+)
 from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
@@ -16,8 +21,10 @@ _Erasure = e.NoteRedacted | e.OrderAnonymized
 
 
 class OrderTimelineProjection(Projector):
-    """Fills ``order_timeline``: a row for each event, which later ones mend when what it tells of
-    people is erased."""
+    """Fills ``order_timeline`` with a row for each event.
+
+    Events that erase personal texts change earlier rows.
+    """
 
     name = "order_timeline"
     version = 2
@@ -30,14 +37,15 @@ class OrderTimelineProjection(Projector):
         products = _products(events, projection_id)
         rows = [_entry(event, products, projection_id) for event in events]
         if erasures := [event for event in events if isinstance(event, _Erasure)]:
-            rows = _erased(rows, erasures, projection_id)
+            rows = _erase_texts(rows, erasures, projection_id)
         upsert(TimelineEntry, rows, key=["order_id", "version"])
 
 
 def _entry(event: e.OrderEvent, products: Mapping[UUID, str], projection_id: int) -> TimelineEntry:
     envelope = event.recorded
     actor = actor_name(envelope.actor)
-    told = tell(event, actor, products)
+    sentence = sentence_of(event, actor, products)
+    is_internal = sentence.customer_text is None
     visibility = TimelineEntry.Visibility
     row = TimelineEntry(
         projection_id=projection_id,
@@ -45,15 +53,15 @@ def _entry(event: e.OrderEvent, products: Mapping[UUID, str], projection_id: int
         customer_id=cast(UUID, event.customer_id),
         version=envelope.version,
         at=event.timestamp,
-        sentence=told.sentence,
-        customer_sentence=told.to_customer or "",
-        visibility=visibility.INTERNAL if told.to_customer is None else visibility.CUSTOMER,
-        icon=told.icon,
+        sentence=sentence.text,
+        customer_sentence=sentence.customer_text or "",
+        visibility=visibility.INTERNAL if is_internal else visibility.CUSTOMER,
+        icon=sentence.icon,
         actor=actor,
         channel=envelope.channel,
         type=event.type,
         event_id=envelope.event_id,
-        # Whatever is read from the log has one.
+        # Every event that is read from the log has a position.
         position=cast(int, envelope.position),
     )
     match event:
@@ -64,15 +72,17 @@ def _entry(event: e.OrderEvent, products: Mapping[UUID, str], projection_id: int
     return row
 
 
-# --- What the products of lines are called -----------------------------------------------------
+# --- Product names of lines --------------------------------------------------------------------
 def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, str]:
-    """The products of all lines that ``events`` are about; one statement if some were added by
-    earlier events."""
+    """Return the product names of all lines that ``events`` are about.
+
+    Reads the lines that earlier events have added, by one statement.
+    """
     products = {
         event.line_id: event.name for event in events if isinstance(event, e.OrderItemAdded)
     }
     begun = {event.order_id for event in events if isinstance(event, e.OrderCreated)}
-    earlier = {event.order_id for event in events if _tells_of_lines(event)} - begun
+    earlier = {event.order_id for event in events if _is_about_lines(event)} - begun
     if earlier:
         added = [e.OrderItemAdded.__name__]
         lines = stored(TimelineEntry, projection_id, order_id=earlier, type=added)
@@ -80,22 +90,23 @@ def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, 
     return products
 
 
-def _tells_of_lines(event: e.OrderEvent) -> bool:
+def _is_about_lines(event: e.OrderEvent) -> bool:
     return isinstance(event, e.OrderItemQuantityChanged) or hasattr(event, "items")
 
 
-# --- What was erased ---------------------------------------------------------------------------
-def _erased(
+# --- Erasure -----------------------------------------------------------------------------------
+def _erase_texts(
     rows: Sequence[TimelineEntry], erasures: Sequence[_Erasure], projection_id: int
 ) -> list[TimelineEntry]:
-    """``rows`` and those before them, without the personal texts that were erased since."""
-    known = stored(
+    """Return ``rows`` and earlier rows of the orders, without the personal texts that ``erasures``
+    erase."""
+    earlier = stored(
         TimelineEntry,
         projection_id,
         order_id={event.order_id for event in erasures},
         type=(e.OrderCreated.__name__, e.NoteAdded.__name__),
     )
-    entries = {(row.order_id, row.version): row for row in (*known, *rows)}
+    entries = {(row.order_id, row.version): row for row in (*earlier, *rows)}
     for event in erasures:
         for row in entries.values():
             if row.order_id == event.order_id and row.version < event.recorded.version:
@@ -110,4 +121,4 @@ def _erase(row: TimelineEntry, event: _Erasure) -> None:
         if row.visibility == TimelineEntry.Visibility.CUSTOMER:
             row.customer_sentence = note_sentence(ERASED, None)
     elif row.type == e.OrderCreated.__name__ and isinstance(event, e.OrderAnonymized):
-        row.sentence = placed(ERASED, row.actor).sentence
+        row.sentence = placed_sentence(ERASED, row.actor).text

@@ -1,18 +1,18 @@
-"""The projection behind every list and page of orders."""
+"""The projection of all lists and pages of orders."""
 
 from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
 from ordering_read.models import OrderLine, OrderSummary
-from ordering_read.projections.counting import store_day
+from ordering_read.projections.counting_projector import store_day
 from ordering_read.projections.order_documents import change_documents
 from ordering_read.projections.stream_rows import fold, fold_into, stored, upsert
 from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
-# What events tell of an order after them, and the columns that show it.
+# The fields of events with the state of the order after them, and the columns that show it.
 _STATES = {
     "status": "status",
     "payment_status": "payment_status",
@@ -27,7 +27,7 @@ _AMOUNTS = {
     "captured": "captured",
     "refunded": "refunded",
 }
-# Where units are after an event, and where they no longer are: what each counts on its line.
+# The changes of the counters of a line for each unit of the event.
 _COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
     e.OrderItemsCancelled: {"cancelled": 1},
     e.OrderCancelled: {"cancelled": 1},
@@ -46,8 +46,8 @@ _LINE_EVENTS: tuple[type[e.OrderEvent], ...] = (e.OrderItemQuantityChanged, *_CO
 class OrderProjection(Projector):
     """Fills ``order_summary`` and ``order_line_view``.
 
-    It assigns what the events say came out (statuses, amounts, number of lines), counts units
-    where they say they are, and knows none of the rules by which it came out.
+    The projection assigns the outcome that events carry (statuses, amounts, number of lines) and
+    counts units. It knows none of the rules behind the outcome.
     """
 
     name = "order_view"
@@ -69,10 +69,10 @@ class OrderProjection(Projector):
 
 
 def fold_order(events: Sequence[e.OrderEvent]) -> tuple[OrderSummary, list[OrderLine]]:
-    """The row and the lines of the order that ``events`` are about, from its first event on.
+    """Return the row and the lines of one order, folded from all its ``events`` in memory.
 
-    What ``apply`` makes of the tables, in memory alone. Where the last event has no position yet,
-    neither has the row.
+    They equal the rows that ``apply`` writes. The row has no position while the last event has
+    none.
     """
     rows: dict[UUID, OrderSummary] = {}
     fold_into(rows, events, OrderSummary, 0, key="order_id", begins=e.OrderCreated, change=_change)
@@ -101,18 +101,18 @@ def _change(row: OrderSummary, event: e.OrderEvent) -> None:
         case e.OrderHeld():
             row.hold_reason = event.reason
         case e.OrderAnonymized():
-            # As OrderCreated reads from now on.
+            # The same texts as in OrderCreated when it is read again.
             row.customer_name = e.ERASED_PERSON["name"]
             row.shipping_address = e.PostalAddress(**e.ERASED_ADDRESS).model_dump()
             row.billing_address = None
     if event.on_hold is False:
         row.hold_reason = ""
     change_documents(row, event)
-    for told, column in _STATES.items():
-        if (value := getattr(event, told)) is not None:
+    for field, column in _STATES.items():
+        if (value := getattr(event, field)) is not None:
             setattr(row, column, value)
-    for told, column in _AMOUNTS.items():
-        if (money := getattr(event, told)) is not None:
+    for field, column in _AMOUNTS.items():
+        if (money := getattr(event, field)) is not None:
             setattr(row, column, money.amount)
 
 
@@ -131,11 +131,10 @@ def _begin(row: OrderSummary, event: e.OrderCreated) -> None:
 
 # --- Lines -------------------------------------------------------------------------------------
 def _fold_lines(new: Sequence[e.OrderEvent], projection_id: int) -> None:
-    """Bring the lines up to date that ``new`` events are about: two statements, and one where no
-    line was there before."""
+    """Apply ``new`` events to the lines, by two statements, or one where no line existed before."""
     begun = {event.order_id for event in new if isinstance(event, e.OrderCreated)}
-    known = {event.order_id for event in new if isinstance(event, _LINE_EVENTS)} - begun
-    earlier = stored(OrderLine, projection_id, order_id=known) if known else ()
+    order_ids = {event.order_id for event in new if isinstance(event, _LINE_EVENTS)} - begun
+    earlier = stored(OrderLine, projection_id, order_id=order_ids) if order_ids else ()
     lines: dict[UUID, OrderLine] = {line.line_id: line for line in earlier}
     upsert(OrderLine, _change_lines(lines, new, projection_id), key=["order_id", "line_id"])
 
@@ -143,19 +142,19 @@ def _fold_lines(new: Sequence[e.OrderEvent], projection_id: int) -> None:
 def _change_lines(
     lines: dict[UUID, OrderLine], new: Sequence[e.OrderEvent], projection_id: int
 ) -> list[OrderLine]:
-    """Bring ``lines`` up to date in memory; returns those that ``new`` events have changed."""
+    """Apply ``new`` events to ``lines`` in memory; returns the lines that they have changed."""
     changed: dict[UUID, OrderLine] = {}
     for event in new:
         if isinstance(event, e.OrderItemAdded):
             lines[event.line_id] = changed[event.line_id] = _line(event, projection_id)
         elif isinstance(event, _LINE_EVENTS):
-            for line in _touched(event, lines):
+            for line in _change_units(event, lines):
                 changed[line.line_id] = line
     return list(changed.values())
 
 
-def _touched(event: Any, lines: dict[UUID, OrderLine]) -> list[OrderLine]:
-    """The lines that ``event`` has changed."""
+def _change_units(event: Any, lines: dict[UUID, OrderLine]) -> list[OrderLine]:
+    """Apply ``event`` to ``lines``; returns the lines that it has changed."""
     if isinstance(event, e.OrderItemQuantityChanged):
         line = lines[event.line_id]
         line.quantity, line.line_total = event.to_quantity, event.line_total.amount
@@ -175,7 +174,7 @@ def _line(event: e.OrderItemAdded, projection_id: int) -> OrderLine:
         projection_id=projection_id,
         order_id=event.order_id,
         line_id=event.line_id,
-        # The event tells the count, since it has changed it.
+        # The event carries the number of lines, since it has changed it.
         number=cast(int, event.item_count),
         product_id=event.product_id,
         sku=event.sku,

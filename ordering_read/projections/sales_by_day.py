@@ -1,23 +1,23 @@
-"""The projection behind the report of sales by day."""
+"""The projection of the report of sales by day."""
 
 from collections.abc import Iterator
 from functools import partial
 
 from ordering_read.models.sales_by_day import SalesByDay
-from ordering_read.projections.counting import CountingProjector, store_day
-from ordering_read.projections.dues import PRICED, due_change, given_away
+from ordering_read.projections.counting_projector import CountingProjector, store_day
+from ordering_read.projections.receivables import TOTAL_EVENTS, change_in_amount_due, goodwill
 from ordering_write.published import events as e
 
 
 class SalesByDayProjection(CountingProjector):
-    """Fills ``sales_by_day``: what orders are to bring, and what of it they no longer are."""
+    """Fills ``sales_by_day`` with the amounts that become due, and with their decreases."""
 
     name = "sales_by_day"
     version = 2
-    events = (e.OrderCreated, *PRICED, e.RefundSettled)
+    events = (e.OrderCreated, *TOTAL_EVENTS, e.RefundSettled)
     models = (SalesByDay,)
 
-    def count(self, event: e.OrderEvent) -> Iterator[SalesByDay]:
+    def increments(self, event: e.OrderEvent) -> Iterator[SalesByDay]:
         row = partial(SalesByDay, day=store_day(event.timestamp))
         match event:
             case e.OrderCreated(currency=currency):
@@ -25,11 +25,11 @@ class SalesByDayProjection(CountingProjector):
             case e.OrderItemAdded(line_total=added, quantity=units):
                 yield row(currency=added.currency, units=units)
             case e.OrderItemQuantityChanged(line_total=changed):
-                more = max(event.to_quantity - event.from_quantity, 0)
-                yield row(currency=changed.currency, units=more)
-            case e.RefundSettled(amount=paid) if away := given_away(event):
-                yield row(currency=paid.currency, refunded=away)
-        if due := due_change(event):
+                units = max(event.to_quantity - event.from_quantity, 0)
+                yield row(currency=changed.currency, units=units)
+            case e.RefundSettled(amount=paid) if amount := goodwill(event):
+                yield row(currency=paid.currency, refunded=amount)
+        if due := change_in_amount_due(event):
             match event:
                 case e.OrderItemsCancelled() | e.OrderCancelled():
                     yield row(currency=due.currency, cancelled=-due.change)

@@ -1,19 +1,19 @@
-"""The projection behind the report of sales by product."""
+"""The projection of the report of sales by product."""
 
 from collections.abc import Iterator
 from decimal import Decimal
 from functools import partial
 
 from ordering_read.models.sales_by_product import SalesByProduct
-from ordering_read.projections.counting import CountingProjector, store_day
+from ordering_read.projections.counting_projector import CountingProjector, store_day
 from ordering_write.published import events as e
 
 
 class SalesByProductProjection(CountingProjector):
     """Fills ``sales_by_product``.
 
-    What takes units back doesn't tell what the product is called: such a row has no name until the
-    product is ordered on that day too.
+    Events about cancelled and returned units don't carry the name of the product: their row has no
+    name until the product is ordered on that day too.
     """
 
     name = "sales_by_product"
@@ -28,7 +28,7 @@ class SalesByProductProjection(CountingProjector):
     )
     models = (SalesByProduct,)
 
-    def count(self, event: e.OrderEvent) -> Iterator[SalesByProduct]:
+    def increments(self, event: e.OrderEvent) -> Iterator[SalesByProduct]:
         row = partial(SalesByProduct, day=store_day(event.timestamp))
         match event:
             case e.OrderItemAdded(product_id=product, line_total=total):
@@ -41,12 +41,12 @@ class SalesByProductProjection(CountingProjector):
                     gross=total.amount,
                 )
             case e.OrderItemQuantityChanged(product_id=product, line_total=total):
-                more = event.to_quantity - event.from_quantity
+                units = event.to_quantity - event.from_quantity
                 yield row(
                     product_id=product,
                     currency=total.currency,
-                    units=max(more, 0),
-                    cancelled_units=max(-more, 0),
+                    units=max(units, 0),
+                    cancelled_units=max(-units, 0),
                     gross=max(total.amount - event.from_line_total.amount, Decimal(0)),
                 )
             case e.OrderItemsCancelled(items=items):
@@ -57,11 +57,11 @@ class SalesByProductProjection(CountingProjector):
                         cancelled_units=item.quantity,
                     )
             case e.OrderCancelled(total=e.Money(currency=currency), released=released):
-                for units in released:
+                for released_units in released:
                     yield row(
-                        product_id=units.product_id,
+                        product_id=released_units.product_id,
                         currency=currency,
-                        cancelled_units=units.quantity,
+                        cancelled_units=released_units.quantity,
                     )
             case e.ShipmentFailed(items=items) | e.ReturnReceived(items=items):
                 for item in items:

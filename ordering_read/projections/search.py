@@ -1,4 +1,4 @@
-"""The projection behind every search: what orders, customers and products can be found by."""
+"""The projection of all searches: the texts by which orders, customers and products are found."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,9 +9,9 @@ from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
-# What personal texts are replaced by; nothing is to be found by it.
+# The text in place of personal texts; searches must not find it.
 _ERASED = e.ERASED_PERSON["name"]
-# Whose events make which rows: the rows' key, and the event that begins one.
+# The rows of each kind of event: their model, their key, and the event that begins a row.
 _ROWS: dict[type[DomainEvent], tuple[type[SearchRow], str, type[DomainEvent]]] = {
     e.OrderEvent: (OrderSearch, "order_id", e.OrderCreated),
     e.CustomerEvent: (CustomerSearch, "customer_id", e.CustomerRegistered),
@@ -22,8 +22,9 @@ _ROWS: dict[type[DomainEvent], tuple[type[SearchRow], str, type[DomainEvent]]] =
 class SearchProjection(Projector):
     """Fills ``order_search``, ``customer_search`` and ``product_search``.
 
-    Each row is about one stream: an order keeps the name under which it was placed. Who looks for
-    the name that a customer has now finds the customer, and by that the orders.
+    Each row is about one stream, so an order keeps the customer's name of the time when it was
+    placed. A search for the customer's present name finds the customer, and through the customer
+    the orders.
     """
 
     name = "search"
@@ -48,8 +49,8 @@ class SearchProjection(Projector):
 
     def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
         for base, (model, key, begins) in _ROWS.items():
-            if some := [event for event in batch if isinstance(event, base)]:
-                fold(model, some, projection_id, key=key, begins=begins, change=_change)
+            if events := [event for event in batch if isinstance(event, base)]:
+                fold(model, events, projection_id, key=key, begins=begins, change=_change)
 
 
 def _change(row: Any, event: DomainEvent) -> None:
@@ -69,8 +70,8 @@ def _change(row: Any, event: DomainEvent) -> None:
         case e.OrderUntagged():
             row.set_text(f"tag:{event.tag}", None)
         case e.NoteAdded():
-            kind = "note" if event.visibility == "internal" else "public-note"
-            _set_personal_text(row, f"{kind}:{event.note_id}", event.text)
+            name = "note" if event.visibility == "internal" else "public-note"
+            _set_personal_text(row, f"{name}:{event.note_id}", event.text)
         case e.NoteRedacted():
             row.set_text(f"note:{event.note_id}", None)
             row.set_text(f"public-note:{event.note_id}", None)

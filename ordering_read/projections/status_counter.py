@@ -1,16 +1,17 @@
-"""The projection behind the tabs above lists of orders."""
+"""The projection of the tabs above lists of orders."""
 
 from collections.abc import Iterator
 
 from ordering_read.models.status_counter import StatusCounter
-from ordering_read.projections.counting import CountingProjector
+from ordering_read.projections.counting_projector import CountingProjector
 from ordering_write.published import events as e
 
 
 class StatusCounterProjection(CountingProjector):
-    """Fills ``status_counter``: an order is counted where it is, and no longer where it was.
+    """Fills ``status_counter``: counts an order under its new value, and no longer under the old
+    one.
 
-    Events tell each facet under its own name.
+    The field of an event that carries a facet has the name of the facet.
     """
 
     name = "status_counter"
@@ -18,7 +19,7 @@ class StatusCounterProjection(CountingProjector):
     events = (e.OrderEvent,)
     models = (StatusCounter,)
 
-    def count(self, event: e.OrderEvent) -> Iterator[StatusCounter]:
+    def increments(self, event: e.OrderEvent) -> Iterator[StatusCounter]:
         for facet in StatusCounter.Facet.values:
             value, before = getattr(event, facet), getattr(event, f"{facet}_before")
             if before:

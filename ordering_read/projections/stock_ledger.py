@@ -1,10 +1,10 @@
-"""The projection behind the history of stock."""
+"""The projection of the stock ledger."""
 
 from collections.abc import Sequence
 from typing import cast
 
 from ordering_read.models.stock_ledger import StockMovement
-from ordering_read.projections.actors import actor_name
+from ordering_read.projections.actor_names import actor_name
 from ordering_read.projections.stream_rows import upsert
 from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
@@ -46,7 +46,7 @@ def _movement(event: e.StockEvent, projection_id: int) -> StockMovement:
         available=event.available,
         actor=actor_name(envelope.actor),
         event_id=envelope.event_id,
-        # Whatever is read from the log has one.
+        # Every event that is read from the log has a position.
         position=cast(int, envelope.position),
     )
     kind = StockMovement.Kind

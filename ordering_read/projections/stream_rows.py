@@ -1,4 +1,4 @@
-"""Folding events into rows of which each shows one stream."""
+"""Folds events into rows that each show one stream."""
 
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, TypeVar, cast
@@ -26,19 +26,19 @@ def fold(
     begins: type[DomainEvent],
     change: Callable[[Row, Any], None],
 ) -> list[DomainEvent]:
-    """Bring the rows of ``model`` that ``batch`` is about up to date, in two statements.
+    """Apply ``batch`` to the rows of ``model``, by two statements.
 
-    ``key`` names the row: it is a field of the model and of every event. An event of the type
-    ``begins`` makes a row, and ``change`` does to a row what an event says. Returns the events
-    that were new; those that a row shows already are left alone.
+    ``key`` is the field of the model and of every event that names the row. An event of the type
+    ``begins`` creates a row, and ``change`` applies an event to a row. Returns the new events;
+    events that a row shows already are ignored.
 
-    Raises KeyError for an event whose row was never begun.
+    Raises KeyError for an event whose row doesn't exist.
     """
     keys: set[UUID] = {getattr(event, key) for event in batch}
     if is_filling():
         keys -= {getattr(event, key) for event in batch if isinstance(event, begins)}
-    known = stored(model, projection_id, **{key: keys}) if keys else ()
-    rows: dict[UUID, Row] = {getattr(row, key): row for row in known}
+    earlier = stored(model, projection_id, **{key: keys}) if keys else ()
+    rows: dict[UUID, Row] = {getattr(row, key): row for row in earlier}
     new, changed = fold_into(
         rows, batch, model, projection_id, key=key, begins=begins, change=change
     )
@@ -47,7 +47,7 @@ def fold(
 
 
 def stored(model: type[ReadRow], projection_id: int, **values: Collection[Any]) -> list[ReadRow]:
-    """The rows of a generation that have one of the ``values`` in each of the fields."""
+    """Return the rows of a generation that have one of the ``values`` in each of the fields."""
     columns = tables.columns(model, *values)
     condition = "".join(f" AND {column} = ANY(%s)" for column in columns)
     parameters = [projection_id, *map(list, values.values())]
@@ -64,10 +64,9 @@ def fold_into(
     begins: type[DomainEvent],
     change: Callable[[Row, Any], None],
 ) -> tuple[list[DomainEvent], list[Row]]:
-    """Bring ``rows``, which are named by ``key``, up to date in memory, and add those that begin.
+    """Apply ``batch`` to ``rows``, a mapping by ``key``, as ``fold`` does, but in memory only.
 
-    As ``fold`` does it, and nothing is written. Returns the events that were new, and the rows that
-    they have changed.
+    Adds the rows that begin. Returns the new events, and the rows that they have changed.
     """
     new: list[DomainEvent] = []
     changed: dict[int, Row] = {}
@@ -78,14 +77,14 @@ def fold_into(
             if not isinstance(event, begins):
                 raise KeyError(row_key)
             row = rows[row_key] = model(projection_id=projection_id, **{key: row_key})
-        recorded = event.recorded
-        if recorded.version <= row.version:
+        envelope = event.recorded
+        if envelope.version <= row.version:
             continue
         change(row, event)
-        row.version = recorded.version
-        # What is stored was read from the log, where it has one.
-        row.position = cast(int, recorded.position)
-        # A fact may be told late; what a row shows is never older for it.
+        row.version = envelope.version
+        # Rows that are stored are made of events with positions.
+        row.position = cast(int, envelope.position)
+        # A fact may be recorded late; the row doesn't become older by that.
         row.updated_at = max(row.updated_at or event.timestamp, event.timestamp)
         new.append(event)
         changed[id(row)] = row
@@ -93,10 +92,10 @@ def fold_into(
 
 
 def upsert(model: type[ReadModel], rows: Sequence[ReadModel], *, key: Sequence[str]) -> None:
-    """Insert ``rows``, or replace those of the same projection and ``key``; one statement.
+    """Insert ``rows``, or replace the rows of the same projection and ``key``, by one statement.
 
-    Where a generation is filled, rows that weren't read from the table are copied into it, which
-    is much faster; that is a second statement.
+    While a generation is filled, rows that weren't read from the table are copied into it by a
+    second statement, which is much faster.
     """
     if is_filling():
         _copy(Table.of(model), [row for row in rows if row._state.adding])
@@ -110,8 +109,8 @@ def _copy(table: Table, rows: Sequence[ReadModel]) -> None:
     statement = f"COPY {table.name} ({', '.join(table.columns)}) FROM STDIN"
     with connections["read"].cursor() as cursor, cursor.copy(statement) as copy:
         for row in rows:
-            stored = list(table.values(row))
-            for place in table.json:
-                if stored[place] is not None:
-                    stored[place] = to_json(stored[place]).decode()
-            copy.write_row(stored)
+            values = list(table.values(row))
+            for index in table.json:
+                if values[index] is not None:
+                    values[index] = to_json(values[index]).decode()
+            copy.write_row(values)

@@ -17,7 +17,7 @@ from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.models.status_counter import StatusCounter
-from ordering_read.projections.counting import CountingProjector, merged
+from ordering_read.projections.counting_projector import CountingProjector, merge_by_name
 from ordering_read.projector import projector
 from ordering_write.domain.errors import InvalidOperationError
 from ordering_write.domain.events import DomainEvent, OrderStatus
@@ -326,7 +326,7 @@ def test_a_row_is_what_the_events_that_touch_it_make(
     events = [event for event in busy_week.events if isinstance(event, counting.events)]
 
     def counted(some: Sequence[DomainEvent]) -> dict[Any, CountedRow]:
-        return merged(row for event in some for row in counting.count(event))
+        return merge_by_name(row for event in some for row in counting.increments(event))
 
     for name, row in counted(events).items():
         again = counted([event for event in events if name in counted([event])])[name]

@@ -1,4 +1,4 @@
-"""The read models with a row per event: an order's timeline and the ledger of stock."""
+"""The read models with a row per event: the order history and the stock ledger."""
 
 import inspect
 import random
@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from ordering_read.models.base import ReadModel
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
-from ordering_read.projections import sentences
+from ordering_read.projections import timeline_sentences
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import InvalidOperationError
 from ordering_write.domain.events import OrderStatus
@@ -40,13 +40,16 @@ def history() -> History:
     return History()
 
 
-def told(history: History, *columns: str) -> list[Any]:
+def entries(history: History, *columns: str) -> list[Any]:
+    """These columns of all entries of the timeline, in order."""
     rows = sorted(history.rows(TimelineEntry), key=lambda row: row["version"])
     return [tuple(row[column] for column in columns) for row in rows]
 
 
 # --- The timeline ------------------------------------------------------------------------------
-def test_an_entry_says_what_happened_who_did_it_and_where_it_stands(history: History) -> None:
+def test_an_entry_has_the_sentence_the_actor_and_the_position_of_its_event(
+    history: History,
+) -> None:
     order = order_placed()
     history.add(order)
 
@@ -71,7 +74,7 @@ def test_an_entry_says_what_happened_who_did_it_and_where_it_stands(history: His
     }
 
 
-def test_an_order_that_arrived(history: History) -> None:
+def test_the_sentences_of_an_order_from_placement_to_completion(history: History) -> None:
     order = order_placed(
         lines=2,
         quantity=2,
@@ -82,7 +85,7 @@ def test_an_order_that_arrived(history: History) -> None:
         order.move_to(OrderStatus(status), now=LATER, shipment_id=uuid4())
     history.add(order)
 
-    assert [(sentence.removeprefix(ACTOR),) for (sentence,) in told(history, "sentence")] == [
+    assert [(sentence.removeprefix(ACTOR),) for (sentence,) in entries(history, "sentence")] == [
         (" placed the order for Robin Sample",),
         (" added 2 × Sample 1 at 19.90 EUR",),
         (" added 2 × Sample 2 at 19.90 EUR",),
@@ -95,16 +98,16 @@ def test_an_order_that_arrived(history: History) -> None:
         (" recorded that 2 × Sample 1 and 2 × Sample 2 arrived",),
         (" completed the order",),
     ]
-    assert told(history, "visibility") == [("customer",)] * 11
+    assert entries(history, "visibility") == [("customer",)] * 11
 
 
-def test_reasons_are_for_those_who_work_here(history: History) -> None:
+def test_reasons_are_for_staff_only(history: History) -> None:
     order = order_placed(quantity=1)
     order.confirm(reason="Paid by invoice", now=LATER)
     order.cancel("Looks like fraud", now=LATER)
     history.add(order)
 
-    assert told(history, "sentence", "customer_sentence")[-2:] == [
+    assert entries(history, "sentence", "customer_sentence")[-2:] == [
         (f"{ACTOR} confirmed the order: Paid by invoice", "Order confirmed"),
         (f"{ACTOR} cancelled the order: Looks like fraud", "Order cancelled"),
     ]
@@ -125,7 +128,7 @@ def test_notes_and_tags_are_internal_unless_a_note_is_for_the_customer(history: 
     )
     history.add(order)
 
-    assert told(history, "sentence", "customer_sentence", "visibility")[-3:] == [
+    assert entries(history, "sentence", "customer_sentence", "visibility")[-3:] == [
         (f"{ACTOR} added the tag gift", "", "internal"),
         (f"{ACTOR} noted: Ring twice", "", "internal"),
         (f"{ACTOR} noted: We are on our way", "Note: We are on our way", "customer"),
@@ -133,10 +136,10 @@ def test_notes_and_tags_are_internal_unless_a_note_is_for_the_customer(history: 
 
 
 def test_every_event_of_an_order_has_a_sentence_of_its_own() -> None:
-    source = inspect.getsource(sentences)
+    source = inspect.getsource(timeline_sentences)
 
-    for kind in e.OrderEvent.__subclasses__():
-        assert f"e.{kind.__name__}(" in source
+    for event_type in e.OrderEvent.__subclasses__():
+        assert f"e.{event_type.__name__}(" in source
 
 
 # --- The ledger --------------------------------------------------------------------------------
@@ -175,7 +178,7 @@ def test_a_product_without_stock_has_no_movements(history: History) -> None:
     assert history.rows(StockMovement) == []
 
 
-# --- However they arrive -----------------------------------------------------------------------
+# --- Batches and repeats -----------------------------------------------------------------------
 @pytest.fixture
 def busy_day(history: History) -> History:
     dice = random.Random(20260301)
@@ -194,7 +197,7 @@ def busy_day(history: History) -> History:
 
 @pytest.mark.parametrize("model", [TimelineEntry, StockMovement])
 @pytest.mark.parametrize("seed", range(3))
-def test_batches_and_repeats_make_no_difference(
+def test_batches_and_repeats_make_the_same_rows(
     busy_day: History, model: type[ReadModel], seed: int
 ) -> None:
     expected = busy_day.rows(model)
@@ -210,13 +213,13 @@ def test_batches_and_repeats_make_no_difference(
 @pytest.mark.parametrize(
     ("model", "later"), [(TimelineEntry, ["SELECT", "INSERT"]), (StockMovement, ["INSERT"])]
 )
-def test_a_batch_costs_the_same_whatever_its_size(
+def test_the_number_of_statements_is_independent_of_the_size_of_a_batch(
     busy_day: History, model: type[ReadModel], later: list[str]
 ) -> None:
     generation = new_generation(model.projection_name)
 
-    # The names of products that an earlier batch told are looked up.
-    for batch, kinds in ((busy_day.events[:40], ["INSERT"]), (busy_day.events[40:], later)):
+    # The product names of lines that an earlier batch added are looked up.
+    for batch, expected in ((busy_day.events[:40], ["INSERT"]), (busy_day.events[40:], later)):
         with CaptureQueriesContext(connections["read"]) as statements:
             project(batch, generation)
-        assert [statement["sql"].split()[0] for statement in statements] == kinds
+        assert [statement["sql"].split()[0] for statement in statements] == expected

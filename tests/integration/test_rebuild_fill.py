@@ -1,6 +1,6 @@
-"""Filling a generation from the log, in slices and batches of any size."""
+"""Fills of a generation from the log, in slices and batches of any size."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
@@ -18,8 +18,8 @@ from tests.kit_projections import rows_of
 pytestmark = pytest.mark.usefixtures("db")
 
 
-def a_day() -> None:
-    """Orders that were placed, shipped and cancelled; all projections have seen it."""
+def apply_a_day() -> None:
+    """Place, ship and cancel orders, and apply the events to all projections."""
     customer = kit.registered_customer()
     product = kit.registered_product(on_hand=100)
     orders = [kit.placed_order(customer, (product, 1), (product, 2)) for _ in range(4)]
@@ -34,24 +34,32 @@ def served(name: str) -> Projection:
     return Projection.objects.get(name=name, status=Projection.Status.LIVE)
 
 
-def scratch(name: str) -> Projection:
+def shadow(name: str) -> Projection:
+    """An empty generation of a projection."""
     return Projection.objects.create(
         name=name, generation=2, version=1, status=Projection.Status.SHADOW
     )
 
 
-def assert_equal_rows(one: Projection, other: Projection) -> None:
-    for model in registered()[one.name].models:
-        assert rows_of(model, one) == rows_of(model, other)
+def fill_whole(generation: Projection, *, until: int, batch: int = fill.BATCH) -> Iterator[int]:
+    """Fill a generation in one slice; yields the number of events of each batch."""
+    fill.begin(generation, until=until)
+    yield from fill.fill_slice(generation, 0, batch=batch)
+    fill.finish(generation)
+
+
+def assert_equal_rows(expected: Projection, generation: Projection) -> None:
+    for model in registered()[expected.name].models:
+        assert rows_of(model, generation) == rows_of(model, expected)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 5_000])
 @pytest.mark.parametrize("name", registered())
-def test_it_makes_the_rows_that_following_made(name: str, batch: int) -> None:
-    a_day()
-    generation = scratch(name)
+def test_a_fill_makes_the_same_rows_as_following_the_log(name: str, batch: int) -> None:
+    apply_a_day()
+    generation = shadow(name)
 
-    applied = list(fill.fill(generation, until=served(name).position, batch=batch))
+    applied = list(fill_whole(generation, until=served(name).position, batch=batch))
 
     assert sum(applied) == generation.events_total
     assert generation.position == served(name).position
@@ -60,9 +68,9 @@ def test_it_makes_the_rows_that_following_made(name: str, batch: int) -> None:
 
 
 @pytest.mark.parametrize("name", registered())
-def test_slices_make_them_together(name: str) -> None:
-    a_day()
-    generation = scratch(name)
+def test_slices_together_make_the_same_rows_as_following_the_log(name: str) -> None:
+    apply_a_day()
+    generation = shadow(name)
     fill.begin(generation, until=served(name).position, slices=3, batch=2)
     numbers = list(generation.slices.values_list("number", flat=True))
 
@@ -73,19 +81,19 @@ def test_slices_make_them_together(name: str) -> None:
     assert_equal_rows(served(name), generation)
 
 
-def test_it_stops_at_the_position_and_following_goes_on_from_there() -> None:
-    a_day()
-    generation = scratch("order_view")
+def test_following_goes_on_from_the_position_at_which_a_fill_stops() -> None:
+    apply_a_day()
+    generation = shadow("order_view")
     position = served("order_view").position
     kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
 
-    list(fill.fill(generation, until=position))
+    list(fill_whole(generation, until=position))
 
     assert_equal_rows(served("order_view"), generation)
     live.run("order_view")
+    subscriber = live.subscriber(registered()["order_view"])
     generations = Projection.objects.filter(pk=generation.pk)
-    apply = live.subscriber(registered()["order_view"])
-    list(published.follow(generations, apply, batch=100))
+    list(published.follow(generations, subscriber, batch=100))
     assert_equal_rows(served("order_view"), generation)
 
 
@@ -99,17 +107,17 @@ def remove_an_order_event() -> None:
         cursor.execute("DELETE FROM event WHERE type = 'OrderItemAdded' AND version = 3")
 
 
-def test_a_missing_event_is_noticed_before_it_begins() -> None:
-    a_day()
+def test_a_missing_event_is_noticed_before_a_fill_begins() -> None:
+    apply_a_day()
     remove_an_order_event()
 
     with pytest.raises(published.LogGapError, match=r"4 of the \d+ events .* are missing"):
-        fill.begin(scratch("order_view"), until=served("order_view").position)
+        fill.begin(shadow("order_view"), until=served("order_view").position)
 
 
-def test_an_event_that_goes_meanwhile_is_noticed() -> None:
-    a_day()
-    generation = scratch("order_view")
+def test_an_event_that_is_deleted_during_a_fill_is_noticed() -> None:
+    apply_a_day()
+    generation = shadow("order_view")
     fill.begin(generation, until=served("order_view").position)
     remove_an_order_event()
     list(fill.fill_slice(generation, 0))
@@ -118,21 +126,23 @@ def test_an_event_that_goes_meanwhile_is_noticed() -> None:
         fill.finish(generation)
 
 
-def test_whoever_is_killed_repeats_one_batch_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    a_day()
-    generation = scratch("order_view")
+def test_a_killed_fill_repeats_at_most_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    apply_a_day()
+    generation = shadow("order_view")
     fill.begin(generation, until=served("order_view").position)
-    begun = fill.fill_slice(generation, 0, batch=4)
-    applied = next(begun)
+    batches = fill.fill_slice(generation, 0, batch=4)
+    applied = next(batches)
     apply = OrderProjection.apply
 
-    def killed(self: OrderProjection, batch: Sequence[DomainEvent], projection_id: int) -> None:
+    def apply_and_die(
+        self: OrderProjection, batch: Sequence[DomainEvent], projection_id: int
+    ) -> None:
         apply(self, batch, projection_id)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(OrderProjection, "apply", killed)
+    monkeypatch.setattr(OrderProjection, "apply", apply_and_die)
     with pytest.raises(KeyboardInterrupt):
-        next(begun)
+        next(batches)
     monkeypatch.setattr(OrderProjection, "apply", apply)
 
     assert FillSlice.objects.get().events == applied
@@ -142,29 +152,29 @@ def test_whoever_is_killed_repeats_one_batch_at_most(monkeypatch: pytest.MonkeyP
     assert_equal_rows(served("order_view"), generation)
 
 
-# --- What kills ----------------------------------------------------------------------------------
+# --- Killed processes --------------------------------------------------------------------------
 class Killed(BaseException):
-    """Stands in for the end of the process: nothing that it did since its last commit is left."""
+    """Stands for the end of the process: all that it did since its last commit is undone."""
 
 
 @pytest.mark.parametrize("name", ["order_view", "sales_by_day"])
-def test_what_kills_whoever_applies_it_is_parked_after_three_starts(
+def test_an_event_that_kills_its_process_is_parked_after_three_starts(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a generation that is sliced by stream, and in one that mixes them."""
-    a_day()
+    """Both in a projection that is sliced by stream, and in one that mixes streams."""
+    apply_a_day()
     added = [e for e in published.read_log(0, 1_000) if isinstance(e, events.OrderItemAdded)]
     poison = added[4]
-    kind = type(registered()[name])
-    apply = kind.apply
+    projection_type = type(registered()[name])
+    apply = projection_type.apply
 
     def apply_or_die(self: Any, batch: Sequence[DomainEvent], projection_id: int) -> None:
         apply(self, batch, projection_id)
         if any(event.recorded.event_id == poison.recorded.event_id for event in batch):
             raise Killed
 
-    monkeypatch.setattr(kind, "apply", apply_or_die)
-    generation = scratch(name)
+    monkeypatch.setattr(projection_type, "apply", apply_or_die)
+    generation = shadow(name)
     fill.begin(generation, until=served(name).position)
 
     for _ in range(3):
@@ -173,18 +183,18 @@ def test_what_kills_whoever_applies_it_is_parked_after_three_starts(
     list(fill.fill_slice(generation, 0, batch=100))
     fill.finish(generation)
 
-    [parked] = generation.parked_events.exclude(category="waiting")
-    assert (parked.event_id, parked.category) == (poison.recorded.event_id, "crash")
+    [parked_event] = generation.parked_events.exclude(category="waiting")
+    assert (parked_event.event_id, parked_event.category) == (poison.recorded.event_id, "crash")
     generation.refresh_from_db()
     assert generation.position == served(name).position
     assert generation.parked_streams == 1
 
 
-def test_a_process_that_is_killed_by_somebody_else_parks_nothing(
+def test_a_process_that_is_killed_from_outside_parks_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    a_day()
-    generation = scratch("order_view")
+    apply_a_day()
+    generation = shadow("order_view")
     fill.begin(generation, until=served("order_view").position)
     apply, kills = OrderProjection.apply, iter([True, True])
 
@@ -198,7 +208,7 @@ def test_a_process_that_is_killed_by_somebody_else_parks_nothing(
         with pytest.raises(Killed):
             list(fill.fill_slice(generation, 0, batch=100))
 
-    # From here on its events go one by one.
+    # The events of the batch are applied one by one from here on.
     applied = list(fill.fill_slice(generation, 0, batch=100))
 
     assert set(applied) <= {0, 1}

@@ -131,7 +131,7 @@ def test_a_rebuild_waits_while_it_is_paused(monkeypatch: pytest.MonkeyPatch) -> 
 
     out = StringIO()
     monkeypatch.setattr(control.time, "sleep", sleep)
-    monkeypatch.setattr(generations, "alone", busy_but_first())
+    monkeypatch.setattr(generations, "exclusive", busy_but_first())
 
     rebuild(NAME, batch=1, progress=pause)
 
@@ -154,7 +154,7 @@ def test_the_time_that_a_rebuild_waits_says_nothing_of_its_rate(
     def wait(*_arguments: Any, **_options: Any) -> None:
         time.sleep(0.5)
 
-    monkeypatch.setattr(control, "obey", wait)
+    monkeypatch.setattr(control, "wait_while_paused", wait)
     began = time.monotonic()
     rates = []
 
@@ -170,7 +170,7 @@ def test_the_time_that_a_rebuild_waits_says_nothing_of_its_rate(
 
 def busy_but_first() -> Any:
     """As other processes see it: a session's own lock doesn't keep it out."""
-    alone, is_first = generations.alone, iter([True])
+    alone, is_first = generations.exclusive, iter([True])
 
     def once(name: str) -> Any:
         if next(is_first, False):
@@ -330,9 +330,9 @@ def test_a_database_that_is_not_migrated_yet_is_checked_too() -> None:
 @pytest.mark.parametrize(
     ("changed", "makes_rows_of"),
     [
-        ("projections.sentences", {"order_timeline"}),
+        ("projections.timeline_sentences", {"order_timeline"}),
         ("projections.order_documents", {"order_view"}),
-        ("projections.dues", {"customer_stats", "sales_by_day"}),
+        ("projections.receivables", {"customer_stats", "sales_by_day"}),
         ("models.search", {"search"}),
     ],
 )

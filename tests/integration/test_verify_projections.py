@@ -455,8 +455,9 @@ def test_orders_and_workers_go_on_meanwhile() -> None:
 @pytest.mark.usefixtures("db")
 def test_what_a_killed_one_left_is_deleted_by_the_next() -> None:
     stocked(10)
-    left = generations.add("inventory_level", Projection.Status.SHADOW)
-    next(fill.fill(left, until=served("inventory_level").position, batch=1))
+    orphan = generations.add("inventory_level", Projection.Status.SHADOW)
+    fill.begin(orphan, until=served("inventory_level").position)
+    next(fill.fill_slice(orphan, 0, batch=1))
 
     assert found("inventory_level") == []
 

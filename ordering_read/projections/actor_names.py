@@ -1,8 +1,8 @@
-"""How whoever has done something is called."""
+"""The names of actors for people."""
 
 from ordering_write.published import events as e
 
 
 def actor_name(actor: e.Actor) -> str:
-    """Their name; when they have none, what they are and their id."""
+    """Return the label of an actor; its type and id when it has none."""
     return actor.label or f"{actor.type} {actor.id}"

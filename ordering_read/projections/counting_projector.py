@@ -1,4 +1,4 @@
-"""Counting what events of many streams add to a row."""
+"""The base of projections that add up events of many streams."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,37 +17,37 @@ from ordering_write.published import DomainEvent
 
 
 class CountingProjector(Projector):
-    """A projection whose rows add up: ``models`` is one CountedRow, and ``count`` says what to add.
+    """A projection whose rows are sums: ``models`` is one CountedRow, to which ``increments`` adds.
 
-    A repeated event would count twice. None comes: the checkpoint moves in the transaction that
-    counts.
+    An event that is applied twice would count twice. The checkpoint moves in the transaction that
+    counts, so that no event is.
     """
 
     sliced_by: ClassVar[None] = None
     models: ClassVar[tuple[type[CountedRow]]]
 
     @abstractmethod
-    def count(self, event: Any) -> Iterator[CountedRow]:
-        """What ``event``, one of ``events``, adds: a small row for each row that it changes."""
+    def increments(self, event: Any) -> Iterator[CountedRow]:
+        """Yield an increment for each row that ``event``, one of ``events``, changes."""
 
     def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
-        if rows := merged(row for event in batch for row in self.count(event)):
+        if rows := merge_by_name(row for event in batch for row in self.increments(event)):
             _add(self.models[0], list(rows.values()), projection_id)
 
 
-def merged(rows: Iterable[CountedRow]) -> dict[tuple[Any, ...], CountedRow]:
-    """One row for each name, made of all the ``rows`` of that name."""
-    whole: dict[tuple[Any, ...], CountedRow] = {}
-    for row in rows:
-        first = whole.setdefault(row.row_name, row)
-        if first is not row:
-            first.merge(row)
-    return whole
+def merge_by_name(increments: Iterable[CountedRow]) -> dict[tuple[Any, ...], CountedRow]:
+    """Merge all increments of the same name into one row; returns the rows by name."""
+    rows: dict[tuple[Any, ...], CountedRow] = {}
+    for increment in increments:
+        row = rows.setdefault(increment.row_name, increment)
+        if row is not increment:
+            row.merge(increment)
+    return rows
 
 
-def store_day(at: datetime) -> date:
-    """The day on which something is booked that happened ``at``: that of the store's clocks."""
-    return at.astimezone(ZoneInfo(settings.STORE_TIME_ZONE)).date()
+def store_day(time: datetime) -> date:
+    """Return the day of ``time`` in the time zone of the store."""
+    return time.astimezone(ZoneInfo(settings.STORE_TIME_ZONE)).date()
 
 
 # Names of tables and columns are ours: they need no quoting.
@@ -59,14 +59,14 @@ ON CONFLICT (projection_id, {named_by}) DO UPDATE SET {assignments}
 
 
 def _add(model: type[CountedRow], rows: Sequence[CountedRow], projection_id: int) -> None:
-    """Merge ``rows``, each of another name, into the table; one statement."""
+    """Merge ``rows``, each of another name, into the table by one statement."""
     for row in rows:
         row.projection_id = projection_id
-    tables.write(_statement(model), rows)
+    tables.write(_add_statement(model), rows)
 
 
 @cache
-def _statement(model: type[CountedRow]) -> str:
+def _add_statement(model: type[CountedRow]) -> str:
     table = Table.of(model)
     return _ADD.format(
         table=table.name,

@@ -1,0 +1,71 @@
+"""Changes in the receivables: the amounts due from customers for their orders."""
+
+from decimal import Decimal
+from typing import NamedTuple
+
+from ordering_write.published import OrderStatus
+from ordering_write.published import events as e
+
+# The events that change the total of an order.
+TOTAL_EVENTS = (
+    e.OrderItemAdded,
+    e.OrderAdjustmentAdded,
+    e.OrderItemQuantityChanged,
+    e.OrderItemsCancelled,
+    e.OrderCancelled,
+    e.ShipmentFailed,
+    e.ReturnReceived,
+)
+
+
+class AmountChange(NamedTuple):
+    """A change of an amount; negative for a decrease."""
+
+    change: Decimal
+    currency: str
+
+
+def change_in_amount_due(event: e.OrderEvent) -> AmountChange | None:
+    """Return the change of the amount due; None for an event that isn't one of TOTAL_EVENTS.
+
+    Nothing is due for a total below zero, where a discount exceeds the rest of the order, nor for a
+    cancelled order.
+    """
+    change = _change_in_total(event)
+    if change is None:
+        return None
+    if event.total is None:
+        # An event that has changed the total carries the new total.
+        return AmountChange(Decimal(0), change.currency)
+    total = event.total.amount
+    before = max(total - change.change, Decimal(0))
+    after = Decimal(0) if event.status == OrderStatus.CANCELLED else max(total, Decimal(0))
+    return AmountChange(after - before, change.currency)
+
+
+def goodwill(event: e.RefundSettled) -> Decimal:
+    """Return the part of a refund that isn't for cancelled or returned units.
+
+    By the total of the order, the customer owes this part again.
+    """
+    owed = event.balance.amount if event.balance else Decimal(0)
+    return min(max(owed, Decimal(0)), event.amount.amount)
+
+
+def _change_in_total(event: e.OrderEvent) -> AmountChange | None:
+    match event:
+        case e.OrderItemAdded(line_total=added):
+            return AmountChange(added.amount, added.currency)
+        case e.OrderAdjustmentAdded(kind="discount", amount=discount):
+            return AmountChange(-discount.amount, discount.currency)
+        case e.OrderAdjustmentAdded(amount=added):
+            return AmountChange(added.amount, added.currency)
+        case e.OrderItemQuantityChanged(line_total=after, from_line_total=before):
+            return AmountChange(after.amount - before.amount, after.currency)
+        case e.OrderItemsCancelled() | e.ShipmentFailed() | e.ReturnReceived():
+            credit = sum((item.amount.amount for item in event.items), Decimal(0))
+            return AmountChange(-credit, event.items[0].amount.currency)
+        case e.OrderCancelled(total=e.Money(currency=currency)):
+            return AmountChange(Decimal(0), currency)
+        case _:
+            return None

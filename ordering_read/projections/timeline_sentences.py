@@ -1,0 +1,225 @@
+"""The sentence of the order history for each event."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from ordering_read.models.order_timeline import TimelineEntry
+from ordering_write.published import events as e
+
+Icon = TimelineEntry.Icon
+# The product names of lines.
+Products = Mapping[UUID, str]
+
+# The most lines that a sentence lists; for more lines it gives their number.
+_LISTED = 4
+
+# The text in place of personal texts.
+ERASED = e.ERASED_PERSON["name"]
+
+
+class Sentence(NamedTuple):
+    """The sentence of an event for staff, and for the customer; None when it is internal."""
+
+    icon: Icon
+    text: str
+    customer_text: str | None = None
+
+
+def sentence_of(event: e.OrderEvent, actor: str, products: Products) -> Sentence:
+    """Return the sentence of ``event``, which begins with ``actor``.
+
+    Raises KeyError for an event about a line that isn't one of ``products``.
+    """
+    match event:
+        case e.OrderCreated():
+            return placed_sentence(event.customer.name, actor)
+        case e.NoteAdded(text=text, visibility=visibility):
+            is_public = visibility == e.Visibility.CUSTOMER
+            customer_text = note_sentence(text, None) if is_public else None
+            return Sentence(Icon.NOTE, note_sentence(text, actor), customer_text)
+    for family in (_about_order, _about_lines, _about_shipments, _about_money, _about_returns):
+        if predicate := family(event, products):
+            return predicate._replace(text=f"{actor} {predicate.text}")
+    return Sentence(Icon.ORDER, f"{actor}: {event.type}")
+
+
+def placed_sentence(customer: str, actor: str) -> Sentence:
+    """Return the sentence of a new order."""
+    return Sentence(Icon.ORDER, f"{actor} placed the order for {customer}", "Order placed")
+
+
+def note_sentence(text: str, actor: str | None) -> str:
+    """Return the sentence of a note; the actor is None in the sentence for customers."""
+    return f"{actor} noted: {text}" if actor else f"Note: {text}"
+
+
+# --- Families of events: the sentences without the actor, with which they begin ----------------
+def _about_order(event: e.OrderEvent, _products: Products) -> Sentence | None:
+    match event:
+        case e.OrderStatusChanged():
+            text, customer_text = _MOVES[event.to_status]
+            return Sentence(Icon.ORDER, _because(text, event.reason), customer_text)
+        case e.OrderCancelled():
+            # The reason is for staff only: it may be a suspicion.
+            return Sentence(
+                Icon.ORDER, _because("cancelled the order", event.reason), "Order cancelled"
+            )
+        case e.OrderHeld():
+            held = f"put the order on hold for {_spaced(event.reason)}"
+            return Sentence(Icon.HOLD, _because(held, event.note))
+        case e.OrderHoldReleased():
+            return Sentence(Icon.HOLD, _because("released the hold", event.note))
+        case e.ShippingAddressChanged():
+            return Sentence(
+                Icon.ADDRESS, "changed the shipping address", "Shipping address changed"
+            )
+        case e.OrderTagged():
+            return Sentence(Icon.TAG, f"added the tag {event.tag}")
+        case e.OrderUntagged():
+            return Sentence(Icon.TAG, f"removed the tag {event.tag}")
+        case e.OrderAssigned():
+            return Sentence(Icon.PERSON, f"assigned the order to {event.assignee or 'nobody'}")
+        case e.NoteRedacted():
+            return Sentence(Icon.NOTE, "erased what a note says")
+        case e.OrderAnonymized():
+            return Sentence(Icon.PERSON, "erased who the customer was")
+        case _:
+            return None
+
+
+def _about_lines(event: e.OrderEvent, products: Products) -> Sentence | None:
+    match event:
+        case e.OrderItemAdded():
+            line = f"{event.quantity} × {event.name} at {_money(event.unit_price)}"
+            return Sentence(Icon.LINE, _because(f"added {line}", event.price_reason), line)
+        case e.OrderItemQuantityChanged():
+            name = products[event.line_id]
+            counts = f"from {event.from_quantity} to {event.to_quantity} units"
+            return Sentence(Icon.LINE, f"changed {name} {counts}", f"{name} changed {counts}")
+        case e.OrderItemsCancelled():
+            units = _units(event.items, products)
+            cancelled = _because(f"cancelled {units}", event.reason)
+            return Sentence(Icon.LINE, cancelled, f"{units} cancelled")
+        case e.OrderAdjustmentAdded(kind="discount", amount=amount):
+            return Sentence(
+                Icon.MONEY,
+                f"took {_money(amount)} off: {event.label}",
+                f"{event.label}: -{_money(amount)}",
+            )
+        case e.OrderAdjustmentAdded(amount=amount):
+            return Sentence(
+                Icon.MONEY,
+                f"added {_money(amount)}: {event.label}",
+                f"{event.label}: {_money(amount)}",
+            )
+        case _:
+            return None
+
+
+def _about_shipments(event: e.OrderEvent, products: Products) -> Sentence | None:
+    match event:
+        case e.ShipmentCreated(items=items):
+            units = _units(items, products)
+            return Sentence(Icon.PARCEL, f"packed {units}", f"{units} packed")
+        case e.ShipmentVoided(items=items):
+            units = _units(items, products)
+            return Sentence(Icon.PARCEL, f"unpacked {units}", f"{units} unpacked")
+        case e.ShipmentDispatched(items=items):
+            units, tracking = _units(items, products), _tracking(event)
+            return Sentence(Icon.PARCEL, f"shipped {units}{tracking}", f"{units} shipped{tracking}")
+        case e.TrackingUpdated():
+            tracking = _tracking(event)
+            return Sentence(
+                Icon.PARCEL, f"said how a parcel travels{tracking}", f"A parcel travels{tracking}"
+            )
+        case e.ShipmentDelivered(items=items):
+            units = _units(items, products)
+            return Sentence(Icon.PARCEL, f"recorded that {units} arrived", f"{units} arrived")
+        case e.ShipmentFailed(items=items):
+            lost = event.outcome == e.DeliveryFailure.LOST
+            fate = f"{_units(items, products)} {'got lost' if lost else 'came back undelivered'}"
+            return Sentence(Icon.PARCEL, f"recorded that {fate}", fate)
+        case _:
+            return None
+
+
+def _about_money(event: e.OrderEvent, _products: Products) -> Sentence | None:
+    match event:
+        case e.PaymentRecorded():
+            text, customer_text = _PAYMENTS[event.kind]
+            amount = _money(event.amount)
+            method = f" by {event.method}" if event.method else ""
+            return Sentence(Icon.MONEY, f"{text} of {amount}{method}", customer_text.format(amount))
+        case e.RefundRequested():
+            amount = _money(event.amount)
+            text = _because(f"asked for a refund of {amount}", event.reason)
+            return Sentence(Icon.MONEY, text, f"Refund of {amount} asked for")
+        case e.RefundSettled():
+            amount = _money(event.amount)
+            return Sentence(Icon.MONEY, f"recorded a refund of {amount}", f"{amount} refunded")
+        case e.RefundFailed():
+            failed = f"recorded that a refund of {_money(event.amount)} failed"
+            return Sentence(Icon.MONEY, _because(failed, event.reason))
+        case _:
+            return None
+
+
+def _about_returns(event: e.OrderEvent, products: Products) -> Sentence | None:
+    match event:
+        case e.ReturnRequested():
+            units = _units(event.items, products)
+            reasons = ", ".join(dict.fromkeys(_spaced(item.reason) for item in event.items))
+            return Sentence(
+                Icon.RETURN, f"asked to return {units}: {reasons}", f"Return of {units} asked for"
+            )
+        case e.ReturnReceived():
+            units = _units(event.items, products)
+            count = sum(item.damaged for item in event.items)
+            damaged = f", {count} of them damaged" if count else ""
+            return Sentence(Icon.RETURN, f"took back {units}{damaged}", f"{units} came back")
+        case e.ReturnRejected():
+            units = _units(event.items, products)
+            rejected = _because(f"rejected the return of {units}", event.reason)
+            return Sentence(Icon.RETURN, rejected, f"Return of {units} rejected")
+        case _:
+            return None
+
+
+# The statuses that OrderStatusChanged can have; all others follow from other events.
+_MOVES = {
+    e.OrderStatus.CONFIRMED: ("confirmed the order", "Order confirmed"),
+    e.OrderStatus.PROCESSING: ("started picking", "Picking started"),
+    e.OrderStatus.COMPLETED: ("completed the order", "Order completed"),
+}
+_PAYMENTS = {
+    e.PaymentKind.AUTHORIZED: ("recorded an authorization", "Payment of {} authorized"),
+    e.PaymentKind.CAPTURED: ("recorded a payment", "Payment of {} received"),
+    e.PaymentKind.FAILED: ("recorded a failed payment", "Payment of {} failed"),
+    e.PaymentKind.VOIDED: ("recorded a voided payment", "Payment of {} voided"),
+}
+
+
+def _because(sentence: str, reason: str | None) -> str:
+    return f"{sentence}: {reason}" if reason else sentence
+
+
+def _money(money: e.Money) -> str:
+    return f"{money.amount} {money.currency}"
+
+
+def _spaced(value: str) -> str:
+    return value.replace("_", " ")
+
+
+def _units(items: Sequence[e.Units], products: Products) -> str:
+    if len(items) > _LISTED:
+        return f"{sum(item.quantity for item in items)} units of {len(items)} lines"
+    *others, last = (f"{item.quantity} × {products[item.line_id]}" for item in items)
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def _tracking(event: e.ShipmentDispatched | e.TrackingUpdated) -> str:
+    carrier = f" with {event.carrier}" if event.carrier else ""
+    number = f", tracking number {event.tracking_number}" if event.tracking_number else ""
+    return carrier + number
