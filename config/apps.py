@@ -1,4 +1,4 @@
-"""The composition root as an app: its management commands replace and join Django's."""
+"""The composition root as an app, for its management commands and templates."""
 
 from django.apps import AppConfig
 

@@ -1,8 +1,8 @@
-"""The joint between writing and reading: one class for each address that serves both.
+"""One class for each address that serves reads and commands.
 
-The safe methods are the read app's viewset and the unsafe ones the write app's commands, so that
-OPTIONS, 405, forms and the OpenAPI document know of both. The examples in the forms are made of
-what the read side shows.
+The safe methods come from the read app's viewset, the unsafe ones from the write app's commands, so
+that OPTIONS, 405, forms and the OpenAPI document include both. The examples in the forms are made
+of read models.
 """
 
 from datetime import UTC, datetime
@@ -28,15 +28,14 @@ from ordering_read.api.parameters import ID
 from ordering_read.queries.customers import ListCustomers
 from ordering_read.queries.inventory import GetInventory
 from ordering_read.queries.orders import GetOrderById, OrderNotFoundError
-from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
-from ordering_write.api import actions as allowed
+from ordering_write.api import CustomerCommands, OrderCommands, StockCommands, actions
 from ordering_write.client import WHOLE_ORDER_MOVES, OrderStatus
 
 Examples = dict[str, dict[str, Any]]
 
 
 class OrderEndpoint(OrderCommands, OrderViewSet):
-    """Orders: placed, moved and cancelled by commands, shown by the projection order_view."""
+    """Orders: commands change them, the projection order_view shows them."""
 
     needed_permissions = {
         **OrderViewSet.needed_permissions,
@@ -47,32 +46,32 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
 
     @extend_schema(
         operation_id="order_actions",
-        summary="Tell what can be done with an order",
+        summary="List the commands of an order",
         parameters=[ID],
-        responses={200: allowed.ActionsBody, 500: None},
-        examples=[allowed.EXAMPLE],
+        responses={200: actions.ActionsBody, 500: None},
+        examples=[actions.EXAMPLE],
     )
     @action(detail=True, url_path="actions", url_name="actions", name="Actions")
     def allowed_actions(self, request: Request, pk: str) -> Response:
-        """Which commands you may give now, where, and of the others why not.
+        """Lists the commands an order accepts now, and why it refuses the others.
 
-        It is what they would be answered at this moment, and never behind.
+        The refusals are those that the commands would get at this moment; the list is never behind.
         """
         parse_query(request, Parameters)
         order_id = path_id(pk, OrderNotFoundError)
-        # It changes with the clock, and by the order's events.
+        # The answer changes with the clock and with the order's events.
         self.headers["Cache-Control"] = "private, no-store"
-        told = allowed.actions_for(
+        body = actions.actions_for(
             cast(User, request.user),
             order_id,
             routes=self.routes,
             address=reverse("order-detail", kwargs={"pk": order_id}, request=request),
             now=datetime.now(UTC),
         )
-        return self.answer(told)
+        return self.answer(body)
 
     def command_examples(self, request: Request) -> Examples:
-        """Bodies that succeed as they stand, where the order allows it."""
+        """Return bodies that succeed unchanged, where the order allows the command."""
         if "pk" not in self.kwargs:
             return self.examples(self._on_sale())
         try:
@@ -80,7 +79,7 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
         except (ValueError, OrderNotFoundError):
             return {}
         moves = WHOLE_ORDER_MOVES[order.status] or (OrderStatus.CONFIRMED,)
-        known = {
+        values = {
             "status": moves[0],
             "currency": order.currency,
             "amount": order.total_amount,
@@ -88,22 +87,26 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
             "assignee": request.user.get_username(),
         }
         if order.items:
-            known["line_id"] = order.items[0].line_id
-        return self.examples({**self._on_sale(), **known})
+            values["line_id"] = order.items[0].line_id
+        return self.examples({**self._on_sale(), **values})
 
     def _on_sale(self) -> dict[str, Any]:
-        """A customer, and a product that can be ordered."""
+        """Return the fields of a customer, and of a product that can be ordered."""
         customers = self.ask(ListCustomers(page_size=1)).items
         products = self.ask(GetInventory(page_size=100)).items
-        on_sale = [p for p in products if p.available > 0 and p.list_price is not None]
-        known: dict[str, Any] = {"currency": settings.DEFAULT_CURRENCY}
+        on_sale = [
+            product
+            for product in products
+            if product.available > 0 and product.list_price is not None
+        ]
+        values: dict[str, Any] = {"currency": settings.DEFAULT_CURRENCY}
         if customers:
-            known["customer_id"] = customers[0].customer_id
+            values["customer_id"] = customers[0].customer_id
         if on_sale:
-            known["product_id"] = on_sale[0].product_id
-            known["unit_price"] = on_sale[0].list_price
-            known["currency"] = on_sale[0].currency
-        return known
+            values["product_id"] = on_sale[0].product_id
+            values["unit_price"] = on_sale[0].list_price
+            values["currency"] = on_sale[0].currency
+        return values
 
 
 class CustomerEndpoint(CustomerCommands, CustomerViewSet):
@@ -115,16 +118,16 @@ class CustomerEndpoint(CustomerCommands, CustomerViewSet):
     }
 
     def command_examples(self, request: Request) -> Examples:
-        """A body that succeeds as it stands, for the form of the browsable page."""
+        """Return bodies that succeed unchanged, for the forms of the browsable pages."""
         return self.examples({"email": f"robin.{uuid7().hex[-6:]}@example.com"})
 
 
 class InventoryEndpoint(StockCommands, InventoryViewSet):
-    """Products and what is in stock of them."""
+    """Products and their stock."""
 
     needed_permissions = {**InventoryViewSet.needed_permissions, **StockCommands.needed_permissions}
 
     def command_examples(self, request: Request) -> Examples:
-        """Bodies that succeed as they stand, for the forms of the browsable pages."""
+        """Return bodies that succeed unchanged, for the forms of the browsable pages."""
         sku = f"SAMPLE-{uuid7().hex[-6:].upper()}"
         return self.examples({"sku": sku, "currency": settings.DEFAULT_CURRENCY})

@@ -1,4 +1,4 @@
-"""Whether the service lives, and whether it is ready for work; both without login."""
+"""Health checks without login: the process answers, and the service is ready for work."""
 
 from collections.abc import Callable
 from functools import cache
@@ -17,18 +17,18 @@ from ordering_write.subscriptions import alarm
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """200: the process answers."""
+    """``/healthz``: 200 as long as the process answers."""
     return JsonResponse({"status": "ok"})
 
 
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when databases, migrations, workers and lag are as they should be; else 503."""
+    """``/readyz``: 200 if databases, migrations, workers and lag pass their checks, else 503."""
     checks = {
         "databases": _databases_answer,
         "migrations": _is_migrated,
-        "workers": _workers_seen,
+        "workers": _workers_are_alive,
         "lag": _lag_is_small,
     }
     results = {name: _passes(check) for name, check in checks.items()}
@@ -40,7 +40,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         },
         status=200 if ready else 503,
     )
-    # Not an error in the log for each time that somebody asks: what is the matter is told once.
+    # Suppress Django's per-request 503 error log; the alarm already logged the cause.
     answer._has_been_logged = True  # type: ignore[attr-defined]
     return answer
 
@@ -65,8 +65,8 @@ def _is_migrated() -> bool:
 
 @cache
 def _alias_is_migrated(alias: str) -> bool:
-    # Remembered: reading the migrations takes longer than all the rest, and once they are
-    # applied they stay so as long as this code runs.
+    # Cached: reading the migrations takes longer than all other checks, and applied migrations stay
+    # applied as long as this code runs.
     executor = MigrationExecutor(connections[alias])
     return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
@@ -76,11 +76,15 @@ def _forget(alias: str) -> bool:
     return False
 
 
-def _workers_seen() -> bool:
+def _workers_are_alive() -> bool:
     return status.workers_seen() > 0
 
 
 def _lag_is_small() -> bool:
     # The alarm is raised from here too, for when all workers are dead.
     late = alarm.look()
-    return not any(late[each.name] for each in subscriptions.registered() if each.serves_requests)
+    return not any(
+        late[subscription.name]
+        for subscription in subscriptions.registered()
+        if subscription.serves_requests
+    )

@@ -1,4 +1,4 @@
-"""Log records: one line each, as text or JSON, with the ids of what the record belongs to."""
+"""Log records: one line each, as text or JSON, with the ids of the request or command."""
 
 import json
 import logging
@@ -12,10 +12,10 @@ from typing import Any
 
 _ids: ContextVar[Mapping[str, str]] = ContextVar("ids", default=MappingProxyType({}))
 
-# Controls, separators of lines and paragraphs, what turns the order of text round, half pairs:
-# with them a value could end its line, forge another one, or drive the terminal.
+# Controls, line and paragraph separators, bidi controls, half surrogate pairs: with them a value
+# could end its line, forge another line, or control the terminal.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-# PostgreSQL and pydantic quote values in their messages, which may be personal.
+# PostgreSQL and pydantic quote values in their messages, and values may be personal.
 _QUOTED = re.compile(
     r"\b(?P<label>DETAIL|CONTEXT): .*?(?=\bHINT: |^The above exception|^During handling|\Z)"
     r"|\binput_value=.*?(?=, input_type=)",
@@ -25,7 +25,7 @@ _QUOTED = re.compile(
 
 @contextmanager
 def bound_ids(**ids: object) -> Iterator[None]:
-    """Give every record inside it these ids, beside those that it has from further out."""
+    """Add ``ids`` to every record inside it, beside the ids of enclosing blocks."""
     token = _ids.set({**_ids.get(), **{name: str(value) for name, value in ids.items()}})
     try:
         yield
@@ -34,17 +34,20 @@ def bound_ids(**ids: object) -> Iterator[None]:
 
 
 def without_values(text: str) -> str:
-    """``text`` without the values that errors of PostgreSQL and pydantic quote."""
-    return _QUOTED.sub(_label, text)
+    """Return ``text`` without the values that errors of PostgreSQL and pydantic quote."""
+    return _QUOTED.sub(_replacement, text)
 
 
-def _label(quoted: re.Match[str]) -> str:
-    return f"{quoted['label']}: (not logged) " if quoted["label"] else "input_value=(not logged)"
+def _replacement(match: re.Match[str]) -> str:
+    return f"{match['label']}: (not logged) " if match["label"] else "input_value=(not logged)"
 
 
 class JSONFormatter(logging.Formatter):
-    """One JSON object a line, in ASCII: time (UTC), level, logger, message, the ids, what the
-    record has in ``extra={"fields": {...}}``, and exception, a traceback."""
+    """Writes one JSON object a line, in ASCII.
+
+    The members are time (UTC), level, logger, message, the ids, the ``fields`` that the record has
+    in ``extra={"fields": {...}}``, and exception, a traceback.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, Any] = {
@@ -61,15 +64,15 @@ class JSONFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """The same for people, ids behind the message; a traceback follows, indented."""
+    """Writes a line for people, the ids after the message; a traceback follows, indented."""
 
     def format(self, record: logging.LogRecord) -> str:
         message = _one_line(without_values(record.getMessage()))
         line = f"{_time(record)} {record.levelname} {record.name}: {message}"
         if ids := _ids.get():
             line += f" ({_one_line(', '.join(f'{name} {value}' for name, value in ids.items()))})"
-        rest = [f"    {_one_line(each)}" for each in _exception(self, record).split("\n") if each]
-        return "\n".join([line, *rest])
+        traceback = [text for text in _exception(self, record).split("\n") if text]
+        return "\n".join([line, *(f"    {_one_line(text)}" for text in traceback)])
 
 
 def _time(record: logging.LogRecord) -> str:
@@ -86,4 +89,4 @@ def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 
 def _one_line(text: str) -> str:
-    return _UNSAFE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+    return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)

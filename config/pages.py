@@ -1,4 +1,4 @@
-"""Pages that belong to no app: the start page, and the icon that browsers ask for."""
+"""Pages that belong to no app: the start page, and the icon that browsers request."""
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,5 +13,5 @@ def start_page(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def favicon(request: HttpRequest) -> HttpResponse:
-    """``/favicon.ico``: there is none. Browsers ask for it at every page, JSON included."""
+    """``/favicon.ico``: an empty answer, because browsers request the icon of every page."""
     return HttpResponse(status=204, headers={"Cache-Control": "max-age=604800"})

@@ -1,4 +1,4 @@
-"""Programs that are kept running, and that never outlive whoever started them."""
+"""Child programs that are kept running, and that never outlive the process that started them."""
 
 import contextlib
 import ctypes
@@ -11,56 +11,56 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-# Seconds before a program that ended is started again: the first time, and at most.
+# Seconds before a program that ended is started again: the first time, and at most. They double.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
-# A program that ran for so many seconds was healthy: its next end counts as a first one.
+# After so many seconds of running, the next end of a program counts as its first.
 HEALTHY_SECONDS = 60.0
-# Seconds that a program has to finish what it is at when it is asked to stop.
+# Seconds that a program has to finish its work when it is asked to stop.
 STOP_SECONDS = 6.0
 
 _PR_SET_PDEATHSIG = 1
-# Loaded here, since between fork and exec nothing may be loaded.
+# Loaded at import: nothing may be loaded between fork and exec.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
-# Objects made between two looks of the garbage collector. With Python's 700 it took more than half
-# of the time in which events are decoded: it went over all of a batch again and again.
+# Objects made between two runs of the garbage collector. With Python's default of 700 it took more
+# than half of the time of decoding events: it went over the whole batch again and again.
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def collect_less() -> None:
-    """Let the garbage collector leave alone what is loaded by now, and look less often.
+    """Exclude all objects loaded so far from garbage collection, and collect less often.
 
-    For processes that have loaded what they need and now work until they are stopped.
+    For a process that has loaded its code and now works until it is stopped.
     """
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
 
 
 def login() -> str:
-    """Who runs this process, as the system knows them."""
+    """Return the name of the system account that runs this process, or its number."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
-        # A container's user may have no name.
+        # The account of a container may have no name.
         return str(os.getuid())
 
 
 def die_with_parent(parent: int, *, signum: signal.Signals = signal.SIGKILL) -> None:
     """Have the kernel send ``signum`` to this process when its parent, the pid ``parent``, ends.
 
-    To the kernel the parent is the thread that started us: it should be the main one.
+    For the kernel the parent is a thread, the one that started this process: use the main thread.
     """
     if _prctl(_PR_SET_PDEATHSIG, signum) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
-    if os.getppid() != parent:  # it ended before we asked
+    if os.getppid() != parent:  # the parent ended before the call
         os.kill(os.getpid(), signum)
 
 
 class Program:
-    """A program in a session of its own, where the terminal's Ctrl-C doesn't reach it.
+    """A child program that ends with the process that started it, even by SIGKILL.
 
-    It ends when the process that started it ends, even by SIGKILL.
+    It has a session of its own, where the terminal's Ctrl-C doesn't reach it.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Program:
         self._pass_fds = pass_fds
         self._process: subprocess.Popen[bytes] | None = None
         self._pause = FIRST_PAUSE
-        # Of the monotonic clock: when it last started, or is to start again.
+        # On the monotonic clock: the time of its last start, or of the next one.
         self._start = 0.0
 
     def start(self) -> None:
-        us = os.getpid()
+        parent = os.getpid()
         self._start = time.monotonic()
         self._process = subprocess.Popen(
             self._command,
@@ -84,20 +84,20 @@ class Program:
             pass_fds=self._pass_fds,
             stdin=subprocess.DEVNULL,
             start_new_session=True,
-            preexec_fn=lambda: die_with_parent(us),
+            preexec_fn=lambda: die_with_parent(parent),
         )
 
     def ending(self) -> str:
-        """How it ended, for a person to read; empty while it runs."""
+        """Return the exit code or signal of an ended program, for people; empty while it runs."""
         code = self._process.poll() if self._process else None
         if code is None:
             return ""
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name
 
-    def tend(self) -> str:
-        """Start it again some time after it ended; call this often.
+    def keep_running(self) -> str:
+        """Start the program again some time after it ended; call this method often.
 
-        Returns a line to show when it has just ended, or else nothing.
+        Returns a message for people when the program has just ended, or else nothing.
         """
         now = time.monotonic()
         if self._process is None:
@@ -118,7 +118,7 @@ class Program:
             self._process.terminate()
 
     def wait_or_kill(self, *, seconds: float) -> None:
-        """Wait for its end; then end by force what is left of it and of its own children."""
+        """Wait for the end of the program, then kill what is left of it and of its children."""
         if self._process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)
@@ -127,7 +127,7 @@ class Program:
 
 
 def stop(programs: Collection[Program], *, seconds: float = STOP_SECONDS) -> None:
-    """Stop all ``programs`` at once, by force those that need longer than ``seconds``."""
+    """Stop all ``programs`` at once; kill those that need longer than ``seconds``."""
     deadline = time.monotonic() + seconds
     for program in programs:
         program.ask_to_stop()
@@ -136,6 +136,6 @@ def stop(programs: Collection[Program], *, seconds: float = STOP_SECONDS) -> Non
 
 
 def _kill_session(leader: int) -> None:
-    # A session's first process group has its leader's pid.
+    # The first process group of a session has the pid of the session's leader.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)

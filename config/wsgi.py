@@ -1,4 +1,4 @@
-"""The WSGI application, which gunicorn and runserver serve."""
+"""The WSGI application that gunicorn and runserver serve."""
 
 import os
 

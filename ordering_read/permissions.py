@@ -7,7 +7,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db import DEFAULT_DB_ALIAS
 
 from config.accounts.models import User
-from config.accounts.roles import Role, keep
+from config.accounts.roles import Role, sync_permissions
 
 VIEW_ORDERS = "ordering_read.view_orders"
 VIEW_HISTORY = "ordering_read.view_history"
@@ -86,7 +86,7 @@ def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> Non
     """Make the permissions and grant them (a post_migrate receiver)."""
     if using != DEFAULT_DB_ALIAS:
         return
-    keep(
+    sync_permissions(
         sender,
         owner="Projection",
         permissions={_codename(name): label for name, label in LABELS.items()},

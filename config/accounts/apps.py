@@ -1,4 +1,4 @@
-"""The accounts app: who may use the service, and as what."""
+"""The accounts app: users, roles, tokens."""
 
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
@@ -10,7 +10,7 @@ class AccountsConfig(AppConfig):
     verbose_name = "Accounts"
 
     def ready(self) -> None:
-        # Imported here: the module needs the models, which are loaded by now.
-        from config.accounts.roles import keep_scope
+        # Imported here because the module needs the models, which are loaded only now.
+        from config.accounts.roles import sync_scope
 
-        post_migrate.connect(keep_scope, sender=self)
+        post_migrate.connect(sync_scope, sender=self)

@@ -1,4 +1,4 @@
-"""Taking what is personal off the accounts of somebody who is erased."""
+"""Erases the personal data of a customer's accounts."""
 
 from uuid import UUID
 
@@ -11,9 +11,9 @@ from config.accounts.models import User
 
 
 def erase_accounts_of(customer_id: UUID) -> dict[str, int]:
-    """Disable and empty the account of a customer, and end its sessions.
+    """Disable and empty the accounts of a customer, and end their sessions.
 
-    Returns how many accounts, sessions, tokens and entries of the admin's history that were.
+    Returns the numbers of accounts, sessions, tokens and admin history entries.
     """
     accounts = list(User.objects.select_for_update().filter(customer_id=customer_id))
     for account in accounts:
@@ -27,12 +27,12 @@ def erase_accounts_of(customer_id: UUID) -> dict[str, int]:
         "accounts": len(accounts),
         "sessions": _end_sessions(accounts) if accounts else 0,
         "tokens": tokens,
-        "admin_history": _forget_history(accounts),
+        "admin_history": _anonymize_history(accounts),
     }
 
 
 def _end_sessions(accounts: list[User]) -> int:
-    # A session doesn't say in a column whose it is.
+    # The table of sessions has no column for the user.
     keys = {str(account.pk) for account in accounts}
     ended = [
         session.pk
@@ -43,8 +43,8 @@ def _end_sessions(accounts: list[User]) -> int:
     return len(ended)
 
 
-def _forget_history(accounts: list[User]) -> int:
-    """The admin's history names an account as it was called at the time."""
+def _anonymize_history(accounts: list[User]) -> int:
+    """Remove the name of each account from the admin's history; returns the number of entries."""
     entries = LogEntry.objects.filter(
         content_type=ContentType.objects.get_for_model(User),
         object_id__in=[str(account.pk) for account in accounts],

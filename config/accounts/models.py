@@ -6,10 +6,10 @@ from uuid_utils.compat import uuid7
 
 
 class User(AbstractUser):
-    """A person or a program that signs in.
+    """A person or a program that logs in.
 
-    ``customer_id`` names the customer whose orders this user may see and place. Staff and
-    integrations have none: they act for every customer (permission ``act_for_every_customer``).
+    ``customer_id`` is the customer whose orders this user may see and place. It is None for staff
+    and integrations: they act for every customer (permission ``act_for_every_customer``).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

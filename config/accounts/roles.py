@@ -1,7 +1,7 @@
-"""The roles of the service: Django groups that hold one permission per command and query family.
+"""The roles of the service: Django groups with permissions for commands and queries.
 
-Each app keeps its own columns of the table: it calls ``keep`` from a post_migrate receiver, so
-that the groups are right after every migration and a right that was dropped from the code is gone.
+Each app calls ``sync_permissions`` from a post_migrate receiver. So the groups are right after
+every migration, and a permission that was removed from the code is gone.
 """
 
 from collections.abc import Collection, Mapping
@@ -28,34 +28,34 @@ class Role(StrEnum):
     MONITOR = "Monitor"
 
 
-def keep(
+def sync_permissions(
     app: AppConfig,
     *,
     owner: str,
     permissions: Mapping[str, str],
     grants: Mapping[Role, Collection[str]],
 ) -> None:
-    """Make the permissions of ``app`` and their grants exactly what the code says.
+    """Make the permissions of ``app`` and their grants equal to the arguments.
 
-    ``owner`` is the name of the model that the permissions hang on, ``permissions`` maps a code
-    name to its label, ``grants`` maps a role to the code names it holds.
+    ``owner`` is the model that the permissions belong to, ``permissions`` maps code names to
+    labels, ``grants`` maps a role to the code names that it holds.
     """
     content_type = ContentType.objects.get_for_model(app.get_model(owner))
     for codename, label in permissions.items():
         Permission.objects.update_or_create(
             content_type=content_type, codename=codename, defaults={"name": label}
         )
-    owned = Permission.objects.filter(content_type=content_type)
-    owned.exclude(codename__in=permissions).delete()
+    present = Permission.objects.filter(content_type=content_type)
+    present.exclude(codename__in=permissions).delete()
     for role in Role:
         group, _ = Group.objects.get_or_create(name=role)
-        wanted = set(owned.filter(codename__in=grants.get(role, ())))
+        wanted = set(present.filter(codename__in=grants.get(role, ())))
         held = set(group.permissions.filter(content_type=content_type))
         group.permissions.remove(*held - wanted)
         group.permissions.add(*wanted - held)
 
 
-def keep_scope(*, using: str, **_kwargs: object) -> None:
+def sync_scope(*, using: str, **_kwargs: object) -> None:
     """Let every role but Customer act for every customer (a post_migrate receiver)."""
     if using != DEFAULT_DB_ALIAS:
         return
@@ -73,9 +73,9 @@ def keep_scope(*, using: str, **_kwargs: object) -> None:
 
 
 def customer_scope(user: User | AnonymousUser) -> UUID | None:
-    """The one customer that ``user`` may act for; None when there is no such limit.
+    """Return the only customer that ``user`` may act for; None without such a limit.
 
-    A user of the role Customer that is bound to no customer gets an id that nobody has.
+    For a user of the role Customer without a customer it is an id that no customer has.
     """
     if user.has_perm(EVERY_CUSTOMER):
         return None

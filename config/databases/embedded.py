@@ -1,7 +1,7 @@
-"""The embedded PostgreSQL: a server of our own out of a wheel's programs, its data in DATA_DIR.
+"""The embedded PostgreSQL: a server made of a wheel's programs, with its data in DATA_DIR.
 
-Only the wheel's programs are used. Its Python layer would add a system user and open up the
-permissions of every parent folder; here nothing changes that we did not make.
+Only the programs of the wheel are used. Its Python layer would add a system user and open up the
+permissions of every parent folder.
 
 DATA_DIR holds ``postgres`` (the server's own folder: data and logs), the port, the password and
 a lock. PostgreSQL refuses to run as root, so root starts it under another account. Where that
@@ -33,14 +33,15 @@ DATABASES = ("orders_write", "orders_read")
 # Recovery after a crash is part of a start.
 START_SECONDS = 60
 
-# How long we wait for our port before we take it for a stranger's.
+# Seconds to wait for the port, after which another program must have it.
 _PORT_SECONDS = 5.0
-# Below the ports that Linux gives to outgoing connections, so that none gets ours by chance.
+# Below the ports that Linux gives to outgoing connections, which could take it by chance.
 _PORTS = range(20_000, 32_000)
 # Above Linux's largest possible pid.
 _NO_PID = 2**22 + 1
-# What one hears of a server that starts, recovers or stops, and of a dead one's last processes.
-_PASSING = (
+# Parts of the errors while a server starts, recovers or stops, or while a dead one's last processes
+# end.
+_TRANSIENT = (
     "the database system is",
     "Connection refused",
     "closed the connection",
@@ -50,16 +51,16 @@ _PASSING = (
 
 
 class EmbeddedServer:
-    """The server whose data are in ``data_dir``; any number of objects and processes may ask."""
+    """The server with its data in ``data_dir``; many objects and processes can share it."""
 
     def __init__(self, data_dir: Path) -> None:
         self._data_dir = data_dir
-        self._place = data_dir / "postgres"
+        self._folder = data_dir / "postgres"
         self._port_file = data_dir / "postgres_port"
 
     def url(self, database: str) -> str:
-        """The URL of ``database``; starts nothing, but chooses port and password if need be."""
-        # Whoever takes the port while the server is down can't ask for the plain password.
+        """Return the URL of ``database``; chooses port and password if needed, starts nothing."""
+        # With require_auth, a program that takes the port meanwhile can't ask for the password.
         return (
             f"postgresql://{USER}:{self._password()}@{HOST}:{self._port()}/{database}"
             "?require_auth=scram-sha-256"
@@ -78,8 +79,8 @@ class EmbeddedServer:
                         self._launch()
                     return self._make_databases()
                 except (psycopg.OperationalError, FileNotFoundError) as error:
-                    passing = any(state in str(error) for state in _PASSING)
-                    if not passing or time.monotonic() > deadline:
+                    is_transient = any(text in str(error) for text in _TRANSIENT)
+                    if not is_transient or time.monotonic() > deadline:
                         raise
                 time.sleep(0.05)
 
@@ -93,7 +94,7 @@ class EmbeddedServer:
 
     @contextlib.contextmanager
     def in_use(self) -> Iterator[None]:
-        """For one that runs for long: at the end, the last of them stops the server."""
+        """Register a long-running user of the server; the last one to leave stops it."""
         self._data_dir.mkdir(parents=True, exist_ok=True)
         with open(self._data_dir / "postgres_users", "a") as file:
             fcntl.flock(file, fcntl.LOCK_SH)
@@ -104,7 +105,7 @@ class EmbeddedServer:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     self.stop()
 
-    # --- What is kept in files -----------------------------------------------------------------
+    # --- Files ---------------------------------------------------------------------------------
 
     def _port(self) -> str:
         return keys.kept(self._port_file, make=_free_port)
@@ -121,8 +122,8 @@ class EmbeddedServer:
 
     @property
     def _home(self) -> Path:
-        # By its real name: the server's account may not be able to go through DATA_DIR.
-        return self._place.resolve()
+        # Resolved, because the server's account may not be allowed to enter DATA_DIR.
+        return self._folder.resolve()
 
     @property
     def _data(self) -> Path:
@@ -135,7 +136,7 @@ class EmbeddedServer:
     # --- Starting ------------------------------------------------------------------------------
 
     def _running(self) -> bool:
-        """Whether our server is alive, which a pid alone doesn't say: pids are used again."""
+        """Return True if our server is alive; checks the arguments too, since pids are reused."""
         try:
             pid = self._pid_file.read_text().partition("\n")[0]
             arguments = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
@@ -155,7 +156,7 @@ class EmbeddedServer:
             "listen_addresses": HOST,
             "unix_socket_directories": "",
             "max_connections": "200",
-            # Without the rows and statements that failed: what is personal in them stays there.
+            # Don't log rows and statements that failed: they can contain personal data.
             "log_error_verbosity": "terse",
             "log_min_error_statement": "panic",
         }
@@ -167,22 +168,22 @@ class EmbeddedServer:
         self._run("pg_ctl", "start", *wait, "-D", str(self._data), "-o", options)
 
     def _make_home(self) -> None:
-        if self._place.is_symlink() and not self._home.exists():
+        if self._folder.is_symlink() and not self._home.exists():
             raise EmbeddedServerError(
-                f"{self._place} points to {self._home}, where the data were and are no more:"
+                f"{self._folder} points to {self._home}, which doesn't exist any more:"
                 " bring that folder back, or remove the link to start with empty data."
             )
         account = programs.account(self._home)
         if not self._home.exists():
             if account and not account.may_use(self._data_dir):
-                self._place.symlink_to(tempfile.mkdtemp(prefix="orders-postgres-", dir="/var/lib"))
+                self._folder.symlink_to(tempfile.mkdtemp(prefix="orders-postgres-", dir="/var/lib"))
             else:
-                self._place.mkdir(mode=0o700)
+                self._folder.mkdir(mode=0o700)
         if account:
             account.take(self._home)
 
     def _make_data(self) -> None:
-        # Made aside and renamed when whole: a start that is killed leaves nothing half made.
+        # Made beside and then renamed, so that a killed start leaves no half-made data.
         draft = self._data.with_name("data.new")
         shutil.rmtree(draft, ignore_errors=True)
         with tempfile.NamedTemporaryFile("w", dir=self._home) as password:
@@ -199,10 +200,10 @@ class EmbeddedServer:
         draft.rename(self._data)
 
     def _forget_dead_server(self) -> None:
-        """Take the pid out of what a killed server or a crashed machine left behind.
+        """Remove the pid from the pid file of a killed server or a crashed machine.
 
-        PostgreSQL refuses to start while any process has that pid. The rest of the file it
-        needs, to see whether processes of the dead server live on.
+        PostgreSQL refuses to start while any process has that pid. It needs the rest of the file
+        to find out whether processes of the dead server are still alive.
         """
         with contextlib.suppress(FileNotFoundError):
             _pid, newline, rest = self._pid_file.read_text().partition("\n")
@@ -233,7 +234,7 @@ def _free_port() -> str:
 
 
 def _becomes_free(port: int) -> bool:
-    # Backends of a server that was killed keep its port until they notice that it is gone.
+    # Backends of a killed server keep its port until they notice its end.
     deadline = time.monotonic() + _PORT_SECONDS
     while not _is_free(port):
         if time.monotonic() > deadline:

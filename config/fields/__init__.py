@@ -1,1 +1,1 @@
-"""Types of fields that commands, queries and events share: text and amounts. No Django."""
+"""Types of fields that both apps share: text, amounts, members of errors. No Django."""

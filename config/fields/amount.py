@@ -1,4 +1,4 @@
-"""Amounts of money as they come in: exact decimals, never floats. Plain Python, no Django."""
+"""Amounts of money in requests: exact decimals, never floats. Plain Python, no Django."""
 
 import re
 from decimal import Decimal
@@ -7,30 +7,30 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-# 19 digits of which 4 behind the point is what the tables hold.
+# The tables hold 19 digits, 4 of them after the point.
 _AMOUNT = re.compile(r"[0-9]{1,15}(\.[0-9]{1,4})?", re.ASCII)
 
 
 def parse_amount(value: Any) -> Decimal:
-    """The amount in ``value``: a string ``digits[.digits]``, or a JSON number (int or Decimal).
+    """Return the amount in ``value``: a string ``digits[.digits]``, or an int or Decimal.
 
     Raises a pydantic error for anything else: floats, booleans, signs, exponents, other scripts'
-    digits, more than 15 digits before the point or 4 behind it.
+    digits, more than 15 digits before the point or 4 after it.
     """
     if isinstance(value, str):
-        written = value
+        text = value
     elif isinstance(value, int | Decimal) and not isinstance(value, bool):
         number = Decimal(value)
-        # Written out only when it is of sane size: 1E+999999 would be a million digits.
-        written = f"{number:f}" if number.is_finite() and number.adjusted() < 15 else ""
+        # Only a number of sane size is formatted: 1E+999999 would be a million digits.
+        text = f"{number:f}" if number.is_finite() and number.adjusted() < 15 else ""
     else:
-        written = ""
-    if not _AMOUNT.fullmatch(written):
+        text = ""
+    if not _AMOUNT.fullmatch(text):
         raise PydanticCustomError(
             "amount",
             'An amount is written as digits with a point, such as "19.90"',
         )
-    return Decimal(written)
+    return Decimal(text)
 
 
 Amount = Annotated[

@@ -1,4 +1,4 @@
-"""Text that people send: what we accept of it, wherever it comes in. Plain Python, no Django."""
+"""Text in requests: normalised, and without deceptive characters. Plain Python, no Django."""
 
 import unicodedata
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-# Characters that reorder what is shown around them (Unicode TR 36, "bidi spoofing").
+# Characters that reorder the text around them (Unicode TR 36, "bidi spoofing").
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # Controls, half surrogate pairs, line and paragraph separators: each can fake a line in a log.
@@ -16,9 +16,9 @@ _REFUSED = frozenset(("Cc", "Cs", "Zl", "Zp"))
 class Text:
     """Annotation for a pydantic ``str`` field: ``Annotated[str, Text(max_length=200)]``.
 
-    The value comes out NFC normalised and without white space around it. Control characters (but
-    tab and line breaks with ``lines=True``), bidi controls and lone surrogates are refused, and so
-    are more than ``max_length`` code points or fewer than ``min_length``.
+    The value is NFC normalised and stripped of white space. Control characters (except tab and line
+    breaks with ``lines=True``), bidi controls and lone surrogates are refused, as are more than
+    ``max_length`` code points or fewer than ``min_length``.
     """
 
     def __init__(self, *, max_length: int, min_length: int = 1, lines: bool = False) -> None:
@@ -35,8 +35,8 @@ class Text:
         return core_schema.no_info_after_validator_function(self.check, shape)
 
     def check(self, value: str) -> str:
-        # NFC makes at most four code points one. It is asked only about short text: it takes
-        # minutes for a megabyte of combining marks.
+        # NFC joins at most four code points. A long text is refused before: a megabyte of combining
+        # marks takes minutes to normalise.
         if len(value) > 4 * self.max_length:
             raise self._too_long()
         for character in value:

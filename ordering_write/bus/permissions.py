@@ -7,7 +7,7 @@ from django.apps import AppConfig
 from django.db import DEFAULT_DB_ALIAS
 
 from config.accounts.models import User
-from config.accounts.roles import Role, customer_scope, keep
+from config.accounts.roles import Role, customer_scope, sync_permissions
 from ordering_write.domain.commands import Command, Privilege
 from ordering_write.domain.errors import NotPermittedError
 from ordering_write.domain.values import Channel
@@ -46,7 +46,7 @@ def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> Non
         for handler in all_handlers().values()
         for permission in handler.permissions
     }
-    keep(sender, owner="CommandRecord", permissions=labels | _LABELS, grants=grants())
+    sync_permissions(sender, owner="CommandRecord", permissions=labels | _LABELS, grants=grants())
 
 
 def envelope(user: User, *, channel: Channel) -> dict[str, Any]:

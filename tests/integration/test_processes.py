@@ -71,7 +71,7 @@ def test_a_program_that_ended_is_started_again_after_longer_and_longer_pauses(mo
     program = Program("Something", [sys.executable, "-c", "raise SystemExit(3)"], cwd=HERE)
     program.start()
 
-    news = [wait_for(program.tend) for _ in range(2)]
+    news = [wait_for(program.keep_running) for _ in range(2)]
 
     assert news[0].startswith("Something ended (exit code 3); starting it again in ")
     assert news[0] < news[1]

@@ -1,4 +1,4 @@
-"""Django's migrate for both sides at once."""
+"""`manage.py migrate`: Django's command, for the databases of both sides."""
 
 from typing import Any
 
@@ -32,9 +32,9 @@ def _databases(options: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _make_schema(name: str) -> None:
-    """Make the schema of the read models when both sides share one database."""
+    """Create the schema of the read models, for both sides in one database."""
     with connection.cursor() as cursor:
-        # IF NOT EXISTS would ask for the right to create schemas even when there is none to make.
+        # CREATE SCHEMA IF NOT EXISTS needs the right to create schemas even if the schema exists.
         cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [name])
         if not cursor.fetchone():
             cursor.execute(f"CREATE SCHEMA {connection.ops.quote_name(name)}")

@@ -1,4 +1,4 @@
-"""Runs everything: the databases, the demo, the web server and the workers."""
+"""`manage.py run`: runs the databases, the demo, the web server and the workers."""
 
 import errno
 import http.client
@@ -25,14 +25,14 @@ from ordering_read.engine import live
 from ordering_read.projector import registered
 
 READY_SECONDS = 60.0
-# A copy that is just being stopped needs a moment to let go of the port.
+# A service that is being stopped holds its port a moment longer.
 PORT_SECONDS = 3.0
-# Whoever listens on all addresses is reached at the loopback one.
+# The address to call for a server that listens on all addresses.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
 
 
 class Stopped(BaseException):
-    """We are asked to stop; not an Exception, so that nobody on the way takes it for an error."""
+    """A signal asks us to stop; a BaseException, so that no ``except Exception`` handles it."""
 
 
 class Command(BaseCommand):
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         _raise_stopped_on_signals()
         if parent:
             processes.die_with_parent(parent, signum=signal.SIGTERM)
-        # Here is no TLS; whoever puts a proxy in front that ends it says HTTPS=1.
+        # This server has no TLS; set HTTPS=1 behind a proxy that has.
         os.environ.setdefault("HTTPS", "0")
         server = EmbeddedServer(settings.DATA_DIR)
         try:
@@ -65,7 +65,7 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         if settings.DEMO:
             call_command("seed_demo")
-            # By us: to the workers, what took long to make would be late when they begin.
+            # Otherwise the workers would start late, and raise the alarm about it.
             live.run(*registered())
         # The programs have connections of their own.
         connections.close_all()
@@ -77,8 +77,8 @@ class Command(BaseCommand):
             self._welcome(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
             while True:
                 for program in programs:
-                    if news := program.tend():
-                        self._say(news)
+                    if message := program.keep_running():
+                        self._say(message)
                 time.sleep(0.2)
         finally:
             processes.stop(programs)
@@ -103,12 +103,12 @@ class Command(BaseCommand):
 
 def _raise_stopped_on_signals() -> None:
     signals = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants us to stay
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it for us
         signals.append(signal.SIGHUP)
 
     def stop(_signum: int, _frame: FrameType | None) -> None:
         for signum in signals:
-            # One is enough: a second must not interrupt the stopping.
+            # A second signal must not interrupt the stop.
             signal.signal(signum, signal.SIG_IGN)
         raise Stopped
 
@@ -117,7 +117,7 @@ def _raise_stopped_on_signals() -> None:
 
 
 def _listen() -> socket.socket:
-    """The socket that we hold for the web server, whose restarts then never lose the port."""
+    """Return the web server's socket; held here, so that its restarts never lose the port."""
     host, port = settings.HOST, settings.PORT
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     deadline = time.monotonic() + PORT_SECONDS
@@ -157,8 +157,8 @@ def _wait_until_ready(programs: Sequence[Program], host: str, port: int) -> None
 
 
 def _readiness(host: str, port: int) -> str:
-    """What /readyz answers: "200", or else the status and the body, or the failure."""
-    # We ask by address; Django answers only to the names that it knows.
+    """Return the answer of /readyz: "200", or else its status and body, or the error."""
+    # The connection is by address, but Django accepts ALLOWED_HOSTS only.
     name = next((name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"), host)
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:

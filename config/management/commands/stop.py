@@ -1,4 +1,4 @@
-"""Stops the embedded PostgreSQL that commands started when they needed it."""
+"""`manage.py stop`: stops the embedded PostgreSQL that other commands have started."""
 
 from typing import Any
 

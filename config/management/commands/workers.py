@@ -1,4 +1,4 @@
-"""Runs the workers that keep the read models up to date."""
+"""`manage.py workers`: runs the workers that keep the read models up to date."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from config.workers import cluster
 
 class Command(BaseCommand):
     help = "Runs the workers that keep the read models up to date, until Ctrl-C or SIGTERM."
-    # They start while the databases are down too.
+    # The workers start even while the databases are down.
     requires_system_checks = ()
 
     def add_arguments(self, parser: CommandParser) -> None:

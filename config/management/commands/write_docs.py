@@ -21,16 +21,18 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         pages = {FOLDER / name: text for name, text in reference.pages().items()}
-        there = {path: path.read_text() for path in FOLDER.rglob("*.md")}
-        old = sorted(path for path in {*pages, *there} if pages.get(path) != there.get(path))
-        if options["check"] and old:
-            names = ", ".join(str(path.relative_to(FOLDER)) for path in old)
+        present = {path: path.read_text() for path in FOLDER.rglob("*.md")}
+        outdated = sorted(
+            path for path in {*pages, *present} if pages.get(path) != present.get(path)
+        )
+        if options["check"] and outdated:
+            names = ", ".join(str(path.relative_to(FOLDER)) for path in outdated)
             raise CommandError(f"Out of date: {names}. Run `manage.py write_docs`.")
-        for path in old:
+        for path in outdated:
             if path in pages:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(pages[path])
             else:
                 path.unlink()
             self.stdout.write(f"{path.relative_to(settings.BASE_DIR)}")
-        self.stdout.write(f"{len(old)} of {len(pages)} pages were out of date.")
+        self.stdout.write(f"{len(outdated)} of {len(pages)} pages were out of date.")

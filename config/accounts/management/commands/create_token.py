@@ -1,4 +1,4 @@
-"""`manage.py create_token`: a token for a user or a program, printed once."""
+"""`manage.py create_token`: prints a new token for a user or a program."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,7 +13,7 @@ from config.accounts.roles import Role
 
 
 class Command(BaseCommand):
-    help = "Print a new API token for USERNAME. A missing user is made, with no rights but --role."
+    help = "Print a new API token for USERNAME. Creates a missing user, with the rights of --role."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("username")
