@@ -18,37 +18,47 @@ from ordering_write.models.order import Order, OrderItem, Shipment
 Lifecycle = dict[OrderStatus, dict[str, set[OrderStatus]]]
 
 # A command, and the method call that it makes on the aggregate.
-_Try = tuple[type[c.Command], Callable[[Order], None]]
+_Step = tuple[type[c.Command], Callable[[Order], None]]
 
 _NOW = datetime(2026, 1, 1, tzinfo=UTC)
 _UNITS = 3
+_COUNTERS = (
+    "ordered",
+    "cancelled",
+    "packed",
+    "shipped",
+    "delivered",
+    "failed",
+    "return_requested",
+    "returned",
+)
 
 
-def explored() -> Lifecycle:
+def explore() -> Lifecycle:
     """Return every step that an order with one line of three units accepts."""
-    found: Lifecycle = defaultdict(lambda: defaultdict(set))
-    start = _placed()
-    seen, waiting = {_look(start)}, deque([start])
-    while waiting:
-        order, spare = waiting.popleft(), None
-        for command, act in _tries(order):
-            # An order that refused a step is unchanged, so the next step can use it.
-            spare = spare or deepcopy(order)
+    lifecycle: Lifecycle = defaultdict(lambda: defaultdict(set))
+    start = _placed_order()
+    visited, queue = {_state(start)}, deque([start])
+    while queue:
+        order, copy = queue.popleft(), None
+        for command, act in _steps(order):
+            # A copy that refused a step is unchanged, so the next step can use it.
+            copy = copy or deepcopy(order)
             try:
-                act(spare)
+                act(copy)
             except DomainError:
                 continue
-            if not spare.pending_events:
+            if not copy.pending_events:
                 continue
-            after, spare = spare, None
-            found[OrderStatus(order.status)][command.__name__].add(OrderStatus(after.status))
-            if _look(after) not in seen:
-                seen.add(_look(after))
-                waiting.append(after)
-    return found
+            after, copy = copy, None
+            lifecycle[OrderStatus(order.status)][command.__name__].add(OrderStatus(after.status))
+            if _state(after) not in visited:
+                visited.add(_state(after))
+                queue.append(after)
+    return lifecycle
 
 
-def _placed() -> Order:
+def _placed_order() -> Order:
     order_id, price = uuid4(), Money.of(Decimal(10), "EUR")
     created = e.OrderCreated(
         timestamp=_NOW,
@@ -80,36 +90,30 @@ def _placed() -> Order:
     return order
 
 
-def _look(order: Order) -> tuple[object, ...]:
+def _state(order: Order) -> tuple[object, ...]:
     """Return the state of ``order`` as far as the lifecycle depends on it."""
     line = _line(order)
-    under_way = ("packed", "dispatched")
     shipments = sorted(
-        (one.status, one.units[0].quantity)
-        for one in order.shipments.values()
-        if one.status in under_way
+        (shipment.status, shipment.units[0].quantity)
+        for shipment in order.shipments.values()
+        if shipment.status in ("packed", "dispatched")
     )
     return (
         order.status,
         order.hold_reason,
         bool(order.processing_at),
         order.captured,
-        *(getattr(line, units) for units in _LEDGER),
+        *(getattr(line, counter) for counter in _COUNTERS),
         tuple(shipments),
         sum(sum(expected.values()) for expected in order.returns.values()),
     )
-
-
-_LEDGER = (
-    "ordered cancelled packed shipped delivered failed return_requested returned".split()  # noqa: SIM905
-)
 
 
 def _line(order: Order) -> OrderItem:
     return next(iter(order.lines.values()))
 
 
-def _tries(order: Order) -> Iterator[_Try]:
+def _steps(order: Order) -> Iterator[_Step]:
     """Yield every command for ``order``, accepted or not."""
     line = _line(order)
     yield c.ConfirmOrder, lambda o: o.confirm(now=_NOW)
@@ -119,29 +123,29 @@ def _tries(order: Order) -> Iterator[_Try]:
     yield c.ExpireOrder, lambda o: o.expire(now=_NOW)
     yield c.PlaceHold, lambda o: o.hold(e.HoldReason.OTHER, now=_NOW)
     yield c.ReleaseHold, lambda o: o.release_hold(now=_NOW)
-    for units in range(1, _UNITS + 1):
-        yield from _tries_with_units(line.id, units)
+    for quantity in range(1, _UNITS + 1):
+        yield from _unit_steps(line.id, quantity)
     for shipment in order.shipments.values():
-        yield from _tries_with(shipment)
-    asked = c.ReturnedLine(line_id=line.id, quantity=1, reason=e.ReturnReason.OTHER)
-    back = c.ReceivedLine(line_id=line.id, restock=1)
-    yield c.RequestReturn, lambda o: o.request_return([asked], return_id=uuid4(), now=_NOW)
+        yield from _shipment_steps(shipment)
+    returned = c.ReturnedLine(line_id=line.id, quantity=1, reason=e.ReturnReason.OTHER)
+    received = c.ReceivedLine(line_id=line.id, restock=1)
+    yield c.RequestReturn, lambda o: o.request_return([returned], return_id=uuid4(), now=_NOW)
     for key, expected in order.returns.items():
         if expected:
-            yield from _tries_with_return(UUID(key), back)
-    captured, all_of_it = e.PaymentKind.CAPTURED, Decimal(20)
-    yield c.RecordPayment, lambda o: o.record_payment("-", captured, all_of_it, at=_NOW)
-    yield c.RecordRefund, lambda o: o.settle_refund(UUID(int=1), amount=all_of_it, at=_NOW)
+            yield from _return_steps(UUID(key), received)
+    captured, amount = e.PaymentKind.CAPTURED, Decimal(20)
+    yield c.RecordPayment, lambda o: o.record_payment("-", captured, amount, at=_NOW)
+    yield c.RecordRefund, lambda o: o.settle_refund(UUID(int=1), amount=amount, at=_NOW)
 
 
-def _tries_with_units(line_id: UUID, units: int) -> Iterator[_Try]:
-    some = [c.LineQuantity(line_id=line_id, quantity=units)]
-    yield c.ChangeItemQuantity, lambda o: o.change_quantity(line_id, units, now=_NOW)
-    yield c.CancelOrderItems, lambda o: o.cancel_items(some, "-", now=_NOW)
-    yield c.CreateShipment, lambda o: o.pack(some, shipment_id=uuid4(), now=_NOW)
+def _unit_steps(line_id: UUID, quantity: int) -> Iterator[_Step]:
+    units = [c.LineQuantity(line_id=line_id, quantity=quantity)]
+    yield c.ChangeItemQuantity, lambda o: o.change_quantity(line_id, quantity, now=_NOW)
+    yield c.CancelOrderItems, lambda o: o.cancel_items(units, "-", now=_NOW)
+    yield c.CreateShipment, lambda o: o.pack(units, shipment_id=uuid4(), now=_NOW)
 
 
-def _tries_with(shipment: Shipment) -> Iterator[_Try]:
+def _shipment_steps(shipment: Shipment) -> Iterator[_Step]:
     key, lost = shipment.id, e.DeliveryFailure.LOST
     yield c.VoidShipment, lambda o: o.void_shipment(key, now=_NOW)
     yield c.DispatchShipment, lambda o: o.dispatch_shipment(key, now=_NOW)
@@ -149,8 +153,8 @@ def _tries_with(shipment: Shipment) -> Iterator[_Try]:
     yield c.FailDelivery, lambda o: o.fail_delivery(key, lost, at=_NOW)
 
 
-def _tries_with_return(key: UUID, back: c.ReceivedLine) -> Iterator[_Try]:
-    yield c.ReceiveReturn, lambda o: o.receive_return(key, [back], now=_NOW)
+def _return_steps(key: UUID, received: c.ReceivedLine) -> Iterator[_Step]:
+    yield c.ReceiveReturn, lambda o: o.receive_return(key, [received], now=_NOW)
     yield c.RejectReturn, lambda o: o.reject_return(key, "-", now=_NOW)
 
 
@@ -170,7 +174,7 @@ Steps that change the status:
 
 def page() -> str:
     """Return the page, in Markdown."""
-    lifecycle = explored()
+    lifecycle = explore()
     return f"{_HEAD}```mermaid\n{_diagram(lifecycle)}```\n\nAll steps:\n\n{_table(lifecycle)}"
 
 

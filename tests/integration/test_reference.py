@@ -11,7 +11,7 @@ def test_the_pages_are_up_to_date():
 
 
 def test_the_lifecycle_is_what_the_domain_says():
-    steps = lifecycle.explored()
+    steps = lifecycle.explore()
 
     assert steps[OrderStatus.PENDING]["ConfirmOrder"] == {OrderStatus.CONFIRMED}
     assert steps[OrderStatus.PROCESSING]["DispatchShipment"] == {
