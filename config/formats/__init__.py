@@ -1,1 +1,1 @@
-"""How dates and times are written on pages, by language."""
+"""Date and time formats of the pages, by language."""

@@ -1,9 +1,9 @@
-"""The pages of `docs/reference`, which are written from the code."""
+"""The pages of `docs/reference`, made from the code."""
 
 from config.reference import commands, lifecycle
 
 
 def pages() -> dict[str, str]:
-    """Every page in Markdown, by its path below `docs/reference`."""
-    of_commands = {f"commands/{name}": text for name, text in commands.pages().items()}
-    return {"lifecycle.md": lifecycle.page(), **of_commands}
+    """Return every page in Markdown, by its path below `docs/reference`."""
+    command_pages = {f"commands/{name}": text for name, text in commands.pages().items()}
+    return {"lifecycle.md": lifecycle.page(), **command_pages}

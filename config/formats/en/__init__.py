@@ -1,1 +1,1 @@
-"""How dates and times are written on English pages."""
+"""Formats of English pages."""
