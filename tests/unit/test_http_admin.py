@@ -14,82 +14,82 @@ from tests.unit.test_http_views import Person
 
 
 class GroupAdmin(ReadOnlyAdmin):
-    """Some model will do."""
+    """A read-only page of some model."""
 
     needed_permission = "things.view_thing"
 
     def message_user(self, request: Any, message: str, level: int = messages.INFO) -> None:  # type: ignore[override]
-        request.told.append((level, message))
+        request.messages.append((level, message))
 
 
 class Rows:
-    """As many rows as a query would find; says how many it was asked to count."""
+    """A queryset of ``length`` rows that refuses to count the whole table."""
 
-    def __init__(self, found: int) -> None:
-        self.found = found
+    def __init__(self, length: int) -> None:
+        self.length = length
 
     def order_by(self) -> "Rows":
         return self
 
     def __getitem__(self, part: slice) -> "Rows":
-        return Rows(min(self.found, part.stop))
+        return Rows(min(self.length, part.stop))
 
     def count(self) -> int:
-        assert self.found <= 10_001, "counted the whole table"
-        return self.found
+        assert self.length <= 10_001, "counted the whole table"
+        return self.length
 
 
 @pytest.fixture
 def request_of() -> Any:
-    def make(*rights: str) -> Any:
+    def make(*permissions: str) -> Any:
         request: Any = RequestFactory().get("/admin/")
-        request.user = Person(frozenset(rights))
-        request.told = []
+        request.user = Person(frozenset(permissions))
+        request.messages = []
         return request
 
     return make
 
 
-def test_only_holders_of_the_permission_see_the_page(request_of: Any) -> None:
+def test_only_holders_of_its_permission_see_an_admin_page(request_of: Any) -> None:
     page = GroupAdmin(Group, site)
-    for rights, is_seen in ((), False), (("things.view_thing",), True):
-        request = request_of(*rights)
-        assert page.has_module_permission(request) is is_seen
-        assert page.has_view_permission(request) is is_seen
+    for permissions, is_visible in ((), False), (("things.view_thing",), True):
+        request = request_of(*permissions)
+        assert page.has_module_permission(request) is is_visible
+        assert page.has_view_permission(request) is is_visible
         assert page.get_model_perms(request) == {
             "add": False,
             "change": False,
             "delete": False,
-            "view": is_seen,
+            "view": is_visible,
         }
 
 
-def test_counting_stops_at_the_cap(subtests: pytest.Subtests) -> None:
-    for found, count in [(0, 0), (7, 7), (10_001, 10_000), (10**9, 10_000)]:
-        with subtests.test(found=found, count=count):
-            rows: Any = Rows(found)
+def test_a_list_page_counts_up_to_the_cap(subtests: pytest.Subtests) -> None:
+    for length, count in [(0, 0), (7, 7), (10_001, 10_000), (10**9, 10_000)]:
+        with subtests.test(length=length, count=count):
+            rows: Any = Rows(length)
             assert CappedPaginator(rows, 50).count == count
 
 
-def test_each_record_gets_its_own_message(request_of: Any) -> None:
-    def act(record: str) -> None:
+def test_a_bulk_action_shows_a_message_for_each_record(request_of: Any) -> None:
+    def dispatch(record: str) -> None:
         if record == "B":
             raise NotFound("Order not found")
 
     request = request_of()
     records: Any = ["A", "B", "C"]
-    GroupAdmin(Group, site).dispatch_each(request, records, act, done="cancelled")
-    assert request.told == [
+    GroupAdmin(Group, site).dispatch_each(request, records, dispatch, done="cancelled")
+    assert request.messages == [
         (messages.SUCCESS, "A: cancelled"),
         (messages.ERROR, "B: Order not found"),
         (messages.SUCCESS, "C: cancelled"),
     ]
 
 
-def test_an_unexpected_error_in_an_action_is_raised(request_of: Any) -> None:
-    def act(_record: str) -> None:
+def test_an_unanticipated_error_in_a_bulk_action_is_raised(request_of: Any) -> None:
+    def dispatch(_record: str) -> None:
         raise RuntimeError("a bug")
 
     records: Any = ["A"]
     with pytest.raises(RuntimeError):
-        GroupAdmin(Group, site).dispatch_each(request_of(), records, act, done="cancelled")
+        GroupAdmin(Group, site).dispatch_each(request_of(), records, dispatch, done="cancelled")

@@ -1,4 +1,4 @@
-"""Nothing that a client sends gives a 500, however hostile."""
+"""A hostile request gets a refusal, never a 500."""
 
 import io
 import json
@@ -30,7 +30,7 @@ BODY = "application/json"
 
 
 class Echo(ApiView):
-    """Answers what it was sent; anybody may ask."""
+    """Answers its parameters or its body, without login."""
 
     public = True
 
@@ -42,7 +42,7 @@ class Echo(ApiView):
 
 
 class Guarded(ApiView):
-    """For users only."""
+    """Needs a permission."""
 
     needed_permission = "things.view_thing"
 
@@ -64,9 +64,9 @@ pytestmark = pytest.mark.urls(__name__)
 
 
 @pytest.fixture(autouse=True)
-def connections_are_left_alone() -> Iterator[None]:
-    # A request's end looks at the connections, which other tests may have left open; here a look
-    # at a database is an error.
+def _open_connections_stay() -> Iterator[None]:
+    # A request closes old connections at its ends. Other tests may have left some open, and without
+    # the database fixture any use of them is an error.
     signals = (request_started, request_finished)
     for signal in signals:
         signal.disconnect(close_old_connections)
@@ -87,7 +87,7 @@ def code_of(response: Any) -> str:
     return str(problem["code"])
 
 
-def test_json_that_is_not_strict_is_malformed(subtests: pytest.Subtests) -> None:
+def test_loose_json_is_malformed(subtests: pytest.Subtests) -> None:
     cases = [
         (b"", ""),
         (b"{", "line 1 column 2"),
@@ -121,19 +121,19 @@ def test_json_that_is_not_strict_is_malformed(subtests: pytest.Subtests) -> None
         (b"[" * 100_000, "deeper than 20"),
         (b'{"a":' * 100_000, "deeper than 20"),
     ]
-    for body, said in cases:
+    for body, message in cases:
         with subtests.test(f"{body[:40]!r}"):
             started = time.monotonic()
             response = post(body)
             if body:
                 assert (response.status_code, code_of(response)) == (400, "malformed")
-                assert said in response.json()["detail"]
+                assert message in response.json()["detail"]
             else:
                 assert response.json() == {}
             assert time.monotonic() - started < 1
 
 
-def test_json_that_is_strict_is_read_exactly() -> None:
+def test_strict_json_is_read_exactly() -> None:
     body = '{"a": [1, -2, 1.10, 1e3, true, null], "é": "\\ud83d\\ude00", "n": {"m": {}}}'
     response = post(body)
     assert response.status_code == 200
@@ -220,12 +220,12 @@ def test_bad_parameters_are_named(subtests: pytest.Subtests) -> None:
             assert response.json()["parameter"] == parameter
 
 
-def test_more_parameters_than_django_takes_are_malformed() -> None:
+def test_more_parameters_than_django_accepts_are_malformed() -> None:
     response = Client().get("/api/v1/echo?" + "a&" * 5 + "&".join(f"a{n}=1" for n in range(2_000)))
     assert (response.status_code, code_of(response)) == (400, "malformed")
 
 
-def test_an_odd_address_is_not_found(subtests: pytest.Subtests) -> None:
+def test_a_malformed_address_is_not_found(subtests: pytest.Subtests) -> None:
     cases = [
         "/api/v1/echo/%00",
         "/api/v1/echo/%ff",
@@ -244,7 +244,7 @@ def test_an_odd_address_is_not_found(subtests: pytest.Subtests) -> None:
             assert (response.status_code, code_of(response)) == (404, "not_found")
 
 
-def test_an_odd_accept_header_is_answered(subtests: pytest.Subtests) -> None:
+def test_unreadable_parts_of_accept_are_ignored(subtests: pytest.Subtests) -> None:
     cases = [
         "",
         ",,,",
@@ -292,8 +292,8 @@ def test_an_authorization_of_another_scheme_is_anonymous(subtests: pytest.Subtes
 
 
 def test_a_form_from_a_program_is_unsupported() -> None:
-    person = mock.Mock(is_active=True)
-    with mock.patch.object(TokenAuthentication, "authenticate", return_value=(person, object())):
+    user = mock.Mock(is_active=True)
+    with mock.patch.object(TokenAuthentication, "authenticate", return_value=(user, object())):
         response = post("_content=%7B%7D", "application/x-www-form-urlencoded")
     assert (response.status_code, code_of(response)) == (415, "unsupported_media_type")
 
@@ -312,11 +312,11 @@ def test_a_method_without_a_handler_is_not_allowed(subtests: pytest.Subtests) ->
             assert (response.status_code, code_of(response)) == (405, "method_not_allowed")
 
 
-# --- What the WSGI server hands over ------------------------------------------------------------
+# --- Requests as the WSGI server passes them ---------------------------------------------------
 def through_wsgi(**environ: Any) -> tuple[int, dict[str, Any]]:
-    """Status and body of POST /api/v1/echo, handed to the application as a server would."""
-    started: list[str] = []
-    everything = {
+    """Return status and body of POST /api/v1/echo, called as a WSGI server does."""
+    statuses: list[str] = []
+    full_environ = {
         "REQUEST_METHOD": "POST",
         "PATH_INFO": "/api/v1/echo",
         "SERVER_NAME": "localhost",
@@ -327,11 +327,11 @@ def through_wsgi(**environ: Any) -> tuple[int, dict[str, Any]]:
         **environ,
     }
     application = RequestNormaliser(WSGIHandler())
-    body = b"".join(application(everything, lambda status, _headers: started.append(status)))
-    return int(started[0].split()[0]), json.loads(body)
+    body = b"".join(application(full_environ, lambda status, _headers: statuses.append(status)))
+    return int(statuses[0].split()[0]), json.loads(body)
 
 
-def test_a_content_type_that_django_cannot_take_is_unsupported(subtests: pytest.Subtests) -> None:
+def test_a_content_type_that_django_cannot_parse_is_unsupported(subtests: pytest.Subtests) -> None:
     cases = [
         "application/json; charset*=nonsense'en'%ff",
         "application/json; x=" + "y" * 20_000,
@@ -355,7 +355,7 @@ def test_a_content_type_that_django_cannot_take_is_unsupported(subtests: pytest.
             assert (status, problem["code"]) == (415, "unsupported_media_type")
 
 
-def test_a_content_type_is_read_without_reading_the_query() -> None:
+def test_many_parameters_are_malformed_whatever_the_charset() -> None:
     query = "&".join(f"a{n}=1" for n in range(2_000))
     status, problem = through_wsgi(
         CONTENT_TYPE="application/json; charset=utf-8", QUERY_STRING=query
@@ -375,7 +375,7 @@ def test_a_body_in_chunks_is_read() -> None:
     assert through_wsgi(**in_chunks(io.BytesIO(b'{"a": 1}'))) == (200, {"a": 1})
 
 
-def test_a_body_in_chunks_is_bounded() -> None:
+def test_a_body_in_chunks_is_read_up_to_the_limit() -> None:
     endless = mock.Mock(read=lambda size: b"x" * size)
     status, problem = through_wsgi(**in_chunks(endless))
     assert (status, problem["code"]) == (413, "too_large")

@@ -1,4 +1,4 @@
-"""The headers of reads: what is understood, and what is passed over."""
+"""The request headers Prefer, If-None-Match and Consistency-Token."""
 
 from uuid import uuid4
 
@@ -12,8 +12,8 @@ from config.http.input.preferences import wait_seconds
 
 
 def request_with(**headers: str):
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    return RequestFactory().get("/", headers=named)
+    by_name = {name.replace("_", "-"): value for name, value in headers.items()}
+    return RequestFactory().get("/", headers=by_name)
 
 
 def test_the_preferred_wait_is_read_from_the_header(subtests: pytest.Subtests) -> None:
@@ -49,7 +49,7 @@ def test_without_the_header_no_wait_is_preferred() -> None:
     assert wait_seconds(request_with()) is None
 
 
-def test_an_entity_tag_of_the_client_is_compared(subtests: pytest.Subtests) -> None:
+def test_the_client_has_the_tag_that_if_none_match_names(subtests: pytest.Subtests) -> None:
     cases = [
         ('"3.ab"', True),
         ('W/"3.ab"', True),
@@ -60,22 +60,20 @@ def test_an_entity_tag_of_the_client_is_compared(subtests: pytest.Subtests) -> N
         ('"3.abc"', False),
         ("", False),
     ]
-    for known, is_known in cases:
-        with subtests.test(known=known, is_known=is_known):
-            assert (
-                etags.client_has(request_with(If_None_Match=known), etags.strong(3, "ab"))
-                is is_known
-            )
+    for tags, is_current in cases:
+        with subtests.test(tags=tags, is_current=is_current):
+            request = request_with(If_None_Match=tags)
+            assert etags.client_has(request, etags.strong(3, "ab")) is is_current
 
 
-def test_weak_tags_are_compared_too() -> None:
+def test_weak_tags_match_like_strong_ones() -> None:
     tag = etags.weak(7, etags.digest("orders", None))
 
     assert etags.client_has(request_with(If_None_Match=tag), tag)
     assert not etags.client_has(request_with(If_None_Match=tag), etags.weak(8, "x"))
 
 
-def test_a_token_names_its_event() -> None:
+def test_a_consistency_token_names_its_event() -> None:
     event_id = uuid4()
     token = consistency.token_of(event_id)
 
@@ -83,15 +81,15 @@ def test_a_token_names_its_event() -> None:
     assert consistency.awaited_event(request_with()) is None
 
 
-def test_a_token_can_not_be_made_up() -> None:
-    ours, other = consistency.token_of(uuid4()), consistency.token_of(uuid4())
-    forged = ours.partition(".")[0] + "." + other.partition(".")[2]
+def test_a_forged_consistency_token_is_refused() -> None:
+    first, second = consistency.token_of(uuid4()), consistency.token_of(uuid4())
+    forged = first.partition(".")[0] + "." + second.partition(".")[2]
 
     with pytest.raises(ParameterError, match="as a command has answered it"):
         consistency.awaited_event(request_with(Consistency_Token=forged))
 
 
-def test_a_token_outlives_a_new_secret_key(settings) -> None:
+def test_a_consistency_token_outlives_a_new_secret_key(settings) -> None:
     event_id = uuid4()
     token = consistency.token_of(event_id)
     settings.SECRET_KEY_FALLBACKS = [settings.SECRET_KEY]

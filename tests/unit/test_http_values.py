@@ -1,4 +1,4 @@
-"""Values that come in, and what stands around every answer: ids, pages, text, money."""
+"""Text and amounts in requests, pages of lists, and the ids of requests."""
 
 import time
 from dataclasses import dataclass
@@ -31,12 +31,12 @@ def test_text_is_normalised(subtests: pytest.Subtests) -> None:
         ("😀" * 10, "😀" * 10),
         ("\u05d0\u200f", "\u05d0\u200f"),
     ]
-    for sent, kept in cases:
-        with subtests.test(sent=sent, kept=kept):
-            assert name_type.validate_python(sent) == kept
+    for sent, normalised in cases:
+        with subtests.test(sent=sent, normalised=normalised):
+            assert name_type.validate_python(sent) == normalised
 
 
-def test_text_that_is_empty_too_long_or_unprintable_is_refused(
+def test_empty_long_and_unprintable_texts_are_refused(
     subtests: pytest.Subtests,
 ) -> None:
     cases = [
@@ -48,7 +48,7 @@ def test_text_that_is_empty_too_long_or_unprintable_is_refused(
             name_type.validate_python(sent)
 
 
-def test_line_breaks_are_kept_in_text_of_several_lines() -> None:
+def test_text_of_several_lines_keeps_line_breaks() -> None:
     assert lines_type.validate_python("a\n\tb") == "a\n\tb"
     with pytest.raises(ValidationError):
         lines_type.validate_python("a\u2029b")
@@ -77,7 +77,7 @@ def test_an_amount_is_exact(subtests: pytest.Subtests) -> None:
             assert str(amount_type.validate_python(sent)) == amount
 
 
-def test_an_amount_that_is_not_plain_digits_is_refused(subtests: pytest.Subtests) -> None:
+def test_an_amount_in_other_than_plain_digits_is_refused(subtests: pytest.Subtests) -> None:
     cases: list[Any] = [
         *("", ".5", "5.", "-1", "+1", "1e3", "1_000", "1,5", " 1", "1\n", "NaN", "Infinity", "0x1"),
         *("\u0661\u0662.\u0665", "\uff11\uff12", "\u00b2", "1.00001", "1" * 16),
@@ -101,7 +101,7 @@ class Page:
     next_cursor: str | None = None
 
 
-def test_a_page_leads_to_its_neighbours(subtests: pytest.Subtests) -> None:
+def test_a_page_links_to_the_previous_and_the_next_page(subtests: pytest.Subtests) -> None:
     cases = [
         (Page([1, 2], 1), None, 2),
         (Page([3, 4], 2), 1, 3),
@@ -133,7 +133,7 @@ def test_a_page_leads_to_its_neighbours(subtests: pytest.Subtests) -> None:
 
 
 # --- Ids of requests ---------------------------------------------------------------------------
-def through(**headers: str) -> tuple[HttpRequest, HttpResponse]:
+def after_middleware(**headers: str) -> tuple[HttpRequest, HttpResponse]:
     request = RequestFactory().get("/", headers=headers)
     response = RequestIdMiddleware(lambda _: HttpResponse())(request)
     assert isinstance(response, HttpResponse)
@@ -141,14 +141,14 @@ def through(**headers: str) -> tuple[HttpRequest, HttpResponse]:
 
 
 def test_a_safe_request_id_is_echoed() -> None:
-    request, response = through(**{"Request-Id": "abc-123"})
+    request, response = after_middleware(**{"Request-Id": "abc-123"})
     assert request.request_id == response["Request-Id"] == "abc-123"  # type: ignore[attr-defined]
 
 
-def test_a_request_id_that_is_unsafe_is_replaced(subtests: pytest.Subtests) -> None:
+def test_an_unsafe_request_id_is_replaced(subtests: pytest.Subtests) -> None:
     for sent in ["", "x" * 129, "a b", "ä", "a\tb", "a\r\nSet-Cookie: x=1"]:
         with subtests.test(sent=sent):
-            _, response = through(**{"Request-Id": sent})
+            _, response = after_middleware(**{"Request-Id": sent})
             assert UUID(response["Request-Id"]).version == 7
 
 
@@ -167,5 +167,5 @@ def test_a_valid_trace_becomes_the_correlation_id(subtests: pytest.Subtests) -> 
     ]
     for traceparent, is_kept in cases:
         with subtests.test(traceparent=traceparent, is_kept=is_kept):
-            request, _ = through(traceparent=traceparent)
+            request, _ = after_middleware(traceparent=traceparent)
             assert (request.correlation_id == UUID(TRACE)) is is_kept  # type: ignore[attr-defined]

@@ -1,9 +1,10 @@
-"""Views of API pages: permissions, problems, browsable forms. Other tests borrow the small site."""
+"""API views: permissions, problems, browsable forms. Other tests borrow the small site."""
 
 import html
 import json
 import logging
 import re
+import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -25,6 +26,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
+from rest_framework.views import APIView
 from typing_extensions import TypedDict
 
 from config.fields.members import DetailedError
@@ -52,7 +54,7 @@ class NoRoomError(DetailedError):
 
 
 class Thing(BaseModel):
-    """What the test-only API is about."""
+    """The resource of this API."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -68,7 +70,7 @@ class ThingFilter(PageParameters):
 
 @dataclass
 class Shelf:
-    """One page of things, as a query would answer it."""
+    """A page of things, as a query answers it."""
 
     items: list[Any] = field(default_factory=list)
     page: int = 1
@@ -123,7 +125,7 @@ class Things(ApiViewSet):
 
 
 class Broken(ApiView):
-    """Raises what the test wants."""
+    """Raises an error that the test chooses."""
 
     public = True
     error: Exception = RuntimeError("a secret")
@@ -135,7 +137,14 @@ class Broken(ApiView):
 
 
 class Undeclared(ApiView):
-    """Says nothing about permissions."""
+    """Declares no permission."""
+
+    def get(self, request: Request) -> Response:
+        return Response()
+
+
+class Foreign(APIView):
+    """Lacks our base class."""
 
     def get(self, request: Request) -> Response:
         return Response()
@@ -167,9 +176,9 @@ pytestmark = pytest.mark.urls(__name__)
 
 @dataclass
 class Person:
-    """A user with rights, without a database."""
+    """A user with permissions, without a database."""
 
-    rights: frozenset[str] = frozenset()
+    permissions: frozenset[str] = frozenset()
     is_authenticated: bool = True
     is_active: bool = True
 
@@ -177,14 +186,14 @@ class Person:
         return "robin"
 
     def has_perm(self, permission: str) -> bool:
-        return permission in self.rights
+        return permission in self.permissions
 
 
 EVERYBODY = Person(frozenset(Things.needed_permissions.values()))
 
 
 @pytest.fixture(autouse=True)
-def refusal_of_the_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+def _register_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(problems, "_problems", dict(problems._problems))
     monkeypatch.setattr(problems, "_entries", dict(problems._entries))
     problems.register(NoRoomError, slug="no-room", status=409, title="No room", retry_after=7)
@@ -201,7 +210,7 @@ def send(
     csrf: bool = False,
     **headers: str,
 ) -> Any:
-    """The rendered answer of the view at ``address`` to a user with a session."""
+    """Return the rendered answer of the view at ``address`` to a user with a session."""
     if form is not None:
         content, content_type = urlencode(form), "application/x-www-form-urlencoded"
     else:
@@ -262,6 +271,11 @@ def test_the_check_names_views_that_declare_nothing(monkeypatch: pytest.MonkeyPa
     }
 
 
+def test_the_check_names_views_without_the_base_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "urlpatterns", [path("foreign", Foreign.as_view())])
+    assert [error.msg for error in views_declare_permissions()] == ["Foreign isn't an ApiView."]
+
+
 # --- Problems ----------------------------------------------------------------------------------
 def test_a_refusal_is_a_problem_with_its_members() -> None:
     response = send("POST", "/api/v1/things", body={"name": "elephant"})
@@ -280,7 +294,7 @@ def test_a_refusal_is_a_problem_with_its_members() -> None:
     }
 
 
-def test_each_flaw_of_a_body_is_named() -> None:
+def test_every_mistake_in_a_body_is_listed() -> None:
     response = send("POST", "/api/v1/things", body={"size": "many", "a/b~c d": 1})
     assert response.status_code == 422
     assert json.loads(response.content)["errors"] == [
@@ -298,7 +312,7 @@ def test_each_flaw_of_a_body_is_named() -> None:
     ]
 
 
-def test_an_invalid_model_of_our_own_is_an_internal_error(
+def test_a_model_that_a_query_fills_wrongly_is_an_internal_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(ValidationError) as caught:
@@ -348,7 +362,7 @@ def test_a_problem_type_leads_to_a_page() -> None:
     assert client.get("/problems/no-such-problem").status_code == 404
 
 
-def test_a_missing_page_outside_the_api_is_for_people(subtests: pytest.Subtests) -> None:
+def test_a_missing_page_outside_the_api_is_html_by_default(subtests: pytest.Subtests) -> None:
     cases = [
         ("text/html,*/*;q=0.8", "text/html; charset=utf-8"),
         ("*/*", "text/html; charset=utf-8"),
@@ -400,14 +414,15 @@ def test_formats_are_negotiated() -> None:
 
 
 # --- Browsable pages ---------------------------------------------------------------------------
-def page(method: str, address: str, **more: Any) -> tuple[int, str]:
-    response = send(method, address, accept="text/html", **more)
+def page(method: str, address: str, **options: Any) -> tuple[int, str]:
+    response = send(method, address, accept="text/html", **options)
     assert response["Content-Type"].startswith("text/html")
     return response.status_code, response.content.decode()
 
 
 def textareas(text: str) -> list[str]:
-    return [html.unescape(t) for t in re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", text, re.S)]
+    areas = re.findall(r"<textarea[^>]*>\n(.*?)</textarea>", text, re.S)
+    return [html.unescape(area) for area in areas]
 
 
 def test_a_page_has_no_script() -> None:
@@ -417,7 +432,7 @@ def test_a_page_has_no_script() -> None:
     assert "<style" not in text
 
 
-def test_forms_hold_examples_for_what_the_user_may_do() -> None:
+def test_a_page_has_a_form_with_an_example_for_each_permitted_command() -> None:
     _, text = page("GET", "/api/v1/things")
     assert [json.loads(t) for t in textareas(text)] == [{"name": "Lamp & shade"}]
     _, text = page("GET", f"/api/v1/things/{THING}")
@@ -429,7 +444,7 @@ def test_forms_hold_examples_for_what_the_user_may_do() -> None:
     assert textareas(text) == []
 
 
-def test_a_page_without_permissions_has_no_forms(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_page_of_a_missing_resource_has_no_forms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Things, "retrieve", mock.Mock(side_effect=Http404("Thing not found")))
     status, text = page("GET", f"/api/v1/things/{THING}")
     assert (status, textareas(text)) == (404, [])
@@ -441,7 +456,7 @@ def test_the_page_of_an_action_has_its_own_form() -> None:
     assert [json.loads(t) for t in textareas(text)] == [{"to": "the left"}]
 
 
-def test_a_form_is_sent_like_json() -> None:
+def test_a_form_gives_the_same_command_as_json() -> None:
     form = {"_content": '{"name":"Lamp"}', "_idempotency_key": "k1"}
     status, text = page("POST", "/api/v1/things", form=form)
     assert status == 201
@@ -449,18 +464,18 @@ def test_a_form_is_sent_like_json() -> None:
     assert [json.loads(t) for t in textareas(text)] == [{"name": "Lamp & shade"}]
 
 
-def test_what_was_typed_stays_after_a_refusal(subtests: pytest.Subtests) -> None:
+def test_the_form_keeps_the_typed_text_after_a_refusal(subtests: pytest.Subtests) -> None:
     cases = [
         ('{"name": "elephant"}', 409, "An elephant has no room here."),
         ('{"name": "Lamp", "colour": "red"}', 422, "#/colour"),
         ('{"name": ', 400, "The body is not JSON"),
     ]
-    for typed, status, said in cases:
+    for typed, status, message in cases:
         with subtests.test(typed=typed, status=status):
-            answered, text = page("POST", "/api/v1/things", form={"_content": typed})
-            assert answered == status
+            actual_status, text = page("POST", "/api/v1/things", form={"_content": typed})
+            assert actual_status == status
             assert textareas(text) == [typed]
-            assert said in text[text.index('role="alert"') :]
+            assert message in text[text.index('role="alert"') :]
 
 
 def test_a_form_without_the_csrf_token_is_refused() -> None:
@@ -482,7 +497,7 @@ def test_an_idempotency_key_is_visible_ascii(subtests: pytest.Subtests) -> None:
             assert json.loads(quoted.content)["key"] == "k1"
 
 
-def test_datetimes_without_zone_are_a_fault() -> None:
+def test_a_datetime_without_zone_is_never_written() -> None:
     assert JSONEncoder().default(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
     with pytest.raises(ValueError, match="has no time zone"):
         JSONEncoder().default(datetime(2026, 1, 1))
