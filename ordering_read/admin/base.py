@@ -12,8 +12,9 @@ from django.db.models.functions import Collate, Upper
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.safestring import SafeString
 
-from config.http.admin import ReadOnlyAdmin, page_url
+from config.http.admin import ReadOnlyAdmin, link, page_url
 from ordering_write.published import quantize
 
 # Most rows that one action takes: a page of the list.
@@ -30,6 +31,24 @@ def log_url(request: HttpRequest, stream: str) -> str:
 def money(amount: Decimal, currency: str) -> str:
     """Return an amount as people read it: ``19.90 EUR``."""
     return f"{quantize(amount, currency)} {currency}"
+
+
+def link_column(
+    model: type[Model], key: str, label: str, text: str = ""
+) -> Callable[[Any, Any], SafeString | None]:
+    """Return a column of links to rows of ``model``, whose identity is the row's field ``key``.
+
+    The text of a link is the row's field ``text``, or "Show". There is no link if the key is None.
+    """
+
+    @admin.display(description=label)
+    def column(_page: ReadOnlyAdmin, row: Any) -> SafeString | None:
+        identity = getattr(row, key)
+        if identity is None:
+            return None
+        return link(page_url(model, identity), getattr(row, text) if text else "Show")
+
+    return column
 
 
 def money_column(field: str, label: str) -> Callable[[Any, Any], str | None]:

@@ -11,9 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
-from config.http.admin import link, page_url
 from ordering_read import permissions
-from ordering_read.admin.base import ActingAdmin, ReadModelAdmin
+from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, link_column
 from ordering_read.documents import AddressView
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
@@ -82,9 +81,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     def readiness(self, row: Any) -> SafeString:
         return format_html('<span class="light light-{0}">{0}</span>', row.readiness)
 
-    @admin.display(description="Order")
-    def order(self, row: QueuedOrder) -> SafeString:
-        return link(page_url(OrderSummary, row.order_id), row.order_number)
+    order = link_column(OrderSummary, "order_id", "Order", "order_number")
 
     @admin.display(description="Age")
     def age(self, row: QueuedOrder) -> str:

@@ -5,11 +5,10 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.safestring import SafeString
 
-from config.http.admin import link, page_url, parse_uuid
+from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ListOnlyAdmin
+from ordering_read.admin.base import ListOnlyAdmin, link_column
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
@@ -47,9 +46,7 @@ class TimelineAdmin(HistoryAdmin):
         text = "sentence" if with_personal else "sentence_without_note"
         return ("at", "order", text, "visibility", "channel", "position")
 
-    @admin.display(description="Order")
-    def order(self, entry: TimelineEntry) -> SafeString:
-        return link(page_url(OrderSummary, entry.order_id), "Show")
+    order = link_column(OrderSummary, "order_id", "Order")
 
     @admin.display(description="Sentence")
     def sentence_without_note(self, entry: TimelineEntry) -> str:
@@ -81,12 +78,5 @@ class StockLedgerAdmin(HistoryAdmin):
     search_fields = ("product_id",)
     search_help_text = "The id of a product"
 
-    @admin.display(description="Product")
-    def product(self, movement: StockMovement) -> SafeString:
-        return link(page_url(InventoryLevel, movement.product_id), "Show")
-
-    @admin.display(description="Order")
-    def order(self, movement: StockMovement) -> SafeString | None:
-        if movement.order_id is None:
-            return None
-        return link(page_url(OrderSummary, movement.order_id), "Show")
+    product = link_column(InventoryLevel, "product_id", "Product")
+    order = link_column(OrderSummary, "order_id", "Order")

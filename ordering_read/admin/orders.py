@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, log_url, money_column
+from ordering_read.admin.base import ReadModelAdmin, link_column, log_url, money_column
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages, user_of
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
@@ -124,9 +124,7 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
             list_url(OrderSummary, f"?customer_id={order.customer_id}"), order.customer_name
         )
 
-    @admin.display(description="Customer")
-    def customer_page(self, order: OrderSummary) -> SafeString:
-        return link(page_url(CustomerSummary, order.customer_id), order.customer_name)
+    customer_page = link_column(CustomerSummary, "customer_id", "Customer", "customer_name")
 
     @admin.display(description="All orders")
     def customer_orders(self, order: OrderSummary) -> SafeString:

@@ -54,19 +54,24 @@ class _ProjectionPage(ChangeList):
 
 
 def _with_status(rows: Any) -> list[Projection]:
-    by_generation = {
-        (progress.name, progress.generation): progress for progress in status.statuses()
-    }
+    """Set ``live_status`` on each row: its status, or None for a generation that isn't live."""
+    by_generation = {(live.name, live.generation): live for live in status.statuses()}
     rows = list(rows)
     for row in rows:
-        row.progress = by_generation.get((row.name, row.generation))
+        row.live_status = by_generation.get((row.name, row.generation))
     return rows
 
 
-def _progress(row: Any) -> ProjectionStatus | None:
-    """Return the status set by ``_with_status``, or None for a generation that isn't live."""
-    progress: ProjectionStatus | None = row.progress
-    return progress
+def _status_column(
+    label: str, value: Callable[[ProjectionStatus], object]
+) -> Callable[[Any, Any], object]:
+    """Return a column of a projection's status, which is empty for generations that aren't live."""
+
+    @admin.display(description=label)
+    def column(_page: ActingAdmin, row: Any) -> object:
+        return value(row.live_status) if row.live_status else None
+
+    return column
 
 
 @admin.register(Projection)
@@ -123,24 +128,12 @@ class ProjectionAdmin(ActingAdmin):
 
     # --- Columns -------------------------------------------------------------------------------
     @admin.display(description="Status")
-    def state(self, row: Projection) -> str:
-        progress = _progress(row)
-        return progress.status if progress else row.status
+    def state(self, row: Any) -> str:
+        return str(row.live_status.status if row.live_status else row.status)
 
-    @admin.display(description="Head")
-    def head(self, row: Projection) -> int | None:
-        progress = _progress(row)
-        return progress.head if progress else None
-
-    @admin.display(description="Events behind")
-    def lag_events(self, row: Projection) -> int | None:
-        progress = _progress(row)
-        return progress.lag_events if progress else None
-
-    @admin.display(description="Seconds behind")
-    def lag_seconds(self, row: Projection) -> str | None:
-        progress = _progress(row)
-        return f"{progress.lag_seconds:.1f}" if progress else None
+    head = _status_column("Head", lambda status: status.head)
+    lag_events = _status_column("Events behind", lambda status: status.lag_events)
+    lag_seconds = _status_column("Seconds behind", lambda status: f"{status.lag_seconds:.1f}")
 
     @admin.display(description="Rebuild")
     def rebuild_state(self, row: Projection) -> str | None:

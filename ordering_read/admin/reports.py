@@ -7,9 +7,9 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
-from config.http.admin import link, list_url, page_url, parse_uuid
+from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ListOnlyAdmin, money_column
+from ordering_read.admin.base import ListOnlyAdmin, link_column, money_column
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
@@ -70,9 +70,7 @@ class SalesByProductAdmin(ListOnlyAdmin):
             return rows.filter(product_id=product_id)
         return rows.filter(shown_sku=term)
 
-    @admin.display(description="SKU")
-    def product(self, sales: Any) -> SafeString:
-        return link(page_url(InventoryLevel, sales.product_id), sales.shown_sku)
+    product = link_column(InventoryLevel, "product_id", "SKU", "shown_sku")
 
     @admin.display(description="Name")
     def product_name(self, sales: Any) -> str:
@@ -107,9 +105,7 @@ class CustomerStatsAdmin(ListOnlyAdmin):
     def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         return rows.filter(customer_id=parse_uuid(term))
 
-    @admin.display(description="Customer")
-    def customer(self, stats: CustomerStats) -> SafeString:
-        return link(page_url(CustomerSummary, stats.customer_id), stats.customer_id)
+    customer = link_column(CustomerSummary, "customer_id", "Customer", "customer_id")
 
     spent_amount = money_column("spent", "Spent")
     average_amount = money_column("average_order", "Average order")
