@@ -1,4 +1,4 @@
-"""What command endpoints read and answer, as pydantic models; the OpenAPI pages show them."""
+"""Request and response bodies of the command endpoints; the OpenAPI pages show them."""
 
 from collections.abc import Collection
 from functools import cache
@@ -16,15 +16,15 @@ from ordering_write.domain.values import CustomerId, ProductId, Version
 def body_of(
     command_type: type[Command], in_path: Collection[str] = (), *, name: str = ""
 ) -> type[BaseModel]:
-    """The model of the HTTP body of a command: its payload without what the path says.
+    """Return the model of a command's request body: the payload without the fields ``in_path``.
 
-    ``name`` is for the second address of a command.
+    ``name`` is for the second route of a command.
     """
-    left_out = {*Command.model_fields, *in_path}
+    excluded = {*Command.model_fields, *in_path}
     fields: dict[str, Any] = {
         name: (field.annotation, field)
         for name, field in command_type.model_fields.items()
-        if name not in left_out
+        if name not in excluded
     }
     return create_model(
         f"{name or command_type.__name__}Body",
@@ -68,7 +68,7 @@ class CustomerOutcome(BaseModel):
 
 
 class New(BaseModel):
-    """Something was made: where it is found and what can be done with it."""
+    """Links to something new and to the commands about it."""
 
     links: dict[str, str]
 
@@ -93,30 +93,30 @@ class NewPayment(New, OrderOutcome):
 
 
 class NewRefund(New, OrderOutcome):
-    """The order with the refund that was asked for or recorded."""
+    """The order with the refund that was requested or recorded."""
 
     refund_id: UUID
 
 
 class NewReturn(New, OrderOutcome):
-    """The order with the return that was asked for."""
+    """The order with the return that was requested."""
 
     return_id: UUID
 
 
 class NewNote(New, OrderOutcome):
-    """The order with the note that was written."""
+    """The order with the note that was added."""
 
     note_id: UUID
 
 
 class NewProduct(New, ProductOutcome):
-    """The product that was made known."""
+    """The product that was registered."""
 
     product_id: ProductId
 
 
 class NewCustomer(New, CustomerOutcome):
-    """The customer that was made known."""
+    """The customer who was registered."""
 
     customer_id: CustomerId

@@ -1,4 +1,4 @@
-"""Commands about customers."""
+"""The routes of the commands about customers."""
 
 from ordering_write.api.bodies import CustomerOutcome, NewCustomer
 from ordering_write.api.routes import CommandRoutes, Route

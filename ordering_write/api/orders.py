@@ -1,4 +1,4 @@
-"""Commands about orders."""
+"""The routes of the commands about orders."""
 
 from ordering_write.api.bodies import (
     NewNote,

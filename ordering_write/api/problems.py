@@ -1,4 +1,4 @@
-"""How the refusals of the domain look over HTTP."""
+"""The problems that answer the refusals of the domain over HTTP."""
 
 from config.http.answers.problems import register
 from ordering_write.domain import errors
@@ -6,28 +6,28 @@ from ordering_write.log import UndecodableEventError
 
 
 def register_all() -> None:
-    """Register every refusal: the kind of problem that it is, and its status.
+    """Register the problem of every refusal.
 
-    The text of an error says what is the matter; the advice is for the page of the problem. The
-    first problem of a status is its example in the OpenAPI document.
+    The advice stands on the page of the problem; the text of the error is the detail of the answer.
+    The first problem of a status is its example in the OpenAPI document.
     """
     _register_repeats()
     _register_requests()
     _register_orders()
     _register_parts_of_orders()
     _register_stock_and_customers()
-    # What a payload brought a parser to say may quote it.
+    # No own text: the error of a parser may quote the payload.
     register(
         UndecodableEventError,
         slug="event-unreadable",
         status=500,
         title="Event unreadable",
-        meaning="The log holds an event that this version of the service can't read. What needs it "
-        "can't be told or tried until it can; nothing is lost.",
-        advice="To send the request again doesn't help. An order can be read without consistency, "
-        "version and as_of: its row is there. The answer names the event; whoever runs the service "
-        "finds the reason in its logs and by manage.py verify_log, and deploys the version that "
-        "wrote the event, or one with an upcaster for it.",
+        meaning="The log holds an event that this version of the service can't read. Requests that "
+        "need the event fail until it can; nothing is lost.",
+        advice="Sending the request again doesn't help. An order can still be read without the "
+        "parameters consistency, version and as_of. The answer names the event; the operator finds "
+        "the reason in the logs and with manage.py verify_log, and deploys the version that wrote "
+        "the event, or a version with an upcaster for it.",
         own_text=False,
     )
     register(
@@ -47,7 +47,7 @@ def register_all() -> None:
         slug="refund-limit",
         status=403,
         title="Refund limit",
-        advice="Refund less, or ask somebody who may refund any amount.",
+        advice="Refund less, or ask a user who may refund any amount.",
     )
 
 
@@ -84,7 +84,7 @@ def _register_requests() -> None:
         slug="idempotency-key-reused",
         status=422,
         title="Idempotency key reused",
-        advice="Take a new key for a new command, or send exactly what you sent first.",
+        advice="Use a new key for a new command, or repeat the first request exactly.",
     )
 
 
@@ -94,7 +94,7 @@ def _register_orders() -> None:
             errors.InvalidOperationError,
             "invalid-operation",
             "Not possible now",
-            "Read the order again and choose among what is possible now.",
+            "Read the order again, and choose one of its actions.",
         ),
         (
             errors.InvalidTransitionError,
@@ -106,7 +106,7 @@ def _register_orders() -> None:
             errors.OrderAlreadyShippedError,
             "already-shipped",
             "Already shipped",
-            "What has left the house comes back as a return.",
+            "Request a return of the shipped units.",
         ),
         (
             errors.OrderOnHoldError,
@@ -124,7 +124,7 @@ def _register_orders() -> None:
             errors.NotOnHoldError,
             "not-on-hold",
             "Not on hold",
-            "Go on: there is no hold to release.",
+            "Nothing to do: the order has no hold.",
         ),
         (
             errors.NotExpiredError,
@@ -136,7 +136,7 @@ def _register_orders() -> None:
             errors.NotEditableError,
             "not-editable",
             "Not editable",
-            "Cancel what is still open and place another order for the rest.",
+            "Cancel the open units and place another order for the rest.",
         ),
         (
             errors.TooManyLinesError,
@@ -160,43 +160,43 @@ def _register_parts_of_orders() -> None:
             errors.QuantityExceedsOpenError,
             "exceeds-open",
             "More than is open",
-            "Ask for no more units than are neither cancelled nor packed nor shipped.",
+            "Send at most the units that are neither cancelled nor packed nor shipped.",
         ),
         (
             errors.ShipmentStateError,
             "wrong-shipment-state",
             "Not possible with this shipment",
-            "Read the order again: the shipment has left, has arrived or was voided meanwhile.",
+            "Read the order again: the shipment was dispatched, delivered or voided meanwhile.",
         ),
         (
             errors.ExceedsDeliveredError,
             "exceeds-delivered",
             "More than was delivered",
-            "Return no more units than were delivered and aren't returned yet.",
+            "Return at most the units that were delivered and aren't returned yet.",
         ),
         (
             errors.ExceedsRequestedError,
             "exceeds-requested",
             "More than was to be returned",
-            "Request another return for the units that came beside it.",
+            "Request another return for the additional units.",
         ),
         (
             errors.ReturnWindowClosedError,
             "return-window-closed",
             "Return window closed",
-            "Ask the shop whether it takes the units all the same.",
+            "Ask the shop whether it still takes the units.",
         ),
         (
             errors.ReturnClosedError,
             "return-closed",
             "Return closed",
-            "Request another return for what is to come back yet.",
+            "Request another return for the units that are still to come back.",
         ),
         (
             errors.ExceedsCapturedError,
             "exceeds-captured",
             "More than was captured",
-            "Refund no more than was captured and isn't refunded or asked to be.",
+            "Refund at most the amount that was captured and isn't refunded or requested yet.",
         ),
         (
             errors.PaymentMismatchError,
@@ -225,7 +225,7 @@ def _register_stock_and_customers() -> None:
             errors.DuplicateProductError,
             "duplicate-product",
             "Duplicate product",
-            "Leave product_id out to get a new one, or receive stock of the known product.",
+            "Leave product_id out to get a new id, or receive stock of the existing product.",
         ),
         (
             errors.CustomerBlockedError,
@@ -237,7 +237,7 @@ def _register_stock_and_customers() -> None:
             errors.CustomerErasedError,
             "customer-erased",
             "Customer erased",
-            "Register the customer anew.",
+            "Register a new customer.",
         ),
         (
             errors.HasOpenOrdersError,
@@ -274,13 +274,13 @@ def _register_repeats() -> None:
             errors.DuplicateReferenceError,
             "duplicate-reference",
             "Duplicate reference",
-            "Use another external_reference; the order that has this one stands.",
+            "Use another external_reference, or find the order that has this one.",
         ),
         (
             errors.IdempotencyKeyExpiredError,
             "idempotency-key-expired",
             "Idempotency key expired",
-            "Read what the first request has done; take a new key for a new command.",
+            "Read the effect of the first request; use a new key for a new command.",
         ),
     )
     register(
@@ -296,12 +296,12 @@ def _register_repeats() -> None:
         slug="version-conflict",
         status=412,
         title="Version conflict",
-        advice="The answer lists under events_since what has happened; read it again and decide "
-        "again.",
+        advice="Read the resource again and decide again. The answer lists under events_since what "
+        "has changed.",
     )
 
 
 def _register_conflicts(*rows: tuple[type[Exception], str, str, str]) -> None:
-    """Register errors by what they answer: slug, title and advice, all of them 409."""
+    """Register errors that are answered with 409: the error, its slug, title and advice."""
     for error, slug, title, advice in rows:
         register(error, slug=slug, status=409, title=title, advice=advice)

@@ -1,4 +1,4 @@
-"""Commands about stock."""
+"""The routes of the commands about products in stock."""
 
 from ordering_write.api.bodies import NewProduct, ProductOutcome
 from ordering_write.api.routes import CommandRoutes, Route

@@ -126,13 +126,9 @@ def _state(aggregate: Aggregate) -> dict[str, Any]:
 
 def _address(events: Sequence[DomainEvent]) -> dict[str, Any]:
     """Return the shipping address of an order, which only its events hold."""
-    for event in reversed(events):
-        match event:
-            case e.OrderCreated():
-                return {"shipping_address": _plain(event.shipping_address)}
-            case e.ShippingAddressChanged():
-                return {"shipping_address": _plain(event.to_address)}
-    return {}
+    if not events or not isinstance(events[0], e.OrderCreated):
+        return {}
+    return {"shipping_address": _plain(e.shipping_address(events))}
 
 
 def _plain(value: Any) -> Any:

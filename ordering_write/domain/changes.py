@@ -1,4 +1,4 @@
-"""What differs between two states of a thing, by part and field."""
+"""The changes between two states of an aggregate, by JSON pointer."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Change(BaseModel):
-    """What is another value: ``path`` is a JSON pointer, null stands for what isn't there."""
+    """A value that changed. ``path`` is a JSON pointer; null stands for a missing value."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -17,9 +17,9 @@ class Change(BaseModel):
 
 
 def changes(before: Any, after: Any, path: str = "") -> Iterator[Change]:
-    """Where ``after`` differs from ``before``; a part that comes or goes is told as a whole.
+    """Yield the changes from ``before`` to ``after``, nested mappings value by value.
 
-    Parts are the values of mappings, by their names.
+    A nested mapping that is new or gone is one change.
     """
     if before == after:
         return

@@ -1,5 +1,4 @@
-"""Every way in which the domain says no. The docstring is the message, unless the place that
-raises knows more."""
+"""The refusals of the domain. A docstring is the message, unless the code that raises gives one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ class NoHandlerFoundError(DomainError):
     """No handler is registered for this command or query."""
 
 
-# --- Not there ---------------------------------------------------------------------------------
+# --- Nothing has this id -------------------------------------------------------------------------
 class NotFoundError(DomainError):
     """There is nothing with this id."""
 
@@ -58,7 +57,7 @@ class NoteNotFoundError(NotFoundError):
     """The order has no such note."""
 
 
-# --- The order can't do that -------------------------------------------------------------------
+# --- The order's state doesn't allow it ----------------------------------------------------------
 class InvalidOperationError(DomainError):
     """The order doesn't allow this now."""
 
@@ -88,7 +87,7 @@ class OrderOnHoldError(InvalidTransitionError):
 
 
 class NotEditableError(InvalidTransitionError):
-    """What was ordered can be changed until picking starts."""
+    """The lines of an order can be changed until picking starts."""
 
 
 class AlreadyOnHoldError(InvalidOperationError):
@@ -100,7 +99,7 @@ class NotOnHoldError(InvalidOperationError):
 
 
 class NotExpiredError(InvalidOperationError):
-    """The order is paid, or its time isn't over."""
+    """The order is paid, or its time to pay isn't over."""
 
 
 class PaymentRequiredError(InvalidOperationError):
@@ -108,31 +107,31 @@ class PaymentRequiredError(InvalidOperationError):
 
 
 class QuantityExceedsOpenError(InvalidOperationError):
-    """There are fewer units left to cancel or pack than was asked for."""
+    """Fewer units are open than you asked to cancel or pack."""
 
 
 class ExceedsDeliveredError(InvalidOperationError):
-    """There are fewer delivered units than were to be returned."""
+    """Fewer units were delivered than you asked to return."""
 
 
 class ExceedsRequestedError(InvalidOperationError):
-    """More came back than this return asked for."""
+    """More units came back than this return expects."""
 
 
 class ReturnWindowClosedError(InvalidOperationError):
-    """The time in which it could be returned is over."""
+    """The time to return the order is over."""
 
 
 class ReturnClosedError(InvalidOperationError):
-    """Everything of this return was received or rejected."""
+    """Every unit of this return was received or rejected."""
 
 
 class ShipmentStateError(InvalidOperationError):
-    """The shipment isn't where it would have to be for this."""
+    """The status of the shipment doesn't allow this."""
 
 
 class ExceedsCapturedError(InvalidOperationError):
-    """More than was captured and isn't refunded yet."""
+    """The amount is more than was captured and not refunded yet."""
 
 
 class RefundLimitError(InvalidOperationError):
@@ -151,9 +150,9 @@ class TooManyLinesError(InvalidOperationError):
     """An order has 200 lines at most."""
 
 
-# --- The request names something that is not as it should be -----------------------------------
+# --- A field of the command is wrong -------------------------------------------------------------
 class FieldError(DomainError):
-    """A field of the command is wrong in a way that only the records can tell."""
+    """A field of the command contradicts what is stored."""
 
     class Members(BodyErrors):
         pass
@@ -181,11 +180,11 @@ class InvalidAmountError(FieldError):
 
 
 class AmountTooLargeError(FieldError):
-    """The amount is larger than what can be booked."""
+    """The amount is too large to be stored."""
 
 
 class ShopOnlyError(FieldError):
-    """Customers can't set this; the shop does."""
+    """Only the shop can set this field."""
 
 
 class MixedCurrencyError(FieldError):
@@ -239,15 +238,15 @@ class CurrencyMismatchError(FieldError):
 
 
 class AmountMissingError(FieldError):
-    """A refund that nobody has requested here needs an amount."""
+    """A refund without a request needs an amount."""
 
 
 class InFutureError(FieldError):
-    """What has happened lies in the past."""
+    """The time lies in the future."""
 
 
 class QuantityTooSmallError(FieldError):
-    """A line asks for at least one unit more than were cancelled of it."""
+    """The quantity must be larger than the cancelled units of the line."""
 
 
 class ProductInactiveError(FieldError):
@@ -259,7 +258,7 @@ class PriceReasonMissingError(FieldError):
 
 
 class WouldGoNegativeError(DomainError):
-    """There would be less in stock than was promised, or less than nothing."""
+    """The stock would fall below the reserved units, or below zero."""
 
 
 class HasOpenOrdersError(DomainError):
@@ -296,7 +295,7 @@ class DuplicateEmailError(DomainError):
 
 @dataclass(frozen=True, kw_only=True)
 class Shortage:
-    """One product of which there is less than was asked for."""
+    """A product with fewer available units than requested."""
 
     product_id: UUID
     sku: str
@@ -338,17 +337,17 @@ class InsufficientInventoryError(DomainError):
         }
 
 
-# --- Retries and races -------------------------------------------------------------------------
+# --- Retries and races ---------------------------------------------------------------------------
 class IdempotencyKeyReusedError(DomainError):
     """This idempotency key was used for another command."""
 
 
 class IdempotencyInFlightError(DomainError):
-    """The first request with this idempotency key is still at work; try again."""
+    """The first request with this idempotency key is still running; try again."""
 
 
 class IdempotencyKeyExpiredError(DomainError):
-    """The first request with this idempotency key took effect; its answer is no longer kept."""
+    """The first request with this idempotency key took effect; its response is no longer stored."""
 
 
 class EventSince(TypedDict):
@@ -361,20 +360,20 @@ class EventSince(TypedDict):
 
 
 class VersionConflictError(DomainError):
-    """Somebody else changed it in the meantime."""
+    """The resource has changed since the version that you expected."""
 
     class Members(TypedDict):
         current_version: Annotated[int, Field(ge=0)]
         events_since: Annotated[list[EventSince], Field(description="Later events of the stream.")]
 
     def __init__(self, *, stream: str, expected: int, current: int) -> None:
-        # Below zero stands for a version that there never was.
+        # A negative version stands for an ETag that no version had.
         wanted = f"version {expected}" if expected >= 0 else "none of its versions"
         super().__init__(f"You expected {wanted}, but it is at version {current}.")
         self.stream = stream
         self.expected = expected
         self.current = current
-        # Filled in by whoever tells a client, with what that client may know.
+        # The API fills it in, with what the client may see.
         self.events_since: list[EventSince] = []
 
     def members(self) -> Members:

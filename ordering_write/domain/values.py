@@ -1,4 +1,4 @@
-"""Values of the domain: currencies and amounts, addresses, who acts."""
+"""Values of the domain: currencies, amounts, addresses, actors."""
 
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Annotated, Literal, Self
@@ -20,7 +20,7 @@ MINOR_UNITS: dict[str, Decimal] = {
 }
 COUNTRIES = frozenset(country.alpha_2 for country in pycountry.countries)
 
-# What stands where personal data were, once a customer has been erased.
+# Replaces personal data once a customer has been erased.
 ERASED = "[erased]"
 
 
@@ -29,22 +29,22 @@ def quantize(amount: Decimal, currency: str) -> Decimal:
     return amount.quantize(MINOR_UNITS[currency], ROUND_HALF_UP)
 
 
-# Amounts of this size and above don't fit the tables: 19 digits, 4 of them behind the point.
+# The tables have no room for this amount and larger ones: 19 digits, 4 behind the point.
 TOO_LARGE = Decimal(10**15)
 
 
 def has_minor_units_only(amount: Decimal, currency: str) -> bool:
-    """True when ``amount`` has no more decimals than ``currency`` has minor digits."""
+    """Return True if ``amount`` has no more decimals than the minor unit of ``currency``."""
     return amount == quantize(amount, currency)
 
 
-def _known_currency(code: str) -> str:
+def _check_currency(code: str) -> str:
     if code not in MINOR_UNITS:
         raise PydanticCustomError("currency", "A currency is an ISO 4217 code such as EUR")
     return code
 
 
-def _known_country(code: str) -> str:
+def _check_country(code: str) -> str:
     if code not in COUNTRIES:
         raise PydanticCustomError("country", "A country is an ISO 3166 code such as ES")
     return code
@@ -52,18 +52,18 @@ def _known_country(code: str) -> str:
 
 Currency = Annotated[
     str,
-    AfterValidator(_known_currency),
+    AfterValidator(_check_currency),
     WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "examples": ["EUR"]}),
 ]
 Country = Annotated[
     str,
-    AfterValidator(_known_country),
+    AfterValidator(_check_country),
     WithJsonSchema({"type": "string", "pattern": "^[A-Z]{2}$", "examples": ["ES"]}),
 ]
 
 
 class Value(BaseModel):
-    """A value: equal when its fields are equal, never changed."""
+    """An immutable value: two values with equal fields are equal."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -80,7 +80,7 @@ class Money(Value):
 
 
 class Address(Value):
-    """Where goods go, as a command must give it."""
+    """A postal address in a command."""
 
     name: Annotated[str, Text(max_length=200), Field(examples=["Robin Sample"])]
     line1: Annotated[str, Text(max_length=200), Field(examples=["1 Example Street"])]
@@ -93,8 +93,10 @@ class Address(Value):
 
 
 class Actor(Value):
-    """Who does something: a person, a policy of ours or the command line; ``on_behalf_of`` is the
-    id of the customer for whom somebody else acts, None for whoever acts for themselves."""
+    """Who gives a command: a user, a policy or the command line.
+
+    ``on_behalf_of`` is the id of the customer for whom another actor acts.
+    """
 
     type: Literal["user", "policy", "cli"]
     id: str
@@ -109,7 +111,7 @@ class Actor(Value):
 # The examples of ids and prices are those of the demo's first customer and product.
 CustomerId = Annotated[UUID, Field(examples=["a59311dc-9125-5fe6-8875-7eca2e6d52c1"])]
 ProductId = Annotated[UUID, Field(examples=["f70de883-4b93-5701-bdd3-2042cdefb4d0"])]
-# How many events a stream has.
+# The number of events in a stream.
 Version = Annotated[int, Field(examples=[3])]
 Price = Annotated[Amount, Field(examples=["39.90"])]
 

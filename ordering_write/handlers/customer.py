@@ -123,7 +123,7 @@ class UnblockCustomerHandler(CustomerHandler[UnblockCustomer]):
         customer.unblock(command.reason, now=command.timestamp)
 
 
-# --- Erasure -----------------------------------------------------------------------------------
+# --- Erasure -------------------------------------------------------------------------------------
 @handles(EraseCustomer)
 class EraseCustomerHandler(CommandHandler[EraseCustomer]):
     """Erases the personal data of a customer in one transaction; the sales stay in the books.

@@ -17,7 +17,7 @@ from ordering_write.models.aggregate import Aggregate
 
 
 class Customer(Aggregate):
-    """Somebody who orders. Only active customers can."""
+    """A person or a company that orders. Only active customers can order."""
 
     stream_prefix = "customer"
 
@@ -35,7 +35,7 @@ class Customer(Aggregate):
     class Meta:
         default_permissions = ()
         constraints = [
-            # Those who were erased all have the same.
+            # All erased customers have the same e-mail address.
             models.UniqueConstraint(
                 Lower("email"), name="customer_email_unique", condition=~Q(status="erased")
             ),
@@ -46,7 +46,7 @@ class Customer(Aggregate):
 
     @classmethod
     def register(cls, registered: e.CustomerRegistered) -> "Customer":
-        """A new customer."""
+        """Return a new customer."""
         customer = cls()
         customer._raise_event(registered)
         return customer
@@ -59,21 +59,21 @@ class Customer(Aggregate):
         phone: str | None = None,
         now: datetime,
     ) -> None:
-        """Change the details that are given; those that are so already change nothing."""
+        """Change the given details; values that the customer has already change nothing."""
         self.refuse_if_erased()
-        given = {"name": name, "email": email, "phone": phone}
-        new = {
+        details = {"name": name, "email": email, "phone": phone}
+        changes = {
             field: value
-            for field, value in given.items()
+            for field, value in details.items()
             if value is not None and value != getattr(self, field)
         }
-        if new:
+        if changes:
             self._raise_event(
-                e.CustomerDetailsChanged(timestamp=now, customer_id=self.customer_id, **new)
+                e.CustomerDetailsChanged(timestamp=now, customer_id=self.customer_id, **changes)
             )
 
     def block(self, reason: str, *, now: datetime) -> None:
-        """Keep the customer from ordering; once is enough."""
+        """Keep the customer from ordering; a blocked customer stays blocked."""
         self.refuse_if_erased()
         if self.status == self.Status.ACTIVE:
             self._raise_event(
@@ -81,7 +81,7 @@ class Customer(Aggregate):
             )
 
     def unblock(self, reason: str, *, now: datetime) -> None:
-        """Let the customer order again; one who isn't blocked can already."""
+        """Let the customer order again; an active customer stays active."""
         self.refuse_if_erased()
         if self.status == self.Status.BLOCKED:
             self._raise_event(
@@ -89,7 +89,7 @@ class Customer(Aggregate):
             )
 
     def erase(self, reason: str, *, erased: Mapping[str, int], now: datetime) -> None:
-        """Forget who it was, for good. ``erased`` counts what was erased elsewhere, by its kind."""
+        """Erase the personal fields for good; ``erased`` counts other deleted records, by kind."""
         self.refuse_if_erased()
         self._raise_event(
             e.CustomerErased(
@@ -124,24 +124,25 @@ class Customer(Aggregate):
 
     @property
     def person(self) -> Person:
-        """The customer as an order remembers one."""
+        """The customer as an order keeps one."""
         return Person(name=self.name, email=self.email)
 
     @classmethod
     def find(cls, customer_id: UUID) -> "Customer | None":
-        """The customer, whose row stays as it is until the end of the transaction."""
-        # FOR SHARE: orders of one customer don't wait for each other, blocking one waits for them.
+        """Return the customer, who can't change until the end of the transaction, or None."""
+        # FOR SHARE: orders of a customer don't wait for each other; blocking the customer waits.
         return next(iter(tables.find(cls, "customer_id = %s FOR SHARE", [customer_id])), None)
 
     @classmethod
     def load(cls, customer_id: UUID, *, customer_scope: UUID | None = None) -> "Customer":
-        """The customer, its row locked until the end of the transaction.
+        """Return the customer, the row locked until the end of the transaction.
 
-        Raises CustomerNotFoundError when there is none, or another one than ``customer_scope``.
+        Raises CustomerNotFoundError when there is no such customer, or when ``customer_scope`` is
+        the id of another customer.
         """
-        visible = customer_scope in (None, customer_id)
-        locked = cls.objects.select_for_update().filter(pk=customer_id)
-        customer = locked.first() if visible else None
+        is_visible = customer_scope in (None, customer_id)
+        rows = cls.objects.select_for_update().filter(pk=customer_id)
+        customer = rows.first() if is_visible else None
         if customer is None:
             raise CustomerNotFoundError
         return customer

@@ -1,4 +1,4 @@
-"""The StockItem aggregate: what is in stock of a product, and for whom it is set aside."""
+"""The StockItem aggregate: the units of a product, and the units reserved for orders."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -19,13 +19,13 @@ from ordering_write.domain.errors import (
 from ordering_write.domain.values import Money
 from ordering_write.models.aggregate import Aggregate
 
-# How a reservation is named: by order and line.
-Key = tuple[UUID, UUID]
+# A reservation is for a line of an order: order_id, line_id.
+ReservationKey = tuple[UUID, UUID]
 Movement = e.StockReserved | e.StockReleased | e.StockDispatched | e.StockReturned
 
 
 class StockItem(Aggregate):
-    """A product in stock. ``available`` is never below zero unless it may be back-ordered."""
+    """A product in stock. ``available`` is below zero for back-ordered products only."""
 
     stream_prefix = "stock"
     always_included = frozenset({"on_hand", "reserved", "available"})
@@ -51,22 +51,22 @@ class StockItem(Aggregate):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The units set aside, as far as they were loaded, and the keys of those that changed.
-        self.reservations: dict[Key, int] = {}
-        self._touched: set[Key] = set()
+        # The reserved units, as far as they were loaded, and the keys of changed reservations.
+        self.reservations: dict[ReservationKey, int] = {}
+        self._changed: set[ReservationKey] = set()
 
     def __str__(self) -> str:
         return self.sku
 
     @property
     def available(self) -> int:
-        """Units that can be promised."""
+        """Units that can be reserved."""
         return self.on_hand - self.reserved
 
-    # --- What can be done ----------------------------------------------------------------------
+    # --- Moves -----------------------------------------------------------------------------------
     @classmethod
     def register(cls, registered: e.StockItemRegistered, *, on_hand: int) -> "StockItem":
-        """A new product, with ``on_hand`` units received at once."""
+        """Return a new product with ``on_hand`` units of opening stock."""
         item = cls()
         item._raise_event(registered)
         if on_hand:
@@ -74,7 +74,7 @@ class StockItem(Aggregate):
         return item
 
     def receive(self, quantity: int, *, reference: str = "", now: datetime) -> None:
-        """Add units that came in."""
+        """Add units that came in to the stock."""
         self._raise_event(
             e.StockReceived(
                 timestamp=now, product_id=self.pk, quantity=quantity, reference=reference
@@ -84,16 +84,16 @@ class StockItem(Aggregate):
     def adjust(
         self, delta: int, *, reason: e.AdjustmentReason, comment: str = "", now: datetime
     ) -> None:
-        """Bring the books in line with the shelf, by ``delta`` units.
+        """Correct the stock by ``delta`` units.
 
-        Raises WouldGoNegativeError when fewer units would be left than none, or than are set aside
-        of what may not be back-ordered.
+        Raises WouldGoNegativeError when less than zero units would be left, or less than are
+        reserved of a product that can't be back-ordered.
         """
-        left = self.on_hand + delta
+        on_hand = self.on_hand + delta
         needed = 0 if self.backorderable else self.reserved
-        if delta < 0 and left < needed:
+        if delta < 0 and on_hand < needed:
             raise WouldGoNegativeError(
-                f"{left} units of {self.sku} would be left, and {self.reserved} are set aside."
+                f"{on_hand} units of {self.sku} would be left, and {self.reserved} are reserved."
             )
         self._raise_event(
             e.StockAdjusted(
@@ -102,23 +102,22 @@ class StockItem(Aggregate):
         )
 
     def set_list_price(self, price: Money | None, *, now: datetime) -> None:
-        """Set what a unit costs from now on; the price that it has changes nothing."""
+        """Set the list price of a unit; the current price changes nothing."""
         if price != self.price:
             self._raise_event(
                 e.ListPriceChanged(timestamp=now, product_id=self.pk, list_price=price)
             )
 
     def set_policy(self, *, reorder_point: int, backorderable: bool, now: datetime) -> None:
-        """Set from when on it counts as low, and whether more may be sold than there is.
+        """Set when the product is to be reordered, and whether it can be oversold.
 
-        Raises WouldGoNegativeError when more is promised than there is and no longer may be.
+        Raises WouldGoNegativeError when the product is oversold and ``backorderable`` is False.
         """
         if (reorder_point, backorderable) == (self.reorder_point, self.backorderable):
             return
         if not backorderable and self.available < 0:
             raise WouldGoNegativeError(
-                f"{-self.available} units of {self.sku} are promised that aren't there; receive"
-                " them first."
+                f"{-self.available} units of {self.sku} are oversold; receive them first."
             )
         self._raise_event(
             e.StockPolicyChanged(
@@ -130,39 +129,41 @@ class StockItem(Aggregate):
         )
 
     def shortage(self, requested: int) -> Shortage | None:
-        """What is missing of ``requested`` units, None when they can be promised."""
+        """Return the shortage of ``requested`` units, None when they can be reserved."""
         if self.backorderable or requested <= self.available:
             return None
         return Shortage(
             product_id=self.pk, sku=self.sku, requested=requested, available=self.available
         )
 
-    def reserve(self, key: Key, quantity: int, *, now: datetime) -> None:
-        """Set units aside for a line, once; InsufficientInventoryError when there are too few."""
+    def reserve(self, key: ReservationKey, quantity: int, *, now: datetime) -> None:
+        """Reserve units for a line, once; InsufficientInventoryError when too few are available."""
         if key not in self.reservations:
             self.extend(key, quantity, now=now)
 
-    def extend(self, key: Key, more: int, *, now: datetime) -> None:
-        """Set ``more`` units aside for a line than are; InsufficientInventoryError as above."""
+    def extend(self, key: ReservationKey, more: int, *, now: datetime) -> None:
+        """Reserve ``more`` units for a line; InsufficientInventoryError as in ``reserve``."""
         if shortage := self.shortage(more):
             raise InsufficientInventoryError([shortage])
         self._move(e.StockReserved, key, more, now)
 
-    def release(self, key: Key, quantity: int, *, now: datetime) -> None:
-        """Give back up to ``quantity`` of what is set aside for a line."""
-        if held := min(quantity, self.reservations.get(key, 0)):
-            self._move(e.StockReleased, key, held, now)
+    def release(self, key: ReservationKey, quantity: int, *, now: datetime) -> None:
+        """Release up to ``quantity`` of the units reserved for a line."""
+        if units := min(quantity, self.reservations.get(key, 0)):
+            self._move(e.StockReleased, key, units, now)
 
-    def dispatch(self, key: Key, quantity: int, *, now: datetime) -> None:
-        """Let up to ``quantity`` of what is set aside for a line leave the house."""
-        if held := min(quantity, self.reservations.get(key, 0)):
-            self._move(e.StockDispatched, key, held, now)
+    def dispatch(self, key: ReservationKey, quantity: int, *, now: datetime) -> None:
+        """Dispatch up to ``quantity`` of the units reserved for a line."""
+        if units := min(quantity, self.reservations.get(key, 0)):
+            self._move(e.StockDispatched, key, units, now)
 
-    def take_back(self, key: Key, quantity: int, *, now: datetime) -> None:
-        """Put ``quantity`` units that a line had received on the shelf again."""
+    def take_back(self, key: ReservationKey, quantity: int, *, now: datetime) -> None:
+        """Return ``quantity`` dispatched units of a line to the stock."""
         self._move(e.StockReturned, key, quantity, now)
 
-    def _move(self, movement: type[Movement], key: Key, quantity: int, now: datetime) -> None:
+    def _move(
+        self, movement: type[Movement], key: ReservationKey, quantity: int, now: datetime
+    ) -> None:
         order_id, line_id = key
         self._raise_event(
             movement(
@@ -173,16 +174,16 @@ class StockItem(Aggregate):
                 quantity=quantity,
             )
         )
-        self._touched.add(key)
+        self._changed.add(key)
 
-    # --- What events do ------------------------------------------------------------------------
+    # --- The state machine -----------------------------------------------------------------------
     def evolve(self, event: e.DomainEvent) -> None:
         match event:
             case e.StockItemRegistered():
                 self.product_id = event.product_id
                 self.sku = event.sku
                 self.name = event.name
-                self._price_at(event.list_price)
+                self._set_price(event.list_price)
                 self.reorder_point = event.reorder_point
                 self.backorderable = event.backorderable
             case e.StockReceived():
@@ -192,28 +193,28 @@ class StockItem(Aggregate):
             case e.StockReturned():
                 self.on_hand += event.quantity
             case e.ListPriceChanged():
-                self._price_at(event.list_price)
+                self._set_price(event.list_price)
             case e.StockPolicyChanged():
                 self.reorder_point = event.reorder_point
                 self.backorderable = event.backorderable
             case e.StockReserved():
                 self.reserved += event.quantity
-                self._set_aside(event, event.quantity)
+                self._change_reservation(event, event.quantity)
             case e.StockReleased():
                 self.reserved -= event.quantity
-                self._set_aside(event, -event.quantity)
+                self._change_reservation(event, -event.quantity)
             case e.StockDispatched():
                 self.reserved -= event.quantity
                 self.on_hand -= event.quantity
-                self._set_aside(event, -event.quantity)
+                self._change_reservation(event, -event.quantity)
 
-    def _set_aside(self, event: Movement, change: int) -> None:
+    def _change_reservation(self, event: Movement, change: int) -> None:
         key = (event.order_id, event.line_id)
-        held = self.reservations.pop(key, 0) + change
-        if held:
-            self.reservations[key] = held
+        units = self.reservations.pop(key, 0) + change
+        if units:
+            self.reservations[key] = units
 
-    def _price_at(self, price: Money | None) -> None:
+    def _set_price(self, price: Money | None) -> None:
         self.list_price = price.amount if price else None
         self.currency = price.currency if price else ""
 
@@ -222,54 +223,54 @@ class StockItem(Aggregate):
 
     @property
     def price(self) -> Money | None:
-        """The list price, None when there is none."""
+        """The list price; None for a product without one."""
         if self.list_price is None:
             return None
         return Money.of(Decimal(self.list_price), self.currency)
 
-    # --- Loading and saving --------------------------------------------------------------------
+    # --- Loading and saving ----------------------------------------------------------------------
     @classmethod
     def load_all(
         cls, product_ids: Collection[UUID], *, order_id: UUID | None = None
     ) -> "dict[UUID, StockItem]":
-        """The products that exist of ``product_ids``, with what is set aside for ``order_id``.
+        """Return the existing products of ``product_ids``, with the reservations of ``order_id``.
 
-        Their rows stay locked until the end of the transaction. They are locked in the order of
-        their ids, so that two orders of the same products wait for each other and don't deadlock.
+        The rows stay locked until the end of the transaction. They are locked in the order of their
+        ids, so that two orders of the same products wait for each other and don't deadlock.
         """
         locked = "product_id = ANY(%s) ORDER BY product_id FOR UPDATE"
-        found = tables.find(StockItem, locked, [list(product_ids)])
-        items = {item.pk: item for item in found}
+        rows = tables.find(StockItem, locked, [list(product_ids)])
+        items = {item.pk: item for item in rows}
         if order_id is not None:
             for row in Reservation.objects.filter(order_id=order_id, product_id__in=items):
-                items[row.product_id].reservations[row.order_id, row.line_id] = row.quantity
+                key = (row.order_id, row.line_id)
+                items[row.product_id].reservations[key] = row.quantity
         return items
 
     @classmethod
     def write_all(cls, aggregates: "Sequence[StockItem]") -> None:
         tables.insert([item for item in aggregates if item._saved_version == 0])
-        known = [item for item in aggregates if item._saved_version > 0]
-        tables.upsert(known, unique=["product_id"])
-        touched = [(item, key) for item in aggregates for key in sorted(item._touched)]
-        held = [
+        existing = [item for item in aggregates if item._saved_version > 0]
+        tables.upsert(existing, unique=["product_id"])
+        changed = [
             Reservation(
                 product_id=item.pk,
-                order_id=key[0],
-                line_id=key[1],
-                quantity=item.reservations.get(key, 0),
+                order_id=order_id,
+                line_id=line_id,
+                quantity=item.reservations.get((order_id, line_id), 0),
             )
-            for item, key in touched
+            for item in aggregates
+            for order_id, line_id in sorted(item._changed)
         ]
-        kept = [reservation for reservation in held if reservation.quantity]
-        tables.upsert(kept, unique=["order_id", "line_id"])
-        if spent := [reservation.line_id for reservation in held if not reservation.quantity]:
+        tables.upsert([row for row in changed if row.quantity], unique=["order_id", "line_id"])
+        if spent := [row.line_id for row in changed if not row.quantity]:
             Reservation.objects.filter(line_id__in=spent).delete()
         for item in aggregates:
-            item._touched.clear()
+            item._changed.clear()
 
 
 class Reservation(models.Model):
-    """Units of a product set aside for one line of an order."""
+    """Units of a product reserved for one line of an order."""
 
     product = models.ForeignKey(StockItem, on_delete=models.PROTECT, related_name="+")
     order_id = models.UUIDField()

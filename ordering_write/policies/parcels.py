@@ -1,6 +1,6 @@
 """Policies about parcels: book them with the CarrierPort, and track them there."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from ordering_write.domain import commands as c
@@ -79,18 +79,8 @@ def _parcel(trigger: Trigger, status: Shipment.Status) -> Parcel | None:
     return Parcel(
         order_id=shipment.order_id,
         shipment_id=shipment.pk,
-        to=next(_addresses(trigger.history())),
+        to=e.shipping_address(trigger.history()),
         items=tuple(shipment.units),
         carrier=shipment.carrier,
         tracking_number=shipment.tracking_number,
     )
-
-
-def _addresses(history: Sequence[e.OrderEvent]) -> Iterator[e.PostalAddress]:
-    """Yield the shipping addresses of the order, the last one first."""
-    for event in reversed(history):
-        match event:
-            case e.ShippingAddressChanged():
-                yield event.to_address
-            case e.OrderCreated():
-                yield event.shipping_address

@@ -162,7 +162,7 @@ def test_an_adjustment_brings_the_books_in_line(key, delta, left):
 
 def test_reserved_units_cannot_be_adjusted_away(key):
     given(*reserved(key, 4)).when(adjust(-7)).then_refused(
-        WouldGoNegativeError, "3 units of SAMPLE-1 would be left, and 4 are set aside."
+        WouldGoNegativeError, "3 units of SAMPLE-1 would be left, and 4 are reserved."
     )
 
 
@@ -219,9 +219,7 @@ def test_back_orders_stay_allowed_while_there_are_any(key):
 
     with pytest.raises(WouldGoNegativeError) as refusal:
         forbid(item)
-    assert str(refusal.value) == (
-        "3 units of SAMPLE-1 are promised that aren't there; receive them first."
-    )
+    assert str(refusal.value) == ("3 units of SAMPLE-1 are oversold; receive them first.")
     item.receive(3, now=NOW)
     forbid(item)
     assert not item.backorderable

@@ -1,4 +1,4 @@
-"""What is asked about a customer."""
+"""Commands about customers."""
 
 from typing import Annotated
 from uuid import UUID
@@ -19,7 +19,7 @@ Phone = Annotated[str, Text(max_length=40, min_length=0)]
 
 
 class RegisterCustomer(Command):
-    """Make a customer known."""
+    """Register a customer."""
 
     name: Name
     email: Email
@@ -28,7 +28,7 @@ class RegisterCustomer(Command):
 
 
 class ChangeCustomerDetails(Command):
-    """Change what a customer is called and how to reach them; what is left out stays."""
+    """Change a customer's name, e-mail address or phone; fields left out stay."""
 
     customer_id: UUID
     name: Name | None = None
@@ -51,7 +51,7 @@ class UnblockCustomer(Command):
 
 
 class EraseCustomer(Command):
-    """Erase a customer's personal data for good, everywhere. Open orders keep it from happening."""
+    """Erase a customer's personal data everywhere, for good. Open orders prevent it."""
 
     customer_id: UUID
     reason: Reason

@@ -1,4 +1,4 @@
-"""What is asked of an order's parcels: sent, and sent back."""
+"""Commands about the shipments and returns of an order."""
 
 from typing import Annotated, Self
 from uuid import UUID
@@ -13,9 +13,9 @@ from ordering_write.domain.events import DeliveryFailure, ReturnReason
 from ordering_write.domain.values import Quantity, Value
 
 
-def _web_address(url: str) -> str:
+def _check_url(url: str) -> str:
     if url and not url.startswith(("https://", "http://")):
-        raise PydanticCustomError("url", "An address of the web begins with https:// or http://")
+        raise PydanticCustomError("url", "A URL begins with https:// or http://")
     return url
 
 
@@ -24,14 +24,14 @@ TrackingNumber = Annotated[str, Text(max_length=100, min_length=0), Field(exampl
 TrackingUrl = Annotated[
     str,
     Text(max_length=500, min_length=0),
-    AfterValidator(_web_address),
+    AfterValidator(_check_url),
     WithJsonSchema(
         {"type": "string", "maxLength": 500, "examples": ["https://carrier.example/1Z999"]}
     ),
 ]
 
 
-# --- Shipments ---------------------------------------------------------------------------------
+# --- Shipments -----------------------------------------------------------------------------------
 class CreateShipment(Command):
     """Pack units that travel together."""
 
@@ -53,7 +53,7 @@ class DispatchShipment(Command):
 
 
 class UpdateTracking(Command):
-    """Say how a shipment can be followed."""
+    """Change the carrier or the tracking of a shipment."""
 
     order_id: UUID
     shipment_id: UUID
@@ -63,7 +63,7 @@ class UpdateTracking(Command):
 
 
 class VoidShipment(Command):
-    """Unpack a shipment that hasn't left; its units are open again."""
+    """Unpack a shipment that hasn't left; its units can be packed again."""
 
     order_id: UUID
     shipment_id: UUID
@@ -78,7 +78,7 @@ class ConfirmDelivery(Command):
 
 
 class FailDelivery(Command):
-    """Record that a shipment was lost or came back; what came back goes to stock again."""
+    """Record that a shipment was lost or came back; units that came back return to stock."""
 
     order_id: UUID
     shipment_id: UUID
@@ -86,9 +86,9 @@ class FailDelivery(Command):
     failed_at: Happened | None = None
 
 
-# --- Returns -----------------------------------------------------------------------------------
+# --- Returns -------------------------------------------------------------------------------------
 class ReturnedLine(Value):
-    """Units of one line that the customer wants to send back, and why."""
+    """Units of one line that the customer wants to send back, with the reason."""
 
     line_id: UUID
     quantity: Quantity
@@ -96,33 +96,33 @@ class ReturnedLine(Value):
 
 
 class RequestReturn(Command):
-    """Ask to send delivered units back."""
+    """Request to send delivered units back."""
 
     order_id: UUID
     items: Annotated[list[ReturnedLine], Field(min_length=1, max_length=200)]
 
 
 class ReceivedLine(Value):
-    """Units of one line that came back: those that can be sold again, and those that can't."""
+    """Units of one line that came back: units for the stock, and units that can't be sold."""
 
     line_id: UUID
     restock: Annotated[int, Field(strict=True, ge=0, le=10_000, examples=[1])] = 0
     damaged: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 0
 
     @model_validator(mode="after")
-    def _something(self) -> Self:
+    def _not_empty(self) -> Self:
         if not self.quantity:
             raise PydanticCustomError("nothing", "Say how many units came back")
         return self
 
     @property
     def quantity(self) -> int:
-        """Units that came back."""
+        """All units that came back."""
         return self.restock + self.damaged
 
 
 class ReceiveReturn(Command):
-    """Record what has come back of a return; what can be sold again goes to stock."""
+    """Record the units of a return that came back; undamaged units return to stock."""
 
     order_id: UUID
     return_id: UUID
@@ -130,7 +130,7 @@ class ReceiveReturn(Command):
 
 
 class RejectReturn(Command):
-    """Refuse what has not come back of a return."""
+    """Refuse the units of a return that have not come back."""
 
     order_id: UUID
     return_id: UUID

@@ -1,4 +1,4 @@
-"""What is asked about an order's money: payments that came, refunds that go."""
+"""Commands about payments and refunds."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -16,10 +16,10 @@ PositiveAmount = Annotated[Amount, Field(gt=0)]
 
 
 class RecordPayment(Command):
-    """Record what a payment gateway or a till says: a fact, whatever the order's status.
+    """Record a fact about a payment, from a gateway or a till, whatever the order's status.
 
-    ``payment_id`` is the gateway's name of the payment: authorized, captured and voided under the
-    same one. Without ``currency`` the amount is in the order's.
+    ``payment_id`` is the gateway's id, the same when the payment is authorized, captured or voided.
+    Without ``currency`` the amount is in the order's currency.
     """
 
     order_id: UUID
@@ -33,7 +33,7 @@ class RecordPayment(Command):
 
 
 class RequestRefund(Command):
-    """Ask to give money back, at most what was captured and isn't refunded."""
+    """Request a refund of at most the amount captured and not refunded yet."""
 
     order_id: UUID
     amount: PositiveAmount
@@ -43,9 +43,10 @@ class RequestRefund(Command):
 
 
 class RecordRefund(Command):
-    """Record that a refund has reached the customer, or has failed.
+    """Record that a refund reached the customer, or failed.
 
-    Without ``refund_id`` it is a refund that nobody has requested here, and needs an ``amount``.
+    A refund that was made elsewhere, without a request, has no ``refund_id`` and needs an
+    ``amount``.
     """
 
     order_id: UUID

@@ -1,4 +1,4 @@
-"""What is asked of an order as a whole, of its lines and of what is written on it."""
+"""Commands about the whole order, its lines, and its notes and tags."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -28,8 +28,8 @@ PriceReason = Annotated[str, Text(max_length=200)]
 
 
 class NewItem(Value):
-    """A line as it is ordered. ``unit_price`` is in the order's currency; ``price_reason`` says
-    why it isn't the list price."""
+    """A line of a new order. ``unit_price`` is in the order's currency; ``price_reason`` explains
+    another price than the list price."""
 
     product_id: ProductId
     quantity: Quantity
@@ -38,7 +38,7 @@ class NewItem(Value):
 
 
 class Adjustment(Value):
-    """What is added to the sum of the lines. A discount counts as less, the others as more."""
+    """An amount added to the sum of the lines, or subtracted as a discount."""
 
     kind: Literal["shipping", "discount", "tax", "fee"]
     label: Annotated[str, Text(max_length=100)]
@@ -47,7 +47,7 @@ class Adjustment(Value):
 
 
 class CreateOrder(Command):
-    """Place an order: its lines are priced and reserved in the same moment."""
+    """Place an order: price its lines and reserve their units at once."""
 
     customer_id: CustomerId
     items: Annotated[list[NewItem], Field(min_length=1, max_length=200)]
@@ -64,15 +64,15 @@ class CreateOrder(Command):
 
     @property
     def by(self) -> Actor:
-        """Who asks; whoever isn't the customer does so on their behalf."""
+        """The actor; another actor than the customer acts on behalf of the customer."""
         if self.customer_scope is not None:
             return super().by
         return super().by.model_copy(update={"on_behalf_of": str(self.customer_id)})
 
 
-# --- Moving the whole order --------------------------------------------------------------------
+# --- Moving the whole order ----------------------------------------------------------------------
 class ConfirmOrder(Command):
-    """Accept a pending order, so that it may be fulfilled."""
+    """Accept a pending order, so that it can be fulfilled."""
 
     order_id: UUID
 
@@ -84,13 +84,13 @@ class StartProcessing(Command):
 
 
 class CompleteOrder(Command):
-    """Close an order of which every unit has arrived or failed to."""
+    """Close an order when no unit is on its way any more."""
 
     order_id: UUID
 
 
 class CancelOrder(Command):
-    """Cancel a whole order of which nothing has left yet; its stock goes back."""
+    """Cancel a whole order before any unit has left, and release its stock."""
 
     order_id: UUID
     reason: Reason
@@ -122,15 +122,15 @@ class PlaceHold(Command):
 
 
 class ReleaseHold(Command):
-    """Let an order that is on hold go on."""
+    """Release the hold of an order."""
 
     order_id: UUID
     note: Annotated[str, Text(max_length=500, min_length=0, lines=True)] = ""
 
 
-# --- Changing what was ordered -----------------------------------------------------------------
+# --- Editing the order ---------------------------------------------------------------------------
 class AddOrderItem(Command):
-    """Add a line to an order that isn't being picked yet, and reserve its units."""
+    """Add a line to an order before picking starts, and reserve its units."""
 
     needs_expected_version = True
 
@@ -142,7 +142,7 @@ class AddOrderItem(Command):
 
 
 class ChangeItemQuantity(Command):
-    """Change how many units a line asks for, those cancelled included, before picking starts."""
+    """Change the units ordered of a line, cancelled units included, before picking starts."""
 
     needs_expected_version = True
 
@@ -152,7 +152,7 @@ class ChangeItemQuantity(Command):
 
 
 class LineQuantity(Value):
-    """Some units of one line."""
+    """Units of one line."""
 
     line_id: UUID
     quantity: Quantity
@@ -170,7 +170,7 @@ class CancelOrderItems(Command):
 
 
 class ChangeShippingAddress(Command):
-    """Send the order elsewhere, as long as nothing has left."""
+    """Change the shipping address before any unit has left."""
 
     needs_expected_version = True
 
@@ -178,9 +178,9 @@ class ChangeShippingAddress(Command):
     shipping_address: Address
 
 
-# --- What is written on it ---------------------------------------------------------------------
+# --- Notes, tags, assignee -----------------------------------------------------------------------
 class AddNote(Command):
-    """Write a note on an order, for the shop only or for the customer too."""
+    """Add a note to an order, for the shop only or for the customer too."""
 
     order_id: UUID
     text: Annotated[Note, Field(examples=["Call before delivery."])]
@@ -188,21 +188,21 @@ class AddNote(Command):
 
 
 class RedactNote(Command):
-    """Take the text of a note away for good; that there was one stays."""
+    """Erase the text of a note for good; the note itself stays."""
 
     order_id: UUID
     note_id: UUID
 
 
 class TagOrder(Command):
-    """Put a tag on an order."""
+    """Add a tag to an order."""
 
     order_id: UUID
     tag: Annotated[Tag, Field(examples=["gift"])]
 
 
 class UntagOrder(Command):
-    """Take a tag off an order."""
+    """Remove a tag from an order."""
 
     order_id: UUID
     tag: Annotated[Tag, Field(examples=["gift"])]

@@ -1,4 +1,4 @@
-"""What is asked about a product in stock."""
+"""Commands about products in stock."""
 
 from typing import Annotated
 from uuid import UUID
@@ -23,7 +23,7 @@ def _not_zero(delta: int) -> int:
 
 
 class RegisterStockItem(Command):
-    """Make a product known, with what is in stock of it."""
+    """Register a product with its opening stock."""
 
     sku: Annotated[str, Text(max_length=64), Field(examples=["LAMP-1"])]
     name: Annotated[str, Text(max_length=200), Field(examples=["Lamp"])]
@@ -36,7 +36,7 @@ class RegisterStockItem(Command):
 
 
 class ReceiveStock(Command):
-    """Add units that came in."""
+    """Add units that came in to the stock."""
 
     product_id: UUID
     quantity: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
@@ -44,7 +44,7 @@ class ReceiveStock(Command):
 
 
 class AdjustStock(Command):
-    """Bring the books in line with the shelf: ``delta`` units more, or fewer if it is negative."""
+    """Correct the stock by ``delta`` units, which is negative for fewer units."""
 
     product_id: UUID
     delta: Annotated[
@@ -55,7 +55,7 @@ class AdjustStock(Command):
 
 
 class SetListPrice(Command):
-    """Set what a unit costs, or that there is no list price; orders that stand are not touched."""
+    """Set or remove the list price of a unit; existing orders keep their prices."""
 
     product_id: UUID
     list_price: Annotated[Amount | None, Field(examples=["39.90"])]
@@ -63,7 +63,7 @@ class SetListPrice(Command):
 
 
 class SetStockPolicy(Command):
-    """Set when a product counts as low, and whether more of it may be sold than there is."""
+    """Set when a product is to be reordered, and whether it can be oversold."""
 
     product_id: UUID
     reorder_point: ReorderPoint | None = None

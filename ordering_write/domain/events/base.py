@@ -1,4 +1,4 @@
-"""The base of the events, how one is stored and read again, and the envelope round it."""
+"""The base of the events: how an event is stored and read, and its envelope."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -13,8 +13,7 @@ from ordering_write.domain.values import Actor, Channel
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """What the log knows about an event beside the event itself. ``position`` is None until the
-    sequencer has given one."""
+    """The fields that the log adds to an event; the sequencer sets ``position`` later."""
 
     event_id: UUID
     stream: str
@@ -28,25 +27,27 @@ class Envelope:
     position: int | None = None
 
 
-# Makes of the payload of one schema version that of the next: a new mapping, the old one unchanged.
+# Returns the payload of the next schema version, a new mapping.
 Upcaster = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 
 class UnknownSchemaVersionError(Exception):
-    """An event was stored with a schema version that this code doesn't know."""
+    """The event was stored with a schema version that this code doesn't know."""
 
 
 class DomainEvent(BaseModel):
-    """The base of all events. Subclasses are found by their class name, which is their type; not
-    those that are defined with ``stored=False``, since no event of exactly these is ever stored."""
+    """The base of all events. The class name of a subclass is the type of its events.
+
+    Classes defined with ``stored=False`` are bases of others and have no type.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: ClassVar[int] = 1
-    # By the version that each one begins with: 1, 2 and so on up to the one before schema_version.
+    # By the schema version that each upcaster takes: 1, 2 and so on below schema_version.
     upcasters: ClassVar[Mapping[int, Upcaster]] = {}
     personal: ClassVar[frozenset[str]] = frozenset()
-    # Whether personal fields of its stream were erased with it.
+    # True if the event erases personal fields of its stream.
     erases: ClassVar[bool] = False
     types: ClassVar[dict[str, type["DomainEvent"]]] = {}
 
@@ -64,19 +65,19 @@ class DomainEvent(BaseModel):
 
     @property
     def recorded(self) -> Envelope:
-        """The envelope of an event that was saved; an error for one that wasn't."""
+        """The envelope of a saved event. Raises ValueError for an event that wasn't saved."""
         if self.envelope is None:
             raise ValueError(f"{self.type} has not been saved.")
         return self.envelope
 
     @classmethod
     def erased_fields(cls) -> dict[str, Any]:
-        """What stands for the personal fields once they have been erased."""
+        """Return the values that replace the personal fields once those have been erased."""
         return {}
 
     def encode(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Its payload as it is stored: the fields for the log, and the personal ones beside it."""
-        # exclude_none keeps a payload to what the event says; what it doesn't say has a default.
+        """Return the payload as it is stored: the fields of the log, and the personal fields."""
+        # A field that is None isn't stored: None is its default.
         fields = self.model_dump(mode="json", exclude={"timestamp"}, exclude_none=True)
         return fields, {name: fields.pop(name) for name in self.personal if name in fields}
 
@@ -90,10 +91,10 @@ class DomainEvent(BaseModel):
         personal: Mapping[str, Any] | None,
         envelope: Envelope | None = None,
     ) -> Self:
-        """The event that was stored with this ``schema_version``, as the present one tells it.
+        """Return the stored event, its payload lifted to the current schema version.
 
         ``personal`` is None when it has been erased. Raises UnknownSchemaVersionError, pydantic's
-        ValidationError when the payload isn't one of this event, and what an upcaster raises.
+        ValidationError for a payload that doesn't fit, and the errors of upcasters.
         """
         if not 1 <= schema_version <= cls.schema_version:
             raise UnknownSchemaVersionError(
@@ -102,14 +103,14 @@ class DomainEvent(BaseModel):
         payload = {**fields, **personal} if personal else fields
         for version in range(schema_version, cls.schema_version):
             payload = cls.upcasters[version](payload)
-        beside = cls.erased_fields() if personal is None else {}
+        erased = cls.erased_fields() if personal is None else {}
         return cls.model_validate(
-            {**payload, **beside, "timestamp": timestamp, "envelope": envelope}
+            {**payload, **erased, "timestamp": timestamp, "envelope": envelope}
         )
 
 
 class UndecodableEvent(DomainEvent, stored=False):
-    """Stands for an event of the log that this code can't read, so that the others still can be."""
+    """Replaces an event that this code can't read, so that the other events can be read."""
 
     stored_type: str
     reason: str

@@ -1,4 +1,4 @@
-"""What happens to a customer."""
+"""Events of customers."""
 
 from typing import Any
 from uuid import UUID
@@ -26,7 +26,7 @@ class CustomerRegistered(CustomerEvent):
 
 
 class CustomerDetailsChanged(CustomerEvent):
-    """The details that are new; None are those that stay."""
+    """Details that changed; None stands for unchanged."""
 
     personal = frozenset({"name", "email", "phone"})
 
@@ -44,9 +44,9 @@ class CustomerUnblocked(CustomerEvent):
 
 
 class CustomerErased(CustomerEvent):
-    """Every personal field of this customer, here and in orders, reads as erased from now on.
+    """From now on every personal field of this customer and of their orders reads as erased.
 
-    ``erased`` says how much was, by its kind.
+    ``erased`` counts the deleted records, by kind.
     """
 
     erases = True

@@ -1,4 +1,4 @@
-"""What happens to an order's parcels and returns."""
+"""Events of shipments and returns."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from ordering_write.domain.events.order import CreditedUnits, OrderEvent, Units
 from ordering_write.domain.events.states import DeliveryFailure, ReturnReason
 
 
-# --- Shipments ---------------------------------------------------------------------------------
+# --- Shipments -----------------------------------------------------------------------------------
 class ShipmentCreated(OrderEvent):
     shipment_id: UUID
     items: list[Units]
@@ -38,29 +38,29 @@ class TrackingUpdated(OrderEvent):
 
 
 class ShipmentDelivered(OrderEvent):
-    """``timestamp`` is when it arrived."""
+    """``timestamp`` is the time of arrival."""
 
     shipment_id: UUID
     items: list[Units]
 
 
 class ShipmentFailed(OrderEvent):
-    """Lost or returned to us: these units are no longer owed. ``timestamp`` is when it was."""
+    """Units that were lost or came back to us, and are no longer owed."""
 
     shipment_id: UUID
     outcome: DeliveryFailure
     items: list[CreditedUnits]
 
 
-# --- Returns -----------------------------------------------------------------------------------
+# --- Returns -------------------------------------------------------------------------------------
 class RequestedUnits(Units):
-    """Units that the customer wants to send back, and why."""
+    """Units that the customer wants to send back, with the reason."""
 
     reason: ReturnReason
 
 
 class ReceivedUnits(CreditedUnits):
-    """Units that came back: those in stock again and those that can't be sold."""
+    """Units that came back: units for the stock, and units that can't be sold."""
 
     restock: int
     damaged: int
@@ -77,7 +77,7 @@ class ReturnReceived(OrderEvent):
 
 
 class ReturnRejected(OrderEvent):
-    """The units of the return that had not come back won't be taken."""
+    """The shop refuses the units of the return that have not come back."""
 
     return_id: UUID
     items: list[Units]

@@ -1,4 +1,4 @@
-"""What happens to an order's money."""
+"""Events of payments and refunds."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from ordering_write.domain.values import Money
 
 
 class PaymentRecorded(OrderEvent):
-    """``payment_id`` is the gateway's name of it; ``timestamp`` is when the gateway says it was."""
+    """``payment_id`` is the gateway's id; ``timestamp`` is the time that the gateway reports."""
 
     payment_id: str
     kind: PaymentKind

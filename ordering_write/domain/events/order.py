@@ -1,5 +1,6 @@
-"""What happens to an order as a whole, to its lines and to what is written on it."""
+"""Events of the whole order, of its lines and of its notes and tags."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -19,14 +20,14 @@ from ordering_write.domain.values import ERASED, Money, Value
 
 
 class Person(Value):
-    """A customer as the log remembers one: personal."""
+    """A customer in an event: personal data."""
 
     name: str
     email: str
 
 
 class PostalAddress(Value):
-    """An address as the log remembers one: personal, and checked when the command came in."""
+    """An address in an event: personal data, validated in the command."""
 
     name: str
     line1: str
@@ -43,7 +44,7 @@ ERASED_ADDRESS = {"name": ERASED, "line1": ERASED, "city": ERASED, "country": ER
 
 
 class Units(Value):
-    """Some units of one line."""
+    """Units of one line."""
 
     line_id: UUID
     quantity: int
@@ -56,18 +57,22 @@ class ReleasedUnits(Units):
 
 
 class CreditedUnits(ReleasedUnits):
-    """Units of a line that are no longer owed: what they cost, and what the line costs without."""
+    """Units of a line that are no longer owed.
+
+    ``amount`` is their price, ``line_total`` the price of the rest of the line.
+    """
 
     amount: Money
     line_total: Money
 
 
 class OrderEvent(DomainEvent, stored=False):
-    """The base of an order's events. Each says whose order it is and its ``status`` after it.
+    """The base of an order's events: they carry the outcome, the order after the event.
 
-    The other fields are given when the event changed them, so that a reader assigns and counts
-    without knowing the rules: what ``total`` and ``balance`` are is told by ``Order.outcome``.
-    Those that end in ``_before`` say what it was, so that it is counted there no longer.
+    Every event has the customer and the ``status``. The other fields are set when the event changed
+    them, so that readers assign and count without knowing the rules; ``Order.outcome`` computes
+    them. A field that ends in ``_before`` is the former value, under which readers stop counting
+    the order.
     """
 
     order_id: UUID
@@ -100,7 +105,7 @@ class OrderCreated(OrderEvent):
     currency: str
     placed_at: AwareDatetime
     expires_at: AwareDatetime | None = None
-    # Who gave the external reference, which is unique for each source.
+    # The actor who gave the external reference; references are unique within a source.
     source: str
     external_reference: str | None = None
     replaces_order_id: UUID | None = None
@@ -130,7 +135,7 @@ class OrderAdjustmentAdded(OrderEvent):
 
 
 class OrderItemQuantityChanged(OrderEvent):
-    """A line asks for another number of units; ``line_total`` is what it costs now."""
+    """The units ordered of a line changed; ``line_total`` is its new price."""
 
     line_id: UUID
     product_id: UUID
@@ -156,8 +161,22 @@ class ShippingAddressChanged(OrderEvent):
         return {"from_address": ERASED_ADDRESS, "to_address": ERASED_ADDRESS}
 
 
+def shipping_address(events: Sequence[DomainEvent]) -> PostalAddress:
+    """Return the shipping address of an order after ``events``, all events of its stream.
+
+    The address is personal data, so no row of the order holds it: only the events do.
+    """
+    for event in reversed(events):
+        match event:
+            case OrderCreated():
+                return event.shipping_address
+            case ShippingAddressChanged():
+                return event.to_address
+    raise ValueError("An order begins with OrderCreated.")
+
+
 class OrderStatusChanged(OrderEvent):
-    """A move that carries nothing else: confirmed, processing started, completed."""
+    """A move without other facts: confirmed, processing started, completed."""
 
     from_status: OrderStatus
     to_status: OrderStatus
@@ -165,7 +184,7 @@ class OrderStatusChanged(OrderEvent):
 
 
 class OrderCancelled(OrderEvent):
-    """Every unit is cancelled. ``total`` stays: what the order would have brought."""
+    """Every unit is cancelled. ``total`` stays the price of the order."""
 
     reason: str
     reason_code: str
@@ -191,7 +210,7 @@ class OrderUntagged(OrderEvent):
 
 
 class OrderAssigned(OrderEvent):
-    """A member of staff answers for the order, by user name; None: nobody does any more."""
+    """A member of staff, by user name, is responsible for the order; None: nobody is."""
 
     assignee: str | None = None
 
@@ -209,7 +228,7 @@ class NoteAdded(OrderEvent):
 
 
 class NoteRedacted(OrderEvent):
-    """The text of the note was erased: from now on it reads as erased in the log, too."""
+    """The text of the note was erased. From now on it reads as erased in the log too."""
 
     erases = True
 
@@ -217,6 +236,6 @@ class NoteRedacted(OrderEvent):
 
 
 class OrderAnonymized(OrderEvent):
-    """The customer was erased: every personal field of this stream reads as erased from now on."""
+    """The customer was erased. From now on every personal field of this stream reads as erased."""
 
     erases = True

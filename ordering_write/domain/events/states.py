@@ -1,10 +1,10 @@
-"""The states that events tell of, and the words in which they give reasons."""
+"""The statuses and the reasons that events carry."""
 
 from enum import StrEnum
 
 
 class OrderStatus(StrEnum):
-    """Where an order is on its way; derived from the ledger of its lines, never set."""
+    """The status of an order, derived from the ledger of its lines and never set."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -28,7 +28,7 @@ WHOLE_ORDER_MOVES: dict[OrderStatus, tuple[OrderStatus, ...]] = {
     OrderStatus.CANCELLED: (),
 }
 
-# The statuses in which something is left to be done with goods, and so something to hold.
+# The statuses in which goods can still move, and so can be held.
 LIVE = frozenset(
     (
         OrderStatus.PENDING,
@@ -40,7 +40,7 @@ LIVE = frozenset(
 
 
 class PaymentStatus(StrEnum):
-    """How an order stands with its money; derived from what was authorized, captured, refunded."""
+    """The status of the money, derived from the authorized, captured and refunded amounts."""
 
     UNPAID = "unpaid"
     AUTHORIZED = "authorized"
@@ -53,7 +53,7 @@ class PaymentStatus(StrEnum):
 
 
 class FulfilmentStatus(StrEnum):
-    """How far an order's goods are on their way; derived from the ledger of its lines."""
+    """The status of the goods, derived from the ledger of the lines."""
 
     UNFULFILLED = "unfulfilled"
     ON_HOLD = "on_hold"
@@ -63,7 +63,7 @@ class FulfilmentStatus(StrEnum):
 
 
 class ReturnStatus(StrEnum):
-    """What comes back of an order; derived from the ledger of its lines."""
+    """The status of the returns, derived from the ledger of the lines."""
 
     NONE = "none"
     REQUESTED = "requested"
@@ -72,7 +72,7 @@ class ReturnStatus(StrEnum):
 
 
 class HoldReason(StrEnum):
-    """Why goods must not move."""
+    """The reason for a hold."""
 
     FRAUD_REVIEW = "fraud_review"
     PAYMENT = "payment"
@@ -83,7 +83,7 @@ class HoldReason(StrEnum):
 
 
 class PaymentKind(StrEnum):
-    """What has happened to a payment."""
+    """A fact about a payment."""
 
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
@@ -92,14 +92,14 @@ class PaymentKind(StrEnum):
 
 
 class DeliveryFailure(StrEnum):
-    """What became of a shipment that didn't arrive."""
+    """The fate of a shipment that didn't arrive."""
 
     LOST = "lost"
     RETURNED_TO_SENDER = "returned_to_sender"
 
 
 class ReturnReason(StrEnum):
-    """Why a customer sends something back."""
+    """The reason for a return."""
 
     DAMAGED = "damaged"
     WRONG_ITEM = "wrong_item"
@@ -110,14 +110,14 @@ class ReturnReason(StrEnum):
 
 
 class Visibility(StrEnum):
-    """Who may read a note: the shop only, or the customer too."""
+    """The readers of a note: the shop only, or the customer too."""
 
     INTERNAL = "internal"
     CUSTOMER = "customer"
 
 
 class AdjustmentReason(StrEnum):
-    """Why the books of a product were wrong."""
+    """The reason for an adjustment of stock."""
 
     COUNT = "count"
     DAMAGE = "damage"

@@ -1,4 +1,4 @@
-"""What happens to a product in stock."""
+"""Events of products in stock."""
 
 from uuid import UUID
 
@@ -8,7 +8,7 @@ from ordering_write.domain.values import Money
 
 
 class StockEvent(DomainEvent, stored=False):
-    """The base of a product's events; the three counters are those after it."""
+    """The base of a product's events; the three counters are the outcome."""
 
     product_id: UUID
     on_hand: int = 0
@@ -48,7 +48,7 @@ class StockDispatched(StockEvent):
 
 
 class StockReturned(StockEvent):
-    """Units that had left came back and can be sold again."""
+    """Dispatched units came back and can be sold again."""
 
     order_id: UUID
     line_id: UUID
@@ -62,7 +62,7 @@ class StockAdjusted(StockEvent):
 
 
 class ListPriceChanged(StockEvent):
-    """What a unit costs from now on; None: there is no list price any more."""
+    """The new list price of a unit; None removes it."""
 
     list_price: Money | None = None
 

@@ -121,5 +121,5 @@ def happened_at(at: datetime | None, *, now: datetime, pointer: str) -> datetime
     if at is None:
         return now
     if at > now + _CLOCK_SKEW:
-        raise InFutureError(f"A fact lies in the past; {at} doesn't.", pointer=pointer)
+        raise InFutureError(f"{at} lies in the future.", pointer=pointer)
     return at

@@ -1,7 +1,5 @@
 """Handlers of the commands that change what was ordered and where it goes."""
 
-from typing import cast
-
 from config.accounts.roles import Role
 from ordering_write import log
 from ordering_write.domain import events as e
@@ -91,20 +89,6 @@ class ChangeShippingAddressHandler(OrderHandler[ChangeShippingAddress]):
         order.may_change_shipping_address()
 
     def act(self, order: Order, command: ChangeShippingAddress) -> None:
-        order.change_shipping_address(
-            e.PostalAddress(**command.shipping_address.model_dump()),
-            before=_shipping_address(order),
-            now=command.timestamp,
-        )
-
-
-def _shipping_address(order: Order) -> e.PostalAddress:
-    # The address is personal data, so no row of the order holds it: only the log does.
-    address = None
-    for event in log.read_stream(order.stream):
-        match event:
-            case e.OrderCreated():
-                address = event.shipping_address
-            case e.ShippingAddressChanged():
-                address = event.to_address
-    return cast(e.PostalAddress, address)
+        before = e.shipping_address(log.read_stream(order.stream))
+        to = e.PostalAddress(**command.shipping_address.model_dump())
+        order.change_shipping_address(to, before=before, now=command.timestamp)

@@ -24,7 +24,7 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
     class Meta(OrderState.Meta):
         abstract = False
 
-    # --- The state machine ---------------------------------------------------------------------
+    # --- The state machine -----------------------------------------------------------------------
     def evolve(self, event: e.DomainEvent) -> None:
         match event:
             # The whole order
@@ -170,7 +170,7 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
     ) -> None:
         self.refunds[str(event.refund_id)] = {"amount": str(event.amount.amount), "status": status}
 
-    # --- Moving the whole order ----------------------------------------------------------------
+    # --- Moving the whole order ------------------------------------------------------------------
     def move_to(
         self,
         status: OrderStatus,
@@ -202,7 +202,7 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
                     f"The status {status} follows from facts and can't be set.", pointer="#/status"
                 )
 
-    # --- Loading and saving --------------------------------------------------------------------
+    # --- Loading and saving ----------------------------------------------------------------------
     @classmethod
     def load(cls, order_id: UUID, *, customer_scope: UUID | None = None) -> "Order":
         """Return the order, its row locked until the end of the transaction.

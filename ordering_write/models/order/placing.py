@@ -80,7 +80,7 @@ class Placing(OrderState):
             reason=reason,
         )
 
-    # --- Cancelling ----------------------------------------------------------------------------
+    # --- Cancelling ------------------------------------------------------------------------------
     def may_cancel(self, *, by_customer: bool = False) -> None:
         if any(line.shipped for line in self.lines.values()):
             raise OrderAlreadyShippedError(
@@ -139,7 +139,7 @@ class Placing(OrderState):
             e.OrderCancelled, now=now, reason=reason, reason_code=reason_code, released=released
         )
 
-    # --- Holds ---------------------------------------------------------------------------------
+    # --- Holds -----------------------------------------------------------------------------------
     def may_hold(self) -> None:
         if self.status not in LIVE:
             raise self._invalid_transition(
@@ -164,7 +164,7 @@ class Placing(OrderState):
         self.may_release_hold()
         self._record(e.OrderHoldReleased, now=now, reason=HoldReason(self.hold_reason), note=note)
 
-    # --- Responsibility ------------------------------------------------------------------------
+    # --- Responsibility --------------------------------------------------------------------------
     def assign(self, assignee: str, *, now: datetime) -> None:
         """Make the user of this name responsible; an empty name means nobody."""
         if assignee != self.assignee:

@@ -175,7 +175,7 @@ class Shipping(OrderState):
             ],
         )
 
-    # --- The whole order -----------------------------------------------------------------------
+    # --- The whole order -------------------------------------------------------------------------
     def ship_everything(
         self, *, shipment_id: UUID, payment_required: bool = False, now: datetime
     ) -> None:
@@ -202,7 +202,7 @@ class Shipping(OrderState):
             if shipment.status == _DISPATCHED:
                 self.deliver(shipment.id, at=now)
 
-    # --- Guards --------------------------------------------------------------------------------
+    # --- Guards ----------------------------------------------------------------------------------
     def _refuse_without_shipment(self, *statuses: Shipment.Status) -> None:
         if not any(shipment.status in statuses for shipment in self.shipments.values()):
             raise ShipmentStateError(

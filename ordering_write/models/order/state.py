@@ -104,7 +104,7 @@ class OrderState(Aggregate):
     def __str__(self) -> str:
         return self.order_number
 
-    # --- Derived statuses ----------------------------------------------------------------------
+    # --- Derived statuses ------------------------------------------------------------------------
     def derive_status(self) -> OrderStatus:
         """Return the status that follows from the ledger of units and the times of the moves."""
         lines = self.lines.values()
@@ -188,7 +188,7 @@ class OrderState(Aggregate):
             and not any(refund["status"] == "requested" for refund in self.refunds.values())
         )
 
-    # --- Outcome -------------------------------------------------------------------------------
+    # --- Outcome ---------------------------------------------------------------------------------
     def outcome(self) -> dict[str, Any]:
         if not self.currency:
             return {}
@@ -221,7 +221,7 @@ class OrderState(Aggregate):
         """Raise an event of this order that became true at ``now``."""
         self._raise_event(event_type(timestamp=now, order_id=self.id, **fields))
 
-    # --- Shared by the families ----------------------------------------------------------------
+    # --- Shared by the families ------------------------------------------------------------------
     def money(self, amount: Decimal) -> Money:
         """Return ``amount`` in the order's currency."""
         return Money.of(amount, self.currency)
