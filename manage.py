@@ -17,9 +17,9 @@ def main() -> None:
     except ImproperlyConfigured as error:
         sys.exit(f"{error}")
     except OperationalError as error:
-        from config.databases.base import Unreachable
+        from config.databases.base import DatabaseUnavailable
 
-        if not isinstance(error.__cause__, Unreachable):
+        if not isinstance(error.__cause__, DatabaseUnavailable):
             raise
         sys.exit(f"{error}")
 

@@ -10,7 +10,7 @@ class OrderingReadConfig(AppConfig):
     verbose_name = "Orders and stock (read side)"
 
     def ready(self) -> None:
-        # Imported here: these modules need the models. The projections register themselves.
+        # Imported here, because these modules need the models. Projections register on import.
         from ordering_read import permissions, projections  # noqa: F401
         from ordering_read.api import problems
         from ordering_read.checks import check_code_fingerprints

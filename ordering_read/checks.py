@@ -13,14 +13,14 @@ from ordering_read.models import Projection
 def check_code_fingerprints(
     *, databases: Sequence[str] | None = None, **_kwargs: Any
 ) -> list[CheckMessage]:
-    """Rows that were made by other code must be rebuilt; a new version says so."""
+    """Warn of rows that other code of the same version has made."""
     if "read" not in (databases or ()) or not _is_migrated():
         return []
     return [
         Warning(
             f"The rows of {name} were made by other code of the same version.",
-            hint=f"Raise its version, if the rows change with it: manage.py rebuild_projections "
-            f"{name} makes them anew.",
+            hint=f"Raise its version if its rows change. manage.py rebuild_projections {name} "
+            "makes new rows.",
             id="ordering_read.W001",
         )
         for name in status.made_by_other_code()
@@ -28,11 +28,12 @@ def check_code_fingerprints(
 
 
 def _is_migrated() -> bool:
-    # `migrate` checks too, before it makes the table or adds the column.
+    # ``migrate`` runs the checks too, before it creates the table or adds the column.
     connection = connections["read"]
     with connection.cursor() as cursor:
         table = Projection._meta.db_table
         if table not in connection.introspection.table_names(cursor):
             return False
         columns = connection.introspection.get_table_description(cursor, table)
-    return "definition" in {column.name for column in columns}
+    fingerprint = Projection._meta.get_field("code_fingerprint")
+    return fingerprint.column in {column.name for column in columns}

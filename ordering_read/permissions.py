@@ -1,4 +1,4 @@
-"""Who may ask what: one permission per family of queries, granted to roles."""
+"""The permissions for queries, one for each family of queries, and the roles that have them."""
 
 from collections.abc import Mapping
 
@@ -39,8 +39,8 @@ LABELS: Mapping[str, str] = {
     VIEW_PII: "Can view addresses and e-mail addresses",
 }
 
-# The columns of the role table that this app keeps. A customer sees their own only (see
-# ``customer_scope``), so nothing of it has to be masked.
+# The permissions of each role. Customers see only their own data (see ``customer_scope``), so that
+# nothing is masked for them.
 GRANTS: Mapping[Role, tuple[str, ...]] = {
     Role.CUSTOMER: (VIEW_ORDERS, VIEW_CUSTOMERS, VIEW_INVENTORY, VIEW_PII),
     Role.CLERK: (
@@ -83,7 +83,7 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
 
 
 def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> None:
-    """Make the permissions and grant them (a post_migrate receiver)."""
+    """Create the permissions and grant them (receives ``post_migrate``)."""
     if using != DEFAULT_DB_ALIAS:
         return
     sync_permissions(
@@ -95,12 +95,12 @@ def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> Non
 
 
 def may_view_addresses(user: User | AnonymousUser) -> bool:
-    """Whether ``user`` may see where orders are sent."""
+    """Return True if ``user`` may see the addresses of orders."""
     return user.has_perm(VIEW_ADDRESSES) or user.has_perm(VIEW_PII)
 
 
-def named(user: User) -> str:
-    """How records say that ``user`` did something."""
+def actor_label(user: User) -> str:
+    """Return the name of ``user`` as records store it."""
     return f"{user.get_username()} (user {user.pk})"
 
 

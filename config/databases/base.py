@@ -1,4 +1,4 @@
-"""PostgreSQL for Django; a connection that finds no embedded server starts it."""
+"""The database backend: PostgreSQL; a connection starts the embedded server when it is down."""
 
 import select
 import shutil
@@ -12,16 +12,16 @@ from django.db.backends.postgresql import base, client
 from config.databases import embedded, programs
 
 
-class Unreachable(psycopg.OperationalError):
+class DatabaseUnavailable(psycopg.OperationalError):
     """The database can't be reached."""
 
     def __init__(self, database: str, reason: psycopg.OperationalError) -> None:
-        # One line: psycopg spreads its reason over several.
+        # psycopg spreads its reason over several lines.
         super().__init__(f"Cannot reach database {database!r}: {' '.join(str(reason).split())}")
 
 
 class DatabaseClient(client.DatabaseClient):
-    """``dbshell``, with the wheel's psql where none is installed."""
+    """Runs ``dbshell``, with the psql of the wheel if none is installed."""
 
     def runshell(self, parameters: Iterable[str]) -> None:
         self.connection.ensure_connection()
@@ -41,22 +41,22 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         if self.connection.closed:
             return False
-        # A server that has gone has said so, or can't be asked: as long as it says nothing, the
-        # question that Django puts before each request needn't go there and back.
-        said = select.poll()
-        said.register(self.connection.fileno(), select.POLLIN)
-        return not said.poll(0) or super().is_usable()
+        # Django asks before each request. A server that has closed the connection has sent a
+        # message; without any message the round trip of ``super().is_usable()`` isn't needed.
+        messages = select.poll()
+        messages.register(self.connection.fileno(), select.POLLIN)
+        return not messages.poll(0) or super().is_usable()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         try:
             return super().get_new_connection(conn_params)
         except psycopg.OperationalError as error:
             if not settings.EMBEDDED:
-                raise Unreachable(self.settings_dict["NAME"], error) from error
+                raise DatabaseUnavailable(self.settings_dict["NAME"], error) from error
         try:
-            # The port changes if somebody else took it while the server was down.
+            # The port changes if another program took it while the server was down.
             port = embedded.EmbeddedServer(settings.DATA_DIR).start()
             self.settings_dict["PORT"] = port
             return super().get_new_connection({**conn_params, "port": port})
         except psycopg.OperationalError as error:
-            raise Unreachable(self.settings_dict["NAME"], error) from error
+            raise DatabaseUnavailable(self.settings_dict["NAME"], error) from error

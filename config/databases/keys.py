@@ -1,4 +1,4 @@
-"""Small secrets and choices that are made once and kept in files that only their owner reads."""
+"""Small secrets and choices that are generated once and kept in files of their owner only."""
 
 import contextlib
 import os
@@ -11,38 +11,38 @@ from django.core.exceptions import ImproperlyConfigured
 
 
 def generated(folder: Path) -> str:
-    """The SECRET_KEY of the copy of the project that keeps its data in ``folder``."""
+    """Return the SECRET_KEY of the installation that keeps its data in ``folder``."""
     return kept(folder / "secret_key", make=random_text)
 
 
 def random_text() -> str:
-    """86 letters, digits, ``-`` and ``_``: safe in URLs and files, beyond guessing."""
+    """Return 86 random letters, digits, ``-`` and ``_``, safe in URLs and files."""
     return secrets.token_urlsafe(64)
 
 
 def kept(file: Path, *, make: Callable[[], str]) -> str:
-    """The text in ``file``; the first process to ask writes what ``make`` returns.
+    """Return the text in ``file``; the first process writes the text that ``make`` returns.
 
     Raises ImproperlyConfigured when the file can neither be read nor written.
     """
-    with _explained(file):
+    with _explain_errors(file):
         if not file.exists():
             file.parent.mkdir(parents=True, exist_ok=True)
             with _draft(file, make()) as draft, contextlib.suppress(FileExistsError):
-                # A link appears whole or not at all, and never replaces another process's file.
+                # A link is atomic, and never replaces the file of another process.
                 os.link(draft, file)
         return file.read_text()
 
 
 def replace(file: Path, text: str) -> None:
-    """Keep ``text`` in ``file`` instead of what it holds."""
-    with _explained(file), _draft(file, text) as draft:
+    """Replace the text in ``file``."""
+    with _explain_errors(file), _draft(file, text) as draft:
         os.replace(draft, file)
 
 
 @contextlib.contextmanager
 def _draft(file: Path, text: str) -> Iterator[Path]:
-    """A private file beside ``file`` that holds ``text`` on disk; gone afterwards, unless moved."""
+    """Write ``text`` to a private file beside ``file``; delete it after the block unless moved."""
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}-")
     draft = Path(name)
     try:
@@ -56,7 +56,7 @@ def _draft(file: Path, text: str) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _explained(file: Path) -> Iterator[None]:
+def _explain_errors(file: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Which side a model lives on: the read models in "read", everything else in "default"."""
+"""Routes the models of the read app to the database "read", all others to "default"."""
 
 from typing import Any
 
@@ -8,12 +8,12 @@ READ_APP = "ordering_read"
 
 
 def side(app_label: str) -> str:
-    """The alias of the one database that holds the app's tables."""
+    """Return the alias of the database with the tables of an app."""
     return "read" if app_label == READ_APP else "default"
 
 
 class WriteReadRouter:
-    """Keeps the two sides apart: no table on both, no relation between them."""
+    """Separates the two sides: no table is on both, and no relation joins them."""
 
     def db_for_read(self, model: type[Model], **_hints: Any) -> str:
         return side(model._meta.app_label)

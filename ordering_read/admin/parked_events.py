@@ -143,7 +143,7 @@ class ParkedEventAdmin(ActingAdmin):
             return self.page(
                 request, "skip_parked_events.html", title="Skip events", events=events, form=form
             )
-        reason, by = form.cleaned_data["reason"], permissions.named(user_of(request))
+        reason, by = form.cleaned_data["reason"], permissions.actor_label(user_of(request))
         self.dispatch_each(
             request,
             events,

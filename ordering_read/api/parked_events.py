@@ -154,7 +154,7 @@ class ParkedEventViewSet(QueryViewSet):
         parse_query(request, Parameters)
         body = SkipBody.model_validate(request.data)
         # The permission check has refused anonymous users.
-        by = permissions.named(cast(User, request.user))
+        by = permissions.actor_label(cast(User, request.user))
 
         def skip() -> RetriedBody:
             skipped = parked.skip(PROJECTIONS, _row(pk), reason=body.reason, by=by)

@@ -1,4 +1,4 @@
-"""The read models that count: which sums events make, on which days, in which currencies."""
+"""The read models that count: the sums of events, by day and currency."""
 
 import random
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ from tests.kit_projections import (
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
-COUNTING = [CustomerStats, SalesByDay, SalesByProduct, StatusCounter]
+COUNTED_MODELS = [CustomerStats, SalesByDay, SalesByProduct, StatusCounter]
 TODAY, TOMORROW = date(2026, 3, 1), date(2026, 3, 2)
 NEXT_DAY = NOON + timedelta(days=1)
 
@@ -43,13 +43,13 @@ def history() -> History:
     return History()
 
 
-def by(rows: Sequence[dict[str, Any]], *names: str) -> dict[Any, dict[str, Any]]:
+def index_by(rows: Sequence[dict[str, Any]], *names: str) -> dict[Any, dict[str, Any]]:
     """``rows`` by the values of their columns ``names``."""
     return {tuple(row[name] for name in names): row for row in rows}
 
 
 # --- Sales by day ------------------------------------------------------------------------------
-def test_a_days_sales_are_one_row(history: History) -> None:
+def test_the_sales_of_a_day_are_one_row(history: History) -> None:
     history.add(order_placed(lines=2, quantity=3, unit_price="9.95"), order_placed(number="2"))
 
     assert history.rows(SalesByDay) == [
@@ -92,7 +92,7 @@ def test_a_cancellation_is_booked_on_its_own_day(history: History) -> None:
     order.cancel("Not wanted", now=NEXT_DAY)
     history.add(order)
 
-    after = by(history.rows(SalesByDay), "day")
+    after = index_by(history.rows(SalesByDay), "day")
 
     assert after[TODAY,] == before[0]
     assert after[TOMORROW,] == {
@@ -106,7 +106,7 @@ def test_a_cancellation_is_booked_on_its_own_day(history: History) -> None:
     }
 
 
-def test_shipping_and_discounts_are_sold_too_so_that_a_cancelled_order_leaves_nothing(
+def test_a_cancelled_order_with_shipping_and_discounts_nets_zero(
     history: History,
 ) -> None:
     order = order_placed(
@@ -138,12 +138,12 @@ def test_currencies_are_never_added_together(history: History) -> None:
         (SalesByProduct, "gross"),
         (CustomerStats, "spent"),
     ):
-        rows = by(history.rows(model), "currency")
+        rows = index_by(history.rows(model), "currency")
         assert {key: row[column] for key, row in rows.items()} == expected
 
 
 # --- Sales by product --------------------------------------------------------------------------
-def test_a_product_sells_by_day(history: History) -> None:
+def test_the_sales_of_a_product_are_one_row_a_day(history: History) -> None:
     lamp, chair = uuid4(), uuid4()
     history.add(
         order_placed(product_id=lamp, quantity=2, unit_price="9.95"),
@@ -152,7 +152,7 @@ def test_a_product_sells_by_day(history: History) -> None:
         order_placed(product_id=chair),
     )
 
-    rows = by(history.rows(SalesByProduct), "product_id", "day")
+    rows = index_by(history.rows(SalesByProduct), "product_id", "day")
 
     assert rows.keys() == {(lamp, TODAY), (lamp, TOMORROW), (chair, TODAY)}
     assert rows[lamp, TODAY] == {
@@ -171,7 +171,7 @@ def test_a_product_sells_by_day(history: History) -> None:
 
 
 # --- Customers ---------------------------------------------------------------------------------
-def test_what_a_customer_has_bought(history: History) -> None:
+def test_the_statistics_of_a_customer(history: History) -> None:
     customer_id = uuid4()
     small = order_placed(customer_id=customer_id, quantity=1, unit_price="10.00")
     large = order_placed(customer_id=customer_id, lines=2, quantity=1, at=NEXT_DAY)
@@ -203,7 +203,7 @@ def test_the_largest_order_is_measured_by_its_lines(history: History) -> None:
     assert (row["largest_order"], row["spent"]) == (Decimal(100), Decimal(70))
 
 
-def test_an_order_of_what_costs_nothing_is_the_largest_when_it_is_the_only_one(
+def test_a_free_order_is_the_largest_order_of_its_customer_when_it_is_the_only_one(
     history: History,
 ) -> None:
     history.add(order_placed(unit_price="0.00"))
@@ -225,7 +225,7 @@ def test_a_customer_who_cancelled_everything_has_no_average(history: History) ->
 
 
 # --- Statuses ----------------------------------------------------------------------------------
-def test_an_order_is_counted_where_it_is(history: History) -> None:
+def test_an_order_is_counted_by_its_present_statuses(history: History) -> None:
     waiting, shipped, cancelled = (order_placed(number=f"2026-{n}") for n in range(3))
     shipped.confirm(now=NOON)
     shipped.move_to(OrderStatus.SHIPPED, now=NOON, shipment_id=uuid4())
@@ -246,7 +246,7 @@ def test_an_order_is_counted_where_it_is(history: History) -> None:
     }
 
 
-# --- However they arrive -----------------------------------------------------------------------
+# --- Batches -----------------------------------------------------------------------------------
 @pytest.fixture
 def busy_week(history: History) -> History:
     """Orders of some customers and products in three currencies, placed and moved."""
@@ -277,9 +277,11 @@ def busy_week(history: History) -> History:
     return history
 
 
-@pytest.mark.parametrize("model", COUNTING)
+@pytest.mark.parametrize("model", COUNTED_MODELS)
 @pytest.mark.parametrize("seed", range(3))
-def test_batches_make_no_difference(busy_week: History, model: type[CountedRow], seed: int) -> None:
+def test_the_size_of_batches_makes_no_difference(
+    busy_week: History, model: type[CountedRow], seed: int
+) -> None:
     expected = busy_week.rows(model)
     generation = new_generation(model.projection_name)
 
@@ -293,10 +295,8 @@ def test_batches_make_no_difference(busy_week: History, model: type[CountedRow],
     assert rows_of(model, generation) == expected != []
 
 
-@pytest.mark.parametrize("model", COUNTING)
-def test_a_batch_is_one_statement_whatever_its_size(
-    busy_week: History, model: type[CountedRow]
-) -> None:
+@pytest.mark.parametrize("model", COUNTED_MODELS)
+def test_a_batch_of_any_size_is_one_statement(busy_week: History, model: type[CountedRow]) -> None:
     generation = new_generation(model.projection_name)
 
     for batch in (busy_week.events[:9], busy_week.events[9:]):
@@ -305,7 +305,7 @@ def test_a_batch_is_one_statement_whatever_its_size(
         assert [statement["sql"].split()[0] for statement in statements] == ["INSERT"]
 
 
-def test_a_batch_that_counts_for_nothing_writes_nothing(history: History) -> None:
+def test_a_batch_without_increments_writes_nothing(history: History) -> None:
     order = order_placed()
     order.tag("gift", now=NOON)
     history.add(order)
@@ -317,34 +317,34 @@ def test_a_batch_that_counts_for_nothing_writes_nothing(history: History) -> Non
     assert not statements.captured_queries
 
 
-@pytest.mark.parametrize("model", COUNTING)
-def test_a_row_is_what_the_events_that_touch_it_make(
+@pytest.mark.parametrize("model", COUNTED_MODELS)
+def test_a_row_is_the_sum_of_the_events_that_change_it(
     busy_week: History, model: type[CountedRow]
 ) -> None:
-    counting = projector(model.projection_name)
-    assert isinstance(counting, CountingProjector)
-    events = [event for event in busy_week.events if isinstance(event, counting.events)]
+    projection = projector(model.projection_name)
+    assert isinstance(projection, CountingProjector)
+    events = [event for event in busy_week.events if isinstance(event, projection.events)]
 
-    def counted(some: Sequence[DomainEvent]) -> dict[Any, CountedRow]:
-        return merge_by_name(row for event in some for row in counting.increments(event))
+    def rows_from(events: Sequence[DomainEvent]) -> dict[Any, CountedRow]:
+        return merge_by_name(row for event in events for row in projection.increments(event))
 
-    for name, row in counted(events).items():
-        again = counted([event for event in events if name in counted([event])])[name]
-        assert [getattr(again, column) for column in model.merged_columns()] == [
+    for name, row in rows_from(events).items():
+        sum_of_changes = rows_from([event for event in events if name in rows_from([event])])[name]
+        assert [getattr(sum_of_changes, column) for column in model.merged_columns()] == [
             getattr(row, column) for column in model.merged_columns()
         ]
 
 
-@pytest.mark.parametrize("model", COUNTING)
-def test_generations_count_apart(busy_week: History, model: type[CountedRow]) -> None:
-    one, other = (new_generation(model.projection_name) for _ in range(2))
-    project(busy_week.events, one)
-    project(busy_week.events, other)
+@pytest.mark.parametrize("model", COUNTED_MODELS)
+def test_generations_are_counted_independently(busy_week: History, model: type[CountedRow]) -> None:
+    first, second = (new_generation(model.projection_name) for _ in range(2))
+    project(busy_week.events, first)
+    project(busy_week.events, second)
 
-    assert rows_of(model, one) == rows_of(model, other)
+    assert rows_of(model, first) == rows_of(model, second)
 
 
-def test_amounts_as_large_as_an_order_may_have_add_up(history: History) -> None:
+def test_sums_of_the_largest_amounts_fit(history: History) -> None:
     history.add(*(order_placed(quantity=1, unit_price="999999999999999.99") for _ in range(20)))
 
     [row] = history.rows(SalesByDay)

@@ -1,4 +1,4 @@
-"""What reports make of an order's money: what was sold, cancelled, came back and was given back."""
+"""The money of orders in reports: sales, cancellations, returns and refunds."""
 
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -33,14 +33,14 @@ MONDAY, FRIDAY = date(2026, 3, 1), date(2026, 3, 5)
 
 
 def sales(*orders: Order) -> dict[date, dict[str, Any]]:
-    """The sales by day that the orders have made, in their one currency."""
+    """The rows of sales by day that the orders make, all in one currency."""
     history = History()
     history.add(*orders)
     return {row["day"]: row for row in history.rows(SalesByDay)}
 
 
 def net(rows: dict[date, dict[str, Any]]) -> Decimal:
-    """What was sold in all."""
+    """The net sales of all days."""
     return sum((SalesByDay(**row).net for row in rows.values()), Decimal(0))
 
 
@@ -49,7 +49,7 @@ def units(order: Order, quantity: int) -> list[LineQuantity]:
 
 
 def ship(order: Order) -> UUID:
-    """The id of a shipment with everything that left on Friday."""
+    """Ship everything on Friday; returns the id of the shipment."""
     shipment_id = uuid4()
     order.confirm(now=LATER)
     order.ship_everything(shipment_id=shipment_id, now=LATER)
@@ -64,8 +64,8 @@ def refund(order: Order, amount: str) -> None:
     order.settle_refund(uuid4(), amount=Decimal(amount), at=LATER)
 
 
-def give_back(order: Order, quantity: int) -> None:
-    """Deliver everything, and take ``quantity`` units of the first line back."""
+def deliver_and_return(order: Order, quantity: int) -> None:
+    """Deliver everything, and receive ``quantity`` units of the first line back."""
     order.deliver(ship(order), at=LATER)
     [line, *_] = order.lines
     return_id = uuid4()
@@ -77,8 +77,8 @@ def give_back(order: Order, quantity: int) -> None:
     order.receive_return(return_id, [ReceivedLine(line_id=line, restock=quantity)], now=LATER)
 
 
-# --- Each on its own day -----------------------------------------------------------------------
-def test_what_is_cancelled_of_an_order_is_booked_when_it_is() -> None:
+# --- Days --------------------------------------------------------------------------------------
+def test_cancelled_units_are_booked_on_the_day_of_the_cancellation() -> None:
     order = order_placed(quantity=4, unit_price="10.00")
     order.cancel_items(units(order, 1), "Too many", now=LATER)
 
@@ -88,7 +88,7 @@ def test_what_is_cancelled_of_an_order_is_booked_when_it_is() -> None:
     assert (rows[FRIDAY]["gross"], rows[FRIDAY]["cancelled"]) == (0, 10)
 
 
-def test_more_units_are_sold_and_fewer_are_cancelled() -> None:
+def test_a_higher_quantity_is_sold_and_a_lower_one_cancelled() -> None:
     more, fewer = (order_placed(quantity=4, unit_price="10.00", number=str(n)) for n in range(2))
     more.change_quantity(next(iter(more.lines)), 6, now=LATER)
     fewer.change_quantity(next(iter(fewer.lines)), 3, now=LATER)
@@ -98,7 +98,7 @@ def test_more_units_are_sold_and_fewer_are_cancelled() -> None:
     assert (friday["gross"], friday["units"], friday["cancelled"]) == (20, 2, 10)
 
 
-def test_a_line_that_is_added_is_sold_when_it_is() -> None:
+def test_an_added_line_is_booked_on_the_day_of_its_addition() -> None:
     order = order_placed(quantity=1, unit_price="10.00")
     other = order_placed(quantity=2, unit_price="5.00", at=LATER)
     added = next(event for event in other.raised_events if isinstance(event, e.OrderItemAdded))
@@ -109,18 +109,18 @@ def test_a_line_that_is_added_is_sold_when_it_is() -> None:
     assert (friday["gross"], friday["units"], friday["orders"]) == (10, 2, 0)
 
 
-@pytest.mark.parametrize("happen", ["lost", "returned"])
-def test_what_is_lost_or_comes_back_is_refunded(happen: str) -> None:
+@pytest.mark.parametrize("outcome", ["lost", "returned"])
+def test_lost_and_returned_units_are_refunded(outcome: str) -> None:
     order = order_placed(quantity=2, unit_price="10.00")
-    if happen == "lost":
+    if outcome == "lost":
         order.fail_delivery(ship(order), e.DeliveryFailure.LOST, at=LATER)
     else:
-        give_back(order, 2)
+        deliver_and_return(order, 2)
 
     assert sales(order)[FRIDAY]["refunded"] == 20
 
 
-# --- In all: what the order brings --------------------------------------------------------------
+# --- Totals ------------------------------------------------------------------------------------
 def cancelled_and_refunded(order: Order) -> None:
     order.cancel("Not wanted", now=LATER)
     refund(order, "36.00")
@@ -136,38 +136,38 @@ def cancelled_line_by_line(order: Order) -> None:
 
 
 def returned_and_refunded(order: Order) -> None:
-    give_back(order, 1)
+    deliver_and_return(order, 1)
     refund(order, "10.00")
 
 
-def all_returned_though_discounted(order: Order) -> None:
-    give_back(order, 4)
+def returned_with_a_discount(order: Order) -> None:
+    deliver_and_return(order, 4)
     refund(order, "36.00")
 
 
-def given_away(order: Order) -> None:
+def refunded_as_goodwill(order: Order) -> None:
     refund(order, "6.00")
 
 
 @pytest.mark.parametrize(
-    ("happens", "left"),
+    ("change", "net_sales"),
     [
         (cancelled_and_refunded, 0),
         (partly_cancelled_then_cancelled, 0),
         (cancelled_line_by_line, 0),
         (returned_and_refunded, 26),
-        (all_returned_though_discounted, 0),
-        (given_away, 30),
+        (returned_with_a_discount, 0),
+        (refunded_as_goodwill, 30),
     ],
 )
-def test_nothing_is_taken_off_twice(happens: Callable[[Order], None], left: int) -> None:
+def test_no_amount_is_subtracted_twice(change: Callable[[Order], None], net_sales: int) -> None:
     order = order_placed(
         quantity=4,
         unit_price="10.00",
         adjustments={"shipping": "2.00", "discount": "6.00"},
     )
     pay(order, "36.00")
-    happens(order)
+    change(order)
     history = History()
     history.add(order)
 
@@ -175,7 +175,7 @@ def test_nothing_is_taken_off_twice(happens: Callable[[Order], None], left: int)
     [stats] = history.rows(CustomerStats)
 
     assert rows[MONDAY]["gross"] == 36
-    assert net(rows) == stats["spent"] == left
+    assert net(rows) == stats["spent"] == net_sales
     assert stats["cancelled"] == int(order.status == "cancelled")
 
 
@@ -184,7 +184,7 @@ def test_other_currencies_have_their_own_rows_and_decimals(currency: str) -> Non
     price = {"JPY": "995", "KWD": "0.995"}[currency]
     order = order_placed(quantity=3, unit_price=price, currency=currency)
     euros = order_placed(quantity=1, unit_price="1.00", number="2026-000002")
-    give_back(order, 1)
+    deliver_and_return(order, 1)
     history = History()
     history.add(order, euros)
 
@@ -196,11 +196,11 @@ def test_other_currencies_have_their_own_rows_and_decimals(currency: str) -> Non
 
 
 # --- By product and by customer ----------------------------------------------------------------
-def test_a_product_that_is_cancelled_and_returned() -> None:
+def test_the_cancelled_and_returned_units_of_a_product() -> None:
     lamp = uuid4()
     order = order_placed(quantity=4, unit_price="10.00", product_id=lamp)
     order.cancel_items(units(order, 1), "Too many", now=LATER)
-    give_back(order, 1)
+    deliver_and_return(order, 1)
     whole = order_placed(quantity=2, product_id=lamp, number="2026-000002")
     whole.cancel("Not wanted", now=LATER)
     history = History()
@@ -213,14 +213,14 @@ def test_a_product_that_is_cancelled_and_returned() -> None:
     assert [rows[FRIDAY][column] for column in columns] == ["", 0, 0, 3, 1, 10]
 
 
-def test_a_product_is_named_when_it_is_ordered_on_the_day_it_came_back() -> None:
+def test_a_row_of_returned_units_gets_a_name_when_the_product_is_ordered_that_day() -> None:
     lamp = uuid4()
     order = order_placed(quantity=2, product_id=lamp)
-    give_back(order, 1)
+    deliver_and_return(order, 1)
     history = History()
     history.add(order, order_placed(product_id=lamp, at=LATER, number="2026-000002"))
     late = order_placed(quantity=2, product_id=lamp, number="2026-000003")
-    give_back(late, 1)
+    deliver_and_return(late, 1)
     history.add(late)
     generation = new_generation("sales_by_product")
     for event in history.events:
@@ -232,10 +232,10 @@ def test_a_product_is_named_when_it_is_ordered_on_the_day_it_came_back() -> None
     assert rows_of(SalesByProduct, generation) == history.rows(SalesByProduct)
 
 
-def test_a_customers_returns_and_largest_order() -> None:
+def test_the_returned_units_and_the_largest_order_of_a_customer() -> None:
     order = order_placed(quantity=2, unit_price="10.00")
     order.change_quantity(next(iter(order.lines)), 5, now=NOON)
-    give_back(order, 2)
+    deliver_and_return(order, 2)
     history = History()
     history.add(order)
 
@@ -245,15 +245,15 @@ def test_a_customers_returns_and_largest_order() -> None:
 
 
 # --- Facets ------------------------------------------------------------------------------------
-def test_orders_are_counted_by_every_facet_where_they_are_now() -> None:
-    held, paid, back = (order_placed(quantity=2, number=f"2026-{n}") for n in range(3))
+def test_orders_are_counted_by_the_present_value_of_each_facet() -> None:
+    held, paid, returned = (order_placed(quantity=2, number=f"2026-{n}") for n in range(3))
     held.hold(e.HoldReason.OTHER, now=NOON)
     pay(paid, "19.90")
     paid.hold(e.HoldReason.OTHER, now=NOON)
     paid.release_hold(now=NOON)
-    give_back(back, 1)
+    deliver_and_return(returned, 1)
     history = History()
-    history.add(held, paid, back)
+    history.add(held, paid, returned)
 
     counts = {
         (row["facet"], row["value"]): row["count"]
@@ -261,8 +261,14 @@ def test_orders_are_counted_by_every_facet_where_they_are_now() -> None:
         if row["count"]
     }
 
-    for facet in ("status", "payment_status", "fulfilment_status", "return_status"):
-        values = [getattr(order, f"_{facet}")() for order in (held, paid, back)]
+    facets = {
+        "status": Order.derive_status,
+        "payment_status": Order.payment_status,
+        "fulfilment_status": Order.fulfilment_status,
+        "return_status": Order.return_status,
+    }
+    for facet, value_of in facets.items():
+        values = [value_of(order) for order in (held, paid, returned)]
         expected = {(facet, str(value)): values.count(value) for value in values}
         assert {key: count for key, count in counts.items() if key[0] == facet} == expected
     assert counts["fulfilment_status", "on_hold"] == 1

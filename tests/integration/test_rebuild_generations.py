@@ -137,8 +137,8 @@ def test_a_rebuild_waits_while_it_is_paused(monkeypatch: pytest.MonkeyPatch) -> 
 
     assert waited == [(1, "paused")] * 3
     assert out.getvalue().splitlines() == [
-        "inventory_level: the rebuild waits after its batch; --resume lets it go on.",
-        "inventory_level: the rebuild goes on.",
+        "inventory_level: the rebuild pauses after its batch; --resume resumes it.",
+        "inventory_level: the rebuild resumes.",
     ]
     assert known() == {1: "retired", 2: "live"}
 

@@ -1,4 +1,4 @@
-"""Deletes the rows that a projection served before its last rebuild."""
+"""Deletes the former generation of a projection."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from ordering_read.projector import UnknownProjectionError
 
 class Command(BaseCommand):
     help = (
-        "Deletes the former generation of a projection, which is kept so that it can come back. "
-        "What readers are served stays."
+        "Deletes the former generation of a projection, which is kept for a rollback. The rows "
+        "that readers are served stay."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

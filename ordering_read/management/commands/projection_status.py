@@ -1,4 +1,4 @@
-"""Shows how far the projections have come."""
+"""Shows the progress of the projections."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ _LINE = "{:<20} {:<9} {:>12} {:>12} {:>10} {:>9} {:>7}  {}"
 
 
 class Command(BaseCommand):
-    help = "Shows how far each projection has come, and how far it is behind the log."
+    help = "Shows the position of each projection, and how far it is behind the log."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -22,7 +22,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, fail_over: float | None, **options: Any) -> None:
-        found = statuses()
+        projections = statuses()
         self.stdout.write(
             _LINE.format(
                 "projection",
@@ -35,25 +35,29 @@ class Command(BaseCommand):
                 "last error",
             ).rstrip()
         )
-        for one in found:
-            self.stdout.write(_line(one))
+        for status in projections:
+            self.stdout.write(_line(status))
         if fail_over is not None:
-            bad = [one.name for one in found if one.failed or one.lag_seconds > fail_over]
-            if bad:
+            late = [
+                status.name
+                for status in projections
+                if status.failed or status.lag_seconds > fail_over
+            ]
+            if late:
                 raise CommandError(
-                    f"Failed, or more than {fail_over:g} s behind the log: {', '.join(bad)}."
+                    f"Failed, or more than {fail_over:g} s behind the log: {', '.join(late)}."
                 )
 
 
-def _line(one: ProjectionStatus) -> str:
-    error = one.last_error.partition("\n")[0]
+def _line(status: ProjectionStatus) -> str:
+    error = status.last_error.partition("\n")[0]
     return _LINE.format(
-        one.name,
-        one.status,
-        f"{one.position:,}",
-        f"{one.head:,}",
-        f"{one.lag_events:,}",
-        f"{one.lag_seconds:.1f}",
-        f"{one.parked_streams:,}",
+        status.name,
+        status.status,
+        f"{status.position:,}",
+        f"{status.head:,}",
+        f"{status.lag_events:,}",
+        f"{status.lag_seconds:.1f}",
+        f"{status.parked_streams:,}",
         error,
     ).rstrip()

@@ -16,14 +16,14 @@ from ordering_read.management.arguments import positive
 from ordering_read.models import Projection
 from ordering_read.projector import UnknownProjectionError, projector, registered
 
-# More share the log well, but they also share the database's cores.
-_MOST_WORKERS = 4
+# More processes read the log faster, but compete for the cores of the database.
+_MAX_WORKERS = 4
 
 
 class Command(BaseCommand):
     help = (
-        "Rebuilds read models from the log. The old rows are served until the new ones are "
-        "complete; the workers go on meanwhile. What was killed goes on where it was."
+        "Rebuilds read models from the log. The old rows are served until the new rows are "
+        "complete; the workers go on meanwhile. A killed rebuild resumes where it was."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -34,7 +34,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--workers",
             type=positive,
-            default=min(os.cpu_count() or 1, _MOST_WORKERS),
+            default=min(os.cpu_count() or 1, _MAX_WORKERS),
             help="Processes, for projections whose rows belong to streams (default: %(default)s).",
         )
         parser.add_argument(
@@ -47,29 +47,29 @@ class Command(BaseCommand):
             "--throttle",
             type=positive,
             metavar="EVENTS_PER_SECOND",
-            help="Go no faster than this, to leave the databases to others.",
+            help="The highest rate, to leave capacity of the databases to others.",
         )
         parser.add_argument(
             "--no-promote",
             action="store_true",
-            help="Fill and compare only; without it, the next time, the new rows take over.",
+            help="Only fill and compare. The next rebuild without the option promotes the rows.",
         )
-        wish = parser.add_mutually_exclusive_group()
+        request = parser.add_mutually_exclusive_group()
         for name, text in {
-            "pause": "Let a rebuild that runs elsewhere wait.",
-            "resume": "Let one that waits go on; one that was killed goes on here.",
-            "cancel": "End one and delete what it has made.",
+            "pause": "Pause a rebuild that runs in another process.",
+            "resume": "Resume a paused rebuild; resume a killed one in this process.",
+            "cancel": "End a rebuild and delete its rows.",
         }.items():
-            wish.add_argument(f"--{name}", action="store_true", help=text)
+            request.add_argument(f"--{name}", action="store_true", help=text)
 
     def handle(self, *args: Any, names: list[str], **options: Any) -> None:
         if names and options["all"]:
             raise CommandError("Name projections, or give --all.")
         try:
-            # All names are looked at before anything is done.
-            chosen = [projector(name).name for name in names] or self._all(options)
-            for name in chosen:
-                self._do(name, options)
+            # An unknown name is refused before anything is done.
+            projections = [projector(name).name for name in names] or self._all(options)
+            for name in projections:
+                self._handle_one(name, options)
         except (UnknownProjectionError, GenerationError) as error:
             raise CommandError(str(error)) from error
         except (OperationalError, InterfaceError) as error:
@@ -85,10 +85,10 @@ class Command(BaseCommand):
             raise CommandError("Nothing is being rebuilt.")
         return rebuilding
 
-    def _do(self, name: str, options: dict[str, Any]) -> None:
+    def _handle_one(self, name: str, options: dict[str, Any]) -> None:
         if options["pause"]:
             control.pause(name)
-            self.stdout.write(f"{name}: the rebuild waits after its batch; --resume lets it go on.")
+            self.stdout.write(f"{name}: the rebuild pauses after its batch; --resume resumes it.")
         elif options["cancel"]:
             control.cancel(name)
             self.stdout.write(f"{name}: the rebuild ends after its batch; its rows are deleted.")
@@ -97,22 +97,22 @@ class Command(BaseCommand):
             try:
                 self._rebuild(name, options)
             except BusyError:
-                self.stdout.write(f"{name}: the rebuild goes on.")
+                self.stdout.write(f"{name}: the rebuild resumes.")
         else:
             self._rebuild(name, options)
 
     def _rebuild(self, name: str, options: dict[str, Any]) -> None:
         began = time.monotonic()
-        # Its monitor would be a thread, and we are to be forked.
+        # The monitor of tqdm is a thread, and this process is forked.
         tqdm.tqdm.monitor_interval = 0
-        # Without smoothing it tells the same rate as the admin and the API: that since it began.
+        # Without smoothing, the bar shows the average rate, as the admin and the API do.
         with tqdm.tqdm(
             desc=name, unit=" events", smoothing=0, disable=not sys.stderr.isatty()
         ) as bar:
 
             def progress(done: int, total: int) -> None:
                 if bar.total is None:
-                    # What was done before, or to begin, says nothing about the rate.
+                    # Events of an earlier, broken-off run don't count for the rate.
                     bar.reset(total)
                     bar.initial = bar.n = done
                 bar.total = total

@@ -1,4 +1,4 @@
-"""Returns to the rows that a projection served before its last rebuild."""
+"""Rolls a projection back to the rows that it served before its last rebuild."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from ordering_read.projector import UnknownProjectionError
 
 class Command(BaseCommand):
     help = (
-        "Lets a projection serve its former generation again, which was kept up to date. What it "
-        "has served until now is kept in its place."
+        "Serves the former generation of a projection again, which was kept up to date. The "
+        "present generation is kept in its place."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

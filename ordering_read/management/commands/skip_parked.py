@@ -35,7 +35,7 @@ class Command(BaseCommand):
         user: str | None,
         **options: Any,
     ) -> None:
-        by = permissions.named(_user(user)) if user else f"command line ({processes.login()})"
+        by = permissions.actor_label(_user(user)) if user else f"command line ({processes.login()})"
         chosen = subscriptions.subscription(subscription)
         try:
             reason = TypeAdapter(parked.Reason).validate_python(reason)
