@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
@@ -14,11 +14,17 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
+from config.accounts.models import User
 from config.http.admin import ReadOnlyAdmin, link, page_url
 from ordering_write.published import quantize
 
 # Most rows that one action takes: a page of the list.
 _MAX_SELECTED = 50
+
+
+def user_of(request: HttpRequest) -> User:
+    """Return the user of an admin page, who is never anonymous."""
+    return cast(User, request.user)
 
 
 def log_url(request: HttpRequest, stream: str) -> str:

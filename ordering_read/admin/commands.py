@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 from django import forms
@@ -17,11 +17,11 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.html import format_html
 
-from config.accounts.models import User
 from config.http.admin import list_url, page_url
 from config.http.answers.problems import is_anticipated
-from ordering_read.admin.base import ActingAdmin
+from ordering_read.admin.base import ActingAdmin, user_of
 from ordering_read.admin.command_forms import CommandForm, FormContext
+from ordering_read.admin.form_contexts import BulkContext
 from ordering_read.admin.labels import (
     GROUPS,
     change_labels,
@@ -37,11 +37,6 @@ from ordering_write.client import Command
 _WAIT_SECONDS = 2.0
 
 _BEHIND = "The projection is behind: this page doesn't show the change yet. Reload it soon."
-
-
-def user_of(request: HttpRequest) -> User:
-    """Return the user of an admin page, who is never anonymous."""
-    return cast(User, request.user)
 
 
 def _envelope(request: HttpRequest) -> dict[str, Any]:
@@ -274,7 +269,7 @@ class CommandPages(ActingAdmin):
         """
         if not (records := self.selected(request, queryset)):
             return None
-        form_context = _BulkContext({self.identity: getattr(records[0], self.identity)})
+        form_context = BulkContext({self.identity: getattr(records[0], self.identity)})
         is_sent = "give" in request.POST
         form = CommandForm(command_type, form_context, data=request.POST if is_sent else None)
         if not form.fields:
@@ -312,19 +307,6 @@ class CommandPages(ActingAdmin):
         self.dispatch_each(request, records, dispatch, done=done)
         if invisible:
             self.message_user(request, _BEHIND, messages.WARNING)
-
-
-class _BulkContext(FormContext):
-    """For the form of a bulk dispatch, which has no values of a single record.
-
-    The first record stands for all of them where the command needs an id to be valid.
-    """
-
-    def __init__(self, fixed: Mapping[str, Any]) -> None:
-        self._fixed = fixed
-
-    def fixed(self, command_type: type[Command]) -> Mapping[str, Any]:
-        return self._fixed
 
 
 def _bulk_action(command_type: type[Command]) -> Callable[..., Any]:

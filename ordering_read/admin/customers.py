@@ -9,9 +9,9 @@ from django.utils.safestring import SafeString
 
 from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, starting_with
+from ordering_read.admin.base import ReadModelAdmin, starting_with, user_of
 from ordering_read.admin.command_forms import FormContext
-from ordering_read.admin.commands import CommandPages, user_of
+from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import CustomerContext, RegistrationContext
 from ordering_read.models import CustomerSummary, OrderSummary
 

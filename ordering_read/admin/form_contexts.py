@@ -196,6 +196,19 @@ class RegistrationContext(FormContext):
         return dict.fromkeys(ids)
 
 
+class BulkContext(FormContext):
+    """For the form of a bulk dispatch, which shows no values of any record.
+
+    ``fixed`` holds the id of the first record, because the command isn't valid without an id.
+    """
+
+    def __init__(self, fixed: Mapping[str, Any]) -> None:
+        self._fixed = fixed
+
+    def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
+        return self._fixed
+
+
 def _line_label(line: OrderLine) -> str:
     return f"{line.number}. {line.name} ({line.sku})"
 

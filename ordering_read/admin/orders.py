@@ -18,9 +18,9 @@ from pydantic import ValidationError
 from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, link_column, log_url, money_column
+from ordering_read.admin.base import ReadModelAdmin, link_column, log_url, money_column, user_of
 from ordering_read.admin.command_forms import FormContext
-from ordering_read.admin.commands import CommandPages, user_of
+from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
 from ordering_read.admin.histories import sentence
 from ordering_read.admin.order_page import status_badges, template_context

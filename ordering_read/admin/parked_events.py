@@ -11,8 +11,7 @@ from django.utils.safestring import SafeString
 
 from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ActingAdmin
-from ordering_read.admin.commands import user_of
+from ordering_read.admin.base import ActingAdmin, user_of
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import ParkedEvent
 from ordering_read.projector import registered
