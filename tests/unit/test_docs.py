@@ -24,6 +24,8 @@ TERM = re.compile(r"^\| \*\*(.+)\*\* \| (.+) \| `(.+)` \|$", re.MULTILINE)
 MADE_BY_READERS = {
     "ordering_read/models/tag_counter.py",
     "ordering_read/projections/tag_counter.py",
+    "ordering_read/api/reservations.py",
+    "ordering_read/queries/reservations.py",
     "ordering_write/ports/mail.py",
     "tests/golden/GiftWrapChosen.1.json",
     "tests/golden/OrderTagged.2.json",
@@ -31,6 +33,7 @@ MADE_BY_READERS = {
     "tests/integration/test_gift_wrap.py",
     "tests/integration/test_large_orders.py",
     "tests/integration/test_mail_notifier.py",
+    "tests/integration/test_reservations.py",
     "tests/integration/test_tag_counter.py",
     "tests/unit/test_gift_wrap.py",
 }
