@@ -1,4 +1,4 @@
-"""The write app: orders, stock and customers change here, and the log says how."""
+"""The write side as a Django app: commands change orders, stock and customers."""
 
 from importlib import import_module
 
@@ -15,7 +15,7 @@ class OrderingWriteConfig(AppConfig):
 
     def import_models(self) -> None:
         super().import_models()
-        # The checkpoint of the policies stands above the log, the other models below it.
+        # The checkpoint of the policies is in a layer above the log, the other models are below it.
         import_module("ordering_write.policies.models")
 
     def ready(self) -> None:

@@ -11,7 +11,7 @@ from ordering_write.signals import domain_events
 
 
 def check_outbox_connected(**_kwargs: Any) -> list[CheckMessage]:
-    """Without the outbox receiver, events would be emitted and lost."""
+    """Check that the outbox receives events, which would be lost otherwise."""
     receivers, _async_receivers = domain_events._live_receivers(sender=None)
     if outbox.append in receivers:
         return []
@@ -25,7 +25,7 @@ def check_outbox_connected(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def check_upcasters(**_kwargs: Any) -> list[CheckMessage]:
-    """Without its whole chain of upcasters, an event that was stored long ago can't be read."""
+    """Check that every event type has all upcasters that old events need."""
     return [
         Error(
             f"{name} has schema version {event_type.schema_version} and upcasters from the "
@@ -40,7 +40,7 @@ def check_upcasters(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def check_ports(**_kwargs: Any) -> list[CheckMessage]:
-    """What a port lacks would be noticed when the first order needs it."""
+    """Check that every port has an adapter, before the first order needs it."""
     return [
         Error(
             f"The port {port!r} has no adapter that does its work: {fault}.",

@@ -1,11 +1,11 @@
-"""The two signals through which the write side speaks."""
+"""The two signals of the write side."""
 
 from django.dispatch import Signal
 
-# Inside the transaction, when aggregates are saved.
-# Arguments: events (list of DomainEvent, with their envelopes), customer_id (UUID or None: whose
-# personal fields they hold).
+# Sent inside the transaction, when aggregates are saved.
+# Arguments: events (list of DomainEvent, with envelopes), customer_id (UUID of the customer whose
+# personal fields the events hold, or None).
 domain_events = Signal()
 
-# After the commit, once per commit that held events. No arguments: a wake-up carries nothing.
+# Sent after each commit with events. No arguments: a wake-up carries no data.
 events_committed = Signal()

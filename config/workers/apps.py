@@ -20,8 +20,8 @@ class WorkersConfig(AppConfig):
 
 
 def _hide_queue() -> None:
-    # The queue's admin pages unpickle what stands in the tables, and let everybody who may add a
-    # schedule run any function. The admin app stands before this one and has registered them.
+    # The queue's admin pages unpickle table contents, and let every user who may add a schedule run
+    # any function. The admin app comes before this one and has registered them.
     for model in apps.get_app_config("django_q").get_models():
         if admin.site.is_registered(model):
             admin.site.unregister(model)

@@ -1,9 +1,9 @@
-"""A django-q2 cluster under supervision: whatever is killed of it, it is soon at work again.
+"""A django-q2 cluster under supervision, which recovers from the death of any of its processes.
 
-The stock cluster replaces a worker that was killed, but not the lock of the shared queue that it
-may have held: then all wait for ever. Here a process that ends otherwise than by itself brings
-the whole cluster down, which costs nothing, since what there is to do stands in the checkpoints,
-and a new one is started. No process outlives the one that started it.
+The stock cluster replaces a killed worker, but not the lock of the shared queue that the worker may
+have held: then all workers wait for ever. Here the death of one process ends the whole cluster, and
+a new cluster is started. That loses nothing, since the work stands in the checkpoints. No process
+outlives its parent.
 """
 
 import logging
@@ -22,15 +22,15 @@ from config import processes
 
 logger = logging.getLogger(__name__)
 
-# How long the workers may finish what they are at when the cluster is asked to stop.
+# How long the workers may finish their batches when the cluster is asked to stop.
 _STOP_SECONDS = 4.0
-# Between two starts at least, so that a cluster that can't start doesn't try all the time.
+# The shortest time between two starts, for a cluster that can't start.
 _PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 
 
 def run(*, workers: int) -> None:
-    """Keep a cluster running, with so many workers, until SIGTERM or SIGINT."""
+    """Keep a cluster with this number of workers running, until SIGTERM or SIGINT."""
     Conf.WORKERS = Conf.QUEUE_LIMIT = workers
     processes.collect_less()
     _end_with_parent_after_fork()
@@ -38,7 +38,7 @@ def run(*, workers: int) -> None:
 
 
 class Supervisor:
-    """Starts a cluster, starts it again when it ends, and stops it when it is told to."""
+    """Starts a cluster, starts it again when it ends, and stops it on a signal."""
 
     def __init__(self) -> None:
         self._context = cluster.get_mp_context()
@@ -57,7 +57,7 @@ class Supervisor:
 
     def _run_once(self) -> None:
         """Run one cluster until it ends."""
-        # New ones for each: a process that is killed may take their locks with it.
+        # New events for each cluster: a killed process may have taken their locks with it.
         stop, start = self._context.Event(), self._context.Event()
         connections.close_all()
         sentinel = self._context.Process(
@@ -75,20 +75,20 @@ class Supervisor:
         signal.setitimer(signal.ITIMER_REAL, _STOP_SECONDS)
 
     def _on_overtime(self, signum: int, frame: FrameType | None) -> None:
-        # A batch that isn't finished is rolled back. The cluster's processes end with us.
+        # Unfinished batches are rolled back. The processes of the cluster end with this one.
         os._exit(0)
 
 
 class Sentinel(cluster.Sentinel):
-    """Guards the processes of a cluster, and ends with all of them when one was killed."""
+    """Guards the processes of a cluster, and ends all of them when one was killed."""
 
     def start(self) -> None:
-        # At once, and even while we wait for a lock that the killed process held.
+        # Immediately, even while this process waits for a lock that the killed process held.
         signal.signal(signal.SIGCHLD, self._on_child_ended)
         super().start()
 
     def reincarnate(self, process: Any) -> None:
-        # A timed-out worker is still there, without an exit code.
+        # A worker that timed out still runs and has no exit code.
         if process.exitcode != 0:
             self._end(process)
         super().reincarnate(process)
@@ -105,7 +105,7 @@ class Sentinel(cluster.Sentinel):
 
 def _was_killed(child: int) -> bool:
     try:
-        # WNOWAIT leaves the end to be read by whoever waits for it.
+        # WNOWAIT leaves the exit status to the parent's own wait.
         ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
@@ -113,7 +113,7 @@ def _was_killed(child: int) -> bool:
 
 
 def _end_with_parent_after_fork() -> None:
-    """Let every process that is forked from now on, here or further down, end with its parent."""
+    """Let every process that is forked from now on, by any descendant too, end with its parent."""
     parent = os.getpid()
 
     def remember() -> None:

@@ -70,7 +70,7 @@ class ShadowGeneration:
 
     def _fill_streams(self, sample: int, until: int) -> None:
         event_types = self._projector.events
-        streams = published.replay.some_streams(event_types, until=until, limit=sample)
+        streams = published.replay.sample_streams(event_types, until=until, limit=sample)
         for start in range(0, len(streams), _STREAMS_AT_ONCE):
             events = published.replay.read_whole_streams(
                 event_types, streams=streams[start : start + _STREAMS_AT_ONCE], until=until

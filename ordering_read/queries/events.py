@@ -99,11 +99,11 @@ class GetOrderEventsHandler(QueryHandler[GetOrderEvents, Page[EventView]]):
 
     def handle(self, query: GetOrderEvents) -> Page[EventView]:
         stream = f"order-{query.order_id}"
-        count = feed.length(stream)
+        count = feed.count_stream(stream)
         if not count or query.customer_scope is not None:
             raise OrderNotFoundError
         after = _version_before(query)
-        events = feed.of_stream(stream, after=after, limit=query.page_size)
+        events = feed.read_stream(stream, after=after, limit=query.page_size)
         # Versions are dense: the last one of the page follows from the first one.
         end = after + len(events)
         return Page(
@@ -124,7 +124,7 @@ class ReadFeedHandler(QueryHandler[ReadFeed, FeedView]):
     """Reads the log, in two statements."""
 
     def handle(self, query: ReadFeed) -> FeedView:
-        batch = feed.of_log(after=query.after, types=query.types, limit=query.limit)
+        batch = feed.read_log(after=query.after, types=query.types, limit=query.limit)
         visible = batch.events if query.customer_scope is None else []
         events = tuple(_event_view(query, event) for event in visible)
         return FeedView(events=events, position=batch.position)

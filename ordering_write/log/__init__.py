@@ -1,8 +1,8 @@
-"""The log of events: append (outbox), give positions (sequencer), read, replay, verify."""
+"""The log of events: append (outbox), assign positions (sequencer), read, replay, verify."""
 
+from ordering_write.log.decoding import UndecodableEventError
 from ordering_write.log.reading import (
     LogGapError,
-    UndecodableEventError,
     fingerprint,
     head,
     identity,

@@ -1,8 +1,8 @@
 """The outbox: appends the events that aggregates emit to the log, and announces the commit.
 
-Events are appended by a receiver of ``domain_events`` inside the transaction of the command, and
-``events_committed`` is sent after it. A commit that holds events also holds one row that waits for
-the sequencer (see ``log``), inserted after its last event.
+A receiver of ``domain_events`` appends the events inside the transaction of the command;
+``events_committed`` is sent after it. A commit with events also inserts one row for the sequencer,
+after its last event.
 """
 
 import hashlib
@@ -27,15 +27,18 @@ from ordering_write.signals import events_committed
 
 logger = logging.getLogger(__name__)
 
-# The channel on which PostgreSQL tells whoever listens that the log has grown.
+# The channel of notifications that the log has grown.
 CHANNEL = "ordering_events"
-# One by one, by the index: a join that was planned while the log was short would read all of it.
+# Stream by stream, by the index: a join planned while the log was short would read all of it.
 _HASHES = """
 SELECT last.stream, previous.hash FROM unnest(%s::text[], %s::int[]) AS last (stream, version),
 LATERAL (
     SELECT hash FROM event WHERE stream = last.stream AND version = last.version LIMIT 1
 ) previous
 """
+
+
+_INSERT_PENDING = "INSERT INTO event_pending (commit_id) VALUES (%s)"
 
 
 class OutsideCommitError(Exception):
@@ -58,32 +61,31 @@ _current: ContextVar[_Commit | None] = ContextVar("commit", default=None)
 
 @contextmanager
 def commit(*, keep: bool = True) -> Iterator[None]:
-    """One transaction of the write database, whose events are one commit of the log.
+    """Open a transaction of the write database, whose events are one commit of the log.
 
-    Without ``keep`` it is a dry run: everything is undone at its end.
+    Without ``keep`` it is a dry run, which is rolled back. Raises NestedCommitError.
     """
     if _current.get() is not None:
         raise NestedCommitError(NestedCommitError.__doc__)
-    this = _Commit(keep=keep)
-    token = _current.set(this)
+    current = _Commit(keep=keep)
+    token = _current.set(current)
     try:
         with transaction.atomic():
             yield
             if not keep:
                 transaction.set_rollback(True)
-            elif this.has_events:
-                # Last of all: its id must be higher than that of any commit that wrote to one of
-                # these streams before, and those have been visible since we locked the streams.
+            elif current.has_events:
+                # Inserted last: its id must be higher than that of any earlier commit to one of
+                # these streams. Those commits have been visible since the streams were locked.
                 with connection.cursor() as cursor:
-                    cursor.execute("INSERT INTO event_pending (commit_id) VALUES (%s)", [this.id])
+                    cursor.execute(_INSERT_PENDING, [current.id])
                 transaction.on_commit(_announce_commit, robust=True)
     finally:
         _current.reset(token)
 
 
 def is_dry_run() -> bool:
-    """Whether everything will be undone, so that nothing may be used up that can't be given back:
-    a number drawn from a sequence."""
+    """Return True inside a dry run. Don't draw from a sequence then: it isn't rolled back."""
     current = _current.get()
     return current is not None and not current.keep
 
@@ -93,10 +95,10 @@ def _announce_commit() -> None:
 
 
 def notify(**_kwargs: object) -> None:
-    """Wake whoever listens (a receiver of ``events_committed``).
+    """Notify the listeners of CHANNEL (a receiver of ``events_committed``).
 
-    After the commit and in autocommit: a NOTIFY inside the transaction would take a lock that
-    makes all commits of the database queue up.
+    In autocommit, after the commit: a NOTIFY inside the transaction would take a lock on which all
+    commits of the database queue up.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
@@ -105,7 +107,8 @@ def notify(**_kwargs: object) -> None:
 def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs: object) -> None:
     """Append ``events`` to the log (the receiver of ``domain_events``).
 
-    Personal fields go to PersonalData, under ``customer_id``, so that they can be erased.
+    Personal fields go to PersonalData, under ``customer_id``, so that they can be erased. Raises
+    OutsideCommitError.
     """
     current = _current.get()
     if current is None:
@@ -115,18 +118,18 @@ def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs
     current.has_events = True
     hashes = _last_hashes(events)
     rows: list[OutboxEvent] = []
-    beside: list[PersonalData] = []
+    personal_rows: list[PersonalData] = []
     for event in events:
-        row, personal = _row(event, current.id, customer_id)
+        row, personal_data = _rows(event, current.id, customer_id)
         hashes[row.stream] = row.hash = content_hash(vars(row), hashes.get(row.stream, ""))
         rows.append(row)
-        beside += personal
+        personal_rows += personal_data
     with tables.together():
-        tables.insert(beside)
+        tables.insert(personal_rows)
         tables.insert(rows)
 
 
-def _row(
+def _rows(
     event: DomainEvent, commit_id: UUID, customer_id: UUID | None
 ) -> tuple[OutboxEvent, list[PersonalData]]:
     envelope = event.recorded
@@ -160,7 +163,7 @@ def _row(
 
 
 def _last_hashes(events: Sequence[DomainEvent]) -> dict[str, str]:
-    """The hash of the last stored event of each stream that ``events`` continue."""
+    """Return the hash of the last stored event of each stream that ``events`` continue."""
     first: dict[str, int] = {}
     for event in events:
         first.setdefault(event.recorded.stream, event.recorded.version)
@@ -173,9 +176,9 @@ def _last_hashes(events: Sequence[DomainEvent]) -> dict[str, str]:
 
 
 def content_hash(row: Mapping[str, Any], previous: str) -> str:
-    """The hash that an event must carry when ``previous`` is the hash before it in its stream.
+    """Return the hash of an event whose predecessor in the stream has the hash ``previous``.
 
-    ``row`` has its columns by their names.
+    ``row`` holds the event's columns by name.
     """
     content = [
         previous,
@@ -199,7 +202,7 @@ def content_hash(row: Mapping[str, Any], previous: str) -> str:
 
 
 def digest(personal: Mapping[str, Any], salt: str) -> str:
-    """What the log keeps of personal fields: proof that they are the same, and nothing else."""
+    """Return the digest of personal fields, by which the log proves that they are unchanged."""
     return hashlib.sha256(salt.encode() + _canonical(personal)).hexdigest()
 
 
@@ -207,5 +210,5 @@ def _canonical(content: object) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
 
 
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).isoformat(timespec="microseconds")
+def _instant(time: datetime) -> str:
+    return time.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,8 +1,8 @@
-"""Reading the log again, fast: only the events that are wanted, in large batches.
+"""Reads the log again, fast: only the wanted events, in large batches.
 
-Whoever follows the log reads every event and sees that none is missing. Whoever replays it leaves
-out the types that nobody wants, so the same is proved by counting: ``count`` looks at every
-position, and says how many events the batches must have brought in the end.
+A runner that follows the log reads every event and sees that none is missing. A replay leaves out
+the types that nobody wants, so it proves the same by counting: ``count`` looks at every position
+and says how many events the batches must bring in all.
 """
 
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from django.db import connection, transaction
 from ordering_write.domain.events import DomainEvent
 from ordering_write.log import reading
 
-# What is known and not wanted is left out, so that an event of an unknown type is seen.
+# Excludes the known types that aren't wanted, so that an event of an unknown type is read.
 _COUNT = """
 SELECT count(*), count(*) FILTER (WHERE event.type <> ALL(%s))
 FROM event_position JOIN event ON event.id = event_position.event_id
 WHERE event_position.position <= %s
 """
-# Of a sample, which is enough for slices that are nearly equal.
+# A sample is enough for slices of nearly equal size.
 _BOUNDS = """
 SELECT percentile_disc(%s::float8[]) WITHIN GROUP (ORDER BY stream)
 FROM event TABLESAMPLE SYSTEM (%s) WHERE type <> ALL(%s)
@@ -29,8 +29,8 @@ _IN_ORDER = f"""{reading.BY_POSITION}
 WHERE event_position.position > %s AND event_position.position <= %s AND event.type <> ALL(%s)
 ORDER BY event_position.position
 """
-# Every batch ends where the index says, and is then read by its bounds: a filter beside a LIMIT, or
-# a join, would have the planner guess, and read the whole log for each batch.
+# The index gives the end of every batch, which is then read by its bounds. A filter beside a LIMIT,
+# or a join, would let the planner guess, and read the whole log for each batch.
 _END_OF_BATCH = """
 SELECT stream, version FROM event WHERE (stream, version) > (%s, %s) AND stream <= %s
 ORDER BY stream, version OFFSET %s LIMIT 1
@@ -48,19 +48,18 @@ _OF_STREAMS = f"""{reading.BY_POSITION}
 WHERE event.stream = ANY(%s) AND event_position.position <= %s AND event.type <> ALL(%s)
 ORDER BY event.stream, event.version
 """
-_SOME_STREAMS = """
+_SAMPLE_OF_STREAMS = """
 SELECT event.stream FROM event_position JOIN event ON event.id = event_position.event_id
 WHERE event_position.position <= %s AND event.type <> ALL(%s)
 GROUP BY event.stream ORDER BY random() LIMIT %s
 """
 
-
-# After every event of a stream.
+# Higher than the version of any event.
 END_OF_STREAM = 2**31 - 1
 
 
 class Batch(NamedTuple):
-    """Some events, the stream and version up to which they were read, and whether that is all."""
+    """Some events, the stream and version at their end, and whether no more events follow."""
 
     events: list[DomainEvent]
     end: tuple[str, int]
@@ -68,25 +67,27 @@ class Batch(NamedTuple):
 
 
 def count(wanted: Sequence[type[DomainEvent]], *, until: int) -> int:
-    """How many events of the types ``wanted`` the log has up to the position ``until``.
+    """Return the number of events of the types ``wanted`` up to the position ``until``.
 
-    Raises LogGapError when any position up to there is missing.
+    Raises LogGapError when a position up to there is missing.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        # It takes as long as the log is large.
+        # Its duration grows with the log.
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(_COUNT, [_unwanted(wanted), until])
-        positions, found = cursor.fetchone()
+        positions, events = cursor.fetchone()
     if positions != until:
         raise reading.LogGapError(
             f"{until - positions} of the {until} events up to position {until} are missing."
         )
-    return int(found)
+    return int(events)
 
 
 def slices(wanted: Sequence[type[DomainEvent]], *, of: int) -> list[str]:
-    """The last stream of each of at most ``of`` slices of the streams by their names, which have
-    about the same number of events of the types ``wanted``. None in an empty log."""
+    """Cut the streams, by name, into at most ``of`` slices of about as many wanted events.
+
+    Returns the last stream of each slice; an empty list for an empty log.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT max(stream), max(id) FROM event")
         last, size = cursor.fetchone()
@@ -100,9 +101,9 @@ def slices(wanted: Sequence[type[DomainEvent]], *, of: int) -> list[str]:
 
 
 def read(wanted: Sequence[type[DomainEvent]], *, after: int, until: int) -> list[DomainEvent]:
-    """The events of the types ``wanted`` after one position and up to another, in order.
+    """Return the wanted events after one position and up to another, in order.
 
-    One that this code can't read, or whose type it doesn't know, comes as an UndecodableEvent.
+    An event that this code can't read, or of an unknown type, comes as an UndecodableEvent.
     """
     return reading.read(_IN_ORDER, [after, until, _unwanted(wanted)])
 
@@ -115,38 +116,41 @@ def read_streams(
     until: int,
     limit: int,
 ) -> Batch:
-    """The events of the types ``wanted`` among the next ``limit``, stream by stream up to the
-    stream ``last``, each in order.
+    """Return the wanted among the next ``limit`` events, stream by stream up to ``last``.
 
-    ``after`` is the stream and version of the event before, and ("", 0) before the first one;
-    events past the position ``until`` are left out. What this code can't read is as in ``read``.
+    ``after`` is the stream and version of the event before, and ("", 0) before the first one.
+    Events past the position ``until`` are left out. UndecodableEvent as in ``read``.
     """
     with connection.cursor() as cursor:
         cursor.execute(_END_OF_BATCH, [*after, last, limit - 1])
         found = cursor.fetchone()
     end = found or (last, END_OF_STREAM)
     events = reading.read(_BY_STREAM, [after[0], end[0], *after, *end, _unwanted(wanted)])
-    # One that has no position yet is later than all that have.
-    known = [event for event in events if 0 < (event.recorded.position or 0) <= until]
-    return Batch(known, end, found is None)
+    # An event without a position is newer than all that have one.
+    positioned = [event for event in events if 0 < (event.recorded.position or 0) <= until]
+    return Batch(positioned, end, found is None)
 
 
 def read_whole_streams(
     wanted: Sequence[type[DomainEvent]], *, streams: Sequence[str], until: int
 ) -> list[DomainEvent]:
-    """All events of the types ``wanted`` of these streams up to the position ``until``, stream by
-    stream, each in order. What this code can't read is as in ``read``."""
+    """Return the wanted events of ``streams`` up to the position ``until``, stream by stream.
+
+    UndecodableEvent as in ``read``.
+    """
     return reading.read(_OF_STREAMS, [list(streams), until, _unwanted(wanted)])
 
 
-def some_streams(wanted: Sequence[type[DomainEvent]], *, until: int, limit: int) -> list[str]:
-    """At most ``limit`` streams, by chance, that have events of the types ``wanted`` up to the
-    position ``until``."""
+def sample_streams(wanted: Sequence[type[DomainEvent]], *, until: int, limit: int) -> list[str]:
+    """Return at most ``limit`` random streams with wanted events up to the position ``until``."""
     with connection.cursor() as cursor:
-        cursor.execute(_SOME_STREAMS, [until, _unwanted(wanted), limit])
+        cursor.execute(_SAMPLE_OF_STREAMS, [until, _unwanted(wanted), limit])
         return [stream for (stream,) in cursor.fetchall()]
 
 
 def _unwanted(wanted: Sequence[type[DomainEvent]]) -> list[str]:
-    known = DomainEvent.types.items()
-    return [name for name, kind in known if not issubclass(kind, tuple(wanted))]
+    return [
+        name
+        for name, event_type in DomainEvent.types.items()
+        if not issubclass(event_type, tuple(wanted))
+    ]

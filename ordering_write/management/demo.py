@@ -1,4 +1,4 @@
-"""The logins of the demo. They exist only where DEMO is on, and their password is no secret."""
+"""The logins of the demo. They exist only where DEMO is on; their password is no secret."""
 
 from typing import NamedTuple
 from uuid import NAMESPACE_DNS, UUID, uuid5
@@ -21,7 +21,7 @@ class Login(NamedTuple):
 
 
 def demo_id(name: str) -> UUID:
-    """The id of the demo's customer or product ``name``: the same in every copy of the demo."""
+    """Return the id of the demo's customer or product ``name``, the same in every demo."""
     return uuid5(NAMESPACE_DNS, f"{name}.demo.invalid")
 
 

@@ -1,6 +1,6 @@
 """The tables of the write side: aggregates, the log, personal data, commands, timers.
 
-The checkpoint of the policies stands above the log, in ``policies.models``.
+The checkpoint of the policies is in a layer above the log: ``policies.models``.
 """
 
 from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, save

@@ -1,4 +1,4 @@
-"""The policy that lets customers know."""
+"""The policy that notifies customers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ _NEWS: dict[type[e.OrderEvent], News] = {
 
 
 class TellCustomers(Policy):
-    """A customer is told what has become of an order, by the NotifierPort."""
+    """Notifies the customer of the steps of an order, by the NotifierPort."""
 
     name = "tell_customers"
     events = tuple(_NEWS)
@@ -30,7 +30,7 @@ class TellCustomers(Policy):
     def act(self, trigger: Trigger) -> Sequence[Command]:
         event = trigger.event
         created = event if isinstance(event, e.OrderCreated) else trigger.history()[0]
-        # Who was erased can't be told anything any more.
+        # An erased customer has no address any more.
         if created.customer.email != ERASED:
             notice = Notice(
                 news=_NEWS[type(event)],

@@ -1,4 +1,4 @@
-"""What the shop plugs in from outside: a protocol for each port, its adapter chosen in settings."""
+"""The ports: a protocol for each outside system of the shop, whose adapter a setting chooses."""
 
 from django.conf import settings
 
@@ -12,7 +12,7 @@ from ordering_write.ports.pricing import PricingPort, pricing_port
 from ordering_write.ports.risk import RiskPort, risk_port
 from ordering_write.ports.tax import TaxPort, tax_port
 
-# By the name of each in settings.PORTS.
+# By their names in settings.PORTS.
 PROTOCOLS: dict[str, type] = {
     "carrier": CarrierPort,
     "catalog": CatalogPort,
@@ -39,13 +39,14 @@ __all__ = [
 
 
 def faults() -> dict[str, str]:
-    """What is wrong with settings.PORTS, by the name of the port."""
-    found = dict.fromkeys(settings.PORTS.keys() - PROTOCOLS.keys(), "there is no such port")
+    """Return the faults of settings.PORTS, by the name of the port."""
+    unknown = settings.PORTS.keys() - PROTOCOLS.keys()
+    faults = dict.fromkeys(unknown, "there is no such port")
     for name, protocol in PROTOCOLS.items():
         path = settings.PORTS.get(name)
         try:
             if not isinstance(adapter(name), protocol):
-                found[name] = f"{path} hasn't all methods of {protocol.__name__}"
+                faults[name] = f"{path} hasn't all methods of {protocol.__name__}"
         except Exception as error:
-            found[name] = f"{path} can't be made ({type(error).__name__}: {error})"
-    return found
+            faults[name] = f"{path} can't be made ({type(error).__name__}: {error})"
+    return faults

@@ -1,4 +1,4 @@
-"""How the adapter of a port is found: by the dotted path that settings.PORTS has for it."""
+"""Finds the adapter of a port, by its dotted path in settings.PORTS."""
 
 from functools import cache
 from typing import Any
@@ -10,10 +10,9 @@ from django.utils.module_loading import import_string
 
 @cache
 def adapter(port: str) -> Any:
-    """The adapter of a port: one in each process, made without arguments.
+    """Return the adapter of a port, of which each process has one, made without arguments.
 
-    Raises KeyError when settings.PORTS doesn't name the port, and ImportError when its path leads
-    nowhere.
+    Raises KeyError if settings.PORTS doesn't name the port, and ImportError if its path is wrong.
     """
     return import_string(settings.PORTS[port])()
 

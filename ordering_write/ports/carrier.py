@@ -11,7 +11,7 @@ from ordering_write.ports.base import adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parcel:
-    """One shipment of an order. ``carrier`` and ``tracking_number`` are empty where not known."""
+    """One shipment of an order; ``carrier`` and ``tracking_number`` are empty while unknown."""
 
     order_id: UUID
     shipment_id: UUID
@@ -23,7 +23,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Booking:
-    """How a parcel that was booked can be followed."""
+    """The data by which a booked parcel is tracked."""
 
     carrier: str = ""
     tracking_number: str = ""
@@ -32,8 +32,11 @@ class Booking:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tracking:
-    """Where a parcel is: ``delivered_at`` or ``failed_at`` (aware, with the ``failure``) says that
-    its way has ended, ``ask_again_in`` when to ask again while it hasn't."""
+    """The state of a parcel.
+
+    ``delivered_at`` or ``failed_at`` (aware times, the latter with the ``failure``) end its way;
+    until then ``ask_again_in`` says when to ask again.
+    """
 
     delivered_at: datetime | None = None
     failed_at: datetime | None = None
@@ -43,24 +46,24 @@ class Tracking:
 
 @runtime_checkable
 class CarrierPort(Protocol):
-    """Takes parcels.
+    """Takes parcels to customers.
 
-    A method may be called again with the same ``key``, after a crash or an exception: it happens
-    at least once, and a booking with the same key must be the same booking. It answers within ten
-    seconds, or raises: then it is tried again later.
+    After a crash or an exception a method is called again with the same ``key``: a booking with the
+    same key must be the same booking. A call returns within ten seconds or raises; after an
+    exception it is retried later.
     """
 
     def book(self, parcel: Parcel, *, key: UUID) -> Booking | None:
-        """Book a parcel that is packed; None when that is done elsewhere."""
+        """Book a packed parcel; None if parcels are booked elsewhere."""
         ...
 
     def track(self, parcel: Parcel, *, key: UUID) -> Tracking | None:
-        """Say where a parcel is; None when that is told elsewhere, as ConfirmDelivery."""
+        """Return the state of a parcel; None if it is reported elsewhere, by ConfirmDelivery."""
         ...
 
 
 class ManualCarrier:
-    """People take parcels to the carrier, and record how to follow them and that they arrived."""
+    """Leaves booking and tracking to people, who record the tracking number and the delivery."""
 
     def book(self, parcel: Parcel, *, key: UUID) -> None:
         return None
@@ -70,5 +73,5 @@ class ManualCarrier:
 
 
 def carrier_port() -> CarrierPort:
-    """The adapter that settings.PORTS names."""
+    """Return the adapter that settings.PORTS names."""
     return cast(CarrierPort, adapter("carrier"))

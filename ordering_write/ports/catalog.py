@@ -1,4 +1,4 @@
-"""What the shop sells, and what it is called."""
+"""The catalogue: which products the shop sells, and their names."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ordering_write.ports.base import adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogEntry:
-    """What an order remembers of a product, and whether it is still sold."""
+    """The SKU and name that an order copies, and whether the product is still sold."""
 
     sku: str
     name: str
@@ -22,17 +22,17 @@ class CatalogEntry:
 class CatalogPort(Protocol):
     """Knows the products.
 
-    It is asked while their stock is locked, so it answers from what is at hand: an adapter to a
-    catalogue far away keeps a copy.
+    Called while their stock is locked, so it must not call other systems: an adapter to a remote
+    catalogue keeps a copy.
     """
 
     def get(self, products: Mapping[UUID, StockItem]) -> Mapping[UUID, CatalogEntry]:
-        """The entry of each of ``products``, by its id; one that it leaves out isn't sold."""
+        """Return the entry of each product that is sold, by its id."""
         ...
 
 
 class StockCatalog:
-    """Sells whatever is in the books of the stock, under the name that it has there."""
+    """Sells all registered stock items, under their own names."""
 
     def get(self, products: Mapping[UUID, StockItem]) -> Mapping[UUID, CatalogEntry]:
         return {
@@ -42,5 +42,5 @@ class StockCatalog:
 
 
 def catalog_port() -> CatalogPort:
-    """The adapter that settings.PORTS names."""
+    """Return the adapter that settings.PORTS names."""
     return cast(CatalogPort, adapter("catalog"))

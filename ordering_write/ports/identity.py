@@ -1,4 +1,4 @@
-"""Who somebody is that gives commands."""
+"""The identity of users who give commands."""
 
 from typing import Protocol, cast, runtime_checkable
 
@@ -9,21 +9,21 @@ from ordering_write.ports.base import adapter
 
 @runtime_checkable
 class IdentityPort(Protocol):
-    """Tells who acts; asked for every command that a user gives."""
+    """Names the actor of a user; called for every command that a user gives."""
 
     def actor(self, user: User) -> Actor:
-        """The actor that is recorded with what ``user`` does."""
+        """Return the actor that the events of the user's commands record."""
         ...
 
 
 class DjangoIdentity:
-    """A user of ours acts as that user, under the user name; that of a customer isn't told."""
+    """Names staff by their user name, and customers by the word "customer"."""
 
     def actor(self, user: User) -> Actor:
-        # The log keeps its actors for good, and customers can be erased.
+        # The log keeps its actors for good, but customers can be erased.
         return Actor.user(user.pk, "customer" if user.customer_id else user.get_username())
 
 
 def identity_port() -> IdentityPort:
-    """The adapter that settings.PORTS names."""
+    """Return the adapter that settings.PORTS names."""
     return cast(IdentityPort, adapter("identity"))

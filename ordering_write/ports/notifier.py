@@ -1,4 +1,4 @@
-"""What customers are told of their orders, by mail or otherwise."""
+"""Notices to customers about their orders, by mail or otherwise."""
 
 import logging
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ logger = logging.getLogger(__name__)
 
 
 class News(StrEnum):
-    """What a customer is told of an order."""
+    """The step of an order that a customer is notified of."""
 
     PLACED = "placed"
     SHIPPED = "shipped"
@@ -23,8 +23,7 @@ class News(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice:
-    """One thing that a customer is told; ``event`` has the particulars, such as the tracking
-    number or the amount."""
+    """One notice to a customer; ``event`` has the details, such as the tracking number."""
 
     news: News
     order_id: UUID
@@ -35,20 +34,20 @@ class Notice:
 
 @runtime_checkable
 class NotifierPort(Protocol):
-    """Tells customers.
+    """Notifies customers.
 
-    It may be called again with the same ``key``, after a crash or an exception: a customer is told
-    at least once, and once only by an adapter that gives the key to a mail service which knows it
-    again. It answers within ten seconds, or raises: then it is tried again later.
+    After a crash or an exception it is called again with the same ``key``: a customer gets a notice
+    at least once, and once only if the mail service recognises the key. A call returns within ten
+    seconds or raises; after an exception it is retried later.
     """
 
     def tell(self, notice: Notice, *, key: UUID) -> None:
-        """Tell the customer."""
+        """Send a notice to its customer."""
         ...
 
 
 class LogNotifier:
-    """Writes to the log what would be told, without saying to whom."""
+    """Writes notices to the log, without the name of the customer."""
 
     def tell(self, notice: Notice, *, key: UUID) -> None:
         logger.info(
@@ -57,5 +56,5 @@ class LogNotifier:
 
 
 def notifier_port() -> NotifierPort:
-    """The adapter that settings.PORTS names."""
+    """Return the adapter that settings.PORTS names."""
     return cast(NotifierPort, adapter("notifier"))

@@ -11,8 +11,7 @@ from ordering_write.ports.base import adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentAnswer:
-    """What the gateway says at once: whether it ``is_done``, by which ``reference`` it knows that,
-    and the ``reason`` when it won't be done."""
+    """The answer of the gateway: done under a ``reference``, or refused for a ``reason``."""
 
     is_done: bool
     reference: str = ""
@@ -21,39 +20,38 @@ class PaymentAnswer:
 
 @runtime_checkable
 class PaymentPort(Protocol):
-    """Takes and gives back money.
+    """Takes and refunds money.
 
-    A method may be called again with the same ``key``, after a crash or an exception: it happens
-    at least once, and the gateway must take the same key for the same request (its idempotency
-    key). It answers within ten seconds, or raises: then it is tried again later. None says that the
-    answer comes later, as RecordPayment or RecordRefund.
+    After a crash or an exception a method is called again with the same ``key``, which the gateway
+    must use as its idempotency key. A call returns within ten seconds or raises; after an exception
+    it is retried later. None means that the answer comes later, as RecordPayment or RecordRefund.
     """
 
     def authorize(self, *, key: UUID, order_id: UUID, amount: Money) -> PaymentAnswer | None:
-        """Set ``amount`` aside for an order."""
+        """Authorize ``amount`` for an order."""
         ...
 
     def capture(
         self, *, key: UUID, order_id: UUID, payment_id: str, amount: Money
     ) -> PaymentAnswer | None:
-        """Take ``amount`` of an authorized payment."""
+        """Capture ``amount`` of an authorized payment."""
         ...
 
     def void(
         self, *, key: UUID, order_id: UUID, payment_id: str, amount: Money
     ) -> PaymentAnswer | None:
-        """Let go of an authorized payment, of which ``amount`` isn't captured."""
+        """Void an authorized payment, of which ``amount`` isn't captured."""
         ...
 
     def refund(
         self, *, key: UUID, order_id: UUID, payment_ids: Sequence[str], amount: Money
     ) -> PaymentAnswer | None:
-        """Give ``amount`` back; ``payment_ids`` are the captured payments, the oldest first."""
+        """Refund ``amount``; ``payment_ids`` are the captured payments, the oldest first."""
         ...
 
 
 class ManualPayments:
-    """People take payments and give money back, and record that they did."""
+    """Leaves payments and refunds to people, who record them."""
 
     def authorize(self, *, key: UUID, order_id: UUID, amount: Money) -> None:
         return None
@@ -71,5 +69,5 @@ class ManualPayments:
 
 
 def payment_port() -> PaymentPort:
-    """The adapter that settings.PORTS names."""
+    """Return the adapter that settings.PORTS names."""
     return cast(PaymentPort, adapter("payment"))

@@ -1,4 +1,4 @@
-"""What products cost whom."""
+"""The prices of products for customers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from ordering_write.ports.base import adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PricedUnits:
-    """Units of a product, and what the client takes a unit to cost in the order's currency."""
+    """Units of a product, and the client's price of a unit in the order's currency."""
 
     product: StockItem
     quantity: int
@@ -23,8 +23,11 @@ class PricedUnits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quote:
-    """The price of a unit of each item, in their order, None for what has none; and what comes on
-    top of the lines. ``is_ours`` is False when the prices are only those that the client sent."""
+    """The price of a unit of each item, in the order of the items, None where there is no price.
+
+    ``adjustments`` are amounts beside the lines. ``is_ours`` is False if the prices are those that
+    the client sent.
+    """
 
     unit_prices: Sequence[Money | None]
     adjustments: Sequence[Adjustment] = ()
@@ -35,26 +38,26 @@ class Quote:
 class PricingPort(Protocol):
     """Sets the prices.
 
-    It is asked while the stock of the products is locked, so it answers from what is at hand.
+    Called while the stock of the products is locked, so it must not call other systems.
     """
 
     def quote(self, *, customer_id: UUID, currency: str, items: Sequence[PricedUnits]) -> Quote:
-        """What ``items`` cost this customer in an order of ``currency``.
+        """Return the prices of ``items`` for this customer in an order of ``currency``.
 
-        A line that is added to an order later is quoted alone, and its adjustments are left out.
+        A line that is added to an order later is quoted alone, and its adjustments are ignored.
         """
         ...
 
 
 class ListPrice:
-    """Every unit costs the list price of its product."""
+    """Sells every unit at the list price of its product."""
 
     def quote(self, *, customer_id: UUID, currency: str, items: Sequence[PricedUnits]) -> Quote:
         return Quote(unit_prices=[item.product.price for item in items])
 
 
 class AcceptClientPrice:
-    """Every unit costs what the client says: for a shop whose prices are made elsewhere."""
+    """Sells every unit at the client's price: for a shop whose prices are set elsewhere."""
 
     def quote(self, *, customer_id: UUID, currency: str, items: Sequence[PricedUnits]) -> Quote:
         return Quote(
@@ -63,5 +66,5 @@ class AcceptClientPrice:
 
 
 def pricing_port() -> PricingPort:
-    """The adapter that settings.PORTS names."""
+    """Return the adapter that settings.PORTS names."""
     return cast(PricingPort, adapter("pricing"))

@@ -1,4 +1,4 @@
-"""Whether an order may be a fraud."""
+"""The risk of fraud."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from ordering_write.ports.base import adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """Whether a person must review an order before it is fulfilled, and why."""
+    """The need for a review by a person before an order is fulfilled, and its reason."""
 
     needs_review: bool
     note: str = ""
@@ -19,24 +19,24 @@ class Assessment:
 
 @runtime_checkable
 class RiskPort(Protocol):
-    """Looks at orders that were placed.
+    """Assesses placed orders.
 
-    It may be asked again with the same ``key``, after a crash or an exception. It answers within
-    ten seconds, or raises: then it is asked again later.
+    After a crash or an exception it is called again with the same ``key``. A call returns within
+    ten seconds or raises; after an exception it is retried later.
     """
 
     def assess(self, placed: Sequence[OrderEvent], *, key: UUID) -> Assessment:
-        """Say what to think of an order; ``placed`` are its events, OrderCreated first."""
+        """Assess an order by the events of its placement, ``placed``, OrderCreated first."""
         ...
 
 
 class AllowAll:
-    """Finds nothing wrong with any order."""
+    """Lets every order pass."""
 
     def assess(self, placed: Sequence[OrderEvent], *, key: UUID) -> Assessment:
         return Assessment(needs_review=False)
 
 
 def risk_port() -> RiskPort:
-    """The adapter that settings.PORTS names."""
+    """Return the adapter that settings.PORTS names."""
     return cast(RiskPort, adapter("risk"))

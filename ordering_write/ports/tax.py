@@ -11,7 +11,7 @@ from ordering_write.ports.base import adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderDraft:
-    """An order that is about to be placed, without taxes."""
+    """An order before its placement, without taxes."""
 
     created: e.OrderCreated
     items: Sequence[e.OrderItemAdded]
@@ -22,21 +22,21 @@ class OrderDraft:
 class TaxPort(Protocol):
     """Calculates taxes.
 
-    It is asked while the stock of the products is locked, so it answers from what is at hand.
+    Called while the stock of the products is locked, so it must not call other systems.
     """
 
     def calculate(self, draft: OrderDraft) -> Sequence[Adjustment]:
-        """The taxes on an order. They are stored as facts, and never calculated again."""
+        """Return the taxes on an order, which are stored as facts and never calculated again."""
         ...
 
 
 class NoTax:
-    """Adds nothing: prices are what customers pay."""
+    """Adds no taxes: customers pay the prices as they are."""
 
     def calculate(self, draft: OrderDraft) -> Sequence[Adjustment]:
         return ()
 
 
 def tax_port() -> TaxPort:
-    """The adapter that settings.PORTS names."""
+    """Return the adapter that settings.PORTS names."""
     return cast(TaxPort, adapter("tax"))

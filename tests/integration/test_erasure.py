@@ -45,7 +45,7 @@ from ordering_write.domain.errors import (
 )
 from ordering_write.domain.events import NoteAdded, OrderCancelled, OrderStatus
 from ordering_write.log import verification
-from ordering_write.management.commands.scan_personal_data import known_of, places_of
+from ordering_write.management.commands.scan_personal_data import find_texts, personal_texts
 from ordering_write.models import (
     CommandRecord,
     Customer,
@@ -174,7 +174,7 @@ def read_side_catches_up():
 
 
 def places():
-    return {(place.database, place.table) for place in places_of(CANARIES)}
+    return {(match.database, match.table) for match in find_texts(CANARIES)}
 
 
 # --- Everywhere --------------------------------------------------------------------------------
@@ -188,7 +188,7 @@ def test_nothing_personal_is_left_anywhere(case):
     [erased, *anonymized] = kit.dispatch(erase(case.customer))
     read_side_catches_up()
 
-    assert list(places_of(CANARIES)) == []
+    assert list(find_texts(CANARIES)) == []
     assert [event.type for event in anonymized] == ["OrderAnonymized"] * 2
     assert erased.erased == {
         "personal_fields": 7,
@@ -226,7 +226,7 @@ def test_rebuilding_brings_nothing_back(case):
     read_side_catches_up()
     for name in registered():
         rebuild(name)
-    assert list(places_of(CANARIES)) == []
+    assert list(find_texts(CANARIES)) == []
 
 
 def test_a_parked_stream_forgets_too(case, monkeypatch):
@@ -253,7 +253,7 @@ def test_a_parked_stream_forgets_too(case, monkeypatch):
         )
 
     retry(parked_events())
-    assert list(places_of(CANARIES)) == []
+    assert list(find_texts(CANARIES)) == []
 
 
 def test_what_waits_forgets_why_it_failed(case):
@@ -285,9 +285,9 @@ def test_the_books_stay(case):
 def test_others_keep_what_is_theirs(case):
     other = kit.registered_customer(name="Kim Other")
     order = kit.placed_order(other, (case.product, 1), note="Kim has a dog")
-    known = known_of(other.pk)
+    known = personal_texts(other.pk)
     kit.dispatch(erase(case.customer))
-    assert known_of(other.pk) == known
+    assert personal_texts(other.pk) == known
     placed: Any = log.read_stream(order.stream)[0]
     assert placed.customer.name == "Kim Other"
 
@@ -481,7 +481,7 @@ def scan(*arguments):
 
 
 def test_the_scan_finds_what_is_known_of_a_customer(case):
-    assert {NAME, EMAIL, PHONE, STREET, NOTE, USERNAME} < set(known_of(case.customer.pk))
+    assert {NAME, EMAIL, PHONE, STREET, NOTE, USERNAME} < set(personal_texts(case.customer.pk))
     lines, error = scan("--customer", str(case.customer.pk))
     assert "default: ordering_write_customer.email: 1" in lines
     assert error == f"Found in {len(lines)} columns."

@@ -91,7 +91,7 @@ class TestReading:
     def test_few_of_many_are_looked_for_in_steps(
         self, reader: APIClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(feed, "_LOOKED_AT", 2)
+        monkeypatch.setattr(feed, "_POSITIONS_AT_ONCE", 2)
         for _ in range(3):
             an_event()
         kit.registered_product(0)
@@ -109,7 +109,7 @@ class TestReading:
     def test_what_has_no_place_yet_comes_later(
         self, reader: APIClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sequencer, "_COMMITS_AT_ONCE", 1)
+        monkeypatch.setattr(sequencer, "_BATCH", 1)
         an_event()
         log.sequence()
         # Somebody else is at it.

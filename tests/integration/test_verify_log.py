@@ -13,6 +13,7 @@ from ordering_write import log
 from ordering_write.domain.commands import Command, EraseCustomer
 from ordering_write.domain.events import OrderStatus
 from ordering_write.log import outbox, verification
+from ordering_write.log.verification import finding, streams
 from ordering_write.models import Order, OutboxEvent, PersonalData, StockItem, save
 from tests import kit
 from tests.parallel import at_once
@@ -71,8 +72,8 @@ def test_an_empty_log_is_in_order():
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5, 1000])
 def test_a_log_in_order_has_no_findings(shop, page, monkeypatch):
-    monkeypatch.setattr(verification, "_PAGE", page)
-    monkeypatch.setattr(verification, "_ROWS_AT_ONCE", page)
+    monkeypatch.setattr(streams, "_PAGE", page)
+    monkeypatch.setattr(finding, "PAGE", page)
     kit.dispatch(kit.move(shop.order, OrderStatus.CONFIRMED))
     assert findings() == []
 
@@ -107,7 +108,7 @@ def test_an_erased_customer_is_in_order(shop):
 
 def test_an_aggregate_that_moves_on_meanwhile_is_no_finding(shop, monkeypatch):
     # Pages end in the middle of streams, so that most are finished in a later one.
-    monkeypatch.setattr(verification, "_PAGE", 3)
+    monkeypatch.setattr(streams, "_PAGE", 3)
 
     def place():
         for _ in range(10):

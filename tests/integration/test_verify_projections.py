@@ -375,7 +375,7 @@ def test_a_row_in_the_way_of_a_sample_is_told_of_and_nothing_is_repaired(
     sql("UPDATE inventory_level SET sku = 'THIRD' WHERE product_id = %s", wrong.pk)
     sql("UPDATE inventory_level SET sku = 'FIRST' WHERE product_id = %s", other.pk)
     monkeypatch.setattr(
-        verifying.published.replay, "some_streams", lambda *_, **__: [f"stock-{wrong.pk}"]
+        verifying.published.replay, "sample_streams", lambda *_, **__: [f"stock-{wrong.pk}"]
     )
 
     with pytest.raises(RowInTheWayError, match=r"is in the way: .*Repair without --sample"):

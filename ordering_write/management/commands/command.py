@@ -1,4 +1,4 @@
-"""`manage.py command`: gives any command, its fields as options or as JSON."""
+"""`manage.py command`: gives any command, with its fields as options or as JSON."""
 
 import json
 import sys
@@ -21,112 +21,110 @@ from config.http.answers.encoding import JSONEncoder
 from config.http.input.strict_json import loads
 from config.http.input.validation import errors_of
 from ordering_write import client
-from ordering_write.bus import bus
+from ordering_write.bus import get_command_bus
 from ordering_write.domain import commands
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.values import Actor
 from ordering_write.log import UndecodableEventError
 from ordering_write.models import Order, StockItem
 
-# What people call orders and products by, in place of an id.
+# The models and columns by which people name orders and products in place of an id.
 _NAMES: Mapping[str, tuple[type[Model], str]] = {
     "order_id": (Order, "order_number"),
     "replaces_order_id": (Order, "order_number"),
     "product_id": (StockItem, "sku"),
 }
-# So that no field is taken for an option of ours.
+# A prefix that keeps fields apart from other options.
 _FIELD = "field:"
 
 
 class Command(BaseCommand):
     help = """Give a command, as yourself (cli:<your login>) with every right, or --as a user with
-    theirs. `command NAME --help` lists its fields. Orders may be named by their number, products by
-    their SKU. What it caused is printed; a refusal says why, and ends with status 1."""
+    their rights. `command NAME --help` lists its fields. Orders may be named by their number,
+    products by their SKU. Prints the events; a refusal is printed with its reason and ends with
+    status 1."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        kinds = parser.add_subparsers(dest="kind", metavar="NAME", required=True)
-        for kind in sorted(bus.get_command_bus().commands, key=lambda each: each.__name__):
-            about = cleandoc(kind.__doc__ or "")
+        subparsers = parser.add_subparsers(dest="command_name", metavar="NAME", required=True)
+        for name, command_type in sorted(_command_types().items()):
+            about = cleandoc(command_type.__doc__ or "")
             summary = about.partition("\n\n")[0]
-            _add_options(kinds.add_parser(kind.__name__, help=summary, description=about), kind)
+            _add_options(subparsers.add_parser(name, help=summary, description=about), command_type)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        kinds = {kind.__name__: kind for kind in bus.get_command_bus().commands}
-        kind = kinds[options["kind"]]
+        command_type = _command_types()[options["command_name"]]
         try:
-            command = kind.model_validate(
-                {**_named(_payload(kind, options)), **_envelope(options["as"])}
-            )
+            payload = _with_ids(_payload(command_type, options))
+            command = command_type.model_validate({**payload, **_envelope(options["as"])})
             self._give(command, options)
         except ValidationError as error:
-            complaints = [f"{each['pointer']}: {each['detail']}" for each in errors_of(error)]
-            raise CommandError("\n".join(complaints)) from error
+            mistakes = [f"{each['pointer']}: {each['detail']}" for each in errors_of(error)]
+            raise CommandError("\n".join(mistakes)) from error
         except (ParseError, DomainError, UndecodableEventError) as error:
             raise CommandError(str(error)) from error
 
     def _give(self, command: commands.Command, options: Mapping[str, Any]) -> None:
         user = options["as"] and _user(options["as"])
+        bus = get_command_bus()
         if options["dry_run"]:
-            preview = (
-                client.preview(command, user=user)
-                if user
-                else bus.get_command_bus().preview(command)
-            )
+            preview = client.preview(command, user=user) if user else bus.preview(command)
             self.stdout.write(json.dumps(preview, cls=JSONEncoder, indent=2, ensure_ascii=False))
             return
-        outcome = (
-            client.dispatch(command, user=user) if user else bus.get_command_bus().dispatch(command)
-        )
-        for event in outcome:
-            known = event.recorded
-            self.stdout.write(f"{event.type}: {known.stream}, version {known.version}")
-        if not outcome:
+        result = client.dispatch(command, user=user) if user else bus.dispatch(command)
+        for event in result:
+            envelope = event.recorded
+            self.stdout.write(f"{event.type}: {envelope.stream}, version {envelope.version}")
+        if not result:
             self.stdout.write("Nothing had to be done.")
 
 
-def _add_options(parser: ArgumentParser, kind: type[commands.Command]) -> None:
-    schema = kind.model_json_schema()
-    for name in _fields(kind):
-        field = schema["properties"][name]
-        told = _told(field, schema["$defs"])
+def _command_types() -> dict[str, type[commands.Command]]:
+    return {command_type.__name__: command_type for command_type in get_command_bus().commands}
+
+
+# --- Options -----------------------------------------------------------------------------------
+def _add_options(parser: ArgumentParser, command_type: type[commands.Command]) -> None:
+    schema = command_type.model_json_schema()
+    for name in _fields(command_type):
+        text = _type_text(schema["properties"][name], schema["$defs"])
         if name in _NAMES:
-            told += f" or {_words(_NAMES[name][1])}"
+            text += f" or {_column_text(_NAMES[name][1])}"
         if name in schema["required"]:
-            told = f"required, {told}"
+            text = f"required, {text}"
         parser.add_argument(
             f"--{name.replace('_', '-')}",
             dest=f"{_FIELD}{name}",
             metavar="VALUE",
-            help=told.replace("%", "%%"),
+            help=text.replace("%", "%%"),
         )
     parser.add_argument("--json", metavar="FILE", help="a JSON object of fields; -: standard input")
-    parser.add_argument("--as", metavar="USERNAME", help="who gives it, whose rights apply")
+    parser.add_argument("--as", metavar="USERNAME", help="the user who gives it, with their rights")
     parser.add_argument(
-        "--dry-run", action="store_true", help="print what it would do, and do nothing"
+        "--dry-run", action="store_true", help="print what the command would do, and undo it"
     )
 
 
-def _words(column: str) -> str:
+def _column_text(column: str) -> str:
     return "SKU" if column == "sku" else column.replace("_", " ")
 
 
-def _fields(kind: type[commands.Command]) -> list[str]:
-    return [name for name in kind.model_fields if name not in commands.Command.model_fields]
+def _fields(command_type: type[commands.Command]) -> list[str]:
+    return [name for name in command_type.model_fields if name not in commands.Command.model_fields]
 
 
-def _told(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
-    """The type of a field, in a few words."""
+def _type_text(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
+    """Return a short text for the type of a field."""
     parts = [part for part in _alternatives(schema, defs) if part.get("type") != "null"]
-    return " or ".join(dict.fromkeys(_told_one(part) for part in parts))
+    return " or ".join(dict.fromkeys(_part_text(part) for part in parts))
 
 
-def _told_one(schema: Mapping[str, Any]) -> str:
+def _part_text(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return "one of " + ", ".join(schema["enum"])
-    kind = schema.get("type", "")
-    if kind in ("array", "object"):
-        return f"JSON {kind}"
-    words = [schema.get("format", {"string": "text"}.get(kind, kind))]
+    json_type = schema.get("type", "")
+    if json_type in ("array", "object"):
+        return f"JSON {json_type}"
+    words = [schema.get("format", {"string": "text"}.get(json_type, json_type))]
     if "minimum" in schema or "maximum" in schema:
         words.append(f"{schema.get('minimum', '')}..{schema.get('maximum', '')}")
     if "maxLength" in schema:
@@ -139,23 +137,23 @@ def _told_one(schema: Mapping[str, Any]) -> str:
 def _alternatives(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     if "$ref" in schema:
         return [defs[schema["$ref"].rpartition("/")[2]]]
-    return [one for part in schema.get("anyOf", ()) for one in _alternatives(part, defs)] or [
-        schema
-    ]
+    parts = schema.get("anyOf", ())
+    return [schema for part in parts for schema in _alternatives(part, defs)] or [schema]
 
 
-def _payload(kind: type[commands.Command], options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the options and the JSON say, the options first."""
-    schema = kind.model_json_schema()
+# --- Fields ------------------------------------------------------------------------------------
+def _payload(command_type: type[commands.Command], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields of the options and of the JSON; an option takes precedence."""
+    schema = command_type.model_json_schema()
     payload = _read(options["json"]) if options["json"] else {}
     for name in sorted(payload.keys() & commands.Command.model_fields.keys()):
         raise CommandError(f"#/{name}: There is no such field.")
-    for name in _fields(kind):
+    for name in _fields(command_type):
         text = options[f"{_FIELD}{name}"]
         if text is not None:
             parts = _alternatives(schema["properties"][name], schema["$defs"])
             is_text = any(part.get("type") == "string" for part in parts)
-            payload[name] = text if is_text else _parsed(name, text)
+            payload[name] = text if is_text else _parse(name, text)
     return payload
 
 
@@ -169,35 +167,35 @@ def _read(path: str) -> dict[str, Any]:
     return loads(body)
 
 
-def _parsed(name: str, text: str) -> Any:
+def _parse(name: str, text: str) -> Any:
     try:
         return loads(f'{{"value": {text}}}'.encode())["value"]
     except ParseError as error:
         raise CommandError(f"#/{name}: {text} is not JSON.") from error
 
 
-def _named(value: Any) -> Any:
-    """``value`` with ids in place of order numbers and SKUs."""
+def _with_ids(value: Any) -> Any:
+    """Return ``value`` with ids in place of order numbers and SKUs."""
     if isinstance(value, list):
-        return [_named(part) for part in value]
+        return [_with_ids(part) for part in value]
     if not isinstance(value, dict):
         return value
     return {
-        name: _id_of(name, part) if name in _NAMES and isinstance(part, str) else _named(part)
+        name: _id(name, part) if name in _NAMES and isinstance(part, str) else _with_ids(part)
         for name, part in value.items()
     }
 
 
-def _id_of(field: str, written: str) -> UUID:
+def _id(field: str, text: str) -> UUID:
     try:
-        return UUID(written)
+        return UUID(text)
     except ValueError:
         pass
     model, column = _NAMES[field]
-    found = model._default_manager.filter(**{column: written}).values_list("pk", flat=True).first()
-    if found is None:
-        raise CommandError(f"#/{field}: There is no {_words(column)} {written}.")
-    return found
+    key = model._default_manager.filter(**{column: text}).values_list("pk", flat=True).first()
+    if key is None:
+        raise CommandError(f"#/{field}: There is no {_column_text(column)} {text}.")
+    return key
 
 
 def _envelope(username: str | None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`manage.py demo_welcome`: how to log in to the demo, and a line that places an order."""
+"""`manage.py demo_welcome`: prints the demo logins, and a line that places an order."""
 
 import json
 import os
@@ -21,7 +21,9 @@ class Command(BaseCommand):
     help = "Print the demo logins, an API token and a curl line that places an order."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--url", default="http://localhost:8000", help="Where we listen.")
+        parser.add_argument(
+            "--url", default="http://localhost:8000", help="The URL of the service."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         if not settings.DEMO:
@@ -30,12 +32,12 @@ class Command(BaseCommand):
         if admin is None:
             self.stdout.write("There are no demo logins here: the log was not empty at first.")
             return
-        token = _kept_token(admin, settings.DATA_DIR / "demo_token")
+        token = _token(admin, settings.DATA_DIR / "demo_token")
         logins = ", ".join(f"{login.username} ({login.role})" for login in LOGINS)
         self.stdout.write(
             f"  Logins      {logins}\n  Password    {PASSWORD}\n  Token       {token}"
         )
-        body = _order()
+        body = _order_body()
         if body is not None:
             self.stdout.write(
                 "\nPlace an order:\n\n"
@@ -44,21 +46,21 @@ class Command(BaseCommand):
             )
 
 
-def _kept_token(user: User, file: Path) -> str:
-    """The token in ``file``, or a new one if it isn't a token of ``user`` any more."""
+def _token(user: User, file: Path) -> str:
+    """Return the token in ``file``, or a new one if that is no valid token of ``user``."""
     token = file.read_text() if file.exists() else ""
     if AuthToken.objects.filter(user=user, digest=hash_token(token)).exists():
         return token
     _, token = AuthToken.objects.create(user=user)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.unlink(missing_ok=True)
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as kept:
-        kept.write(token)
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as opened:
+        opened.write(token)
     return token
 
 
-def _order() -> dict[str, Any] | None:
-    """The body of an order that can be placed now; None when nothing can."""
+def _order_body() -> dict[str, Any] | None:
+    """Return the body of an order that can be placed now; None if no product is available."""
     customer = Customer.objects.filter(pk=demo_id(CUSTOMERS[0])).first()
     product = (
         StockItem.objects.filter(on_hand__gt=F("reserved"), list_price__isnull=False)

@@ -1,4 +1,4 @@
-"""`manage.py erase_customer`: erases a customer's personal data, and says how much there was."""
+"""`manage.py erase_customer`: erases a customer's personal data, and counts the erased items."""
 
 from argparse import ArgumentParser
 from collections.abc import Mapping
@@ -17,28 +17,28 @@ from ordering_write.domain.events import CustomerErased
 
 
 class Command(BaseCommand):
-    help = """Erase a customer for good: names, addresses, notes and the account that belongs to
-    them. Orders and amounts stay. Lists how much was erased, by its kind. What was copied out of
-    the service isn't reached: exports, mails, logs, backups."""
+    help = """Erase a customer for good: names, addresses, notes and their user account. Orders and
+    amounts stay. Lists how much was erased, by kind. Copies outside of the service stay: exports,
+    mails, logs, backups."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("customer", type=UUID, metavar="ID")
-        parser.add_argument("--user", required=True, help="Who erases: a user name.")
+        parser.add_argument("--user", required=True, help="The name of the user who erases.")
         parser.add_argument("--reason", required=True)
-        parser.add_argument("--dry-run", action="store_true", help="Only say what would be.")
+        parser.add_argument("--dry-run", action="store_true", help="Only count, erase nothing.")
 
     def handle(
         self, *args: Any, customer: UUID, user: str, reason: str, dry_run: bool, **options: Any
     ) -> None:
-        who = User.objects.filter(username=user, is_active=True).first()
-        if who is None:
+        eraser = User.objects.filter(username=user, is_active=True).first()
+        if eraser is None:
             raise CommandError(f"There is no active user {user}.")
         try:
             command = EraseCustomer(
-                customer_id=customer, reason=reason, **envelope(who, channel="cli")
+                customer_id=customer, reason=reason, **envelope(eraser, channel="cli")
             )
-            authorize(who, command)
-            erased = _would_be_erased(command) if dry_run else _erased(command)
+            authorize(eraser, command)
+            erased = _preview(command) if dry_run else _erase(command)
         except (DomainError, ValidationError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write("Would be erased:" if dry_run else "Erased:")
@@ -46,11 +46,11 @@ class Command(BaseCommand):
             self.stdout.write(f"{number:>9,} {kind.replace('_', ' ')}")
 
 
-def _erased(command: EraseCustomer) -> Mapping[str, int]:
+def _erase(command: EraseCustomer) -> Mapping[str, int]:
     events = get_command_bus().dispatch(command)
     return next(event.erased for event in events if isinstance(event, CustomerErased))
 
 
-def _would_be_erased(command: EraseCustomer) -> Mapping[str, int]:
+def _preview(command: EraseCustomer) -> Mapping[str, int]:
     events = get_command_bus().preview(command).would_emit
     return next(event.fields["erased"] for event in events if event.type == "CustomerErased")

@@ -27,21 +27,21 @@ from ordering_write.domain.errors import IdempotencyKeyExpiredError
 from ordering_write.handlers import handler_of
 
 _BOM = b"\xef\xbb\xbf"
-# What a line can't say: who asks, when, and through what.
+# Fields that a line can't have: they say who gives the command, when and how.
 _ENVELOPE = frozenset(client.Command.model_fields) - {"command_id"}
 
 
 class RefusedLineError(Exception):
-    """A line that isn't an order; the message says why."""
+    """A line isn't an order; the message says why."""
 
 
 class Command(BaseCommand):
     help = """Place the orders in a file: each line is the JSON body of POST /orders, and may have a
-    command_id. Goes on after refused lines and reports them. Can be run again after it was stopped:
-    no line is placed twice."""
+    command_id. Continues after refused lines and reports them. Can be run again after it was
+    stopped: no line is placed twice."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--user", required=True, help="In whose name; their rights apply.")
+        parser.add_argument("--user", required=True, help="The user who orders, with their rights.")
         parser.add_argument("--file", required=True, help="The file, or - for standard input.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -70,7 +70,7 @@ class Command(BaseCommand):
             raise CommandError(f"{refused} line{'s were' if refused > 1 else ' was'} refused.")
 
     def _place(self, orders: "_Orders", number: int, line: bytes, count: Counter[str]) -> str:
-        """Place one line and count what became of it; why it was refused, or nothing."""
+        """Place one line and count the result; returns the reason of a refusal, or nothing."""
         try:
             count["repeated" if orders.place(line) else "placed"] += 1
         except (RefusedLineError, DomainError) as error:
@@ -90,16 +90,17 @@ class _Orders:
     def __init__(self, user: User) -> None:
         self.user = user
         self.envelope = client.envelope(user, channel="cli")
-        self.seen: Counter[bytes] = Counter()
+        # How often each line has occurred, by its digest.
+        self.occurrences: Counter[bytes] = Counter()
 
     def place(self, line: bytes) -> bool:
-        """Place the order in ``line``; True when it was placed before.
+        """Place the order in ``line``; return True if it was placed before.
 
-        Raises RefusedLineError when the line isn't an order, DomainError when the order is refused.
+        Raises RefusedLineError if the line isn't an order, and DomainError if the order is refused.
         """
         # Two equal lines are two orders, and the same two in every run.
         digest = sha256(line).digest()
-        self.seen[digest] += 1
+        self.occurrences[digest] += 1
         if len(line) > settings.MAX_BODY_BYTES:
             raise RefusedLineError(f"The line is longer than {settings.MAX_BODY_BYTES} bytes.")
         try:
@@ -108,16 +109,16 @@ class _Orders:
             raise RefusedLineError(str(error.detail)) from error
         for name in sorted(_ENVELOPE & body.keys()):
             raise RefusedLineError(f"#/{name}: There is no such field.")
-        key = uuid5(self.user.pk, f"place_orders {digest.hex()} {self.seen[digest]}")
+        key = uuid5(self.user.pk, f"place_orders {digest.hex()} {self.occurrences[digest]}")
         try:
             command = CreateOrder.model_validate({"command_id": key, **body, **self.envelope})
         except ValidationError as error:
-            complaints = [f"{each['pointer']}: {each['detail']}" for each in errors_of(error)]
-            raise RefusedLineError("; ".join(complaints)) from error
+            mistakes = [f"{each['pointer']}: {each['detail']}" for each in errors_of(error)]
+            raise RefusedLineError("; ".join(mistakes)) from error
         try:
             return client.dispatch(command, user=self.user).replayed
         except IdempotencyKeyExpiredError:
-            # Its record was pruned, its events say that it was placed.
+            # Its record was pruned; its events show that it was placed.
             return True
 
 
@@ -133,7 +134,7 @@ def _user(username: str) -> User:
 
 @contextmanager
 def _opened(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
-    """The file at ``path`` (``-``: standard input) and how many lines it has, if that is known."""
+    """Yield the file at ``path`` (``-``: standard input) and the number of its lines, if known."""
     if path == "-":
         yield sys.stdin.buffer, None
         return
@@ -146,7 +147,7 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:
-    """The lines of ``file``; of one that is too long, only the start."""
+    """Yield the lines of ``file``; only the start of a line that is too long."""
     limit = settings.MAX_BODY_BYTES + len(_BOM) + len(b"\r\n")
     while piece := file.readline(limit):
         start = piece
@@ -156,7 +157,7 @@ def _pieces(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
-    """The lines of ``file`` that say something, with their numbers from 1."""
+    """Yield the lines of ``file`` that aren't empty, with their numbers from 1."""
     for number, piece in enumerate(_pieces(file), start=1):
         line = (piece.removeprefix(_BOM) if number == 1 else piece).strip()
         if line:

@@ -1,4 +1,4 @@
-"""`manage.py prune_commands`: forgets the answers to commands that nobody will send again."""
+"""`manage.py prune_commands`: deletes the records of old commands."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -7,7 +7,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
-# By the database's clock, which wrote the rows; what somebody is reading is left for the next run.
+# By the clock of the database, which wrote the rows. A locked row is left to the next run.
 _DELETE = """
 DELETE FROM command_record WHERE command_id IN (
     SELECT command_id FROM command_record
@@ -18,9 +18,9 @@ DELETE FROM command_record WHERE command_id IN (
 
 
 class Command(BaseCommand):
-    help = """Delete the records of old commands, with the answers that are kept for repeats. Safe
-    while commands run. A command whose record is gone still can't happen twice: its events name
-    it."""
+    help = """Delete the records of old commands, with the responses that are stored for repeats.
+    Safe while commands run. A command without a record still can't take effect twice, because its
+    events carry its id."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -28,10 +28,10 @@ class Command(BaseCommand):
             type=int,
             default=settings.COMMAND_RECORD_DAYS,
             metavar="DAYS",
-            help="Keep those of so many days (%(default)s).",
+            help="Keep the records of so many days (%(default)s).",
         )
         parser.add_argument(
-            "--batch", type=int, default=5_000, help="How many at a time (%(default)s)."
+            "--batch", type=int, default=5_000, help="Records of one statement (%(default)s)."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""`manage.py scan_personal_data`: where in the databases somebody's personal data stand."""
+"""`manage.py scan_personal_data`: finds the columns that hold a person's data."""
 
 import json
 from argparse import ArgumentParser
@@ -15,7 +15,7 @@ from config.accounts.models import User
 from ordering_write.domain.values import ERASED
 from ordering_write.models import Customer, PersonalData
 
-# Whoever has such a field in common with others isn't told by it.
+# Fields that many people have in common, and that identify nobody.
 _SHARED = {"city", "region", "postal_code", "country"}
 
 _COLUMNS = """
@@ -27,8 +27,8 @@ ORDER BY table_name, ordinal_position
 """
 
 
-class Place(NamedTuple):
-    """A column in which a text stands, and in how many rows."""
+class Match(NamedTuple):
+    """A column that holds one of the texts, and in how many rows."""
 
     database: str
     table: str
@@ -41,37 +41,39 @@ class Place(NamedTuple):
 
 class Command(BaseCommand):
     help = """Search every text, JSON and search column of every table of both databases, and the
-    sessions, for texts, upper or lower case, or for what is known of a customer. Each column in
-    which one stands is a line with its number of rows; the exit code is 1 when there is any. What
-    was known of a customer who was erased is known no more: give it as texts."""
+    sessions, for texts (upper or lower case) or for the personal data of a customer. Prints each
+    column that matches with its number of rows; the exit code is 1 if there is one. The data of an
+    erased customer are no longer known: pass them as texts."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        what = parser.add_mutually_exclusive_group(required=True)
-        what.add_argument("--customer", type=UUID, metavar="ID")
-        what.add_argument("--text", action="append", help="May be given more than once.")
+        subject = parser.add_mutually_exclusive_group(required=True)
+        subject.add_argument("--customer", type=UUID, metavar="ID")
+        subject.add_argument("--text", action="append", help="May be given more than once.")
 
     def handle(
         self, *args: Any, customer: UUID | None, text: list[str] | None, **options: Any
     ) -> None:
-        texts = known_of(customer) if customer else text or []
-        found = sorted(places_of(texts))
-        for place in found:
-            self.stdout.write(str(place))
-        if found:
-            raise CommandError(f"Found in {len(found)} column{'s' if len(found) > 1 else ''}.")
+        texts = personal_texts(customer) if customer else text or []
+        matches = sorted(find_texts(texts))
+        for match in matches:
+            self.stdout.write(str(match))
+        if matches:
+            raise CommandError(f"Found in {len(matches)} column{'s' if len(matches) > 1 else ''}.")
         self.stdout.write("Found nowhere.")
 
 
-def known_of(customer_id: UUID) -> list[str]:
-    """What is written of a customer and of nobody else, as far as one can tell: names, addresses,
-    notes. Raises CommandError when there is no such customer, or not any more."""
+def personal_texts(customer_id: UUID) -> list[str]:
+    """Return the texts that identify a customer: names, addresses, notes.
+
+    Raises CommandError if there is no such customer, or if it was erased.
+    """
     customer = Customer.objects.filter(pk=customer_id).first()
     if customer is None:
         raise CommandError(f"There is no customer {customer_id}.")
     if customer.status == Customer.Status.ERASED:
         raise CommandError(f"Customer {customer_id} was erased; give the texts to search for.")
     fields = PersonalData.objects.filter(customer_id=customer_id).values_list("fields", flat=True)
-    texts = {text for each in fields for text in _texts(each)}
+    texts = {text for document in fields for text in _texts(document)}
     for account in User.objects.filter(customer_id=customer_id):
         texts |= {account.username, account.email, account.first_name, account.last_name}
     return sorted(texts - {"", ERASED})
@@ -82,31 +84,32 @@ def _texts(value: Any) -> Iterator[str]:
         case str():
             yield value
         case dict():
-            for name, each in value.items():
+            for name, member in value.items():
                 if name not in _SHARED:
-                    yield from _texts(each)
+                    yield from _texts(member)
 
 
-def places_of(texts: Sequence[str]) -> Iterator[Place]:
-    """Where any of ``texts`` stands in the databases; upper and lower case are the same."""
-    patterns = sorted({f"%{_escaped(each)}%" for text in texts for each in (text, _in_json(text))})
+def find_texts(texts: Sequence[str]) -> Iterator[Match]:
+    """Yield the columns of both databases that hold one of ``texts``, in upper or lower case."""
+    variants = {variant for text in texts for variant in (text, _in_json(text))}
+    patterns = sorted(f"%{_escape(variant)}%" for variant in variants)
     for database in ("default", "read"):
         with transaction.atomic(using=database), connections[database].cursor() as cursor:
-            # It reads every row that there is.
+            # Every row is read.
             cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute(_COLUMNS)
             tables: dict[str, dict[str, str]] = {}
-            for table, column, kind in cursor.fetchall():
-                tables.setdefault(table, {})[column] = kind
+            for table, column, data_type in cursor.fetchall():
+                tables.setdefault(table, {})[column] = data_type
             for table, columns in tables.items():
                 cursor.execute(
                     _count_in(table, columns), {"patterns": patterns, "texts": list(texts)}
                 )
                 for column, rows in zip(columns, cursor.fetchone(), strict=True):
                     if rows:
-                        yield Place(database, table, column, rows)
-    if rows := sum(_stands_in(session, texts) for session in Session.objects.iterator()):
-        yield Place("default", Session._meta.db_table, "session_data, decoded", rows)
+                        yield Match(database, table, column, rows)
+    if rows := sum(_holds(session, texts) for session in Session.objects.iterator()):
+        yield Match("default", Session._meta.db_table, "session_data, decoded", rows)
 
 
 def _count_in(table: str, columns: dict[str, str]) -> sql.Composed:
@@ -115,24 +118,24 @@ def _count_in(table: str, columns: dict[str, str]) -> sql.Composed:
             sql.SQL(
                 "EXISTS (SELECT FROM unnest(%(texts)s::text[]) AS wanted (text)"
                 " WHERE {column} @@ plainto_tsquery('simple', wanted.text))"
-                if kind == "tsvector"
+                if data_type == "tsvector"
                 else "{column}::text ILIKE ANY(%(patterns)s)"
             ).format(column=sql.Identifier(column))
         )
-        for column, kind in columns.items()
+        for column, data_type in columns.items()
     ]
     return sql.SQL("SELECT {} FROM {}").format(sql.SQL(", ").join(counts), sql.Identifier(table))
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return text.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 def _in_json(text: str) -> str:
-    """``text`` as it stands inside a JSON string."""
+    """Return ``text`` as it is written inside a JSON string."""
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-def _stands_in(session: Session, texts: Sequence[str]) -> bool:
+def _holds(session: Session, texts: Sequence[str]) -> bool:
     content = str(session.get_decoded()).casefold()
     return any(text.casefold() in content for text in texts)

@@ -1,4 +1,4 @@
-"""`manage.py verify_log`: proves that the log is whole and that the rows are what it says."""
+"""`manage.py verify_log`: proves that the log is whole and that all rows follow from it."""
 
 import sys
 import time
@@ -13,9 +13,9 @@ from ordering_write.log.verification import NoSuchStreamError, verify
 
 
 class Command(BaseCommand):
-    help = """Check that no event of the log was changed, removed or reordered, that each can be
-    read, and that every row of the write side is what its events make. Each finding is a line; the
-    exit code is 1 when there is any. Commands may go on meanwhile."""
+    help = """Check that no event of the log was changed, removed or reordered, that every event can
+    be read, and that every row of the write side is what its events make. Each finding is a line;
+    the exit code is 1 if there is one. Commands may run meanwhile."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--stream", metavar="NAME", help="Check only this stream.")
@@ -33,7 +33,7 @@ class Command(BaseCommand):
             def progress(count: int) -> None:
                 nonlocal done
                 done += count
-                # The log goes on growing.
+                # The log may grow meanwhile.
                 bar.total = bar.total and max(bar.total, done)
                 bar.update(count)
 

@@ -1,0 +1,146 @@
+"""Checks each stream, event by event, and compares its fold with the rows of its aggregate."""
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from django.db import connection, transaction
+
+from ordering_write.domain.events import CustomerErased, OrderAnonymized, UndecodableEvent
+from ordering_write.log import decoding, reading
+from ordering_write.log.outbox import content_hash, digest
+from ordering_write.log.verification import rows
+from ordering_write.log.verification.finding import Finding
+
+# Events of one transaction.
+_PAGE = 1_000
+
+_EVENTS = f"""{reading.COLUMNS}, event.hash, event.personal_digest, personal_data.salt,
+       event_position.position IS NULL
+       AND event.commit_id NOT IN (SELECT commit_id FROM event_pending) AS lost
+FROM event LEFT JOIN event_position ON event_position.event_id = event.id
+LEFT JOIN personal_data ON personal_data.id = event.personal_id
+WHERE (event.stream, event.version) > (%s, %s)
+"""  # noqa: S608 (a constant)
+
+
+def check(only: str | None, progress: Callable[[int], object]) -> Iterator[Finding]:
+    """Yield the faults of all streams, or of the stream ``only``.
+
+    Reads the events by stream and version, in pages, so that the length of a stream doesn't matter.
+    """
+    stream: _Stream | None = None
+    size = _PAGE
+    while size == _PAGE:
+        findings: list[Finding] = []
+        with _snapshot():
+            page = _events_after(stream, only)
+            size = len(page)
+            complete = []
+            for row in page:
+                if stream is None or row["stream"] != stream.name:
+                    complete += [stream] if stream else []
+                    stream = _Stream(row["stream"])
+                    if stream.aggregate is None:
+                        findings.append(Finding(stream.name, None, "no aggregate has such a name"))
+                findings += stream.add(row)
+            if size < _PAGE and stream:
+                complete.append(stream)
+            findings += _compare_rows(complete)
+        progress(size)
+        yield from findings
+
+
+@contextmanager
+def _snapshot() -> Iterator[None]:
+    with transaction.atomic(durable=True), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield
+
+
+def _events_after(last: "_Stream | None", only: str | None) -> list[dict[str, Any]]:
+    parameters: list[Any] = [last.name, last.version] if last else ["", 0]
+    one_stream = ""
+    if only is not None:
+        one_stream = "AND event.stream = %s"
+        parameters.append(only)
+    return reading.fetch(
+        f"{_EVENTS} {one_stream} ORDER BY event.stream, event.version LIMIT %s",
+        [*parameters, _PAGE],
+    )
+
+
+class _Stream:
+    """A stream as far as it has been read, and the aggregate that its events make."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.version = 0
+        aggregate_type = rows.AGGREGATES.get(name.partition("-")[0])
+        # None if no aggregate has such a stream, or if its state is unknown after a fault.
+        self.aggregate = aggregate_type() if aggregate_type else None
+        # Columns whose values were erased from the events.
+        self.erased: set[str] = set()
+        self._is_erased = self._has_personal_fields = False
+        self._hash = ""
+        self._position = 0.0
+
+    def add(self, row: Mapping[str, Any]) -> Iterator[Finding]:
+        """Add the next event; returns its faults."""
+        faults = [*self._check_chain(row), *self._check_position(row), *self._check_content(row)]
+        self.version, self._hash = row["version"], row["hash"]
+        return (Finding(self.name, self.version, fault) for fault in faults)
+
+    def _check_chain(self, row: Mapping[str, Any]) -> Iterator[str]:
+        if row["version"] != self.version + 1:
+            self.aggregate = None
+            yield f"the event before it is missing, the last one there has version {self.version}"
+        elif row["hash"] != content_hash(row, self._hash):
+            yield "it or the event before it was changed: its hash doesn't fit"
+        if row["personal"] and row["personal_digest"] != digest(row["personal"], row["salt"]):
+            yield "its personal fields were changed: their digest doesn't fit"
+
+    def _check_position(self, row: Mapping[str, Any]) -> Iterator[str]:
+        position = math.inf if row["position"] is None else row["position"]
+        if position <= self._position and position != math.inf:
+            yield f"its position {position} isn't after that of the event before it"
+        if row["lost"]:
+            yield "it has no position and doesn't wait for one"
+        self._position = position
+
+    def _check_content(self, row: Mapping[str, Any]) -> Iterator[str]:
+        event = decoding.decode(row)
+        if isinstance(event, UndecodableEvent):
+            self.aggregate = None
+            yield f"it can't be read: {event.reason}"
+        if row["personal_id"] and row["personal"] is None:
+            self.erased |= event.personal
+        if isinstance(event, CustomerErased | OrderAnonymized):
+            self._is_erased = True
+            # The event sets these columns to known values.
+            self.erased.clear()
+        self._has_personal_fields = self._has_personal_fields or bool(row["personal"])
+        if self._is_erased and self._has_personal_fields:
+            self._has_personal_fields = False
+            yield "the customer was erased, but there are personal fields"
+        if self.aggregate is None:
+            return
+        try:
+            self.aggregate.evolve(event)
+            self.aggregate.version += 1
+        except Exception as error:
+            self.aggregate = None
+            yield f"it can't be applied: {type(error).__name__}: {error}"
+
+
+def _compare_rows(streams: Sequence[_Stream]) -> Iterator[Finding]:
+    """Yield the differences between the rows of complete streams and their folds."""
+    for aggregate_type, load in rows.LOADERS.items():
+        folded = {s: s.aggregate for s in streams if isinstance(s.aggregate, aggregate_type)}
+        stored = load([aggregate.pk for aggregate in folded.values()])
+        for stream, aggregate in folded.items():
+            for fault in rows.compare(
+                stored.get(aggregate.pk), aggregate, stream=stream.name, unknown=stream.erased
+            ):
+                yield Finding(stream.name, stream.version, fault)
