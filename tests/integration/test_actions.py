@@ -1,4 +1,4 @@
-"""What can be done with an order now, and of the rest why not."""
+"""The actions of an order: the commands that it accepts now, and the refusals of the others."""
 
 from datetime import UTC, datetime
 from random import Random
@@ -36,16 +36,16 @@ def order(customer: Customer) -> Order:
     return kit.placed_order(customer, (kit.registered_product(), 2))
 
 
-def told(client: APIClient, order: Order) -> dict[str, dict[str, Any]]:
-    """What ``client`` is told of each action, by its name."""
+def actions_of_client(client: APIClient, order: Order) -> dict[str, dict[str, Any]]:
+    """Return the actions of ``order`` that ``client`` gets, by name."""
     answer = client.get(f"{ROOT}/orders/{order.pk}/actions")
     assert answer.status_code == 200
     assert answer.json()["order_id"] == str(order.pk)
-    return {one["name"]: one for one in answer.json()["actions"]}
+    return {action["name"]: action for action in answer.json()["actions"]}
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_it_is_what_dispatching_would_answer(seed: int) -> None:
+def test_an_action_has_the_refusal_that_the_bus_would_answer(seed: int) -> None:
     walk, dice = Walk(), Random(seed)
     for number in range(MOVES):
         if number % 3 == 0:
@@ -56,7 +56,7 @@ def test_it_is_what_dispatching_would_answer(seed: int) -> None:
 
 
 def check(walk: Walk, action: Action, now: datetime) -> None:
-    """The action tells what its command is answered."""
+    """Check that ``action`` has the refusal that its command meets."""
     refusal = None
     try:
         step = Step(action.command, part=0, units=1)
@@ -64,46 +64,46 @@ def check(walk: Walk, action: Action, now: datetime) -> None:
     except DomainError as error:
         refusal = error
     if isinstance(refusal, NotFoundError) and action.refusal is not None:
-        # There is no such part to name.
+        # The order has no part that the command could name.
         return
     if isinstance(refusal, ExceedsCapturedError) and action.command is c.RecordRefund:
-        # Money can't have gone back that never came: what is wrong is the amount.
+        # The refusal is about the amount in the payload.
         return
     if isinstance(refusal, ShipmentStateError | ReturnClosedError) and action.refusal is None:
-        # Not the first shipment or return, but another one.
+        # The command would be accepted for another shipment or return.
         return
     expected = (type(action.refusal), str(action.refusal))
     assert (type(refusal), str(refusal)) == expected, action.name
 
 
-def test_every_command_about_an_order_is_told(order: Order) -> None:
+def test_actions_list_every_command_about_an_order(order: Order) -> None:
     routes = {
         route.slug
         for route in OrderCommands.routes
-        # One makes orders, and one stands for others.
+        # CreateOrder makes an order, and UpdateOrderStatus is a shortcut.
         if route.command not in (c.CreateOrder, c.UpdateOrderStatus)
     }
-    assert told(client_of(Role.ADMIN), order).keys() == routes
+    assert actions_of_client(client_of(Role.ADMIN), order).keys() == routes
 
 
-def test_it_says_where_and_why_not(order: Order) -> None:
-    actions = told(client_of(Role.ADMIN), order)
+def test_an_action_has_its_address_and_the_reason_of_a_refusal(order: Order) -> None:
+    actions = actions_of_client(client_of(Role.ADMIN), order)
 
-    here = f"http://testserver{ROOT}/orders/{order.pk}"
+    url = f"http://testserver{ROOT}/orders/{order.pk}"
     assert actions["confirm_order"] == {
         "name": "confirm_order",
         "method": "POST",
-        "address": f"{here}/confirm",
+        "address": f"{url}/confirm",
         "needed_permission": "ordering_write.confirm_order",
         "allowed": True,
         "reason": None,
     }
-    assert actions["dispatch_shipment"]["address"] == (f"{here}/shipments/{{shipment_id}}/dispatch")
+    assert actions["dispatch_shipment"]["address"] == (f"{url}/shipments/{{shipment_id}}/dispatch")
     assert (actions["untag_order"]["method"], actions["untag_order"]["address"]) == (
         "DELETE",
-        f"{here}/tags/{{tag}}",
+        f"{url}/tags/{{tag}}",
     )
-    refused = client_of(Role.ADMIN).post(f"{here}/complete", {}, "json").json()
+    refused = client_of(Role.ADMIN).post(f"{url}/complete", {}, "json").json()
     assert not actions["complete_order"]["allowed"]
     assert actions["complete_order"]["reason"] == {
         "code": refused["code"],
@@ -112,13 +112,13 @@ def test_it_says_where_and_why_not(order: Order) -> None:
 
 
 @pytest.mark.parametrize("role", Role)
-def test_what_needs_a_permission_is_not_allowed_without_it(order: Order, role: Role) -> None:
+def test_an_action_without_its_permission_is_not_allowed(order: Order, role: Role) -> None:
     if role is Role.MONITOR:
         return
     client = client_of(role, customer_id=order.customer_id)
     user = client.handler._force_user  # type: ignore[attr-defined]
 
-    for action in told(client, order).values():
+    for action in actions_of_client(client, order).values():
         if user.has_perm(action["needed_permission"]):
             assert action["reason"] is None or action["reason"]["code"] != "permission_denied"
         else:
@@ -129,11 +129,13 @@ def test_what_needs_a_permission_is_not_allowed_without_it(order: Order, role: R
             }
 
 
-def test_customers_are_told_what_they_may_do(order: Order) -> None:
+def test_a_customer_sees_the_actions_of_their_own_orders(order: Order) -> None:
     client = client_of(Role.CUSTOMER, customer_id=order.customer_id)
     other = client_of(Role.CUSTOMER, customer_id=uuid4())
 
-    allowed = {name for name, action in told(client, order).items() if action["allowed"]}
+    allowed = {
+        name for name, action in actions_of_client(client, order).items() if action["allowed"]
+    }
 
     assert allowed == {"cancel_order"}
     for path in (order.pk, uuid4(), "x"):
@@ -141,35 +143,35 @@ def test_customers_are_told_what_they_may_do(order: Order) -> None:
         assert (answer.status_code, answer.json()["detail"]) == (404, "Order not found")
 
 
-def test_it_is_never_behind_and_never_kept(order: Order) -> None:
+def test_actions_are_never_stale_and_never_cached(order: Order) -> None:
     client = client_of(Role.ADMIN)
-    assert told(client, order)["cancel_order"]["allowed"]
+    assert actions_of_client(client, order)["cancel_order"]["allowed"]
     kit.dispatch(kit.cancel(order))
 
     answer = client.get(f"{ROOT}/orders/{order.pk}/actions")
 
-    [cancel] = [one for one in answer.json()["actions"] if one["name"] == "cancel_order"]
+    [cancel] = [action for action in answer.json()["actions"] if action["name"] == "cancel_order"]
     assert not cancel["allowed"]
     assert answer["Cache-Control"] == "private, no-store"
     assert not answer.has_header("ETag")
     assert answer["Projection-Lag"] == "0.0"
 
 
-def test_orders_link_to_it_and_so_do_their_pages(order: Order) -> None:
+def test_an_order_links_to_its_actions(order: Order) -> None:
     live.run(*registered())
     client = client_of(Role.ADMIN)
-    here = f"{ROOT}/orders/{order.pk}"
+    url = f"{ROOT}/orders/{order.pk}"
 
-    linked = client.get(here).json()["links"]["actions"]
+    linked = client.get(url).json()["links"]["actions"]
 
     assert client.get(linked).status_code == 200
-    page = client.get(here, headers={"Accept": "text/html"}).content.decode()
-    assert f"{here}/actions" in page
-    shown = client.get(f"{here}/actions", headers={"Accept": "text/html"})
+    page = client.get(url, headers={"Accept": "text/html"}).content.decode()
+    assert f"{url}/actions" in page
+    shown = client.get(f"{url}/actions", headers={"Accept": "text/html"})
     assert "confirm_order" in shown.content.decode()
 
 
-def test_every_refusal_has_a_code(order: Order) -> None:
-    for action in told(client_of(Role.ADMIN), order).values():
+def test_the_code_of_a_refused_action_is_a_problem(order: Order) -> None:
+    for action in actions_of_client(client_of(Role.ADMIN), order).values():
         if action["reason"]:
             assert problems.by_slug(action["reason"]["code"].replace("_", "-"))

@@ -1,4 +1,4 @@
-"""The commands on PostgreSQL: what they do to the rows, and what they refuse."""
+"""The command handlers on PostgreSQL: their effect on rows, and their refusals."""
 
 from decimal import Decimal
 from typing import Any
@@ -73,7 +73,7 @@ pytestmark = pytest.mark.usefixtures("db")
 
 
 def refused(command, error: type[DomainError]) -> Any:
-    """The refusal of ``command``, which must leave nothing."""
+    """Return the refusal of ``command``, which must leave no trace."""
     before = (OutboxEvent.objects.count(), CommandRecord.objects.count(), Order.objects.count())
     with pytest.raises(error) as caught:
         dispatch(command)
@@ -88,11 +88,11 @@ def stock_of(product: StockItem) -> tuple[int, int]:
     return product.on_hand, product.reserved
 
 
-# --- Placing -----------------------------------------------------------------------------------
-def test_placing_an_order_tells_it_and_reserves_its_stock(customer):
+# --- Placing -------------------------------------------------------------------------------------
+def test_placing_an_order_raises_events_and_reserves_stock(customer):
     lamp, chair = registered_product(10), registered_product(5)
     events = dispatch(create_order(customer, (lamp, 3), (chair, 1)))
-    assert [one.type for one in events] == [
+    assert [event.type for event in events] == [
         "OrderCreated",
         "OrderItemAdded",
         "OrderItemAdded",
@@ -111,7 +111,7 @@ def test_placing_an_order_tells_it_and_reserves_its_stock(customer):
     check_rows_equal_log()
 
 
-def test_an_order_with_everything(customer):
+def test_an_order_is_placed_with_every_optional_field(customer):
     product = registered_product(10)
     order = placed_order(
         customer,
@@ -135,7 +135,7 @@ def test_an_order_with_everything(customer):
     check_rows_equal_log()
 
 
-def test_unknown_customer_and_product_are_named_by_pointers(customer):
+def test_an_unknown_customer_or_product_is_refused_with_a_pointer(customer):
     product = registered_product()
     stranger = Customer(customer_id=uuid7())
     error = refused(create_order(stranger, (product, 1)), UnknownCustomerError)
@@ -155,7 +155,7 @@ def test_unknown_customer_and_product_are_named_by_pointers(customer):
     )
 
 
-def test_demand_is_summed_per_product_and_every_shortage_is_listed(customer):
+def test_a_shortage_sums_the_lines_of_each_product(customer):
     lamp, chair = registered_product(5, sku="LAMP"), registered_product(1, sku="CHAIR")
     mug = registered_product(9, sku="MUG")
     error = refused(
@@ -173,7 +173,7 @@ def test_demand_is_summed_per_product_and_every_shortage_is_listed(customer):
     assert stock_of(lamp) == (5, 0)
 
 
-def test_two_lines_of_one_product_each_hold_their_units(customer):
+def test_two_lines_of_one_product_have_a_reservation_each(customer):
     lamp = registered_product(6)
     order = placed_order(customer, (lamp, 3), (lamp, 3))
     assert stock_of(lamp) == (6, 6)
@@ -186,7 +186,7 @@ def test_two_lines_of_one_product_each_hold_their_units(customer):
 @pytest.mark.parametrize(
     ("currency", "price"), [("JPY", "10.5"), ("EUR", "1.999"), ("KWD", "1.9999")]
 )
-def test_prices_have_no_more_decimals_than_their_currency(customer, currency, price):
+def test_a_price_with_more_decimals_than_its_currency_is_refused(customer, currency, price):
     product = registered_product()
     items = [{"product_id": product.pk, "quantity": 1, "unit_price": price}]
     error = refused(create_order(customer, items=items, currency=currency), InvalidAmountError)
@@ -200,14 +200,14 @@ def test_prices_have_no_more_decimals_than_their_currency(customer, currency, pr
     ("currency", "price", "total"),
     [("JPY", "105", "315"), ("EUR", "0.10", "0.30"), ("KWD", "1.999", "5.997")],
 )
-def test_totals_are_exact_in_every_currency(customer, currency, price, total):
+def test_the_total_of_an_order_is_exact_in_every_currency(customer, currency, price, total):
     items = [{"product_id": registered_product().pk, "quantity": 3, "unit_price": price}]
     order = placed_order(customer, items=items, currency=currency)
     assert (order.total, order.currency) == (Decimal(total), currency)
 
 
 @pytest.mark.parametrize("quantities", [(2,), (1, 1)])
-def test_totals_that_do_not_fit_are_refused(customer, quantities):
+def test_an_order_total_that_is_too_large_is_refused(customer, quantities):
     product = registered_product(on_hand=10)
     items = [
         {"product_id": product.pk, "quantity": quantity, "unit_price": "9" * 15}
@@ -217,7 +217,7 @@ def test_totals_that_do_not_fit_are_refused(customer, quantities):
     assert error.pointer == f"#/items/{len(quantities) - 1}/unit_price"
 
 
-def test_adjustments_have_limits_too(customer):
+def test_an_adjustment_that_makes_the_total_impossible_is_refused(customer):
     product = registered_product(10)
 
     def adjusted(kind, amount):
@@ -234,14 +234,14 @@ def test_adjustments_have_limits_too(customer):
 def test_an_external_reference_is_unique_per_source(customer):
     product = registered_product(10)
     placed_order(customer, (product, 1), external_reference="shop-1")
-    again = create_order(customer, (product, 1), external_reference="shop-1")
-    error = refused(again, DuplicateReferenceError)
+    duplicate = create_order(customer, (product, 1), external_reference="shop-1")
+    error = refused(duplicate, DuplicateReferenceError)
     assert error.pointer == "#/external_reference"
     assert stock_of(product) == (10, 1)
     placed_order(customer, (product, 1), external_reference="shop-1", user_id=uuid7())
 
 
-def test_statements_do_not_grow_with_the_lines(customer):
+def test_placing_and_cancelling_take_as_many_statements_for_200_lines_as_for_one(customer):
     products = [registered_product(10) for _ in range(200)]
     counts = []
     for number in (1, 200):
@@ -256,8 +256,8 @@ def test_statements_do_not_grow_with_the_lines(customer):
     check_rows_equal_log()
 
 
-# --- What customers may ------------------------------------------------------------------------
-def test_customers_pay_the_list_price(customer):
+# --- Customers -----------------------------------------------------------------------------------
+def test_a_customer_pays_the_list_price(customer):
     product = registered_product(10, list_price="20.00")
     error = refused(
         create_order(customer, (product, 1), customer_scope=customer.pk), PriceMismatchError
@@ -282,49 +282,49 @@ def test_customers_pay_the_list_price(customer):
         ("tags", ["vip"]),
     ],
 )
-def test_customers_cannot_set_what_is_the_shops(customer, name, value):
+def test_a_customer_cannot_set_the_fields_of_the_shop(customer, name, value):
     product = registered_product()
-    asked = create_order(customer, (product, 1), customer_scope=customer.pk, **{name: value})
-    assert refused(asked, ShopOnlyError).pointer == f"#/{name}"
+    command = create_order(customer, (product, 1), customer_scope=customer.pk, **{name: value})
+    assert refused(command, ShopOnlyError).pointer == f"#/{name}"
 
 
-def test_customers_act_for_themselves_only(customer):
+def test_a_customer_acts_on_their_own_orders_only(customer):
     product = registered_product()
     other = registered_customer()
-    theirs = placed_order(other, (product, 1))
+    foreign = placed_order(other, (product, 1))
     refused(create_order(other, (product, 1), customer_scope=customer.pk), UnknownCustomerError)
-    refused(cancel(theirs, customer_scope=customer.pk), OrderNotFoundError)
-    refused(move(theirs, OrderStatus.CANCELLED, customer_scope=customer.pk), OrderNotFoundError)
+    refused(cancel(foreign, customer_scope=customer.pk), OrderNotFoundError)
+    refused(move(foreign, OrderStatus.CANCELLED, customer_scope=customer.pk), OrderNotFoundError)
     own = placed_order(customer, (product, 1))
     dispatch(cancel(own, customer_scope=customer.pk))
 
 
-def test_customers_cannot_cancel_what_is_being_picked(customer):
+def test_a_customer_cannot_cancel_an_order_that_is_being_picked(customer):
     order = placed_order(customer, (registered_product(), 1), auto_confirm=True)
     dispatch(move(order, OrderStatus.PROCESSING))
-    for asked in (cancel(order), move(order, OrderStatus.CANCELLED)):
-        scoped = asked.model_copy(update={"customer_scope": customer.pk})
+    for command in (cancel(order), move(order, OrderStatus.CANCELLED)):
+        scoped = command.model_copy(update={"customer_scope": customer.pk})
         error = refused(scoped, InvalidTransitionError)
         assert str(error).endswith("is being picked; ask the shop to cancel it.")
     dispatch(cancel(order))
 
 
-# --- Moving ------------------------------------------------------------------------------------
-def test_cancelling_gives_the_stock_back(customer):
+# --- Moving --------------------------------------------------------------------------------------
+def test_cancelling_an_order_releases_its_stock(customer):
     product = registered_product(10)
     order = placed_order(customer, (product, 4))
     events = dispatch(cancel(order))
-    assert [one.type for one in events] == ["OrderCancelled", "StockReleased"]
+    assert [event.type for event in events] == ["OrderCancelled", "StockReleased"]
     assert stock_of(product) == (10, 0)
     error = refused(cancel(order), InvalidTransitionError)
     assert str(error) == f"Order {order.order_number} is cancelled already."
 
 
-def test_shipping_takes_the_stock_out_and_then_cancelling_is_too_late(customer):
+def test_a_shipped_order_has_left_the_stock_and_cannot_be_cancelled(customer):
     product = registered_product(10)
     order = placed_order(customer, (product, 4), auto_confirm=True)
     events = dispatch(move(order, OrderStatus.SHIPPED))
-    assert [one.type for one in events] == [
+    assert [event.type for event in events] == [
         "ShipmentCreated",
         "ShipmentDispatched",
         "StockDispatched",
@@ -339,125 +339,124 @@ def test_shipping_takes_the_stock_out_and_then_cancelling_is_too_late(customer):
 
 
 def test_an_unknown_order_is_not_found():
-    nobodys = Order(id=uuid7())
-    assert str(refused(cancel(nobodys), OrderNotFoundError)) == "Order not found"
-    refused(move(nobodys, OrderStatus.CONFIRMED), OrderNotFoundError)
+    missing = Order(id=uuid7())
+    assert str(refused(cancel(missing), OrderNotFoundError)) == "Order not found"
+    refused(move(missing, OrderStatus.CONFIRMED), OrderNotFoundError)
 
 
-def test_the_version_can_be_asked_for(customer):
+def test_a_command_with_another_expected_version_is_refused(customer):
     order = placed_order(customer, (registered_product(), 1))
     refused(cancel(order, expected_version=1), VersionConflictError)
     dispatch(cancel(order, expected_version=2))
 
 
-# --- Stock and customers -----------------------------------------------------------------------
-def test_registering_a_product_that_exists_is_refused():
-    known = {"user_id": USER, "name": "Lamp", "on_hand": 5}
+# --- Stock and customers -------------------------------------------------------------------------
+def test_registering_an_existing_product_is_refused():
+    fields = {"user_id": USER, "name": "Lamp", "on_hand": 5}
     product = registered_product(sku="LAMP-1")
-    refused(RegisterStockItem(sku="LAMP-1", **known), DuplicateSkuError)
-    refused(RegisterStockItem(sku="LAMP-2", product_id=product.pk, **known), DuplicateProductError)
+    refused(RegisterStockItem(sku="LAMP-1", **fields), DuplicateSkuError)
+    refused(RegisterStockItem(sku="LAMP-2", product_id=product.pk, **fields), DuplicateProductError)
     refused(
-        RegisterStockItem(sku="LAMP-3", list_price="1.5", currency="JPY", **known),
+        RegisterStockItem(sku="LAMP-3", list_price="1.5", currency="JPY", **fields),
         InvalidAmountError,
     )
 
 
-def test_receiving_stock():
+def test_receiving_stock_adds_units():
     product = registered_product(on_hand=1_000_000_000)
-    known = {"user_id": USER, "timestamp": NOW}
+    fields = {"user_id": USER, "timestamp": NOW}
     for _ in range(2):
-        dispatch(ReceiveStock(product_id=product.pk, quantity=1_000_000, **known))
+        dispatch(ReceiveStock(product_id=product.pk, quantity=1_000_000, **fields))
     assert stock_of(product) == (1_002_000_000, 0)
-    refused(ReceiveStock(product_id=uuid7(), quantity=1, **known), ProductNotFoundError)
+    refused(ReceiveStock(product_id=uuid7(), quantity=1, **fields), ProductNotFoundError)
     refused(
-        ReceiveStock(product_id=product.pk, quantity=1, expected_version=1, **known),
+        ReceiveStock(product_id=product.pk, quantity=1, expected_version=1, **fields),
         VersionConflictError,
     )
     check_rows_equal_log()
 
 
-def test_adjusting_stock(customer):
+def test_adjusting_stock_stops_at_the_reserved_units(customer):
     product = registered_product(on_hand=10)
     placed_order(customer, (product, 4))
-    known = {"user_id": USER, "product_id": product.pk, "reason": "count"}
-    [adjusted] = dispatch(AdjustStock(delta=-6, comment="Two boxes were empty", **known))
+    fields = {"user_id": USER, "product_id": product.pk, "reason": "count"}
+    [adjusted] = dispatch(AdjustStock(delta=-6, comment="Two boxes were empty", **fields))
     assert (adjusted.delta, adjusted.on_hand, adjusted.available) == (-6, 4, 0)
     assert stock_of(product) == (4, 4)
-    refused(AdjustStock(delta=-1, **known), WouldGoNegativeError)
-    refused(AdjustStock(delta=1, expected_version=1, **known), VersionConflictError)
-    refused(AdjustStock(delta=1, **{**known, "product_id": uuid7()}), ProductNotFoundError)
+    refused(AdjustStock(delta=-1, **fields), WouldGoNegativeError)
+    refused(AdjustStock(delta=1, expected_version=1, **fields), VersionConflictError)
+    refused(AdjustStock(delta=1, **{**fields, "product_id": uuid7()}), ProductNotFoundError)
     check_rows_equal_log()
 
 
-def test_setting_the_list_price():
+def test_a_list_price_without_a_currency_keeps_the_currency():
     product = registered_product(list_price="20.00", currency="USD")
-    known = {"user_id": USER, "product_id": product.pk}
-    # Without a currency it is the one before.
-    for price, currency, wanted in (
+    fields = {"user_id": USER, "product_id": product.pk}
+    for price, currency, expected in (
         ("21.00", None, ("21.00", "USD")),
         ("3000", "JPY", ("3000", "JPY")),
         (None, None, None),
         ("22.00", None, ("22.00", "EUR")),
     ):
-        [changed] = dispatch(SetListPrice(list_price=price, currency=currency, **known))
-        told = changed.list_price
-        assert (told and (str(told.amount), told.currency)) == wanted
-    assert dispatch(SetListPrice(list_price="22.00", **known)) == []
-    error = refused(SetListPrice(list_price="22.001", **known), InvalidAmountError)
+        [changed] = dispatch(SetListPrice(list_price=price, currency=currency, **fields))
+        list_price = changed.list_price
+        assert (list_price and (str(list_price.amount), list_price.currency)) == expected
+    assert dispatch(SetListPrice(list_price="22.00", **fields)) == []
+    error = refused(SetListPrice(list_price="22.001", **fields), InvalidAmountError)
     assert (error.pointer, str(error)) == ("#/list_price", "22.001 has more decimals than EUR.")
     check_rows_equal_log()
 
 
-def test_setting_the_stock_policy(customer):
+def test_a_stock_policy_keeps_fields_left_out(customer):
     product = registered_product(on_hand=1)
-    known = {"user_id": USER, "product_id": product.pk}
-    dispatch(SetStockPolicy(backorderable=True, **known))
-    dispatch(SetStockPolicy(reorder_point=5, **known))
+    fields = {"user_id": USER, "product_id": product.pk}
+    dispatch(SetStockPolicy(backorderable=True, **fields))
+    dispatch(SetStockPolicy(reorder_point=5, **fields))
     product.refresh_from_db()
     assert (product.backorderable, product.reorder_point) == (True, 5)
     placed_order(customer, (product, 3))
-    refused(SetStockPolicy(backorderable=False, **known), WouldGoNegativeError)
+    refused(SetStockPolicy(backorderable=False, **fields), WouldGoNegativeError)
     check_rows_equal_log()
 
 
-def test_registering_a_customer_that_exists_is_refused():
+def test_registering_an_existing_customer_is_refused():
     customer = registered_customer(email="Robin@Example.com")
-    known = {"user_id": USER, "name": "Robin Sample"}
-    refused(RegisterCustomer(email="robin@example.com", **known), DuplicateEmailError)
+    fields = {"user_id": USER, "name": "Robin Sample"}
+    refused(RegisterCustomer(email="robin@example.com", **fields), DuplicateEmailError)
     refused(
-        RegisterCustomer(email="kim@example.com", customer_id=customer.pk, **known),
+        RegisterCustomer(email="kim@example.com", customer_id=customer.pk, **fields),
         DuplicateCustomerError,
     )
 
 
-def test_changing_the_details_of_a_customer(customer):
+def test_changing_customer_details_keeps_fields_left_out(customer):
     other = registered_customer(email="kim@example.com")
-    known = {"user_id": USER, "customer_id": customer.pk}
-    [changed] = dispatch(ChangeCustomerDetails(name="Robin Other", phone="555 0100", **known))
+    fields = {"user_id": USER, "customer_id": customer.pk}
+    [changed] = dispatch(ChangeCustomerDetails(name="Robin Other", phone="555 0100", **fields))
     assert (changed.name, changed.email, changed.phone) == ("Robin Other", None, "555 0100")
-    assert dispatch(ChangeCustomerDetails(name="Robin Other", **known)) == []
-    refused(ChangeCustomerDetails(email="Kim@example.com", **known), DuplicateEmailError)
-    refused(ChangeCustomerDetails(name="R", expected_version=1, **known), VersionConflictError)
+    assert dispatch(ChangeCustomerDetails(name="Robin Other", **fields)) == []
+    refused(ChangeCustomerDetails(email="Kim@example.com", **fields), DuplicateEmailError)
+    refused(ChangeCustomerDetails(name="R", expected_version=1, **fields), VersionConflictError)
     refused(
-        ChangeCustomerDetails(name="R", customer_scope=other.pk, **known), CustomerNotFoundError
+        ChangeCustomerDetails(name="R", customer_scope=other.pk, **fields), CustomerNotFoundError
     )
-    dispatch(ChangeCustomerDetails(name="R", customer_scope=customer.pk, **known))
+    dispatch(ChangeCustomerDetails(name="R", customer_scope=customer.pk, **fields))
     check_rows_equal_log()
 
 
-def test_a_customer_who_is_blocked_orders_again_once_unblocked(customer):
+def test_a_blocked_customer_orders_again_once_unblocked(customer):
     product = registered_product()
-    known = {"user_id": USER, "customer_id": customer.pk}
-    dispatch(BlockCustomer(reason="Doesn't pay", **known))
+    fields = {"user_id": USER, "customer_id": customer.pk}
+    dispatch(BlockCustomer(reason="Doesn't pay", **fields))
     refused(create_order(customer, (product, 1)), CustomerBlockedError)
-    dispatch(UnblockCustomer(reason="Has paid", **known))
+    dispatch(UnblockCustomer(reason="Has paid", **fields))
     placed_order(customer, (product, 1))
     stranger = {"user_id": USER, "customer_id": uuid7()}
     refused(BlockCustomer(reason="Who?", **stranger), CustomerNotFoundError)
     check_rows_equal_log()
 
 
-# --- The database holds the rules a second time -------------------------------------------------
+# --- The database holds the rules a second time --------------------------------------------------
 @pytest.mark.parametrize(
     ("changes", "constraint"),
     [
@@ -466,15 +465,15 @@ def test_a_customer_who_is_blocked_orders_again_once_unblocked(customer):
         ({"returned": 1}, "order_item_returns_were_delivered"),
     ],
 )
-def test_a_line_cannot_break_its_ledger(customer, changes, constraint):
+def test_the_database_refuses_a_line_that_breaks_its_ledger(customer, changes, constraint):
     order = placed_order(customer, (registered_product(), 1))
     with pytest.raises(IntegrityError, match=constraint), transaction.atomic():
         OrderItem.objects.filter(order=order).update(**changes)
 
 
-def test_stock_cannot_be_oversold():
+def test_the_database_refuses_oversold_stock():
     product = registered_product(5)
     with pytest.raises(IntegrityError, match="stock_item_never_oversold"), transaction.atomic():
         StockItem.objects.filter(pk=product.pk).update(reserved=6)
-    may = registered_product(0, backorderable=True)
-    assert placed_order(registered_customer(), (may, 3)).status == "pending"
+    backorderable = registered_product(0, backorderable=True)
+    assert placed_order(registered_customer(), (backorderable, 3)).status == "pending"

@@ -1,4 +1,4 @@
-"""The commands about an order that exists: what they do to it, and to the stock."""
+"""The commands about an existing order: their effect on the order and on the stock."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -27,11 +27,11 @@ pytestmark = pytest.mark.usefixtures("db")
 
 
 def give(command: type[Command], order: Order, /, **fields):
-    """Carry out a command about ``order``; the last event of the order, None if nothing changed."""
-    known = {"user_id": USER, "timestamp": NOW, "order_id": order.pk}
-    events = dispatch(command.model_validate({**known, **fields}))
-    of_order = [event for event in events if event.recorded.stream == order.stream]
-    return of_order[-1] if of_order else None
+    """Give a command about ``order``; return the last event of the order, None without one."""
+    defaults = {"user_id": USER, "timestamp": NOW, "order_id": order.pk}
+    events = dispatch(command.model_validate({**defaults, **fields}))
+    order_events = [event for event in events if event.recorded.stream == order.stream]
+    return order_events[-1] if order_events else None
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def lamp() -> StockItem:
 
 @pytest.fixture
 def order(customer: Customer, lamp: StockItem) -> Order:
-    """Three lamps at 19.90."""
+    """An order of three lamps at 19.90."""
     return placed_order(customer, (lamp, 3))
 
 
@@ -58,26 +58,26 @@ def levels(product: StockItem) -> tuple[int, int]:
     return product.on_hand, product.reserved
 
 
-def packed(order: Order, quantity: int):
-    """The id of a new shipment with so many units."""
+def pack(order: Order, quantity: int):
+    """Return the id of a new, packed shipment with ``quantity`` units."""
     return give(c.CreateShipment, order, items=units(order, quantity)).shipment_id
 
 
-def sent(order: Order, quantity: int):
-    """The id of a new shipment with so many units that has left."""
-    shipment_id = packed(order, quantity)
+def ship(order: Order, quantity: int):
+    """Return the id of a new, dispatched shipment with ``quantity`` units."""
+    shipment_id = pack(order, quantity)
     give(c.DispatchShipment, order, shipment_id=shipment_id)
     return shipment_id
 
 
-def delivered(order: Order, quantity: int):
-    shipment_id = sent(order, quantity)
+def deliver(order: Order, quantity: int):
+    shipment_id = ship(order, quantity)
     give(c.ConfirmDelivery, order, shipment_id=shipment_id)
     return shipment_id
 
 
-# --- Stock follows -----------------------------------------------------------------------------
-def test_more_units_are_reserved_and_fewer_released(order, lamp):
+# --- Stock ---------------------------------------------------------------------------------------
+def test_a_changed_quantity_reserves_or_releases_the_difference(order, lamp):
     changed = give(c.ChangeItemQuantity, order, line_id=line_of(order), new_quantity=5)
     assert changed.total.amount == Decimal("99.50")
     assert levels(lamp) == (10, 5)
@@ -87,7 +87,7 @@ def test_more_units_are_reserved_and_fewer_released(order, lamp):
     check_rows_equal_log()
 
 
-def test_an_edit_that_asks_for_more_than_there_is_changes_nothing(order, lamp):
+def test_a_quantity_beyond_the_stock_changes_nothing(order, lamp):
     with pytest.raises(errors.InsufficientInventoryError):
         give(c.ChangeItemQuantity, order, line_id=line_of(order), new_quantity=11)
 
@@ -95,7 +95,7 @@ def test_an_edit_that_asks_for_more_than_there_is_changes_nothing(order, lamp):
     check_rows_equal_log()
 
 
-def test_a_line_is_added_and_reserved(order, lamp):
+def test_an_added_line_is_priced_and_reserved(order, lamp):
     shade = registered_product(4)
     added = give(c.AddOrderItem, order, product_id=shade.pk, quantity=2, unit_price="19.90")
 
@@ -104,7 +104,7 @@ def test_a_line_is_added_and_reserved(order, lamp):
     check_rows_equal_log()
 
 
-def test_cancelled_units_go_back_to_stock_and_leave_the_total(order, lamp):
+def test_cancelled_units_are_released_and_leave_the_total(order, lamp):
     cancelled = give(c.CancelOrderItems, order, items=units(order, 1), reason="Too many")
 
     assert (cancelled.total.amount, cancelled.status) == (Decimal("39.80"), "pending")
@@ -116,9 +116,9 @@ def test_cancelled_units_go_back_to_stock_and_leave_the_total(order, lamp):
     check_rows_equal_log()
 
 
-def test_parcels_take_their_units_out_of_stock(order, lamp):
+def test_a_dispatched_shipment_takes_its_units_out_of_stock(order, lamp):
     give(c.ConfirmOrder, order)
-    shipment_id = packed(order, 2)
+    shipment_id = pack(order, 2)
     assert levels(lamp) == (10, 3)
 
     dispatched = give(
@@ -135,9 +135,9 @@ def test_parcels_take_their_units_out_of_stock(order, lamp):
     check_rows_equal_log()
 
 
-def test_what_comes_back_undelivered_is_in_stock_again_and_what_is_lost_is_not(order, lamp):
+def test_a_shipment_returned_to_sender_is_back_in_stock_and_a_lost_one_is_not(order, lamp):
     give(c.ConfirmOrder, order)
-    returned, lost = sent(order, 2), sent(order, 1)
+    returned, lost = ship(order, 2), ship(order, 1)
 
     failed = give(c.FailDelivery, order, shipment_id=returned, outcome="returned_to_sender")
     assert failed.total.amount == Decimal("19.90")
@@ -148,37 +148,37 @@ def test_what_comes_back_undelivered_is_in_stock_again_and_what_is_lost_is_not(o
     check_rows_equal_log()
 
 
-def test_a_return_comes_back_in_parts(order, lamp):
+def test_a_return_is_received_in_part_and_rejected_in_part(order, lamp):
     give(c.ConfirmOrder, order)
     give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
-    delivered(order, 3)
-    asked = give(
+    deliver(order, 3)
+    requested = give(
         c.RequestReturn,
         order,
         items=[{"line_id": line_of(order), "quantity": 3, "reason": "unwanted"}],
     )
-    assert asked.return_status == "requested"
+    assert requested.return_status == "requested"
 
     first = give(
         c.ReceiveReturn,
         order,
-        return_id=asked.return_id,
+        return_id=requested.return_id,
         items=[{"line_id": line_of(order), "restock": 1, "damaged": 1}],
     )
     assert first.balance.amount == Decimal("-39.80")
     assert first.payment_status == "credit_owed"
     assert levels(lamp) == (8, 0)
 
-    rest = give(c.RejectReturn, order, return_id=asked.return_id, reason="Worn")
+    rest = give(c.RejectReturn, order, return_id=requested.return_id, reason="Worn")
     assert rest.return_status == "partial"
     with pytest.raises(errors.ReturnClosedError):
-        give(c.RejectReturn, order, return_id=asked.return_id, reason="Worn")
+        give(c.RejectReturn, order, return_id=requested.return_id, reason="Worn")
     check_rows_equal_log()
 
 
-def test_cancelling_unpacks_what_is_packed(order, lamp):
+def test_cancelling_an_order_voids_its_packed_shipments(order, lamp):
     give(c.ConfirmOrder, order)
-    packed(order, 2)
+    pack(order, 2)
     give(c.CancelOrder, order, reason="Not needed")
 
     assert levels(lamp) == (10, 0)
@@ -187,9 +187,9 @@ def test_cancelling_unpacks_what_is_packed(order, lamp):
     check_rows_equal_log()
 
 
-def test_shipping_everything_sends_what_was_packed_before_too(order, lamp):
+def test_the_status_shipped_dispatches_packed_shipments_too(order, lamp):
     give(c.ConfirmOrder, order)
-    packed(order, 2)
+    pack(order, 2)
     last = give(c.UpdateOrderStatus, order, status="shipped")
 
     assert last.status == "shipped"
@@ -197,8 +197,8 @@ def test_shipping_everything_sends_what_was_packed_before_too(order, lamp):
     check_rows_equal_log()
 
 
-# --- Money -------------------------------------------------------------------------------------
-def test_money_tells_how_an_order_stands(order):
+# --- Money ---------------------------------------------------------------------------------------
+def test_payments_and_refunds_change_the_payment_status(order):
     pay = {"payment_id": "pay-1", "method": "card"}
     authorized = give(c.RecordPayment, order, kind="authorized", amount="59.70", **pay)
     assert (authorized.payment_status, authorized.authorized.amount) == (
@@ -218,7 +218,7 @@ def test_money_tells_how_an_order_stands(order):
     check_rows_equal_log()
 
 
-def test_a_payment_told_twice_is_recorded_once(order):
+def test_a_payment_reported_twice_is_recorded_once(order):
     pay = {"payment_id": "pay-1", "kind": "captured"}
     give(c.RecordPayment, order, amount="59.70", **pay)
     assert give(c.RecordPayment, order, amount="59.70", **pay) is None
@@ -228,7 +228,7 @@ def test_a_payment_told_twice_is_recorded_once(order):
         give(c.RecordPayment, order, amount="1.00", **pay)
 
 
-def test_a_payment_is_recorded_even_after_the_order_was_cancelled(order):
+def test_a_payment_of_a_cancelled_order_is_recorded(order):
     give(c.CancelOrder, order, reason="Not needed")
     captured = give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
 
@@ -236,7 +236,7 @@ def test_a_payment_is_recorded_even_after_the_order_was_cancelled(order):
     assert captured.balance.amount == Decimal("-59.70")
 
 
-def test_no_more_is_refunded_than_was_captured(order):
+def test_a_refund_beyond_the_captured_amount_is_refused(order):
     with pytest.raises(errors.ExceedsCapturedError):
         give(c.RequestRefund, order, amount="1.00", reason="Please")
     give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
@@ -249,9 +249,9 @@ def test_no_more_is_refunded_than_was_captured(order):
 
 def test_a_refund_made_elsewhere_is_recorded_once(order):
     give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
-    made = {"outcome": "settled", "amount": "5.00", "reference": "till-7"}
-    assert give(c.RecordRefund, order, **made).refunded.amount == Decimal("5.00")
-    assert give(c.RecordRefund, order, **made) is None
+    refund = {"outcome": "settled", "amount": "5.00", "reference": "till-7"}
+    assert give(c.RecordRefund, order, **refund).refunded.amount == Decimal("5.00")
+    assert give(c.RecordRefund, order, **refund) is None
 
     with pytest.raises(errors.AmountMissingError):
         give(c.RecordRefund, order, outcome="settled", reference="till-8")
@@ -261,7 +261,7 @@ def test_a_refund_made_elsewhere_is_recorded_once(order):
         give(c.RecordRefund, order, outcome="settled", amount="1.00", refund_id=uuid7())
 
 
-def test_a_failed_refund_can_be_asked_for_again(order):
+def test_a_failed_refund_can_be_requested_again(order):
     give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
     refund = give(c.RequestRefund, order, amount="59.70", reason="Please")
     give(c.RecordRefund, order, outcome="failed", refund_id=refund.refund_id, reason="expired")
@@ -271,7 +271,7 @@ def test_a_failed_refund_can_be_asked_for_again(order):
     )
 
 
-def test_who_has_a_limit_refunds_up_to_it_in_all(order, settings):
+def test_a_user_with_a_refund_limit_is_refused_beyond_it(order, settings):
     settings.REFUND_LIMITS = {"EUR": Decimal(20)}
     limited = {"privileges": frozenset(), "reason": "Please"}
     give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
@@ -289,25 +289,25 @@ def test_who_has_a_limit_refunds_up_to_it_in_all(order, settings):
         ({"amount": "1.00", "happened_at": NOW + timedelta(days=1)}, errors.InFutureError),
     ],
 )
-def test_a_payment_that_makes_no_sense_is_refused(order, fields, error):
+def test_a_payment_in_another_currency_or_in_the_future_is_refused(order, fields, error):
     with pytest.raises(error):
         give(c.RecordPayment, order, payment_id="p", kind="captured", **fields)
 
 
-def test_packing_waits_for_the_money_where_the_shop_wants_it(order, settings):
+def test_an_unpaid_order_cannot_be_packed_if_the_shop_requires_payment(order, settings):
     settings.PAYMENT_BEFORE_PACKING = True
     give(c.ConfirmOrder, order)
     with pytest.raises(errors.PaymentRequiredError):
-        packed(order, 1)
+        pack(order, 1)
     with pytest.raises(errors.PaymentRequiredError):
         give(c.UpdateOrderStatus, order, status="shipped")
 
     give(c.RecordPayment, order, payment_id="p", kind="authorized", amount="59.70")
-    assert packed(order, 1)
+    assert pack(order, 1)
 
 
-# --- Holds, time, addresses, notes -------------------------------------------------------------
-def test_a_hold_stops_goods_and_never_cancelling(order):
+# --- Holds, time, addresses, notes ---------------------------------------------------------------
+def test_a_hold_stops_goods_but_not_a_cancellation(order):
     held = give(c.PlaceHold, order, reason="fraud_review", note="Check the card")
     assert (held.on_hold, held.fulfilment_status) == (True, "on_hold")
     with pytest.raises(errors.OrderOnHoldError, match="fraud_review"):
@@ -321,7 +321,7 @@ def test_a_hold_stops_goods_and_never_cancelling(order):
         give(c.ReleaseHold, order)
 
 
-def test_an_unpaid_order_expires_when_its_time_is_over(customer, lamp):
+def test_an_unpaid_order_expires_at_its_expiry_time(customer, lamp):
     order = placed_order(customer, (lamp, 3), reserve_for=timedelta(hours=1))
     with pytest.raises(errors.NotExpiredError, match="2026-03-01 13:00 UTC"):
         give(c.ExpireOrder, order)
@@ -331,44 +331,46 @@ def test_an_unpaid_order_expires_when_its_time_is_over(customer, lamp):
     assert levels(lamp) == (10, 0)
 
 
-def test_an_address_can_be_changed_until_something_leaves(order):
-    moved = {**ADDRESS, "line1": "2 Example Street"}
-    changed = give(c.ChangeShippingAddress, order, shipping_address=moved)
+def test_the_shipping_address_can_be_changed_until_a_shipment_leaves(order):
+    address = {**ADDRESS, "line1": "2 Example Street"}
+    changed = give(c.ChangeShippingAddress, order, shipping_address=address)
     assert (changed.from_address.line1, changed.to_address.line1) == (
         "1 Example Street",
         "2 Example Street",
     )
-    assert give(c.ChangeShippingAddress, order, shipping_address=moved) is None
+    assert give(c.ChangeShippingAddress, order, shipping_address=address) is None
 
     give(c.ConfirmOrder, order)
-    sent(order, 1)
+    ship(order, 1)
     with pytest.raises(errors.OrderAlreadyShippedError):
         give(c.ChangeShippingAddress, order, shipping_address=ADDRESS)
 
 
-def test_a_return_has_its_time(order, settings):
+def test_a_return_after_the_return_window_is_refused(order, settings):
     settings.RETURN_WINDOW_DAYS = 14
     give(c.ConfirmOrder, order)
-    delivered(order, 3)
-    asked = {"items": [{"line_id": line_of(order), "quantity": 1, "reason": "late"}]}
+    deliver(order, 3)
+    payload = {"items": [{"line_id": line_of(order), "quantity": 1, "reason": "late"}]}
     with pytest.raises(errors.ReturnWindowClosedError, match="until 2026-03-15"):
-        give(c.RequestReturn, order, timestamp=NOW + timedelta(days=15), **asked)
-    give(c.RequestReturn, order, timestamp=NOW + timedelta(days=13), **asked)
+        give(c.RequestReturn, order, timestamp=NOW + timedelta(days=15), **payload)
+    give(c.RequestReturn, order, timestamp=NOW + timedelta(days=13), **payload)
 
 
-def test_a_redacted_note_is_gone_from_the_log(order):
+def test_a_redacted_note_is_erased_in_the_log(order):
     note = give(c.AddNote, order, text="The code is 1234", visibility="customer")
     give(c.RedactNote, order, note_id=note.note_id)
 
     assert give(c.RedactNote, order, note_id=note.note_id) is None
-    told: list[Any] = [one for one in log.read_stream(order.stream) if one.type == "NoteAdded"]
-    assert [event.text for event in told] == ["[erased]"]
+    added: list[Any] = [
+        event for event in log.read_stream(order.stream) if event.type == "NoteAdded"
+    ]
+    assert [event.text for event in added] == ["[erased]"]
     assert not PersonalData.objects.filter(fields__text__contains="1234").exists()
     with pytest.raises(errors.NoteNotFoundError):
         give(c.RedactNote, order, note_id=uuid7())
 
 
-def test_tags_come_and_go(order):
+def test_an_order_has_up_to_20_tags(order):
     give(c.TagOrder, order, tag="gift")
     assert give(c.TagOrder, order, tag="gift") is None
     give(c.UntagOrder, order, tag="gift")
@@ -379,7 +381,7 @@ def test_tags_come_and_go(order):
         give(c.TagOrder, order, tag="one-more")
 
 
-def test_an_order_is_given_to_a_member_of_staff(order):
+def test_an_order_is_assigned_to_staff_only(order):
     User.objects.create_user("clerk", is_staff=True)
     assert give(c.AssignOrder, order, assignee="clerk").assignee == "clerk"
     with pytest.raises(errors.UnknownAssigneeError):
@@ -387,25 +389,25 @@ def test_an_order_is_given_to_a_member_of_staff(order):
     assert give(c.AssignOrder, order, assignee=None).assignee is None
 
 
-# --- Refusals that need no story ---------------------------------------------------------------
-def test_units_that_arent_there_are_refused(order):
+# --- Refusals ------------------------------------------------------------------------------------
+def test_packing_or_cancelling_more_than_the_open_units_is_refused(order):
     give(c.ConfirmOrder, order)
     with pytest.raises(errors.QuantityExceedsOpenError, match=r"4 units of .*, 3 are open"):
-        packed(order, 4)
+        pack(order, 4)
     with pytest.raises(errors.UnknownLineError):
         give(c.CreateShipment, order, items=[{"line_id": uuid7(), "quantity": 1}])
     with pytest.raises(errors.QuantityExceedsOpenError):
         give(c.CancelOrderItems, order, items=units(order, 2) * 2, reason="Twice")
-    packed(order, 3)
+    pack(order, 3)
     with pytest.raises(errors.QuantityExceedsOpenError, match="No unit"):
         give(c.CancelOrderItems, order, items=units(order, 1), reason="Too late")
 
 
-def test_a_shipment_must_be_where_it_has_to_be(order):
+def test_a_shipment_in_another_status_is_refused(order):
     give(c.ConfirmOrder, order)
     with pytest.raises(errors.ShipmentNotFoundError):
         give(c.DispatchShipment, order, shipment_id=uuid7())
-    shipment_id = packed(order, 1)
+    shipment_id = pack(order, 1)
     with pytest.raises(errors.ShipmentStateError, match="no shipment that is dispatched"):
         give(c.ConfirmDelivery, order, shipment_id=shipment_id)
     give(c.UpdateTracking, order, shipment_id=shipment_id, tracking_number="1Z999")
@@ -415,27 +417,27 @@ def test_a_shipment_must_be_where_it_has_to_be(order):
     check_rows_equal_log()
 
 
-def test_what_was_ordered_stands_once_picking_has_started(order):
+def test_a_line_cannot_be_edited_once_picking_has_started(order):
     give(c.ConfirmOrder, order)
     give(c.StartProcessing, order)
     with pytest.raises(errors.NotEditableError, match="is processing"):
         give(c.ChangeItemQuantity, order, line_id=line_of(order), new_quantity=2)
 
 
-def test_an_order_is_completed_when_nothing_is_under_way(order):
+def test_an_order_with_units_in_transit_or_expected_back_cannot_be_completed(order):
     give(c.ConfirmOrder, order)
-    arrived, lost = sent(order, 2), sent(order, 1)
+    arrived, lost = ship(order, 2), ship(order, 1)
     give(c.ConfirmDelivery, order, shipment_id=arrived)
     with pytest.raises(errors.InvalidTransitionError):
         give(c.CompleteOrder, order)
     give(c.FailDelivery, order, shipment_id=lost, outcome="lost")
-    asked = give(
+    requested = give(
         c.RequestReturn,
         order,
         items=[{"line_id": line_of(order), "quantity": 1, "reason": "late"}],
     )
     with pytest.raises(errors.InvalidTransitionError, match="still expected"):
         give(c.CompleteOrder, order)
-    give(c.RejectReturn, order, return_id=asked.return_id, reason="Worn")
+    give(c.RejectReturn, order, return_id=requested.return_id, reason="Worn")
     assert give(c.CompleteOrder, order).status == "completed"
     check_rows_equal_log()

@@ -1,4 +1,4 @@
-"""What orders cost: whose price it is, rounded once, and added within one currency."""
+"""Prices of order lines: who may set them, rounding, totals, and the ports behind them."""
 
 from collections.abc import Callable
 from decimal import ROUND_HALF_UP, Decimal
@@ -42,7 +42,7 @@ ANY = frozenset({Privilege.ANY_PRICE})
 
 @pytest.fixture
 def port(settings: Any) -> Callable[[str, type], None]:
-    """Lets ``port("tax", Adapter)`` be the adapter of a port."""
+    """Return a function that plugs an adapter in: ``port("tax", Adapter)``."""
 
     def use(name, adapter):
         path = f"{__name__}.{adapter.__name__}"
@@ -52,20 +52,20 @@ def port(settings: Any) -> Callable[[str, type], None]:
 
 
 def ordered(customer, product, price="19.90", *, reason=None, **fields):
-    """The line of an order of one unit at ``price``."""
+    """Place an order of one unit at ``price``, and return its line."""
     item = {"product_id": product.pk, "quantity": 1, "unit_price": price, "price_reason": reason}
     events = dispatch(create_order(customer, items=[item], **fields))
     return next(event for event in events if isinstance(event, OrderItemAdded))
 
 
-# --- Whose price it is -------------------------------------------------------------------------
+# --- Privileges ----------------------------------------------------------------------------------
 @pytest.mark.parametrize("privileges", [LIST_ONLY, OVERRIDE, ANY, None])
-def test_the_list_price_is_everybodys(customer, privileges):
+def test_every_user_may_order_at_the_list_price(customer, privileges):
     line = ordered(customer, registered_product(), privileges=privileges, reason="As always")
     assert (line.price_source, line.price_reason) == ("list", None)
 
 
-def test_without_a_power_another_price_is_refused_with_both(customer):
+def test_another_price_without_a_privilege_is_refused_with_both_prices(customer):
     with pytest.raises(PriceMismatchError) as refusal:
         ordered(customer, registered_product(), "18.00", privileges=LIST_ONLY, reason="Please")
     assert refusal.value.members() == {
@@ -81,7 +81,7 @@ def test_without_a_power_another_price_is_refused_with_both(customer):
     }
 
 
-def test_without_a_list_price_there_is_nothing_to_pay(customer):
+def test_a_product_without_a_list_price_needs_a_privilege(customer):
     product = registered_product(list_price=None)
     with pytest.raises(PriceMismatchError, match="has no list price; ask the shop"):
         ordered(customer, product, privileges=LIST_ONLY)
@@ -90,7 +90,7 @@ def test_without_a_list_price_there_is_nothing_to_pay(customer):
     assert line.price_source == "override"
 
 
-def test_who_may_override_says_why(customer):
+def test_an_overridden_price_needs_a_reason(customer):
     product = registered_product()
     with pytest.raises(PriceReasonMissingError) as refusal:
         ordered(customer, product, "18.00", privileges=OVERRIDE)
@@ -101,12 +101,12 @@ def test_who_may_override_says_why(customer):
     assert line.unit_price == Money.of(Decimal("18.00"), "EUR")
 
 
-def test_who_may_ask_any_price_says_nothing(customer):
+def test_a_user_with_any_price_needs_no_reason(customer):
     assert ordered(customer, registered_product(), "18.00", privileges=ANY).price_source == "client"
 
 
 @pytest.mark.parametrize("privileges", [LIST_ONLY, OVERRIDE, ANY, None])
-def test_customers_never_set_a_price(customer, privileges):
+def test_a_customer_never_sets_a_price(customer, privileges):
     with pytest.raises(PriceMismatchError):
         ordered(
             customer,
@@ -118,14 +118,14 @@ def test_customers_never_set_a_price(customer, privileges):
         )
 
 
-def test_what_is_sold_in_another_currency_has_no_price_in_this_one(customer):
+def test_a_product_sold_in_another_currency_is_refused(customer):
     dollars = registered_product(currency="USD")
     with pytest.raises(MixedCurrencyError, match="sold in USD, not in EUR"):
         ordered(customer, dollars, privileges=LIST_ONLY)
     assert ordered(customer, dollars, privileges=ANY).price_source == "client"
 
 
-def test_a_line_that_is_added_follows_the_same_rules(customer):
+def test_an_added_line_follows_the_price_rules_of_a_new_order(customer):
     order = placed_order(customer, (registered_product(), 1))
 
     def add(price, *, currency="EUR", reason=None, privileges=LIST_ONLY):
@@ -157,7 +157,7 @@ def test_a_line_that_is_added_follows_the_same_rules(customer):
     check_rows_equal_log()
 
 
-# --- Ports -------------------------------------------------------------------------------------
+# --- Ports ---------------------------------------------------------------------------------------
 class HalfPrice:
     """Half the list price, and a discount on top."""
 
@@ -173,12 +173,12 @@ class TenPercent:
     def calculate(self, draft):
         lines = sum(item.line_total.amount for item in draft.items)
         signs = {"discount": -1}
-        beside = sum(signs.get(a.kind, 1) * a.amount.amount for a in draft.adjustments)
-        amount = quantize((lines + beside) / 10, draft.created.currency)
+        adjustments = sum(signs.get(a.kind, 1) * a.amount.amount for a in draft.adjustments)
+        amount = quantize((lines + adjustments) / 10, draft.created.currency)
         return [Adjustment(kind="tax", label="Tax", amount=amount, rate=Decimal(10))]
 
 
-class GivesTooMuch:
+class TooLargeDiscount:
     """A discount of more than anything costs."""
 
     def quote(self, *, customer_id, currency, items):
@@ -187,7 +187,7 @@ class GivesTooMuch:
 
 
 class SoldOut:
-    """Sells lamps no more, and has never sold chairs."""
+    """A catalogue that doesn't sell lamps any more, and never sold chairs."""
 
     def get(self, products):
         return {
@@ -198,7 +198,7 @@ class SoldOut:
 
 
 class Renamed:
-    """Has names of its own."""
+    """A catalogue with names of its own."""
 
     def get(self, products):
         return {
@@ -207,7 +207,7 @@ class Renamed:
         }
 
 
-def test_prices_and_discounts_come_from_the_port(customer, port):
+def test_prices_and_discounts_come_from_the_pricing_port(customer, port):
     port("pricing", HalfPrice)
     product = registered_product(list_price="20.00")
     with pytest.raises(PriceMismatchError, match=r"^The list price is 10\.00, not 20\.00\.$"):
@@ -218,7 +218,7 @@ def test_prices_and_discounts_come_from_the_port(customer, port):
     check_rows_equal_log()
 
 
-def test_a_shop_can_leave_prices_to_its_clients(customer, settings):
+def test_a_pricing_port_can_accept_client_prices(customer, settings):
     settings.PORTS = {
         **settings.PORTS,
         "pricing": "ordering_write.ports.pricing.AcceptClientPrice",
@@ -227,7 +227,7 @@ def test_a_shop_can_leave_prices_to_its_clients(customer, settings):
     assert line.price_source == "client"
 
 
-def test_taxes_are_facts_beside_the_lines(customer, port):
+def test_taxes_are_adjustments_of_the_order(customer, port):
     port("tax", TenPercent)
     shipping = {"kind": "shipping", "label": "Parcel", "amount": "4.90"}
     events = dispatch(create_order(customer, (registered_product(), 2), adjustments=[shipping]))
@@ -236,14 +236,14 @@ def test_taxes_are_facts_beside_the_lines(customer, port):
     assert Order.objects.get(pk=tax.order_id).total == Decimal("49.17")
 
 
-def test_no_port_lets_an_order_cost_less_than_nothing(customer, port):
-    port("pricing", GivesTooMuch)
+def test_a_discount_of_the_pricing_port_below_zero_is_refused(customer, port):
+    port("pricing", TooLargeDiscount)
     with pytest.raises(InvalidAmountError, match="less than nothing"):
         ordered(customer, registered_product())
 
 
 @pytest.mark.parametrize("sku", ["LAMP", "CHAIR"])
-def test_what_the_catalogue_does_not_sell_is_refused(customer, port, sku):
+def test_a_product_that_the_catalogue_does_not_sell_is_refused(customer, port, sku):
     port("catalog", SoldOut)
     with pytest.raises(ProductInactiveError) as refusal:
         ordered(customer, registered_product(sku=sku))
@@ -253,13 +253,13 @@ def test_what_the_catalogue_does_not_sell_is_refused(customer, port, sku):
     )
 
 
-def test_orders_remember_what_the_catalogue_calls_a_product(customer, port):
+def test_a_line_keeps_the_catalogue_name_of_its_product(customer, port):
     port("catalog", Renamed)
     line = ordered(customer, registered_product(sku="LAMP"))
     assert (line.sku, line.name) == ("X-LAMP", "As in the catalogue")
 
 
-# --- Replacing an order ------------------------------------------------------------------------
+# --- Replacing an order --------------------------------------------------------------------------
 def test_an_order_can_replace_one_of_the_same_customer(customer):
     product = registered_product()
     first = placed_order(customer, (product, 1))
@@ -267,14 +267,14 @@ def test_an_order_can_replace_one_of_the_same_customer(customer):
     assert isinstance(created, OrderCreated)
     assert created.replaces_order_id == first.pk
     other = registered_customer()
-    for unknown, by in ((uuid7(), customer), (first.pk, other)):
+    for unknown, orderer in ((uuid7(), customer), (first.pk, other)):
         with pytest.raises(UnknownOrderError) as refusal:
-            dispatch(create_order(by, (product, 1), replaces_order_id=unknown))
+            dispatch(create_order(orderer, (product, 1), replaces_order_id=unknown))
         assert str(refusal.value) == f"The customer has no order {unknown}."
         assert refusal.value.pointer == "#/replaces_order_id"
 
 
-# --- Rounding ----------------------------------------------------------------------------------
+# --- Rounding ------------------------------------------------------------------------------------
 @given(
     amount=st.decimals(0, 10**9, allow_nan=False, allow_infinity=False, places=6),
     currency=st.sampled_from(["JPY", "EUR", "KWD"]),
@@ -299,8 +299,8 @@ def lines_of_a_currency(draw):
 
 @given(lines_of_a_currency())
 @settings(max_examples=30, deadline=None)
-def test_the_total_is_exactly_the_sum_of_its_lines(asked):
-    currency, lines = asked
+def test_the_total_is_exactly_the_sum_of_its_lines(currency_and_lines):
+    currency, lines = currency_and_lines
     customer = registered_customer()
     product = registered_product(on_hand=10**6)
     items = [
@@ -308,8 +308,9 @@ def test_the_total_is_exactly_the_sum_of_its_lines(asked):
         for price, quantity in lines
     ]
     events = dispatch(create_order(customer, items=items, currency=currency, user_id=USER))
-    told = [event.line_total for event in events if isinstance(event, OrderItemAdded)]
-    assert [money.amount for money in told] == [price * quantity for price, quantity in lines]
-    assert {money.currency for money in told} == {currency}
+    line_totals = [event.line_total for event in events if isinstance(event, OrderItemAdded)]
+    amounts = [price * quantity for price, quantity in lines]
+    assert [money.amount for money in line_totals] == amounts
+    assert {money.currency for money in line_totals} == {currency}
     order = Order.objects.get(pk=events[0].order_id)
-    assert order.total == sum(price * quantity for price, quantity in lines)
+    assert order.total == sum(amounts)
