@@ -1,5 +1,4 @@
-"""What the documented contract is tested against: the document, and a shop in which each of its
-operations finds something that it can be done to."""
+"""The OpenAPI document, and a shop in which each of its operations succeeds on something."""
 
 import copy
 import json
@@ -42,7 +41,7 @@ def document() -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Operation:
-    """One method of one address, as the document describes it."""
+    """A method of an address, as the document describes it."""
 
     method: str
     path: str
@@ -54,7 +53,7 @@ class Operation:
 
     @property
     def body(self) -> Any:
-        """The example of its body, None if it takes none."""
+        """The example of its body, None without a body."""
         if "requestBody" not in self.documented:
             return None
         [example] = self.documented["requestBody"]["content"]["application/json"][
@@ -68,18 +67,21 @@ class Operation:
 
     @property
     def in_path(self) -> dict[str, str]:
-        """The examples of what stands in its path."""
-        return {one["name"]: one["example"] for one in self.parameters if one["in"] == "path"}
+        """The examples of its path parameters."""
+        return {
+            parameter["name"]: parameter["example"]
+            for parameter in self.parameters
+            if parameter["in"] == "path"
+        }
 
     @property
     def success(self) -> int:
-        """The status that it answers with when all is well."""
-        made = {int(status) for status in self.documented["responses"]} & {200, 201}
-        return max(made)
+        """The status of its success."""
+        return max({int(status) for status in self.documented["responses"]} & {200, 201})
 
 
 def operations() -> list[Operation]:
-    """Every operation of the document."""
+    """Return every operation of the document."""
     return [
         Operation(method=method, path=path, documented=described[method])
         for path, described in document()["paths"].items()
@@ -89,22 +91,22 @@ def operations() -> list[Operation]:
 
 
 class World:
-    """Two customers, two products, and orders on each step of their way."""
+    """Customers, a product, parked events, and orders in every state of the lifecycle."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.customer = kit.registered_customer(customer_id=demo_id(CUSTOMERS[0]))
-        # Who has ordered nothing can be erased.
+        # A customer without orders can be erased.
         self.newcomer = kit.registered_customer(name="Kim Example")
         blocked = kit.registered_customer(name="Sam Specimen")
-        self._give(client.BlockCustomer, customer_id=blocked.pk, reason="Unpaid bills")
+        self._dispatch(client.BlockCustomer, customer_id=blocked.pk, reason="Unpaid bills")
         self.product = kit.registered_product(
             on_hand=1000, product_id=demo_id("LAMP-1"), sku="LAMP-1", list_price="39.90"
         )
         self.customers = [self.customer, self.newcomer, Customer.objects.get(pk=blocked.pk)]
-        self.orders = [self._order(*_WRITTEN, *steps) for steps in _WAYS]
+        self.orders = [self._order(*_ANNOTATED, *steps) for steps in _HISTORIES]
         self.orders.append(self._order(placed_at=datetime.now(UTC) - timedelta(days=3)))
         event = log.read_stream(self.orders[-1].stream)[-1].recorded
-        # Nobody waits: what isn't committed is never seen by who would tell that it is there.
+        # Don't wait: the listening thread never sees the uncommitted rows of a test.
         self._seen = {
             "Consistency-Token": consistency.token_of(event.event_id),
             "Prefer": "wait=0",
@@ -114,11 +116,11 @@ class World:
         for name in registered():
             live.run(name)
         poison.events.clear()
-        # One that can be applied by now, and one that waits behind it.
+        # The first can be applied by now, the second waits behind it.
         self.parked = list(ParkedEvent.objects.order_by("version")[:2])
 
     def subjects(self, operation: Operation) -> Iterator[Subject]:
-        """What ``operation`` may be tried on, one after the other."""
+        """Yield the ids of everything that ``operation`` can be tried on."""
         rows_by_prefix: dict[str, list[Any]] = {
             "/api/v1/customers": self.customers,
             "/api/v1/inventory": [self.product],
@@ -140,67 +142,65 @@ class World:
             reserve_for=timedelta(days=2),
             items=[{"product_id": self.product.pk, "quantity": 3, "unit_price": "39.90"}],
         )
-        for kind, payload in steps:
-            known = _ids(order)
-            filled = fill(payload, known)
-            self._give(kind, order_id=order.pk, **filled, **_parts(kind, known))
+        for command_type, payload in steps:
+            ids = _ids(order)
+            in_path = {
+                name: ids[name] for name in command_type.model_fields if name == "shipment_id"
+            }
+            self._dispatch(command_type, order_id=order.pk, **fill(payload, ids), **in_path)
         return order
 
-    def _give(self, kind: type[client.Command], /, **payload: Any) -> None:
-        kit.dispatch(kind.model_validate({"user_id": kit.USER, **payload}))
+    def _dispatch(self, command_type: type[client.Command], /, **payload: Any) -> None:
+        kit.dispatch(command_type.model_validate({"user_id": kit.USER, **payload}))
 
 
 _LINE = {"line_id": "", "quantity": 1}
-_WRITTEN: Steps = [
+_ANNOTATED: Steps = [
     (client.AddNote, {"text": "Ring twice"}),
     (client.TagOrder, {"tag": "gift"}),
     (client.RecordPayment, {"payment_id": "payment-1", "kind": "captured", "amount": "100.00"}),
 ]
 _CONFIRMED: Steps = [(client.ConfirmOrder, {})]
 _PACKED: Steps = [*_CONFIRMED, (client.CreateShipment, {"items": [_LINE]})]
-_SENT: Steps = [*_PACKED, (client.DispatchShipment, {})]
-_WHOLE: Steps = [*_CONFIRMED, (client.UpdateOrderStatus, {"status": OrderStatus.SHIPPED})]
-_ARRIVED: Steps = [*_WHOLE, (client.UpdateOrderStatus, {"status": OrderStatus.DELIVERED})]
-# How far the orders have come.
-_WAYS: list[Steps] = [
+_DISPATCHED: Steps = [*_PACKED, (client.DispatchShipment, {})]
+_SHIPPED: Steps = [*_CONFIRMED, (client.UpdateOrderStatus, {"status": OrderStatus.SHIPPED})]
+_DELIVERED: Steps = [*_SHIPPED, (client.UpdateOrderStatus, {"status": OrderStatus.DELIVERED})]
+# The commands that each order gets.
+_HISTORIES: list[Steps] = [
     [],
     [(client.PlaceHold, {"reason": "other"})],
     _CONFIRMED,
     _PACKED,
-    _SENT,
-    _ARRIVED,
-    [*_ARRIVED, (client.RequestReturn, {"items": [{**_LINE, "reason": "unwanted"}]})],
-    [*_ARRIVED, (client.RequestRefund, {"amount": "19.90", "reason": "It came late"})],
+    _DISPATCHED,
+    _DELIVERED,
+    [*_DELIVERED, (client.RequestReturn, {"items": [{**_LINE, "reason": "unwanted"}]})],
+    [*_DELIVERED, (client.RequestRefund, {"amount": "19.90", "reason": "It came late"})],
     [(client.CancelOrder, {"reason": "Not needed"})],
 ]
 
 
-def fill(example: Any, known: Subject) -> Any:
-    """``example`` with what is ``known`` in the fields of these names."""
+def fill(example: Any, values: Subject) -> Any:
+    """Return ``example`` with ``values`` in the fields that they name."""
     match example:
         case Mapping():
             return {
-                name: known[name] if name in known else fill(value, known)
+                name: values[name] if name in values else fill(value, values)
                 for name, value in example.items()
             }
         case list():
-            return [fill(value, known) for value in example]
+            return [fill(value, values) for value in example]
         case _:
             return example
 
 
-def _parts(kind: type[client.Command], known: Subject) -> dict[str, str]:
-    return {name: known[name] for name in kind.model_fields if name == "shipment_id"}
-
-
 def _ids(row: Customer | StockItem | ParkedEvent | Order) -> dict[str, str]:
-    """What names ``row`` and its parts, by the names of paths and fields."""
-    known = {"id": str(row.pk)}
+    """Return the ids of ``row`` and its parts, by the names of path parameters and fields."""
+    ids = {"id": str(row.pk)}
     if not isinstance(row, Order):
-        return known
-    known["number"] = row.order_number
+        return ids
+    ids["number"] = row.order_number
     for event in log.read_stream(row.stream):
         for name in ("line_id", "shipment_id", "refund_id", "return_id", "note_id", "tag"):
             if value := getattr(event, name, None):
-                known[name] = str(value)
-    return known
+                ids[name] = str(value)
+    return ids

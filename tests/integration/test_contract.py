@@ -1,4 +1,4 @@
-"""The OpenAPI document is kept: whatever is sent, the answer is one that it describes."""
+"""Generated requests: every answer conforms to the OpenAPI document."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -53,7 +53,7 @@ def _unlimited(settings: Any) -> None:
 
 @pytest.fixture(autouse=True)
 def _in_one_transaction() -> Iterator[None]:
-    """A request ends without closing the connections, whose transaction is undone in the end."""
+    """Keep the connections open at the end of requests; their transaction is rolled back."""
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)
     yield
@@ -62,7 +62,7 @@ def _in_one_transaction() -> Iterator[None]:
 
 
 @pytest.mark.proof
-def test_every_answer_is_as_documented(
+def test_every_answer_conforms_to_the_document(
     document: OpenApiSchema,
     world: World,
     admin_user: User,
@@ -74,12 +74,14 @@ def test_every_answer_is_as_documented(
         {"Authorization": f"Token {AuthToken.objects.create(user)[1]}"}
         for user in (admin_user, customer_user)
     )
-    # Mostly it is who may do everything.
+    # Most requests come from somebody who may do everything.
     logins = st.sampled_from([admin, admin, admin, customer, {}])
     for operation in operations():
-        asked = document[operation.path][operation.method]
-        cases = st.one_of(*(asked.as_strategy(generation_mode=mode) for mode in GenerationMode))
-        # Mostly it is about something that there is.
+        documented = document[operation.path][operation.method]
+        cases = st.one_of(
+            *(documented.as_strategy(generation_mode=mode) for mode in GenerationMode)
+        )
+        # Most requests are about something that exists.
         subjects = st.sampled_from([*world.subjects(operation), {}])
         with subtests.test(operation.name):
             _try(cases, subjects, logins)
@@ -93,13 +95,13 @@ def _try(
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
-        # The same every time in a test run, and so as fast.
+        # The same examples in every test run.
         derandomize=not IS_PROOF,
         database=None,
         suppress_health_check=list(HealthCheck),
     )
     @given(cases, subjects, logins)
-    def each(case: Case, subject: Subject, login: dict[str, str]) -> None:
+    def try_case(case: Case, subject: Subject, login: dict[str, str]) -> None:
         case.path_parameters = fill(case.path_parameters, subject)
         case.headers.update(fill(dict(case.headers), subject))
         case.body = fill(case.body, subject)
@@ -109,4 +111,4 @@ def _try(
             transaction.set_rollback(True, "read")
         case.validate_response(answer, checks=CHECKS)
 
-    each()
+    try_case()

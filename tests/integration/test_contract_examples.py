@@ -1,4 +1,4 @@
-"""The examples of the OpenAPI document do what they say."""
+"""The examples of the OpenAPI document conform to it, and are carried out."""
 
 import json
 from typing import Any
@@ -16,7 +16,7 @@ OPERATIONS = operations()
 
 
 def check(instance: Any, schema: dict[str, Any]) -> None:
-    """``instance`` is as ``schema``, which may refer to the rest of the document, says."""
+    """Validate ``instance`` against ``schema``, which may refer to the rest of the document."""
     whole = {**schema, "components": document()["components"]}
     jsonschema.Draft202012Validator(
         whole, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
@@ -24,19 +24,19 @@ def check(instance: Any, schema: dict[str, Any]) -> None:
 
 
 def examples_of(content: dict[str, Any]) -> list[Any]:
-    known = document()["components"]["examples"]
-    named = content["examples"].values()
+    shared = document()["components"]["examples"]
     return [
-        (known[one["$ref"].rpartition("/")[2]] if "$ref" in one else one)["value"] for one in named
+        (shared[example["$ref"].rpartition("/")[2]] if "$ref" in example else example)["value"]
+        for example in content["examples"].values()
     ]
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda one: one.name)
-def test_every_example_is_as_its_schema_says(operation: Operation) -> None:
-    described = [*operation.documented["responses"].values()]
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_every_example_conforms_to_its_schema(operation: Operation) -> None:
+    bodies = [*operation.documented["responses"].values()]
     if "requestBody" in operation.documented:
-        described.append(operation.documented["requestBody"])
-    contents = [content for one in described for content in one.get("content", {}).values()]
+        bodies.append(operation.documented["requestBody"])
+    contents = [content for body in bodies for content in body.get("content", {}).values()]
     assert contents
     for content in contents:
         [example] = examples_of(content)
@@ -58,7 +58,7 @@ def test_every_example_is_carried_out(
 
 
 def call(client: APIClient, operation: Operation, subject: Subject) -> int:
-    """Send the example to ``subject``; the status of the answer, which is a documented one."""
+    """Send the example to ``subject``; check the answer against the document; return its status."""
     path = operation.path.format_map(operation.in_path | dict(subject))
     body = operation.body
     with transaction.atomic("default"), transaction.atomic("read"):
@@ -80,11 +80,13 @@ def call(client: APIClient, operation: Operation, subject: Subject) -> int:
     return answer.status_code
 
 
-def test_every_problem_that_is_documented_has_a_page_and_the_reverse(client: Any) -> None:
+def test_the_documented_problems_are_those_with_a_page(client: Any) -> None:
     codes = document()["components"]["schemas"]["CodeEnum"]["enum"]
-    assert codes == sorted(one.code for one in problems.all_problems())
-    named = [one["value"]["type"] for one in document()["components"]["examples"].values()]
+    assert codes == sorted(problem.code for problem in problems.all_problems())
+    addresses = [
+        example["value"]["type"] for example in document()["components"]["examples"].values()
+    ]
     for slug in {code.replace("_", "-") for code in codes} | {
-        address.rpartition("/")[2] for address in named
+        address.rpartition("/")[2] for address in addresses
     }:
         assert client.get(f"/problems/{slug}").status_code == 200

@@ -1,4 +1,4 @@
-"""A browser carries the token of its last command from page to page, which wait for it."""
+"""A browser carries the token of its last command in a cookie, and the next pages wait for it."""
 
 from typing import Any
 from urllib.parse import urlencode
@@ -35,32 +35,28 @@ def form(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return {"data": urlencode(body), "content_type": "application/x-www-form-urlencoded"}
 
 
-def test_the_next_page_shows_what_the_first_did_not(browser: Client, form: dict[str, Any]) -> None:
-    made = browser.post(f"{ROOT}/customers", **form)
+def test_a_later_page_shows_the_change_and_removes_the_cookie(
+    browser: Client, form: dict[str, Any]
+) -> None:
+    posted = browser.post(f"{ROOT}/customers", **form)
     behind = browser.get(f"{ROOT}/customers")
     catch_up()
     level = browser.get(f"{ROOT}/customers")
     later = browser.get(f"{ROOT}/customers")
 
-    assert made.cookies["consistency"].value == made[TOKEN]
-    assert made.cookies["consistency"]["httponly"]
-    assert [one.get("Projection-Behind") for one in (made, behind, level, later)] == [
-        "true",
-        "true",
-        None,
-        None,
-    ]
+    answers = (posted, behind, level, later)
+    assert posted.cookies["consistency"].value == posted[TOKEN]
+    assert posted.cookies["consistency"]["httponly"]
+    headers = [answer.get("Projection-Behind") for answer in answers]
+    assert headers == ["true", "true", None, None]
     assert "consistency" not in behind.cookies
     assert level.cookies["consistency"]["max-age"] == 0
     assert "consistency" not in later.cookies
-    said = [
-        "Your last change was accepted" in one.content.decode()
-        for one in (made, behind, level, later)
-    ]
-    assert said == [True, True, False, False]
+    warnings = ["Your last change was accepted" in answer.content.decode() for answer in answers]
+    assert warnings == [True, True, False, False]
 
 
-def test_admin_pages_wait_too(browser: Client, form: dict[str, Any]) -> None:
+def test_admin_pages_wait_for_the_token(browser: Client, form: dict[str, Any]) -> None:
     browser.post(f"{ROOT}/customers", **form)
 
     behind = browser.get("/admin/ordering_read/customersummary/")
@@ -72,7 +68,7 @@ def test_admin_pages_wait_too(browser: Client, form: dict[str, Any]) -> None:
     assert not level.has_header("Projection-Behind")
 
 
-def test_a_page_that_shows_it_carries_nothing(
+def test_a_page_that_shows_the_change_sets_no_cookie(
     browser: Client, form: dict[str, Any], settings: Any
 ) -> None:
     settings.READ_SIDE_WAIT = f"{__name__}.shown"
@@ -83,7 +79,7 @@ def test_a_page_that_shows_it_carries_nothing(
     assert "consistency" not in answer.cookies
 
 
-def test_a_cookie_that_is_not_ours_goes(browser: Client) -> None:
+def test_a_foreign_cookie_is_removed(browser: Client) -> None:
     browser.cookies["consistency"] = "junk"
 
     answer = browser.get(f"{ROOT}/customers")
@@ -100,5 +96,5 @@ def test_programs_get_no_cookie(admin: APIClient) -> None:
 
 
 def shown(**_kwargs: Any) -> bool:
-    """Stands in for the waiting when workers are quick."""
+    """Replaces the wait, as if the workers were quick."""
     return True

@@ -1,4 +1,4 @@
-"""Tags of answers: when a client has what we would answer, it is told so."""
+"""Entity tags: a client whose copy is current gets a 304."""
 
 import re
 from datetime import timedelta
@@ -60,7 +60,7 @@ def address(path: str, shop: Shop) -> str:
 
 
 @pytest.mark.parametrize("path", LISTS + SINGLE)
-def test_what_a_client_has_is_not_sent_again(clerk: APIClient, shop: Shop, path: str) -> None:
+def test_a_current_copy_is_not_sent_again(clerk: APIClient, shop: Shop, path: str) -> None:
     first = clerk.get(address(path, shop))
 
     again = clerk.get(address(path, shop), headers={"if-none-match": f'"x", {first["ETag"]}'})
@@ -73,7 +73,7 @@ def test_what_a_client_has_is_not_sent_again(clerk: APIClient, shop: Shop, path:
 
 
 @pytest.mark.parametrize("path", LISTS)
-def test_a_list_is_tagged_by_how_far_it_shows_the_log(
+def test_the_tag_of_a_list_is_its_position_in_the_log(
     clerk: APIClient, shop: Shop, path: str
 ) -> None:
     for name in registered():
@@ -88,14 +88,14 @@ def test_a_list_is_tagged_by_how_far_it_shows_the_log(
     assert second["ETag"].startswith('W/"8-')
 
 
-def test_a_list_that_is_known_is_not_read(clerk: APIClient, shop: Shop) -> None:
+def test_a_304_reads_no_rows(clerk: APIClient, shop: Shop) -> None:
     tag = clerk.get(f"{ROOT}/orders")["ETag"]
 
     with CaptureQueriesContext(connections["read"]) as read:
         answer = clerk.get(f"{ROOT}/orders", headers={"if-none-match": tag})
 
     assert answer.status_code == 304
-    assert not [one for one in read if "order_summary" in one["sql"]]
+    assert not [query for query in read if "order_summary" in query["sql"]]
 
 
 def test_every_query_has_its_own_tag(clerk: APIClient, shop: Shop) -> None:
@@ -106,22 +106,22 @@ def test_every_query_has_its_own_tag(clerk: APIClient, shop: Shop) -> None:
     assert len(tags) == len(paths)
 
 
-def test_rows_that_were_made_anew_have_another_tag(clerk: APIClient, shop: Shop) -> None:
-    old = clerk.get(f"{ROOT}/orders")["ETag"]
-    served = Projection.objects.get(name="order_view", status=Projection.Status.LIVE)
-    Projection.objects.filter(pk=served.pk).update(status=Projection.Status.RETIRED)
+def test_rebuilt_rows_have_another_tag(clerk: APIClient, shop: Shop) -> None:
+    tag = clerk.get(f"{ROOT}/orders")["ETag"]
+    live = Projection.objects.get(name="order_view", status=Projection.Status.LIVE)
+    Projection.objects.filter(pk=live.pk).update(status=Projection.Status.RETIRED)
     rebuilt = new_generation("order_view")
     project([], rebuilt)
     Projection.objects.filter(pk=rebuilt.pk).update(
-        status=Projection.Status.LIVE, position=served.position
+        status=Projection.Status.LIVE, position=live.position
     )
 
-    answer = clerk.get(f"{ROOT}/orders", headers={"if-none-match": old})
+    answer = clerk.get(f"{ROOT}/orders", headers={"if-none-match": tag})
 
     assert (answer.status_code, answer.json()["count"]) == (200, 0)
 
 
-def test_rows_that_lack_parked_events_have_no_tag(clerk: APIClient, shop: Shop) -> None:
+def test_a_list_with_parked_streams_has_no_tag(clerk: APIClient, shop: Shop) -> None:
     Projection.objects.filter(name="order_view").update(parked_streams=1)
 
     assert not clerk.get(f"{ROOT}/orders").has_header("ETag")
@@ -129,7 +129,7 @@ def test_rows_that_lack_parked_events_have_no_tag(clerk: APIClient, shop: Shop) 
 
 
 @pytest.mark.parametrize("path", SINGLE)
-def test_one_thing_is_tagged_by_its_version(clerk: APIClient, shop: Shop, path: str) -> None:
+def test_the_tag_of_a_resource_is_its_version(clerk: APIClient, shop: Shop, path: str) -> None:
     answer = clerk.get(address(path, shop))
 
     assert re.fullmatch(rf'"{answer.json()["version"]}\.[0-9a-f]{{16}}"', answer["ETag"])
@@ -138,7 +138,7 @@ def test_one_thing_is_tagged_by_its_version(clerk: APIClient, shop: Shop, path: 
     assert clerk.get(address(path, shop))["ETag"] == answer["ETag"]
 
 
-def test_one_thing_says_when_it_changed(clerk: APIClient, shop: Shop) -> None:
+def test_last_modified_is_the_time_of_the_last_event(clerk: APIClient, shop: Shop) -> None:
     dates = [clerk.get(address(path, shop))["Last-Modified"] for path in SINGLE]
 
     assert dates == ["Sun, 01 Mar 2026 12:00:00 GMT"] * 4
@@ -149,17 +149,17 @@ def test_two_roles_never_share_a_tag(shop: Shop, path: str) -> None:
     roles = [role for role in Role if role not in (Role.MONITOR, Role.CUSTOMER)]
     answers = [client_of(role).get(address(path, shop)) for role in roles]
     customers = [
-        client_of(Role.CUSTOMER, customer_id=who).get(address(path, shop))
-        for who in (shop.customer.pk, uuid4())
+        client_of(Role.CUSTOMER, customer_id=customer_id).get(address(path, shop))
+        for customer_id in (shop.customer.pk, uuid4())
     ]
 
-    tags = [one["ETag"] for one in (*answers, *customers) if one.status_code == 200]
+    tags = [answer["ETag"] for answer in (*answers, *customers) if answer.status_code == 200]
 
     assert len(tags) >= 5
     assert len(set(tags)) == len(tags)
 
 
-def test_a_page_for_people_has_no_tag(clerk: APIClient, shop: Shop) -> None:
+def test_a_browsable_page_has_no_tag(clerk: APIClient, shop: Shop) -> None:
     for path in ("/orders", "/orders/{order}"):
         answer = clerk.get(address(path, shop), headers={"accept": "text/html"})
         assert answer.status_code == 200
@@ -169,14 +169,14 @@ def test_a_page_for_people_has_no_tag(clerk: APIClient, shop: Shop) -> None:
         ).status_code == 200  # fmt: skip
 
 
-def test_what_is_refused_has_no_tag(clerk: APIClient, shop: Shop) -> None:
+def test_a_refusal_has_no_tag(clerk: APIClient, shop: Shop) -> None:
     for path in ("/orders?page=0", "/orders?nothing=1", f"/orders/{uuid4()}/timeline"):
         answer = clerk.get(ROOT + path)
         assert answer.status_code in (400, 404)
         assert not answer.has_header("ETag")
 
 
-def test_the_engine_is_never_the_same_twice(shop: Shop) -> None:
+def test_the_state_of_the_projections_has_no_tag(shop: Shop) -> None:
     admin = client_of(Role.ADMIN)
     for path in ("/projections", "/parked-events"):
         assert not admin.get(ROOT + path).has_header("ETag")
@@ -188,22 +188,22 @@ def days_ago(days: int) -> str:
 
 
 @pytest.mark.parametrize("report", ["sales-by-day", "sales-by-product"])
-def test_days_that_are_over_may_be_kept(clerk: APIClient, shop: Shop, report: str) -> None:
-    def kept(query: str) -> str:
+def test_a_report_of_past_days_may_be_cached(clerk: APIClient, shop: Shop, report: str) -> None:
+    def cache_control(query: str) -> str:
         return clerk.get(f"{ROOT}/reports/{report}{query}")["Cache-Control"]
 
-    assert kept(f"?to={days_ago(1)}") == "private, max-age=3600"
-    assert kept(f"?from={days_ago(9)}&to={days_ago(2)}") == "private, max-age=3600"
+    assert cache_control(f"?to={days_ago(1)}") == "private, max-age=3600"
+    assert cache_control(f"?from={days_ago(9)}&to={days_ago(2)}") == "private, max-age=3600"
     for open_ended in ("", f"?to={days_ago(0)}", f"?from={days_ago(3)}"):
-        assert kept(open_ended) == "private, no-cache"
+        assert cache_control(open_ended) == "private, no-cache"
 
 
-def test_a_day_is_not_over_before_its_events_are_shown(clerk: APIClient, shop: Shop) -> None:
+def test_a_day_with_events_to_come_is_not_cached(clerk: APIClient, shop: Shop) -> None:
     an_event(seconds_ago=48 * 3600)
     move("sales_by_day", 0)
 
-    def kept(days: int) -> str:
+    def cache_control(days: int) -> str:
         return clerk.get(f"{ROOT}/reports/sales-by-day?to={days_ago(days)}")["Cache-Control"]
 
-    assert (kept(1), kept(2)) == ("private, no-cache", "private, no-cache")
-    assert kept(3) == "private, max-age=3600"
+    assert (cache_control(1), cache_control(2)) == ("private, no-cache", "private, no-cache")
+    assert cache_control(3) == "private, max-age=3600"

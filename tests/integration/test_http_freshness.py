@@ -1,4 +1,4 @@
-"""How old an answer is: what every read says about it, and what it costs to say it."""
+"""Freshness: every read has its position and lag, at the cost of two statements."""
 
 from datetime import timedelta
 from typing import Any
@@ -24,7 +24,7 @@ from tests.integration.test_read_api import ROOT, Shop, client_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
-# Every address of the read API.
+# The addresses of the read API.
 PATHS = [
     "/orders",
     "/orders?q=sample",
@@ -68,7 +68,7 @@ def address(path: str, shop: Shop) -> str:
 
 
 def projections_of(path: str) -> tuple[str, ...]:
-    """The projections that the action at ``path`` says that it reads."""
+    """Return the projections that the action at ``path`` declares."""
     path, _, query = path.partition("?")
     view: Any = resolve(path).func
     names: tuple[str, ...] = view.cls.reads.get(view.actions["get"], ())
@@ -80,30 +80,30 @@ def move(name: str, position: int) -> None:
 
 
 def an_event(*, seconds_ago: float) -> None:
-    """The log has one more event, recorded so long ago."""
+    """Append an event that was recorded ``seconds_ago``."""
     kit.registered_customer()
-    at = timezone.now() - timedelta(seconds=seconds_ago)
-    # The trigger that keeps the log as it is would refuse.
+    recorded_at = timezone.now() - timedelta(seconds=seconds_ago)
+    # Without this role, the trigger that keeps the log unchanged would refuse.
     with connections["default"].cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
-        OutboxEvent.objects.update(recorded_at=at)
+        OutboxEvent.objects.update(recorded_at=recorded_at)
         cursor.execute("SET LOCAL session_replication_role = origin")
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_every_read_says_how_old_it_is(admin: APIClient, shop: Shop, path: str) -> None:
-    here = address(path, shop)
+def test_every_read_has_its_position_and_lag(admin: APIClient, shop: Shop, path: str) -> None:
+    url = address(path, shop)
     an_event(seconds_ago=60)
     for number, name in enumerate(registered()):
         move(name, 100 + number)
-    for name in projections_of(here) or registered():
+    for name in projections_of(url) or registered():
         move(name, 0)
 
-    behind = admin.get(here)
+    behind = admin.get(url)
     live.run(*registered())
     for name in registered():
         move(name, 1)
-    level = admin.get(here)
+    level = admin.get(url)
 
     assert behind.status_code == level.status_code == 200
     assert behind["Projection-Position"] == "0"
@@ -112,62 +112,63 @@ def test_every_read_says_how_old_it_is(admin: APIClient, shop: Shop, path: str) 
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_slowest_projection_counts(admin: APIClient, shop: Shop, path: str) -> None:
-    here = address(path, shop)
-    names = projections_of(here) or tuple(registered())
+def test_the_position_is_that_of_the_slowest_projection(
+    admin: APIClient, shop: Shop, path: str
+) -> None:
+    url = address(path, shop)
+    names = projections_of(url) or tuple(registered())
     for number, name in enumerate(registered()):
         move(name, 10 + number)
     for number, name in enumerate(names):
         move(name, 50 + number)
     move(names[-1], 40)
 
-    position = admin.get(here)["Projection-Position"]
+    position = admin.get(url)["Projection-Position"]
 
     assert position == "40"
 
 
-def test_every_read_declares_what_it_reads() -> None:
+def test_every_read_declares_its_projections() -> None:
     callbacks: list[Any] = [pattern.callback for pattern in router.urls]
-    read = {
+    actions = {
         (view.cls, action)
         for view in callbacks
         if issubclass(view.cls, QueryViewSet) and (action := view.actions.get("get"))
     }
-    silent = {
+    undeclared = {
         (view, action)
-        for view, action in read
+        for view, action in actions
         if action not in view.reads and action not in view.log_actions
     }
 
-    assert silent == {
+    assert undeclared == {
         (ProjectionViewSet, "list"),
         (ParkedEventViewSet, "list"),
         (ParkedEventViewSet, "retrieve"),
     }
-    assert {name for view, _ in read for names in view.reads.values() for name in names} <= set(
-        registered()
-    )
+    declared = {name for view, _ in actions for names in view.reads.values() for name in names}
+    assert declared <= set(registered())
 
 
 @pytest.mark.parametrize("role", [Role.ADMIN, Role.CUSTOMER])
 @pytest.mark.parametrize("path", PATHS)
-def test_nothing_is_read_that_is_not_declared(shop: Shop, path: str, role: Role) -> None:
-    here = address(path, shop)
+def test_a_read_touches_the_declared_projections_only(shop: Shop, path: str, role: Role) -> None:
+    url = address(path, shop)
     client = client_of(role, customer_id=shop.customer.pk if role is Role.CUSTOMER else None)
 
     with CaptureQueriesContext(connections["read"]) as read:
-        client.get(here)
+        client.get(url)
 
     touched = {
         name
         for name, projection in registered().items()
         for model in projection.models
-        if any(f'FROM "{model._meta.db_table}"' in one["sql"] for one in read)
+        if any(f'FROM "{model._meta.db_table}"' in query["sql"] for query in read)
     }
-    assert touched <= set(projections_of(here))
+    assert touched <= set(projections_of(url))
 
 
-def test_what_is_not_there_yet_says_how_old_that_is(admin: APIClient) -> None:
+def test_a_404_has_its_position_and_lag(admin: APIClient) -> None:
     an_event(seconds_ago=5)
 
     answer = admin.get(f"{ROOT}/orders/{kit.uuid7()}")
@@ -177,7 +178,7 @@ def test_what_is_not_there_yet_says_how_old_that_is(admin: APIClient) -> None:
     assert float(answer["Projection-Lag"]) >= 5
 
 
-def test_what_is_behind_by_nothing_is_not_level(admin: APIClient, monkeypatch: Any) -> None:
+def test_the_smallest_lag_is_not_rounded_to_zero(admin: APIClient, monkeypatch: Any) -> None:
     lag_seconds = "ordering_write.subscriptions.lag_seconds"
     monkeypatch.setattr(lag_seconds, lambda positions: dict.fromkeys(positions, 1e-9))
 
@@ -186,27 +187,27 @@ def test_what_is_behind_by_nothing_is_not_level(admin: APIClient, monkeypatch: A
 
 @pytest.mark.parametrize(
     ("path", "statements"),
-    # One in each database to say how old it is, and the rows.
+    # One in each database for the freshness, and the rows.
     [("/orders", 3), ("/customers", 3), ("/inventory", 3), ("/reports/sales-by-day", 3),
      ("/orders/{order}", 4), ("/customers/{customer}", 3), ("/inventory/{product}/movements", 3)],
 )  # fmt: skip
-def test_what_a_read_costs(admin: APIClient, shop: Shop, path: str, statements: int) -> None:
-    here = address(path, shop)
-    # Who the user is, is asked once and remembered.
-    admin.get(here)
+def test_the_statements_of_a_read(admin: APIClient, shop: Shop, path: str, statements: int) -> None:
+    url = address(path, shop)
+    # The first request also reads the permissions of the user.
+    admin.get(url)
 
     with (
         CaptureQueriesContext(connections["read"]) as read,
         CaptureQueriesContext(connections["default"]) as write,
     ):
-        admin.get(here)
+        admin.get(url)
 
-    # Requests are counted in another one, whatever they ask for.
-    counted = [one for one in write if "request_count" not in one["sql"]]
-    assert len(read) + len(counted) == statements
+    # Every request is counted by one more statement.
+    others = [query for query in write if "request_count" not in query["sql"]]
+    assert len(read) + len(others) == statements
 
 
-def test_what_changes_something_says_nothing_about_age(admin: APIClient, shop: Shop) -> None:
+def test_only_reads_have_a_position(admin: APIClient, shop: Shop) -> None:
     answers = [
         admin.options(f"{ROOT}/orders"),
         admin.post(f"{ROOT}/customers", {"name": "Kim", "email": "kim@example.com"}, "json"),

@@ -25,7 +25,7 @@ TRACE = "0af7651916cd43dd8448eb211c80319c"
 
 
 def check(answer: Any, status: int, code: str) -> dict[str, Any]:
-    """The body of ``answer``, which is the problem ``code`` in full."""
+    """Check that ``answer`` is the problem ``code``, complete; return its body."""
     assert answer.status_code == status, answer.content
     assert answer["Content-Type"] == "application/problem+json"
     body: dict[str, Any] = answer.json()
@@ -65,7 +65,9 @@ def check(answer: Any, status: int, code: str) -> dict[str, Any]:
         ("GET", f"{ROOT}/orders?page=%00", 400, "invalid_parameter"),
     ],
 )
-def test_what_can_not_be_answered(method: str, path: str, status: int, code: str) -> None:
+def test_an_unusable_address_or_parameter_is_a_problem(
+    method: str, path: str, status: int, code: str
+) -> None:
     client = Client(headers=JSON)
     admin = client_of(Role.ADMIN).handler._force_user  # type: ignore[attr-defined]
     client.force_login(admin)
@@ -77,7 +79,7 @@ def test_what_can_not_be_answered(method: str, path: str, status: int, code: str
     assert status != 405 or answer["Allow"]
 
 
-def test_formats_that_are_not_offered() -> None:
+def test_an_unsupported_format_is_a_problem() -> None:
     admin = client_of(Role.ADMIN)
 
     check(admin.get(f"{ROOT}/orders", headers={"accept": "text/csv"}), 406, "not_acceptable")
@@ -85,7 +87,7 @@ def test_formats_that_are_not_offered() -> None:
     check(refused, 415, "unsupported_media_type")
 
 
-def test_bodies_that_can_not_be_used(settings: Any) -> None:
+def test_an_unusable_body_is_a_problem(settings: Any) -> None:
     admin, path = client_of(Role.ADMIN), f"{ROOT}/customers"
 
     check(admin.post(path, b"{", content_type="application/json"), 400, "malformed")
@@ -94,7 +96,7 @@ def test_bodies_that_can_not_be_used(settings: Any) -> None:
     check(admin.post(path, {"name": "x" * 20}, "json"), 413, "too_large")
 
 
-def test_who_may_not() -> None:
+def test_a_missing_login_or_permission_is_a_problem() -> None:
     check(APIClient().get(f"{ROOT}/orders"), 401, "authentication_required")
     wrong = APIClient().get(f"{ROOT}/orders", headers={"authorization": "Token nonsense"})
     assert check(wrong, 401, "authentication_required")
@@ -104,7 +106,7 @@ def test_who_may_not() -> None:
     assert body["needed_permission"] == "ordering_read.view_customers"
 
 
-def test_csrf(admin_user: User) -> None:
+def test_a_missing_csrf_token_is_a_problem(admin_user: User) -> None:
     browser = Client(enforce_csrf_checks=True, headers=JSON)
     browser.force_login(admin_user)
 
@@ -115,8 +117,8 @@ def test_csrf(admin_user: User) -> None:
         check(answer, 403, "csrf_failed")
 
 
-class Never(BaseThrottle):
-    """Lets nobody through."""
+class RefuseAll(BaseThrottle):
+    """Refuses every request."""
 
     def allow_request(self, request: Any, view: Any) -> bool:
         return False
@@ -125,8 +127,8 @@ class Never(BaseThrottle):
         return 7.2
 
 
-def test_throttling(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(OrderEndpoint, "throttle_classes", [Never])
+def test_a_throttled_request_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(OrderEndpoint, "throttle_classes", [RefuseAll])
 
     answer = client_of(Role.ADMIN).get(f"{ROOT}/orders")
 
@@ -135,23 +137,23 @@ def test_throttling(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_every_problem_has_a_page_that_helps() -> None:
-    known = problems.all_problems()
+    registered = problems.all_problems()
 
-    assert len(known) > 20
-    for problem in known:
+    assert len(registered) > 20
+    for problem in registered:
         page = Client().get(f"/problems/{problem.slug}")
         text = page.content.decode()
         assert page.status_code == 200, problem.slug
         assert text.count("<h1>") == 1
-        for said in (problem.title, problem.meaning, problem.advice):
-            assert said.strip(), problem.slug
+        for part in (problem.title, problem.meaning, problem.advice):
+            assert part.strip(), problem.slug
         paragraphs = re.findall(r"<p>(.*?)</p>", text, re.DOTALL)
         assert all(paragraph.strip() for paragraph in paragraphs)
         assert f"<code>{problem.code}</code>" in text
 
 
 # --- Ids ---------------------------------------------------------------------------------------
-def test_the_clients_request_id_is_kept() -> None:
+def test_the_request_id_of_the_client_is_kept() -> None:
     answer = Client().get("/api/nothing", headers={"request-id": "order-4711"})
 
     assert answer["Request-Id"] == answer.json()["request_id"] == "order-4711"
@@ -165,7 +167,7 @@ def test_an_unusable_request_id_is_replaced(sent: str) -> None:
     assert answer.json()["request_id"] == answer["Request-Id"]
 
 
-def test_the_trace_becomes_the_correlation() -> None:
+def test_the_trace_id_becomes_the_correlation_id_of_the_events() -> None:
     headers = {"traceparent": f"00-{TRACE}-b7ad6b7169203331-01"}
 
     answer = client_of(Role.ADMIN).post(
@@ -174,4 +176,4 @@ def test_the_trace_becomes_the_correlation() -> None:
 
     request: Any = answer.wsgi_request
     assert request.correlation_id == UUID(TRACE)
-    assert {one.correlation_id for one in OutboxEvent.objects.all()} == {UUID(TRACE)}
+    assert {event.correlation_id for event in OutboxEvent.objects.all()} == {UUID(TRACE)}

@@ -1,4 +1,4 @@
-"""Reading what one has just written: tokens, waiting for them, and who may wait."""
+"""Read your own write: consistency tokens, waiting for them, and waiting slots."""
 
 import threading
 import time
@@ -34,7 +34,7 @@ def admin() -> APIClient:
 
 
 def register(client: APIClient) -> tuple[str, str]:
-    """A customer is registered over HTTP; the customer's address, and the token."""
+    """Register a customer over HTTP; return the customer's address and the token."""
     body = {"name": "Robin Sample", "email": f"{uuid4().hex}@example.com"}
     answer = client.post(f"{ROOT}/customers", body, "json")
     assert answer.status_code == 201
@@ -52,7 +52,7 @@ def catch_up() -> None:
 
 @pytest.fixture
 def worker() -> Iterator[threading.Event]:
-    """Somebody who catches up all the time, once the event is set."""
+    """A thread that catches up all the time, once the event is set."""
     go, stop = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -73,7 +73,7 @@ def worker() -> Iterator[threading.Event]:
 # --- Tokens ------------------------------------------------------------------------------------
 @pytest.mark.django_db(databases=["default", "read"])
 class TestTokens:
-    def test_every_command_answers_with_one(
+    def test_every_command_answers_with_a_token(
         self, admin: APIClient, customer: Customer, settings: Any
     ) -> None:
         product = kit.registered_product()
@@ -81,7 +81,7 @@ class TestTokens:
         placed = kit.create_order(customer, (product, 1)).model_dump(
             mode="json", include={"customer_id", "items", "shipping_address", "currency"}
         )
-        asked = [
+        commands = [
             ("orders", {**placed, "items": [
                 {"product_id": str(product.pk), "quantity": 1, "unit_price": "19.90"}]}),
             (f"orders/{order.pk}/status", {"status": "confirmed"}),
@@ -91,7 +91,7 @@ class TestTokens:
             ("customers", {"name": "Kim", "email": "kim@example.com"}),
         ]  # fmt: skip
 
-        answers = [admin.post(f"{ROOT}/{path}", body, "json") for path, body in asked]
+        answers = [admin.post(f"{ROOT}/{path}", body, "json") for path, body in commands]
 
         assert {answer.status_code for answer in answers} <= {200, 201}
         for answer in answers:
@@ -99,7 +99,7 @@ class TestTokens:
             commit = kit.OutboxEvent.objects.filter(commit_id=event.commit_id)
             assert commit.latest("id") == event
 
-    def test_a_repeat_has_the_same(self, admin: APIClient) -> None:
+    def test_a_repeat_has_the_token_of_the_first_answer(self, admin: APIClient) -> None:
         body = {"name": "Kim", "email": "kim@example.com"}
         first, second = (
             admin.post(f"{ROOT}/customers", body, "json", headers={"idempotency-key": "k1"})
@@ -113,18 +113,20 @@ class TestTokens:
     @pytest.mark.parametrize(
         "token", ["", "x", UUID(int=1).hex, f"{UUID(int=1).hex}.x", "ä", "a" * 5_000]
     )
-    def test_junk_is_refused(self, admin: APIClient, token: str, prefer: str) -> None:
+    def test_a_forged_token_is_refused(self, admin: APIClient, token: str, prefer: str) -> None:
         answer = get(admin, f"{ROOT}/orders", token, prefer)
 
         assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
         assert answer.json()["parameter"] == TOKEN
 
     @pytest.mark.parametrize("path", PATHS)
-    def test_every_read_takes_one(self, admin: APIClient, customer: Customer, path: str) -> None:
+    def test_every_read_accepts_a_token(
+        self, admin: APIClient, customer: Customer, path: str
+    ) -> None:
         product = kit.registered_product()
         order = kit.placed_order(customer, (product, 1))
         catch_up()
-        here = ROOT + path.format(
+        url = ROOT + path.format(
             order=order.pk,
             number=order.order_number,
             customer=customer.pk,
@@ -132,17 +134,20 @@ class TestTokens:
         )
         _, token = register(admin)
 
-        behind, refused = get(admin, here, token), get(admin, here, token, "wait=0")
+        behind, refused = get(admin, url, token), get(admin, url, token, "wait=0")
         catch_up()
-        level, shown = get(admin, here, token), get(admin, here, token, "wait=0")
+        level, shown = get(admin, url, token), get(admin, url, token, "wait=0")
 
-        assert [one.status_code for one in (behind, refused, level, shown)] == [200, 503, 200, 200]
+        assert [answer.status_code for answer in (behind, refused, level, shown)] == [
+            *(200, 503, 200, 200)
+        ]
         assert behind["Projection-Behind"] == "true"
         assert not level.has_header("Projection-Behind")
         assert shown["Preference-Applied"] == "wait"
-        assert not any(one.has_header("Preference-Applied") for one in (behind, refused, level))
+        for answer in (behind, refused, level):
+            assert not answer.has_header("Preference-Applied")
 
-    def test_what_is_behind_is_a_problem(self, admin: APIClient) -> None:
+    def test_a_read_that_stays_behind_is_a_problem(self, admin: APIClient) -> None:
         path, token = register(admin)
 
         answer = get(admin, path, token, "wait=0")
@@ -154,14 +159,14 @@ class TestTokens:
         assert (body["required_position"], body["projection_position"]) == (1, 0)
         assert answer["Projection-Position"] == "0"
 
-    def test_only_what_the_address_reads_is_waited_for(self, admin: APIClient) -> None:
+    def test_a_read_waits_for_its_own_projections_only(self, admin: APIClient) -> None:
         path, token = register(admin)
         live.run("customer_view")
 
         assert get(admin, path, token, "wait=0").status_code == 200
         assert get(admin, f"{ROOT}/orders", token, "wait=0").status_code == 503
 
-    def test_without_a_token_nobody_waits(self, admin: APIClient) -> None:
+    def test_a_read_without_a_token_never_waits(self, admin: APIClient) -> None:
         register(admin)
 
         answer = admin.get(f"{ROOT}/customers", headers={"prefer": "wait=10"})
@@ -169,7 +174,7 @@ class TestTokens:
         assert answer.status_code == 200
         assert not answer.has_header("Preference-Applied")
 
-    def test_a_known_list_that_is_behind_is_not_said_to_be_new(self, admin: APIClient) -> None:
+    def test_a_304_says_that_it_is_behind(self, admin: APIClient) -> None:
         tag = admin.get(f"{ROOT}/customers")["ETag"]
         _, token = register(admin)
 
@@ -184,11 +189,11 @@ class TestTokens:
 # --- Waiting -----------------------------------------------------------------------------------
 @pytest.mark.usefixtures("committed")
 class TestWaiting:
-    def test_it_ends_when_the_projections_have_passed(
+    def test_the_wait_ends_when_the_projections_have_passed(
         self, admin: APIClient, worker: threading.Event
     ) -> None:
         path, token = register(admin)
-        began = time.monotonic()
+        started = time.monotonic()
         timer = threading.Timer(0.2, worker.set)
         timer.start()
 
@@ -196,33 +201,33 @@ class TestWaiting:
 
         assert answer.status_code == 200
         assert answer["Preference-Applied"] == "wait"
-        assert 0.2 <= time.monotonic() - began < 8
+        assert 0.2 <= time.monotonic() - started < 8
         timer.join()
 
-    def test_it_ends_in_vain_when_they_do_not(self, admin: APIClient) -> None:
+    def test_the_wait_ends_after_the_requested_time(self, admin: APIClient) -> None:
         path, token = register(admin)
-        began = time.monotonic()
+        started = time.monotonic()
 
         answer = get(admin, path, token, "wait=1")
 
         assert answer.status_code == 503
-        assert 1 <= time.monotonic() - began < 5
+        assert 1 <= time.monotonic() - started < 5
 
-    def test_a_notification_that_is_lost_costs_little(
+    def test_a_lost_notification_costs_little_time(
         self, admin: APIClient, monkeypatch: pytest.MonkeyPatch, worker: threading.Event
     ) -> None:
         monkeypatch.setattr(published.checkpoints_moved, "receivers", [])
         path, token = register(admin)
         timer = threading.Timer(0.1, worker.set)
         timer.start()
-        began = time.monotonic()
+        started = time.monotonic()
 
         assert get(admin, path, token, "wait=10").status_code == 200
 
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - started < 5
         timer.join()
 
-    def test_each_batch_tells_that_it_moved(self) -> None:
+    def test_each_batch_sends_a_notification(self) -> None:
         listener = connections["read"].copy()
         with listener.cursor() as cursor:
             cursor.execute(f"LISTEN {waiting.CHANNEL}")
@@ -230,53 +235,55 @@ class TestWaiting:
             kit.registered_customer()
 
         live.run("customer_view")
-        told = list(listener.connection.notifies(timeout=5, stop_after=1))
+        notifications = list(listener.connection.notifies(timeout=5, stop_after=1))
         listener.close()
 
-        assert [one.channel for one in told] == [waiting.CHANNEL]
+        assert [notification.channel for notification in notifications] == [waiting.CHANNEL]
 
-    def test_who_waits_holds_no_connection(self, admin: APIClient) -> None:
+    def test_a_waiting_request_holds_no_connection(self, admin: APIClient) -> None:
         path, token = register(admin)
         catch_up()
-        ours: list[int] = []
-        seen: list[int] = []
+        pids: list[int] = []
+        answers: list[int] = []
 
-        def ask() -> None:
+        def read() -> None:
             client = APIClient()
             client.force_authenticate(User.objects.get())
             client.get(path)
-            ours.extend(
+            pids.extend(
                 connection.connection.info.backend_pid
                 for connection in connections.all(initialized_only=True)
             )
             Projection.objects.filter(name="customer_view").update(position=0)
             get(client, path, token, "wait=10")
-            seen.append(1)
+            answers.append(1)
             connections.close_all()
 
         def are_open() -> int:
             with connections["default"].cursor() as cursor:
-                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", [ours])
+                cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE pid = ANY(%s)", [pids])
                 return int(cursor.fetchone()[0])
 
-        thread = threading.Thread(target=ask)
+        thread = threading.Thread(target=read)
         thread.start()
-        wait_until(lambda: len(ours) >= 2 and not are_open(), missing="they stay open")
-        assert not seen
+        wait_until(lambda: len(pids) >= 2 and not are_open(), missing="they stay open")
+        assert not answers
         Projection.objects.filter(name="customer_view").update(position=1)
         thread.join()
-        assert seen
+        assert answers
 
-    def test_one_thread_looks_for_all(self, admin: APIClient, worker: threading.Event) -> None:
+    def test_one_thread_listens_for_all_requests(
+        self, admin: APIClient, worker: threading.Event
+    ) -> None:
         path, token = register(admin)
         answers = _at_once(3, path, token, "wait=10")
 
         wait_until(lambda: len(_named("waiting")) == 1, missing="nobody looks")
         worker.set()
 
-        assert [one.status_code for one in answers()] == [200] * 3
+        assert [answer.status_code for answer in answers()] == [200] * 3
 
-    def test_at_most_half_of_the_threads_wait(
+    def test_waiting_slots_are_half_of_the_threads(
         self, admin: APIClient, worker: threading.Event
     ) -> None:
         path, token = register(admin)
@@ -284,37 +291,37 @@ class TestWaiting:
         answers = _at_once(half, path, token, "wait=10")
         wait_until(lambda: waiting_slots._slots._value == 0, missing="they don't wait")
 
-        began = time.monotonic()
+        started = time.monotonic()
         refused = get(admin, path, token, "wait=10")
 
         assert (refused.status_code, refused["Retry-After"]) == (503, "1")
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - started < 5
         worker.set()
-        assert [one.status_code for one in answers()] == [200] * half
+        assert [answer.status_code for answer in answers()] == [200] * half
 
-    def test_the_thread_comes_back_after_an_outage(
+    def test_the_listening_thread_survives_an_outage(
         self, admin: APIClient, worker: threading.Event
     ) -> None:
         path, token = register(admin)
         answers = _at_once(1, path, token, "wait=10")
-        wait_until(_others, missing="nobody listens")
-        listening = _others()
+        wait_until(_other_pids, missing="nobody listens")
+        listening = _other_pids()
 
         with connections["default"].cursor() as cursor:
             cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid",
                            [listening])  # fmt: skip
-        wait_until(lambda: set(_others()) - set(listening), missing="nobody listens again")
+        wait_until(lambda: set(_other_pids()) - set(listening), missing="nobody listens again")
         worker.set()
 
-        assert [one.status_code for one in answers()] == [200]
+        assert [answer.status_code for answer in answers()] == [200]
 
 
 def _named(name: str) -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == name]
 
 
-def _others() -> list[int]:
-    """The other connections to the read database: those of the thread that looks."""
+def _other_pids() -> list[int]:
+    """Return the pids of other connections to the read database: the listening thread's."""
     with connections["read"].cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
@@ -324,22 +331,22 @@ def _others() -> list[int]:
 
 
 def _at_once(count: int, path: str, token: str, prefer: str) -> Any:
-    """Start so many requests; returns what waits for their answers."""
+    """Start ``count`` requests; return a function that waits for their answers."""
     answers: list[Any] = []
 
-    def ask() -> None:
+    def read() -> None:
         client = APIClient()
         client.force_authenticate(User.objects.get())
         answers.append(get(client, path, token, prefer))
         connections.close_all()
 
-    threads = [threading.Thread(target=ask) for _ in range(count)]
+    threads = [threading.Thread(target=read) for _ in range(count)]
     for thread in threads:
         thread.start()
 
-    def joined() -> list[Any]:
+    def join() -> list[Any]:
         for thread in threads:
             thread.join()
         return answers
 
-    return joined
+    return join

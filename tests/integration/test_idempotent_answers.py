@@ -1,4 +1,4 @@
-"""A repeat is answered as the first time, byte for byte, however long ago that was."""
+"""A repeat gets the stored response of the first request, byte for byte."""
 
 from datetime import timedelta
 from io import StringIO
@@ -42,62 +42,64 @@ def order_body(customer, product) -> dict[str, Any]:
     }
 
 
-def placed(api: APIClient, body: dict[str, Any], key: str, **more: Any) -> Any:
+def place(api: APIClient, body: dict[str, Any], key: str, **extra: Any) -> Any:
     headers = {"Idempotency-Key": key}
-    return api.post(f"{ROOT}/orders", body, format="json", headers=headers, **more)
+    return api.post(f"{ROOT}/orders", body, format="json", headers=headers, **extra)
 
 
-KEPT = ("Location", "Consistency-Token", "Content-Type")
+STORED_HEADERS = ("Location", "Consistency-Token", "Content-Type")
 
 
-def test_the_answer_stays_whatever_has_happened_since(api, customer, settings):
+def test_a_repeat_gets_the_first_answer_after_the_order_has_changed(api, customer, settings):
     settings.ALLOWED_HOSTS = ["one.example", "two.example"]
     body = order_body(customer, kit.registered_product())
-    first = placed(api, body, "key", SERVER_NAME="one.example")
+    first = place(api, body, "key", SERVER_NAME="one.example")
     order = Order.objects.get(pk=first.json()["order_id"])
     kit.dispatch(CancelOrder(user_id=kit.USER, order_id=order.pk, reason="Mistake"))
 
-    again = placed(api, body, "key", SERVER_NAME="two.example")
+    again = place(api, body, "key", SERVER_NAME="two.example")
 
     assert (first.status_code, again.status_code) == (201, 201)
     assert again.content == first.content
-    assert [again.headers[name] for name in KEPT] == [first.headers[name] for name in KEPT]
+    assert [again.headers[name] for name in STORED_HEADERS] == [
+        first.headers[name] for name in STORED_HEADERS
+    ]
     assert first.headers["Location"].startswith("http://one.example/")
     assert "Idempotency-Replayed" not in first.headers
     assert again.headers["Idempotency-Replayed"] == "true"
 
 
-def test_the_answer_stays_when_the_user_gets_another_role(db, customer, make_user):
+def test_a_repeat_gets_the_first_answer_after_a_change_of_role(db, customer, make_user):
     user = make_user("Clerk")
     body = order_body(customer, kit.registered_product())
-    first = placed(api_of(user), body, "key")
+    first = place(api_of(user), body, "key")
     user.groups.set(make_user("Admin").groups.all())
-    again = placed(api_of(type(user).objects.get(pk=user.pk)), body, "key")
+    again = place(api_of(type(user).objects.get(pk=user.pk)), body, "key")
     assert again.content == first.content
 
 
-def test_the_answer_is_kept_with_the_command_or_neither_is(api, customer):
+def test_the_response_commits_with_the_command(api, customer):
     body = order_body(customer, kit.registered_product())
     with transaction.atomic():
-        assert placed(api, body, "key").status_code == 201
+        assert place(api, body, "key").status_code == 201
         transaction.set_rollback(True)
     assert not OutboxEvent.objects.filter(type="OrderCreated").exists()
     assert not CommandRecord.objects.exclude(stored_response="").exists()
-    assert "Idempotency-Replayed" not in placed(api, body, "key").headers
+    assert "Idempotency-Replayed" not in place(api, body, "key").headers
     assert CommandRecord.objects.exclude(stored_response="").count() == 1
 
 
-def test_without_a_key_nothing_is_kept(api, customer):
+def test_without_a_key_no_response_is_stored(api, customer):
     body = order_body(customer, kit.registered_product())
     assert api.post(f"{ROOT}/orders", body, format="json").status_code == 201
     assert not CommandRecord.objects.exclude(stored_response="").exists()
 
 
-def test_a_command_that_was_given_otherwise_is_answered_by_its_events(api, admin_user, customer):
+def test_without_a_stored_response_a_repeat_is_answered_from_the_events(api, admin_user, customer):
     product = kit.registered_product()
-    first = placed(api, order_body(customer, product), "key")
+    first = place(api, order_body(customer, product), "key")
     CommandRecord.objects.update(stored_response="")
-    again = placed(api, order_body(customer, product), "key")
+    again = place(api, order_body(customer, product), "key")
     assert again.json() == first.json()
 
 
@@ -106,30 +108,32 @@ def test_a_key_can_be_required(api, customer, settings):
     body = order_body(customer, kit.registered_product())
     refused = api.post(f"{ROOT}/orders", body, format="json")
     assert (refused.status_code, refused.json()["code"]) == (400, "idempotency_key_missing")
-    order = placed(api, body, "key").json()["order_id"]
+    order = place(api, body, "key").json()["order_id"]
     # Other commands don't need one.
     answer = api.post(f"{ROOT}/orders/{order}/cancel", {"reason": "x"}, format="json")
     assert answer.status_code == 200
 
 
-# --- What is retried later ---------------------------------------------------------------------
-def test_who_comes_too_early_is_told_when_to_come_again(committed, admin_user, customer):
+# --- Parallel repeats --------------------------------------------------------------------------
+def test_a_parallel_repeat_is_409_with_retry_after(committed, admin_user, customer):
     product = kit.registered_product()
     body = order_body(customer, product)
 
-    def impatient(key: str) -> Any:
+    def place_impatiently(key: str) -> Any:
         with connection.cursor() as cursor:
             cursor.execute("SET lock_timeout = '50ms'")
-        return placed(api_of(admin_user), body, key)
+        return place(api_of(admin_user), body, key)
 
     same_id = uuid5(admin_user.pk, "key")
     with transaction.atomic():
         kit.dispatch(kit.create_order(customer, (product, 1), command_id=same_id))
-        in_flight, held_up = at_once([lambda: impatient("key"), lambda: impatient("other")])
+        in_flight, blocked = at_once(
+            [lambda: place_impatiently("key"), lambda: place_impatiently("other")]
+        )
 
     assert (in_flight.status_code, in_flight.json()["code"]) == (409, "idempotency_in_flight")
-    assert (held_up.status_code, held_up.json()["code"]) == (409, "concurrent_update")
-    assert in_flight.headers["Retry-After"] == held_up.headers["Retry-After"] == "1"
+    assert (blocked.status_code, blocked.json()["code"]) == (409, "concurrent_update")
+    assert in_flight.headers["Retry-After"] == blocked.headers["Retry-After"] == "1"
 
 
 # --- Pruning -----------------------------------------------------------------------------------
@@ -139,33 +143,35 @@ def prune(*arguments: str) -> str:
     return output.getvalue().strip()
 
 
-def aged(days: float, *records: CommandRecord) -> None:
-    at = timezone.now() - timedelta(days=days)
-    CommandRecord.objects.filter(pk__in=[record.pk for record in records]).update(recorded_at=at)
+def set_age(days: float, *records: CommandRecord) -> None:
+    recorded_at = timezone.now() - timedelta(days=days)
+    CommandRecord.objects.filter(pk__in=[record.pk for record in records]).update(
+        recorded_at=recorded_at
+    )
 
 
 def test_old_records_are_pruned_in_batches(db):
     for _ in range(5):
         kit.registered_product()
-    old, kept = list(CommandRecord.objects.all()[:4]), CommandRecord.objects.all()[4]
-    aged(8, *old)
-    aged(6, kept)
+    old, young = list(CommandRecord.objects.all()[:4]), CommandRecord.objects.all()[4]
+    set_age(8, *old)
+    set_age(6, young)
     assert prune("--batch", "2") == "pruned 4"
-    assert list(CommandRecord.objects.all()) == [kept]
+    assert list(CommandRecord.objects.all()) == [young]
     assert prune("--older-than", "5") == "pruned 1"
-    for wrong in (["--older-than", "-1"], ["--batch", "0"]):
+    for arguments in (["--older-than", "-1"], ["--batch", "0"]):
         with pytest.raises(CommandError):
-            prune(*wrong)
+            prune(*arguments)
 
 
 def test_a_repeat_after_pruning_changes_nothing(api, customer):
     product = kit.registered_product(10)
     body = order_body(customer, product)
-    placed(api, body, "key")
+    place(api, body, "key")
     prune("--older-than", "0")
     assert not CommandRecord.objects.exists()
 
-    late = placed(api, body, "key")
+    late = place(api, body, "key")
 
     assert (late.status_code, late.json()["code"]) == (409, "idempotency_key_expired")
     assert Order.objects.count() == 1
@@ -173,7 +179,7 @@ def test_a_repeat_after_pruning_changes_nothing(api, customer):
     assert product.reserved == 1
 
 
-def test_an_id_is_taken_for_ever(db):
+def test_a_command_id_is_never_accepted_twice(db):
     product = kit.registered_product(0)
     command = ReceiveStock(command_id=uuid4(), user_id=kit.USER, product_id=product.pk, quantity=1)
     kit.dispatch(command)
@@ -184,7 +190,7 @@ def test_an_id_is_taken_for_ever(db):
     assert product.on_hand == 1
 
 
-def test_pruning_while_commands_run(committed, customer):
+def test_pruning_during_commands_repeats_none(committed, customer):
     product = kit.registered_product(100)
     commands = [kit.create_order(customer, (product, 1)) for _ in range(20)]
 
@@ -200,7 +206,7 @@ def test_pruning_while_commands_run(committed, customer):
         ]
     )
 
-    failures = {type(one) for one in outcomes if isinstance(one, Exception)}
+    failures = {type(outcome) for outcome in outcomes if isinstance(outcome, Exception)}
     assert failures <= {IdempotencyKeyExpiredError}
     assert Order.objects.count() == 20
     product.refresh_from_db()

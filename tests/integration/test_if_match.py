@@ -1,4 +1,4 @@
-"""A command is carried out on what the client has seen, or not at all."""
+"""If-Match: a command is carried out on the version that the client has read, or not at all."""
 
 from functools import partial
 from typing import Any
@@ -47,12 +47,12 @@ def cancel(api: APIClient, order: Order, tag: str, query: str = "") -> Any:
     "tag",
     ['"3.full"', '"3"', '"3.full.html"', "*", '"2.full", "3.masked"', 'W/"9.full", "3.full"'],
 )
-def test_the_present_version_is_carried_out(api, order, tag):
+def test_a_command_on_the_current_version_is_carried_out(api, order, tag):
     assert cancel(api, order, tag).status_code == 200
 
 
 @pytest.mark.parametrize("tag", ['"2.full"', '"4.full"', '"0"', '"1", "2"'])
-def test_another_version_is_refused(api, order, tag):
+def test_a_command_on_another_version_is_refused(api, order, tag):
     answer = cancel(api, order, tag)
     assert (answer.status_code, answer.json()["code"]) == (412, "version_conflict")
     assert answer.json()["current_version"] == 3
@@ -68,13 +68,13 @@ def test_a_tag_that_can_not_match_is_refused(api, order, tag):
 
 
 @pytest.mark.parametrize("tag", ["3", "3.full", "'3'", '"open', "W/3"])
-def test_what_is_no_tag_is_malformed(api, order, tag):
+def test_a_malformed_tag_is_an_invalid_parameter(api, order, tag):
     answer = cancel(api, order, tag)
     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
     assert answer.json()["parameter"] == "If-Match"
 
 
-def test_what_has_happened_since_is_told(api, order, admin_user):
+def test_the_refusal_lists_the_events_since(api, order, admin_user):
     assert cancel(api, order, '"3.full"').status_code == 200
     answer = cancel(api, order, '"2.full"').json()
     assert [(event["type"], event["version"]) for event in answer["events_since"]] == [
@@ -85,7 +85,7 @@ def test_what_has_happened_since_is_told(api, order, admin_user):
     assert answer["events_since"][1]["timestamp"].endswith("Z")
 
 
-def test_customers_are_not_told_who(order, customer_user):
+def test_customers_do_not_see_the_actors_of_events_since(order, customer_user):
     api = APIClient()
     api.force_authenticate(customer_user)
     answer = cancel(api, order, '"2.full"')
@@ -95,34 +95,34 @@ def test_customers_are_not_told_who(order, customer_user):
     ]
 
 
-def test_only_so_much_is_told(api, order):
+def test_the_refusal_lists_a_hundred_events_at_most(api, order):
     for number in range(105):
         kit.dispatch(AddNote(user_id=kit.USER, order_id=order.pk, text=f"Note {number}"))
     assert len(cancel(api, order, '"3.full"').json()["events_since"]) == 100
 
 
-def test_what_nobody_may_see_is_not_found_whatever_its_version(api, order, make_user):
+def test_an_order_outside_the_scope_is_not_found_at_any_version(api, order, make_user):
     assert cancel(api, Order(id=uuid4()), '"3.full"').status_code == 404
     stranger = APIClient()
     stranger.force_authenticate(make_user("Customer", customer_id=kit.registered_customer().pk))
     assert cancel(stranger, order, '"2.full"').status_code == 404
 
 
-def test_a_dry_run_asks_for_the_version_too(api, order):
+def test_a_dry_run_checks_the_version(api, order):
     assert cancel(api, order, '"2.full"', "?dry_run=true").status_code == 412
     assert cancel(api, order, '"3.full"', "?dry_run=true").status_code == 200
 
 
-def test_a_repeat_is_answered_whatever_it_expects(api, order):
-    key = {"Idempotency-Key": "once", "If-Match": '"3.full"'}
+def test_a_repeat_is_answered_though_the_version_has_changed(api, order):
+    headers = {"Idempotency-Key": "once", "If-Match": '"3.full"'}
     address = f"{ROOT}/orders/{order.pk}/cancel"
-    first = api.post(address, {"reason": "Mistake"}, format="json", headers=key)
-    again = api.post(address, {"reason": "Mistake"}, format="json", headers=key)
+    first = api.post(address, {"reason": "Mistake"}, format="json", headers=headers)
+    again = api.post(address, {"reason": "Mistake"}, format="json", headers=headers)
     assert (first.status_code, again.status_code) == (200, 200)
     assert again.content == first.content
 
 
-def test_products_have_versions_too(api, product):
+def test_products_have_versions(api, product):
     address = f"{ROOT}/inventory/{product.pk}/receipts"
     for tag, status in (('"1.x"', 412), ('"2.x"', 200), ('"2.x"', 412)):
         headers = {"If-Match": tag}
@@ -130,7 +130,7 @@ def test_products_have_versions_too(api, product):
         assert answer.status_code == status
 
 
-def test_what_is_yet_to_be_made_has_no_version(api):
+def test_a_new_resource_has_no_version(api):
     body = {"name": "Kim Example", "email": "kim@example.com"}
     for tag, status in (('"1.x"', 412), ('W/"0-x"', 412), ("*", 201)):
         headers = {"If-Match": tag}
@@ -138,7 +138,7 @@ def test_what_is_yet_to_be_made_has_no_version(api):
         assert answer.status_code == status
 
 
-def test_the_form_of_a_page_sends_the_version_that_it_shows(order, admin_user, client):
+def test_a_form_sends_the_version_of_its_page(order, admin_user, client):
     client.force_login(admin_user)
     for tag, status in (('"2.full"', 412), ('"3.full"', 200)):
         answer = client.post(
@@ -154,33 +154,33 @@ def test_the_form_of_a_page_sends_the_version_that_it_shows(order, admin_user, c
 NAMED_BY = {"order_id", "product_id", "customer_id"}
 
 
-def about_one() -> list[type[Command]]:
-    """The commands that name the one aggregate that they change."""
+def aggregate_commands() -> list[type[Command]]:
+    """Return the commands with the id of the aggregate that they change."""
     return [
-        kind
-        for kind in get_command_bus().commands
+        command_type
+        for command_type in get_command_bus().commands
         if any(
-            name in kind.model_fields and kind.model_fields[name].annotation is UUID
+            name in command_type.model_fields and command_type.model_fields[name].annotation is UUID
             for name in NAMED_BY
         )
-        and kind.__name__ != "CreateOrder"
+        and command_type.__name__ != "CreateOrder"
     ]
 
 
-@pytest.mark.parametrize("kind", about_one(), ids=lambda kind: kind.__name__)
-def test_every_command_about_one_thing_heeds_the_version(kind, order, product, customer):
+@pytest.mark.parametrize("command_type", aggregate_commands(), ids=lambda cls: cls.__name__)
+def test_every_command_checks_the_version(command_type, order, product, customer):
     ids = {"order_id": order.pk, "product_id": product.pk, "customer_id": customer.pk}
-    payload = dict.fromkeys(kind.model_fields)
-    command = kind.model_construct(
+    payload = dict.fromkeys(command_type.model_fields)
+    command = command_type.model_construct(
         **payload
-        | {name: known for name, known in ids.items() if name in kind.model_fields}
+        | {name: pk for name, pk in ids.items() if name in command_type.model_fields}
         | {"command_id": uuid4(), "user_id": kit.USER, "expected_version": 9, "timestamp": kit.NOW}
     )
     with pytest.raises(VersionConflictError):
         get_command_bus().preview(command)
 
 
-def test_fifty_at_once_on_one_order_lose_nothing(committed, customer):
+def test_fifty_parallel_commands_on_one_order_lose_nothing(committed, customer):
     order = kit.placed_order(customer, (kit.registered_product(10), 1))
     commands = [
         *(AddNote(user_id=kit.USER, order_id=order.pk, text=f"Note {n}") for n in range(40)),
@@ -190,18 +190,18 @@ def test_fifty_at_once_on_one_order_lose_nothing(committed, customer):
 
     outcomes = at_once([partial(kit.dispatch, command) for command in commands])
 
-    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     versions = sorted(event.recorded.version for events in outcomes for event in events)
     assert versions == list(range(before + 1, before + 51))
     kit.check_rows_equal_log()
 
 
-def test_of_those_that_expect_the_same_version_one_wins(committed):
+def test_of_parallel_commands_on_one_version_one_wins(committed):
     product = kit.registered_product(10)
     command = {"user_id": kit.USER, "product_id": product.pk, "expected_version": 2}
     outcomes = at_once(
         [lambda: kit.dispatch(ReceiveStock(quantity=1, **command)) for _ in range(20)]
     )
-    assert sum(not isinstance(one, Exception) for one in outcomes) == 1
+    assert sum(not isinstance(outcome, Exception) for outcome in outcomes) == 1
     product.refresh_from_db()
     assert product.on_hand == 11

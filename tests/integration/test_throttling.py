@@ -1,4 +1,4 @@
-"""Whoever sends too many requests is held up, exactly then, and told how long."""
+"""Rate limits: a client that sends too many requests gets 429, with the seconds to wait."""
 
 import re
 from collections.abc import Iterator
@@ -30,7 +30,7 @@ def _low_limits(settings: Any) -> None:
 
 
 @pytest.fixture
-def _emptied() -> Iterator[None]:
+def _no_counts_left() -> Iterator[None]:
     yield
     RequestCount.objects.all().delete()
 
@@ -42,12 +42,12 @@ def client() -> APIClient:
 
 def test_reads_and_commands_of_a_user_are_counted_apart(db, client, admin_user):
     client.force_authenticate(admin_user)
-    left = []
+    headers = []
     for _ in range(3):
         answer = client.get(READS)
         assert answer.status_code == 200
-        left.append(answer.headers["RateLimit"])
-    assert [re.sub(r"t=\d+", "t=…", each) for each in left] == [
+        headers.append(answer.headers["RateLimit"])
+    assert [re.sub(r"t=\d+", "t=…", header) for header in headers] == [
         '"reads";r=2;t=…',
         '"reads";r=1;t=…',
         '"reads";r=0;t=…',
@@ -64,7 +64,7 @@ def test_reads_and_commands_of_a_user_are_counted_apart(db, client, admin_user):
     assert command.headers["RateLimit"].startswith('"commands";r=1;t=')
 
 
-def test_a_refused_command_does_nothing(db, client, admin_user):
+def test_a_throttled_command_does_nothing(db, client, admin_user):
     client.force_authenticate(admin_user)
     for number in range(4):
         body = {"name": "Kim", "email": f"kim{number}@example.com"}
@@ -72,26 +72,26 @@ def test_a_refused_command_does_nothing(db, client, admin_user):
     assert kit.Customer.objects.count() == 2
 
 
-def test_one_user_does_not_hold_up_another(db, client, clerk, auditor):
+def test_users_have_limits_of_their_own(db, client, clerk, auditor):
     client.force_authenticate(clerk)
     assert [client.get(READS).status_code for _ in range(4)] == [200, 200, 200, 429]
     client.force_authenticate(auditor)
     assert client.get(READS).status_code == 200
 
 
-def test_what_is_refused_at_the_door_counts_by_address(db, client, clerk):
+def test_requests_without_a_valid_login_count_by_address(db, client, clerk):
     wrong = {"HTTP_AUTHORIZATION": "Token wrong"}
     assert client.get(READS, **wrong).status_code == 401
     assert client.get("/api/v1/nowhere", **wrong).status_code == 404
     refused = client.get(READS, **wrong)
     assert (refused.status_code, refused.json()["code"]) == (429, "rate_limited")
     assert client.get(READS, REMOTE_ADDR="192.0.2.7").status_code == 401
-    # A user who is known isn't held up by what their neighbours do.
+    # A user with a valid login isn't limited by others at the address.
     client.force_authenticate(clerk)
     assert client.get(READS).status_code == 200
 
 
-def test_without_the_permission_it_is_the_user_who_is_counted(db, client, customer_user):
+def test_a_403_counts_for_the_user(db, client, customer_user):
     client.force_authenticate(customer_user)
     answer = client.get("/api/v1/projections")
     assert answer.status_code == 403
@@ -99,14 +99,14 @@ def test_without_the_permission_it_is_the_user_who_is_counted(db, client, custom
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/metrics", "/problems/not-found"])
-def test_what_is_not_limited(db, client, path):
+def test_pages_outside_the_api_are_not_limited(db, client, path):
     for _ in range(5):
         answer = client.get(path)
         assert answer.status_code != 429
         assert "RateLimit" not in answer.headers
 
 
-def test_a_window_that_is_over_begins_anew_and_old_ones_are_forgotten(db, client, clerk, auditor):
+def test_an_expired_counter_starts_anew_and_others_are_purged(db, client, clerk, auditor):
     client.force_authenticate(clerk)
     assert [client.get(READS).status_code for _ in range(4)] == [200, 200, 200, 429]
     RequestCount.objects.update(ends_at=timezone.now() - timedelta(minutes=1))
@@ -118,7 +118,7 @@ def test_a_window_that_is_over_begins_anew_and_old_ones_are_forgotten(db, client
     assert [row.key for row in RequestCount.objects.all()] == [f"reads:{auditor.pk}"]
 
 
-def test_it_costs_one_statement(db, client, clerk):
+def test_counting_costs_one_statement(db, client, clerk):
     client.force_authenticate(clerk)
     client.get(READS)
     with CaptureQueriesContext(connection) as queries:
@@ -127,8 +127,10 @@ def test_it_costs_one_statement(db, client, clerk):
     assert len(counting) == 1
 
 
-@pytest.mark.usefixtures("_emptied")
-def test_a_hundred_of_two_hundred_at_once(committed, clerk, settings):
+@pytest.mark.usefixtures("_no_counts_left")
+def test_of_two_hundred_parallel_requests_a_limit_of_a_hundred_admits_a_hundred(
+    committed, clerk, settings
+):
     settings.RATE_LIMITS = LIMITS | {"reads": 100}
 
     def get() -> int:
@@ -147,20 +149,20 @@ def counted_as(**headers: Any) -> str:
     return RequestCount.objects.latest("ends_at").key.partition(":")[2]
 
 
-def test_an_address_is_that_of_the_connection(db):
+def test_the_address_is_that_of_the_connection(db):
     assert counted_as(REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR="198.51.100.9") == "192.0.2.1"
     assert counted_as(REMOTE_ADDR="2001:db8:1:2:3::4") == "2001:db8:1:2::/64"
     assert counted_as(REMOTE_ADDR="") == ""
 
 
-def test_behind_proxies_it_is_what_the_first_of_them_saw(db, monkeypatch):
+def test_behind_proxies_the_address_is_that_of_the_client(db, monkeypatch):
     monkeypatch.setattr(api_settings, "NUM_PROXIES", 2)
     for forwarded, address in (
         ("203.0.113.5, 198.51.100.9, 192.0.2.8", "198.51.100.9"),
         ("nonsense", "192.0.2.1"),
     ):
-        known = counted_as(REMOTE_ADDR="192.0.2.1", HTTP_X_FORWARDED_FOR=forwarded)
-        assert known == address
+        headers = {"REMOTE_ADDR": "192.0.2.1", "HTTP_X_FORWARDED_FOR": forwarded}
+        assert counted_as(**headers) == address
 
 
 def test_the_table_is_not_in_the_write_ahead_log(db):

@@ -14,7 +14,7 @@ from ordering_read.engine import live
 from ordering_read.projector import registered
 from ordering_write.models import Customer, Order
 from tests import kit
-from tests.integration.test_idempotent_answers import order_body, placed
+from tests.integration.test_idempotent_answers import order_body, place
 from tests.integration.test_read_api import ROOT, client_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
@@ -97,9 +97,9 @@ def test_a_command_that_needs_the_event(admin: APIClient, order: Order) -> None:
 
 def test_a_repeat_of_the_command_that_caused_it(admin: APIClient, customer: Customer) -> None:
     body, key = order_body(customer, kit.registered_product()), str(uuid4())
-    order = Order.objects.get(pk=placed(admin, body, key).json()["order_id"])
+    order = Order.objects.get(pk=place(admin, body, key).json()["order_id"])
     spoil(order)
-    check(placed(admin, body, key), order)
+    check(place(admin, body, key), order)
 
 
 def test_the_admin(admin_client: Client, order: Order) -> None:

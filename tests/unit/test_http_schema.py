@@ -19,7 +19,7 @@ from tests.unit.test_http_views import Thing
 
 
 class Storey(ApiView):
-    """What is on one storey."""
+    """One storey of a house."""
 
     needed_permissions = {"GET": "things.view_thing", "POST": "things.add_thing"}
 
@@ -33,7 +33,7 @@ class Storey(ApiView):
 
 
 class Root(ApiView):
-    """Where it begins."""
+    """The root of the API."""
 
     public = True
 
@@ -64,19 +64,19 @@ def test_the_document_is_valid(document: Any, capsys: pytest.CaptureFixture[str]
     assert document["openapi"].startswith("3.1")
     validate_schema(document)
     assert set(document["paths"]) == {"/api/v1", "/api/v1/storeys/{number}"}
-    # The generator prints its complaints.
+    # The generator prints its warnings.
     SchemaGenerator().get_schema(public=True)
     assert capsys.readouterr().err == ""
 
 
-def test_every_operation_names_its_problems(document: Any) -> None:
+def test_every_operation_lists_its_problems(document: Any) -> None:
     storey = document["paths"]["/api/v1/storeys/{number}"]
-    reading, filling = storey["get"], storey["post"]
+    get, post = storey["get"], storey["post"]
     common = {"400", "401", "403", "404", "406", "429", "503"}
-    assert set(reading["responses"]) == {"200"} | common
-    assert set(filling["responses"]) == {"201", "409", "413", "415", "422"} | common
+    assert set(get["responses"]) == {"200"} | common
+    assert set(post["responses"]) == {"201", "409", "413", "415", "422"} | common
     problem = {"$ref": "#/components/schemas/Problem"}
-    for status, response in filling["responses"].items():
+    for status, response in post["responses"].items():
         assert "Request-Id" in response["headers"]
         if status >= "400":
             [(media_type, content)] = response["content"].items()
@@ -97,9 +97,9 @@ def test_a_header_is_described_once(document: Any) -> None:
                     assert name in shared
 
 
-def test_headers_of_one_name_that_differ_are_kept_apart() -> None:
-    def response(about: str) -> dict[str, Any]:
-        return {"headers": {"Link": {"description": about}}}
+def test_different_headers_of_one_name_are_kept_apart() -> None:
+    def response(description: str) -> dict[str, Any]:
+        return {"headers": {"Link": {"description": description}}}
 
     responses = {"200": response("a"), "201": response("b"), "202": response("a")}
     document = with_shared_headers(
@@ -109,7 +109,7 @@ def test_headers_of_one_name_that_differ_are_kept_apart() -> None:
         "Link": {"description": "a"},
         "Link-2": {"description": "b"},
     }
-    refs = [one["headers"]["Link"]["$ref"] for one in responses.values()]
+    refs = [answer["headers"]["Link"]["$ref"] for answer in responses.values()]
     assert [ref.rpartition("/")[2] for ref in refs] == ["Link", "Link-2", "Link"]
 
 
@@ -125,7 +125,7 @@ def test_bodies_are_json_only(document: Any) -> None:
     assert list(body["content"]) == ["application/json"]
 
 
-def test_the_docs_come_from_our_own_files() -> None:
+def test_the_docs_page_loads_our_own_files_only() -> None:
     page = Client().get("/api/docs").content.decode()
     assert "<script>" not in page
     assert "//" not in page.replace("</", "").replace("/>", "")
@@ -134,7 +134,7 @@ def test_the_docs_come_from_our_own_files() -> None:
     assert "/api/schema" in script.content.decode()
 
 
-def test_parameters_that_the_library_would_take_are_refused(subtests: pytest.Subtests) -> None:
+def test_parameters_of_the_library_are_refused(subtests: pytest.Subtests) -> None:
     for query in ["version=%0d%0aSet-Cookie:x", "lang=../../x", "lang=xx", "version=1", "x"]:
         with subtests.test(query=query):
             for address in ("/api/schema", "/api/docs"):

@@ -1,4 +1,4 @@
-"""Log records: one line each, with ids, without what people mustn't read there."""
+"""Log records: one line each, with ids, without personal values."""
 
 import json
 import logging
@@ -20,34 +20,34 @@ from config import logs
 from config.accounts.models import User
 from config.http.middleware import RequestIdMiddleware
 
-# Ends a line, forges one, drives a terminal, turns the text round, can't be encoded.
+# Ends a line, forges another, controls a terminal, reverses the text, can't be encoded.
 HOSTILE = "a\r\n2026-01-01 ERROR forged\x1b[31m\x85\u2028\u2029\u202e\x00\ud800z"
 
 
-def record(message: str, *arguments: Any, **more: Any) -> logging.LogRecord:
-    made = logging.LogRecord("shop", logging.ERROR, __file__, 1, message, arguments, None)
-    made.created = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
-    for name, value in more.items():
-        setattr(made, name, value)
-    return made
+def record(message: str, *arguments: Any, **attributes: Any) -> logging.LogRecord:
+    log_record = logging.LogRecord("shop", logging.ERROR, __file__, 1, message, arguments, None)
+    log_record.created = datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()
+    for name, value in attributes.items():
+        setattr(log_record, name, value)
+    return log_record
 
 
-def as_json(made: logging.LogRecord) -> dict[str, Any]:
-    line = logs.JSONFormatter().format(made)
+def as_json(log_record: logging.LogRecord) -> dict[str, Any]:
+    line = logs.JSONFormatter().format(log_record)
     assert line.isascii()
     assert line.isprintable()
     fields: dict[str, Any] = json.loads(line)
     return fields
 
 
-def raised(error: Exception) -> Any:
+def exc_info(error: Exception) -> Any:
     try:
         raise error
     except Exception:
         return sys.exc_info()
 
 
-def test_a_json_line_has_the_record_its_fields_and_the_ids() -> None:
+def test_a_json_line_has_the_record_its_fields_and_the_bound_ids() -> None:
     with logs.bound_ids(request_id="r1"), logs.bound_ids(command_id=UUID(int=7)):
         line = as_json(record("%d left", 3, fields={"seconds": 0.5, "event_id": UUID(int=8)}))
     assert line == {
@@ -63,7 +63,7 @@ def test_a_json_line_has_the_record_its_fields_and_the_ids() -> None:
     assert "request_id" not in as_json(record("later"))
 
 
-def test_a_text_line_is_for_people() -> None:
+def test_a_text_line_ends_with_the_bound_ids() -> None:
     with logs.bound_ids(request_id="r1", command_id="c1"):
         line = logs.TextFormatter().format(record("%d left", 3))
     assert line == (
@@ -72,27 +72,29 @@ def test_a_text_line_is_for_people() -> None:
 
 
 def test_a_logged_value_never_breaks_its_line() -> None:
-    made = record("%s", HOSTILE, fields={"path": HOSTILE}, exc_info=raised(ValueError(HOSTILE)))
+    log_record = record(
+        "%s", HOSTILE, fields={"path": HOSTILE}, exc_info=exc_info(ValueError(HOSTILE))
+    )
     with logs.bound_ids(request_id=HOSTILE):
-        line = as_json(made)
-        text = logs.TextFormatter().format(made)
+        line = as_json(log_record)
+        text = logs.TextFormatter().format(log_record)
 
     assert line["message"] == line["path"] == line["request_id"] == HOSTILE
     assert f"ValueError: {HOSTILE}" in line["exception"]
     first, *rest = text.split("\n")
     assert first.count("2026-01-01 ERROR forged") == 2
-    # What follows a line is indented: it can't be taken for another one.
+    # A traceback is indented, so that no line of it looks like a record.
     assert rest
-    assert all(one.startswith("    ") and one.isprintable() for one in (f"    {first}", *rest))
+    assert all(line.startswith("    ") and line.isprintable() for line in (f"    {first}", *rest))
 
 
-def test_a_traceback_is_one_field_and_the_stack_is_in_it() -> None:
-    line = as_json(record("no", exc_info=raised(ValueError("why")), stack_info="Stack:\n  here"))
+def test_traceback_and_stack_are_one_field() -> None:
+    line = as_json(record("no", exc_info=exc_info(ValueError("why")), stack_info="Stack:\n  here"))
     assert line["exception"].startswith("Traceback (most recent call last):\n")
     assert line["exception"].endswith("ValueError: why\nStack:\n  here")
 
 
-def test_values_that_errors_quote_are_left_out() -> None:
+def test_values_quoted_by_errors_are_not_logged() -> None:
     class Person(BaseModel):
         age: int
 
@@ -111,17 +113,17 @@ def test_values_that_errors_quote_are_left_out() -> None:
 
     with pytest.raises(ValueError, match="Person") as invalid:
         Person.model_validate({"age": personal})
-    for made in (
+    for log_record in (
         record("%s", chained()[1]),
         record("no", exc_info=chained()),
         record("%s", invalid.value),
-        record("no", exc_info=raised(invalid.value)),
+        record("no", exc_info=exc_info(invalid.value)),
     ):
-        for line in (json.dumps(as_json(made)), logs.TextFormatter().format(made)):
-            assert "ada" not in line
-    shown = as_json(record("no", exc_info=chained()))["exception"]
-    assert shown.count("DETAIL: (not logged) HINT: Sorry") == 2
-    assert "The above exception was the direct cause" in shown
+        for text in (json.dumps(as_json(log_record)), logs.TextFormatter().format(log_record)):
+            assert "ada" not in text
+    exception = as_json(record("no", exc_info=chained()))["exception"]
+    assert exception.count("DETAIL: (not logged) HINT: Sorry") == 2
+    assert "The above exception was the direct cause" in exception
 
 
 # --- One line for each request -----------------------------------------------------------------
@@ -133,13 +135,13 @@ def access(caplog: pytest.LogCaptureFixture, user: Any, **headers: str) -> dict[
     request = RequestFactory().get("/a%0Ab?token=secret", headers=headers)
     with caplog.at_level(logging.INFO, "config.http.middleware"):
         RequestIdMiddleware(answer)(request)
-    [line] = caplog.records
-    fields: dict[str, Any] = line.fields  # type: ignore[attr-defined]
-    assert "secret" not in line.getMessage() + str(fields)
+    [log_record] = caplog.records
+    fields: dict[str, Any] = log_record.fields  # type: ignore[attr-defined]
+    assert "secret" not in log_record.getMessage() + str(fields)
     return fields
 
 
-def test_a_request_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_request_is_one_record(caplog: pytest.LogCaptureFixture) -> None:
     user = User(pk=UUID(int=5), username="ada")
 
     fields = access(caplog, user, Authorization="Token secret")
@@ -153,7 +155,7 @@ def test_a_request_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
     }
 
 
-def test_logging_a_request_asks_no_database_for_the_user(caplog: pytest.LogCaptureFixture) -> None:
+def test_logging_a_request_never_queries_the_user(caplog: pytest.LogCaptureFixture) -> None:
     def ask() -> Any:
         raise AssertionError("asked")
 
@@ -162,7 +164,7 @@ def test_logging_a_request_asks_no_database_for_the_user(caplog: pytest.LogCaptu
     assert access(caplog, AnonymousUser())["user_id"] is None
 
 
-def test_a_line_within_a_request_names_the_request() -> None:
+def test_records_of_a_request_have_its_id() -> None:
     seen = []
 
     def answer(request: Any) -> HttpResponse:
