@@ -157,9 +157,10 @@ class TestReading:
         assert answer.status_code == 403
         assert answer.json()["needed_permission"] == "ordering_read.read_feed"
 
-    @pytest.mark.parametrize(
-        ("query", "text"),
-        [
+    def test_an_invalid_parameter_of_the_feed_is_refused(
+        self, reader: APIClient, subtests: pytest.Subtests
+    ) -> None:
+        cases = [
             ("after=-1", "after: A number is written in digits."),
             ("after=1", "after: The log ends at the position 0."),
             ("limit=0", "limit: Input should be greater than or equal to 1."),
@@ -167,11 +168,11 @@ class TestReading:
             ("types=OrderCreated,OrderEaten", "types: there is no event type 'OrderEaten'."),
             ("types=", "types: there is no event type ''."),
             ("position=1", "This address knows no parameter 'position'."),
-        ],
-    )
-    def test_what_cannot_be_asked_for(self, reader: APIClient, query: str, text: str) -> None:
-        answer = reader.get(f"{FEED}?{query}")
-        assert (answer.status_code, answer.json()["detail"][: len(text)]) == (400, text)
+        ]
+        for query, text in cases:
+            with subtests.test(query):
+                answer = reader.get(f"{FEED}?{query}")
+                assert (answer.status_code, answer.json()["detail"][: len(text)]) == (400, text)
 
 
 @pytest.mark.django_db(databases=["default", "read"])

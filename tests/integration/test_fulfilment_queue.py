@@ -260,9 +260,10 @@ def three() -> dict[str, Order]:
     return {"green": green, "red": red, "amber": amber}
 
 
-@pytest.mark.parametrize(
-    ("asked", "expected"),
-    [
+def test_the_queue_is_filtered_and_sorted(
+    three: dict[str, Order], subtests: pytest.Subtests
+) -> None:
+    cases = [
         ({}, ["green", "red", "amber"]),
         ({"ordering": "-placed_at"}, ["amber", "red", "green"]),
         ({"ordering": "units"}, ["green", "amber", "red"]),
@@ -270,15 +271,13 @@ def three() -> dict[str, Order]:
         ({"ready": "red"}, ["red"]),
         ({"assigned_to": "robin"}, ["amber"]),
         ({"country": "FR"}, ["red"]),
-    ],
-)
-def test_filters_and_orderings(
-    three: dict[str, Order], asked: dict[str, Any], expected: list[str]
-) -> None:
-    page = get_query_bus().dispatch(GetFulfilmentQueue(**asked))
+    ]
+    for asked, expected in cases:
+        with subtests.test(**asked):
+            page = get_query_bus().dispatch(GetFulfilmentQueue(**asked))
 
-    assert [queued.order_number for queued in page.items] == expected
-    assert page.count == len(expected)
+            assert [queued.order_number for queued in page.items] == expected
+            assert page.count == len(expected)
 
 
 def test_a_page_costs_one_query(three: dict[str, Order]) -> None:

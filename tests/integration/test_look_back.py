@@ -137,9 +137,10 @@ def test_as_it_was_has_the_tag_of_that_version(walk: Walk, auditor: APIClient) -
     assert auditor.get(here, headers=known).status_code == 304
 
 
-@pytest.mark.parametrize(
-    ("query", "status", "text"),
-    [
+def test_a_moment_or_version_that_there_was_not_is_refused(
+    walk: Walk, auditor: APIClient, subtests: pytest.Subtests
+) -> None:
+    cases = [
         ("version=0", 400, "version: Input should be greater than or equal to 1."),
         ("version=x", 400, "version: A number is written in digits."),
         ("version=99", 404, "The order has no version 99; its newest is 3."),
@@ -149,25 +150,24 @@ def test_as_it_was_has_the_tag_of_that_version(walk: Walk, auditor: APIClient) -
         ("consistency=weak", 400, "consistency: Input should be 'strong'."),
         ("version=1&consistency=strong", 400, "query: an order is shown strong, at a version "),
         ("at=1", 400, "This address knows no parameter 'at'."),
-    ],
-)
-def test_what_there_was_not(
-    walk: Walk, auditor: APIClient, query: str, status: int, text: str
-) -> None:
-    answer = auditor.get(path(walk.order, f"?{query}"))
+    ]
+    for query, status, text in cases:
+        with subtests.test(query):
+            answer = auditor.get(path(walk.order, f"?{query}"))
 
-    assert (answer.status_code, answer.json()["detail"][: len(text)]) == (status, text)
+            assert (answer.status_code, answer.json()["detail"][: len(text)]) == (status, text)
 
 
-@pytest.mark.parametrize("role", [Role.CLERK, Role.WAREHOUSE, Role.INTEGRATION, Role.CUSTOMER])
-@pytest.mark.parametrize("query", ["?version=1", "?as_of=2026-01-01", "/diff", "/events"])
-def test_looking_back_is_for_those_who_may(walk: Walk, role: Role, query: str) -> None:
-    client = client_of(role, customer_id=walk.order.customer_id)
+def test_history_needs_its_permission(walk: Walk, subtests: pytest.Subtests) -> None:
+    for role in [Role.CLERK, Role.WAREHOUSE, Role.INTEGRATION, Role.CUSTOMER]:
+        own = walk.order.customer_id if role is Role.CUSTOMER else None
+        client = client_of(role, customer_id=own)
+        for query in ["?version=1", "?as_of=2026-01-01", "/diff", "/events"]:
+            with subtests.test(role=role, query=query):
+                answer = client.get(path(walk.order, query))
 
-    answer = client.get(path(walk.order, query))
-
-    assert answer.status_code == 403
-    assert answer.json()["needed_permission"] == "ordering_read.view_history"
+                assert answer.status_code == 403
+                assert answer.json()["needed_permission"] == "ordering_read.view_history"
 
 
 def test_an_order_of_somebody_else_is_not_found_either_way(walk: Walk) -> None:

@@ -150,13 +150,17 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize(("written", "reason"), HOSTILE.items(), ids=range(len(HOSTILE)))
-def test_lines_that_are_no_orders(place, customer, product, written, reason):
-    outcome = place(line(customer, product), written, line(customer, product))
-    assert outcome.counts == (2, 0, 1)
-    [report] = outcome.reports
-    assert report.startswith("line 2: ")
-    assert reason in report
+def test_a_line_that_is_no_order_is_refused(
+    place, customer, product, subtests: pytest.Subtests
+) -> None:
+    for number, (written, reason) in enumerate(HOSTILE.items()):
+        with subtests.test(repr(written)[:60]):
+            sound = line(customer, product, note=f"Order {number}")
+            outcome = place(sound, written, sound)
+            assert outcome.counts == (2, 0, 1)
+            [report] = outcome.reports
+            assert report.startswith("line 2: ")
+            assert reason in report
 
 
 def test_the_shape_of_the_file_does_not_matter(place, customer, product):

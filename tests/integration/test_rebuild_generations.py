@@ -232,20 +232,21 @@ def test_all_that_are_being_rebuilt_are_asked_when_none_is_named() -> None:
     assert not Projection.objects.filter(status=Projection.Status.BUILDING).exists()
 
 
-@pytest.mark.parametrize("number", ["0", "-1", "1.5", "many"])
-@pytest.mark.parametrize(
-    "option",
-    [
+def test_an_option_that_is_no_positive_number_is_refused(subtests: pytest.Subtests) -> None:
+    option_cases = [
         ("rebuild_projections", "--workers"),
         ("rebuild_projections", "--batch"),
         ("rebuild_projections", "--throttle"),
         ("verify_projections", "--sample"),
-    ],
-)
-def test_numbers_that_make_no_sense_are_refused(option: tuple[str, str], number: str) -> None:
-    command, name = option
-    with pytest.raises(CommandError, match=f"{name}: {number} isn't a whole number of 1 or more"):
-        call_command(command, f"{name}={number}")
+    ]
+    for number in ["0", "-1", "1.5", "many"]:
+        for option in option_cases:
+            with subtests.test(option=option, number=number):
+                command, name = option
+                with pytest.raises(
+                    CommandError, match=f"{name}: {number} isn't a whole number of 1 or more"
+                ):
+                    call_command(command, f"{name}={number}")
 
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "soon"])

@@ -118,18 +118,20 @@ def test_a_refusal_is_a_problem_all_the_same(client: APIClient, warehouse: User)
     assert Client().get(f"{BY_DAY}?format=csv").status_code == 401
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM", "\tx", "\rx"])
-def test_no_text_becomes_a_formula(text: str) -> None:
-    class Row(View):
-        name: str
-        amount: Decimal
+def test_a_text_of_a_csv_file_never_becomes_a_formula(subtests: pytest.Subtests) -> None:
+    for text in ["=1+1", "+1", "-1", "@SUM", "\tx", "\rx"]:
+        with subtests.test(repr(text)):
 
-    class Shown:
-        row = Row
+            class Row(View):
+                name: str
+                amount: Decimal
 
-    sent = CSVRenderer().render(
-        [Row(name=text, amount=Decimal("-1.50"))], renderer_context={"view": Shown()}
-    )
+            class Shown:
+                row = Row
 
-    [row] = csv.DictReader(sent.decode().splitlines(keepends=True))
-    assert (row["name"], row["amount"]) == (f"'{text}", "-1.50")
+            sent = CSVRenderer().render(
+                [Row(name=text, amount=Decimal("-1.50"))], renderer_context={"view": Shown()}
+            )
+
+            [row] = csv.DictReader(sent.decode().splitlines(keepends=True))
+            assert (row["name"], row["amount"]) == (f"'{text}", "-1.50")

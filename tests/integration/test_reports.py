@@ -249,23 +249,20 @@ def test_sales_by_day(clerk: APIClient, shop: Shop) -> None:
     ]
 
 
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
+def test_sales_are_filtered(clerk: APIClient, shop: Shop, subtests: pytest.Subtests) -> None:
+    cases = [
         ("from=2026-03-02", [("2026-03-02", "EUR"), ("2026-03-02", "JPY")]),
         ("to=2026-03-01", [("2026-03-01", "EUR")]),
         ("from=2026-03-01&to=2026-03-01", [("2026-03-01", "EUR")]),
         ("currency=JPY", [("2026-03-02", "JPY")]),
         ("currency=KWD", []),
         ("page=2&page_size=2", [("2026-03-01", "EUR")]),
-    ],
-)
-def test_sales_are_filtered(
-    clerk: APIClient, shop: Shop, query: str, found: list[tuple[str, str]]
-) -> None:
-    results = clerk.get(f"{ROOT}/reports/sales-by-day?{query}").json()["results"]
+    ]
+    for query, found in cases:
+        with subtests.test(query):
+            results = clerk.get(f"{ROOT}/reports/sales-by-day?{query}").json()["results"]
 
-    assert [(row["day"], row["currency"]) for row in results] == found
+            assert [(row["day"], row["currency"]) for row in results] == found
 
 
 def test_sales_by_product(clerk: APIClient, shop: Shop) -> None:
@@ -357,9 +354,10 @@ def test_movements_of_one_kind(shop: Shop) -> None:
 
 
 # --- What is refused ---------------------------------------------------------------------------
-@pytest.mark.parametrize(
-    ("path", "parameter"),
-    [
+def test_an_unknown_or_invalid_parameter_of_a_report_is_refused(
+    clerk: APIClient, shop: Shop, subtests: pytest.Subtests
+) -> None:
+    cases = [
         ("reports/sales-by-day?from=yesterday", "from"),
         ("reports/sales-by-day?from=1700000000", "from"),
         ("reports/sales-by-day?to=2026-02-30", "to"),
@@ -373,32 +371,31 @@ def test_movements_of_one_kind(shop: Shop) -> None:
         ("orders/status-counts?page=1", "page"),
         ("customers/{customer}/stats?currency=EUR", "currency"),
         ("inventory/{product}/movements?kind=stolen", "kind"),
-    ],
-)
-def test_a_query_that_is_not_understood(
-    clerk: APIClient, shop: Shop, path: str, parameter: str
+    ]
+    for path, parameter in cases:
+        with subtests.test(path):
+            ids = {"order": shop.order.pk, "customer": shop.customer.pk, "product": shop.product.pk}
+
+            answer = clerk.get(f"{ROOT}/{path.format(**ids)}")
+
+            assert answer.status_code == 400
+            assert answer.json()["parameter"] == parameter
+
+
+def test_a_report_about_a_missing_resource_is_404(
+    clerk: APIClient, subtests: pytest.Subtests
 ) -> None:
-    ids = {"order": shop.order.pk, "customer": shop.customer.pk, "product": shop.product.pk}
-
-    answer = clerk.get(f"{ROOT}/{path.format(**ids)}")
-
-    assert answer.status_code == 400
-    assert answer.json()["parameter"] == parameter
-
-
-@pytest.mark.parametrize("wrong", [str(UUID(int=404)), "7"])
-@pytest.mark.parametrize(
-    ("path", "detail"),
-    [
+    path_cases = [
         ("orders/{id}/timeline", "Order not found"),
         ("customers/{id}/stats", "Customer not found"),
         ("inventory/{id}/movements", "Product not found"),
-    ],
-)
-def test_what_is_not_there_is_404(clerk: APIClient, path: str, detail: str, wrong: str) -> None:
-    answer = clerk.get(f"{ROOT}/{path.format(id=wrong)}")
+    ]
+    for wrong in [str(UUID(int=404)), "7"]:
+        for path, detail in path_cases:
+            with subtests.test(wrong=wrong, path=path):
+                answer = clerk.get(f"{ROOT}/{path.format(id=wrong)}")
 
-    assert (answer.status_code, answer.json()["detail"]) == (404, detail)
+                assert (answer.status_code, answer.json()["detail"]) == (404, detail)
 
 
 ADDRESSES = {
