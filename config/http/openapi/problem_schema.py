@@ -1,6 +1,7 @@
 """The schema of problems in the OpenAPI document, with an example for each status."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -82,14 +83,16 @@ def _example(problem: problems.Problem) -> dict[str, Any]:
 
 def _declared_members() -> dict[str, Any]:
     """Return the schemas of the members that error classes declare."""
-    members = _schemas(BodyErrors)
+    members = dict(_schemas(BodyErrors))
     for error in problems.registered_errors():
         if issubclass(error, DetailedError):
             members |= _schemas(error.Members)
     return members
 
 
-def _schemas(members: type) -> dict[str, Any]:
+# Called for every operation: making the schemas anew took most of the time of the document.
+@cache
+def _schemas(members: type) -> Mapping[str, Any]:
     schema = TypeAdapter(members).json_schema(mode="serialization")
     properties: dict[str, Any] = _inlined(schema["properties"], schema.get("$defs", {}))
     return properties
