@@ -1,4 +1,4 @@
-"""Tables as large as one likes, filled by SQL: a shop of many orders as readers see it."""
+"""Fills the read models with any number of orders by SQL."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.models.search import CustomerSearch, OrderSearch, ProductSearch
 
 PRODUCTS = 1_000
-# What stands in a column that nobody asks about, by the kind of its field.
+# The value of a column that no query uses, by the type of its field.
 _BLANK = {
     models.JSONField: "'{}'::jsonb",
     models.DecimalField: "0",
@@ -27,7 +27,7 @@ _BLANK = {
     models.UUIDField: "md5('')::uuid",
 }
 
-# About the order of the number n of {size}: the newest hundredth is still at work.
+# SQL about the order number n of {size}: the newest hundredth isn't completed.
 _IS_NEW = "n > {size} * 0.99"
 _STATUS = f"""
 CASE WHEN {_IS_NEW} THEN (ARRAY['pending', 'confirmed', 'processing', 'shipped'])[1 + n % 4]
@@ -40,7 +40,7 @@ _PLACED = "timestamptz '2026-06-01 00:00Z' - ({size} - n) * interval '1 minute'"
 
 
 def fill_shop(size: int) -> None:
-    """``size`` orders of a line each, by a fifth as many customers, and PRODUCTS products."""
+    """Make ``size`` orders with one line each, a fifth as many customers, and PRODUCTS products."""
     _fill(
         OrderSummary,
         size,
@@ -123,7 +123,7 @@ def fill_shop(size: int) -> None:
 
 
 def _fill(model: type[ReadModel], size: int, **columns: str) -> None:
-    """Make ``size`` live rows, whose ``columns`` are SQL about n, which counts them."""
+    """Make ``size`` live rows. ``columns`` are SQL about n, the number of the row."""
     live = Projection.objects.get(name=model.projection_name, status=Projection.Status.LIVE)
     values = {"projection_id": str(live.pk)}
     for field in model._meta.concrete_fields:
@@ -131,14 +131,14 @@ def _fill(model: type[ReadModel], size: int, **columns: str) -> None:
             values[str(field.column)] = columns.pop(field.name, "") or _blank(field)
     assert not columns, columns
     table = model._meta.db_table
-    chosen = ", ".join(values.values()).replace("{size}", str(size))
+    expressions = ", ".join(values.values()).replace("{size}", str(size))
     with connections["read"].cursor() as cursor:
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(
             f"INSERT INTO {table} ({', '.join(values)}) "
-            f"SELECT {chosen} FROM generate_series(1, {size}) n"
+            f"SELECT {expressions} FROM generate_series(1, {size}) n"
         )
-        # As after a while: an index of words first keeps new ones aside, and is slow with many.
+        # A GIN index keeps new entries in a list, which is slow when it is long.
         cursor.execute(f"REINDEX TABLE {table}")
         cursor.execute(f"ANALYZE {table}")
 
@@ -146,4 +146,4 @@ def _fill(model: type[ReadModel], size: int, **columns: str) -> None:
 def _blank(field: Any) -> str:
     if field.null:
         return "NULL"
-    return next((sql for kind, sql in _BLANK.items() if isinstance(field, kind)), "''")
+    return next((sql for type_, sql in _BLANK.items() if isinstance(field, type_)), "''")

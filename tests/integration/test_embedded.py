@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: started from many processes, and after every kind of crash."""
+"""The embedded PostgreSQL: starts from many processes, and after every kind of crash."""
 
 import contextlib
 import os
@@ -26,14 +26,14 @@ print(EmbeddedServer(pathlib.Path(sys.argv[1])).start())
 
 @pytest.fixture
 def fresh_dir() -> Iterator[Path]:
-    """Where no server has ever been."""
+    """A data folder without a server."""
     with new_data_dir() as folder:
         yield folder
 
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
-    """Where the server may be running or not; making its data takes a while."""
+    """A data folder that all tests share, with a server that may be running or not."""
     with new_data_dir() as folder:
         yield folder
 
@@ -79,7 +79,7 @@ def test_data_and_port_survive_a_stop(server):
     assert execute(server, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_its_log_says_what_failed_without_the_row(data_dir, server):
+def test_the_log_of_the_server_has_errors_without_values(data_dir, server):
     server.start()
     execute(server, "CREATE TABLE IF NOT EXISTS customer (email text UNIQUE)")
     for _ in range(2):
@@ -101,24 +101,24 @@ def test_data_and_port_survive_a_killed_postmaster(data_dir, server):
     assert execute(server, "SELECT answer FROM kept") == [(42,)]
 
 
-def test_a_dead_servers_pid_may_belong_to_somebody_else(data_dir, server):
+def test_the_server_starts_when_another_program_has_the_pid_of_a_dead_one(data_dir, server):
     server.start()
     os.kill(postmaster(data_dir), signal.SIGKILL)
     data = data_dir / "postgres/data"
     account = data.stat().st_uid if os.geteuid() == 0 else None
-    with subprocess.Popen(["sleep", "60"], user=account) as somebody:
+    with subprocess.Popen(["sleep", "60"], user=account) as other_program:
         pid_file = data / "postmaster.pid"
         _, rest = pid_file.read_text().split("\n", 1)
-        pid_file.write_text(f"{somebody.pid}\n{rest}")
+        pid_file.write_text(f"{other_program.pid}\n{rest}")
 
         server.start()
 
-        assert postmaster(data_dir) != somebody.pid
-        assert somebody.poll() is None
-        somebody.kill()
+        assert postmaster(data_dir) != other_program.pid
+        assert other_program.poll() is None
+        other_program.kill()
 
 
-def test_an_empty_pid_file_after_a_machine_crash_is_no_obstacle(data_dir, server):
+def test_the_server_starts_with_an_empty_pid_file_after_a_machine_crash(data_dir, server):
     server.start()
     os.kill(postmaster(data_dir), signal.SIGKILL)
     (data_dir / "postgres/data/postmaster.pid").write_text("")
@@ -128,7 +128,7 @@ def test_an_empty_pid_file_after_a_machine_crash_is_no_obstacle(data_dir, server
     assert execute(server, "SELECT 1") == [(1,)]
 
 
-def test_a_port_that_somebody_took_is_replaced_for_good(data_dir, server, monkeypatch):
+def test_a_port_that_another_program_took_is_replaced_for_good(data_dir, server, monkeypatch):
     monkeypatch.setattr(embedded, "_PORT_SECONDS", 0.5)
     port = server.start()
     server.stop()
@@ -141,7 +141,7 @@ def test_a_port_that_somebody_took_is_replaced_for_good(data_dir, server, monkey
     assert server.start() == other
 
 
-def test_the_last_user_stops_it(data_dir, server):
+def test_the_last_user_stops_the_server(data_dir, server):
     with server.in_use():
         server.start()
         with EmbeddedServer(data_dir).in_use():
@@ -150,7 +150,7 @@ def test_the_last_user_stops_it(data_dir, server):
     assert server.stop() is False
 
 
-def test_the_password_is_asked_for(server):
+def test_the_server_refuses_a_wrong_password(server):
     server.start()
     wrong = server.url("orders_write").replace("orders:", "orders:x")
 
@@ -158,8 +158,8 @@ def test_the_password_is_asked_for(server):
         psycopg.connect(wrong)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts it under another account")
-def test_roots_project_in_a_closed_folder_keeps_its_permissions(fresh_dir):
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root starts the server under another account")
+def test_a_closed_folder_of_root_keeps_its_permissions(fresh_dir):
     fresh_dir.chmod(0o700)
     server = EmbeddedServer(fresh_dir)
 

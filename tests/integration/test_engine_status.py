@@ -1,4 +1,4 @@
-"""How far projections have come, and waiting for them."""
+"""The status of projections and workers, and waiting for projections."""
 
 import os
 import subprocess
@@ -24,9 +24,9 @@ from tests import kit
 pytestmark = pytest.mark.usefixtures("db")
 
 
-def of(name: str) -> status.ProjectionStatus:
-    [one] = [one for one in status.statuses() if one.name == name]
-    return one
+def status_of(name: str) -> status.ProjectionStatus:
+    [projection] = [row for row in status.statuses() if row.name == name]
+    return projection
 
 
 def run_all() -> None:
@@ -38,10 +38,10 @@ def test_level_projections_have_no_lag() -> None:
     kit.registered_product()
     run_all()
 
-    assert [one.name for one in status.statuses()] == sorted(registered())
-    for one in status.statuses():
-        assert (one.position, one.head, one.lag_events, one.lag_seconds) == (2, 2, 0, 0.0)
-        assert (one.status, one.last_error, one.generation) == ("live", "", 1)
+    assert [row.name for row in status.statuses()] == sorted(registered())
+    for row in status.statuses():
+        assert (row.position, row.head, row.lag_events, row.lag_seconds) == (2, 2, 0, 0.0)
+        assert (row.status, row.last_error, row.generation) == ("live", "", 1)
     assert status.checkpoints() == dict.fromkeys(registered(), 2)
 
 
@@ -53,19 +53,19 @@ def test_lag_is_the_age_of_the_oldest_event_that_is_not_applied() -> None:
     newest = time.monotonic()
     kit.registered_product()
 
-    # Whether or not anybody has given them positions.
+    # Before and after the events get positions.
     for _ in range(2):
-        late = of("order_view")
+        late = status_of("order_view")
         assert late.lag_events == 4
         assert time.monotonic() - newest < late.lag_seconds < 10
         published.sequence()
 
 
 def test_an_empty_log_has_no_lag() -> None:
-    assert {one.lag_seconds for one in status.statuses()} == {0.0}
+    assert {row.lag_seconds for row in status.statuses()} == {0.0}
 
 
-def test_it_takes_the_same_number_of_queries_whatever_the_lag(
+def test_the_number_of_queries_is_independent_of_the_lag(
     django_assert_num_queries: Any,
 ) -> None:
     for products in (0, 5):
@@ -79,28 +79,28 @@ def test_it_takes_the_same_number_of_queries_whatever_the_lag(
             status.statuses()
 
 
-def test_the_status_says_what_is_the_matter() -> None:
+def test_a_projection_is_live_outdated_building_or_failed() -> None:
     rows = Projection.objects.filter(name="order_view")
-    assert of("order_view").status == "live"
+    assert status_of("order_view").status == "live"
 
     rows.update(version=0)
-    assert of("order_view").status == "outdated"
+    assert status_of("order_view").status == "outdated"
 
     building = Projection.objects.create(
         name="order_view", generation=2, version=1, status=Projection.Status.BUILDING
     )
-    assert of("order_view").status == "building"
-    # One that was killed isn't building any more.
+    assert status_of("order_view").status == "building"
+    # A killed rebuild isn't building any more.
     Projection.objects.filter(pk=building.pk).update(updated_at=Now() - timedelta(minutes=2))
-    assert of("order_view").status == "outdated"
+    assert status_of("order_view").status == "outdated"
 
     rows.filter(generation=1).update(error="ValueError: no", failed_at=Now())
-    assert of("order_view").status == "failed"
-    assert of("order_view").last_error == "ValueError: no"
+    assert status_of("order_view").status == "failed"
+    assert status_of("order_view").last_error == "ValueError: no"
 
 
 @pytest.mark.parametrize("seconds", [15, 150])
-def test_workers_are_seen_for_a_while(settings: Any, seconds: int) -> None:
+def test_workers_count_until_they_are_silent_for_too_long(settings: Any, seconds: int) -> None:
     settings.WORKER_SILENCE_SECONDS = seconds
     assert status.workers_seen() == 0
     status.heartbeat()
@@ -111,21 +111,21 @@ def test_workers_are_seen_for_a_while(settings: Any, seconds: int) -> None:
     assert status.workers_seen() == 1
     Worker.objects.update(seen_at=Now() - timedelta(seconds=seconds + 1))
     assert status.workers_seen() == 0
-    # It is back, after a stop or an outage.
+    # The cluster is back, after a stop or an outage.
     status.heartbeat()
     assert status.workers_seen() == 1
 
 
-def test_workers_that_are_gone_are_forgotten() -> None:
+def test_a_heartbeat_deletes_the_rows_of_silent_clusters() -> None:
     status.heartbeat()
     Worker.objects.update(pid=1, seen_at=Now() - timedelta(minutes=3))
     status.heartbeat()
     assert Worker.objects.count() == 1
 
 
-def test_a_silence_is_longer_than_the_pause_between_two_beats(settings: Any) -> None:
+def test_the_silence_limit_is_longer_than_the_pause_between_two_heartbeats(settings: Any) -> None:
     script = "from django.conf import settings; print(settings.WORKER_SILENCE_SECONDS)"
-    found = [
+    limits = [
         subprocess.run(
             [sys.executable, "-c", script],
             env=os.environ | {"QUEUE_BROKER": broker, "DJANGO_SETTINGS_MODULE": "config.settings"},
@@ -136,11 +136,11 @@ def test_a_silence_is_longer_than_the_pause_between_two_beats(settings: Any) -> 
         ).stdout.strip()
         for broker in ("", "django_q.brokers.orm.ORM")
     ]
-    # Ours beats every two seconds; the stock cluster runs a task each minute.
-    assert found == ["15", "150"]
+    # Our cluster sends a heartbeat every two seconds, the stock cluster one a minute.
+    assert limits == ["15", "150"]
 
 
-def test_the_command_shows_a_table() -> None:
+def test_projection_status_shows_a_table() -> None:
     kit.registered_product()
     live.run("order_view")
     out = StringIO()
@@ -152,7 +152,7 @@ def test_the_command_shows_a_table() -> None:
     assert lines["inventory_level"][:5] == ["inventory_level", "live", "0", "2", "2"]
 
 
-def test_the_command_fails_over_a_lag_or_a_failure() -> None:
+def test_projection_status_exits_with_1_for_a_lag_or_a_failure() -> None:
     call_command("projection_status", "--fail-over", "0", stdout=StringIO())
     kit.registered_product()
     call_command("projection_status", "--fail-over", "60", stdout=StringIO())
@@ -165,13 +165,14 @@ def test_the_command_fails_over_a_lag_or_a_failure() -> None:
 
 
 # --- Waiting -----------------------------------------------------------------------------------
-def an_event() -> Any:
+def new_event_id() -> Any:
+    """Commit events; returns the id of the last one."""
     kit.registered_product()
     return kit.OutboxEvent.objects.latest("id").event_id
 
 
-def test_it_waits_for_the_projections_that_are_named() -> None:
-    event_id = an_event()
+def test_wait_looks_at_the_named_projections_or_at_all() -> None:
+    event_id = new_event_id()
     live.run("order_view")
 
     assert wait(event_id=event_id, projections=["order_view"], timeout=0)
@@ -181,26 +182,26 @@ def test_it_waits_for_the_projections_that_are_named() -> None:
     assert wait(event_id=event_id, projections=[], timeout=0)
 
 
-def test_it_waits_no_longer_than_told() -> None:
+def test_wait_ends_after_its_timeout() -> None:
     began = time.monotonic()
 
-    assert not wait(event_id=an_event(), projections=["order_view"], timeout=0.2)
+    assert not wait(event_id=new_event_id(), projections=["order_view"], timeout=0.2)
 
     assert 0.2 <= time.monotonic() - began < 2
 
 
 def test_waiting_for_an_unknown_projection_is_refused() -> None:
     with pytest.raises(UnknownProjectionError, match="'nothing'"):
-        wait(event_id=an_event(), projections=["nothing"], timeout=1)
+        wait(event_id=new_event_id(), projections=["nothing"], timeout=1)
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
-def test_it_ends_as_soon_as_the_projection_has_passed() -> None:
+def test_wait_ends_as_soon_as_the_projection_has_passed_the_event() -> None:
     def run() -> None:
         live.run("order_view")
         connections.close_all()
 
-    event_id = an_event()
+    event_id = new_event_id()
     began = time.monotonic()
     timer = Timer(0.1, run)
     timer.start()
@@ -211,11 +212,13 @@ def test_it_ends_as_soon_as_the_projection_has_passed() -> None:
     timer.join()
 
 
-def test_a_database_that_is_away_counts_as_not_yet(monkeypatch: pytest.MonkeyPatch) -> None:
-    def away(event_id: Any) -> int:
+def test_wait_returns_false_while_the_database_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(event_id: Any) -> int:
         raise DatabaseError("gone")
 
-    event_id = an_event()
-    monkeypatch.setattr(published, "position_of", away)
+    event_id = new_event_id()
+    monkeypatch.setattr(published, "position_of", fail)
 
     assert not wait(event_id=event_id, projections=["order_view"], timeout=1)

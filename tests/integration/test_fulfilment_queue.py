@@ -1,4 +1,4 @@
-"""The warehouse's queue: which orders are in it, whether they can go, and why not."""
+"""The fulfilment queue: its orders, their readiness and the reasons for it."""
 
 import random
 from collections.abc import Callable
@@ -38,72 +38,72 @@ from tests.kit_projections import (
 pytestmark = pytest.mark.usefixtures("db")
 
 
-def paid(order: Order) -> Order:
-    """``order``, confirmed and paid in full."""
+def confirm_and_pay(order: Order) -> Order:
+    """Confirm ``order``, pay it in full, and return it."""
     order.confirm(now=NOON)
     order.record_payment("p-1", PaymentKind.CAPTURED, Decimal(order.total), at=NOON)
     return order
 
 
-def some(order: Order, quantity: int) -> list[LineQuantity]:
-    """So many units of the first line of ``order``."""
+def units_of(order: Order, quantity: int) -> list[LineQuantity]:
+    """``quantity`` units of the first line of ``order``."""
     return [LineQuantity(line_id=UUID(str(next(iter(order.lines)))), quantity=quantity)]
 
 
 def pack(order: Order, quantity: int) -> UUID:
     shipment_id = uuid4()
-    order.pack(some(order, quantity), shipment_id=shipment_id, now=NOON)
+    order.pack(units_of(order, quantity), shipment_id=shipment_id, now=NOON)
     return shipment_id
 
 
-def send(order: Order, **place: str) -> None:
-    """Send ``order`` somewhere else."""
-    elsewhere = ADDRESS.model_copy(update=place)
-    order.change_shipping_address(elsewhere, before=ADDRESS, now=NOON)
+def change_address(order: Order, **fields: str) -> None:
+    """Change ``fields`` of the shipping address of ``order``."""
+    address = ADDRESS.model_copy(update=fields)
+    order.change_shipping_address(address, before=ADDRESS, now=NOON)
 
 
-def queue_of(*aggregates: Any, **asked: Any) -> list[QueuedOrderView]:
-    """The queue after what has happened to these."""
+def queue_of(*aggregates: Any, **parameters: Any) -> list[QueuedOrderView]:
+    """The queue after all events of ``aggregates``."""
     history = History()
     history.add(*aggregates)
     go_live(history)
-    return list(get_query_bus().dispatch(GetFulfilmentQueue(**asked)).items)
+    return list(get_query_bus().dispatch(GetFulfilmentQueue(**parameters)).items)
 
 
-def stock(on_hand: int, *, promised: int) -> StockItem:
-    """A product of which more can be promised than there is."""
+def backorderable_product(on_hand: int, *, promised: int) -> StockItem:
+    """A product that may be oversold, with ``promised`` units reserved."""
     product = product_registered(sku="LAMP", on_hand=on_hand)
     product.set_policy(reorder_point=0, backorderable=True, now=NOON)
     product.reserve((uuid4(), uuid4()), promised, now=NOON)
     return product
 
 
-# --- Which orders ------------------------------------------------------------------------------
+# --- Orders in the queue -----------------------------------------------------------------------
 def test_an_order_is_in_the_queue_while_units_are_left() -> None:
-    order = paid(order_placed(quantity=3))
+    order = confirm_and_pay(order_placed(quantity=3))
     steps: list[Callable[[], Any]] = [
         lambda: pack(order, 2),
         lambda: order.void_shipment(UUID(str(next(iter(order.shipments)))), now=NOON),
-        lambda: order.cancel_items(some(order, 1), "Damaged", now=NOON),
+        lambda: order.cancel_items(units_of(order, 1), "Damaged", now=NOON),
         lambda: order.ship_everything(shipment_id=uuid4(), now=NOON),
     ]
     history = History()
     history.add(order)
-    seen = []
+    counts = []
     for step in steps:
         [row] = history.rows(QueuedOrder)
-        seen.append((row["open_units"], row["packed_units"], row["units"]))
+        counts.append((row["open_units"], row["packed_units"], row["units"]))
         step()
         history.add(order)
 
     [row] = history.rows(QueuedOrder)
 
-    assert seen == [(3, 0, 3), (1, 2, 3), (3, 0, 3), (2, 0, 2)]
+    assert counts == [(3, 0, 3), (1, 2, 3), (3, 0, 3), (2, 0, 2)]
     assert (row["open_units"], row["packed_units"], row["open_products"]) == (0, 0, [])
     assert queue_of(order) == []
 
 
-def test_lines_are_added_and_changed() -> None:
+def test_a_changed_quantity_changes_the_units() -> None:
     order = order_placed(quantity=2)
     order.change_quantity(UUID(str(next(iter(order.lines)))), 5, now=NOON)
     history = History()
@@ -121,20 +121,20 @@ def test_a_cancelled_order_is_not_in_the_queue() -> None:
     assert queue_of(order) == []
 
 
-def test_it_says_where_the_order_goes_and_who_answers_for_it() -> None:
+def test_the_queue_shows_the_destination_and_the_assignee() -> None:
     order = order_placed()
-    send(order, city="Otherton", postal_code="999")
+    change_address(order, city="Otherton", postal_code="999")
     order.assign("robin", now=NOON)
 
     [queued] = queue_of(order)
 
-    place = (queued.city, queued.postal_code, queued.country, queued.assigned_to)
-    assert place == ("Otherton", "999", "ES", "robin")
+    shown = (queued.city, queued.postal_code, queued.country, queued.assigned_to)
+    assert shown == ("Otherton", "999", "ES", "robin")
     [line] = queued.lines
     assert (line.sku, line.open, line.packed) == ("SKU-1", 2, 0)
 
 
-def test_nothing_is_left_of_the_place_when_the_customer_is_erased() -> None:
+def test_the_destination_of_an_erased_customer_is_erased() -> None:
     order = order_placed()
     order.anonymize(now=NOON)
 
@@ -143,17 +143,17 @@ def test_nothing_is_left_of_the_place_when_the_customer_is_erased() -> None:
     assert {queued.city, queued.country} == {"[erased]"}
 
 
-# --- The light ---------------------------------------------------------------------------------
-def test_green_when_all_is_there_and_paid() -> None:
+# --- Readiness ---------------------------------------------------------------------------------
+def test_a_paid_order_is_green_when_all_units_are_on_hand() -> None:
     product = product_registered(on_hand=10)
     product.reserve((uuid4(), uuid4()), 10, now=NOON)
 
-    [queued] = queue_of(product, paid(order_placed(product_id=product.pk)))
+    [queued] = queue_of(product, confirm_and_pay(order_placed(product_id=product.pk)))
 
     assert (queued.ready, queued.reasons) == ("green", ())
 
 
-def test_an_authorized_payment_is_as_good() -> None:
+def test_an_order_with_an_authorized_payment_is_green() -> None:
     order = order_placed()
     order.confirm(now=NOON)
     order.record_payment("p-1", PaymentKind.AUTHORIZED, Decimal(order.total), at=NOON)
@@ -163,14 +163,14 @@ def test_an_authorized_payment_is_as_good() -> None:
     assert queued.ready == "green"
 
 
-def test_red_before_it_is_confirmed() -> None:
+def test_an_order_is_red_before_its_confirmation() -> None:
     [queued] = queue_of(order_placed())
 
     assert (queued.ready, queued.reasons) == ("red", ("not confirmed", "not paid"))
 
 
-def test_red_on_hold_and_green_after() -> None:
-    order = paid(order_placed())
+def test_an_order_is_red_while_it_is_on_hold() -> None:
+    order = confirm_and_pay(order_placed())
     order.hold(HoldReason.FRAUD_REVIEW, now=NOON)
     history = History()
     history.add(order)
@@ -187,7 +187,7 @@ def test_red_on_hold_and_green_after() -> None:
 
 
 @pytest.mark.parametrize(("required", "light"), [(False, "amber"), (True, "red")])
-def test_what_is_not_paid_waits_where_payment_comes_first(
+def test_an_unpaid_order_is_red_where_payment_comes_first(
     required: bool, light: str, settings: Any
 ) -> None:
     settings.PAYMENT_BEFORE_PACKING = required
@@ -199,34 +199,34 @@ def test_what_is_not_paid_waits_where_payment_comes_first(
     assert (queued.ready, queued.reasons) == (light, ("not paid",))
 
 
-def test_amber_when_more_is_promised_than_there_is() -> None:
-    product = stock(5, promised=8)
+def test_an_order_for_an_oversold_product_is_amber() -> None:
+    product = backorderable_product(5, promised=8)
 
-    [queued] = queue_of(product, paid(order_placed(product_id=product.pk)))
+    [queued] = queue_of(product, confirm_and_pay(order_placed(product_id=product.pk)))
 
     assert (queued.ready, queued.reasons) == ("amber", ("LAMP: 5 on hand, 8 promised",))
 
 
-def test_red_when_nothing_of_it_is_there() -> None:
-    product = stock(0, promised=8)
+def test_an_order_for_a_product_that_is_out_of_stock_is_red() -> None:
+    product = backorderable_product(0, promised=8)
 
-    [queued] = queue_of(product, paid(order_placed(product_id=product.pk)))
+    [queued] = queue_of(product, confirm_and_pay(order_placed(product_id=product.pk)))
 
     assert (queued.ready, queued.reasons) == ("red", ("LAMP: 0 on hand, 8 promised",))
 
 
-def test_a_delivery_turns_it_green() -> None:
-    product = stock(0, promised=8)
+def test_an_order_turns_green_with_a_delivery_of_its_product() -> None:
+    product = backorderable_product(0, promised=8)
     product.receive(8, now=NOON)
 
-    [queued] = queue_of(product, paid(order_placed(product_id=product.pk)))
+    [queued] = queue_of(product, confirm_and_pay(order_placed(product_id=product.pk)))
 
     assert queued.ready == "green"
 
 
-def test_what_is_packed_needs_no_stock() -> None:
-    product = stock(0, promised=8)
-    order = paid(order_placed(product_id=product.pk, quantity=2))
+def test_packed_units_need_no_stock() -> None:
+    product = backorderable_product(0, promised=8)
+    order = confirm_and_pay(order_placed(product_id=product.pk, quantity=2))
     pack(order, 2)
 
     [queued] = queue_of(product, order)
@@ -234,9 +234,9 @@ def test_what_is_packed_needs_no_stock() -> None:
     assert queued.ready == "green"
 
 
-def test_an_order_of_which_a_part_is_packed_is_not_red_for_the_rest() -> None:
-    product = stock(0, promised=8)
-    order = paid(order_placed(product_id=product.pk, quantity=2))
+def test_a_partly_packed_order_is_amber_when_the_rest_is_out_of_stock() -> None:
+    product = backorderable_product(0, promised=8)
+    order = confirm_and_pay(order_placed(product_id=product.pk, quantity=2))
     pack(order, 1)
 
     [queued] = queue_of(product, order)
@@ -247,13 +247,13 @@ def test_an_order_of_which_a_part_is_packed_is_not_red_for_the_rest() -> None:
 # --- The list ----------------------------------------------------------------------------------
 @pytest.fixture
 def three() -> dict[str, Order]:
-    """Three orders of different light, age, size and place, as readers see them."""
-    green = paid(order_placed(number="green", quantity=1, at=NOON - timedelta(days=2)))
+    """Three orders of different readiness, age, size and destination."""
+    green = confirm_and_pay(order_placed(number="green", quantity=1, at=NOON - timedelta(days=2)))
     red = order_placed(number="red", quantity=3, at=NOON - timedelta(days=1))
     amber = order_placed(number="amber", quantity=2)
     amber.confirm(now=NOON)
     amber.assign("robin", now=NOON)
-    send(red, country="FR")
+    change_address(red, country="FR")
     history = History()
     history.add(green, red, amber)
     go_live(history)
@@ -281,42 +281,44 @@ def test_the_queue_is_filtered_and_sorted(
 
 
 def test_a_page_costs_one_query(three: dict[str, Order]) -> None:
-    with CaptureQueriesContext(connections["read"]) as asked:
+    with CaptureQueriesContext(connections["read"]) as queries:
         get_query_bus().dispatch(GetFulfilmentQueue(ready="red,amber"))
 
-    assert len(asked) == 1
+    assert len(queries) == 1
 
 
 def test_a_customer_sees_no_queue(three: dict[str, Order]) -> None:
-    asked = GetFulfilmentQueue(customer_scope=three["red"].customer_id)
+    query = GetFulfilmentQueue(customer_scope=three["red"].customer_id)
 
-    assert get_query_bus().dispatch(asked).items == ()
+    assert get_query_bus().dispatch(query).items == ()
 
 
 @pytest.mark.parametrize(
     ("role", "status", "postal_code"),
     [(Role.WAREHOUSE, 200, "12345"), (Role.AUDITOR, 200, "***"), (Role.CUSTOMER, 403, None)],
 )
-def test_who_sees_the_queue(role: Role, status: int, postal_code: str | None) -> None:
+def test_roles_see_the_queue_with_or_without_addresses(
+    role: Role, status: int, postal_code: str | None
+) -> None:
     order = order_placed()
-    send(order, postal_code="12345")
+    change_address(order, postal_code="12345")
     queue_of(order)
     user = User.objects.create_user(username="somebody", customer_id=order.customer_id)
     user.groups.add(Group.objects.get(name=role))
     client = APIClient()
     client.force_authenticate(user)
 
-    answer = client.get("/api/v1/fulfilment-queue")
+    response = client.get("/api/v1/fulfilment-queue")
 
-    assert answer.status_code == status
+    assert response.status_code == status
     if status == 200:
-        [queued] = answer.json()["results"]
+        [queued] = response.json()["results"]
         assert (queued["postal_code"], queued["city"]) == (postal_code, "Sampleton")
         assert queued["links"]["order"] == f"http://testserver/api/v1/orders/{order.pk}"
 
 
 @pytest.mark.parametrize("query", ["ready=blue", "ordering=city", "colour=red", "country=" * 9])
-def test_what_the_queue_does_not_know_is_refused(query: str, clerk: User) -> None:
+def test_unknown_parameters_and_values_are_refused(query: str, clerk: User) -> None:
     client = APIClient()
     client.force_authenticate(clerk)
 
@@ -327,7 +329,7 @@ def test_what_the_queue_does_not_know_is_refused(query: str, clerk: User) -> Non
 def test_batches_of_any_size_make_the_same_rows(seed: int) -> None:
     history = History()
     for quantity in (2, 3):
-        order = paid(order_placed(number=str(quantity), quantity=quantity))
+        order = confirm_and_pay(order_placed(number=str(quantity), quantity=quantity))
         order.hold(HoldReason.STOCK, now=NOON)
         order.release_hold(now=NOON)
         order.dispatch_shipment(pack(order, 1), now=NOON)

@@ -1,4 +1,4 @@
-"""Every filter and every ordering of the lists is served by an index, on large tables too."""
+"""Every filter and every ordering of the lists uses an index, on large tables too."""
 
 import json
 import time
@@ -24,30 +24,30 @@ from tests.proof import IS_PROOF, size
 pytestmark = [pytest.mark.proof, pytest.mark.django_db(databases=["default", "read"])]
 
 ORDERS = size(20_000, full=1_000_000)
-# How long a page may take on a million orders.
+# The longest time for a page of a million orders.
 _SECONDS = 2.0
 
 
 @pytest.fixture(scope="module", autouse=True)
 def shop(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
-    """A shop of many orders, for all tests of this file, and gone afterwards."""
+    """Many orders for all tests of this file, deleted afterwards."""
     with django_db_blocker.unblock(), transaction.atomic(using="read"):
         fill_shop(ORDERS)
         if not IS_PROOF:
-            # Reading all of a small table is cheaper than looking into an index.
+            # Reading the whole of a small table is cheaper than using an index.
             with connections["read"].cursor() as cursor:
                 cursor.execute("SET LOCAL enable_seqscan = off")
         yield
         transaction.set_rollback(True, using="read")
 
 
-def named(thing: str) -> UUID:
-    """The id that something of the shop has."""
+def id_of(thing: str) -> UUID:
+    """The id that ``fill_shop`` gives to a thing."""
     return UUID(md5(thing.encode(), usedforsecurity=False).hexdigest())
 
 
-CUSTOMER, PRODUCT = named("customer 77"), named("product 77")
-# What can be asked of the list of orders, and the index that serves it.
+CUSTOMER, PRODUCT = id_of("customer 77"), id_of("product 77")
+# Parameters of the list of orders, and the indexes that may serve them.
 FILTERS: list[tuple[dict[str, Any], str]] = [
     ({"status": "pending"}, "order_summary_by_status"),
     ({"status": "completed"}, "order_summary_by_status|order_summary_newest"),
@@ -101,7 +101,7 @@ OTHERS: list[tuple[Query[Any], str]] = [
     (SearchOrders(q="WEB-300"), "order_summary_by_reference"),
 ]
 CASES = [
-    *((ListOrders(**asked), index) for asked, index in FILTERS),
+    *((ListOrders(**parameters), index) for parameters, index in FILTERS),
     *(
         (ListOrders(ordering=f"{sign}{name}"), index)
         for name, index in ORDERINGS.items()
@@ -122,7 +122,7 @@ def check_plan(query: Query[Any], index: str) -> None:
         started_at = time.monotonic()
         get_query_bus().dispatch(query)
         seconds = time.monotonic() - started_at
-    plans = [plan_of(one["sql"]) for one in asked.captured_queries]
+    plans = [plan_of(captured["sql"]) for captured in queries.captured_queries]
 
     used = {name for plan in plans for name in indexes(plan)}
     assert used & set(index.split("|")), used
@@ -140,7 +140,7 @@ def plan_of(sql: str) -> dict[str, Any]:
 
 
 def indexes(plan: dict[str, Any]) -> Iterator[str]:
-    """The indexes that a plan looks into."""
+    """The indexes that a plan uses."""
     if "Index Name" in plan:
         yield plan["Index Name"]
     for part in plan.get("Plans", []):
@@ -148,18 +148,20 @@ def indexes(plan: dict[str, Any]) -> Iterator[str]:
 
 
 def read_whole(plan: dict[str, Any]) -> Iterator[str]:
-    """The tables that a plan reads from their beginning; but for what is counted, which stops at
-    10,001 rows wherever they are, and products, of which there are few."""
+    """The tables that a plan reads as a whole.
+
+    Counts are left out, which stop at 10,001 rows, and small tables.
+    """
     if plan["Node Type"] == "Aggregate" and plan.get("Parent Relationship") in (None, "InitPlan"):
         return
-    few = ("projection", "inventory_level", "product_search")
-    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] not in few:
+    small = ("projection", "inventory_level", "product_search")
+    if plan["Node Type"] == "Seq Scan" and plan["Relation Name"] not in small:
         yield plan["Relation Name"]
     for part in plan.get("Plans", []):
         yield from read_whole(part)
 
 
-def test_every_filter_and_every_ordering_is_looked_at() -> None:
-    filters = {name for asked, _ in FILTERS for name in asked}
+def test_the_cases_cover_every_filter_and_every_ordering() -> None:
+    filters = {name for parameters, _ in FILTERS for name in parameters}
     assert filters == {name for name, _filter in filters_of(ListOrders)}
     assert {name.lstrip("-") for name in get_args(Ordering)} == {*ORDERINGS, "relevance"}

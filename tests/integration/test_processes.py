@@ -1,4 +1,4 @@
-"""Programs that are kept running and never outlive whoever started them."""
+"""Programs that are kept running, and that end with their parent process."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from config.processes import Program
 
 HERE = Path(__file__).parent
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
-# Starts a program, tells its pid, and waits.
+# Starts a program, prints its pid, and waits.
 PARENT = """
 import pathlib, time
 from config.processes import Program
@@ -23,7 +23,7 @@ program.start()
 print(program._process.pid, flush=True)
 time.sleep(60)
 """
-# Refuses to be asked to stop, and says so to the pipe it is given.
+# Ignores SIGTERM, and writes to a pipe once it does.
 DEAF = """
 import os, signal, sys, time
 signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -58,26 +58,26 @@ def test_a_program_dies_with_a_killed_parent():
         wait_for(lambda: not alive(child))
 
 
-def test_asking_too_late_has_the_same_effect():
-    late = "import signal; from config.processes import die_with_parent; die_with_parent(1)"
+def test_a_program_dies_at_once_when_its_parent_is_already_dead():
+    script = "import signal; from config.processes import die_with_parent; die_with_parent(1)"
 
-    finished = subprocess.run([sys.executable, "-c", late], check=False)
+    finished = subprocess.run([sys.executable, "-c", script], check=False)
 
     assert finished.returncode == -signal.SIGKILL
 
 
-def test_a_program_that_ended_is_started_again_after_longer_and_longer_pauses(monkeypatch):
+def test_a_program_that_ended_is_restarted_after_longer_and_longer_pauses(monkeypatch):
     monkeypatch.setattr(processes, "FIRST_PAUSE", 0.01)
     program = Program("Something", [sys.executable, "-c", "raise SystemExit(3)"], cwd=HERE)
     program.start()
 
-    news = [wait_for(program.keep_running) for _ in range(2)]
+    messages = [wait_for(program.keep_running) for _ in range(2)]
 
-    assert news[0].startswith("Something ended (exit code 3); starting it again in ")
-    assert news[0] < news[1]
+    assert messages[0].startswith("Something ended (exit code 3); starting it again in ")
+    assert messages[0] < messages[1]
 
 
-def test_stopping_is_polite_first_and_forceful_in_the_end():
+def test_programs_are_stopped_by_sigterm_and_finally_by_sigkill():
     read, write = os.pipe()
     deaf = [sys.executable, "-c", DEAF, str(write)]
     polite = Program("polite", SLEEP, cwd=HERE)
@@ -94,12 +94,12 @@ def test_stopping_is_polite_first_and_forceful_in_the_end():
 
 
 @pytest.mark.parametrize("fault", [KeyError("no entry"), OSError("no login")])
-def test_who_has_no_name_is_known_by_a_number(
+def test_the_login_of_a_user_without_a_name_is_the_user_id(
     monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:
-    def nobody() -> str:
+    def fail() -> str:
         raise fault
 
-    monkeypatch.setattr(processes.getpass, "getuser", nobody)
+    monkeypatch.setattr(processes.getpass, "getuser", fail)
 
     assert processes.login() == str(os.getuid())

@@ -1,4 +1,4 @@
-"""The same log makes the same rows, whatever the environment of the process that rebuilds them."""
+"""Rebuilds make the same rows from the same log in every environment."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ from tests.kit_projections import rows_of
 
 pytestmark = pytest.mark.usefixtures("committed")
 
-# What hashes, clocks and texts could depend on.
+# Variables on which hashes, clocks and texts could depend.
 ENVIRONMENTS = [
     {"PYTHONHASHSEED": "1", "TZ": "Pacific/Kiritimati", "PGTZ": "Asia/Tokyo", "LC_ALL": "C"},
     {"PYTHONHASHSEED": "2", "TZ": "Pacific/Niue", "PGTZ": "America/Lima", "LC_ALL": "C.UTF-8"},
@@ -47,7 +47,7 @@ def rebuild(**environment: str) -> None:
 
 
 def served() -> dict[type[Any], list[dict[str, Any]]]:
-    """All rows that readers see."""
+    """All rows that readers are served."""
     return {
         model: rows_of(model, generation)
         for generation in Projection.objects.filter(status=Projection.Status.LIVE)

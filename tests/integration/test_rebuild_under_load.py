@@ -1,4 +1,4 @@
-"""Readers during promotions: the old rows or the new ones, never a mixture, never an error."""
+"""Rebuilds under load: reads show the old rows or the new rows, never a mixture or an error."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -28,23 +28,24 @@ pytestmark = pytest.mark.usefixtures("committed")
 
 ORDERS = 12
 READERS = 4
-# What was spoiled on purpose in the old rows, so that they can be told from the new ones.
+# The text in changed columns of the old rows, which tells them from the new rows.
 OLD = "old"
 
 
-def orders_of_old_and_new() -> UUID:
-    """Orders whose live rows say "old", one of them without a row; returns the id of another."""
+def place_orders_with_old_rows() -> UUID:
+    """Place orders, change their live rows and delete one of these; returns the id of an order."""
     customer, product = kit.registered_customer(), kit.registered_product(on_hand=1_000)
-    placed = [kit.placed_order(customer, (product, 1), (product, 2)) for _ in range(ORDERS)]
+    orders = [kit.placed_order(customer, (product, 1), (product, 2)) for _ in range(ORDERS)]
     live.run("order_view")
     with connections["read"].cursor() as cursor:
         cursor.execute("UPDATE order_summary SET customer_name = %s", [OLD])
         cursor.execute("UPDATE order_line_view SET name = %s", [OLD])
-        cursor.execute("DELETE FROM order_summary WHERE id = %s", [placed[0].pk])
-    return placed[1].pk
+        cursor.execute("DELETE FROM order_summary WHERE id = %s", [orders[0].pk])
+    return orders[1].pk
 
 
-def a_page() -> bool:
+def page_is_old() -> bool:
+    """Read a page; returns True if it shows the old rows."""
     page = get_query_bus().dispatch(ListOrders())
     are_old = {item.customer_name == OLD for item in page.items}
     is_old = page.count == ORDERS - 1
@@ -53,43 +54,44 @@ def a_page() -> bool:
     return is_old
 
 
-def an_order(order_id: UUID) -> bool:
+def order_is_old(order_id: UUID) -> bool:
+    """Read an order; returns True if it shows the old rows."""
     order = get_query_bus().dispatch(GetOrderById(order_id=order_id))
     is_old = order.customer_name == OLD
     assert [line.name == OLD for line in order.items] == [is_old, is_old]
     return is_old
 
 
-def reading(reads: list[Callable[[], bool]], over: Event) -> list[bool]:
-    """What each read saw until it was over: the old rows or not."""
-    seen = []
+def read_until(over: Event, reads: list[Callable[[], bool]]) -> list[bool]:
+    """Read again and again until ``over``; returns the result of each read."""
+    results = []
     try:
         while not over.is_set():
-            seen += [read() for read in reads]
+            results += [read() for read in reads]
     finally:
         connections.close_all()
-    return seen
+    return results
 
 
-def test_no_read_fails_or_mixes_while_rows_take_over() -> None:
-    order_id = orders_of_old_and_new()
+def test_no_read_fails_or_mixes_rows_during_promotions() -> None:
+    order_id = place_orders_with_old_rows()
     over = Event()
-    reads = [a_page, lambda: an_order(order_id)]
+    reads = [page_is_old, lambda: order_is_old(order_id)]
     with ThreadPoolExecutor(READERS) as threads:
-        readers = [threads.submit(reading, reads, over) for _ in range(READERS)]
+        readers = [threads.submit(read_until, over, reads) for _ in range(READERS)]
         try:
             rebuild("order_view")
             for _ in range(20):
                 generations.roll_back("order_view")
         finally:
             over.set()
-        seen = [is_old for reader in readers for is_old in reader.result()]
+        results = [is_old for reader in readers for is_old in reader.result()]
 
-    assert set(seen) == {True, False}
-    assert len(seen) > 100
+    assert set(results) == {True, False}
+    assert len(results) > 100
 
 
-def test_processes_fill_slices_together() -> None:
+def test_several_processes_fill_the_slices_of_a_generation() -> None:
     customer, product = kit.registered_customer(), kit.registered_product(on_hand=1_000)
     for _ in range(ORDERS):
         kit.placed_order(customer, (product, 1), (product, 2))
@@ -99,12 +101,12 @@ def test_processes_fill_slices_together() -> None:
 
     assert rebuilt.events == ORDERS * 3
     assert [table.differing for table in rebuilt.compared] == [0, 0]
-    assert a_page() is False
+    assert page_is_old() is False
 
 
 @contextmanager
-def another() -> Iterator[Any]:
-    """A session of the read database beside ours."""
+def other_session() -> Iterator[Any]:
+    """A cursor of another session of the read database."""
     other = connections["read"].copy()
     try:
         with other.cursor() as cursor:
@@ -119,12 +121,12 @@ TRY_LOCK = "SELECT pg_try_advisory_lock(7301002, hashtext('order_view'))"
 def lose_the_connection_before_step(
     number: int, lost: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A crash of the read database, after which ``lost`` is called, in the middle of a rebuild."""
+    """Let the read database crash in the middle of a rebuild, and call ``lost`` after that."""
     step, steps = fill._step, count(1)
 
     def after_a_crash(*arguments: Any) -> int | None:
         if next(steps) == number:
-            with another() as cursor:
+            with other_session() as cursor:
                 ours = connections["read"].connection.info.backend_pid
                 cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [ours])
             lost()
@@ -133,15 +135,15 @@ def lose_the_connection_before_step(
     monkeypatch.setattr(fill, "_step", after_a_crash)
 
 
-def test_a_rebuild_whose_connection_was_lost_goes_on_and_stays_alone(
+def test_a_rebuild_with_a_lost_connection_goes_on_and_takes_its_lock_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    orders_of_old_and_new()
+    place_orders_with_old_rows()
     lose_the_connection_before_step(3, lambda: None, monkeypatch)
     is_free = []
 
     def look(done: int, total: int) -> None:
-        with another() as cursor:
+        with other_session() as cursor:
             cursor.execute(TRY_LOCK)
             is_free.append(cursor.fetchone()[0])
 
@@ -150,47 +152,47 @@ def test_a_rebuild_whose_connection_was_lost_goes_on_and_stays_alone(
     assert rebuilt.events == ORDERS * 3
     assert len(is_free) > 3
     assert not any(is_free)
-    assert a_page() is False
+    assert page_is_old() is False
 
 
-def test_a_rebuild_ends_when_another_has_begun_while_its_connection_was_lost(
+def test_a_rebuild_with_a_lost_connection_ends_when_another_rebuild_has_the_lock(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    orders_of_old_and_new()
-    with another() as cursor:
+    place_orders_with_old_rows()
+    with other_session() as cursor:
         lose_the_connection_before_step(3, lambda: cursor.execute(TRY_LOCK), monkeypatch)
 
         with pytest.raises(generations.BusyError):
             rebuild("order_view", batch=5)
 
-    assert a_page() is True
+    assert page_is_old() is True
     assert rebuild("order_view", batch=5).events == ORDERS * 3
-    assert a_page() is False
+    assert page_is_old() is False
 
 
-# To start processes takes a part of a short rebuild that it doesn't take of a long one.
+# The start of processes takes a larger part of a short rebuild than of a long one.
 @pytest.mark.proof
 @pytest.mark.parametrize("workers", [1, 2][: size(1, full=2)])
 def test_the_time_left_after_a_tenth_is_within_a_quarter_of_the_truth(workers: int) -> None:
-    """At a pace that doesn't depend on who else is at work."""
+    """The throttle makes the rate independent of other load."""
     customer, product = kit.registered_customer(), kit.registered_product(on_hand=10_000)
     for _ in range(size(60, full=400)):
         kit.placed_order(customer, (product, 1), (product, 2))
     live.run("order_view")
-    told: list[tuple[float, float]] = []
+    estimates: list[tuple[float, float]] = []
 
     def look(done: int, total: int) -> None:
-        [one] = [one for one in statuses() if one.name == "order_view"]
-        if done >= total / 10 and not told and one.rebuild and one.rebuild.seconds_left:
-            told.append((one.rebuild.seconds_left, time.monotonic()))
+        [progress] = [status.rebuild for status in statuses() if status.name == "order_view"]
+        if done >= total / 10 and not estimates and progress and progress.seconds_left:
+            estimates.append((progress.seconds_left, time.monotonic()))
 
     rebuild("order_view", workers=workers, batch=20, throttle=45, progress=look)
 
-    [(seconds_left, at)] = told
-    assert seconds_left == pytest.approx(time.monotonic() - at, rel=0.25)
+    [(seconds_left, estimated_at)] = estimates
+    assert seconds_left == pytest.approx(time.monotonic() - estimated_at, rel=0.25)
 
 
-def test_events_that_come_during_a_rebuild_are_in_its_rows() -> None:
+def test_events_that_are_committed_during_a_rebuild_are_in_its_rows() -> None:
     customer, product = kit.registered_customer(), kit.registered_product(on_hand=1_000)
     kit.placed_order(customer, (product, 1))
     over = Event()
@@ -206,13 +208,13 @@ def test_events_that_come_during_a_rebuild_are_in_its_rows() -> None:
     with ThreadPoolExecutor(1) as threads:
         placing = threads.submit(place)
         try:
-            rebuilt = [rebuild("order_view", batch=5) for _ in range(3)]
+            results = [rebuild("order_view", batch=5) for _ in range(3)]
         finally:
             over.set()
         placing.result()
 
     live.run("order_view")
-    assert [table.differing for result in rebuilt for table in result.compared] == [0] * 6
+    assert [table.differing for result in results for table in result.compared] == [0] * 6
     retired = Projection.objects.get(name="order_view", status="retired")
     served = Projection.objects.get(name="order_view", status="live")
     for model in registered()["order_view"].models:

@@ -1,4 +1,4 @@
-"""Timelines, statistics, sales and movements: what is answered, in how many statements, to whom."""
+"""Queries of timelines, statistics, sales and movements: answers, statements and permissions."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,7 +45,7 @@ ask = get_query_bus().dispatch
 
 
 class Shop:
-    """Two customers, one with two orders in euros (one cancelled the next day) and one in yen."""
+    """Two customers. One has two orders in euros, one cancelled the next day, and one in yen."""
 
     def __init__(self) -> None:
         self.customer, self.other = (
@@ -53,16 +53,16 @@ class Shop:
             customer_registered(email="o@example.com"),
         )
         self.product = product_registered(sku="LAMP", on_hand=10)
-        known: dict[str, Any] = {"customer_id": self.customer.pk, "product_id": self.product.pk}
-        self.order = order_placed(number="2026-1", quantity=2, unit_price="19.90", **known)
-        self.cancelled = order_placed(number="2026-2", quantity=1, unit_price="5.00", **known)
+        fields: dict[str, Any] = {"customer_id": self.customer.pk, "product_id": self.product.pk}
+        self.order = order_placed(number="2026-1", quantity=2, unit_price="19.90", **fields)
+        self.cancelled = order_placed(number="2026-2", quantity=1, unit_price="5.00", **fields)
         self.yen = order_placed(
             number="2026-3",
             quantity=1,
             unit_price="990",
             currency="JPY",
             at=datetime(2026, 3, 1, 23, 30, tzinfo=UTC),
-            **known,
+            **fields,
         )
         self.foreign = order_placed(number="2026-4", customer_id=self.other.pk)
         self.product.reserve((self.order.pk, uuid4()), 2, now=NOON)
@@ -97,7 +97,7 @@ def clerk(client_of: Callable[..., APIClient]) -> APIClient:
 
 @contextmanager
 def statements(at_most: int) -> Iterator[None]:
-    """Fail when more statements than that reach the read database, or any the other one."""
+    """Fail when more statements reach the read database, or any reaches the write database."""
     with (
         CaptureQueriesContext(connections["read"]) as read,
         CaptureQueriesContext(connections["default"]) as write,
@@ -134,7 +134,7 @@ def test_the_timeline_of_an_order(clerk: APIClient, shop: Shop) -> None:
     assert first["actor"].startswith("user ")
 
 
-def test_a_timeline_by_visibility_and_page_by_page(shop: Shop) -> None:
+def test_a_timeline_is_filtered_by_visibility_and_paged(shop: Shop) -> None:
     with statements(at_most=2):
         internal = ask(GetTimeline(order_id=shop.order.pk, visibility="internal"))
     second = ask(GetTimeline(order_id=shop.order.pk, page=2, page_size=3))
@@ -145,7 +145,7 @@ def test_a_timeline_by_visibility_and_page_by_page(shop: Shop) -> None:
         assert ask(GetTimeline(order_id=shop.foreign.pk, visibility="internal")).items == ()
 
 
-def test_a_customer_is_told_what_is_for_customers(
+def test_a_customer_sees_the_sentences_for_customers(
     client_of: Callable[..., APIClient], shop: Shop
 ) -> None:
     client = client_of(Role.CUSTOMER, customer_id=shop.customer.pk)
@@ -159,8 +159,8 @@ def test_a_customer_is_told_what_is_for_customers(
     ]
     assert "Ring twice" not in str(body)
     for address in ("/timeline", "/timeline?visibility=internal"):
-        answer = client.get(f"{ROOT}/orders/{shop.foreign.pk}{address}")
-        assert answer.status_code == 404
+        response = client.get(f"{ROOT}/orders/{shop.foreign.pk}{address}")
+        assert response.status_code == 404
     internal = client.get(f"{ROOT}/orders/{shop.order.pk}/timeline?visibility=internal")
     assert internal.json()["count"] == 0
 
@@ -270,7 +270,7 @@ def test_sales_by_product(clerk: APIClient, shop: Shop) -> None:
     body = clerk.get(address).json()
 
     [cancelled, yen, euros] = body["results"]
-    # Of what was cancelled only, the day doesn't tell what it is called; the stock list does.
+    # The row of a day with cancellations only has no name; the stock list has.
     assert (cancelled["sku"], cancelled["units"], cancelled["cancelled_units"]) == ("LAMP", 0, 1)
     assert (yen["day"], yen["currency"], yen["gross"]) == ("2026-03-02", "JPY", "990")
     assert euros == {
@@ -346,11 +346,11 @@ def test_the_movements_of_a_product(clerk: APIClient, shop: Shop) -> None:
 
 def test_movements_of_one_kind(shop: Shop) -> None:
     with statements(at_most=2):
-        found = ask(GetStockLedger(product_id=shop.product.pk, kind="reserved"))
+        page = ask(GetStockLedger(product_id=shop.product.pk, kind="reserved"))
     with statements(at_most=3):
         assert ask(GetStockLedger(product_id=shop.product.pk, kind="released")).items == ()
 
-    assert [movement.order_id for movement in found.items] == [shop.order.pk]
+    assert [movement.order_id for movement in page.items] == [shop.order.pk]
 
 
 # --- What is refused ---------------------------------------------------------------------------
@@ -419,7 +419,7 @@ ADDRESSES = {
         (Role.INTEGRATION, {"days", "products"}),
     ],
 )
-def test_roles_see_what_is_theirs(
+def test_roles_see_the_reports_of_their_permissions(
     client_of: Callable[..., APIClient], shop: Shop, role: Role, refused: set[str]
 ) -> None:
     client = client_of(role, customer_id=shop.customer.pk)
@@ -433,7 +433,7 @@ def test_roles_see_what_is_theirs(
     assert statuses == {name: 403 if name in refused else 200 for name in ADDRESSES}
 
 
-def test_nothing_of_the_whole_shop_is_one_customers(shop: Shop) -> None:
+def test_a_customer_scope_sees_no_reports_of_the_whole_shop(shop: Shop) -> None:
     scope = shop.customer.pk
 
     assert ask(GetSalesByDay(customer_scope=scope)).count == 0
@@ -447,7 +447,7 @@ def test_nothing_of_the_whole_shop_is_one_customers(shop: Shop) -> None:
         ask(GetStockLedger(product_id=uuid4()))
 
 
-def test_pages_lead_to_what_belongs_to_them(client_of: Callable[..., APIClient]) -> None:
+def test_pages_link_to_their_reports(client_of: Callable[..., APIClient]) -> None:
     shop, client = Shop(), client_of(Role.ADMIN)
     for path, link in (
         (f"orders/{shop.order.pk}", "timeline"),

@@ -1,4 +1,4 @@
-"""The sentences in which an order's story is told, to those who work here and to its customer."""
+"""The sentences of the order history, for staff and for the customer."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -19,9 +19,9 @@ LATER = NOON + timedelta(hours=1)
 ACTOR = "user 00000000-0000-0000-0000-000000000001"
 
 
-def told(order: Order, history: History | None = None) -> list[tuple[str, str]]:
-    """What everybody and what the customer is told of what the order has raised, in order."""
-    history = history or History()
+def sentences_of(order: Order) -> list[tuple[str, str]]:
+    """The sentences of all events of the order, for staff and for the customer, in order."""
+    history = History()
     history.add(order)
     rows = sorted(history.rows(TimelineEntry), key=lambda row: row["version"])
     return [(row["sentence"].removeprefix(f"{ACTOR} "), row["customer_sentence"]) for row in rows]
@@ -31,15 +31,15 @@ def units(order: Order, quantity: int = 1, line: int = 0) -> list[LineQuantity]:
     return [LineQuantity(line_id=[*order.lines][line], quantity=quantity)]
 
 
-def shipped(order: Order) -> Any:
-    """The id of a shipment with everything, on its way."""
+def ship(order: Order) -> Any:
+    """Ship everything; returns the id of the shipment."""
     shipment_id = uuid4()
     order.confirm(now=NOON)
     order.ship_everything(shipment_id=shipment_id, now=NOON)
     return shipment_id
 
 
-def test_an_order_that_is_edited_and_held() -> None:
+def test_sentences_of_edits_and_holds() -> None:
     order = order_placed(quantity=3)
     [line] = order.lines
     order.change_quantity(line, 5, now=LATER)
@@ -56,7 +56,7 @@ def test_an_order_that_is_edited_and_held() -> None:
     order.assign("casey", now=LATER)
     order.assign("", now=LATER)
 
-    assert told(order)[2:] == [
+    assert sentences_of(order)[2:] == [
         ("changed Sample 1 from 3 to 5 units", "Sample 1 changed from 3 to 5 units"),
         ("cancelled 2 × Sample 1: One is enough", "2 × Sample 1 cancelled"),
         ("changed the shipping address", "Shipping address changed"),
@@ -69,7 +69,7 @@ def test_an_order_that_is_edited_and_held() -> None:
     ]
 
 
-def test_parcels_are_told_with_what_is_in_them() -> None:
+def test_sentences_of_parcels_list_their_units() -> None:
     order = order_placed(lines=2, quantity=2)
     order.confirm(now=NOON)
     voided, sent, lost = uuid4(), uuid4(), uuid4()
@@ -86,12 +86,12 @@ def test_parcels_are_told_with_what_is_in_them() -> None:
     order.fail_delivery(lost, e.DeliveryFailure.LOST, at=LATER)
 
     content = "2 × Sample 1 and 1 × Sample 2"
-    way = " with Fast Post, tracking number 1Z9"
-    assert told(order)[4:] == [
+    tracking = " with Fast Post, tracking number 1Z9"
+    assert sentences_of(order)[4:] == [
         ("packed 2 × Sample 1", "2 × Sample 1 packed"),
         ("unpacked 2 × Sample 1", "2 × Sample 1 unpacked"),
         (f"packed {content}", f"{content} packed"),
-        (f"shipped {content}{way}", f"{content} shipped{way}"),
+        (f"shipped {content}{tracking}", f"{content} shipped{tracking}"),
         (
             "said how a parcel travels, tracking number 1Z8",
             "A parcel travels, tracking number 1Z8",
@@ -103,14 +103,14 @@ def test_parcels_are_told_with_what_is_in_them() -> None:
     ]
 
 
-def test_many_lines_are_told_by_their_number() -> None:
+def test_a_sentence_about_many_lines_gives_their_number() -> None:
     order = order_placed(lines=5, quantity=2)
-    shipped(order)
+    ship(order)
 
-    assert told(order)[-1][1] == "10 units of 5 lines shipped"
+    assert sentences_of(order)[-1][1] == "10 units of 5 lines shipped"
 
 
-def test_money_and_returns() -> None:
+def test_sentences_of_payments_refunds_and_returns() -> None:
     order = order_placed(quantity=2, unit_price="10.00")
     for kind, amount in (("authorized", "20"), ("captured", "20"), ("failed", "1")):
         order.record_payment(
@@ -120,18 +120,18 @@ def test_money_and_returns() -> None:
             method="card",
             at=LATER,
         )
-    order.deliver(shipped(order), at=LATER)
-    back, rejected, refund = uuid4(), uuid4(), uuid4()
+    order.deliver(ship(order), at=LATER)
+    received, rejected, refund = uuid4(), uuid4(), uuid4()
     [line] = order.lines
-    one = [ReturnedLine(line_id=line, quantity=1, reason=e.ReturnReason.WRONG_ITEM)]
-    order.request_return(one, return_id=back, now=LATER)
-    order.receive_return(back, [ReceivedLine(line_id=line, damaged=1)], now=LATER)
+    returned = [ReturnedLine(line_id=line, quantity=1, reason=e.ReturnReason.WRONG_ITEM)]
+    order.request_return(returned, return_id=received, now=LATER)
+    order.receive_return(received, [ReceivedLine(line_id=line, damaged=1)], now=LATER)
     order.request_refund(Decimal(10), "Came back", refund_id=refund, now=LATER)
     order.settle_refund(refund, at=LATER)
-    order.request_return(one, return_id=rejected, now=LATER)
+    order.request_return(returned, return_id=rejected, now=LATER)
     order.reject_return(rejected, "Too late", now=LATER)
 
-    sentences = told(order)
+    sentences = sentences_of(order)
     assert sentences[2:5] == [
         ("recorded an authorization of 20.00 EUR by card", "Payment of 20.00 EUR authorized"),
         ("recorded a payment of 20.00 EUR by card", "Payment of 20.00 EUR received"),
@@ -147,30 +147,30 @@ def test_money_and_returns() -> None:
     ]
 
 
-# --- What was erased ---------------------------------------------------------------------------
+# --- Erasure -----------------------------------------------------------------------------------
 @pytest.fixture
-def noted() -> Order:
+def order_with_notes() -> Order:
     order = order_placed()
     order.add_note("Rings twice", note_id=uuid4(), now=LATER)
     order.add_note("See you soon", note_id=uuid4(), visibility=e.Visibility.CUSTOMER, now=LATER)
     return order
 
 
-def test_a_redacted_note_reads_as_erased(noted: Order) -> None:
-    noted.redact_note(uuid4_of(noted, 1), now=LATER)
+def test_a_redacted_note_reads_as_erased(order_with_notes: Order) -> None:
+    order_with_notes.redact_note(note_id_of(order_with_notes, 1), now=LATER)
 
-    assert told(noted)[2:] == [
+    assert sentences_of(order_with_notes)[2:] == [
         ("noted: Rings twice", ""),
         ("noted: [erased]", "Note: [erased]"),
         ("erased what a note says", ""),
     ]
 
 
-def test_an_erased_customer_is_named_nowhere(noted: Order) -> None:
-    noted.anonymize(now=LATER)
-    noted.add_note("Written later", note_id=uuid4(), now=LATER)
+def test_no_sentence_names_an_erased_customer(order_with_notes: Order) -> None:
+    order_with_notes.anonymize(now=LATER)
+    order_with_notes.add_note("Written later", note_id=uuid4(), now=LATER)
 
-    assert told(noted) == [
+    assert sentences_of(order_with_notes) == [
         ("placed the order for [erased]", "Order placed"),
         ("added 2 × Sample 1 at 9.95 EUR", "2 × Sample 1 at 9.95 EUR"),
         ("noted: [erased]", ""),
@@ -181,11 +181,13 @@ def test_an_erased_customer_is_named_nowhere(noted: Order) -> None:
 
 
 @pytest.mark.parametrize("cut", range(1, 6))
-def test_it_makes_no_difference_how_the_events_arrive(noted: Order, cut: int) -> None:
+def test_the_size_of_batches_makes_no_difference_to_erasure(
+    order_with_notes: Order, cut: int
+) -> None:
     history = History()
-    noted.redact_note(uuid4_of(noted, 0), now=LATER)
-    noted.anonymize(now=LATER)
-    history.add(noted)
+    order_with_notes.redact_note(note_id_of(order_with_notes, 0), now=LATER)
+    order_with_notes.anonymize(now=LATER)
+    history.add(order_with_notes)
     generation = new_generation("order_timeline")
 
     project(history.events[:cut], generation)
@@ -194,7 +196,7 @@ def test_it_makes_no_difference_how_the_events_arrive(noted: Order, cut: int) ->
     assert rows_of(TimelineEntry, generation) == history.rows(TimelineEntry)
 
 
-def uuid4_of(order: Order, number: int) -> Any:
-    """The id of a note of ``order``, by its place."""
+def note_id_of(order: Order, number: int) -> Any:
+    """The id of a note of ``order``, by its index."""
     notes = [event for event in order.raised_events if isinstance(event, e.NoteAdded)]
     return notes[number].note_id

@@ -1,4 +1,4 @@
-"""What people and programs are told: metrics, readiness, the alarm."""
+"""Monitoring: metrics, readiness and the alarm."""
 
 import socket
 import threading
@@ -31,34 +31,37 @@ from tests import kit
 
 pytestmark = pytest.mark.usefixtures("db")
 
-# As Prometheus 3 sends it.
+# The header that Prometheus 3 sends.
 ACCEPT = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
     "application/openmetrics-text;version=0.0.1;q=0.5,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.4,text/plain;version=0.0.4;q=0.3,*/*;q=0.2"
 )
 
-Figures = dict[tuple[str, ...], float]
+Samples = dict[tuple[str, ...], float]
 
 
 @pytest.fixture
-def scrape(make_user: Callable[..., User]) -> Callable[[], Figures]:
-    """Asks /metrics as Prometheus does: samples by name and the values of their labels, which come
-    in the order of the labels' names."""
+def scrape(make_user: Callable[..., User]) -> Callable[[], Samples]:
+    """Scrapes /metrics as Prometheus does.
+
+    Returns the samples by their names and the values of their labels, in the order of the labels'
+    names.
+    """
     _, token = AuthToken.objects.create(user=make_user(Role.MONITOR))
     headers = {"Authorization": f"Token {token}", "Accept": ACCEPT}
 
-    def ask() -> Figures:
-        answer = Client().get("/metrics", headers=headers)
-        assert answer.status_code == 200
-        assert answer["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    def get_samples() -> Samples:
+        response = Client().get("/metrics", headers=headers)
+        assert response.status_code == 200
+        assert response["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
         return {
             (sample.name, *sample.labels.values()): sample.value
-            for family in text_string_to_metric_families(answer.content.decode())
+            for family in text_string_to_metric_families(response.content.decode())
             for sample in family.samples
         }
 
-    return ask
+    return get_samples
 
 
 def run_all() -> None:
@@ -68,55 +71,55 @@ def run_all() -> None:
 
 
 # --- Metrics -----------------------------------------------------------------------------------
-def test_metrics_of_projections(scrape: Callable[[], Figures]) -> None:
+def test_metrics_of_projections(scrape: Callable[[], Samples]) -> None:
     kit.registered_product()
     live.run("order_view")
-    found = scrape()
+    samples = scrape()
 
-    assert found["orders_events_appended_total",] == 2
+    assert samples["orders_events_appended_total",] == 2
     for name, position in (("order_view", 2), ("inventory_level", 0)):
-        assert found["orders_projection_position", name] == position
-        assert found["orders_projection_head", name] == 2
-        assert found["orders_projection_lag_events", name] == 2 - position
-        assert found["orders_projection_failed", name] == 0
-    assert found["orders_projection_lag_seconds", "order_view"] == 0
-    assert 0 < found["orders_projection_lag_seconds", "inventory_level"] < 60
-    assert found["orders_projection_batch_seconds_count", "order_view"] == 1
-    seconds = found["orders_projection_batch_seconds_sum", "order_view"]
-    assert 0 < seconds == found["orders_projection_last_batch_seconds", "order_view"] < 60
-    assert found["orders_projection_batch_seconds_count", "inventory_level"] == 0
+        assert samples["orders_projection_position", name] == position
+        assert samples["orders_projection_head", name] == 2
+        assert samples["orders_projection_lag_events", name] == 2 - position
+        assert samples["orders_projection_failed", name] == 0
+    assert samples["orders_projection_lag_seconds", "order_view"] == 0
+    assert 0 < samples["orders_projection_lag_seconds", "inventory_level"] < 60
+    assert samples["orders_projection_batch_seconds_count", "order_view"] == 1
+    seconds = samples["orders_projection_batch_seconds_sum", "order_view"]
+    assert 0 < seconds == samples["orders_projection_last_batch_seconds", "order_view"] < 60
+    assert samples["orders_projection_batch_seconds_count", "inventory_level"] == 0
 
     kit.registered_product()
     live.run("order_view")
     inventory = Projection.objects.filter(name="inventory_level")
     inventory.update(error="ValueError: no", parked_streams=3)
-    found = scrape()
-    assert found["orders_projection_batch_seconds_count", "order_view"] == 2
-    assert found["orders_projection_batch_seconds_sum", "order_view"] > seconds
-    assert found["orders_projection_failed", "inventory_level"] == 1
-    assert found["orders_projection_parked_streams", "inventory_level"] == 3
+    samples = scrape()
+    assert samples["orders_projection_batch_seconds_count", "order_view"] == 2
+    assert samples["orders_projection_batch_seconds_sum", "order_view"] > seconds
+    assert samples["orders_projection_failed", "inventory_level"] == 1
+    assert samples["orders_projection_parked_streams", "inventory_level"] == 3
 
 
-def test_lag_is_seen_when_nothing_is_alive_that_could_measure_it(
-    scrape: Callable[[], Figures],
+def test_metrics_show_the_lag_when_no_worker_runs(
+    scrape: Callable[[], Samples],
 ) -> None:
     kit.registered_product()
-    # No sequencer has run, no projection, no worker: nobody has written anything down.
+    # No sequencer, projection or worker has run.
     assert not EventPosition.objects.exists()
 
-    found = scrape()
+    samples = scrape()
 
-    assert found["orders_workers",] == 0
-    assert found["orders_events_appended_total",] == 2
+    assert samples["orders_workers",] == 0
+    assert samples["orders_events_appended_total",] == 2
     for name in registered():
-        assert found["orders_projection_lag_events", name] == 2
-        assert found["orders_projection_lag_seconds", name] > 0
+        assert samples["orders_projection_lag_events", name] == 2
+        assert samples["orders_projection_lag_seconds", name] > 0
     assert not EventPosition.objects.exists()
     status.heartbeat()
     assert scrape()["orders_workers",] == 1
 
 
-def test_metrics_of_a_rebuild(scrape: Callable[[], Figures]) -> None:
+def test_metrics_of_a_rebuild(scrape: Callable[[], Samples]) -> None:
     assert ("orders_projection_rebuild_events_done", "order_view") not in scrape()
     Projection.objects.create(
         name="order_view",
@@ -128,46 +131,46 @@ def test_metrics_of_a_rebuild(scrape: Callable[[], Figures]) -> None:
         events_per_second=15.5,
     )
 
-    found = scrape()
+    samples = scrape()
 
-    assert found["orders_projection_rebuild_events_done", "order_view"] == 30
-    assert found["orders_projection_rebuild_events_total", "order_view"] == 120
-    assert found["orders_projection_rebuild_events_per_second", "order_view"] == 15.5
+    assert samples["orders_projection_rebuild_events_done", "order_view"] == 30
+    assert samples["orders_projection_rebuild_events_total", "order_view"] == 120
+    assert samples["orders_projection_rebuild_events_per_second", "order_view"] == 15.5
 
 
-def test_metrics_of_commands(scrape: Callable[[], Figures]) -> None:
+def test_metrics_of_commands(scrape: Callable[[], Samples]) -> None:
     for outcome, reason, count in (("accepted", "", 5), ("refused", "OrderNotFoundError", 2)):
         CommandMetric.objects.create(
             type="CancelOrder", outcome=outcome, reason=reason, count=count, seconds=count / 4
         )
 
-    found = scrape()
+    samples = scrape()
 
     accepted = ("accepted", "", "CancelOrder")
     refused = ("refused", "OrderNotFoundError", "CancelOrder")
-    assert found["orders_command_seconds_count", *accepted] == 5
-    assert found["orders_command_seconds_sum", *accepted] == 1.25
-    assert found["orders_command_seconds_count", *refused] == 2
+    assert samples["orders_command_seconds_count", *accepted] == 5
+    assert samples["orders_command_seconds_sum", *accepted] == 1.25
+    assert samples["orders_command_seconds_count", *refused] == 2
 
 
-def test_metrics_of_the_queue(scrape: Callable[[], Figures]) -> None:
+def test_metrics_of_the_queue(scrape: Callable[[], Samples]) -> None:
     assert scrape()["orders_queue_tasks",] == 0
     assert scrape()["orders_queue_oldest_seconds",] == 0
     for minutes in (1, 5, -5):
-        # One is taken or due later.
+        # The last task is taken or due later.
         OrmQ.objects.create(key="orders", payload="", lock=Now() - timedelta(minutes=minutes))
 
-    found = scrape()
+    samples = scrape()
 
-    assert found["orders_queue_tasks",] == 2
-    assert 300 <= found["orders_queue_oldest_seconds",] < 360
+    assert samples["orders_queue_tasks",] == 2
+    assert 300 <= samples["orders_queue_oldest_seconds",] < 360
 
 
-def test_a_scrape_costs_the_same_whatever_there_is(
-    scrape: Callable[[], Figures], django_assert_num_queries: Any
+def test_the_number_of_queries_of_a_scrape_is_constant(
+    scrape: Callable[[], Samples], django_assert_num_queries: Any
 ) -> None:
     for turn in range(2):
-        # Two of them find out who asks.
+        # Two of the queries authenticate the user.
         with (
             django_assert_num_queries(10, using="default"),
             django_assert_num_queries(2, using="read"),
@@ -182,13 +185,13 @@ def test_a_scrape_costs_the_same_whatever_there_is(
         live.run("order_view")
 
 
-def test_a_database_that_is_away_is_a_503(
+def test_a_scrape_without_a_database_is_answered_with_503(
     monkeypatch: pytest.MonkeyPatch, admin_user: User
 ) -> None:
-    def away() -> Any:
+    def fail() -> Any:
         raise OperationalError("gone")
 
-    monkeypatch.setattr(status, "statuses", away)
+    monkeypatch.setattr(status, "statuses", fail)
     client = Client()
     client.force_login(admin_user)
     assert client.get("/metrics").status_code == 503
@@ -197,14 +200,14 @@ def test_a_database_that_is_away_is_a_503(
 # --- The alarm ---------------------------------------------------------------------------------
 @pytest.fixture
 def late(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever is behind is late at once; mail is sent before anything goes on."""
+    """Make every lag late at once, and send mail in the same thread."""
     settings.PROJECTION_LAG_ALERT_SECONDS = 0
     settings.ADMINS = [("ada", "ada@example.com")]
     monkeypatch.setattr(threading.Thread, "start", threading.Thread.run)
 
 
 @pytest.mark.usefixtures("late")
-def test_being_late_is_told_once_and_that_it_is_over_once(
+def test_the_alarm_reports_the_beginning_and_the_end_of_lateness_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     for _ in range(2):
@@ -245,7 +248,7 @@ def test_being_late_is_told_once_and_that_it_is_over_once(
 
 
 @pytest.mark.usefixtures("late")
-def test_each_projection_has_an_alarm_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_alarm_reports_each_projection_separately(caplog: pytest.LogCaptureFixture) -> None:
     kit.registered_product()
     alarm.look()
     caplog.clear()
@@ -259,7 +262,7 @@ def test_each_projection_has_an_alarm_of_its_own(caplog: pytest.LogCaptureFixtur
 
 
 @pytest.mark.usefixtures("late")
-def test_the_mail_says_why_but_quotes_nobody() -> None:
+def test_the_mail_gives_the_error_without_values() -> None:
     kit.registered_product()
     error = "IntegrityError: no\nDETAIL:  Key (email)=(bob@example.com) exists."
     Projection.objects.filter(name="order_view").update(error=error)
@@ -272,7 +275,7 @@ def test_the_mail_says_why_but_quotes_nobody() -> None:
 
 
 @pytest.mark.usefixtures("late")
-def test_without_admins_nothing_is_mailed(settings: Any) -> None:
+def test_no_mail_is_sent_without_admins(settings: Any) -> None:
     settings.ADMINS = []
     kit.registered_product()
     alarm.look()
@@ -280,7 +283,7 @@ def test_without_admins_nothing_is_mailed(settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("late")
-def test_a_mail_server_that_fails_hurts_nobody(
+def test_a_mail_server_that_fails_is_logged_only(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(*_arguments: Any) -> None:
@@ -294,7 +297,7 @@ def test_a_mail_server_that_fails_hurts_nobody(
     assert "The administrators couldn't be told by mail: gone" in caplog.text
 
 
-def test_a_mail_server_that_is_silent_keeps_nobody_waiting(
+def test_a_silent_mail_server_doesnt_delay_the_alarm(
     settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     kit.registered_product()
@@ -321,7 +324,7 @@ def test_mail_has_a_time_limit() -> None:
 
 
 # --- Readiness ---------------------------------------------------------------------------------
-def test_not_ready_while_late_which_is_told_though_all_workers_are_dead(
+def test_a_late_projection_makes_readyz_fail_and_raise_the_alarm(
     settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     status.heartbeat()
@@ -330,11 +333,11 @@ def test_not_ready_while_late_which_is_told_though_all_workers_are_dead(
     assert Client().get("/readyz").status_code == 200
     settings.PROJECTION_LAG_ALERT_SECONDS = 0
 
-    answers = [Client().get("/readyz") for _ in range(2)]
+    responses = [Client().get("/readyz") for _ in range(2)]
 
-    for answer in answers:
-        assert answer.status_code == 503
-        assert answer.json()["checks"] == {
+    for response in responses:
+        assert response.status_code == 503
+        assert response.json()["checks"] == {
             "databases": "ok",
             "migrations": "ok",
             "workers": "ok",
@@ -345,10 +348,10 @@ def test_not_ready_while_late_which_is_told_though_all_workers_are_dead(
     assert Client().get("/readyz").status_code == 200
 
 
-def test_a_projection_that_stops_counts_as_late_though_no_event_says_so(
+def test_a_projection_that_has_failed_for_too_long_is_late_without_any_lag(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """As one whose log was replaced by an older one, of which it has read all and more."""
+    """Such as a projection whose log was replaced by an older one, which has fewer events."""
     status.heartbeat()
     kit.registered_product()
     run_all()
@@ -358,17 +361,17 @@ def test_a_projection_that_stops_counts_as_late_though_no_event_says_so(
     stopped.update(failed_at=Now() - timedelta(minutes=2))
 
     for _ in range(2):
-        answer = Client().get("/readyz")
-        assert answer.status_code == 503
-        assert answer.json()["checks"]["lag"] == "failed"
+        response = Client().get("/readyz")
+        assert response.status_code == 503
+        assert response.json()["checks"]["lag"] == "failed"
     assert caplog.text.count("Projection order_view is late") == 1
-    [one] = [one for one in status.statuses() if one.name == "order_view"]
-    assert 120 <= one.lag_seconds < 180
+    [order_view] = [row for row in status.statuses() if row.name == "order_view"]
+    assert 120 <= order_view.lag_seconds < 180
     assert 120 <= freshness(["order_view"]).lag_seconds < 180
     assert freshness(["inventory_level"]).lag_seconds == 0
 
 
-def test_who_asks_while_it_is_not_ready_leaves_no_line_each_time(
+def test_requests_of_readyz_are_not_logged_while_it_fails(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     for _ in range(3):
@@ -376,7 +379,7 @@ def test_who_asks_while_it_is_not_ready_leaves_no_line_each_time(
     assert caplog.records == []
 
 
-def test_not_ready_without_workers() -> None:
-    answer = Client().get("/readyz")
-    assert answer.status_code == 503
-    assert answer.json()["checks"]["workers"] == "failed"
+def test_readyz_fails_without_workers() -> None:
+    response = Client().get("/readyz")
+    assert response.status_code == 503
+    assert response.json()["checks"]["workers"] == "failed"
