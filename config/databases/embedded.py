@@ -108,10 +108,10 @@ class EmbeddedServer:
     # --- Files ---------------------------------------------------------------------------------
 
     def _port(self) -> str:
-        return keys.kept(self._port_file, make=_free_port)
+        return keys.read_or_create(self._port_file, make=_free_port)
 
     def _password(self) -> str:
-        return keys.kept(self._data_dir / "postgres_password", make=keys.random_text)
+        return keys.read_or_create(self._data_dir / "postgres_password", make=keys.random_text)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:

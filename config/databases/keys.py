@@ -12,7 +12,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 def generated(folder: Path) -> str:
     """Return the SECRET_KEY of the installation that keeps its data in ``folder``."""
-    return kept(folder / "secret_key", make=random_text)
+    return read_or_create(folder / "secret_key", make=random_text)
 
 
 def random_text() -> str:
@@ -20,7 +20,7 @@ def random_text() -> str:
     return secrets.token_urlsafe(64)
 
 
-def kept(file: Path, *, make: Callable[[], str]) -> str:
+def read_or_create(file: Path, *, make: Callable[[], str]) -> str:
     """Return the text in ``file``; the first process writes the text that ``make`` returns.
 
     Raises ImproperlyConfigured when the file can neither be read nor written.

@@ -21,8 +21,8 @@ class WriteReadRouter:
     def db_for_write(self, model: type[Model], **_hints: Any) -> str:
         return side(model._meta.app_label)
 
-    def allow_relation(self, one: Model, other: Model, **_hints: Any) -> bool:
-        return side(one._meta.app_label) == side(other._meta.app_label)
+    def allow_relation(self, first: Model, second: Model, **_hints: Any) -> bool:
+        return side(first._meta.app_label) == side(second._meta.app_label)
 
     def allow_migrate(self, db: str, app_label: str, **_hints: Any) -> bool:
         return side(app_label) == db

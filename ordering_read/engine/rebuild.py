@@ -207,14 +207,14 @@ def _compare(diff: TableDiff, served: Projection, building: Projection) -> Compa
     return None
 
 
-def _are_level(one: Projection, other: Projection) -> bool:
-    """Return True if both stand at one position; if not, move the one behind on by a batch."""
-    one.refresh_from_db()
-    other.refresh_from_db()
-    behind, ahead = sorted((one, other), key=attrgetter("position"))
+def _are_level(served: Projection, building: Projection) -> bool:
+    """Return True if both positions are equal; if not, apply a batch to the generation behind."""
+    served.refresh_from_db()
+    building.refresh_from_db()
+    behind, ahead = sorted((served, building), key=attrgetter("position"))
     missing = ahead.position - behind.position
     if missing:
-        # Not past the other, whose position is the end of a commit.
+        # At most up to the generation ahead, whose position is the end of a commit.
         next(generations.follow(behind, batch=min(missing, settings.PROJECTION_BATCH)), None)
     return not missing
 
@@ -238,7 +238,7 @@ def _promote(building: Projection) -> None:
     replaced = list(Projection.objects.filter(name=building.name, status=_Status.RETIRED))
     former = generations.promote(building)
     if not published.reads_this_log(former):
-        # Nothing brings a generation of another log up to date again.
+        # A generation of another log can't be brought up to date again.
         replaced.append(former)
     for generation in replaced:
         generations.discard(generation)

@@ -20,8 +20,8 @@ Keys = Sequence[Key]
 _Columns = dict[str, Any] | None
 
 _PAIRS = """
-WITH stored AS (SELECT {columns} FROM {table} WHERE projection_id = %(stored)s {chosen}),
-folded AS (SELECT {columns} FROM {table} WHERE projection_id = %(folded)s {chosen}),
+WITH stored AS (SELECT {columns} FROM {table} WHERE projection_id = %(stored)s {condition}),
+folded AS (SELECT {columns} FROM {table} WHERE projection_id = %(folded)s {condition}),
 pair AS (
     SELECT {key}, stored, folded
     FROM stored FULL JOIN folded USING ({key}) WHERE stored IS DISTINCT FROM folded
@@ -52,12 +52,12 @@ SELECT to_jsonb(row_key) FROM (
 ) row_key
 """
 _OWNERS = "SELECT DISTINCT to_jsonb({owner}) FROM {table} WHERE projection_id = %(folded)s"
-_DELETE = "DELETE FROM {table} WHERE projection_id = %(stored)s {chosen}"
+_DELETE = "DELETE FROM {table} WHERE projection_id = %(stored)s {condition}"
 _COPY = """
 INSERT INTO {table} (projection_id, {columns})
-SELECT %(stored)s, {columns} FROM {table} WHERE projection_id = %(folded)s {chosen}
+SELECT %(stored)s, {columns} FROM {table} WHERE projection_id = %(folded)s {condition}
 """
-_CHOSEN = """
+_CONDITION = """
 AND ({names}) IN (SELECT {names} FROM jsonb_populate_recordset(NULL::{table}, %(keys)s))
 """
 
@@ -205,7 +205,7 @@ class TableDiff:
             cursor.execute(*self._statement(_COPY, keys))
 
     def sample(self, limit: int) -> Keys:
-        """Return the keys of at most ``limit`` rows of either generation, chosen by chance."""
+        """Return the keys of at most ``limit`` rows of either generation, chosen at random."""
         return self._values(_SAMPLE, limit=limit)
 
     def owners(self) -> list[Any]:
@@ -226,8 +226,8 @@ class TableDiff:
     ) -> tuple[str, dict[str, Any]]:
         columns = self.key if not keys else list(keys[0])
         names = ", ".join(map(connections["read"].ops.quote_name, columns))
-        chosen = "" if keys is None else _CHOSEN.format(names=names, table=self._sql["table"])
-        statement = text.format(**self._sql, chosen=chosen)
+        condition = "" if keys is None else _CONDITION.format(names=names, table=self._sql["table"])
+        statement = text.format(**self._sql, condition=condition)
         return statement, {**self._generations, "keys": json.dumps(keys, default=str), **parameters}
 
 

@@ -80,7 +80,7 @@ def verify(
 
     Events that are parked or skipped are left out, since the rows lack them.
 
-    With ``sample``, where each row belongs to one stream, fold that many streams, chosen by chance,
+    With ``sample``, where each row belongs to one stream, fold that many streams, chosen at random,
     and compare their rows; where rows mix streams, fold the whole log and compare that many rows of
     each table. ``repaired_by`` names the person who repairs the rows that differ; None leaves the
     rows as they are.

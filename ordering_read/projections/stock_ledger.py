@@ -49,20 +49,20 @@ def _movement(event: e.StockEvent, projection_id: int) -> StockMovement:
         # Every event that is read from the log has a position.
         position=cast(int, envelope.position),
     )
-    kind = StockMovement.Kind
+    kinds = StockMovement.Kind
     match event:
         case e.StockReceived(quantity=units):
-            row.kind, row.delta, row.reference = kind.RECEIVED, units, event.reference
+            row.kind, row.delta, row.reference = kinds.RECEIVED, units, event.reference
         case e.StockReserved(quantity=units):
-            row.kind, row.reserved_delta, row.order_id = kind.RESERVED, units, event.order_id
+            row.kind, row.reserved_delta, row.order_id = kinds.RESERVED, units, event.order_id
         case e.StockReleased(quantity=units):
-            row.kind, row.reserved_delta, row.order_id = kind.RELEASED, -units, event.order_id
+            row.kind, row.reserved_delta, row.order_id = kinds.RELEASED, -units, event.order_id
         case e.StockDispatched(quantity=units):
-            row.kind, row.delta, row.reserved_delta = kind.DISPATCHED, -units, -units
+            row.kind, row.delta, row.reserved_delta = kinds.DISPATCHED, -units, -units
             row.order_id = event.order_id
         case e.StockReturned(quantity=units):
-            row.kind, row.delta, row.order_id = kind.RETURNED, units, event.order_id
+            row.kind, row.delta, row.order_id = kinds.RETURNED, units, event.order_id
         case e.StockAdjusted(delta=delta):
-            row.kind, row.delta = kind.ADJUSTED, delta
+            row.kind, row.delta = kinds.ADJUSTED, delta
             row.reason, row.comment = event.reason, event.comment
     return row

@@ -1,4 +1,4 @@
-"""Rebuilding: the same rows from the log, while readers are served and the log grows."""
+"""Rebuilds: the same rows from the log, while readers are served and the log grows."""
 
 from collections.abc import Sequence
 from io import StringIO
@@ -29,8 +29,8 @@ def generation(name: str, number: int) -> Projection:
     return Projection.objects.get(name=name, generation=number)
 
 
-def a_day() -> None:
-    """Orders that were placed, shipped and cancelled."""
+def order_for_a_day() -> None:
+    """Place, ship and cancel orders."""
     customer = kit.registered_customer()
     product = kit.registered_product(on_hand=100)
     orders = [kit.placed_order(customer, (product, 1), (product, 2)) for _ in range(4)]
@@ -40,8 +40,8 @@ def a_day() -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 7, 500])
-def test_the_result_equals_the_live_rows(settings: Any, batch: int) -> None:
-    a_day()
+def test_rebuilt_rows_equal_the_live_rows(settings: Any, batch: int) -> None:
+    order_for_a_day()
     for name in registered():
         live.run(name)
     settings.PROJECTION_BATCH = batch
@@ -81,44 +81,44 @@ def test_generations_are_compared_at_one_position_only() -> None:
     live.run("inventory_level")
     rebuild("inventory_level")
     kit.registered_product()
-    one, other = generation("inventory_level", 1), generation("inventory_level", 2)
+    retired, promoted = generation("inventory_level", 1), generation("inventory_level", 2)
 
-    diff = TableDiff(InventoryLevel, stored=one, folded=other)
+    diff = TableDiff(InventoryLevel, stored=retired, folded=promoted)
 
-    list(follow(one))
+    list(follow(retired))
 
     assert diff.compare() is None
     assert diff.differences([]) is None
-    list(follow(other))
+    list(follow(promoted))
     levels = diff.compare()
     assert levels is not None
     assert (levels.stored_rows, levels.folded_rows) == (2, 2)
     assert not levels.differing
 
 
-def test_readers_see_the_old_rows_until_the_new_ones_are_complete() -> None:
+def test_readers_are_served_the_old_rows_until_the_new_ones_are_complete() -> None:
     for _ in range(3):
         kit.registered_product()
     live.run("inventory_level")
-    seen = set()
+    progress = set()
 
     rebuild(
         "inventory_level",
         batch=1,
-        progress=lambda done, total: seen.add((done, total, InventoryLevel.live.count())),
+        progress=lambda done, total: progress.add((done, total, InventoryLevel.live.count())),
     )
 
-    assert seen == {(done, 6, 3) for done in range(7)}
+    assert progress == {(done, 6, 3) for done in range(7)}
     assert InventoryLevel.live.count() == 3
 
 
-def test_events_that_come_meanwhile_are_in_the_new_rows() -> None:
+def test_events_that_are_committed_during_a_rebuild_are_in_the_new_rows() -> None:
     kit.registered_product()
     live.run("inventory_level")
-    more = iter([True, True, True, False])
+    remaining = iter([True, True, True, False])
 
     def commit_another(done: int, total: int) -> None:
-        if next(more, False):
+        if next(remaining, False):
             kit.registered_product()
             live.run("inventory_level")
 
@@ -139,34 +139,34 @@ def test_the_former_rows_stay_until_the_next_rebuild() -> None:
     assert sorted(kept) == [3, 4]
 
 
-def kill(done: int, total: int) -> None:
+def kill_after_two_events(done: int, total: int) -> None:
     if done >= 2:
         raise KeyboardInterrupt
 
 
-def killed_rebuild(name: str) -> None:
-    """Two products, and a rebuild that ended after two events."""
+def start_and_kill_a_rebuild(name: str) -> None:
+    """Register two products, and kill a rebuild after two events."""
     kit.registered_product()
     kit.registered_product()
     live.run(name)
     with pytest.raises(KeyboardInterrupt):
-        rebuild(name, batch=1, progress=kill)
+        rebuild(name, batch=1, progress=kill_after_two_events)
     assert generations(name) == {1: "live", 2: "building"}
 
 
-def test_a_rebuild_that_was_killed_goes_on_where_it_was() -> None:
-    killed_rebuild("inventory_level")
-    seen = set()
+def test_a_killed_rebuild_resumes_where_it_was() -> None:
+    start_and_kill_a_rebuild("inventory_level")
+    progress = set()
 
-    rebuild("inventory_level", batch=1, progress=lambda done, total: seen.add(done))
+    rebuild("inventory_level", batch=1, progress=lambda done, total: progress.add(done))
 
-    assert seen == {2, 3, 4}
+    assert progress == {2, 3, 4}
     assert InventoryLevel.live.count() == 2
     assert generations("inventory_level") == {1: "retired", 2: "live"}
 
 
-def test_what_other_code_began_is_begun_anew() -> None:
-    killed_rebuild("inventory_level")
+def test_a_rebuild_that_other_code_began_starts_again() -> None:
+    start_and_kill_a_rebuild("inventory_level")
     Projection.objects.filter(generation=2).update(code_fingerprint="of other code")
 
     rebuild("inventory_level")
@@ -175,7 +175,7 @@ def test_what_other_code_began_is_begun_anew() -> None:
     assert InventoryLevel.objects.count() == 4
 
 
-def test_without_promotion_the_rows_wait_for_the_next_time() -> None:
+def test_a_rebuild_without_promotion_is_promoted_by_the_next() -> None:
     kit.registered_product()
     live.run("inventory_level")
     out = StringIO()
@@ -190,7 +190,7 @@ def test_without_promotion_the_rows_wait_for_the_next_time() -> None:
     assert InventoryLevel.live.count() == 2
 
 
-def test_a_projection_that_fails_leaves_the_live_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_rebuild_leaves_the_live_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: Any, batch: Sequence[DomainEvent], projection_id: int) -> None:
         raise ValueError("no such colour")
 
@@ -207,7 +207,7 @@ def test_a_projection_that_fails_leaves_the_live_rows(monkeypatch: pytest.Monkey
     assert generations("inventory_level") == {1: "live"}
 
 
-def test_two_rebuilds_of_one_projection_are_refused() -> None:
+def test_a_second_rebuild_of_a_projection_is_refused() -> None:
     other = connections["read"].copy()
     try:
         with other.cursor() as cursor:
@@ -220,8 +220,8 @@ def test_two_rebuilds_of_one_projection_are_refused() -> None:
         other.close()
 
 
-def test_a_session_whose_machine_was_lost_holds_up_the_next_rebuild_for_seconds() -> None:
-    """Nobody else tells the server that it is gone, and its lock goes with it."""
+def test_the_lock_of_a_lost_machine_is_released_within_seconds() -> None:
+    """Only keepalives tell the server that the session is dead."""
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
     with connections["read"].cursor() as cursor:
         if cursor.connection.info.host.startswith("/"):
@@ -231,8 +231,8 @@ def test_a_session_whose_machine_was_lost_holds_up_the_next_rebuild_for_seconds(
     assert 0 < idle + interval * count < 15
 
 
-def test_the_command_rebuilds_all_or_those_named() -> None:
-    a_day()
+def test_rebuild_projections_rebuilds_all_or_the_named_projections() -> None:
+    order_for_a_day()
     out = StringIO()
 
     call_command("rebuild_projections", stdout=out)
@@ -249,7 +249,7 @@ def test_the_command_rebuilds_all_or_those_named() -> None:
     )
 
 
-def test_the_command_says_what_differs() -> None:
+def test_rebuild_projections_lists_rows_that_differ() -> None:
     product = kit.registered_product()
     live.run("inventory_level")
     with connections["read"].cursor() as cursor:
@@ -266,7 +266,7 @@ def test_the_command_says_what_differs() -> None:
     ]
 
 
-def test_the_command_refuses_an_unknown_name_before_it_does_anything() -> None:
+def test_rebuild_projections_refuses_an_unknown_name_first() -> None:
     with pytest.raises(CommandError, match="There is no projection 'nothing'; there are: "):
         call_command("rebuild_projections", "order_view", "nothing")
 

@@ -272,9 +272,9 @@ def test_the_queue_is_filtered_and_sorted(
         ({"assigned_to": "robin"}, ["amber"]),
         ({"country": "FR"}, ["red"]),
     ]
-    for asked, expected in cases:
-        with subtests.test(**asked):
-            page = get_query_bus().dispatch(GetFulfilmentQueue(**asked))
+    for parameters, expected in cases:
+        with subtests.test(**parameters):
+            page = get_query_bus().dispatch(GetFulfilmentQueue(**parameters))
 
             assert [queued.order_number for queued in page.items] == expected
             assert page.count == len(expected)

@@ -118,7 +118,7 @@ def test_an_index_serves_every_query(subtests: pytest.Subtests) -> None:
 
 
 def check_plan(query: Query[Any], index: str) -> None:
-    with CaptureQueriesContext(connections["read"]) as asked:
+    with CaptureQueriesContext(connections["read"]) as queries:
         started_at = time.monotonic()
         get_query_bus().dispatch(query)
         seconds = time.monotonic() - started_at

@@ -1,4 +1,4 @@
-"""What comes after a rebuild, and into it: roll back, discard, pause, cancel, a replaced log."""
+"""Generations and rebuilds: rollback, discard, pause, cancel, a replaced log and other code."""
 
 import inspect
 import time
@@ -28,25 +28,30 @@ pytestmark = pytest.mark.usefixtures("db")
 NAME = "inventory_level"
 
 
-def known() -> dict[int, str]:
+def statuses_by_generation() -> dict[int, str]:
     rows = Projection.objects.filter(name=NAME)
     return dict(rows.values_list("generation", "status"))
+
+
+def status_of_projection() -> str:
+    [status] = [status for status in statuses() if status.name == NAME]
+    return status.status
 
 
 def generation(number: int) -> Projection:
     return Projection.objects.get(name=NAME, generation=number)
 
 
-def rebuilt() -> None:
-    """A product, and a generation that another one has replaced."""
+def register_and_rebuild() -> None:
+    """Register a product, and rebuild its projection."""
     kit.registered_product()
     live.run(NAME)
     rebuild(NAME)
 
 
 # --- The former generation ---------------------------------------------------------------------
-def test_the_workers_keep_the_former_generation_up_to_date() -> None:
-    rebuilt()
+def test_runners_keep_the_former_generation_up_to_date() -> None:
+    register_and_rebuild()
     kit.registered_product()
 
     assert NAME in live.PROJECTIONS.lease().behind
@@ -57,76 +62,75 @@ def test_the_workers_keep_the_former_generation_up_to_date() -> None:
     assert NAME not in live.PROJECTIONS.lease().behind
 
 
-def test_one_can_return_to_it_and_back_again() -> None:
-    rebuilt()
-    # Events that the workers have not applied to it yet.
+def test_a_rollback_serves_the_former_generation_and_can_be_undone() -> None:
+    register_and_rebuild()
+    # These events aren't applied to the former generation yet.
     kit.registered_product()
     out = StringIO()
 
     call_command("rollback_projection", NAME, stdout=out)
 
     assert out.getvalue() == "inventory_level, generation 1, is served again.\n"
-    assert known() == {1: "live", 2: "retired"}
+    assert statuses_by_generation() == {1: "live", 2: "retired"}
     assert InventoryLevel.live.count() == 2
     generations.roll_back(NAME)
-    assert known() == {1: "retired", 2: "live"}
+    assert statuses_by_generation() == {1: "retired", 2: "live"}
 
 
-def test_it_is_discarded_when_asked() -> None:
-    rebuilt()
+def test_discard_generation_deletes_the_former_generation() -> None:
+    register_and_rebuild()
     out = StringIO()
 
     call_command("discard_generation", NAME, stdout=out)
 
     assert out.getvalue() == "inventory_level, generation 1, was discarded.\n"
-    assert known() == {2: "live"}
+    assert statuses_by_generation() == {2: "live"}
     assert InventoryLevel.objects.count() == 1
 
 
 @pytest.mark.parametrize("command", ["rollback_projection", "discard_generation"])
-def test_there_may_be_none(command: str) -> None:
+def test_a_projection_without_a_former_generation_is_refused(command: str) -> None:
     with pytest.raises(CommandError, match="inventory_level has no former generation"):
         call_command(command, NAME)
     with pytest.raises(CommandError, match="There is no projection 'nothing'"):
         call_command(command, "nothing")
 
 
-def test_it_is_discarded_when_its_time_is_over(settings: Any) -> None:
+def test_a_former_generation_is_discarded_after_some_days(settings: Any) -> None:
     settings.PROJECTION_KEEP_RETIRED_DAYS = 7
-    rebuilt()
+    register_and_rebuild()
     retired = Projection.objects.filter(name=NAME, generation=1)
 
     tasks.project_all()
-    assert known() == {1: "retired", 2: "live"}
+    assert statuses_by_generation() == {1: "retired", 2: "live"}
     retired.update(retired_at=Now() - timedelta(days=8))
     tasks.project_all()
-    assert known() == {2: "live"}
+    assert statuses_by_generation() == {2: "live"}
 
 
 def test_a_discard_that_was_killed_is_finished_later() -> None:
-    rebuilt()
+    register_and_rebuild()
     Projection.objects.filter(name=NAME, generation=1).update(status="discarded")
 
     with pytest.raises(generations.NoFormerGenerationError):
         generations.roll_back(NAME)
     tasks.project_all()
 
-    assert known() == {2: "live"}
+    assert statuses_by_generation() == {2: "live"}
 
 
-# --- What a rebuild is asked to do -------------------------------------------------------------
+# --- Rebuild control ---------------------------------------------------------------------------
 def test_a_rebuild_waits_while_it_is_paused(monkeypatch: pytest.MonkeyPatch) -> None:
     kit.registered_product()
-    waited = []
+    waits = []
 
     def sleep(seconds: float) -> None:
-        [one] = [one for one in statuses() if one.name == NAME]
-        waited.append((generation(2).events_done, one.status))
-        if len(waited) == 3:
+        waits.append((generation(2).events_done, status_of_projection()))
+        if len(waits) == 3:
             call_command("rebuild_projections", NAME, "--resume", stdout=out)
 
     def pause(done: int, total: int) -> None:
-        if done == 1 and not waited:
+        if done == 1 and not waits:
             call_command("rebuild_projections", NAME, "--pause", stdout=out)
 
     out = StringIO()
@@ -135,15 +139,15 @@ def test_a_rebuild_waits_while_it_is_paused(monkeypatch: pytest.MonkeyPatch) -> 
 
     rebuild(NAME, batch=1, progress=pause)
 
-    assert waited == [(1, "paused")] * 3
+    assert waits == [(1, "paused")] * 3
     assert out.getvalue().splitlines() == [
         "inventory_level: the rebuild pauses after its batch; --resume resumes it.",
         "inventory_level: the rebuild resumes.",
     ]
-    assert known() == {1: "retired", 2: "live"}
+    assert statuses_by_generation() == {1: "retired", 2: "live"}
 
 
-def test_the_time_that_a_rebuild_waits_says_nothing_of_its_rate(
+def test_pauses_dont_lower_the_rate_of_a_rebuild(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for _ in range(2):
@@ -169,18 +173,18 @@ def test_the_time_that_a_rebuild_waits_says_nothing_of_its_rate(
 
 
 def busy_but_first() -> Any:
-    """As other processes see it: a session's own lock doesn't keep it out."""
-    alone, is_first = generations.exclusive, iter([True])
+    """Refuse all locks but the first, as other sessions see it."""
+    exclusive, is_first = generations.exclusive, iter([True])
 
     def once(name: str) -> Any:
         if next(is_first, False):
-            return alone(name)
+            return exclusive(name)
         raise generations.BusyError(name)
 
     return once
 
 
-def test_a_rebuild_that_runs_is_cancelled_between_two_batches() -> None:
+def test_a_running_rebuild_is_cancelled_between_two_batches() -> None:
     kit.registered_product()
 
     def cancel(done: int, total: int) -> None:
@@ -190,11 +194,11 @@ def test_a_rebuild_that_runs_is_cancelled_between_two_batches() -> None:
     with pytest.raises(control.RebuildCancelledError, match="the rows that were served stay"):
         rebuild(NAME, batch=1, progress=cancel)
 
-    assert known() == {1: "live"}
+    assert statuses_by_generation() == {1: "live"}
     assert not InventoryLevel.objects.filter(projection__generation=2).exists()
 
 
-def test_a_rebuild_that_was_killed_is_cancelled_at_once() -> None:
+def test_a_killed_rebuild_is_cancelled_at_once() -> None:
     def kill(done: int, total: int) -> None:
         if done == 1:
             raise KeyboardInterrupt
@@ -207,18 +211,18 @@ def test_a_rebuild_that_was_killed_is_cancelled_at_once() -> None:
     call_command("rebuild_projections", NAME, "--cancel", stdout=out)
 
     assert "its rows are deleted" in out.getvalue()
-    assert known() == {1: "live"}
+    assert statuses_by_generation() == {1: "live"}
 
 
-@pytest.mark.parametrize("wish", ["--pause", "--resume", "--cancel"])
-def test_without_a_rebuild_there_is_nothing_to_ask(wish: str) -> None:
+@pytest.mark.parametrize("option", ["--pause", "--resume", "--cancel"])
+def test_rebuild_control_without_a_rebuild_is_refused(option: str) -> None:
     with pytest.raises(CommandError, match="inventory_level isn't being rebuilt"):
-        call_command("rebuild_projections", NAME, wish)
+        call_command("rebuild_projections", NAME, option)
     with pytest.raises(CommandError, match="Nothing is being rebuilt"):
-        call_command("rebuild_projections", wish)
+        call_command("rebuild_projections", option)
 
 
-def test_all_that_are_being_rebuilt_are_asked_when_none_is_named() -> None:
+def test_rebuild_control_without_a_name_goes_to_all_rebuilds() -> None:
     names = ["inventory_level", "stock_ledger"]
     for name in names:
         generations.add(name, Projection.Status.BUILDING)
@@ -227,8 +231,8 @@ def test_all_that_are_being_rebuilt_are_asked_when_none_is_named() -> None:
     call_command("rebuild_projections", "--pause", stdout=out)
     call_command("rebuild_projections", "--all", "--cancel", stdout=out)
 
-    told = [line.partition(":")[0] for line in out.getvalue().splitlines()]
-    assert told == [*names, *names]
+    lines = [line.partition(":")[0] for line in out.getvalue().splitlines()]
+    assert lines == [*names, *names]
     assert not Projection.objects.filter(status=Projection.Status.BUILDING).exists()
 
 
@@ -250,14 +254,14 @@ def test_an_option_that_is_no_positive_number_is_refused(subtests: pytest.Subtes
 
 
 @pytest.mark.parametrize("seconds", ["-1", "nan", "soon"])
-def test_seconds_that_make_no_sense_are_refused(seconds: str) -> None:
+def test_seconds_below_0_are_refused(seconds: str) -> None:
     with pytest.raises(CommandError, match=f"{seconds} isn't a number of 0 or more"):
         call_command("projection_status", f"--fail-over={seconds}")
 
 
 # --- The log -----------------------------------------------------------------------------------
 def restore_the_log_to(position: int) -> None:
-    """What a backup from back then would bring."""
+    """Delete the events after ``position``, like the restore of an older backup."""
     with connections["default"].cursor() as cursor:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
         cursor.execute("SET LOCAL session_replication_role = replica")
@@ -275,11 +279,11 @@ def test_a_log_from_a_backup_stops_the_projection_until_it_is_rebuilt(grown: int
         kit.registered_product()
 
     if grown != 1:
-        # At the very same position it is seen with the next event.
+        # A log of the same length is noticed with the next event.
         assert NAME in live.PROJECTIONS.lease().behind
     assert live.run(NAME) == 0
 
-    [stopped] = [one for one in statuses() if one.name == NAME]
+    [stopped] = [status for status in statuses() if status.name == NAME]
     assert stopped.status == "failed"
     assert (
         "The log isn't the one that inventory_level, generation 1, has read" in stopped.last_error
@@ -287,23 +291,22 @@ def test_a_log_from_a_backup_stops_the_projection_until_it_is_rebuilt(grown: int
     assert stopped.last_error.endswith("rebuild.")
     assert stopped.lag_events >= 0
 
-    found = rebuild(NAME)
+    rebuilt = rebuild(NAME)
 
-    assert found.compared == []
-    assert found.not_compared == "the rows that are served were made from another log"
-    assert known() == {2: "live"}
+    assert rebuilt.compared == []
+    assert rebuilt.not_compared == "the rows that are served were made from another log"
+    assert statuses_by_generation() == {2: "live"}
     assert InventoryLevel.live.count() == 1 + grown
-    [cured] = [one for one in statuses() if one.name == NAME]
-    assert cured.status == "live"
+    assert status_of_projection() == "live"
 
 
-# --- The code ----------------------------------------------------------------------------------
-def test_each_generation_knows_the_code_that_made_it() -> None:
+# --- The code fingerprint ----------------------------------------------------------------------
+def test_a_generation_has_the_fingerprint_of_its_code() -> None:
     assert generation(1).code_fingerprint == code_fingerprint(NAME)
     assert len({code_fingerprint(name) for name in registered()}) == len(registered())
 
 
-def test_code_that_changed_without_a_new_version_is_found() -> None:
+def test_changed_code_of_the_same_version_makes_rows_outdated() -> None:
     out = StringIO()
     call_command("check", "--database", "read", stderr=out)
     assert "ordering_read.W" not in out.getvalue()
@@ -314,14 +317,12 @@ def test_code_that_changed_without_a_new_version_is_found() -> None:
     assert "The rows of inventory_level were made by other code of the same version" in (
         out.getvalue()
     )
-    [one] = [one for one in statuses() if one.name == NAME]
-    assert one.status == "outdated"
+    assert status_of_projection() == "outdated"
     rebuild(NAME)
-    [one] = [one for one in statuses() if one.name == NAME]
-    assert one.status == "live"
+    assert status_of_projection() == "live"
 
 
-def test_a_database_that_is_not_migrated_yet_is_checked_too() -> None:
+def test_the_system_check_passes_before_migrations() -> None:
     with connections["read"].cursor() as cursor:
         cursor.execute("ALTER TABLE projection DROP COLUMN late_at")
 
@@ -337,7 +338,7 @@ def test_a_database_that_is_not_migrated_yet_is_checked_too() -> None:
         ("models.search", {"search"}),
     ],
 )
-def test_code_that_projections_share_is_part_of_each(
+def test_shared_code_is_in_the_fingerprint_of_each_projection(
     changed: str, makes_rows_of: set[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {name: code_fingerprint(name) for name in registered()}
@@ -355,12 +356,14 @@ def test_code_that_projections_share_is_part_of_each(
     assert {name for name in after if after[name] != before[name]} == makes_rows_of
 
 
-def test_comments_and_layout_are_no_change(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comments_docstrings_and_layout_dont_change_the_fingerprint(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     source = "class Some:\n    x = 1\n"
     monkeypatch.setattr("inspect.getsource", lambda module: source)
     fingerprint._code.cache_clear()
     before = code_fingerprint(NAME)
-    source = "# Why.\nclass Some:\n\n    x = (1)\n"
+    source = '# Why.\nclass Some:\n    """A class."""\n\n    x = (1)\n'
     fingerprint._code.cache_clear()
     assert code_fingerprint(NAME) == before
     source = "class Some:\n    x = 2\n"
@@ -369,7 +372,7 @@ def test_comments_and_layout_are_no_change(monkeypatch: pytest.MonkeyPatch) -> N
     fingerprint._code.cache_clear()
 
 
-def test_the_time_zone_of_the_store_is_part_of_what_books_by_day(settings: Any) -> None:
+def test_the_stores_time_zone_changes_the_fingerprint_of_projections_by_day(settings: Any) -> None:
     before = {name: code_fingerprint(name) for name in registered()}
 
     settings.STORE_TIME_ZONE = "Pacific/Auckland"
@@ -379,7 +382,7 @@ def test_the_time_zone_of_the_store_is_part_of_what_books_by_day(settings: Any) 
     assert not changed & {"inventory_level", "order_timeline", "status_counter", "stock_ledger"}
 
 
-def test_a_throttle_holds_for_what_comes_meanwhile_too() -> None:
+def test_a_throttle_limits_events_that_are_committed_meanwhile_too() -> None:
     for _ in range(5):
         kit.registered_product()
 
@@ -397,30 +400,32 @@ def test_a_throttle_holds_for_what_comes_meanwhile_too() -> None:
     assert time.monotonic() - began > 20 / 40 * 0.8
 
 
-def test_progress_is_shown_while_it_runs(client: Client, admin_user: User) -> None:
+def test_the_api_and_the_admin_show_the_progress_of_a_rebuild(
+    client: Client, admin_user: User
+) -> None:
     kit.registered_product()
     client.force_login(admin_user)
-    seen: dict[int, Any] = {}
+    shown: dict[int, Any] = {}
 
     def look(done: int, total: int) -> None:
         results = client.get("/api/v1/projections").json()["results"]
-        [item] = [one for one in results if one["name"] == NAME]
+        [item] = [result for result in results if result["name"] == NAME]
         page = client.get("/admin/ordering_read/projection/").content.decode()
-        seen[done] = (item["status"], item["rebuild"], f"{done} of 2 events" in page)
+        shown[done] = (item["status"], item["rebuild"], f"{done} of 2 events" in page)
 
     rebuild(NAME, batch=1, progress=look)
 
-    assert seen.keys() == {0, 1, 2}
-    for done, (status, progress, is_on_page) in seen.items():
+    assert shown.keys() == {0, 1, 2}
+    for done, (status, progress, is_on_page) in shown.items():
         assert status == "building"
         assert (progress["events_done"], progress["events_total"]) == (done, 2)
         assert (progress["seconds_left"] is None) == (done == 0)
         assert is_on_page
     look(2, 2)
-    assert seen[2][:2] == ("live", None)
+    assert shown[2][:2] == ("live", None)
 
 
-def test_progress_is_kept() -> None:
+def test_a_promoted_generation_keeps_its_progress() -> None:
     kit.registered_product()
     kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
 

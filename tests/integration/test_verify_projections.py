@@ -1,4 +1,4 @@
-"""Verifying the read models: whatever is spoiled in them is found, and repaired."""
+"""verify_projections: finds and repairs rows that aren't what the log says."""
 
 import random
 from collections.abc import Sequence
@@ -28,8 +28,8 @@ MODELS: list[Any] = [model for projection in registered().values() for model in 
 Model = Any
 
 
-def some_days() -> None:
-    """Orders of several customers, products, days and currencies, in all projections."""
+def order_for_some_days() -> None:
+    """Place orders of several customers, products, days and currencies; run all projections."""
     products = [kit.registered_product(on_hand=100) for _ in range(2)]
     for day in range(2):
         customer = kit.registered_customer()
@@ -50,8 +50,8 @@ def run_all() -> None:
         live.run(name)
 
 
-def stocked(*products: int) -> list[UUID]:
-    """Products with these numbers on hand, which readers see."""
+def register_products(*products: int) -> list[UUID]:
+    """Register products with these numbers on hand, and run their projection; returns the ids."""
     keys = [kit.registered_product(on_hand=on_hand).pk for on_hand in products]
     live.run("inventory_level")
     return keys
@@ -66,19 +66,19 @@ def served(name: str) -> Projection:
     return Projection.objects.get(name=name, status=Projection.Status.LIVE)
 
 
-def found(name: str, **options: Any) -> list[RowDifference]:
+def verify_rows(name: str, **options: Any) -> list[RowDifference]:
     differences: list[RowDifference] = []
     verify(name, on_difference=differences.append, **options)
     return differences
 
 
-def nothing_is_left() -> bool:
+def only_live_generations_are_left() -> bool:
     statuses = Projection.objects.values_list("status", flat=True)
     return set(statuses) == {"live"}
 
 
-# --- Spoiling ----------------------------------------------------------------------------------
-# What a column becomes, by its type, whatever it was.
+# --- Spoilt rows -------------------------------------------------------------------------------
+# An SQL expression for a wrong value of a column, by its type.
 SPOILED = {
     "boolean": "NOT {column}",
     "uuid": "gen_random_uuid()",
@@ -97,13 +97,13 @@ SPOILED = {
 
 
 def spoiled_value(field: "Field[Any, Any]") -> str:
-    kind, _, rest = str(field.db_type(connections["read"])).partition("(")
-    expression = SPOILED[kind + ("[]" if rest.endswith("[]") else "")]
+    type_name, _, rest = str(field.db_type(connections["read"])).partition("(")
+    expression = SPOILED[type_name + ("[]" if rest.endswith("[]") else "")]
     return expression.format(column=field.column, length=field.max_length)
 
 
 def spoil(model: Model, row: dict[str, Any], field: "Field[Any, Any]") -> None:
-    """Change one cell."""
+    """Change one column of a row."""
     sql(
         f"UPDATE {model._meta.db_table} SET {field.column} = {spoiled_value(field)} WHERE key = %s",
         row["key"],
@@ -111,9 +111,9 @@ def spoil(model: Model, row: dict[str, Any], field: "Field[Any, Any]") -> None:
 
 
 def add_surplus_row(model: Model, row: dict[str, Any]) -> None:
-    """Add a row like this one, but for what must be unique."""
+    """Add a copy of a row, with other values in the columns that must be unique."""
     fields = [field for field in model._meta.concrete_fields if field.name != "key"]
-    unique = {name for one in model._meta.constraints for name in one.fields[1:]}
+    unique = {name for constraint in model._meta.constraints for name in constraint.fields[1:]}
     values = [spoiled_value(field) if field.name in unique else field.column for field in fields]
     sql(
         f"INSERT INTO {model._meta.db_table} ({', '.join(field.column for field in fields)})"
@@ -123,7 +123,7 @@ def add_surplus_row(model: Model, row: dict[str, Any]) -> None:
 
 
 def cells(model: Model, *, of_key: bool) -> list[tuple[dict[str, Any], Any]]:
-    """The rows that are served, each with each column that is, or isn't, of the key."""
+    """Each served row with each of its columns that is, or isn't, part of the key."""
     key = natural_key(model)
     fields = [
         field
@@ -138,47 +138,47 @@ def name_of(model: Model, row: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(row[attributes[column]]) for column in natural_key(model))
 
 
-def found_cells(differences: list[RowDifference]) -> set[tuple[tuple[str, ...], str]]:
+def wrong_cells(differences: list[RowDifference]) -> set[tuple[tuple[str, ...], str]]:
     """Names of rows, with "missing", "surplus" or a column that differs."""
     return {
-        (tuple(str(value) for value in one.key.values()), what)
-        for one in differences
-        for what in one.columns or ["missing" if one.stored is None else "surplus"]
+        (tuple(str(value) for value in difference.key.values()), what)
+        for difference in differences
+        for what in difference.columns or ["missing" if difference.stored is None else "surplus"]
     }
 
 
 def contents(model: Model) -> list[list[dict[str, Any]]]:
-    """All rows that the projection of ``model`` serves."""
+    """The served rows of all models of the projection of ``model``."""
     name = model.projection_name
-    return [rows_of(each, served(name)) for each in registered()[name].models]
+    return [rows_of(table, served(name)) for table in registered()[name].models]
 
 
 @pytest.mark.usefixtures("db")
-def test_every_cell_that_was_spoiled_is_found_and_repaired() -> None:
-    some_days()
+def test_every_wrong_column_is_found_and_repaired() -> None:
+    order_for_some_days()
     dice = random.Random(1)
     for model in MODELS:
         before = contents(model)
         spoiled = 0
         while spoiled < 100:
-            there = cells(model, of_key=False)
-            chosen = dice.sample(there, min(100 - spoiled, len(there)))
+            candidates = cells(model, of_key=False)
+            chosen = dice.sample(candidates, min(100 - spoiled, len(candidates)))
             for row, field in chosen:
                 spoil(model, row, field)
             spoiled += len(chosen)
 
-            differences = found(model.projection_name, repaired_by="tests")
+            differences = verify_rows(model.projection_name, repaired_by="tests")
 
-            assert found_cells(differences) == {
+            assert wrong_cells(differences) == {
                 (name_of(model, row), field.column) for row, field in chosen
             }
-            assert {one.table for one in differences} == {model._meta.db_table}
+            assert {difference.table for difference in differences} == {model._meta.db_table}
             assert contents(model) == before
 
 
 @pytest.mark.usefixtures("db")
-def test_every_row_whose_key_was_spoiled_is_found_and_repaired() -> None:
-    some_days()
+def test_every_row_with_a_wrong_key_is_found_and_repaired() -> None:
+    order_for_some_days()
     dice = random.Random(2)
     for model in MODELS:
         before = contents(model)
@@ -187,9 +187,9 @@ def test_every_row_whose_key_was_spoiled_is_found_and_repaired() -> None:
             spoil(model, row, field)
             spoiled = model.objects.values().get(key=row["key"])
 
-            differences = found(model.projection_name, repaired_by="tests")
+            differences = verify_rows(model.projection_name, repaired_by="tests")
 
-            assert found_cells(differences) == {
+            assert wrong_cells(differences) == {
                 (name_of(model, row), "missing"),
                 (name_of(model, spoiled), "surplus"),
             }
@@ -198,7 +198,7 @@ def test_every_row_whose_key_was_spoiled_is_found_and_repaired() -> None:
 
 @pytest.mark.usefixtures("db")
 def test_missing_and_surplus_rows_are_found_and_repaired() -> None:
-    some_days()
+    order_for_some_days()
     dice = random.Random(3)
     for model in MODELS:
         before = contents(model)
@@ -208,19 +208,19 @@ def test_missing_and_surplus_rows_are_found_and_repaired() -> None:
         add_surplus_row(model, copied)
         [surplus] = model.live.exclude(key__in=[row["key"] for row in rows]).values()
 
-        differences = found(model.projection_name, repaired_by="tests")
+        differences = verify_rows(model.projection_name, repaired_by="tests")
 
-        assert found_cells(differences) == {
+        assert wrong_cells(differences) == {
             (name_of(model, removed), "missing"),
             (name_of(model, surplus), "surplus"),
         }
         assert contents(model) == before
-        assert found(model.projection_name) == []
+        assert verify_rows(model.projection_name) == []
 
 
 @pytest.mark.usefixtures("db")
 def test_rows_of_a_stream_share_the_first_column_of_their_keys() -> None:
-    some_days()
+    order_for_some_days()
     events = read_log(0, 1_000)
     for name, projection in registered().items():
         if projection.sliced_by == "stream":
@@ -237,14 +237,14 @@ def test_rows_of_a_stream_share_the_first_column_of_their_keys() -> None:
             }
 
 
-# --- What is told ------------------------------------------------------------------------------
+# --- Output ------------------------------------------------------------------------------------
 @pytest.mark.usefixtures("db")
-def test_amounts_are_compared_and_told_to_the_last_digit() -> None:
-    [product] = stocked(10)
+def test_amounts_are_compared_and_shown_to_the_last_digit() -> None:
+    [product] = register_products(10)
     sql("UPDATE inventory_level SET list_price = 123456789012345.1234")
     sql("UPDATE inventory_level SET on_hand = 3, name = 'Other'")
 
-    [difference] = found("inventory_level")
+    [difference] = verify_rows("inventory_level")
 
     assert str(difference) == (
         f"inventory_level, product_id {product}: name 'Other' → 'Sample', on_hand 3 → 10, "
@@ -253,7 +253,7 @@ def test_amounts_are_compared_and_told_to_the_last_digit() -> None:
 
 
 def command(*arguments: str) -> tuple[str, str]:
-    """What `verify_projections` says, and what it ends with."""
+    """The output of `verify_projections`, and its error."""
     out = StringIO()
     try:
         call_command("verify_projections", *arguments, stdout=out)
@@ -263,7 +263,7 @@ def command(*arguments: str) -> tuple[str, str]:
 
 
 @pytest.mark.usefixtures("db")
-def test_a_database_that_is_lost_meanwhile_ends_the_command_with_a_word(
+def test_a_lost_database_ends_the_command_with_a_message(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def lost(*_args: Any, **_options: Any) -> None:
@@ -271,23 +271,23 @@ def test_a_database_that_is_lost_meanwhile_ends_the_command_with_a_word(
 
     monkeypatch.setattr(TableDiff, "compare", lost)
 
-    _told, ended = command("inventory_level")
+    _, error = command("inventory_level")
 
-    assert ended == (
+    assert error == (
         "A database was lost: server closed the connection unexpectedly. What was repaired stays:"
         " try again."
     )
 
 
 @pytest.mark.usefixtures("db")
-def test_the_command_tells_what_is_wrong_and_mends_it_when_asked(
+def test_the_command_lists_wrong_rows_and_repairs_them_on_request(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LOGNAME", "robin")
-    first, second = stocked(10, 20)
+    first, second = register_products(10, 20)
     sql("UPDATE inventory_level SET on_hand = 3 WHERE product_id = %s", first)
     sql("DELETE FROM inventory_level WHERE product_id = %s", second)
-    told = (
+    listed = (
         "inventory_level:\n"
         f"  inventory_level, product_id {first}: on_hand 3 → 10\n"
         f"  inventory_level, product_id {second}: missing\n"
@@ -296,12 +296,12 @@ def test_the_command_tells_what_is_wrong_and_mends_it_when_asked(
     others = "  stock_reservation: 0 rows, all right.\n"
 
     assert command("inventory_level") == (
-        f"{told}  inventory_level: 2 rows, 2 wrong.\n{others}",
+        f"{listed}  inventory_level: 2 rows, 2 wrong.\n{others}",
         "2 rows aren't what the log says; --repair corrects them.",
     )
     assert InventoryLevel.live.get().on_hand == 3
     assert command("inventory_level", "--repair") == (
-        f"{told}  inventory_level: 2 rows, 2 wrong, now repaired.\n{others}",
+        f"{listed}  inventory_level: 2 rows, 2 wrong, now repaired.\n{others}",
         "",
     )
     assert {row.on_hand for row in InventoryLevel.live.all()} == {10, 20}
@@ -313,42 +313,48 @@ def test_the_command_tells_what_is_wrong_and_mends_it_when_asked(
         f"inventory_level:\n  inventory_level: 2 rows, all right.\n{others}",
         "",
     )
-    assert nothing_is_left()
+    assert only_live_generations_are_left()
 
 
 @pytest.mark.usefixtures("db")
-def test_the_command_verifies_all_projections_or_none_when_a_name_is_unknown() -> None:
+def test_the_command_verifies_all_projections_and_refuses_an_unknown_name_first() -> None:
     run_all()
-    said, error = command()
-    assert [line[:-1] for line in said.splitlines() if not line.startswith(" ")] == [*registered()]
+    output, error = command()
+    assert [line[:-1] for line in output.splitlines() if not line.startswith(" ")] == [
+        *registered()
+    ]
     assert not error
 
-    said, error = command("order_view", "nothing")
-    assert not said
+    output, error = command("order_view", "nothing")
+    assert not output
     assert error.startswith("There is no projection 'nothing'; there are: ")
 
 
 # --- Samples -----------------------------------------------------------------------------------
 @pytest.mark.usefixtures("db")
-def test_of_a_sample_of_streams_all_rows_are_compared() -> None:
-    some_days()
+def test_all_rows_of_sampled_streams_are_compared() -> None:
+    order_for_some_days()
     sql("UPDATE order_line_view SET quantity = 9")
     sql("UPDATE order_summary SET status = 'unknown'")
 
-    differences = found("order_view", sample=3)
+    differences = verify_rows("order_view", sample=3)
 
-    assert [one.table for one in differences] == ["order_summary"] * 3 + ["order_line_view"] * 6
-    assert len({one.key["id" if "id" in one.key else "order_id"] for one in differences}) == 3
-    assert len(found("order_view", sample=100)) == 8 + 16
+    assert [difference.table for difference in differences] == ["order_summary"] * 3 + [
+        "order_line_view"
+    ] * 6
+    keys = [difference.key for difference in differences]
+    assert len({key.get("id") or key["order_id"] for key in keys}) == 3
+    assert len(verify_rows("order_view", sample=100)) == 8 + 16
 
 
 @pytest.mark.usefixtures("db")
-def test_of_a_sample_that_was_repaired_only_its_rows_were() -> None:
-    stocked(10, 20, 30)
+def test_only_sampled_rows_are_repaired() -> None:
+    register_products(10, 20, 30)
     sql("UPDATE inventory_level SET on_hand = on_hand + 1")
 
     repaired = {
-        one.key["product_id"] for one in found("inventory_level", sample=2, repaired_by="me")
+        difference.key["product_id"]
+        for difference in verify_rows("inventory_level", sample=2, repaired_by="me")
     }
 
     right = InventoryLevel.live.filter(on_hand__in=[10, 20, 30])
@@ -357,8 +363,8 @@ def test_of_a_sample_that_was_repaired_only_its_rows_were() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_where_rows_mix_streams_a_sample_is_of_rows() -> None:
-    some_days()
+def test_a_sample_is_of_rows_where_rows_mix_streams() -> None:
+    order_for_some_days()
     sql("UPDATE sales_by_day SET units = 0")
 
     [table] = verify("sales_by_day", sample=2).tables
@@ -367,7 +373,7 @@ def test_where_rows_mix_streams_a_sample_is_of_rows() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_a_row_in_the_way_of_a_sample_is_told_of_and_nothing_is_repaired(
+def test_a_row_outside_the_sample_can_prevent_a_repair(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     wrong, other = (kit.registered_product(sku=sku) for sku in ("FIRST", "SECOND"))
@@ -382,45 +388,45 @@ def test_a_row_in_the_way_of_a_sample_is_told_of_and_nothing_is_repaired(
         verify("inventory_level", sample=1, repaired_by="me")
 
     assert InventoryLevel.live.get(product_id=wrong.pk).sku == "THIRD"
-    assert nothing_is_left()
-    assert len(found("inventory_level", repaired_by="me")) == 2
+    assert only_live_generations_are_left()
+    assert len(verify_rows("inventory_level", repaired_by="me")) == 2
     assert InventoryLevel.live.get(product_id=wrong.pk).sku == "FIRST"
 
 
-# --- While the rest goes on --------------------------------------------------------------------
+# --- Concurrency -------------------------------------------------------------------------------
 @pytest.mark.usefixtures("db")
 @pytest.mark.parametrize("sample", [None, 50])
-def test_events_that_come_meanwhile_are_no_differences(
+def test_events_that_are_committed_meanwhile_are_no_differences(
     monkeypatch: pytest.MonkeyPatch, sample: int | None
 ) -> None:
-    some_days()
+    order_for_some_days()
     compare = TableDiff.compare
     moved: list[Any] = []
 
-    def move_on_first(self: TableDiff, chosen: Any = None) -> Any:
+    def move_on_and_compare(self: TableDiff, chosen: Any = None) -> Any:
         if len(moved) < 3:
             moved.append(kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1)))
             run_all()
         return compare(self, chosen)
 
-    monkeypatch.setattr(TableDiff, "compare", move_on_first)
+    monkeypatch.setattr(TableDiff, "compare", move_on_and_compare)
     for name in registered():
         moved.clear()
-        assert found(name, sample=sample) == [], name
+        assert verify_rows(name, sample=sample) == [], name
         assert len(moved) == 3
 
 
 @pytest.mark.usefixtures("db")
-def test_rows_behind_the_log_are_compared_where_they_are() -> None:
-    stocked(10)
+def test_rows_behind_the_log_are_compared_at_their_position() -> None:
+    register_products(10)
     kit.registered_product()
 
-    assert found("inventory_level") == []
+    assert verify_rows("inventory_level") == []
     assert InventoryLevel.live.count() == 1
 
 
 @pytest.mark.usefixtures("committed")
-def test_orders_and_workers_go_on_meanwhile() -> None:
+def test_commands_and_runners_go_on_during_a_verification() -> None:
     customer, product = kit.registered_customer(), kit.registered_product(10_000)
     run_all()
     over = Event()
@@ -435,39 +441,39 @@ def test_orders_and_workers_go_on_meanwhile() -> None:
 
     def spoil_and_verify() -> list[set[str]]:
         try:
-            first = wrong_now()
+            first = wrong_projections()
             sql("UPDATE order_timeline SET actor = '?'")
             sql("UPDATE sales_by_product SET units = units + 7")
-            return [first, wrong_now(), wrong_now()]
+            return [first, wrong_projections(), wrong_projections()]
         finally:
             over.set()
 
-    def wrong_now() -> set[str]:
-        return {name for name in registered() if found(name, repaired_by="tests")}
+    def wrong_projections() -> set[str]:
+        return {name for name in registered() if verify_rows(name, repaired_by="tests")}
 
     _, _, wrong = at_once([place, work, spoil_and_verify])
 
     assert wrong == [set(), {"order_timeline", "sales_by_product"}, set()]
     assert OrderSummary.live.count() > 10
-    assert nothing_is_left()
+    assert only_live_generations_are_left()
 
 
 @pytest.mark.usefixtures("db")
-def test_what_a_killed_one_left_is_deleted_by_the_next() -> None:
-    stocked(10)
+def test_a_verification_deletes_the_generation_of_a_killed_one() -> None:
+    register_products(10)
     orphan = generations.add("inventory_level", Projection.Status.SHADOW)
     fill.begin(orphan, until=served("inventory_level").position)
     next(fill.fill_slice(orphan, 0, batch=1))
 
-    assert found("inventory_level") == []
+    assert verify_rows("inventory_level") == []
 
-    assert nothing_is_left()
+    assert only_live_generations_are_left()
     assert InventoryLevel.objects.count() == 1
 
 
 @pytest.mark.usefixtures("db")
-def test_what_is_interrupted_leaves_nothing() -> None:
-    stocked(10)
+def test_an_interrupted_verification_leaves_no_generation() -> None:
+    register_products(10)
 
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
@@ -475,12 +481,12 @@ def test_what_is_interrupted_leaves_nothing() -> None:
     with pytest.raises(KeyboardInterrupt):
         verify("inventory_level", progress=interrupt)
 
-    assert nothing_is_left()
+    assert only_live_generations_are_left()
     assert InventoryLevel.objects.count() == 1
 
 
 @pytest.mark.usefixtures("db")
-def test_a_projection_that_is_being_rebuilt_is_left_alone() -> None:
+def test_a_projection_that_is_being_rebuilt_is_refused() -> None:
     other = connections["read"].copy()
     try:
         with other.cursor() as cursor:
@@ -494,36 +500,37 @@ def test_a_projection_that_is_being_rebuilt_is_left_alone() -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_rows_of_a_log_that_was_replaced_are_not_compared() -> None:
-    stocked(10)
+def test_rows_of_a_replaced_log_are_refused() -> None:
+    register_products(10)
     Projection.objects.filter(name="inventory_level").update(event_id=UUID(int=1))
 
     with pytest.raises(LogReplacedError, match="so that what was made from it may be wrong"):
         verify("inventory_level")
 
 
-# --- What is parked ----------------------------------------------------------------------------
+# --- Parked events -----------------------------------------------------------------------------
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch) -> set[UUID]:
-    """Orders whose events, but for the first three, no projection applies while they are in it."""
+    """Orders in this set: all projections refuse their events but the first three."""
     orders: set[UUID] = set()
 
     def refuse(apply: Any) -> Any:
-        def applied(self: Any, batch: Sequence[Any], projection_id: int) -> None:
+        def apply_or_refuse(self: Any, batch: Sequence[Any], projection_id: int) -> None:
             for event in batch:
                 if getattr(event, "order_id", None) in orders and event.recorded.version > 3:
                     raise ValueError("no such colour")
             apply(self, batch, projection_id)
 
-        return applied
+        return apply_or_refuse
 
-    for kind in {type(projection) for projection in registered().values()}:
-        monkeypatch.setattr(kind, "apply", refuse(kind.apply))
+    for projection_type in {type(projection) for projection in registered().values()}:
+        monkeypatch.setattr(projection_type, "apply", refuse(projection_type.apply))
     return orders
 
 
-def an_order_that_is_parked(refused: set[UUID]) -> kit.Order:
-    some_days()
+def place_a_parked_order(refused: set[UUID]) -> kit.Order:
+    """Place orders of which one is parked in all projections, and return it."""
+    order_for_some_days()
     order = kit.placed_order(kit.registered_customer(), (kit.registered_product(), 2))
     refused.add(order.pk)
     for status in (OrderStatus.CONFIRMED, OrderStatus.PROCESSING):
@@ -534,48 +541,48 @@ def an_order_that_is_parked(refused: set[UUID]) -> kit.Order:
 
 
 @pytest.mark.usefixtures("db")
-def test_rows_of_parked_streams_are_behind_and_not_wrong(refused: set[UUID]) -> None:
-    order = an_order_that_is_parked(refused)
-    # The code is repaired, but what it has parked wasn't tried again yet.
+def test_rows_of_parked_streams_are_no_differences(refused: set[UUID]) -> None:
+    order = place_a_parked_order(refused)
+    # The code is corrected, but the parked events haven't been retried.
     refused.clear()
 
     for name in ("order_view", "order_timeline", "status_counter"):
         verified = verify(name)
         assert verified.parked_streams == [f"order-{order.pk}"], name
         assert not any(table.differing for table in verified.tables), name
-    said, error = command("status_counter")
-    assert said.splitlines()[1] == (
+    output, error = command("status_counter")
+    assert output.splitlines()[1] == (
         f"  order-{order.pk}: parked, so that its rows are behind; see `parked`."
     )
     assert not error
 
 
 @pytest.mark.usefixtures("db")
-def test_rows_of_parked_streams_that_were_spoiled_are_repaired(refused: set[UUID]) -> None:
-    order = an_order_that_is_parked(refused)
+def test_wrong_rows_of_parked_streams_are_repaired(refused: set[UUID]) -> None:
+    order = place_a_parked_order(refused)
     before = contents(OrderSummary)
     sql("UPDATE order_summary SET status = 'unknown' WHERE id = %s", order.pk)
 
-    assert len(found("order_view", repaired_by="me")) == 1
+    assert len(verify_rows("order_view", repaired_by="me")) == 1
 
     assert contents(OrderSummary) == before
 
 
 @pytest.mark.usefixtures("db")
 @pytest.mark.parametrize("sample", [None, 50])
-def test_what_is_retried_meanwhile_is_no_difference(
+def test_events_that_are_retried_meanwhile_are_no_differences(
     refused: set[UUID], monkeypatch: pytest.MonkeyPatch, sample: int | None
 ) -> None:
-    an_order_that_is_parked(refused)
+    place_a_parked_order(refused)
     refused.clear()
     compare = TableDiff.compare
     retried = []
 
-    def retry_first(self: TableDiff, chosen: Any = None) -> Any:
+    def retry_and_compare(self: TableDiff, chosen: Any = None) -> Any:
         retried.extend(retry(blocking(projection=name)))
         return compare(self, chosen)
 
-    monkeypatch.setattr(TableDiff, "compare", retry_first)
+    monkeypatch.setattr(TableDiff, "compare", retry_and_compare)
     for name in ("order_view", "order_timeline", "status_counter", "stock_ledger"):
         retried.clear()
         verified = verify(name, sample=sample)
@@ -585,19 +592,19 @@ def test_what_is_retried_meanwhile_is_no_difference(
 
 
 @pytest.mark.usefixtures("db")
-def test_rows_lack_what_was_skipped(refused: set[UUID]) -> None:
-    an_order_that_is_parked(refused)
+def test_skipped_events_are_no_differences(refused: set[UUID]) -> None:
+    place_a_parked_order(refused)
     refused.clear()
     for row in blocking():
         skip(row, reason="Nobody needs it", by="me")
 
     for name in registered():
-        assert found(name) == [], name
+        assert verify_rows(name) == [], name
 
 
 @pytest.mark.usefixtures("db")
-def test_code_that_no_longer_applies_what_it_did_is_told_of(refused: set[UUID]) -> None:
-    some_days()
+def test_code_that_fails_on_applied_events_is_an_error(refused: set[UUID]) -> None:
+    order_for_some_days()
     order = kit.placed_order(kit.registered_customer(), (kit.registered_product(), 2))
     for status in (OrderStatus.CONFIRMED, OrderStatus.PROCESSING):
         kit.dispatch(kit.move(order, status))
@@ -609,4 +616,4 @@ def test_code_that_no_longer_applies_what_it_did_is_told_of(refused: set[UUID]) 
     assert error == (
         "order_view can't apply now what it has applied before: ValueError: no such colour."
     )
-    assert nothing_is_left()
+    assert only_live_generations_are_left()

@@ -29,11 +29,11 @@ def test_parallel_first_callers_get_one_key(tmp_path):
 
 def test_replaced_text_is_kept_instead(tmp_path):
     file = tmp_path / "choice"
-    keys.kept(file, make=lambda: "first")
+    keys.read_or_create(file, make=lambda: "first")
 
     keys.replace(file, "second")
 
-    assert keys.kept(file, make=lambda: "third") == "second"
+    assert keys.read_or_create(file, make=lambda: "third") == "second"
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

@@ -34,7 +34,7 @@ class Command(BaseCommand):
             "--sample",
             type=positive,
             metavar="N",
-            help="Where each row belongs to one stream, fold N streams, chosen by chance, and "
+            help="Where each row belongs to one stream, fold N streams, chosen at random, and "
             "compare their rows, which is quick. Where rows mix streams, fold the whole log, and "
             "compare N rows of each table.",
         )
