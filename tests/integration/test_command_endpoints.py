@@ -161,10 +161,10 @@ def test_an_unknown_line_in_the_path_is_404(call: Caller, named: object) -> None
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
-@pytest.mark.parametrize("named", [UUID(int=7), "nonsense"])
-@pytest.mark.parametrize(
-    ("verb", "path", "body"),
-    [
+def test_an_unknown_part_of_an_order_in_the_path_is_404(
+    busy: Caller, subtests: pytest.Subtests
+) -> None:
+    verb_cases = [
         ("PATCH", "shipments/{}", {"tracking_number": "1Z999"}),
         ("POST", "shipments/{}/dispatch", {}),
         ("POST", "shipments/{}/deliver", {}),
@@ -174,14 +174,13 @@ def test_an_unknown_line_in_the_path_is_404(call: Caller, named: object) -> None
         ("POST", "refunds/{}/record", {"outcome": "failed"}),
         ("POST", "returns/{}/reject", {"reason": "Used"}),
         ("POST", "notes/{}/redact", {}),
-    ],
-)
-def test_an_unknown_part_of_an_order_in_the_path_is_404(
-    busy: Caller, verb: str, path: str, body: dict[str, Any], named: object
-) -> None:
-    answer = busy(verb, path.format(named), **body)
+    ]
+    for named in [UUID(int=7), "nonsense"]:
+        for verb, path, body in verb_cases:
+            with subtests.test(verb=verb, path=path, named=named):
+                answer = busy(verb, path.format(named), **body)
 
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+                assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
 
 def test_a_body_with_unknown_fields_is_422(call: Caller) -> None:

@@ -40,9 +40,12 @@ def check(answer: Any, status: int, code: str) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "status", "code"),
-    [
+def test_an_unusable_address_or_parameter_is_a_problem(subtests: pytest.Subtests) -> None:
+    client = Client(headers=JSON)
+    admin = client_of(Role.ADMIN).handler._force_user  # type: ignore[attr-defined]
+    client.force_login(admin)
+    User.objects.filter(pk=admin.pk).update(is_staff=True)
+    cases = [
         ("GET", "/nothing", 404, "not_found"),
         ("GET", "/api/nothing", 404, "not_found"),
         ("GET", f"{ROOT}/nothing", 404, "not_found"),
@@ -63,20 +66,13 @@ def check(answer: Any, status: int, code: str) -> dict[str, Any]:
         ("GET", f"{ROOT}/orders?nothing=1", 400, "unknown_parameter"),
         ("GET", f"{ROOT}/orders?page=0", 400, "invalid_parameter"),
         ("GET", f"{ROOT}/orders?page=%00", 400, "invalid_parameter"),
-    ],
-)
-def test_an_unusable_address_or_parameter_is_a_problem(
-    method: str, path: str, status: int, code: str
-) -> None:
-    client = Client(headers=JSON)
-    admin = client_of(Role.ADMIN).handler._force_user  # type: ignore[attr-defined]
-    client.force_login(admin)
-    User.objects.filter(pk=admin.pk).update(is_staff=True)
+    ]
+    for method, path, status, code in cases:
+        with subtests.test(f"{method} {path}"):
+            answer = client.generic(method, path)
 
-    answer = client.generic(method, path)
-
-    check(answer, status, code)
-    assert status != 405 or answer["Allow"]
+            check(answer, status, code)
+            assert status != 405 or answer["Allow"]
 
 
 def test_an_unsupported_format_is_a_problem() -> None:

@@ -109,15 +109,14 @@ class TestTokens:
         assert second["Idempotency-Replayed"] == "true"
         assert first[TOKEN] == second[TOKEN]
 
-    @pytest.mark.parametrize("prefer", ["", "wait=1"])
-    @pytest.mark.parametrize(
-        "token", ["", "x", UUID(int=1).hex, f"{UUID(int=1).hex}.x", "ä", "a" * 5_000]
-    )
-    def test_a_forged_token_is_refused(self, admin: APIClient, token: str, prefer: str) -> None:
-        answer = get(admin, f"{ROOT}/orders", token, prefer)
+    def test_a_forged_token_is_refused(self, admin: APIClient, subtests: pytest.Subtests) -> None:
+        for prefer in ["", "wait=1"]:
+            for token in ["", "x", UUID(int=1).hex, f"{UUID(int=1).hex}.x", "ä", "a" * 5_000]:
+                with subtests.test(token=token[:60], prefer=prefer):
+                    answer = get(admin, f"{ROOT}/orders", token, prefer)
 
-        assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
-        assert answer.json()["parameter"] == TOKEN
+                    assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
+                    assert answer.json()["parameter"] == TOKEN
 
     @pytest.mark.parametrize("path", PATHS)
     def test_every_read_accepts_a_token(
