@@ -11,7 +11,7 @@ from ordering_write.bus import (
     get_command_bus,
 )
 from ordering_write.bus.actions import Action, actions_of
-from ordering_write.bus.permissions import authorize, envelope, may_give
+from ordering_write.bus.permissions import authorize, envelope, may_dispatch
 from ordering_write.bus.preview import Preview
 from ordering_write.domain import commands
 from ordering_write.domain.commands import *
@@ -32,7 +32,7 @@ __all__ = [
     "commands_making",
     "dispatch",
     "envelope",
-    "may_give",
+    "may_dispatch",
     "preview",
 ]
 

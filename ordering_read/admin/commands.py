@@ -105,7 +105,7 @@ class CommandPages(ActingAdmin):
                         "refusal": refusals.get(command_type, ""),
                     }
                     for command_type in command_types
-                    if client.may_give(user_of(request), command_type)
+                    if client.may_dispatch(user_of(request), command_type)
                 ],
             )
             for group, command_types in self.commands.items()
@@ -125,7 +125,7 @@ class CommandPages(ActingAdmin):
         new = [
             {"label": command_label(command_type), "url": self._command_url(command_type)}
             for command_type in self.new
-            if client.may_give(user_of(request), command_type)
+            if client.may_dispatch(user_of(request), command_type)
         ]
         return super().changelist_view(request, {**(extra_context or {}), "new": new})
 
@@ -207,8 +207,8 @@ class CommandPages(ActingAdmin):
         command_type = {command_slug(type_): type_ for type_ in types}.get(name)
         if command_type is None:
             raise Http404
-        may_give = client.may_give(user_of(request), command_type)
-        if not (self.has_view_permission(request) and may_give):
+        may_dispatch = client.may_dispatch(user_of(request), command_type)
+        if not (self.has_view_permission(request) and may_dispatch):
             raise PermissionDenied("You don't have the permission that this command needs.")
         record = None if key is None else self.get_object(request, str(key))
         if key is not None and record is None:
@@ -255,7 +255,7 @@ class CommandPages(ActingAdmin):
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions = super().get_actions(request)
         for command_type in self.bulk:
-            if client.may_give(user_of(request), command_type):
+            if client.may_dispatch(user_of(request), command_type):
                 slug, label = command_slug(command_type), command_label(command_type)
                 actions[slug] = (_bulk_action(command_type), slug, label)
         return actions

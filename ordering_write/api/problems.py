@@ -1,8 +1,121 @@
 """The problems that answer the refusals of the domain over HTTP."""
 
+from collections.abc import Mapping
+
 from config.http.answers.problems import register
 from ordering_write.domain import errors
 from ordering_write.log import UndecodableEventError
+
+# Errors that are answered with 409: the slug of the problem, and the advice on its page.
+_CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
+    errors.InvalidOperationError: (
+        "invalid-operation",
+        "Read the order again, and choose one of its actions.",
+    ),
+    errors.InvalidTransitionError: (
+        "invalid-transition",
+        "Move the order to one of the statuses that the answer lists as allowed_transitions.",
+    ),
+    errors.OrderAlreadyShippedError: ("already-shipped", "Request a return of the shipped units."),
+    errors.OrderOnHoldError: (
+        "order-on-hold",
+        "Release the hold first, or wait until the shop does.",
+    ),
+    errors.AlreadyOnHoldError: (
+        "already-on-hold",
+        "Release the hold before you place another one.",
+    ),
+    errors.NotOnHoldError: ("not-on-hold", "Nothing to do: the order has no hold."),
+    errors.NotExpiredError: (
+        "not-expired",
+        "Cancel the order, or wait until its time to pay has passed.",
+    ),
+    errors.NotEditableError: (
+        "not-editable",
+        "Cancel the open units and place another order for the rest.",
+    ),
+    errors.TooManyLinesError: ("too-many-lines", "Place another order for the rest."),
+    errors.TooManyTagsError: ("too-many-tags", "Take a tag off first."),
+    errors.PaymentRequiredError: ("payment-required", "Record the payment, then pack the order."),
+    errors.QuantityExceedsOpenError: (
+        "exceeds-open",
+        "Send at most the units that are neither cancelled nor packed nor shipped.",
+    ),
+    errors.ShipmentStateError: (
+        "wrong-shipment-state",
+        "Read the order again: the shipment was dispatched, delivered or voided meanwhile.",
+    ),
+    errors.ExceedsDeliveredError: (
+        "exceeds-delivered",
+        "Return at most the units that were delivered and aren't returned yet.",
+    ),
+    errors.ExceedsRequestedError: (
+        "exceeds-requested",
+        "Request another return for the additional units.",
+    ),
+    errors.ReturnWindowClosedError: (
+        "return-window-closed",
+        "Ask the shop whether it still takes the units.",
+    ),
+    errors.ReturnClosedError: (
+        "return-closed",
+        "Request another return for the units that are still to come back.",
+    ),
+    errors.ExceedsCapturedError: (
+        "exceeds-captured",
+        "Refund at most the amount that was captured and isn't refunded or requested yet.",
+    ),
+    errors.PaymentMismatchError: (
+        "payment-mismatch",
+        "Send the amount that was recorded first, or another payment_id for another payment.",
+    ),
+    errors.WouldGoNegativeError: (
+        "would-go-negative",
+        "Adjust by fewer units, or cancel orders that have reserved them.",
+    ),
+    errors.DuplicateSkuError: (
+        "duplicate-sku",
+        "Choose another SKU, or receive stock of the product that has it.",
+    ),
+    errors.DuplicateProductError: (
+        "duplicate-product",
+        "Leave product_id out to get a new id, or receive stock of the existing product.",
+    ),
+    errors.CustomerBlockedError: ("customer-blocked", "Ask the shop to unblock the customer."),
+    errors.CustomerErasedError: ("customer-erased", "Register a new customer."),
+    errors.HasOpenOrdersError: (
+        "has-open-orders",
+        "Complete or cancel the customer's orders first.",
+    ),
+    errors.DuplicateEmailError: (
+        "duplicate-email",
+        "Use the customer that has this e-mail address.",
+    ),
+    errors.DuplicateCustomerError: (
+        "duplicate-customer",
+        "Leave customer_id out to get a new one.",
+    ),
+    errors.DuplicateReferenceError: (
+        "duplicate-reference",
+        "Use another external_reference, or find the order that has this one.",
+    ),
+    errors.IdempotencyKeyExpiredError: (
+        "idempotency-key-expired",
+        "Read the effect of the first request; use a new key for a new command.",
+    ),
+}
+# Titles that differ from their slug.
+_TITLES = {
+    "invalid-operation": "Not possible now",
+    "exceeds-open": "More than is open",
+    "wrong-shipment-state": "Not possible with this shipment",
+    "exceeds-delivered": "More than was delivered",
+    "exceeds-requested": "More than was to be returned",
+    "exceeds-captured": "More than was captured",
+    "duplicate-sku": "Duplicate SKU",
+    "has-open-orders": "Open orders",
+    "duplicate-email": "Duplicate e-mail",
+}
 
 
 def register_all() -> None:
@@ -11,11 +124,12 @@ def register_all() -> None:
     The advice stands on the page of the problem; the text of the error is the detail of the answer.
     The first problem of a status is its example in the OpenAPI document.
     """
-    _register_repeats()
-    _register_requests()
-    _register_orders()
-    _register_parts_of_orders()
-    _register_stock_and_customers()
+    _register_races()
+    for error, (slug, advice) in _CONFLICTS.items():
+        title = _TITLES.get(slug) or slug.replace("-", " ").capitalize()
+        register(error, slug=slug, status=409, title=title, advice=advice)
+    _register_wrong_requests()
+    _register_forbidden()
     # No own text: the error of a parser may quote the payload.
     register(
         UndecodableEventError,
@@ -30,28 +144,37 @@ def register_all() -> None:
         "the event, or a version with an upcaster for it.",
         own_text=False,
     )
+    register(errors.NotFoundError, slug="not-found", status=404, title="Not found")
+
+
+def _register_races() -> None:
     register(
-        errors.NotFoundError,
-        slug="not-found",
-        status=404,
-        title="Not found",
+        errors.ConcurrentUpdateError,
+        slug="concurrent-update",
+        status=409,
+        title="Concurrent update",
+        advice="Send the same request again.",
+        retry_after=1,
     )
     register(
-        errors.NotPermittedError,
-        slug="permission-denied",
-        status=403,
-        title="Permission denied",
+        errors.IdempotencyInFlightError,
+        slug="idempotency-in-flight",
+        status=409,
+        title="Still in flight",
+        advice="Send the same request again after a moment.",
+        retry_after=1,
     )
     register(
-        errors.RefundLimitError,
-        slug="refund-limit",
-        status=403,
-        title="Refund limit",
-        advice="Refund less, or ask a user who may refund any amount.",
+        errors.VersionConflictError,
+        slug="version-conflict",
+        status=412,
+        title="Version conflict",
+        advice="Read the resource again and decide again. The answer lists under events_since what "
+        "has changed.",
     )
 
 
-def _register_requests() -> None:
+def _register_wrong_requests() -> None:
     register(
         errors.InsufficientInventoryError,
         slug="insufficient-inventory",
@@ -59,12 +182,7 @@ def _register_requests() -> None:
         title="Insufficient inventory",
         advice="Order fewer units of the products that the answer lists under shortages.",
     )
-    register(
-        errors.FieldError,
-        slug="validation",
-        status=422,
-        title="Validation failed",
-    )
+    register(errors.FieldError, slug="validation", status=422, title="Validation failed")
     register(
         errors.PriceMismatchError,
         slug="price-mismatch",
@@ -88,220 +206,14 @@ def _register_requests() -> None:
     )
 
 
-def _register_orders() -> None:
-    _register_conflicts(
-        (
-            errors.InvalidOperationError,
-            "invalid-operation",
-            "Not possible now",
-            "Read the order again, and choose one of its actions.",
-        ),
-        (
-            errors.InvalidTransitionError,
-            "invalid-transition",
-            "Invalid transition",
-            "Move the order to one of the statuses that the answer lists as allowed_transitions.",
-        ),
-        (
-            errors.OrderAlreadyShippedError,
-            "already-shipped",
-            "Already shipped",
-            "Request a return of the shipped units.",
-        ),
-        (
-            errors.OrderOnHoldError,
-            "order-on-hold",
-            "Order on hold",
-            "Release the hold first, or wait until the shop does.",
-        ),
-        (
-            errors.AlreadyOnHoldError,
-            "already-on-hold",
-            "Already on hold",
-            "Release the hold before you place another one.",
-        ),
-        (
-            errors.NotOnHoldError,
-            "not-on-hold",
-            "Not on hold",
-            "Nothing to do: the order has no hold.",
-        ),
-        (
-            errors.NotExpiredError,
-            "not-expired",
-            "Not expired",
-            "Cancel the order, or wait until its time to pay has passed.",
-        ),
-        (
-            errors.NotEditableError,
-            "not-editable",
-            "Not editable",
-            "Cancel the open units and place another order for the rest.",
-        ),
-        (
-            errors.TooManyLinesError,
-            "too-many-lines",
-            "Too many lines",
-            "Place another order for the rest.",
-        ),
-        (errors.TooManyTagsError, "too-many-tags", "Too many tags", "Take a tag off first."),
-    )
-
-
-def _register_parts_of_orders() -> None:
-    _register_conflicts(
-        (
-            errors.PaymentRequiredError,
-            "payment-required",
-            "Payment required",
-            "Record the payment, then pack the order.",
-        ),
-        (
-            errors.QuantityExceedsOpenError,
-            "exceeds-open",
-            "More than is open",
-            "Send at most the units that are neither cancelled nor packed nor shipped.",
-        ),
-        (
-            errors.ShipmentStateError,
-            "wrong-shipment-state",
-            "Not possible with this shipment",
-            "Read the order again: the shipment was dispatched, delivered or voided meanwhile.",
-        ),
-        (
-            errors.ExceedsDeliveredError,
-            "exceeds-delivered",
-            "More than was delivered",
-            "Return at most the units that were delivered and aren't returned yet.",
-        ),
-        (
-            errors.ExceedsRequestedError,
-            "exceeds-requested",
-            "More than was to be returned",
-            "Request another return for the additional units.",
-        ),
-        (
-            errors.ReturnWindowClosedError,
-            "return-window-closed",
-            "Return window closed",
-            "Ask the shop whether it still takes the units.",
-        ),
-        (
-            errors.ReturnClosedError,
-            "return-closed",
-            "Return closed",
-            "Request another return for the units that are still to come back.",
-        ),
-        (
-            errors.ExceedsCapturedError,
-            "exceeds-captured",
-            "More than was captured",
-            "Refund at most the amount that was captured and isn't refunded or requested yet.",
-        ),
-        (
-            errors.PaymentMismatchError,
-            "payment-mismatch",
-            "Payment mismatch",
-            "Send the amount that was recorded first, or another payment_id for another payment.",
-        ),
-    )
-
-
-def _register_stock_and_customers() -> None:
-    _register_conflicts(
-        (
-            errors.WouldGoNegativeError,
-            "would-go-negative",
-            "Would go negative",
-            "Adjust by fewer units, or cancel orders that have reserved them.",
-        ),
-        (
-            errors.DuplicateSkuError,
-            "duplicate-sku",
-            "Duplicate SKU",
-            "Choose another SKU, or receive stock of the product that has it.",
-        ),
-        (
-            errors.DuplicateProductError,
-            "duplicate-product",
-            "Duplicate product",
-            "Leave product_id out to get a new id, or receive stock of the existing product.",
-        ),
-        (
-            errors.CustomerBlockedError,
-            "customer-blocked",
-            "Customer blocked",
-            "Ask the shop to unblock the customer.",
-        ),
-        (
-            errors.CustomerErasedError,
-            "customer-erased",
-            "Customer erased",
-            "Register a new customer.",
-        ),
-        (
-            errors.HasOpenOrdersError,
-            "has-open-orders",
-            "Open orders",
-            "Complete or cancel the customer's orders first.",
-        ),
-        (
-            errors.DuplicateEmailError,
-            "duplicate-email",
-            "Duplicate e-mail",
-            "Use the customer that has this e-mail address.",
-        ),
-        (
-            errors.DuplicateCustomerError,
-            "duplicate-customer",
-            "Duplicate customer",
-            "Leave customer_id out to get a new one.",
-        ),
-    )
-
-
-def _register_repeats() -> None:
+def _register_forbidden() -> None:
     register(
-        errors.ConcurrentUpdateError,
-        slug="concurrent-update",
-        status=409,
-        title="Concurrent update",
-        advice="Send the same request again.",
-        retry_after=1,
-    )
-    _register_conflicts(
-        (
-            errors.DuplicateReferenceError,
-            "duplicate-reference",
-            "Duplicate reference",
-            "Use another external_reference, or find the order that has this one.",
-        ),
-        (
-            errors.IdempotencyKeyExpiredError,
-            "idempotency-key-expired",
-            "Idempotency key expired",
-            "Read the effect of the first request; use a new key for a new command.",
-        ),
+        errors.NotPermittedError, slug="permission-denied", status=403, title="Permission denied"
     )
     register(
-        errors.IdempotencyInFlightError,
-        slug="idempotency-in-flight",
-        status=409,
-        title="Still in flight",
-        advice="Send the same request again after a moment.",
-        retry_after=1,
+        errors.RefundLimitError,
+        slug="refund-limit",
+        status=403,
+        title="Refund limit",
+        advice="Refund less, or ask a user who may refund any amount.",
     )
-    register(
-        errors.VersionConflictError,
-        slug="version-conflict",
-        status=412,
-        title="Version conflict",
-        advice="Read the resource again and decide again. The answer lists under events_since what "
-        "has changed.",
-    )
-
-
-def _register_conflicts(*rows: tuple[type[Exception], str, str, str]) -> None:
-    """Register errors that are answered with 409: the error, its slug, title and advice."""
-    for error, slug, title, advice in rows:
-        register(error, slug=slug, status=409, title=title, advice=advice)

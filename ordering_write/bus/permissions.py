@@ -64,7 +64,7 @@ def envelope(user: User, *, channel: Channel) -> dict[str, Any]:
     }
 
 
-def may_give(user: User, command_type: type[Command]) -> bool:
+def may_dispatch(user: User, command_type: type[Command]) -> bool:
     """Return True if ``user`` has a permission by which such a command can be given."""
     permissions = handler_of(command_type).permissions
     return any(user.has_perm(permission.name) for permission in permissions)

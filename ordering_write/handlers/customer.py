@@ -9,21 +9,9 @@ from uuid_utils.compat import uuid7
 
 from config.accounts.erasure import erase_accounts_of
 from config.accounts.roles import Role
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
 from ordering_write.domain import events as e
-from ordering_write.domain.commands import (
-    BlockCustomer,
-    ChangeCustomerDetails,
-    EraseCustomer,
-    RegisterCustomer,
-    UnblockCustomer,
-)
-from ordering_write.domain.errors import (
-    CustomerErasedError,
-    DomainError,
-    DuplicateCustomerError,
-    DuplicateEmailError,
-    HasOpenOrdersError,
-)
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import ERASED
 from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
@@ -38,15 +26,15 @@ from ordering_write.models import (
 )
 
 
-@handles(RegisterCustomer)
-class RegisterCustomerHandler(CommandHandler[RegisterCustomer]):
+@handles(c.RegisterCustomer)
+class RegisterCustomerHandler(CommandHandler[c.RegisterCustomer]):
     aggregate = Customer
     makes_new = True
     permission = Permission("register_customer", (Role.CLERK, Role.INTEGRATION))
     events = (e.CustomerRegistered,)
-    refusals = (DuplicateCustomerError, DuplicateEmailError)
+    refusals = (errors.DuplicateCustomerError, errors.DuplicateEmailError)
 
-    def handle(self, command: RegisterCustomer) -> list[DomainEvent]:
+    def handle(self, command: c.RegisterCustomer) -> list[DomainEvent]:
         customer_id = command.customer_id or uuid7()
         customer = Customer.register(
             e.CustomerRegistered(
@@ -57,26 +45,26 @@ class RegisterCustomerHandler(CommandHandler[RegisterCustomer]):
                 phone=command.phone,
             )
         )
-        duplicate = DuplicateCustomerError(f"Customer {customer_id} is registered already.")
+        duplicate = errors.DuplicateCustomerError(f"Customer {customer_id} is registered already.")
         with _unique_email(command.email), unique({"ordering_write_customer_pkey": duplicate}):
             return save([customer], caused_by=command)
 
 
 @contextmanager
 def _unique_email(email: str | None) -> Iterator[None]:
-    duplicate = DuplicateEmailError(f"Another customer has the e-mail {email}.")
+    duplicate = errors.DuplicateEmailError(f"Another customer has the e-mail {email}.")
     with unique({"customer_email_unique": duplicate}):
         yield
 
 
-C = TypeVar("C", ChangeCustomerDetails, BlockCustomer, UnblockCustomer)
+C = TypeVar("C", c.ChangeCustomerDetails, c.BlockCustomer, c.UnblockCustomer)
 
 
 class CustomerHandler(CommandHandler[C]):
     """Carries out a command that changes an existing customer, by ``act``."""
 
     aggregate = Customer
-    refusals: ClassVar[tuple[type[DomainError], ...]] = (CustomerErasedError,)
+    refusals: ClassVar[tuple[type[errors.DomainError], ...]] = (errors.CustomerErasedError,)
 
     def handle(self, command: C) -> list[DomainEvent]:
         customer = Customer.load(command.customer_id, customer_scope=command.customer_scope)
@@ -89,43 +77,43 @@ class CustomerHandler(CommandHandler[C]):
         """Call the method of ``customer`` that ``command`` asks for."""
 
 
-@handles(ChangeCustomerDetails)
-class ChangeCustomerDetailsHandler(CustomerHandler[ChangeCustomerDetails]):
+@handles(c.ChangeCustomerDetails)
+class ChangeCustomerDetailsHandler(CustomerHandler[c.ChangeCustomerDetails]):
     permission = Permission("change_customer_details", (Role.CLERK, Role.INTEGRATION))
     events = (e.CustomerDetailsChanged,)
-    refusals = (CustomerErasedError, DuplicateEmailError)
+    refusals = (errors.CustomerErasedError, errors.DuplicateEmailError)
 
-    def handle(self, command: ChangeCustomerDetails) -> list[DomainEvent]:
+    def handle(self, command: c.ChangeCustomerDetails) -> list[DomainEvent]:
         with _unique_email(command.email):
             return super().handle(command)
 
-    def act(self, customer: Customer, command: ChangeCustomerDetails) -> None:
+    def act(self, customer: Customer, command: c.ChangeCustomerDetails) -> None:
         customer.change_details(
             name=command.name, email=command.email, phone=command.phone, now=command.timestamp
         )
 
 
-@handles(BlockCustomer)
-class BlockCustomerHandler(CustomerHandler[BlockCustomer]):
+@handles(c.BlockCustomer)
+class BlockCustomerHandler(CustomerHandler[c.BlockCustomer]):
     permission = Permission("block_customer", (Role.CLERK,))
     events = (e.CustomerBlocked,)
 
-    def act(self, customer: Customer, command: BlockCustomer) -> None:
+    def act(self, customer: Customer, command: c.BlockCustomer) -> None:
         customer.block(command.reason, now=command.timestamp)
 
 
-@handles(UnblockCustomer)
-class UnblockCustomerHandler(CustomerHandler[UnblockCustomer]):
+@handles(c.UnblockCustomer)
+class UnblockCustomerHandler(CustomerHandler[c.UnblockCustomer]):
     permission = Permission("unblock_customer", (Role.CLERK,))
     events = (e.CustomerUnblocked,)
 
-    def act(self, customer: Customer, command: UnblockCustomer) -> None:
+    def act(self, customer: Customer, command: c.UnblockCustomer) -> None:
         customer.unblock(command.reason, now=command.timestamp)
 
 
 # --- Erasure -------------------------------------------------------------------------------------
-@handles(EraseCustomer)
-class EraseCustomerHandler(CommandHandler[EraseCustomer]):
+@handles(c.EraseCustomer)
+class EraseCustomerHandler(CommandHandler[c.EraseCustomer]):
     """Erases the personal data of a customer in one transaction; the sales stay in the books.
 
     The log never held personal fields: they are in rows beside it. Without those rows the events
@@ -136,9 +124,9 @@ class EraseCustomerHandler(CommandHandler[EraseCustomer]):
     aggregate = Customer
     permission = Permission("erase_customer")
     events = (e.CustomerErased, e.OrderAnonymized)
-    refusals = (CustomerErasedError, HasOpenOrdersError)
+    refusals = (errors.CustomerErasedError, errors.HasOpenOrdersError)
 
-    def handle(self, command: EraseCustomer) -> list[DomainEvent]:
+    def handle(self, command: c.EraseCustomer) -> list[DomainEvent]:
         # This lock waits for orders that are being placed: they hold the row of their customer.
         customer = Customer.load(command.customer_id, customer_scope=command.customer_scope)
         customer.expect(command.expected_version)
@@ -155,7 +143,7 @@ class EraseCustomerHandler(CommandHandler[EraseCustomer]):
 def _refuse_open(orders: Sequence[Order]) -> None:
     if numbers := [order.order_number for order in orders if not order.is_settled]:
         listed = ", ".join(numbers[:5]) + (" and others" if len(numbers) > 5 else "")
-        raise HasOpenOrdersError(
+        raise errors.HasOpenOrdersError(
             f"The customer has {len(numbers)} open order{'s' if len(numbers) > 1 else ''}, returns"
             f" and refunds included: {listed}. Close them first."
         )

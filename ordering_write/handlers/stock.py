@@ -8,36 +8,24 @@ from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
 from ordering_write.domain import events as e
-from ordering_write.domain.commands import (
-    AdjustStock,
-    ReceiveStock,
-    RegisterStockItem,
-    SetListPrice,
-    SetStockPolicy,
-)
-from ordering_write.domain.errors import (
-    DuplicateProductError,
-    DuplicateSkuError,
-    InvalidAmountError,
-    ProductNotFoundError,
-    WouldGoNegativeError,
-)
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import Money, has_minor_units_only
 from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
 from ordering_write.models import StockItem, save
 
 
-@handles(RegisterStockItem)
-class RegisterStockItemHandler(CommandHandler[RegisterStockItem]):
+@handles(c.RegisterStockItem)
+class RegisterStockItemHandler(CommandHandler[c.RegisterStockItem]):
     aggregate = StockItem
     makes_new = True
     permission = Permission("register_stock_item", (Role.WAREHOUSE, Role.INTEGRATION))
     events = (e.StockItemRegistered, e.StockReceived)
-    refusals = (DuplicateProductError, DuplicateSkuError, InvalidAmountError)
+    refusals = (errors.DuplicateProductError, errors.DuplicateSkuError, errors.InvalidAmountError)
 
-    def handle(self, command: RegisterStockItem) -> list[DomainEvent]:
+    def handle(self, command: c.RegisterStockItem) -> list[DomainEvent]:
         product_id = command.product_id or uuid7()
         currency = command.currency or settings.DEFAULT_CURRENCY
         item = StockItem.register(
@@ -52,8 +40,8 @@ class RegisterStockItemHandler(CommandHandler[RegisterStockItem]):
             ),
             on_hand=command.on_hand,
         )
-        duplicate_sku = DuplicateSkuError(f"Another product has the SKU {command.sku}.")
-        duplicate_id = DuplicateProductError(f"Product {product_id} is registered already.")
+        duplicate_sku = errors.DuplicateSkuError(f"Another product has the SKU {command.sku}.")
+        duplicate_id = errors.DuplicateProductError(f"Product {product_id} is registered already.")
         with unique(
             {
                 "ordering_write_stockitem_sku_key": duplicate_sku,
@@ -67,13 +55,13 @@ def _list_price(amount: Decimal | None, currency: str) -> Money | None:
     if amount is None:
         return None
     if not has_minor_units_only(amount, currency):
-        raise InvalidAmountError(
+        raise errors.InvalidAmountError(
             f"{amount} has more decimals than {currency}.", pointer="#/list_price"
         )
     return Money.of(amount, currency)
 
 
-C = TypeVar("C", ReceiveStock, AdjustStock, SetListPrice, SetStockPolicy)
+C = TypeVar("C", c.ReceiveStock, c.AdjustStock, c.SetListPrice, c.SetStockPolicy)
 
 
 class StockHandler(CommandHandler[C]):
@@ -84,7 +72,7 @@ class StockHandler(CommandHandler[C]):
     def handle(self, command: C) -> list[DomainEvent]:
         item = StockItem.load_all([command.product_id]).get(command.product_id)
         if item is None:
-            raise ProductNotFoundError
+            raise errors.ProductNotFoundError
         item.expect(command.expected_version)
         self.act(item, command)
         return save([item], caused_by=command)
@@ -94,46 +82,46 @@ class StockHandler(CommandHandler[C]):
         """Call the method of ``item`` that ``command`` asks for."""
 
 
-@handles(ReceiveStock)
-class ReceiveStockHandler(StockHandler[ReceiveStock]):
+@handles(c.ReceiveStock)
+class ReceiveStockHandler(StockHandler[c.ReceiveStock]):
     permission = Permission("receive_stock", (Role.WAREHOUSE, Role.INTEGRATION))
     events = (e.StockReceived,)
 
-    def act(self, item: StockItem, command: ReceiveStock) -> None:
+    def act(self, item: StockItem, command: c.ReceiveStock) -> None:
         item.receive(command.quantity, reference=command.reference, now=command.timestamp)
 
 
-@handles(AdjustStock)
-class AdjustStockHandler(StockHandler[AdjustStock]):
+@handles(c.AdjustStock)
+class AdjustStockHandler(StockHandler[c.AdjustStock]):
     permission = Permission("adjust_stock", (Role.WAREHOUSE,))
     events = (e.StockAdjusted,)
-    refusals = (WouldGoNegativeError,)
+    refusals = (errors.WouldGoNegativeError,)
 
-    def act(self, item: StockItem, command: AdjustStock) -> None:
+    def act(self, item: StockItem, command: c.AdjustStock) -> None:
         item.adjust(
             command.delta, reason=command.reason, comment=command.comment, now=command.timestamp
         )
 
 
-@handles(SetListPrice)
-class SetListPriceHandler(StockHandler[SetListPrice]):
+@handles(c.SetListPrice)
+class SetListPriceHandler(StockHandler[c.SetListPrice]):
     permission = Permission("set_list_price", (Role.INTEGRATION,))
     events = (e.ListPriceChanged,)
-    refusals = (InvalidAmountError,)
+    refusals = (errors.InvalidAmountError,)
 
-    def act(self, item: StockItem, command: SetListPrice) -> None:
+    def act(self, item: StockItem, command: c.SetListPrice) -> None:
         # Without a currency the price stays in the currency that it has.
         currency = command.currency or item.currency or settings.DEFAULT_CURRENCY
         item.set_list_price(_list_price(command.list_price, currency), now=command.timestamp)
 
 
-@handles(SetStockPolicy)
-class SetStockPolicyHandler(StockHandler[SetStockPolicy]):
+@handles(c.SetStockPolicy)
+class SetStockPolicyHandler(StockHandler[c.SetStockPolicy]):
     permission = Permission("set_stock_policy", (Role.WAREHOUSE,))
     events = (e.StockPolicyChanged,)
-    refusals = (WouldGoNegativeError,)
+    refusals = (errors.WouldGoNegativeError,)
 
-    def act(self, item: StockItem, command: SetStockPolicy) -> None:
+    def act(self, item: StockItem, command: c.SetStockPolicy) -> None:
         reorder_point, backorderable = command.reorder_point, command.backorderable
         item.set_policy(
             reorder_point=item.reorder_point if reorder_point is None else reorder_point,

@@ -12,14 +12,14 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
 from ordering_write.domain import events as e
-from ordering_write.domain.commands import Command
-from ordering_write.domain.errors import InFutureError
 from ordering_write.domain.events import DeliveryFailure, DomainEvent
 from ordering_write.handlers.base import CommandHandler
 from ordering_write.models import Order, StockItem, save
 
-C = TypeVar("C", bound=Command)
+C = TypeVar("C", bound=c.Command)
 # The id of a product, and a movement of its stock.
 _Movement = tuple[UUID, Callable[[StockItem], None]]
 
@@ -121,5 +121,5 @@ def happened_at(at: datetime | None, *, now: datetime, pointer: str) -> datetime
     if at is None:
         return now
     if at > now + _CLOCK_SKEW:
-        raise InFutureError(f"{at} lies in the future.", pointer=pointer)
+        raise errors.InFutureError(f"{at} lies in the future.", pointer=pointer)
     return at

@@ -16,20 +16,9 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
 from ordering_write.domain import events as e
-from ordering_write.domain.commands import Adjustment, CreateOrder
-from ordering_write.domain.errors import (
-    AmountTooLargeError,
-    CustomerBlockedError,
-    CustomerErasedError,
-    DuplicateReferenceError,
-    InsufficientInventoryError,
-    InvalidAmountError,
-    ShopOnlyError,
-    TooManyTagsError,
-    UnknownCustomerError,
-    UnknownOrderError,
-)
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import TOO_LARGE, Address, Money, has_minor_units_only
 from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
@@ -45,8 +34,8 @@ Stock = Mapping[UUID, StockItem]
 _SHOP_ONLY = ("adjustments", "auto_confirm", "reserve_for", "tags")
 
 
-@handles(CreateOrder)
-class CreateOrderHandler(CommandHandler[CreateOrder]):
+@handles(c.CreateOrder)
+class CreateOrderHandler(CommandHandler[c.CreateOrder]):
     """Places an order and reserves all of its units, or neither."""
 
     aggregate = Order
@@ -62,19 +51,19 @@ class CreateOrderHandler(CommandHandler[CreateOrder]):
         e.StockReserved,
     )
     refusals = (
-        AmountTooLargeError,
-        CustomerBlockedError,
-        CustomerErasedError,
-        DuplicateReferenceError,
-        InsufficientInventoryError,
-        ShopOnlyError,
-        TooManyTagsError,
-        UnknownCustomerError,
-        UnknownOrderError,
+        errors.AmountTooLargeError,
+        errors.CustomerBlockedError,
+        errors.CustomerErasedError,
+        errors.DuplicateReferenceError,
+        errors.InsufficientInventoryError,
+        errors.ShopOnlyError,
+        errors.TooManyTagsError,
+        errors.UnknownCustomerError,
+        errors.UnknownOrderError,
         *pricing.REFUSALS,
     )
 
-    def handle(self, command: CreateOrder) -> list[DomainEvent]:
+    def handle(self, command: c.CreateOrder) -> list[DomainEvent]:
         _refuse_shop_fields(command)
         customer = _customer(command)
         _refuse_unknown_order(command)
@@ -91,7 +80,7 @@ class CreateOrderHandler(CommandHandler[CreateOrder]):
         _annotate(order, command)
         for line in order.lines.values():
             stock[line.product_id].reserve((order.id, line.id), line.ordered, now=command.timestamp)
-        duplicate = DuplicateReferenceError(
+        duplicate = errors.DuplicateReferenceError(
             f"There is an order with the external reference {command.external_reference!r}.",
             pointer="#/external_reference",
         )
@@ -99,33 +88,33 @@ class CreateOrderHandler(CommandHandler[CreateOrder]):
             return save([order, *stock.values()], caused_by=command)
 
 
-def _refuse_shop_fields(command: CreateOrder) -> None:
+def _refuse_shop_fields(command: c.CreateOrder) -> None:
     for name in _SHOP_ONLY:
         if command.customer_scope is not None and getattr(command, name):
-            raise ShopOnlyError(pointer=f"#/{name}")
+            raise errors.ShopOnlyError(pointer=f"#/{name}")
 
 
-def _customer(command: CreateOrder) -> Customer:
+def _customer(command: c.CreateOrder) -> Customer:
     """Return the customer who orders; raise the refusal of a customer who can't."""
     is_visible = command.customer_scope in (None, command.customer_id)
     customer = Customer.find(command.customer_id) if is_visible else None
     if customer is None:
-        raise UnknownCustomerError(
+        raise errors.UnknownCustomerError(
             f"There is no customer {command.customer_id}.", pointer="#/customer_id"
         )
     if customer.status == Customer.Status.ERASED:
-        raise CustomerErasedError
+        raise errors.CustomerErasedError
     if customer.status == Customer.Status.BLOCKED:
-        raise CustomerBlockedError
+        raise errors.CustomerBlockedError
     return customer
 
 
-def _refuse_unknown_order(command: CreateOrder) -> None:
+def _refuse_unknown_order(command: c.CreateOrder) -> None:
     replaced_id = command.replaces_order_id
     if replaced_id is None:
         return
     if not Order.objects.filter(pk=replaced_id, customer_id=command.customer_id).exists():
-        raise UnknownOrderError(
+        raise errors.UnknownOrderError(
             f"The customer has no order {replaced_id}.", pointer="#/replaces_order_id"
         )
 
@@ -140,11 +129,11 @@ def _refuse_shortages(items: Sequence[e.OrderItemAdded], stock: Stock) -> None:
         if (shortage := stock[product_id].shortage(quantity))
     ]
     if shortages:
-        raise InsufficientInventoryError(shortages)
+        raise errors.InsufficientInventoryError(shortages)
 
 
 def _created(
-    command: CreateOrder, order_id: UUID, customer: Customer, currency: str
+    command: c.CreateOrder, order_id: UUID, customer: Customer, currency: str
 ) -> e.OrderCreated:
     reserve_for = command.reserve_for or timedelta(hours=settings.RESERVE_FOR_HOURS)
     billing_address = command.billing_address
@@ -166,10 +155,10 @@ def _created(
 
 
 def _adjustments(
-    command: CreateOrder,
+    command: c.CreateOrder,
     created: e.OrderCreated,
     items: Sequence[e.OrderItemAdded],
-    quoted: Sequence[Adjustment],
+    quoted: Sequence[c.Adjustment],
 ) -> list[e.OrderAdjustmentAdded]:
     """Return the adjustments of the command and of our pricing, and the taxes on all of them."""
     total = _RunningTotal(created, items)
@@ -194,16 +183,18 @@ class _RunningTotal:
             self._total += item.line_total.amount
             self._refuse_too_large(f"#/items/{number}/unit_price")
 
-    def add(self, adjustment: Adjustment, pointer: str) -> None:
+    def add(self, adjustment: c.Adjustment, pointer: str) -> None:
         currency = self._created.currency
         if not has_minor_units_only(adjustment.amount, currency):
-            raise InvalidAmountError(
+            raise errors.InvalidAmountError(
                 f"{adjustment.amount} has more decimals than {currency}.", pointer=pointer
             )
         sign = -1 if adjustment.kind == "discount" else 1
         self._total += sign * adjustment.amount
         if self._total < 0:
-            raise InvalidAmountError("The order would cost less than nothing.", pointer=pointer)
+            raise errors.InvalidAmountError(
+                "The order would cost less than nothing.", pointer=pointer
+            )
         self._refuse_too_large(pointer)
         self.adjustments.append(
             e.OrderAdjustmentAdded(
@@ -218,10 +209,12 @@ class _RunningTotal:
 
     def _refuse_too_large(self, pointer: str) -> None:
         if self._total >= TOO_LARGE:
-            raise AmountTooLargeError(f"The order can't cost {TOO_LARGE} or more.", pointer=pointer)
+            raise errors.AmountTooLargeError(
+                f"The order can't cost {TOO_LARGE} or more.", pointer=pointer
+            )
 
 
-def _annotate(order: Order, command: CreateOrder) -> None:
+def _annotate(order: Order, command: c.CreateOrder) -> None:
     for tag in command.tags:
         order.tag(tag, now=command.timestamp)
     if command.note:
@@ -234,7 +227,7 @@ def _postal(address: Address) -> e.PostalAddress:
     return e.PostalAddress(**address.model_dump())
 
 
-def _next_order_number(command: CreateOrder) -> str:
+def _next_order_number(command: c.CreateOrder) -> str:
     """Return the store's year and a running number: unique, increasing, with gaps.
 
     A dry run doesn't use up a number.

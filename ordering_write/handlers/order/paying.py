@@ -7,31 +7,26 @@ from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
 from ordering_write.domain import events as e
-from ordering_write.domain.commands import Privilege, RecordPayment, RecordRefund, RequestRefund
-from ordering_write.domain.errors import (
-    AmountMissingError,
-    CurrencyMismatchError,
-    ExceedsCapturedError,
-    InFutureError,
-    InvalidAmountError,
-    PaymentMismatchError,
-    RefundLimitError,
-    RefundNotFoundError,
-    UnknownLineError,
-)
 from ordering_write.handlers.base import Permission, handles
 from ordering_write.handlers.order.base import Caller, OrderHandler, happened_at
 from ordering_write.models import Order
 
 
-@handles(RecordPayment)
-class RecordPaymentHandler(OrderHandler[RecordPayment]):
+@handles(c.RecordPayment)
+class RecordPaymentHandler(OrderHandler[c.RecordPayment]):
     permission = Permission("record_payment", (Role.INTEGRATION,))
     events = (e.PaymentRecorded,)
-    refusals = (CurrencyMismatchError, InFutureError, InvalidAmountError, PaymentMismatchError)
+    refusals = (
+        errors.CurrencyMismatchError,
+        errors.InFutureError,
+        errors.InvalidAmountError,
+        errors.PaymentMismatchError,
+    )
 
-    def act(self, order: Order, command: RecordPayment) -> None:
+    def act(self, order: Order, command: c.RecordPayment) -> None:
         order.record_payment(
             command.payment_id,
             command.kind,
@@ -43,17 +38,22 @@ class RecordPaymentHandler(OrderHandler[RecordPayment]):
         )
 
 
-@handles(RequestRefund)
-class RequestRefundHandler(OrderHandler[RequestRefund]):
+@handles(c.RequestRefund)
+class RequestRefundHandler(OrderHandler[c.RequestRefund]):
     permission = Permission("request_refund", (Role.CLERK, Role.INTEGRATION))
     events = (e.RefundRequested,)
-    refusals = (ExceedsCapturedError, InvalidAmountError, RefundLimitError, UnknownLineError)
+    refusals = (
+        errors.ExceedsCapturedError,
+        errors.InvalidAmountError,
+        errors.RefundLimitError,
+        errors.UnknownLineError,
+    )
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_request_refund()
 
-    def act(self, order: Order, command: RequestRefund) -> None:
-        if not command.has_privilege(Privilege.ANY_REFUND):
+    def act(self, order: Order, command: c.RequestRefund) -> None:
+        if not command.has_privilege(c.Privilege.ANY_REFUND):
             _refuse_above_limit(order, command.amount)
         order.request_refund(
             command.amount,
@@ -66,32 +66,32 @@ class RequestRefundHandler(OrderHandler[RequestRefund]):
 
 
 def _refuse_above_limit(order: Order, amount: Decimal) -> None:
-    """Raise RefundLimitError when the refunds of ``order`` would exceed the limit of most users."""
+    """Raise RefundLimitError when the refunds of ``order`` would exceed the limit."""
     limit = settings.REFUND_LIMITS.get(order.currency, Decimal(0))
     if order.captured - order.refundable + amount > limit:
-        raise RefundLimitError(
+        raise errors.RefundLimitError(
             f"You may refund {limit} {order.currency} of an order in all; ask an administrator."
         )
 
 
-@handles(RecordRefund)
-class RecordRefundHandler(OrderHandler[RecordRefund]):
+@handles(c.RecordRefund)
+class RecordRefundHandler(OrderHandler[c.RecordRefund]):
     permission = Permission("record_refund", (Role.INTEGRATION,))
     events = (e.RefundFailed, e.RefundSettled)
     refusals = (
-        AmountMissingError,
-        CurrencyMismatchError,
-        ExceedsCapturedError,
-        InFutureError,
-        InvalidAmountError,
-        PaymentMismatchError,
-        RefundNotFoundError,
+        errors.AmountMissingError,
+        errors.CurrencyMismatchError,
+        errors.ExceedsCapturedError,
+        errors.InFutureError,
+        errors.InvalidAmountError,
+        errors.PaymentMismatchError,
+        errors.RefundNotFoundError,
     )
 
-    def act(self, order: Order, command: RecordRefund) -> None:
+    def act(self, order: Order, command: c.RecordRefund) -> None:
         at = happened_at(command.happened_at, now=command.timestamp, pointer="#/happened_at")
         if command.refund_id and str(command.refund_id) not in order.refunds:
-            raise RefundNotFoundError
+            raise errors.RefundNotFoundError
         refund_id = command.refund_id or _id_of_external_refund(order, command)
         if command.outcome == "settled":
             order.settle_refund(
@@ -105,6 +105,6 @@ class RecordRefundHandler(OrderHandler[RecordRefund]):
             order.fail_refund(refund_id, reason=command.reason, reference=command.reference, at=at)
 
 
-def _id_of_external_refund(order: Order, command: RecordRefund) -> UUID:
+def _id_of_external_refund(order: Order, command: c.RecordRefund) -> UUID:
     # Derived from the reference, so that a refund recorded twice is one refund.
     return uuid5(order.id, command.reference) if command.reference else uuid7()

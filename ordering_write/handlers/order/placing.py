@@ -5,86 +5,64 @@ from uuid_utils.compat import uuid7
 
 from config.accounts.models import User
 from config.accounts.roles import Role
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
 from ordering_write.domain import events as e
-from ordering_write.domain.commands import (
-    AssignOrder,
-    CancelOrder,
-    CompleteOrder,
-    ConfirmOrder,
-    ExpireOrder,
-    PlaceHold,
-    ReleaseHold,
-    StartProcessing,
-    UpdateOrderStatus,
-)
-from ordering_write.domain.errors import (
-    AlreadyOnHoldError,
-    InvalidTransitionError,
-    NotExpiredError,
-    NotOnHoldError,
-    OrderAlreadyShippedError,
-    OrderOnHoldError,
-    PaymentRequiredError,
-    QuantityExceedsOpenError,
-    ShipmentStateError,
-    StatusNotSettableError,
-    UnknownAssigneeError,
-)
 from ordering_write.domain.events import OrderStatus
 from ordering_write.handlers.base import Permission, handles
 from ordering_write.handlers.order.base import Caller, OrderHandler
 from ordering_write.models import Order
 
 
-@handles(ConfirmOrder)
-class ConfirmOrderHandler(OrderHandler[ConfirmOrder]):
+@handles(c.ConfirmOrder)
+class ConfirmOrderHandler(OrderHandler[c.ConfirmOrder]):
     permission = Permission("confirm_order", (Role.CLERK, Role.INTEGRATION))
     events = (e.OrderStatusChanged,)
-    refusals = (InvalidTransitionError, OrderOnHoldError)
+    refusals = (errors.InvalidTransitionError, errors.OrderOnHoldError)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_confirm()
 
-    def act(self, order: Order, command: ConfirmOrder) -> None:
+    def act(self, order: Order, command: c.ConfirmOrder) -> None:
         order.confirm(now=command.timestamp)
 
 
-@handles(StartProcessing)
-class StartProcessingHandler(OrderHandler[StartProcessing]):
+@handles(c.StartProcessing)
+class StartProcessingHandler(OrderHandler[c.StartProcessing]):
     permission = Permission("process_order", (Role.WAREHOUSE, Role.INTEGRATION))
     events = (e.OrderStatusChanged,)
-    refusals = (InvalidTransitionError, OrderOnHoldError)
+    refusals = (errors.InvalidTransitionError, errors.OrderOnHoldError)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_start_processing()
 
-    def act(self, order: Order, command: StartProcessing) -> None:
+    def act(self, order: Order, command: c.StartProcessing) -> None:
         order.start_processing(now=command.timestamp)
 
 
-@handles(CompleteOrder)
-class CompleteOrderHandler(OrderHandler[CompleteOrder]):
+@handles(c.CompleteOrder)
+class CompleteOrderHandler(OrderHandler[c.CompleteOrder]):
     permission = Permission("complete_order", (Role.CLERK, Role.INTEGRATION))
     events = (e.OrderStatusChanged,)
-    refusals = (InvalidTransitionError,)
+    refusals = (errors.InvalidTransitionError,)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_complete()
 
-    def act(self, order: Order, command: CompleteOrder) -> None:
+    def act(self, order: Order, command: c.CompleteOrder) -> None:
         order.complete(now=command.timestamp)
 
 
-@handles(CancelOrder)
-class CancelOrderHandler(OrderHandler[CancelOrder]):
+@handles(c.CancelOrder)
+class CancelOrderHandler(OrderHandler[c.CancelOrder]):
     permission = Permission("cancel_order", (Role.CUSTOMER, Role.CLERK, Role.INTEGRATION))
     events = (e.OrderCancelled, e.ShipmentVoided, e.StockReleased)
-    refusals = (InvalidTransitionError, OrderAlreadyShippedError)
+    refusals = (errors.InvalidTransitionError, errors.OrderAlreadyShippedError)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_cancel(by_customer=caller.by_customer)
 
-    def act(self, order: Order, command: CancelOrder) -> None:
+    def act(self, order: Order, command: c.CancelOrder) -> None:
         order.cancel(
             command.reason,
             reason_code=command.reason_code,
@@ -93,8 +71,8 @@ class CancelOrderHandler(OrderHandler[CancelOrder]):
         )
 
 
-@handles(UpdateOrderStatus)
-class UpdateOrderStatusHandler(OrderHandler[UpdateOrderStatus]):
+@handles(c.UpdateOrderStatus)
+class UpdateOrderStatusHandler(OrderHandler[c.UpdateOrderStatus]):
     """Each settable status needs the permission of the move that it stands for."""
 
     permission = Permission("update_order_status", (Role.CLERK, Role.WAREHOUSE, Role.INTEGRATION))
@@ -109,13 +87,13 @@ class UpdateOrderStatusHandler(OrderHandler[UpdateOrderStatus]):
         e.StockReleased,
     )
     refusals = (
-        InvalidTransitionError,
-        OrderAlreadyShippedError,
-        OrderOnHoldError,
-        PaymentRequiredError,
-        QuantityExceedsOpenError,
-        ShipmentStateError,
-        StatusNotSettableError,
+        errors.InvalidTransitionError,
+        errors.OrderAlreadyShippedError,
+        errors.OrderOnHoldError,
+        errors.PaymentRequiredError,
+        errors.QuantityExceedsOpenError,
+        errors.ShipmentStateError,
+        errors.StatusNotSettableError,
     )
     is_shortcut = True
     moves = {
@@ -133,11 +111,11 @@ class UpdateOrderStatusHandler(OrderHandler[UpdateOrderStatus]):
         moves = (self.moves[status] for status in self.moves if status != OrderStatus.CANCELLED)
         return (self.permission, *moves)
 
-    def needed_permission(self, command: UpdateOrderStatus) -> Permission:
+    def needed_permission(self, command: c.UpdateOrderStatus) -> Permission:
         # The aggregate refuses a status that can't be set; any user who confirms may learn that.
         return self.moves.get(command.status, ConfirmOrderHandler.permission)
 
-    def act(self, order: Order, command: UpdateOrderStatus) -> None:
+    def act(self, order: Order, command: c.UpdateOrderStatus) -> None:
         order.move_to(
             command.status,
             reason=command.reason or "",
@@ -148,56 +126,56 @@ class UpdateOrderStatusHandler(OrderHandler[UpdateOrderStatus]):
         )
 
 
-@handles(PlaceHold)
-class PlaceHoldHandler(OrderHandler[PlaceHold]):
+@handles(c.PlaceHold)
+class PlaceHoldHandler(OrderHandler[c.PlaceHold]):
     permission = Permission("place_hold", (Role.CLERK, Role.WAREHOUSE))
     events = (e.OrderHeld,)
-    refusals = (AlreadyOnHoldError, InvalidTransitionError)
+    refusals = (errors.AlreadyOnHoldError, errors.InvalidTransitionError)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_hold()
 
-    def act(self, order: Order, command: PlaceHold) -> None:
+    def act(self, order: Order, command: c.PlaceHold) -> None:
         order.hold(command.reason, note=command.note, now=command.timestamp)
 
 
-@handles(ReleaseHold)
-class ReleaseHoldHandler(OrderHandler[ReleaseHold]):
+@handles(c.ReleaseHold)
+class ReleaseHoldHandler(OrderHandler[c.ReleaseHold]):
     permission = Permission("release_hold", (Role.CLERK, Role.WAREHOUSE))
     events = (e.OrderHoldReleased,)
-    refusals = (NotOnHoldError,)
+    refusals = (errors.NotOnHoldError,)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_release_hold()
 
-    def act(self, order: Order, command: ReleaseHold) -> None:
+    def act(self, order: Order, command: c.ReleaseHold) -> None:
         order.release_hold(note=command.note, now=command.timestamp)
 
 
-@handles(ExpireOrder)
-class ExpireOrderHandler(OrderHandler[ExpireOrder]):
+@handles(c.ExpireOrder)
+class ExpireOrderHandler(OrderHandler[c.ExpireOrder]):
     permission = Permission("expire_order")
     events = (e.OrderCancelled, e.StockReleased)
-    refusals = (InvalidTransitionError, NotExpiredError)
+    refusals = (errors.InvalidTransitionError, errors.NotExpiredError)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_expire(now=caller.now)
 
-    def act(self, order: Order, command: ExpireOrder) -> None:
+    def act(self, order: Order, command: c.ExpireOrder) -> None:
         order.expire(now=command.timestamp)
 
 
-@handles(AssignOrder)
-class AssignOrderHandler(OrderHandler[AssignOrder]):
+@handles(c.AssignOrder)
+class AssignOrderHandler(OrderHandler[c.AssignOrder]):
     permission = Permission("assign_order", (Role.CLERK,))
     events = (e.OrderAssigned,)
-    refusals = (UnknownAssigneeError,)
+    refusals = (errors.UnknownAssigneeError,)
 
-    def act(self, order: Order, command: AssignOrder) -> None:
+    def act(self, order: Order, command: c.AssignOrder) -> None:
         assignee = command.assignee or ""
         staff = User.objects.filter(username=assignee, is_staff=True, is_active=True)
         if assignee and not staff.exists():
-            raise UnknownAssigneeError(
+            raise errors.UnknownAssigneeError(
                 f"There is no member of staff named {assignee}.", pointer="#/assignee"
             )
         order.assign(assignee, now=command.timestamp)

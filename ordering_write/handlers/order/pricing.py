@@ -7,23 +7,9 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
 from ordering_write.domain import events as e
-from ordering_write.domain.commands import (
-    AddOrderItem,
-    Adjustment,
-    Command,
-    CreateOrder,
-    NewItem,
-    Privilege,
-)
-from ordering_write.domain.errors import (
-    InvalidAmountError,
-    MixedCurrencyError,
-    PriceMismatchError,
-    PriceReasonMissingError,
-    ProductInactiveError,
-    UnknownProductError,
-)
 from ordering_write.domain.values import Money, has_minor_units_only
 from ordering_write.models import Order, StockItem
 from ordering_write.ports import catalog_port, pricing_port
@@ -32,24 +18,24 @@ from ordering_write.ports.pricing import PricedUnits
 
 # The errors that the functions of this module raise.
 REFUSALS = (
-    InvalidAmountError,
-    MixedCurrencyError,
-    PriceMismatchError,
-    PriceReasonMissingError,
-    ProductInactiveError,
-    UnknownProductError,
+    errors.InvalidAmountError,
+    errors.MixedCurrencyError,
+    errors.PriceMismatchError,
+    errors.PriceReasonMissingError,
+    errors.ProductInactiveError,
+    errors.UnknownProductError,
 )
 
 _Stock = Mapping[UUID, StockItem]
-_Item = NewItem | AddOrderItem
+_Item = c.NewItem | c.AddOrderItem
 # Items by the JSON pointer to each in the command.
 _Items = Mapping[str, _Item]
 _Source = Literal["client", "list", "override"]
 
 
 def priced_items(
-    command: CreateOrder, *, order_id: UUID, currency: str, stock: _Stock
-) -> tuple[list[e.OrderItemAdded], Sequence[Adjustment]]:
+    command: c.CreateOrder, *, order_id: UUID, currency: str, stock: _Stock
+) -> tuple[list[e.OrderItemAdded], Sequence[c.Adjustment]]:
     """Return the lines of a new order, and the adjustments that our pricing adds to them.
 
     ``stock`` holds the products that exist. Raises the FieldError of the first line refused.
@@ -59,7 +45,7 @@ def priced_items(
     return pricing.priced(items, command.customer_id)
 
 
-def priced_item(command: AddOrderItem, order: Order, stock: _Stock) -> e.OrderItemAdded:
+def priced_item(command: c.AddOrderItem, order: Order, stock: _Stock) -> e.OrderItemAdded:
     """Return the line that ``command`` adds to ``order``. Raises a FieldError."""
     pricing = _Pricing(command=command, order_id=order.id, currency=order.currency, stock=stock)
     return pricing.priced({"#": command}, order.customer_id)[0][0]
@@ -69,14 +55,14 @@ def priced_item(command: AddOrderItem, order: Order, stock: _Stock) -> e.OrderIt
 class _Pricing:
     """Prices the lines of one command."""
 
-    command: Command
+    command: c.Command
     order_id: UUID
     currency: str
     stock: _Stock
 
     def priced(
         self, items: _Items, customer_id: UUID
-    ) -> tuple[list[e.OrderItemAdded], Sequence[Adjustment]]:
+    ) -> tuple[list[e.OrderItemAdded], Sequence[c.Adjustment]]:
         entries = catalog_port().get(self.stock)
         for pointer, item in items.items():
             self._refuse_unsold(item, pointer, entries)
@@ -120,15 +106,15 @@ class _Pricing:
     ) -> None:
         product_id, pointer = item.product_id, f"{pointer}/product_id"
         if product_id not in self.stock:
-            raise UnknownProductError(f"There is no product {product_id}.", pointer=pointer)
+            raise errors.UnknownProductError(f"There is no product {product_id}.", pointer=pointer)
         if product_id not in entries or not entries[product_id].is_active:
-            raise ProductInactiveError(
+            raise errors.ProductInactiveError(
                 f"{self.stock[product_id].sku} isn't sold any more.", pointer=pointer
             )
 
     def _refuse_fractions(self, item: _Item, pointer: str) -> None:
         if not has_minor_units_only(item.unit_price, self.currency):
-            raise InvalidAmountError(
+            raise errors.InvalidAmountError(
                 f"{item.unit_price} has more decimals than {self.currency}.",
                 pointer=f"{pointer}/unit_price",
             )
@@ -141,23 +127,23 @@ class _Pricing:
             return "list"
         # Whatever their privileges, customers don't set prices.
         is_shop = self.command.customer_scope is None
-        may_override = is_shop and self.command.has_privilege(Privilege.OVERRIDE_PRICE)
+        may_override = is_shop and self.command.has_privilege(c.Privilege.OVERRIDE_PRICE)
         if may_override and item.price_reason:
             return "override"
-        if is_shop and self.command.has_privilege(Privilege.ANY_PRICE):
+        if is_shop and self.command.has_privilege(c.Privilege.ANY_PRICE):
             return "client"
         if may_override:
-            raise PriceReasonMissingError(
+            raise errors.PriceReasonMissingError(
                 f"{_list_price_sentence(our_price)} Another price needs a reason.",
                 pointer=f"{pointer}/price_reason",
             )
         if our_price is not None and our_price.currency != unit_price.currency:
-            is_new = isinstance(self.command, CreateOrder)
-            raise MixedCurrencyError(
+            is_new = isinstance(self.command, c.CreateOrder)
+            raise errors.MixedCurrencyError(
                 f"The product is sold in {our_price.currency}, not in {unit_price.currency}.",
                 pointer="#/currency" if is_new else f"{pointer}/product_id",
             )
-        raise PriceMismatchError(
+        raise errors.PriceMismatchError(
             f"The list price is {our_price.amount}, not {unit_price.amount}."
             if our_price
             else "The product has no list price; ask the shop for one.",

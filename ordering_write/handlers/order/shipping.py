@@ -4,25 +4,9 @@ from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from ordering_write.domain import commands as c
+from ordering_write.domain import errors
 from ordering_write.domain import events as e
-from ordering_write.domain.commands import (
-    ConfirmDelivery,
-    CreateShipment,
-    DispatchShipment,
-    FailDelivery,
-    UpdateTracking,
-    VoidShipment,
-)
-from ordering_write.domain.errors import (
-    InFutureError,
-    InvalidTransitionError,
-    OrderOnHoldError,
-    PaymentRequiredError,
-    QuantityExceedsOpenError,
-    ShipmentNotFoundError,
-    ShipmentStateError,
-    UnknownLineError,
-)
 from ordering_write.handlers.base import Permission, handles
 from ordering_write.handlers.order.base import Caller, OrderHandler, happened_at
 from ordering_write.models import Order
@@ -30,22 +14,22 @@ from ordering_write.models import Order
 _ROLES = (Role.WAREHOUSE, Role.INTEGRATION)
 
 
-@handles(CreateShipment)
-class CreateShipmentHandler(OrderHandler[CreateShipment]):
+@handles(c.CreateShipment)
+class CreateShipmentHandler(OrderHandler[c.CreateShipment]):
     permission = Permission("create_shipment", _ROLES)
     events = (e.ShipmentCreated,)
     refusals = (
-        InvalidTransitionError,
-        OrderOnHoldError,
-        PaymentRequiredError,
-        QuantityExceedsOpenError,
-        UnknownLineError,
+        errors.InvalidTransitionError,
+        errors.OrderOnHoldError,
+        errors.PaymentRequiredError,
+        errors.QuantityExceedsOpenError,
+        errors.UnknownLineError,
     )
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_pack(payment_required=settings.PAYMENT_BEFORE_PACKING)
 
-    def act(self, order: Order, command: CreateShipment) -> None:
+    def act(self, order: Order, command: c.CreateShipment) -> None:
         order.pack(
             command.items,
             shipment_id=uuid7(),
@@ -56,16 +40,21 @@ class CreateShipmentHandler(OrderHandler[CreateShipment]):
         )
 
 
-@handles(DispatchShipment)
-class DispatchShipmentHandler(OrderHandler[DispatchShipment]):
+@handles(c.DispatchShipment)
+class DispatchShipmentHandler(OrderHandler[c.DispatchShipment]):
     permission = Permission("dispatch_shipment", _ROLES)
     events = (e.ShipmentDispatched, e.StockDispatched)
-    refusals = (InFutureError, OrderOnHoldError, ShipmentNotFoundError, ShipmentStateError)
+    refusals = (
+        errors.InFutureError,
+        errors.OrderOnHoldError,
+        errors.ShipmentNotFoundError,
+        errors.ShipmentStateError,
+    )
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_dispatch_shipment()
 
-    def act(self, order: Order, command: DispatchShipment) -> None:
+    def act(self, order: Order, command: c.DispatchShipment) -> None:
         order.dispatch_shipment(
             command.shipment_id,
             carrier=command.carrier,
@@ -78,16 +67,16 @@ class DispatchShipmentHandler(OrderHandler[DispatchShipment]):
         )
 
 
-@handles(UpdateTracking)
-class UpdateTrackingHandler(OrderHandler[UpdateTracking]):
+@handles(c.UpdateTracking)
+class UpdateTrackingHandler(OrderHandler[c.UpdateTracking]):
     permission = Permission("update_tracking", _ROLES)
     events = (e.TrackingUpdated,)
-    refusals = (ShipmentNotFoundError, ShipmentStateError)
+    refusals = (errors.ShipmentNotFoundError, errors.ShipmentStateError)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_update_tracking()
 
-    def act(self, order: Order, command: UpdateTracking) -> None:
+    def act(self, order: Order, command: c.UpdateTracking) -> None:
         order.update_tracking(
             command.shipment_id,
             carrier=command.carrier,
@@ -97,42 +86,42 @@ class UpdateTrackingHandler(OrderHandler[UpdateTracking]):
         )
 
 
-@handles(VoidShipment)
-class VoidShipmentHandler(OrderHandler[VoidShipment]):
+@handles(c.VoidShipment)
+class VoidShipmentHandler(OrderHandler[c.VoidShipment]):
     permission = Permission("void_shipment", _ROLES)
     events = (e.ShipmentVoided,)
-    refusals = (ShipmentNotFoundError, ShipmentStateError)
+    refusals = (errors.ShipmentNotFoundError, errors.ShipmentStateError)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_void_shipment()
 
-    def act(self, order: Order, command: VoidShipment) -> None:
+    def act(self, order: Order, command: c.VoidShipment) -> None:
         order.void_shipment(command.shipment_id, now=command.timestamp)
 
 
-@handles(ConfirmDelivery)
-class ConfirmDeliveryHandler(OrderHandler[ConfirmDelivery]):
+@handles(c.ConfirmDelivery)
+class ConfirmDeliveryHandler(OrderHandler[c.ConfirmDelivery]):
     permission = Permission("confirm_delivery", _ROLES)
     events = (e.ShipmentDelivered,)
-    refusals = (InFutureError, ShipmentNotFoundError, ShipmentStateError)
+    refusals = (errors.InFutureError, errors.ShipmentNotFoundError, errors.ShipmentStateError)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_deliver()
 
-    def act(self, order: Order, command: ConfirmDelivery) -> None:
+    def act(self, order: Order, command: c.ConfirmDelivery) -> None:
         at = happened_at(command.delivered_at, now=command.timestamp, pointer="#/delivered_at")
         order.deliver(command.shipment_id, at=at)
 
 
-@handles(FailDelivery)
-class FailDeliveryHandler(OrderHandler[FailDelivery]):
+@handles(c.FailDelivery)
+class FailDeliveryHandler(OrderHandler[c.FailDelivery]):
     permission = Permission("fail_delivery", _ROLES)
     events = (e.ShipmentFailed, e.StockReturned)
-    refusals = (InFutureError, ShipmentNotFoundError, ShipmentStateError)
+    refusals = (errors.InFutureError, errors.ShipmentNotFoundError, errors.ShipmentStateError)
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_deliver()
 
-    def act(self, order: Order, command: FailDelivery) -> None:
+    def act(self, order: Order, command: c.FailDelivery) -> None:
         at = happened_at(command.failed_at, now=command.timestamp, pointer="#/failed_at")
         order.fail_delivery(command.shipment_id, command.outcome, at=at)

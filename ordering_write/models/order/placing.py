@@ -1,4 +1,4 @@
-"""Moves of the whole order: placed, confirmed, picked, completed, cancelled, held, assigned."""
+"""Moves of the whole order."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,10 +18,7 @@ from ordering_write.models.order.state import OrderState
 
 
 class Placing(OrderState):
-    """Guards (``may_…``) and moves of the whole order.
-
-    A guard raises the refusal that the move would get now, and returns None when there is none.
-    """
+    """An order is placed, confirmed, picked, completed, cancelled, held and assigned."""
 
     class Meta(OrderState.Meta):
         abstract = True

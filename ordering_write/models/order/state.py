@@ -2,7 +2,7 @@
 
 ``OrderState`` is what an order is. What can be done with it is in the modules ``placing``,
 ``editing``, ``shipping``, ``returning``, ``paying`` and ``annotating``; how events change it is in
-``order``.
+``order``. A guard ``may_…`` needs no payload: it raises the refusal that its move would get now.
 """
 
 from collections import Counter
@@ -67,18 +67,20 @@ class OrderState(Aggregate):
     expires_at = models.DateTimeField(null=True, blank=True)
     confirmed_at = models.DateTimeField(null=True, blank=True)
     processing_at = models.DateTimeField(null=True, blank=True)
-    delivered_at = models.DateTimeField(null=True, blank=True, help_text="Of the last delivery.")
+    delivered_at = models.DateTimeField(null=True, blank=True, help_text="The last delivery.")
     completed_at = models.DateTimeField(null=True, blank=True)
     hold_reason = models.CharField(max_length=20, blank=True)
     # Few per order and never queried without their order, so they are columns of its row.
     payments = models.JSONField(default=dict, blank=True, help_text="{payment_id: {kind: amount}}")
     refunds = models.JSONField(
-        default=dict, blank=True, help_text="{refund_id: {amount, status}}, requested, settled…"
+        default=dict,
+        blank=True,
+        help_text="{refund_id: {amount, status}}",
     )
     returns = models.JSONField(
-        default=dict, blank=True, help_text="{return_id: {line_id: units that may come back}}"
+        default=dict, blank=True, help_text="{return_id: {line_id: units still expected}}"
     )
-    notes = models.JSONField(default=dict, blank=True, help_text="{note_id: is it still there}")
+    notes = models.JSONField(default=dict, blank=True, help_text="{note_id: false once redacted}")
     captured = models.DecimalField(default=Decimal(0), **MONEY)
     refunded = models.DecimalField(default=Decimal(0), **MONEY)
 
