@@ -1,6 +1,7 @@
 """The documents that read models embed as JSON, as queries return them.
 
-A row may be older than the code that reads it, so a field that is added later needs a default.
+A row may be older than the code that reads it, so a field that is added later needs a default, and
+a projection that changes a stored document must expect it without that field.
 Amounts are in the order's currency.
 """
 

@@ -26,7 +26,7 @@ from ordering_read.engine.freshness import (
     Freshness,
     ProjectionBehindError,
     freshness,
-    of_the_log,
+    log_freshness,
 )
 from ordering_read.queries import Page, Query, View, get_query_bus
 from ordering_read.queries.lists import ListQuery
@@ -78,7 +78,7 @@ class QueryViewSet(ApiViewSet):
     def _begin_to_read(self, request: Request) -> None:
         awaited, seconds = consistency.awaited_event(request), preferences.wait_seconds(request)
         is_behind = awaited is not None and not self.shows(awaited, timeout=seconds or 0)
-        self.freshness = of_the_log() if self.reads_log() else freshness(self._projections())
+        self.freshness = log_freshness() if self.reads_log() else freshness(self._projections())
         self.headers |= headers.freshness_headers(self.freshness)
         self.headers["Vary"] = "Accept, Authorization, Cookie"
         self.headers["Cache-Control"] = "private, no-cache"

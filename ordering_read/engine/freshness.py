@@ -71,7 +71,7 @@ def freshness(names: Collection[str]) -> Freshness:
     )
 
 
-def of_the_log() -> Freshness:
+def log_freshness() -> Freshness:
     """Return the freshness of the log itself, after all committed events have got positions."""
     published.sequence()
     return Freshness(position=published.last_position(), lag_seconds=0.0, state=None)
