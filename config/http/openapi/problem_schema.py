@@ -75,7 +75,7 @@ def _example(problem: problems.Problem) -> dict[str, Any]:
         "title": problem.title,
         "status": problem.status,
         "detail": problem.meaning,
-        "instance": "/api/v1/orders",
+        "instance": "/api/v1/example",
         "code": problem.code,
         "request_id": REQUEST_ID,
     }
