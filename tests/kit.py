@@ -1,4 +1,4 @@
-"""How aggregates are tested: given what has happened, when something is done, then what?
+"""The kit for tests of aggregates: given some events, when a method is called, then what?
 
     given(*placed()).when(lambda order: order.cancel("Not needed", now=NOW)).then(
         event(OrderCancelled, reason="Not needed", status="cancelled")
@@ -7,11 +7,11 @@
         OrderAlreadyShippedError, "Cannot cancel shipped order"
     )
 
-``given`` takes the events of one stream and needs no database; ``then`` takes the events that must
-follow, each with the fields that matter to the test, and also makes sure that the events alone
-lead to the same state. For an aggregate of your own, add its first event to ``AGGREGATES``.
+``given`` takes the events of one stream and needs no database. ``then`` takes the events that must
+follow, each with the fields that matter to the test, and also checks that folding the events leads
+to the same state. For an aggregate of your own, add its first event to ``AGGREGATES``.
 
-The second half makes commands and carries them out, for tests on the database.
+The second half makes commands and dispatches them, for tests on the database.
 """
 
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ AGGREGATES: dict[type[DomainEvent], type[Aggregate]] = {
 
 # --- Given, when, then -------------------------------------------------------------------------
 class Expected:
-    """An event of a kind, of which only some fields matter."""
+    """An event of one type, with the fields that matter to a test."""
 
     def __init__(self, kind: type[DomainEvent], fields: dict[str, Any]) -> None:
         self.kind = kind
@@ -77,7 +77,7 @@ class Expected:
 
 
 class Then:
-    """What came of it. ``aggregate`` is the aggregate after it."""
+    """The outcome of a call; ``aggregate`` is the aggregate afterwards."""
 
     def __init__(
         self, past: Sequence[DomainEvent], aggregate: Aggregate, refusal: DomainError | None
@@ -88,17 +88,19 @@ class Then:
         self._raised = aggregate.pending_events
 
     def then(self, *expected: Expected) -> "Then":
-        """Exactly these events have happened, and they alone lead to the same state."""
+        """Check that exactly these events were raised, and that they fold to the same state."""
         assert self._refusal is None, f"refused: {self._refusal!r}"
-        assert [event.type for event in self._raised] == [one.kind.__name__ for one in expected]
-        for one, actual in zip(expected, self._raised, strict=True):
-            one.check(actual)
+        assert [event.type for event in self._raised] == [
+            expected_event.kind.__name__ for expected_event in expected
+        ]
+        for expected_event, actual in zip(expected, self._raised, strict=True):
+            expected_event.check(actual)
         folded = type(self.aggregate).fold([*self._past, *self._raised])
         assert state(folded) == state(self.aggregate)
         return self
 
     def then_refused(self, error: type[DomainError], message: str) -> None:
-        """It was refused with this error and message, and nothing has happened."""
+        """Check that the call was refused with this error and message, and raised no event."""
         assert type(self._refusal) is error
         assert str(self._refusal) == message
         assert self._raised == []
@@ -111,36 +113,36 @@ class Given:
         self._events = events
 
     def when(self, act: Callable[[Any], Aggregate | None]) -> Then:
-        """Let ``act`` do something with the aggregate, or make one, which it returns."""
+        """Call ``act`` with the aggregate; for a new aggregate, ``act`` returns it."""
         events = self._events
         aggregate = AGGREGATES[type(events[0])].fold(events) if events else None
         refusal = None
         try:
-            made = act(aggregate)
+            created = act(aggregate)
         except DomainError as error:
-            made, refusal = None, error
-        subject = made or aggregate
-        assert subject is not None, f"nothing was made: {refusal!r}"
-        return Then(events, subject, refusal)
+            created, refusal = None, error
+        after = created or aggregate
+        assert after is not None, f"no aggregate was created: {refusal!r}"
+        return Then(events, after, refusal)
 
 
 def given(*events: DomainEvent) -> Given:
-    """``events`` have happened to one aggregate; none for one that is yet to be made."""
+    """Start from an aggregate with these events; from nothing without events."""
     return Given(events)
 
 
 def event(kind: type[DomainEvent], **fields: Any) -> Expected:
-    """An event of this kind with these fields, for ``then``; the other fields don't matter."""
+    """Return an event of this type with these fields, for ``then``; other fields don't matter."""
     return Expected(kind, fields)
 
 
 def state(aggregate: Aggregate) -> dict[str, Any]:
-    """All that an aggregate is, for comparing."""
+    """Return the whole state of an aggregate, to compare."""
     own = _columns(aggregate)
     match aggregate:
         case Order():
             own["lines"] = [_columns(line) for line in aggregate.lines.values()]
-            own["shipments"] = [_columns(one) for one in aggregate.shipments.values()]
+            own["shipments"] = [_columns(shipment) for shipment in aggregate.shipments.values()]
         case StockItem():
             own["reservations"] = {k: units for k, units in aggregate.reservations.items() if units}
     return own
@@ -150,9 +152,9 @@ def _columns(row: Any) -> dict[str, Any]:
     return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
-# --- What has happened -------------------------------------------------------------------------
+# --- Past events -------------------------------------------------------------------------------
 def placed(*quantities: int, unit_price: str = "19.90", currency: str = "EUR") -> list[Any]:
-    """The events of a new order with a line for each of ``quantities`` (two lines: 2 and 1)."""
+    """Return the events of a new order with a line for each of ``quantities`` (by default 2, 1)."""
     order_id = uuid7()
     created = e.OrderCreated(
         timestamp=NOW,
@@ -185,7 +187,7 @@ def placed(*quantities: int, unit_price: str = "19.90", currency: str = "EUR") -
 
 
 def moved(*statuses: OrderStatus, events: Sequence[DomainEvent] = ()) -> list[Any]:
-    """The events of an order that was moved to each of ``statuses`` after it was placed."""
+    """Return the events of an order that was placed, then moved to each of ``statuses``."""
     past = list(events or placed())
     order = Order.fold(past)
     for status in statuses:
@@ -194,12 +196,12 @@ def moved(*statuses: OrderStatus, events: Sequence[DomainEvent] = ()) -> list[An
 
 
 def shipped() -> list[DomainEvent]:
-    """The events of an order that has left."""
+    """Return the events of a shipped order."""
     return moved(OrderStatus.CONFIRMED, OrderStatus.SHIPPED)
 
 
 def stocked(on_hand: int = 10, *, backorderable: bool = False) -> list[Any]:
-    """The events of a product with ``on_hand`` units."""
+    """Return the events of a product with ``on_hand`` units."""
     registered = e.StockItemRegistered(
         timestamp=NOW,
         product_id=uuid7(),
@@ -217,14 +219,14 @@ def dispatch(command: Command) -> Any:
 
 
 def registered_customer(name: str = "Robin Sample", **fields: Any) -> Customer:
-    """A customer in the database."""
+    """Return a customer in the database."""
     fields.setdefault("email", f"{uuid7().hex}@example.com")
     [registered] = dispatch(RegisterCustomer(user_id=USER, name=name, **fields))
     return Customer.objects.get(pk=registered.customer_id)
 
 
 def registered_product(on_hand: int = 10, **fields: Any) -> StockItem:
-    """A product in the database, with the list price 19.90 EUR."""
+    """Return a product in the database, with the list price 19.90 EUR."""
     payload = {"sku": uuid7().hex, "name": "Sample", "list_price": "19.90", "currency": "EUR"}
     events = dispatch(RegisterStockItem(user_id=USER, on_hand=on_hand, **{**payload, **fields}))
     return StockItem.objects.get(pk=events[0].product_id)
@@ -233,7 +235,7 @@ def registered_product(on_hand: int = 10, **fields: Any) -> StockItem:
 def create_order(
     customer: Customer, *lines: tuple[StockItem | UUID, int], **fields: Any
 ) -> CreateOrder:
-    """The command that orders these quantities at 19.90 each."""
+    """Return the command that orders these quantities at 19.90 each."""
     items = [
         {
             "product_id": product.pk if isinstance(product, StockItem) else product,
@@ -242,7 +244,7 @@ def create_order(
         }
         for product, quantity in lines
     ]
-    known = {
+    defaults = {
         "user_id": USER,
         "timestamp": NOW,
         "customer_id": customer.pk,
@@ -250,29 +252,29 @@ def create_order(
         "items": items,
         "shipping_address": ADDRESS,
     }
-    return CreateOrder.model_validate({**known, **fields})
+    return CreateOrder.model_validate({**defaults, **fields})
 
 
 def placed_order(customer: Customer, *lines: tuple[StockItem | UUID, int], **fields: Any) -> Order:
-    """An order in the database."""
+    """Return an order in the database."""
     return Order.objects.get(pk=dispatch(create_order(customer, *lines, **fields))[0].order_id)
 
 
 def cancel(order: Order, reason: str = "Not needed", **fields: Any) -> CancelOrder:
-    """The command that cancels ``order``."""
-    known = {"user_id": USER, "timestamp": NOW, "order_id": order.pk, "reason": reason}
-    return CancelOrder.model_validate({**known, **fields})
+    """Return the command that cancels ``order``."""
+    defaults = {"user_id": USER, "timestamp": NOW, "order_id": order.pk, "reason": reason}
+    return CancelOrder.model_validate({**defaults, **fields})
 
 
 def move(order: Order, status: OrderStatus, **fields: Any) -> UpdateOrderStatus:
-    """The command that moves ``order`` to ``status``."""
-    known = {"user_id": USER, "timestamp": NOW, "order_id": order.pk, "status": status}
-    return UpdateOrderStatus.model_validate({**known, **fields})
+    """Return the command that moves ``order`` to ``status``."""
+    defaults = {"user_id": USER, "timestamp": NOW, "order_id": order.pk, "status": status}
+    return UpdateOrderStatus.model_validate({**defaults, **fields})
 
 
-# --- What is stored ----------------------------------------------------------------------------
+# --- Stored state ------------------------------------------------------------------------------
 def stored(stream: str) -> Any:
-    """The aggregate of ``stream`` as its rows say."""
+    """Return the aggregate of ``stream`` from its rows."""
     kind, _, key = stream.partition("-")
     pk = UUID(key)
     with transaction.atomic():
@@ -289,9 +291,9 @@ def stored(stream: str) -> Any:
 
 
 def check_rows_equal_log() -> None:
-    """The rows of every aggregate are what its events make of it, and its versions are dense."""
+    """Check that the rows of every aggregate equal the fold of its events, with dense versions."""
     for stream in OutboxEvent.objects.values_list("stream", flat=True).distinct():
         events = log.read_stream(stream)
-        assert [one.recorded.version for one in events] == list(range(1, len(events) + 1))
+        assert [event.recorded.version for event in events] == list(range(1, len(events) + 1))
         folded = AGGREGATES[type(events[0])].fold(events)
         assert state(folded) == state(stored(stream)), stream

@@ -77,7 +77,7 @@ def add() -> None:
         path = path_of(name, version)
         if path.exists():
             continue
-        # A later version tells what the one before it has told.
+        # A later version holds the content of the version before.
         path.write_text(stored(first[name] if version == 1 else read(path_of(name, version - 1))))
         with SUMS.open("a") as sums:
             sums.write(f"{sum_of(path)}\n")
@@ -134,8 +134,8 @@ def _edited_events() -> list[DomainEvent]:
     line = next(iter(order.lines))
     order.change_quantity(line, 5, now=NOW)
     order.cancel_items([c.LineQuantity(line_id=line, quantity=1)], "Too many", now=NOW)
-    here, there = (e.PostalAddress(**ADDRESS, line2=door) for door in ("Door 2", "Door 3"))
-    order.change_shipping_address(there, before=here, now=NOW)
+    before, after = (e.PostalAddress(**ADDRESS, line2=door) for door in ("Door 2", "Door 3"))
+    order.change_shipping_address(after, before=before, now=NOW)
     order.hold(e.HoldReason.ADDRESS, note="Ask for the floor", now=NOW)
     order.release_hold(note="Third floor", now=NOW)
     order.tag("gift", now=NOW)

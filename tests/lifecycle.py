@@ -1,8 +1,8 @@
-"""The lifecycle of an order as a small machine of its own, to hold the real one against.
+"""The lifecycle of an order as a small state machine: the oracle for the real Order.
 
-It knows units and nothing else: no events, no money but whether there is any, no time. ``moves``
-lists what may be done in a state and what comes of it; ``reachable`` walks through all states of a
-small order. What it is for is in ``tests/unit/test_lifecycle.py``.
+It knows units only: no events, no time, and of money just its stage. ``moves`` lists the moves that
+a state allows, with the state after each; ``reachable`` walks through all states of a small order.
+``tests/unit/test_lifecycle.py`` compares the real Order with it.
 """
 
 from collections import deque
@@ -18,7 +18,7 @@ PACKABLE = (S.CONFIRMED, S.PROCESSING, S.PARTIALLY_SHIPPED)
 
 
 class Money(IntEnum):
-    """How far the one payment of an order is."""
+    """The stage of the one payment of an order."""
 
     NONE = 0
     AUTHORIZED = 1
@@ -50,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class State:
-    """An order. That it is cancelled follows: no unit of it is left."""
+    """An order. It is cancelled when every unit is."""
 
     lines: tuple[Line, ...]
     confirmed: bool = False
@@ -79,7 +79,7 @@ class State:
         return sum(line.in_transit for line in self.lines)
 
     def settled(self) -> "State":
-        """The same, without a hold when nothing is left to hold."""
+        """Return the same state, without a hold when nothing is left to hold."""
         return self if self.status in LIVE else replace(self, held=False)
 
     def each(self, change: Any) -> "State":
@@ -91,12 +91,12 @@ class State:
         return replace(self, lines=tuple(lines))
 
 
-# What is done, to which line, and how many units of it.
+# The name of a move, the number of a line, and a number of units.
 Move = tuple[str, int, int]
 
 
 def moves(state: State, *, most: int) -> dict[Move, State]:
-    """What may be done in ``state``, and what comes of it. Lines grow to ``most`` units."""
+    """Return the moves that ``state`` allows, with the state after each. Lines grow to ``most``."""
     found = {(name, 0, 0): after for name, after in _whole_order(state)}
     for number, line in enumerate(state.lines):
         for name, units, after in _one_line(state, number, line, most):
@@ -121,7 +121,7 @@ def _whole_order(state: State) -> Iterator[tuple[str, State]]:
     expected = any(line.requested for line in state.lines)
     if status in (S.SHIPPED, S.DELIVERED) and not state.in_transit and not expected:
         yield "complete", replace(state, completed=True)
-    # Money is a fact: it comes and goes in every status.
+    # Payments and refunds are facts, recorded in every status.
     if state.money == Money.NONE:
         yield "authorize", replace(state, money=Money.AUTHORIZED)
     if state.money in (Money.NONE, Money.AUTHORIZED):
@@ -164,7 +164,7 @@ def _one_line(state: State, number: int, line: Line, most: int) -> Iterator[tupl
 
 
 def reachable(*units: int, most: int) -> Iterator[State]:
-    """Every state that an order with a line for each of ``units`` can get into."""
+    """Yield every state that an order with a line for each of ``units`` can reach."""
     start = State(tuple(Line(ordered) for ordered in units))
     seen, waiting = {start}, deque([start])
     while waiting:
