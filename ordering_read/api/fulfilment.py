@@ -41,7 +41,7 @@ class FulfilmentQueueViewSet(QueryViewSet):
 
     @extend_schema(
         operation_id="fulfilment_queue",
-        summary="List what is to be packed and dispatched",
+        summary="List the orders to pack and dispatch",
         parameters=parameters_of(GetFulfilmentQueue),
         responses=PageBody[QueuedOrderBody],
     )

@@ -108,7 +108,7 @@ class OrderViewSet(QueryViewSet):
 
     @extend_schema(
         operation_id="order_timeline",
-        summary="Tell what has happened to an order",
+        summary="List the timeline of an order",
         parameters=[ID, *parameters_of(GetTimeline)],
         responses=PageBody[TimelineEntryBody],
     )

@@ -31,10 +31,11 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
         return rows
 
     def page_of(self, rows: "QuerySet[Row]", view: Callable[[Row], Item]) -> Page[Item]:
-        """Return the chosen page of ``rows``, each item made by ``view``; one statement.
+        """Return the page that the query chooses from ``rows``, with items made by ``view``.
 
-        The rows are ordered by names, with a minus for descending ones, which together identify a
-        row and are never null. A page past the end takes a second statement, to count.
+        The rows are ordered by names, with a minus for descending ones; together these identify a
+        row, and none is null. Takes one statement, and a second one to count for a page past the
+        end.
 
         Raises ParameterError for a cursor of another list.
         """
@@ -42,7 +43,7 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
         ordering = f"{rows.model.__name__}:{','.join(names)}"
         if self.cursor is None:
             start = (self.page - 1) * self.page_size
-            selected = rows.annotate(found=_Count(rows.order_by()[: COUNT_CAP + 1].values("pk")))
+            selected = rows.annotate(total=_Count(rows.order_by()[: COUNT_CAP + 1].values("pk")))
         else:
             start, selected = 0, rows
             if self.cursor:
@@ -84,7 +85,7 @@ class _Count(Subquery):
 
 
 def _count(rows: "QuerySet[Any]", fetched: Sequence[Any]) -> int:
-    return int(fetched[0].found) if fetched else rows.order_by()[: COUNT_CAP + 1].count()
+    return int(fetched[0].total) if fetched else rows.order_by()[: COUNT_CAP + 1].count()
 
 
 def shop_wide(query: Query[Any], rows: "QuerySet[Row]") -> "QuerySet[Row]":

@@ -1,4 +1,4 @@
-"""Following the log over HTTP while it grows."""
+"""The feed over HTTP, while the log grows."""
 
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
@@ -13,11 +13,11 @@ CUSTOMERS = 40
 
 
 def end_of(client: httpx.Client) -> int:
-    """Where the log ends now."""
+    """Return the last position of the log."""
     return int(client.get("/feed", params={"limit": 1}).headers["Projection-Position"])
 
 
-def test_who_follows_misses_nothing_while_many_write(service: Service, shop: Shop) -> None:
+def test_a_follower_misses_nothing_while_many_write(service: Service, shop: Shop) -> None:
     service.settle()
     client = service.client("integration")
     start = end_of(client)
@@ -25,9 +25,9 @@ def test_who_follows_misses_nothing_while_many_write(service: Service, shop: Sho
     def follow() -> list[dict[str, Any]]:
         events: list[dict[str, Any]] = []
         address = f"/feed?after={start}&limit=7"
-        ends_at = monotonic() + 120
+        deadline = monotonic() + 120
         while len(events) < CUSTOMERS:
-            assert monotonic() < ends_at, f"{len(events)} of {CUSTOMERS} events came"
+            assert monotonic() < deadline, f"{len(events)} of {CUSTOMERS} events came"
             answer = client.get(address, headers={"Prefer": "wait=10"})
             assert answer.status_code == 200, answer.text
             events += answer.json()["events"]
@@ -36,14 +36,14 @@ def test_who_follows_misses_nothing_while_many_write(service: Service, shop: Sho
 
     with ThreadPoolExecutor(5) as threads:
         followed = threads.submit(follow)
-        made = set(threads.map(lambda _: shop.customer(), range(CUSTOMERS)))
+        customers = set(threads.map(lambda _: shop.customer(), range(CUSTOMERS)))
         events = followed.result()
 
-    assert [one["position"] for one in events] == list(range(start + 1, start + 1 + CUSTOMERS))
-    assert {one["stream"].removeprefix("customer-") for one in events} == made
+    assert [event["position"] for event in events] == list(range(start + 1, start + 1 + CUSTOMERS))
+    assert {event["stream"].removeprefix("customer-") for event in events} == customers
 
 
-def test_a_reader_is_told_as_soon_as_there_is_more(service: Service, shop: Shop) -> None:
+def test_a_new_event_ends_the_wait_of_a_follower(service: Service, shop: Shop) -> None:
     service.settle()
     client = service.client("integration")
     accept = {"Accept": "application/cloudevents-batch+json", "Prefer": "wait=10"}
@@ -51,7 +51,7 @@ def test_a_reader_is_told_as_soon_as_there_is_more(service: Service, shop: Shop)
 
     with ThreadPoolExecutor(1) as threads:
         waiting = threads.submit(client.get, f"/feed?after={start}", headers=accept)
-        # Others are answered meanwhile.
+        # Other requests are answered meanwhile.
         assert shop.admin.get("/orders?page_size=1").status_code == 200
         customer = shop.customer()
         answer = waiting.result()
@@ -63,7 +63,7 @@ def test_a_reader_is_told_as_soon_as_there_is_more(service: Service, shop: Shop)
     assert event["sequence"] == str(start + 1)
 
 
-def test_a_repeat_is_the_same_byte_for_byte(service: Service, shop: Shop) -> None:
+def test_a_repeated_read_of_the_feed_is_equal_byte_for_byte(service: Service, shop: Shop) -> None:
     shop.order()
     service.settle()
     client = service.client("auditor")
@@ -71,7 +71,7 @@ def test_a_repeat_is_the_same_byte_for_byte(service: Service, shop: Shop) -> Non
     assert client.get(path).content == client.get(path).content
 
 
-def test_an_order_is_read_strong_at_once(service: Service, shop: Shop) -> None:
+def test_a_strong_read_shows_a_command_at_once(service: Service, shop: Shop) -> None:
     order = shop.order()
     for status in ("confirmed", "processing"):
         assert shop.admin.post(f"/orders/{order}/status", json={"status": status}).is_success

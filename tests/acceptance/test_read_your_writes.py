@@ -1,4 +1,4 @@
-"""Reading what one has just written, over HTTP, beside workers that run or don't."""
+"""Reads of a fresh write, over HTTP, with and without running workers."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,13 +11,13 @@ import pytest
 from tests.acceptance.service import Service, wait_until
 from tests.acceptance.shop import Shop
 
-# How long many clients wait at once.
+# The wait of each of many clients.
 SECONDS = 8
 
 
 @pytest.fixture
-def nobody_works(service: Service) -> Iterator[None]:
-    """The workers are stopped, and started again afterwards."""
+def no_workers(service: Service) -> Iterator[None]:
+    """Stop the workers, and start them again after the test."""
     service.settle()
     service.workers.terminate()
     service.workers.wait(10)
@@ -38,7 +38,7 @@ def read(shop: Shop, path: str, command: httpx.Response, prefer: str = "") -> ht
     return shop.admin.get(path, headers=headers | ({"Prefer": prefer} if prefer else {}))
 
 
-def test_what_was_written_is_read(shop: Shop) -> None:
+def test_a_read_with_the_token_shows_the_write(shop: Shop) -> None:
     product, customer = shop.product(on_hand=100), shop.customer()
     for count in range(1, 21):
         placed = shop.admin.post("/orders", json=shop.body(customer, product))
@@ -46,21 +46,22 @@ def test_what_was_written_is_read(shop: Shop) -> None:
         listed = read(shop, f"/customers/{customer}/orders", placed, "wait=10")
         stock = read(shop, f"/inventory/{product}", placed, "wait=10")
 
-        assert [one.status_code for one in (shown, listed, stock)] == [200] * 3
-        assert {one.headers["Preference-Applied"] for one in (shown, listed, stock)} == {"wait"}
+        answers = (shown, listed, stock)
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert {answer.headers["Preference-Applied"] for answer in answers} == {"wait"}
         assert shown.json()["order_number"] == placed.json()["order_number"]
         assert (listed.json()["count"], stock.json()["reserved"]) == (count, count)
 
 
-@pytest.mark.usefixtures("nobody_works")
-def test_without_workers_it_is_said(shop: Shop) -> None:
-    made = register(shop)
-    here = made.headers["Location"]
-    began = monotonic()
+@pytest.mark.usefixtures("no_workers")
+def test_a_read_without_workers_says_that_it_is_behind(shop: Shop) -> None:
+    command = register(shop)
+    address = command.headers["Location"]
+    started_at = monotonic()
 
-    behind, refused = read(shop, "/customers", made), read(shop, here, made, "wait=1")
+    behind, refused = read(shop, "/customers", command), read(shop, address, command, "wait=1")
 
-    assert monotonic() - began < 15
+    assert monotonic() - started_at < 15
     assert (behind.status_code, behind.headers["Projection-Behind"]) == (200, "true")
     assert float(behind.headers["Projection-Lag"]) > 0
     assert refused.status_code == 503
@@ -71,50 +72,50 @@ def test_without_workers_it_is_said(shop: Shop) -> None:
     assert problem["required_position"] == problem["projection_position"] + 1
 
 
-@pytest.mark.usefixtures("nobody_works")
-def test_those_who_wait_leave_room_for_the_others(shop: Shop) -> None:
-    made = register(shop)
-    here = made.headers["Location"]
+@pytest.mark.usefixtures("no_workers")
+def test_waiting_clients_leave_threads_for_the_others(shop: Shop) -> None:
+    command = register(shop)
+    address = command.headers["Location"]
 
     def wait(_: int) -> tuple[httpx.Response, float]:
-        began = monotonic()
-        answer = read(shop, here, made, f"wait={SECONDS}")
-        return answer, monotonic() - began
+        started_at = monotonic()
+        answer = read(shop, address, command, f"wait={SECONDS}")
+        return answer, monotonic() - started_at
 
     with ThreadPoolExecutor(40) as threads:
         waits = threads.map(wait, range(40))
-        # While they wait.
-        began = monotonic()
+        # These are answered while the 40 wait.
+        started_at = monotonic()
         others = [shop.admin.get("/orders?page_size=1") for _ in range(10)]
-        seconds = monotonic() - began
+        seconds = monotonic() - started_at
         answers = list(waits)
 
     assert {answer.status_code for answer, _ in answers} == {503}
     assert {answer.status_code for answer in others} == {200}
-    # All of them would have waited their time otherwise, and the others for them.
-    assert min(took for _, took in answers) < SECONDS
+    # Without the limit of waiting slots, all 40 would wait in full, and the others behind them.
+    assert min(wait_seconds for _, wait_seconds in answers) < SECONDS
     assert seconds < SECONDS
 
 
-def test_work_that_begins_ends_the_waiting(service: Service, shop: Shop) -> None:
+def test_starting_workers_end_the_wait(service: Service, shop: Shop) -> None:
     service.settle()
     service.workers.terminate()
     service.workers.wait(10)
-    made = register(shop)
+    command = register(shop)
     with ThreadPoolExecutor(1) as threads:
-        answer = threads.submit(_shown, shop, made)
+        answer = threads.submit(_shown, shop, command)
         service.start_workers()
 
         assert answer.result() == "wait"
 
 
-def _shown(shop: Shop, made: httpx.Response) -> str:
-    """Which preference was applied when what was made is shown."""
+def _shown(shop: Shop, command: httpx.Response) -> str:
+    """Return the preference that was applied to the read that shows ``command``."""
 
     def shown() -> str:
-        # On a busy machine the workers may need longer to start than anybody waits.
-        answer = read(shop, made.headers["Location"], made, "wait=10")
+        # On a busy machine the workers may need longer to start than the longest wait.
+        answer = read(shop, command.headers["Location"], command, "wait=10")
         assert answer.status_code in (200, 503)
         return answer.headers.get("Preference-Applied", "")
 
-    return wait_until(shown, seconds=120, missing="it isn't shown")
+    return wait_until(shown, seconds=120, missing="the command isn't shown")

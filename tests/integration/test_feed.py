@@ -1,4 +1,4 @@
-"""The feed: the log for readers elsewhere, in its order, from a place on."""
+"""The feed: the events of the log in their order, for other programs."""
 
 import threading
 import time
@@ -35,14 +35,14 @@ def an_event(name: str = "Robin Sample") -> Customer:
 
 
 def positions(answer: Any) -> list[int]:
-    return [one["position"] for one in answer.json()["events"]]
+    return [event["position"] for event in answer.json()["events"]]
 
 
 @pytest.mark.django_db(databases=["default", "read"])
 class TestReading:
-    """What a part of the feed has, and for whom."""
+    """The events of an answer, and the roles that may read them."""
 
-    def test_it_has_the_log_in_its_order(self, reader: APIClient) -> None:
+    def test_the_feed_has_the_events_in_the_order_of_the_log(self, reader: APIClient) -> None:
         customer = an_event()
         kit.placed_order(customer, (kit.registered_product(), 1))
 
@@ -50,36 +50,36 @@ class TestReading:
 
         events = answer.json()["events"]
         assert positions(answer) == list(range(1, len(events) + 1))
-        assert [one["event_id"] for one in events] == [
+        assert [event["event_id"] for event in events] == [
             str(event.recorded.event_id) for event in log.read_log(0, 100)
         ]
         assert answer.json()["position"] == len(events)
         assert answer["Projection-Position"] == str(len(events))
         assert events[0]["data"]["name"] == "Robin Sample"
 
-    def test_who_follows_the_links_reads_every_event_once(self, reader: APIClient) -> None:
+    def test_the_links_lead_to_every_event_once(self, reader: APIClient) -> None:
         kit.placed_order(an_event(), (kit.registered_product(), 1))
-        seen: list[int] = []
+        read: list[int] = []
         address = f"{FEED}?limit=2"
         for _ in range(9):
             answer = reader.get(address)
             assert answer["Link"] == f'<{answer.json()["next"]}>; rel="next"'
-            seen += positions(answer)
+            read += positions(answer)
             address = answer.json()["next"]
 
-        assert seen == list(range(1, log.last_position() + 1))
+        assert read == list(range(1, log.last_position() + 1))
         assert (answer.json()["events"], "limit=2" in address) == ([], True)
         an_event()
         assert positions(reader.get(address)) == [log.last_position()]
 
-    def test_types_are_chosen_and_the_others_passed(self, reader: APIClient) -> None:
+    def test_the_feed_is_filtered_by_types(self, reader: APIClient) -> None:
         customer = an_event()
         kit.placed_order(customer, (kit.registered_product(), 1))
         an_event()
 
         answer = reader.get(f"{FEED}?types=CustomerRegistered,OrderCreated")
 
-        assert [one["type"] for one in answer.json()["events"]] == [
+        assert [event["type"] for event in answer.json()["events"]] == [
             "CustomerRegistered",
             "OrderCreated",
             "CustomerRegistered",
@@ -88,31 +88,31 @@ class TestReading:
         assert none.json()["events"] == []
         assert none.json()["position"] == log.last_position()
 
-    def test_few_of_many_are_looked_for_in_steps(
+    def test_rare_types_are_searched_in_steps(
         self, reader: APIClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(feed, "_POSITIONS_AT_ONCE", 2)
         for _ in range(3):
             an_event()
         kit.registered_product(0)
-        seen, address = [], f"{FEED}?types=StockItemRegistered"
+        read, address = [], f"{FEED}?types=StockItemRegistered"
         for _ in range(3):
             answer = reader.get(address)
-            seen += positions(answer)
+            read += positions(answer)
             address = answer.json()["next"]
 
-        assert seen == [4]
-        # Who waits is led on at once.
+        assert read == [4]
+        # A client that waits gets the event in one answer.
         waited = reader.get(f"{FEED}?types=StockItemRegistered", headers={"Prefer": "wait=5"})
         assert positions(waited) == [4]
 
-    def test_what_has_no_place_yet_comes_later(
+    def test_an_event_without_a_position_comes_later(
         self, reader: APIClient, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(sequencer, "_BATCH", 1)
         an_event()
         log.sequence()
-        # Somebody else is at it.
+        # Another process holds the sequencer's lock.
         monkeypatch.setattr("ordering_write.published.sequence", lambda: False)
         an_event()
 
@@ -122,7 +122,7 @@ class TestReading:
         monkeypatch.undo()
         assert positions(reader.get(answer.json()["next"])) == [2]
 
-    def test_personal_fields_are_for_those_who_may_see_them(self, customer: Customer) -> None:
+    def test_the_feed_hides_personal_fields_from_an_auditor(self, customer: Customer) -> None:
         kit.placed_order(customer, (kit.registered_product(), 1))
 
         auditor = client_of(Role.AUDITOR).get(FEED)
@@ -131,7 +131,7 @@ class TestReading:
         assert "Example Street" not in auditor.content.decode()
         assert client_of(Role.ADMIN).get(FEED).content.decode().count("Robin Sample") >= 2
 
-    def test_what_was_erased_stays_erased(self, reader: APIClient, customer: Customer) -> None:
+    def test_the_feed_shows_no_erased_data(self, reader: APIClient, customer: Customer) -> None:
         kit.dispatch(c.EraseCustomer(user_id=kit.USER, customer_id=customer.pk, reason="Asked"))
 
         answer = reader.get(FEED)
@@ -139,7 +139,7 @@ class TestReading:
         assert "Robin" not in answer.content.decode()
         assert answer.json()["events"][0]["data"]["name"] == "[erased]"
 
-    def test_what_this_code_cannot_read_is_there_as_it_is(self, reader: APIClient) -> None:
+    def test_the_feed_has_events_of_types_unknown_to_this_code(self, reader: APIClient) -> None:
         an_event()
         with connection.cursor() as cursor:
             cursor.execute("SET LOCAL session_replication_role = replica")
@@ -152,7 +152,7 @@ class TestReading:
         assert event["data"]["to"] == "A"
 
     @pytest.mark.parametrize("role", [Role.CUSTOMER, Role.CLERK, Role.WAREHOUSE])
-    def test_it_is_for_those_who_may(self, role: Role) -> None:
+    def test_the_feed_needs_its_permission(self, role: Role) -> None:
         answer = client_of(role).get(FEED)
         assert answer.status_code == 403
         assert answer.json()["needed_permission"] == "ordering_read.read_feed"
@@ -177,38 +177,38 @@ class TestReading:
 
 @pytest.mark.django_db(databases=["default", "read"])
 class TestCloudEvents:
-    """The same as CloudEvents 1.0."""
+    """The feed as CloudEvents 1.0."""
 
-    def test_a_batch(self, reader: APIClient) -> None:
+    def test_a_batch_has_the_attributes_of_cloudevents(self, reader: APIClient) -> None:
         order = kit.placed_order(an_event(), (kit.registered_product(), 1))
         plain = reader.get(FEED).json()["events"]
 
         answer = reader.get(f"{FEED}?limit=1000", headers={"Accept": BATCH})
 
         assert answer["Content-Type"] == BATCH
-        assert [one["id"] for one in answer.json()] == [one["event_id"] for one in plain]
-        [created] = [one for one in answer.json() if one["type"] == "OrderCreated"]
-        [known] = [one for one in plain if one["type"] == "OrderCreated"]
+        assert [event["id"] for event in answer.json()] == [event["event_id"] for event in plain]
+        [created] = [event for event in answer.json() if event["type"] == "OrderCreated"]
+        [event] = [event for event in plain if event["type"] == "OrderCreated"]
         assert created == {
             "specversion": "1.0",
-            "id": known["event_id"],
+            "id": event["event_id"],
             "source": "http://testserver/api/v1",
             "type": "OrderCreated",
             "subject": f"order-{order.pk}",
-            "time": known["timestamp"],
+            "time": event["timestamp"],
             "datacontenttype": "application/json",
             "dataschema": "http://testserver/api/v1#OrderCreated.1",
-            "sequence": str(known["position"]),
+            "sequence": str(event["position"]),
             "sequencetype": "Integer",
             "streamversion": 1,
-            "recordedtime": known["recorded_at"],
-            "correlationid": known["correlation_id"],
-            "causationid": known["causation_id"],
-            "data": known["data"],
+            "recordedtime": event["recorded_at"],
+            "correlationid": event["correlation_id"],
+            "causationid": event["causation_id"],
+            "data": event["data"],
         }
         assert datetime.fromisoformat(created["time"]).tzinfo is not None
 
-    def test_it_leads_on_and_is_refused_as_a_problem(self, reader: APIClient) -> None:
+    def test_a_batch_has_links_and_its_refusals_are_problems(self, reader: APIClient) -> None:
         accept = {"Accept": BATCH}
         empty = reader.get(FEED, headers=accept)
         assert empty.json() == []
@@ -220,23 +220,23 @@ class TestCloudEvents:
 
 @pytest.mark.usefixtures("committed")
 class TestWaiting:
-    """Who waits is told as soon as there is more."""
+    """``Prefer: wait=N`` holds an answer until there are events."""
 
-    def test_it_waits_for_more(self, reader: APIClient) -> None:
+    def test_a_new_event_ends_the_wait(self, reader: APIClient) -> None:
         answers = at_once(reader, 1, f"{FEED}?after=0")
         wait_until(
             lambda: waiting_slots._slots._value < configured.WEB_THREADS // 2, missing="it waits"
         )
 
         an_event()
-        # Which a worker does, as soon as it is told of the commit.
+        # In the service a worker sequences, woken by the commit.
         log.sequence()
 
         [answer] = answers()
         assert positions(answer) == [1]
         assert answer["Preference-Applied"] == "wait"
 
-    def test_others_than_those_asked_for_do_not_end_it(self, reader: APIClient) -> None:
+    def test_an_event_of_another_type_does_not_end_the_wait(self, reader: APIClient) -> None:
         answers = at_once(reader, 1, f"{FEED}?types=StockItemRegistered")
         wait_until(
             lambda: waiting_slots._slots._value < configured.WEB_THREADS // 2, missing="it waits"
@@ -250,34 +250,34 @@ class TestWaiting:
         [answer] = answers()
         assert positions(answer) == [2]
 
-    def test_it_ends_without_an_event(self, reader: APIClient) -> None:
+    def test_the_wait_ends_without_an_event(self, reader: APIClient) -> None:
         an_event()
-        began = time.monotonic()
+        started_at = time.monotonic()
 
         answer = reader.get(f"{FEED}?after=1", headers={"Prefer": "wait=1"})
 
-        assert time.monotonic() - began >= 1
+        assert time.monotonic() - started_at >= 1
         assert (answer.status_code, answer.json()["events"]) == (200, [])
         assert answer["Preference-Applied"] == "wait"
 
-    def test_what_is_there_is_not_waited_for(self, reader: APIClient) -> None:
+    def test_an_existing_event_is_answered_at_once(self, reader: APIClient) -> None:
         an_event()
-        began = time.monotonic()
+        started_at = time.monotonic()
 
         answer = reader.get(FEED, headers={"Prefer": "wait=10"})
 
         assert positions(answer) == [1]
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - started_at < 5
 
     def test_at_most_half_of_the_threads_wait(self, reader: APIClient) -> None:
         half = configured.WEB_THREADS // 2
         answers = at_once(reader, half, FEED)
         wait_until(lambda: waiting_slots._slots._value == 0, missing="they don't wait")
 
-        began = time.monotonic()
+        started_at = time.monotonic()
         another = reader.get(FEED, headers={"Prefer": "wait=10"})
 
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - started_at < 5
         assert (another.status_code, another.json()["events"]) == (200, [])
         assert not another.has_header("Preference-Applied")
         an_event()
@@ -286,16 +286,16 @@ class TestWaiting:
 
 
 def at_once(reader: APIClient, count: int, path: str) -> Any:
-    """Start so many requests that wait; returns what waits for their answers."""
+    """Start ``count`` waiting requests; return the function that joins them."""
     answers: list[Any] = []
 
-    def ask() -> None:
+    def request() -> None:
         client = APIClient()
         client.force_authenticate(User.objects.get())
         answers.append(client.get(path, headers={"Prefer": "wait=10"}))
         connections.close_all()
 
-    threads = [threading.Thread(target=ask) for _ in range(count)]
+    threads = [threading.Thread(target=request) for _ in range(count)]
     for thread in threads:
         thread.start()
 

@@ -1,4 +1,4 @@
-"""An order as it is by now and as it was, what has changed, and its events as the log has them."""
+"""Present and past states of an order, their differences, and its events in the log."""
 
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -50,31 +50,31 @@ def path(order: Order, query: str = "") -> str:
     return f"{ROOT}/orders/{order.pk}{query}"
 
 
-# --- As the read model said it -----------------------------------------------------------------
-def ask(walk: Walk, **how: Any) -> OrderDetail:
-    return get_query_bus().dispatch(GetOrderById(order_id=walk.order.pk, **how))
+# --- States ------------------------------------------------------------------------------------
+def read(walk: Walk, **parameters: Any) -> OrderDetail:
+    return get_query_bus().dispatch(GetOrderById(order_id=walk.order.pk, **parameters))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_it_reads_as_it_did_at_that_moment(walk: Walk, seed: int) -> None:
-    seen: dict[int, tuple[datetime, OrderDetail]] = {}
+def test_a_past_state_is_what_the_read_model_showed_then(walk: Walk, seed: int) -> None:
+    states: dict[int, tuple[datetime, OrderDetail]] = {}
     dice = Random(seed)
     for _ in range(MOVES):
         walk.take(dice)
-        at_once = ask(walk, consistency="strong")
+        at_once = read(walk, consistency="strong")
         catch_up()
-        shown = ask(walk)
-        # At once, but for its place in the log, which it has got meanwhile.
+        shown = read(walk)
+        # Equal but for the position, which the last event has got meanwhile.
         assert at_once.model_copy(update={"position": shown.position}) == shown
-        assert ask(walk, consistency="strong") == shown
-        seen[shown.version] = (datetime.now(UTC), shown)
-    for version, (at, then) in seen.items():
-        assert ask(walk, version=version) == redacted(then, shown)
-        assert ask(walk, as_of=at) == redacted(then, shown)
+        assert read(walk, consistency="strong") == shown
+        states[shown.version] = (datetime.now(UTC), shown)
+    for version, (moment, then) in states.items():
+        assert read(walk, version=version) == redacted(then, shown)
+        assert read(walk, as_of=moment) == redacted(then, shown)
 
 
 def redacted(then: OrderDetail, now: OrderDetail) -> OrderDetail:
-    """The order as it was, without the notes that were redacted since."""
+    """Return the order ``then``, without the notes that are redacted ``now``."""
     gone = {note.note_id for note in now.notes if note.text == "[erased]"}
     notes = (
         note.model_copy(update={"text": "[erased]"}) if note.note_id in gone else note
@@ -83,7 +83,7 @@ def redacted(then: OrderDetail, now: OrderDetail) -> OrderDetail:
     return then.model_copy(update={"notes": tuple(notes)})
 
 
-def test_what_is_not_projected_yet_is_shown_strong(walk: Walk, admin: APIClient) -> None:
+def test_a_strong_read_shows_events_before_their_projection(walk: Walk, admin: APIClient) -> None:
     kit.dispatch(kit.cancel(walk.order))
 
     behind = admin.get(path(walk.order))
@@ -98,7 +98,7 @@ def test_what_is_not_projected_yet_is_shown_strong(walk: Walk, admin: APIClient)
     assert level["ETag"] == strong["ETag"]
 
 
-def test_an_order_that_no_projection_has_seen_is_shown_strong(
+def test_a_strong_read_shows_an_order_that_is_not_projected_yet(
     admin: APIClient, customer: Customer
 ) -> None:
     order = kit.placed_order(customer, (kit.registered_product(), 1))
@@ -110,19 +110,17 @@ def test_an_order_that_no_projection_has_seen_is_shown_strong(
     assert answer["ETag"].startswith(f'"{answer.json()["version"]}.')
 
 
-def test_it_costs_one_statement_more_than_to_say_how_old_it_is(
-    walk: Walk, admin: APIClient
-) -> None:
-    here = path(walk.order, "?consistency=strong")
-    admin.get(here)
+def test_a_strong_read_takes_three_statements(walk: Walk, admin: APIClient) -> None:
+    address = path(walk.order, "?consistency=strong")
+    admin.get(address)
     with CaptureQueriesContext(connections["default"]) as write:
-        admin.get(here)
-    asked = [one for one in write if "request_count" not in one["sql"]]
+        admin.get(address)
+    statements = [query for query in write if "request_count" not in query["sql"]]
     # The sequencer, the end of the log, the stream.
-    assert len(asked) == 3
+    assert len(statements) == 3
 
 
-def test_as_it_was_has_the_tag_of_that_version(walk: Walk, auditor: APIClient) -> None:
+def test_a_past_state_has_the_tag_of_its_version(walk: Walk, auditor: APIClient) -> None:
     then = auditor.get(path(walk.order))
     kit.dispatch(kit.cancel(walk.order))
     catch_up()
@@ -131,13 +129,13 @@ def test_as_it_was_has_the_tag_of_that_version(walk: Walk, auditor: APIClient) -
 
     assert back.json() == then.json()
     assert back["ETag"] == then["ETag"]
-    known = {"If-None-Match": then["ETag"]}
-    assert auditor.get(path(walk.order), headers=known).status_code == 200
-    here = path(walk.order, f"?version={then.json()['version']}")
-    assert auditor.get(here, headers=known).status_code == 304
+    headers = {"If-None-Match": then["ETag"]}
+    assert auditor.get(path(walk.order), headers=headers).status_code == 200
+    address = path(walk.order, f"?version={then.json()['version']}")
+    assert auditor.get(address, headers=headers).status_code == 304
 
 
-def test_a_moment_or_version_that_there_was_not_is_refused(
+def test_an_invalid_or_missing_state_is_refused(
     walk: Walk, auditor: APIClient, subtests: pytest.Subtests
 ) -> None:
     cases = [
@@ -170,7 +168,7 @@ def test_history_needs_its_permission(walk: Walk, subtests: pytest.Subtests) -> 
                 assert answer.json()["needed_permission"] == "ordering_read.view_history"
 
 
-def test_an_order_of_somebody_else_is_not_found_either_way(walk: Walk) -> None:
+def test_a_strong_read_of_another_customers_order_is_not_found(walk: Walk) -> None:
     own = client_of(Role.CUSTOMER, customer_id=walk.order.customer_id)
     other = client_of(Role.CUSTOMER, customer_id=uuid4())
 
@@ -181,12 +179,12 @@ def test_an_order_of_somebody_else_is_not_found_either_way(walk: Walk) -> None:
     assert (answer.status_code, answer.json()["detail"]) == (404, "Order not found")
 
 
-def test_who_may_not_see_where_it_goes_may_not_look_it_up(walk: Walk, auditor: APIClient) -> None:
+def test_a_past_state_masks_the_address(walk: Walk, auditor: APIClient) -> None:
     address = auditor.get(path(walk.order, "?version=1")).json()["shipping_address"]
     assert (address["line1"], address["city"]) == ("***", "Sampleton")
 
 
-def test_what_was_erased_stays_erased(walk: Walk, admin: APIClient) -> None:
+def test_a_past_state_shows_no_erased_data(walk: Walk, admin: APIClient) -> None:
     note = c.AddNote(
         user_id=kit.USER, order_id=walk.order.pk, text="Call me", visibility="customer"
     )
@@ -200,20 +198,20 @@ def test_what_was_erased_stays_erased(walk: Walk, admin: APIClient) -> None:
     )
     catch_up()
 
-    at = f"{datetime.now(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
-    for query in (f"?version={version}", "?consistency=strong", f"?as_of={at}"):
+    moment = f"{datetime.now(UTC) + timedelta(seconds=1):%Y-%m-%dT%H:%M:%SZ}"
+    for query in (f"?version={version}", "?consistency=strong", f"?as_of={moment}"):
         shown = admin.get(path(walk.order, query)).json()
         assert shown["customer_name"] == "[erased]", query
         assert shown["shipping_address"]["line1"] == "[erased]"
-        assert [one["text"] for one in shown["notes"]] == ["[erased]"]
+        assert [note["text"] for note in shown["notes"]] == ["[erased]"]
     events = admin.get(path(walk.order, "/events?page_size=100"))
     assert "Robin" not in events.content.decode()
     assert events.json()["results"][0]["data"]["customer"]["name"] == "[erased]"
     assert "Robin" not in admin.get(path(walk.order, "/diff")).content.decode()
 
 
-# --- What has changed --------------------------------------------------------------------------
-def test_a_diff_tells_parts_and_fields(walk: Walk, admin: APIClient) -> None:
+# --- Differences -------------------------------------------------------------------------------
+def test_a_diff_lists_the_changed_fields_by_their_paths(walk: Walk, admin: APIClient) -> None:
     first, second = walk.order.lines
     version = admin.get(path(walk.order)).json()["version"]
     kit.dispatch(
@@ -240,17 +238,18 @@ def test_a_diff_tells_parts_and_fields(walk: Walk, admin: APIClient) -> None:
         ],
     }
     back = admin.get(path(walk.order, f"/diff?from={version + 1}&to={version}")).json()
-    assert [(one["before"], one["after"]) for one in back["changes"]] == [
-        (one["after"], one["before"]) for one in answer.json()["changes"]
+    assert [(change["before"], change["after"]) for change in back["changes"]] == [
+        (change["after"], change["before"]) for change in answer.json()["changes"]
     ]
     assert admin.get(path(walk.order, f"/diff?from={version}&to={version}")).json()["changes"] == []
-    whole = {one["path"]: one for one in admin.get(path(walk.order, "/diff")).json()["changes"]}
+    changes = admin.get(path(walk.order, "/diff")).json()["changes"]
+    whole = {change["path"]: change for change in changes}
     assert whole["/items"]["after"].keys() == {str(first), str(second)}
     assert whole["/status"] == {"path": "/status", "before": None, "after": "pending"}
 
 
-def test_a_diff_hides_what_may_not_be_seen(walk: Walk, auditor: APIClient) -> None:
-    known = kit.stored(walk.order.stream).version
+def test_a_diff_does_not_show_changes_of_masked_fields(walk: Walk, auditor: APIClient) -> None:
+    version = kit.stored(walk.order.stream).version
     elsewhere = {**kit.ADDRESS, "line1": "2 Hidden Street", "city": "Otherville"}
     kit.dispatch(
         c.ChangeShippingAddress(
@@ -258,14 +257,14 @@ def test_a_diff_hides_what_may_not_be_seen(walk: Walk, auditor: APIClient) -> No
         )
     )
 
-    changes = auditor.get(path(walk.order, f"/diff?from={known}")).json()["changes"]
+    changes = auditor.get(path(walk.order, f"/diff?from={version}")).json()["changes"]
 
-    assert [(one["path"], one["after"]) for one in changes] == [
+    assert [(change["path"], change["after"]) for change in changes] == [
         ("/shipping_address/city", "Otherville")
     ]
 
 
-def test_a_diff_of_what_there_was_not(walk: Walk, auditor: APIClient) -> None:
+def test_a_diff_of_a_missing_version_is_refused(walk: Walk, auditor: APIClient) -> None:
     answer = auditor.get(path(walk.order, "/diff?from=99"))
     assert (answer.status_code, answer.json()["detail"]) == (
         404,
@@ -275,14 +274,14 @@ def test_a_diff_of_what_there_was_not(walk: Walk, auditor: APIClient) -> None:
     assert auditor.get(f"{ROOT}/orders/{uuid4()}/diff").status_code == 404
 
 
-# --- The log of an order -----------------------------------------------------------------------
-def test_its_events_are_those_of_the_log(walk: Walk, admin: APIClient) -> None:
+# --- Events ------------------------------------------------------------------------------------
+def test_the_events_of_an_order_are_those_of_the_log(walk: Walk, admin: APIClient) -> None:
     answer = admin.get(path(walk.order, "/events"))
 
     stored = kit.OutboxEvent.objects.filter(stream=walk.order.stream).order_by("version")
     results = answer.json()["results"]
-    assert [one["event_id"] for one in results] == [str(one.event_id) for one in stored]
-    assert [one["hash"] for one in results] == [one.hash for one in stored]
+    assert [event["event_id"] for event in results] == [str(row.event_id) for row in stored]
+    assert [event["hash"] for event in results] == [row.hash for row in stored]
     first = results[0]
     assert first["type"] == "OrderCreated"
     assert (first["version"], first["schema_version"]) == (1, 1)
@@ -291,7 +290,7 @@ def test_its_events_are_those_of_the_log(walk: Walk, admin: APIClient) -> None:
     assert first["actor"]["id"] == str(kit.USER)
 
 
-def test_personal_fields_are_for_those_who_may_see_them(walk: Walk, auditor: APIClient) -> None:
+def test_an_auditor_sees_events_without_personal_fields(walk: Walk, auditor: APIClient) -> None:
     answer = auditor.get(path(walk.order, "/events"))
 
     assert "customer" not in answer.json()["results"][0]["data"]
@@ -299,11 +298,11 @@ def test_personal_fields_are_for_those_who_may_see_them(walk: Walk, auditor: API
     assert "Example Street" not in answer.content.decode()
 
 
-def test_its_events_are_paged(walk: Walk, auditor: APIClient) -> None:
+def test_the_events_of_an_order_are_paged(walk: Walk, auditor: APIClient) -> None:
     whole = auditor.get(path(walk.order, "/events")).json()
 
     pages = [auditor.get(path(walk.order, f"/events?page_size=2&page={n}")).json() for n in (1, 2)]
-    assert [one for page in pages for one in page["results"]] == whole["results"]
+    assert [event for page in pages for event in page["results"]] == whole["results"]
     assert [page["count"] for page in pages] == [3, 3]
     first = auditor.get(path(walk.order, "/events?page_size=2&cursor=")).json()
     then = auditor.get(first["next"]).json()

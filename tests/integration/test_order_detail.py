@@ -1,4 +1,4 @@
-"""One order, whole: where its units are, its parcels, money, returns and notes, for whom."""
+"""A whole order: its units, parcels, money, returns and notes, as each role may see them."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -49,7 +49,7 @@ ask = get_query_bus().dispatch
 
 
 def units(order: Order, *quantities: int) -> list[LineQuantity]:
-    """So many units of the first line, of the second and so on."""
+    """Return ``quantities`` of units: of the first line, of the second line and so on."""
     return [
         LineQuantity(line_id=line, quantity=quantity)
         for line, quantity in zip(order.lines, quantities, strict=False)
@@ -57,8 +57,8 @@ def units(order: Order, *quantities: int) -> list[LineQuantity]:
     ]
 
 
-class Story:
-    """An order of two lines, 5 and 5 units at 10.00, to which everything has happened."""
+class Scenario:
+    """An order of two lines, 5 and 5 units at 10.00, with events of all kinds."""
 
     def __init__(self) -> None:
         order = self.order = order_placed(
@@ -76,7 +76,7 @@ class Story:
         order.dispatch_shipment(self.arrived, carrier="Fast Post", tracking_number="1Z", now=LATER)
         order.deliver(self.arrived, at=LATER)
         order.dispatch_shipment(self.lost, now=LATER)
-        # Told late: it had happened before what was told already.
+        # Recorded late: it happened before events that were recorded earlier.
         order.fail_delivery(self.lost, e.DeliveryFailure.LOST, at=NOON)
         order.request_return(
             [ReturnedLine(line_id=first, quantity=2, reason=e.ReturnReason.DAMAGED)],
@@ -98,10 +98,10 @@ class Story:
 
 
 @pytest.fixture
-def story() -> Story:
-    story = Story()
-    go_live(story.history)
-    return story
+def scenario() -> Scenario:
+    scenario = Scenario()
+    go_live(scenario.history)
+    return scenario
 
 
 def api(role: Role, *, customer_id: UUID | None = None) -> APIClient:
@@ -112,30 +112,31 @@ def api(role: Role, *, customer_id: UUID | None = None) -> APIClient:
     return client
 
 
-def whole(story: Story) -> OrderDetail:
-    return ask(GetOrderById(order_id=story.order.pk))
+def whole(scenario: Scenario) -> OrderDetail:
+    return ask(GetOrderById(order_id=scenario.order.pk))
 
 
-# --- What is shown -----------------------------------------------------------------------------
-def test_every_unit_is_accounted_for(story: Story) -> None:
-    one, other = whole(story).items
+# --- Fields ------------------------------------------------------------------------------------
+def test_a_line_counts_every_unit_once(scenario: Scenario) -> None:
+    first, second = whole(scenario).items
 
-    assert (one.quantity, one.open, one.cancelled, one.packed, one.shipped) == (5, 1, 0, 0, 4)
-    assert (one.delivered, one.failed, one.return_requested, one.returned) == (3, 1, 1, 1)
-    assert (other.quantity, other.open, other.cancelled, other.packed) == (5, 2, 1, 1)
-    assert (other.shipped, other.delivered, other.returned) == (1, 1, 0)
-    assert (one.line_total, other.line_total) == (Decimal("30.00"), Decimal("40.00"))
-    for line, shown in zip(story.order.lines.values(), (one, other), strict=True):
+    assert (first.quantity, first.open, first.cancelled, first.packed) == (5, 1, 0, 0)
+    assert (first.shipped, first.delivered, first.failed) == (4, 3, 1)
+    assert (first.return_requested, first.returned) == (1, 1)
+    assert (second.quantity, second.open, second.cancelled, second.packed) == (5, 2, 1, 1)
+    assert (second.shipped, second.delivered, second.returned) == (1, 1, 0)
+    assert (first.line_total, second.line_total) == (Decimal("30.00"), Decimal("40.00"))
+    for line, shown in zip(scenario.order.lines.values(), (first, second), strict=True):
         for column in ("open", "cancelled", "packed", "shipped", "delivered", "failed"):
             assert getattr(shown, column) == getattr(line, column)
 
 
-def test_the_facets_and_the_money_are_what_the_order_says(story: Story) -> None:
-    shown, told = whole(story), story.order.outcome()
+def test_statuses_and_amounts_are_those_of_the_aggregate(scenario: Scenario) -> None:
+    shown, outcome = whole(scenario), scenario.order.outcome()
 
-    assert {name: getattr(shown, name) for name in told if hasattr(shown, name)} == {
+    assert {name: getattr(shown, name) for name in outcome if hasattr(shown, name)} == {
         name: value.amount if isinstance(value, Money) else value
-        for name, value in told.items()
+        for name, value in outcome.items()
         if hasattr(shown, name)
     }
     assert (shown.total_amount, shown.balance) == (Decimal("74.00"), Decimal("-20.00"))
@@ -143,8 +144,8 @@ def test_the_facets_and_the_money_are_what_the_order_says(story: Story) -> None:
     assert (shown.on_hold, shown.fulfilment_status) == (True, "on_hold")
 
 
-def test_its_parts_are_told_whole(story: Story) -> None:
-    order = whole(story)
+def test_all_embedded_documents_are_shown(scenario: Scenario) -> None:
+    order = whole(scenario)
 
     assert [(s.status, s.tracking_number, s.failure) for s in order.shipments] == [
         ("delivered", "1Z", None),
@@ -159,7 +160,7 @@ def test_its_parts_are_told_whole(story: Story) -> None:
     assert (refund.status, refund.amount, refund.return_id) == (
         "settled",
         Decimal(10),
-        story.back,
+        scenario.back,
     )
     assert (back.status, back.items[0].quantity, back.items[0].damaged) == ("requested", 2, 1)
     assert [(a.kind, a.amount) for a in order.adjustments] == [("shipping", Decimal("4.00"))]
@@ -173,28 +174,28 @@ def test_its_parts_are_told_whole(story: Story) -> None:
     assert (order.assigned_to, order.tags) == ("casey", ("gift",))
 
 
-def test_a_fact_told_late_makes_no_order_older(story: Story) -> None:
-    assert whole(story).updated_at == LATER
+def test_an_event_recorded_late_does_not_set_updated_at_back(scenario: Scenario) -> None:
+    assert whole(scenario).updated_at == LATER
 
 
-def test_a_return_is_closed_when_nothing_of_it_may_still_come(story: Story) -> None:
-    story.order.reject_return(story.back, "Too late", now=LATER)
-    story.history.add(story.order)
+def test_a_return_is_closed_when_no_more_units_can_come(scenario: Scenario) -> None:
+    scenario.order.reject_return(scenario.back, "Too late", now=LATER)
+    scenario.history.add(scenario.order)
 
-    [row] = story.history.rows(OrderSummary)
+    [row] = scenario.history.rows(OrderSummary)
 
     assert row["returns"][0]["status"] == "received"
     assert row["returns"][0]["items"][0]["rejected"] == 1
 
 
-def test_a_refund_may_fail_and_one_may_come_unasked(story: Story) -> None:
-    unasked, failed = uuid4(), uuid4()
-    story.order.settle_refund(unasked, amount=Decimal(1), at=LATER)
-    story.order.request_refund(Decimal(2), "Sorry", refund_id=failed, now=LATER)
-    story.order.fail_refund(failed, reason="Card expired", at=LATER)
-    story.history.add(story.order)
+def test_a_refund_may_fail_or_settle_without_a_request(scenario: Scenario) -> None:
+    unrequested, failed = uuid4(), uuid4()
+    scenario.order.settle_refund(unrequested, amount=Decimal(1), at=LATER)
+    scenario.order.request_refund(Decimal(2), "Sorry", refund_id=failed, now=LATER)
+    scenario.order.fail_refund(failed, reason="Card expired", at=LATER)
+    scenario.history.add(scenario.order)
 
-    [row] = story.history.rows(OrderSummary)
+    [row] = scenario.history.rows(OrderSummary)
 
     assert [
         (refund["status"], refund["requested_at"] is not None, refund["failure"])
@@ -202,7 +203,7 @@ def test_a_refund_may_fail_and_one_may_come_unasked(story: Story) -> None:
     ] == [("settled", True, ""), ("settled", False, ""), ("failed", True, "Card expired")]
 
 
-def test_a_hold_ends_when_it_is_released_or_nothing_is_left_to_hold() -> None:
+def test_a_hold_ends_with_its_release_or_the_orders_cancellation() -> None:
     released, cancelled = order_placed(number="1"), order_placed(number="2")
     history = History()
     for order in (released, cancelled):
@@ -218,25 +219,25 @@ def test_a_hold_ends_when_it_is_released_or_nothing_is_left_to_hold() -> None:
 
 
 @pytest.mark.parametrize("query", ["id", "number"])
-def test_an_order_takes_two_statements(story: Story, query: str) -> None:
-    asked = (
-        GetOrderById(order_id=story.order.pk)
+def test_an_order_takes_two_statements(scenario: Scenario, query: str) -> None:
+    order_query = (
+        GetOrderById(order_id=scenario.order.pk)
         if query == "id"
-        else GetOrderByNumber(order_number=story.order.order_number)
+        else GetOrderByNumber(order_number=scenario.order.order_number)
     )
     with CaptureQueriesContext(connections["read"]) as statements:
-        assert ask(asked) == whole(story)
-    # Both ways together.
+        assert ask(order_query) == whole(scenario)
+    # Two for the query, and two for ``whole``.
     assert len(statements) == 4
     with pytest.raises(OrderNotFoundError):
-        ask(asked.model_copy(update={"customer_scope": uuid4()}))
+        ask(order_query.model_copy(update={"customer_scope": uuid4()}))
 
 
-# --- To whom -----------------------------------------------------------------------------------
-def test_customers_read_what_is_for_them(story: Story) -> None:
-    client = api(Role.CUSTOMER, customer_id=story.order.customer_id)
+# --- Permissions -------------------------------------------------------------------------------
+def test_a_customer_does_not_see_the_fields_for_the_staff(scenario: Scenario) -> None:
+    client = api(Role.CUSTOMER, customer_id=scenario.order.customer_id)
 
-    body = client.get(f"{ROOT}/orders/{story.order.pk}").json()
+    body = client.get(f"{ROOT}/orders/{scenario.order.pk}").json()
 
     assert [(note["text"], note["by"]) for note in body["notes"]] == [("Be at home", None)]
     assert (body["hold"], body["assigned_to"], body["tags"]) == (None, None, [])
@@ -254,19 +255,19 @@ def test_customers_read_what_is_for_them(story: Story) -> None:
         (Role.AUDITOR, "***", "***"),
     ],
 )
-def test_personal_texts_are_for_who_may_see_them(
-    story: Story, role: Role, street: str, text: str
+def test_personal_texts_are_masked_without_their_permission(
+    scenario: Scenario, role: Role, street: str, text: str
 ) -> None:
-    body = api(role).get(f"{ROOT}/orders/by-number/{story.order.order_number}").json()
+    body = api(role).get(f"{ROOT}/orders/by-number/{scenario.order.order_number}").json()
 
     assert (body["shipping_address"]["line1"], body["notes"][0]["text"]) == (street, text)
 
 
-def test_by_number_is_the_same_answer(story: Story) -> None:
+def test_an_order_reads_the_same_by_number_and_by_id(scenario: Scenario) -> None:
     client = api(Role.CLERK)
 
-    by_id = client.get(f"{ROOT}/orders/{story.order.pk}")
-    by_number = client.get(f"{ROOT}/orders/by-number/{story.order.order_number}")
+    by_id = client.get(f"{ROOT}/orders/{scenario.order.pk}")
+    by_number = client.get(f"{ROOT}/orders/by-number/{scenario.order.order_number}")
 
     assert by_number.json() == by_id.json()
     assert by_number["ETag"] == by_id["ETag"]
@@ -274,11 +275,11 @@ def test_by_number_is_the_same_answer(story: Story) -> None:
 
 
 def test_the_admin_page_shows_the_whole_order(
-    story: Story, clerk: User, auditor: User, monkeypatch: pytest.MonkeyPatch
+    scenario: Scenario, clerk: User, auditor: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The order is in the read models only, so the log has no actions for it.
     monkeypatch.setattr(orders.client, "actions_of", lambda order_id, now: [])
-    url = row_url(ORDERS, story.order.pk)
+    url = row_url(ORDERS, scenario.order.pk)
 
     page = " ".join(logged_in(clerk).get(url).text.split())
 
@@ -296,52 +297,52 @@ def test_the_admin_page_shows_the_whole_order(
     assert "Rings twice" not in logged_in(auditor).get(url).text
 
 
-# --- What was erased ---------------------------------------------------------------------------
-def test_what_is_erased_is_gone_from_the_row(story: Story) -> None:
-    story.order.redact_note(story.note, now=LATER)
-    story.history.add(story.order)
+# --- Erasure -----------------------------------------------------------------------------------
+def test_erased_texts_are_gone_from_the_row(scenario: Scenario) -> None:
+    scenario.order.redact_note(scenario.note, now=LATER)
+    scenario.history.add(scenario.order)
 
-    [row] = story.history.rows(OrderSummary)
+    [row] = scenario.history.rows(OrderSummary)
 
     assert [note["text"] for note in row["notes"]] == ["[erased]", "Be at home"]
 
-    story.order.anonymize(now=LATER)
-    story.history.add(story.order)
+    scenario.order.anonymize(now=LATER)
+    scenario.history.add(scenario.order)
 
-    [row] = story.history.rows(OrderSummary)
+    [row] = scenario.history.rows(OrderSummary)
 
     assert {note["text"] for note in row["notes"]} == {"[erased]"}
     assert (row["customer_name"], row["billing_address"]) == ("[erased]", None)
     assert row["shipping_address"]["line1"] == "[erased]"
 
 
-def test_a_rebuild_after_erasing_makes_the_same_rows(story: Story) -> None:
-    story.order.anonymize(now=LATER)
-    story.history.add(story.order)
-    live = story.history.rows(OrderSummary)
+def test_a_rebuild_after_erasing_makes_the_same_rows(scenario: Scenario) -> None:
+    scenario.order.anonymize(now=LATER)
+    scenario.history.add(scenario.order)
+    live = scenario.history.rows(OrderSummary)
 
-    # What was kept beside the log is gone: the events read as erased from the first on.
-    for number, event in enumerate(story.history.events):
-        beside = type(event).erased_fields()
-        story.history.events[number] = type(event).model_validate(
-            {**dict(event), **beside, "envelope": event.envelope}
+    # The personal data beside the log are deleted: all events read as erased.
+    for number, event in enumerate(scenario.history.events):
+        erased = type(event).erased_fields()
+        scenario.history.events[number] = type(event).model_validate(
+            {**dict(event), **erased, "envelope": event.envelope}
         )
 
-    assert story.history.rows(OrderSummary) == live
+    assert scenario.history.rows(OrderSummary) == live
 
 
 @pytest.mark.parametrize("model", [OrderSummary, OrderLine])
-def test_batches_make_no_difference(story: Story, model: Any) -> None:
+def test_the_size_of_batches_makes_no_difference(scenario: Scenario, model: Any) -> None:
     generation = new_generation(model.projection_name)
 
-    for event in story.history.events:
+    for event in scenario.history.events:
         project([event], generation)
 
-    assert rows_of(model, generation) == story.history.rows(model)
+    assert rows_of(model, generation) == scenario.history.rows(model)
 
 
 # --- Customers and stock -----------------------------------------------------------------------
-def test_a_customer_changes_is_blocked_and_erased() -> None:
+def test_a_customer_row_follows_changes_blocking_and_erasure() -> None:
     customer, history = customer_registered(), History()
     customer.change_details(email="new@example.com", phone="+34 600", now=LATER)
     customer.block("Never pays", now=LATER)
@@ -364,7 +365,7 @@ def test_a_customer_changes_is_blocked_and_erased() -> None:
     assert row["status"] == "erased"
 
 
-def test_the_oldest_reservation_is_of_units_that_are_still_here() -> None:
+def test_the_oldest_reservation_ignores_dispatched_units() -> None:
     product, history = product_registered(on_hand=10), History()
     old, new = (uuid4(), uuid4()), (uuid4(), uuid4())
     product.reserve(old, 3, now=NOON)
@@ -388,7 +389,7 @@ def test_the_oldest_reservation_is_of_units_that_are_still_here() -> None:
     assert (row["line_id"], row["quantity"], row["reserved_at"]) == (new[1], 2, LATER)
 
 
-def test_prices_and_policies_are_no_movements() -> None:
+def test_prices_and_policies_do_not_count_as_movements() -> None:
     product, history = product_registered(on_hand=4), History()
     product.set_list_price(Money.of(Decimal(5), "USD"), now=LATER)
     product.set_policy(reorder_point=4, backorderable=True, now=LATER)

@@ -1,4 +1,4 @@
-"""The lists of orders, customers and products: what they are narrowed down by, and their order."""
+"""The lists of orders, customers and products: their filters and orderings."""
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -36,14 +36,14 @@ from tests.kit_projections import (
 pytestmark = pytest.mark.usefixtures("db")
 
 ORDERS = "/api/v1/orders"
-# What the shop's first order is about.
+# The customer and the product of the shop's first order.
 CUSTOMER, PRODUCT = uuid4(), uuid4()
 FILTERS = {name for name, _filter in filters_of(ListOrders)}
 
 
 @pytest.fixture(autouse=True)
 def shop() -> dict[str, Order]:
-    """Three orders that differ in all that a list can be narrowed down by, as readers see them."""
+    """Three projected orders that differ in everything that a list can be filtered by."""
     paid = order_placed(
         number="paid",
         customer_id=CUSTOMER,
@@ -66,9 +66,9 @@ def shop() -> dict[str, Order]:
     return {"paid": paid, "shipped": shipped, "held": held}
 
 
-def listed(**asked: Any) -> list[str]:
-    """The numbers of the orders that are listed."""
-    page = get_query_bus().dispatch(ListOrders(**asked))
+def listed(**parameters: Any) -> list[str]:
+    """Return the numbers of the orders in the list."""
+    page = get_query_bus().dispatch(ListOrders(**parameters))
     assert page.count == len(page.items)
     return [order.order_number for order in page.items]
 
@@ -106,14 +106,14 @@ def test_orders_are_filtered(subtests: pytest.Subtests) -> None:
         ({"q": "gift"}, ["held"]),
         ({"q": "robin", "status": "confirmed", "currency": "EUR", "sku": "SKU-1"}, ["paid"]),
     ]
-    for asked, expected in cases:
-        with subtests.test(**asked):
-            assert listed(**asked) == expected
+    for parameters, expected in cases:
+        with subtests.test(**parameters):
+            assert listed(**parameters) == expected
 
 
-def test_a_day_is_one_of_the_store() -> None:
+def test_a_day_is_a_day_in_the_stores_time_zone() -> None:
     history = History()
-    # In Madrid the first of these is placed on the second of March.
+    # In Madrid the late order is placed on the second of March.
     for number, at in (("late", "23:30"), ("early", "22:30")):
         placed = datetime.fromisoformat(f"2026-03-01T{at}:00+00:00").astimezone(UTC)
         history.add(order_placed(number=number, at=placed))
@@ -123,9 +123,11 @@ def test_a_day_is_one_of_the_store() -> None:
     assert listed(placed_after="2026-03-01", placed_before="2026-03-02") == ["early", "held"]
 
 
-def test_the_orders_of_a_customer_are_narrowed_down_too() -> None:
-    def orders(**asked: Any) -> int | None:
-        return get_query_bus().dispatch(GetOrdersByCustomer(customer_id=CUSTOMER, **asked)).count
+def test_the_orders_of_a_customer_are_filtered_too() -> None:
+    def orders(**parameters: Any) -> int | None:
+        return (
+            get_query_bus().dispatch(GetOrdersByCustomer(customer_id=CUSTOMER, **parameters)).count
+        )
 
     assert (orders(), orders(status="confirmed"), orders(status="pending")) == (1, 1, 0)
     assert (orders(payment_status="paid"), orders(q="gift")) == (1, 0)
@@ -154,19 +156,19 @@ def test_each_ordering_has_each_order_once_page_by_page(subtests: pytest.Subtest
     go_live(history)
     for ordering in get_args(Ordering):
         with subtests.test(ordering):
-            asked: dict[str, Any] = {"ordering": ordering, "page_size": 3}
+            parameters: dict[str, Any] = {"ordering": ordering, "page_size": 3}
             if ordering.endswith("relevance"):
-                asked["q"] = "robin"
+                parameters["q"] = "robin"
 
             by_number = [
                 order.id
                 for page in range(1, 5)
-                for order in get_query_bus().dispatch(ListOrders(page=page, **asked)).items
+                for order in get_query_bus().dispatch(ListOrders(page=page, **parameters)).items
             ]
             by_cursor: list[Any] = []
             cursor: str | None = ""
             while cursor is not None:
-                page = get_query_bus().dispatch(ListOrders(cursor=cursor, **asked))
+                page = get_query_bus().dispatch(ListOrders(cursor=cursor, **parameters))
                 by_cursor += [order.id for order in page.items]
                 cursor = page.next_cursor
 
@@ -174,7 +176,7 @@ def test_each_ordering_has_each_order_once_page_by_page(subtests: pytest.Subtest
             assert by_cursor == by_number
 
 
-# --- What can't be asked -----------------------------------------------------------------------
+# --- Refusals ----------------------------------------------------------------------------------
 def client_of(role: Role, *, customer_id: UUID | None = None) -> APIClient:
     user = User.objects.create_user(username=f"{role} {uuid4()}", customer_id=customer_id)
     user.groups.add(Group.objects.get(name=role))
@@ -253,13 +255,13 @@ def test_a_filtered_list_costs_three_queries_at_most(subtests: pytest.Subtests) 
                 "ordering": "relevance",
             }
             value = values.get(name, "2026-01-01" if name.endswith(("after", "before")) else "paid")
-            asked: dict[str, Any] = {"currency": "EUR", "q": "robin"} | {name: value}
+            parameters: dict[str, Any] = {"currency": "EUR", "q": "robin"} | {name: value}
             if name.endswith("status"):
                 field = ListOrders.model_fields[name].annotation
-                asked[name] = next(iter(get_args(get_args(get_args(field)[0])[0])[0]))
+                parameters[name] = next(iter(get_args(get_args(get_args(field)[0])[0])[0]))
 
             with CaptureQueriesContext(connections["read"]) as queries:
-                get_query_bus().dispatch(ListOrders(**asked))
+                get_query_bus().dispatch(ListOrders(**parameters))
 
             assert len(queries) <= 3
 
@@ -283,9 +285,9 @@ def test_customers_are_filtered(subtests: pytest.Subtests) -> None:
         ({"status": "active,blocked"}, 2),
         ({"status": "erased"}, 0),
     ]
-    for asked, expected in cases:
-        with subtests.test(**asked):
-            assert get_query_bus().dispatch(ListCustomers(**asked)).count == expected
+    for parameters, expected in cases:
+        with subtests.test(**parameters):
+            assert get_query_bus().dispatch(ListCustomers(**parameters)).count == expected
 
 
 def test_products_are_filtered(subtests: pytest.Subtests) -> None:
@@ -303,15 +305,15 @@ def test_products_are_filtered(subtests: pytest.Subtests) -> None:
         ({"q": "lam"}, ["LAMP"]),
         ({"q": "sample"}, ["DESK", "LAMP"]),
     ]
-    for asked, expected in cases:
-        with subtests.test(**asked):
-            page = get_query_bus().dispatch(GetInventory(**asked))
+    for parameters, expected in cases:
+        with subtests.test(**parameters):
+            page = get_query_bus().dispatch(GetInventory(**parameters))
 
             assert [product.sku for product in page.items] == expected
 
 
 @pytest.mark.parametrize(("role", "status"), [(Role.CUSTOMER, 403), (Role.WAREHOUSE, 200)])
-def test_what_is_low_is_for_who_may_see_levels(role: Role, status: int) -> None:
+def test_the_filter_low_needs_the_permission_to_see_levels(role: Role, status: int) -> None:
     client = client_of(role, customer_id=CUSTOMER)
 
     assert client.get("/api/v1/inventory?low=true").status_code == status

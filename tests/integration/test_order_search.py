@@ -1,4 +1,4 @@
-"""What orders, customers and products are found by, and by whom."""
+"""The search for orders, customers and products, as each role may use it."""
 
 import random
 from typing import Any
@@ -38,7 +38,7 @@ ROOT = "/api/v1"
 
 
 def order_with_everything(**details: Any) -> Order:
-    """An order with something in each of the texts that it can be found by."""
+    """Return an order that has all the texts by which orders are found."""
     order = order_placed(lines=2, number="2026-000123", external_reference="SHOP/77", **details)
     order.tag("gift", now=NOON)
     order.add_note("Suspicious", note_id=uuid4(), visibility=Visibility.INTERNAL, now=NOON)
@@ -52,18 +52,18 @@ def order_with_everything(**details: Any) -> Order:
 
 
 def as_erased(event: DomainEvent) -> DomainEvent:
-    """What the log says of an event whose personal fields are gone."""
+    """Return ``event`` as the log returns it after its personal fields were erased."""
     fields = event.model_dump() | event.erased_fields()
     return type(event).model_validate(fields | {"envelope": event.envelope})
 
 
-def found(text: str, **limits: Any) -> list[str]:
-    """The numbers of the orders that ``text`` finds."""
+def numbers(text: str, **limits: Any) -> list[str]:
+    """Return the numbers of the orders that ``text`` finds."""
     page = get_query_bus().dispatch(ListOrders(q=text, **limits))
     return [order.order_number for order in page.items]
 
 
-# --- By what an order is found -----------------------------------------------------------------
+# --- Texts -------------------------------------------------------------------------------------
 def test_an_order_is_found_by_each_of_its_texts(subtests: pytest.Subtests) -> None:
     history = History()
     history.add(order_with_everything(), order_placed(number="1999-9"))
@@ -89,7 +89,7 @@ def test_an_order_is_found_by_each_of_its_texts(subtests: pytest.Subtests) -> No
     ]
     for text in cases:
         with subtests.test(text):
-            assert "2026-000123" in found(text)
+            assert "2026-000123" in numbers(text)
 
 
 def test_an_order_is_not_found_by_another_text(subtests: pytest.Subtests) -> None:
@@ -98,10 +98,10 @@ def test_an_order_is_not_found_by_another_text(subtests: pytest.Subtests) -> Non
     go_live(history)
     for text in ["2026-000124", "robin nobody", "gi", "!!!", "o'hara\\", "':* & |", "a" * 200]:
         with subtests.test(text[:60]):
-            assert found(text) == []
+            assert numbers(text) == []
 
 
-def test_tracking_numbers_that_are_corrected_find_it_and_the_wrong_ones_no_longer() -> None:
+def test_a_corrected_tracking_number_and_a_removed_tag_no_longer_find_the_order() -> None:
     order = order_with_everything()
     [shipment_id] = order.shipments
     order.update_tracking(UUID(str(shipment_id)), tracking_number="RIGHT-1", now=NOON)
@@ -110,7 +110,7 @@ def test_tracking_numbers_that_are_corrected_find_it_and_the_wrong_ones_no_longe
     history.add(order)
     go_live(history)
 
-    assert (found("RIGHT-1"), found("TRACK-9X"), found("gift")) == (["2026-000123"], [], [])
+    assert (numbers("RIGHT-1"), numbers("TRACK-9X"), numbers("gift")) == (["2026-000123"], [], [])
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_tracking_numbers_that_are_corrected_find_it_and_the_wrong_ones_no_longe
         ("suspicious", False, False),
     ],
 )
-def test_who_may_not_read_a_text_finds_nothing_by_it(
+def test_a_text_finds_nothing_for_users_who_may_not_read_it(
     text: str, to_customer: bool, to_auditor: bool
 ) -> None:
     customer_id = uuid4()
@@ -132,8 +132,8 @@ def test_who_may_not_read_a_text_finds_nothing_by_it(
     history.add(order_with_everything(customer_id=customer_id))
     go_live(history)
 
-    assert bool(found(text, customer_scope=customer_id)) is to_customer
-    assert bool(found(text, with_personal=False)) is to_auditor
+    assert bool(numbers(text, customer_scope=customer_id)) is to_customer
+    assert bool(numbers(text, with_personal=False)) is to_auditor
 
 
 def test_a_customer_finds_own_orders_only() -> None:
@@ -141,20 +141,20 @@ def test_a_customer_finds_own_orders_only() -> None:
     history.add(order_with_everything())
     go_live(history)
 
-    assert found("Robin", customer_scope=uuid4()) == []
+    assert numbers("Robin", customer_scope=uuid4()) == []
 
 
-def test_an_order_is_found_by_the_name_that_its_customer_has_now_and_by_the_old_one() -> None:
+def test_an_order_is_found_by_the_new_and_the_old_name_of_its_customer() -> None:
     customer = customer_registered()
     customer.change_details(name="Robin Newname", now=NOON)
     history = History()
     history.add(customer, order_placed(customer_id=customer.pk))
     go_live(history)
 
-    assert found("newname") == found("sample") == ["2026-000001"]
+    assert numbers("newname") == numbers("sample") == ["2026-000001"]
 
 
-def test_the_best_hit_comes_first_when_asked_for() -> None:
+def test_the_ordering_by_relevance_puts_the_best_match_first() -> None:
     noted = order_placed(number="1")
     noted.add_note("lamp", note_id=uuid4(), visibility=Visibility.INTERNAL, now=NOON)
     named = order_placed(number="2", external_reference="lamp")
@@ -164,8 +164,8 @@ def test_the_best_hit_comes_first_when_asked_for() -> None:
     history.add(noted, named, tagged)
     go_live(history)
 
-    assert found("lamp", ordering="relevance") == ["2", "3", "1"]
-    assert found("lamp", ordering="-relevance") == ["1", "3", "2"]
+    assert numbers("lamp", ordering="relevance") == ["2", "3", "1"]
+    assert numbers("lamp", ordering="-relevance") == ["1", "3", "2"]
 
 
 def test_pages_by_relevance_hold_each_order_once() -> None:
@@ -174,18 +174,18 @@ def test_pages_by_relevance_hold_each_order_once() -> None:
         history.add(order_placed(number=str(number)))
     go_live(history)
 
-    seen: list[str] = []
+    numbers_of_pages: list[str] = []
     cursor: str | None = ""
     while cursor is not None:
         query = ListOrders(q="Robin", ordering="relevance", page_size=2, cursor=cursor)
         page = get_query_bus().dispatch(query)
-        seen += [order.order_number for order in page.items]
+        numbers_of_pages += [order.order_number for order in page.items]
         cursor = page.next_cursor
 
-    assert sorted(seen) == list("01234")
+    assert sorted(numbers_of_pages) == list("01234")
 
 
-def test_more_words_than_fit_do_no_harm() -> None:
+def test_an_order_with_too_many_words_is_still_found() -> None:
     order = order_placed()
     for _ in range(200):
         words = " ".join(f"{random.getrandbits(128):032x}" for _ in range(120))
@@ -194,22 +194,22 @@ def test_more_words_than_fit_do_no_harm() -> None:
     history.add(order)
     go_live(history)
 
-    assert found("2026-000001 robin") == ["2026-000001"]
+    assert numbers("2026-000001 robin") == ["2026-000001"]
 
 
-# --- What has gone -----------------------------------------------------------------------------
-def test_nobody_is_found_after_being_erased() -> None:
+# --- Erasure -----------------------------------------------------------------------------------
+def test_an_erased_customer_is_not_found() -> None:
     order, customer = order_with_everything(), customer_registered()
     order.anonymize(now=NOON)
-    customer.erase("asked for", erased={}, now=NOON)
+    customer.erase("Requested", erased={}, now=NOON)
     history = History()
     history.add(order, customer)
     go_live(history)
 
     for text in ("Robin", "robin@example.com", "suspicious", "ring", "erased"):
-        assert found(text) == [], text
+        assert numbers(text) == [], text
         assert get_query_bus().dispatch(ListCustomers(q=text)).items == (), text
-    assert found("SKU-1") == ["2026-000123"]
+    assert numbers("SKU-1") == ["2026-000123"]
     for model in (OrderSearch, CustomerSearch):
         [texts] = model.live.values_list("texts", flat=True)
         assert "robin" not in str(texts).lower()
@@ -223,18 +223,18 @@ def test_a_redacted_note_is_not_found() -> None:
     history.add(order)
     go_live(history)
 
-    assert found("suspicious") == []
+    assert numbers("suspicious") == []
 
 
-def test_what_a_rebuild_reads_of_erased_texts_makes_the_same_rows() -> None:
+def test_a_rebuild_after_erasing_makes_the_same_search_rows() -> None:
     order = order_with_everything()
     order.anonymize(now=NOON)
     history = History()
     history.add(order)
-    as_it_happened = history.rows(OrderSearch)
+    live_rows = history.rows(OrderSearch)
     history.events = [as_erased(event) for event in history.events]
 
-    assert history.rows(OrderSearch) == as_it_happened
+    assert history.rows(OrderSearch) == live_rows
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -293,7 +293,7 @@ def test_one_search_finds_orders_customers_and_products() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"),
+    ("text", "path"),
     [
         ("2026-000001", "orders"),
         ("WEB-5", "orders"),
@@ -301,9 +301,9 @@ def test_one_search_finds_orders_customers_and_products() -> None:
         ("lamp-1", "inventory"),
     ],
 )
-def test_one_exact_hit_says_where_it_is(text: str, kind: str) -> None:
+def test_one_exact_match_gives_a_redirect(text: str, path: str) -> None:
     shop = Shop()
-    places = {
+    ids = {
         "2026-000001": shop.order.pk,
         "WEB-5": shop.other.pk,
         "Robin@Example.com": shop.customer.pk,
@@ -312,10 +312,10 @@ def test_one_exact_hit_says_where_it_is(text: str, kind: str) -> None:
 
     redirect = search(client_of(Role.CLERK), text)["redirect"]
 
-    assert redirect == f"http://testserver{ROOT}/{kind}/{places[text]}"
+    assert redirect == f"http://testserver{ROOT}/{path}/{ids[text]}"
 
 
-def test_two_exact_hits_lead_nowhere() -> None:
+def test_two_exact_matches_give_no_redirect() -> None:
     history = History()
     history.add(
         order_placed(number="1", external_reference="X-1"),
@@ -344,7 +344,7 @@ def test_each_role_finds_what_it_may_see() -> None:
     assert search(client_of(Role.CUSTOMER, customer_id=uuid4()), "2026-000001")["redirect"] is None
 
 
-def test_nothing_finds_nothing() -> None:
+def test_an_empty_search_finds_nothing() -> None:
     Shop()
 
     assert search(client_of(Role.CLERK), "") == {
@@ -356,16 +356,16 @@ def test_nothing_finds_nothing() -> None:
 
 
 @pytest.mark.parametrize(("query", "problem"), [("q=%00", 400), ("q=" + "x" * 201, 400)])
-def test_what_is_no_search_is_refused(query: str, problem: int) -> None:
+def test_an_invalid_search_is_refused(query: str, problem: int) -> None:
     assert client_of(Role.CLERK).get(f"{ROOT}/search?{query}").status_code == problem
 
 
-def test_a_list_that_is_searched_costs_three_queries_at_most() -> None:
+def test_a_searched_list_costs_three_queries_at_most() -> None:
     Shop()
     query = ListOrders(q="sample", ordering="relevance", status="pending", sku="SKU-1")
 
-    with CaptureQueriesContext(connections["read"]) as asked:
+    with CaptureQueriesContext(connections["read"]) as statements:
         page = get_query_bus().dispatch(query)
 
     assert len(page.items) == 2
-    assert len(asked) <= 3
+    assert len(statements) <= 3

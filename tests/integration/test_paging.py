@@ -55,7 +55,7 @@ def history() -> History:
 
 
 def place(history: History, *numbers: int, hours: int = 0) -> None:
-    """Orders of these numbers, two of them at each moment."""
+    """Place and project orders of these numbers, two at each moment."""
     history.add(
         *(
             order_placed(number=f"2026-{n:06}", at=NOON + timedelta(hours=hours + n // 2))
@@ -73,7 +73,7 @@ def links_of(answer: Any) -> dict[str, str]:
 
 
 def walk(client: APIClient, address: str) -> Iterator[list[Any]]:
-    """The results of each page, from ``address`` on, by the links."""
+    """Yield the results of each page from ``address`` on, by following the links."""
     following: str | None = address
     while following:
         answer = client.get(following)
@@ -85,15 +85,15 @@ def walk(client: APIClient, address: str) -> Iterator[list[Any]]:
 # --- Links -------------------------------------------------------------------------------------
 def test_pages_are_linked(admin: APIClient, history: History) -> None:
     place(history, *range(5))
-    here = f"http://testserver{ROOT}/orders?status=pending&page_size=2"
+    address = f"http://testserver{ROOT}/orders?status=pending&page_size=2"
 
-    first, second, last, past = (admin.get(f"{here}&page={n}") for n in (1, 2, 3, 9))
+    first, second, last, past = (admin.get(f"{address}&page={n}") for n in (1, 2, 3, 9))
 
-    ends = {"first": f"{here}&page=1", "last": f"{here}&page=3"}
-    assert links_of(first) == {**ends, "next": f"{here}&page=2"}
-    assert links_of(second) == {**ends, "prev": f"{here}&page=1", "next": f"{here}&page=3"}
-    assert links_of(last) == {**ends, "prev": f"{here}&page=2"}
-    assert links_of(past) == {**ends, "prev": f"{here}&page=3"}
+    ends = {"first": f"{address}&page=1", "last": f"{address}&page=3"}
+    assert links_of(first) == {**ends, "next": f"{address}&page=2"}
+    assert links_of(second) == {**ends, "prev": f"{address}&page=1", "next": f"{address}&page=3"}
+    assert links_of(last) == {**ends, "prev": f"{address}&page=2"}
+    assert links_of(past) == {**ends, "prev": f"{address}&page=3"}
     assert second.json()["next"] == links_of(second)["next"]
     assert second.json()["previous"] == links_of(second)["prev"]
     assert (past.json()["count"], past.json()["results"]) == (5, [])
@@ -102,12 +102,12 @@ def test_pages_are_linked(admin: APIClient, history: History) -> None:
 def test_an_empty_list_has_one_page(admin: APIClient) -> None:
     answer = admin.get(f"{ROOT}/orders")
 
-    here = f"http://testserver{ROOT}/orders?page=1"
-    assert links_of(answer) == {"first": here, "last": here}
+    address = f"http://testserver{ROOT}/orders?page=1"
+    assert links_of(answer) == {"first": address, "last": address}
     assert answer.json()["next_cursor"] is None
 
 
-def test_the_end_of_a_list_that_was_not_counted_is_not_known(
+def test_a_capped_list_has_no_link_to_its_last_page(
     admin: APIClient, history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ordering_read.queries.lists.COUNT_CAP", 3)
@@ -137,14 +137,14 @@ def test_every_list_has_cursors(admin: APIClient, subtests: pytest.Subtests) -> 
     shop = Shop()
     for path in PAGED:
         with subtests.test(path):
-            here = ROOT + path.format(
+            address = ROOT + path.format(
                 order=shop.first.pk, customer=shop.customer.pk, product=shop.product.pk
             )
-            whole = admin.get(here).json()["results"]
+            whole = admin.get(address).json()["results"]
 
-            pages = list(walk(admin, f"{here}?page_size=1&cursor="))
+            pages = list(walk(admin, f"{address}?page_size=1&cursor="))
 
-            assert [one for page in pages for one in page] == whole
+            assert [item for page in pages for item in page] == whole
             assert all(len(page) == 1 for page in pages) or not whole
 
 
@@ -165,22 +165,22 @@ def test_a_page_is_not_counted_when_a_cursor_chose_it(admin: APIClient, history:
     assert links_of(answer) == {"first": f"http://testserver{ROOT}/orders?page_size=2&cursor="}
 
 
-def test_rows_that_arrive_shift_nothing(admin: APIClient, history: History) -> None:
+def test_new_rows_do_not_shift_the_pages_of_a_cursor(admin: APIClient, history: History) -> None:
     place(history, *range(10, 16))
     old = [order["id"] for order in admin.get(f"{ROOT}/orders").json()["results"]]
     pages = walk(admin, f"{ROOT}/orders?page_size=2&cursor=")
 
-    seen = [order["id"] for order in next(pages)]
+    ids = [order["id"] for order in next(pages)]
     place(history, 20, 21, 0, 1)
-    seen += [order["id"] for page in pages for order in page]
+    ids += [order["id"] for page in pages for order in page]
 
-    assert seen[: len(old)] == old
-    # Of those that came meanwhile, the ones behind the place are found at the end.
-    assert len(seen) == len(old) + 2
-    assert len(set(seen)) == len(seen)
+    assert ids[: len(old)] == old
+    # Of the new orders, the two after the cursor are at the end.
+    assert len(ids) == len(old) + 2
+    assert len(set(ids)) == len(ids)
 
 
-def test_a_row_that_is_gone_leads_on(history: History) -> None:
+def test_a_cursor_outlives_the_row_it_was_made_of(history: History) -> None:
     place(history, *range(4))
     first = ask(ListOrders(page_size=2))
     OrderSummary.objects.filter(order_id=first.items[-1].id)._raw_delete("read")
@@ -188,7 +188,7 @@ def test_a_row_that_is_gone_leads_on(history: History) -> None:
     second = ask(ListOrders(page_size=2, cursor=first.next_cursor))
 
     assert len(second.items) == 2
-    assert {one.id for one in first.items}.isdisjoint({one.id for one in second.items})
+    assert {order.id for order in first.items}.isdisjoint({order.id for order in second.items})
 
 
 def test_an_invalid_cursor_is_refused(admin: APIClient, subtests: pytest.Subtests) -> None:
@@ -200,7 +200,7 @@ def test_an_invalid_cursor_is_refused(admin: APIClient, subtests: pytest.Subtest
             assert answer.json()["parameter"] == "cursor"
 
 
-def test_a_cursor_is_of_one_list(history: History) -> None:
+def test_a_cursor_of_another_list_is_refused(history: History) -> None:
     place(history, *range(3))
     history.add(customer_registered(), customer_registered())
     go_live(history)
@@ -210,14 +210,14 @@ def test_a_cursor_is_of_one_list(history: History) -> None:
         ask(ListCustomers(cursor=cursor))
 
 
-def test_a_page_is_chosen_in_one_way(admin: APIClient) -> None:
+def test_page_and_cursor_exclude_each_other(admin: APIClient) -> None:
     answer = admin.get(f"{ROOT}/orders?page=1&cursor=")
 
     assert answer.status_code == 400
     assert "not by both" in answer.json()["detail"]
 
 
-def test_filters_go_on(admin: APIClient, history: History) -> None:
+def test_the_next_page_keeps_the_filters(admin: APIClient, history: History) -> None:
     place(history, *range(3))
     other = order_placed(number="2026-000009")
     other.confirm(now=NOON)
@@ -229,7 +229,7 @@ def test_filters_go_on(admin: APIClient, history: History) -> None:
     assert [[order["status"] for order in page] for page in pages] == [["pending"]] * 3
 
 
-def test_columns_of_both_directions(history: History) -> None:
+def test_a_cursor_works_with_columns_of_both_directions(history: History) -> None:
     for day in range(3):
         history.add(
             *(
@@ -239,19 +239,19 @@ def test_columns_of_both_directions(history: History) -> None:
         )
     go_live(history)
     whole = ask(GetSalesByDay()).items
-    found: list[Any] = []
+    items: list[Any] = []
     page: Page[Any] = ask(GetSalesByDay(page_size=2, cursor=""))
     while page.items:
-        found += page.items
+        items += page.items
         if page.next_cursor is None:
             break
         page = ask(GetSalesByDay(page_size=2, cursor=page.next_cursor))
 
     assert len(whole) == 9
-    assert tuple(found) == whole
+    assert tuple(items) == whole
 
 
-# --- What it costs -----------------------------------------------------------------------------
+# --- Cost --------------------------------------------------------------------------------------
 def plan_of(rows: "QuerySet[Any]") -> str:
     with connections["read"].cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
@@ -260,21 +260,23 @@ def plan_of(rows: "QuerySet[Any]") -> str:
 
 
 @pytest.mark.parametrize(
-    ("model", "ordering", "place"),
+    ("model", "ordering", "position"),
     [
         (OrderSummary, ("-created_at", "-order_id"), [str(NOON), str(UUID(int=1))]),
         (SalesByDay, ("-day", "currency"), ["2026-03-01", "EUR"]),
     ],
 )
-def test_an_index_finds_the_place(model: Any, ordering: tuple[str, ...], place: list[str]) -> None:
-    rows = model.live.order_by(*ordering).filter(keyset.after(ordering, place))[:20]
+def test_an_index_finds_the_position(
+    model: Any, ordering: tuple[str, ...], position: list[str]
+) -> None:
+    rows = model.live.order_by(*ordering).filter(keyset.after(ordering, position))[:20]
 
     plan = plan_of(rows)
 
     assert re.search(r"Index (Only )?Scan", plan), plan
 
 
-def test_the_place_is_a_range_of_the_index(history: History) -> None:
+def test_the_rows_after_a_position_are_a_range_of_the_index(history: History) -> None:
     place(history, 1)
     rows = OrderSummary.live.order_by("-created_at", "-order_id").filter(
         keyset.after(("-created_at", "-order_id"), [str(NOON), str(UUID(int=1))])
@@ -286,7 +288,7 @@ def test_the_place_is_a_range_of_the_index(history: History) -> None:
     assert any("created_at" in condition for condition in conditions), plan
 
 
-def test_a_page_is_one_statement(history: History) -> None:
+def test_a_page_takes_one_statement(history: History) -> None:
     place(history, *range(3))
     cursor = ask(ListOrders(page_size=1)).next_cursor
 
@@ -296,6 +298,6 @@ def test_a_page_is_one_statement(history: History) -> None:
         assert len(read) == 1
 
 
-def test_lists_are_ordered_by_names() -> None:
+def test_a_list_without_an_ordering_is_refused() -> None:
     with pytest.raises(TypeError, match="ordered by names"):
         keyset.ordering_of(OrderSummary.live.all())

@@ -1,4 +1,4 @@
-"""The queries: what they find, in how many statements, and for whom."""
+"""The queries: their results, the number of their statements, and their scope."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ ask = get_query_bus().dispatch
 
 @contextmanager
 def statements(at_most: int) -> Iterator[None]:
-    """Fail when more statements than that reach the read database, or any the other one."""
+    """Fail when more statements reach the read database, or any reaches the write database."""
     with (
         CaptureQueriesContext(connections["read"]) as read,
         CaptureQueriesContext(connections["default"]) as write,
@@ -52,11 +52,11 @@ def history() -> History:
 
 
 def place(history: History, count: int, customer_id: UUID | None = None) -> list[UUID]:
-    """Place orders an hour apart; returns their ids, newest first."""
-    known = len(history.events)
+    """Place orders an hour apart, and return their ids, newest first."""
+    events = len(history.events)
     orders = [
         order_placed(
-            number=f"2026-{known + n:06}", customer_id=customer_id, at=NOON + timedelta(hours=n)
+            number=f"2026-{events + n:06}", customer_id=customer_id, at=NOON + timedelta(hours=n)
         )
         for n in range(count)
     ]
@@ -65,7 +65,7 @@ def place(history: History, count: int, customer_id: UUID | None = None) -> list
 
 
 # --- One order ---------------------------------------------------------------------------------
-def test_an_order_with_its_lines_in_two_statements(history: History) -> None:
+def test_an_order_with_its_lines_takes_two_statements(history: History) -> None:
     order = order_placed(lines=12, quantity=2, unit_price="9.95")
     history.add(order)
     go_live(history)
@@ -97,12 +97,12 @@ def test_amounts_have_their_currencys_decimals(
     ] == [shown] * 3
 
 
-def test_an_order_that_is_not_there() -> None:
+def test_a_missing_order_is_not_found() -> None:
     with pytest.raises(OrderNotFoundError, match=r"^Order not found$"):
         ask(GetOrderById(order_id=uuid4()))
 
 
-def test_lines_are_those_of_the_generation_that_the_order_was_read_from(
+def test_the_lines_are_of_the_same_generation_as_the_order(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     order = order_placed(lines=2)
@@ -111,12 +111,12 @@ def test_lines_are_those_of_the_generation_that_the_order_was_read_from(
     empty = new_generation("order_view")
     read_lines = OrderLine.objects.filter
 
-    def promoted_meanwhile(**asked: object) -> object:
+    def filter_after_a_promotion(**columns: object) -> object:
         Projection.objects.filter(name="order_view", status="live").update(status="retired")
         Projection.objects.filter(pk=empty.pk).update(status="live")
-        return read_lines(**asked)
+        return read_lines(**columns)
 
-    monkeypatch.setattr(OrderLine.objects, "filter", promoted_meanwhile)
+    monkeypatch.setattr(OrderLine.objects, "filter", filter_after_a_promotion)
 
     assert len(ask(GetOrderById(order_id=order.pk)).items) == 2
 
@@ -139,17 +139,17 @@ def test_orders_come_newest_first_and_page_by_page(history: History) -> None:
     assert {(page.count, page.capped) for page in pages} == {(5, False)}
 
 
-def test_orders_of_the_same_moment_have_an_order(history: History) -> None:
+def test_orders_of_the_same_moment_are_listed_by_id(history: History) -> None:
     orders = [order_placed(number=f"2026-{n}") for n in range(3)]
     history.add(*orders)
     go_live(history)
 
-    found = [ask(ListOrders(page=n, page_size=1)).items[0].id for n in (1, 2, 3)]
+    ids = [ask(ListOrders(page=n, page_size=1)).items[0].id for n in (1, 2, 3)]
 
-    assert found == sorted((order.pk for order in orders), reverse=True)
+    assert ids == sorted((order.pk for order in orders), reverse=True)
 
 
-def test_a_count_stops_somewhere(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_count_is_capped(history: History, monkeypatch: pytest.MonkeyPatch) -> None:
     place(history, 5)
     go_live(history)
     monkeypatch.setattr(lists, "COUNT_CAP", 3)
@@ -159,23 +159,23 @@ def test_a_count_stops_somewhere(history: History, monkeypatch: pytest.MonkeyPat
     assert (page.count, page.capped) == (3, True)
 
 
-def test_orders_in_one_status_or_several(history: History) -> None:
+def test_orders_are_filtered_by_one_status_or_several(history: History) -> None:
     pending, confirmed, cancelled = (order_placed(number=f"2026-{n}") for n in range(3))
     confirmed.confirm(now=NOON)
     cancelled.cancel("Not wanted", now=NOON)
     history.add(pending, confirmed, cancelled)
     go_live(history)
 
-    def found(*status: OrderStatus) -> set[UUID]:
-        asked = status[0] if len(status) == 1 else status
-        return {order.id for order in ask(ListOrders(status=asked)).items}
+    def ids(*statuses: OrderStatus) -> set[UUID]:
+        status = statuses[0] if len(statuses) == 1 else statuses
+        return {order.id for order in ask(ListOrders(status=status)).items}
 
-    assert found(OrderStatus.PENDING) == {pending.pk}
-    assert found(OrderStatus.PENDING, OrderStatus.CANCELLED) == {pending.pk, cancelled.pk}
-    assert found(OrderStatus.SHIPPED) == set()
+    assert ids(OrderStatus.PENDING) == {pending.pk}
+    assert ids(OrderStatus.PENDING, OrderStatus.CANCELLED) == {pending.pk, cancelled.pk}
+    assert ids(OrderStatus.SHIPPED) == set()
 
 
-def test_the_orders_of_a_customer(history: History) -> None:
+def test_the_orders_of_a_customer_are_listed(history: History) -> None:
     customer = customer_registered()
     history.add(customer)
     own = place(history, 2, customer.pk)
@@ -192,7 +192,7 @@ def test_the_orders_of_a_customer(history: History) -> None:
     assert cancelled.items == ()
 
 
-def test_the_orders_of_nobody() -> None:
+def test_the_orders_of_a_missing_customer_are_not_found() -> None:
     with pytest.raises(CustomerNotFoundError, match=r"^Customer not found$"):
         ask(GetOrdersByCustomer(customer_id=uuid4()))
 
@@ -232,7 +232,7 @@ def test_products_come_by_sku(history: History) -> None:
     assert (product.available, str(product.list_price)) == (10, "9.95")
 
 
-def test_a_product_that_is_not_there() -> None:
+def test_a_missing_product_is_not_found() -> None:
     with pytest.raises(ProductNotFoundError, match=r"^Product not found$"):
         ask(GetProduct(product_id=uuid4()))
 
@@ -252,22 +252,23 @@ def test_customers_come_newest_first(history: History) -> None:
     assert customer == page.items[1]
 
 
-def test_a_customer_that_is_not_there() -> None:
+def test_a_missing_customer_is_not_found() -> None:
     with pytest.raises(CustomerNotFoundError, match=r"^Customer not found$"):
         ask(GetCustomerById(customer_id=uuid4()))
 
 
-def test_projections_say_how_far_they_are() -> None:
-    shown = {one.name: one for one in ask(GetProjectionStatus())}
+def test_projections_are_listed_with_status_and_lag() -> None:
+    projections = {projection.name: projection for projection in ask(GetProjectionStatus())}
 
-    assert shown.keys() == registered().keys()
-    assert {(one.status, one.lag_events, one.lag_seconds) for one in shown.values()} == {
-        ("live", 0, 0.0)
-    }
+    assert projections.keys() == registered().keys()
+    assert {
+        (projection.status, projection.lag_events, projection.lag_seconds)
+        for projection in projections.values()
+    } == {("live", 0, 0.0)}
 
 
-# --- For whom ----------------------------------------------------------------------------------
-def test_who_is_limited_to_a_customer_finds_nothing_of_another(history: History) -> None:
+# --- Customer scope ----------------------------------------------------------------------------
+def test_a_customer_scope_hides_the_data_of_other_customers(history: History) -> None:
     mine, other = customer_registered(), customer_registered(email="other@example.com")
     history.add(mine, other)
     [own] = place(history, 1, mine.pk)
@@ -278,7 +279,7 @@ def test_who_is_limited_to_a_customer_finds_nothing_of_another(history: History)
     assert ask(GetOrderById(order_id=own, customer_scope=scope)).id == own
     assert [order.id for order in ask(ListOrders(customer_scope=scope)).items] == [own]
     assert ask(ListOrders(customer=other.pk, customer_scope=scope)).count == 0
-    assert [one.customer_id for one in ask(ListCustomers(customer_scope=scope)).items] == [scope]
+    assert [row.customer_id for row in ask(ListCustomers(customer_scope=scope)).items] == [scope]
     with pytest.raises(OrderNotFoundError):
         ask(GetOrderById(order_id=foreign, customer_scope=scope))
     with pytest.raises(CustomerNotFoundError):

@@ -1,4 +1,4 @@
-"""The read API: what each address answers, to whom, and from which tables."""
+"""The read API: the answer of each address, the roles that get it, and its tables."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ ROOT = "/api/v1"
 
 
 class Shop:
-    """A customer, a product and two orders of that customer, as readers see them."""
+    """A customer, a product and two orders of the customer, projected."""
 
     def __init__(self) -> None:
         self.customer: Customer = customer_registered()
@@ -68,8 +68,8 @@ def clerk() -> APIClient:
     return client_of(Role.CLERK)
 
 
-# --- What is answered --------------------------------------------------------------------------
-def test_a_list_of_orders(clerk: APIClient, shop: Shop) -> None:
+# --- Answers -----------------------------------------------------------------------------------
+def test_a_list_of_orders_has_its_fields_and_links(clerk: APIClient, shop: Shop) -> None:
     answer = clerk.get(f"{ROOT}/orders")
 
     assert answer.status_code == 200
@@ -109,7 +109,7 @@ def test_a_list_of_orders(clerk: APIClient, shop: Shop) -> None:
     }
 
 
-def test_an_order(clerk: APIClient, shop: Shop) -> None:
+def test_a_single_order_has_its_lines_and_addresses(clerk: APIClient, shop: Shop) -> None:
     answer = clerk.get(f"{ROOT}/orders/{shop.first.pk}")
 
     assert answer.status_code == 200
@@ -140,11 +140,11 @@ def test_an_order(clerk: APIClient, shop: Shop) -> None:
     assert {"Accept", "Authorization", "Cookie"} <= set(re.split(r", *", answer["Vary"]))
 
 
-def test_links_lead_somewhere(clerk: APIClient, shop: Shop) -> None:
+def test_all_links_of_a_body_can_be_read(clerk: APIClient, shop: Shop) -> None:
     order = clerk.get(f"{ROOT}/orders/{shop.first.pk}").json()
     customer = clerk.get(order["links"]["customer"]).json()
     product = clerk.get(f"{ROOT}/inventory/{shop.product.pk}").json()
-    # What can be done is asked of the log, in which these orders are not.
+    # The actions are read from the log, which doesn't have these orders.
     del order["links"]["actions"]
 
     for links in (order["links"], customer["links"], product["links"]):
@@ -175,12 +175,12 @@ def test_orders_are_filtered(clerk: APIClient, shop: Shop, subtests: pytest.Subt
         ("page=2", []),
         ("page=1000000000&page_size=100", []),
     ]
-    for query, found in cases:
-        with subtests.test(query=query, found=found):
+    for query, numbers in cases:
+        with subtests.test(query=query, numbers=numbers):
             answer = clerk.get(f"{ROOT}/orders?{query.format(customer=shop.customer.pk)}")
 
             assert answer.status_code == 200
-            assert [order["order_number"] for order in answer.json()["results"]] == found
+            assert [order["order_number"] for order in answer.json()["results"]] == numbers
 
 
 def test_an_unknown_or_invalid_parameter_is_refused(
@@ -209,7 +209,7 @@ def test_an_unknown_or_invalid_parameter_is_refused(
 
 
 @pytest.mark.parametrize("path", ["orders/{id}", "customers/{id}", "inventory/{id}"])
-def test_single_things_take_no_parameters(clerk: APIClient, path: str) -> None:
+def test_a_single_resource_takes_no_parameters(clerk: APIClient, path: str) -> None:
     assert clerk.get(f"{ROOT}/{path.format(id=uuid4())}?page=1").status_code == 400
 
 
@@ -230,7 +230,7 @@ def test_a_missing_resource_is_404(clerk: APIClient, subtests: pytest.Subtests) 
                 assert answer.json()["detail"] == detail
 
 
-def test_customers(clerk: APIClient, shop: Shop) -> None:
+def test_customers_are_listed_and_shown_alike(clerk: APIClient, shop: Shop) -> None:
     [listed] = clerk.get(f"{ROOT}/customers").json()["results"]
     shown = clerk.get(f"{ROOT}/customers/{shop.customer.pk}").json()
     orders = clerk.get(f"{ROOT}/customers/{shop.customer.pk}/orders?status=pending").json()
@@ -240,7 +240,7 @@ def test_customers(clerk: APIClient, shop: Shop) -> None:
     assert [order["id"] for order in orders["results"]] == [str(shop.first.pk)]
 
 
-def test_inventory(clerk: APIClient, shop: Shop) -> None:
+def test_products_are_listed_and_shown_alike(clerk: APIClient, shop: Shop) -> None:
     [listed] = clerk.get(f"{ROOT}/inventory").json()["results"]
     shown = clerk.get(f"{ROOT}/inventory/{shop.product.pk}").json()
 
@@ -254,7 +254,7 @@ def test_inventory(clerk: APIClient, shop: Shop) -> None:
     assert (shown["list_price"], shown["currency"]) == ("19.90", "EUR")
 
 
-def test_projections(clerk: APIClient) -> None:
+def test_projections_are_listed_on_one_page(clerk: APIClient) -> None:
     body = clerk.get(f"{ROOT}/projections").json()
 
     assert body["count"] == len(body["results"])
@@ -269,8 +269,8 @@ def test_projections(clerk: APIClient) -> None:
     } <= body["results"][0].keys()
 
 
-# --- For whom ----------------------------------------------------------------------------------
-def test_nothing_without_login() -> None:
+# --- Permissions -------------------------------------------------------------------------------
+def test_reading_needs_a_login() -> None:
     for path in ("orders", "customers", "inventory", "projections"):
         assert APIClient().get(f"{ROOT}/{path}").status_code == 401
 
@@ -337,8 +337,8 @@ def test_a_customer_sees_what_is_available(shop: Shop) -> None:
     assert (product["available"], product["on_hand"], product["reserved"]) == (10, None, None)
 
 
-# --- From which tables -------------------------------------------------------------------------
-# The log is the one thing of the write side that may be read, through what it publishes.
+# --- Tables ------------------------------------------------------------------------------------
+# Reads may touch the log of the write side, and no other of its tables.
 LOG = {"event", "event_position", "event_pending", "personal_data"}
 WRITE_TABLES = {
     model._meta.db_table for model in apps.get_app_config("ordering_write").get_models()
@@ -347,7 +347,7 @@ FORBIDDEN = re.compile(rf"\b({'|'.join(sorted(WRITE_TABLES))})\b")
 
 
 class WriteModelReadError(AssertionError):
-    """A read request has touched a table of the write side."""
+    """A read request touched a table of the write side."""
 
 
 @contextmanager
@@ -366,7 +366,7 @@ def write_models_refused() -> Iterator[None]:
         yield
 
 
-def test_the_refusal_works() -> None:
+def test_the_guard_refuses_a_table_of_the_write_side() -> None:
     with write_models_refused(), pytest.raises(WriteModelReadError):
         Order.objects.exists()
 
@@ -420,9 +420,9 @@ def test_no_admin_page_of_orders_reads_a_write_model(
 ) -> None:
     client = Client()
     client.force_login(admin_user)
-    place = page.format(order=shop.first.pk, number=shop.first.order_number)
+    path = page.format(order=shop.first.pk, number=shop.first.order_number)
 
     with write_models_refused():
-        answer = client.get(f"/admin/ordering_read/ordersummary/{place}")
+        answer = client.get(f"/admin/ordering_read/ordersummary/{path}")
 
     assert answer.status_code == 200

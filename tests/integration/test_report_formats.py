@@ -23,7 +23,7 @@ SUNDAY = NOON
 
 
 @pytest.fixture(autouse=True)
-def sales() -> None:
+def shop() -> None:
     """Orders on three days of two weeks and two months, in two currencies."""
     history = History()
     for days, price, currency in ((-1, "1.00", "EUR"), (0, "2.00", "EUR"), (1, "4.00", "EUR")):
@@ -44,33 +44,33 @@ def client(clerk: User) -> APIClient:
     return client
 
 
-def summed(**asked: object) -> list[tuple[str, str, int, Decimal]]:
-    page = get_query_bus().dispatch(GetSalesByDay.model_validate(asked))
+def rows_of(**parameters: object) -> list[tuple[str, str, int, Decimal]]:
+    page = get_query_bus().dispatch(GetSalesByDay.model_validate(parameters))
     return [(str(row.day), row.currency, row.orders, row.net) for row in page.items]
 
 
-def test_days_are_added_up_by_week_from_monday_on() -> None:
-    assert summed(group="week") == [
+def test_sales_are_summed_up_by_week_from_monday_on() -> None:
+    assert rows_of(group="week") == [
         ("2026-03-02", "EUR", 1, Decimal("-8.00")),
         ("2026-02-23", "EUR", 3, Decimal("22.00")),
         ("2026-02-23", "JPY", 1, Decimal("1800")),
     ]
 
 
-def test_days_are_added_up_by_month() -> None:
-    assert summed(group="month", currency="EUR") == [
+def test_sales_are_summed_up_by_month() -> None:
+    assert rows_of(group="month", currency="EUR") == [
         ("2026-03-01", "EUR", 3, Decimal("12.00")),
         ("2026-02-01", "EUR", 1, Decimal("2.00")),
     ]
 
 
-def test_a_part_of_a_month_is_what_was_asked_for() -> None:
-    assert summed(group="month", first_day="2026-03-02", currency="EUR") == [
+def test_a_month_sums_up_the_requested_days_only() -> None:
+    assert rows_of(group="month", first_day="2026-03-02", currency="EUR") == [
         ("2026-03-01", "EUR", 1, Decimal("-8.00"))
     ]
 
 
-def test_weeks_have_pages(client: APIClient) -> None:
+def test_weeks_are_paged(client: APIClient) -> None:
     body = client.get(f"{BY_DAY}?group=week&page_size=2&page=2").json()
 
     assert (body["count"], len(body["results"]), body["next"]) == (3, 1, None)
@@ -78,12 +78,12 @@ def test_weeks_have_pages(client: APIClient) -> None:
 
 
 @pytest.mark.parametrize("query", ["group=year", "group=week&cursor=", "group="])
-def test_what_is_no_group_is_refused(query: str, client: APIClient) -> None:
+def test_an_invalid_group_is_refused(query: str, client: APIClient) -> None:
     assert client.get(f"{BY_DAY}?{query}").status_code == 400
 
 
 @pytest.mark.parametrize("address", [BY_DAY, BY_PRODUCT])
-def test_csv_has_what_json_has_on_all_pages(address: str, client: APIClient) -> None:
+def test_csv_has_the_rows_of_all_pages(address: str, client: APIClient) -> None:
     shown = client.get(f"{address}?page_size=100").json()["results"]
 
     answer = client.get(f"{address}?format=csv&page_size=1&page=7")
@@ -103,7 +103,7 @@ def test_the_name_of_the_file_is_documented(address: str) -> None:
     assert named == ["200"]
 
 
-def test_csv_is_asked_for_by_accept_too(client: APIClient) -> None:
+def test_the_header_accept_chooses_csv_too(client: APIClient) -> None:
     as_json = client.get(BY_DAY)
     as_csv = client.get(BY_DAY, headers={"Accept": "text/csv"})
 
@@ -111,7 +111,7 @@ def test_csv_is_asked_for_by_accept_too(client: APIClient) -> None:
     assert as_csv["ETag"] != as_json["ETag"]
 
 
-def test_a_refusal_is_a_problem_all_the_same(client: APIClient, warehouse: User) -> None:
+def test_a_refusal_of_csv_is_a_problem(client: APIClient, warehouse: User) -> None:
     assert client.get(f"{BY_DAY}?format=csv&colour=red").json()["code"] == "unknown_parameter"
     client.force_authenticate(warehouse)
     assert client.get(f"{BY_DAY}?format=csv").status_code == 403

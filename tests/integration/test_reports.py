@@ -258,11 +258,11 @@ def test_sales_are_filtered(clerk: APIClient, shop: Shop, subtests: pytest.Subte
         ("currency=KWD", []),
         ("page=2&page_size=2", [("2026-03-01", "EUR")]),
     ]
-    for query, found in cases:
+    for query, expected in cases:
         with subtests.test(query):
             results = clerk.get(f"{ROOT}/reports/sales-by-day?{query}").json()["results"]
 
-            assert [(row["day"], row["currency"]) for row in results] == found
+            assert [(row["day"], row["currency"]) for row in results] == expected
 
 
 def test_sales_by_product(clerk: APIClient, shop: Shop) -> None:
@@ -353,7 +353,7 @@ def test_movements_of_one_kind(shop: Shop) -> None:
     assert [movement.order_id for movement in page.items] == [shop.order.pk]
 
 
-# --- What is refused ---------------------------------------------------------------------------
+# --- Refusals ----------------------------------------------------------------------------------
 def test_an_unknown_or_invalid_parameter_of_a_report_is_refused(
     clerk: APIClient, shop: Shop, subtests: pytest.Subtests
 ) -> None:

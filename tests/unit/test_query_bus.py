@@ -1,4 +1,4 @@
-"""The query bus: which handler is asked, and what a query may say."""
+"""The query bus, and the validation of queries."""
 
 import asyncio
 from uuid import uuid4
@@ -70,11 +70,11 @@ def test_the_orders_of_a_customer_have_default_page_and_ordering() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("sent", "status"),
     [
         ("pending", (OrderStatus.PENDING,)),
         (["pending", "shipped"], (OrderStatus.PENDING, OrderStatus.SHIPPED)),
     ],
 )
-def test_a_status_is_one_or_several(given: object, kept: object) -> None:
-    assert ListOrders.model_validate({"status": given}).status == kept
+def test_a_status_is_one_or_several(sent: object, status: object) -> None:
+    assert ListOrders.model_validate({"status": sent}).status == status
