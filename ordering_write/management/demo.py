@@ -1,4 +1,4 @@
-"""The logins of the demo. They exist only where DEMO is on; their password is no secret."""
+"""The names of the demo: customers, products, logins. They exist only where DEMO is on."""
 
 from typing import NamedTuple
 from uuid import NAMESPACE_DNS, UUID, uuid5
@@ -7,7 +7,19 @@ from config.accounts.roles import Role
 
 PASSWORD = "demo-password"  # noqa: S105 - printed on every start of the demo
 
-
+# SKU, name, list price, currency, units in stock.
+PRODUCTS = (
+    ("LAMP-1", "Desk lamp", "39.90", "EUR", 400),
+    ("LAMP-2", "Floor lamp", "89.00", "EUR", 300),
+    ("CHAIR-1", "Folding chair", "49.50", "EUR", 350),
+    ("DESK-1", "Standing desk", "399.00", "EUR", 300),
+    ("SHELF-1", "Wall shelf", "24.90", "EUR", 400),
+    ("RUG-1", "Woollen rug", "129.00", "EUR", 300),
+    ("MUG-1", "Stoneware mug", "9.90", "EUR", 500),
+    ("CLOCK-1", "Wall clock", "34.00", "EUR", 260),
+    ("POSTER-1", "Art poster", "18.00", "USD", 200),
+    ("FRAME-1", "Picture frame", "26.50", "USD", 200),
+)
 CUSTOMERS = ("Robin Sample", "Kim Example", "Alex Placeholder", "Sam Specimen", "Jo Template")
 
 

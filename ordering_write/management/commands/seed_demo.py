@@ -13,8 +13,8 @@ from django.db import connection, transaction
 from config.accounts.models import User
 from config.processes import collect_less
 from ordering_write import log
-from ordering_write.management.demo import ADMIN, CUSTOMERS, LOGINS, PASSWORD
-from ordering_write.management.demo_scenario import PRODUCTS, Scenario
+from ordering_write.management.demo import ADMIN, CUSTOMERS, LOGINS, PASSWORD, PRODUCTS
+from ordering_write.management.demo_scenario import Scenario
 
 ORDERS = 300
 

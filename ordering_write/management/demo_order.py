@@ -1,0 +1,268 @@
+"""The scenario of one demo order: its steps follow from its number alone."""
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from ordering_write import client
+from ordering_write.domain.events import OrderCreated, OrderItemAdded
+from ordering_write.management.demo import (
+    ADMIN,
+    CLERK,
+    CUSTOMER,
+    CUSTOMERS,
+    PRODUCTS,
+    WAREHOUSE,
+    Login,
+    demo_id,
+)
+
+# Gives a command of this type and payload for a login, at a time (UTC).
+Give = Callable[[Login, datetime, type[client.Command], Mapping[str, Any]], client.CommandResult]
+
+# The cases among fifty orders, by the remainder of the order's number.
+_CASES = {
+    3: "cancelled by the customer",
+    9: "never paid",
+    12: "return rejected",
+    16: "paid after it had expired",
+    22: "sent back",
+    27: "parcel lost",
+    33: "one line cancelled",
+    37: "sent in two parcels",
+    41: "edited",
+    47: "held for review",
+}
+_EVERY = 50
+_HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
+
+
+class OrderScenario:
+    """The steps of one order."""
+
+    def __init__(self, number: int, *, placed_at: datetime, give: Give) -> None:
+        self.number = number
+        self.time = placed_at
+        self._give = give
+        self.case = _CASES.get(number % _EVERY, "")
+        self.customer = CUSTOMERS[number % len(CUSTOMERS)]
+        is_own = demo_id(self.customer) == CUSTOMER.customer_id
+        self.buyer = CUSTOMER if is_own else CLERK
+        # Most orders are confirmed at once and sent in one parcel.
+        self.is_plain = not self.case and number % 10 not in (5, 9)
+        self.lines: list[UUID] = []
+        self.quantities: list[int] = []
+        self.total = Decimal(0)
+
+    def steps(self) -> Iterator[datetime]:
+        """Give the commands of the order; yields the time before each step."""
+        yield self.time
+        self._place()
+        if self.case == "cancelled by the customer":
+            yield self.after(_HOUR)
+            self.do(
+                self.buyer, client.CancelOrder, reason="Ordered by mistake", reason_code="customer"
+            )
+            return
+        if self.case in ("never paid", "paid after it had expired"):
+            yield from self._expire()
+            return
+        yield from self._prepare()
+        if self.case == "held for review" and self._is_held:
+            # The review is still open.
+            return
+        yield from self._deliver()
+        if self.number % 2:
+            yield self.after(14 * _DAY)
+            self.do(CLERK, client.CompleteOrder)
+
+    @property
+    def _is_held(self) -> bool:
+        return self.number // _EVERY % 2 == 1
+
+    # --- Before the dispatch ----------------------------------------------------------------------
+    def _place(self) -> None:
+        currency = "USD" if self.number % 6 == 5 else "EUR"
+        on_sale = [product for product in PRODUCTS if product[3] == currency]
+        items = []
+        for line in range(1 + self.number % 3 if currency == "EUR" else 1):
+            sku, _, price, _, _ = on_sale[(self.number * 3 + line) % len(on_sale)]
+            quantity = 1 + (self.number + line) % 3
+            self.total += Decimal(price) * quantity
+            items.append({"product_id": demo_id(sku), "quantity": quantity, "unit_price": price})
+            self.quantities.append(quantity)
+        waits_for_money = self.case in ("never paid", "paid after it had expired")
+        # Customers can't ask for a longer reservation.
+        waits = self.buyer is CLERK and waits_for_money
+        events = self.do(
+            self.buyer,
+            client.CreateOrder,
+            customer_id=demo_id(self.customer),
+            currency=currency,
+            items=items,
+            shipping_address=self._address(),
+            reserve_for=2 * _DAY if waits else None,
+            auto_confirm=self.is_plain and self.buyer is CLERK,
+        )
+        self.order_id = next(event.order_id for event in events if isinstance(event, OrderCreated))
+        self.lines = [event.line_id for event in events if isinstance(event, OrderItemAdded)]
+
+    def _address(self, *, door: str = "") -> dict[str, str]:
+        return {
+            "name": self.customer,
+            "line1": f"{self.number + 1} Example Street",
+            "line2": door,
+            "city": "Sampleton",
+            "postal_code": f"{10000 + self.number}",
+            "country": "ES",
+        }
+
+    def _expire(self) -> Iterator[datetime]:
+        if self.buyer is CUSTOMER:
+            yield self.after(2 * _DAY)
+            self.do(ADMIN, client.CancelOrder, reason="Never paid", reason_code="expired")
+        else:
+            yield self.after(2 * _DAY + _HOUR)
+            self.do(ADMIN, client.ExpireOrder)
+        if self.case == "paid after it had expired":
+            yield self.after(_DAY)
+            self._pay()
+            refund_id = self._request_refund(self.total, "Paid after the order had expired")
+            yield self.after(_DAY)
+            self._refund(refund_id)
+
+    def _prepare(self) -> Iterator[datetime]:
+        yield self.after(10 * _HOUR / 60)
+        self._pay()
+        if self.case == "held for review":
+            self.do(CLERK, client.PlaceHold, reason="fraud_review", note="Three cards were tried.")
+            if self._is_held:
+                return
+            yield self.after(5 * _HOUR)
+            self.do(CLERK, client.ReleaseHold, note="The bank says it is fine.")
+        if self.case == "edited":
+            yield self.after(_HOUR)
+            self.do(CLERK, client.AddNote, text="Please ring twice.", visibility="customer")
+            self.do(
+                CLERK, client.ChangeShippingAddress, shipping_address=self._address(door="Door 2")
+            )
+            self.do(CLERK, client.TagOrder, tag="gift")
+        if self.is_plain and self.buyer is CLERK:
+            return
+        yield self.after(2 * _HOUR)
+        self.do(CLERK, client.ConfirmOrder)
+        if self.case == "one line cancelled":
+            yield self.after(_HOUR)
+            items = [{"line_id": self.lines[0], "quantity": 1}]
+            if sum(self.quantities) > 1:
+                self.do(CLERK, client.CancelOrderItems, items=items, reason="One less will do")
+                self.quantities[0] -= 1
+        yield self.after(12 * _HOUR)
+        if not (self.is_plain or self.case):
+            self.do(WAREHOUSE, client.StartProcessing)
+
+    def _pay(self) -> None:
+        self.do(
+            ADMIN,
+            client.RecordPayment,
+            payment_id=f"demo-{self.number}",
+            kind="captured",
+            amount=self.total,
+            method="card",
+        )
+
+    # --- Delivery ----------------------------------------------------------------------------
+    def _deliver(self) -> Iterator[datetime]:
+        yield self.after(16 * _HOUR)
+        if self.is_plain:
+            self.do(WAREHOUSE, client.UpdateOrderStatus, status="shipped")
+            yield self.after(2 * _DAY)
+            self.do(WAREHOUSE, client.UpdateOrderStatus, status="delivered")
+            return
+        in_two = self.case in ("sent in two parcels", "parcel lost") and sum(self.quantities) > 1
+        parcels = [self._send(self._units(only_one=in_two))]
+        if in_two:
+            yield self.after(2 * _DAY)
+            parcels.append(self._send(self._units(rest=True)))
+        yield self.after(2 * _DAY)
+        lost = parcels.pop() if self.case == "parcel lost" and in_two else None
+        for shipment_id in parcels:
+            self.do(WAREHOUSE, client.ConfirmDelivery, shipment_id=shipment_id)
+        if lost:
+            yield self.after(5 * _DAY)
+            self.do(WAREHOUSE, client.FailDelivery, shipment_id=lost, outcome="lost")
+            refund_id = self._request_refund(Decimal("9.90"), "A parcel was lost")
+            yield self.after(_DAY)
+            self._refund(refund_id)
+        if self.case in ("sent back", "return rejected"):
+            yield from self._return()
+
+    def _units(self, *, only_one: bool = False, rest: bool = False) -> list[dict[str, Any]]:
+        quantities = list(self.quantities)
+        if only_one:
+            quantities = [1 if line == self._first else 0 for line in range(len(quantities))]
+        if rest:
+            quantities[self._first] -= 1
+        return [
+            {"line_id": line_id, "quantity": quantity}
+            for line_id, quantity in zip(self.lines, quantities, strict=True)
+            if quantity
+        ]
+
+    @property
+    def _first(self) -> int:
+        return next(line for line, quantity in enumerate(self.quantities) if quantity)
+
+    def _send(self, items: list[dict[str, Any]]) -> UUID:
+        [packed, *_] = self.do(WAREHOUSE, client.CreateShipment, items=items, carrier="Sample Post")
+        shipment_id: UUID = packed.shipment_id  # type: ignore[attr-defined]
+        tracking = f"SP{self.number:05}{len(items)}"
+        self.do(
+            WAREHOUSE,
+            client.DispatchShipment,
+            shipment_id=shipment_id,
+            tracking_number=tracking,
+            tracking_url=f"https://carrier.example/{tracking}",
+        )
+        return shipment_id
+
+    # --- Returns ------------------------------------------------------------------------------
+    def _return(self) -> Iterator[datetime]:
+        yield self.after(2 * _DAY)
+        line_id = self.lines[self._first]
+        items = [{"line_id": line_id, "quantity": 1, "reason": "unwanted"}]
+        [requested] = self.do(self.buyer, client.RequestReturn, items=items)
+        return_id: UUID = requested.return_id  # type: ignore[attr-defined]
+        yield self.after(4 * _DAY)
+        if self.case == "return rejected":
+            self.do(WAREHOUSE, client.RejectReturn, return_id=return_id, reason="It was used.")
+            return
+        item = {"line_id": line_id, "restock": 1}
+        [returned, *_] = self.do(WAREHOUSE, client.ReceiveReturn, return_id=return_id, items=[item])
+        amount = returned.items[0].amount.amount  # type: ignore[attr-defined]
+        refund_id = self._request_refund(amount, "Sent back", return_id=return_id)
+        yield self.after(_DAY)
+        self._refund(refund_id)
+
+    def _request_refund(self, amount: Decimal, reason: str, **fields: Any) -> UUID:
+        [requested] = self.do(ADMIN, client.RequestRefund, amount=amount, reason=reason, **fields)
+        refund_id: UUID = requested.refund_id  # type: ignore[attr-defined]
+        return refund_id
+
+    def _refund(self, refund_id: UUID) -> None:
+        self.do(ADMIN, client.RecordRefund, outcome="settled", refund_id=refund_id)
+
+    # --- Time and commands ---------------------------------------------------------------------
+    def after(self, pause: timedelta) -> datetime:
+        """Let time pass; returns the new time."""
+        self.time += pause
+        return self.time
+
+    def do(
+        self, login: Login, command_type: type[client.Command], /, **payload: Any
+    ) -> client.CommandResult:
+        if command_type is not client.CreateOrder:
+            payload["order_id"] = self.order_id
+        return self._give(login, self.time, command_type, payload)
