@@ -1,7 +1,7 @@
-"""How policies are tested: given commands, what they have done by a time.
+"""The kit of the policies' tests: given commands, the effects of the policies by a time.
 
-``by(NOW + 2 * HOUR)`` lets the policies see what has happened and do what is due then. The adapters
-below stand for the world outside: ``plug(settings, payment=Gateway)`` plugs one in.
+``run_policies(NOW + 2 * HOUR)`` runs the policies up to that time. The adapters below stand for
+other systems: ``plug(settings, payment=Gateway)`` plugs one in.
 """
 
 from collections.abc import Sequence
@@ -23,52 +23,51 @@ HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
 
 
-def by(now: datetime) -> None:
-    """Let the policies do what there is to do until ``now``."""
+def run_policies(now: datetime) -> None:
+    """Run the policies until nothing is due at ``now``."""
     policies.SUBSCRIPTION.set_timers()
     while policies.run_due(now=now):
         policies.SUBSCRIPTION.set_timers()
 
 
-def give(kind: type[Command], order: Order, /, **payload: Any) -> Any:
-    """Carry out a command about ``order``; return its events."""
-    known = {"user_id": kit.USER, "timestamp": kit.NOW, "order_id": order.pk}
-    return kit.dispatch(kind.model_validate({**known, **payload}))
+def give(command_type: type[Command], order: Order, /, **payload: Any) -> Any:
+    """Dispatch a command about ``order``; return its events."""
+    envelope = {"user_id": kit.USER, "timestamp": kit.NOW, "order_id": order.pk}
+    return kit.dispatch(command_type.model_validate({**envelope, **payload}))
 
 
 def new_order(**fields: Any) -> Order:
-    """An order of two units at 19.90 EUR."""
+    """Place an order of two units at 19.90 EUR."""
     return kit.placed_order(kit.registered_customer(), (kit.registered_product(), 2), **fields)
 
 
-def story(order: Order) -> list[str]:
-    """The types of the events of ``order``, after those by which it was placed."""
-    return [one.type for one in log.read_stream(order.stream)][2:]
+def later_event_types(order: Order) -> list[str]:
+    """Return the types of the events of ``order`` after its placement."""
+    return [event.type for event in log.read_stream(order.stream)][2:]
 
 
-def last(order: Order) -> Any:
-    """The last event of ``order``."""
+def last_event(order: Order) -> Any:
+    """Return the last event of ``order``."""
     return log.read_stream(order.stream)[-1]
 
 
 def plug(settings: Any, **adapters: type["Adapter"]) -> None:
-    """Plug these adapters in: the name of the port, and its adapter."""
-    paths = {port: f"{kind.__module__}.{kind.__name__}" for port, kind in adapters.items()}
+    """Plug in adapters, by the names of their ports."""
+    paths = {port: f"{cls.__module__}.{cls.__name__}" for port, cls in adapters.items()}
     settings.PORTS = settings.PORTS | paths
-    for kind in adapters.values():
-        kind.asked = []
-        kind.answers = {}
+    for adapter in adapters.values():
+        adapter.requests = []
+        adapter.answers = {}
 
 
 class Adapter:
-    """Remembers what it was asked, with the key, and answers what the test says: ``answers`` has
-    what a method returns, or an exception that it raises."""
+    """Records its calls, and returns or raises what ``answers`` has for a method."""
 
-    asked: ClassVar[list[tuple[str, UUID, Any]]] = []
+    requests: ClassVar[list[tuple[str, UUID, Any]]] = []
     answers: ClassVar[dict[str, Any]] = {}
 
-    def ask(self, method: str, key: UUID, what: Any, default: Any = None) -> Any:
-        type(self).asked.append((method, key, what))
+    def ask(self, method: str, key: UUID, request: Any, default: Any = None) -> Any:
+        type(self).requests.append((method, key, request))
         answer = self.answers.get(method, default)
         if isinstance(answer, Exception):
             raise answer
@@ -76,21 +75,21 @@ class Adapter:
 
     @classmethod
     def calls(cls, method: str) -> list[Any]:
-        return [what for name, _key, what in cls.asked if name == method]
+        return [request for name, _key, request in cls.requests if name == method]
 
     @classmethod
     def keys(cls) -> list[UUID]:
-        return [key for _name, key, _what in cls.asked]
+        return [key for _name, key, _request in cls.requests]
 
 
 class Gateway(Adapter, ManualPayments):
     """A payment gateway."""
 
-    def void(self, *, key: UUID, **what: Any) -> Any:
-        return self.ask("void", key, what, PaymentAnswer(is_done=True, reference="void-1"))
+    def void(self, *, key: UUID, **request: Any) -> Any:
+        return self.ask("void", key, request, PaymentAnswer(is_done=True, reference="void-1"))
 
-    def refund(self, *, key: UUID, **what: Any) -> Any:
-        return self.ask("refund", key, what, PaymentAnswer(is_done=True, reference="refund-1"))
+    def refund(self, *, key: UUID, **request: Any) -> Any:
+        return self.ask("refund", key, request, PaymentAnswer(is_done=True, reference="refund-1"))
 
 
 class Carrier(Adapter):
@@ -105,14 +104,14 @@ class Carrier(Adapter):
 
 
 class Doubter(Adapter):
-    """Wants to have every order looked at."""
+    """A risk check that wants every order reviewed."""
 
     def assess(self, placed: Sequence[OrderEvent], *, key: UUID) -> Assessment:
         return self.ask("assess", key, placed, Assessment(needs_review=True, note="large"))
 
 
 class Postman(Adapter):
-    """Tells customers."""
+    """A notifier."""
 
     def tell(self, notice: Notice, *, key: UUID) -> None:
         self.ask("tell", key, notice)

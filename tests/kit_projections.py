@@ -1,4 +1,4 @@
-"""How projections are tested: given events, the rows that they make.
+"""The kit of the projections' tests: given events, the rows that they make.
 
 ``history.add(order_placed(lines=2))`` makes ``history.rows(OrderSummary)[0]["item_count"]`` 2.
 """
@@ -29,14 +29,14 @@ ADDRESS = e.PostalAddress(
 
 
 class History:
-    """Events with the places in streams and log that they would have had."""
+    """Events with the versions and positions that the log would give them."""
 
     def __init__(self) -> None:
         self.events: list[e.DomainEvent] = []
         self._versions: Counter[str] = Counter()
 
     def add(self, *aggregates: Aggregate) -> None:
-        """Append what the aggregates have raised since they were last added."""
+        """Append the events that the aggregates have raised since they were last added."""
         for aggregate in aggregates:
             for event in aggregate.pending_events:
                 self._append(event, aggregate.stream)
@@ -58,14 +58,14 @@ class History:
         self.events.append(event.model_copy(update={"envelope": envelope}))
 
     def rows(self, model: type[ReadModel]) -> list[dict[str, Any]]:
-        """The rows of ``model`` after the whole history, applied to an empty generation."""
+        """Return the rows of ``model`` after the whole history, applied to an empty generation."""
         generation = new_generation(model.projection_name)
         project(self.events, generation)
         return rows_of(model, generation)
 
 
 def new_generation(name: str) -> Projection:
-    """An empty generation of the projection ``name``, beside those that there are."""
+    """Create an empty generation of the projection ``name``, beside the existing ones."""
     return Projection.objects.create(
         name=name,
         generation=Projection.objects.filter(name=name).count() + 1,
@@ -75,13 +75,13 @@ def new_generation(name: str) -> Projection:
 
 
 def go_live(history: History) -> None:
-    """Make the whole history what readers see."""
+    """Apply the whole history to the live generations."""
     for generation in Projection.objects.filter(status=Projection.Status.LIVE):
         project(history.events, generation)
 
 
 def project(events: Sequence[e.DomainEvent], generation: Projection) -> None:
-    """Apply one batch to ``generation``; of ``events``, those that its projection asks for."""
+    """Apply one batch to ``generation``: those of ``events`` that its projection wants."""
     projection = projector(generation.name)
     wanted = [event for event in events if isinstance(event, projection.events)]
     with writing():
@@ -89,18 +89,17 @@ def project(events: Sequence[e.DomainEvent], generation: Projection) -> None:
 
 
 def rows_of(model: type[Any], generation: Projection) -> list[dict[str, Any]]:
-    """The rows of a generation, without what differs between generations; in a fixed order."""
+    """Return the sorted rows of a generation, without keys, which differ by generation."""
     rows = model.objects.filter(projection=generation).values()
-    kept = [
+    values = [
         {name: value for name, value in row.items() if name not in ("key", "projection_id")}
         for row in rows
     ]
-    return sorted(kept, key=lambda row: str(sorted(row.items())))
+    return sorted(values, key=lambda row: str(sorted(row.items())))
 
 
 def cut_at_random(events: Sequence[e.DomainEvent], dice: random.Random) -> Iterable[list[Any]]:
-    """``events`` in batches of random size, each of which may be delivered again, with some that
-    came before it."""
+    """Yield ``events`` in batches of random size; some batches are repeated with earlier events."""
     start = 0
     while start < len(events):
         end = start + dice.randint(1, 7)
@@ -131,7 +130,7 @@ def skip(row: Any, *, reason: str, by: str) -> parked.Retried:
     return parked.skip(PROJECTIONS, row, reason=reason, by=by)
 
 
-# --- Things that have happened -----------------------------------------------------------------
+# --- Events -----------------------------------------------------------------
 def order_placed(
     *,
     lines: int = 1,
@@ -209,7 +208,7 @@ def product_registered(
 def customer_registered(
     *, email: str = "robin@example.com", customer_id: UUID | None = None, at: datetime = NOON
 ) -> Customer:
-    """A customer."""
+    """A registered customer."""
     registered = e.CustomerRegistered(
         timestamp=at, customer_id=customer_id or uuid7(), name="Robin Sample", email=email
     )

@@ -1,4 +1,4 @@
-"""The bus: each command takes effect at most once, whoever repeats it and however often."""
+"""The bus: each command takes effect at most once, however often it is repeated."""
 
 from functools import partial
 from uuid import UUID
@@ -46,7 +46,7 @@ BUS = get_command_bus()
 
 
 # --- Repeats -----------------------------------------------------------------------------------
-def test_a_repeat_returns_the_events_of_the_first_time(db, customer):
+def test_a_repeat_returns_the_first_events(db, customer):
     product = registered_product(10)
     command = create_order(customer, (product, 2), note="Ring twice")
     first = dispatch(command)
@@ -58,7 +58,7 @@ def test_a_repeat_returns_the_events_of_the_first_time(db, customer):
     assert product.reserved == 2
 
 
-def test_an_id_belongs_to_one_command_of_one_user(db, customer):
+def test_a_command_id_belongs_to_one_command_of_one_user(db, customer):
     product = registered_product(10)
     command = create_order(customer, (product, 2))
     dispatch(command)
@@ -73,7 +73,7 @@ def test_an_id_belongs_to_one_command_of_one_user(db, customer):
             dispatch(other)
 
 
-def test_a_refusal_does_not_use_up_the_id(db, customer):
+def test_a_refusal_does_not_use_up_the_command_id(db, customer):
     product = registered_product(1)
     command = create_order(customer, (product, 2))
     with pytest.raises(InsufficientInventoryError):
@@ -83,7 +83,7 @@ def test_a_refusal_does_not_use_up_the_id(db, customer):
     assert not dispatch(command).replayed
 
 
-def test_a_record_says_who_asked_for_what(db, clerk):
+def test_a_record_has_actor_and_fingerprint(db, clerk):
     command = RegisterCustomer(
         name="Kim Example", email="kim@example.com", **client.envelope(clerk, channel="cli")
     )
@@ -98,14 +98,14 @@ def test_20_parallel_repeats_make_one_order(committed, customer):
     command = create_order(customer, (product, 1))
     outcomes = at_once([lambda: dispatch(command)] * 20)
     assert Order.objects.count() == 1
-    assert {tuple(one.recorded.event_id for one in events) for events in outcomes} == {
-        tuple(one.recorded.event_id for one in outcomes[0])
+    assert {tuple(event.recorded.event_id for event in events) for events in outcomes} == {
+        tuple(event.recorded.event_id for event in outcomes[0])
     }
     assert sorted(events.replayed for events in outcomes) == [False] + [True] * 19
     check_rows_equal_log()
 
 
-def test_a_repeat_that_waits_too_long_is_told_so(committed, customer):
+def test_a_repeat_that_waits_too_long_is_refused(committed, customer):
     command = create_order(customer, (registered_product(), 1))
 
     def impatient():
@@ -124,7 +124,7 @@ def test_100_parallel_orders_of_a_stock_of_10(committed, customer):
     product = registered_product(10)
     commands = [create_order(customer, (product, 1)) for _ in range(100)]
     outcomes = at_once([partial(dispatch, command) for command in commands])
-    refused = [one for one in outcomes if isinstance(one, InsufficientInventoryError)]
+    refused = [outcome for outcome in outcomes if isinstance(outcome, InsufficientInventoryError)]
     assert len(refused) == 90
     assert Order.objects.count() == 10
     product.refresh_from_db()
@@ -140,7 +140,7 @@ def test_opposite_product_orders_do_not_deadlock(committed, customer):
     ]
     before = deadlocks()
     outcomes = at_once([partial(dispatch, command) for command in commands])
-    assert [one for one in outcomes if isinstance(one, Exception)] == []
+    assert [outcome for outcome in outcomes if isinstance(outcome, Exception)] == []
     assert deadlocks() == before
     check_rows_equal_log()
 
@@ -149,13 +149,13 @@ def test_parallel_cancellations_release_once(committed, customer):
     product = registered_product(10)
     order = placed_order(customer, (product, 3))
     outcomes = at_once([lambda: dispatch(cancel(order)) for _ in range(8)])
-    assert sum(not isinstance(one, Exception) for one in outcomes) == 1
+    assert sum(not isinstance(outcome, Exception) for outcome in outcomes) == 1
     product.refresh_from_db()
     assert product.reserved == 0
     check_rows_equal_log()
 
 
-def test_a_lock_that_is_not_given_is_a_concurrent_update(committed, customer):
+def test_a_lock_timeout_is_a_concurrent_update(committed, customer):
     product = registered_product(10)
 
     def impatient():
@@ -184,14 +184,14 @@ class Victim(CommandHandler[RegisterCustomer]):
 
 
 @pytest.mark.parametrize("losses", [1, 2])
-def test_a_lost_race_is_run_again(committed, losses):
+def test_a_lost_race_is_retried(committed, losses):
     bus, victim = CommandBus(), Victim(losses=losses)
     bus.register(RegisterCustomer, victim)
     bus.dispatch(RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com"))
     assert victim.tries == losses + 1
 
 
-def test_a_race_that_is_always_lost_is_a_concurrent_update(committed):
+def test_a_race_lost_too_often_is_a_concurrent_update(committed):
     bus, victim = CommandBus(), Victim(losses=100)
     bus.register(RegisterCustomer, victim)
     with pytest.raises(ConcurrentUpdateError):
@@ -220,7 +220,7 @@ def test_one_command_is_one_transaction(db, customer):
         bus.dispatch(RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com"))
 
 
-def test_a_command_of_no_handler(db):
+def test_a_command_without_a_handler_is_refused(db):
     class Unheard(Command):
         pass
 
@@ -228,7 +228,7 @@ def test_a_command_of_no_handler(db):
         BUS.dispatch(Unheard(user_id=USER))
 
 
-def test_dispatching_from_async_code(db):
+def test_dispatch_from_async_code(db):
     command = RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com")
     [event] = async_to_sync(BUS.adispatch)(command)
     assert event.recorded.command_id == command.command_id
@@ -238,12 +238,12 @@ WAITED: list[tuple[UUID, tuple[str, ...], float]] = []
 
 
 def never_visible(*, event_id, projections, timeout):
-    """Stands in for the read side's waiter: it never shows anything."""
+    """Stands for the waiter of the read side: it never sees the event."""
     WAITED.append((event_id, tuple(projections), timeout))
     return False
 
 
-def test_waiting_for_a_projection_that_stays_behind(db, settings):
+def test_waiting_for_a_late_projection_raises_an_error(db, settings):
     settings.READ_SIDE_WAIT = f"{__name__}.never_visible"
     WAITED.clear()
     command = RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com")
@@ -255,7 +255,7 @@ def test_waiting_for_a_projection_that_stays_behind(db, settings):
 
 
 # --- Who may -----------------------------------------------------------------------------------
-def test_a_customer_user_is_held_to_its_customer(db, customer_user, customer):
+def test_the_scope_of_a_customer_user_is_its_customer(db, customer_user, customer):
     stranger = registered_customer()
     product = registered_product()
     theirs = placed_order(stranger, (product, 1))
@@ -267,7 +267,7 @@ def test_a_customer_user_is_held_to_its_customer(db, customer_user, customer):
     assert client.envelope(customer_user, channel="api")["customer_scope"] == customer.pk
 
 
-def test_a_role_of_customer_without_a_customer_can_touch_nothing(db, make_user, customer):
+def test_a_customer_user_without_a_customer_has_an_empty_scope(db, make_user, customer):
     user = make_user(Role.CUSTOMER)
     order = placed_order(customer, (registered_product(), 1))
     command = UpdateOrderStatus(

@@ -1,4 +1,4 @@
-"""Any command can be given from the command line."""
+"""`manage.py command` gives any command."""
 
 import getpass
 import json
@@ -36,9 +36,9 @@ def order(customer: Customer) -> Order:
     return kit.placed_order(customer, (kit.registered_product(10), 2))
 
 
-def test_an_order_is_named_by_its_number(order):
-    told = give("CancelOrder", "--order-id", order.order_number, "--reason", "Mistake")
-    assert told.splitlines()[0] == f"OrderCancelled: order-{order.pk}, version 3"
+def test_an_order_can_be_named_by_its_number(order):
+    output = give("CancelOrder", "--order-id", order.order_number, "--reason", "Mistake")
+    assert output.splitlines()[0] == f"OrderCancelled: order-{order.pk}, version 3"
     order.refresh_from_db()
     assert order.status == "cancelled"
     record = CommandRecord.objects.get(type="CancelOrder")
@@ -46,7 +46,7 @@ def test_an_order_is_named_by_its_number(order):
     assert record.actor == {"type": "cli", "id": getpass.getuser(), "label": ""}
 
 
-def test_a_product_is_named_by_its_sku(tmp_path: Path, customer):
+def test_a_product_can_be_named_by_its_sku(tmp_path: Path, customer):
     # One that could be taken for a number.
     kit.registered_product(10, sku="4711")
     give("ReceiveStock", "--product-id", "4711", "--quantity", "5", "--reference", "17")
@@ -68,7 +68,7 @@ def test_a_product_is_named_by_its_sku(tmp_path: Path, customer):
     assert (placed.currency, placed.tags) == ("EUR", ["gift"])
 
 
-def test_who_gives_it_has_the_rights_of_their_own(order, clerk, auditor):
+def test_a_named_user_has_their_own_rights(order, clerk, auditor):
     cancel = ("CancelOrder", "--order-id", str(order.pk), "--reason", "Mistake", "--as")
     assert refused(*cancel, "auditor") == "This needs the permission ordering_write.cancel_order."
     assert refused(*cancel, "nobody") == "There is no user nobody."
@@ -76,22 +76,22 @@ def test_who_gives_it_has_the_rights_of_their_own(order, clerk, auditor):
     assert CommandRecord.objects.get(type="CancelOrder").user_id == clerk.pk
 
 
-def test_a_customer_reaches_their_own_orders_only(order, make_user):
+def test_a_customer_can_change_their_own_orders_only(order, make_user):
     make_user("Customer", customer_id=kit.registered_customer().pk, username="other")
     cancel = ("CancelOrder", "--order-id", order.order_number, "--reason", "x", "--as", "other")
     assert refused(*cancel) == "Order not found"
 
 
-def test_a_dry_run_prints_what_would_happen(order):
-    told = give("CancelOrder", "--order-id", order.order_number, "--reason", "x", "--dry-run")
-    preview = json.loads(told)
+def test_a_dry_run_prints_the_preview(order):
+    output = give("CancelOrder", "--order-id", order.order_number, "--reason", "x", "--dry-run")
+    preview = json.loads(output)
     assert preview["status_after"] == "cancelled"
     assert preview["would_emit"][0]["type"] == "OrderCancelled"
     order.refresh_from_db()
     assert order.status == "pending"
 
 
-def test_what_has_no_effect_says_so(order):
+def test_a_command_without_effect_is_reported(order):
     tag = ("TagOrder", "--order-id", order.order_number, "--tag", "gift")
     assert give(*tag).startswith("OrderTagged")
     assert give(*tag) == "Nothing had to be done.\n"
@@ -107,17 +107,17 @@ def test_what_has_no_effect_says_so(order):
         (["CreateOrder", "--json", "/nowhere"], "/nowhere: No such file or directory."),
     ],
 )
-def test_what_is_wrong_is_said(arguments, message):
+def test_invalid_arguments_are_refused_with_a_reason(arguments, message):
     assert refused(*arguments).splitlines()[0] == message
 
 
-def test_a_refusal_says_why(order):
+def test_a_refusal_is_printed_with_its_reason(order):
     status = ("UpdateOrderStatus", "--order-id", order.order_number, "--status", "delivered")
     assert refused(*status) == f"Order {order.order_number} is pending; it can't become delivered."
 
 
 @pytest.mark.parametrize("text", ['{"user_id": "x"}', "[]", "{", '{"name": 1, "name": 2}'])
-def test_a_file_holds_fields_and_nothing_else(tmp_path: Path, text: str):
+def test_a_file_must_hold_fields_only(tmp_path: Path, text: str):
     file = tmp_path / "body.json"
     file.write_text(text)
     assert refused("RegisterCustomer", "--json", str(file))

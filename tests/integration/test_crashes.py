@@ -1,9 +1,9 @@
-"""A crash at every statement of a command, and before and after COMMIT: once it is repeated, it has
-taken effect exactly once.
+"""A crash at every statement of a command, and before and after COMMIT: a repeated command takes
+effect exactly once.
 
-What is durable changes at COMMIT only, so each real moment of death is like one of these points.
-A crash closes the socket first: an exception alone would let Django tidy up, and a process that
-is dead can't. COMMIT is not a statement to Django's wrappers, so it is wrapped by itself.
+Durable data change at COMMIT only, so that each real moment of death is like one of these points.
+A crash closes the socket first: an exception alone would let Django clean up, which a dead process
+can't. COMMIT is no statement to Django's wrappers, so it has a wrapper of its own.
 """
 
 import os
@@ -32,14 +32,14 @@ MOST_POINTS = 200
 
 
 class Crash(BaseException):
-    """A power cut; no BaseException, so that nothing swallows it."""
+    """A power cut. Not an Exception, so that no code handles it."""
 
 
 class Death:
-    """Dies at the point number ``at``; ``point`` says where that was."""
+    """Dies at the point number ``number``; ``point`` names that point."""
 
-    def __init__(self, at: int) -> None:
-        self.at = at
+    def __init__(self, number: int) -> None:
+        self.number = number
         self.passed = 0
         self.point = ""
 
@@ -55,21 +55,21 @@ class Death:
         if self.point:
             raise Crash("a dead process does nothing more")
         self.passed += 1
-        if self.passed == self.at:
+        if self.passed == self.number:
             self.point = point
-            cut_the_wire()
+            cut_connection()
             raise Crash(point)
 
 
-def cut_the_wire() -> None:
+def cut_connection() -> None:
     with socket.socket(fileno=os.dup(connection.connection.fileno())) as wire:
         wire.shutdown(socket.SHUT_RDWR)
-    # Nothing gets through any more; this is for Django, which would go on with the transaction.
+    # For Django, which would go on with the transaction.
     connection.close()
 
 
-def run_until(death: Death, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Carry out ``command`` on a connection that dies at its point, if it gets there."""
+def dispatch_until_death(death: Death, command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Dispatch ``command`` on a connection that dies at its point, if it gets there."""
     connection.ensure_connection()
     commit = connection._commit  # type: ignore[attr-defined]
 
@@ -88,13 +88,13 @@ def run_until(death: Death, command: Command, monkeypatch: pytest.MonkeyPatch) -
             connection.close()
 
 
-def sweep(prepare: Callable[[], Command], monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Crash a command that ``prepare`` makes at each of its points, and repeat it; the points."""
+def crash_everywhere(prepare: Callable[[], Command], monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Crash a command of ``prepare`` at each of its points and repeat it; return the points."""
     points: list[str] = []
     for number in range(1, MOST_POINTS):
         command = prepare()
         death = Death(number)
-        run_until(death, command, monkeypatch)
+        dispatch_until_death(death, command, monkeypatch)
         if not death.point:
             return points
         points.append(death.point)
@@ -113,7 +113,7 @@ def check_effect(command: Command, events: int) -> None:
     assert EventPending.objects.filter(commit_id=commit_id).count() == 1
 
 
-def check_all_is_there(points: list[str]) -> None:
+def check_log_and_rows(points: list[str]) -> None:
     assert "before COMMIT" in points
     assert "after COMMIT" in points
     assert any("command_record" in point for point in points)
@@ -122,26 +122,26 @@ def check_all_is_there(points: list[str]) -> None:
     assert len(log.read_log(0, 100_000)) == OutboxEvent.objects.count() == log.head()
 
 
-def test_placing_an_order(committed, monkeypatch):
+def test_placing_an_order_survives_a_crash_at_any_statement(committed, monkeypatch):
     customer = registered_customer()
     lamp, chair = registered_product(1000), registered_product(1000)
 
-    points = sweep(
+    points = crash_everywhere(
         lambda: create_order(customer, (lamp, 1), (chair, 2), note="Ring twice"), monkeypatch
     )
 
-    check_all_is_there(points)
-    # One more than the crashes: the run that got through.
+    check_log_and_rows(points)
+    # One more than the crashes: the run without a crash.
     lamp.refresh_from_db()
     chair.refresh_from_db()
     assert (lamp.reserved, chair.reserved) == (len(points) + 1, 2 * (len(points) + 1))
 
 
-def test_cancelling_an_order(committed, monkeypatch):
+def test_cancelling_an_order_survives_a_crash_at_any_statement(committed, monkeypatch):
     customer, product = registered_customer(), registered_product(1000)
 
-    points = sweep(lambda: cancel(placed_order(customer, (product, 2))), monkeypatch)
+    points = crash_everywhere(lambda: cancel(placed_order(customer, (product, 2))), monkeypatch)
 
-    check_all_is_there(points)
+    check_log_and_rows(points)
     product.refresh_from_db()
     assert (product.on_hand, product.reserved) == (1000, 0)

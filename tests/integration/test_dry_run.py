@@ -1,4 +1,4 @@
-"""A dry run tells what a command would do, and nothing of it stays."""
+"""Dry runs: the preview of a command, without any effect."""
 
 from decimal import Decimal
 from typing import Any
@@ -36,7 +36,7 @@ def preview(command: Command) -> Preview:
 
 
 def stored() -> dict[str, Any]:
-    """Every row of the write side, and the last order number drawn."""
+    """Return all rows of the write side, and the last order number drawn."""
     rows = {
         model._meta.db_table: list(model._default_manager.order_by("pk").values_list())
         for model in apps.get_app_config("ordering_write").get_models()
@@ -46,7 +46,7 @@ def stored() -> dict[str, Any]:
         return {**rows, "order_number_seq": cursor.fetchone()}
 
 
-def test_an_order_that_would_be_placed(db, customer):
+def test_the_preview_of_a_new_order(db, customer):
     product = registered_product(10)
     before = stored()
 
@@ -59,7 +59,7 @@ def test_an_order_that_would_be_placed(db, customer):
         "StockReserved",
     ]
     assert would.would_emit[0].fields["order_number"] is None
-    # What is kept beside the log isn't told.
+    # Personal fields aren't in the preview.
     assert "shipping_address" not in would.would_emit[0].fields
     assert (would.status_after, would.total_after) == ("pending", Decimal("39.80"))
     changes = {change.path: (change.before, change.after) for change in would.diff}
@@ -71,7 +71,7 @@ def test_an_order_that_would_be_placed(db, customer):
     assert stored() == before
 
 
-def test_what_a_command_would_change_is_told_by_line_and_field(db, customer):
+def test_the_diff_names_lines_and_fields(db, customer):
     lamp, chair = registered_product(10), registered_product(10)
     order = placed_order(customer, (lamp, 2), (chair, 1))
     before = stored()
@@ -97,7 +97,7 @@ def test_what_a_command_would_change_is_told_by_line_and_field(db, customer):
     assert [event.encode()[0] for event in events] == [e.fields for e in would.would_emit]
 
 
-def test_where_an_order_would_go(db, customer):
+def test_the_diff_shows_the_shipping_address(db, customer):
     order = placed_order(customer, (registered_product(10), 1))
     elsewhere = {**kit.ADDRESS, "city": "Otherville"}
     would = preview(
@@ -108,7 +108,7 @@ def test_where_an_order_would_go(db, customer):
     ]
 
 
-def test_products_and_customers_have_a_preview_too(db):
+def test_the_preview_of_products_and_customers(db):
     product = registered_product(10)
     would = preview(ReceiveStock(user_id=USER, product_id=product.pk, quantity=5))
     changes = {change.path: (change.before, change.after) for change in would.diff}
@@ -127,7 +127,7 @@ def test_products_and_customers_have_a_preview_too(db):
     assert would.would_emit[0].fields.keys().isdisjoint({"name", "email"})
 
 
-def test_a_change_that_comes_between_is_not_taken_for_its_own(db, monkeypatch):
+def test_a_concurrent_change_is_not_in_the_diff(db, monkeypatch):
     product = registered_product(10)
     receive = ReceiveStock(user_id=USER, product_id=product.pk, quantity=5)
     before = current_row(receive)
@@ -140,7 +140,7 @@ def test_a_change_that_comes_between_is_not_taken_for_its_own(db, monkeypatch):
     assert (available.before, available.after) == (11, 16)
 
 
-def test_a_dry_run_is_refused_as_the_command_would_be(db, customer):
+def test_a_dry_run_is_refused_like_the_command(db, customer):
     product = registered_product(1)
     order = placed_order(customer, (product, 1), auto_confirm=True)
     stranger = kit.registered_customer()
@@ -156,20 +156,20 @@ def test_a_dry_run_is_refused_as_the_command_would_be(db, customer):
     assert stored() == before
 
 
-def test_customers_hear_of_their_order_alone(db, customer):
+def test_a_customer_previews_events_of_their_order_only(db, customer):
     order = placed_order(customer, (registered_product(10), 1))
     would = preview(cancel(order, customer_scope=customer.pk))
     assert {event.stream for event in would.would_emit} == {order.stream}
 
 
-def test_an_id_that_was_tried_dry_is_still_free(db, customer):
+def test_a_dry_run_does_not_use_up_the_command_id(db, customer):
     command = create_order(customer, (registered_product(10), 1))
     preview(command)
     preview(command)
     assert not kit.dispatch(command).replayed
 
 
-def test_dry_runs_and_commands_side_by_side(committed, customer):
+def test_concurrent_dry_runs_and_commands(committed, customer):
     product = registered_product(20)
     commands = [create_order(customer, (product, 1)) for _ in range(20)]
     outcomes = at_once(
@@ -182,9 +182,9 @@ def test_dry_runs_and_commands_side_by_side(committed, customer):
             )
         ]
     )
-    assert [one for one in outcomes[1::2] if isinstance(one, Exception)] == []
+    assert [outcome for outcome in outcomes[1::2] if isinstance(outcome, Exception)] == []
     # A dry run that comes when the last one is sold is refused; nothing else can happen to it.
-    assert {type(one) for one in outcomes[::2]} <= {Preview, InsufficientInventoryError}
+    assert {type(outcome) for outcome in outcomes[::2]} <= {Preview, InsufficientInventoryError}
     assert Order.objects.count() == 20
     kit.check_rows_equal_log()
 
@@ -197,15 +197,15 @@ def api(db: None, admin_user: User) -> APIClient:
     return client
 
 
-def test_over_http_it_is_a_parameter(api, customer):
+def test_a_parameter_makes_a_request_a_dry_run(api, customer):
     order = placed_order(customer, (registered_product(10), 2))
     before = stored()
     address = f"/api/v1/orders/{order.pk}/cancel?dry_run=true"
 
-    answer = api.post(address, {"reason": "Mistake"}, format="json")
+    response = api.post(address, {"reason": "Mistake"}, format="json")
 
-    assert answer.status_code == 200
-    body = answer.json()
+    assert response.status_code == 200
+    body = response.json()
     assert body.keys() == {"would_emit", "diff", "status_after", "total_after"}
     assert body["would_emit"][0]["type"] == "OrderCancelled"
     assert (body["status_after"], body["total_after"]) == ("cancelled", "39.80")
@@ -213,7 +213,7 @@ def test_over_http_it_is_a_parameter(api, customer):
     assert stored() == before
 
 
-def test_making_something_is_tried_like_everything_else(api):
+def test_a_dry_run_of_a_creation(api):
     body = {"name": "Kim Example", "email": "kim@example.com"}
     key = {"Idempotency-Key": "once"}
     tried = api.post("/api/v1/customers?dry_run=true", body, format="json", headers=key)
@@ -226,31 +226,31 @@ def test_making_something_is_tried_like_everything_else(api):
 
 
 @pytest.mark.parametrize("query", ["dry_run=false", "dry_run=1", "dry_run=", "dryrun=true"])
-def test_what_is_not_understood_does_nothing(api, query):
+def test_an_invalid_parameter_is_refused_without_effect(api, query):
     before = stored()
     body = {"name": "Kim Example", "email": "kim@example.com"}
-    answer = api.post(f"/api/v1/customers?{query}", body, format="json")
-    assert (answer.status_code, answer.json()["parameter"]) == (400, query.partition("=")[0])
+    response = api.post(f"/api/v1/customers?{query}", body, format="json")
+    assert (response.status_code, response.json()["parameter"]) == (400, query.partition("=")[0])
     assert stored() == before
 
 
-def test_whoever_may_not_give_it_may_not_try_it(api, auditor):
+def test_a_dry_run_needs_the_permission_of_the_command(api, auditor):
     api.force_authenticate(auditor)
     body = {"name": "Kim Example", "email": "kim@example.com"}
     assert api.post("/api/v1/customers?dry_run=true", body, format="json").status_code == 403
 
 
-def test_a_page_has_a_button_for_it(db, client, admin_user, customer):
+def test_the_browsable_api_has_a_button_for_a_dry_run(db, client, admin_user, customer):
     order = placed_order(customer, (registered_product(10), 2))
     client.force_login(admin_user)
-    answer = client.post(
+    response = client.post(
         f"/api/v1/orders/{order.pk}/cancel?dry_run=true",
         "_content=%7B%22reason%22%3A%22Mistake%22%7D",
         content_type="application/x-www-form-urlencoded",
         headers={"Accept": "text/html"},
     )
-    page = answer.content.decode()
-    assert answer.status_code == 200
+    page = response.content.decode()
+    assert response.status_code == 200
     assert "would_emit" in page
     assert f'formaction="/api/v1/orders/{order.pk}/cancel?dry_run=true"' in page
     order.refresh_from_db()

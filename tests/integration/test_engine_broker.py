@@ -28,7 +28,7 @@ from ordering_read.models import OrderSummary
 from ordering_read.projector import registered
 from ordering_write import log
 from ordering_write.models import CommandRecord
-from ordering_write.published import events_committed
+from ordering_write.signals import events_committed
 from tests import kit
 
 pytestmark = pytest.mark.django_db(transaction=True, databases=["default", "read"])
@@ -58,7 +58,7 @@ def to_project(handouts: list[Handout] | None) -> list[Handout]:
     return [task for task in handouts or [] if task_of(task)["args"][:1] == ("projections",)]
 
 
-def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
+def test_the_broker_hands_out_late_subscribers_without_a_row_in_the_queue(
     broker: ProjectionBroker,
 ) -> None:
     kit.registered_product()
@@ -74,7 +74,7 @@ def test_it_hands_out_those_that_are_behind_and_no_row_is_in_the_queue(
     assert not OrmQ.objects.exists()
 
 
-def test_all_that_are_behind_are_one_task(
+def test_late_projections_are_one_task(
     broker: ProjectionBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Conf, "WORKERS", 2)
@@ -87,13 +87,13 @@ def test_all_that_are_behind_are_one_task(
 
 @pytest.fixture
 def far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two events are a lot, and there are two workers."""
+    """Let two events count as far behind, for two workers."""
     monkeypatch.setattr(Conf, "WORKERS", 2)
     monkeypatch.setattr("config.workers.broker._FAR_BEHIND", 2)
 
 
 @pytest.mark.usefixtures("far_behind")
-def test_all_that_are_far_behind_are_one_task_for_each_worker(broker: ProjectionBroker) -> None:
+def test_projections_far_behind_are_one_task_for_each_worker(broker: ProjectionBroker) -> None:
     kit.registered_product()
 
     first, second = to_project(broker.dequeue())
@@ -104,7 +104,7 @@ def test_all_that_are_far_behind_are_one_task_for_each_worker(broker: Projection
 
 
 @pytest.mark.usefixtures("far_behind")
-def test_the_half_that_is_far_behind_stays_one_task(broker: ProjectionBroker) -> None:
+def test_half_of_the_projections_far_behind_are_one_task(broker: ProjectionBroker) -> None:
     kit.registered_product()
     behind = list(registered())[: math.ceil(len(registered()) / 2)]
     live.run(*registered().keys() - set(behind))
@@ -114,7 +114,7 @@ def test_the_half_that_is_far_behind_stays_one_task(broker: ProjectionBroker) ->
     assert names([task]) == set(behind)
 
 
-def test_a_commit_wakes_it(broker: ProjectionBroker, settings: Any) -> None:
+def test_a_commit_wakes_the_broker(broker: ProjectionBroker, settings: Any) -> None:
     settings.PROJECTION_POLL_SECONDS = 20
     broker._listening()
 
@@ -133,7 +133,7 @@ def test_a_commit_wakes_it(broker: ProjectionBroker, settings: Any) -> None:
     assert names(broker.dequeue()) == set(registered())
 
 
-def test_while_all_projections_have_a_runner_only_its_leaving_wakes_it(
+def test_a_listening_runner_wakes_the_broker_when_it_releases_its_checkpoints(
     broker: ProjectionBroker, settings: Any
 ) -> None:
     kit.registered_product()
@@ -157,7 +157,7 @@ def test_while_all_projections_have_a_runner_only_its_leaving_wakes_it(
     runner.join()
 
 
-def test_without_a_wake_up_it_looks_by_itself(broker: ProjectionBroker, settings: Any) -> None:
+def test_the_broker_polls_without_a_notification(broker: ProjectionBroker, settings: Any) -> None:
     settings.PROJECTION_POLL_SECONDS = 0.1
     assert not broker.dequeue()
     events_committed.disconnect(dispatch_uid="outbox.notify")
@@ -171,22 +171,22 @@ def test_without_a_wake_up_it_looks_by_itself(broker: ProjectionBroker, settings
     assert names(broker.dequeue()) == set(registered())
 
 
-def test_idle_it_asks_one_question_for_each_who_follows_the_log_and_gives_signs_of_life(
+def test_an_idle_broker_makes_one_statement_for_each_subscription_and_a_heartbeat(
     broker: ProjectionBroker, settings: Any, django_assert_num_queries: Any
 ) -> None:
     settings.PROJECTION_POLL_SECONDS = 0
     broker.dequeue()
 
-    # Where the head is, and whether the policies have something to do; who is behind the head.
+    # The head and the lease of the policies; the lease of the projections.
     with django_assert_num_queries(2, using="default"), django_assert_num_queries(1, using="read"):
         broker.dequeue()
     assert status.workers_seen() == 1
 
 
-def test_ordinary_tasks_are_handed_out_once_and_acknowledged(broker: ProjectionBroker) -> None:
+def test_queued_tasks_are_handed_out_once_and_acknowledged(broker: ProjectionBroker) -> None:
     broker.dequeue()
     async_task("time.time", broker=broker)
-    # Its notification is answered by a look into the queue.
+    # Its notification makes the broker read the queue next time.
     assert not broker.dequeue()
 
     [handout] = broker.dequeue() or []
@@ -219,7 +219,7 @@ def test_an_outage_is_logged_once_and_survived(
 
 
 # --- Tasks -------------------------------------------------------------------------------------
-def test_the_task_catches_up_its_projection() -> None:
+def test_the_task_runs_its_projection() -> None:
     customer, product = kit.registered_customer(), kit.registered_product()
     kit.placed_order(customer, (product, 1))
 
@@ -228,7 +228,7 @@ def test_the_task_catches_up_its_projection() -> None:
     assert OrderSummary.live.count() == 1
 
 
-def test_the_stock_task_catches_up_all() -> None:
+def test_the_task_of_the_stock_broker_runs_all_projections() -> None:
     kit.registered_product()
 
     tasks.project_all()
@@ -253,7 +253,7 @@ def test_under_the_stock_broker_commits_enqueue_one_wake_up(stock_broker: ORM) -
         kit.registered_product()
     assert OrmQ.objects.count() == 1
 
-    # One that was taken may have begun before the commit: it is no longer good for it.
+    # A task that was taken may have begun before the commit, so it doesn't count.
     [(key, _payload)] = stock_broker.dequeue()
     kit.registered_product()
     assert OrmQ.objects.count() == 2
@@ -262,7 +262,7 @@ def test_under_the_stock_broker_commits_enqueue_one_wake_up(stock_broker: ORM) -
     assert OrmQ.objects.get(pk=key).args() == ()
 
 
-def test_a_task_of_another_kind_is_no_wake_up(stock_broker: ORM) -> None:
+def test_another_queued_task_is_no_wake_up(stock_broker: ORM) -> None:
     async_task("time.time", broker=stock_broker)
 
     kit.registered_product()
@@ -270,7 +270,7 @@ def test_a_task_of_another_kind_is_no_wake_up(stock_broker: ORM) -> None:
     assert OrmQ.objects.count() == 2
 
 
-def test_a_queue_out_of_order_fails_no_command(
+def test_a_broken_queue_fails_no_command(
     stock_broker: ORM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken() -> None:
@@ -284,7 +284,7 @@ def test_a_queue_out_of_order_fails_no_command(
     assert "A wake-up can't be enqueued: no such table" in caplog.text
 
 
-def test_under_our_broker_nothing_is_enqueued() -> None:
+def test_commits_enqueue_nothing_under_our_broker() -> None:
     tasks.connect()
 
     kit.registered_product()
@@ -299,7 +299,7 @@ def test_a_wake_up_is_scheduled_each_minute() -> None:
     assert (schedule.func, schedule.minutes) == ("config.workers.tasks.project_all", 1)
 
 
-def test_old_commands_are_forgotten_once_a_day(broker: ProjectionBroker, settings: Any) -> None:
+def test_old_command_records_are_deleted_daily(broker: ProjectionBroker, settings: Any) -> None:
     settings.COMMAND_RECORD_DAYS, settings.PROJECTION_POLL_SECONDS = 0, 0
     for _ in range(2):
         tasks.keep_schedules(using="default", apps=apps)

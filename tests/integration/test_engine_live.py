@@ -1,4 +1,4 @@
-"""Following the log: every event once, in order, with its checkpoint; failures and leases."""
+"""Projections follow the log: each event once and in order; failures and leases."""
 
 import logging
 import threading
@@ -25,8 +25,7 @@ from tests.parallel import at_once
 
 
 class Recorder(Projector):
-    """Writes a row for each event, which can't be written twice; does ``before`` it what it is
-    told."""
+    """Writes a unique row for each event, and then calls ``before`` with the batch."""
 
     name = "recorder"
     version = 1
@@ -52,7 +51,7 @@ pytestmark = pytest.mark.usefixtures("db")
 
 @pytest.fixture
 def recorder(monkeypatch: pytest.MonkeyPatch) -> Recorder:
-    """A projection beside the others; its rows are those of Worker."""
+    """Register a projection whose rows are those of Worker."""
     recorder = Recorder()
     monkeypatch.setitem(projector._projectors, recorder.name, recorder)
     live.PROJECTIONS.ensure_checkpoints()
@@ -67,7 +66,7 @@ def recorded() -> list[int]:
     return list(Worker.objects.order_by("pid").values_list("pid", flat=True))
 
 
-def test_it_applies_what_the_log_has_and_remembers_it(recorder: Recorder) -> None:
+def test_a_run_applies_all_events_and_moves_the_checkpoint(recorder: Recorder) -> None:
     kit.registered_product()
     kit.registered_product()
 
@@ -78,7 +77,7 @@ def test_it_applies_what_the_log_has_and_remembers_it(recorder: Recorder) -> Non
     assert checkpoint().leased_until is None
 
 
-def test_events_that_nobody_wants_move_the_checkpoint_only(
+def test_unwanted_events_only_move_the_checkpoint(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Recorder, "events", (published.events.OrderEvent,))
@@ -90,18 +89,18 @@ def test_events_that_nobody_wants_move_the_checkpoint_only(
     assert checkpoint().position == 2
 
 
-def test_an_unknown_name_is_refused_with_the_known_ones(recorder: Recorder) -> None:
+def test_an_unknown_projection_is_refused_with_a_list_of_names(recorder: Recorder) -> None:
     with pytest.raises(UnknownProjectionError, match=r"'nothing'; there are: .*order_view"):
         live.run("nothing")
 
 
 @pytest.fixture
-def never_parks(settings: Any) -> None:
-    """What fails stops the projection at once."""
+def no_parking(settings: Any) -> None:
+    """Let a failing event stop its projection at once."""
     settings.PROJECTION_MAX_PARKED_STREAMS = 0
 
 
-@pytest.mark.usefixtures("never_parks")
+@pytest.mark.usefixtures("no_parking")
 def test_rows_and_checkpoint_move_together_or_not_at_all(recorder: Recorder) -> None:
     def fail(batch: Sequence[DomainEvent]) -> None:
         raise ValueError("no")
@@ -114,8 +113,8 @@ def test_rows_and_checkpoint_move_together_or_not_at_all(recorder: Recorder) -> 
     assert checkpoint().position == 0
 
 
-@pytest.mark.usefixtures("never_parks")
-def test_a_failure_is_kept_logged_once_and_tried_again_later(
+@pytest.mark.usefixtures("no_parking")
+def test_a_failure_is_recorded_logged_once_and_retried_after_a_pause(
     recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(batch: Sequence[DomainEvent]) -> None:
@@ -134,7 +133,7 @@ def test_a_failure_is_kept_logged_once_and_tried_again_later(
     assert checkpoint().error.startswith("TooManyParkedError: ")
     assert "version 1): ValueError: no such colour. Correct it" in checkpoint().error
     assert checkpoint().failed_at == failed_at
-    # Not before its pause is over, and then it is well again.
+    # The projection is leased again after its pause, and can go on.
     assert "recorder" not in live.PROJECTIONS.lease().behind
     Projection.objects.filter(name="recorder").update(leased_until=Now() - timedelta(seconds=1))
     assert "recorder" in live.PROJECTIONS.lease().behind
@@ -145,8 +144,8 @@ def test_a_failure_is_kept_logged_once_and_tried_again_later(
     assert recorded() == [1, 2]
 
 
-@pytest.mark.usefixtures("never_parks")
-def test_the_longer_it_fails_the_longer_it_pauses(recorder: Recorder) -> None:
+@pytest.mark.usefixtures("no_parking")
+def test_pauses_grow_with_the_duration_of_the_failure(recorder: Recorder) -> None:
     def fail(batch: Sequence[DomainEvent]) -> None:
         raise ValueError("no")
 
@@ -163,7 +162,7 @@ def test_the_longer_it_fails_the_longer_it_pauses(recorder: Recorder) -> None:
     assert seconds == [1, 10, 60]
 
 
-def test_what_the_database_breaks_off_is_tried_again(
+def test_a_batch_is_retried_after_transient_errors(
     recorder: Recorder, caplog: pytest.LogCaptureFixture
 ) -> None:
     breaks = iter([True, True, False])
@@ -190,8 +189,8 @@ def test_a_batch_holds_whole_commits(recorder: Recorder, settings: Any) -> None:
     assert recorder.batches == [[1, 2], [3, 4], [5, 6]]
 
 
-def test_an_event_that_comes_during_the_last_batch_is_not_left(recorder: Recorder) -> None:
-    """Its wake-up found the checkpoint locked, so nobody else would come for it."""
+def test_an_event_committed_during_the_last_batch_is_applied(recorder: Recorder) -> None:
+    """The wake-up of the event found the checkpoint locked, so no other runner would apply it."""
     more = iter([True, True, False])
 
     def commit_another(batch: Sequence[DomainEvent]) -> None:
@@ -211,12 +210,12 @@ def test_a_turn_ends_between_two_batches(recorder: Recorder, settings: Any) -> N
         kit.registered_product()
 
     assert live.run("recorder", seconds=0) == 2
-    # It has let go, so that the next turn can be given at once.
+    # The checkpoint was released, so that it can be leased again at once.
     assert "recorder" in live.PROJECTIONS.lease().behind
     assert live.run("recorder") == 4
 
 
-def test_side_by_side_they_read_the_log_once(
+def test_projections_at_one_position_read_the_log_once(
     recorder: Recorder, django_assert_num_queries: Any
 ) -> None:
     everybody = projector.registered()
@@ -226,29 +225,29 @@ def test_side_by_side_they_read_the_log_once(
     published.sequence()
     head = published.head()
 
-    # The mark of the log, sequencing, the events, and a last look at the head; how to plan, before
-    # and afterwards.
+    # The fingerprint of the log, sequencing, the events, and the head at the end; planner settings
+    # before and afterwards.
     with django_assert_num_queries(4 + 2, using="default"):
         live.run(*everybody)
 
     assert {checkpoint(name).position for name in everybody} == {head}
 
 
-def test_side_by_side_they_move_in_one_transaction(
+def test_projections_at_one_position_move_in_one_transaction(
     recorder: Recorder, django_assert_num_queries: Any
 ) -> None:
     settled = kit.registered_product()
     live.run(*projector.registered())
     kit.dispatch(ReceiveStock(user_id=kit.USER, product_id=settled.pk, quantity=1))
 
-    # How to plan, before and afterwards; the savepoint and its release, the checkpoints with their
-    # locks, and their move; one to read the stock list, one to write it and its history, and one of
-    # the recorder's. Three to let go.
+    # Planner settings before and afterwards; the savepoint and its release, the locked checkpoints,
+    # and their move; one to read the stock list, one to write it and its history, and one of the
+    # recorder's. Three to release the checkpoints.
     with django_assert_num_queries(2 + 4 + 3 + 3, using="read"):
         live.run(*projector.registered())
 
 
-def test_rows_that_a_crash_would_lose_are_made_again_so_that_nobody_waits_for_the_disk(
+def test_batches_of_projections_commit_without_waiting_for_the_disk(
     recorder: Recorder,
 ) -> None:
     def waits() -> str:
@@ -266,7 +265,7 @@ def test_rows_that_a_crash_would_lose_are_made_again_so_that_nobody_waits_for_th
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
-def test_a_runner_that_stays_hears_of_what_comes(recorder: Recorder) -> None:
+def test_a_listening_runner_applies_new_events(recorder: Recorder) -> None:
     def commit() -> None:
         kit.registered_product()
         connections.close_all()
@@ -285,7 +284,7 @@ def test_a_runner_that_stays_hears_of_what_comes(recorder: Recorder) -> None:
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
-def test_a_sequencer_that_hangs_keeps_no_runner(
+def test_a_hanging_sequencer_blocks_no_runner(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group, "MAX_READS", 3)
@@ -299,7 +298,7 @@ def test_a_sequencer_that_hangs_keeps_no_runner(
     assert live.run("recorder") == 2
 
 
-def test_a_runner_that_stays_leaves_when_nothing_comes(recorder: Recorder) -> None:
+def test_a_listening_runner_ends_after_its_idle_wait(recorder: Recorder) -> None:
     kit.registered_product()
 
     live.run("recorder", idle_wait=0.01)
@@ -308,8 +307,8 @@ def test_a_runner_that_stays_leaves_when_nothing_comes(recorder: Recorder) -> No
     assert checkpoint().leased_until is None
 
 
-@pytest.mark.usefixtures("never_parks")
-def test_one_that_fails_keeps_nobody_up(recorder: Recorder) -> None:
+@pytest.mark.usefixtures("no_parking")
+def test_a_failing_projection_delays_no_other(recorder: Recorder) -> None:
     def fail(batch: Sequence[DomainEvent]) -> None:
         raise ValueError("no")
 
@@ -322,7 +321,7 @@ def test_one_that_fails_keeps_nobody_up(recorder: Recorder) -> None:
     assert "recorder" not in live.PROJECTIONS.lease().behind
 
 
-def test_those_at_different_positions_come_level(recorder: Recorder, settings: Any) -> None:
+def test_projections_at_different_positions_become_level(recorder: Recorder, settings: Any) -> None:
     settings.PROJECTION_BATCH = 2
     for number in range(4):
         kit.registered_product()
@@ -334,7 +333,7 @@ def test_those_at_different_positions_come_level(recorder: Recorder, settings: A
     assert InventoryLevel.live.count() == 4
 
 
-def test_who_is_furthest_behind_comes_first(recorder: Recorder) -> None:
+def test_the_projection_furthest_behind_comes_first(recorder: Recorder) -> None:
     kit.registered_product()
     live.run("order_view", "status_counter")
     kit.registered_product()
@@ -342,7 +341,7 @@ def test_who_is_furthest_behind_comes_first(recorder: Recorder) -> None:
     assert list(live.PROJECTIONS.lease().behind)[-2:] == ["order_view", "status_counter"]
 
 
-def test_who_is_behind_is_handed_out_once(recorder: Recorder) -> None:
+def test_a_checkpoint_is_leased_once(recorder: Recorder) -> None:
     everybody = set(projector.registered())
     assert not live.PROJECTIONS.lease().behind
     kit.registered_product()
@@ -356,7 +355,7 @@ def test_who_is_behind_is_handed_out_once(recorder: Recorder) -> None:
     assert set(live.PROJECTIONS.lease().behind) == everybody
 
 
-def test_a_lease_that_is_over_is_given_again(recorder: Recorder) -> None:
+def test_an_expired_lease_is_given_again(recorder: Recorder) -> None:
     kit.registered_product()
     live.PROJECTIONS.lease()
 
@@ -366,7 +365,7 @@ def test_a_lease_that_is_over_is_given_again(recorder: Recorder) -> None:
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
-def test_four_runners_at_once_apply_each_event_once(recorder: Recorder, settings: Any) -> None:
+def test_four_concurrent_runners_apply_each_event_once(recorder: Recorder, settings: Any) -> None:
     settings.PROJECTION_BATCH = 3
     calls = [lambda: live.run("recorder")] * 4 + [kit.registered_product] * 20
 
@@ -377,7 +376,7 @@ def test_four_runners_at_once_apply_each_event_once(recorder: Recorder, settings
     assert [position for batch in sorted(recorder.batches) for position in batch] == recorded()
 
 
-def test_checkpoints_that_are_missing_are_made_and_no_others(recorder: Recorder) -> None:
+def test_only_missing_checkpoints_are_created(recorder: Recorder) -> None:
     kit.registered_product()
     live.run("recorder")
     Projection.objects.filter(name="order_view").delete()

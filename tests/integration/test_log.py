@@ -1,4 +1,4 @@
-"""The log: append-only, chained by hashes, in one order without holes, with nothing lost."""
+"""The log: append-only, chained by hashes, with dense positions, and no event lost."""
 
 import random
 import threading
@@ -53,7 +53,7 @@ def register(name: str = "Robin Sample") -> RegisterCustomer:
     return RegisterCustomer(user_id=USER, name=name, email=f"{uuid7().hex}@example.com")
 
 
-def until(condition: Callable[[], bool]) -> None:
+def wait_until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         assert time.monotonic() < deadline, "it never came true"
@@ -99,19 +99,19 @@ def test_the_hash_chain_can_be_recomputed(db, customer):
 
 
 # --- Personal fields ---------------------------------------------------------------------------
-def test_personal_fields_are_kept_beside_the_log_and_joined_when_it_is_read(db):
+def test_personal_fields_are_stored_beside_the_log_and_joined_on_reading(db):
     customer = registered_customer("Robin Sample", email="robin@example.com", phone="555 0100")
     order = placed_order(customer, (registered_product(), 1), note="Ring at Sampleton 7")
     for row in OutboxEvent.objects.all():
         text = str(row.data)
         for personal in ("Robin", "robin@", "555 0100", "Example Street", "Sampleton"):
             assert personal not in text
-    kept = PersonalData.objects.filter(customer_id=customer.pk)
-    assert kept.count() == PersonalData.objects.count() == 3
+    stored = PersonalData.objects.filter(customer_id=customer.pk)
+    assert stored.count() == PersonalData.objects.count() == 3
     for row in OutboxEvent.objects.filter(personal_id__isnull=False):
         assert row.personal_id
-        beside = kept.get(pk=row.personal_id)
-        assert row.personal_digest == digest(beside.fields, beside.salt)
+        personal_data = stored.get(pk=row.personal_id)
+        assert row.personal_digest == digest(personal_data.fields, personal_data.salt)
     created: Any = log.read_stream(order.stream)[0]
     assert (created.customer.name, created.shipping_address.city) == ("Robin Sample", "Sampleton")
 
@@ -131,7 +131,7 @@ def positions() -> list[int]:
     return list(EventPosition.objects.order_by("position").values_list("position", flat=True))
 
 
-def test_events_get_positions_once(committed):
+def test_each_event_gets_one_position(committed):
     dispatch(register())
     assert (log.head(), positions()) == (1, [])
     [event] = log.read_stream(Customer.objects.get().stream)
@@ -146,8 +146,8 @@ def test_events_get_positions_once(committed):
 
 
 @contextmanager
-def held_open(command: RegisterCustomer) -> Iterator[None]:
-    """``command`` has been carried out in another session, which commits only afterwards."""
+def in_open_transaction(command: RegisterCustomer) -> Iterator[None]:
+    """Dispatch ``command`` in another session, which commits after the block."""
     written, may_commit = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -179,8 +179,8 @@ def names_after(position: int) -> list[str]:
     return [event.name for event in events]
 
 
-def test_a_slow_transaction_that_commits_late_is_read_and_delays_nobody(committed):
-    with held_open(register("Slow")):
+def test_a_transaction_that_commits_late_is_read_and_delays_no_other(committed):
+    with in_open_transaction(register("Slow")):
         for number in range(3):
             dispatch(register(f"Fast {number}"))
         assert log.head() == 3
@@ -192,24 +192,24 @@ def test_a_slow_transaction_that_commits_late_is_read_and_delays_nobody(committe
     assert list(ids) != sorted(ids), "the slow one had drawn the lowest id"
 
 
-def test_ten_thousand_events_pass_a_transaction_that_is_held_open_and_none_is_skipped(committed):
+def test_ten_thousand_events_pass_an_open_transaction_and_none_is_skipped(committed):
     customer, product = registered_customer(), registered_product(on_hand=10_000)
     log.sequence()
     read = log.read_log(0, 100)
 
-    def read_on() -> None:
+    def read_until_the_end() -> None:
         log.sequence()
-        while found := log.read_log(len(read), 500):
-            read.extend(found)
+        while batch := log.read_log(len(read), 500):
+            read.extend(batch)
 
-    with held_open(register("Slow")):
+    with in_open_transaction(register("Slow")):
         while len(read) < 10_000:
             placed_order(customer, *[(product, 1)] * 100)
-            read_on()
+            read_until_the_end()
             # Nobody waits for it: all that was committed is read.
             assert len(read) == OutboxEvent.objects.count()
         assert not any(isinstance(event, CustomerRegistered) for event in read[3:])
-    read_on()
+    read_until_the_end()
 
     slow: Any = read[-1]
     assert slow.name == "Slow"
@@ -219,7 +219,7 @@ def test_ten_thousand_events_pass_a_transaction_that_is_held_open_and_none_is_sk
     assert [event.recorded.position for event in read] == [*range(1, len(read) + 1)]
 
 
-def test_a_transaction_that_rolls_back_leaves_no_hole(committed):
+def test_a_rolled_back_transaction_leaves_no_gap(committed):
     with transaction.atomic():
         dispatch(register())
         transaction.set_rollback(True)
@@ -228,7 +228,7 @@ def test_a_transaction_that_rolls_back_leaves_no_hole(committed):
     assert positions() == [1]
 
 
-def test_many_writers_and_sequencers_make_dense_positions_and_lose_nothing(committed):
+def test_many_writers_and_sequencers_make_dense_positions_and_lose_no_event(committed):
     customer, product = registered_customer(), registered_product(10_000)
     writing = threading.Event()
     writing.set()
@@ -258,7 +258,9 @@ def test_many_writers_and_sequencers_make_dense_positions_and_lose_nothing(commi
     def write_all() -> None:
         try:
             failures = [
-                one for one in at_once([partial(write, n) for n in range(6)]) if one is not None
+                error
+                for error in at_once([partial(write, n) for n in range(6)])
+                if error is not None
             ]
             assert failures == []
         finally:
@@ -278,9 +280,10 @@ def test_many_writers_and_sequencers_make_dense_positions_and_lose_nothing(commi
 
 
 def check_commits_are_whole(events) -> None:
-    """The events of a command follow each other."""
+    """Assert that the events of each command are adjacent."""
     changes = sum(
-        one.recorded.command_id != other.recorded.command_id for one, other in pairwise(events)
+        event.recorded.command_id != following.recorded.command_id
+        for event, following in pairwise(events)
     )
     assert changes + 1 == len({event.recorded.command_id for event in events})
 
@@ -301,7 +304,7 @@ def test_a_batch_never_ends_inside_a_commit(db, subtests: pytest.Subtests) -> No
             assert last == log.head()
 
 
-def test_a_missing_position_is_an_error_not_a_silence(db):
+def test_a_missing_position_raises_an_error(db):
     for _ in range(3):
         registered_customer()
     log.sequence()
@@ -315,36 +318,36 @@ def test_a_missing_position_is_an_error_not_a_silence(db):
     assert len(log.read_log(2, 10)) == 1
 
 
-def test_an_event_that_this_code_does_not_know_says_so_and_hides_no_other(db, customer):
+def test_an_event_of_an_unknown_type_is_reported_and_hides_no_other(db, customer):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute("UPDATE event SET type = 'FromTheFuture'")
         cursor.execute("SET LOCAL session_replication_role = origin")
     registered_customer("Kim Example")
     log.sequence()
-    unknown, known = log.read_log(0, 10)
+    unknown, registered = log.read_log(0, 10)
     assert isinstance(unknown, UndecodableEvent)
-    assert isinstance(known, CustomerRegistered)
-    assert (unknown.type, known.name) == ("FromTheFuture", "Kim Example")
+    assert isinstance(registered, CustomerRegistered)
+    assert (unknown.type, registered.name) == ("FromTheFuture", "Kim Example")
     with pytest.raises(UndecodableEventError, match="FromTheFuture"):
         log.read_stream(customer.stream)
 
 
 # --- Emitting and announcing -------------------------------------------------------------------
-def test_listeners_are_told_after_the_commit_and_not_before(committed):
+def test_listeners_are_notified_after_the_commit_and_not_before(committed):
     parameters = connection.get_connection_params()
     parameters.pop("cursor_factory", None)
     parameters.pop("context", None)
     with psycopg.connect(**parameters, autocommit=True) as listener:
         listener.execute(f"LISTEN {CHANNEL}")
-        with held_open(register()):
+        with in_open_transaction(register()):
             assert list(listener.notifies(timeout=0.1)) == []
         [note] = listener.notifies(timeout=DEADLINE_SECONDS, stop_after=1)
         assert (note.channel, note.payload) == (CHANNEL, "")
         assert Customer.objects.count() == 1
 
 
-def test_a_refused_or_repeated_command_announces_nothing(db, django_capture_on_commit_callbacks):
+def test_a_refused_or_repeated_command_sends_no_signal(db, django_capture_on_commit_callbacks):
     command = register()
     with django_capture_on_commit_callbacks() as callbacks:
         dispatch(command)
@@ -384,7 +387,7 @@ def test_events_outside_a_commit_are_refused(db):
     assert not CommandRecord.objects.exists()
 
 
-def test_a_missing_outbox_is_found_by_the_system_check(db):
+def test_the_system_check_reports_a_missing_outbox(db):
     call_command("check")
     domain_events.disconnect(dispatch_uid="outbox.append")
     try:
@@ -394,7 +397,7 @@ def test_a_missing_outbox_is_found_by_the_system_check(db):
         domain_events.connect(outbox.append, dispatch_uid="outbox.append")
 
 
-def test_the_envelope_says_who_by_what_and_why(db, customer):
+def test_the_envelope_has_actor_command_and_cause(db, customer):
     cause, correlation = uuid7(), uuid7()
     command = create_order(
         customer, (registered_product(), 1), causation_id=cause, correlation_id=correlation
@@ -407,7 +410,7 @@ def test_the_envelope_says_who_by_what_and_why(db, customer):
     assert registered.recorded.causation_id == registered.recorded.command_id
 
 
-def test_a_stored_envelope_is_the_one_that_was_saved(db: None) -> None:
+def test_a_stored_envelope_equals_the_saved_one(db: None) -> None:
     [saved] = dispatch(RegisterCustomer(user_id=USER, name="Robin", email="robin@example.com"))
 
     [stored] = log.read_command(saved.recorded.command_id)

@@ -1,4 +1,4 @@
-"""Events that can't be applied: what waits, what goes on, and how it is mended."""
+"""Parked events: which streams wait, which continue, and how parked ones are retried or skipped."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -42,13 +42,13 @@ Category = ParkedEvent.Category
 
 
 class Poison:
-    """Makes a projection fail for the events that are added; remembers the sizes of batches."""
+    """Makes a projection fail on chosen events; records the sizes of batches."""
 
-    def __init__(self, kind: type[projector.Projector], patch: pytest.MonkeyPatch) -> None:
+    def __init__(self, projection: type[projector.Projector], patch: pytest.MonkeyPatch) -> None:
         self.events: set[UUID] = set()
         self.error: Callable[[], BaseException] = lambda: ValueError("no such colour")
         self.batches: list[int] = []
-        apply = kind.apply
+        apply = projection.apply
 
         def apply_or_fail(projector: Any, batch: Sequence[DomainEvent], projection_id: int) -> None:
             self.batches.append(len(batch))
@@ -56,7 +56,7 @@ class Poison:
             if any(event.recorded.event_id in self.events for event in batch):
                 raise self.error()
 
-        patch.setattr(kind, "apply", apply_or_fail)
+        patch.setattr(projection, "apply", apply_or_fail)
 
     def add(self, order: Order, version: int) -> UUID:
         event_id = log.read_stream(order.stream)[version - 1].recorded.event_id
@@ -66,12 +66,12 @@ class Poison:
 
 @pytest.fixture
 def poison(monkeypatch: pytest.MonkeyPatch) -> Poison:
-    """What fails in order_view."""
+    """Makes order_view fail on chosen events."""
     return Poison(OrderProjection, monkeypatch)
 
 
 class Shop:
-    """Somebody who orders."""
+    """A customer and a product, and orders of both."""
 
     def __init__(self) -> None:
         self.customer: Customer = kit.registered_customer()
@@ -95,7 +95,7 @@ def served(name: str = "order_view") -> Projection:
 
 
 def shown() -> dict[UUID, str]:
-    """The status of each order that readers see."""
+    """Return the status of each order that readers see."""
     return dict(OrderSummary.live.values_list("order_id", "status"))
 
 
@@ -104,8 +104,8 @@ def waiting(name: str = "order_view") -> list[tuple[int, str]]:
     return list(rows.order_by("position").values_list("version", "category"))
 
 
-def check_equal_to_a_fold_that_never_failed(*models: Any) -> None:
-    """The rows are those of all events, but for those that were skipped."""
+def check_equals_a_fold_without_failures(*models: Any) -> None:
+    """Assert that the served rows are those of a fold of the whole log."""
     log.sequence()
     events = log.read_log(0, 100_000)
     for model in models:
@@ -116,7 +116,7 @@ def check_equal_to_a_fold_that_never_failed(*models: Any) -> None:
 
 
 def spoil(order: Order, change: str, *, version: int = 2) -> None:
-    """Change a stored event, round the trigger."""
+    """Change a stored event behind the back of the trigger."""
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(
@@ -127,7 +127,7 @@ def spoil(order: Order, change: str, *, version: int = 2) -> None:
 
 
 # --- Parking -----------------------------------------------------------------------------------
-def test_an_event_that_fails_parks_its_stream_and_no_other(
+def test_a_failing_event_parks_its_stream_and_no_other(
     poison: Poison, shop: Shop, caplog: pytest.LogCaptureFixture
 ) -> None:
     orders = [shop.order() for _ in range(5)]
@@ -153,7 +153,7 @@ def test_an_event_that_fails_parks_its_stream_and_no_other(
     ]
 
 
-def test_what_comes_later_waits_too_while_others_go_on(poison: Poison, shop: Shop) -> None:
+def test_later_events_of_a_parked_stream_wait(poison: Poison, shop: Shop) -> None:
     bad, good = shop.order(), shop.order()
     poison.add(bad, version=1)
     live.run("order_view")
@@ -169,7 +169,7 @@ def test_what_comes_later_waits_too_while_others_go_on(poison: Poison, shop: Sho
     assert "order_view" not in live.PROJECTIONS.lease().behind
 
 
-def test_nothing_of_it_depends_on_the_size_of_batches(
+def test_parking_does_not_depend_on_the_size_of_batches(
     poison: Poison, shop: Shop, settings: Any
 ) -> None:
     dice = random.Random(5)
@@ -187,10 +187,10 @@ def test_nothing_of_it_depends_on_the_size_of_batches(
     assert served().parked_streams == 5
     poison.events.clear()
     retry(blocking())
-    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    check_equals_a_fold_without_failures(OrderSummary)
 
 
-def test_one_in_many_is_found_in_few_tries(poison: Poison, shop: Shop, settings: Any) -> None:
+def test_one_failing_event_is_found_in_few_tries(poison: Poison, shop: Shop, settings: Any) -> None:
     settings.PROJECTION_BATCH = 10_000
     orders = [shop.order() for _ in range(100)]
     poison.add(orders[77], version=2)
@@ -203,20 +203,20 @@ def test_one_in_many_is_found_in_few_tries(poison: Poison, shop: Shop, settings:
     assert len(shown()) == 100
 
 
-def test_an_ordinary_batch_costs_nothing_more(shop: Shop) -> None:
+def test_a_batch_without_failures_costs_no_extra_statement(shop: Shop) -> None:
     shop.order()
     with CaptureQueriesContext(connections["read"]) as captured:
         live.run("order_view")
 
-    statements = [one["sql"] for one in captured.captured_queries]
+    statements = [query["sql"] for query in captured.captured_queries]
     assert not [sql for sql in statements if "parked_event" in sql]
-    # The transaction of the test itself makes one of each transaction of ours.
+    # Each transaction of the runner is a savepoint inside that of the test.
     savepoints = [sql for sql in statements if sql.startswith("SAVEPOINT")]
     locks = [sql for sql in statements if "FOR UPDATE" in sql]
     assert len(savepoints) == len(locks)
 
 
-def test_where_rows_mix_streams_the_stream_waits_too(
+def test_a_stream_is_parked_where_rows_mix_streams_too(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison = Poison(SalesByDayProjection, monkeypatch)
@@ -231,10 +231,10 @@ def test_where_rows_mix_streams_the_stream_waits_too(
     live.run("sales_by_day")
     assert waiting("sales_by_day") == [(2, Category.PROJECTION_ERROR), (3, Category.WAITING)]
     retry(blocking())
-    check_equal_to_a_fold_that_never_failed(SalesByDay)
+    check_equals_a_fold_without_failures(SalesByDay)
 
 
-def test_what_the_database_says_of_a_row_is_not_kept(poison: Poison, shop: Shop) -> None:
+def test_the_message_of_a_parked_event_has_no_values_of_the_row(poison: Poison, shop: Shop) -> None:
     poison.error = lambda: DataError("value too long\nDETAIL: Failing row contains (Robin).")
     poison.add(shop.order(), version=1)
 
@@ -253,7 +253,7 @@ def test_what_the_database_says_of_a_row_is_not_kept(poison: Poison, shop: Shop)
         ("data = '[]'", Category.UNDECODABLE, "'list' object is not a mapping"),
     ],
 )
-def test_an_event_that_cannot_be_read_parks_its_stream(
+def test_an_unreadable_event_parks_its_stream(
     shop: Shop, change: str, category: str, message: str
 ) -> None:
     bad, good = shop.order(), shop.order()
@@ -266,12 +266,12 @@ def test_an_event_that_cannot_be_read_parks_its_stream(
     assert shown() == {bad.pk: "pending", good.pk: "pending"}
     assert waiting() == [(2, category), (3, Category.WAITING)]
     assert message in blocking(projection="order_view").get().message
-    # Whether an unknown type is of a kind that it wants, nobody can know.
+    # A projection can't know whether it wants an event of an unknown type.
     known_and_unwanted = category == Category.UNDECODABLE
     assert served("customer_view").parked_streams == (0 if known_and_unwanted else 1)
 
 
-def test_it_is_applied_when_it_can_be_read_again(shop: Shop) -> None:
+def test_a_parked_event_is_applied_when_it_can_be_read_again(shop: Shop) -> None:
     order = shop.order()
     move(order)
     spoil(order, "type = 'OrderBlessed'")
@@ -281,10 +281,10 @@ def test_it_is_applied_when_it_can_be_read_again(shop: Shop) -> None:
     [retried] = retry(blocking(projection="order_view"))
 
     assert (retried.applied, retried.blocked_by) == (2, None)
-    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    check_equals_a_fold_without_failures(OrderSummary)
 
 
-def test_what_turns_out_to_be_unwanted_is_let_go(shop: Shop) -> None:
+def test_a_parked_event_that_is_not_wanted_is_unparked(shop: Shop) -> None:
     order = shop.order()
     spoil(order, "type = 'OrderBlessed'")
     live.run("customer_view")
@@ -297,7 +297,7 @@ def test_what_turns_out_to_be_unwanted_is_let_go(shop: Shop) -> None:
 
 
 # --- Retry -------------------------------------------------------------------------------------
-def test_a_retry_after_the_fix_leaves_what_a_fold_leaves(poison: Poison, shop: Shop) -> None:
+def test_a_retry_after_the_fix_makes_the_rows_of_a_fold(poison: Poison, shop: Shop) -> None:
     orders = [shop.order() for _ in range(4)]
     for order in orders:
         move(order)
@@ -308,19 +308,19 @@ def test_a_retry_after_the_fix_leaves_what_a_fold_leaves(poison: Poison, shop: S
 
     retried = retry(blocking())
 
-    assert [(one.stream, one.applied) for one in retried] == [
+    assert [(result.stream, result.applied) for result in retried] == [
         (orders[0].stream, 3),
         (orders[1].stream, 1),
     ]
     assert served().parked_streams == 0
     assert not ParkedEvent.objects.exists()
-    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    check_equals_a_fold_without_failures(OrderSummary)
     move(orders[0], OrderStatus.SHIPPED)
     live.run("order_view")
     assert shown()[orders[0].pk] == "shipped"
 
 
-def test_what_fails_again_stays_with_the_new_message(poison: Poison, shop: Shop) -> None:
+def test_an_event_that_fails_again_stays_parked(poison: Poison, shop: Shop) -> None:
     order = shop.order()
     first = poison.add(order, version=2)
     live.run("order_view")
@@ -335,7 +335,7 @@ def test_what_fails_again_stays_with_the_new_message(poison: Poison, shop: Shop)
     assert served().parked_streams == 1
 
 
-def test_a_retry_goes_as_far_as_it_can(poison: Poison, shop: Shop) -> None:
+def test_a_retry_applies_events_up_to_the_next_failure(poison: Poison, shop: Shop) -> None:
     order = shop.order()
     move(order)
     poison.add(order, version=1)
@@ -351,21 +351,21 @@ def test_a_retry_goes_as_far_as_it_can(poison: Poison, shop: Shop) -> None:
     assert served().parked_streams == 1
 
 
-def test_only_what_is_asked_for_is_retried(poison: Poison, shop: Shop) -> None:
-    one, other = shop.order(), shop.order()
-    poison.add(one, version=1)
+def test_a_retry_is_restricted_to_the_chosen_stream(poison: Poison, shop: Shop) -> None:
+    chosen, other = shop.order(), shop.order()
+    poison.add(chosen, version=1)
     poison.add(other, version=1)
     live.run("order_view")
     poison.events.clear()
 
-    retry(blocking(projection="order_view", stream=one.stream))
+    retry(blocking(projection="order_view", stream=chosen.stream))
 
-    assert set(shown()) == {one.pk}
+    assert set(shown()) == {chosen.pk}
     assert blocking().get().stream == other.stream
 
 
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
-def test_retries_and_runners_at_once_count_each_event_once(
+def test_concurrent_retries_and_runners_count_each_event_once(
     shop: Shop, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     settings.PROJECTION_BATCH = 5
@@ -389,11 +389,11 @@ def test_retries_and_runners_at_once_count_each_event_once(
     retry(blocking())
     assert not ParkedEvent.objects.exists()
     assert served("sales_by_day").parked_streams == 0
-    check_equal_to_a_fold_that_never_failed(SalesByDay)
+    check_equals_a_fold_without_failures(SalesByDay)
 
 
 # --- Skip --------------------------------------------------------------------------------------
-def test_a_skipped_event_leaves_a_row_and_the_rest_is_applied(poison: Poison, shop: Shop) -> None:
+def test_a_skipped_event_keeps_its_row_and_the_rest_is_applied(poison: Poison, shop: Shop) -> None:
     order = shop.order()
     move(order)
     bad = poison.add(order, version=2)
@@ -411,7 +411,7 @@ def test_a_skipped_event_leaves_a_row_and_the_rest_is_applied(poison: Poison, sh
     assert retry(parked_events()) == []
 
 
-def test_the_last_event_of_a_stream_is_skipped(poison: Poison, shop: Shop) -> None:
+def test_the_last_event_of_a_stream_can_be_skipped(poison: Poison, shop: Shop) -> None:
     order = shop.order()
     poison.add(order, version=2)
     live.run("order_view")
@@ -424,7 +424,7 @@ def test_the_last_event_of_a_stream_is_skipped(poison: Poison, shop: Shop) -> No
     assert shown() == {order.pk: "confirmed"}
 
 
-def test_what_can_not_be_skipped_is_told(poison: Poison, shop: Shop) -> None:
+def test_waiting_and_skipped_events_can_not_be_skipped(poison: Poison, shop: Shop) -> None:
     order = shop.order()
     move(order)
     bad = poison.add(order, version=2)
@@ -444,7 +444,7 @@ def test_what_can_not_be_skipped_is_told(poison: Poison, shop: Shop) -> None:
 
 # --- What never parks --------------------------------------------------------------------------
 @pytest.mark.parametrize("error", [OperationalError, InterfaceError])
-def test_a_fault_that_passes_is_retried_and_never_parks(
+def test_a_transient_error_is_retried_and_parks_no_stream(
     poison: Poison, shop: Shop, error: type[Exception]
 ) -> None:
     order = shop.order()
@@ -453,7 +453,7 @@ def test_a_fault_that_passes_is_retried_and_never_parks(
 
     live.run("order_view")
 
-    # With the others, which it mustn't keep up, and three times by itself.
+    # Once together with the others, and three times by itself.
     assert len(poison.batches) == 1 + 3
     assert not ParkedEvent.objects.exists()
     assert served().error == f"{error.__name__}: deadlock detected"
@@ -462,7 +462,7 @@ def test_a_fault_that_passes_is_retried_and_never_parks(
     assert shown() == {order.pk: "pending"}
 
 
-def test_a_fault_while_the_culprit_is_looked_for_parks_nobody(poison: Poison, shop: Shop) -> None:
+def test_a_transient_error_during_bisection_parks_no_stream(poison: Poison, shop: Shop) -> None:
     errors = iter([ValueError("no"), ValueError("no"), OperationalError("deadlock detected")])
     poison.add(shop.order(), version=1)
     poison.error = lambda: next(errors, ValueError("at last"))
@@ -472,7 +472,7 @@ def test_a_fault_while_the_culprit_is_looked_for_parks_nobody(poison: Poison, sh
     assert blocking().get().message == "ValueError: at last"
 
 
-def test_a_log_with_a_hole_parks_nobody(poison: Poison, shop: Shop) -> None:
+def test_a_gap_in_the_log_parks_no_stream(poison: Poison, shop: Shop) -> None:
     shop.order()
     log.sequence()
     with connection.cursor() as cursor:
@@ -487,7 +487,7 @@ def test_a_log_with_a_hole_parks_nobody(poison: Poison, shop: Shop) -> None:
 
 
 # --- Too many ----------------------------------------------------------------------------------
-def test_too_many_streams_stop_the_projection(poison: Poison, shop: Shop, settings: Any) -> None:
+def test_too_many_parked_streams_stop_it(poison: Poison, shop: Shop, settings: Any) -> None:
     settings.PROJECTION_MAX_PARKED_STREAMS = 2
     for _ in range(2):
         poison.add(shop.order(), version=1)
@@ -501,17 +501,17 @@ def test_too_many_streams_stop_the_projection(poison: Poison, shop: Shop, settin
     assert (served().position, served().parked_streams) == (position, 2)
     assert served().error.startswith("TooManyParkedError: More streams can't be applied than")
     assert third.stream in served().error
-    [told] = [one for one in status.statuses() if one.name == "order_view"]
-    assert (told.status, told.parked_streams) == ("failed", 2)
+    [failed] = [each for each in status.statuses() if each.name == "order_view"]
+    assert (failed.status, failed.parked_streams) == ("failed", 2)
     poison.events.clear()
     retry(blocking())
     live.run("order_view")
     assert served().error == ""
-    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    check_equals_a_fold_without_failures(OrderSummary)
 
 
 # --- Rebuild -----------------------------------------------------------------------------------
-def test_a_rebuild_tries_parked_events_afresh(poison: Poison, shop: Shop) -> None:
+def test_a_rebuild_tries_parked_events_again(poison: Poison, shop: Shop) -> None:
     orders = [shop.order() for _ in range(3)]
     poison.add(orders[0], version=2)
     live.run("order_view")
@@ -521,10 +521,10 @@ def test_a_rebuild_tries_parked_events_afresh(poison: Poison, shop: Shop) -> Non
 
     assert served().parked_streams == 0
     assert not served().parked_events.exists()
-    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    check_equals_a_fold_without_failures(OrderSummary)
 
 
-def test_a_rebuild_parks_what_fails_in_it(poison: Poison, shop: Shop) -> None:
+def test_a_rebuild_parks_events_that_fail_in_it(poison: Poison, shop: Shop) -> None:
     orders = [shop.order() for _ in range(30)]
     for order in orders:
         move(order)
@@ -541,10 +541,10 @@ def test_a_rebuild_parks_what_fails_in_it(poison: Poison, shop: Shop) -> None:
     assert len(shown()) == 30
     poison.events.clear()
     retry(blocking())
-    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    check_equals_a_fold_without_failures(OrderSummary)
 
 
-def test_a_rebuild_that_can_not_apply_more_is_not_served(poison: Poison, shop: Shop) -> None:
+def test_a_rebuild_that_lacks_an_applied_event_is_not_promoted(poison: Poison, shop: Shop) -> None:
     order = shop.order()
     live.run("order_view")
     poison.add(order, version=1)
@@ -560,7 +560,7 @@ def test_a_rebuild_that_can_not_apply_more_is_not_served(poison: Poison, shop: S
 
 
 @pytest.mark.parametrize("batch", [1, 5, 1_000])
-def test_a_rebuild_goes_without_what_was_skipped(poison: Poison, shop: Shop, batch: int) -> None:
+def test_a_rebuild_skips_skipped_events(poison: Poison, shop: Shop, batch: int) -> None:
     orders = [shop.order() for _ in range(4)]
     for order in orders:
         move(order)
@@ -580,7 +580,7 @@ def test_a_rebuild_goes_without_what_was_skipped(poison: Poison, shop: Shop, bat
     assert set(rows) == {(order.stream, 2, "robin", "A test") for order in orders[1:3]}
 
 
-def test_a_skip_does_not_outlive_the_fault(poison: Poison, shop: Shop) -> None:
+def test_a_rebuild_applies_a_skipped_event_once_it_can(poison: Poison, shop: Shop) -> None:
     order = shop.order()
     poison.add(order, version=2)
     live.run("order_view")
@@ -590,31 +590,31 @@ def test_a_skip_does_not_outlive_the_fault(poison: Poison, shop: Shop) -> None:
     rebuild("order_view")
 
     assert not served().parked_events.exists()
-    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    check_equals_a_fold_without_failures(OrderSummary)
 
 
 # --- What kills the process --------------------------------------------------------------------
 class Killed(BaseException):
-    """Stands in for the end of the process: nothing of ours runs after it."""
+    """Stands for the end of the process: no code of the runner runs after it."""
 
 
-def hand_out() -> None:
-    """What a broker does, and a worker that may be killed by it."""
+def lease_and_run() -> None:
+    """Do as a broker and a worker do; the events may kill the worker."""
     Projection.objects.exclude(leased_until=None).update(leased_until=Now() - subscriptions.LEASE)
     if "order_view" in live.PROJECTIONS.lease().behind:
         live.run("order_view")
 
 
-def test_an_event_that_kills_is_parked_after_three_starts(poison: Poison, shop: Shop) -> None:
+def test_an_event_that_kills_three_runners_is_parked(poison: Poison, shop: Shop) -> None:
     orders = [shop.order() for _ in range(4)]
     bad = poison.add(orders[1], version=2)
     poison.error = Killed
 
     for _ in range(3):
         with pytest.raises(Killed):
-            hand_out()
+            lease_and_run()
         assert not ParkedEvent.objects.exists()
-    hand_out()
+    lease_and_run()
 
     [row] = blocking()
     assert (row.event_id, row.category) == (bad, Category.CRASH)
@@ -623,45 +623,43 @@ def test_an_event_that_kills_is_parked_after_three_starts(poison: Poison, shop: 
     assert served().crash_suspicion == 0
     poison.events.clear()
     retry(blocking())
-    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    check_equals_a_fold_without_failures(OrderSummary)
 
 
-def test_runners_that_are_killed_for_no_fault_of_an_event_park_nothing(
-    poison: Poison, shop: Shop
-) -> None:
+def test_runners_killed_by_other_causes_park_no_event(poison: Poison, shop: Shop) -> None:
     orders = [shop.order() for _ in range(3)]
     poison.error = Killed
     poison.add(orders[0], version=1)
     for _ in range(2):
         with pytest.raises(Killed):
-            hand_out()
+            lease_and_run()
     poison.events.clear()
 
-    # They go one by one, and all are well.
-    hand_out()
+    # Events are applied one by one, and none fails.
+    lease_and_run()
 
     assert not ParkedEvent.objects.exists()
     assert max(poison.batches[2:]) == 1
     assert served().position == log.head()
     shop.order()
     shop.order()
-    hand_out()
+    lease_and_run()
     assert max(poison.batches[-1:]) == 4
-    check_equal_to_a_fold_that_never_failed(OrderSummary)
+    check_equals_a_fold_without_failures(OrderSummary)
 
 
-def test_an_exception_is_no_death(poison: Poison, shop: Shop) -> None:
+def test_an_exception_raises_no_crash_suspicion(poison: Poison, shop: Shop) -> None:
     poison.add(shop.order(), version=1)
     poison.error = lambda: OperationalError("deadlock detected")
 
     for _ in range(6):
-        hand_out()
+        lease_and_run()
 
     assert not ParkedEvent.objects.exists()
     assert (served().crash_suspicion, served().isolate_until) == (0, 0)
 
 
-def test_a_start_that_another_runner_has_counted_is_left_to_it(poison: Poison, shop: Shop) -> None:
+def test_a_probing_checkpoint_is_left_to_its_runner(poison: Poison, shop: Shop) -> None:
     shop.order()
     Projection.objects.filter(name="order_view").update(crash_suspicion=2)
 
@@ -670,34 +668,36 @@ def test_a_start_that_another_runner_has_counted_is_left_to_it(poison: Poison, s
 
 
 # --- The command line --------------------------------------------------------------------------
-def said(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+def printed(capsys: pytest.CaptureFixture[str], *command: str) -> str:
     call_command(*command)
     return capsys.readouterr().out
 
 
-def test_parked_lists_what_holds_up_streams(
+def test_parked_lists_the_events_that_block_streams(
     poison: Poison, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert said(capsys, "parked") == "Nothing is parked.\n"
+    assert printed(capsys, "parked") == "Nothing is parked.\n"
     order = shop.order()
     bad = poison.add(order, version=1)
     live.run("order_view")
 
-    lines = said(capsys, "parked", "--stream", order.stream).splitlines()
+    lines = printed(capsys, "parked", "--stream", order.stream).splitlines()
 
     assert lines[:2] == [
         f"order_view, generation 1: OrderCreated {bad} ({order.stream}, version 1)",
         "  projection-error: ValueError: no such colour",
     ]
     assert lines[2].endswith("tried 1 time; 1 event behind it")
-    assert said(capsys, "parked", "--projection", "customer_view") == "Nothing is parked.\n"
+    assert printed(capsys, "parked", "--projection", "customer_view") == "Nothing is parked.\n"
     with pytest.raises(CommandError, match="There is no projection 'nothing'"):
         call_command("parked", "--projection", "nothing")
-    [told] = [line for line in said(capsys, "projection_status").splitlines() if "order_v" in line]
-    assert told.split()[6] == "1"
+    [row] = [
+        line for line in printed(capsys, "projection_status").splitlines() if "order_v" in line
+    ]
+    assert row.split()[6] == "1"
 
 
-def test_retry_parked_says_what_became_of_it(
+def test_retry_parked_prints_the_result_of_each_stream(
     poison: Poison, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
     order = shop.order()
@@ -708,13 +708,13 @@ def test_retry_parked_says_what_became_of_it(
         call_command("retry_parked")
     assert "still blocked by OrderItemAdded" in capsys.readouterr().out
     poison.events.clear()
-    assert said(capsys, "retry_parked", "--projection", "order_view") == (
+    assert printed(capsys, "retry_parked", "--projection", "order_view") == (
         f"order_view, generation 1, {order.stream}: 1 event applied, done\n"
     )
-    assert said(capsys, "retry_parked") == "Nothing is parked.\n"
+    assert printed(capsys, "retry_parked") == "Nothing is parked.\n"
 
 
-def test_skip_parked_records_who_and_why(
+def test_skip_parked_records_name_and_reason(
     poison: Poison, shop: Shop, capsys: pytest.CaptureFixture[str], admin_user: Any, clerk: Any
 ) -> None:
     order = shop.order()
@@ -728,7 +728,7 @@ def test_skip_parked_records_who_and_why(
     ):
         with pytest.raises(CommandError, match=refusal):
             call_command("skip_parked", bad, *arguments)
-    said(capsys, "skip_parked", bad, "--reason", "A test", "--user", "admin")
+    printed(capsys, "skip_parked", bad, "--reason", "A test", "--user", "admin")
 
     row = ParkedEvent.objects.get()
     assert row.skipped_by == f"admin (user {admin_user.pk})"

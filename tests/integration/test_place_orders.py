@@ -1,4 +1,4 @@
-"""`manage.py place_orders`: every line at most once, every refusal with its number and reason."""
+"""`manage.py place_orders`: places each line at most once, and reports refused lines."""
 
 import io
 import json
@@ -29,12 +29,12 @@ DEADLINE_SECONDS = 30
 
 
 def line(customer: Customer, product: StockItem, **fields: Any) -> bytes:
-    known = {
+    fields_of_line = {
         "customer_id": str(customer.pk),
         "items": [{"product_id": str(product.pk), "quantity": 1, "unit_price": "19.90"}],
         "shipping_address": ADDRESS,
     }
-    return json.dumps({**known, **fields}).encode()
+    return json.dumps({**fields_of_line, **fields}).encode()
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def product(db: None) -> StockItem:
 def place(
     tmp_path: Path, clerk: User, capsys: pytest.CaptureFixture[str]
 ) -> Callable[..., SimpleNamespace]:
-    """``place(line, …)`` runs the command; what it printed, and whether it ended well."""
+    """``place(line, …)`` runs the command and returns its output and its error."""
 
     def run(*lines: bytes, content: bytes | None = None, user: str = "clerk") -> SimpleNamespace:
         file = tmp_path / "orders.jsonl"
@@ -67,14 +67,14 @@ def place(
     return run
 
 
-def test_it_places_every_line_and_shows_how_far_it_is(place, customer, product, capsys):
+def test_every_line_is_placed_and_progress_is_shown(place, customer, product, capsys):
     outcome = place(*[line(customer, product)] * 3)
     assert (outcome.counts, outcome.reports, outcome.error) == ((3, 0, 0), [], "")
     assert Order.objects.count() == 3
     assert "3/3" in capsys.readouterr().err
 
 
-def test_it_can_be_run_again(place, customer, product):
+def test_a_second_run_places_no_line_twice(place, customer, product):
     lines = [line(customer, product)] * 2 + [line(customer, product, note="Ring twice")]
     place(*lines)
     assert place(*lines).counts == (0, 3, 0)
@@ -94,13 +94,13 @@ def test_a_command_id_is_the_key_of_its_line(place, customer, product):
     assert outcome.reports == ["line 1: This idempotency key was used for another command."]
 
 
-def test_another_users_equal_line_is_another_order(place, customer, product, make_user):
+def test_an_equal_line_of_another_user_is_another_order(place, customer, product, make_user):
     make_user(Role.INTEGRATION)
     assert place(line(customer, product)).counts == (1, 0, 0)
     assert place(line(customer, product), user="integration").counts == (1, 0, 0)
 
 
-def test_it_goes_on_after_refusals_and_reports_each(place, customer, product):
+def test_refused_lines_are_reported_and_the_others_placed(place, customer, product):
     scarce = registered_product(1, sku="RARE-1")
     good = line(customer, product)
     outcome = place(
@@ -172,9 +172,7 @@ def test_the_shape_of_the_file_does_not_matter(place, customer, product):
     assert [report.partition(": ")[0] for report in outcome.reports] == ["line 2", "line 4"]
 
 
-def test_who_may_not_place_orders_is_told_before_anything_happens(
-    place, customer, product, auditor
-):
+def test_a_user_without_the_permission_is_refused_at_once(place, customer, product, auditor):
     out = io.StringIO()
     for user, reason in (
         ("auditor", "auditor can't place orders: this needs the permission"),
@@ -193,12 +191,12 @@ def test_a_customer_places_their_own_orders_only(place, customer, product, custo
 
 
 @pytest.mark.parametrize("path", ["nowhere.jsonl", "."])
-def test_a_file_that_cannot_be_read(db, clerk, tmp_path, path):
+def test_an_unreadable_file_is_reported(db, clerk, tmp_path, path):
     with pytest.raises(CommandError, match=r"No such file|Is a directory"):
         call_command("place_orders", user="clerk", file=str(tmp_path / path), stdout=io.StringIO())
 
 
-def test_a_lost_database_stops_it_in_one_line(place, customer, product, monkeypatch):
+def test_a_lost_database_ends_the_command_with_one_line(place, customer, product, monkeypatch):
     def lost(*_args: Any, **_kwargs: Any) -> None:
         raise OperationalError("server closed\nthe connection")
 
@@ -209,7 +207,7 @@ def test_a_lost_database_stops_it_in_one_line(place, customer, product, monkeypa
     )
 
 
-def test_ctrl_c_stops_it_with_a_summary(db, clerk, customer, product, tmp_path, monkeypatch):
+def test_ctrl_c_ends_with_a_summary(db, clerk, customer, product, tmp_path, monkeypatch):
     dispatch = place_orders.client.dispatch
     done: list[Any] = []
 
@@ -231,7 +229,7 @@ def test_ctrl_c_stops_it_with_a_summary(db, clerk, customer, product, tmp_path, 
     assert summary.startswith("placed 2, repeated 0, refused 0 in ")
 
 
-def test_killed_at_any_moment_and_run_again_it_places_nothing_twice(committed, clerk, tmp_path):
+def test_a_killed_command_that_is_run_again_places_no_line_twice(committed, clerk, tmp_path):
     customer, product = registered_customer(), registered_product(1000)
     file = tmp_path / "orders.jsonl"
     file.write_bytes(b"\n".join([line(customer, product)] * 40))
@@ -252,7 +250,7 @@ def test_killed_at_any_moment_and_run_again_it_places_nothing_twice(committed, c
 
 
 def start(file: Path) -> subprocess.Popen[bytes]:
-    """The command in a process of its own, on the database of the tests."""
+    """Start the command in a process of its own, on the database of the tests."""
     code = (
         "import sys, django; from django.conf import settings;"
         "settings.DATABASES['default']['NAME'] = sys.argv[1]; django.setup();"

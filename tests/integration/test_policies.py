@@ -1,4 +1,4 @@
-"""What the shop does by itself: each policy, from what has happened to what it does."""
+"""Each policy: given events, the commands that it gives and the calls to ports that it makes."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -25,12 +25,12 @@ from tests.kit_policies import (
     Doubter,
     Gateway,
     Postman,
-    by,
     give,
-    last,
+    last_event,
+    later_event_types,
     new_order,
     plug,
-    story,
+    run_policies,
 )
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -40,13 +40,17 @@ def pay(order: Order, amount: str = "39.80", kind: str = "captured", name: str =
     give(c.RecordPayment, order, payment_id=name, kind=kind, amount=amount)
 
 
+def events_of(order: Order, event_type: type[e.OrderEvent]) -> list[Any]:
+    return [event for event in log.read_stream(order.stream) if isinstance(event, event_type)]
+
+
 def lines_of(order: Order, quantity: int = 2) -> list[dict[str, Any]]:
-    [added] = [one for one in log.read_stream(order.stream) if isinstance(one, e.OrderItemAdded)]
+    [added] = events_of(order, e.OrderItemAdded)
     return [{"line_id": added.line_id, "quantity": quantity}]
 
 
 def packed(order: Order) -> Any:
-    """The id of the shipment of all units."""
+    """Confirm and pack an order; return the id of the shipment of all units."""
     give(c.ConfirmOrder, order)
     return give(c.CreateShipment, order, items=lines_of(order))[0].shipment_id
 
@@ -69,41 +73,41 @@ def returned(order: Order, quantity: int) -> None:
 
 
 # --- Beginning ---------------------------------------------------------------------------------
-def test_policies_on_an_old_log_begin_at_its_head():
+def test_new_policies_ignore_older_events():
     old = new_order(reserve_for=HOUR)
     PolicyCheckpoint.objects.all().delete()
 
     policies.SUBSCRIPTION.ensure_checkpoints()
     policies.SUBSCRIPTION.ensure_checkpoints()
 
-    by(NOW + 2 * HOUR)
-    assert story(old) == []
+    run_policies(NOW + 2 * HOUR)
+    assert later_event_types(old) == []
     young = new_order(reserve_for=HOUR)
-    by(NOW + 2 * HOUR)
-    assert story(old) == []
-    assert story(young) == ["OrderCancelled"]
+    run_policies(NOW + 2 * HOUR)
+    assert later_event_types(old) == []
+    assert later_event_types(young) == ["OrderCancelled"]
 
 
 # --- Unpaid orders -----------------------------------------------------------------------------
-def test_an_unpaid_order_expires_when_its_time_is_over():
+def test_an_unpaid_order_expires_at_its_time():
     order = new_order(reserve_for=HOUR)
 
-    by(NOW + HOUR - timedelta(seconds=1))
-    assert story(order) == []
+    run_policies(NOW + HOUR - timedelta(seconds=1))
+    assert later_event_types(order) == []
 
-    by(NOW + HOUR)
-    expired = last(order)
+    run_policies(NOW + HOUR)
+    expired = last_event(order)
     assert isinstance(expired, e.OrderCancelled)
     assert expired.reason_code == "expired"
     assert expired.timestamp == NOW + HOUR
     assert StockItem.objects.get().reserved == 0
 
 
-def test_what_a_policy_does_names_the_policy_and_its_cause():
+def test_events_of_a_policy_name_the_policy_and_their_cause():
     order = new_order(reserve_for=HOUR)
-    by(NOW + HOUR)
+    run_policies(NOW + HOUR)
 
-    created, done = log.read_stream(order.stream)[0].recorded, last(order).recorded
+    created, done = log.read_stream(order.stream)[0].recorded, last_event(order).recorded
     assert done.actor == Actor(type="policy", id="expire_unpaid", label="expire_unpaid")
     assert done.channel == "policy"
     assert done.causation_id == created.event_id
@@ -115,9 +119,9 @@ def test_a_paid_order_does_not_expire(kind: str):
     order = new_order(reserve_for=HOUR)
     pay(order, kind=kind)
 
-    by(NOW + HOUR)
+    run_policies(NOW + HOUR)
 
-    assert story(order) == ["PaymentRecorded"]
+    assert later_event_types(order) == ["PaymentRecorded"]
     assert not Timer.objects.exists()
 
 
@@ -125,17 +129,17 @@ def test_a_paid_order_does_not_expire(kind: str):
 def test_an_order_whose_authorization_was_voided_is_unpaid_again(voided_after: int):
     order = new_order(reserve_for=HOUR)
     pay(order, kind="authorized")
-    by(NOW + voided_after * HOUR)
+    run_policies(NOW + voided_after * HOUR)
     pay(order, kind="voided")
 
-    by(NOW + timedelta(minutes=59))
-    assert last(order).type == "PaymentRecorded"
-    by(NOW + 2 * HOUR)
-    assert last(order).type == "OrderCancelled"
+    run_policies(NOW + timedelta(minutes=59))
+    assert last_event(order).type == "PaymentRecorded"
+    run_policies(NOW + 2 * HOUR)
+    assert last_event(order).type == "OrderCancelled"
 
 
 @pytest.mark.parametrize(("hours", "expires_at"), [(0, None), (6, NOW + 6 * HOUR)])
-def test_a_setting_says_when_orders_expire_that_don_t(settings: Any, hours: int, expires_at: Any):
+def test_a_setting_gives_the_default_time_of_expiry(settings: Any, hours: int, expires_at: Any):
     settings.RESERVE_FOR_HOURS = hours
 
     assert new_order().expires_at == expires_at
@@ -159,33 +163,33 @@ def test_a_capture_that_covers_the_order_confirms_it(
     order = new_order()
     pay(order, amount)
 
-    by(NOW)
+    run_policies(NOW)
 
-    assert last(order).status == status
+    assert last_event(order).status == status
 
 
-def test_what_is_authorized_does_not_confirm(settings: Any):
+def test_an_authorization_does_not_confirm_the_order(settings: Any):
     settings.CONFIRM_WHEN_PAID = True
     order = new_order()
     pay(order, kind="authorized")
 
-    by(NOW)
+    run_policies(NOW)
 
-    assert story(order) == ["PaymentRecorded"]
+    assert later_event_types(order) == ["PaymentRecorded"]
 
 
-def test_a_paid_order_that_was_on_hold_is_confirmed_when_it_is_released(settings: Any):
+def test_a_paid_order_on_hold_is_confirmed_when_the_hold_is_released(settings: Any):
     settings.CONFIRM_WHEN_PAID = True
     order = new_order()
     give(c.PlaceHold, order, reason="address")
     pay(order)
-    by(NOW)
-    assert last(order).type == "PaymentRecorded"
+    run_policies(NOW)
+    assert last_event(order).type == "PaymentRecorded"
 
     give(c.ReleaseHold, order)
-    by(NOW)
+    run_policies(NOW)
 
-    assert last(order).status == OrderStatus.CONFIRMED
+    assert last_event(order).status == OrderStatus.CONFIRMED
 
 
 @pytest.mark.parametrize("days", [0, 14])
@@ -194,12 +198,12 @@ def test_a_delivered_order_is_completed_after_some_days(settings: Any, days: int
     order = new_order()
     delivered(order)
 
-    by(NOW + 14 * DAY - timedelta(seconds=1))
-    assert last(order).status == OrderStatus.DELIVERED
-    by(NOW + 14 * DAY)
+    run_policies(NOW + 14 * DAY - timedelta(seconds=1))
+    assert last_event(order).status == OrderStatus.DELIVERED
+    run_policies(NOW + 14 * DAY)
 
     done = OrderStatus.COMPLETED if days else OrderStatus.DELIVERED
-    assert last(order).status == done
+    assert last_event(order).status == done
 
 
 def test_an_expected_return_delays_completing(settings: Any):
@@ -207,86 +211,86 @@ def test_an_expected_return_delays_completing(settings: Any):
     order = new_order()
     delivered(order)
     return_id = return_requested(order, 1)
-    by(NOW + 14 * DAY)
-    assert last(order).type == "ReturnRequested"
+    run_policies(NOW + 14 * DAY)
+    assert last_event(order).type == "ReturnRequested"
 
     give(c.RejectReturn, order, return_id=return_id, reason="worn", timestamp=NOW + 20 * DAY)
-    by(NOW + 33 * DAY)
-    assert last(order).type == "ReturnRejected"
-    by(NOW + 34 * DAY)
-    assert last(order).status == OrderStatus.COMPLETED
+    run_policies(NOW + 33 * DAY)
+    assert last_event(order).type == "ReturnRejected"
+    run_policies(NOW + 34 * DAY)
+    assert last_event(order).status == OrderStatus.COMPLETED
 
 
 # --- Risk --------------------------------------------------------------------------------------
-def test_an_order_that_is_doubtful_is_held(settings: Any):
+def test_a_doubtful_order_is_held(settings: Any):
     plug(settings, risk=Doubter)
     order = new_order()
 
-    by(NOW)
+    run_policies(NOW)
 
-    held = last(order)
+    held = last_event(order)
     assert isinstance(held, e.OrderHeld)
     assert (held.reason, held.note) == (e.HoldReason.FRAUD_REVIEW, "large")
     [placed] = Doubter.calls("assess")
-    assert [one.type for one in placed] == ["OrderCreated", "OrderItemAdded"]
+    assert [event.type for event in placed] == ["OrderCreated", "OrderItemAdded"]
 
 
 def test_all_orders_are_allowed_by_default():
     order = new_order()
-    by(NOW)
-    assert story(order) == []
+    run_policies(NOW)
+    assert later_event_types(order) == []
 
 
 # --- Money -------------------------------------------------------------------------------------
-def test_what_was_captured_for_a_cancelled_order_is_to_be_refunded():
+def test_a_capture_of_a_cancelled_order_leads_to_a_refund():
     order = new_order()
     pay(order, "30.00", name="pay-1")
     pay(order, "9.80", name="pay-2")
     kit.dispatch(kit.cancel(order))
 
-    by(NOW)
+    run_policies(NOW)
 
-    requested = last(order)
+    requested = last_event(order)
     assert isinstance(requested, e.RefundRequested)
     assert requested.amount.amount == Decimal("39.80")
 
 
-def test_an_order_of_which_the_last_unit_is_cancelled_is_cancelled():
+def test_cancelling_the_last_unit_of_a_paid_order_leads_to_a_refund():
     order = new_order()
     pay(order)
     give(c.CancelOrderItems, order, items=lines_of(order), reason="sold out")
 
-    by(NOW)
+    run_policies(NOW)
 
-    assert last(order).type == "RefundRequested"
+    assert last_event(order).type == "RefundRequested"
 
 
-def test_what_is_captured_after_a_cancel_is_to_be_refunded():
+def test_a_capture_after_the_cancellation_leads_to_a_refund():
     order = new_order()
     kit.dispatch(kit.cancel(order))
-    by(NOW)
-    assert story(order) == ["OrderCancelled"]
+    run_policies(NOW)
+    assert later_event_types(order) == ["OrderCancelled"]
 
     pay(order, "30.00", name="pay-1")
-    by(NOW)
+    run_policies(NOW)
     pay(order, "9.80", name="pay-2")
-    by(NOW)
+    run_policies(NOW)
 
-    refunds = [one for one in log.read_stream(order.stream) if isinstance(one, e.RefundRequested)]
-    assert [one.amount.amount for one in refunds] == [Decimal("30.00"), Decimal("9.80")]
-    assert last(order).status == OrderStatus.CANCELLED
+    refunds = events_of(order, e.RefundRequested)
+    assert [refund.amount.amount for refund in refunds] == [Decimal("30.00"), Decimal("9.80")]
+    assert last_event(order).status == OrderStatus.CANCELLED
 
 
-def test_two_late_captures_at_once_are_refunded_once():
+def test_two_late_captures_lead_to_one_refund():
     order = new_order()
     kit.dispatch(kit.cancel(order))
     pay(order, "30.00", name="pay-1")
     pay(order, "9.80", name="pay-2")
 
-    by(NOW)
+    run_policies(NOW)
 
-    refunds = [one for one in log.read_stream(order.stream) if isinstance(one, e.RefundRequested)]
-    assert [one.amount.amount for one in refunds] == [Decimal("39.80")]
+    refunds = events_of(order, e.RefundRequested)
+    assert [refund.amount.amount for refund in refunds] == [Decimal("39.80")]
 
 
 @pytest.mark.parametrize(
@@ -299,18 +303,18 @@ def test_two_late_captures_at_once_are_refunded_once():
         ("10.00", 1, None),
     ],
 )
-def test_a_received_return_is_to_be_refunded(captured: str, quantity: int, refund: str | None):
+def test_a_received_return_leads_to_a_refund(captured: str, quantity: int, refund: str | None):
     order = new_order()
     pay(order, captured)
     delivered(order)
     returned(order, quantity)
 
-    by(NOW)
+    run_policies(NOW)
 
     if refund is None:
-        assert last(order).type == "ReturnReceived"
+        assert last_event(order).type == "ReturnReceived"
         return
-    requested = last(order)
+    requested = last_event(order)
     assert isinstance(requested, e.RefundRequested)
     assert requested.amount.amount == Decimal(refund)
     assert requested.return_id is not None
@@ -333,9 +337,9 @@ def test_a_refund_is_handed_to_the_gateway(settings: Any, answer: Any, ending: s
     pay(order)
     refund = give(c.RequestRefund, order, amount="5.00", reason="late")[0]
 
-    by(NOW)
+    run_policies(NOW)
 
-    assert last(order).type == ending
+    assert last_event(order).type == ending
     [call] = Gateway.calls("refund")
     assert call == {
         "order_id": order.pk,
@@ -343,52 +347,52 @@ def test_a_refund_is_handed_to_the_gateway(settings: Any, answer: Any, ending: s
         "amount": refund.amount,
     }
     if answer:
-        assert last(order).refund_id == refund.refund_id
-        assert last(order).reference == "r-1"
+        assert last_event(order).refund_id == refund.refund_id
+        assert last_event(order).reference == "r-1"
 
 
-def test_a_refund_that_somebody_has_made_is_not_handed_to_the_gateway(settings: Any):
+def test_a_refund_made_by_hand_is_not_handed_to_the_gateway(settings: Any):
     plug(settings, payment=Gateway)
     order = new_order()
     pay(order)
     refund = give(c.RequestRefund, order, amount="5.00", reason="late")[0]
     give(c.RecordRefund, order, refund_id=refund.refund_id, outcome="settled")
 
-    by(NOW)
+    run_policies(NOW)
 
-    assert Gateway.asked == []
+    assert Gateway.requests == []
 
 
 @pytest.mark.parametrize("is_late", [False, True])
-def test_what_is_authorized_for_a_cancelled_order_is_voided(settings: Any, is_late: bool):
+def test_an_authorization_of_a_cancelled_order_is_voided(settings: Any, is_late: bool):
     plug(settings, payment=Gateway)
     order = new_order()
     if is_late:
         kit.dispatch(kit.cancel(order))
-        by(NOW)
+        run_policies(NOW)
     pay(order, kind="authorized")
     if not is_late:
         kit.dispatch(kit.cancel(order))
 
-    by(NOW)
+    run_policies(NOW)
 
-    voided = last(order)
+    voided = last_event(order)
     assert isinstance(voided, e.PaymentRecorded)
     assert (voided.payment_id, voided.kind) == ("pay-1", e.PaymentKind.VOIDED)
     assert len(Gateway.calls("void")) == 1
 
 
 @pytest.mark.parametrize("answer", [None, PaymentAnswer(is_done=False, reason="too late")])
-def test_what_the_gateway_does_not_void_is_not_recorded(settings: Any, answer: Any):
+def test_a_void_that_the_gateway_refuses_is_not_recorded(settings: Any, answer: Any):
     plug(settings, payment=Gateway)
     Gateway.answers["void"] = answer
     order = new_order()
     pay(order, kind="authorized")
     kit.dispatch(kit.cancel(order))
 
-    by(NOW)
+    run_policies(NOW)
 
-    assert last(order).type == "OrderCancelled"
+    assert last_event(order).type == "OrderCancelled"
 
 
 # --- Parcels -----------------------------------------------------------------------------------
@@ -398,9 +402,9 @@ def test_a_packed_parcel_is_booked(settings: Any):
     give(c.ChangeShippingAddress, order, shipping_address=kit.ADDRESS | {"line1": "2 New Street"})
     shipment_id = packed(order)
 
-    by(NOW)
+    run_policies(NOW)
 
-    tracked = last(order)
+    tracked = last_event(order)
     assert isinstance(tracked, e.TrackingUpdated)
     assert (tracked.shipment_id, tracked.carrier, tracked.tracking_number) == (
         shipment_id,
@@ -413,81 +417,84 @@ def test_a_packed_parcel_is_booked(settings: Any):
 
 
 @pytest.mark.parametrize("kind", [c.VoidShipment, c.DispatchShipment])
-def test_a_parcel_that_is_unpacked_or_gone_is_not_booked(settings: Any, kind: type[c.Command]):
+def test_an_unpacked_or_dispatched_parcel_is_not_booked(settings: Any, kind: type[c.Command]):
     plug(settings, carrier=Carrier)
     order = new_order()
     give(kind, order, shipment_id=packed(order))
 
-    by(NOW)
+    run_policies(NOW)
 
     assert Carrier.calls("book") == []
 
 
-def test_a_parcel_that_somebody_has_booked_is_not_booked_again(settings: Any):
+def test_a_parcel_with_a_tracking_number_is_not_booked(settings: Any):
     plug(settings, carrier=Carrier)
     order = new_order()
     give(c.UpdateTracking, order, shipment_id=packed(order), tracking_number="T-1")
 
-    by(NOW)
+    run_policies(NOW)
 
-    assert Carrier.asked == []
+    assert Carrier.requests == []
 
 
-def test_a_parcel_is_tracked_until_it_has_arrived(settings: Any):
+def test_a_parcel_is_tracked_until_its_delivery(settings: Any):
     plug(settings, carrier=Carrier)
     order = new_order()
     give(c.DispatchShipment, order, shipment_id=packed(order), tracking_number="T-1")
     Carrier.answers["track"] = Tracking(ask_again_in=6 * HOUR)
 
-    by(NOW)
-    by(NOW + 5 * HOUR)
+    run_policies(NOW)
+    run_policies(NOW + 5 * HOUR)
     assert len(Carrier.calls("track")) == 1
-    by(NOW + 6 * HOUR)
+    run_policies(NOW + 6 * HOUR)
     assert len(Carrier.calls("track")) == 2
 
     Carrier.answers["track"] = Tracking(delivered_at=NOW + 9 * HOUR)
-    by(NOW + 12 * HOUR)
-    assert isinstance(last(order), e.ShipmentDelivered)
-    assert last(order).timestamp == NOW + 9 * HOUR
-    by(NOW + 30 * DAY)
+    run_policies(NOW + 12 * HOUR)
+    assert isinstance(last_event(order), e.ShipmentDelivered)
+    assert last_event(order).timestamp == NOW + 9 * HOUR
+    run_policies(NOW + 30 * DAY)
     assert [parcel.tracking_number for parcel in Carrier.calls("track")] == ["T-1"] * 3
 
 
-def test_a_parcel_that_is_lost_is_recorded(settings: Any):
+def test_a_lost_parcel_is_recorded(settings: Any):
     plug(settings, carrier=Carrier)
     Carrier.answers["track"] = Tracking(failed_at=NOW)
     order = new_order()
     give(c.DispatchShipment, order, shipment_id=packed(order))
 
-    by(NOW)
+    run_policies(NOW)
 
-    failed = [one for one in log.read_stream(order.stream) if isinstance(one, e.ShipmentFailed)]
-    assert [one.outcome for one in failed] == [e.DeliveryFailure.LOST]
+    failed = events_of(order, e.ShipmentFailed)
+    assert [event.outcome for event in failed] == [e.DeliveryFailure.LOST]
 
 
-def test_a_parcel_is_not_tracked_where_the_carrier_tells_by_itself(settings: Any):
+def test_a_parcel_is_not_tracked_if_the_carrier_reports_by_itself(settings: Any):
     plug(settings, carrier=Carrier)
     order = new_order()
     give(c.DispatchShipment, order, shipment_id=packed(order))
 
-    by(NOW + 30 * DAY)
+    run_policies(NOW + 30 * DAY)
 
     assert len(Carrier.calls("track")) == 1
     assert not Timer.objects.exists()
 
 
 # --- Notices -----------------------------------------------------------------------------------
-def test_customers_are_told(settings: Any):
+def test_customers_are_notified(settings: Any):
     plug(settings, notifier=Postman, payment=Gateway)
     shipped, cancelled = new_order(), new_order()
     give(c.DispatchShipment, shipped, shipment_id=packed(shipped))
     pay(cancelled)
     kit.dispatch(kit.cancel(cancelled))
 
-    by(NOW)
+    run_policies(NOW)
 
-    told = [(one.order_number, str(one.news), one.event.type) for one in Postman.calls("tell")]
-    assert sorted(told) == sorted(
+    notices = [
+        (notice.order_number, str(notice.news), notice.event.type)
+        for notice in Postman.calls("tell")
+    ]
+    assert sorted(notices) == sorted(
         [
             (shipped.order_number, "placed", "OrderCreated"),
             (shipped.order_number, "shipped", "ShipmentDispatched"),
@@ -496,11 +503,11 @@ def test_customers_are_told(settings: Any):
             (cancelled.order_number, "refunded", "RefundSettled"),
         ]
     )
-    assert {one.customer.name for one in Postman.calls("tell")} == {"Robin Sample"}
+    assert {notice.customer.name for notice in Postman.calls("tell")} == {"Robin Sample"}
     assert len(set(Postman.keys())) == 5
 
 
-def test_who_was_erased_is_not_told(settings: Any):
+def test_an_erased_customer_is_not_notified(settings: Any):
     plug(settings, notifier=Postman)
     order = new_order()
     kit.dispatch(kit.cancel(order))
@@ -508,16 +515,16 @@ def test_who_was_erased_is_not_told(settings: Any):
         c.EraseCustomer(user_id=kit.USER, customer_id=order.customer_id, reason="asked for it")
     )
 
-    by(NOW)
+    run_policies(NOW)
 
-    assert Postman.asked == []
+    assert Postman.requests == []
 
 
-def test_the_log_is_told_without_saying_who(caplog: pytest.LogCaptureFixture):
+def test_the_log_notifier_writes_no_names(caplog: pytest.LogCaptureFixture):
     caplog.set_level("INFO", "ordering_write.ports.notifier")
     order = new_order()
 
-    by(NOW)
+    run_policies(NOW)
 
     text = f"Order {order.order_number}: the customer is told that it is placed."
     assert caplog.messages == [text]
@@ -528,17 +535,17 @@ def test_a_rebuild_sets_no_timer():
     from ordering_read.engine import rebuild
 
     new_order()
-    by(NOW)
+    run_policies(NOW)
     rebuild.rebuild("order_timeline")
     policies.SUBSCRIPTION.set_timers()
 
     assert not Timer.objects.exists()
 
 
-def test_an_event_makes_a_status_once():
+def test_an_event_brings_about_its_status_once():
     order = new_order()
     kit.dispatch(kit.cancel(order))
-    cancelled = last(order)
+    cancelled = last_event(order)
     assert became(cancelled, OrderStatus.CANCELLED)
     pay(order, "1.00")
-    assert not became(last(order), OrderStatus.CANCELLED)
+    assert not became(last_event(order), OrderStatus.CANCELLED)

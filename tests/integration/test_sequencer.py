@@ -1,4 +1,4 @@
-"""The order of the log while connections are cut at any moment: nothing lost, nothing inverted."""
+"""The order of the log while connections are terminated at any moment: no event lost or moved."""
 
 import random
 import threading
@@ -31,8 +31,8 @@ ORDERS = size(12, full=1_350)
 MOST_SECONDS_BETWEEN_CUTS = 0.2
 
 
-def persistently(command: Command) -> list[Any]:
-    """Dispatch ``command`` until it is heard that it was done."""
+def dispatch_until_confirmed(command: Command) -> list[Any]:
+    """Dispatch ``command`` again until the client hears that it was done."""
     while True:
         try:
             return list(dispatch(command))
@@ -40,8 +40,8 @@ def persistently(command: Command) -> list[Any]:
             connection.close()
 
 
-def cut_connections(over: threading.Event) -> int:
-    """Terminate one connection of this database after the other; how many it were."""
+def terminate_connections(over: threading.Event) -> int:
+    """Terminate connections of this database one after the other; return their number."""
     dice, cut = random.Random(7), 0
     with psycopg.connect(**connection.get_connection_params(), autocommit=True) as own:
         while not over.wait(dice.uniform(0, MOST_SECONDS_BETWEEN_CUTS)):
@@ -55,7 +55,7 @@ def cut_connections(over: threading.Event) -> int:
     return cut
 
 
-def test_cut_connections_lose_nothing_and_invert_nothing() -> None:
+def test_terminated_connections_lose_and_reorder_no_event() -> None:
     customer, product = registered_customer(), registered_product(10**6)
     over = threading.Event()
     written = threading.Barrier(WRITERS, action=over.set)
@@ -63,15 +63,17 @@ def test_cut_connections_lose_nothing_and_invert_nothing() -> None:
     def write(seed: int) -> None:
         dice = random.Random(seed)
         for _ in range(ORDERS):
-            [created, *_rest] = persistently(create_order(customer, (product, 1), (product, 1)))
+            [created, *_rest] = dispatch_until_confirmed(
+                create_order(customer, (product, 1), (product, 1))
+            )
             if dice.random() < 0.5:
-                persistently(
+                dispatch_until_confirmed(
                     CancelOrder(user_id=USER, timestamp=NOW, order_id=created.order_id, reason="x")
                 )
         written.wait()
 
     def read() -> list[tuple[int | None, object]]:
-        """Everything, in the order in which it can be read, while it is written."""
+        """Read all events in their order while they are written."""
         events: list[tuple[int | None, object]] = []
         last: Any = 0
         while True:
@@ -88,7 +90,7 @@ def test_cut_connections_lose_nothing_and_invert_nothing() -> None:
     calls = [lambda seed=seed: write(seed) for seed in range(WRITERS)] + [read] * READERS
     # It would be cut as well.
     connection.close()
-    outcomes = at_once([*calls, lambda: cut_connections(over)])
+    outcomes = at_once([*calls, lambda: terminate_connections(over)])
 
     assert outcomes[:WRITERS] == [None] * WRITERS
     *_written, first, second, cut = outcomes

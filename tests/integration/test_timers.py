@@ -1,4 +1,4 @@
-"""Timers: what is due is done once, whatever is killed, fails, repeats or runs at the same time."""
+"""Timers: each takes effect once, even if workers are killed, fail, repeat or run concurrently."""
 
 import threading
 import time
@@ -23,12 +23,21 @@ from ordering_write.models import (
     OutboxEvent,
     Timer,
 )
-from ordering_write.policies import timers
+from ordering_write.policies import SUBSCRIPTION, timers
 from ordering_write.policies.models import PolicyCheckpoint, PolicyParkedEvent
 from tests import kit
 from tests.integration.test_crashes import MOST_POINTS, Crash, Death
 from tests.kit import NOW
-from tests.kit_policies import HOUR, Gateway, Postman, by, give, new_order, plug, story
+from tests.kit_policies import (
+    HOUR,
+    Gateway,
+    Postman,
+    give,
+    later_event_types,
+    new_order,
+    plug,
+    run_policies,
+)
 from tests.proof import size
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -39,7 +48,7 @@ def timer(policy: str) -> Timer:
 
 
 def refund_requested() -> Any:
-    """An order of which money is to be given back."""
+    """Return an order with a requested refund."""
     order = new_order()
     give(c.RecordPayment, order, payment_id="pay-1", kind="captured", amount="39.80")
     give(c.RequestRefund, order, amount="5.00", reason="late")
@@ -47,11 +56,11 @@ def refund_requested() -> Any:
 
 
 # --- Once --------------------------------------------------------------------------------------
-def test_what_is_read_is_set_once_and_what_is_set_is_kept_until_it_is_done():
+def test_an_event_sets_each_timer_once_and_a_timer_stays_until_it_has_fired():
     order = new_order(reserve_for=HOUR)
 
-    policies.SUBSCRIPTION.set_timers()
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
 
     assert Counter(Timer.objects.values_list("policy", flat=True)) == {
         "expire_unpaid": 1,
@@ -68,42 +77,42 @@ def test_what_is_read_is_set_once_and_what_is_set_is_kept_until_it_is_done():
 def test_a_timer_that_fires_again_changes_nothing(settings: Any):
     plug(settings, payment=Gateway)
     order = refund_requested()
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
     again = list(Timer.objects.all())
-    by(NOW)
-    told = story(order)
-    assert told[-1] == "RefundSettled"
+    run_policies(NOW)
+    before = later_event_types(order)
+    assert before[-1] == "RefundSettled"
 
-    # As when a worker is killed after what it did and before it could say so.
-    for one in again:
-        one.save(force_insert=True)
-    by(NOW)
+    # As if a worker was killed after its commands and before it deleted the timer.
+    for repeated in again:
+        repeated.save(force_insert=True)
+    run_policies(NOW)
 
-    assert story(order) == told
+    assert later_event_types(order) == before
     assert not Timer.objects.exists()
 
 
-def test_a_command_that_was_given_before_is_not_given_otherwise(settings: Any):
+def test_a_policy_ignores_that_its_command_id_is_taken(settings: Any):
     settings.RESERVE_FOR_HOURS = 1
     order = new_order()
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
     [again] = Timer.objects.filter(policy="expire_unpaid")
-    by(NOW + HOUR)
+    run_policies(NOW + HOUR)
     record = CommandRecord.objects.get(pk=again.pk)
     CommandRecord.objects.filter(pk=again.pk).update(fingerprint="of another payload")
 
     again.save(force_insert=True)
-    by(NOW + HOUR)
+    run_policies(NOW + HOUR)
 
-    assert story(order) == ["OrderCancelled"]
+    assert later_event_types(order) == ["OrderCancelled"]
     assert record.type == "ExpireOrder"
 
 
-def test_many_workers_do_each_thing_once(settings: Any):
+def test_many_workers_fire_each_timer_once(settings: Any):
     plug(settings, notifier=Postman)
     for _ in range(30):
         new_order(reserve_for=HOUR)
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
 
     def work() -> None:
         policies.run_due(now=NOW + HOUR)
@@ -115,14 +124,14 @@ def test_many_workers_do_each_thing_once(settings: Any):
     for worker in workers:
         worker.join()
 
-    assert len(Postman.asked) == len(set(Postman.keys())) == 30
+    assert len(Postman.requests) == len(set(Postman.keys())) == 30
     assert OutboxEvent.objects.filter(type="OrderCancelled").count() == 30
     assert not Timer.objects.exists()
 
 
 # --- Killed ------------------------------------------------------------------------------------
 @pytest.mark.proof
-def test_a_worker_that_is_killed_at_any_statement_loses_and_doubles_nothing(
+def test_a_worker_killed_at_any_statement_loses_and_repeats_no_effect(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ):
     plug(settings, payment=Gateway)
@@ -132,10 +141,14 @@ def test_a_worker_that_is_killed_at_any_statement_loses_and_doubles_nothing(
     for number in range(1, MOST_POINTS, size(7, full=1)):
         order, at = refund_requested(), at + HOUR
         death = Death(number)
-        run_until(death, at, monkeypatch)
+        run_policies_until_death(death, at, monkeypatch)
         # The lease of what it had taken is over.
-        by(at + timers.LEASE)
-        assert story(order) == ["PaymentRecorded", "RefundRequested", "RefundSettled"], death.point
+        run_policies(at + timers.LEASE)
+        assert later_event_types(order) == [
+            "PaymentRecorded",
+            "RefundRequested",
+            "RefundSettled",
+        ], death.point
         assert not Timer.objects.exists(), death.point
         if not death.point:
             break
@@ -143,15 +156,15 @@ def test_a_worker_that_is_killed_at_any_statement_loses_and_doubles_nothing(
 
     assert not death.point, "it has no end"
     assert any("policy_timer" in point for point in points)
-    # The gateway was asked again only by the same key, and that when it mattered.
+    # The gateway was called again with the same key only.
     keys = Counter(Gateway.keys())
     assert len(keys) == len(points) + 1
     assert set(keys.values()) <= {1, 2}
     kit.check_rows_equal_log()
 
 
-def run_until(death: Death, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the policies do what there is to do on a connection that dies at its point."""
+def run_policies_until_death(death: Death, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the policies on a connection that dies at its point."""
     connection.ensure_connection()
     commit = connection._commit  # type: ignore[attr-defined]
 
@@ -163,7 +176,7 @@ def run_until(death: Death, now: datetime, monkeypatch: pytest.MonkeyPatch) -> N
     with monkeypatch.context() as patch, connection.execute_wrapper(death):
         patch.setattr(connection, "_commit", wrapped)
         try:
-            by(now)
+            run_policies(now)
         except Crash:
             assert death.point
         finally:
@@ -171,10 +184,10 @@ def run_until(death: Death, now: datetime, monkeypatch: pytest.MonkeyPatch) -> N
     PolicyCheckpoint.objects.update(leased_until=None)
 
 
-def test_a_killer_is_given_up(settings: Any, monkeypatch: pytest.MonkeyPatch):
+def test_a_timer_that_kills_its_workers_is_parked(settings: Any, monkeypatch: pytest.MonkeyPatch):
     plug(settings, notifier=Postman)
     new_order()
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
 
     def kill(*_args: Any, **_kwargs: Any) -> None:
         raise Crash
@@ -195,13 +208,13 @@ def test_a_killer_is_given_up(settings: Any, monkeypatch: pytest.MonkeyPatch):
 
 
 # --- Failing -----------------------------------------------------------------------------------
-def test_what_fails_is_tried_again_later_and_later_and_then_parked(
+def test_a_failing_timer_is_retried_with_growing_pauses_and_then_parked(
     settings: Any, caplog: pytest.LogCaptureFixture
 ):
     plug(settings, payment=Gateway)
     Gateway.answers["refund"] = ConnectionError("the gateway is away\nits secrets")
     order = refund_requested()
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
 
     now, pauses = NOW, []
     while timer("pay_refunds").parked_at is None:
@@ -216,68 +229,66 @@ def test_what_fails_is_tried_again_later_and_later_and_then_parked(
     assert pauses[:3] == [timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4)]
     assert max(pauses) == HOUR
     assert len(pauses) == timers.TRIES - 1
-    levels = [one.levelname for one in caplog.records if one.name == timers.__name__]
+    levels = [line.levelname for line in caplog.records if line.name == timers.__name__]
     assert levels == ["WARNING", "ERROR"]
     assert len(set(Gateway.keys())) == 1
 
     Gateway.answers.clear()
     assert policies.run_due(now=now + 2 * HOUR) == 0
     assert policies.retry() == 1
-    by(now)
-    assert story(order)[-1] == "RefundSettled"
+    run_policies(now)
+    assert later_event_types(order)[-1] == "RefundSettled"
 
 
-def test_what_fails_keeps_nobody_up(settings: Any):
+def test_a_failing_timer_delays_no_other(settings: Any):
     plug(settings, payment=Gateway, notifier=Postman)
     Gateway.answers["refund"] = ConnectionError("the gateway is away")
     refund_requested()
 
-    by(NOW)
+    run_policies(NOW)
 
-    assert len(Postman.asked) == 1
+    assert len(Postman.requests) == 1
 
 
-def test_a_command_that_meets_others_is_tried_again(monkeypatch: pytest.MonkeyPatch):
+def test_a_timer_whose_command_loses_a_race_is_retried(monkeypatch: pytest.MonkeyPatch):
     order = new_order(reserve_for=HOUR)
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
     with monkeypatch.context() as patch:
         patch.setattr(timers, "get_command_bus", Contended)
         policies.run_due(now=NOW + HOUR)
-    assert story(order) == []
+    assert later_event_types(order) == []
 
-    by(NOW + HOUR + timedelta(seconds=1))
+    run_policies(NOW + HOUR + timedelta(seconds=1))
 
-    assert story(order) == ["OrderCancelled"]
+    assert later_event_types(order) == ["OrderCancelled"]
 
 
 class Contended:
-    """A bus on which somebody is always first."""
+    """A bus on which every command loses its race."""
 
     def dispatch(self, command: c.Command) -> None:
         raise ConcurrentUpdateError
 
 
-def test_an_outage_of_the_database_is_no_failure_of_a_timer(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_database_outage_is_no_failure_of_a_timer(settings: Any, monkeypatch: pytest.MonkeyPatch):
     plug(settings, notifier=Postman)
     Postman.answers["tell"] = OperationalError("the database is away")
     new_order()
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
 
     with pytest.raises(OperationalError):
         policies.run_due(now=NOW)
 
     Postman.answers.clear()
     assert timer("tell_customers").error == ""
-    by(NOW + timers.LEASE)
+    run_policies(NOW + timers.LEASE)
     assert not Timer.objects.exists()
 
 
-def test_a_worker_gives_back_what_it_has_no_time_for(monkeypatch: pytest.MonkeyPatch):
+def test_a_worker_gives_back_timers_that_it_has_no_time_for(monkeypatch: pytest.MonkeyPatch):
     for _ in range(3):
         new_order()
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
     monkeypatch.setattr(timers, "_BATCH_SECONDS", -1.0)
 
     assert policies.run_due(now=NOW, seconds=0.01) == 0
@@ -285,22 +296,22 @@ def test_a_worker_gives_back_what_it_has_no_time_for(monkeypatch: pytest.MonkeyP
     assert set(Timer.objects.values_list("tries", "leased_until")) == {(0, None)}
 
 
-def test_timers_of_a_policy_that_is_gone_stay():
+def test_timers_of_a_removed_policy_stay():
     new_order()
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
     Timer.objects.filter(policy="tell_customers").update(policy="tell_by_pigeon")
 
-    by(NOW)
+    run_policies(NOW)
 
     assert list(Timer.objects.values_list("policy", flat=True)) == ["tell_by_pigeon"]
     assert policies.policy_statuses()[-1].name == "tell_by_pigeon"
 
 
-def test_an_event_that_can_t_be_read_holds_up_its_order_only():
+def test_an_unreadable_event_parks_the_stream_of_its_order_only():
     bad, good = new_order(), new_order()
-    garble(bad.stream, '{"nonsense": 1}')
+    spoil_or_restore(bad.stream, '{"nonsense": 1}')
 
-    by(NOW)
+    run_policies(NOW)
 
     assert policies.status().parked_streams == 1
     out = StringIO()
@@ -308,19 +319,19 @@ def test_an_event_that_can_t_be_read_holds_up_its_order_only():
     [parked] = policies.parked_events()
     assert f"parked: OrderCreated {parked.event_id} ({bad.stream}, " in out.getvalue()
     assert not Timer.objects.exists()
-    garble(bad.stream, None)
-    # OrderCreated; the events of its lines are none of the policies' concern but for completing.
+    spoil_or_restore(bad.stream, None)
+    # At least OrderCreated; most policies ignore the events of its lines.
     assert policies.retry() >= 1
     assert policies.status().parked_streams == 0
     assert set(Timer.objects.values_list("stream", flat=True)) == {bad.stream}
-    assert story(good) == []
+    assert later_event_types(good) == []
 
 
 _KEPT: dict[str, Any] = {}
 
 
-def garble(stream: str, data: str | None) -> None:
-    """Spoil the first event of ``stream``, or mend it."""
+def spoil_or_restore(stream: str, data: str | None) -> None:
+    """Replace the data of the first event of ``stream``; None restores them."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
         cursor.execute("SELECT data::text FROM event WHERE stream = %s AND version = 1", [stream])
@@ -344,80 +355,84 @@ def handed_out(broker: ProjectionBroker) -> list[tuple[str, ...]]:
     return [SignedPackage.loads(task)["args"] for _id, task in broker.dequeue() or []]
 
 
-def test_the_broker_hands_the_policies_out_when_the_log_has_grown(broker: ProjectionBroker):
+def test_the_broker_hands_out_the_policies_when_the_log_has_grown(broker: ProjectionBroker):
     new_order()
 
     assert handed_out(broker).count(("policies", "policies")) == 1
-    # Whoever was given them has some time to begin.
-    assert not policies.SUBSCRIPTION.lease().behind
+    # The worker has some time to begin.
+    assert not SUBSCRIPTION.lease().behind
 
     tasks.run("policies")
 
     assert not Timer.objects.exists()
     assert policies.status().lag_events == 0
-    assert not policies.SUBSCRIPTION.lease().behind
+    assert not SUBSCRIPTION.lease().behind
 
 
-def test_the_broker_hands_the_policies_out_when_a_time_has_come():
+def test_the_broker_hands_out_the_policies_when_a_timer_is_due():
     new_order(timestamp=datetime.now(UTC), reserve_for=timedelta(seconds=2))
-    policies.SUBSCRIPTION.run()
-    assert not policies.SUBSCRIPTION.lease().behind
+    SUBSCRIPTION.run()
+    assert not SUBSCRIPTION.lease().behind
 
     ends_at = time.monotonic() + 10
-    while not policies.SUBSCRIPTION.lease().behind:
+    while not SUBSCRIPTION.lease().behind:
         assert time.monotonic() < ends_at
 
     tasks.run("policies")
     assert OutboxEvent.objects.filter(type="OrderCancelled").exists()
 
 
-def test_a_runner_that_did_not_come_back_is_replaced(monkeypatch: pytest.MonkeyPatch):
+def test_a_lost_runner_of_the_policies_is_replaced(monkeypatch: pytest.MonkeyPatch):
     new_order()
-    assert policies.SUBSCRIPTION.lease().behind
+    assert SUBSCRIPTION.lease().behind
     PolicyCheckpoint.objects.update(leased_until=datetime.now(UTC) - timedelta(seconds=1))
 
-    assert policies.SUBSCRIPTION.lease().behind
-    policies.SUBSCRIPTION.run()
+    assert SUBSCRIPTION.lease().behind
+    SUBSCRIPTION.run()
 
     assert not Timer.objects.exists()
 
 
-def test_one_run_does_what_follows_from_what_it_has_done(settings: Any):
+def test_one_run_fires_the_timers_that_follow_from_its_own_commands(settings: Any):
     plug(settings, payment=Gateway, notifier=Postman)
     order = new_order()
     give(c.RecordPayment, order, payment_id="pay-1", kind="captured", amount="39.80")
     kit.dispatch(kit.cancel(order))
 
-    policies.SUBSCRIPTION.run(seconds=60)
+    SUBSCRIPTION.run(seconds=60)
 
-    assert story(order)[2:] == ["RefundRequested", "RefundSettled"]
-    assert [str(one.news) for one in Postman.calls("tell")] == ["placed", "cancelled", "refunded"]
+    assert later_event_types(order)[2:] == ["RefundRequested", "RefundSettled"]
+    assert [str(notice.news) for notice in Postman.calls("tell")] == [
+        "placed",
+        "cancelled",
+        "refunded",
+    ]
 
 
-def test_the_stock_broker_s_task_runs_them_too():
+def test_the_task_of_the_stock_broker_runs_the_policies():
     order = new_order(reserve_for=HOUR)
 
     tasks.project_all()
 
-    assert story(order) == ["OrderCancelled"]
+    assert later_event_types(order) == ["OrderCancelled"]
 
 
-def test_idle_policies_cost_a_look(django_assert_num_queries: Any):
+def test_idle_policies_cost_one_statement(django_assert_num_queries: Any):
     new_order()
-    policies.SUBSCRIPTION.run()
+    SUBSCRIPTION.run()
     head = log.head()
 
     with django_assert_num_queries(1):
-        assert not policies.SUBSCRIPTION.lease(head=head).behind
+        assert not SUBSCRIPTION.lease(head=head).behind
 
 
 # --- What an operator sees ---------------------------------------------------------------------
-def test_the_command_lists_them(settings: Any):
+def test_the_command_lists_the_policies(settings: Any):
     plug(settings, payment=Gateway)
     Gateway.answers["refund"] = ConnectionError("the gateway is away")
     refund_requested()
     new_order(reserve_for=timedelta(days=365), timestamp=datetime.now(UTC))
-    policies.SUBSCRIPTION.run()
+    SUBSCRIPTION.run()
     out = StringIO()
 
     call_command("policies", stdout=out)
@@ -448,10 +463,10 @@ def test_a_parked_timer_is_skipped_for_good(settings: Any, monkeypatch: pytest.M
     monkeypatch.setenv("LOGNAME", "robin")
     plug(settings, payment=Gateway)
     order = refund_requested()
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
     refund = timer("pay_refunds")
     for wrong in (refund.pk, uuid4()):
-        # It isn't given up yet; there is none.
+        # This timer isn't parked yet, and the other one doesn't exist.
         with pytest.raises(CommandError, match="Neither an event nor a timer"):
             skip(wrong)
     Timer.objects.filter(pk=refund.pk).update(parked_at=NOW, error="ConnectionError: away")
@@ -460,32 +475,32 @@ def test_a_parked_timer_is_skipped_for_good(settings: Any, monkeypatch: pytest.M
 
     assert f"{refund.pk} is skipped." in skip(refund.pk)
 
-    kept = timer("pay_refunds")
-    assert (kept.skipped_by, kept.skip_reason) == ("command line (robin)", "Paid out by hand")
+    skipped = timer("pay_refunds")
+    assert (skipped.skipped_by, skipped.skip_reason) == ("command line (robin)", "Paid out by hand")
     with pytest.raises(CommandError, match="Neither an event nor a timer"):
         skip(refund.pk)
     assert policies.retry() == 0
-    by(NOW)
-    assert story(order)[-1] == "RefundRequested"
+    run_policies(NOW)
+    assert later_event_types(order)[-1] == "RefundRequested"
     out = StringIO()
     call_command("policies", fail_over=10**9, stdout=out)
     assert "parked:" not in out.getvalue()
     assert f"skipped: pay_refunds {refund.pk} ({order.stream}), by command" in out.getvalue()
 
 
-def test_a_parked_event_is_skipped_and_what_waits_behind_it_goes_on():
+def test_a_parked_event_is_skipped_and_the_events_behind_it_are_applied():
     order = new_order()
-    garble(order.stream, '{"nonsense": 1}')
+    spoil_or_restore(order.stream, '{"nonsense": 1}')
     kit.dispatch(kit.cancel(order))
-    policies.SUBSCRIPTION.set_timers()
+    SUBSCRIPTION.set_timers()
     [bad] = policies.parked_events()
     waiting = PolicyParkedEvent.objects.filter(category="waiting").latest("version")
     with pytest.raises(CommandError, match="retry or skip that one"):
         skip(waiting.event_id)
 
-    shown = skip(bad.event_id, reason="Nobody is told of it")
+    output = skip(bad.event_id, reason="No notice is needed")
 
-    assert f"skipped: {bad}, by command line" in shown
+    assert f"skipped: {bad}, by command line" in output
     with pytest.raises(CommandError, match="skipped already"):
         skip(bad.event_id)
     assert policies.status().parked_streams == 0
@@ -493,7 +508,7 @@ def test_a_parked_event_is_skipped_and_what_waits_behind_it_goes_on():
     assert policies.retry() == 0
 
 
-def test_their_lag_is_seen():
+def test_the_command_reports_the_lag_of_the_policies():
     new_order()
     status = policies.status()
     assert (status.position, status.lag_events) == (0, log.head())

@@ -1,4 +1,4 @@
-"""What happens to an event of the log that this code can't read, and how a log is known."""
+"""Events of the log that this code can't read, and the fingerprint of the log."""
 
 from uuid import uuid4
 
@@ -20,7 +20,7 @@ def order() -> Order:
 
 
 def spoil(order, change):
-    """Change the stored OrderItemAdded of ``order``, round the trigger."""
+    """Change the stored OrderItemAdded of ``order`` behind the back of the trigger."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(
@@ -43,7 +43,7 @@ def spoil(order, change):
         ),
     ],
 )
-def test_the_log_is_read_round_an_event_that_cannot_be(order, change, reason):
+def test_the_log_is_read_past_an_unreadable_event(order, change, reason):
     log.sequence()
     before = log.read_log(0, 100)
     spoil(order, change)
@@ -59,11 +59,11 @@ def test_the_log_is_read_round_an_event_that_cannot_be(order, change, reason):
     assert [event.recorded.position for event in after] == list(range(1, len(after) + 1))
 
 
-def test_it_keeps_its_type_and_envelope(order):
+def test_an_unreadable_event_keeps_its_type_and_envelope(order):
     log.sequence()
-    [before] = [one for one in log.read_log(0, 100) if isinstance(one, e.OrderItemAdded)]
+    [before] = [event for event in log.read_log(0, 100) if isinstance(event, e.OrderItemAdded)]
     spoil(order, "type = 'OrderBlessed'")
-    [bad] = [one for one in log.read_log(0, 100) if isinstance(one, UndecodableEvent)]
+    [bad] = [event for event in log.read_log(0, 100) if isinstance(event, UndecodableEvent)]
     assert (bad.type, bad.timestamp, bad.recorded) == (
         "OrderBlessed",
         before.timestamp,
@@ -71,7 +71,7 @@ def test_it_keeps_its_type_and_envelope(order):
     )
 
 
-def test_a_stream_and_a_command_with_such_an_event_are_refused(order):
+def test_reading_a_stream_or_command_with_an_unreadable_event_raises_an_error(order):
     command_id = log.read_stream(order.stream)[0].recorded.command_id
     spoil(order, "type = 'OrderBlessed'")
     message = rf"^OrderBlessed \S+ \({order.stream}, version 2\) can't be read: this type is"
@@ -82,7 +82,7 @@ def test_a_stream_and_a_command_with_such_an_event_are_refused(order):
 
 
 # --- Which log it is ---------------------------------------------------------------------------
-def test_a_log_has_one_identity_for_good():
+def test_the_identity_of_a_log_never_changes():
     identity = log.identity()
     assert log.identity() == identity
     for change in (
@@ -99,7 +99,7 @@ def test_a_log_has_one_identity_for_good():
     assert log.identity() == identity
 
 
-def test_the_event_at_a_position_is_named(order):
+def test_the_fingerprint_names_the_event_at_a_position(order):
     log.sequence()
     head = log.head()
     last = log.read_log(head - 1, 1)[0].recorded.event_id

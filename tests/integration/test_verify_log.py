@@ -1,4 +1,4 @@
-"""The log's own proofs: whatever is spoiled round the trigger is found, and nothing else."""
+"""Verification of the log: every change behind the back of the trigger is found, and no other."""
 
 import re
 from contextlib import contextmanager
@@ -22,18 +22,18 @@ pytestmark = pytest.mark.usefixtures("committed")
 
 
 def findings(stream=None):
-    return [str(each) for each in verification.verify(stream=stream, progress=lambda _: None)]
+    return [str(found) for found in verification.verify(stream=stream, progress=lambda _: None)]
 
 
 @contextmanager
-def round_the_trigger():
+def without_trigger():
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         yield cursor
 
 
 def spoil(statement, *parameters):
-    with round_the_trigger() as cursor:
+    with without_trigger() as cursor:
         cursor.execute(statement, parameters)
         assert cursor.rowcount > 0
 
@@ -65,29 +65,29 @@ def shop() -> Shop:
     return Shop()
 
 
-# --- Nothing is wrong --------------------------------------------------------------------------
-def test_an_empty_log_is_in_order():
+# --- Sound logs --------------------------------------------------------------------------
+def test_an_empty_log_has_no_findings():
     assert findings() == []
 
 
 @pytest.mark.parametrize("page", [1, 2, 3, 5, 1000])
-def test_a_log_in_order_has_no_findings(shop, page, monkeypatch):
+def test_a_sound_log_has_no_findings(shop, page, monkeypatch):
     monkeypatch.setattr(streams, "_PAGE", page)
     monkeypatch.setattr(finding, "PAGE", page)
     kit.dispatch(kit.move(shop.order, OrderStatus.CONFIRMED))
     assert findings() == []
 
 
-def test_personal_fields_may_be_erased(shop):
+def test_erased_personal_fields_are_no_finding(shop):
     spoil("DELETE FROM personal_data")
     assert findings() == []
 
 
-def test_an_erased_customer_is_in_order(shop):
+def test_an_erased_customer_is_no_finding(shop):
     customer = kit.registered_customer()
     order = kit.placed_order(customer, (shop.product, 1))
     kit.dispatch(kit.cancel(order))
-    kept = list(PersonalData.objects.filter(customer_id=customer.pk))
+    erased = list(PersonalData.objects.filter(customer_id=customer.pk))
     kit.dispatch(EraseCustomer(user_id=kit.USER, customer_id=customer.pk, reason="Asked for it"))
     assert findings() == []
 
@@ -97,16 +97,16 @@ def test_an_erased_customer_is_in_order(shop):
     ]
     spoil("UPDATE ordering_write_customer SET name = '[erased]' WHERE status = 'erased'")
 
-    # What came back with a backup, for example.
-    PersonalData.objects.bulk_create(kept)
-    told = "the customer was erased, but there are personal fields"
-    assert {each for each in findings() if each.endswith(told)} == {
-        f"{customer.stream}, version 2: {told}",
-        f"{order.stream}, version 4: {told}",
+    # As after the restore of a backup.
+    PersonalData.objects.bulk_create(erased)
+    fault = "the customer was erased, but there are personal fields"
+    assert {text for text in findings() if text.endswith(fault)} == {
+        f"{customer.stream}, version 2: {fault}",
+        f"{order.stream}, version 4: {fault}",
     }
 
 
-def test_an_aggregate_that_moves_on_meanwhile_is_no_finding(shop, monkeypatch):
+def test_commands_during_the_verification_are_no_finding(shop, monkeypatch):
     # Pages end in the middle of streams, so that most are finished in a later one.
     monkeypatch.setattr(streams, "_PAGE", 3)
 
@@ -121,7 +121,7 @@ def test_an_aggregate_that_moves_on_meanwhile_is_no_finding(shop, monkeypatch):
     assert at_once([place, verify_ten_times, place]) == [None, [], None]
 
 
-# --- The log was spoiled -----------------------------------------------------------------------
+# --- Spoiled logs -----------------------------------------------------------------------
 CHANGED = "it or the event before it was changed: its hash doesn't fit"
 
 
@@ -148,7 +148,7 @@ def test_a_changed_event_is_found(shop, change):
     assert f"{shop.order.stream}, version {version}: {CHANGED}" in findings()
 
 
-def test_a_changed_event_whose_hash_fits_breaks_the_next_ones(shop):
+def test_a_changed_hash_breaks_the_chain(shop):
     stream = shop.order.stream
     spoil("UPDATE event SET hash = repeat('a', 64) WHERE stream = %s AND version = 2", stream)
     assert findings() == [f"{stream}, version {n}: {CHANGED}" for n in (2, 3)]
@@ -178,7 +178,7 @@ def test_a_removed_event_is_found(shop):
     assert findings() == [f"the log: positions {position} to {position} are missing", missing]
 
 
-def test_a_removed_last_event_is_found_by_the_row(shop):
+def test_a_removed_last_event_is_found_by_its_row(shop):
     stream, position = shop.cancelled.stream, shop.position(shop.cancelled, 4)
     spoil("DELETE FROM event WHERE stream = %s AND version = 4", stream)
     found = findings()
@@ -189,7 +189,7 @@ def test_a_removed_last_event_is_found_by_the_row(shop):
 
 def test_reordered_events_are_found(shop):
     stream = shop.order.stream
-    with round_the_trigger() as cursor:
+    with without_trigger() as cursor:
         for old, new in ((2, 99), (3, 2), (99, 3)):
             cursor.execute(
                 "UPDATE event SET version = %s WHERE stream = %s AND version = %s",
@@ -202,7 +202,7 @@ def test_reordered_events_are_found(shop):
 def test_reordered_positions_are_found(shop):
     stream = shop.order.stream
     first, second = (shop.position(shop.order, version) for version in (2, 3))
-    with round_the_trigger() as cursor:
+    with without_trigger() as cursor:
         for old, new in ((first, 0), (second, first), (0, second)):
             cursor.execute(
                 "UPDATE event_position SET position = %s WHERE position = %s", [new, old]
@@ -212,23 +212,23 @@ def test_reordered_positions_are_found(shop):
     ]
 
 
-def test_an_event_that_nobody_will_position_is_found(shop):
+def test_an_event_that_will_get_no_position_is_found(shop):
     order = shop.place()
     assert findings() == []
     spoil("DELETE FROM event_pending")
     streams = [shop.product.stream, shop.other.stream, order.stream]
     found = findings()
-    assert all(each.endswith("it has no position and doesn't wait for one") for each in found)
-    assert {each.partition(",")[0] for each in found} == set(streams)
+    assert all(text.endswith("it has no position and doesn't wait for one") for text in found)
+    assert {text.partition(",")[0] for text in found} == set(streams)
     # An order with two lines, and a reservation of each product.
     assert len(found) == 5
 
 
 @pytest.mark.parametrize("change", ["type = 'OrderBlessed'", "schema_version = 7", "data = '[]'"])
-def test_an_event_that_cannot_be_read_is_found(shop, change):
+def test_an_unreadable_event_is_found(shop, change):
     stream = shop.order.stream
     spoil(f"UPDATE event SET {change} WHERE stream = %s AND version = 2", stream)
-    assert any(each.startswith(f"{stream}, version 2: it can't be read: ") for each in findings())
+    assert any(text.startswith(f"{stream}, version 2: it can't be read: ") for text in findings())
 
 
 def test_an_event_that_cannot_be_applied_is_found(shop):
@@ -252,7 +252,7 @@ def test_a_stream_of_no_aggregate_is_found(shop):
     assert f"{name}: no aggregate has such a name" in found
 
 
-# --- The rows were spoiled ---------------------------------------------------------------------
+# --- Spoiled rows ---------------------------------------------------------------------
 ROWS = [
     ("UPDATE ordering_write_order SET total = 1 WHERE id = %s", "total of its row is 1.0000, its"),
     ("UPDATE ordering_write_order SET version = 9 WHERE id = %s", "version of its row is 9, its"),
@@ -281,7 +281,7 @@ ROWS = [
 @pytest.mark.parametrize(("statement", "wrong"), ROWS)
 def test_a_changed_row_of_an_order_is_found(shop, statement, wrong):
     spoil(statement, shop.order.pk)
-    found = [each for each in findings() if "set aside" not in each]
+    found = [text for text in findings() if "set aside" not in text]
     assert len(found) == 1
     assert re.match(f"{shop.order.stream}, version 3: {wrong}", found[0])
 
@@ -317,7 +317,7 @@ def test_a_removed_reservation_is_found(shop):
     assert findings(shop.order.stream) == found[:1]
 
 
-def test_units_set_aside_for_nobody_are_found(shop):
+def test_a_reservation_without_a_line_is_found(shop):
     # Counters, reservations and events agree: only the orders know better.
     order_id, line_id = uuid7(), uuid7()
     with outbox.commit():
@@ -329,7 +329,7 @@ def test_units_set_aside_for_nobody_are_found(shop):
     ]
 
 
-def test_units_set_aside_of_another_product_are_found(shop):
+def test_a_reservation_of_another_product_is_found(shop):
     spoil(
         "UPDATE ordering_write_reservation SET product_id = %s"
         " WHERE order_id = %s AND product_id = %s",
@@ -344,7 +344,7 @@ def test_units_set_aside_of_another_product_are_found(shop):
 
 
 def test_a_row_without_events_is_found(shop):
-    # A copy under another id: what nobody ever placed.
+    # A copy under another id, which no command has placed.
     order = Order.objects.get(pk=shop.order.pk)
     order.pk, order.order_number = uuid7(), "2026-999999"
     order.save_base(force_insert=True)
@@ -352,13 +352,13 @@ def test_a_row_without_events_is_found(shop):
 
 
 # --- The command -------------------------------------------------------------------------------
-def test_the_command_says_that_all_is_well(shop):
+def test_the_command_reports_the_number_of_events(shop):
     out = StringIO()
     call_command("verify_log", stdout=out)
     assert re.fullmatch(r"\d+ events in [\d.]+ s \([\d,]+ a second\)\.\n", out.getvalue())
 
 
-def test_the_command_lists_what_is_wrong_and_fails(shop):
+def test_the_command_lists_findings_and_fails(shop):
     spoil("UPDATE ordering_write_order SET total = 1 WHERE id = %s", shop.order.pk)
     out = StringIO()
     with pytest.raises(CommandError, match=r"^1 finding\.$"):
@@ -375,6 +375,6 @@ def test_the_command_checks_one_stream(shop):
         call_command("verify_log", "--stream", shop.order.stream, stdout=out)
 
 
-def test_the_command_knows_no_such_stream():
+def test_the_command_refuses_an_unknown_stream():
     with pytest.raises(CommandError, match=r"^The log has no stream order-7\.$"):
         call_command("verify_log", "--stream", "order-7", stdout=StringIO())

@@ -1,4 +1,4 @@
-"""What is answered when the log holds an event that can't be read: a problem that names it."""
+"""Responses when an event of the log can't be read: a problem that names the event."""
 
 from typing import Any
 from uuid import uuid4
@@ -14,7 +14,7 @@ from ordering_read.engine import live
 from ordering_read.projector import registered
 from ordering_write.models import Customer, Order
 from tests import kit
-from tests.integration.test_idempotent_answers import order_body, place
+from tests.integration.test_idempotent_responses import order_body, place
 from tests.integration.test_read_api import ROOT, client_of
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
 @pytest.fixture
 def order(customer: Customer) -> Order:
-    """An order that is projected, and whose second event was spoiled round the trigger since."""
+    """Return a projected order whose second event was spoiled behind the back of the trigger."""
     order = kit.placed_order(customer, (kit.registered_product(), 2))
     live.run(*registered())
     spoil(order)
@@ -44,10 +44,10 @@ def admin() -> APIClient:
     return client_of(Role.ADMIN)
 
 
-def check(answer: Any, order: Order) -> None:
-    assert answer.status_code == 500
-    assert answer["Content-Type"] == "application/problem+json"
-    problem = answer.json()
+def check(response: Any, order: Order) -> None:
+    assert response.status_code == 500
+    assert response["Content-Type"] == "application/problem+json"
+    problem = response.json()
     assert problem["code"] == "event_unreadable"
     event = problem["event"]
     assert (event["type"], event["stream"], event["version"]) == ("OrderBlessed", order.stream, 2)
@@ -58,7 +58,7 @@ def check(answer: Any, order: Order) -> None:
     "path",
     ["?consistency=strong", "?version=1", "?as_of=2100-01-01T00:00:00Z", "/diff", "/actions"],
 )
-def test_a_read_of_the_log(
+def test_reads_of_the_log_are_refused(
     admin: APIClient, order: Order, path: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     check(admin.get(f"{ROOT}/orders/{order.pk}{path}"), order)
@@ -68,41 +68,41 @@ def test_a_read_of_the_log(
     assert admin.get(f"{ROOT}/orders/{order.pk}/events").status_code == 200
 
 
-def test_a_person_reads_it_on_a_page(admin: APIClient, order: Order) -> None:
+def test_the_problem_is_shown_on_a_page(admin: APIClient, order: Order) -> None:
     page = admin.get(f"{ROOT}/orders/{order.pk}/diff", headers={"Accept": "text/html"})
     assert page.status_code == 500
     assert "event-unreadable" in page.content.decode()
 
 
 @pytest.mark.parametrize("path", ["?consistency=strong", "/actions"])
-def test_another_customer_is_told_nothing(order: Order, path: str) -> None:
+def test_another_customer_gets_not_found(order: Order, path: str) -> None:
     address = f"{ROOT}/orders/{order.pk}{path}"
     stranger = client_of(Role.CUSTOMER, customer_id=kit.registered_customer().pk)
     assert stranger.get(address).status_code == 404
     check(client_of(Role.CUSTOMER, customer_id=order.customer_id).get(address), order)
 
 
-def test_a_dry_run(admin: APIClient, order: Order) -> None:
+def test_a_dry_run_is_refused(admin: APIClient, order: Order) -> None:
     check(admin.post(f"{ROOT}/orders/{order.pk}/confirm?dry_run=true"), order)
 
 
-def test_a_command_that_needs_the_event(admin: APIClient, order: Order) -> None:
-    here = f"{ROOT}/orders/{order.pk}"
+def test_a_command_that_needs_the_event_is_refused(admin: APIClient, order: Order) -> None:
+    url = f"{ROOT}/orders/{order.pk}"
     body = {"shipping_address": kit.ADDRESS}
-    answer = admin.put(f"{here}/shipping-address", body, format="json", headers={"If-Match": "*"})
-    check(answer, order)
+    response = admin.put(f"{url}/shipping-address", body, format="json", headers={"If-Match": "*"})
+    check(response, order)
     # One that doesn't is carried out.
-    assert admin.post(f"{here}/confirm", headers={"If-Match": "*"}).status_code == 200
+    assert admin.post(f"{url}/confirm", headers={"If-Match": "*"}).status_code == 200
 
 
-def test_a_repeat_of_the_command_that_caused_it(admin: APIClient, customer: Customer) -> None:
+def test_a_repeat_of_its_command_is_refused(admin: APIClient, customer: Customer) -> None:
     body, key = order_body(customer, kit.registered_product()), str(uuid4())
     order = Order.objects.get(pk=place(admin, body, key).json()["order_id"])
     spoil(order)
     check(place(admin, body, key), order)
 
 
-def test_the_admin(admin_client: Client, order: Order) -> None:
+def test_the_admin_shows_the_event(admin_client: Client, order: Order) -> None:
     page = f"/admin/ordering_read/ordersummary/{order.pk}"
     for path in ("change/", "commands/confirm_order/"):
         shown = admin_client.get(f"{page}/{path}")
@@ -110,6 +110,6 @@ def test_the_admin(admin_client: Client, order: Order) -> None:
         assert "holds an event that this version" in shown.content.decode()
 
 
-def test_the_command_line(order: Order) -> None:
+def test_the_command_line_shows_the_reason(order: Order) -> None:
     with pytest.raises(CommandError, match=r"version 2\) can't be read: this type is unknown"):
         call_command("command", "ConfirmOrder", "--order-id", str(order.pk), "--dry-run")

@@ -110,8 +110,8 @@ def test_a_key_can_be_required(api, customer, settings):
     assert (refused.status_code, refused.json()["code"]) == (400, "idempotency_key_missing")
     order = place(api, body, "key").json()["order_id"]
     # Other commands don't need one.
-    answer = api.post(f"{ROOT}/orders/{order}/cancel", {"reason": "x"}, format="json")
-    assert answer.status_code == 200
+    response = api.post(f"{ROOT}/orders/{order}/cancel", {"reason": "x"}, format="json")
+    assert response.status_code == 200
 
 
 # --- Parallel repeats --------------------------------------------------------------------------
@@ -164,7 +164,7 @@ def test_old_records_are_pruned_in_batches(db):
             prune(*arguments)
 
 
-def test_a_repeat_after_pruning_changes_nothing(api, customer):
+def test_a_repeat_after_pruning_has_no_effect(api, customer):
     product = kit.registered_product(10)
     body = order_body(customer, product)
     place(api, body, "key")
