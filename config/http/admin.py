@@ -41,7 +41,7 @@ def link(url: str, label: object) -> SafeString:
 
 
 class CappedPaginator(Paginator):
-    """Counts COUNT_CAP rows at most, so that a page of a long table costs no more than its rows."""
+    """Counts at most COUNT_CAP rows: an exact count of a long table costs more than its page."""
 
     @cached_property
     def count(self) -> int:
@@ -105,7 +105,7 @@ class ReadOnlyAdmin(admin.ModelAdmin):
         """Call ``dispatch`` for each record, and show one message per record.
 
         ``done`` is the text of a success ("cancelled"). A refusal is shown with its reason, and
-        the other records go on; an unanticipated error is raised.
+        the next record follows. An unanticipated error is raised.
         """
         for record in records:
             try:

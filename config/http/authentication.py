@@ -14,7 +14,7 @@ from config.http.errors import CsrfFailedError
 
 
 class TokenAuthentication(KnoxTokenAuthentication):
-    """``Authorization: Token …``; a malformed token is a 401, as a wrong one is."""
+    """Reads ``Authorization: Token …``. A malformed token is a 401, like a wrong token."""
 
     def authenticate_credentials(self, token: bytes) -> tuple[AbstractBaseUser, AuthToken]:
         # Knox decodes UTF-8 and queries the database; both would fail on arbitrary bytes.
@@ -23,12 +23,13 @@ class TokenAuthentication(KnoxTokenAuthentication):
         return super().authenticate_credentials(token)
 
     def _cleanup_token(self, auth_token: AuthToken) -> bool:
-        # Tokens don't expire (TOKEN_TTL). Knox would read all tokens of the user on each request.
+        # Without an expiry (TOKEN_TTL), skip Knox's clean-up: it reads all tokens of the user on
+        # each request.
         return auth_token.expiry is not None and super()._cleanup_token(auth_token)
 
 
 class SessionAuthentication(DRFSessionAuthentication):
-    """The login of a browser; unsafe methods need the CSRF token, as form field or header."""
+    """Reads a browser's session. Unsafe methods need the CSRF token, as form field or header."""
 
     def enforce_csrf(self, request: Request) -> None:
         # Read the body now: the CSRF check looks for a form field, and would consume the stream.

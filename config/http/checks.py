@@ -60,7 +60,5 @@ def _routed_actions(
         view = getattr(pattern.callback, "cls", None)
         if isinstance(view, type) and issubclass(view, APIView):
             actions = getattr(pattern.callback, "actions", None)
-            names = (
-                actions.values() if actions else [m.upper() for m in _METHODS if hasattr(view, m)]
-            )
-            yield from ((view, name) for name in names)
+            methods = [method.upper() for method in _METHODS if hasattr(view, method)]
+            yield from ((view, name) for name in (actions.values() if actions else methods))

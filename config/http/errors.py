@@ -1,4 +1,4 @@
-"""Errors of a request itself, whatever it is about."""
+"""Errors of the HTTP request itself: its parameters, headers, permission and login."""
 
 import math
 from typing import Annotated

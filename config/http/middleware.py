@@ -29,7 +29,7 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 
-# The cookie of a browser whose last page was answered before its command was visible.
+# The cookie with the token of a command whose effect the browser's last page didn't show.
 _TOKEN_COOKIE = "consistency"  # noqa: S105 - the name of a cookie
 _TOKEN_COOKIE_SECONDS = 30
 # How long a page waits for the command of the cookie.
@@ -129,9 +129,9 @@ class ProblemMiddleware:
 class ConsistencyMiddleware:
     """Lets the pages that follow a command in a browser wait for its effect.
 
-    A page that was answered before the effect is visible (see ``waiting_slots.add_unseen``) has
-    the header Projection-Behind, and leaves the event's token in a cookie, which the next page
-    waits for: links and redirects carry it.
+    A page that doesn't show the effect yet (see ``waiting_slots.add_unseen``) has the header
+    Projection-Behind and sets a cookie with the event's token. The next page, after a link or a
+    redirect, waits for the event.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -140,7 +140,7 @@ class ConsistencyMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         token = request.COOKIES.get(_TOKEN_COOKIE, "")
         with waiting_slots.request_scope() as unseen:
-            # The templates warn while it isn't empty.
+            # The templates show a warning if the list isn't empty.
             request.unseen = unseen  # type: ignore[attr-defined]
             awaited = self._wait(token) if request.method == "GET" else None
             response = self.get_response(request)
@@ -148,7 +148,7 @@ class ConsistencyMiddleware:
             return response
         if unseen:
             response["Projection-Behind"] = "true"
-        if [event_id for event_id in unseen if event_id != awaited]:
+        if any(event_id != awaited for event_id in unseen):
             self._set_cookie(response, consistency.token_of(unseen[-1]))
         elif token and request.method == "GET" and not unseen:
             response.delete_cookie(_TOKEN_COOKIE, samesite="Lax")
@@ -175,7 +175,10 @@ class ConsistencyMiddleware:
 
 
 def _nul_error(request: HttpRequest) -> Exception | None:
-    """Return the error for a NUL character in path, query or cookies; PostgreSQL can't store it."""
+    """Return the error for a NUL character, which PostgreSQL can't store; None without one.
+
+    Looks at the path, the query and the cookies.
+    """
     if "\0" in request.path_info:
         return Http404()
     for name, values in request.GET.lists():

@@ -4,7 +4,7 @@ from django.db import models
 
 
 class RequestCount(models.Model):
-    """The number of requests (or failed logins) of one client; starts anew after ``ends_at``."""
+    """The number of requests (or failed logins) of one client, until ``ends_at`` resets it."""
 
     key = models.CharField(primary_key=True, max_length=60)
     count = models.BigIntegerField()

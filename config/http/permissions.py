@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 class HasNeededPermission(BasePermission):
-    """Let in the users that hold the permission of the view's action; see ``ApiView``.
+    """Lets in the users that hold the permission of the view's action; see ``ApiView``.
 
-    Raises PermissionMissingError (403) for a user without the permission, ImproperlyConfigured for
-    a view that declares none. Answers False (401) for somebody who isn't logged in.
+    Raises PermissionMissingError (403) for a user without the permission, and ImproperlyConfigured
+    for a view that declares no permission. Returns False (401) for a request without a login.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:

@@ -1,4 +1,4 @@
-"""Base classes of the API's views: everything that config.http asks of a view is declared here."""
+"""Base classes of the API's views. They declare everything that config.http reads from a view."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class ActionLink:
 
 
 class ApiView(APIView):
-    """Base of every API view: names its permission, and what the OpenAPI document says of it.
+    """Base of every API view: declares its permissions and its part of the OpenAPI document.
 
     An action is the name of a viewset's method; on a view without actions it is the HTTP method
     in capitals.
@@ -72,7 +72,7 @@ class ApiView(APIView):
     def action_of(self, method: str) -> str:
         """Return the action that answers to ``method``."""
         if method in ("HEAD", "OPTIONS"):
-            return next(other for other in _METHODS if other in self.allowed_methods)
+            return next(first for first in _METHODS if first in self.allowed_methods)
         return method
 
     @classmethod

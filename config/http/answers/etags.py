@@ -16,12 +16,12 @@ class NotModifiedError(Exception):
 
 
 def strong(version: int, view: str) -> str:
-    """Return the tag of one resource at a version, in a view of it: ``"3.5f1c…"``."""
+    """Return the tag of a resource at ``version``, shown as ``view`` (a digest): ``"3.5f1c…"``."""
     return f'"{version}.{view}"'
 
 
 def weak(position: int, query: str) -> str:
-    """Return the tag of a list or report that shows the log up to a position."""
+    """Return the tag of a list or report (``query``, a digest) as of a position of the log."""
     return f'W/"{position}-{query}"'
 
 

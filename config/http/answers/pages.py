@@ -17,7 +17,7 @@ def refusal(request: HttpRequest, error: BaseException) -> HttpResponse:
     if not wants_html(request):
         return problems.problem_response(request, error)
     body = problems.problem_body(request, error)
-    # Rendered without the request: a context processor may need what has just failed.
+    # Render without the request: a context processor may need the database that has just failed.
     page = render_to_string("http/refusal.html", {"problem": body})
     return HttpResponse(page, status=body["status"], headers=problems.problem_headers(error))
 
@@ -49,7 +49,7 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 
 @require_safe
 def problem_page(request: HttpRequest, slug: str) -> HttpResponse:
-    """``/problems/{slug}``, the ``type`` of every problem: its meaning, and what to do."""
+    """The page ``/problems/{slug}``, which a problem's ``type`` names: its meaning and advice."""
     problem = problems.by_slug(slug)
     if problem is None:
         raise Http404

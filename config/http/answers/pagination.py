@@ -1,8 +1,8 @@
 """Pages of a long list: the parameters that choose a page, the body and the links that show it.
 
 A page is chosen by its number, or by a cursor: the position behind the last item of the page
-before. Deep in a list a cursor is as fast as at its beginning, and no item is shown twice or left
-out when rows arrive meanwhile.
+before. A cursor is as fast deep in a list as at the beginning. It shows no item twice and leaves
+none out, even if rows are inserted between two pages.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,7 +18,7 @@ from config.http.input.query import Parameters, number
 
 DEFAULT_PAGE_SIZE = 20
 MAX_PAGE_SIZE = 100
-# Counting stops here: nobody turns five hundred pages, and an exact count reads the whole table.
+# Count at most this many rows: nobody turns 500 pages, and an exact count reads the whole table.
 COUNT_CAP = 10_000
 MAX_CURSOR_LENGTH = 1_000
 
@@ -43,14 +43,14 @@ class PageParameters(Parameters):
     )
 
     @model_validator(mode="after")
-    def _one_way(self) -> Self:
+    def _refuse_page_and_cursor(self) -> Self:
         if {"page", "cursor"} <= self.model_fields_set:
             raise ValueError("a page is chosen by page or by cursor, not by both")
         return self
 
 
 class Page(Protocol):
-    """A page as a query answers it.
+    """A page of a list, as a query returns it.
 
     ``count`` is the length of the list, or COUNT_CAP with ``capped`` for a longer one; a page
     chosen by ``cursor`` has no count. ``next_cursor`` chooses the next page, None at the end.
@@ -93,7 +93,7 @@ def page_body(
 def page_links(request: HttpRequest | Request, page: Page) -> dict[str, str]:
     """Return the addresses of the pages "first", "prev", "next" and "last", as far as they exist.
 
-    A list that wasn't counted to its end has no last page, and a cursor has no previous one.
+    A capped list has no "last" page; a page chosen by cursor has neither "prev" nor "last".
     """
     if page.cursor is not None or page.count is None:
         links = {"first": _address(request, cursor="")}
@@ -124,12 +124,12 @@ def make_cursor(keys: Sequence[str], *, ordering: str) -> str:
 
 
 def read_cursor(cursor: str, *, ordering: str) -> list[str]:
-    """Return the sort keys in ``cursor``. Raises ParameterError unless it is of this ordering."""
+    """Return the sort keys in ``cursor``. Raises ParameterError for another ordering's cursor."""
     try:
         keys: list[str] = _signer(ordering).unsign_object(cursor)
     except BadSignature:
-        text = "A cursor is taken from next_cursor of the same list in the same ordering."
-        raise ParameterError("cursor", text) from None
+        detail = "A cursor is taken from next_cursor of the same list in the same ordering."
+        raise ParameterError("cursor", detail) from None
     return keys
 
 

@@ -21,7 +21,10 @@ from config.http.errors import (
 
 
 def register_all() -> None:
-    """Register them first, so that an app's own errors can use the same slugs."""
+    """Register the problems of this table. Call it before the apps register theirs.
+
+    An app's errors can then use the same slugs.
+    """
     _register_malformed()
     _register_access()
     _register_protocol()
@@ -163,6 +166,6 @@ def _register_protocol() -> None:
         slug="too-many-logins",
         status=429,
         title="Too many failed logins",
-        advice="Wait until then: before, even the right password is refused. If you have forgotten "
-        "your password, ask an administrator for a new one.",
+        advice="Wait as long as the detail says: until then, even the right password is refused. "
+        "If you have forgotten your password, ask an administrator for a new one.",
     )

@@ -150,7 +150,7 @@ def is_anticipated(error: BaseException, *, method: str = "POST") -> bool:
 
 
 def detail_of(error: BaseException) -> str:
-    """Return the text about ``error`` for a person."""
+    """Return the text that describes ``error`` to a person."""
     entry = _entry(type(error))
     if entry is None:
         return INTERNAL.meaning
@@ -182,7 +182,7 @@ def problem_body(request: HttpRequest | Request, error: BaseException) -> dict[s
 def problem_headers(error: BaseException) -> dict[str, str]:
     """Return the headers of the answer to ``error``."""
     headers = {}
-    # DRF sets it on the errors of authentication.
+    # DRF sets ``auth_header`` on authentication errors.
     if auth_header := getattr(error, "auth_header", None):
         headers["WWW-Authenticate"] = auth_header
     entry = _entry(type(error))
@@ -226,7 +226,7 @@ def _entry(error: type[BaseException]) -> _Entry | None:
 
 
 def _log(error: BaseException) -> None:
-    # A refusal isn't logged, an outage is. Django has logged an unanticipated error.
+    # Log outages, but no refusals. Django itself logs unanticipated errors.
     entry = _entry(type(error))
     if isinstance(error, django.db.Error):
         logger.error("Unavailable: %r", error)
@@ -238,5 +238,5 @@ def _absolute(request: HttpRequest | Request, path: str) -> str:
     try:
         return str(request.build_absolute_uri(path))
     except DisallowedHost:
-        # The Host header is foreign, so no address can be built on it.
+        # The Host header isn't one of ALLOWED_HOSTS, so no address may contain it.
         return path

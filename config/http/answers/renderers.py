@@ -46,7 +46,7 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
     """DRF's browsable page, without scripts, with a form for each command that the user may send.
 
     The forms start with the examples of ``ApiView.command_examples``. After a refusal the form
-    shows what was typed, and the problem.
+    shows the typed text and the problem.
     """
 
     template = "http/api.html"
@@ -60,7 +60,7 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         view, request = renderer_context["view"], renderer_context["request"]
         response = renderer_context["response"]
         return super().get_context(data, accepted_media_type, renderer_context) | {
-            # DRF would put it into the page as an inline style.
+            # DRF would put the style of highlighted code into the page, as an inline style.
             "code_style": "",
             "command_forms": self._command_forms(
                 view,
@@ -74,7 +74,7 @@ class BrowsableRenderer(renderers.BrowsableAPIRenderer):
         }
 
     def get_breadcrumbs(self, request: Request) -> list[tuple[str, str]]:
-        # DRF finds an address with and without its trailing slash.
+        # DRF lists an address twice: with and without its trailing slash.
         crumbs = super().get_breadcrumbs(request)
         return list({url.rstrip("/"): (name, url.rstrip("/")) for name, url in crumbs}.values())
 

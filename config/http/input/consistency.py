@@ -8,7 +8,7 @@ from rest_framework.request import Request
 
 from config.http.errors import ParameterError
 
-# Commands answer the token in this header, reads accept it in the header of the same name.
+# The response to a command and the request of a read carry the token in this header.
 HEADER = "Consistency-Token"
 
 

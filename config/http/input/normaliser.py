@@ -10,9 +10,9 @@ from django.utils.http import parse_header_parameters
 
 # A type that no parser reads, so that the request is refused.
 _UNREADABLE_TYPE = "application/octet-stream"
-# A client that sends no byte of its body for so many seconds is given up.
+# Seconds to wait for the next byte of a body. After that the request is refused.
 _PATIENCE_SECONDS = 5
-# Bytes of a refused body that are read and thrown away.
+# The most bytes of an unread body that are read and thrown away.
 _DISCARDED_BYTES = 10_000_000
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
@@ -26,14 +26,14 @@ def is_utf_8(parameters: Mapping[str, str]) -> bool:
 class RequestNormaliser:
     """Wraps Django's WSGI application: ``application = RequestNormaliser(get_wsgi_application())``.
 
-    It answers for four things that Django and gunicorn leave open:
+    The wrapper prevents four failures of Django and gunicorn:
 
-    * Some content types are a 500 before any middleware runs, because Django parses the type, and
-      decodes the query by its charset, while it makes the request.
-    * A body without Content-Length (Transfer-Encoding: chunked) counts as empty.
-    * After a refusal the server closes the connection if the body is unread, and the client's next
-      request on it is lost: the rest of the body is read.
-    * Under gunicorn a client that stops in the middle of its body would keep a thread for ever.
+    * Some content types cause a 500 before any middleware runs, because Django parses the content
+      type, and decodes the query by its charset, while it creates the request.
+    * Django takes a body without Content-Length (Transfer-Encoding: chunked) for empty.
+    * If a refusal leaves a part of the body unread, the server closes the connection, and the
+      client's next request on the connection is lost.
+    * Under gunicorn, a client that stops in the middle of its body keeps a thread for ever.
     """
 
     def __init__(self, application: Application) -> None:
@@ -45,11 +45,11 @@ class RequestNormaliser:
         environ["CONTENT_TYPE"] = _content_type(environ.get("CONTENT_TYPE", ""))
         if connection := environ.get("gunicorn.socket"):
             connection.settimeout(_PATIENCE_SECONDS)
-        body, has_end = environ["wsgi.input"], environ.get("wsgi.input_terminated")
-        if "HTTP_TRANSFER_ENCODING" in environ and has_end:
+        body, is_terminated = environ["wsgi.input"], environ.get("wsgi.input_terminated")
+        if "HTTP_TRANSFER_ENCODING" in environ and is_terminated:
             _read_chunks(environ)
         answer = self.application(environ, start_response)
-        if has_end:
+        if is_terminated:
             _discard_rest(body)
         return answer
 
@@ -70,7 +70,7 @@ def _content_type(header: str) -> str:
 
 
 def _read_chunks(environ: dict[str, Any]) -> None:
-    # One byte more than is allowed, so that Django refuses a longer body.
+    # Read one byte more than the limit, so that Django refuses a longer body.
     try:
         body = environ["wsgi.input"].read(settings.MAX_BODY_BYTES + 1)
     except OSError:

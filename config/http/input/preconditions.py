@@ -14,13 +14,16 @@ FIELD = "_if_match"
 # A version that no resource ever has.
 NO_VERSION = -1
 
-# Our ETags are a version, then a point and a digest of the view that was shown.
+# Our ETags are a version, a point and a digest of the view; see ``etags.strong``.
 _TAG = re.compile(r'"(\d{1,9})(?:\.[^"]*)?"')
 
 
 @dataclass(frozen=True)
 class IfMatch:
-    """The version that the client expects: None for any (``*``), NO_VERSION for none of ours."""
+    """The version that the client expects.
+
+    None stands for any version (``*``), and NO_VERSION for a header in which no tag is ours.
+    """
 
     version: int | None
 
@@ -28,8 +31,8 @@ class IfMatch:
 def if_match(request: Request) -> IfMatch | None:
     """Return the condition of If-Match, or of the form field for it; None without a condition.
 
-    A weak tag matches nothing (RFC 9110), and neither does a foreign one. Raises ParameterError
-    for a text that isn't a list of entity tags.
+    Weak tags (RFC 9110) and foreign tags match no version. Raises ParameterError for a text that
+    isn't a list of entity tags.
     """
     text = request.headers.get("If-Match") or form_of(request).get(FIELD)
     if not text:

@@ -4,15 +4,15 @@ from django.http import HttpRequest
 from rest_framework.request import Request
 
 HEADER = "Prefer"
-# The answer carries this header when it has waited.
+# The answer carries this header if the service has waited.
 APPLIED = "Preference-Applied"
 MAX_WAIT_SECONDS = 10
 
 
 def wait_seconds(request: HttpRequest | Request) -> int | None:
-    """Return the seconds that the client would wait, at most MAX_WAIT_SECONDS; None if unsaid.
+    """Return the first ``wait`` of Prefer, in seconds, at most MAX_WAIT_SECONDS; None without it.
 
-    The first ``wait`` counts. Other preferences and malformed values are ignored, as the RFC asks.
+    Other preferences and malformed values are ignored, as the RFC asks.
     """
     for preference in request.headers.get(HEADER, "").split(","):
         name, _, value = preference.partition(";")[0].partition("=")

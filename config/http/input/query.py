@@ -13,10 +13,10 @@ from config.http.input.negotiation import FORMAT
 
 
 class Parameters(BaseModel):
-    """Base of the models of query parameters; by itself: no parameters.
+    """Base of the models of query parameters. The base itself has no parameters.
 
-    Unknown parameters are refused. A field without a JSON schema (``SkipJsonSchema``) is no
-    parameter: the view sets it.
+    Unknown parameters are refused. A field without a JSON schema (``SkipJsonSchema``) isn't a
+    parameter: the view sets its value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True)

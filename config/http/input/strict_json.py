@@ -1,4 +1,4 @@
-"""JSON from strangers: one strict reading, in which nothing is guessed and nothing is slow."""
+"""A strict JSON parser for untrusted bodies: it guesses nothing, and no body makes it slow."""
 
 import json
 import re
@@ -11,7 +11,7 @@ from rest_framework.exceptions import ParseError
 from config.http.input.validation import pointer
 
 MAX_DEPTH = 20
-# Long enough for every number that a field accepts, short enough to be parsed at once.
+# Long enough for every number that a field accepts, short enough to be parsed fast.
 _MAX_NUMBER_LENGTH = 40
 _MAX_INTEGER_DIGITS = 20
 _MAX_EXPONENT = 30
@@ -21,8 +21,8 @@ _REFUSED = re.compile("[\x00\ud800-\udfff]")
 def loads(body: bytes) -> dict[str, Any]:
     """Return the JSON object in ``body``; a number with a fraction or an exponent is a Decimal.
 
-    Raises ParseError, with the place where it is known, for other encodings than UTF-8, duplicate
-    keys, NaN, NUL characters, lone surrogates, deep nesting and monstrous numbers.
+    Raises ParseError, with the place of the mistake if it is known, for encodings other than UTF-8,
+    duplicate keys, NaN, NUL characters, lone surrogates, deep nesting and overlong numbers.
     """
     try:
         document = json.loads(

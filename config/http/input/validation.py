@@ -6,13 +6,13 @@ from pydantic import ValidationError
 
 from config.fields.members import BodyError
 
-# A body can hold a hundred thousand unknown fields; nobody reads more errors than this.
+# A body can hold a hundred thousand unknown fields, and nobody reads so many errors.
 _MOST_ERRORS = 100
 _CODES = {"extra_forbidden": "unknown-field", "missing": "missing"}
 
 
 def errors_of(error: ValidationError) -> list[BodyError]:
-    """Return the mistakes that ``error`` lists, the first hundred at most."""
+    """Return the first mistakes that ``error`` lists, at most _MOST_ERRORS."""
     details = error.errors(include_url=False, include_input=False)[:_MOST_ERRORS]
     return [
         {
@@ -25,7 +25,10 @@ def errors_of(error: ValidationError) -> list[BodyError]:
 
 
 def pointer(*steps: str | int) -> str:
-    """Return a place in a body: ``pointer("items", 0, "quantity")`` is ``#/items/0/quantity``."""
+    """Return the JSON pointer to a place in a body.
+
+    ``pointer("items", 0, "quantity")`` is ``#/items/0/quantity``.
+    """
     escaped = (str(step).replace("~", "~0").replace("/", "~1") for step in steps)
     return "#" + "".join(f"/{quote(step, safe='~')}" for step in escaped)
 

@@ -1,7 +1,7 @@
 """Limits on requests, by user or address, and on failed logins.
 
-The counters are in a table that all processes share, and each request is one statement. A read
-and a write apart, as with a cache, would let through a client that sends many requests at once.
+The counters are in a table that all processes share, and each request costs one statement. With
+separate reads and writes, as in a cache, many requests at once would pass the limit.
 """
 
 import hashlib
@@ -45,7 +45,10 @@ DELETE FROM request_count WHERE key IN (
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """A client's use of its limit: ``count`` includes this request, ``seconds`` is to the reset."""
+    """A client's use of its limit.
+
+    ``count`` includes this request; the limit is reset after ``seconds``.
+    """
 
     policy: str
     limit: int
@@ -85,7 +88,10 @@ def is_limited(request: HttpRequest) -> bool:
 
 
 def count_request(request: HttpRequest, user: AbstractUser | AnonymousUser) -> Usage:
-    """Count ``request`` for ``user``, or for its address without login; keep ``request.usage``."""
+    """Count ``request`` for ``user``, or for the client's address without a login.
+
+    Sets ``request.usage``, and returns it.
+    """
     if user.is_authenticated:
         policy, client = "reads" if request.method in SAFE_METHODS else "commands", str(user.pk)
     else:
@@ -97,17 +103,17 @@ def count_request(request: HttpRequest, user: AbstractUser | AnonymousUser) -> U
 
 
 def count_login(request: HttpRequest, *, name: str) -> list[str]:
-    """Count a login as failed before it is tried, so that parallel tries can't pass the limit.
+    """Count a login as failed before the password is checked, so that parallel tries count too.
 
     Returns the keys for ``uncount_login`` after a success. Raises TooManyLoginsError after too
     many failures from this address or with this ``name``.
     """
-    # A digest, because people type their password into the wrong field.
+    # Store a digest of the name, because people type their password into the wrong field.
     digest = hashlib.sha256(name.casefold().encode()).hexdigest()
     keys = {"address": f"login:{_address(request)}", "name": f"login:{digest[:32]}"}
-    for limit, key in keys.items():
+    for limit_name, key in keys.items():
         count, seconds = _add(key, seconds=settings.LOGIN_FAILURE_SECONDS)
-        if count > settings.LOGIN_FAILURES[limit]:
+        if count > settings.LOGIN_FAILURES[limit_name]:
             raise TooManyLoginsError(seconds)
     return list(keys.values())
 
@@ -133,7 +139,7 @@ def _add(key: str, *, seconds: int) -> tuple[int, int]:
 
 
 def _address(request: HttpRequest) -> str:
-    """Return the client's address; of IPv6 the network, all of which one client owns."""
+    """Return the client's address; for IPv6 its /64 network, which one client owns as a whole."""
     remote = request.META.get("REMOTE_ADDR", "")
     # DRF reads X-Forwarded-For as far as NUM_PROXIES says.
     for text in (BaseThrottle().get_ident(request), remote):  # type: ignore[arg-type]

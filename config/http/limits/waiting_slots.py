@@ -1,4 +1,4 @@
-"""Waiting slots: at most half of the web server's threads may wait, so that the others go on."""
+"""Waiting slots: at most half of the web server's threads may wait; the others serve requests."""
 
 import threading
 from collections.abc import Iterator
@@ -10,13 +10,13 @@ from django.conf import settings
 from django.db import connections
 
 _slots = threading.Semaphore(settings.WEB_THREADS // 2)
-# Events that this request has waited for in vain; None outside of requests.
+# Ids of events whose effects the answer to this request doesn't show; None outside of requests.
 _unseen: ContextVar[list[UUID] | None] = ContextVar("unseen", default=None)
 
 
 @contextmanager
 def request_scope() -> Iterator[list[UUID]]:
-    """Answer a request inside it; yields a list that ``add_unseen`` fills."""
+    """Wrap the answering of one request; yield the list that ``add_unseen`` fills."""
     unseen: list[UUID] = []
     token = _unseen.set(unseen)
     try:
@@ -27,9 +27,9 @@ def request_scope() -> Iterator[list[UUID]]:
 
 @contextmanager
 def waiting_slot() -> Iterator[bool]:
-    """Hold a waiting slot; yields False for a request when none is free.
+    """Hold a waiting slot inside the block; yield False if a request finds no free slot.
 
-    Closes the request's database connections first. Outside of requests slots aren't limited.
+    Closes the request's database connections first. Outside of requests, slots aren't limited.
     """
     if _unseen.get() is None:
         yield True

@@ -29,8 +29,8 @@ def request_example(
 ) -> Any:
     """Return an instance of ``schema`` in JSON types: required fields, and those with an example.
 
-    ``values`` take the place of the examples of the fields that they name. ``defs`` are the schemas
-    that ``schema`` may refer to, by the last part of the reference.
+    ``values`` replace the examples of the fields with the same names. ``defs`` are the schemas that
+    ``schema`` may refer to, by the last part of the reference.
     """
     return _Example(defs, values, is_whole=False).value("", schema)
 

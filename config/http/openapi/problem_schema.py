@@ -59,11 +59,11 @@ def problem_schema() -> dict[str, Any]:
 
 
 def problem_examples() -> dict[str, Any]:
-    """Return a problem of each status: the one that was registered first."""
+    """Return an example for each status: the problem that was registered first."""
     examples = {}
     for status in DESCRIPTIONS:
         problem = problems.first_of_status(int(status))
-        # A status whose problems an app registers has no example without that app.
+        # None if only an app registers problems of this status, and the app isn't installed.
         if problem is not None:
             examples[status] = {"summary": problem.title, "value": _example(problem)}
     return examples
@@ -90,7 +90,7 @@ def _declared_members() -> dict[str, Any]:
     return members
 
 
-# Called for every operation: making the schemas anew took most of the time of the document.
+# Cached, because every operation calls it: without the cache it took most of the document's time.
 @cache
 def _schemas(members: type) -> Mapping[str, Any]:
     schema = TypeAdapter(members).json_schema(mode="serialization")
@@ -99,7 +99,7 @@ def _schemas(members: type) -> Mapping[str, Any]:
 
 
 def _inlined(schema: Any, defs: Mapping[str, Any]) -> Any:
-    """Return ``schema`` with the schemas that it refers to in place, without pydantic's titles."""
+    """Return ``schema`` with each reference replaced by its schema, without pydantic's titles."""
     if isinstance(schema, list):
         return [_inlined(part, defs) for part in schema]
     if not isinstance(schema, dict):

@@ -41,7 +41,7 @@ def without_trailing_slash(endpoints: list[Any], **_kwargs: Any) -> list[Any]:
 
 
 def with_shared_headers(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-    """Return the document ``result`` with each header of answers described once, as a component.
+    """Return the document ``result``, with each response header described once, as a component.
 
     A hook of drf-spectacular, which passes more arguments.
     """
@@ -58,16 +58,19 @@ def with_shared_headers(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any
 
 
 def _component_name(shared: dict[str, Any], name: str, header: dict[str, Any]) -> str:
-    """Return the name of ``header`` in ``shared``; a second header of a name gets a number."""
-    names = chain([name], (f"{name}-{number}" for number in count(2)))
-    return next(free for free in names if shared.setdefault(free, header) == header)
+    """Return the key of ``header`` in ``shared``; a second header of the same name gets a number.
+
+    Adds the header if ``shared`` lacks it.
+    """
+    keys = chain([name], (f"{name}-{number}" for number in count(2)))
+    return next(key for key in keys if shared.setdefault(key, header) == header)
 
 
 class Schema(openapi.AutoSchema):
-    """Adds to every operation the problems that it can answer with, and the shared headers.
+    """Adds the possible problems and the shared headers to every operation.
 
-    A view declares its own refusals by status alone, ``responses={201: Placed, 409: None}``, and
-    the rest by the attributes of ``ApiView``.
+    A view declares its own refusals by status alone, ``responses={201: Placed, 409: None}``. The
+    attributes of ``ApiView`` declare the other statuses.
     """
 
     @property
@@ -102,7 +105,7 @@ class Schema(openapi.AutoSchema):
         return ["application/json"]
 
     def _is_list_view(self, serializer: Any = None) -> bool:
-        # Views declare their bodies; a list is inside an object, too.
+        # Every body is an object, even that of a list: see ``page_body``.
         return False
 
     def get_auth(self) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Adds examples to the OpenAPI document: of every parameter, body and answer."""
+"""Adds examples of every parameter, body and answer to the OpenAPI document."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _NAME = "Example"
 
 
 def with_examples(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-    """Return the document ``result`` with an example wherever it has none.
+    """Return the document ``result`` with an example for each part that has none.
 
     A hook of drf-spectacular, which passes more arguments.
     """
@@ -25,15 +25,15 @@ def with_examples(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
 
 
 def _add(path: str, operation: dict[str, Any], schemas: Mapping[str, Any]) -> None:
-    in_path = {}
+    path_values = {}
     for parameter in operation["parameters"]:
         if parameter["in"] == "path":
             example = parameter_example(parameter["name"], parameter["schema"])
-            in_path[parameter["name"]] = parameter["example"] = example
+            path_values[parameter["name"]] = parameter["example"] = example
     for content in operation.get("requestBody", {}).get("content", {}).values():
         body = request_example(content["schema"], schemas, {})
         content.setdefault("examples", {_NAME: {"value": body}})
-    address = re.sub(r"{(\w+)}", lambda match: str(in_path[match[1]]), path)
+    address = re.sub(r"{(\w+)}", lambda match: str(path_values[match[1]]), path)
     for status, response in operation["responses"].items():
         for media_type, content in response.get("content", {}).items():
             if media_type == CONTENT_TYPE:

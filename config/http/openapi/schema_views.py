@@ -1,4 +1,7 @@
-"""The pages of the OpenAPI document; not in ``schema``, which DRF loads before any view exists."""
+"""The pages of the OpenAPI document.
+
+They aren't in ``schema``, because DRF loads that module before any view exists.
+"""
 
 from typing import Any
 
@@ -38,7 +41,7 @@ class DocsView(SpectacularSwaggerSplitView):
     """``/api/docs``: Swagger UI from our own files, with the script at an address of its own."""
 
     url_name = "schema"
-    # DRF's answer to OPTIONS has no template here.
+    # Without OPTIONS: DRF's answer to OPTIONS can't be rendered with this view's template.
     http_method_names = ["get", "head"]
 
     @extend_schema(exclude=True)
