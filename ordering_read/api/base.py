@@ -47,7 +47,7 @@ class Versioned(Protocol):
 
 
 class QueryViewSet(ApiViewSet):
-    """The base of the viewsets. Views don't write read models: most have ``list`` and ``retrieve``.
+    """The base of the viewsets of the read API.
 
     ``reads`` names the projections that each action reads. An action without an entry shows the
     projections themselves; it has no ETag. ``single_actions`` show one resource, whose version is

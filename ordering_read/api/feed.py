@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 
-from config.http.answers.pagination import link_header
+from config.http.answers.pagination import address_with, link_header
 from config.http.errors import ParameterError
 from config.http.input import preferences
 from ordering_read import permissions
@@ -61,7 +61,7 @@ class FeedViewSet(QueryViewSet):
             end = self.freshness.position
             raise ParameterError("after", f"after: The log ends at the position {end}.")
         feed = self._read(query)
-        next_address = self._address_after(feed.position)
+        next_address = address_with(request, after=feed.position)
         self.headers["Link"] = link_header({"next": next_address})
         if request.accepted_renderer.format == CloudEventsRenderer.format:
             source = reverse("api", request=request)
@@ -86,8 +86,3 @@ class FeedViewSet(QueryViewSet):
         if feed.events or monotonic() >= deadline:
             self.headers[preferences.APPLIED] = "wait"
         return feed
-
-    def _address_after(self, position: int) -> str:
-        parameters = self.request.GET.copy()
-        parameters["after"] = str(position)
-        return str(self.request.build_absolute_uri(f"{self.request.path}?{parameters.urlencode()}"))

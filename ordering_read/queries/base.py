@@ -17,9 +17,9 @@ Answer = TypeVar("Answer")
 class Query(Parameters, Generic[Answer]):
     """A question with an ``Answer``. Its fields are the parameters of its address.
 
-    Not parameters are the ids of the path, and what the user may see: ``customer_scope`` is the
-    only customer whose data the answer may show, None for all; anything else is not found.
-    ``with_personal`` allows to search in personal data and to show it.
+    The ids of the path and the limits of the user are fields too, but no parameters. An answer
+    shows the data of ``customer_scope`` only, None for all customers; other data are not found.
+    ``with_personal`` is True if the answer may show personal data and the search may use them.
     """
 
     customer_scope: SkipJsonSchema[UUID | None] = None

@@ -1,4 +1,4 @@
-"""Positions in an ordered list: the rows after one, by a condition that an index serves."""
+"""Pages after a row: the row's sort keys, and a condition on them that an index serves."""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -19,20 +19,20 @@ def ordering_of(rows: "QuerySet[Any]") -> tuple[str, ...]:
     return tuple(map(str, names))
 
 
-def position_of(row: Model, ordering: Sequence[str]) -> list[str]:
-    """Return the position of ``row`` as text: the values it is ordered by, none of them null."""
+def sort_keys(row: Model, ordering: Sequence[str]) -> list[str]:
+    """Return the values that ``row`` is ordered by, as text; none of them is null."""
     return [str(getattr(row, name.removeprefix("-"))) for name in ordering]
 
 
-def after(ordering: Sequence[str], position: Sequence[str]) -> Q:
-    """Return the condition for the rows after ``position``.
+def after(ordering: Sequence[str], keys: Sequence[str]) -> Q:
+    """Return the condition for the rows after the row with these sort ``keys``.
 
     Columns of one direction are compared as one row, which an index on them answers at once.
     """
     is_descending = ordering[0].startswith("-")
     same_direction = list(takewhile(lambda name: name.startswith("-") == is_descending, ordering))
     names = [name.removeprefix("-") for name in same_direction]
-    values, rest = position[: len(names)], position[len(names) :]
+    values, rest = keys[: len(names)], keys[len(names) :]
     comparison = LessThan if is_descending else GreaterThan
     condition = Q(comparison(_row(map(F, names)), _row(map(Value, values))))
     if rest:

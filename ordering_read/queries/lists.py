@@ -17,7 +17,7 @@ Row = TypeVar("Row", bound=Model)
 
 
 class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
-    """A query for a page of a list: by number, counted from 1, or the page after ``cursor``.
+    """A query for a page of a list: the page of a number, counted from 1, or after ``cursor``.
 
     An empty ``cursor`` is the beginning of the list. A field with a ``Filter`` narrows or orders
     the list.
@@ -47,12 +47,12 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
         else:
             start, selected = 0, rows
             if self.cursor:
-                position = pagination.read_cursor(self.cursor, ordering=ordering)
-                selected = rows.filter(keyset.after(names, position))
+                keys = pagination.read_cursor(self.cursor, ordering=ordering)
+                selected = rows.filter(keyset.after(names, keys))
         # One row more than the page shows: its presence means that there is a next page.
         fetched = list(selected[start : start + self.page_size + 1])
         shown = fetched[: self.page_size]
-        last = keyset.position_of(shown[-1], names) if len(fetched) > len(shown) else None
+        last = keyset.sort_keys(shown[-1], names) if len(fetched) > len(shown) else None
         count = None if self.cursor is not None else _count(rows, fetched)
         return Page(
             items=tuple(view(row) for row in shown),

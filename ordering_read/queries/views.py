@@ -10,14 +10,14 @@ Item = TypeVar("Item")
 class View(BaseModel):
     """The base of the results of queries. Times are in UTC.
 
-    A field takes the attribute of its name from a row; ``validation_alias`` names another one.
+    A field takes the attribute of a row with the field's name, or with its ``validation_alias``.
     """
 
     model_config = ConfigDict(frozen=True, from_attributes=True, validate_by_name=True)
 
     @classmethod
     def of_row(cls, row: Any, **fields: Any) -> Self:
-        """Return the view of ``row``, with ``fields`` in place of the row's own.
+        """Return the view of ``row``, with ``fields`` in place of its attributes.
 
         Each ``CurrencyAmount`` is rounded by the ``currency`` of the row, if the row has one.
         """

@@ -3,13 +3,11 @@
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Group
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
-from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.accounts.roles import Role
@@ -28,6 +26,7 @@ from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity, ReceivedLine, ReturnedLine
 from ordering_write.domain.values import Money
 from ordering_write.models import Order
+from tests.integration.test_read_api import ROOT, client_of
 from tests.kit_admin import ORDERS, logged_in, row_url
 from tests.kit_projections import (
     NOON,
@@ -44,7 +43,6 @@ from tests.kit_projections import (
 pytestmark = pytest.mark.usefixtures("db")
 
 LATER = NOON + timedelta(hours=1)
-ROOT = "/api/v1"
 ask = get_query_bus().dispatch
 
 
@@ -102,14 +100,6 @@ def scenario() -> Scenario:
     scenario = Scenario()
     go_live(scenario.history)
     return scenario
-
-
-def api(role: Role, *, customer_id: UUID | None = None) -> APIClient:
-    user = User.objects.create_user(username=f"{role} {uuid4()}", customer_id=customer_id)
-    user.groups.add(Group.objects.get(name=role))
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
 
 
 def whole(scenario: Scenario) -> OrderDetail:
@@ -235,7 +225,7 @@ def test_an_order_takes_two_statements(scenario: Scenario, query: str) -> None:
 
 # --- Permissions -------------------------------------------------------------------------------
 def test_a_customer_does_not_see_the_fields_for_the_staff(scenario: Scenario) -> None:
-    client = api(Role.CUSTOMER, customer_id=scenario.order.customer_id)
+    client = client_of(Role.CUSTOMER, customer_id=scenario.order.customer_id)
 
     body = client.get(f"{ROOT}/orders/{scenario.order.pk}").json()
 
@@ -258,13 +248,13 @@ def test_a_customer_does_not_see_the_fields_for_the_staff(scenario: Scenario) ->
 def test_personal_texts_are_masked_without_their_permission(
     scenario: Scenario, role: Role, street: str, text: str
 ) -> None:
-    body = api(role).get(f"{ROOT}/orders/by-number/{scenario.order.order_number}").json()
+    body = client_of(role).get(f"{ROOT}/orders/by-number/{scenario.order.order_number}").json()
 
     assert (body["shipping_address"]["line1"], body["notes"][0]["text"]) == (street, text)
 
 
 def test_an_order_reads_the_same_by_number_and_by_id(scenario: Scenario) -> None:
-    client = api(Role.CLERK)
+    client = client_of(Role.CLERK)
 
     by_id = client.get(f"{ROOT}/orders/{scenario.order.pk}")
     by_number = client.get(f"{ROOT}/orders/by-number/{scenario.order.order_number}")

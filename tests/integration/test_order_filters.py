@@ -3,16 +3,13 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, get_args
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Group
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from pydantic import ValidationError
-from rest_framework.test import APIClient
 
-from config.accounts.models import User
 from config.accounts.roles import Role
 from config.http.answers.pagination import PageParameters
 from config.http.input.query import parameter_schema
@@ -24,6 +21,7 @@ from ordering_read.queries.lists import ListQuery, filters_of
 from ordering_read.queries.order_lists import GetOrdersByCustomer, ListOrders, Ordering
 from ordering_write.domain.events import HoldReason, PaymentKind
 from ordering_write.models import Order
+from tests.integration.test_read_api import client_of
 from tests.kit_projections import (
     NOON,
     History,
@@ -177,14 +175,6 @@ def test_each_ordering_has_each_order_once_page_by_page(subtests: pytest.Subtest
 
 
 # --- Refusals ----------------------------------------------------------------------------------
-def client_of(role: Role, *, customer_id: UUID | None = None) -> APIClient:
-    user = User.objects.create_user(username=f"{role} {uuid4()}", customer_id=customer_id)
-    user.groups.add(Group.objects.get(name=role))
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
-
-
 def test_an_invalid_filter_value_is_refused(subtests: pytest.Subtests) -> None:
     cases = [
         ("status=lost", "status"),

@@ -5,12 +5,10 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.contrib.auth.models import Group
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
-from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.models.search import CustomerSearch, OrderSearch
 from ordering_read.queries import get_query_bus
@@ -19,6 +17,7 @@ from ordering_read.queries.order_lists import ListOrders
 from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.events import DomainEvent, Visibility
 from ordering_write.models import Order
+from tests.integration.test_read_api import ROOT, client_of
 from tests.kit_projections import (
     NOON,
     History,
@@ -33,8 +32,6 @@ from tests.kit_projections import (
 )
 
 pytestmark = pytest.mark.usefixtures("db")
-
-ROOT = "/api/v1"
 
 
 def order_with_everything(**details: Any) -> Order:
@@ -264,14 +261,6 @@ class Shop:
         history = History()
         history.add(self.customer, self.product, self.order, self.other)
         go_live(history)
-
-
-def client_of(role: Role, *, customer_id: UUID | None = None) -> APIClient:
-    user = User.objects.create_user(username=f"{role} {uuid4()}", customer_id=customer_id)
-    user.groups.add(Group.objects.get(name=role))
-    client = APIClient()
-    client.force_authenticate(user)
-    return client
 
 
 def search(client: APIClient, text: str) -> dict[str, Any]:

@@ -260,23 +260,23 @@ def plan_of(rows: "QuerySet[Any]") -> str:
 
 
 @pytest.mark.parametrize(
-    ("model", "ordering", "position"),
+    ("model", "ordering", "keys"),
     [
         (OrderSummary, ("-created_at", "-order_id"), [str(NOON), str(UUID(int=1))]),
         (SalesByDay, ("-day", "currency"), ["2026-03-01", "EUR"]),
     ],
 )
-def test_an_index_finds_the_position(
-    model: Any, ordering: tuple[str, ...], position: list[str]
+def test_an_index_finds_the_rows_after_a_row(
+    model: Any, ordering: tuple[str, ...], keys: list[str]
 ) -> None:
-    rows = model.live.order_by(*ordering).filter(keyset.after(ordering, position))[:20]
+    rows = model.live.order_by(*ordering).filter(keyset.after(ordering, keys))[:20]
 
     plan = plan_of(rows)
 
     assert re.search(r"Index (Only )?Scan", plan), plan
 
 
-def test_the_rows_after_a_position_are_a_range_of_the_index(history: History) -> None:
+def test_the_rows_after_a_row_are_a_range_of_the_index(history: History) -> None:
     place(history, 1)
     rows = OrderSummary.live.order_by("-created_at", "-order_id").filter(
         keyset.after(("-created_at", "-order_id"), [str(NOON), str(UUID(int=1))])

@@ -96,20 +96,20 @@ def page_links(request: HttpRequest | Request, page: Page) -> dict[str, str]:
     A capped list has no "last" page; a page chosen by cursor has neither "prev" nor "last".
     """
     if page.cursor is not None or page.count is None:
-        links = {"first": _address(request, cursor="")}
+        links = {"first": address_with(request, cursor="")}
         if page.next_cursor is not None:
-            links["next"] = _address(request, cursor=page.next_cursor)
+            links["next"] = address_with(request, cursor=page.next_cursor)
         return links
     last = max(1, -(-page.count // page.page_size))
-    links = {"first": _address(request, page=1)}
+    links = {"first": address_with(request, page=1)}
     if page.page > 1:
         previous = page.page - 1
-        links["prev"] = _address(request, page=previous if page.capped else min(previous, last))
+        links["prev"] = address_with(request, page=previous if page.capped else min(previous, last))
     # Without cursors, only the count says whether more items follow.
     if page.next_cursor is not None or page.page * page.page_size < page.count:
-        links["next"] = _address(request, page=page.page + 1)
+        links["next"] = address_with(request, page=page.page + 1)
     if not page.capped:
-        links["last"] = _address(request, page=last)
+        links["last"] = address_with(request, page=last)
     return links
 
 
@@ -138,10 +138,11 @@ def _signer(ordering: str) -> Signer:
     return Signer(salt=f"cursor:{ordering}", sep=".")
 
 
-def _address(request: HttpRequest | Request, **page_choice: int | str) -> str:
+def address_with(request: HttpRequest | Request, **changes: int | str) -> str:
+    """Return the address of ``request`` with these query parameters, and on no other page."""
     parameters = request.GET.copy()
     for name in ("page", "cursor"):
         parameters.pop(name, None)
-    for name, value in page_choice.items():
+    for name, value in changes.items():
         parameters[name] = str(value)
     return str(request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}"))
