@@ -1,4 +1,4 @@
-"""The interface for screens and scripts: the commands, and how a user gives one."""
+"""The interface for screens and scripts: the commands, and functions to give them as a user."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

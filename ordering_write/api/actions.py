@@ -1,4 +1,4 @@
-"""The answer of /orders/{id}/actions: the commands that an order accepts now, and where."""
+"""The answer of /orders/{id}/actions: the commands of an order, with their URLs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -18,7 +18,7 @@ from ordering_write.handlers import handler_of
 
 
 class WhyNot(BaseModel):
-    """The problem that the command would be answered with: its `code` and `detail`."""
+    """The problem with which the command would be refused: its `code` and `detail`."""
 
     code: str
     detail: str
@@ -81,7 +81,7 @@ EXAMPLE = OpenApiExample(
 def actions_for(
     user: User, order_id: UUID, *, routes: Sequence[Route], address: str, now: datetime
 ) -> ActionsBody:
-    """Return what ``user`` may do with an order ``now``, in the order of ``routes``.
+    """Return the commands about an order, as ``user`` may give them ``now``, as in ``routes``.
 
     ``address`` is the URL of the order. Raises OrderNotFoundError when there is no such order, or
     when ``user`` may not see it.

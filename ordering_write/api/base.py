@@ -28,7 +28,7 @@ from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import EventSince, VersionConflictError
 from ordering_write.models import OutboxEvent
 
-# How long a browsable page waits, so that the person who clicked sees the effect.
+# The time for which a browsable page waits, so that the person who clicked sees the effect.
 _PAGE_WAIT_SECONDS = 2.0
 # Most events that a version conflict lists.
 _MAX_EVENTS_SINCE = 100
@@ -51,7 +51,7 @@ class StoredResponse(BaseModel):
 class CommandEndpoint(ApiViewSet):
     """The base of viewsets whose unsafe methods dispatch commands."""
 
-    # The OpenAPI document and the browsable pages show it for ?dry_run=true.
+    # The body that the OpenAPI document and the browsable pages show for ?dry_run=true.
     dry_run_body = Preview
     command_statuses = frozenset({"409", "412", "428", "500"})
 
@@ -97,7 +97,7 @@ class CommandEndpoint(ApiViewSet):
         fields: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
         if key is not None:
             fields["command_id"] = uuid5(user.id, key)
-        # A path may hold None for fields that it excludes; only ids name something that exists.
+        # Fields that a route excludes are None. A path without an id makes something new.
         makes_new = not any(path_fields.values())
         return command_type(
             **fields,
@@ -109,8 +109,8 @@ class CommandEndpoint(ApiViewSet):
 
     def documented_headers(self, method: str) -> Sequence[OpenApiParameter]:
         # For the safe methods, `super` is the read viewset that this class is mixed into.
-        of_reads = super().documented_headers(method)
-        return of_reads if method in SAFE_METHODS else headers.DOCUMENTED
+        read_headers = super().documented_headers(method)
+        return read_headers if method in SAFE_METHODS else headers.DOCUMENTED
 
     def _response(
         self,

@@ -18,13 +18,13 @@ def body_of(
 ) -> type[BaseModel]:
     """Return the model of a command's request body: the payload without the fields ``in_path``.
 
-    ``name`` is for the second route of a command.
+    ``name`` replaces the command's name, for its second route.
     """
     excluded = {*Command.model_fields, *in_path}
     fields: dict[str, Any] = {
-        name: (field.annotation, field)
-        for name, field in command_type.model_fields.items()
-        if name not in excluded
+        field_name: (field.annotation, field)
+        for field_name, field in command_type.model_fields.items()
+        if field_name not in excluded
     }
     return create_model(
         f"{name or command_type.__name__}Body",

@@ -114,7 +114,7 @@ class CommandRoutes(CommandEndpoint):
 
     @classmethod
     def get_extra_actions(cls) -> list[Any]:
-        """Return DRF's actions, those with a field in their path last: it would match a name."""
+        """Return DRF's actions, those with a field in the path last: it would match other paths."""
         return sorted(super().get_extra_actions(), key=lambda action: "(" in action.url_path)
 
     @classmethod

@@ -1,7 +1,7 @@
 """The commands that an order accepts now, and why it refuses the others.
 
-Every handler names a guard of the aggregate that needs no payload. The answers here come from the
-same guards, so they are what the bus would answer, unless the payload itself is refused.
+Every handler calls a guard of the aggregate that needs no payload. A command meets the same guard,
+so the bus refuses what is refused here; beyond that it can refuse the payload.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ def _refusal(handler: OrderHandler[Command], order: Order, caller: Caller) -> Do
 def actions_of(
     order_id: UUID, *, customer_scope: UUID | None = None, now: datetime
 ) -> Sequence[Action]:
-    """Return the actions of an order as its events in the log have it: one query, never stale.
+    """Return the actions of an order, folded from its events: one query, never stale.
 
     Raises OrderNotFoundError when there is no such order, or when ``customer_scope`` is the id of
     another customer than the one who ordered, and UndecodableEventError when one of its events

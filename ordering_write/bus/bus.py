@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 _TRIES = 3
 _LONGEST_PAUSE_SECONDS = 0.05
 
-# The events of a command whose record was pruned keep it from taking effect again.
+# A command whose record was pruned can't take effect again: its events carry its id.
 _INSERT_RECORD = """
 INSERT INTO command_record
     (command_id, type, fingerprint, user_id, actor, channel, answer, recorded_at)
@@ -62,8 +62,8 @@ class NotYetVisibleError(Exception):
 class CommandResult(list[DomainEvent]):
     """The events of a command.
 
-    ``replayed`` is True if they were caused by an earlier dispatch of the same command;
-    ``stored_response`` is then the response recorded at that time, empty without one.
+    ``replayed`` is True if an earlier dispatch of the same command has caused them;
+    ``stored_response`` is then the response to that dispatch, empty if none was stored.
     """
 
     replayed = False
@@ -100,23 +100,23 @@ class CommandBus:
     ) -> CommandResult:
         """Handle ``command`` and return its events, with their envelopes.
 
-        A command whose id has taken effect before returns the events of that time. The text that
+        A repeated command returns the events of its first dispatch. The text that
         ``record_response`` makes of the result is stored with the command, so that a repeat gets
-        the same response, whatever has happened since. With ``wait_for``, names of projections or
-        none for all, return once they show the events, and raise NotYetVisibleError after
-        ``timeout`` seconds; the command stands all the same.
+        the same response, whatever has happened since. With ``wait_for`` (names of projections,
+        empty for all) return once they show the events; after ``timeout`` seconds raise
+        NotYetVisibleError, although the command has taken effect.
 
         Raises NoHandlerFoundError, IdempotencyKeyReusedError when the id belongs to another
-        command, IdempotencyKeyExpiredError when it took effect too long ago to tell, and any
-        DomainError by which the handler refuses; a refusal leaves nothing behind.
+        command, IdempotencyKeyExpiredError when the command took effect and its record was pruned,
+        and any DomainError by which the handler refuses; a refusal leaves nothing behind.
         """
         handler = self._handler(command)
         with _log_context(command):
             result = _measure(command, handler, record_response)
             if wait_for is not None and result:
                 wait = import_string(settings.READ_SIDE_WAIT)
-                last = result[-1].recorded.event_id
-                if not wait(event_id=last, projections=wait_for, timeout=timeout):
+                last_event_id = result[-1].recorded.event_id
+                if not wait(event_id=last_event_id, projections=wait_for, timeout=timeout):
                     raise NotYetVisibleError(result)
         return result
 
@@ -164,11 +164,11 @@ def _measure(
 ) -> CommandResult:
     """Execute ``command``, and count and log its outcome."""
     began = time.perf_counter()
-    outcome, reason, last = CommandOutcome.FAILED, "", None
+    outcome, reason, last_event_id = CommandOutcome.FAILED, "", None
     try:
         result = _retry_races(lambda: _execute(command, handler, record_response))
         outcome = CommandOutcome.REPLAYED if result.replayed else CommandOutcome.ACCEPTED
-        last = result[-1].recorded.event_id if result else None
+        last_event_id = result[-1].recorded.event_id if result else None
         return result
     except Exception as error:
         reason = type(error).__name__
@@ -180,15 +180,15 @@ def _measure(
         metrics.count(name, outcome, reason=reason, seconds=seconds)
         fields = {"type": name, "outcome": outcome, "reason": reason, "seconds": round(seconds, 6)}
         text = f"{name} {outcome} in {seconds:.3f} s{reason and f': {reason}'}"
-        logger.info("%s", text, extra={"fields": {**fields, "event_id": last}})
+        logger.info("%s", text, extra={"fields": {**fields, "event_id": last_event_id}})
 
 
 def _execute(
     command: Command, handler: CommandHandler[Any], record_response: ResponseRecorder | None
 ) -> CommandResult:
     with outbox.commit():
-        first = _insert_record(command)
-        if first is None:
+        first_record = _insert_record(command)
+        if first_record is None:
             result = CommandResult(handler.handle(command))
             if record_response:
                 result.stored_response = record_response(result)
@@ -197,15 +197,16 @@ def _execute(
             return result
     result = CommandResult(log.read_command(command.command_id))
     result.replayed = True
-    result.stored_response = first.stored_response
+    result.stored_response = first_record.stored_response
     return result
 
 
 def _insert_record(command: Command) -> CommandRecord | None:
     """Insert the record of a command; if it has taken effect before, return the first record.
 
-    A parallel repeat waits here until the first dispatch commits, or goes on if that fails. Raises
-    IdempotencyInFlightError, IdempotencyKeyExpiredError and IdempotencyKeyReusedError.
+    A parallel repeat waits here until the first dispatch commits or fails; if it fails, the repeat
+    takes effect. Raises IdempotencyInFlightError, IdempotencyKeyExpiredError and
+    IdempotencyKeyReusedError.
     """
     digest = fingerprint(command)
     try:
@@ -228,13 +229,13 @@ def _insert_record(command: Command) -> CommandRecord | None:
         if isinstance(error.__cause__, pg.LockNotAvailable):
             raise IdempotencyInFlightError from error
         raise
-    first = CommandRecord.objects.filter(pk=command.command_id).first()
-    if first is None:
+    first_record = CommandRecord.objects.filter(pk=command.command_id).first()
+    if first_record is None:
         raise IdempotencyKeyExpiredError
-    # The id of another user is refused too: its response isn't for this user.
-    if (first.fingerprint, first.user_id) != (digest, command.user_id):
+    # Another user's command id is refused too: the stored response isn't for this user.
+    if (first_record.fingerprint, first_record.user_id) != (digest, command.user_id):
         raise IdempotencyKeyReusedError
-    return first
+    return first_record
 
 
 def fingerprint(command: Command) -> str:
@@ -255,7 +256,7 @@ def _retry_races(act: Callable[[], _Result]) -> _Result:
             return act()
         except (OperationalError, IntegrityError) as error:
             if isinstance(error.__cause__, pg.LockNotAvailable):
-                # The transaction has waited for lock_timeout; the caller decides about more.
+                # The transaction has waited for lock_timeout; the caller may try again.
                 raise ConcurrentUpdateError from error
             if not _is_race(error):
                 raise

@@ -2,7 +2,7 @@
 
 A refused command leaves nothing in the database, so its transaction can't count it; and a row that
 every command updates would make commands queue up. Each process therefore counts by itself and adds
-its counts to the table every two seconds. A crash loses the counts since then.
+its counts to the table every two seconds. A crash loses the counts since the last flush.
 """
 
 import atexit
@@ -27,7 +27,7 @@ ON CONFLICT (type, outcome, reason) DO UPDATE SET
 
 
 class CommandOutcome(StrEnum):
-    """How a command ended."""
+    """The end of a command."""
 
     ACCEPTED = "accepted"
     REPLAYED = "replayed"
@@ -57,8 +57,8 @@ def flush() -> None:
     rows = sorted((*key, *sums) for key, sums in counts.items())
     try:
         # Django's own way to connect would start an embedded server that was just stopped.
-        with psycopg.connect(**connection.get_connection_params(), autocommit=True) as own:
-            own.execute(_ADD, [list(column) for column in zip(*rows, strict=True)])
+        with psycopg.connect(**connection.get_connection_params(), autocommit=True) as session:
+            session.execute(_ADD, [list(column) for column in zip(*rows, strict=True)])
     except psycopg.Error:
         for key, sums in counts.items():
             _add(key, *sums)
@@ -66,8 +66,8 @@ def flush() -> None:
 
 def _add(key: tuple[str, str, str], number: int, seconds: float) -> None:
     with _lock:
-        numbers, total = _counts.get(key, (0, 0.0))
-        _counts[key] = (numbers + number, total + seconds)
+        old_number, old_seconds = _counts.get(key, (0, 0.0))
+        _counts[key] = (old_number + number, old_seconds + seconds)
 
 
 @cache

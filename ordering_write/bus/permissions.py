@@ -1,4 +1,4 @@
-"""Who may give which command: a handler declares its permission and the roles that have it."""
+"""The permissions of the commands: a handler declares its permission and the roles that have it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,7 +15,7 @@ from ordering_write.handlers import all_handlers, handler_of
 from ordering_write.ports import identity_port
 
 # Rights that aren't permissions of a command.
-_OTHERS: dict[str, tuple[Role, ...]] = {
+_OTHER_RIGHTS: dict[str, tuple[Role, ...]] = {
     Privilege.ANY_PRICE: (Role.INTEGRATION,),
     Privilege.OVERRIDE_PRICE: (Role.CLERK,),
     Privilege.ANY_REFUND: (Role.INTEGRATION,),
@@ -30,7 +30,7 @@ def grants() -> Mapping[Role, set[str]]:
         permission.codename: permission.roles
         for handler in all_handlers().values()
         for permission in handler.permissions
-    } | _OTHERS
+    } | _OTHER_RIGHTS
     return {
         role: {name for name, holders in roles.items() if role in (*holders, Role.ADMIN)}
         for role in Role
@@ -50,7 +50,7 @@ def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> Non
 
 
 def envelope(user: User, *, channel: Channel) -> dict[str, Any]:
-    """Return the fields of a command that say who gives it and what it may touch."""
+    """Return the envelope of a command by ``user``: actor, channel, customer scope, privileges."""
     return {
         "user_id": user.pk,
         "actor": identity_port().actor(user),
@@ -65,7 +65,7 @@ def envelope(user: User, *, channel: Channel) -> dict[str, Any]:
 
 
 def may_dispatch(user: User, command_type: type[Command]) -> bool:
-    """Return True if ``user`` has a permission by which such a command can be given."""
+    """Return True if ``user`` may give some command of this type."""
     permissions = handler_of(command_type).permissions
     return any(user.has_perm(permission.name) for permission in permissions)
 

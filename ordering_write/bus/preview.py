@@ -15,7 +15,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import Version
 from ordering_write.models import Aggregate, Customer, Order, StockItem
 
-# The aggregate that a command is about, by the field with its id. The first field in use counts.
+# The fields by which a command names its aggregate. The first field with a value counts.
 _ID_FIELDS: Mapping[str, type[Aggregate]] = {
     "order_id": Order,
     "product_id": StockItem,
@@ -50,7 +50,7 @@ def current_row(command: Command) -> Aggregate | None:
     """Return the product or customer that ``command`` is about, as it is now.
 
     None for an order: its stream is short enough to be folded, and its parts are rows too. The
-    streams of products and customers may be too long.
+    streams of products and customers may be too long to fold.
     """
     for field, aggregate_type in _ID_FIELDS.items():
         if key := getattr(command, field, None):
@@ -65,30 +65,30 @@ def preview_of(
 ) -> Preview:
     """Return the preview of ``command``.
 
-    ``events`` are those of its dry run, ``current`` is its ``current_row`` before that. The diff is
-    of one aggregate, the first that the command changes. Customers see the events of this one only,
-    so that they learn nothing about stock.
+    ``events`` come from the dry run, ``current`` is the ``current_row`` before the dry run. The
+    diff is of one aggregate, the first that the command changes. Customers see the events of this
+    aggregate only, so that they learn nothing about stock.
     """
     stream = events[0].recorded.stream if events else _stream_of(command)
-    own = [event for event in events if event.recorded.stream == stream]
+    own_events = [event for event in events if event.recorded.stream == stream]
     aggregate = current
     if aggregate is None or aggregate.stream != stream:
         aggregate = _TYPES[stream.partition("-")[0]]()
     # Read after the locks are gone, which is safe: events before a version never change.
-    past = log.read_stream(stream, after=aggregate.version)
-    if own:
-        past = past[: own[0].recorded.version - 1 - aggregate.version]
-    is_new = not (aggregate.version or past)
-    for event in past:
+    past_events = log.read_stream(stream, after=aggregate.version)
+    if own_events:
+        past_events = past_events[: own_events[0].recorded.version - 1 - aggregate.version]
+    is_new = not (aggregate.version or past_events)
+    for event in past_events:
         aggregate.evolve(event)
-    before = {} if is_new else _state(aggregate) | _address(past)
-    for event in own:
+    before = {} if is_new else _state(aggregate) | _address(past_events)
+    for event in own_events:
         aggregate.evolve(event)
-    after = _state(aggregate) | _address([*past, *own])
+    after = _state(aggregate) | _address([*past_events, *own_events])
     if is_new:
         # A dry run draws no number.
         after.pop("order_number", None)
-    visible = events if command.customer_scope is None else own
+    visible = events if command.customer_scope is None else own_events
     return Preview(
         would_emit=[_would_be(event) for event in visible],
         diff=list(changes(before, after)),

@@ -29,7 +29,7 @@ def quantize(amount: Decimal, currency: str) -> Decimal:
     return amount.quantize(MINOR_UNITS[currency], ROUND_HALF_UP)
 
 
-# The tables have no room for this amount and larger ones: 19 digits, 4 behind the point.
+# Amounts are below this limit: their columns have 15 digits before the point.
 TOO_LARGE = Decimal(10**15)
 
 
@@ -93,7 +93,7 @@ class Address(Value):
 
 
 class Actor(Value):
-    """Who gives a command: a user, a policy or the command line.
+    """The user, the policy or the command line that gives a command.
 
     ``on_behalf_of`` is the id of the customer for whom another actor acts.
     """

@@ -38,11 +38,10 @@ class Permission:
 class CommandHandler(ABC, Generic[C]):
     """Carries out one type of command.
 
-    A handler declares what others need to know of its command: who may give it, which events it
-    can cause and with which errors it can be refused. The bus, the API, the admin, `manage.py
-    command` and the reference pages read the declarations. The tests fail for an event or a refusal
-    that isn't declared; refusals that every command can meet (a missing aggregate, another version)
-    aren't.
+    A handler declares the permission, the possible events and the possible refusals of its command.
+    The bus, the API, the admin, `manage.py command` and the reference pages read the declarations.
+    The tests fail for an undeclared event or refusal. Refusals that every command can get (a
+    missing aggregate, another version) need no declaration.
     """
 
     # The aggregate that the command is about, and whether the command makes a new one.
@@ -61,11 +60,11 @@ class CommandHandler(ABC, Generic[C]):
 
     @property
     def permissions(self) -> tuple[Permission, ...]:
-        """Every permission by which some command of this type can be given."""
+        """The permissions of which a user needs one to give some command of this type."""
         return (self.permission,)
 
     def needed_permission(self, command: C) -> Permission:
-        """Return the permission that this very command needs."""
+        """Return the permission that ``command`` needs, which may depend on its fields."""
         return self.permission
 
     @property

@@ -61,7 +61,7 @@ C = TypeVar("C", c.ChangeCustomerDetails, c.BlockCustomer, c.UnblockCustomer)
 
 
 class CustomerHandler(CommandHandler[C]):
-    """Carries out a command that changes an existing customer, by ``act``."""
+    """Loads a customer, calls ``act`` and saves the customer."""
 
     aggregate = Customer
     refusals: ClassVar[tuple[type[errors.DomainError], ...]] = (errors.CustomerErasedError,)
@@ -142,15 +142,15 @@ class EraseCustomerHandler(CommandHandler[c.EraseCustomer]):
 
 def _refuse_open(orders: Sequence[Order]) -> None:
     if numbers := [order.order_number for order in orders if not order.is_settled]:
-        listed = ", ".join(numbers[:5]) + (" and others" if len(numbers) > 5 else "")
+        first_numbers = ", ".join(numbers[:5]) + (" and others" if len(numbers) > 5 else "")
         raise errors.HasOpenOrdersError(
             f"The customer has {len(numbers)} open order{'s' if len(numbers) > 1 else ''}, returns"
-            f" and refunds included: {listed}. Close them first."
+            f" and refunds included: {first_numbers}. Close them first."
         )
 
 
 def _erase(customer: Customer, orders: Sequence[Order]) -> dict[str, int]:
-    """Delete the personal data of ``customer``; return how many of each kind were deleted."""
+    """Delete the personal data of ``customer``; return the number of each kind."""
     personal_fields, _ = PersonalData.objects.filter(customer_id=customer.pk).delete()
     # The fingerprint of a command is a digest of its payload, from which a phone number can be
     # guessed. A repeated command is still refused: by its events.

@@ -65,7 +65,7 @@ C = TypeVar("C", c.ReceiveStock, c.AdjustStock, c.SetListPrice, c.SetStockPolicy
 
 
 class StockHandler(CommandHandler[C]):
-    """Carries out a command that changes an existing product, by ``act``."""
+    """Loads a product, calls ``act`` and saves the product."""
 
     aggregate = StockItem
 

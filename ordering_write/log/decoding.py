@@ -139,7 +139,7 @@ class _StoredEnvelope(Envelope):
 def event_of(row: Row) -> DomainEvent:
     """Return the event in a row; an UndecodableEvent if this code can't read it.
 
-    Takes a short cut for an event of the present schema version that wasn't erased.
+    Parses an event of the current schema version faster than ``decode``, unless it was erased.
     """
     event_type = DomainEvent.types.get(row.type)
     is_erased = row.personal_id is not None and row.personal is None
@@ -157,7 +157,7 @@ def event_of(row: Row) -> DomainEvent:
 
 
 def parse(row: dict[str, Any]) -> dict[str, Any]:
-    """Replace the texts in a row, by column, with the ids, times and JSON that they stand for."""
+    """Parse the ids, times and JSON of ``row``, by column, in place; return the row."""
     for name in ("event_id", "command_id", "correlation_id", "causation_id", "commit_id"):
         row[name] = UUID(row[name])
     for name in ("timestamp", "recorded_at"):
@@ -205,7 +205,7 @@ def readable(event: DomainEvent) -> DomainEvent:
     return event
 
 
-# Few actors have caused most events.
+# Cached, since few actors cause most events.
 @functools.lru_cache(maxsize=1_000)
 def _actor(stored: str) -> Actor:
     return Actor.model_construct(**from_json(stored))
@@ -221,8 +221,8 @@ def _reason(error: Exception) -> str:
         case ValidationError():
             # Without the values, which may be personal.
             return "; ".join(
-                f"{'.'.join(map(str, each['loc']))}: {each['msg']}"
-                for each in error.errors(include_input=False, include_url=False)
+                f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+                for fault in error.errors(include_input=False, include_url=False)
             )
         case UnknownSchemaVersionError():
             return str(error)

@@ -33,7 +33,7 @@ ORDER BY event_position.position LIMIT %s
 
 
 class StoredEvent(BaseModel):
-    """An event as it was stored, which never changes; ``position`` is None until it has one.
+    """An event as it was stored, which never changes; ``position`` is None until it is assigned.
 
     ``data`` holds the fields in the log, ``personal`` those beside it: "[erased]" after an erasure.
     """
@@ -60,7 +60,7 @@ class StoredEvent(BaseModel):
 
 
 class Batch(NamedTuple):
-    """Events in the order of the log, with all that are wanted up to ``position``."""
+    """The next wanted events in the order of the log, complete up to ``position``."""
 
     events: list[StoredEvent]
     position: int
@@ -81,8 +81,9 @@ def count_stream(stream: str) -> int:
 def read_log(*, after: int, types: Collection[str], limit: int) -> Batch:
     """Return the next ``limit`` events of ``types`` after the position ``after``.
 
-    No types stand for all types. Where wanted events are rare, a batch may be empty before the log
-    ends: go on after its ``position``. Events without a position come later. Raises LogGapError.
+    Empty ``types`` stand for all types. Where wanted events are rare, a batch may be empty before
+    the log ends: continue after its ``position``. Events without a position come in a later batch.
+    Raises LogGapError.
     """
     # Read first: events that are positioned meanwhile are left to the next batch.
     end = min(reading.last_position(), after + (_POSITIONS_AT_ONCE if types else limit))

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 # The channel of notifications that the log has grown.
 CHANNEL = "ordering_events"
-# Stream by stream, by the index: a join planned while the log was short would read all of it.
+# Looks each stream up in the index: a join planned while the log was short would read all of it.
 _HASHES = """
 SELECT last.stream, previous.hash FROM unnest(%s::text[], %s::int[]) AS last (stream, version),
 LATERAL (
@@ -164,14 +164,19 @@ def _rows(
 
 def _last_hashes(events: Sequence[DomainEvent]) -> dict[str, str]:
     """Return the hash of the last stored event of each stream that ``events`` continue."""
-    first: dict[str, int] = {}
+    first_versions: dict[str, int] = {}
     for event in events:
-        first.setdefault(event.recorded.stream, event.recorded.version)
-    continued = {stream: version for stream, version in first.items() if version > 1}
-    if not continued:
+        first_versions.setdefault(event.recorded.stream, event.recorded.version)
+    continued_streams = {
+        stream: version for stream, version in first_versions.items() if version > 1
+    }
+    if not continued_streams:
         return {}
     with connection.cursor() as cursor:
-        cursor.execute(_HASHES, [list(continued), [version - 1 for version in continued.values()]])
+        cursor.execute(
+            _HASHES,
+            [list(continued_streams), [version - 1 for version in continued_streams.values()]],
+        )
         return dict(cursor.fetchall())
 
 

@@ -14,8 +14,8 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.log import decoding
 from ordering_write.log.decoding import Row, readable
 
-# Times and ids as text: most of them are never used, and to convert all of them takes longer than
-# to decode the events.
+# Selects times and ids as text: most of them are never used, and converting all of them takes
+# longer than decoding the events.
 EVENT_COLUMNS = """
        event.event_id::text, event.stream, event.version, event.type,
        event.schema_version, event.timestamp::text, event.recorded_at::text, event.actor,
@@ -32,8 +32,8 @@ _BY_EVENT = f"""{COLUMNS}
 FROM event LEFT JOIN event_position ON event_position.event_id = event.id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 """
-# Commit by commit, by the index: the planner doesn't know how few commits are pending, and a join
-# would read all events.
+# Counts each pending commit by the index: the planner doesn't know how few commits are pending,
+# and a join would read all events.
 _HEAD = """
 SELECT (SELECT coalesce(max(position), 0) FROM event_position) + (
     SELECT coalesce(sum((SELECT count(*) FROM event WHERE event.commit_id = pending.commit_id)), 0)
@@ -56,8 +56,8 @@ class LogGapError(Exception):
 def head() -> int:
     """Return the position that the newest committed event has or will get; 0 for an empty log.
 
-    Events that the sequencer hasn't reached count, so that a log whose readers are all dead doesn't
-    look as if they had caught up.
+    Events without a position count too. Otherwise readers would look level while nothing sequences
+    the log.
     """
     return int(_value(_HEAD))
 
@@ -78,7 +78,7 @@ def position_of(event_id: UUID) -> int | None:
 
 
 def recorded_at(position: int) -> datetime | None:
-    """Return when the event at ``position`` was recorded (UTC); None without one."""
+    """Return the time (UTC) at which the event at ``position`` was recorded; None without one."""
     time: datetime | None = _value(
         "SELECT recorded_at FROM event_position"
         " JOIN event ON event.id = event_position.event_id WHERE position = %s",
@@ -96,7 +96,7 @@ def identity() -> UUID:
 def fingerprint(position: int) -> tuple[UUID, UUID | None]:
     """Return the identity of the log and the id of the event at ``position``, None without one.
 
-    The two tell this log from any other, and from one restored from an older backup.
+    Together they tell this log from any other log, and from one restored from an older backup.
     """
     with connection.cursor() as cursor:
         cursor.execute(_FINGERPRINT, [position])
@@ -159,7 +159,7 @@ def read_command(command_id: UUID) -> list[DomainEvent]:
 
 
 def read(sql: str, parameters: Sequence[Any]) -> list[DomainEvent]:
-    """Return the events of a statement that selects ``COLUMNS``; UndecodableEvent as above."""
+    """Return the events of a statement that selects ``COLUMNS``; see ``read_at``."""
     return [decoding.event_of(row) for row in _rows(sql, parameters)]
 
 

@@ -59,7 +59,7 @@ END_OF_STREAM = 2**31 - 1
 
 
 class Batch(NamedTuple):
-    """Some events, the stream and version at their end, and whether no more events follow."""
+    """Wanted events, the stream and version where the batch ends, and True for the last batch."""
 
     events: list[DomainEvent]
     end: tuple[str, int]
@@ -72,7 +72,7 @@ def count(wanted: Sequence[type[DomainEvent]], *, until: int) -> int:
     Raises LogGapError when a position up to there is missing.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        # Its duration grows with the log.
+        # This statement takes longer as the log grows.
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(_COUNT, [_unwanted(wanted), until])
         positions, events = cursor.fetchone()
@@ -118,17 +118,17 @@ def read_streams(
 ) -> Batch:
     """Return the wanted among the next ``limit`` events, stream by stream up to ``last``.
 
-    ``after`` is the stream and version of the event before, and ("", 0) before the first one.
+    ``after`` is the stream and version where the batch before ended, ("", 0) for the first batch.
     Events past the position ``until`` are left out. UndecodableEvent as in ``read``.
     """
     with connection.cursor() as cursor:
         cursor.execute(_END_OF_BATCH, [*after, last, limit - 1])
-        found = cursor.fetchone()
-    end = found or (last, END_OF_STREAM)
+        end_row = cursor.fetchone()
+    end = end_row or (last, END_OF_STREAM)
     events = reading.read(_BY_STREAM, [after[0], end[0], *after, *end, _unwanted(wanted)])
     # An event without a position is newer than all that have one.
     positioned = [event for event in events if 0 < (event.recorded.position or 0) <= until]
-    return Batch(positioned, end, found is None)
+    return Batch(positioned, end, end_row is None)
 
 
 def read_whole_streams(

@@ -10,7 +10,7 @@ from django.db import connection
 
 # Any number that nothing else in this database locks.
 _SEQUENCER_LOCK = 7_301_001
-# Commits of one transaction: enough to be fast in a burst, few enough to hold the lock shortly.
+# Commits of one transaction: enough to be fast in a burst, few enough to hold the lock briefly.
 _BATCH = 200
 
 

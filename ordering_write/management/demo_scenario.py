@@ -22,7 +22,7 @@ _YOUNGEST = timedelta(minutes=30)
 
 
 class Scenario:
-    """``orders`` orders, the last of them placed shortly before ``now`` (UTC)."""
+    """Plays ``orders`` orders, the last of them placed shortly before ``now`` (UTC)."""
 
     def __init__(self, users: Mapping[str, User], *, orders: int, now: datetime) -> None:
         self._now = now

@@ -79,7 +79,7 @@ class Aggregate(models.Model):
 
     @classmethod
     def fold(cls, events: Iterable[DomainEvent]) -> Self:
-        """Return the aggregate that results from ``events``, the first of its stream."""
+        """Return the aggregate after ``events``, the first events of its stream."""
         aggregate = cls()
         for event in events:
             aggregate.evolve(event)

@@ -124,12 +124,12 @@ class Customer(Aggregate):
 
     @property
     def person(self) -> Person:
-        """The customer as an order keeps one."""
+        """The name and the e-mail address, as an order keeps them."""
         return Person(name=self.name, email=self.email)
 
     @classmethod
     def find(cls, customer_id: UUID) -> "Customer | None":
-        """Return the customer, who can't change until the end of the transaction, or None."""
+        """Return the customer or None; the row can't change until the end of the transaction."""
         # FOR SHARE: orders of a customer don't wait for each other; blocking the customer waits.
         return next(iter(tables.find(cls, "customer_id = %s FOR SHARE", [customer_id])), None)
 

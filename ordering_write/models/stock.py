@@ -19,7 +19,7 @@ from ordering_write.domain.errors import (
 from ordering_write.domain.values import Money
 from ordering_write.models.aggregate import Aggregate
 
-# A reservation is for a line of an order: order_id, line_id.
+# The line of an order that a reservation is for: order_id, line_id.
 ReservationKey = tuple[UUID, UUID]
 Movement = e.StockReserved | e.StockReleased | e.StockDispatched | e.StockReturned
 
@@ -86,8 +86,8 @@ class StockItem(Aggregate):
     ) -> None:
         """Correct the stock by ``delta`` units.
 
-        Raises WouldGoNegativeError when less than zero units would be left, or less than are
-        reserved of a product that can't be back-ordered.
+        Raises WouldGoNegativeError when the stock would fall below zero, or below the reserved
+        units of a product that can't be back-ordered.
         """
         on_hand = self.on_hand + delta
         needed = 0 if self.backorderable else self.reserved
@@ -109,7 +109,7 @@ class StockItem(Aggregate):
             )
 
     def set_policy(self, *, reorder_point: int, backorderable: bool, now: datetime) -> None:
-        """Set when the product is to be reordered, and whether it can be oversold.
+        """Set the reorder point, and whether the product can be oversold.
 
         Raises WouldGoNegativeError when the product is oversold and ``backorderable`` is False.
         """
@@ -263,8 +263,8 @@ class StockItem(Aggregate):
             for order_id, line_id in sorted(item._changed)
         ]
         tables.upsert([row for row in changed if row.quantity], unique=["order_id", "line_id"])
-        if spent := [row.line_id for row in changed if not row.quantity]:
-            Reservation.objects.filter(line_id__in=spent).delete()
+        if empty_line_ids := [row.line_id for row in changed if not row.quantity]:
+            Reservation.objects.filter(line_id__in=empty_line_ids).delete()
         for item in aggregates:
             item._changed.clear()
 

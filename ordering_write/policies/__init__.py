@@ -1,4 +1,4 @@
-"""The policies: what the shop does by itself, after an event or when a time has come.
+"""The policies: actions that the shop takes by itself, after an event or at a time.
 
 The policies follow the log like projections, but never from its beginning: a new policy ignores
 older events. An event only sets timers, in the transaction that moves the checkpoint. Due timers

@@ -1,4 +1,4 @@
-"""The base of all policies: a predicate over events, and what is then done once."""
+"""The base of all policies: a predicate over events, and an action that follows."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -77,7 +77,7 @@ class Policy(ABC):
 
     @abstractmethod
     def when(self, event: Any) -> datetime | None:
-        """Return when to act on ``event`` (UTC); a past time means now, None means never."""
+        """Return the time (UTC) to act on ``event``; a past time means now, None means never."""
 
     @abstractmethod
     def act(self, trigger: Trigger) -> Sequence[Command] | timedelta:

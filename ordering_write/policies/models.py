@@ -6,7 +6,7 @@ from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent
 
 
 class PolicyCheckpoint(Checkpoint):
-    """How far the policies have read the log; one row for all policies."""
+    """The position of the policies in the log; one row for all policies."""
 
     name = models.CharField(max_length=20, unique=True)
 
@@ -19,7 +19,7 @@ class PolicyCheckpoint(Checkpoint):
 
 
 class PolicyParkedEvent(ParkedEvent):
-    """An event over which a policy fails, or that waits behind such an event."""
+    """An event on which a policy fails, or that waits behind such an event."""
 
     checkpoint = models.ForeignKey(
         PolicyCheckpoint, on_delete=models.CASCADE, related_name="parked_events"

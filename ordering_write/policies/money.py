@@ -13,7 +13,7 @@ from ordering_write.ports import payment_port
 
 
 class RefundCancelled(Policy):
-    """Requests a refund of payments captured for a cancelled order, before or after that."""
+    """Requests a refund of payments captured before or after an order was cancelled."""
 
     name = "refund_cancelled"
     events = (e.OrderEvent,)
@@ -41,9 +41,9 @@ class RefundReturned(Policy):
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:
         event, order = trigger.event, trigger.order()
-        returned = sum(item.amount.amount for item in event.items)
-        # Neither what the customer hasn't paid nor what is still due for the rest.
-        amount = min(returned, order.refundable - order.due)
+        returned_amount = sum(item.amount.amount for item in event.items)
+        # At most the paid amount that isn't due for the rest of the order.
+        amount = min(returned_amount, order.refundable - order.due)
         if amount <= 0:
             return []
         lines = [{"line_id": item.line_id, "quantity": item.quantity} for item in event.items]
@@ -91,7 +91,7 @@ class PayRefunds(Policy):
 
 
 class VoidAuthorizations(Policy):
-    """Lets the PaymentPort void payments authorized for a cancelled order, before or after that."""
+    """Lets the PaymentPort void payments authorized before or after an order was cancelled."""
 
     name = "void_authorizations"
     events = (e.OrderEvent,)

@@ -1,4 +1,4 @@
-"""How far the policies have come, and what they have yet to do."""
+"""The status of the policies: their position in the log, and their timers."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +15,9 @@ from ordering_write.subscriptions import SubscriberStatus
 class PolicyStatus:
     """The timers of one policy, counted by state.
 
-    ``waiting`` for their time, ``due`` and not done, of these ``failing``, and ``parked`` after too
-    many tries. ``next_at`` (UTC) is when the first of them is due, None without any; ``error`` is
-    one of their failures.
+    ``waiting`` timers aren't due yet, ``due`` timers aren't done yet, ``failing`` timers have
+    failed and will be tried again, ``parked`` timers had too many tries. ``next_at`` (UTC) is the
+    time of the next timer, None without any; ``error`` is one of the failures.
     """
 
     name: str
@@ -31,8 +31,8 @@ class PolicyStatus:
 
 def status() -> SubscriberStatus:
     """Return where the policies stand in the log, all of them together."""
-    [one_for_all] = SUBSCRIPTION.statuses()
-    return one_for_all
+    [subscriber_status] = SUBSCRIPTION.statuses()
+    return subscriber_status
 
 
 def policy_statuses() -> list[PolicyStatus]:
@@ -43,16 +43,16 @@ def policy_statuses() -> list[PolicyStatus]:
 
 
 def _by_policy(now: datetime) -> dict[str, PolicyStatus]:
-    at_work = Q(parked_at=None)
+    not_parked = Q(parked_at=None)
     rows = (
         Timer.objects.filter(skipped_at=None)
         .values(name=F("policy"))
         .annotate(
-            waiting=Count("pk", filter=at_work & Q(due_at__gt=now)),
-            due=Count("pk", filter=at_work & Q(due_at__lte=now)),
-            failing=Count("pk", filter=at_work & ~Q(error="")),
-            parked=Count("pk", filter=~at_work),
-            next_at=Min("due_at", filter=at_work),
+            waiting=Count("pk", filter=not_parked & Q(due_at__gt=now)),
+            due=Count("pk", filter=not_parked & Q(due_at__lte=now)),
+            failing=Count("pk", filter=not_parked & ~Q(error="")),
+            parked=Count("pk", filter=~not_parked),
+            next_at=Min("due_at", filter=not_parked),
             error=Max("error"),
         )
     )

@@ -78,14 +78,14 @@ SUBSCRIPTION = PolicySubscription()
 def retry() -> int:
     """Apply parked events at once, and let parked timers fire in the next run.
 
-    Returns how many events and timers those are.
+    Returns the number of these events and timers.
     """
     retried = parked.retry(SUBSCRIPTION, parked.blocking_events(SUBSCRIPTION))
     return sum(stream.applied for stream in retried) + timers.retry_parked()
 
 
 def skip(parked_id: UUID, *, reason: str, by: str) -> None:
-    """Skip what is parked: a timer, by its id, or the event that blocks a stream, by its event id.
+    """Skip a parked timer, by its id, or an event that blocks a stream, by its event id.
 
     Events that wait behind a skipped event are applied. The row stays, with the ``reason`` and the
     name of the operator, ``by``. Raises NotParkedError, and for events EventWaitsError and

@@ -29,7 +29,7 @@ from ordering_write.policies.registry import POLICIES
 
 logger = logging.getLogger(__name__)
 
-# How long a timer belongs to the worker that took it, and so the delay when that worker is killed.
+# The time for which a timer belongs to the worker that took it: the delay if the worker is killed.
 # Ports answer within ten seconds.
 LEASE = timedelta(seconds=30)
 # Timers taken in one go, and the seconds after which a worker gives back those it hasn't fired.
@@ -84,7 +84,7 @@ def parked_timers() -> "QuerySet[Timer]":
 
 
 def retry_parked() -> int:
-    """Let parked timers fire again, at once; returns how many those are."""
+    """Let parked timers fire again, at once; returns their number."""
     return parked_timers().update(parked_at=None, tries=0, leased_until=None)
 
 
@@ -114,8 +114,8 @@ def _fire(timers: Sequence[Timer], *, now: datetime | None, until: float) -> int
     """Fire taken timers one by one until the monotonic time ``until``; returns how many."""
     for number, timer in enumerate(timers):
         if time.monotonic() > until:
-            rest = Timer.objects.filter(pk__in=[timer.pk for timer in timers[number:]])
-            rest.update(leased_until=None, tries=F("tries") - 1)
+            unfired = Timer.objects.filter(pk__in=[timer.pk for timer in timers[number:]])
+            unfired.update(leased_until=None, tries=F("tries") - 1)
             return number
         with logs.bound_ids(policy=timer.policy, cause=timer.event_id):
             _try(timer, now or _clock())
@@ -128,7 +128,7 @@ def _try(timer: Timer, now: datetime) -> None:
         pause = _act(timer, now)
     except Exception as error:
         if retry.is_transient(error):
-            # Nothing can be recorded now; the end of the lease brings the timer back.
+            # The failure can't be recorded now; the timer fires again when its lease ends.
             raise
         _record_failure(timer, error, now)
         return
@@ -136,8 +136,8 @@ def _try(timer: Timer, now: datetime) -> None:
         with connection.cursor() as cursor:
             cursor.execute(_DELETE, [timer.pk])
     else:
-        again = {"due_at": now + pause, "leased_until": None, "tries": 0, "error": ""}
-        Timer.objects.filter(pk=timer.pk).update(**again)
+        fields = {"due_at": now + pause, "leased_until": None, "tries": 0, "error": ""}
+        Timer.objects.filter(pk=timer.pk).update(**fields)
 
 
 def _act(timer: Timer, now: datetime) -> timedelta | None:
@@ -160,7 +160,7 @@ def _dispatch(command: Command) -> None:
     try:
         get_command_bus().dispatch(command)
     except (InvalidOperationError, IdempotencyKeyReusedError, IdempotencyKeyExpiredError) as error:
-        # The order is in that state already, can't get there any more, or the policy has done it.
+        # The order has that state already or can't reach it, or the policy has acted before.
         logger.info("%s has nothing to do: %s", type(command).__name__, error)
 
 

@@ -12,7 +12,7 @@ from ordering_write.ports.pricing import PricingPort, pricing_port
 from ordering_write.ports.risk import RiskPort, risk_port
 from ordering_write.ports.tax import TaxPort, tax_port
 
-# By their names in settings.PORTS.
+# The protocols by their names in settings.PORTS.
 PROTOCOLS: dict[str, type] = {
     "carrier": CarrierPort,
     "catalog": CatalogPort,

@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 @cache
 def adapter(port: str) -> Any:
-    """Return the adapter of a port, of which each process has one, made without arguments.
+    """Return the adapter of a port; each process makes one, without arguments.
 
     Raises KeyError if settings.PORTS doesn't name the port, and ImportError if its path is wrong.
     """

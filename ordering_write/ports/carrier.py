@@ -34,8 +34,8 @@ class Booking:
 class Tracking:
     """The state of a parcel.
 
-    ``delivered_at`` or ``failed_at`` (aware times, the latter with the ``failure``) end its way;
-    until then ``ask_again_in`` says when to ask again.
+    ``delivered_at`` or ``failed_at`` (aware times, the latter with the ``failure``) are the end;
+    until then ``ask_again_in`` is the time to the next question.
     """
 
     delivered_at: datetime | None = None

@@ -28,20 +28,24 @@ def _look_at(subscription: Subscription) -> set[str]:
     limit = settings.PROJECTION_LAG_ALERT_SECONDS
     statuses = {status.name: status for status in subscription.statuses()}
     late = {name for name, status in statuses.items() if status.lag_seconds > limit}
-    marked = subscription.served().exclude(late_at=None)
-    before = set(marked.filter(name__in=statuses).values_list("name", flat=True))
-    # Whoever changes the row reports the change, so that many lookers report it once.
-    begun = [name for name in sorted(late - before) if _mark(subscription, name, is_late=True)]
-    ended = [name for name in sorted(before - late) if _mark(subscription, name, is_late=False)]
+    late_rows = subscription.served().exclude(late_at=None)
+    late_before = set(late_rows.filter(name__in=statuses).values_list("name", flat=True))
+    # Only the process that changes the row reports the change, so that it is reported once.
+    newly_late = [
+        name for name in sorted(late - late_before) if _mark(subscription, name, is_late=True)
+    ]
+    no_longer_late = [
+        name for name in sorted(late_before - late) if _mark(subscription, name, is_late=False)
+    ]
     noun = subscription.noun.capitalize()
     _report(
         f"{noun}s are late",
-        [_late_line(noun, statuses[name], limit) for name in begun],
+        [_late_line(noun, statuses[name], limit) for name in newly_late],
         logging.ERROR,
     )
     _report(
         f"{noun}s are no longer late",
-        [f"{noun} {name} is no longer late." for name in ended],
+        [f"{noun} {name} is no longer late." for name in no_longer_late],
         logging.WARNING,
     )
     return late

@@ -17,7 +17,7 @@ class TooManyParkedError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """An event that can't be applied, and why."""
+    """An event that can't be applied, and the reason."""
 
     event: DomainEvent
     category: ParkedEvent.Category
@@ -35,8 +35,8 @@ class Failure:
 class BlockedStreams:
     """Decides which events of a batch must not be applied now.
 
-    ``streams`` are blocked by events that were parked before; ``capacity`` is how many more may
-    become blocked.
+    ``streams`` are blocked by events that were parked before; ``capacity`` is the number of
+    streams that may become blocked in addition.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class BlockedStreams:
         self._find_skip = subscriber.find_skip
         self._streams = streams
         self._capacity = capacity
-        # By the stream that each of them blocks.
+        # Failures by the stream that they block.
         self.failures: dict[str, Failure] = {}
         # Failing events that were skipped before, with the row of the skip: they block no stream.
         self._skips: dict[UUID, tuple[Failure, ParkedEvent]] = {}
@@ -78,7 +78,7 @@ class BlockedStreams:
         return failure is not None and envelope.version >= failure.event.recorded.version
 
     def describe(self, row: ParkedEvent) -> bool:
-        """Write the failure or skip of its event to ``row``; return False if there is neither."""
+        """Copy the failure or skip of an event to its ``row``; return False if there is neither."""
         failure = self.failures.get(row.stream)
         if row.event_id in self._skips:
             failure, skip = self._skips[row.event_id]

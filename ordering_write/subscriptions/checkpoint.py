@@ -12,11 +12,12 @@ checkpoints_moved = Signal()
 
 
 class CrashSuspicion(models.IntegerChoices):
-    """Why a checkpoint suspects that applying the next events kills the process.
+    """The suspicion of a checkpoint that applying its next events kills the process.
 
     No exception reports such a death. A lease that was never given back raises the suspicion, and
     the next runner counts its start in a transaction of its own. When that runner is lost too, the
-    events of its batch are isolated: applied one by one, each start counted, until one kills again.
+    events of its batch are isolated: applied one by one, each start counted, until an event kills
+    again.
     """
 
     NONE = 0, "no runner was lost"
@@ -26,7 +27,7 @@ class CrashSuspicion(models.IntegerChoices):
 
 
 class Checkpoint(models.Model):
-    """How far a subscriber has read the log. The row lives in the database of its effects.
+    """The position of a subscriber in the log. The row is in the database of its effects.
 
     Concrete classes add ``name``, the name of the subscriber. ``repeatable`` is True when all
     effects follow from the log and are seen nowhere else: the database then commits without
@@ -81,7 +82,7 @@ class ParkedEvent(models.Model):
     """
 
     class Category(models.TextChoices):
-        """What keeps an event from being applied."""
+        """The reason why an event isn't applied."""
 
         UNKNOWN_TYPE = "unknown-type", "its type is unknown"
         UNDECODABLE = "undecodable", "it can't be read"

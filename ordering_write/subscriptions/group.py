@@ -41,13 +41,13 @@ def catch_up(
     Returns how many events were applied or parked, for all checkpoints together.
 
     Checkpoints at one position read the log once and move in one transaction. Where an event can't
-    be applied, or a runner was lost before, each of them goes on by itself, as in ``follow``. Level
-    checkpoints listen to the log for ``idle_wait`` seconds more, so that a steady flow of events
-    needs no new leases.
+    be applied, or a runner was lost before, each checkpoint moves by itself, as in ``follow``.
+    Level checkpoints listen to the log for ``idle_wait`` seconds more, so that a steady flow of
+    events needs no new leases.
 
     An exception is recorded on its checkpoint, logged when the checkpoint begins to fail, and
-    delays the next lease; no event is skipped, and other checkpoints go on. When the time is over
-    before the log is, the broker is woken, so that other subscribers get their turn.
+    delays the next lease; no event is skipped, and other checkpoints go on. If the time ends before
+    the checkpoints are level, the broker is woken, so that other subscribers get their turn.
     """
     ends_at = time.monotonic() + seconds
     group = _SubscriptionGroup(checkpoints, subscriber_of, batch, listens=idle_wait > 0)
@@ -61,7 +61,7 @@ def catch_up(
                     return applied
             if time.monotonic() > ends_at or not log_grew():
                 group.release()
-                # Once more, for events that came before the release.
+                # Events that came before the release have woken nobody.
                 if group.is_level():
                     return applied
 
@@ -103,7 +103,7 @@ class _SubscriptionGroup:
         # Checkpoints that failed in this run: they pause before the next try.
         self._failed: set[int] = set()
         self._runners: dict[int, Runner] = {}
-        # Compiled once: compiling takes longer than running.
+        # Compiled statements, kept because compiling takes longer than running.
         self._statements: dict[tuple[bool, int], tuple[str, Any]] = {}
         # The position of the checkpoint furthest behind; None when none could be moved.
         self._position: int | None = None
@@ -123,7 +123,7 @@ class _SubscriptionGroup:
             # The next events may have no position yet: another process is sequencing.
             reads += 1
             time.sleep(SECONDS_BETWEEN_READS)
-        # That process hangs; the rest is left to the next run.
+        # The process that sequences hangs; the next run does the rest.
         self._position = None
 
     def is_level(self) -> bool:
@@ -131,7 +131,7 @@ class _SubscriptionGroup:
         return self._position is None or log.head() <= self._position
 
     def release(self) -> None:
-        """End the leases, except those of failed checkpoints, and tell the broker."""
+        """End the leases, except those of failed checkpoints, and wake the broker."""
 
         def act() -> None:
             with transaction.atomic(using=self._checkpoints.db):
@@ -153,7 +153,7 @@ class _SubscriptionGroup:
             steps = self._step_together()
             keys = [key for key, row in self._rows.items() if _goes_by_itself(row)]
         except Exception:
-            # Going one by one shows which checkpoint fails.
+            # Moving them one by one shows which checkpoint fails.
             retry.drop_broken_connections()
             self._rows = self._rows or retry.on_transient_errors(self._load)
             steps, keys = [], list(self._rows)
@@ -180,7 +180,7 @@ class _SubscriptionGroup:
             return [
                 self._apply(
                     [row for row in ready if row.position == position],
-                    # Not past the next position, so that they go together from there.
+                    # Stops at the next position, from where the checkpoints move together.
                     limit=min(self._batch, following - position),
                 )
                 for position, following in zip(positions, [*positions[1:], math.inf], strict=True)
@@ -201,13 +201,13 @@ class _SubscriptionGroup:
                 parking.apply(row, events, self._subscriber_of(row), bisect=False)
                 ended = time.monotonic()
                 seconds.append(ended - began)
-        # The common write, in equal shares.
+        # The time of the common write, in equal shares.
         share = (time.monotonic() - ended) / len(rows)
         may_have_more = len(events) >= limit
         move(
             rows,
             events,
-            [own + share for own in seconds],
+            [duration + share for duration in seconds],
             keep_lease=may_have_more or self._listens,
         )
         position = cast(int, events[-1].recorded.position)
@@ -231,14 +231,14 @@ class _SubscriptionGroup:
 
 
 def _goes_by_itself(checkpoint: Any) -> bool:
-    """Return True if a runner was lost or failed here, so that it mustn't delay others."""
+    """Return True if a runner of ``checkpoint`` was lost or failed: it mustn't delay others."""
     is_suspected = checkpoint.crash_suspicion != CrashSuspicion.NONE
     return bool(is_suspected or checkpoint.isolated or checkpoint.failed_at is not None)
 
 
 @contextlib.contextmanager
 def _planned_by_key(database: str) -> Iterator[None]:
-    """Inside it, plan each statement once, and by an index even while its table is small.
+    """Let the sessions plan each statement once, and by an index even while its table is small.
 
     Subscribers ask by key; a plan that reads a small table in full would be kept while it grows.
     """
@@ -268,7 +268,7 @@ def _listening(seconds: float) -> Iterator[Callable[[], bool]]:
     listener = connection.connection
 
     def log_grew() -> bool:
-        # A connection that was made since then doesn't listen.
+        # A connection made after the LISTEN doesn't listen.
         if connection.connection is not listener:
             return False
         with contextlib.suppress(psycopg.Error):

@@ -8,8 +8,8 @@ from django.db import connections
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
-# How long a leased checkpoint belongs to its runner: from the lease to the first batch, and between
-# batches, since a batch locks the row. A runner's sudden death costs at most that.
+# The time for which a leased checkpoint belongs to its runner: from the lease to the first batch,
+# and between batches, since a batch locks the row. A runner's sudden death costs at most LEASE.
 LEASE = timedelta(seconds=2)
 
 # SKIP LOCKED passes by a row that a runner has locked. An expired lease was never given back, which
@@ -44,8 +44,8 @@ def lease(
 ) -> Leased:
     """Lease all free ``checkpoints`` that aren't at ``head`` or have ``other_work``; one statement.
 
-    A checkpoint ahead of the log has lost its log: its runner must find that out. ``names`` are
-    the subscribers in the order in which those at one position are handed out.
+    A checkpoint ahead of the log has lost its log: its runner must find that out. ``names`` is
+    the order of subscribers at the same position.
     """
     if not names:
         return Leased({}, all_taken=True)
@@ -59,13 +59,13 @@ def lease(
     )
     with connections[rows.db].cursor() as cursor:
         cursor.execute(statement, [*followed_values, LEASE.total_seconds(), *free_values])
-        found = cursor.fetchall()
-    leased = [(name, position) for name, position, is_leased, _is_taken in found if is_leased]
+        results = cursor.fetchall()
+    leased = [(name, position) for name, position, is_leased, _is_taken in results if is_leased]
     leased.sort(key=lambda row: (row[1], names.index(row[0])))
     behind: dict[str, int] = {}
     for name, position in leased:
         behind.setdefault(name, head - position)
-    return Leased(behind, all(is_leased or is_taken for *_, is_leased, is_taken in found))
+    return Leased(behind, all(is_leased or is_taken for *_, is_leased, is_taken in results))
 
 
 def _compiled(rows: "QuerySet[Any]") -> tuple[str, tuple[Any, ...]]:

@@ -19,7 +19,7 @@ from ordering_write.subscriptions.registry import Subscription
 
 logger = logging.getLogger(__name__)
 
-# Why an event is skipped.
+# The reason for a skip.
 Reason = Annotated[str, Text(max_length=500, lines=True)]
 
 
@@ -103,20 +103,20 @@ def retry(subscription: Subscription, rows: "QuerySet[Any]") -> list[Retried]:
 
 
 def retry_stream(subscription: Subscription, row: Any) -> Retried:
-    """Apply, in order, what the stream of a parked event has parked; nothing if it isn't parked.
+    """Apply the parked events of the stream of ``row``, in order; none if it isn't parked.
 
     An event that still can't be applied stays parked, with the events behind it.
     """
 
     def act() -> int:
         with transaction.atomic(using=row._state.db):
-            checkpoint = _locked_checkpoint(subscription, row)
+            checkpoint = _lock_checkpoint(subscription, row)
             rows = parking.parked_rows(checkpoint, row.stream) if checkpoint else []
             if not rows:
                 return 0
             return parking.apply_parked(checkpoint, rows, subscription.subscriber(checkpoint))
 
-    return _retried(subscription, row, applied=on_transient_errors(act))
+    return _retry_result(subscription, row, applied=on_transient_errors(act))
 
 
 def skip(subscription: Subscription, row: Any, *, reason: str, by: str) -> Retried:
@@ -128,7 +128,7 @@ def skip(subscription: Subscription, row: Any, *, reason: str, by: str) -> Retri
 
     def act() -> int:
         with transaction.atomic(using=row._state.db):
-            checkpoint = _locked_checkpoint(subscription, row)
+            checkpoint = _lock_checkpoint(subscription, row)
             parked = checkpoint and checkpoint.parked_events.filter(pk=row.pk).first()
             if parked is None:
                 raise ParkedEventNotFoundError
@@ -142,7 +142,7 @@ def skip(subscription: Subscription, row: Any, *, reason: str, by: str) -> Retri
             rows = parking.parked_rows(checkpoint, parked.stream)
             return parking.apply_parked(checkpoint, rows, subscription.subscriber(checkpoint))
 
-    return _retried(subscription, row, applied=on_transient_errors(act))
+    return _retry_result(subscription, row, applied=on_transient_errors(act))
 
 
 def skip_event(
@@ -164,12 +164,12 @@ def skip_event(
     return [skip(subscription, row, reason=reason, by=by) for row in blocking]
 
 
-def _locked_checkpoint(subscription: Subscription, row: Any) -> Any:
-    # Waits for the runner that holds it; None if its generation is no longer kept.
+def _lock_checkpoint(subscription: Subscription, row: Any) -> Any:
+    # Waits for the runner that holds the checkpoint; None if its generation was discarded.
     return subscription.checkpoints().select_for_update().filter(pk=row.checkpoint_id).first()
 
 
-def _retried(subscription: Subscription, row: Any, *, applied: int) -> Retried:
+def _retry_result(subscription: Subscription, row: Any, *, applied: int) -> Retried:
     blocking = blocking_events(subscription, stream=row.stream)
     return Retried(
         checkpoint=row.checkpoint,

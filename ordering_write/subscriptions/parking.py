@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 
 class CannotApplyError(Exception):
-    """One of several events can't be applied; the cause says why."""
+    """An event of a batch can't be applied; ``__cause__`` is the error."""
 
 
 def apply(
@@ -49,7 +49,7 @@ def apply(
 
 
 def park_crashed(checkpoint: Any, event: DomainEvent, subscriber: Subscriber) -> None:
-    """Park an event whose application has killed the process, unless it would not be applied."""
+    """Park an event whose application has killed the process, if it is wanted and not blocked."""
     wanted = [event] if subscriber.wants(event) else []
     blocked = _blocked_streams(checkpoint, wanted, subscriber)
     if wanted and not blocked.blocks(event):
@@ -116,9 +116,9 @@ def _block_unreadable(events: Sequence[DomainEvent], blocked: BlockedStreams) ->
 def _apply_at_once(
     checkpoint: Any, events: Sequence[DomainEvent], subscriber: Subscriber, blocked: BlockedStreams
 ) -> None:
-    if free := [event for event in events if not blocked.blocks(event)]:
+    if unblocked := [event for event in events if not blocked.blocks(event)]:
         try:
-            subscriber.apply(checkpoint, free)
+            subscriber.apply(checkpoint, unblocked)
         except Exception as error:
             if retry.is_transient(error):
                 raise
@@ -130,25 +130,25 @@ def _apply_by_bisection(
 ) -> None:
     """Apply ``events`` in order, except those that fail and those that are blocked by them.
 
-    A part that fails is halved until one event is left: among 10,000 events that takes some thirty
-    tries, most of them short.
+    A part that fails is halved until one event is left. To find one failing event among 10,000
+    takes some thirty tries, most of them short.
     """
-    free = [event for event in events if not blocked.blocks(event)]
-    if not free:
+    unblocked = [event for event in events if not blocked.blocks(event)]
+    if not unblocked:
         return
     try:
         with transaction.atomic(using=checkpoint._state.db):
-            subscriber.apply(checkpoint, free)
+            subscriber.apply(checkpoint, unblocked)
         return
     except Exception as error:
         if retry.is_transient(error):
             raise
-        if len(free) == 1:
-            blocked.add(_failure(free[0], error))
+        if len(unblocked) == 1:
+            blocked.add(_failure(unblocked[0], error))
             return
-    middle = len(free) // 2
-    _apply_by_bisection(checkpoint, free[:middle], subscriber, blocked)
-    _apply_by_bisection(checkpoint, free[middle:], subscriber, blocked)
+    middle = len(unblocked) // 2
+    _apply_by_bisection(checkpoint, unblocked[:middle], subscriber, blocked)
+    _apply_by_bisection(checkpoint, unblocked[middle:], subscriber, blocked)
 
 
 def _failure(event: DomainEvent, error: Exception) -> Failure:
@@ -196,10 +196,10 @@ def _add_parked_streams(checkpoint: Any, number: int) -> None:
 
 
 def _forget_erased(checkpoint: Any, events: Sequence[DomainEvent], subscriber: Subscriber) -> None:
-    """Remove what is kept of personal fields that ``events`` have erased.
+    """Remove the copies of personal fields that ``events`` have erased.
 
-    The messages of parked events go, since an error may quote a field. Where the erasing event is
-    parked itself, the earlier effects of its stream are made again without the fields.
+    Clears the messages of parked events, since an error may quote a field. Where the erasing event
+    is parked itself, the earlier effects of its stream are made again without the fields.
     """
     erasing = [event for event in events if event.erases]
     if not erasing:
@@ -212,10 +212,10 @@ def _forget_erased(checkpoint: Any, events: Sequence[DomainEvent], subscriber: S
             event_id__in=[event.recorded.event_id for event in erasing], skipped_at=None
         )
         for stream in parked.values_list("stream", flat=True).distinct():
-            subscriber.reapply(checkpoint, stream, _applied(checkpoint, stream, subscriber))
+            subscriber.reapply(checkpoint, stream, _applied_events(checkpoint, stream, subscriber))
 
 
-def _applied(checkpoint: Any, stream: str, subscriber: Subscriber) -> list[DomainEvent]:
+def _applied_events(checkpoint: Any, stream: str, subscriber: Subscriber) -> list[DomainEvent]:
     """Return the events of ``stream`` that were applied before it was parked, as they read now."""
     rows = checkpoint.parked_events.filter(stream=stream)
     parked = {row.version: row.skipped_at for row in rows}

@@ -33,7 +33,7 @@ class LogReader:
     def sequence(self) -> None:
         """Give positions to committed events; call it before the transaction of the batch.
 
-        A batch that is rolled back must not take positions back that were read from it, and the
+        A batch that is rolled back must not take back positions that others have read, and the
         lock of the sequencer must not last as long as a batch.
         """
         self.is_complete = log.sequence()

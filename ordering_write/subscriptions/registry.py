@@ -38,7 +38,7 @@ class Subscription(ABC):
     service isn't ready while a subscriber is late. A level runner listens to the log for
     ``idle_wait`` seconds before it releases its checkpoints. ``starts_at_head`` says that a new
     checkpoint ignores the events before it. Names of metrics begin with ``metric_prefix``; the name
-    of the subscriber stands in the label ``metric_label``, in none where that is empty.
+    of the subscriber stands in the label ``metric_label``, unless that is empty.
     """
 
     name: ClassVar[str]
@@ -66,7 +66,7 @@ class Subscription(ABC):
         return self.checkpoint_model._default_manager.filter(name__in=self.names())
 
     def served(self) -> "QuerySet[Any]":
-        """Return the one checkpoint of each name whose status counts."""
+        """Return, for each name, the checkpoint whose status counts."""
         return self.checkpoints()
 
     def other_work(self) -> Q:
@@ -148,16 +148,20 @@ def subscription(name: str) -> Subscription:
 
 def ensure_checkpoints() -> None:
     """Create the checkpoints that are missing, in all subscriptions."""
-    for each in registered():
-        each.ensure_checkpoints()
+    for subscription in registered():
+        subscription.ensure_checkpoints()
 
 
 def ensure_checkpoints_after_migrate(
     sender: AppConfig, *, using: str, apps: Apps, **_kwargs: Any
 ) -> None:
     """Create the checkpoints of the app that was migrated (a receiver of ``post_migrate``)."""
-    for each in registered():
-        model = each.checkpoint_model
+    for subscription in registered():
+        model = subscription.checkpoint_model
         is_migrated = model._meta.model_name in apps.all_models[sender.label]
-        if model._meta.app_label == sender.label and using == each.checkpoints().db and is_migrated:
-            each.ensure_checkpoints()
+        if (
+            model._meta.app_label == sender.label
+            and using == subscription.checkpoints().db
+            and is_migrated
+        ):
+            subscription.ensure_checkpoints()

@@ -1,4 +1,4 @@
-"""A runner moves one checkpoint, batch by batch, and survives failures and the loss of others."""
+"""A runner moves one checkpoint, batch by batch, in spite of failures and lost runners."""
 
 import logging
 import time
@@ -124,7 +124,7 @@ class Runner:
                     _count_start(checkpoint, until=events[-1])
         except parking.CannotApplyError:
             return self._step(bisect=True)
-        # Not before the commit: a retry must know whether the start was counted.
+        # Set after the commit only: a retry must know whether the start was counted.
         self._start_counted = not may_apply
         return step if may_apply else self._step()
 
@@ -162,7 +162,7 @@ class Runner:
                 self._record_failure(failure)
                 return
             except (OperationalError, InterfaceError):
-                # The database of the checkpoint is away, which others report.
+                # The database of the checkpoint is away, which other code reports.
                 logger.warning("A subscriber failed, which can't be recorded: %s", failure)
                 if not self._start_counted:
                     return

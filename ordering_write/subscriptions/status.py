@@ -1,4 +1,4 @@
-"""How far subscribers have come, and how late they are."""
+"""The position and the lag of subscribers."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from django.db.models.functions import Now
 
 from ordering_write import log
 
-# For how long a checkpoint has been failing. After a loss of the log no event tells its lag.
+# The time since a checkpoint began to fail. If the log was lost, no event tells the lag.
 FAILING = Now() - F("failed_at")
 
 # An event without a position is newer than all that have one.
@@ -28,7 +28,7 @@ FROM unnest(%s::bigint[]) AS checkpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriberStatus:
-    """Where one subscriber stands.
+    """The position, the lag and the failure of one subscriber.
 
     ``lag_seconds`` is the age of the oldest event that is not applied (0.0 without one), or for how
     long the subscriber has been failing, if that is more. ``last_error`` is empty while it can go

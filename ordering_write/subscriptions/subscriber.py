@@ -10,7 +10,7 @@ from ordering_write.subscriptions.checkpoint import ParkedEvent
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscriber:
-    """What a runner does with the events of the log, for one checkpoint.
+    """The functions that a runner calls with the events of the log, for one checkpoint.
 
     * ``wants(event)`` returns True for the events to apply.
     * ``apply(checkpoint, events)`` applies wanted events, in the transaction that moves the

@@ -1,6 +1,6 @@
 """The commands, in the imperative: a payload that the caller gives, and an envelope that we add.
 
-Every command of these modules is a name of this package; a new one needs no line here.
+This package exports every command of its modules; a new command needs no line here.
 """
 
 from ordering_write.domain.commands.base import *

@@ -17,7 +17,7 @@ Reason = Annotated[
 ]
 # A text that may be empty, which means the same as leaving it out.
 OptionalText = Annotated[str, Text(max_length=200, min_length=0)]
-# When a fact became true, which may be earlier than the command that records it.
+# The time of a fact, which may be earlier than the command that records the fact.
 Happened = AwareDatetime
 
 
@@ -32,8 +32,8 @@ class Command(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    # True if clients must say over HTTP which version they saw: otherwise they would overwrite
-    # changes that they don't know of.
+    # True if HTTP clients must send the version that they saw, so that they can't overwrite changes
+    # that they haven't seen.
     needs_expected_version: ClassVar[bool] = False
 
     command_id: UUID = Field(default_factory=uuid7)
@@ -67,7 +67,7 @@ class Privilege:
     # A user with neither of these two pays the list price.
     ANY_PRICE = "take_any_price"
     OVERRIDE_PRICE = "override_price"
-    # A user without it can refund REFUND_LIMITS of an order at most.
+    # A user without this right can refund at most REFUND_LIMITS of an order.
     ANY_REFUND = "refund_any_amount"
 
     LABELS = {

@@ -84,7 +84,7 @@ class StartProcessing(Command):
 
 
 class CompleteOrder(Command):
-    """Close an order when no unit is on its way any more."""
+    """Close an order once no unit is in transit."""
 
     order_id: UUID
 
@@ -114,7 +114,7 @@ class UpdateOrderStatus(Command):
 
 
 class PlaceHold(Command):
-    """Keep an order from being confirmed, picked, packed and dispatched until it is released."""
+    """Keep an order from being confirmed, picked, packed and dispatched until ReleaseHold."""
 
     order_id: UUID
     reason: HoldReason
@@ -209,7 +209,7 @@ class UntagOrder(Command):
 
 
 class AssignOrder(Command):
-    """Make a member of staff responsible for an order, or nobody."""
+    """Make a member of staff, or nobody, responsible for an order."""
 
     order_id: UUID
     assignee: Annotated[str, Text(max_length=150), Field(examples=["clerk"])] | None = None

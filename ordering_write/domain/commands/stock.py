@@ -63,7 +63,7 @@ class SetListPrice(Command):
 
 
 class SetStockPolicy(Command):
-    """Set when a product is to be reordered, and whether it can be oversold."""
+    """Set the reorder point of a product, and whether the product can be oversold."""
 
     product_id: UUID
     reorder_point: ReorderPoint | None = None

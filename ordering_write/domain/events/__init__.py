@@ -5,9 +5,9 @@ by which command, where in the log) is added when the aggregate is saved. Fields
 ``personal`` are kept beside the log, so that they can be erased.
 
 A stored event is never rewritten. An event type whose fields change gets the next
-``schema_version``, and an upcaster that turns payloads of the version before into its own.
+``schema_version``, and an upcaster that turns a payload of the previous version into a new one.
 
-Every event of these modules is a name of this package; a new one needs no line here.
+This package exports every event of its modules; a new event needs no line here.
 """
 
 from ordering_write.domain.events.base import *

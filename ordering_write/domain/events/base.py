@@ -44,7 +44,7 @@ class DomainEvent(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: ClassVar[int] = 1
-    # By the schema version that each upcaster takes: 1, 2 and so on below schema_version.
+    # Upcasters by the schema version that they take: every version below schema_version.
     upcasters: ClassVar[Mapping[int, Upcaster]] = {}
     personal: ClassVar[frozenset[str]] = frozenset()
     # True if the event erases personal fields of its stream.
@@ -72,7 +72,7 @@ class DomainEvent(BaseModel):
 
     @classmethod
     def erased_fields(cls) -> dict[str, Any]:
-        """Return the values that replace the personal fields once those have been erased."""
+        """Return the values that replace erased personal fields."""
         return {}
 
     def encode(self) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -176,7 +176,7 @@ def shipping_address(events: Sequence[DomainEvent]) -> PostalAddress:
 
 
 class OrderStatusChanged(OrderEvent):
-    """A move without other facts: confirmed, processing started, completed."""
+    """A change of status that no other event implies: confirmed, processing started, completed."""
 
     from_status: OrderStatus
     to_status: OrderStatus
@@ -210,7 +210,7 @@ class OrderUntagged(OrderEvent):
 
 
 class OrderAssigned(OrderEvent):
-    """A member of staff, by user name, is responsible for the order; None: nobody is."""
+    """The user name of the member of staff responsible for the order; None stands for nobody."""
 
     assignee: str | None = None
 

@@ -18,7 +18,7 @@ class AddNoteHandler(OrderHandler[c.AddNote]):
     refusals = (errors.CustomerErasedError,)
 
     def act(self, order: Order, command: c.AddNote) -> None:
-        # A note is personal data, and the erasure of this customer is over.
+        # A note is personal data, which no later erasure of this customer would delete.
         if Customer.objects.filter(pk=order.customer_id, status=Customer.Status.ERASED).exists():
             raise errors.CustomerErasedError
         order.add_note(
@@ -37,10 +37,10 @@ class RedactNoteHandler(OrderHandler[c.RedactNote]):
 
     def act(self, order: Order, command: c.RedactNote) -> None:
         order.redact_note(command.note_id, now=command.timestamp)
-        added = OutboxEvent.objects.filter(
+        note_events = OutboxEvent.objects.filter(
             stream=order.stream, type="NoteAdded", data__note_id=str(command.note_id)
         )
-        PersonalData.objects.filter(pk__in=added.values("personal_id")).delete()
+        PersonalData.objects.filter(pk__in=note_events.values("personal_id")).delete()
 
 
 @handles(c.TagOrder)

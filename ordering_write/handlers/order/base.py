@@ -23,30 +23,30 @@ C = TypeVar("C", bound=c.Command)
 # The id of a product, and a movement of its stock.
 _Movement = tuple[UUID, Callable[[StockItem], None]]
 
-# How far the clock of another system may be ahead of ours.
+# The most that the clock of another system may be ahead of ours.
 _CLOCK_SKEW = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who would give a command, and when: all that a guard may know beside the order."""
+    """The kind of user and the time for which a guard is asked."""
 
     by_customer: bool
     now: datetime
 
 
 class OrderHandler(CommandHandler[C]):
-    """Carries out a command that has an ``order_id``, by ``act``."""
+    """Loads an order, calls ``act``, and saves the order and the stock that it moves."""
 
     aggregate = Order
-    # True for a command that stands for other ones, which the actions of an order list instead.
+    # True for a command that stands for other commands: the actions of an order list only those.
     is_shortcut: ClassVar[bool] = False
 
     def guard(self, order: Order, caller: Caller) -> None:
         """Raise the refusal that every command of this type would get now, whatever its fields.
 
-        The actions of an order, and the buttons in the admin, ask the guard. ``act`` needn't: the
-        methods of Order begin with the same guards. By default nothing is refused.
+        The actions of an order and the buttons in the admin call the guard. ``act`` needn't: the
+        methods of Order begin with the same guards. The default refuses nothing.
         """
 
     @abstractmethod
@@ -64,7 +64,7 @@ class OrderHandler(CommandHandler[C]):
 
 
 def _moved_stock(order: Order) -> list[StockItem]:
-    """Move the stock that the new events of ``order`` move, and return those products."""
+    """Make the stock movements of the new events of ``order``; return the products moved."""
     movements = [movement for event in order.raised_events for movement in _movements(order, event)]
     if not movements:
         return []
@@ -75,7 +75,7 @@ def _moved_stock(order: Order) -> list[StockItem]:
 
 
 def _movements(order: Order, event: DomainEvent) -> Iterator[_Movement]:
-    """Yield what ``event`` does to the stock of the products of ``order``."""
+    """Yield the movements of stock that ``event`` causes."""
     match event:
         case e.OrderItemAdded():
             yield _movement(order, StockItem.reserve, event.line_id, event.quantity, event)
@@ -114,9 +114,9 @@ def _movement(
 
 
 def happened_at(at: datetime | None, *, now: datetime, pointer: str) -> datetime:
-    """Return when a fact became true: ``at``, or ``now`` when ``at`` is None.
+    """Return the time of a fact: ``at``, or ``now`` when ``at`` is None.
 
-    Raises InFutureError at ``pointer`` when ``at`` is later than ``now``.
+    Raises InFutureError at ``pointer`` when ``at`` is later than ``now`` plus the clock skew.
     """
     if at is None:
         return now

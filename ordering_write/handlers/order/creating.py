@@ -36,7 +36,7 @@ _SHOP_ONLY = ("adjustments", "auto_confirm", "reserve_for", "tags")
 
 @handles(c.CreateOrder)
 class CreateOrderHandler(CommandHandler[c.CreateOrder]):
-    """Places an order and reserves all of its units, or neither."""
+    """Places an order and reserves all of its units, or does neither."""
 
     aggregate = Order
     makes_new = True
@@ -70,12 +70,12 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
         currency = command.currency or settings.DEFAULT_CURRENCY
         stock = StockItem.load_all({item.product_id for item in command.items})
         order_id = uuid7()
-        items, quoted = pricing.priced_items(
+        items, price_adjustments = pricing.priced_items(
             command, order_id=order_id, currency=currency, stock=stock
         )
         _refuse_shortages(items, stock)
-        created = _created(command, order_id, customer, currency)
-        adjustments = _adjustments(command, created, items, quoted)
+        created = _order_created(command, order_id, customer, currency)
+        adjustments = _adjustments(command, created, items, price_adjustments)
         order = Order.create(created=created, items=items, adjustments=adjustments)
         _annotate(order, command)
         for line in order.lines.values():
@@ -95,7 +95,7 @@ def _refuse_shop_fields(command: c.CreateOrder) -> None:
 
 
 def _customer(command: c.CreateOrder) -> Customer:
-    """Return the customer who orders; raise the refusal of a customer who can't."""
+    """Return the customer who orders. Raises a DomainError if the customer can't order."""
     is_visible = command.customer_scope in (None, command.customer_id)
     customer = Customer.find(command.customer_id) if is_visible else None
     if customer is None:
@@ -132,7 +132,7 @@ def _refuse_shortages(items: Sequence[e.OrderItemAdded], stock: Stock) -> None:
         raise errors.InsufficientInventoryError(shortages)
 
 
-def _created(
+def _order_created(
     command: c.CreateOrder, order_id: UUID, customer: Customer, currency: str
 ) -> e.OrderCreated:
     reserve_for = command.reserve_for or timedelta(hours=settings.RESERVE_FOR_HOURS)
@@ -143,8 +143,8 @@ def _created(
         customer_id=customer.pk,
         order_number=_next_order_number(command),
         customer=customer.person,
-        shipping_address=_postal(command.shipping_address),
-        billing_address=_postal(billing_address) if billing_address else None,
+        shipping_address=_postal_address(command.shipping_address),
+        billing_address=_postal_address(billing_address) if billing_address else None,
         currency=currency,
         placed_at=command.timestamp,
         expires_at=command.timestamp + reserve_for if reserve_for else None,
@@ -158,13 +158,13 @@ def _adjustments(
     command: c.CreateOrder,
     created: e.OrderCreated,
     items: Sequence[e.OrderItemAdded],
-    quoted: Sequence[c.Adjustment],
+    price_adjustments: Sequence[c.Adjustment],
 ) -> list[e.OrderAdjustmentAdded]:
     """Return the adjustments of the command and of our pricing, and the taxes on all of them."""
     total = _RunningTotal(created, items)
     for number, adjustment in enumerate(command.adjustments):
         total.add(adjustment, f"#/adjustments/{number}/amount")
-    for adjustment in quoted:
+    for adjustment in price_adjustments:
         total.add(adjustment, "#/items")
     draft = OrderDraft(created=created, items=items, adjustments=tuple(total.adjustments))
     for adjustment in tax_port().calculate(draft):
@@ -223,12 +223,12 @@ def _annotate(order: Order, command: c.CreateOrder) -> None:
         order.confirm(now=command.timestamp)
 
 
-def _postal(address: Address) -> e.PostalAddress:
+def _postal_address(address: Address) -> e.PostalAddress:
     return e.PostalAddress(**address.model_dump())
 
 
 def _next_order_number(command: c.CreateOrder) -> str:
-    """Return the store's year and a running number: unique, increasing, with gaps.
+    """Return the next order number, the store's year and a running number: unique, with gaps.
 
     A dry run doesn't use up a number.
     """

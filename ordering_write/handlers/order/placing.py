@@ -107,12 +107,12 @@ class UpdateOrderStatusHandler(OrderHandler[c.UpdateOrderStatus]):
 
     @property
     def permissions(self) -> tuple[Permission, ...]:
-        # Customers may cancel, and that alone doesn't let them set a status.
+        # The permission to cancel, which customers have, doesn't let a user set a status.
         moves = (self.moves[status] for status in self.moves if status != OrderStatus.CANCELLED)
         return (self.permission, *moves)
 
     def needed_permission(self, command: c.UpdateOrderStatus) -> Permission:
-        # The aggregate refuses a status that can't be set; any user who confirms may learn that.
+        # The aggregate refuses a status that can't be set; users who may confirm get this refusal.
         return self.moves.get(command.status, ConfirmOrderHandler.permission)
 
     def act(self, order: Order, command: c.UpdateOrderStatus) -> None:

@@ -42,13 +42,13 @@ def priced_items(
     """
     items = {f"#/items/{number}": item for number, item in enumerate(command.items)}
     pricing = _Pricing(command=command, order_id=order_id, currency=currency, stock=stock)
-    return pricing.priced(items, command.customer_id)
+    return pricing.price_lines(items, command.customer_id)
 
 
 def priced_item(command: c.AddOrderItem, order: Order, stock: _Stock) -> e.OrderItemAdded:
     """Return the line that ``command`` adds to ``order``. Raises a FieldError."""
     pricing = _Pricing(command=command, order_id=order.id, currency=order.currency, stock=stock)
-    return pricing.priced({"#": command}, order.customer_id)[0][0]
+    return pricing.price_lines({"#": command}, order.customer_id)[0][0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class _Pricing:
     currency: str
     stock: _Stock
 
-    def priced(
+    def price_lines(
         self, items: _Items, customer_id: UUID
     ) -> tuple[list[e.OrderItemAdded], Sequence[c.Adjustment]]:
         entries = catalog_port().get(self.stock)
@@ -122,7 +122,7 @@ class _Pricing:
     def _source(
         self, item: _Item, unit_price: Money, our_price: Money | None, pointer: str
     ) -> _Source:
-        """Return whose price ``unit_price`` is. Raises a FieldError unless the user may set it."""
+        """Return the source of ``unit_price``. Raises a FieldError unless the user may set it."""
         if unit_price == our_price:
             return "list"
         # Whatever their privileges, customers don't set prices.

@@ -16,7 +16,7 @@ from ordering_write.models import Aggregate, Customer, Order, OutboxEvent, Reser
 # Columns and their values, by the name of an aggregate's part.
 _Parts = Mapping[str, Mapping[str, Any]]
 
-# A line must have as many units reserved as it has that are neither cancelled nor shipped.
+# A line must have reserved all of its units that are neither cancelled nor shipped.
 _RESERVATIONS = """
 SELECT order_id, line_id, coalesce(line.units, 0), coalesce(reservation.quantity, 0),
        line.product_id IS DISTINCT FROM reservation.product_id
@@ -134,18 +134,18 @@ def find_rows_without_events() -> Iterator[Finding]:
 
 
 def compare_reservations(stream: str | None = None) -> Iterator[Finding]:
-    """Yield the lines whose reserved units aren't their units to send, of all orders or of one.
+    """Yield the lines whose reserved units differ from their units to send, of all orders or one.
 
-    One statement, which sees orders and reservations in one moment.
+    One statement sees orders and reservations at the same moment.
     """
     order_id = stream and stream.partition("-")[2]
     statement = _RESERVATIONS.format("order_id = %s::uuid" if order_id else "true")
     with transaction.atomic(), connection.cursor() as cursor:
-        # Its duration grows with the number of open orders.
+        # This statement takes longer with more open orders.
         cursor.execute("SET LOCAL statement_timeout = 0")
         cursor.execute(statement, [order_id, order_id] if order_id else [])
-        found = cursor.fetchall()
-    for order, line, units, reserved, is_of_another_product in found:
+        mismatches = cursor.fetchall()
+    for order, line, units, reserved, is_of_another_product in mismatches:
         fault = f"line {line} has {units} units to send, and {reserved} are set aside for it"
         if is_of_another_product and units == reserved:
             fault = f"what is set aside for line {line} is another product"

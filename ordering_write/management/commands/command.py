@@ -58,7 +58,9 @@ class Command(BaseCommand):
             command = command_type.model_validate({**payload, **_envelope(options["as"])})
             self._give(command, options)
         except ValidationError as error:
-            mistakes = [f"{each['pointer']}: {each['detail']}" for each in errors_of(error)]
+            mistakes = [
+                f"{mistake['pointer']}: {mistake['detail']}" for mistake in errors_of(error)
+            ]
             raise CommandError("\n".join(mistakes)) from error
         except (ParseError, DomainError, UndecodableEventError) as error:
             raise CommandError(str(error)) from error

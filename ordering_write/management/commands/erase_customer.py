@@ -38,12 +38,12 @@ class Command(BaseCommand):
                 customer_id=customer, reason=reason, **envelope(eraser, channel="cli")
             )
             authorize(eraser, command)
-            erased = _preview(command) if dry_run else _erase(command)
+            counts = _preview(command) if dry_run else _erase(command)
         except (DomainError, ValidationError) as error:
             raise CommandError(str(error)) from error
         self.stdout.write("Would be erased:" if dry_run else "Erased:")
-        for kind, number in erased.items():
-            self.stdout.write(f"{number:>9,} {kind.replace('_', ' ')}")
+        for name, number in counts.items():
+            self.stdout.write(f"{number:>9,} {name.replace('_', ' ')}")
 
 
 def _erase(command: EraseCustomer) -> Mapping[str, int]:

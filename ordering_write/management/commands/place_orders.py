@@ -49,7 +49,10 @@ class Command(BaseCommand):
         count: Counter[str] = Counter()
         started = time.monotonic()
         try:
-            with _opened(options["file"]) as (file, total), tqdm(total=total, unit="line") as bar:
+            with (
+                _open_file(options["file"]) as (file, total),
+                tqdm(total=total, unit="line") as bar,
+            ):
                 for number, line in _lines(file):
                     if reason := self._place(orders, number, line, count):
                         bar.clear()
@@ -70,7 +73,7 @@ class Command(BaseCommand):
             raise CommandError(f"{refused} line{'s were' if refused > 1 else ' was'} refused.")
 
     def _place(self, orders: "_Orders", number: int, line: bytes, count: Counter[str]) -> str:
-        """Place one line and count the result; returns the reason of a refusal, or nothing."""
+        """Place one line and count the result; returns the reason of a refusal, if any."""
         try:
             count["repeated" if orders.place(line) else "placed"] += 1
         except (RefusedLineError, DomainError) as error:
@@ -90,7 +93,7 @@ class _Orders:
     def __init__(self, user: User) -> None:
         self.user = user
         self.envelope = client.envelope(user, channel="cli")
-        # How often each line has occurred, by its digest.
+        # The number of times that a line has occurred, by its digest.
         self.occurrences: Counter[bytes] = Counter()
 
     def place(self, line: bytes) -> bool:
@@ -113,12 +116,14 @@ class _Orders:
         try:
             command = CreateOrder.model_validate({"command_id": key, **body, **self.envelope})
         except ValidationError as error:
-            mistakes = [f"{each['pointer']}: {each['detail']}" for each in errors_of(error)]
+            mistakes = [
+                f"{mistake['pointer']}: {mistake['detail']}" for mistake in errors_of(error)
+            ]
             raise RefusedLineError("; ".join(mistakes)) from error
         try:
             return client.dispatch(command, user=self.user).replayed
         except IdempotencyKeyExpiredError:
-            # Its record was pruned; its events show that it was placed.
+            # The record was pruned; the events show that the order was placed.
             return True
 
 
@@ -133,7 +138,7 @@ def _user(username: str) -> User:
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
+def _open_file(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
     """Yield the file at ``path`` (``-``: standard input) and the number of its lines, if known."""
     if path == "-":
         yield sys.stdin.buffer, None
@@ -141,24 +146,24 @@ def _opened(path: str) -> Iterator[tuple[IO[bytes], int | None]]:
     with open(path, "rb") as file:
         total = None
         if os.path.isfile(path):
-            total = sum(1 for _ in _pieces(file))
+            total = sum(1 for _ in _raw_lines(file))
             file.seek(0)
         yield file, total
 
 
-def _pieces(file: IO[bytes]) -> Iterator[bytes]:
+def _raw_lines(file: IO[bytes]) -> Iterator[bytes]:
     """Yield the lines of ``file``; only the start of a line that is too long."""
     limit = settings.MAX_BODY_BYTES + len(_BOM) + len(b"\r\n")
-    while piece := file.readline(limit):
-        start = piece
-        while not piece.endswith(b"\n") and len(piece) == limit:
-            piece = file.readline(limit)
+    while raw_line := file.readline(limit):
+        start = raw_line
+        while not raw_line.endswith(b"\n") and len(raw_line) == limit:
+            raw_line = file.readline(limit)
         yield start
 
 
 def _lines(file: IO[bytes]) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of ``file`` that aren't empty, with their numbers from 1."""
-    for number, piece in enumerate(_pieces(file), start=1):
-        line = (piece.removeprefix(_BOM) if number == 1 else piece).strip()
+    for number, raw_line in enumerate(_raw_lines(file), start=1):
+        line = (raw_line.removeprefix(_BOM) if number == 1 else raw_line).strip()
         if line:
             yield number, line

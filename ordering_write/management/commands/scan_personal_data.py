@@ -95,7 +95,7 @@ def find_texts(texts: Sequence[str]) -> Iterator[Match]:
     patterns = sorted(f"%{_escape(variant)}%" for variant in variants)
     for database in ("default", "read"):
         with transaction.atomic(using=database), connections[database].cursor() as cursor:
-            # Every row is read.
+            # The statements read every row.
             cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute(_COLUMNS)
             tables: dict[str, dict[str, str]] = {}

@@ -28,13 +28,13 @@ class Command(BaseCommand):
             unit=" events",
             disable=not sys.stderr.isatty(),
         ) as bar:
-            done = 0
+            checked = 0
 
             def progress(count: int) -> None:
-                nonlocal done
-                done += count
+                nonlocal checked
+                checked += count
                 # The log may grow meanwhile.
-                bar.total = bar.total and max(bar.total, done)
+                bar.total = bar.total and max(bar.total, checked)
                 bar.update(count)
 
             try:
@@ -45,6 +45,8 @@ class Command(BaseCommand):
             except NoSuchStreamError as error:
                 raise CommandError(str(error)) from error
         seconds = max(time.monotonic() - began, 0.001)
-        self.stdout.write(f"{done:,} events in {seconds:.1f} s ({done / seconds:,.0f} a second).")
+        self.stdout.write(
+            f"{checked:,} events in {seconds:.1f} s ({checked / seconds:,.0f} a second)."
+        )
         if findings:
             raise CommandError(f"{findings:,} finding{'s' if findings > 1 else ''}.")

@@ -1,4 +1,4 @@
-"""The Order aggregate: ``state`` is what it is, ``order`` its state machine, the rest its moves."""
+"""The Order aggregate: ``state`` has the data, ``order`` the state machine, the rest the moves."""
 
 from ordering_write.models.order.order import Order
 from ordering_write.models.order.parts import OrderItem, Shipment

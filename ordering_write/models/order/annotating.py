@@ -12,7 +12,7 @@ MAX_TAGS = 20
 
 
 class Annotating(OrderState):
-    """Staff write on an order, whatever its status."""
+    """Moves that annotate an order, in every status."""
 
     class Meta(OrderState.Meta):
         abstract = True

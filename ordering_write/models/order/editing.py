@@ -22,7 +22,7 @@ MAX_LINES = 200
 
 
 class Editing(OrderState):
-    """Lines are added, changed and cancelled; the shipping address changes."""
+    """Moves that add, change and cancel lines, and that change the shipping address."""
 
     class Meta(OrderState.Meta):
         abstract = True

@@ -125,7 +125,7 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
                 self.notes[str(event.note_id)] = False
         self.status = self.derive_status()
         if self.status not in LIVE:
-            # Nothing is left to hold.
+            # Goods that can't move any more aren't held.
             self.hold_reason = ""
 
     def _count(self, items: Sequence[e.Units], **signs: int) -> None:
@@ -161,9 +161,9 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
     def _expect_no_longer(self, return_id: UUID, items: Sequence[e.Units]) -> None:
         """Subtract units that were received or rejected from those that a return expects."""
         expected = self.returns[str(return_id)]
-        done = {str(item.line_id): item.quantity for item in items}
-        open_units = {line: units - done.get(line, 0) for line, units in expected.items()}
-        self.returns[str(return_id)] = {line: units for line, units in open_units.items() if units}
+        closed = {str(item.line_id): item.quantity for item in items}
+        rest = {line_id: units - closed.get(line_id, 0) for line_id, units in expected.items()}
+        self.returns[str(return_id)] = {line_id: units for line_id, units in rest.items() if units}
 
     def _set_refund(
         self, event: e.RefundRequested | e.RefundSettled | e.RefundFailed, status: str
@@ -181,7 +181,7 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
         shipment_id: UUID,
         now: datetime,
     ) -> None:
-        """Make the whole-order move that ends in ``status``, with the facts that it stands for."""
+        """Move the whole order to ``status``, by the events that this move implies."""
         match status:
             case OrderStatus.CONFIRMED:
                 self.confirm(reason=reason, now=now)
@@ -213,26 +213,26 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
         order = next(iter(tables.find(cls, "id = %s FOR UPDATE", [order_id])), None)
         if order is None or customer_scope not in (None, order.customer_id):
             raise OrderNotFoundError
-        # Shipments exist only once processing has begun: packing begins it.
+        # Packing begins the processing, so an order without processing has no shipments.
         cls.add_parts({order.pk: order}, with_shipments=order.processing_at is not None)
         return order
 
     @classmethod
     def load_all_of(cls, customer_id: UUID) -> "list[Order]":
         """Return every order of a customer, their rows locked in the order of their ids."""
-        of_customer = cls._default_manager.filter(customer_id=customer_id)
-        orders = {order.pk: order for order in of_customer.select_for_update().order_by("pk")}
+        rows = cls._default_manager.filter(customer_id=customer_id)
+        orders = {order.pk: order for order in rows.select_for_update().order_by("pk")}
         cls.add_parts(orders)
         return list(orders.values())
 
     @classmethod
     def add_parts(cls, orders: "Mapping[UUID, Order]", *, with_shipments: bool = True) -> None:
         """Load the lines and shipments of ``orders``, a mapping from ids."""
-        of_orders, ids = "order_id = ANY(%s) ORDER BY order_id,", [list(orders)]
-        for line in tables.find(OrderItem, f"{of_orders} number", ids):
+        condition, ids = "order_id = ANY(%s) ORDER BY order_id,", [list(orders)]
+        for line in tables.find(OrderItem, f"{condition} number", ids):
             orders[line.order_id].lines[line.id] = line
         if with_shipments:
-            for shipment in tables.find(Shipment, f"{of_orders} id", ids):
+            for shipment in tables.find(Shipment, f"{condition} id", ids):
                 orders[shipment.order_id].shipments[shipment.id] = shipment
 
     @classmethod

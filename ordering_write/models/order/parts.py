@@ -39,7 +39,7 @@ class OrderItem(models.Model):
         ordering = ["order_id", "number"]
         constraints = [
             models.UniqueConstraint(fields=["order", "number"], name="order_item_number_unique"),
-            # The ledger holds a second time, whatever the code does.
+            # The database checks the ledger too, whatever the code does.
             models.CheckConstraint(
                 condition=Q(ordered__gte=F("cancelled") + F("packed") + F("shipped")),
                 name="order_item_units_accounted_for",

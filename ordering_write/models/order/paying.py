@@ -21,7 +21,7 @@ from ordering_write.models.order.state import OrderState
 
 
 class Paying(OrderState):
-    """Payments come in and refunds go out. Facts from outside are recorded in every status."""
+    """Moves of payments and refunds. Facts from outside are recorded in every status."""
 
     class Meta(OrderState.Meta):
         abstract = True
@@ -47,7 +47,7 @@ class Paying(OrderState):
         reference: str = "",
         at: datetime,
     ) -> None:
-        """Record what happened to a payment ``at``; the same fact twice changes nothing."""
+        """Record a fact about a payment, true ``at``; the same fact twice changes nothing."""
         self._check_amount(amount, currency)
         recorded = self.payments.get(payment_id, {}).get(kind)
         if recorded is not None:

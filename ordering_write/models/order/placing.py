@@ -18,7 +18,7 @@ from ordering_write.models.order.state import OrderState
 
 
 class Placing(OrderState):
-    """An order is placed, confirmed, picked, completed, cancelled, held and assigned."""
+    """Moves that place, confirm, pick, complete, cancel, expire, hold and assign an order."""
 
     class Meta(OrderState.Meta):
         abstract = True

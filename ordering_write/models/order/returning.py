@@ -22,7 +22,7 @@ Item = TypeVar("Item", ReturnedLine, ReceivedLine)
 
 
 class Returning(OrderState):
-    """Delivered units come back."""
+    """Moves that request, receive and reject returns."""
 
     class Meta(OrderState.Meta):
         abstract = True
@@ -46,7 +46,7 @@ class Returning(OrderState):
         window: timedelta | None = None,
         now: datetime,
     ) -> None:
-        """Announce that delivered units come back, within ``window`` of the last delivery."""
+        """Request to send delivered units back, within ``window`` of the last delivery."""
         self.may_request_return(window=window, now=now)
         for item, line in self._with_lines(items):
             if item.quantity > line.returnable:

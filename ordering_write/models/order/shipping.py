@@ -21,7 +21,7 @@ _PACKED, _DISPATCHED = Shipment.Status.PACKED, Shipment.Status.DISPATCHED
 
 
 class Shipping(OrderState):
-    """Units are packed, leave the house and arrive, or don't."""
+    """Moves that pack units, and that dispatch, track, deliver, fail or void their shipments."""
 
     class Meta(OrderState.Meta):
         abstract = True
@@ -123,7 +123,7 @@ class Shipping(OrderState):
         tracking_url: str = "",
         now: datetime,
     ) -> None:
-        """Change how a shipment can be followed; empty texts change nothing."""
+        """Change the carrier and the tracking of a shipment; empty texts change nothing."""
         shipment = self._shipment(shipment_id)
         self.may_update_tracking()
         _refuse_unless(shipment, _PACKED, _DISPATCHED)

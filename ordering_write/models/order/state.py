@@ -1,8 +1,8 @@
 """The columns and parts of an order, the statuses derived from them, and guards that moves share.
 
-``OrderState`` is what an order is. What can be done with it is in the modules ``placing``,
-``editing``, ``shipping``, ``returning``, ``paying`` and ``annotating``; how events change it is in
-``order``. A guard ``may_…`` needs no payload: it raises the refusal that its move would get now.
+The moves of an order are in the modules ``placing``, ``editing``, ``shipping``, ``returning``,
+``paying`` and ``annotating``, its state machine in ``order``. A guard ``may_…`` needs no payload:
+it raises the refusal that its move would get now.
 """
 
 from collections import Counter
@@ -40,9 +40,9 @@ _COUNTED_BY = frozenset({"status", "payment_status", "fulfilment_status", "retur
 
 
 class OrderState(Aggregate):
-    """An order with its lines and shipments, before anything can be done with it.
+    """The data of an order: its columns, lines and shipments, and the statuses derived from them.
 
-    Each family of moves builds on this class alone, and ``Order`` puts the families together.
+    Each family of moves is a subclass of this class alone; ``Order`` inherits from all families.
     """
 
     stream_prefix = "order"
@@ -70,7 +70,7 @@ class OrderState(Aggregate):
     delivered_at = models.DateTimeField(null=True, blank=True, help_text="The last delivery.")
     completed_at = models.DateTimeField(null=True, blank=True)
     hold_reason = models.CharField(max_length=20, blank=True)
-    # Few per order and never queried without their order, so they are columns of its row.
+    # These parts are few, and never queried without their order: they need no tables of their own.
     payments = models.JSONField(default=dict, blank=True, help_text="{payment_id: {kind: amount}}")
     refunds = models.JSONField(
         default=dict,
@@ -125,7 +125,7 @@ class OrderState(Aggregate):
         return OrderStatus.DELIVERED
 
     def payment_status(self) -> PaymentStatus:
-        """Return how the order stands with its money."""
+        """Return the status of the money, from the payments and the amounts."""
         if not self.captured:
             if self.authorized:
                 return PaymentStatus.AUTHORIZED
@@ -139,7 +139,7 @@ class OrderState(Aggregate):
         return PaymentStatus.PARTIALLY_PAID if self.balance else PaymentStatus.PAID
 
     def fulfilment_status(self) -> FulfilmentStatus:
-        """Return how far the goods are on their way."""
+        """Return the status of the goods, from the hold and the ledger of units."""
         if self.hold_reason:
             return FulfilmentStatus.ON_HOLD
         if any(line.shipped for line in self.lines.values()):
@@ -149,7 +149,7 @@ class OrderState(Aggregate):
         return FulfilmentStatus.IN_PROGRESS if in_progress else FulfilmentStatus.UNFULFILLED
 
     def return_status(self) -> ReturnStatus:
-        """Return how many of the delivered units came back or are expected back."""
+        """Return the status of the returns, from the ledger of units."""
         lines = self.lines.values()
         if any(line.return_requested for line in lines):
             return ReturnStatus.REQUESTED
@@ -223,13 +223,13 @@ class OrderState(Aggregate):
         """Raise an event of this order that became true at ``now``."""
         self._raise_event(event_type(timestamp=now, order_id=self.id, **fields))
 
-    # --- Shared by the families ------------------------------------------------------------------
+    # --- Shared by the families of moves ---------------------------------------------------------
     def money(self, amount: Decimal) -> Money:
         """Return ``amount`` in the order's currency."""
         return Money.of(amount, self.currency)
 
     def line(self, line_id: UUID, pointer: str) -> OrderItem:
-        """Return the line; raise UnknownLineError at ``pointer`` when the order has none such."""
+        """Return the line; raise UnknownLineError at ``pointer`` if there is no such line."""
         if line_id not in self.lines:
             raise UnknownLineError(f"The order has no line {line_id}.", pointer=pointer)
         return self.lines[line_id]
