@@ -13,10 +13,10 @@ from config.http.views import ApiView
 
 
 class RootView(ApiView):
-    """Links to everything below. After a login, each list shows what the user's role may see."""
+    """Links to the lists of the API. After a login, each list shows what the user may see."""
 
     public = True
-    # The routes of the links by the links' names.
+    # Names of routes, by the names of their links.
     routes: Mapping[str, str] = {}
 
     @extend_schema(exclude=True)

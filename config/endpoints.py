@@ -1,8 +1,8 @@
 """One class for each address that serves reads and commands.
 
 The safe methods come from the read app's viewset, the unsafe ones from the write app's commands, so
-that OPTIONS, 405, forms and the OpenAPI document include both. The examples in the forms are made
-of read models.
+that OPTIONS, 405, forms and the OpenAPI document include both. The examples in the forms come from
+the read models.
 """
 
 from datetime import UTC, datetime
@@ -71,9 +71,9 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
         return self.answer(body)
 
     def command_examples(self, request: Request) -> Examples:
-        """Return bodies that succeed unchanged, where the order allows the command."""
+        """Return example bodies that succeed unchanged if the order accepts the command."""
         if "pk" not in self.kwargs:
-            return self.examples(self._on_sale())
+            return self.examples(self._sample_values())
         try:
             order = self.ask(GetOrderById(order_id=UUID(self.kwargs["pk"])))
         except (ValueError, OrderNotFoundError):
@@ -88,13 +88,13 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
         }
         if order.items:
             values["line_id"] = order.items[0].line_id
-        return self.examples({**self._on_sale(), **values})
+        return self.examples({**self._sample_values(), **values})
 
-    def _on_sale(self) -> dict[str, Any]:
-        """Return the fields of a customer, and of a product that can be ordered."""
+    def _sample_values(self) -> dict[str, Any]:
+        """Return values of fields, taken from a customer and from a product that is on sale."""
         customers = self.ask(ListCustomers(page_size=1)).items
         products = self.ask(GetInventory(page_size=100)).items
-        on_sale = [
+        products_on_sale = [
             product
             for product in products
             if product.available > 0 and product.list_price is not None
@@ -102,10 +102,10 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
         values: dict[str, Any] = {"currency": settings.DEFAULT_CURRENCY}
         if customers:
             values["customer_id"] = customers[0].customer_id
-        if on_sale:
-            values["product_id"] = on_sale[0].product_id
-            values["unit_price"] = on_sale[0].list_price
-            values["currency"] = on_sale[0].currency
+        if products_on_sale:
+            values["product_id"] = products_on_sale[0].product_id
+            values["unit_price"] = products_on_sale[0].list_price
+            values["currency"] = products_on_sale[0].currency
         return values
 
 

@@ -14,19 +14,19 @@ threads = WEB_THREADS
 keepalive = 20
 # Seconds without a heartbeat after which a worker is replaced.
 timeout = 60
-# Seconds for requests under way at a stop; less than `manage.py run` waits.
+# Seconds that requests may take to finish at a stop; less than `manage.py run` waits.
 graceful_timeout = 4
 loglevel = "warning"
 logconfig_dict = LOGGING
 # Django decides whether a request came over HTTPS (TRUST_X_FORWARDED_PROTO); gunicorn would believe
 # any client on this machine.
 forwarded_allow_ips = ""
-# Not used, and services that run side by side would share the socket.
+# The control socket isn't used, and services on the same machine would share it.
 control_socket_disable = True
 
 
 def post_fork(arbiter: Arbiter, worker: Worker) -> None:
-    """End the worker with its arbiter; it would hold the port after the arbiter is killed."""
+    """End the worker with its arbiter: the worker of a killed arbiter would keep the port."""
     die_with_parent(worker.ppid)
 
 

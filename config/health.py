@@ -81,7 +81,7 @@ def _workers_are_alive() -> bool:
 
 
 def _lag_is_small() -> bool:
-    # The alarm is raised from here too, for when all workers are dead.
+    # Check the alarm here too: if all workers are dead, nobody else checks it.
     late = alarm.look()
     return not any(
         late[subscription.name]

@@ -12,8 +12,8 @@ from typing import Any
 
 _ids: ContextVar[Mapping[str, str]] = ContextVar("ids", default=MappingProxyType({}))
 
-# Controls, line and paragraph separators, bidi controls, half surrogate pairs: with them a value
-# could end its line, forge another line, or control the terminal.
+# Controls, line and paragraph separators, bidi controls, half surrogate pairs: a value with one of
+# them could end its line, forge another line, or control the terminal.
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 # PostgreSQL and pydantic quote values in their messages, and values may be personal.
 _QUOTED = re.compile(
@@ -25,7 +25,7 @@ _QUOTED = re.compile(
 
 @contextmanager
 def bound_ids(**ids: object) -> Iterator[None]:
-    """Add ``ids`` to every record inside it, beside the ids of enclosing blocks."""
+    """Add ``ids`` to every log record inside the block, beside the ids of enclosing blocks."""
     token = _ids.set({**_ids.get(), **{name: str(value) for name, value in ids.items()}})
     try:
         yield

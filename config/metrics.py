@@ -1,6 +1,6 @@
 """``/metrics``: figures for Prometheus, read from the databases at each request.
 
-No figure is counted in this process: several processes answer, and each would know a part.
+This process counts nothing itself: several processes answer, and each would know only its part.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -28,7 +28,7 @@ from ordering_write import policies, subscriptions
 from ordering_write.models import CommandMetric
 from ordering_write.subscriptions import SubscriberStatus, Subscription
 
-# By the clock of the database, which wrote these times.
+# Compares with the clock of the database, which wrote these times.
 _QUEUE = """
 SELECT count(*), coalesce(extract(epoch FROM statement_timestamp() - min(lock)), 0)
 FROM django_q_ormq WHERE lock <= statement_timestamp()
@@ -36,7 +36,7 @@ FROM django_q_ormq WHERE lock <= statement_timestamp()
 
 
 class MetricsRenderer(BaseRenderer):
-    """Names the format; the view writes it."""
+    """Declares the media type. The view writes the text."""
 
     media_type = "text/plain"
     format = "txt"
@@ -58,7 +58,7 @@ class MetricsView(ApiView):
 
 
 class DatabaseCollector(Collector):
-    """Reads all figures, by a number of queries that doesn't depend on the number of rows."""
+    """Reads all figures. The number of queries doesn't depend on the number of rows."""
 
     def collect(self) -> Iterable[Metric]:
         head = 0
@@ -74,13 +74,13 @@ class DatabaseCollector(Collector):
         yield from _queue()
         yield GaugeMetricFamily(
             "orders_workers",
-            "Clusters of workers that had a heartbeat lately.",
+            "Clusters of workers with a recent heartbeat.",
             value=workers_seen(),
         )
 
 
 def _appended(head: int) -> Metric:
-    # Positions have no holes, so that the head is the number of events.
+    # Positions have no gaps, so the head is the number of events.
     return CounterMetricFamily("orders_events_appended", "Events in the log.", value=head)
 
 
@@ -90,10 +90,10 @@ def _subscribers(
     figures: list[tuple[str, str, Callable[[SubscriberStatus], float]]] = [
         (
             "position",
-            "Last event of the log that was applied; its rate is that of the events applied.",
+            "Position of the last applied event; its rate is the number of events applied.",
             lambda status: status.position,
         ),
-        ("head", "Newest committed event of the log.", lambda status: status.head),
+        ("head", "Position of the newest committed event.", lambda status: status.head),
         (
             "lag_events",
             "Committed events that aren't applied.",
@@ -101,10 +101,10 @@ def _subscribers(
         ),
         (
             "lag_seconds",
-            "Age of the oldest committed event that isn't applied, or for how long it can't go on.",
+            "Age of the oldest committed event that isn't applied, or time since the failure.",
             lambda status: status.lag_seconds,
         ),
-        ("failed", "1 while it can't go on, else 0.", lambda status: status.failed),
+        ("failed", "1 while the subscriber can't continue, else 0.", lambda status: status.failed),
         (
             "parked_streams",
             "Streams that wait for an event which can't be applied.",
@@ -112,7 +112,7 @@ def _subscribers(
         ),
         (
             "last_batch_seconds",
-            "How long the last batch took.",
+            "Duration of the last batch.",
             lambda status: status.last_batch_seconds,
         ),
     ]
@@ -122,7 +122,7 @@ def _subscribers(
     labels = [subscription.metric_label] if subscription.metric_label else []
     batches = SummaryMetricFamily(
         f"{subscription.metric_prefix}_batch_seconds",
-        "How long the batches took that were applied.",
+        "Durations of the applied batches.",
         labels=labels,
     )
     for status in statuses:
@@ -187,7 +187,7 @@ def _timers() -> Metric:
 def _commands() -> Metric:
     family = SummaryMetricFamily(
         "orders_command_seconds",
-        "Commands by how they ended, and how long they took; reason is the error, if any.",
+        "Durations of commands by outcome; reason is the error, if any.",
         labels=["type", "outcome", "reason"],
     )
     for row in CommandMetric.objects.all():
@@ -203,6 +203,6 @@ def _queue() -> Iterable[Metric]:
     yield GaugeMetricFamily("orders_queue_tasks", "Tasks that wait for a worker.", value=waiting)
     yield GaugeMetricFamily(
         "orders_queue_oldest_seconds",
-        "For how long the oldest of them has waited; 0 when there is none.",
+        "For how long the oldest waiting task has waited; 0 if no task waits.",
         value=float(seconds),
     )

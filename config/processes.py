@@ -1,4 +1,4 @@
-"""Child programs that are kept running, and that never outlive the process that started them."""
+"""Keeps child programs running, and ends them with the process that started them."""
 
 import contextlib
 import ctypes
@@ -11,7 +11,7 @@ import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-# Seconds before a program that ended is started again: the first time, and at most. They double.
+# Seconds before an ended program is started again: the first and the longest pause. Pauses double.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 # After so many seconds of running, the next end of a program counts as its first.
 HEALTHY_SECONDS = 60.0
@@ -23,15 +23,15 @@ _PR_SET_PDEATHSIG = 1
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
 
-# Objects made between two runs of the garbage collector. With Python's default of 700 it took more
-# than half of the time of decoding events: it went over the whole batch again and again.
+# Objects created between two runs of the garbage collector. With Python's default of 700, the
+# collector took more than half of the time of decoding events: each run visited the whole batch.
 _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 
 
 def collect_less() -> None:
     """Exclude all objects loaded so far from garbage collection, and collect less often.
 
-    For a process that has loaded its code and now works until it is stopped.
+    Call this when a process has loaded its code and begins its work.
     """
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)
@@ -49,7 +49,8 @@ def login() -> str:
 def die_with_parent(parent: int, *, signum: signal.Signals = signal.SIGKILL) -> None:
     """Have the kernel send ``signum`` to this process when its parent, the pid ``parent``, ends.
 
-    For the kernel the parent is a thread, the one that started this process: use the main thread.
+    The kernel takes the thread that started this process for its parent: start processes in the
+    main thread.
     """
     if _prctl(_PR_SET_PDEATHSIG, signum) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
@@ -60,7 +61,7 @@ def die_with_parent(parent: int, *, signum: signal.Signals = signal.SIGKILL) -> 
 class Program:
     """A child program that ends with the process that started it, even by SIGKILL.
 
-    It has a session of its own, where the terminal's Ctrl-C doesn't reach it.
+    The program has a session of its own, which the terminal's Ctrl-C doesn't reach.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class Program:
         self._pass_fds = pass_fds
         self._process: subprocess.Popen[bytes] | None = None
         self._pause = FIRST_PAUSE
-        # On the monotonic clock: the time of its last start, or of the next one.
+        # Time of the last start while the program runs, else of the next start (monotonic clock).
         self._start = 0.0
 
     def start(self) -> None:
@@ -118,7 +119,7 @@ class Program:
             self._process.terminate()
 
     def wait_or_kill(self, *, seconds: float) -> None:
-        """Wait for the end of the program, then kill what is left of it and of its children."""
+        """Wait for the end of the program, then kill all processes left in its session."""
         if self._process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(seconds)

@@ -39,8 +39,8 @@ def _number(name: str, default: int) -> int:
 
 def _amounts(name: str, default: str) -> dict[str, Decimal]:
     amounts = {}
-    for written in _list(name, default):
-        currency, _, amount = written.partition(":")
+    for text in _list(name, default):
+        currency, _, amount = text.partition(":")
         if not re.fullmatch(r"[A-Z]{3}", currency) or not re.fullmatch(r"[0-9]{1,15}", amount):
             raise ImproperlyConfigured(f"{name} must be such as EUR:200,JPY:30000.")
         amounts[currency] = Decimal(amount)
@@ -152,7 +152,7 @@ _SESSION_OPTIONS = (
     " -c client_connection_check_interval=1s"
     " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
 )
-# Plan prepared statements anew each time, since people choose the filters: the right plan for one
+# Plan prepared statements anew each time: people choose the filters, and the right plan for one
 # status or customer is wrong for another.
 _READ_OPTIONS = " -c plan_cache_mode=force_custom_plan"
 
@@ -189,18 +189,18 @@ DATABASE_ROUTERS = ["config.databases.router.WriteReadRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- The queue: an alarm clock for the subscriptions -------------------------------------------
-# Seconds between two polls of an idle broker: a lost wake-up costs that and a pass, less than 1 s.
+# Seconds between two polls of an idle broker. A lost wake-up delays events by less than 1 s.
 PROJECTION_POLL_SECONDS = 0.8
 # Events in one batch of a projection, one transaction each.
 PROJECTION_BATCH = _number("PROJECTION_BATCH", 500)
-# A projection that occupies a worker for so many seconds hangs, and the worker is ended. A batch
-# takes a fraction of a second, and waits at most 5 s for a lock.
+# Seconds after which a projection that occupies a worker counts as hanging: the worker is ended.
+# A batch takes a fraction of a second, and waits at most 5 s for a lock.
 PROJECTION_TIMEOUT_SECONDS = _number("PROJECTION_TIMEOUT_SECONDS", 30)
 # Days for which the rows before a rebuild are kept, and kept up to date.
 PROJECTION_KEEP_RETIRED_DAYS = _number("PROJECTION_KEEP_RETIRED_DAYS", 7)
-# Streams that a projection may park. If more can't be applied, the code is wrong, and it stops.
+# Streams that a projection may park. If more streams fail, the code is wrong: the projection stops.
 PROJECTION_MAX_PARKED_STREAMS = _number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
-# Seconds of lag from which a subscriber counts as late: logged, mailed, not ready.
+# Seconds of lag from which a subscriber is late: this is logged and mailed, and /readyz fails.
 PROJECTION_LAG_ALERT_SECONDS = _number("PROJECTION_LAG_ALERT_SECONDS", 30)
 _OUR_BROKER = "config.workers.broker.ProjectionBroker"
 # The stock broker, QUEUE_BROKER=django_q.brokers.orm.ORM, works too, but is slower.
@@ -235,7 +235,7 @@ READ_SIDE_WAIT = "ordering_read.engine.waiting.wait"
 READ_SIDE_CHECKPOINTS = "ordering_read.engine.status.checkpoints"
 
 # --- The shop ----------------------------------------------------------------------------------
-# Decides the day on which an event is booked.
+# The time zone that decides on which day an event is booked.
 STORE_TIME_ZONE = os.environ.get("STORE_TIME_ZONE") or "Europe/Madrid"
 # The currency of an order without one, ISO 4217.
 DEFAULT_CURRENCY = os.environ.get("DEFAULT_CURRENCY") or "EUR"
@@ -262,7 +262,8 @@ COMPLETE_AFTER_DAYS = _number("COMPLETE_AFTER_DAYS", 0)
 PAYMENT_BEFORE_PACKING = _flag("PAYMENT_BEFORE_PACKING", False)
 # Days after the last delivery in which a return can be requested; 0: for ever.
 RETURN_WINDOW_DAYS = _number("RETURN_WINDOW_DAYS", 30)
-# The most that a clerk may refund of one order, by currency: EUR:200,JPY:30000; in others nothing.
+# The most that a clerk may refund of one order, by currency: EUR:200,JPY:30000. A clerk refunds
+# nothing in other currencies.
 REFUND_LIMITS = _amounts("REFUND_LIMITS", "EUR:200")
 
 # --- Accounts ----------------------------------------------------------------------------------
@@ -288,15 +289,15 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 IDEMPOTENCY_KEY_REQUIRED = _list("IDEMPOTENCY_KEY_REQUIRED")
 # Days for which the response to a command is stored for repeats with the same key.
 COMMAND_RECORD_DAYS = _number("COMMAND_RECORD_DAYS", 7)
-# Requests to the API per so many seconds, counted from a client's first request: reads and commands
-# per user, and all requests without a login per address.
+# Seconds of a rate limit's period, which begins with a client's first request. The limits count
+# reads and commands per user, and all requests without a login per address.
 RATE_LIMIT_SECONDS = _number("RATE_LIMIT_SECONDS", 10)
 RATE_LIMITS = {
     "reads": _number("RATE_LIMIT_READS", 5_000),
     "commands": _number("RATE_LIMIT_COMMANDS", 2_000),
     "anonymous": _number("RATE_LIMIT_ANONYMOUS", 1_000),
 }
-# Failed logins per so many seconds, counted from the first: with one user name, and from one
+# Seconds of the period in which failed logins are counted, from the first on: by user name, and by
 # address, which a whole office may share.
 LOGIN_FAILURE_SECONDS = _number("LOGIN_FAILURE_SECONDS", 900)
 LOGIN_FAILURES = {
@@ -362,7 +363,7 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 
 # --- Mail to the administrators ------------------------------------------------------------------
-# Recipients of the mail when a projection is late and when it no longer is, comma separated.
+# Recipients of the alarm's mail, at its beginning and its end; comma separated.
 ADMINS = [(address, address) for address in _list("ADMINS")]
 # The mail server; without one, mail is printed.
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
@@ -374,7 +375,7 @@ EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = _flag("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = _flag("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
-# The sender of that mail.
+# The sender of the mail to the administrators.
 SERVER_EMAIL = os.environ.get("SERVER_EMAIL") or "orders@localhost"
 EMAIL_SUBJECT_PREFIX = "[Order service] "
 
@@ -397,13 +398,13 @@ LOGGING = {
     "loggers": {
         # Without Django's handlers, which mail the contents of failed requests.
         "django": {},
-        # It logs every task, and ours come by the thousand.
+        # django-q2 logs every task, and our broker hands out thousands.
         "django-q": {"level": LOG_LEVEL if LOG_LEVEL != "INFO" else "WARNING"},
         # A client's mistakes are reported to the client; our own faults are errors.
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "gunicorn.error": {"propagate": True},
-        # It warns of bodies in responses to HEAD, which Django leaves to the server to drop.
+        # gunicorn warns of bodies in responses to HEAD, which Django leaves to the server to drop.
         "gunicorn.http.wsgi": {"level": "ERROR"},
     },
 }

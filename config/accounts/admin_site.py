@@ -29,7 +29,7 @@ class StaffSite(admin.AdminSite):
     ) -> HttpResponse:
         if request.method != "POST":
             return super().login(request, extra_context)
-        # Imported here for the same reason.
+        # Imported here because Django loads this module before the models.
         from config.http.limits import throttling
 
         keys = throttling.count_login(request, name=request.POST.get("username", ""))

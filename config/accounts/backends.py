@@ -5,8 +5,8 @@ from typing import Any
 from django.contrib.auth.backends import ModelBackend
 from django.db import connection
 
-# Django queries a user's own permissions and those of the groups one after the other, and takes
-# longer to build these queries than to run them: too much for each request.
+# Django reads the permissions of a user and of the user's groups by two queries, and takes longer
+# to build these than to run them. Every request would pay for that.
 _PERMISSIONS = """
 SELECT coalesce(array_agg(type.app_label || '.' || permission.codename), '{}')
 FROM auth_permission permission
@@ -21,11 +21,12 @@ WHERE permission.id IN (
 
 
 class Backend(ModelBackend):
-    """Django's backend, whose cache of permissions is filled beforehand."""
+    """Fills the permission cache of Django's backend by one statement."""
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
-        is_listed = user_obj.is_active and not user_obj.is_superuser and obj is None
-        if is_listed and not hasattr(user_obj, "_perm_cache"):
+        # Django answers for inactive users, superusers and single objects without a query.
+        needs_query = user_obj.is_active and not user_obj.is_superuser and obj is None
+        if needs_query and not hasattr(user_obj, "_perm_cache"):
             with connection.cursor() as cursor:
                 cursor.execute(_PERMISSIONS, {"user": user_obj.pk})
                 user_obj._perm_cache = set(cursor.fetchone()[0])

@@ -33,14 +33,14 @@ def erase_accounts_of(customer_id: UUID) -> dict[str, int]:
 
 def _end_sessions(accounts: list[User]) -> int:
     # The table of sessions has no column for the user.
-    keys = {str(account.pk) for account in accounts}
-    ended = [
+    user_ids = {str(account.pk) for account in accounts}
+    session_keys = [
         session.pk
         for session in Session.objects.iterator()
-        if session.get_decoded().get("_auth_user_id") in keys
+        if session.get_decoded().get("_auth_user_id") in user_ids
     ]
-    Session.objects.filter(pk__in=ended).delete()
-    return len(ended)
+    Session.objects.filter(pk__in=session_keys).delete()
+    return len(session_keys)
 
 
 def _anonymize_history(accounts: list[User]) -> int:

@@ -1,7 +1,7 @@
 """The roles of the service: Django groups with permissions for commands and queries.
 
-Each app calls ``sync_permissions`` from a post_migrate receiver. So the groups are right after
-every migration, and a permission that was removed from the code is gone.
+Each app calls ``sync_permissions`` from a post_migrate receiver. So after every migration, the
+groups have the permissions that the code declares, and no others of the app.
 """
 
 from collections.abc import Collection, Mapping
@@ -73,9 +73,9 @@ def sync_scope(*, using: str, **_kwargs: object) -> None:
 
 
 def customer_scope(user: User | AnonymousUser) -> UUID | None:
-    """Return the only customer that ``user`` may act for; None without such a limit.
+    """Return the only customer that ``user`` may act for; None for a user without a limit.
 
-    For a user of the role Customer without a customer it is an id that no customer has.
+    A user who is limited but has no customer gets the nil UUID, which no customer has.
     """
     if user.has_perm(EVERY_CUSTOMER):
         return None

@@ -21,7 +21,7 @@ def parse_amount(value: Any) -> Decimal:
         text = value
     elif isinstance(value, int | Decimal) and not isinstance(value, bool):
         number = Decimal(value)
-        # Only a number of sane size is formatted: 1E+999999 would be a million digits.
+        # Format only numbers of a usable size: 1E+999999 has a million digits.
         text = f"{number:f}" if number.is_finite() and number.adjusted() < 15 else ""
     else:
         text = ""

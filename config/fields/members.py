@@ -1,4 +1,4 @@
-"""Errors that tell a client more than their message. Plain Python, no Django."""
+"""Errors whose problems have members beside the message. Plain Python, no Django."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ class BodyError(TypedDict):
 
 
 class BodyErrors(TypedDict):
-    """Members of the errors about a body."""
+    """The members of a problem with a body."""
 
     errors: Annotated[list[BodyError], Field(description="Mistakes in the body.")]
 

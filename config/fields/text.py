@@ -35,8 +35,8 @@ class Text:
         return core_schema.no_info_after_validator_function(self.check, shape)
 
     def check(self, value: str) -> str:
-        # NFC joins at most four code points. A long text is refused before: a megabyte of combining
-        # marks takes minutes to normalise.
+        # Refuse a long text before it is normalised: a megabyte of combining marks takes minutes.
+        # NFC joins at most four code points into one.
         if len(value) > 4 * self.max_length:
             raise self._too_long()
         for character in value:

@@ -26,22 +26,22 @@ from ordering_write.subscriptions import Leased, Subscription, alarm
 
 logger = logging.getLogger(__name__)
 
-# A task for the pusher: the id by which it is acknowledged, and the signed package.
+# A task for django-q2's pusher: the id to acknowledge (None for none), and the signed package.
 Handout = tuple[int | None, str]
 
-# The name of the function, since its module imports this one.
+# The dotted path of a function. Its module imports this module.
 _RUN = "config.workers.tasks.run"
 # The channel on which enqueue() wakes the brokers.
 _QUEUE_CHANNEL = "ordering_queue"
-# The longest delay of a queued task whose notification was lost, or that is due again.
+# Seconds between two looks at the queue, without a notification.
 _QUEUE_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 2.0
 _LAG_CHECK_SECONDS = 10.0
-# Between two leases while runners listen to the log themselves.
+# Seconds between two leases while runners listen to the log themselves.
 _LISTENED_SECONDS = 0.25
-# Events that are worth several workers.
+# A lag, in events, that is worth several workers.
 _FAR_BEHIND = 2_000
-# Pauses while a database is away.
+# Seconds between two tries while a database can't be reached.
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 _CLAIM = """
@@ -55,7 +55,7 @@ RETURNING id, payload
 
 
 class _Interval:
-    """Is due once in so many seconds."""
+    """A clock that is due once in a number of seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
@@ -69,15 +69,15 @@ class _Interval:
         return True
 
     def hasten(self) -> None:
-        """Be due the next time."""
+        """Make the next call of ``is_due`` return True."""
         self._next = 0.0
 
 
 class ProjectionBroker(ORM):
-    """Waits for the log to grow and hands out "run these subscribers", without a row in a queue.
+    """Waits for the log to grow and hands out the task ``tasks.run``, without a row in a queue.
 
-    Enqueued tasks are handed out too, as by the ORM broker, by the database's clock. Without any
-    notification the broker looks every PROJECTION_POLL_SECONDS.
+    Like the ORM broker, it hands out enqueued tasks too, but by the database's clock. Without a
+    notification, the broker looks for work every PROJECTION_POLL_SECONDS.
     """
 
     def __init__(self, list_key: str | None = None) -> None:
@@ -107,16 +107,20 @@ class ProjectionBroker(ORM):
             listener = self._listening()
             self._housekeep()
             head = log.head()
-            leases = {each: each.lease(head=head) for each in _by_urgency()}
+            leases = {subscription: subscription.lease(head=head) for subscription in _by_urgency()}
             # A claimed task must be handed out: no statement that can fail may follow the claim.
             handouts = [
-                *(_handout(_RUN, *part) for each in leases for part in _parts(each, leases[each])),
+                *(
+                    _handout(_RUN, *arguments)
+                    for subscription, leased in leases.items()
+                    for arguments in _task_arguments(subscription, leased)
+                ),
                 *self._claim(),
             ]
             if not handouts:
                 self._wait(listener, is_listened_to=_is_listened_to(leases))
         except (django.db.Error, psycopg.Error) as error:
-            self._outage(error)
+            self._pause_after(error)
             return None
         if self._pause:
             self._pause = 0.0
@@ -124,7 +128,7 @@ class ProjectionBroker(ORM):
         return handouts
 
     def _listening(self) -> BaseDatabaseWrapper:
-        # Before the first lease, so that no notification is lost between lease and wait.
+        # Listen before the first lease: no notification is lost between the lease and the wait.
         if self._listener is not None:
             return self._listener
         listener = connections["default"].copy()
@@ -139,9 +143,9 @@ class ProjectionBroker(ORM):
     def _wait(self, listener: BaseDatabaseWrapper, *, is_listened_to: bool) -> None:
         """Wait for a notification.
 
-        If runners listen to the log themselves, ignore its growth until one of them sends RELEASED.
-        The other subscribers are leased a few times a second meanwhile: what they find in one go
-        costs less than event by event.
+        If runners listen to the log themselves, ignore its growth until a runner sends RELEASED.
+        Meanwhile lease the other subscribers a few times a second: a batch of events costs less
+        than the same events one by one.
         """
         seconds = _LISTENED_SECONDS if is_listened_to else settings.PROJECTION_POLL_SECONDS
         ends_at = time.monotonic() + seconds
@@ -160,10 +164,10 @@ class ProjectionBroker(ORM):
             return []
         with connections[Conf.ORM].cursor() as cursor:
             cursor.execute(_CLAIM, [Conf.RETRY, self.list_key, Conf.BULK])
-            claimed = cursor.fetchall()
-        if claimed:
+            handouts = cursor.fetchall()
+        if handouts:
             self._queue.hasten()
-        return claimed
+        return handouts
 
     def _housekeep(self) -> None:
         if self._heartbeat.is_due():
@@ -171,7 +175,7 @@ class ProjectionBroker(ORM):
         if self._lag_check.is_due():
             alarm.look()
 
-    def _outage(self, error: Exception) -> None:
+    def _pause_after(self, error: Exception) -> None:
         if not self._pause:
             logger.warning("Waiting for a database: %s", " ".join(str(error).split()))
         if self._listener is not None:
@@ -187,33 +191,36 @@ class ProjectionBroker(ORM):
 
 
 def _by_urgency() -> list[Subscription]:
-    return sorted(subscriptions.registered(), key=lambda each: not each.serves_requests)
+    registered = subscriptions.registered()
+    return sorted(registered, key=lambda subscription: not subscription.serves_requests)
 
 
 def _is_listened_to(leases: dict[Subscription, Leased]) -> bool:
     """Return True if listening runners hold all checkpoints of the subscriptions that listen."""
-    return all(leased.all_taken for each, leased in leases.items() if each.idle_wait)
+    return all(
+        leased.all_taken for subscription, leased in leases.items() if subscription.idle_wait
+    )
 
 
-def _parts(subscription: Subscription, leased: Leased) -> Iterator[Sequence[str]]:
-    """Yield the arguments of each task: the subscription and some of the leased subscribers.
+def _task_arguments(subscription: Subscription, leased: Leased) -> Iterator[Sequence[str]]:
+    """Yield the arguments of each task: the names of the subscription and of leased subscribers.
 
-    One task as a rule, since subscribers in one task read the log once. One task for each worker
-    when all subscribers are far behind, fewer when some are.
+    One task is the rule, because the subscribers of a task read the log together. If all
+    subscribers are far behind, each worker gets a task; if some are, fewer workers do.
     """
     names = list(leased.behind)
     if not names:
         return
-    parts = 1
+    task_count = 1
     if max(leased.behind.values()) >= _FAR_BEHIND:
         size = math.ceil(len(subscription.names()) / Conf.WORKERS)
-        parts = math.ceil(len(names) / size)
-    for number in range(parts):
-        yield subscription.name, *names[number::parts]
+        task_count = math.ceil(len(names) / size)
+    for number in range(task_count):
+        yield subscription.name, *names[number::task_count]
 
 
 def _handout(function: str, *arguments: str) -> Handout:
-    """Return a task without an id to acknowledge: the checkpoint says whether it was done."""
+    """Return a task that needs no acknowledgement, because the checkpoint records its progress."""
     title, identity = uuid()
     task = {
         "id": identity,

@@ -2,8 +2,8 @@
 
 The stock cluster replaces a killed worker, but not the lock of the shared queue that the worker may
 have held: then all workers wait for ever. Here the death of one process ends the whole cluster, and
-a new cluster is started. That loses nothing, since the work stands in the checkpoints. No process
-outlives its parent.
+a new cluster is started. No work is lost, because the checkpoints record it. No process outlives
+its parent.
 """
 
 import logging
@@ -22,9 +22,9 @@ from config import processes
 
 logger = logging.getLogger(__name__)
 
-# How long the workers may finish their batches when the cluster is asked to stop.
+# Seconds that the workers have to finish their batches when the cluster is asked to stop.
 _STOP_SECONDS = 4.0
-# The shortest time between two starts, for a cluster that can't start.
+# Seconds between two starts at least, so that a cluster that can't start doesn't busy the machine.
 _PAUSE_SECONDS = 1.0
 _LOOK_SECONDS = 0.05
 
@@ -57,7 +57,7 @@ class Supervisor:
 
     def _run_once(self) -> None:
         """Run one cluster until it ends."""
-        # New events for each cluster: a killed process may have taken their locks with it.
+        # New multiprocessing events for each cluster: a killed process never frees their locks.
         stop, start = self._context.Event(), self._context.Event()
         connections.close_all()
         sentinel = self._context.Process(
@@ -80,10 +80,10 @@ class Supervisor:
 
 
 class Sentinel(cluster.Sentinel):
-    """Guards the processes of a cluster, and ends all of them when one was killed."""
+    """Watches the processes of a cluster, and ends all of them if one is killed."""
 
     def start(self) -> None:
-        # Immediately, even while this process waits for a lock that the killed process held.
+        # The signal comes even while this process waits for a lock that the killed process held.
         signal.signal(signal.SIGCHLD, self._on_child_ended)
         super().start()
 
@@ -106,14 +106,14 @@ class Sentinel(cluster.Sentinel):
 def _was_killed(child: int) -> bool:
     try:
         # WNOWAIT leaves the exit status to the parent's own wait.
-        ended = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        status = os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     except ChildProcessError:
         return False
-    return ended is not None and ended.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+    return status is not None and status.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
 
 
 def _end_with_parent_after_fork() -> None:
-    """Let every process that is forked from now on, by any descendant too, end with its parent."""
+    """End each process that this process or a descendant forks from now on with its parent."""
     parent = os.getpid()
 
     def remember() -> None:

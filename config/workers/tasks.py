@@ -1,4 +1,4 @@
-"""The functions that the queue runs. A task is a wake-up: the work stands in the checkpoints."""
+"""The functions that the queue runs. A task is only a wake-up: the checkpoints hold the work."""
 
 import contextlib
 import logging
@@ -26,12 +26,12 @@ from ordering_write.subscriptions import alarm
 
 logger = logging.getLogger(__name__)
 
-# How long a task may keep a worker while other subscribers wait for their turn.
+# Seconds for which a task may keep a worker while other subscribers wait for their turn.
 _TURN_SECONDS = 1.0
 
 _STOCK_BROKER = "django_q.brokers.orm.ORM"
 
-# The same in all processes except for its signature, so that a waiting wake-up can be found.
+# All processes write the same text, except for the signature, so that a waiting one can be found.
 _WAKE_UP: dict[str, Any] = {
     "id": "0" * 32,
     "name": "projections",
@@ -44,14 +44,14 @@ _WAKE_UP: dict[str, Any] = {
 }
 
 
-def run(subscription: str, *names: str) -> None:
-    """Run subscribers that the broker has leased."""
-    leased = subscriptions.subscription(subscription)
-    leased.run(*names, seconds=_TURN_SECONDS, idle_wait=leased.idle_wait)
+def run(subscription_name: str, *names: str) -> None:
+    """Run the subscribers ``names`` of a subscription, which the broker has leased."""
+    subscription = subscriptions.subscription(subscription_name)
+    subscription.run(*names, seconds=_TURN_SECONDS, idle_wait=subscription.idle_wait)
 
 
 def project_all() -> None:
-    """Run all subscribers that have work; the task of brokers that don't know subscriptions."""
+    """Run all subscribers that have work. Brokers that don't know subscriptions use this task."""
     status.heartbeat()
     for subscription in subscriptions.registered():
         while names := subscription.lease().behind:
@@ -61,14 +61,14 @@ def project_all() -> None:
 
 
 def rebuild(*names: str) -> None:
-    """Rebuild projections, one after the other, so that they keep one worker busy at most."""
+    """Rebuild projections one after the other, so that the rebuilds keep only one worker busy."""
     for name in names:
         with _refusals_logged():
             rebuilding.rebuild(name)
 
 
 def cancel_rebuild(name: str) -> None:
-    """Cancel a rebuild: delete its rows, unless it runs and does so itself."""
+    """Cancel a rebuild: delete its rows, unless a process that still rebuilds deletes them."""
     with _refusals_logged():
         control.cancel(name)
 
@@ -88,7 +88,7 @@ def _refusals_logged() -> Iterator[None]:
 
 
 def connect() -> None:
-    """Let each commit enqueue a wake-up under the stock broker, which no notification wakes."""
+    """Enqueue a wake-up after each commit, but only for the stock broker: it ignores NOTIFY."""
     if settings.Q_CLUSTER["broker_class"] == _STOCK_BROKER:
         events_committed.connect(enqueue_wake_up, dispatch_uid="tasks.enqueue_wake_up")
 
@@ -96,23 +96,23 @@ def connect() -> None:
 def enqueue_wake_up(**_kwargs: Any) -> None:
     """Enqueue a wake-up unless one waits already (a receiver of ``events_committed``).
 
-    A queue that is out of order is logged and costs time; the schedule makes up for it.
+    An error of the queue is only logged: the schedule wakes the subscribers within a minute.
     """
     payload = SignedPackage.dumps(_WAKE_UP)
     content = payload[: payload.index(":") + 1]
     try:
         with transaction.atomic(using=Conf.ORM):
-            waiting = OrmQ.objects.using(Conf.ORM).filter(
+            waiting_tasks = OrmQ.objects.using(Conf.ORM).filter(
                 key=Conf.CLUSTER_NAME, lock__lte=timezone.now(), payload__startswith=content
             )
-            if not waiting.exists():
+            if not waiting_tasks.exists():
                 get_broker().enqueue(payload)
     except django.db.Error as error:
         logger.warning("A wake-up can't be enqueued: %s", error)
 
 
 def prune_commands() -> None:
-    """Delete the records of old commands."""
+    """Delete old command records."""
     output = StringIO()
     call_command("prune_commands", stdout=output)
     logger.info("Records of old commands: %s", output.getvalue().strip())
@@ -134,7 +134,7 @@ _SCHEDULES: Mapping[str, Mapping[str, Any]] = {
 def keep_schedules(*, using: str, apps: Apps, **_kwargs: Any) -> None:
     """Create the schedules of wake-ups and pruning (a receiver of ``post_migrate``).
 
-    Corrects the function of a schedule that an older release kept in another module.
+    Corrects the path of a function that an older release had in another module.
     """
     if using != Conf.ORM or "schedule" not in apps.all_models["django_q"]:
         return
