@@ -188,9 +188,9 @@ def _nobody_listens_on() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _one_look_for_the_banner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The admin's banner looks once in each test, not by chance at a page whose cost is counted."""
+    """Cache the banner for the whole test, so that the queries of a page can be counted."""
     cache.clear()
-    monkeypatch.setattr(banner, "_SECONDS", None)
+    monkeypatch.setattr(banner, "_CACHE_SECONDS", None)
 
 
 def _empty(alias: str) -> None:

@@ -9,17 +9,16 @@ from django.http import HttpRequest
 
 from ordering_read.engine.status import ProjectionStatus, statuses
 
-# How long the warnings are cached.
-_SECONDS = 5
+_CACHE_SECONDS = 5
 
 
 def warnings(request: HttpRequest) -> dict[str, Callable[[], list[str]]]:
-    """Add ``projection_warnings`` to templates; only those that use it query the database."""
+    """Add ``projection_warnings`` to templates. Only a template that uses them costs a query."""
     return {"projection_warnings": _cached_warnings}
 
 
 def _cached_warnings() -> list[str]:
-    lines: list[str] | None = cache.get_or_set("projection_warnings", _warnings, _SECONDS)
+    lines: list[str] | None = cache.get_or_set("projection_warnings", _warnings, _CACHE_SECONDS)
     return lines or []
 
 

@@ -18,7 +18,7 @@ from config.accounts.models import User
 from config.http.admin import ReadOnlyAdmin, link, page_url
 from ordering_write.published import quantize
 
-# Most rows that one action takes: a page of the list.
+# The most rows that one action accepts: a page of the list.
 _MAX_SELECTED = 50
 
 
@@ -42,9 +42,9 @@ def money(amount: Decimal, currency: str) -> str:
 def link_column(
     model: type[Model], key: str, label: str, text: str = ""
 ) -> Callable[[Any, Any], SafeString | None]:
-    """Return a column of links to rows of ``model``, whose identity is the row's field ``key``.
+    """Return a column that links a row to the row of ``model`` that its field ``key`` names.
 
-    The text of a link is the row's field ``text``, or "Show". There is no link if the key is None.
+    The text of the link is the field ``text``, or "Show". There is no link if the key is None.
     """
 
     @admin.display(description=label)
@@ -58,7 +58,7 @@ def link_column(
 
 
 def money_column(field: str, label: str) -> Callable[[Any, Any], str | None]:
-    """Return a column of an admin page for an amount in the row's currency, which may be None."""
+    """Return a column for an amount in the row's currency; empty if the amount is None."""
 
     @admin.display(description=label)
     def column(_page: ReadOnlyAdmin, row: Any) -> str | None:
@@ -90,7 +90,10 @@ class _StableLinks(ChangeList):
 
 
 class ReadModelAdmin(ReadOnlyAdmin):
-    """Shows the live rows of a read model. ``identity`` is the field that names a row for ever."""
+    """Shows the live rows of a read model.
+
+    ``identity`` is the field that names a row in every generation.
+    """
 
     identity: ClassVar[str]
 
@@ -110,7 +113,7 @@ class ReadModelAdmin(ReadOnlyAdmin):
 
 
 class ListOnlyAdmin(ReadModelAdmin):
-    """A list without links, which shows everything about its rows."""
+    """A list without pages of single rows, because it shows everything about them."""
 
     identity = "key"
     list_display_links = None
@@ -122,7 +125,7 @@ class ActingAdmin(ReadOnlyAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        # Django would only say "No action selected".
+        # Django would only report "No action selected", not the missing permission.
         actions = [action for action in request.POST.getlist("action") if action]
         if set(actions) - set(self.get_actions(request)):
             raise PermissionDenied("You don't have the permission that this action needs.")

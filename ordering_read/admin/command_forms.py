@@ -23,7 +23,7 @@ _SHORT_TEXT = 200
 
 @dataclass(frozen=True)
 class FormRow:
-    """A row of the form for an element of a list; ``fixed`` are the fields that nobody types."""
+    """A row of the form for an element of a list; ``fixed`` are the fields that it doesn't show."""
 
     name: str
     label: str
@@ -32,9 +32,9 @@ class FormRow:
 
 
 class FormContext:
-    """Values, choices and labels of the record that a form's command is about. The base has none.
+    """Values, choices and labels for a form, from the record that the command is about.
 
-    ``name`` is always the name of a field of the command, or of a field in a part of the command.
+    This base class has none. The argument ``name`` names a field of the command or of its parts.
     """
 
     def fixed(self, command_type: type[Command]) -> Mapping[str, Any]:
@@ -62,7 +62,7 @@ class FormContext:
         return ()
 
     def is_optional(self, command_type: type[Command], name: str) -> bool:
-        """Return True if ``complete`` sets the field when it was left empty."""
+        """Return True if ``complete`` fills in the field when people leave it empty."""
         return False
 
     def complete(self, command_type: type[Command], payload: dict[str, Any]) -> dict[str, Any]:
@@ -121,22 +121,22 @@ class CommandForm(forms.Form):
         schema, required = self._resolve(schema, required)
         match schema:
             case {"properties": parts}:
-                inner = schema.get("required", ())
+                required_names = schema.get("required", ()) if required else ()
                 for name, part in parts.items():
-                    self._add((*path, name), part, required=required and name in inner, row=row)
+                    self._add((*path, name), part, required=name in required_names, row=row)
             case {"type": "array", "items": {"$ref": _} as items}:
                 self._add_rows(path, items)
             case {"format": "duration"}:
-                # People can't be expected to write an ISO 8601 duration.
+                # Leave out durations: nobody wants to write them in ISO 8601.
                 return
             case _:
                 self._add_field(path, schema, required=required, row=row)
 
     def _resolve(self, schema: Schema, required: bool) -> tuple[Schema, bool]:
-        """Return the schema without a "null" alternative or a reference, and if it is required."""
+        """Return the schema without "null" and references, and if its field stays required."""
         if "anyOf" in schema:
-            others = [part for part in schema["anyOf"] if part.get("type") != "null"]
-            return self._resolve(others[0], required and len(others) == len(schema["anyOf"]))
+            schemas = [part for part in schema["anyOf"] if part.get("type") != "null"]
+            return self._resolve(schemas[0], required and len(schemas) == len(schema["anyOf"]))
         if "$ref" in schema:
             return self._defs[schema["$ref"].rpartition("/")[2]], required
         return schema, required
@@ -211,7 +211,7 @@ class CommandForm(forms.Form):
                 section = sections.setdefault(title, {"title": title, "fields": []})
                 section["fields"].append(self[name])
         for section in sections.values():
-            # A section that is optional as a whole starts folded.
+            # Fold a titled section if all its fields are optional, empty and free of errors.
             fields = section.get("fields", ())
             section["is_open"] = not section["title"] or any(
                 field.field.required or field.errors or field.value() for field in fields

@@ -33,7 +33,7 @@ from ordering_read.admin.labels import (
 from ordering_write import client
 from ordering_write.client import Command
 
-# How long a click waits until the projections show its commands, all of them together.
+# Seconds that a click waits, in total, until the projections show the effects of its commands.
 _WAIT_SECONDS = 2.0
 
 _BEHIND = "The projection is behind: this page doesn't show the change yet. Reload it soon."
@@ -57,10 +57,10 @@ class EnvelopeForm(forms.Form):
 class CommandPages(ActingAdmin):
     """An admin whose records are changed by commands.
 
-    ``aggregate`` is the prefix of the streams that the commands are about; ``bulk`` lists the
-    commands that can be dispatched for many records at once. ``identity`` is the field of both the
-    read model and the commands that holds the record's id, and ``waits_for`` names the projections
-    that a click waits for.
+    * ``aggregate`` is the prefix of the streams that the commands are about.
+    * ``identity`` is the field that holds the record's id, in the read model and in the commands.
+    * ``bulk`` lists the commands that can be dispatched for many records at once.
+    * ``waits_for`` names the projections that a click waits for.
     """
 
     aggregate: ClassVar[str]
@@ -167,8 +167,8 @@ class CommandPages(ActingAdmin):
         command = None
         if envelope_form.is_valid() and "change" not in request.POST:
             fields = envelope_form.cleaned_data.items()
-            expected = {name: value for name, value in fields if value is not None}
-            command = form.command(**_envelope(request), **expected)
+            envelope = {name: value for name, value in fields if value is not None}
+            command = form.command(**_envelope(request), **envelope)
         events, changes = None, None
         if command is not None:
             try:
@@ -203,8 +203,8 @@ class CommandPages(ActingAdmin):
 
         Raises Http404, and PermissionDenied for a user who may not dispatch the command.
         """
-        types = self.new if key is None else chain.from_iterable(self.commands.values())
-        command_type = {command_slug(type_): type_ for type_ in types}.get(name)
+        candidates = self.new if key is None else chain.from_iterable(self.commands.values())
+        command_type = {command_slug(candidate): candidate for candidate in candidates}.get(name)
         if command_type is None:
             raise Http404
         may_dispatch = client.may_dispatch(user_of(request), command_type)
@@ -218,21 +218,21 @@ class CommandPages(ActingAdmin):
     def _dispatch_and_redirect(
         self, request: HttpRequest, command: Command, record: Any
     ) -> HttpResponse:
-        """Dispatch the command, wait until it is visible, and go to the page of the record."""
+        """Dispatch the command, wait until it is visible, and redirect to the record's page."""
         try:
-            outcome = self._dispatch(request, command, timeout=_WAIT_SECONDS)
+            result = self._dispatch(request, command, timeout=_WAIT_SECONDS)
         except client.NotYetVisibleError as error:
-            outcome = error.result
+            result = error.result
             self.message_user(request, _BEHIND, messages.WARNING)
         label = command_label(type(command))
-        if not outcome:
+        if not result:
             self.message_user(request, f"{label}: no change was needed.", messages.INFO)
             return redirect(self._back_url(record))
-        record_id = getattr(outcome[0] if record is None else record, self.identity)
+        record_id = getattr(result[0] if record is None else record, self.identity)
         page = page_url(self.model, record_id)
         versions = [
             event.recorded.version
-            for event in outcome
+            for event in result
             if event.recorded.stream.endswith(f"{record_id}")
         ]
         text = '{}: done. <a href="{}#event-{}">Show the event</a>'

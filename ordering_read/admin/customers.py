@@ -37,8 +37,8 @@ class CustomerAdmin(CommandPages, ReadModelAdmin):
         return ("name", *_email(request), "status", "registered_at", "orders")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        row = ("customer_id", "version", "position", "updated_at")
-        return (*self.get_list_display(request), *row)
+        technical = ("customer_id", "version", "position", "updated_at")
+        return (*self.get_list_display(request), *technical)
 
     def search(
         self, request: HttpRequest, rows: QuerySet[CustomerSummary], term: str

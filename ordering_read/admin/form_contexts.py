@@ -16,9 +16,9 @@ from ordering_read.models import CustomerSummary, InventoryLevel, OrderLine, Ord
 from ordering_write.client import commands as c
 from ordering_write.published import quantize
 
-# Most suggestions that a page lists. Other values can be typed.
+# The most suggestions that a page lists. People can type other values.
 _MAX_SUGGESTIONS = 300
-# Lines of the form of a new order. More lines can be added to the order afterwards.
+# Lines on the form of a new order. People can add more lines to the order afterwards.
 _NEW_LINES = 5
 
 
@@ -26,14 +26,14 @@ def _ordered_units(line: OrderLine) -> int:
     return line.quantity
 
 
-# Units of a line that a command can take, unless it can take all that were ordered.
+# Number of a line's units that each command accepts. Other commands accept all ordered units.
 _UNITS: Mapping[type[c.Command], Callable[[OrderLine], int]] = {
     c.CreateShipment: lambda line: line.quantity - line.cancelled - line.packed - line.shipped,
     c.CancelOrderItems: lambda line: line.quantity - line.cancelled - line.packed - line.shipped,
     c.RequestReturn: lambda line: line.delivered - line.return_requested - line.returned,
     c.ReceiveReturn: lambda line: line.return_requested,
 }
-# The fields of commands that name an embedded document of an order, and the lists of these.
+# Fields of commands that name an embedded document, with the order's list of such documents.
 _DOCUMENTS = {
     "shipment_id": "shipments",
     "refund_id": "refunds",
@@ -43,7 +43,10 @@ _DOCUMENTS = {
 
 
 class _CatalogueContext(FormContext):
-    """Lets people name products by SKU. The list price applies unless they type a price."""
+    """Base of contexts in which people name products by SKU.
+
+    The list price applies unless they type a price.
+    """
 
     def __init__(self, user: User) -> None:
         self.user = user
@@ -71,7 +74,7 @@ class _CatalogueContext(FormContext):
 
 
 class NewOrderContext(_CatalogueContext):
-    """For an order that staff place for a customer, on the telephone for instance."""
+    """Context of a new order, which staff place for a customer, say on the telephone."""
 
     def suggestions(self, command_type: type[c.Command], name: str) -> Choices | None:
         if name != "customer_id":
@@ -97,7 +100,7 @@ class NewOrderContext(_CatalogueContext):
 
 
 class OrderContext(_CatalogueContext):
-    """For a command about an existing order."""
+    """Context of a command about an existing order."""
 
     def __init__(self, user: User, order: OrderSummary) -> None:
         super().__init__(user)
@@ -144,7 +147,7 @@ class OrderContext(_CatalogueContext):
                 name=str(line.line_id),
                 label=_line_label(line),
                 fixed={"line_id": line.line_id},
-                # Many refunds are for no units: their lines start empty.
+                # The lines of a refund start empty, because many refunds are for no units.
                 initial={} if name == "lines" else dict.fromkeys(("quantity", "restock"), units),
             )
             for line in self.lines
@@ -153,7 +156,7 @@ class OrderContext(_CatalogueContext):
 
 
 class ProductContext(FormContext):
-    """For a command about an existing product."""
+    """Context of a command about an existing product."""
 
     def __init__(self, level: InventoryLevel) -> None:
         self.level = level
@@ -173,7 +176,7 @@ class ProductContext(FormContext):
 
 
 class CustomerContext(FormContext):
-    """For a command about an existing customer."""
+    """Context of a command about an existing customer."""
 
     def __init__(self, user: User, customer: CustomerSummary) -> None:
         self.user = user
@@ -189,7 +192,7 @@ class CustomerContext(FormContext):
 
 
 class RegistrationContext(FormContext):
-    """For a new product or customer: the command chooses the id."""
+    """Context of a new product or customer: the form leaves the id to the command."""
 
     def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
         ids = {"product_id", "customer_id"} & set(command_type.model_fields)
@@ -197,9 +200,9 @@ class RegistrationContext(FormContext):
 
 
 class BulkContext(FormContext):
-    """For the form of a bulk dispatch, which shows no values of any record.
+    """Context of a bulk dispatch, whose form shows no values of a record.
 
-    ``fixed`` holds the id of the first record, because the command isn't valid without an id.
+    ``fixed`` is the id of any selected record: without an id the command isn't valid.
     """
 
     def __init__(self, fixed: Mapping[str, Any]) -> None:
@@ -245,13 +248,13 @@ def _customer_id(text: str) -> UUID:
 def _document_label(document: Mapping[str, Any], currency: str) -> str:
     """Return the label of a shipment, a refund, a return or a note."""
     units = sum(item["quantity"] for item in document.get("items", ()))
-    moments = (document.get(name) for name in ("requested_at", "packed_at", "at"))
+    times = (document.get(name) for name in ("requested_at", "packed_at", "at"))
     texts = [
         document.get("status", ""),
         f"{units} units" if units else "",
         f"{document['amount']} {currency}" if "amount" in document else "",
         document.get("tracking_number", ""),
         (document.get("text") or "")[:60],
-        next(filter(None, moments), "")[:16],
+        next(filter(None, times), "")[:16],
     ]
     return ", ".join(text for text in texts if text)

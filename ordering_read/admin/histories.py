@@ -28,8 +28,8 @@ class HistoryAdmin(ListOnlyAdmin):
     ordering = ("-position",)
 
     def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
-        [owner_id] = self.search_fields
-        return rows.filter(**{owner_id: parse_uuid(term)})
+        [id_field] = self.search_fields
+        return rows.filter(**{id_field: parse_uuid(term)})
 
 
 @admin.register(TimelineEntry)

@@ -1,4 +1,4 @@
-"""The admin pages of stock, for the people of the shop."""
+"""The admin pages of stock, with the commands that change it."""
 
 from django.contrib import admin
 from django.db.models import F, QuerySet
@@ -14,7 +14,7 @@ from ordering_read.models import InventoryLevel
 
 
 class AvailabilityFilter(admin.SimpleListFilter):
-    """Filters by products that are sold out or have to be reordered."""
+    """Filters for products that are sold out or must be reordered."""
 
     title = parameter_name = "availability"
 

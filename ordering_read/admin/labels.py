@@ -20,7 +20,7 @@ GROUPS = {
     "returning": "Returns",
     "annotating": "Notes",
 }
-# The labels that can't be made from the name.
+# Labels of fields that can't be derived from the field's name.
 _FIELD_LABELS = {"sku": "SKU", "line1": "Address line 1", "line2": "Address line 2"}
 
 
@@ -60,7 +60,7 @@ class ChangeLabel(NamedTuple):
 def change_labels(changes: Iterable[Any], names: Mapping[str, str]) -> list[ChangeLabel]:
     """Return the changes of a preview as people read them.
 
-    ``names`` are the labels of ids. Ids without a label are left out: they mean nothing to people.
+    ``names`` maps ids to labels. Ids without a label are left out: they mean nothing to people.
     """
     labels = [
         ChangeLabel(

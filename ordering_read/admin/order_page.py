@@ -1,4 +1,4 @@
-"""The template context of the page of one order: badges, lines with their units, and the rest."""
+"""The template context of the page of one order: badges, lines, shipments, payments."""
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
@@ -12,7 +12,7 @@ from ordering_read.queries.orders import OrderDetail, order_detail
 from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
 
-# The states that a badge shows as good, or as needing attention. All others are neutral.
+# States whose badge has the tone "good", or "bad" if they need attention; others are "neutral".
 _GOOD = {
     OrderStatus.DELIVERED,
     OrderStatus.COMPLETED,
@@ -43,7 +43,7 @@ class Badge(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """Units of a line in the same state. ``start`` counts the units in the segments before."""
+    """A part of a line's bar: units in the same state, after ``start`` units in other states."""
 
     state: str
     units: int
@@ -140,7 +140,7 @@ def segments(line: OrderLineView) -> list[Segment]:
 
 
 def _sums(order: OrderDetail) -> list[tuple[str, Decimal]]:
-    """Return the amounts below the lines. Discounts are negative."""
+    """Return the labels and amounts that stand below the lines. Discounts are negative."""
     adjustments = [
         (
             adjustment.label,

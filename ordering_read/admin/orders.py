@@ -68,11 +68,11 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
             customer.append(("shipping", "billing"))
         else:
             customer.append("shipping")
-        row = (("order_id", "version"), ("position", "updated_at"))
+        projection = (("order_id", "version"), ("position", "updated_at"))
         return (
             (None, {"fields": order}),
             ("Customer", {"fields": customer}),
-            ("Projection", {"fields": row}),
+            ("Projection", {"fields": projection}),
         )
 
     def search(
@@ -104,7 +104,7 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
-        # Lines of the same generation as the order, which a rebuild may have just replaced.
+        # Read the lines of the order's own generation, which a rebuild may have just replaced.
         lines = OrderLine.objects.filter(projection_id=obj.projection_id, order_id=obj.order_id)
         entries = TimelineEntry.live.filter(order_id=obj.order_id).order_by("version")
         with_personal = request.user.has_perm(permissions.VIEW_PII)
@@ -132,7 +132,7 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
 
     @admin.display(description="Placed")
     def placed(self, order: OrderSummary) -> str:
-        # Shorter than on other pages. The footer names the time zone.
+        # Omit the time zone, unlike other pages: the footer names it.
         return date_format(localtime(order.created_at), "j M Y, H:i")
 
     @admin.display(description="Status, payment, fulfilment")
@@ -173,7 +173,7 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
         try:
             actions = client.actions_of(record.order_id, now=datetime.now(UTC))
         except NotFoundError:
-            # The log was restored from a backup without the order. The page shows the old rows.
+            # The rows show an order that the log lacks, because it was restored from a backup.
             return {}
         except UndecodableEventError as error:
             # Many commands don't read the event and still work.

@@ -43,7 +43,7 @@ class ProjectionFilter(admin.SimpleListFilter):
 
 
 class StateFilter(admin.SimpleListFilter):
-    """Filters by the state of an event: it blocks its stream, waits, or was skipped."""
+    """Filters by the state of an event: blocking its stream, waiting, or skipped."""
 
     title = parameter_name = "state"
 

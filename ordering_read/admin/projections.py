@@ -19,7 +19,7 @@ from ordering_read.engine import control, generations, status
 from ordering_read.engine.status import ProjectionStatus
 from ordering_read.models import Projection
 
-# How long a click waits, so that the page can show a rebuild that starts and ends quickly.
+# Seconds that a click waits for a rebuild, so that the next page can show the end of a quick one.
 _WAIT_SECONDS = 2.0
 _POLL_SECONDS = 0.05
 # A rebuild from a long log takes hours.
@@ -55,10 +55,10 @@ class _ProjectionPage(ChangeList):
 
 def _with_status(rows: Any) -> list[Projection]:
     """Set ``live_status`` on each row: its status, or None for a generation that isn't live."""
-    by_generation = {(live.name, live.generation): live for live in status.statuses()}
+    live_statuses = {(live.name, live.generation): live for live in status.statuses()}
     rows = list(rows)
     for row in rows:
-        row.live_status = by_generation.get((row.name, row.generation))
+        row.live_status = live_statuses.get((row.name, row.generation))
     return rows
 
 
@@ -167,7 +167,7 @@ class ProjectionAdmin(ActingAdmin):
     @admin.action(description="Resume the rebuild", permissions=["rebuild"])
     def resume(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
         for name in self._apply(request, queryset, control.resume, "the rebuild resumes."):
-            # The rebuild's process may have been killed. A running process refuses a second one.
+            # Start a rebuild, in case its process was killed. If it still runs, this is refused.
             _enqueue("rebuild", name)
 
     @admin.action(description="Cancel the rebuild…", permissions=["rebuild"])
@@ -192,7 +192,7 @@ class ProjectionAdmin(ActingAdmin):
         act: Callable[[str], object],
         done: str,
     ) -> list[str]:
-        """Call ``act`` for each selected projection, and show a message for each outcome.
+        """Call ``act`` for each selected projection, and show a message for each result.
 
         Returns the names of the projections for which ``act`` succeeded.
         """
@@ -217,8 +217,8 @@ class ProjectionAdmin(ActingAdmin):
     ) -> HttpResponse | None:
         """Ask for a confirmation, then call ``act`` and let a worker delete the rows.
 
-        A running rebuild deletes its rows itself, but its process may have been killed. The page
-        doesn't delete them, because that takes too long.
+        Deleting takes too long for a request. The worker is needed even for the rows of a rebuild,
+        which deletes them itself unless its process was killed.
         """
         confirmation = _CONFIRMATIONS[action]
         if "confirmed" not in request.POST:

@@ -22,7 +22,7 @@ class LogAdmin(ReadOnlyAdmin):
 
 
 class ChoiceFilter(admin.SimpleListFilter):
-    """Filters by one of fixed values. Reading the values from the table would scan all of it."""
+    """Filters by one of the fixed ``values``: reading them from the table would scan all rows."""
 
     values: ClassVar[Iterable[str]]
 
@@ -53,6 +53,6 @@ def actor_label(actor: Mapping[str, str]) -> str:
 
 
 def streams_named(term: str) -> list[str]:
-    """Return the streams that a search term names: itself, and that of an order's number."""
+    """Return the streams that a search term may name, as a stream or as an order number."""
     orders = Order.objects.filter(order_number=term)
     return [term.lower(), *(order.stream for order in orders)]

@@ -37,8 +37,9 @@ class ProgressFilter(admin.SimpleListFilter):
     _waiting = "waiting"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        behind = [(name, f"Not yet passed by {name}") for name in sorted(_checkpoints(request))]
-        return [(self._waiting, "Without a position"), *behind]
+        names = sorted(_checkpoints(request))
+        choices = [(name, f"Not yet passed by {name}") for name in names]
+        return [(self._waiting, "Without a position"), *choices]
 
     def queryset(
         self, request: HttpRequest, queryset: QuerySet[OutboxEvent]
@@ -52,7 +53,7 @@ class ProgressFilter(admin.SimpleListFilter):
 
 
 def _checkpoints(request: HttpRequest) -> Mapping[str, int]:
-    """Return the position of each projection, by name. Asks the read side once per page."""
+    """Return the position of each projection, by name. Queries the read side once per request."""
     page: Any = request
     if not hasattr(page, "checkpoints"):
         page.checkpoints = import_string(settings.READ_SIDE_CHECKPOINTS)()
@@ -136,7 +137,7 @@ class OutboxAdmin(common.LogAdmin):
 
     @admin.display(description="Stream")
     def stream_end(self, event: OutboxEvent) -> SafeString:
-        # The end of the id: ids from about the same time begin alike.
+        # Show the end of the id: ids created at about the same time begin alike.
         prefix, _, row_id = event.stream.partition("-")
         return common.search_link(OutboxEvent, event.stream, label=f"{prefix} …{row_id[-12:]}")
 

@@ -10,7 +10,7 @@ from config.http.admin import parse_uuid
 from ordering_write.admin.common import LogAdmin, search_link
 from ordering_write.models import Order, OutboxEvent, Reservation, StockItem
 
-# Most reservations on the page of a product, the newest ones.
+# The most reservations that the page of a product shows, the newest ones.
 _MAX_RESERVATIONS = 100
 
 
