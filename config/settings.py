@@ -203,10 +203,10 @@ PROJECTION_MAX_PARKED_STREAMS = _number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
 # Seconds of lag from which a subscriber is late: this is logged and mailed, and /readyz fails.
 PROJECTION_LAG_ALERT_SECONDS = _number("PROJECTION_LAG_ALERT_SECONDS", 30)
 _OUR_BROKER = "config.workers.broker.ProjectionBroker"
-# The stock broker, QUEUE_BROKER=django_q.brokers.orm.ORM, works too, but is slower.
+# The ORM broker, QUEUE_BROKER=django_q.brokers.orm.ORM, works too, but is slower.
 _BROKER = os.environ.get("QUEUE_BROKER") or _OUR_BROKER
 # Seconds after the last heartbeat from which workers count as gone. Our broker has a heartbeat
-# every other second; under the stock broker, a task that is scheduled each minute has one.
+# every other second; under the ORM broker, a task that is scheduled each minute has one.
 WORKER_SILENCE_SECONDS = 15 if _BROKER == _OUR_BROKER else 150
 Q_CLUSTER = {
     "name": "orders",

@@ -1,6 +1,6 @@
 """A django-q2 cluster under supervision, which recovers from the death of any of its processes.
 
-The stock cluster replaces a killed worker, but not the lock of the shared queue that the worker may
+django-q2's own cluster replaces a killed worker, but not the lock of the queue that the worker may
 have held: then all workers wait for ever. Here the death of one process ends the whole cluster, and
 a new cluster is started. No work is lost, because the checkpoints record it. No process outlives
 its parent.

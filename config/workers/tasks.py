@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 # Seconds for which a task may keep a worker while other subscribers wait for their turn.
 _TURN_SECONDS = 1.0
 
-_STOCK_BROKER = "django_q.brokers.orm.ORM"
+_ORM_BROKER = "django_q.brokers.orm.ORM"
 
 # All processes write the same text, except for the signature, so that a waiting one can be found.
 _WAKE_UP: dict[str, Any] = {
@@ -88,8 +88,8 @@ def _refusals_logged() -> Iterator[None]:
 
 
 def connect() -> None:
-    """Enqueue a wake-up after each commit, but only for the stock broker: it ignores NOTIFY."""
-    if settings.Q_CLUSTER["broker_class"] == _STOCK_BROKER:
+    """Enqueue a wake-up after each commit, but only for the ORM broker: it ignores NOTIFY."""
+    if settings.Q_CLUSTER["broker_class"] == _ORM_BROKER:
         events_committed.connect(enqueue_wake_up, dispatch_uid="tasks.enqueue_wake_up")
 
 

@@ -1,4 +1,4 @@
-"""The broker, and the tasks it hands out; the stock broker's wake-ups."""
+"""The broker, and the tasks it hands out; the ORM broker's wake-ups."""
 
 import logging
 import math
@@ -228,7 +228,7 @@ def test_the_task_runs_its_projection() -> None:
     assert OrderSummary.live.count() == 1
 
 
-def test_the_task_of_the_stock_broker_runs_all_projections() -> None:
+def test_the_task_of_the_orm_broker_runs_all_projections() -> None:
     kit.registered_product()
 
     tasks.project_all()
@@ -239,7 +239,7 @@ def test_the_task_of_the_stock_broker_runs_all_projections() -> None:
 
 
 @pytest.fixture
-def stock_broker(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ORM]:
+def orm_broker(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ORM]:
     settings.Q_CLUSTER = settings.Q_CLUSTER | {"broker_class": "django_q.brokers.orm.ORM"}
     monkeypatch.setattr(tasks, "get_broker", lambda: ORM("orders"))
     tasks.connect()
@@ -248,13 +248,13 @@ def stock_broker(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ORM
     OrmQ.objects.all().delete()
 
 
-def test_under_the_stock_broker_commits_enqueue_one_wake_up(stock_broker: ORM) -> None:
+def test_under_the_orm_broker_commits_enqueue_one_wake_up(orm_broker: ORM) -> None:
     for _ in range(3):
         kit.registered_product()
     assert OrmQ.objects.count() == 1
 
     # A task that was taken may have begun before the commit, so it doesn't count.
-    [(key, _payload)] = stock_broker.dequeue()
+    [(key, _payload)] = orm_broker.dequeue()
     kit.registered_product()
     assert OrmQ.objects.count() == 2
 
@@ -262,8 +262,8 @@ def test_under_the_stock_broker_commits_enqueue_one_wake_up(stock_broker: ORM) -
     assert OrmQ.objects.get(pk=key).args() == ()
 
 
-def test_another_queued_task_is_no_wake_up(stock_broker: ORM) -> None:
-    async_task("time.time", broker=stock_broker)
+def test_another_queued_task_is_no_wake_up(orm_broker: ORM) -> None:
+    async_task("time.time", broker=orm_broker)
 
     kit.registered_product()
 
@@ -271,7 +271,7 @@ def test_another_queued_task_is_no_wake_up(stock_broker: ORM) -> None:
 
 
 def test_a_broken_queue_fails_no_command(
-    stock_broker: ORM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    orm_broker: ORM, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken() -> None:
         raise DatabaseError("no such table")

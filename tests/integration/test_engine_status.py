@@ -136,7 +136,7 @@ def test_the_silence_limit_is_longer_than_the_pause_between_two_heartbeats(setti
         ).stdout.strip()
         for broker in ("", "django_q.brokers.orm.ORM")
     ]
-    # Our cluster sends a heartbeat every two seconds, the stock cluster one a minute.
+    # Our cluster sends a heartbeat every two seconds, django-q2's own cluster one a minute.
     assert limits == ["15", "150"]
 
 

@@ -146,7 +146,7 @@ def test_the_broker_hands_it_out_once_and_a_worker_runs_it(
     assert not relays.lease().behind
 
 
-def test_the_task_of_the_stock_broker_runs_it(relays: Relays) -> None:
+def test_the_task_of_the_orm_broker_runs_it(relays: Relays) -> None:
     new_order()
 
     tasks.project_all()

@@ -409,7 +409,7 @@ def test_one_run_fires_the_timers_that_follow_from_its_own_commands(settings: An
     ]
 
 
-def test_the_task_of_the_stock_broker_runs_the_policies():
+def test_the_task_of_the_orm_broker_runs_the_policies():
     order = new_order(reserve_for=HOUR)
 
     tasks.project_all()
