@@ -13,7 +13,7 @@ from ordering_read.models import Projection
 def check_code_fingerprints(
     *, databases: Sequence[str] | None = None, **_kwargs: Any
 ) -> list[CheckMessage]:
-    """Warn of rows that other code of the same version has made."""
+    """Warn about projections whose rows were made by other code of the same version."""
     if "read" not in (databases or ()) or not _is_migrated():
         return []
     return [
@@ -28,7 +28,7 @@ def check_code_fingerprints(
 
 
 def _is_migrated() -> bool:
-    # ``migrate`` runs the checks too, before it creates the table or adds the column.
+    # ``migrate`` runs this check before it creates the table or adds the column.
     connection = connections["read"]
     with connection.cursor() as cursor:
         table = Projection._meta.db_table

@@ -30,7 +30,7 @@ class Document(BaseModel):
 
 
 class AddressView(Document):
-    """An address; fields that were left out are empty."""
+    """An address; an optional field without a value is an empty text."""
 
     name: PersonName
     line1: Annotated[str, Field(examples=["1 Example Street"])]
@@ -113,9 +113,9 @@ class RefundView(Document):
 
 
 class ReturnedUnitsView(UnitsView):
-    """Units of a line that are to come back.
+    """Units of a line that the customer returns.
 
-    Some of them were `restocked`, `damaged` or `rejected`; the others may still come.
+    The units that aren't `restocked`, `damaged` or `rejected` yet may still arrive.
     """
 
     reason: e.ReturnReason
@@ -125,7 +125,7 @@ class ReturnedUnitsView(UnitsView):
 
 
 class ReturnView(Document):
-    """Units that come back.
+    """A return of units by the customer.
 
     The return is closed when all units were received or rejected. The reason of a rejection is null
     for customers.
@@ -150,7 +150,7 @@ class NoteView(Document):
 
 
 class QueuedLine(Document):
-    """The units of a line that are yet to be packed, or are packed and haven't left."""
+    """The units of a line that aren't packed yet, or are packed and not dispatched yet."""
 
     product_id: ProductId
     sku: Sku

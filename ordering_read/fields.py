@@ -1,4 +1,4 @@
-"""Types of the fields of views, some with the example that the API's pages show."""
+"""Types of the fields of views, some with the example that the API documentation shows."""
 
 from decimal import Decimal
 from typing import Annotated
@@ -15,7 +15,7 @@ def _rounded(amount: Decimal, info: ValidationInfo) -> Decimal:
 
 # An amount with the decimals of the currency of its row, which ``View.of_row`` passes as context.
 CurrencyAmount = Annotated[Decimal, AfterValidator(_rounded)]
-# A text that is null when the row's is empty.
+# Turns an empty text of a row into null.
 BLANK_AS_NONE = BeforeValidator(lambda text: text or None)
 OptionalText = Annotated[str | None, BLANK_AS_NONE]
 

@@ -39,8 +39,8 @@ LABELS: Mapping[str, str] = {
     VIEW_PII: "Can view addresses and e-mail addresses",
 }
 
-# The permissions of each role. Customers see only their own data (see ``customer_scope``), so that
-# nothing is masked for them.
+# The permissions of each role. Customers have VIEW_PII, because they see only their own data (see
+# ``customer_scope``).
 GRANTS: Mapping[Role, tuple[str, ...]] = {
     Role.CUSTOMER: (VIEW_ORDERS, VIEW_CUSTOMERS, VIEW_INVENTORY, VIEW_PII),
     Role.CLERK: (
@@ -100,7 +100,7 @@ def may_view_addresses(user: User | AnonymousUser) -> bool:
 
 
 def actor_label(user: User) -> str:
-    """Return the name of ``user`` as records store it."""
+    """Return the name of ``user`` for records of who did what, such as a skipped event."""
     return f"{user.get_username()} (user {user.pk})"
 
 

@@ -1,4 +1,7 @@
-"""The base class of projections, and their registry. The engine knows projections and no order."""
+"""The base class of projections, and their registry.
+
+The engine depends on this module only, not on orders or stock.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,9 +17,9 @@ from ordering_write.published import DomainEvent
 class Projector(ABC):
     """Turns events into the rows of its read models.
 
-    Raise ``version`` when the code makes other rows out of the same events: the rows are then
-    outdated until they are rebuilt. ``sliced_by`` is "stream" when each row belongs to one stream,
-    None when rows mix streams.
+    Authors increase ``version`` when the code makes other rows out of the same events: the stored
+    rows are then outdated until a rebuild. ``sliced_by`` is "stream" when each row belongs to one
+    stream, None when rows mix streams.
     """
 
     name: ClassVar[str]
@@ -36,13 +39,13 @@ class Projector(ABC):
 
         Fold the events in memory, then write them by a number of statements that doesn't depend on
         the number of events. The engine has opened the transaction in which the checkpoint moves.
-        When an error is raised, the engine finds the event that can't be applied by smaller
-        batches, and parks it.
+        When ``apply`` raises an error, the engine tries smaller batches until it finds the event
+        that can't be applied, and parks this event.
         """
 
 
 class UnknownProjectionError(Exception):
-    """There is no projection of that name."""
+    """There is no projection with the given name."""
 
     def __init__(self, name: str) -> None:
         names = ", ".join(sorted(_projectors)) or "none"
@@ -66,7 +69,7 @@ def registered() -> dict[str, Projector]:
 
 
 def projector(name: str) -> Projector:
-    """Return the projection of a name. Raises UnknownProjectionError."""
+    """Return the projection called ``name``. Raises UnknownProjectionError."""
     try:
         return _projectors[name]
     except KeyError:
@@ -81,8 +84,8 @@ _writing: ContextVar[_Writing] = ContextVar("writing", default="nothing")
 def writing(*, filling: bool = False) -> Iterator[None]:
     """Allow writes to read models inside the block; the engine runs projections in it.
 
-    ``filling`` promises that no event in the block was applied to this generation before, or will
-    be applied again.
+    With ``filling``, the caller promises that each event in the block is applied to this generation
+    only once, so rows can be inserted without looking for existing ones.
     """
     token = _writing.set("first rows" if filling else "changes")
     try:
@@ -97,5 +100,5 @@ def is_writing() -> bool:
 
 
 def is_filling() -> bool:
-    """Return True while a generation is filled: rows that events begin don't exist yet."""
+    """Return True inside ``writing(filling=True)``: rows that an event creates can't exist yet."""
     return _writing.get() == "first rows"

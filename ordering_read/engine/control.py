@@ -9,7 +9,7 @@ from ordering_read.engine import generations
 from ordering_read.models import Projection
 from ordering_read.projector import projector, registered
 
-# A paused rebuild looks for the next request this often.
+# The interval at which a paused rebuild reads its row for a request.
 _SECONDS_BETWEEN_LOOKS = 0.2
 
 _Request = Projection.RebuildRequest
@@ -52,7 +52,7 @@ def resume(name: str) -> None:
 
 
 def cancel(name: str) -> None:
-    """End the rebuild of a projection after its batch, and delete the rows it has made.
+    """End the rebuild of a projection after its batch, and delete the rows of the rebuild.
 
     Raises UnknownProjectionError and NotRebuildingError.
     """
@@ -62,12 +62,14 @@ def cancel(name: str) -> None:
             for generation in _building(name):
                 generations.discard(generation)
     except generations.BusyError:
-        # The rebuild runs, and deletes its rows itself.
+        # Another process runs the rebuild and deletes its rows.
         return
 
 
 def request_cancel(name: str) -> None:
-    """Ask the process that rebuilds a projection to cancel; ``cancel`` works without a process too.
+    """Ask the process that rebuilds a projection to cancel the rebuild.
+
+    Without such a process the rows stay; ``cancel`` deletes them in any case.
 
     Raises UnknownProjectionError and NotRebuildingError.
     """
@@ -77,7 +79,7 @@ def request_cancel(name: str) -> None:
 def wait_while_paused(building: Projection, *, is_over: Callable[[], bool] = lambda: False) -> None:
     """Wait between two batches while the rebuild is paused, or until ``is_over``.
 
-    Raises RebuildCancelledError when the rebuild is to be cancelled.
+    Raises RebuildCancelledError after a request to cancel.
     """
     requests = Projection.objects.filter(pk=building.pk).values_list("rebuild_request", flat=True)
     while request := requests.get():

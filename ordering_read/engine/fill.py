@@ -1,8 +1,8 @@
 """Fills an empty generation from the log up to a position, one slice of streams after the other.
 
-Where each row belongs to one stream, a slice reads stream by stream: the rows of a stream are then
-mostly complete when they are first written, however long the stream took to grow. Where rows mix
-streams there is one slice, which reads in the order of the log.
+Where each row belongs to one stream, a slice reads stream by stream: a batch then usually holds all
+events of a stream, so each row is written once. Where rows mix streams there is one slice, which
+reads in the order of the log.
 """
 
 import gc
@@ -19,9 +19,9 @@ from ordering_read.projector import projector
 from ordering_write import published
 from ordering_write.published import DomainEvent
 
-# Events in one batch: enough to make the cost of its statements small.
+# Events in one batch: so many that the cost of its statements is small for each event.
 BATCH = 5_000
-# Lost starts on a batch before its events are applied one by one.
+# After so many lost starts on one batch, its events are applied one by one.
 _LOST_STARTS = 2
 
 
@@ -40,7 +40,7 @@ def begin(generation: Projection, *, until: int, slices: int = 1, batch: int = B
     if projection.sliced_by == "stream":
         ends = published.replay.slices(projection.events, of=min(slices, batches)) or ends
     begins = [("", 0), *((end, published.replay.END_OF_STREAM) for end in ends)]
-    # Stored at the start, so that a rebuild that resumes sees whether the log is still the same.
+    # Stored at the start, so that a resumed rebuild notices a replaced log.
     generation.log_id, generation.event_id = published.log_fingerprint(until)
     with transaction.atomic(using="read"):
         generation.save(update_fields=["filled_until", "events_total", "log_id", "event_id"])
@@ -63,12 +63,12 @@ def fill_slice(generation: Projection, number: int, *, batch: int = BATCH) -> It
     Events that can't be applied are parked, as are events that have killed three processes. Raises
     TooManyParkedError.
     """
-    while (applied := _step(generation, number, batch)) is not None:
+    while (applied := _apply_next_batch(generation, number, batch)) is not None:
         yield applied
 
 
 def finish(generation: Projection) -> None:
-    """Let ``generation`` follow the log from the end of its slices, which are done.
+    """Move ``generation`` to the end of its filled slices, from where it follows the log.
 
     Raises LogGapError when the slices had fewer events than were counted.
     """
@@ -84,9 +84,8 @@ def finish(generation: Projection) -> None:
         generation.slices.all().delete()
 
 
-def _step(generation: Projection, number: int, batch: int) -> int | None:
-    """Apply the next batch of a slice; returns its number of events, None when the slice is
-    done."""
+def _apply_next_batch(generation: Projection, number: int, batch: int) -> int | None:
+    """Apply the next batch of a slice; returns its number of events, None after the last batch."""
     _count_start(generation, number, batch)
     with _without_garbage_collector(), transaction.atomic(using="read"):
         fill = _lock(generation, number)
@@ -94,7 +93,7 @@ def _step(generation: Projection, number: int, batch: int) -> int | None:
             return None
         events = _read_next(generation, fill, 1 if fill.isolated else batch)
         subscriber = live.subscriber(projector(generation.name), filling=True)
-        # The row of the table says whether streams are parked; ``generation`` may be older.
+        # ``generation`` may be stale; the row just read says whether streams are parked.
         checkpoint = fill.projection
         if fill.isolated and fill.starts > 1:
             for event in events:
@@ -108,11 +107,11 @@ def _step(generation: Projection, number: int, batch: int) -> int | None:
 
 
 def _count_start(generation: Projection, number: int, batch: int) -> None:
-    """Record the start on a batch, so that a killed process is noticed.
+    """Count a start on a batch, so that a killed process is noticed.
 
-    After two lost starts, the events of the batch are applied one by one to find the event that
-    kills. The first start counts too, unlike in ``CrashSuspicion``: no other process would notice
-    its loss.
+    After ``_LOST_STARTS`` lost starts, the events of the batch are applied one by one to find the
+    event that kills. Unlike in ``CrashSuspicion``, the first start counts too, because no other
+    process would notice its loss.
     """
     with transaction.atomic(using="read"):
         fill = _lock(generation, number)
@@ -129,8 +128,8 @@ def _lock(generation: Projection, number: int) -> FillSlice:
 
 @contextmanager
 def _without_garbage_collector() -> Iterator[None]:
-    """Stop the garbage collector, which would visit the many objects of a batch again and again:
-    all of them are in use until the end of the batch."""
+    """Stop the garbage collector during a batch: all objects of the batch are in use until its end,
+    so visiting them frees nothing."""
     gc.disable()
     try:
         yield

@@ -1,4 +1,4 @@
-"""The freshness of an answer: how far the projections behind it are behind the log."""
+"""The freshness of a response: the distance of its projections from the end of the log."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -37,10 +37,11 @@ class ProjectionBehindError(DetailedError):
 class Freshness:
     """The progress of some projections.
 
-    ``position`` is the position of the slowest projection. ``lag_seconds`` is the age of the oldest
-    event that it hasn't applied, 0.0 without one, or the time since a projection has failed, if
-    that is longer. ``state`` stays equal while the rows stay the same; None when parked events may
-    change the rows at any time.
+    ``position`` is the position of the slowest projection. ``lag_seconds`` is the longer of two
+    times: the age of the oldest event that the slowest projection hasn't applied (0.0 if it is
+    level), and the time for which any projection has been failing. ``state`` changes whenever the
+    rows may have changed; None while events are parked, because a retry changes rows without
+    moving a position.
     """
 
     position: int
@@ -49,20 +50,20 @@ class Freshness:
 
 
 def freshness(names: Collection[str]) -> Freshness:
-    """Return the freshness of these projections (all when none is named), by one statement in each
+    """Return the freshness of the projections ``names`` (all if empty), by one statement in each
     database.
 
-    Call it before the rows are read: they are then as fresh as that, or fresher.
+    Call this function before reading rows: the rows are then at least as fresh as the result.
     """
     live = Projection.objects.filter(
         name__in=names or registered(), status=Projection.Status.LIVE
     ).order_by("pk")
     rows = list(live.values_list("pk", "position", "parked_streams", subscriptions.FAILING))
     position = min((position for _, position, *_ in rows), default=0)
-    late = subscriptions.lag_seconds([position])[position]
+    lag = subscriptions.lag_seconds([position])[position]
     return Freshness(
         position=position,
-        lag_seconds=max([late, *(subscriptions.total_seconds(failing) for *_, failing in rows)]),
+        lag_seconds=max([lag, *(subscriptions.total_seconds(failing) for *_, failing in rows)]),
         state=(
             None
             if any(parked for _, _, parked, _ in rows)

@@ -17,16 +17,16 @@ from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import projector, writing
 from ordering_write import published
 
-# The first key of the advisory locks; no other lock of the read database may use it.
+# The first key of this module's advisory locks; other locks of the read database need another.
 _LOCK = 7_301_002
-# Rows that are deleted in one transaction.
+# The number of rows that one transaction deletes.
 _DELETED_AT_ONCE = 10_000
 
 _Status = Projection.Status
 
 
 class GenerationError(Exception):
-    """The base of the refusals that leave the generations of a projection as they are."""
+    """Base class of errors that leave the served rows of a projection as they are."""
 
 
 class BusyError(GenerationError):
@@ -68,8 +68,8 @@ class NoFormerGenerationError(GenerationError):
 def exclusive(name: str) -> Iterator[Callable[[], None]]:
     """Lock a projection against other rebuilds, verifications, rollbacks and discards.
 
-    A lost connection loses the lock. The block calls the function that is yielded to take the lock
-    again on a new connection. Both raise BusyError when another process has the lock.
+    The lock is lost with the connection. Yields a function that takes the lock again if the
+    connection is a new one. Both raise BusyError when another process has the lock.
     """
     connection = connections["read"]
     locked_on: Any = None
@@ -120,14 +120,14 @@ def promote(generation: Projection) -> Projection:
     Raises NotLevelError.
     """
     with transaction.atomic(using="read"):
-        # The lock keeps the live generation where it is, so that the new one can't be behind it.
+        # While the live generation is locked, its position stands still, so the new one catches up.
         former = Projection.objects.select_for_update().get(
             name=generation.name, status=_Status.LIVE
         )
         for _ in follow(generation):
             pass
         generation.refresh_from_db()
-        # The position in another log says nothing.
+        # Positions in different logs can't be compared.
         if generation.position < former.position and published.reads_this_log(former):
             raise NotLevelError(generation)
         former.status, former.retired_at, former.late_at = _Status.RETIRED, Now(), None
@@ -138,7 +138,7 @@ def promote(generation: Projection) -> Projection:
 
 
 def roll_back(name: str) -> Projection:
-    """Serve the former generation again, which the workers have kept up to date; returns it.
+    """Promote the former generation, which the workers have kept up to date; returns it.
 
     Raises UnknownProjectionError, NoFormerGenerationError, NotLevelError, BusyError, and the error
     that stops the generation from following the log.
@@ -169,10 +169,8 @@ def former(name: str) -> Projection:
 
 
 def discard_expired() -> None:
-    """Delete generations that retired PROJECTION_KEEP_RETIRED_DAYS ago.
-
-    Also finish deletions that were broken off.
-    """
+    """Delete generations that retired PROJECTION_KEEP_RETIRED_DAYS ago, and finish interrupted
+    deletions."""
     oldest = Now() - timedelta(days=settings.PROJECTION_KEEP_RETIRED_DAYS)
     expired = Projection.objects.filter(status=_Status.RETIRED, retired_at__lt=oldest)
     for generation in expired | Projection.objects.filter(status=_Status.DISCARDED):
@@ -181,8 +179,9 @@ def discard_expired() -> None:
 
 
 def discard(generation: Projection) -> None:
-    """Delete a generation that isn't live and its rows."""
-    # From here on nobody follows the generation or rolls back to it, even if we are killed.
+    """Delete a generation, which mustn't be live, and its rows."""
+    # First of all, so that no process follows or promotes a half-deleted generation, even if this
+    # process is killed.
     Projection.objects.filter(pk=generation.pk).update(status=_Status.DISCARDED)
     for model in projector(generation.name).models:
         rows = model._default_manager.filter(projection=generation).values("pk")

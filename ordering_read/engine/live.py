@@ -33,7 +33,7 @@ class ProjectionSubscription(subscriptions.Subscription):
         return list(registered())
 
     def checkpoints(self) -> "QuerySet[Projection]":
-        # A building generation is moved by its rebuild only, which tries parked events afresh.
+        # Only its rebuild moves a building generation, and each rebuild tries parked events again.
         return super().checkpoints().filter(status__in=[_Status.LIVE, _Status.RETIRED])
 
     def served(self) -> "QuerySet[Projection]":
@@ -88,7 +88,7 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
             projector.apply(events, generation.pk)
 
     def find_skip(event: DomainEvent) -> ParkedEvent | None:
-        # In another generation, whose rows lack the event too.
+        # The skip may belong to another generation, whose rows lack the event too.
         rows = ParkedEvent.objects.filter(checkpoint__name=projector.name, skipped_at__isnull=False)
         return rows.filter(event_id=event.recorded.event_id).first()
 
@@ -97,6 +97,6 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
         apply=apply,
         max_parked=settings.PROJECTION_MAX_PARKED_STREAMS,
         find_skip=find_skip,
-        # Rows that mix streams hold nothing personal.
+        # Rows that mix streams hold no personal data, so erasures don't concern them.
         reapply=reapply if projector.sliced_by == "stream" else None,
     )

@@ -21,16 +21,16 @@ from ordering_read.models import Projection
 
 logger = logging.getLogger(__name__)
 
-# The caller of ``fill`` gets control this often.
+# The interval at which ``fill`` yields to its caller.
 _SECONDS_BETWEEN_LOOKS = 0.2
-# Tries of one batch when the database breaks off: deadlocks, lock timeouts, restarts.
+# Tries of one batch after transient errors: deadlocks, lock timeouts, restarts.
 _TRIES = 5
 _SECONDS_BETWEEN_TRIES = 0.5
-# The duration of a throttled batch. Short batches load the databases evenly, and their progress
-# gives a good estimate of the time that is left.
+# The duration of a throttled batch. Short batches load the databases evenly, and make the estimate
+# of the remaining time steady.
 _THROTTLED_SECONDS = 0.25
 
-# Set when the process is to stop after its batch; only in a process that fills slices.
+# Tells a child process to stop after its batch; defined in child processes only.
 _stop: Event
 # The connections of the parent process, which a child may neither use nor close.
 _inherited: list[Any] = []
@@ -46,13 +46,14 @@ class FillFailedError(GenerationError):
 def fill(
     generation: Projection, *, workers: int, batch: int, throttle: float | None
 ) -> Iterator[None]:
-    """Fill the rest of the slices of ``generation``; yields often, so that the caller can look.
+    """Fill the unfinished slices of ``generation``; yields often, so that the caller can report
+    progress and pause.
 
-    ``workers`` processes fill the slices; this process does when one slice is left. Together they
-    apply at most ``throttle`` events a second. Closing the iterator ends the processes after their
-    batch.
+    ``workers`` child processes fill the slices; a single slice is filled in this process. Together
+    the processes apply at most ``throttle`` events a second. Closing the iterator ends the child
+    processes after their batch.
 
-    Raises FillFailedError; in this process, the errors of ``fill_slice``.
+    Raises FillFailedError, or the errors of ``fill_slice`` when this process fills the slice.
     """
     numbers = list(generation.slices.filter(is_done=False).values_list("number", flat=True))
     workers = min(workers, len(numbers))
@@ -68,7 +69,8 @@ def fill(
 
 
 def throttled(batch: int, throttle: float) -> int:
-    """Return the size of a batch in a process that may apply ``throttle`` events a second."""
+    """Return the batch size of a process that may apply ``throttle`` events a second, at most
+    ``batch``."""
     return max(1, min(batch, int(throttle * _THROTTLED_SECONDS)))
 
 
@@ -79,10 +81,10 @@ def _fill_in_processes(
     stop = context.Event()
     share = throttle / workers if throttle else None
     pool = ProcessPoolExecutor(
-        workers, mp_context=context, initializer=_begin_process, initargs=(os.getpid(), stop)
+        workers, mp_context=context, initializer=_begin_child, initargs=(os.getpid(), stop)
     )
     with pool:
-        futures = {pool.submit(_work, generation, number, batch, share) for number in numbers}
+        futures = {pool.submit(_run_child, generation, number, batch, share) for number in numbers}
         try:
             while futures:
                 done, futures = wait(
@@ -104,7 +106,7 @@ def _raise_failure(generation: Projection, done: set[Future[str]]) -> None:
             raise FillFailedError(generation, reason)
 
 
-def _begin_process(parent: int, stop: Event) -> None:
+def _begin_child(parent: int, stop: Event) -> None:
     global _stop
     processes.die_with_parent(parent)
     # Ctrl-C reaches this process too, but the parent decides when to stop.
@@ -115,7 +117,7 @@ def _begin_process(parent: int, stop: Event) -> None:
         connection.connection = None
 
 
-def _work(generation: Projection, number: int, batch: int, throttle: float | None) -> str:
+def _run_child(generation: Projection, number: int, batch: int, throttle: float | None) -> str:
     """Fill one slice; returns the reason of a failure as text, since some exceptions can't be
     pickled."""
     try:

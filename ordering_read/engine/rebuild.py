@@ -1,7 +1,6 @@
 """Rebuilds a projection from the log: fills the next generation, which then takes over.
 
-A rebuild that was broken off goes on where it was: its progress stands in the tables, beside the
-rows.
+An interrupted rebuild resumes after its last batch: the progress is committed with the rows.
 """
 
 import time
@@ -20,12 +19,12 @@ from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import projector
 from ordering_write import published
 
-# Differences between old and new rows that are listed for each table.
+# Differences that are listed for each table, at most.
 _LISTED = 20
-# Tries to find both generations at one position while the workers move the live one on.
+# Tries to get both generations to one position while the workers move the live generation.
 _TRIES = 50
-# A live generation that is further behind is being filled itself: there is nothing to compare.
-_NEAR = 10_000
+# A live generation that lags further than this is still being filled: comparing is pointless.
+_MAX_COMPARED_LAG = 10_000
 
 _Status = Projection.Status
 
@@ -37,8 +36,8 @@ Progress = Callable[[int, int], object]
 class Rebuilt:
     """The result of a rebuild: the new generation, and how many events filled it.
 
-    ``compared`` says how its tables differ from those that were served; the first rows that differ
-    are listed. ``not_compared`` is why some tables weren't compared; empty when all were.
+    ``compared`` has each compared table, with the first rows that differ from the served ones.
+    ``not_compared`` is the reason why a table wasn't compared; empty when all were.
     """
 
     generation: Projection
@@ -61,9 +60,9 @@ def rebuild(
 
     ``workers`` processes fill the generation where rows belong to streams, with ``batch`` events in
     a transaction. ``throttle`` is the number of events that all of them may apply in a second.
-    Readers are served the live rows until then, and the workers go on with them. The former
-    generation is kept, and kept up to date, until it is discarded. The new rows take over even
-    where they differ, because they are what the log says.
+    Until the promotion, readers see the live rows, and the workers keep these up to date. The
+    workers also keep the former generation up to date until it is discarded. Rows that differ
+    don't prevent the promotion, because the new rows follow from the log.
 
     Raises UnknownProjectionError, BusyError, NotLevelError, IncompleteError, TooManyParkedError,
     RebuildCancelledError and FillFailedError; the live rows stay as they were.
@@ -87,7 +86,7 @@ def rebuild(
             lock()
             _refuse_if_incomplete(building)
             _promote(building)
-    # For events whose wake-up found the rows locked.
+    # Catch up on events whose wake-up came while the rows were locked.
     _follow(building, meter)
     return Rebuilt(
         generation=building, events=meter.done, compared=compared, not_compared=not_compared
@@ -95,7 +94,7 @@ def rebuild(
 
 
 class _Meter:
-    """Records how far a rebuild has come, on its row and for the caller."""
+    """Records the progress of a rebuild on its row, and reports it to the caller."""
 
     def __init__(self, building: Projection, progress: Progress) -> None:
         self._building = building
@@ -105,7 +104,7 @@ class _Meter:
         self._record()
 
     def look(self) -> None:
-        """Read the progress of the slices, while they are filled."""
+        """Read the progress of the slices."""
         self.done = _events_done(self._building)
         self._record()
 
@@ -140,21 +139,22 @@ def _events_done(building: Projection) -> int:
 
 
 def _building(name: str, workers: int, batch: int) -> Projection:
-    """Return the generation that the same code has begun on this log, or begin a new one."""
+    """Return the unfinished generation to resume, or begin a new generation."""
     for building in Projection.objects.filter(name=name, status=_Status.BUILDING):
-        if _can_go_on(building):
+        if _can_resume(building):
             building.rebuild_request = ""
             building.save(update_fields=["rebuild_request"])
             return building
         generations.discard(building)
     building = generations.add(name, _Status.BUILDING)
-    # Committed events have a position only when the sequencer has passed them.
+    # The sequencer gives committed events their positions.
     published.sequence()
     fill.begin(building, until=published.last_position(), slices=workers, batch=batch)
     return building
 
 
-def _can_go_on(building: Projection) -> bool:
+def _can_resume(building: Projection) -> bool:
+    """Return True if the same code began ``building`` on this log, and nobody cancelled it."""
     log_fingerprint = published.log_fingerprint(building.position or building.filled_until)
     return (
         building.code_fingerprint == code_fingerprint(building.name)
@@ -178,12 +178,12 @@ def _follow(building: Projection, meter: _Meter, throttle: float | None = None) 
 
 
 def _compare_with_live(building: Projection) -> tuple[list[ComparedTable], str]:
-    """Compare the tables with the live ones; returns also why some weren't compared."""
+    """Compare the tables with the live ones; returns also why a table wasn't compared."""
     served = Projection.objects.get(name=building.name, status=_Status.LIVE)
     if not published.reads_this_log(served):
         return [], "the rows that are served were made from another log"
     behind = building.position - served.position
-    if behind > _NEAR:
+    if behind > _MAX_COMPARED_LAG:
         return [], f"the rows that are served are {behind:,} events behind"
     models = projector(building.name).models
     compared = [
@@ -196,7 +196,7 @@ def _compare_with_live(building: Projection) -> tuple[list[ComparedTable], str]:
 
 
 def _compare(diff: TableDiff, served: Projection, building: Projection) -> ComparedTable | None:
-    """Compare one table, with the first differences; None when the positions never are equal."""
+    """Compare one table and list its first differences; None if the positions were never equal."""
     for _ in range(_TRIES):
         if not _are_level(served, building):
             continue
@@ -214,14 +214,13 @@ def _are_level(served: Projection, building: Projection) -> bool:
     behind, ahead = sorted((served, building), key=attrgetter("position"))
     missing = ahead.position - behind.position
     if missing:
-        # At most up to the generation ahead, whose position is the end of a commit.
+        # The batch ends at the position of the generation ahead, which is the end of a commit.
         next(generations.follow(behind, batch=min(missing, settings.PROJECTION_BATCH)), None)
     return not missing
 
 
 def _refuse_if_incomplete(building: Projection) -> None:
-    """Raise IncompleteError if a stream is parked in the new rows that isn't parked in the served
-    ones."""
+    """Raise IncompleteError if ``building`` has a parked stream that the live generation hasn't."""
     served = Projection.objects.get(name=building.name, status=_Status.LIVE)
     parked_streams = served.parked_events.filter(skipped_at=None).values("stream")
     blocking = building.parked_events.filter(skipped_at=None).exclude(
@@ -229,7 +228,7 @@ def _refuse_if_incomplete(building: Projection) -> None:
     )
     parked_event = blocking.exclude(stream__in=parked_streams).first()
     if parked_event is not None and published.reads_this_log(served):
-        # The next rebuild tries all events afresh: a fault elsewhere in the code may be corrected.
+        # Discarded, because the next rebuild must try all events again with the corrected code.
         generations.discard(building)
         raise generations.IncompleteError(building, parked_event)
 

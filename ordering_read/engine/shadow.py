@@ -1,7 +1,8 @@
 """Folds the log into a shadow generation, which readers are never served.
 
-The shadow generation is compared with the live one. Workers can't move the live generation only
-while the last few events are applied to the shadow generation, and while rows are repaired.
+The shadow generation is compared with the live one. The live generation is locked only while the
+last few events are applied to the shadow generation, and while rows are repaired; at all other
+times the workers move it.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ from ordering_read.projector import projector, writing
 from ordering_write import published
 from ordering_write.published import DomainEvent
 
-# Streams that are folded in one batch.
+# The number of streams that are folded in one batch.
 _STREAMS_AT_ONCE = 100
 
 # Called with the number of events that were folded, and the number of all events to fold.
@@ -26,7 +27,7 @@ Progress = Callable[[int, int], object]
 
 
 class CannotFoldError(generations.GenerationError):
-    """An event can't be applied that isn't parked: the code has changed since it was applied."""
+    """This code can't apply an event that the live generation has applied."""
 
     def __init__(self, name: str, reason: Exception) -> None:
         super().__init__(
@@ -48,7 +49,7 @@ class ShadowGeneration:
         self._diffs = [
             TableDiff(model, stored=live, folded=shadow) for model in self._projector.models
         ]
-        # The streams that are folded; None for all.
+        # The names of the folded streams; None for all streams.
         self._streams: frozenset[str] | None = None
         # Events that are parked or skipped in the live generation, with their positions.
         self._left_out: dict[UUID, int] = {}
@@ -95,7 +96,7 @@ class ShadowGeneration:
     def _by_stream(self, until: int) -> Iterator[list[DomainEvent]]:
         event_types = self._projector.events
         after, is_last = ("", 0), False
-        # Empty in an empty log.
+        # ``slices`` is empty in an empty log.
         [last] = published.replay.slices(event_types, of=1) or [""]
         while not is_last:
             events, after, is_last = published.replay.read_streams(
@@ -142,7 +143,7 @@ class ShadowGeneration:
 
         The block runs in a transaction that locks the live generation.
         """
-        # Most events are applied before the lock, while the workers go on.
+        # Most events are applied before the lock, so that the workers wait only briefly.
         self._follow()
         with transaction.atomic(using="read"):
             Projection.objects.select_for_update().get(pk=self._live.pk)
@@ -152,7 +153,7 @@ class ShadowGeneration:
     def _follow(self) -> None:
         """Apply the events up to the position of the live generation."""
         self._live.refresh_from_db()
-        # Read after the position: an event that was parked meanwhile must not count as applied.
+        # Read after the position, so that an event parked in between counts as left out.
         left_out = self._parked_or_skipped()
         retried = sorted(
             position

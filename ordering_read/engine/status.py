@@ -14,7 +14,7 @@ from ordering_read.models import Projection, Worker
 from ordering_read.projector import registered
 from ordering_write.published import subscriptions
 
-# A rebuild that hasn't moved for this long was killed.
+# A rebuild without progress for this long counts as killed.
 _REBUILD_SILENCE = timedelta(minutes=1)
 
 
@@ -29,7 +29,7 @@ class RebuildProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """The time that is left at this rate; None while the rate is 0."""
+        """The remaining time at this rate; None while the rate is 0."""
         if not self.events_per_second:
             return None
         return (self.events_total - self.events_done) / self.events_per_second
@@ -50,7 +50,7 @@ class ProjectionStatus(subscriptions.SubscriberStatus):
 
 
 def statuses() -> list[ProjectionStatus]:
-    """Return the status of each projection, by name; three queries."""
+    """Return the status of each projection, in the order of their names, by three queries."""
     rows = list(
         Projection.objects.filter(name__in=registered()).annotate(
             now=Now(), failing=subscriptions.FAILING
@@ -97,9 +97,9 @@ def rebuild_progress(building: Projection) -> RebuildProgress:
 
 
 def made_by_other_code() -> list[str]:
-    """Return the projections whose rows were made by other code of the same version."""
+    """Return the names of the projections whose rows other code of the same version has made."""
     live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
-    # Only these columns: newer ones don't exist before the database is migrated.
+    # Only these columns: a system check calls this before ``migrate`` has added newer columns.
     return [
         row.name
         for row in live.only("name", "version", "code_fingerprint")
@@ -108,7 +108,7 @@ def made_by_other_code() -> list[str]:
 
 
 def _is_outdated(live: Projection) -> bool:
-    # Rows that are older than the column have no fingerprint.
+    # Generations that are older than the column have an empty fingerprint.
     return live.code_fingerprint not in ("", code_fingerprint(live.name))
 
 
@@ -137,6 +137,6 @@ def heartbeat() -> None:
 
 
 def workers_seen() -> int:
-    """Return how many clusters of workers had a heartbeat in the last WORKER_SILENCE_SECONDS."""
+    """Return the number of clusters with a heartbeat in the last WORKER_SILENCE_SECONDS."""
     silence = timedelta(seconds=settings.WORKER_SILENCE_SECONDS)
     return Worker.objects.filter(seen_at__gt=Now() - silence).count()

@@ -1,7 +1,7 @@
 """Compares one table of two generations of a projection, and repairs the rows that differ.
 
-The stored generation is the one that readers are served. The folded generation was made from the
-log, so its rows are the right ones.
+The stored generation is the live one. The folded generation was just made from the log, so its rows
+are the right ones.
 """
 
 import json
@@ -14,7 +14,7 @@ from django.db import connections, models, transaction
 
 from ordering_read.models import Projection
 
-# Rows are named by the values of all or some columns of their natural key.
+# Values by column: a natural key names one row, a partial key all rows with these values.
 Key = dict[str, Any]
 Keys = Sequence[Key]
 _Columns = dict[str, Any] | None
@@ -64,10 +64,10 @@ AND ({names}) IN (SELECT {names} FROM jsonb_populate_recordset(NULL::{table}, %(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowDifference:
-    """A stored row that isn't what the log says.
+    """A difference between a stored row and the row that the log makes.
 
-    ``key`` names the row. ``stored`` and ``expected`` are its columns as JSON has them, with exact
-    numbers. ``stored`` is None when the row is missing, ``expected`` when the row is surplus.
+    ``key`` names the row. ``stored`` and ``expected`` are its columns as JSON values, decimals as
+    Decimal. ``stored`` is None if the row is missing, ``expected`` is None if the row is surplus.
     """
 
     table: str
@@ -111,15 +111,15 @@ class ComparedTable:
 
 
 def row_label(table: str, key: Mapping[str, Any]) -> str:
-    """Return the name of a row for people."""
+    """Return the name of a row as people read it: the table, then the columns of the key."""
     return ", ".join([table, *(f"{name} {value}" for name, value in key.items())])
 
 
 def natural_key(model: type[models.Model]) -> list[str]:
     """Return the columns that name a row within its generation.
 
-    They are the columns of the first unique constraint. Raises TypeError when there is none that
-    begins with the projection.
+    These are the columns after ``projection`` in the first unique constraint that begins with it.
+    Raises TypeError without such a constraint.
     """
     for constraint in model._meta.constraints:
         if isinstance(constraint, models.UniqueConstraint) and constraint.fields[0] == "projection":
@@ -131,8 +131,8 @@ def natural_key(model: type[models.Model]) -> list[str]:
 class TableDiff:
     """Compares the rows that ``model`` has in two generations.
 
-    All columns count but the surrogate key. Rows are comparable only while both generations stand
-    at the same position of the log.
+    All columns are compared except the surrogate key. Rows are comparable only while both
+    generations have the same position.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class TableDiff:
         self._sql = {
             "table": quote(self.table),
             "key": ", ".join(map(quote, self.key)),
-            # Where each row belongs to one stream, the first column is the same for all its rows.
+            # Where each row belongs to one stream, all rows of a stream share the first column.
             "owner": quote(self.key[0]),
             "columns": ", ".join(
                 quote(str(field.column))
@@ -163,7 +163,7 @@ class TableDiff:
         number of keys to return. Returns None when the positions differ.
         """
         with transaction.atomic(using="read"), connections["read"].cursor() as cursor:
-            # The statement takes as long as the tables are large.
+            # The time that the statement takes grows with the tables.
             cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute(*self._statement(_PAIRS + _COMPARE, keys, limit=limit))
             is_level, stored_rows, folded_rows, differing, differing_keys = cursor.fetchone()
@@ -178,7 +178,7 @@ class TableDiff:
         )
 
     def differences(self, keys: Keys) -> list[RowDifference] | None:
-        """Read those of these rows that differ; returns None when the positions differ."""
+        """Return the differences among the rows ``keys``; None when the positions differ."""
         with connections["read"].cursor() as cursor:
             cursor.execute(*self._statement(_PAIRS + _DIFFERENCES, keys))
             rows = cursor.fetchall()
@@ -197,7 +197,7 @@ class TableDiff:
     def repair(self, keys: Keys) -> None:
         """Replace these stored rows by the folded ones.
 
-        Both generations must stand at one position in a transaction that keeps them there. Raises
+        Call this method in a transaction that keeps both generations at one position. Raises
         IntegrityError when another row has a value that must be unique.
         """
         with connections["read"].cursor() as cursor:
@@ -213,7 +213,7 @@ class TableDiff:
         return self._values(_OWNERS)
 
     def keys_of_owners(self, owners: Iterable[Any]) -> Keys:
-        """Return one partial key for each owner; the key names all rows of the owner."""
+        """Return a partial key for each owner, which names all rows of the owner."""
         return [{self.key[0]: owner} for owner in owners]
 
     def _values(self, statement: str, **parameters: Any) -> list[Any]:
@@ -232,7 +232,7 @@ class TableDiff:
 
 
 def _columns(text: str | None) -> _Columns:
-    # A float has fewer digits than an amount may have.
+    # Not float: an amount may have more digits than a float keeps.
     return None if text is None else json.loads(text, parse_float=Decimal)
 
 

@@ -1,7 +1,7 @@
-"""Verifies that the rows that readers are served are what the log says, and repairs the others.
+"""Compares the live rows with the rows that the log makes, and repairs those that differ.
 
 The log is folded again into a shadow generation. Then both generations are compared table by table
-at one position. Workers and commands go on meanwhile.
+at one position. Workers and commands continue in the meantime.
 """
 
 import logging
@@ -26,13 +26,13 @@ from ordering_write import published
 
 logger = logging.getLogger(__name__)
 
-# Differences that are read at once.
+# The number of differences that one statement reads.
 _ROWS_AT_ONCE = 1_000
-# Tries to compare at one position. Workers take longer to move the live generation on than we take
-# to begin the comparison.
+# Tries to compare at one position. A try fails only if workers move the live generation between the
+# end of its lock and the start of the comparison.
 _TRIES = 100
 
-# Called with each row that isn't what the log says.
+# Called with each row that differs.
 OnDifference = Callable[[RowDifference], object]
 
 
@@ -60,8 +60,8 @@ class RowInTheWayError(generations.GenerationError):
 class Verified:
     """The result of verifying a projection.
 
-    The ``keys`` of each table name all rows that differ. The rows of ``parked_streams`` are behind,
-    which is no difference.
+    The ``keys`` of each table name all rows that differ. Rows of ``parked_streams`` lack events by
+    intention, so these events count as no difference.
     """
 
     tables: list[ComparedTable]
@@ -93,7 +93,7 @@ def verify(
         served = Projection.objects.get(name=name, status=Projection.Status.LIVE)
         if not published.reads_this_log(served):
             raise published.LogReplacedError(served)
-        # Nobody else verifies this projection: a killed process has left these.
+        # With the lock held, existing shadow generations are leftovers of killed processes.
         for orphan in Projection.objects.filter(name=name, status=Projection.Status.SHADOW):
             generations.discard(orphan)
         generation = generations.add(name, Projection.Status.SHADOW)
@@ -115,24 +115,24 @@ def verify(
 def _compare(
     shadow: ShadowGeneration, diff: TableDiff, keys: Keys | None, on_difference: OnDifference
 ) -> ComparedTable:
-    """Compare a table, and look once more at the rows that differ while nobody changes them."""
+    """Compare a table, then compare the rows that differ once more under the lock."""
     compared = _compare_level(shadow, diff, keys)
-    wrong: list[Key] = []
-    # In parts, because all rows may differ.
+    wrong_keys: list[Key] = []
+    # In chunks, because all rows may differ.
     for start in range(0, len(compared.keys), _ROWS_AT_ONCE):
         with shadow.level():
             differences = diff.differences(compared.keys[start : start + _ROWS_AT_ONCE])
         for difference in differences or ():
             on_difference(difference)
-            wrong.append(difference.key)
-    return replace(compared, differing=len(wrong), keys=wrong)
+            wrong_keys.append(difference.key)
+    return replace(compared, differing=len(wrong_keys), keys=wrong_keys)
 
 
 def _compare_level(shadow: ShadowGeneration, diff: TableDiff, keys: Keys | None) -> ComparedTable:
     for _ in range(_TRIES):
         with shadow.level():
             pass
-        # Without the lock: the comparison takes time, and the workers go on.
+        # Without the lock, because the comparison takes long and would stop the workers.
         if compared := diff.compare(keys):
             return compared
     raise NeverLevelError(shadow.name)

@@ -1,7 +1,7 @@
 """Waits until projections have passed an event (read your own writes), or until the log has grown.
 
-Waiting requests hold no connection: one thread of the process looks for all of them, as soon as a
-projection announces that its checkpoint has moved.
+Waiting requests hold no connection: one thread of the process checks the positions for all of them,
+as soon as a projection announces that its checkpoint has moved.
 """
 
 import logging
@@ -27,20 +27,20 @@ logger = logging.getLogger(__name__)
 
 # The channel of the read database on which moved checkpoints are announced.
 CHANNEL = "ordering_projections"
-# The delay that a lost notification costs.
+# The thread checks at least this often, in case a notification is lost.
 _POLL_SECONDS = 0.25
-# The shortest time between two looks, however often projections move.
+# The shortest time between two checks, however often projections move.
 _SECONDS_BETWEEN_LOOKS = 0.005
-# The thread ends when no request has waited for so long.
+# The thread ends when no request has waited for this long.
 _LINGER_SECONDS = 30.0
 
 
 def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> bool:
-    """Wait until the live rows of ``projections`` (all when none is named) show the event.
+    """Wait until the live rows of ``projections`` (all if empty) show the event.
 
-    Returns True if they show it after at most ``timeout`` seconds. Doesn't wait when too many
-    requests wait already. An unreachable database counts as not yet: the command has been accepted,
-    and waiting for its event mustn't fail. Raises UnknownProjectionError.
+    Returns True if the rows show the event after at most ``timeout`` seconds. Returns False at once
+    when too many requests wait already, and False when a database is unreachable: the command was
+    accepted, so its response mustn't become an error. Raises UnknownProjectionError.
     """
     waiter = _EventWaiter(event_id, frozenset(projector(name).name for name in projections))
     if _listener.wait(waiter, timeout):
@@ -52,8 +52,8 @@ def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> boo
 def wait_for_log(*, after: int, timeout: float) -> bool:
     """Wait until the log has an event after the position ``after``.
 
-    Returns True if the log has one after at most ``timeout`` seconds. Doesn't wait when too many
-    requests wait already.
+    Returns True if the log has such an event after at most ``timeout`` seconds. Doesn't wait when
+    too many requests wait already.
     """
     return _listener.wait(_LogWaiter(after), timeout)
 
@@ -61,8 +61,8 @@ def wait_for_log(*, after: int, timeout: float) -> bool:
 def announce(**_kwargs: Any) -> None:
     """Wake all waiting requests when checkpoints have moved (receives ``checkpoints_moved``).
 
-    Sent after the commit and in autocommit, because a NOTIFY inside the transaction makes all
-    commits queue up. A lost notification costs time only.
+    The NOTIFY is sent after the commit and in autocommit, because inside the transaction it would
+    make all commits queue up. A lost notification costs time only.
     """
     with connections["read"].cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
@@ -75,7 +75,7 @@ def stop() -> None:
 
 
 class _Positions:
-    """Positions that are read once for all waiting requests."""
+    """The positions that one check reads, once for all waiting requests."""
 
     @cached_property
     def by_projection(self) -> dict[str, int]:
@@ -89,7 +89,7 @@ class _Positions:
 
 
 class _Waiter(ABC):
-    """A waiting request; ``is_done`` is True once it needs to wait no longer."""
+    """A waiting request; ``is_done`` becomes True when its wait is over."""
 
     is_done = False
 
@@ -126,7 +126,7 @@ class _LogWaiter(_Waiter):
 
 
 class _Listener:
-    """Looks for all waiting requests of this process, in a thread that runs while there are any."""
+    """Checks positions for all waiting requests of this process, in one thread."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -135,11 +135,10 @@ class _Listener:
         self._lingers_until = 0.0
 
     def wait(self, waiter: _Waiter, timeout: float) -> bool:
-        """Wait until ``waiter`` is done; returns True if it is after at most ``timeout``
-        seconds."""
+        """Wait at most ``timeout`` seconds until ``waiter`` is done; returns True if it is."""
         ends_at = time.monotonic() + timeout
         with self._changed:
-            # Before the first look, so that a move between the look and the wait isn't missed.
+            # Before the first check, so that a move between the check and the wait isn't missed.
             self._waiters.add(waiter)
         try:
             if _look_once(waiter) or timeout <= 0:
@@ -157,7 +156,7 @@ class _Listener:
     def _start(self) -> None:
         self._lingers_until = time.monotonic() + _LINGER_SECONDS
         if self._thread is None or not self._thread.is_alive():
-            # Started by the first request: a process that is forked earlier has no thread of ours.
+            # Started by the first request, because a thread doesn't survive the fork of a server.
             self._thread = threading.Thread(target=self._run, name="waiting", daemon=True)
             self._thread.start()
 
@@ -169,7 +168,7 @@ class _Listener:
             thread.join()
 
     def _is_needed(self) -> bool:
-        """Return True if the thread goes on; otherwise the next request starts another one."""
+        """Return True if the thread continues; if False, the next request starts a new thread."""
         with self._changed:
             if self._waiters or time.monotonic() < self._lingers_until:
                 return True
@@ -186,7 +185,7 @@ class _Listener:
                 # Returns at once if a notification has come since the last call.
                 list(connections["read"].connection.notifies(timeout=_POLL_SECONDS, stop_after=1))
             except (django.db.Error, psycopg.Error) as error:
-                logger.warning("Can't see how far the read models are: %s", error)
+                logger.warning("Can't read the positions of the read models: %s", error)
                 is_listening = False
                 connections.close_all()
                 time.sleep(_POLL_SECONDS)
@@ -213,7 +212,7 @@ def _look_once(waiter: _Waiter) -> bool:
     try:
         return waiter.look(_Positions())
     except django.db.Error as error:
-        logger.warning("Can't see how far the read models are: %s", error)
+        logger.warning("Can't read the positions of the read models: %s", error)
         return False
 
 
@@ -225,5 +224,5 @@ def _replace_listener() -> None:
     _listener = _Listener()
 
 
-# The thread of the parent doesn't run in a forked child.
+# A forked child has no copy of the thread of its parent.
 os.register_at_fork(after_in_child=_replace_listener)

@@ -122,7 +122,7 @@ def lose_the_connection_before_step(
     number: int, lost: Callable[[], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Let the read database crash in the middle of a rebuild, and call ``lost`` after that."""
-    step, steps = fill._step, count(1)
+    step, steps = fill._apply_next_batch, count(1)
 
     def after_a_crash(*arguments: Any) -> int | None:
         if next(steps) == number:
@@ -132,7 +132,7 @@ def lose_the_connection_before_step(
             lost()
         return step(*arguments)
 
-    monkeypatch.setattr(fill, "_step", after_a_crash)
+    monkeypatch.setattr(fill, "_apply_next_batch", after_a_crash)
 
 
 def test_a_rebuild_with_a_lost_connection_goes_on_and_takes_its_lock_again(
