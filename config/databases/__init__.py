@@ -1,1 +1,1 @@
-"""A Django database backend: PostgreSQL, the embedded server started when a connection needs it."""
+"""A Django database backend: PostgreSQL, with an embedded server that starts on demand."""

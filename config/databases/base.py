@@ -1,4 +1,4 @@
-"""The database backend: PostgreSQL; a connection starts the embedded server when it is down."""
+"""The database backend: PostgreSQL; a new connection starts the embedded server if needed."""
 
 import select
 import shutil
@@ -16,7 +16,7 @@ class DatabaseUnavailable(psycopg.OperationalError):
     """The database can't be reached."""
 
     def __init__(self, database: str, reason: psycopg.OperationalError) -> None:
-        # psycopg spreads its reason over several lines.
+        # The messages of psycopg have several lines.
         super().__init__(f"Cannot reach database {database!r}: {' '.join(str(reason).split())}")
 
 
@@ -41,11 +41,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def is_usable(self) -> bool:
         if self.connection.closed:
             return False
-        # Django asks before each request. A server that has closed the connection has sent a
-        # message; without any message the round trip of ``super().is_usable()`` isn't needed.
-        messages = select.poll()
-        messages.register(self.connection.fileno(), select.POLLIN)
-        return not messages.poll(0) or super().is_usable()
+        # Called before each request. A server sends a message before it closes a connection, so
+        # without a message ``super().is_usable()`` and its round trip aren't needed.
+        poll = select.poll()
+        poll.register(self.connection.fileno(), select.POLLIN)
+        return not poll.poll(0) or super().is_usable()
 
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         try:

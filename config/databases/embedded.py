@@ -30,17 +30,17 @@ from config.databases.programs import EmbeddedServerError
 HOST = "127.0.0.1"
 USER = "orders"
 DATABASES = ("orders_write", "orders_read")
-# Recovery after a crash is part of a start.
+# Long, because a start after a crash includes the recovery.
 START_SECONDS = 60
 
-# Seconds to wait for the port, after which another program must have it.
+# Seconds to wait for a busy port; after that, another program must be using it.
 _PORT_SECONDS = 5.0
 # Below the ports that Linux gives to outgoing connections, which could take it by chance.
 _PORTS = range(20_000, 32_000)
 # Above Linux's largest possible pid.
 _NO_PID = 2**22 + 1
-# Parts of the errors while a server starts, recovers or stops, or while a dead one's last processes
-# end.
+# Parts of the errors while a server starts, recovers or stops, and while the last processes of a
+# killed server end.
 _TRANSIENT = (
     "the database system is",
     "Connection refused",
@@ -60,14 +60,14 @@ class EmbeddedServer:
 
     def url(self, database: str) -> str:
         """Return the URL of ``database``; chooses port and password if needed, starts nothing."""
-        # With require_auth, a program that takes the port meanwhile can't ask for the password.
+        # With require_auth, another program that listens on the port can't obtain the password.
         return (
             f"postgresql://{USER}:{self._password()}@{HOST}:{self._port()}/{database}"
             "?require_auth=scram-sha-256"
         )
 
     def start(self) -> int:
-        """Start the server unless it runs, make the missing databases, return the port.
+        """Start the server unless it is running, create missing databases, and return the port.
 
         Safe from many processes at once. Raises EmbeddedServerError.
         """
@@ -85,7 +85,7 @@ class EmbeddedServer:
                 time.sleep(0.05)
 
     def stop(self) -> bool:
-        """Stop the server and keep its data; False if it wasn't running."""
+        """Stop the server and keep its data; returns False if the server wasn't running."""
         with self._lock():
             running = self._running()
             if running:
@@ -136,7 +136,7 @@ class EmbeddedServer:
     # --- Starting ------------------------------------------------------------------------------
 
     def _running(self) -> bool:
-        """Return True if our server is alive; checks the arguments too, since pids are reused."""
+        """Return True if the server is alive; checks its arguments too, since pids are reused."""
         try:
             pid = self._pid_file.read_text().partition("\n")[0]
             arguments = Path("/proc", pid, "cmdline").read_bytes().split(b"\0")
@@ -183,7 +183,7 @@ class EmbeddedServer:
             account.take(self._home)
 
     def _make_data(self) -> None:
-        # Made beside and then renamed, so that a killed start leaves no half-made data.
+        # Made in another folder and then renamed, so that a killed start leaves no incomplete data.
         draft = self._data.with_name("data.new")
         shutil.rmtree(draft, ignore_errors=True)
         with tempfile.NamedTemporaryFile("w", dir=self._home) as password:
@@ -202,8 +202,8 @@ class EmbeddedServer:
     def _forget_dead_server(self) -> None:
         """Remove the pid from the pid file of a killed server or a crashed machine.
 
-        PostgreSQL refuses to start while any process has that pid. It needs the rest of the file
-        to find out whether processes of the dead server are still alive.
+        PostgreSQL refuses to start while any process has that pid. PostgreSQL needs the rest of the
+        file to find out whether processes of the dead server are still alive.
         """
         with contextlib.suppress(FileNotFoundError):
             _pid, newline, rest = self._pid_file.read_text().partition("\n")

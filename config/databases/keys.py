@@ -1,4 +1,4 @@
-"""Small secrets and choices that are generated once and kept in files of their owner only."""
+"""Secrets and ports that are generated once and stored in files that only their owner can read."""
 
 import contextlib
 import os

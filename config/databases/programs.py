@@ -1,4 +1,4 @@
-"""Runs the PostgreSQL programs of the wheel, under an account that PostgreSQL accepts."""
+"""Runs the PostgreSQL programs of the wheel, under an unprivileged account."""
 
 import importlib.metadata
 import importlib.util
@@ -28,8 +28,8 @@ class Account(NamedTuple):
     def may_use(self, path: Path) -> bool:
         """Return True if the account may enter the folder, or run the program, at ``path``."""
         test = ["test", "-x", str(path)]
-        tested = subprocess.run(test, user=self.uid, group=self.gid, extra_groups=[])
-        return tested.returncode == 0
+        finished = subprocess.run(test, user=self.uid, group=self.gid, extra_groups=[])
+        return finished.returncode == 0
 
     def take(self, *paths: Path) -> None:
         """Make the account the owner of ``paths``."""
@@ -40,7 +40,7 @@ class Account(NamedTuple):
 def account(home: Path) -> Account | None:
     """Return the owner of the server's folder ``home``, or an account for a new folder.
 
-    None if this process isn't root: the programs run under its own account.
+    None if this process isn't root: the programs then run under the account of this process.
     """
     if os.geteuid() != 0:
         return None
@@ -52,7 +52,7 @@ def account(home: Path) -> Account | None:
 
 
 def run(program: str, *arguments: str, home: Path) -> None:
-    """Run a program to its end, out of reach of the terminal's Ctrl-C; its log is in ``home``.
+    """Run a program to its end, out of reach of Ctrl-C; the program logs to ``home``.
 
     Raises EmbeddedServerError with the error in the log if the program fails.
     """

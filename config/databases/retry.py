@@ -9,12 +9,12 @@ from django.db import InterfaceError, InternalError, OperationalError, connectio
 
 Result = TypeVar("Result")
 
-# Tries of one transaction: after deadlocks, lock timeouts, restarts of the server.
+# Tries of one transaction in all; deadlocks, lock timeouts and restarts of the server pass soon.
 _TRIES = 3
 _SECONDS_BETWEEN_TRIES = 0.2
 
-# The transient ones among internal errors: the server became a standby; a session or a transaction
-# timed out.
+# The SQL states of transient internal errors: the server became a standby; a session or a
+# transaction timed out.
 _TRANSIENT_STATES = {"25006", "25P03", "25P04"}
 
 
@@ -37,7 +37,7 @@ def on_transient_errors(act: Callable[[], Result]) -> Result:
             if not is_transient(error):
                 raise
         drop_broken_connections()
-        # A random pause, so that two that met in a deadlock don't meet again.
+        # A random pause, so that two transactions in a deadlock don't collide again.
         time.sleep(_SECONDS_BETWEEN_TRIES * random.uniform(0.5, 1.5))
     return act()
 
@@ -45,6 +45,6 @@ def on_transient_errors(act: Callable[[], Result]) -> Result:
 def drop_broken_connections() -> None:
     """Close lost connections, so that the next statement opens new ones."""
     for connection in connections.all(initialized_only=True):
-        # Inside a transaction nothing can be saved: its owner must begin again.
+        # A transaction can't continue on another connection: its owner must begin again.
         if not connection.in_atomic_block:
             connection.close_if_unusable_or_obsolete()

@@ -13,7 +13,7 @@ def side(app_label: str) -> str:
 
 
 class WriteReadRouter:
-    """Separates the two sides: no table is on both, and no relation joins them."""
+    """Separates the two databases: no table is in both, and no relation joins their tables."""
 
     def db_for_read(self, model: type[Model], **_hints: Any) -> str:
         return side(model._meta.app_label)

@@ -1,6 +1,6 @@
 """Writes and reads many rows by one short statement.
 
-Django takes longer to put its statements together than the database takes to run them.
+Django takes longer to build its statements than the database takes to run them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from pydantic_core import to_json
 
 Row = TypeVar("Row", bound=Model)
 
-# Names of tables and columns are ours: they need no quoting.
+# Names of tables and columns come from the models: they need no quoting.
 _INSERT = """
 INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s)
 """
@@ -29,7 +29,7 @@ class Table(NamedTuple):
     name: str
     columns: list[str]
     values: Callable[[Model], tuple[Any, ...]]
-    # The indexes of the values that are documents.
+    # The indexes of the values that are JSON documents.
     json: list[int]
 
     @classmethod
@@ -45,7 +45,7 @@ class Table(NamedTuple):
         )
 
     def records(self, rows: Sequence[Model]) -> str:
-        """Return ``rows`` as the one parameter of a statement with json_populate_recordset.
+        """Return ``rows`` as JSON, the only parameter of a statement with json_populate_recordset.
 
         Thousands of parameters take longer to format and to parse than the rows take to store.
         """
@@ -68,7 +68,7 @@ def load(model: type[Row], statement: str, parameters: Any) -> list[Row]:
     with connections[alias].cursor() as cursor:
         cursor.execute(statement, parameters)
         records = cursor.fetchall()
-    names, documents = _loaded(model)
+    names, documents = _fields_to_load(model)
     rows = []
     for record in records:
         values = list(record)
@@ -79,8 +79,8 @@ def load(model: type[Row], statement: str, parameters: Any) -> list[Row]:
 
 
 @cache
-def _loaded(model: type[Model]) -> tuple[list[str], list[tuple[int, Callable[..., Any]]]]:
-    """Return the names of all fields, and the indexes and converters of documents among them."""
+def _fields_to_load(model: type[Model]) -> tuple[list[str], list[tuple[int, Callable[..., Any]]]]:
+    """Return the names of all fields, and the indexes and converters of the JSON fields."""
     fields = model._meta.concrete_fields
     documents = [
         (index, field.from_db_value)
@@ -91,14 +91,14 @@ def _loaded(model: type[Model]) -> tuple[list[str], list[tuple[int, Callable[...
 
 
 def columns(model: type[Model], *names: str) -> list[str]:
-    """Return the columns of these fields of ``model``, or of all fields when none is named."""
+    """Return the columns of the fields ``names`` of ``model``; of all fields if none is named."""
     fields = {field.name: str(field.column) for field in model._meta.concrete_fields}
     return [fields[name] for name in names or fields]
 
 
 @cache
 def _select(model: type[Model]) -> str:
-    return f"SELECT {', '.join(columns(model))} FROM {model._meta.db_table}"  # noqa: S608 (all ours)
+    return f"SELECT {', '.join(columns(model))} FROM {model._meta.db_table}"  # noqa: S608 (names of models)
 
 
 def insert(rows: Sequence[Model]) -> None:
@@ -125,8 +125,8 @@ def _insert(model: type[Model], unique: tuple[str, ...]) -> str:
 
 
 def write(statement: str, rows: Sequence[Model]) -> None:
-    """Run a ``statement`` whose one parameter is ``rows``, all of one model, as ``records`` for
-    json_populate_recordset."""
+    """Run ``statement`` with ``rows``, all of one model, as its only parameter, in the form that
+    ``Table.records`` returns."""
     model = type(rows[0])
     alias, records = router.db_for_write(model), Table.of(model).records(rows)
     collected = _collected.get()

@@ -1,4 +1,4 @@
-"""A page for each command: its fields, who may give it, its events and refusals."""
+"""A page for each command: its fields, permissions, addresses, events and refusals."""
 
 import re
 from collections import defaultdict
@@ -60,33 +60,36 @@ def _fields(command: type[Command]) -> str:
 
 def _table(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
     rows: list[str] = []
-    inner: dict[str, None] = {}
+    inner_titles: dict[str, None] = {}
     for name, field in schema.get("properties", {}).items():
-        needed = "yes" if name in schema.get("required", []) else "no"
-        rows.append(f"| `{name}` | {_type(field, defs, inner)} | {needed} |")
+        required = "yes" if name in schema.get("required", []) else "no"
+        rows.append(f"| `{name}` | {_type(field, defs, inner_titles)} | {required} |")
     if not rows:
         return ""
     table = "| field | type | required |\n|---|---|---|\n" + "\n".join(rows)
-    for title in inner:
+    for title in inner_titles:
         table += f"\n\n`{title}`:\n\n{_table(defs[title], defs)}"
     return table
 
 
-def _type(field: Mapping[str, Any], defs: Mapping[str, Any], inner: dict[str, None]) -> str:
+def _type(field: Mapping[str, Any], defs: Mapping[str, Any], inner_titles: dict[str, None]) -> str:
+    """Return the type of a field as text; adds the titles of objects to ``inner_titles``."""
     if "$ref" in field:
         title = field["$ref"].rpartition("/")[2]
         if "enum" in defs[title]:
             return _one_of(defs[title]["enum"])
-        inner[title] = None
+        inner_titles[title] = None
         return f"`{title}`"
     if "anyOf" in field:
-        types = [_type(part, defs, inner) for part in field["anyOf"] if part != {"type": "null"}]
+        types = [
+            _type(part, defs, inner_titles) for part in field["anyOf"] if part != {"type": "null"}
+        ]
         return " or ".join(types)
     if "enum" in field:
         return _one_of(field["enum"])
     if field.get("type") == "array":
         size = f", {field.get('minItems', 0)} to {field['maxItems']}" if "maxItems" in field else ""
-        return f"list of {_type(field['items'], defs, inner)}{size}"
+        return f"list of {_type(field['items'], defs, inner_titles)}{size}"
     return _scalar(field)
 
 

@@ -1,4 +1,4 @@
-"""Explore the lifecycle of an order by trying every command in every state; write it as a page."""
+"""Finds the lifecycle of an order by trying every command in every state; makes a page of it."""
 
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ _COUNTERS = (
 
 
 def explore() -> Lifecycle:
-    """Return every step that an order with one line of three units accepts."""
+    """Return the accepted commands and their results, for an order with one line of three units."""
     lifecycle: Lifecycle = defaultdict(lambda: defaultdict(set))
     start = _placed_order()
     visited, queue = {_state(start)}, deque([start])
@@ -85,7 +85,7 @@ def _placed_order() -> Order:
         price_source="list",
     )
     order = Order.create(created=created, items=[item])
-    # Reading clears the list, so that afterwards it holds the events of a step only.
+    # Reading clears the list, so that the list later holds the events of one step only.
     _ = order.pending_events
     return order
 

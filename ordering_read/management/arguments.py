@@ -16,7 +16,7 @@ def seconds(text: str) -> float:
         number = float(text)
     except ValueError:
         number = -1.0
-    # ``not >=`` refuses NaN too.
+    # ``not >=`` instead of ``<``, so that NaN is refused too.
     if not number >= 0:
         raise ArgumentTypeError(f"{text} isn't a number of 0 or more")
     return number

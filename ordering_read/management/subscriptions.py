@@ -1,4 +1,4 @@
-"""Options by which commands choose parked events: of a subscription, a subscriber, a stream."""
+"""Command-line options that select parked events by subscription, subscriber and stream."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ def add_subscription(parser: CommandParser) -> None:
     parser.add_argument(
         "--subscription",
         default=PROJECTIONS.name,
-        choices=[each.name for each in subscriptions.registered()],
-        help="Whose events (%(default)s).",
+        choices=[subscription.name for subscription in subscriptions.registered()],
+        help="The subscription of the events (default: %(default)s).",
     )
 
 
@@ -24,15 +24,21 @@ def add_selection(parser: CommandParser) -> None:
     """Add the options that ``blocking_events`` reads."""
     add_subscription(parser)
     parser.add_argument(
-        "--projection", "--name", dest="name", default="", metavar="NAME", help="Only of this one."
+        "--projection",
+        "--name",
+        dest="name",
+        default="",
+        metavar="NAME",
+        help="Only events of this projection or other subscriber.",
     )
-    parser.add_argument("--stream", default="", metavar="NAME", help="Only of this one.")
+    parser.add_argument("--stream", default="", metavar="NAME", help="Only events of this stream.")
 
 
 def blocking_events(
     subscription: subscriptions.Subscription, *, name: str, stream: str
 ) -> "QuerySet[Any]":
-    """Return the chosen events that block their streams. Raises CommandError."""
+    """Return the selected events that block their streams; raises CommandError for an unknown
+    ``name``."""
     try:
         return parked.blocking_events(subscription, name=name, stream=stream)
     except (UnknownProjectionError, subscriptions.UnknownSubscriberError) as error:

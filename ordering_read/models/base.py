@@ -1,4 +1,4 @@
-"""The base of the read models: tables that everybody reads and only projections write."""
+"""The base class of the read models: tables that only projections write."""
 
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -23,7 +23,7 @@ def _refuse_unless_writing() -> None:
 
 
 class ReadModelQuerySet(models.QuerySet[Any]):
-    """Refuses to write outside a projection."""
+    """Raises ReadModelWrittenError for each write outside a projection."""
 
     def bulk_create(self, *args: Any, **kwargs: Any) -> list[Any]:
         _refuse_unless_writing()
@@ -43,7 +43,7 @@ class ReadModelQuerySet(models.QuerySet[Any]):
 
 
 class LiveManager(models.Manager.from_queryset(ReadModelQuerySet)):  # type: ignore[misc]
-    """The rows of the live generation."""
+    """Selects the rows of the live generation."""
 
     def get_queryset(self) -> ReadModelQuerySet:
         # A subquery, so that a promotion can't fall between two statements.
@@ -56,16 +56,17 @@ class LiveManager(models.Manager.from_queryset(ReadModelQuerySet)):  # type: ign
 class ReadModel(models.Model):
     """A row of a read model, owned by one generation of the projection ``projection_name``.
 
-    ``live`` selects the rows that readers are served, ``objects`` the rows of all generations.
-    Indexes and unique constraints begin with ``projection``. ``documents`` gives the type of the
-    documents in each JSON column; the code fingerprint covers these types.
+    ``live`` selects the rows of the live generation, ``objects`` the rows of all generations.
+    Indexes and unique constraints begin with ``projection``. ``documents`` maps each JSON column to
+    the type of its documents; the code fingerprint covers these types.
     """
 
     projection_name: ClassVar[str]
     documents: ClassVar[Mapping[str, Any]] = {}
 
     key = models.BigAutoField(primary_key=True)
-    # No constraint: it would be checked for each row. Rows are deleted before their projection.
+    # Without a constraint, which PostgreSQL would check for each row: ``discard`` deletes the rows
+    # before their projection.
     projection = models.ForeignKey(
         Projection,
         on_delete=models.DO_NOTHING,
@@ -86,8 +87,8 @@ class ReadModel(models.Model):
         if args or not columns.issuperset(values):
             super().__init__(*args, **values)
             return
-        # Projections make rows by the million from the values of columns. For a row of 20 columns
-        # Django takes twenty times as long: it asks each field, and sends signals.
+        # Projections create millions of rows. Django's ``__init__`` takes twenty times as long as
+        # this for a row of 20 columns, because it visits each field and sends signals.
         self._state = ModelState()
         self.__dict__.update(constants)
         for name, factory in factories.items():
@@ -96,7 +97,7 @@ class ReadModel(models.Model):
 
     @classmethod
     def find_live(cls, **values: Any) -> list[Self]:
-        """Return the live rows that have these values in these fields.
+        """Return the live rows whose fields have these ``values``.
 
         A QuerySet takes longer to put this frequent statement together than the database takes to
         answer it.
@@ -111,7 +112,7 @@ class ReadModel(models.Model):
     def _defaults(
         cls,
     ) -> tuple[frozenset[str], dict[str, Any], dict[str, Callable[[], Any]]]:
-        """Return the names of all columns, constant defaults, and factories of the others."""
+        """Return the names of all columns, the constant defaults, and the callable defaults."""
         fields = cls._meta.concrete_fields
         factories = {
             field.attname: field.default

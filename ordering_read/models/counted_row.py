@@ -1,4 +1,4 @@
-"""The base of the read models whose rows add up events of many streams."""
+"""The base class of the read models whose rows add up events of many streams."""
 
 import operator
 from collections.abc import Callable, Mapping
@@ -9,9 +9,9 @@ from ordering_read.models.base import ReadModel
 
 
 class Merge(NamedTuple):
-    """How two values of a column become one: in Python, and in SQL about ``{old}`` and ``{new}``.
+    """A way to merge two values of a column, in Python and in SQL about ``{old}`` and ``{new}``.
 
-    The earlier value comes first; None stands for an unknown value.
+    ``fold`` takes the earlier value first; None is an unknown value.
     """
 
     fold: Callable[[Any, Any], Any]
@@ -27,7 +27,7 @@ GREATEST = Merge(
     lambda old, new: max((value for value in (old, new) if value is not None), default=None),
     "greatest({old}, {new})",
 )
-# For texts; an empty text is unknown.
+# For texts; an empty text counts as unknown.
 LATEST = Merge(lambda old, new: new or old, "coalesce(nullif({new}, ''), {old})")
 
 # More than the 19 digits of one amount, so that sums fit too.
@@ -38,7 +38,7 @@ class CountedRow(ReadModel):
     """A row that is merged from increments, which are rows of the same name.
 
     ``named_by`` lists the columns that name a row; a unique constraint covers them. Each other
-    column is a sum, unless ``merges`` says how two of its values become one.
+    column is a sum, unless ``merges`` has another merge for it.
     """
 
     named_by: ClassVar[tuple[str, ...]]
@@ -55,7 +55,7 @@ class CountedRow(ReadModel):
     @classmethod
     @cache
     def merged_columns(cls) -> dict[str, Merge]:
-        """Return the columns that don't name a row, and how their values become one."""
+        """Return the columns that don't name a row, each with its merge."""
         return {
             field.name: cls.merges.get(field.name, SUM)
             for field in cls._meta.concrete_fields

@@ -74,7 +74,7 @@ class QueuedOrder(StreamRow):
         return self.order_number
 
     def count_units(self) -> None:
-        """Set the columns that sum up the lines."""
+        """Set the columns that sum up ``lines``."""
         lines: list[dict[str, Any]] = list(self.lines.values())
         self.open_units = sum(line["open"] for line in lines)
         self.packed_units = sum(line["packed"] for line in lines)

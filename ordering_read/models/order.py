@@ -33,8 +33,8 @@ def _states(states: type[StrEnum]) -> list[tuple[str, str]]:
 class OrderSummary(StreamRow):
     """An order as lists and pages show it.
 
-    All that a page shows beside the lines is embedded as documents in JSON columns, oldest first,
-    with amounts and times as text: an order is shown whole or not at all, and so it is one row.
+    Parts other than lines are embedded as documents in JSON columns, oldest first, with amounts and
+    times as text. A page always shows the whole order, so one row is read at once.
     """
 
     projection_name: ClassVar[str] = "order_view"
@@ -114,8 +114,8 @@ class OrderSummary(StreamRow):
                 fields=["projection", "order_number"], name="order_summary_number_unique"
             ),
         ]
-        # Each filter and each ordering of the lists has an index. The id at its end decides between
-        # equal rows. Indexes are read in both directions.
+        # Each filter and each ordering of the lists has an index. Its last column is the id, which
+        # orders rows with equal values. PostgreSQL reads indexes in both directions.
         indexes = [
             models.Index(
                 "projection",
@@ -175,7 +175,7 @@ class OrderSummary(StreamRow):
 
 
 class OrderLine(ReadModel):
-    """A line of an order, and how far its units have come."""
+    """A line of an order, with the numbers of its units that were packed, shipped and so on."""
 
     projection_name: ClassVar[str] = "order_view"
 

@@ -10,10 +10,10 @@ from ordering_write.published import Checkpoint
 class Projection(Checkpoint):
     """One generation of a projection: its checkpoint, and the owner of the rows it wrote.
 
-    Readers are served the rows of the live generation. A rebuild fills the next generation,
+    Readers see the rows of the live generation. A rebuild fills the next generation,
     promotes it and retires the former one, which the workers keep up to date for a rollback. A
     shadow generation is compared with the live one and deleted. A discarded generation is being
-    deleted.
+    deleted, batch by batch.
     """
 
     repeatable = True
@@ -26,7 +26,7 @@ class Projection(Checkpoint):
         DISCARDED = "discarded"
 
     class RebuildRequest(models.TextChoices):
-        """A request to a running rebuild, which it obeys after its batch."""
+        """A request that a running rebuild obeys after its batch."""
 
         PAUSE = "pause"
         CANCEL = "cancel"

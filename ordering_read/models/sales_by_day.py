@@ -11,7 +11,7 @@ from ordering_read.models.counted_row import MONEY_SUM, CountedRow
 class SalesByDay(CountedRow):
     """The amounts sold, cancelled and given back on a day, in one currency.
 
-    Each amount is booked on the day on which it happened, so that a past day never changes.
+    Each amount is booked on the day of its event, so that a past day never changes.
     """
 
     projection_name: ClassVar[str] = "sales_by_day"

@@ -13,19 +13,19 @@ from django.db.models import Q
 
 from ordering_read.models.stream_row import StreamRow
 
-# The most letters of a word, and bytes of a document: PostgreSQL stores a megabyte at most.
+# The most letters of a word, and the most bytes of a tsvector, which PostgreSQL limits to 1 MB.
 _LETTERS = 64
 _BYTES = 500_000
-# In a tsvector a weight belongs to a position, so that each weight needs a position of its own.
+# A tsvector stores a weight with a position, so each weight gets a position of its own.
 _WEIGHT_POSITIONS = {"A": "1A", "B": "2B", "C": "3C", "D": "4D"}
 _EDGES = re.compile(r"^\W+|\W+$")
 _PART = re.compile(r"\w+")
-# Shorter words aren't searched as prefixes: half of all words begin with them.
+# Shorter search words must match whole words: as prefixes they would match too many.
 _PREFIX_LETTERS = 3
 
 
 class _TextsDescriptor:
-    """Computes a row's ``document`` from its texts, whatever was loaded or set."""
+    """Computes a row's ``document`` from its texts, and ignores loaded or assigned values."""
 
     def __init__(self, _field: models.Field) -> None:
         pass
@@ -38,7 +38,7 @@ class _TextsDescriptor:
 
 
 class DocumentField(SearchVectorField):
-    """The words of a SearchRow's texts, for an index."""
+    """A tsvector column with the words of a SearchRow's texts, for the index."""
 
     descriptor_class = _TextsDescriptor
 
@@ -49,7 +49,7 @@ class SearchRow(StreamRow):
 
     ``weights`` says who may find the row by a text, and how much a match counts: A everybody, B
     users who may see personal data, C staff, D staff who may see personal data. The name of a text
-    is a key of ``weights``. Where there are several such texts, an id follows behind a colon:
+    is a key of ``weights``; a text of which an order has several has an id after a colon:
     ``note:0192…``.
     """
 
@@ -106,7 +106,7 @@ class OrderSearch(SearchRow):
         ]
         indexes = [
             GinIndex(fields=["document"], name="order_search_words"),
-            # For the orders of customers who have another name by now.
+            # Finds the orders of a customer whose name has changed since the order.
             models.Index(fields=["projection", "customer_id"], name="order_search_of_customer"),
         ]
 
@@ -156,10 +156,10 @@ class ProductSearch(SearchRow):
 class Words(SearchQuery):
     """A search for all the words of ``text``, as prefixes.
 
-    ``personal`` says whether personal data are searched, ``staff`` whether texts for staff are.
+    With ``personal`` the search includes personal data, with ``staff`` the texts for staff.
     """
 
-    # We split the words ourselves: PostgreSQL's parser takes numbers and e-mail addresses apart, so
+    # Python splits the words, because PostgreSQL's parser splits numbers and e-mail addresses so
     # that their prefixes find nothing.
     template = "%(expressions)s::tsquery"
 
@@ -182,7 +182,7 @@ def _words(text: str) -> Iterator[str]:
             yield stripped[:_LETTERS]
 
 
-# Many orders have the same product names.
+# Cached, because many orders have the same product names.
 @lru_cache(maxsize=1_000)
 def _words_and_parts(text: str) -> tuple[str, ...]:
     words = list(_words(text))

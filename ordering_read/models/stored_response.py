@@ -1,4 +1,4 @@
-"""The responses to requests that deal with parked events, kept for repeats."""
+"""The stored responses to requests that retry or skip parked events, for repeats."""
 
 from django.db import models
 from django.db.models.functions import Now

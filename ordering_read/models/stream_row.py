@@ -1,4 +1,4 @@
-"""The base of the read models that have one row per stream."""
+"""The base class of the read models that have one row per stream."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from ordering_read.models.base import ReadModel
 
 
 class StreamRow(ReadModel):
-    """A row that shows one stream after its event number ``version``."""
+    """A row that shows the state of one stream after its event number ``version``."""
 
     updated_at = models.DateTimeField(help_text="When the latest event of the stream happened.")
     version = models.PositiveIntegerField(

@@ -1,4 +1,4 @@
-"""The base of projections that add up events of many streams."""
+"""The base class of projections that add up events of many streams."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,10 +17,9 @@ from ordering_write.published import DomainEvent
 
 
 class CountingProjector(Projector):
-    """A projection whose rows are sums: ``models`` is one CountedRow, to which ``increments`` adds.
+    """A projection whose rows are sums of increments; ``models`` is one type of CountedRow.
 
-    An event that is applied twice would count twice. The checkpoint moves in the transaction that
-    counts, so that no event is.
+    The checkpoint moves in the transaction that adds, so no event is counted twice.
     """
 
     sliced_by: ClassVar[None] = None
@@ -28,7 +27,7 @@ class CountingProjector(Projector):
 
     @abstractmethod
     def increments(self, event: Any) -> Iterator[CountedRow]:
-        """Yield an increment for each row that ``event``, one of ``events``, changes."""
+        """Yield an increment for each row that ``event`` changes; its type is one of ``events``."""
 
     def apply(self, batch: Sequence[DomainEvent], projection_id: int) -> None:
         if rows := merge_by_name(row for event in batch for row in self.increments(event)):
@@ -46,11 +45,11 @@ def merge_by_name(increments: Iterable[CountedRow]) -> dict[tuple[Any, ...], Cou
 
 
 def store_day(time: datetime) -> date:
-    """Return the day of ``time`` in the time zone of the store."""
+    """Return the day of ``time`` in the STORE_TIME_ZONE."""
     return time.astimezone(ZoneInfo(settings.STORE_TIME_ZONE)).date()
 
 
-# Names of tables and columns are ours: they need no quoting.
+# Names of tables and columns come from the models: they need no quoting.
 _ADD = """
 INSERT INTO {table} AS old ({columns})
 SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s)
@@ -59,7 +58,7 @@ ON CONFLICT (projection_id, {named_by}) DO UPDATE SET {assignments}
 
 
 def _add(model: type[CountedRow], rows: Sequence[CountedRow], projection_id: int) -> None:
-    """Merge ``rows``, each of another name, into the table by one statement."""
+    """Merge ``rows``, whose names all differ, into the table by one statement."""
     for row in rows:
         row.projection_id = projection_id
     tables.write(_add_statement(model), rows)

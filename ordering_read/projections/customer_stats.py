@@ -26,7 +26,7 @@ class CustomerStatsProjection(CountingProjector):
             case e.OrderCreated(currency=currency, placed_at=time):
                 yield row(currency=currency, orders=1, first_order_at=time, last_order_at=time)
             case e.OrderItemAdded(line_total=added, total=total):
-                # Each line makes the total larger, so that the last line sets the column.
+                # The column keeps the greatest total, which is the total after the last line.
                 yield row(currency=added.currency, largest_order=total.amount if total else 0)
             case e.OrderItemQuantityChanged(line_total=changed, total=e.Money(amount=total)):
                 yield row(currency=changed.currency, largest_order=total)

@@ -10,7 +10,7 @@ from ordering_write.published import events as e
 
 _Document = dict[str, Any]
 
-# The last status of a shipment; its time is in the field of that name with ``_at``.
+# The final statuses of a shipment; the field with the time is the status with ``_at``.
 _SHIPMENT_ENDS: dict[type[e.OrderEvent], str] = {
     e.ShipmentDelivered: "delivered",
     e.ShipmentFailed: "failed",
@@ -120,7 +120,7 @@ def _shipment(event: e.ShipmentCreated) -> _Document:
 
 def _tracking(event: e.ShipmentDispatched | e.TrackingUpdated) -> _Document:
     fields = {name: getattr(event, name) for name in ("carrier", "tracking_number", "tracking_url")}
-    # A field that the event leaves empty keeps its text.
+    # Left out, so that an empty field of the event doesn't replace an earlier text.
     return {name: text for name, text in fields.items() if text}
 
 
@@ -141,7 +141,7 @@ def _change_refund(
     refund_id = str(event.refund_id)
     refund = next((refund for refund in refunds if refund["refund_id"] == refund_id), None)
     if refund is None:
-        # A refund that was made elsewhere begins with its outcome.
+        # A refund that was recorded without a request begins with its outcome.
         refund = {
             "refund_id": refund_id,
             "reason": "",

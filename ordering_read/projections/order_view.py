@@ -12,7 +12,7 @@ from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
-# The fields of events with the state of the order after them, and the columns that show it.
+# The outcome fields of events, and the columns that show them.
 _STATES = {
     "status": "status",
     "payment_status": "payment_status",
@@ -46,8 +46,8 @@ _LINE_EVENTS: tuple[type[e.OrderEvent], ...] = (e.OrderItemQuantityChanged, *_CO
 class OrderProjection(Projector):
     """Fills ``order_summary`` and ``order_line_view``.
 
-    The projection assigns the outcome that events carry (statuses, amounts, number of lines) and
-    counts units. It knows none of the rules behind the outcome.
+    The projection copies the outcome that events carry (statuses, amounts, number of lines) and
+    counts units. The rules behind the outcome are in the aggregate only.
     """
 
     name = "order_view"
@@ -71,8 +71,8 @@ class OrderProjection(Projector):
 def fold_order(events: Sequence[e.OrderEvent]) -> tuple[OrderSummary, list[OrderLine]]:
     """Return the row and the lines of one order, folded from all its ``events`` in memory.
 
-    They equal the rows that ``apply`` writes. The row has no position while the last event has
-    none.
+    The result equals the rows that ``apply`` writes. The row has no position while the last event
+    has none.
     """
     rows: dict[UUID, OrderSummary] = {}
     fold_into(rows, events, OrderSummary, 0, key="order_id", begins=e.OrderCreated, change=_change)
@@ -101,7 +101,7 @@ def _change(row: OrderSummary, event: e.OrderEvent) -> None:
         case e.OrderHeld():
             row.hold_reason = event.reason
         case e.OrderAnonymized():
-            # The same texts as in OrderCreated when it is read again.
+            # The texts that a replay finds in OrderCreated after the erasure.
             row.customer_name = e.ERASED_PERSON["name"]
             row.shipping_address = e.PostalAddress(**e.ERASED_ADDRESS).model_dump()
             row.billing_address = None
@@ -131,7 +131,7 @@ def _begin(row: OrderSummary, event: e.OrderCreated) -> None:
 
 # --- Lines -------------------------------------------------------------------------------------
 def _fold_lines(new: Sequence[e.OrderEvent], projection_id: int) -> None:
-    """Apply ``new`` events to the lines, by two statements, or one where no line existed before."""
+    """Apply ``new`` events to the lines, by two statements; by one if all orders are new."""
     begun = {event.order_id for event in new if isinstance(event, e.OrderCreated)}
     order_ids = {event.order_id for event in new if isinstance(event, _LINE_EVENTS)} - begun
     earlier = stored(OrderLine, projection_id, order_id=order_ids) if order_ids else ()
@@ -174,7 +174,7 @@ def _line(event: e.OrderItemAdded, projection_id: int) -> OrderLine:
         projection_id=projection_id,
         order_id=event.order_id,
         line_id=event.line_id,
-        # The event carries the number of lines, since it has changed it.
+        # An event that adds a line carries the new number of lines.
         number=cast(int, event.item_count),
         product_id=event.product_id,
         sku=event.sku,

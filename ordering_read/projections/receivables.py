@@ -28,8 +28,8 @@ class AmountChange(NamedTuple):
 def change_in_amount_due(event: e.OrderEvent) -> AmountChange | None:
     """Return the change of the amount due; None for an event that isn't one of TOTAL_EVENTS.
 
-    Nothing is due for a total below zero, where a discount exceeds the rest of the order, nor for a
-    cancelled order.
+    The amount due is zero for a cancelled order, and for a negative total, when a discount exceeds
+    the rest of the order.
     """
     change = _change_in_total(event)
     if change is None:
@@ -46,7 +46,7 @@ def change_in_amount_due(event: e.OrderEvent) -> AmountChange | None:
 def goodwill(event: e.RefundSettled) -> Decimal:
     """Return the part of a refund that isn't for cancelled or returned units.
 
-    By the total of the order, the customer owes this part again.
+    The total of the order still contains this part, so the balance shows it as owed again.
     """
     owed = event.balance.amount if event.balance else Decimal(0)
     return min(max(owed, Decimal(0)), event.amount.amount)

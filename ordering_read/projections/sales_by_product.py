@@ -12,8 +12,8 @@ from ordering_write.published import events as e
 class SalesByProductProjection(CountingProjector):
     """Fills ``sales_by_product``.
 
-    Events about cancelled and returned units don't carry the name of the product: their row has no
-    name until the product is ordered on that day too.
+    Events about cancelled and returned units don't carry the name of the product, so a row without
+    an order of that day has no name.
     """
 
     name = "sales_by_product"

@@ -11,7 +11,7 @@ from ordering_write.published import events as e
 
 # The text in place of personal texts; searches must not find it.
 _ERASED = e.ERASED_PERSON["name"]
-# The rows of each kind of event: their model, their key, and the event that begins a row.
+# By base class of events: the model of the rows, their key, and the event that begins a row.
 _ROWS: dict[type[DomainEvent], tuple[type[SearchRow], str, type[DomainEvent]]] = {
     e.OrderEvent: (OrderSearch, "order_id", e.OrderCreated),
     e.CustomerEvent: (CustomerSearch, "customer_id", e.CustomerRegistered),
@@ -22,9 +22,9 @@ _ROWS: dict[type[DomainEvent], tuple[type[SearchRow], str, type[DomainEvent]]] =
 class SearchProjection(Projector):
     """Fills ``order_search``, ``customer_search`` and ``product_search``.
 
-    Each row is about one stream, so an order keeps the customer's name of the time when it was
-    placed. A search for the customer's present name finds the customer, and through the customer
-    the orders.
+    Each row is about one stream, so the row of an order has the customer's name at the time of the
+    order. A search for the customer's present name finds the customer, and with the customer the
+    orders.
     """
 
     name = "search"

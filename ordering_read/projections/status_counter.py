@@ -8,10 +8,9 @@ from ordering_write.published import events as e
 
 
 class StatusCounterProjection(CountingProjector):
-    """Fills ``status_counter``: counts an order under its new value, and no longer under the old
-    one.
+    """Fills ``status_counter``: moves an order from the count of its old value to that of the new.
 
-    The field of an event that carries a facet has the name of the facet.
+    Each facet is named like the field of events that carries its value.
     """
 
     name = "status_counter"

@@ -30,7 +30,7 @@ def fold(
 
     ``key`` is the field of the model and of every event that names the row. An event of the type
     ``begins`` creates a row, and ``change`` applies an event to a row. Returns the new events;
-    events that a row shows already are ignored.
+    events that a row already shows are ignored.
 
     Raises KeyError for an event whose row doesn't exist.
     """
@@ -47,7 +47,7 @@ def fold(
 
 
 def stored(model: type[ReadRow], projection_id: int, **values: Collection[Any]) -> list[ReadRow]:
-    """Return the rows of a generation that have one of the ``values`` in each of the fields."""
+    """Return the rows of a generation whose fields each have one of the given ``values``."""
     columns = tables.columns(model, *values)
     condition = "".join(f" AND {column} = ANY(%s)" for column in columns)
     parameters = [projection_id, *map(list, values.values())]
@@ -66,7 +66,7 @@ def fold_into(
 ) -> tuple[list[DomainEvent], list[Row]]:
     """Apply ``batch`` to ``rows``, a mapping by ``key``, as ``fold`` does, but in memory only.
 
-    Adds the rows that begin. Returns the new events, and the rows that they have changed.
+    Adds new rows to ``rows``. Returns the new events, and the rows that these have changed.
     """
     new: list[DomainEvent] = []
     changed: dict[int, Row] = {}
@@ -82,9 +82,9 @@ def fold_into(
             continue
         change(row, event)
         row.version = envelope.version
-        # Rows that are stored are made of events with positions.
+        # None only in ``fold_order``, whose row isn't stored.
         row.position = cast(int, envelope.position)
-        # A fact may be recorded late; the row doesn't become older by that.
+        # An event may be recorded late, with an earlier timestamp.
         row.updated_at = max(row.updated_at or event.timestamp, event.timestamp)
         new.append(event)
         changed[id(row)] = row

@@ -11,7 +11,7 @@ Icon = TimelineEntry.Icon
 # The product names of lines.
 Products = Mapping[UUID, str]
 
-# The most lines that a sentence lists; for more lines it gives their number.
+# The most lines that a sentence lists; a sentence about more lines gives their number.
 _LISTED = 4
 
 # The text in place of personal texts.
@@ -19,7 +19,7 @@ ERASED = e.ERASED_PERSON["name"]
 
 
 class Sentence(NamedTuple):
-    """The sentence of an event for staff, and for the customer; None when it is internal."""
+    """The sentences of an event: for staff, and for the customer, None for an internal event."""
 
     icon: Icon
     text: str
@@ -54,7 +54,7 @@ def note_sentence(text: str, actor: str | None) -> str:
     return f"{actor} noted: {text}" if actor else f"Note: {text}"
 
 
-# --- Families of events: the sentences without the actor, with which they begin ----------------
+# --- Families of events: sentences without the actor, which ``sentence_of`` adds ---------------
 def _about_order(event: e.OrderEvent, _products: Products) -> Sentence | None:
     match event:
         case e.OrderStatusChanged():
@@ -186,7 +186,7 @@ def _about_returns(event: e.OrderEvent, products: Products) -> Sentence | None:
             return None
 
 
-# The statuses that OrderStatusChanged can have; all others follow from other events.
+# The statuses that OrderStatusChanged sets; other events set the others.
 _MOVES = {
     e.OrderStatus.CONFIRMED: ("confirmed the order", "Order confirmed"),
     e.OrderStatus.PROCESSING: ("started picking", "Picking started"),

@@ -1,4 +1,4 @@
-"""Shows the progress of the projections."""
+"""`manage.py projection_status`: shows the progress of the projections."""
 
 from typing import Any
 
@@ -38,14 +38,14 @@ class Command(BaseCommand):
         for status in projections:
             self.stdout.write(_line(status))
         if fail_over is not None:
-            late = [
+            late_names = [
                 status.name
                 for status in projections
                 if status.failed or status.lag_seconds > fail_over
             ]
-            if late:
+            if late_names:
                 raise CommandError(
-                    f"Failed, or more than {fail_over:g} s behind the log: {', '.join(late)}."
+                    f"Failed, or more than {fail_over:g} s behind the log: {', '.join(late_names)}."
                 )
 
 

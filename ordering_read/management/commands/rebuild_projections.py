@@ -23,7 +23,8 @@ _MAX_WORKERS = 4
 class Command(BaseCommand):
     help = (
         "Rebuilds read models from the log. The old rows are served until the new rows are "
-        "complete; the workers go on meanwhile. A killed rebuild resumes where it was."
+        "complete; the workers continue in the meantime. A killed rebuild resumes after its last "
+        "batch."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -35,7 +36,7 @@ class Command(BaseCommand):
             "--workers",
             type=positive,
             default=min(os.cpu_count() or 1, _MAX_WORKERS),
-            help="Processes, for projections whose rows belong to streams (default: %(default)s).",
+            help="Processes, where each row belongs to one stream (default: %(default)s).",
         )
         parser.add_argument(
             "--batch",
@@ -47,7 +48,7 @@ class Command(BaseCommand):
             "--throttle",
             type=positive,
             metavar="EVENTS_PER_SECOND",
-            help="The highest rate, to leave capacity of the databases to others.",
+            help="The highest rate, to leave capacity of the databases to other programs.",
         )
         parser.add_argument(
             "--no-promote",
@@ -66,7 +67,7 @@ class Command(BaseCommand):
         if names and options["all"]:
             raise CommandError("Name projections, or give --all.")
         try:
-            # An unknown name is refused before anything is done.
+            # Look up all names first, so that an unknown one is refused before any rebuild.
             projections = [projector(name).name for name in names] or self._all(options)
             for name in projections:
                 self._handle_one(name, options)
@@ -103,7 +104,7 @@ class Command(BaseCommand):
 
     def _rebuild(self, name: str, options: dict[str, Any]) -> None:
         began = time.monotonic()
-        # The monitor of tqdm is a thread, and this process is forked.
+        # The monitor of tqdm is a thread, and a process with threads mustn't be forked.
         tqdm.tqdm.monitor_interval = 0
         # Without smoothing, the bar shows the average rate, as the admin and the API do.
         with tqdm.tqdm(
@@ -112,7 +113,7 @@ class Command(BaseCommand):
 
             def progress(done: int, total: int) -> None:
                 if bar.total is None:
-                    # Events of an earlier, broken-off run don't count for the rate.
+                    # Events of an earlier, interrupted run don't count for the rate.
                     bar.reset(total)
                     bar.initial = bar.n = done
                 bar.total = total

@@ -10,7 +10,7 @@ from ordering_write.published import parked, subscriptions
 
 class Command(BaseCommand):
     help = (
-        "Applies parked events, stream by stream and in order, after their cause was mended. "
+        "Applies parked events, stream by stream and in order, after their cause was corrected. "
         "Events that still can't be applied stay parked, and the exit code is 1. The workers may "
         "run."
     )
@@ -19,13 +19,13 @@ class Command(BaseCommand):
         add_selection(parser)
 
     def handle(self, *args: Any, subscription: str, name: str, stream: str, **options: Any) -> None:
-        chosen = subscriptions.subscription(subscription)
-        results = parked.retry(chosen, blocking_events(chosen, name=name, stream=stream))
-        for retried in results:
-            self.stdout.write(str(retried))
+        source = subscriptions.subscription(subscription)
+        results = parked.retry(source, blocking_events(source, name=name, stream=stream))
+        for result in results:
+            self.stdout.write(str(result))
         if not results:
             self.stdout.write("Nothing is parked.")
-        if blocked := sum(retried.blocked_by is not None for retried in results):
+        if blocked := sum(result.blocked_by is not None for result in results):
             raise CommandError(
                 f"{blocked:,} stream{'s are' if blocked > 1 else ' is'} still parked."
             )

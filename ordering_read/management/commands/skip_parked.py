@@ -1,4 +1,4 @@
-"""`manage.py skip_parked`: lets subscribers go on without an event that can't be applied."""
+"""`manage.py skip_parked`: skips an event that subscribers can't apply, so that they continue."""
 
 from typing import Any
 from uuid import UUID
@@ -17,14 +17,18 @@ from ordering_write.published import DomainError, parked, subscriptions
 class Command(BaseCommand):
     help = (
         "Skips an event in every projection whose stream it blocks, and applies the events behind "
-        "it. The list of parked events keeps who skipped it, when and why."
+        "it. The list of parked events records who skipped the event, when and why."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         add_subscription(parser)
-        parser.add_argument("event_id", type=UUID, metavar="EVENT_ID", help="As parked lists it.")
+        parser.add_argument(
+            "event_id", type=UUID, metavar="EVENT_ID", help="The id that `parked` lists."
+        )
         parser.add_argument("--reason", required=True, help="Why the event isn't needed.")
-        parser.add_argument("--user", metavar="NAME", help="In whose name; their rights apply.")
+        parser.add_argument(
+            "--user", metavar="NAME", help="The user who skips the event; needs the permission."
+        )
 
     def handle(
         self,
@@ -52,7 +56,7 @@ def _user(username: str) -> User:
     user = User.objects.filter(username=username).first()
     if user is None:
         raise CommandError(f"There is no user {username}.")
-    needed = permissions.MANAGE_PARKED_EVENTS
-    if not user.has_perm(needed):
-        raise CommandError(f"{username} can't skip events: this needs the permission {needed}.")
+    permission = permissions.MANAGE_PARKED_EVENTS
+    if not user.has_perm(permission):
+        raise CommandError(f"{username} can't skip events: this needs the permission {permission}.")
     return user

@@ -1,4 +1,4 @@
-"""Verifies that the read models are what the log says, and repairs the rows that differ."""
+"""Compares the read models with the log, and repairs the rows that differ."""
 
 import sys
 from typing import Any
@@ -20,8 +20,9 @@ class Command(BaseCommand):
     help = (
         "Folds the log again and compares the result with the rows that readers are served, column "
         "by column, while workers and commands go on. Prints a line for each row that is missing, "
-        "surplus or different (stored → right). The exit code is 1 when there is a difference that "
-        "isn't repaired. Parked streams are listed; their rows are behind, which is no difference."
+        "surplus or different (stored → expected). The exit code is 1 when there is a difference "
+        "that isn't repaired. Parked streams are listed; the missing effects of parked events are "
+        "no difference."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -41,16 +42,16 @@ class Command(BaseCommand):
         parser.add_argument(
             "--repair",
             action="store_true",
-            help="Repair the rows that differ, and no others; each is logged with your name.",
+            help="Replace the rows that differ, and log each with your name.",
         )
 
     def handle(
         self, *args: Any, names: list[str], sample: int | None, repair: bool, **options: Any
     ) -> None:
         try:
-            # An unknown name is refused before anything is done.
+            # Look up all names first, so that an unknown one is refused before any work.
             projections = [projector(name).name for name in names] or list(registered())
-            wrong = sum(self._verify(name, sample, repair) for name in projections)
+            wrong_rows = sum(self._verify(name, sample, repair) for name in projections)
         except (
             UnknownProjectionError,
             GenerationError,
@@ -64,11 +65,11 @@ class Command(BaseCommand):
                 f"A database was lost: {' '.join(str(error).split())}. What was repaired stays: "
                 "try again."
             ) from error
-        if wrong and not repair:
+        if wrong_rows and not repair:
             raise CommandError(
                 "1 row isn't what the log says; --repair corrects it."
-                if wrong == 1
-                else f"{wrong:,} rows aren't what the log says; --repair corrects them."
+                if wrong_rows == 1
+                else f"{wrong_rows:,} rows aren't what the log says; --repair corrects them."
             )
 
     def _verify(self, name: str, sample: int | None, repair: bool) -> int:
