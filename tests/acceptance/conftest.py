@@ -1,4 +1,4 @@
-"""A service that runs for all acceptance tests, and a shop in it that has something to sell."""
+"""A running service for all acceptance tests, and a shop in it."""
 
 from collections.abc import Iterator
 
@@ -10,12 +10,12 @@ from tests.acceptance.shop import Shop
 
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Service]:
-    """The web server and the workers, on databases of their own, for all of these tests."""
+    """Run the web server and the workers on databases of their own, for all of these tests."""
     with Service(tmp_path_factory.mktemp("service"), like=migrated) as running:
         yield running
 
 
 @pytest.fixture(scope="package")
 def shop(service: Service) -> Shop:
-    """Customers, products and orders, made over HTTP as an administrator."""
+    """Create customers, products and orders over HTTP as an administrator."""
     return Shop(service)

@@ -1,5 +1,4 @@
-"""Settings under which an order of 666 units kills the process that projects it, and one of 667
-can't be projected."""
+"""Settings under which projecting an order of 666 units kills the process, and one of 667 fails."""
 
 import os
 import signal
@@ -14,7 +13,7 @@ KILLING_UNITS, FAILING_UNITS = 666, 667
 
 
 class PoisonConfig(AppConfig):
-    """Puts the poison into the projection behind orders."""
+    """Poisons the projection of orders."""
 
     name = "tests.acceptance"
     label = "poison"

@@ -1,4 +1,4 @@
-"""A copy of the service that runs: fresh databases, the web server and the workers."""
+"""A running copy of the service: databases of its own, the web server and the workers."""
 
 import os
 import socket
@@ -37,10 +37,17 @@ READ_MODELS = (
 Result = TypeVar("Result")
 
 
+# A busy machine is slow, which is no failure.
+PATIENCE_SECONDS = 120.0
+
+
 def wait_until(
-    condition: Callable[[], Result | None], *, seconds: float = 20.0, missing: str = ""
+    condition: Callable[[], Result | None], *, seconds: float = PATIENCE_SECONDS, missing: str = ""
 ) -> Result:
-    """The first true result of ``condition``; fails after ``seconds``, saying what is missing."""
+    """Return the first true result of ``condition``.
+
+    Fails after ``seconds``, with ``missing`` as its message.
+    """
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, missing or "it didn't happen in time"
@@ -48,8 +55,13 @@ def wait_until(
     return result
 
 
+def on_this_machine(seconds: float) -> float:
+    """Return the time for what takes ``seconds`` on a quiet machine: more, when it is busy."""
+    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+
+
 def plain_environ() -> dict[str, str]:
-    """The environment of this process without what it says about databases and secrets."""
+    """Return the environment without the variables about databases and secrets."""
     ours = {"DATABASE_URL", "READ_DATABASE_URL", "SECRET_KEY", "DATA_DIR", "PORT", "HOST", "DEMO"}
     return {name: value for name, value in os.environ.items() if name not in ours}
 
@@ -57,8 +69,8 @@ def plain_environ() -> dict[str, str]:
 def start(
     command: list[str], environ: Mapping[str, str], log: Path, *, pass_fds: tuple[int, ...] = ()
 ) -> subprocess.Popen[bytes]:
-    """Start a program that ends with us, in a session of its own; it writes to ``log``."""
-    us = os.getpid()
+    """Start a program that ends with this process, in a session of its own; it logs to ``log``."""
+    parent = os.getpid()
     with open(log, "ab") as output:
         return subprocess.Popen(
             [sys.executable, *command],
@@ -69,15 +81,15 @@ def start(
             stderr=output,
             pass_fds=pass_fds,
             start_new_session=True,
-            preexec_fn=lambda: die_with_parent(us),
+            preexec_fn=lambda: die_with_parent(parent),
         )
 
 
 class Service:
-    """One running copy: ``with Service(folder) as service``; ``folder`` takes its logs.
+    """A running copy: ``with Service(folder) as service``; its logs go to ``folder``.
 
-    Its databases are copies of ``like``, which are migrated; without them it migrates its own.
-    ``one_database`` keeps both sides in one database.
+    Its databases are copies of the migrated databases ``like``; without those, it migrates its
+    own. ``one_database`` keeps both sides in one database.
     """
 
     def __init__(
@@ -101,7 +113,7 @@ class Service:
         self.tokens: dict[str, str] = {}
         self._clients: list[httpx.Client] = []
 
-    # --- Its life ------------------------------------------------------------------------------
+    # --- Start and stop ------------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         try:
@@ -128,7 +140,7 @@ class Service:
         self._start_web()
         self.start_workers()
         self._make_tokens()
-        wait_until(self.is_ready, seconds=60, missing="the service isn't ready")
+        wait_until(self.is_ready, missing="the service isn't ready")
 
     def _start_web(self) -> None:
         fd = self._listener.fileno()
@@ -146,7 +158,7 @@ class Service:
         return program
 
     def _make_tokens(self) -> None:
-        # In one process: to start one for each takes a second each.
+        # In one process, since the start of each takes a second.
         script = (
             "from django.core.management import call_command\n"
             f"for role in {ROLES}: call_command('create_token', role, '--role', role)"
@@ -161,43 +173,43 @@ class Service:
             program.terminate()
         for program in self._processes:
             try:
-                program.wait(10)
+                program.wait(30)
             except subprocess.TimeoutExpired:
                 program.kill()
                 program.wait()
         self._listener.close()
         self._databases.drop()
 
-    # --- Talking to it -------------------------------------------------------------------------
+    # --- Commands and requests -----------------------------------------------------------------
 
     def manage(self, *arguments: str, status: int = 0, stdin: str | None = None) -> str:
-        """What a management command prints; ``status`` is the exit code that is expected."""
-        finished = subprocess.run(
+        """Run a management command that must exit with ``status``; return what it prints."""
+        process = subprocess.run(
             [sys.executable, "manage.py", *arguments],
             env=self.environ,
             cwd=ROOT,
             capture_output=True,
             text=True,
             input=stdin,
-            timeout=120,
+            timeout=5 * PATIENCE_SECONDS,
         )
-        assert finished.returncode == status, finished.stdout + finished.stderr
-        return finished.stdout
+        assert process.returncode == status, process.stdout + process.stderr
+        return process.stdout
 
     def client(self, role: str = "", *, token: str = "", **headers: str) -> httpx.Client:
-        """A client of the API that logs in with the token of ``role``, or ``token``, if any."""
+        """Return a client of the API with ``token``, or that of ``role``, or without a login."""
         token = token or (self.tokens[role] if role else "")
         if token:
             headers["Authorization"] = f"Token {token}"
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         client = httpx.Client(
-            base_url=f"{self.url}/api/v1", headers=headers, timeout=60, limits=limits
+            base_url=f"{self.url}/api/v1", headers=headers, timeout=PATIENCE_SECONDS, limits=limits
         )
         self._clients.append(client)
         return client
 
     def bind_customer(self, username: str, customer_id: str) -> None:
-        """Let a user of the role Customer be this customer."""
+        """Make a user of the role Customer act for this customer."""
         with self.write() as connection:
             connection.execute(
                 "UPDATE accounts_user SET customer_id = %s WHERE username = %s",
@@ -205,8 +217,8 @@ class Service:
             )
 
     def get(self, path: str, **headers: str) -> httpx.Response:
-        """The answer of a page outside the API to somebody who isn't logged in."""
-        return httpx.get(f"{self.url}{path}", headers=headers, timeout=60)
+        """Request a page outside the API without a login."""
+        return httpx.get(f"{self.url}{path}", headers=headers, timeout=PATIENCE_SECONDS)
 
     def is_ready(self) -> bool:
         try:
@@ -215,21 +227,21 @@ class Service:
             return False
 
     def log(self, name: str) -> str:
-        """What "web" or "workers" have logged."""
+        """Return the log of "web" or "workers"."""
         return (self._folder / f"{name}.log").read_text()
 
-    # --- Looking behind it ---------------------------------------------------------------------
+    # --- Its databases -------------------------------------------------------------------------
 
     def write(self) -> psycopg.Connection[Any]:
-        """A connection to the write database, in autocommit."""
+        """Return a connection to the write database, in autocommit."""
         return psycopg.connect(self.write_url, autocommit=True)
 
     def read(self) -> psycopg.Connection[Any]:
-        """A connection to the read database, in autocommit."""
+        """Return a connection to the read database, in autocommit."""
         return psycopg.connect(self.read_url, autocommit=True)
 
-    def settle(self, *, seconds: float = 30.0) -> None:
-        """Wait until every live projection has passed the last event."""
+    def settle(self, *, seconds: float = PATIENCE_SECONDS) -> None:
+        """Wait until every live projection has applied the last event."""
         wait_until(self._is_settled, seconds=seconds, missing="the projections lag behind")
 
     def _is_settled(self) -> bool:
@@ -239,7 +251,7 @@ class Service:
             return all(position == events for (position,) in positions)
 
     def rows(self) -> dict[str, list[Any]]:
-        """All rows of the live read models, without the keys that a rebuild changes."""
+        """Return all rows of the live read models, without the keys that a rebuild changes."""
         with self.read() as connection:
             return {
                 table: connection.execute(

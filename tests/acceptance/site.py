@@ -1,4 +1,4 @@
-"""Databases of their own and the worker programs that run on them, for tests that kill these."""
+"""Databases and the worker programs that run on them, for tests that kill these programs."""
 
 import os
 import signal
@@ -13,7 +13,7 @@ from uuid import uuid4
 import psutil
 import psycopg
 
-from tests.acceptance.service import ROOT, plain_environ, start, wait_until
+from tests.acceptance.service import PATIENCE_SECONDS, ROOT, plain_environ, start, wait_until
 
 # Registers a product and receives stock; prints the seconds from each commit to its row.
 RECEIVE = """
@@ -29,8 +29,10 @@ count, pause, notify, wait = int({count}), float({pause}), {notify}, {wait}
 if not notify:
     events_committed.disconnect(dispatch_uid="outbox.notify")
 dispatch = get_command_bus().dispatch
-made = dispatch(RegisterStockItem(user_id=UUID(int=1), sku=uuid7().hex, name="Sample", on_hand=0))
-product = made[0].product_id
+[registered, *_] = dispatch(
+    RegisterStockItem(user_id=UUID(int=1), sku=uuid7().hex, name="Sample", on_hand=0)
+)
+product = registered.product_id
 for _ in range(count):
     [event] = dispatch(ReceiveStock(user_id=UUID(int=1), product_id=product, quantity=1))
     began = time.monotonic()
@@ -43,7 +45,7 @@ print(product)
 
 
 class Site:
-    """Two databases and the worker programs that run on them."""
+    """A write and a read database, and the programs that run on them."""
 
     def __init__(self, folder: Path, write_url: str, read_url: str) -> None:
         self._logs = (folder / f"{number}.log" for number in count(1))
@@ -57,15 +59,16 @@ class Site:
         }
 
     def stop(self) -> None:
-        """Stop what was started."""
+        """Kill the programs."""
         for program in self._programs:
-            # The whole session: those of the stock cluster outlive their parent.
+            # The whole session: the processes of the stock cluster outlive their parent.
             with suppress(ProcessLookupError):
                 os.killpg(program.pid, signal.SIGKILL)
             program.wait()
         self._programs.clear()
 
     def manage(self, *arguments: str) -> str:
+        """Run a management command; return what it prints."""
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             env=self.environ,
@@ -73,21 +76,23 @@ class Site:
             check=True,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=5 * PATIENCE_SECONDS,
         ).stdout
 
     def start(self, *command: str, **environ: str) -> psutil.Process:
-        """Start a management command that stays."""
+        """Start a management command that runs until it is stopped."""
         self._log = next(self._logs)
         program = start(["manage.py", *command], self.environ | environ, self._log)
         self._programs.append(program)
         return psutil.Process(program.pid)
 
     def ended(self, supervisor: psutil.Process) -> bool:
-        return any(one.pid == supervisor.pid and one.poll() is not None for one in self._programs)
+        """Return True if the program that ``start`` returned has ended."""
+        [program] = [program for program in self._programs if program.pid == supervisor.pid]
+        return program.poll() is not None
 
     def log(self) -> str:
-        """What the program that was started last has logged."""
+        """Return the log of the program that was started last."""
         return self._log.read_text()
 
     def receive(
@@ -99,7 +104,7 @@ class Site:
         wait: bool = False,
         **environ: str,
     ) -> subprocess.Popen[str]:
-        """Start to receive stock of a new product, ``times`` times."""
+        """Start a process that receives stock of a new product, ``times`` times."""
         script = RECEIVE.format(count=times, pause=pause, notify=notify, wait=wait)
         return subprocess.Popen(
             [sys.executable, "manage.py", "shell", "-v", "0", "-c", script],
@@ -114,7 +119,7 @@ class Site:
             return connection.execute(statement, parameters).fetchall()
 
     def read_all(self, statements: str) -> None:
-        """Run statements on the read database that return nothing."""
+        """Run statements without results on the read database."""
         with psycopg.connect(self._read_url, autocommit=True) as connection:
             connection.execute(statements)
 
@@ -123,12 +128,13 @@ class Site:
             return connection.execute(statement, parameters).fetchall()
 
     def is_level(self) -> bool:
+        """Return True if every live projection has applied the last event."""
         [(events,)] = self.write("SELECT count(*) FROM event")
         positions = self.read("SELECT position FROM projection WHERE status = 'live'")
         return all(position == events for (position,) in positions)
 
     def on_hand(self, product: str) -> tuple[int, int]:
-        """Stock and number of events of a product, as the read model has them."""
+        """Return the stock and the number of events of a product, from the read model."""
         [row] = self.read(
             "SELECT on_hand, inventory_level.version FROM inventory_level"
             " JOIN projection ON projection.id = projection_id"
@@ -138,7 +144,7 @@ class Site:
         return row
 
     def cut_connections(self) -> None:
-        """What a restart of the databases does to everybody who is connected."""
+        """End all connections, as a restart of the databases does."""
         for run in (self.write, self.read):
             run(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
@@ -147,7 +153,7 @@ class Site:
 
 
 def cluster(supervisor: psutil.Process) -> list[psutil.Process]:
-    """The sentinel, two workers, the monitor and the pusher, once all of them are there."""
+    """Return the sentinel, two workers, the monitor and the pusher as soon as all are running."""
 
     def complete() -> list[psutil.Process]:
         try:
@@ -160,8 +166,15 @@ def cluster(supervisor: psutil.Process) -> list[psutil.Process]:
     return wait_until(complete, missing="the workers didn't start")
 
 
-def product_of(receiving: subprocess.Popen[str], *, seconds: float = 120.0) -> str:
-    """The product that was received, when that is done."""
+def has_ended(process: psutil.Process) -> bool:
+    """Return True if ``process`` is over, even if its parent hasn't read its exit code."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(process.status() == psutil.STATUS_ZOMBIE)
+    return True
+
+
+def product_of(receiving: subprocess.Popen[str], *, seconds: float = 2 * PATIENCE_SECONDS) -> str:
+    """Wait for the end of a process of ``Site.receive``; return the id of its product."""
     output, _ = receiving.communicate(timeout=seconds)
     assert receiving.returncode == 0
     return output.split()[-1]

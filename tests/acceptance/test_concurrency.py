@@ -1,4 +1,4 @@
-"""Many at once: nothing is sold twice, lost, skipped or held up by somebody else."""
+"""Parallel commands: nothing is oversold, lost or skipped, and no client delays another."""
 
 import json
 import os
@@ -17,24 +17,24 @@ import httpx
 import psutil
 
 from tests.acceptance.recount import assert_read_models_equal_the_log
-from tests.acceptance.service import ROOT, Service, wait_until
-from tests.acceptance.shop import Shop, made
+from tests.acceptance.service import ROOT, Service, on_this_machine, wait_until
+from tests.acceptance.shop import Shop, created
 
 
 def at_once(call: Callable[[int], httpx.Response], times: int) -> list[httpx.Response]:
-    """The answers to ``call(0)``, ``call(1)`` and so on, all made in parallel."""
+    """Make ``call(0)``, ``call(1)`` and so on in parallel; return the responses."""
     with ThreadPoolExecutor(times) as threads:
         return list(threads.map(call, range(times)))
 
 
-def test_a_hundred_want_one_of_ten(service: Service, shop: Shop) -> None:
+def test_a_hundred_parallel_orders_share_a_stock_of_ten(service: Service, shop: Shop) -> None:
     product = shop.product(10)
     body = shop.body(shop.customer(), product)
 
-    answers = at_once(lambda _: shop.admin.post("/orders", json=body), 100)
+    responses = at_once(lambda _: shop.admin.post("/orders", json=body), 100)
 
-    assert Counter(answer.status_code for answer in answers) == {201: 10, 400: 90}
-    refusals = [answer.json() for answer in answers if answer.status_code == 400]
+    assert Counter(response.status_code for response in responses) == {201: 10, 400: 90}
+    refusals = [response.json() for response in responses if response.status_code == 400]
     assert {refusal["code"] for refusal in refusals} == {"insufficient_inventory"}
     assert shop.level(product) == {"on_hand": 10, "reserved": 10, "available": 0}
     assert_read_models_equal_the_log(service)
@@ -45,9 +45,9 @@ def test_opposite_orders_of_the_same_products_do_not_deadlock(shop: Shop) -> Non
     customer = shop.customer()
     bodies = [shop.body(customer, *products), shop.body(customer, *reversed(products))]
 
-    answers = at_once(lambda number: shop.admin.post("/orders", json=bodies[number % 2]), 60)
+    responses = at_once(lambda number: shop.admin.post("/orders", json=bodies[number % 2]), 60)
 
-    assert Counter(answer.status_code for answer in answers) == {201: 60}
+    assert Counter(response.status_code for response in responses) == {201: 60}
     assert [shop.level(product)["reserved"] for product in products] == [60, 60, 60]
 
 
@@ -63,11 +63,11 @@ def test_orders_and_cancellations_of_the_same_product_add_up(service: Service, s
         # Twice for each order: one of the two is too late.
         return shop.admin.post(f"/orders/{orders[number // 4]}/cancel", json={"reason": "x"})
 
-    answers = at_once(act, 80)
+    responses = at_once(act, 80)
 
-    placed, cancelled = answers[1::2], answers[::2]
-    assert Counter(answer.status_code for answer in cancelled) == {200: 20, 409: 20}
-    count = Counter(answer.status_code for answer in placed)
+    placed, cancelled = responses[1::2], responses[::2]
+    assert Counter(response.status_code for response in cancelled) == {200: 20, 409: 20}
+    count = Counter(response.status_code for response in placed)
     assert set(count) <= {201, 400}
     assert shop.level(product)["reserved"] == count[201]
     assert_read_models_equal_the_log(service)
@@ -76,36 +76,38 @@ def test_orders_and_cancellations_of_the_same_product_add_up(service: Service, s
 def test_fifty_commands_at_once_on_one_order_lose_nothing(service: Service, shop: Shop) -> None:
     order = shop.order()
 
-    answers = at_once(
+    responses = at_once(
         lambda number: shop.admin.post(f"/orders/{order}/notes", json={"text": f"Note {number}"}),
         50,
     )
 
-    assert Counter(answer.status_code for answer in answers) == {201: 50}
+    assert Counter(response.status_code for response in responses) == {201: 50}
     # Placed with a line, it was at version 2.
-    assert sorted(answer.json()["version"] for answer in answers) == list(range(3, 53))
+    assert sorted(response.json()["version"] for response in responses) == list(range(3, 53))
     assert_read_models_equal_the_log(service)
 
 
-def test_of_fifty_who_have_seen_the_same_one_is_first(shop: Shop) -> None:
+def test_of_fifty_commands_with_one_etag_one_is_accepted(shop: Shop) -> None:
     order = shop.order()
-    shop.seen(f"/orders/{order}")
+    shop.read(f"/orders/{order}")
     tag = shop.admin.get(f"/orders/{order}").headers["ETag"]
 
-    answers = at_once(
+    responses = at_once(
         lambda number: shop.admin.post(
             f"/orders/{order}/notes", json={"text": f"Note {number}"}, headers={"If-Match": tag}
         ),
         50,
     )
 
-    assert Counter(answer.status_code for answer in answers) == {201: 1, 412: 49}
-    since = [answer.json()["events_since"] for answer in answers if answer.status_code == 412]
+    assert Counter(response.status_code for response in responses) == {201: 1, 412: 49}
+    since = [
+        response.json()["events_since"] for response in responses if response.status_code == 412
+    ]
     assert {tuple(event["type"] for event in events) for events in since} == {("NoteAdded",)}
 
 
-# --- One who is slow ---------------------------------------------------------------------------
-# Dispatches a command, tells what it did, and commits only when it hears a line.
+# --- A slow client -----------------------------------------------------------------------------
+# Dispatches a command, prints the order's id, and commits when it reads a line.
 _SLOW = """
 import json, sys
 from django.db import transaction
@@ -125,7 +127,7 @@ print("committed", flush=True)
 
 @contextmanager
 def held_open(service: Service, body: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    """A process that has placed an order but hasn't committed, and the order's id."""
+    """Yield a process that has placed an order without a commit, and the order's id."""
     script = _SLOW.format(body=json.dumps(body))
     with subprocess.Popen(
         [sys.executable, "manage.py", "shell", "-v", "0", "-c", script],
@@ -148,14 +150,14 @@ def test_an_event_that_is_committed_late_is_projected(service: Service, shop: Sh
         quick = [shop.order() for _ in range(10)]
         service.settle()
         for order in quick:
-            assert shop.seen(f"/orders/{order}")
+            assert shop.read(f"/orders/{order}")
         assert shop.admin.get(f"/orders/{slow}").status_code == 404
 
         process.stdin.write("\n")
         process.stdin.flush()
         assert process.stdout.readline() == "committed\n"
 
-        assert shop.seen(f"/orders/{slow}")["customer_id"] == customer
+        assert shop.read(f"/orders/{slow}")["customer_id"] == customer
     with service.write() as connection:
         ids = dict(
             connection.execute(
@@ -163,23 +165,21 @@ def test_an_event_that_is_committed_late_is_projected(service: Service, shop: Sh
                 [[f"order-{order}" for order in (slow, *quick)]],
             ).fetchall()
         )
-    # It had drawn its id before all others.
+    # It drew its id before all others.
     assert min(ids, key=lambda stream: ids[stream]) == f"order-{slow}"
     assert_read_models_equal_the_log(service)
 
 
-def test_a_client_frozen_in_mid_transaction_delays_nobody_else(
-    service: Service, shop: Shop
-) -> None:
+def test_a_client_frozen_in_mid_transaction_delays_no_other(service: Service, shop: Shop) -> None:
     with held_open(service, shop.body(shop.customer(), shop.product())) as (process, frozen):
         os.kill(process.pid, signal.SIGSTOP)
         customer, product = shop.customer(), shop.product()
         started = time.monotonic()
         orders = [shop.order(customer, product) for _ in range(20)]
         for order in orders:
-            assert shop.seen(f"/orders/{order}")
-        # Less than any time-out that would have to free them.
-        assert time.monotonic() - started < 8
+            assert shop.read(f"/orders/{order}")
+        # Less than the timeout that would end the frozen transaction.
+        assert time.monotonic() - started < on_this_machine(8)
         assert shop.admin.get(f"/orders/{frozen}").status_code == 404
     assert_read_models_equal_the_log(service)
 
@@ -187,10 +187,10 @@ def test_a_client_frozen_in_mid_transaction_delays_nobody_else(
 # --- Rebuilding and killing while orders are placed --------------------------------------------
 def test_a_rebuild_while_orders_are_placed_ends_equal(service: Service, shop: Shop) -> None:
     customer, product = shop.customer(), shop.product(100_000)
-    known = shop.order(customer, product)
-    shop.seen(f"/orders/{known}")
+    first_order = shop.order(customer, product)
+    shop.read(f"/orders/{first_order}")
     stop = False
-    seen: Counter[int] = Counter()
+    statuses: Counter[int] = Counter()
 
     def place() -> int:
         count = 0
@@ -199,28 +199,30 @@ def test_a_rebuild_while_orders_are_placed_ends_equal(service: Service, shop: Sh
             count += 1
         return count
 
-    def look() -> None:
+    def read() -> None:
         while not stop:
-            seen[shop.admin.get(f"/orders/{known}").status_code] += 1
+            statuses[shop.admin.get(f"/orders/{first_order}").status_code] += 1
 
     with ThreadPoolExecutor() as threads:
         placed = [threads.submit(place) for _ in range(2)]
-        threads.submit(look)
+        threads.submit(read)
         try:
             service.manage("rebuild_projections")
         finally:
             stop = True
-        assert sum(each.result() for each in placed) > 20
+        assert sum(count.result() for count in placed) > 20
 
-    # Readers were served all the time.
-    assert set(seen) == {200}
+    # No read failed meanwhile.
+    assert set(statuses) == {200}
     assert_read_models_equal_the_log(service)
     rows = service.rows()
     service.manage("rebuild_projections")
     assert service.rows() == rows
 
 
-def test_orders_are_projected_whichever_worker_is_killed(service: Service, shop: Shop) -> None:
+def test_orders_are_projected_while_worker_processes_are_killed(
+    service: Service, shop: Shop
+) -> None:
     customer, product = shop.customer(), shop.product(1_000)
     workers = psutil.Process(service.workers.pid)
     victims = {number: number // 25 for number in range(10, 250, 25)}
@@ -234,18 +236,18 @@ def test_orders_are_projected_whichever_worker_is_killed(service: Service, shop:
         list(threads.map(place, range(250)))
 
     assert_read_models_equal_the_log(service)
-    # And now that they are idle: each of them in turn.
+    # Then each process in turn, while all are idle.
     for victim in range(5):
         wait_until(lambda: len(workers.children(recursive=True)) == 5)
         kill_one(workers, victim)
         shop.order(customer, product)
-        service.settle(seconds=15)
+        service.settle()
     assert_read_models_equal_the_log(service)
     assert shop.level(product)["reserved"] == 255
 
 
 def kill_one(workers: psutil.Process, number: int) -> None:
-    """Kill the sentinel, a worker, the monitor or the pusher, if it is there."""
+    """Kill the sentinel, a worker, the monitor or the pusher, if it is running."""
     family = workers.children(recursive=True)
     with suppress(IndexError, psutil.NoSuchProcess):
         family[number % 5].kill()
@@ -264,9 +266,9 @@ def test_orders_survive_killed_web_workers(service: Service, shop: Shop) -> None
         key = {"Idempotency-Key": str(uuid4())}
         while True:
             try:
-                return str(made(shop.admin.post("/orders", json=body, headers=key))["order_id"])
+                return str(created(shop.admin.post("/orders", json=body, headers=key))["order_id"])
             except httpx.TransportError:
-                continue  # we can't know whether it was placed, and send it again
+                continue  # the client can't know whether it was placed, and sends it again
 
     with ThreadPoolExecutor(8) as threads:
         orders = list(threads.map(place, range(75)))

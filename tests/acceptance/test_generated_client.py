@@ -1,4 +1,4 @@
-"""A client is generated of the OpenAPI document, and a program that uses it is typed and works."""
+"""A client generated from the OpenAPI document: a program that uses it type-checks and works."""
 
 import os
 import subprocess
@@ -8,17 +8,17 @@ from pathlib import Path
 from tests.acceptance.service import ROOT, Service
 from tests.acceptance.shop import Shop
 
-STORY = ROOT / "tests" / "acceptance" / "client_story.py"
+SCENARIO = ROOT / "tests" / "acceptance" / "client_scenario.py"
 
 
 def run(*command: str | Path, at: Path) -> None:
-    # The generator formats what it writes by the ruff that it finds.
+    # The generator formats its files with the ruff of its PATH.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environ = {"PATH": path, "PYTHONPATH": str(at), "HOME": str(at)}
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, *command], cwd=at, env=environ, capture_output=True, text=True, timeout=300
     )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert process.returncode == 0, process.stdout + process.stderr
 
 
 def test_a_generated_client_places_reads_and_cancels_an_order(
@@ -26,7 +26,7 @@ def test_a_generated_client_places_reads_and_cancels_an_order(
 ) -> None:
     document = tmp_path / "document.json"
     document.write_bytes(service.get("/api/schema").content)
-    places: list[str | Path] = ["--path", document, "--output-path", tmp_path / "orders_client"]
+    paths: list[str | Path] = ["--path", document, "--output-path", tmp_path / "orders_client"]
 
     run(
         "-m",
@@ -35,9 +35,11 @@ def test_a_generated_client_places_reads_and_cancels_an_order(
         "--meta",
         "none",
         "--fail-on-warning",
-        *places,
+        *paths,
         at=tmp_path,
     )
 
-    run("-m", "mypy", "--check-untyped-defs", STORY, at=tmp_path)
-    run(STORY, service.url, service.tokens["admin"], shop.customer(), shop.product(), at=tmp_path)
+    run("-m", "mypy", "--check-untyped-defs", SCENARIO, at=tmp_path)
+    run(
+        SCENARIO, service.url, service.tokens["admin"], shop.customer(), shop.product(), at=tmp_path
+    )

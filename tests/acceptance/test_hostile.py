@@ -1,4 +1,4 @@
-"""Whatever is sent, the service never fails, and what was stored never breaks a list."""
+"""Hostile requests: the service never fails, and stored values never break a list."""
 
 import http.client
 import json
@@ -50,7 +50,7 @@ PATHS = (
     "/{order}",
     "/",
 )
-# As bytes of a path or query, percent-encoded or not.
+# Parts of a path or a query, percent-encoded or not.
 SEGMENTS = (
     "%00",
     "%ff%fe",
@@ -197,7 +197,7 @@ HEADERS = (
 
 
 class Attacker:
-    """Makes hostile requests; those of one seed are always the same."""
+    """Makes hostile requests; the same seed makes the same requests."""
 
     def __init__(self, seed: int, *, ids: dict[str, str], tokens: list[str]) -> None:
         self._random = random.Random(seed)
@@ -205,7 +205,7 @@ class Attacker:
         self._tokens = tokens
 
     def requests(self) -> Iterator[tuple[str, str, list[tuple[str, str]], bytes]]:
-        """Method, address, headers and body; without end."""
+        """Yield method, URL, headers and body, without end."""
         pick, chance = self._random.choice, self._random.random
         while True:
             headers = [pick(HEADERS) for _ in range(pick([0, 0, 1, 2]))]
@@ -262,7 +262,7 @@ class Attacker:
         return {"reason": "Mistake", "reason_code": "other"}
 
     def _spoil(self, body: Any) -> None:
-        """Replace, remove or add something, at any depth."""
+        """Replace, remove or add a value, at any depth."""
         pick, chance = self._random.choice, self._random.random
         names = list(body) if isinstance(body, dict) else list(range(len(body)))
         name = pick(names) if names else "more"
@@ -279,7 +279,7 @@ class Attacker:
 
 @pytest.fixture
 def ids(shop: Shop) -> dict[str, str]:
-    """Of things that are there, so that hostile commands come far."""
+    """Return ids that exist, so that hostile commands reach their handlers."""
     customer, product = shop.customer(), shop.product(1_000_000)
     return {
         "customer": customer,
@@ -288,10 +288,10 @@ def ids(shop: Shop) -> dict[str, str]:
     }
 
 
-def ask(
+def send(
     service: Service, method: str, address: str, headers: list[tuple[str, str]], body: bytes
 ) -> int:
-    """The status of the answer to a request that is sent just so, on a connection of its own."""
+    """Send a request byte by byte as given, on a new connection; return the status."""
     host = service.url.removeprefix("http://")
     connection = http.client.HTTPConnection(host, timeout=60)
     try:
@@ -300,14 +300,14 @@ def ask(
         for name, value in [*headers, ("Content-Length", str(len(body)))]:
             connection.putheader(name, value)
         connection.endheaders(body)
-        answer = connection.getresponse()
-        answer.read()
-        return answer.status
+        response = connection.getresponse()
+        response.read()
+        return response.status
     finally:
         connection.close()
 
 
-def test_nothing_that_is_sent_makes_it_fail(
+def test_no_hostile_request_makes_the_service_fail(
     service: Service, shop: Shop, ids: dict[str, str]
 ) -> None:
     tokens = [service.tokens["admin"], service.tokens["admin"], service.tokens["customer"], ""]
@@ -315,7 +315,7 @@ def test_nothing_that_is_sent_makes_it_fail(
     attacks = [next(attacker) for _ in range(REQUESTS)]
 
     with ThreadPoolExecutor(4) as threads:
-        statuses = list(threads.map(lambda attack: ask(service, *attack), attacks))
+        statuses = list(threads.map(lambda attack: send(service, *attack), attacks))
 
     failures = [
         (status, *(str(part)[:500] for part in attack))
@@ -323,7 +323,7 @@ def test_nothing_that_is_sent_makes_it_fail(
         if status >= 500
     ]
     assert failures == [], service.log("web")[-5_000:]
-    # Enough of it came through to mean something.
+    # Enough requests were valid for the test to mean something.
     assert sum(200 <= status < 300 for status in statuses) > REQUESTS / 20
     assert "Traceback" not in service.log("web")
     service.settle()
@@ -332,22 +332,22 @@ def test_nothing_that_is_sent_makes_it_fail(
 
 
 def assert_can_be_read(shop: Shop, path: str) -> None:
-    """Every page of the list at ``path``, in both formats, and each thing on the first."""
+    """Read every page of the list at ``path`` in both formats, and each item of the first page."""
     first = shop.admin.get(path).json()
     for item in first["results"]:
         if "links" in item:
             assert shop.admin.get(item["links"]["self"]).status_code == 200
     page: str | None = path
     while page:
-        answer = shop.admin.get(page)
+        response = shop.admin.get(page)
         html = shop.admin.get(page, headers={"Accept": "text/html"})
-        assert (answer.status_code, html.status_code) == (200, 200)
-        page = answer.json()["next"]
+        assert (response.status_code, html.status_code) == (200, 200)
+        page = response.json()["next"]
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
+def test_a_request_that_is_not_http_is_refused(service: Service, subtests: pytest.Subtests) -> None:
+    host, port = service.url.removeprefix("http://").split(":")
+    cases = [
         b"GET / HTTP/9.9\r\n\r\n",
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
         b"GET " + b"/" * 20_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
@@ -358,21 +358,19 @@ def assert_can_be_read(shop: Shop, path: str) -> None:
         b"POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n"
         b"Content-Type: application/json\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
         b"GET /api/v1/orders HTTP/1.1\r\n\r\n",
-    ],
-)
-def test_what_is_not_http_is_refused(service: Service, sent: bytes) -> None:
-    host, port = service.url.removeprefix("http://").split(":")
+    ]
+    for sent in cases:
+        with subtests.test(repr(sent[:60])):
+            with socket.create_connection((host, int(port)), timeout=10) as connection:
+                connection.sendall(sent)
+                connection.shutdown(socket.SHUT_WR)
+                response = connection.makefile("rb").readline()
 
-    with socket.create_connection((host, int(port)), timeout=10) as connection:
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
-        answer = connection.makefile("rb").readline()
-
-    assert answer == b"" or b" 4" in answer[:14] or b" 505 " in answer
-    assert service.is_ready()
+            assert response == b"" or b" 4" in response[:14] or b" 505 " in response
+            assert service.is_ready()
 
 
-def test_clients_that_stop_in_the_middle_keep_nobody_waiting_for_long(service: Service) -> None:
+def test_stalled_clients_do_not_block_other_requests(service: Service) -> None:
     host, port = service.url.removeprefix("http://").split(":")
     half = b"POST /api/v1/orders HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{"
     with ExitStack() as stack:

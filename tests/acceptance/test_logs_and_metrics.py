@@ -1,4 +1,4 @@
-"""What the running service says of itself: its logs as JSON, and its metrics."""
+"""The logs, as JSON, and the metrics of a running service."""
 
 import json
 import os
@@ -34,10 +34,10 @@ def shop(service: Service) -> Shop:
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
-    """Each line of a log, every one of which is a record of its own."""
-    # The workers greet whoever starts them; that is no record.
-    written = [line for line in log.read_text().splitlines() if "Ctrl-C stops them" not in line]
-    return [json.loads(line) for line in written]
+    """Return the records of a log, one a line."""
+    # The greeting of the workers is for a terminal, and no record.
+    records = [line for line in log.read_text().splitlines() if "Ctrl-C stops them" not in line]
+    return [json.loads(line) for line in records]
 
 
 def metrics(service: Service) -> dict[tuple[str, ...], float]:
@@ -49,7 +49,7 @@ def metrics(service: Service) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_a_command_can_be_followed_through_the_logs(
+def test_a_request_id_finds_a_command_in_the_logs(
     service: Service, shop: Shop, folder: Path
 ) -> None:
     customer, product = shop.customer(), shop.product()
@@ -64,7 +64,7 @@ def test_a_command_can_be_followed_through_the_logs(
     mine = [line for line in lines(folder / "web.log") if line.get("request_id") == "follow-me"]
     commands = [line for line in mine if line["logger"] == "ordering_write.bus.bus"]
     requests = [line for line in mine if line["logger"] == "config.http.middleware"]
-    assert [(one["type"], one["outcome"], one["reason"]) for one in commands] == [
+    assert [(line["type"], line["outcome"], line["reason"]) for line in commands] == [
         ("CreateOrder", "accepted", ""),
         ("UpdateOrderStatus", "refused", "InvalidTransitionError"),
     ]
@@ -76,15 +76,15 @@ def test_a_command_can_be_followed_through_the_logs(
     assert commands[0]["command_id"] == str(command_id)
     assert commands[0]["correlation_id"] == str(correlation_id)
     assert commands[0]["actor"].startswith("user:")
-    assert [(one["method"], one["status"]) for one in requests] == [
+    assert [(line["method"], line["status"]) for line in requests] == [
         ("POST", 201),
         ("POST", 409),
         ("GET", 404),
     ]
-    assert {f"user:{one['user_id']}" for one in requests[:2]} == {commands[0]["actor"]}
+    assert {f"user:{line['user_id']}" for line in requests[:2]} == {commands[0]["actor"]}
     assert commands[0]["correlation_id"] == requests[0]["correlation_id"]
     assert requests[2]["path"] == "/api/v1/orders\n\x1b\u2028"
-    # The workers speak the same way, of every batch.
+    # The workers log every batch in the same format.
     assert any("events up to" in line["message"] for line in lines(folder / "workers.log"))
 
 
@@ -101,23 +101,21 @@ def test_no_log_holds_tokens_or_people(service: Service, shop: Shop, folder: Pat
         assert secret not in text
 
 
-def accepted(service: Service, kind: str) -> float:
-    """How many commands of this type the metrics say were accepted."""
-    key = ("orders_command_seconds_count", "accepted", "", kind)
+def accepted(service: Service, command_type: str) -> float:
+    """Return the number of accepted commands of this type, from the metrics."""
+    key = ("orders_command_seconds_count", "accepted", "", command_type)
     return metrics(service).get(key, 0)
 
 
-def recorded(service: Service, kind: str) -> int:
+def recorded(service: Service, command_type: str) -> int:
     with service.write() as connection:
         [(count,)] = connection.execute(
-            "SELECT count(*) FROM command_record WHERE type = %s", [kind]
+            "SELECT count(*) FROM command_record WHERE type = %s", [command_type]
         )
         return int(count)
 
 
-def test_commands_are_counted_by_all_web_workers_and_survive_them(
-    service: Service, shop: Shop
-) -> None:
+def test_command_counts_survive_the_web_workers(service: Service, shop: Shop) -> None:
     for _ in range(20):
         shop.customer()
     count = recorded(service, "RegisterCustomer")
@@ -129,15 +127,15 @@ def test_commands_are_counted_by_all_web_workers_and_survive_them(
         os.kill(process.pid, signal.SIGKILL)
     service.settle()
 
-    found = metrics(service)
+    samples = metrics(service)
     assert accepted(service, "RegisterCustomer") == count
-    assert found["orders_workers",] == 1
-    head = found["orders_events_appended_total",]
-    assert found["orders_projection_position", "order_view"] == head > 0
-    assert found["orders_projection_lag_seconds", "order_view"] == 0
+    assert samples["orders_workers",] == 1
+    head = samples["orders_events_appended_total",]
+    assert samples["orders_projection_position", "order_view"] == head > 0
+    assert samples["orders_projection_lag_seconds", "order_view"] == 0
 
 
-def test_a_program_counts_what_it_did_when_it_ends(service: Service) -> None:
+def test_a_management_command_counts_its_commands_at_its_end(service: Service) -> None:
     wait_until(
         lambda: accepted(service, "RegisterStockItem") == recorded(service, "RegisterStockItem"),
         missing="the commands aren't counted",

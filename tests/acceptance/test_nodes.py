@@ -1,5 +1,5 @@
-"""Several worker nodes on the same databases: one that dies, one that freezes, databases that
-restart, and projections that never end."""
+"""Several worker nodes on the same databases: killed and frozen nodes, restarted databases, and
+projections that never end."""
 
 import os
 import random
@@ -16,15 +16,15 @@ import pytest
 
 from config.databases import programs
 from config.databases.embedded import EmbeddedServer
-from tests.acceptance.service import ROOT, wait_until
-from tests.acceptance.site import Site, cluster, product_of
+from tests.acceptance.service import ROOT, on_this_machine, wait_until
+from tests.acceptance.site import Site, cluster, has_ended, product_of
 from tests.databases import Databases
 from tests.own_server import new_data_dir
 from tests.proof import size
 
 pytestmark = pytest.mark.proof
 
-# Lets each batch of the stock list take as many seconds as `pace` says.
+# Delays each batch of the stock list by the seconds in `pace`.
 PACED = """
 CREATE TABLE pace (seconds float);
 INSERT INTO pace VALUES (0);
@@ -37,7 +37,7 @@ CREATE TRIGGER pace AFTER INSERT OR UPDATE ON inventory_level
     FOR EACH STATEMENT EXECUTE FUNCTION keep_pace();
 """
 
-# Receives stock, each time until it has heard that it was done; prints the product.
+# Receives stock, and repeats each command until it succeeds; prints the product.
 PERSISTENT = """
 import time
 from uuid import UUID
@@ -52,8 +52,10 @@ def dispatch(command):
         except (DatabaseError, InterfaceError):
             connections.close_all()
             time.sleep(0.05)
-made = dispatch(RegisterStockItem(user_id=UUID(int=1), sku=uuid7().hex, name="Sample", on_hand=0))
-product = made[0].product_id
+[registered, *_] = dispatch(
+    RegisterStockItem(user_id=UUID(int=1), sku=uuid7().hex, name="Sample", on_hand=0)
+)
+product = registered.product_id
 for _ in range({times}):
     dispatch(ReceiveStock(user_id=UUID(int=1), product_id=product, quantity=1))
     time.sleep(0.02)
@@ -81,27 +83,21 @@ def set_pace(site: Site, seconds: float) -> None:
     site.read_all(f"UPDATE pace SET seconds = {seconds}")
 
 
-def worker_at_it(site: Site, nodes: list[psutil.Process]) -> tuple[psutil.Process, psutil.Process]:
-    """The node, and the process of it, that is in the middle of a batch of the stock list."""
+def busy_worker(site: Site, nodes: list[psutil.Process]) -> tuple[psutil.Process, psutil.Process]:
+    """Return the node, and its process, that is in the middle of a batch of the stock list."""
 
-    def found() -> tuple[psutil.Process, psutil.Process] | None:
+    def find() -> tuple[psutil.Process, psutil.Process] | None:
         ports = site.read("SELECT client_port FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
         for node in nodes:
             for process in node.children(recursive=True):
                 with suppress(psutil.NoSuchProcess):
-                    mine = {each.laddr.port for each in process.net_connections() if each.laddr}
-                    if any(port in mine for (port,) in ports):
+                    connections = process.net_connections()
+                    own = {socket.laddr.port for socket in connections if socket.laddr}
+                    if any(port in own for (port,) in ports):
                         return node, process
         return None
 
-    return wait_until(found, missing="no worker is at the stock list")
-
-
-def has_ended(process: psutil.Process) -> bool:
-    """Whether a process is over, be it that nobody has asked yet how it ended."""
-    with suppress(psutil.NoSuchProcess):
-        return bool(process.status() == psutil.STATUS_ZOMBIE)
-    return True
+    return wait_until(find, missing="no worker updates the stock list")
 
 
 def two_nodes(site: Site) -> list[psutil.Process]:
@@ -121,7 +117,7 @@ def assert_each_event_counted_once(site: Site, product: str, times: int) -> None
     assert (moved, entries) == (times, times)
 
 
-def test_two_nodes_count_each_event_once_whichever_is_killed(site: Site) -> None:
+def test_two_nodes_count_each_event_once_while_processes_are_killed(site: Site) -> None:
     """Each projection runs on one of them at a time: two at once would count events twice."""
     kills = size(4, full=1_000)
     nodes = two_nodes(site)
@@ -129,7 +125,7 @@ def test_two_nodes_count_each_event_once_whichever_is_killed(site: Site) -> None
     receiving = site.receive(times, pause=0.01)
     dice = random.Random(5)
     for number in range(kills):
-        # Any process, of either node, idle or busy; the supervisor is started again by hand.
+        # Any process of either node, idle or busy. Nothing restarts a supervisor but this test.
         node = nodes[number % 2]
         victim = dice.choice([node, *node.children(recursive=True)])
         victim.kill()
@@ -143,33 +139,32 @@ def test_two_nodes_count_each_event_once_whichever_is_killed(site: Site) -> None
     assert_each_event_counted_once(site, product, times)
 
 
-def test_a_projection_moves_when_its_node_is_killed(site: Site) -> None:
+def test_a_projection_moves_to_the_other_node_when_its_node_is_killed(site: Site) -> None:
     nodes = two_nodes(site)
     set_pace(site, 30)
     product = product_of(site.receive(1))
-    node, _process = worker_at_it(site, nodes)
+    node, _process = busy_worker(site, nodes)
 
     os.killpg(node.pid, signal.SIGKILL)
     set_pace(site, 0)
 
-    wait_until(site.is_level, seconds=5)
+    wait_until(site.is_level, seconds=on_this_machine(5))
     assert_each_event_counted_once(site, product, 1)
 
 
-def test_a_projection_moves_when_its_machine_is_lost(site: Site) -> None:
-    """Frozen in mid-batch, as a machine whose network is gone; later it is back, and does no
-    harm."""
+def test_a_projection_moves_to_the_other_node_when_its_node_freezes(site: Site) -> None:
+    """A node that freezes in mid-batch, like a machine without a network, does no harm later."""
     nodes = two_nodes(site)
     set_pace(site, 2)
     receiving = site.receive(1)
-    node, _process = worker_at_it(site, nodes)
+    node, _process = busy_worker(site, nodes)
 
     os.killpg(node.pid, signal.SIGSTOP)
     set_pace(site, 0)
     try:
         product = product_of(receiving)
-        # Its statement ends, and its transaction is ended after 10 seconds without a word.
-        wait_until(site.is_level, seconds=15)
+        # Its statement ends, and the database ends its transaction after 10 idle seconds.
+        wait_until(site.is_level, seconds=on_this_machine(15))
     finally:
         os.killpg(node.pid, signal.SIGCONT)
 
@@ -179,26 +174,26 @@ def test_a_projection_moves_when_its_machine_is_lost(site: Site) -> None:
     assert_each_event_counted_once(site, later, 20)
 
 
-# The guard takes 3 seconds longer, and the cluster another to come back: left to `make proof`.
+# The frozen one takes 4 seconds longer: left to `make proof`.
 @pytest.mark.parametrize("frozen", [False, True][: size(1, full=2)], ids="frozen={}".format)
-def test_what_never_ends_is_ended(site: Site, frozen: bool) -> None:
+def test_a_projection_that_never_ends_is_killed(site: Site, frozen: bool) -> None:
     supervisor = site.start("workers", PROJECTION_TIMEOUT_SECONDS="2")
     cluster(supervisor)
     # A worker that an earlier test has killed counts as lost until something was applied.
     product_of(site.receive(1))
-    wait_until(site.is_level, seconds=10, missing=site.log())
+    wait_until(site.is_level, missing=site.log())
     set_pace(site, 50)
     product = product_of(site.receive(1))
-    _node, process = worker_at_it(site, [supervisor])
+    _node, process = busy_worker(site, [supervisor])
     if frozen:
-        # It no longer hears that its time is over.
+        # It can't obey the signal that ends it.
         process.suspend()
 
-    # All others go on, and those that it had with it do when it is ended.
-    wait_until(lambda: has_ended(process), seconds=10)
+    # Its other projections go on once it is killed.
+    wait_until(lambda: has_ended(process), seconds=on_this_machine(10))
     set_pace(site, 0)
 
-    wait_until(site.is_level, seconds=10, missing=site.log())
+    wait_until(site.is_level, seconds=on_this_machine(10), missing=site.log())
     assert_each_event_counted_once(site, product, 1)
     assert not site.ended(supervisor)
 
@@ -206,7 +201,7 @@ def test_what_never_ends_is_ended(site: Site, frozen: bool) -> None:
 # --- Databases that restart --------------------------------------------------------------------
 @pytest.fixture(scope="module")
 def folders() -> Iterator[list[Path]]:
-    """The folders of a server for the write side and of one for the read side."""
+    """Yield the DATA_DIR of a server for the write side and of one for the read side."""
     with ExitStack() as stack:
         folders = [stack.enter_context(new_data_dir()) for _ in range(2)]
         for folder in folders:
@@ -247,5 +242,6 @@ def test_a_database_that_crashes_loses_nothing(
 
     product = product_of(receiving)
 
-    wait_until(apart.is_level, seconds=max(10.0, back_at + 10 - time.monotonic()))
+    patience = on_this_machine(10)
+    wait_until(apart.is_level, seconds=max(patience, back_at + patience - time.monotonic()))
     assert_each_event_counted_once(apart, product, times)

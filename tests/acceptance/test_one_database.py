@@ -1,6 +1,6 @@
-"""Both sides in one database, the read models in a schema of their own.
+"""Both sides in one database, with the read models in a schema of their own.
 
-In processes of their own: a test runner would merge two aliases of one database.
+The service runs in processes of its own: a test runner would merge two aliases of one database.
 """
 
 from collections import defaultdict
@@ -12,7 +12,7 @@ from tests.acceptance.service import READ_MODELS, Service, wait_until
 from tests.acceptance.shop import Shop
 
 
-def test_the_day_in_one_database(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_both_sides_work_in_one_database(tmp_path_factory: pytest.TempPathFactory) -> None:
     with Service(tmp_path_factory.mktemp("one"), one_database=True) as service:
         shop = Shop(service)
         with service.write() as connection:
@@ -28,7 +28,7 @@ def test_the_day_in_one_database(tmp_path_factory: pytest.TempPathFactory) -> No
         cancel = shop.admin.post(f"/orders/{orders[0]}/cancel", json={"reason": "Mistake"})
 
         assert cancel.status_code == 200
-        wait_until(lambda: shop.seen(f"/orders/{orders[0]}")["status"] == "cancelled")
+        wait_until(lambda: shop.read(f"/orders/{orders[0]}")["status"] == "cancelled")
         assert shop.level(product) == {"on_hand": 10, "reserved": 4, "available": 6}
         rows = service.rows()
         service.manage("rebuild_projections")

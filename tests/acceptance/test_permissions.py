@@ -1,8 +1,8 @@
-"""Who may do what over HTTP: every route, every method, every role, from the URL conf itself.
+"""Permissions over HTTP: every route of the URL conf with every method as every role.
 
-The tables below say what the roles are for, in words of their own: a right that is granted by
-mistake in the code differs from them, and a new route without a row fails. The addresses of
-commands have their rows from the tables of commands and of grants.
+The tables below repeat what the code grants: a permission that is granted by mistake differs from
+them, and a new route without a row fails. The routes of commands come from the tables of routes
+and grants.
 """
 
 import json
@@ -50,9 +50,9 @@ READERS = {
     "parked-event-list": frozenset({"clerk", "warehouse", "auditor", "admin"}),
     "parked-event-detail": frozenset({"clerk", "warehouse", "auditor", "admin"}),
 }
-# Commands are asked for at the addresses of their tables, each by who was granted its permission;
-# what may be granted to whom is in tests/integration/test_permissions.py.
-GIVERS: dict[str, dict[str, frozenset[str]]] = {
+# The roles that may send a command to a route, by method. The routes of commands are added below;
+# tests/integration/test_permissions.py checks the grants.
+SENDERS: dict[str, dict[str, frozenset[str]]] = {
     "parked-event-retry": {"POST": frozenset({"admin"})},
     "parked-event-skip": {"POST": frozenset({"admin"})},
 }
@@ -89,15 +89,15 @@ for _resource in (OrderCommands, StockCommands, CustomerCommands):
     for _route in _resource.routes:
         _granted = {role.lower() for role in handler_of(_route.command).permission.roles}
         _name = f"{_noun}-{_route.url_name}"
-        GIVERS.setdefault(_name, {})[_route.verb] = frozenset(_granted | {"admin"})
+        SENDERS.setdefault(_name, {})[_route.verb] = frozenset(_granted | {"admin"})
         PATHS[_name] = _address + (
             "" if _route.makes_resource else f"/{{{_noun}}}/{_route.path}".rstrip("/")
         )
-# For anybody, without login.
+# Routes without a login.
 PUBLIC = {"start", "favicon", "healthz", "readyz", "problem", "schema", "docs", "api"}
-# Apart from the API; for programs that watch.
+# The roles that may read the metrics.
 METRICS = frozenset({"admin", "monitor"})
-# Which role may move an order where.
+# The roles that may set each status of an order.
 MOVERS = {
     "confirmed": {"clerk", "admin", "integration"},
     "processing": {"warehouse", "admin", "integration"},
@@ -109,7 +109,7 @@ MOVERS = {
 
 
 def routes(resolver: URLResolver | None = None) -> Iterator[str]:
-    """The names of all routes but the admin's, which has pages of its own to prove it."""
+    """Yield the names of all routes but the admin's, which has tests of its own."""
     for pattern in (resolver or get_resolver()).url_patterns:
         if isinstance(pattern, URLResolver):
             if pattern.namespace != "admin":
@@ -120,17 +120,17 @@ def routes(resolver: URLResolver | None = None) -> Iterator[str]:
             yield pattern.name
 
 
-API_ROUTES = sorted(READERS.keys() | GIVERS.keys())
+API_ROUTES = sorted(READERS.keys() | SENDERS.keys())
 
 
 def test_every_route_has_a_row() -> None:
-    # The root of the API is there with and without its slash.
+    # The root of the API has a route with and one without its slash.
     assert set(routes()) - {"api-root"} == PUBLIC | {"metrics"} | set(API_ROUTES)
 
 
 @pytest.fixture(scope="module")
-def things(service: Service, shop: Shop) -> dict[str, dict[str, str]]:
-    """What the customer of the role has, what another one has, and what nobody has."""
+def ids_of(service: Service, shop: Shop) -> dict[str, dict[str, str]]:
+    """Return ids for a URL: of the role's own customer, of another customer, and of nothing."""
     owners = {}
     for owner in ("own", "foreign"):
         customer, product = shop.customer(), shop.product(list_price="19.90", currency="EUR")
@@ -141,27 +141,27 @@ def things(service: Service, shop: Shop) -> dict[str, dict[str, str]]:
         }
     service.bind_customer("customer", owners["own"]["customer"])
     service.settle()
-    for found in owners.values():
-        found["number"] = shop.seen(f"/orders/{found['order']}")["order_number"]
+    for ids in owners.values():
+        ids["number"] = shop.read(f"/orders/{ids['order']}")["order_number"]
     owners["missing"] = dict.fromkeys(("customer", "product", "order", "number"), MISSING)
     # Nothing is parked.
-    return {owner: found | {"parked": MISSING} for owner, found in owners.items()}
+    return {owner: ids | {"parked": MISSING} for owner, ids in owners.items()}
 
 
 def expected(route: str, method: str, role: str, owner: str) -> set[int]:
-    """The statuses that the roles allow for. Bodies are empty: no command gets far with one."""
-    gives = GIVERS.get(route, {})
-    first = next((gives[verb] for verb in METHODS if verb in gives), None)
+    """Return the statuses that the tables allow. The body of a command is empty."""
+    sends = SENDERS.get(route, {})
+    first = next((sends[verb] for verb in METHODS if verb in sends), None)
     reads = READERS.get(route)
-    by = {"GET": reads, "HEAD": reads, "OPTIONS": reads or first, **gives}
+    by = {"GET": reads, "HEAD": reads, "OPTIONS": reads or first, **sends}
     if by.get(method) is None:
         return {405}
     if not role:
         return {401}
     if role not in (by[method] or ()):
         return {403}
-    if method in gives:
-        # Refused for its body, for what it doesn't say or for what isn't there.
+    if method in sends:
+        # Accepted, missing, or refused for its body or a missing precondition.
         return {200, 404, 422, 428}
     if method == "OPTIONS" or "{" not in PATHS[route]:
         return {200}
@@ -170,99 +170,100 @@ def expected(route: str, method: str, role: str, owner: str) -> set[int]:
     return {404} if is_missing or (hidden and owner == "foreign") else {200}
 
 
-@pytest.mark.parametrize("route", API_ROUTES)
 def test_every_method_of_every_route_for_every_role(
-    service: Service, things: dict[str, dict[str, str]], route: str
+    service: Service, ids_of: dict[str, dict[str, str]]
 ) -> None:
-    deviations = []
-    # A command without a body would be carried out on what is there.
-    owners = list(things) if route in READERS and "{" in PATHS[route] else ["missing"]
-    for role in ("", *ROLES):
-        client = service.client(role)
-        for owner, method in pairs(owners, METHODS):
-            path = PATHS[route].format_map(defaultdict(lambda: MISSING, things[owner]))
-            body: Any = {} if method in GIVERS.get(route, {}) else None
-            answer = client.request(method, path, json=body)
-            if answer.status_code not in expected(route, method, role, owner):
-                deviations.append((role, owner, method, path, answer.status_code))
+    deviations = [
+        deviation for route in API_ROUTES for deviation in deviations_of(service, ids_of, route)
+    ]
     assert deviations == []
 
 
-def test_metrics_are_for_those_that_watch(service: Service) -> None:
+def deviations_of(
+    service: Service, ids_of: dict[str, dict[str, str]], route: str
+) -> Iterator[tuple[str, str, str, str, int]]:
+    """Yield role, owner, method, path and status of each response that the tables exclude."""
+    # A command with an empty body could be carried out on an order that exists.
+    owners = list(ids_of) if route in READERS and "{" in PATHS[route] else ["missing"]
+    for role in ("", *ROLES):
+        client = service.client(role)
+        for owner, method in pairs(owners, METHODS):
+            path = PATHS[route].format_map(defaultdict(lambda: MISSING, ids_of[owner]))
+            body: Any = {} if method in SENDERS.get(route, {}) else None
+            response = client.request(method, path, json=body)
+            if response.status_code not in expected(route, method, role, owner):
+                yield role, owner, method, path, response.status_code
+
+
+def test_metrics_need_their_permission(service: Service) -> None:
     service.tokens["monitor"] = service.manage(
         "create_token", "prometheus", "--role", "monitor"
     ).strip()
     for role in ("", *ROLES, "monitor"):
-        answer = service.client(role).get(f"{service.url}/metrics")
-        assert answer.status_code == (401 if not role else 200 if role in METRICS else 403), role
+        response = service.client(role).get(f"{service.url}/metrics")
+        assert response.status_code == (401 if not role else 200 if role in METRICS else 403), role
     assert service.client("monitor").get("/orders").status_code == 403
 
 
-def test_moves_ask_for_the_right_to_that_move(
-    service: Service, things: dict[str, dict[str, str]]
+def test_each_status_needs_its_own_permission(
+    service: Service, ids_of: dict[str, dict[str, str]]
 ) -> None:
     deviations = []
     for role, (status, movers) in pairs(ROLES, MOVERS.items()):
-        # The order is missing, so that who may move one hears 404 and nothing changes.
-        answer = service.client(role).post(f"/orders/{MISSING}/status", json={"status": status})
-        if answer.status_code != (404 if role in movers else 403):
-            deviations.append((role, status, answer.status_code))
+        # The order is missing: a role with the permission gets 404, and nothing changes.
+        response = service.client(role).post(f"/orders/{MISSING}/status", json={"status": status})
+        if response.status_code != (404 if role in movers else 403):
+            deviations.append((role, status, response.status_code))
     assert deviations == []
 
 
-def without_names(answer: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """What is left of an answer when all that names the request is taken out."""
-    body = answer.json()
+def without_names(response: httpx.Response) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Return status, body and headers of a response without what names the request."""
+    body = response.json()
     named = {body.pop("instance"), body.pop("request_id")}
     assert len(named) == 2
     headers = {
         name: value
-        for name, value in answer.headers.items()
+        for name, value in response.headers.items()
         if name not in ("date", "request-id", "content-length", "ratelimit")
     }
-    return answer.status_code, body, headers
+    return response.status_code, body, headers
 
 
-def size_without_names(answer: httpx.Response) -> int:
-    """The length of an answer without that of what names the request."""
-    body = answer.json()
-    return len(answer.content) - len(body["instance"]) - len(body["request_id"])
+def size_without_names(response: httpx.Response) -> int:
+    """Return the length of a response without what names the request."""
+    body = response.json()
+    return len(response.content) - len(body["instance"]) - len(body["request_id"])
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
+def test_a_resource_of_another_customer_looks_missing(
+    service: Service, ids_of: dict[str, dict[str, str]], subtests: pytest.Subtests
+) -> None:
+    client = service.client("customer")
+    cases = [
         ("GET", "/orders/{order}", None),
         ("GET", "/orders/by-number/{number}", None),
         ("GET", "/customers/{customer}", None),
         ("GET", "/customers/{customer}/orders", None),
         ("POST", "/orders/{order}/cancel", {"reason": "Mistake"}),
-    ],
-)
-def test_what_is_foreign_looks_like_what_is_missing(
-    service: Service,
-    things: dict[str, dict[str, str]],
-    method: str,
-    path: str,
-    body: dict[str, str] | None,
+    ]
+    for method, path, body in cases:
+        with subtests.test(f"{method} {path}"):
+            foreign, missing = (
+                client.request(method, path.format(**ids_of[owner]), json=body)
+                for owner in ("foreign", "missing")
+            )
+
+            assert foreign.status_code == 404
+            assert without_names(foreign) == without_names(missing)
+            assert size_without_names(foreign) == size_without_names(missing)
+
+
+def test_a_customer_places_own_orders_only(
+    service: Service, shop: Shop, ids_of: dict[str, dict[str, str]]
 ) -> None:
     client = service.client("customer")
-
-    foreign, missing = (
-        client.request(method, path.format(**things[owner]), json=body)
-        for owner in ("foreign", "missing")
-    )
-
-    assert foreign.status_code == 404
-    assert without_names(foreign) == without_names(missing)
-    assert size_without_names(foreign) == size_without_names(missing)
-
-
-def test_a_customer_orders_for_nobody_else(
-    service: Service, shop: Shop, things: dict[str, dict[str, str]]
-) -> None:
-    client = service.client("customer")
-    own, foreign = things["own"], things["foreign"]
+    own, foreign = ids_of["own"], ids_of["foreign"]
 
     placed = client.post("/orders", json=shop.body(own["customer"], own["product"]))
     for_other = client.post("/orders", json=shop.body(foreign["customer"], own["product"]))
@@ -274,75 +275,70 @@ def test_a_customer_orders_for_nobody_else(
     assert for_nobody.json()["detail"] == f"There is no customer {MISSING}."
 
 
-def test_a_customer_sees_and_cancels_only_what_is_theirs(
-    service: Service, shop: Shop, things: dict[str, dict[str, str]]
+def test_a_customer_reads_and_cancels_own_orders_only(
+    service: Service, shop: Shop, ids_of: dict[str, dict[str, str]]
 ) -> None:
     client = service.client("customer")
-    own = things["own"]["customer"]
-    order = shop.order(own, things["own"]["product"])
-    foreign = shop.order(things["foreign"]["customer"], things["own"]["product"])
+    own = ids_of["own"]["customer"]
+    order = shop.order(own, ids_of["own"]["product"])
+    foreign = shop.order(ids_of["foreign"]["customer"], ids_of["own"]["product"])
     service.settle()
 
     orders = client.get("/orders", params={"page_size": 100}).json()["results"]
-    of_other = client.get("/orders", params={"customer": things["foreign"]["customer"]}).json()
+    of_other = client.get("/orders", params={"customer": ids_of["foreign"]["customer"]}).json()
     customers = client.get("/customers").json()["results"]
 
-    assert {one["customer_id"] for one in orders} == {own}
+    assert {order["customer_id"] for order in orders} == {own}
     assert of_other["count"] == 0
-    assert [one["customer_id"] for one in customers] == [own]
+    assert [customer["customer_id"] for customer in customers] == [own]
     assert client.post(f"/orders/{order}/cancel", json={"reason": "Mistake"}).status_code == 200
     assert client.post(f"/orders/{foreign}/cancel", json={"reason": "x"}).status_code == 404
     service.settle()
-    assert shop.seen(f"/orders/{foreign}")["status"] == "pending"
+    assert shop.read(f"/orders/{foreign}")["status"] == "pending"
 
 
-def test_a_key_of_another_user_shows_nothing(
-    service: Service, shop: Shop, things: dict[str, dict[str, str]]
+def test_an_idempotency_key_of_another_user_reveals_nothing(
+    service: Service, shop: Shop, ids_of: dict[str, dict[str, str]]
 ) -> None:
     key = {"Idempotency-Key": str(uuid4())}
-    path = f"/orders/{things['foreign']['order']}/status"
+    path = f"/orders/{ids_of['foreign']['order']}/status"
     assert shop.admin.post(path, json={"status": "confirmed"}, headers=key).is_success
 
-    answer = service.client("customer").post(path, json={"status": "confirmed"}, headers=key)
+    response = service.client("customer").post(path, json={"status": "confirmed"}, headers=key)
 
-    assert answer.status_code == 403
-    assert things["foreign"]["order"] not in json.dumps(
-        {name: value for name, value in answer.json().items() if name != "instance"}
+    assert response.status_code == 403
+    assert ids_of["foreign"]["order"] not in json.dumps(
+        {name: value for name, value in response.json().items() if name != "instance"}
     )
 
 
-@pytest.mark.parametrize(
-    ("role", "sees_address", "sees_email"),
-    [
+def test_personal_data_are_masked_by_role(
+    service: Service, ids_of: dict[str, dict[str, str]], subtests: pytest.Subtests
+) -> None:
+    cases = [
         ("customer", True, True),
         ("clerk", True, True),
         ("warehouse", True, None),
         ("auditor", False, False),
         ("admin", True, True),
         ("integration", True, True),
-    ],
-)
-def test_personal_data_are_masked(
-    service: Service,
-    things: dict[str, dict[str, str]],
-    role: str,
-    sees_address: bool,
-    sees_email: bool | None,
-) -> None:
-    client = service.client(role)
+    ]
+    for role, sees_address, sees_email in cases:
+        with subtests.test(role):
+            client = service.client(role)
 
-    order = client.get(f"/orders/{things['own']['order']}").json()
-    customer = client.get(f"/customers/{things['own']['customer']}")
+            order = client.get(f"/orders/{ids_of['own']['order']}").json()
+            customer = client.get(f"/customers/{ids_of['own']['customer']}")
 
-    assert (order["shipping_address"]["line1"] == "1 Example Street") == sees_address
-    assert order["shipping_address"]["city"] == "Sampleton"
-    if sees_email is None:
-        assert customer.status_code == 403
-    else:
-        assert ("@" in customer.json()["email"]) == sees_email
+            assert (order["shipping_address"]["line1"] == "1 Example Street") == sees_address
+            assert order["shipping_address"]["city"] == "Sampleton"
+            if sees_email is None:
+                assert customer.status_code == 403
+            else:
+                assert ("@" in customer.json()["email"]) == sees_email
 
 
-def test_a_user_who_is_switched_off_is_out_at_once(service: Service) -> None:
+def test_a_deactivated_user_is_refused_at_once(service: Service) -> None:
     client = service.client(
         token=service.manage("create_token", "leaver", "--role", "clerk").strip()
     )

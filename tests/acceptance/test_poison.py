@@ -1,4 +1,4 @@
-"""An event that kills the worker which applies it: parked, while all else goes on."""
+"""An event that kills its worker is parked, while all other streams go on."""
 
 import time
 from collections.abc import Iterator
@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from tests.acceptance.recount import assert_read_models_equal_the_log
-from tests.acceptance.service import Service, wait_until
+from tests.acceptance.service import Service, on_this_machine, wait_until
 from tests.acceptance.shop import Shop
 
 
 @pytest.fixture
 def poisoned(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Service]:
-    """A service whose workers die of an order of 666 units."""
+    """Run a service whose workers are killed by an order of 666 units."""
     service = Service(tmp_path_factory.mktemp("poison"), like=migrated)
     service.environ["DJANGO_SETTINGS_MODULE"] = "tests.acceptance.poisoned"
     with service:
@@ -22,7 +22,7 @@ def poisoned(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> I
 
 
 def cure(service: Service) -> None:
-    """Let its workers, and what is started from now on, bear any number of units."""
+    """Restart the workers without the poison."""
     service.workers.terminate()
     service.workers.wait()
     del service.environ["DJANGO_SETTINGS_MODULE"]
@@ -46,10 +46,10 @@ def test_other_streams_follow_within_a_second_while_one_is_parked(poisoned: Serv
     for _ in range(20):
         order = shop.order(customer, product)
         began = time.monotonic()
-        shop.seen(f"/orders/{order}")
+        shop.read(f"/orders/{order}")
         seconds.append(time.monotonic() - began)
 
-    assert median(seconds) < 1.0
+    assert median(seconds) < on_this_machine(1.0)
     assert parked(poisoned) == [(f"order-{bad}", 2, "projection-error")]
 
 
@@ -61,20 +61,20 @@ def test_an_event_that_kills_its_worker_is_parked_after_three_starts(poisoned: S
     bad = shop.order(customer, product, quantity=666)
     after = [shop.order(customer, product) for _ in range(5)]
 
-    wait_until(lambda: parked(poisoned), seconds=60, missing="nothing was parked")
+    wait_until(lambda: parked(poisoned), missing="nothing was parked")
     poisoned.settle()
     assert parked(poisoned) == [(f"order-{bad}", 2, "crash")]
     assert poisoned.log("workers").count("was killed or hangs") == 3
     listed = shop.admin.get("/orders", params={"page_size": 100}).json()["results"]
-    assert {one["id"] for one in listed} == {*before, bad, *after}
-    assert {one["item_count"] for one in listed} == {0, 1}
-    # Whatever comes now is shown at once, and nobody dies any more.
-    shop.seen(f"/orders/{shop.order(customer, product)}")
+    assert {order["id"] for order in listed} == {*before, bad, *after}
+    assert {order["item_count"] for order in listed} == {0, 1}
+    # A new order is projected at once, and no worker is killed again.
+    shop.read(f"/orders/{shop.order(customer, product)}")
     assert poisoned.log("workers").count("was killed or hangs") == 3
 
     cure(poisoned)
-    told = poisoned.manage("retry_parked")
+    output = poisoned.manage("retry_parked")
 
-    assert told == f"order_view, generation 1, order-{bad}: 1 event applied, done\n"
+    assert output == f"order_view, generation 1, order-{bad}: 1 event applied, done\n"
     assert parked(poisoned) == []
     assert_read_models_equal_the_log(poisoned)

@@ -1,4 +1,4 @@
-"""Rebuilding a service that runs: killed at every stage it goes on, and ends with the same rows."""
+"""Rebuilds of a running service: killed at any stage, they go on and make the same rows."""
 
 import signal
 import subprocess
@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.acceptance.service import ROOT, Service, start, wait_until
+from tests.acceptance.service import PATIENCE_SECONDS, ROOT, Service, start, wait_until
 from tests.acceptance.shop import Shop
 from tests.proof import IS_PROOF, size
 
@@ -35,7 +35,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> It
 
 
 def building(service: Service) -> tuple[int, int]:
-    """How many events the slices of the generation that is built have applied, of how many."""
+    """Return the events that the building generation has applied, and those that it will apply."""
     with service.read() as connection:
         rows = connection.execute(
             "SELECT coalesce(sum(slice.events), max(events_done)), max(events_total)"
@@ -54,7 +54,7 @@ def generations(service: Service, name: str) -> list[str]:
 
 
 def begin(service: Service, log: Path, *, batch: int, throttle: int) -> "subprocess.Popen[bytes]":
-    """Start a rebuild in two processes, which together apply ``throttle`` events a second."""
+    """Start a rebuild by two processes, which together apply ``throttle`` events a second."""
     options = ["--workers", "2", "--batch", str(batch), "--throttle", str(throttle)]
     command = ["manage.py", "rebuild_projections", "order_view", *options]
     return start(command, service.environ, log)
@@ -78,7 +78,7 @@ def none_runs(processes: list[psutil.Process]) -> bool:
 
 @pytest.mark.proof
 @pytest.mark.parametrize("victim", ["command", "process"])
-def test_killed_at_any_stage_it_goes_on_where_it_was(
+def test_a_rebuild_that_is_killed_goes_on_where_it_was(
     service: Service, tmp_path: Path, victim: str
 ) -> None:
     before = service.rows()
@@ -89,61 +89,59 @@ def test_killed_at_any_stage_it_goes_on_where_it_was(
 
         def has_come_to(stage: int = stage, program: Any = program, done: int = done) -> bool:
             applied, total = building(service)
-            # What kills a process three times is parked, so that some of it is applied each time.
+            # An event that kills a process three times is parked: apply some events each time.
             is_time = total and applied >= total * stage / KILLS and applied > done
             return program.poll() is not None or bool(is_time)
 
-        wait_until(has_come_to, seconds=60)
+        wait_until(has_come_to)
         children: Any = wait_until(partial(processes_or_end, program))
         if children is True:
             break
-        # It doesn't begin anew: what was applied before stays applied.
+        # The rebuild doesn't begin anew: applied events stay applied.
         assert building(service)[0] >= done
         target = program if victim == "command" else children[0]
         target.send_signal(signal.SIGKILL)
-        assert program.wait(30) != 0
+        assert program.wait(PATIENCE_SECONDS) != 0
         wait_until(partial(none_runs, children))
         done = building(service)[0]
         assert service.rows() == before
 
-    finished = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "manage.py", "rebuild_projections", "order_view", "--workers", "2"],
         env=service.environ,
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=5 * PATIENCE_SECONDS,
         check=True,
     )
 
-    assert "the same as before" in finished.stdout
-    assert "differ" not in finished.stdout
+    assert "the same as before" in process.stdout
+    assert "differ" not in process.stdout
     assert service.rows() == before
     assert generations(service, "order_view") == ["live", "retired"]
 
 
-def test_a_rebuild_of_the_same_projection_is_refused_meanwhile(
-    service: Service, tmp_path: Path
-) -> None:
-    # It would take minutes, so that it can't end before it is told to, however busy the machine.
+def test_a_second_rebuild_of_a_projection_is_refused(service: Service, tmp_path: Path) -> None:
+    # It would take minutes: it can't end before it is cancelled, however busy the machine is.
     program = begin(service, tmp_path / "rebuild.log", batch=1, throttle=2)
-    wait_until(lambda: building(service)[0], seconds=60)
+    wait_until(lambda: building(service)[0])
 
     service.manage("rebuild_projections", "order_view", status=1)
     service.manage("rebuild_projections", "order_view", "--pause")
-    # Each process ends the batch that it is at.
-    paused = wait_until(lambda: settled(service), seconds=60)
+    # Each process ends its batch first.
+    paused = wait_until(lambda: settled(service))
     service.manage("rebuild_projections", "order_view", "--resume")
-    wait_until(lambda: building(service)[0] > paused, seconds=60)
+    wait_until(lambda: building(service)[0] > paused)
     service.manage("rebuild_projections", "order_view", "--cancel")
 
-    assert program.wait(30) == 1
+    assert program.wait(PATIENCE_SECONDS) == 1
     assert "was cancelled" in (tmp_path / "rebuild.log").read_text()
     assert "building" not in generations(service, "order_view")
 
 
 def settled(service: Service) -> int:
-    """How far it has come, once it stays there for longer than a batch takes; 0 before."""
+    """Return the applied events once the number stays for longer than a batch takes; else 0."""
     first = building(service)[0]
     ends = time.monotonic() + 2.0
     while time.monotonic() < ends:
@@ -155,7 +153,7 @@ def settled(service: Service) -> int:
 def test_an_empty_read_database_is_filled_by_the_workers(service: Service) -> None:
     before = service.rows()
     service.workers.terminate()
-    service.workers.wait(10)
+    service.workers.wait(30)
     with service.read() as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
@@ -163,11 +161,11 @@ def test_an_empty_read_database_is_filled_by_the_workers(service: Service) -> No
     service.manage("migrate", "-v", "0")
     service.start_workers()
 
-    service.settle(seconds=60)
+    service.settle()
     assert service.rows() == before
 
 
-# Reads an order at a steady rate; prints how many reads there were, failed, and seconds they took.
+# Reads an order at a steady rate; prints the reads, the failed ones, and the seconds of all.
 READS = """
 import time
 from uuid import UUID
@@ -186,7 +184,7 @@ print({reads}, failed, time.monotonic() - began)
 """
 
 
-# Lets new rows take over, and the former ones again, for so many seconds; prints how often.
+# Promotes new rows and rolls back to the former ones, for some seconds; prints how often.
 TAKEOVERS = """
 import time
 from django.core.management import call_command
@@ -195,31 +193,32 @@ while time.monotonic() < ends:
     call_command("rebuild_projections", "order_view", verbosity=0)
     call_command("rollback_projection", "order_view")
     takeovers += 2
-    # One a second: it is the reads that the processors are for.
+    # One a second, to leave the processors to the reads.
     time.sleep(1)
 print("takeovers", takeovers)
 """
 
 
-def answers_of(service: Service, order: str, over: Event) -> list[tuple[int, int, bool]]:
-    """Of the order and of the list, read in turn: the status, the lines of the one, and whether the
-    other had as many orders as there are."""
-    client, found = Shop(service).admin, []
+def read_until(over: Event, service: Service, order_id: str) -> list[tuple[int, int, bool]]:
+    """Read an order and the list in turn, until ``over`` is set.
+
+    Returns the status and the lines of the order, and whether the list had all orders.
+    """
+    client, results = Shop(service).admin, []
     while not over.wait(0.1):
-        one, page = client.get(f"/orders/{order}"), client.get("/orders")
+        order, page = client.get(f"/orders/{order_id}"), client.get("/orders")
         assert page.status_code == 200
-        lines = len(one.json()["items"]) if one.status_code == 200 else 0
-        found.append((one.status_code, lines, page.json()["count"] == ORDERS))
-    return found
+        lines = len(order.json()["items"]) if order.status_code == 200 else 0
+        results.append((order.status_code, lines, page.json()["count"] == ORDERS))
+    return results
 
 
 @pytest.mark.proof
 def test_reads_at_a_steady_rate_never_fail_while_rows_take_over(
     service: Service, tmp_path: Path
 ) -> None:
-    """Reads of whole orders, by processes of their own; at full size 500 a second. They go by the
-    query bus, since the web server answers fewer on two cores; one more client, which reads ten
-    times a second, goes by HTTP."""
+    """Processes read whole orders, at full size 500 a second. They use the query bus, since the
+    web server answers fewer on two cores; one more client reads ten times a second over HTTP."""
     readers, rate, seconds = size(2, full=4), size(25, full=125), size(6, full=30)
     order = Shop(service).admin.get("/orders").json()["results"][0]["id"]
     script = READS.format(reads=rate * seconds, rate=rate, order=order)
@@ -230,20 +229,20 @@ def test_reads_at_a_steady_rate_never_fail_while_rows_take_over(
 
     over = Event()
     with ThreadPoolExecutor(1) as threads:
-        answers = threads.submit(answers_of, service, order, over)
+        responses = threads.submit(read_until, over, service, order)
         try:
             script = TAKEOVERS.format(seconds=seconds)
             takeovers = service.manage("shell", "-v", "0", "-c", script).split("takeovers")[-1]
-            assert [program.wait(120) for program in running] == [0] * readers
+            assert [program.wait(5 * PATIENCE_SECONDS) for program in running] == [0] * readers
         finally:
             over.set()
-        assert set(answers.result()) == {(200, 1, True)}
+        assert set(responses.result()) == {(200, 1, True)}
 
-    told = [log.read_text().split() for log in logs]
-    assert [(int(reads), int(failed)) for reads, failed, _ in told] == [
+    outputs = [log.read_text().split() for log in logs]
+    assert [(int(reads), int(failed)) for reads, failed, _ in outputs] == [
         (rate * seconds, 0)
     ] * readers
     assert int(takeovers) >= 2
-    # At full size the rate is what is proved.
-    longest = max(float(took) for *_, took in told)
+    # The proof at full size is about the rate.
+    longest = max(float(took) for *_, took in outputs)
     assert not IS_PROOF or longest < seconds * 1.1

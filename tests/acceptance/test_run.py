@@ -1,4 +1,4 @@
-"""`manage.py run`, which is what `make run` starts: all of it comes up, works and goes away."""
+"""`manage.py run`, which `make run` calls: everything starts, works and stops."""
 
 import re
 import signal
@@ -16,7 +16,7 @@ import httpx
 import psutil
 import pytest
 
-from tests.acceptance.service import ROOT, plain_environ, start, wait_until
+from tests.acceptance.service import PATIENCE_SECONDS, ROOT, plain_environ, start, wait_until
 from tests.own_server import new_data_dir
 
 
@@ -41,23 +41,25 @@ class Copy:
             cwd=ROOT,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=5 * PATIENCE_SECONDS,
         )
 
     def answers(self) -> bool:
-        """Whether it is ready."""
+        """Return True if the service is ready."""
         with suppress(httpx.TransportError):
             return httpx.get(f"{self.url}/readyz").status_code == 200
         return False
 
     def postgres(self) -> list[psutil.Process]:
-        """The processes of its PostgreSQL server."""
+        """Return the processes of its PostgreSQL server."""
         data = str((self.folder / "postgres").resolve() / "data")
-        servers = [one for one in psutil.process_iter(["cmdline"]) if data in _arguments(one)]
-        return servers + [child for one in servers for child in _children(one)]
+        servers = [
+            process for process in psutil.process_iter(["cmdline"]) if data in _arguments(process)
+        ]
+        return servers + [child for server in servers for child in _children(server)]
 
     def kill(self) -> None:
-        """End its runs: one that a failed test has left would start PostgreSQL again."""
+        """Kill its runs: a run that a failed test left would start PostgreSQL again."""
         for run in self._runs:
             run.program.kill()
             run.program.wait()
@@ -72,29 +74,29 @@ class Run:
         self.program = start(["manage.py", "run"], environ, self._log)
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self._log.read_text()
 
-    def has_said(self, text: str) -> bool:
-        return text in self.said
+    def has_printed(self, text: str) -> bool:
+        return text in self.output
 
     def ready(self) -> "Run":
-        """Wait for the banner and for all that stands below it."""
-        wait_until(self._is_ready, seconds=300, missing="it doesn't come up")
+        """Wait for the whole banner."""
+        wait_until(self._is_ready, seconds=5 * PATIENCE_SECONDS, missing="it doesn't start")
         return self
 
     def _is_ready(self) -> bool:
-        assert self.program.poll() is None, self.said
-        return "\ncurl " in self.said and self.said.endswith("\n")
+        assert self.program.poll() is None, self.output
+        return "\ncurl " in self.output and self.output.endswith("\n")
 
     def processes(self) -> list[psutil.Process]:
-        """It and all that it has started, but for PostgreSQL."""
-        here = psutil.Process(self.program.pid)
-        return [here, *here.children(recursive=True)]
+        """Return its process and those that it started, without PostgreSQL."""
+        process = psutil.Process(self.program.pid)
+        return [process, *process.children(recursive=True)]
 
     def stop(self, signum: signal.Signals = signal.SIGINT) -> int:
         self.program.send_signal(signum)
-        return self.program.wait(30)
+        return self.program.wait(PATIENCE_SECONDS)
 
 
 def _arguments(process: psutil.Process) -> list[str]:
@@ -114,7 +116,8 @@ def free_port() -> int:
 
 def gone(processes: list[psutil.Process]) -> bool:
     return not any(
-        one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in _alive(processes)
+        process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        for process in _alive(processes)
     )
 
 
@@ -126,13 +129,13 @@ def _alive(processes: list[psutil.Process]) -> Iterator[psutil.Process]:
 
 
 def wait_until_level(run: "Run") -> None:
-    """Wait until the read side shows all that the demo has told."""
-    [token] = re.findall(r"Token +([0-9a-f]{64})$", run.said, re.MULTILINE)
+    """Wait until the read side shows all demo data."""
+    [token] = re.findall(r"Token +([0-9a-f]{64})$", run.output, re.MULTILINE)
     headers = {"Authorization": f"Token {token}"}
     with httpx.Client(base_url=f"{run.copy.url}/api/v1", headers=headers) as client:
         wait_until(
             lambda: (
-                not any(one["lag_events"] for one in client.get("/projections").json()["results"])
+                not any(row["lag_events"] for row in client.get("/projections").json()["results"])
             )
         )
 
@@ -149,7 +152,7 @@ def new_copy() -> Iterator[Copy]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Run]:
-    """A copy that runs while these tests do."""
+    """Run a copy for all tests of this module."""
     with new_copy() as copy:
         run = copy.run().ready()
         wait_until_level(run)
@@ -160,23 +163,23 @@ def running() -> Iterator[Run]:
 
 @pytest.fixture
 def idle() -> Iterator[Copy]:
-    """A copy that nobody has run yet."""
+    """Yield a copy that has never run."""
     with new_copy() as copy:
         yield copy
 
 
-def test_it_says_where_everything_is_and_it_is_there(running: Run) -> None:
-    said = running.said
+def test_the_banner_names_addresses_that_work(running: Run) -> None:
+    output = running.output
     url = running.copy.url
     for path in ("/", "/api/v1", "/api/docs", "/admin/"):
-        assert f"{url}{path}\n" in said
+        assert f"{url}{path}\n" in output
         assert httpx.get(f"{url}{path}", follow_redirects=True).status_code == 200
-    assert "admin" in said
-    assert "Password" in said
+    assert "admin" in output
+    assert "Password" in output
 
-    # The line is pasted into a shell just as it stands.
-    [line] = re.findall(r"^curl .*$", said, re.MULTILINE)
-    [token] = re.findall(r"Token +([0-9a-f]{64})$", said, re.MULTILINE)
+    # The line works in a shell as it stands.
+    [line] = re.findall(r"^curl .*$", output, re.MULTILINE)
+    [token] = re.findall(r"Token +([0-9a-f]{64})$", output, re.MULTILINE)
     headers = {"Authorization": f"Token {token}"}
     with httpx.Client(base_url=f"{url}/api/v1", headers=headers) as client:
         before = client.get("/orders").json()["count"]
@@ -190,20 +193,20 @@ def test_a_person_places_and_cancels_an_order_without_knowing_json(running: Run)
         page = browser.get("/api/v1/orders", headers=HTML)
         before = browser.get("/api/v1/orders").json()["count"]
 
-        answer = submit(browser, page, "/api/v1/orders")
+        response = submit(browser, page, "/api/v1/orders")
 
-        assert answer.status_code == 201, answer.text
-        # The page waits, so that a person sees what was done.
+        assert response.status_code == 201, response.text
+        # The page waits until the read side shows the order.
         newest = browser.get("/api/v1/orders").json()
         assert newest["count"] == before + 1
         order = newest["results"][0]
         page = browser.get(order["links"]["self"], headers=HTML)
-        answer = submit(browser, page, f"/api/v1/orders/{order['id']}/cancel")
-        assert answer.status_code == 200, answer.text
+        response = submit(browser, page, f"/api/v1/orders/{order['id']}/cancel")
+        assert response.status_code == 200, response.text
         assert browser.get(order["links"]["self"]).json()["status"] == "cancelled"
 
 
-def test_the_log_is_looked_at_in_the_admin(running: Run) -> None:
+def test_the_admin_lists_the_log(running: Run) -> None:
     with logged_in(running) as browser:
         home = browser.get("/admin/")
         log = browser.get("/admin/ordering_write/outboxevent/")
@@ -219,9 +222,11 @@ HTML = {"Accept": "text/html"}
 
 @contextmanager
 def logged_in(running: Run) -> Iterator[httpx.Client]:
-    """The browser of the demo's administrator, who used the form of the admin."""
-    [password] = re.findall(r"Password +(\S+)$", running.said, re.MULTILINE)
-    with httpx.Client(base_url=running.copy.url, follow_redirects=True, timeout=30) as browser:
+    """Yield a client that has logged in as the demo's administrator by the form of the admin."""
+    [password] = re.findall(r"Password +(\S+)$", running.output, re.MULTILINE)
+    with httpx.Client(
+        base_url=running.copy.url, follow_redirects=True, timeout=PATIENCE_SECONDS
+    ) as browser:
         page = browser.get("/admin/login/")
         login = {
             "username": "admin",
@@ -229,18 +234,18 @@ def logged_in(running: Run) -> Iterator[httpx.Client]:
             "csrfmiddlewaretoken": field(page.text, "csrfmiddlewaretoken"),
             "next": "/",
         }
-        answer = browser.post("/admin/login/", data=login, headers={"Referer": str(page.url)})
-        assert answer.url.path == "/", answer.text
+        response = browser.post("/admin/login/", data=login, headers={"Referer": str(page.url)})
+        assert response.url.path == "/", response.text
         yield browser
 
 
 def field(html: str, name: str) -> str:
-    """The value of a hidden field."""
+    """Return the value of a hidden field."""
     return unescape(re.findall(rf'name="{name}" value="([^"]*)"', html)[0])
 
 
 def form_at(html: str, address: str) -> dict[str, str]:
-    """What the form that goes to ``address`` sends when nothing in it is touched."""
+    """Return the fields of the form with the action ``address``, as they stand."""
     for form in re.findall(r"<form\b.*?</form>", html, re.DOTALL):
         action = re.findall(r'action="([^"]*)"', form)
         if action and urlsplit(unescape(action[0])).path.removesuffix("/") == address:
@@ -252,21 +257,21 @@ def form_at(html: str, address: str) -> dict[str, str]:
 
 
 def submit(browser: httpx.Client, page: httpx.Response, address: str) -> httpx.Response:
-    """Send the form of ``page`` that goes to ``address`` as it stands, as a browser would."""
+    """Send the form of ``page`` with the action ``address`` as it stands, as a browser would."""
     fields = form_at(page.text, address)
     return browser.post(address, data=fields, headers=HTML | {"Referer": str(page.url)})
 
 
-def test_a_part_that_is_killed_is_started_again(running: Run) -> None:
-    for part in psutil.Process(running.program.pid).children():
-        part.kill()
-    for what in ("web server", "workers"):
-        wait_until(partial(running.has_said, f"The {what} ended (SIGKILL)"))
+def test_a_killed_program_is_started_again(running: Run) -> None:
+    for process in psutil.Process(running.program.pid).children():
+        process.kill()
+    for name in ("web server", "workers"):
+        wait_until(partial(running.has_printed, f"The {name} ended (SIGKILL)"))
     wait_until(lambda: len(psutil.Process(running.program.pid).children()) == 2)
-    wait_until(running.copy.answers, seconds=60)
+    wait_until(running.copy.answers)
 
 
-def test_a_copy_beside_it_is_killed_run_again_and_stopped(running: Run, idle: Copy) -> None:
+def test_a_second_copy_is_killed_run_again_and_stopped(running: Run, idle: Copy) -> None:
     run = idle.run().ready()
     assert running.copy.answers()
     processes = run.processes()
@@ -274,18 +279,18 @@ def test_a_copy_beside_it_is_killed_run_again_and_stopped(running: Run, idle: Co
 
     run.program.kill()
 
-    wait_until(lambda: gone(processes), missing="somebody outlived the supervisor")
+    wait_until(lambda: gone(processes), missing="a process outlived the supervisor")
     run.program.wait()
     again = idle.run().ready()
-    assert "no demo data are needed" in again.said
+    assert "no demo data are needed" in again.output
     assert idle.answers()
     processes = again.processes() + idle.postgres()
 
     assert again.stop() == 0
 
-    assert gone(processes), again.said
+    assert gone(processes), again.output
     assert idle.postgres() == []
-    assert "Traceback" not in again.said
+    assert "Traceback" not in again.output
     assert not idle.answers()
     assert running.copy.answers()
 
@@ -296,23 +301,23 @@ def one_line(text: str) -> str:
     return line
 
 
-def test_a_port_in_use_is_said_in_one_line(idle: Copy) -> None:
+def test_a_port_in_use_is_reported_in_one_line(idle: Copy) -> None:
     with socket.create_server(("127.0.0.1", idle.port)):
-        finished = idle.manage("run")
+        process = idle.manage("run")
 
-    assert finished.returncode != 0
-    assert f"Port {idle.port} is in use" in one_line(finished.stderr)
+    assert process.returncode != 0
+    assert f"Port {idle.port} is in use" in one_line(process.stderr)
     assert idle.postgres() == []
 
 
 @pytest.mark.parametrize("command", ["run", "migrate"])
-def test_a_database_out_of_reach_is_said_in_one_line(idle: Copy, command: str) -> None:
+def test_an_unreachable_database_is_reported_in_one_line(idle: Copy, command: str) -> None:
     nowhere = f"postgresql://x@127.0.0.1:{free_port()}/x"
 
-    finished = idle.manage(command, DATABASE_URL=nowhere, SECRET_KEY="x" * 50)
+    process = idle.manage(command, DATABASE_URL=nowhere, SECRET_KEY="x" * 50)
 
-    assert finished.returncode != 0
-    assert "Cannot reach database" in one_line(finished.stderr)
+    assert process.returncode != 0
+    assert "Cannot reach database" in one_line(process.stderr)
 
 
 @pytest.mark.parametrize(
@@ -324,16 +329,16 @@ def test_a_database_out_of_reach_is_said_in_one_line(idle: Copy, command: str) -
         ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
     ],
 )
-def test_settings_that_make_no_sense_are_said_in_one_line(
+def test_an_invalid_setting_is_reported_in_one_line(
     idle: Copy, environ: dict[str, str], reason: str
 ) -> None:
-    finished = idle.manage("run", **environ)
+    process = idle.manage("run", **environ)
 
-    assert finished.returncode != 0
-    assert reason in one_line(finished.stderr)
+    assert process.returncode != 0
+    assert reason in one_line(process.stderr)
 
 
-def test_a_server_that_a_lone_command_left_running_is_stopped_by_hand(idle: Copy) -> None:
+def test_manage_stop_stops_a_server_that_a_command_left_running(idle: Copy) -> None:
     connect = "from django.db import connection; connection.ensure_connection()"
     assert idle.manage("shell", "-v", "0", "-c", connect).returncode == 0
     assert idle.postgres() != []

@@ -1,6 +1,7 @@
-"""What a program does with the client that is generated of the OpenAPI document: it places an
-order, reads it and cancels it. Its arguments are the service's address, a token, and the ids of a
-customer and of a product."""
+"""A program that uses the generated client: it places an order, reads it and cancels it.
+
+Arguments: the service's address, a token, the ids of a customer and of a product.
+"""
 
 import sys
 from uuid import UUID, uuid4
@@ -20,8 +21,8 @@ from orders_client.models import (
 )
 
 
-def tell(client: AuthenticatedClient, *, customer_id: UUID, product_id: UUID) -> None:
-    """The whole story. Raises AssertionError when it goes another way."""
+def run(client: AuthenticatedClient, *, customer_id: UUID, product_id: UUID) -> None:
+    """Run the scenario. Raises AssertionError when a response differs."""
     body = CreateOrderBody(
         customer_id=customer_id,
         items=[NewItem(product_id=product_id, quantity=2, unit_price="19.90")],
@@ -57,7 +58,7 @@ def tell(client: AuthenticatedClient, *, customer_id: UUID, product_id: UUID) ->
 
 if __name__ == "__main__":
     address, token, customer, product = sys.argv[1:]
-    tell(
+    run(
         AuthenticatedClient(base_url=address, token=token, prefix="Token"),
         customer_id=UUID(customer),
         product_id=UUID(product),
