@@ -1,7 +1,7 @@
-"""Fixtures that all tests share: the databases, and users of each role.
+"""Fixtures of all tests: the databases, and a user of each role.
 
-``db`` undoes a test by rolling back. ``committed`` is for tests that need real commits: threads,
-processes, notifications. Both allow both databases. Tests under tests/unit ask for neither.
+``db`` rolls the transaction of a test back. ``committed`` is for tests with real commits: threads,
+processes, notifications. Both use both databases. Tests in tests/unit use neither.
 """
 
 import signal
@@ -41,12 +41,12 @@ from tests import kit
 from tests.databases import MigratedDatabases, connect_to
 
 ALIASES = ["default", "read"]
-# Whose rows are deleted after a test; roles, permissions and the queue's schedule stay.
+# Apps whose rows are deleted after a test; roles, permissions and schedules stay.
 _EMPTIED = {"ordering_write", "ordering_read", "accounts", "knox", "sessions", "admin"}
 
 
-# Those with the longest files come first, so that several processes are done at the same time. Left
-# to itself xdist begins with the files of many tests, and one process is long at the last few.
+# The folders with the longest files come first, so that parallel processes end at the same time:
+# xdist would begin with the files of many tests, and wait for one process in the end.
 _FOLDERS = ("acceptance", "integration", "unit")
 
 
@@ -56,13 +56,13 @@ def pytest_configure(config: pytest.Config) -> None:
         stack = ExitStack()
         stack.enter_context(EmbeddedServer(settings.DATA_DIR).in_use())
         config.add_cleanup(stack.close)
-    # So that the end is reached: by default these signals end a process at once.
+    # Tear down on these signals too, as on Ctrl-C: by default they end a process at once.
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests in order, and mark those that ask for ``db`` or ``committed``."""
+    """Sort the tests by folder, and mark those that use ``db`` or ``committed``."""
     items.sort(key=lambda item: _FOLDERS.index(item.path.parent.name))
     for item in items:
         names = getattr(item, "fixturenames", ())
@@ -99,7 +99,7 @@ def _checked(handle: Callable[..., list[DomainEvent]]) -> Callable[..., list[Dom
 
 @pytest.fixture(scope="session")
 def _keeps_databases(django_db_keepdb: bool, django_db_createdb: bool) -> bool:
-    """With --reuse-db, the migrated databases are kept; --create-db makes them anew."""
+    """Return True if migrated databases are kept: with --reuse-db and without --create-db."""
     return django_db_keepdb and not django_db_createdb
 
 
@@ -107,7 +107,7 @@ def _keeps_databases(django_db_keepdb: bool, django_db_createdb: bool) -> bool:
 def django_db_setup(
     django_test_environment: None, django_db_blocker: Any, _keeps_databases: bool
 ) -> Iterator[None]:
-    """Both databases, whichever tests were chosen."""
+    """Connect to a write and a read database of this session."""
     with django_db_blocker.unblock():
         copies = MigratedDatabases(keep=_keeps_databases)
     connect_to(copies.names)
@@ -120,7 +120,7 @@ def django_db_setup(
 def migrated(
     django_db_setup: None, django_db_blocker: Any, _keeps_databases: bool
 ) -> Iterator[list[str]]:
-    """The names of a write and a read database as migrations make them: to copy, not to use."""
+    """Yield the names of a migrated write and read database, to copy and not to connect to."""
     with django_db_blocker.unblock():
         copies = MigratedDatabases(keep=_keeps_databases)
     yield copies.names
@@ -129,7 +129,7 @@ def migrated(
 
 @pytest.fixture(autouse=True)
 def _idle_transactions_live_on(request: pytest.FixtureRequest) -> None:
-    """Let the transaction of ``db``, which lasts as long as the test, be idle for any time."""
+    """Let the transaction of ``db``, which lasts for the whole test, be idle for any time."""
     if request.node.get_closest_marker("django_db") is None:
         return
     request.getfixturevalue("_django_db_helper")
@@ -141,12 +141,12 @@ def _idle_transactions_live_on(request: pytest.FixtureRequest) -> None:
 
 @pytest.fixture
 def committed(transactional_db: None) -> None:
-    """Both databases, where commits are real; they are emptied afterwards."""
+    """Use both databases with real commits, and empty them after the test."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _empty_instead_of_flush() -> Iterator[None]:
-    """After tests with real commits Django flushes, which the log refuses and which is slow."""
+    """Delete rows after a test with commits: Django's flush is slow, and the log refuses it."""
 
     def empty(_test: TransactionTestCase) -> None:
         for alias in ALIASES:
@@ -168,20 +168,24 @@ def _command_metrics_by_hand() -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def _static_files_are_found_once() -> Iterator[None]:
-    """Each of Django's clients would look through the folders of static files anew."""
-    files = WhiteNoiseMiddleware().files
+    """Search the folders of static files once, not for each client of Django."""
+    files: dict[str, Any] = {}
+    search = WhiteNoiseMiddleware.add_files_from_finders
+
+    def add_files(middleware: WhiteNoiseMiddleware) -> None:
+        if not files:
+            search(middleware)
+            files.update(middleware.files)
+        middleware.files.update(files)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            WhiteNoiseMiddleware,
-            "add_files_from_finders",
-            lambda middleware: middleware.files.update(files),
-        )
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files)
         yield
 
 
 @pytest.fixture(autouse=True)
-def _nobody_listens_on() -> Iterator[None]:
-    """The thread that looks for those who wait ends with the test, and leaves the databases."""
+def _no_listening_thread() -> Iterator[None]:
+    """Stop the thread that wakes waiting requests, with its connections, after the test."""
     yield
     waiting.stop()
 
@@ -200,7 +204,7 @@ def _empty(alias: str) -> None:
         if model._meta.app_label in _EMPTIED and side(model._meta.app_label) == alias
     ]
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        # Without it the log refuses; it also lets the tables be emptied in any order.
+        # Skips the trigger of the append-only log, and foreign keys: any order of tables will do.
         cursor.execute("SET LOCAL session_replication_role = replica")
         for table in tables:
             cursor.execute(f"DELETE FROM {table}")
@@ -208,7 +212,7 @@ def _empty(alias: str) -> None:
 
 @pytest.fixture
 def make_user() -> Callable[..., User]:
-    """``make_user(Role.CLERK, **fields)`` makes a user of that role; without one, of none."""
+    """Return ``make_user(role, **fields)``, which makes a user of this role, or of no role."""
 
     def make(role: Role | None = None, **fields: Any) -> User:
         name = fields.pop("username", (role or "nobody").lower())
@@ -247,11 +251,11 @@ def integration(make_user: Callable[..., User]) -> User:
 
 @pytest.fixture
 def customer() -> Customer:
-    """A registered customer."""
+    """Register a customer."""
     return kit.registered_customer()
 
 
 @pytest.fixture
 def customer_user(make_user: Callable[..., User], customer: Customer) -> User:
-    """The user who is ``customer``."""
+    """Return the user of ``customer``."""
     return make_user(Role.CUSTOMER, customer_id=customer.pk)

@@ -40,7 +40,7 @@ _PLACED = "timestamptz '2026-06-01 00:00Z' - ({size} - n) * interval '1 minute'"
 
 
 def fill_shop(size: int) -> None:
-    """Make ``size`` orders with one line each, a fifth as many customers, and PRODUCTS products."""
+    """Insert ``size`` orders of one line, a fifth as many customers, and PRODUCTS products."""
     _fill(
         OrderSummary,
         size,
@@ -123,7 +123,7 @@ def fill_shop(size: int) -> None:
 
 
 def _fill(model: type[ReadModel], size: int, **columns: str) -> None:
-    """Make ``size`` live rows. ``columns`` are SQL about n, the number of the row."""
+    """Insert ``size`` live rows. ``columns`` are SQL about n, the number of the row."""
     live = Projection.objects.get(name=model.projection_name, status=Projection.Status.LIVE)
     values = {"projection_id": str(live.pk)}
     for field in model._meta.concrete_fields:

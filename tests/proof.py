@@ -1,4 +1,4 @@
-"""How much a proof proves: a little in every test run, all of it in `make proof`."""
+"""The size of a proof: small in every test run, full in `make proof`."""
 
 import os
 
@@ -6,5 +6,5 @@ IS_PROOF = os.environ.get("PROOF") == "1"
 
 
 def size(small: int, *, full: int) -> int:
-    """``full`` in `make proof`, ``small`` in any other run."""
+    """Return ``full`` in `make proof`, else ``small``."""
     return full if IS_PROOF else small

@@ -1,4 +1,4 @@
-"""The same with the library "eventsourcing": its ProjectionRunner, one row for each order."""
+"""The same projection with the library "eventsourcing": one row per order."""
 
 from decimal import Decimal
 from typing import Any
@@ -15,7 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 
 class Order(Aggregate):
-    """An order with the four events that ours have."""
+    """An order with the same four events as in the other measurements."""
 
     @event("Created")
     def __init__(self, order_number: str, customer_id: UUID, customer_name: str) -> None:
@@ -32,11 +32,11 @@ class Order(Aggregate):
 
 
 class Shop(Application[UUID]):
-    """Where the orders are kept."""
+    """The application that stores the orders."""
 
 
 class OrderRows(PostgresTrackingRecorder):
-    """A table with a row for each order; each change moves the tracking in its transaction."""
+    """One row per order. Each change moves the tracking in the same transaction."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -56,7 +56,7 @@ class OrderRows(PostgresTrackingRecorder):
 
 
 class OrderProjection(Projection[OrderRows]):
-    """One statement for each event, as the library's own examples do it."""
+    """Runs one statement per event, as the library's own examples do."""
 
     @singledispatchmethod
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:
@@ -94,21 +94,21 @@ class OrderProjection(Projection[OrderRows]):
 
 
 def prepare(url: str, orders: int) -> tuple[dict[str, str], int]:
-    """Place so many orders in the database at ``url``; returns what ``run`` needs."""
-    place = urlsplit(url)
+    """Place ``orders`` orders in the database at ``url``; return the arguments of ``run``."""
+    address = urlsplit(url)
     environ = {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
-        "POSTGRES_DBNAME": place.path.lstrip("/"),
-        "POSTGRES_HOST": place.hostname or "localhost",
-        "POSTGRES_PORT": str(place.port or 5432),
-        "POSTGRES_USER": unquote(place.username or ""),
-        "POSTGRES_PASSWORD": unquote(place.password or ""),
+        "POSTGRES_DBNAME": address.path.lstrip("/"),
+        "POSTGRES_HOST": address.hostname or "localhost",
+        "POSTGRES_PORT": str(address.port or 5432),
+        "POSTGRES_USER": unquote(address.username or ""),
+        "POSTGRES_PASSWORD": unquote(address.password or ""),
     }
     return environ, _place_orders(Shop(environ), orders)
 
 
 def run(environ: dict[str, str], last: int) -> None:
-    """Apply all events, up to the notification ``last``, which is how many there are."""
+    """Apply all events, up to the notification with the number ``last``."""
     with ProjectionRunner(
         application_class=Shop,
         projection_class=OrderProjection,
@@ -119,11 +119,11 @@ def run(environ: dict[str, str], last: int) -> None:
 
 
 def _place_orders(shop: Shop, orders: int) -> int:
-    """Four events each, 50 orders in a transaction; returns the id of the last notification."""
+    """Place orders of four events, 50 a transaction; return the id of the last notification."""
     last = 0
     for start in range(0, orders, 50):
-        made = [_order(number) for number in range(start, min(start + 50, orders))]
-        last = shop.save(*made)[-1].notification.id
+        batch = [_order(number) for number in range(start, min(start + 50, orders))]
+        last = shop.save(*batch)[-1].notification.id
     shop.close()
     return last
 

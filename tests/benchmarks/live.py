@@ -1,11 +1,11 @@
-"""How soon a row follows its commit, with the real web server and workers.
+"""Measures how soon a row follows its commit, with the real web server and workers.
 
     python -m tests.benchmarks.live [SECONDS]
 
-On an embedded PostgreSQL of its own, which notes when each transaction is committed. One after the
-other: orders over HTTP at 50 a second (for 30 seconds unless told otherwise); commands whose
-notification is lost; a burst of 2,000 orders; the same burst found by workers that were away, by
-one of them and by two; and nothing at all.
+It starts an embedded PostgreSQL that records the time of each commit, and measures one after the
+other: orders over HTTP at 50 a second, for 30 seconds by default; commands whose notification is
+lost; a burst of 2,000 orders; the same burst while the workers are stopped, then projected by one
+worker and by two; and an idle service.
 """
 
 import json
@@ -34,8 +34,8 @@ RATE = 50
 BURST = 2_000
 LINES = 2
 IDLE_SECONDS = 10
-# Receives stock without telling anybody, at moments that have nothing to do with any poll.
-UNTOLD = """
+# Receives stock without notifications, at moments that are independent of any poll.
+RECEIVE_SILENTLY = """
 import random, time
 from uuid import UUID
 from ordering_write.bus import get_command_bus
@@ -55,15 +55,15 @@ for number in range(20):
 def main() -> None:
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
     with new_data_dir() as folder:
-        note_commits(folder)
+        record_commit_times(folder)
         os.environ |= {"DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "config.settings"}
         os.environ.pop("DATABASE_URL", None)
         django.setup()
         measure(folder, seconds)
 
 
-def note_commits(folder: Path) -> None:
-    """Make a server in ``folder`` that knows when each transaction was committed."""
+def record_commit_times(folder: Path) -> None:
+    """Make a server in ``folder`` that records the time of each commit."""
     server = EmbeddedServer(folder)
     server.start()
     with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
@@ -85,7 +85,7 @@ def measure(folder: Path, seconds: int) -> None:
             lines = [products[(first + line) % len(products)] for line in range(LINES)]
             return shop.body(customer, *lines)
 
-        # A shop that has begun: PostgreSQL plans for tables that hold something.
+        # PostgreSQL plans for tables with rows.
         place_files(service, [json.dumps(body(number)) for number in range(BURST)])
         analyze(service)
         place(shop, [body(number) for number in range(100)])
@@ -101,7 +101,7 @@ def measure(folder: Path, seconds: int) -> None:
         for table in ("order_summary", "order_timeline", "stock_ledger"):
             tell_lags(f"commit to row of {table}", lags(service, table, after=before))
         with noted("commands whose notification is lost"):
-            untold(service, products[0])
+            measure_lost_notifications(service, products[0])
         lines = [json.dumps(body(number)) for number in range(BURST)]
         with noted(f"a burst of {BURST} orders"):
             burst(service, lines)
@@ -121,11 +121,11 @@ def analyze(service: Any) -> None:
 
 
 def rest(service: Any) -> None:
-    """Wait until all is done: by the projections, and by the policies."""
+    """Wait until projections and policies have nothing left to do."""
     from tests.acceptance.service import wait_until
 
     service.settle(seconds=300)
-    left = (
+    backlog = (
         "SELECT count(*) FROM event_pending UNION ALL"
         " SELECT count(*) FROM policy_timer WHERE due_at <= now() AND parked_at IS NULL UNION ALL"
         " SELECT (SELECT coalesce(max(position), 0) FROM event_position) - position"
@@ -133,7 +133,7 @@ def rest(service: Any) -> None:
     )
     with service.write() as connection:
         wait_until(
-            lambda: {0} == {count for (count,) in connection.execute(left)},
+            lambda: {0} == {count for (count,) in connection.execute(backlog)},
             seconds=300,
             missing="the policies lag behind",
         )
@@ -141,7 +141,7 @@ def rest(service: Any) -> None:
 
 @contextmanager
 def noted(title: str) -> Iterator[None]:
-    """Prints how busy the machine was before and after."""
+    """Print a title, and the load of the machine before and after."""
     before = os.getloadavg()[0]
     print(f"\n{title}", flush=True)
     yield
@@ -154,26 +154,26 @@ def tell(name: str, value: str) -> None:
 
 def tell_lags(name: str, lags: list[float]) -> None:
     cuts = quantiles(lags, n=100)
-    p50, p99, most = (1_000 * each for each in (cuts[49], cuts[98], max(lags)))
+    p50, p99, most = (1_000 * seconds for seconds in (cuts[49], cuts[98], max(lags)))
     tell(f"{name}: p50, p99, max", f"{p50:.0f} {p99:6.0f} {most:6.0f} ms")
 
 
 def place(shop: Any, bodies: list[dict[str, Any]]) -> None:
-    """Place orders over HTTP at RATE a second, however long the answers take.
+    """Place orders over HTTP at RATE a second, however long the responses take.
 
-    By the plainest client that there is: it runs on the same cores as what is measured.
+    The client is the plainest one: it runs on the same cores as the service.
     """
     host = shop.service.url.removeprefix("http://")
     headers = {**shop.admin.headers, "Content-Type": "application/json"}
-    own = threading.local()
+    local = threading.local()
 
     def post(body: bytes) -> int:
-        if not hasattr(own, "connection"):
-            own.connection = HTTPConnection(host)
-        own.connection.request("POST", "/api/v1/orders", body, headers)
-        answer = own.connection.getresponse()
-        answer.read()
-        return int(answer.status)
+        if not hasattr(local, "connection"):
+            local.connection = HTTPConnection(host)
+        local.connection.request("POST", "/api/v1/orders", body, headers)
+        response = local.connection.getresponse()
+        response.read()
+        return int(response.status)
 
     began = time.monotonic()
     with ThreadPoolExecutor(16) as threads:
@@ -181,12 +181,12 @@ def place(shop: Any, bodies: list[dict[str, Any]]) -> None:
         for number, body in enumerate(json.dumps(body).encode() for body in bodies):
             time.sleep(max(0.0, began + number / RATE - time.monotonic()))
             placed.append(threads.submit(post, body))
-        assert {each.result() for each in placed} == {201}
+        assert {status.result() for status in placed} == {201}
 
 
 def lags(service: Any, table: str, *, after: int) -> list[float]:
-    """Seconds from the commit of each event behind a position to that of the row that shows it."""
-    # The last one of a row shows when all of it was there.
+    """Return the seconds from the commit of each event after a position to that of its row."""
+    # A row has the time of its last event.
     key = {"order_summary": "'order-' || id", "order_timeline": "'order-' || order_id"}.get(
         table, "'stock-' || product_id"
     )
@@ -205,8 +205,8 @@ def lags(service: Any, table: str, *, after: int) -> list[float]:
     return [(at - committed[position]).total_seconds() for position, at, _stream in rows]
 
 
-def untold(service: Any, product: str) -> None:
-    output = service.manage("shell", "-v", "0", "-c", UNTOLD.format(product=product))
+def measure_lost_notifications(service: Any, product: str) -> None:
+    output = service.manage("shell", "-v", "0", "-c", RECEIVE_SILENTLY.format(product=product))
     service.settle()
     events = [UUID(line) for line in output.split()]
     with service.write() as write, service.read() as read:
@@ -229,7 +229,7 @@ def untold(service: Any, product: str) -> None:
 
 
 def burst(service: Any, lines: list[str]) -> None:
-    """Place orders as fast as two processes can, and watch the projections."""
+    """Place orders as fast as two processes can, and sample the projections."""
     watched, before = Watch(service), head(service)
     began = time.monotonic()
     place_files(service, lines)
@@ -245,7 +245,7 @@ def burst(service: Any, lines: list[str]) -> None:
 
 
 def drain(service: Any, lines: list[str], workers: int) -> None:
-    """Place orders while the workers are away, then let ``workers`` of them at it."""
+    """Place orders while the workers are stopped, then start ``workers`` of them."""
     service.workers.terminate()
     service.workers.wait()
     place_files(service, lines)
@@ -260,10 +260,10 @@ def drain(service: Any, lines: list[str], workers: int) -> None:
     tell("events a second through all projections", f"{rate:.0f}")
     tell("applied a second and worker", f"{rate * watched.projections / workers:.0f}")
     with service.read() as read:
-        for name, each in read.execute(
+        for name, events_a_second in read.execute(
             "SELECT name, position / batch_seconds FROM projection WHERE status = 'live' ORDER BY 2"
         ):
-            tell(f"  {name} alone, since the beginning", f"{each:.0f} events/s")
+            tell(f"  {name} alone, since the beginning", f"{events_a_second:.0f} events/s")
 
 
 def place_files(service: Any, lines: list[str]) -> None:
@@ -280,7 +280,7 @@ def place_files(service: Any, lines: list[str]) -> None:
         for _ in range(2)
     ]
     for process, part in zip(running, (lines[:half], lines[half:]), strict=True):
-        # What was placed in an earlier run counts as a repetition: these are other lines.
+        # A line of an earlier run would be a repetition: make new ones.
         note = f"{time.time_ns()}"
         part = [json.dumps({**json.loads(line), "note": note}) for line in part]
         threading.Thread(target=feed, args=(process, part)).start()
@@ -300,7 +300,7 @@ def head(service: Any) -> int:
 
 
 class Watch:
-    """Looks at the projections twenty times a second until it is stopped."""
+    """Samples the positions of the projections twenty times a second until ``stop``."""
 
     def __init__(self, service: Any) -> None:
         self._service = service
@@ -371,10 +371,10 @@ def programs(service: Any) -> dict[str, int]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Of a process and of all that it has started."""
+    """Return the processor time of a process and its descendants."""
     program = psutil.Process(pid)
     family = (program, *program.children(recursive=True))
-    return sum(sum(each.cpu_times()[:4]) for each in family)
+    return sum(sum(process.cpu_times()[:4]) for process in family)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How fast a rebuild is, beside one SQL statement and beside a library for event sourcing.
+"""Measures a rebuild, and compares it with one SQL statement and with a library.
 
     python -m tests.benchmarks.rebuild [ORDERS]
 
-On databases of its own, with four events for each order (250,000 orders unless told otherwise), it
-measures one after the other: (b) one statement that computes the tables of OrderView inside
-PostgreSQL; (a) ``manage.py rebuild_projections order_view``, which must come to the same rows;
-(c) the ProjectionRunner of the library "eventsourcing" with one row for each order.
+It makes a database of its own with four events per order, by default 250,000 orders, and measures
+one after the other: (b) one statement that computes the tables of OrderView inside PostgreSQL;
+(a) ``manage.py rebuild_projections order_view``, which must make the same rows; (c) the
+ProjectionRunner of the library "eventsourcing" with one row per order.
 """
 
 import os
@@ -33,10 +33,10 @@ from tests.benchmarks import library  # noqa: E402
 from tests.databases import Databases  # noqa: E402
 
 EVENTS_OF_AN_ORDER = 4
-# Events for the library: fewer, since it takes them one by one.
+# Fewer orders for the library, since it applies events one by one.
 LIBRARY_ORDERS = 5_000
 
-# Orders are confirmed some time after they were placed, so that streams are interwoven.
+# Orders are confirmed some time after they are placed, so that streams interleave.
 MAKE_LOG = """
 SET session_replication_role = replica;
 SET statement_timeout = 0;
@@ -106,10 +106,10 @@ INSERT INTO event_position (position, event_id)
 SELECT row_number() OVER (ORDER BY id), id FROM event;
 """
 
-# One statement for both tables; {generation} is the key of the generation whose rows it makes. What
-# never happens in this log (payments, shipments and so on) isn't looked for, unlike in (a).
+# One statement for both tables; {generation} is the key of the generation of its rows. Unlike (a),
+# it ignores events that this log doesn't have: payments, shipments and so on.
 IN_SQL = """
-WITH told AS MATERIALIZED (
+WITH order_event AS MATERIALIZED (
     SELECT event.*, event_position.position, personal_data.fields AS personal, event.data AS d
     FROM event JOIN event_position ON event_position.event_id = event.id
     LEFT JOIN personal_data ON personal_data.id = event.personal_id
@@ -123,7 +123,7 @@ WITH told AS MATERIALIZED (
         0, 0, 0, 0, 0, 0, 0,
         (d->'unit_price'->>'amount')::numeric, (d->'line_total'->>'amount')::numeric,
         d->>'price_source', coalesce(d->>'price_reason', '')
-    FROM told WHERE type = 'OrderItemAdded'
+    FROM order_event WHERE type = 'OrderItemAdded'
 )
 INSERT INTO ordering_read.order_summary (projection_id, id, order_number, customer_id,
     customer_name, status, payment_status, fulfilment_status, return_status, hold_reason,
@@ -156,19 +156,19 @@ SELECT {generation}, (d->>'order_id')::uuid,
     max(timestamp),
     max(version),
     max(position)
-FROM told GROUP BY (d->>'order_id')::uuid
+FROM order_event GROUP BY (d->>'order_id')::uuid
 """
 
 
 @dataclass
 class Watched:
-    """What was seen of a rebuild while it ran."""
+    """Measurements of a running rebuild."""
 
     seconds: float = 0.0
-    # The largest resident memory of one of its processes, in MB: in its first third, and at all.
+    # The largest memory of one of its processes, in MB: in its first third, and in all.
     early_memory: float = 0.0
     memory: float = 0.0
-    # What it said would be left after a tenth, and what was.
+    # Seconds left after a tenth: as the rebuild estimated, and in truth.
     estimate: float = 0.0
     truth: float = 0.0
     _samples: list[tuple[float, float]] = field(default_factory=list)
@@ -176,8 +176,10 @@ class Watched:
 
 @dataclass
 class Cost:
-    """What something took: time on the clock, and time of a processor, that of the database server
-    included, which is about the same however busy the machine is."""
+    """Seconds on the clock, and of processors, with those of the database server.
+
+    The seconds of processors are about the same however busy the machine is.
+    """
 
     seconds: float = 0.0
     processor: float = 0.0
@@ -206,9 +208,9 @@ def main() -> None:
         ("(b) one SQL statement", in_sql, events),
         ("(c) ProjectionRunner of eventsourcing", running, last),
     ):
-        each = 1e6 * cost.processor / number
-        print(f"{name:<50}{number / cost.seconds:>10,.0f}{each:>21,.0f} µs")
-    # Of the cost of one event.
+        microseconds = 1e6 * cost.processor / number
+        print(f"{name:<50}{number / cost.seconds:>10,.0f}{microseconds:>21,.0f} µs")
+    # Ratios of the cost of one event.
     by_clock = running.seconds / last * events / rebuilding.seconds
     by_processor = running.processor / last * events / rebuilding.processor
     for name, figure in {
@@ -218,7 +220,7 @@ def main() -> None:
         "(a) to (c), by processor time": f"{by_processor:.1f}",
         "memory of a process in the first third, MB": f"{rebuilt.early_memory:.0f}",
         "memory of a process at most, MB": f"{rebuilt.memory:.0f}",
-        "time left as told after 10 %, s": f"{rebuilt.estimate:.1f}",
+        "time left as estimated after 10 %, s": f"{rebuilt.estimate:.1f}",
         "time left in truth, s": f"{rebuilt.truth:.1f}",
     }.items():
         print(f"{name:<50}{figure:>10}")
@@ -226,7 +228,7 @@ def main() -> None:
 
 @contextmanager
 def spent(server: psutil.Process) -> Iterator[Cost]:
-    """What is inside it, and is done by us, by programs that we start, and by ``server``."""
+    """Measure the block: this process, its children and ``server``."""
     cost = Cost(-time.monotonic(), -processor_seconds(server))
     yield cost
     cost.seconds += time.monotonic()
@@ -234,14 +236,14 @@ def spent(server: psutil.Process) -> Iterator[Cost]:
 
 
 def processor_seconds(server: psutil.Process) -> float:
-    us = psutil.Process()
-    family = (us, *us.children(recursive=True), server, *server.children(recursive=True))
-    return sum(sum(process.cpu_times()[:4]) for process in family)
+    process = psutil.Process()
+    family = (process, *process.children(recursive=True), server, *server.children(recursive=True))
+    return sum(sum(member.cpu_times()[:4]) for member in family)
 
 
 @contextmanager
 def site() -> Iterator[tuple[dict[str, str], str]]:
-    """One migrated database for both sides: its environment and its URL."""
+    """Yield the environment and the URL of a migrated database for both sides."""
     databases = Databases("bench")
     [url] = databases.urls
     environ = plain_environ() | {"DATABASE_URL": url, "SECRET_KEY": uuid4().hex * 2, "HTTPS": "0"}
@@ -265,7 +267,7 @@ def make_log(connection: psycopg.Connection[Any], orders: int) -> int:
 
 
 def new_generation(connection: psycopg.Connection[Any], position: int) -> int:
-    """The live generation, as if it had followed the log; the SQL statement makes its rows."""
+    """Return the live generation at ``position``; the SQL statement makes its rows."""
     [(key,)] = connection.execute(
         "UPDATE ordering_read.projection SET position = %s WHERE name = 'order_view' RETURNING id",
         [position],
@@ -298,7 +300,7 @@ def watch(pid: int, url: str, watched: Watched, began: float) -> None:
             try:
                 parent = psutil.Process(pid)
                 family = [parent, *parent.children()]
-                memory = max(one.memory_full_info().uss for one in family) / 1e6
+                memory = max(member.memory_full_info().uss for member in family) / 1e6
             except psutil.NoSuchProcess:
                 return
             watched._samples.append((now, memory))
