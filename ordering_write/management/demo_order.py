@@ -1,4 +1,4 @@
-"""The scenario of one demo order: its steps follow from its number alone."""
+"""The scenario of one demo order, whose steps follow from its number alone."""
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
@@ -95,7 +95,7 @@ class OrderScenario:
             self.quantities.append(quantity)
         waits_for_money = self.case in ("never paid", "paid after it had expired")
         # Customers can't ask for a longer reservation.
-        waits = self.buyer is CLERK and waits_for_money
+        is_reserved_longer = self.buyer is CLERK and waits_for_money
         events = self.do(
             self.buyer,
             client.CreateOrder,
@@ -103,7 +103,7 @@ class OrderScenario:
             currency=currency,
             items=items,
             shipping_address=self._address(),
-            reserve_for=2 * _DAY if waits else None,
+            reserve_for=2 * _DAY if is_reserved_longer else None,
             auto_confirm=self.is_plain and self.buyer is CLERK,
         )
         self.order_id = next(event.order_id for event in events if isinstance(event, OrderCreated))

@@ -37,9 +37,9 @@ def status() -> SubscriberStatus:
 
 def policy_statuses() -> list[PolicyStatus]:
     """Return the status of each policy, and of removed policies that left timers behind."""
-    stored = _by_policy(datetime.now(UTC))
-    removed = sorted(stored.keys() - POLICIES.keys())
-    return [stored.get(name) or PolicyStatus(name=name) for name in [*POLICIES, *removed]]
+    statuses = _by_policy(datetime.now(UTC))
+    removed = sorted(statuses.keys() - POLICIES.keys())
+    return [statuses.get(name) or PolicyStatus(name=name) for name in [*POLICIES, *removed]]
 
 
 def _by_policy(now: datetime) -> dict[str, PolicyStatus]:

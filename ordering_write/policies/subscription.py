@@ -21,7 +21,7 @@ from ordering_write.subscriptions import Subscriber, Subscription, parked
 
 
 class NotParkedError(NotFoundError):
-    """Neither an event nor a timer that the policies have parked has this id."""
+    """The policies have parked neither an event nor a timer with this id."""
 
 
 class PolicySubscription(Subscription):

@@ -57,7 +57,7 @@ DELETE FROM policy_timer USING set_config('synchronous_commit', 'off', true) WHE
 
 
 class WorkerKilledError(Exception):
-    """Each worker that tried it was killed, or did not come back in time."""
+    """Each worker that fired this timer was killed, or took too long."""
 
 
 def due_timers(now: datetime) -> "QuerySet[Timer]":
@@ -96,7 +96,7 @@ def skip_parked(timer_id: UUID, *, reason: str, by: str) -> bool:
     rows = parked_timers().filter(pk=timer_id)
     is_skipped = bool(rows.update(skipped_at=Now(), skipped_by=by, skip_reason=reason))
     if is_skipped:
-        logger.warning("The timer %s is skipped, as %s wants: %s", timer_id, by, reason)
+        logger.warning("The timer %s is skipped by %s: %s", timer_id, by, reason)
     return is_skipped
 
 

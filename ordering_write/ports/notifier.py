@@ -51,7 +51,7 @@ class LogNotifier:
 
     def tell(self, notice: Notice, *, key: UUID) -> None:
         logger.info(
-            "Order %s: the customer is told that it is %s.", notice.order_number, notice.news
+            "Order %s: the customer is notified that it is %s.", notice.order_number, notice.news
         )
 
 

@@ -78,4 +78,4 @@ def _mail(subject: str, text: str) -> None:
     try:
         mail_admins(subject, text)
     except OSError as error:
-        logger.warning("The administrators couldn't be told by mail: %s", error)
+        logger.warning("The administrators couldn't be notified by mail: %s", error)

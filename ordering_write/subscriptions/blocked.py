@@ -62,9 +62,9 @@ class BlockedStreams:
         self.failures[failure.event.recorded.stream] = failure
         if len(self.failures) > self._capacity:
             raise TooManyParkedError(
-                "More streams can't be applied than may be parked, so that the code must be wrong "
-                f"rather than the events; the last one is blocked by {failure}. Correct it and "
-                "retry what is parked."
+                "More streams are blocked than may be parked, so that the code must be wrong "
+                f"rather than the events; the last stream is blocked by {failure}. Correct the "
+                "code and retry the parked events."
             )
 
     def blocks(self, event: DomainEvent) -> bool:

@@ -162,13 +162,13 @@ class _SubscriptionGroup:
         return sum(step.applied for step in steps), any(step.may_have_more for step in steps)
 
     def _load(self, *, lock: bool = False) -> dict[int, Any]:
-        variant = lock, len(self._failed)
-        if variant not in self._statements:
+        key = lock, len(self._failed)
+        if key not in self._statements:
             rows = self._checkpoints.exclude(pk__in=self._failed)
             if lock:
                 rows = rows.select_for_update(skip_locked=True)
-            self._statements[variant] = rows.query.get_compiler(rows.db).as_sql()
-        loaded = tables.load(self._checkpoints.model, *self._statements[variant])
+            self._statements[key] = rows.query.get_compiler(rows.db).as_sql()
+        loaded = tables.load(self._checkpoints.model, *self._statements[key])
         return {row.pk: row for row in loaded}
 
     def _step_together(self) -> list[Step]:

@@ -138,7 +138,7 @@ def skip(subscription: Subscription, row: Any, *, reason: str, by: str) -> Retri
                 raise EventWaitsError
             parked.skipped_at, parked.skipped_by, parked.skip_reason = Now(), by, reason
             parked.save(update_fields=["skipped_at", "skipped_by", "skip_reason"])
-            logger.warning("%s skips %s, as %s wants: %s", checkpoint, parked, by, reason)
+            logger.warning("%s: %s is skipped by %s: %s", checkpoint, parked, by, reason)
             rows = parking.parked_rows(checkpoint, parked.stream)
             return parking.apply_parked(checkpoint, rows, subscription.subscriber(checkpoint))
 

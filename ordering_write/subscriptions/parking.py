@@ -53,7 +53,7 @@ def park_crashed(checkpoint: Any, event: DomainEvent, subscriber: Subscriber) ->
     wanted = [event] if subscriber.wants(event) else []
     blocked = _blocked_streams(checkpoint, wanted, subscriber)
     if wanted and not blocked.blocks(event):
-        message = "The process was killed each time that it was applied"
+        message = "The process was killed each time that the event was applied"
         blocked.add(Failure(event=event, category=ParkedEvent.Category.CRASH, message=message))
     _park(checkpoint, wanted, blocked)
     _forget_erased(checkpoint, [event], subscriber)
@@ -109,7 +109,7 @@ def _block_unreadable(events: Sequence[DomainEvent], blocked: BlockedStreams) ->
                 if event.type in DomainEvent.types
                 else ParkedEvent.Category.UNKNOWN_TYPE
             )
-            message = f"It can't be read: {event.reason}"
+            message = f"The event can't be read: {event.reason}"
             blocked.add(Failure(event=event, category=category, message=message))
 
 
@@ -169,7 +169,7 @@ def _park(checkpoint: Any, events: Sequence[DomainEvent], blocked: BlockedStream
     if blocked.failures:
         _add_parked_streams(checkpoint, len(blocked.failures))
         for failure in blocked.failures.values():
-            logger.error("%s, parks a stream behind %s", checkpoint, failure)
+            logger.error("%s: a stream is parked behind %s", checkpoint, failure)
 
 
 def _row(checkpoint: Any, event: DomainEvent, blocked: BlockedStreams) -> ParkedEvent:

@@ -13,9 +13,9 @@ class LogReplacedError(Exception):
 
     def __init__(self, checkpoint: Checkpoint) -> None:
         super().__init__(
-            f"The log isn't the one that {checkpoint}, has read: at position "
-            f"{checkpoint.position} it hasn't the event {checkpoint.event_id}. It was restored "
-            "from a backup or replaced, so that what was made from it may be wrong: rebuild."
+            f"{checkpoint}: the log isn't the one that was read before, because the event "
+            f"{checkpoint.event_id} isn't at position {checkpoint.position}. The log was restored "
+            "from a backup or replaced, so that the effects of its events may be wrong: rebuild."
         )
 
 

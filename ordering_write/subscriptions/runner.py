@@ -163,7 +163,7 @@ class Runner:
                 return
             except (OperationalError, InterfaceError):
                 # The database of the checkpoint is away, which other code reports.
-                logger.warning("A subscriber failed, which can't be recorded: %s", failure)
+                logger.warning("The failure of a subscriber can't be recorded: %s", failure)
                 if not self._start_counted:
                     return
             # A counted start that nobody takes back looks like a killed runner.

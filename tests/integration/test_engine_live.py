@@ -131,7 +131,7 @@ def test_a_failure_is_recorded_logged_once_and_retried_after_a_pause(
         "recorder, generation 1 can't go on and will be tried again."
     ]
     assert checkpoint().error.startswith("TooManyParkedError: ")
-    assert "version 1): ValueError: no such colour. Correct it" in checkpoint().error
+    assert "version 1): ValueError: no such colour. Correct the code" in checkpoint().error
     assert checkpoint().failed_at == failed_at
     # The projection is leased again after its pause, and can go on.
     assert "recorder" not in live.PROJECTIONS.lease().behind

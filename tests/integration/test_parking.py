@@ -148,7 +148,7 @@ def test_a_failing_event_parks_its_stream_and_no_other(
     assert served().position == log.head()
     assert served().error == ""
     assert [line.getMessage() for line in caplog.records] == [
-        f"order_view, generation 1, parks a stream behind OrderItemAdded {bad} "
+        f"order_view, generation 1: a stream is parked behind OrderItemAdded {bad} "
         f"({orders[2].stream}, version 2): ValueError: no such colour"
     ]
 
@@ -499,7 +499,7 @@ def test_too_many_parked_streams_stop_it(poison: Poison, shop: Shop, settings: A
     live.run("order_view")
 
     assert (served().position, served().parked_streams) == (position, 2)
-    assert served().error.startswith("TooManyParkedError: More streams can't be applied than")
+    assert served().error.startswith("TooManyParkedError: More streams are blocked than")
     assert third.stream in served().error
     [failed] = [each for each in status.statuses() if each.name == "order_view"]
     assert (failed.status, failed.parked_streams) == ("failed", 2)

@@ -526,7 +526,7 @@ def test_the_log_notifier_writes_no_names(caplog: pytest.LogCaptureFixture):
 
     run_policies(NOW)
 
-    text = f"Order {order.order_number}: the customer is told that it is placed."
+    text = f"Order {order.order_number}: the customer is notified that it is placed."
     assert caplog.messages == [text]
 
 

@@ -286,7 +286,7 @@ def test_a_log_from_a_backup_stops_the_projection_until_it_is_rebuilt(grown: int
     [stopped] = [status for status in statuses() if status.name == NAME]
     assert stopped.status == "failed"
     assert (
-        "The log isn't the one that inventory_level, generation 1, has read" in stopped.last_error
+        "inventory_level, generation 1: the log isn't the one that was read" in stopped.last_error
     )
     assert stopped.last_error.endswith("rebuild.")
     assert stopped.lag_events >= 0

@@ -467,7 +467,7 @@ def test_a_parked_timer_is_skipped_for_good(settings: Any, monkeypatch: pytest.M
     refund = timer("pay_refunds")
     for wrong in (refund.pk, uuid4()):
         # This timer isn't parked yet, and the other one doesn't exist.
-        with pytest.raises(CommandError, match="Neither an event nor a timer"):
+        with pytest.raises(CommandError, match="neither an event nor a timer"):
             skip(wrong)
     Timer.objects.filter(pk=refund.pk).update(parked_at=NOW, error="ConnectionError: away")
     with pytest.raises(CommandError, match="--reason: String should have at least 1 character"):
@@ -477,7 +477,7 @@ def test_a_parked_timer_is_skipped_for_good(settings: Any, monkeypatch: pytest.M
 
     skipped = timer("pay_refunds")
     assert (skipped.skipped_by, skipped.skip_reason) == ("command line (robin)", "Paid out by hand")
-    with pytest.raises(CommandError, match="Neither an event nor a timer"):
+    with pytest.raises(CommandError, match="neither an event nor a timer"):
         skip(refund.pk)
     assert policies.retry() == 0
     run_policies(NOW)

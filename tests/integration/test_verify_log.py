@@ -338,9 +338,7 @@ def test_a_reservation_of_another_product_is_found(shop):
         shop.product.pk,
     )
     [found] = findings(shop.order.stream)
-    assert re.fullmatch(
-        rf"{shop.order.stream}: what is set aside for line \S+ is another product", found
-    )
+    assert re.fullmatch(rf"{shop.order.stream}: another product is set aside for line \S+", found)
 
 
 def test_a_row_without_events_is_found(shop):

@@ -504,7 +504,7 @@ def test_rows_of_a_replaced_log_are_refused() -> None:
     register_products(10)
     Projection.objects.filter(name="inventory_level").update(event_id=UUID(int=1))
 
-    with pytest.raises(LogReplacedError, match="so that what was made from it may be wrong"):
+    with pytest.raises(LogReplacedError, match="so that the effects of its events may be wrong"):
         verify("inventory_level")
 
 

@@ -294,7 +294,7 @@ def test_a_mail_server_that_fails_is_logged_only(
 
     assert alarm.look()["projections"] == set(registered())
 
-    assert "The administrators couldn't be told by mail: gone" in caplog.text
+    assert "The administrators couldn't be notified by mail: gone" in caplog.text
 
 
 def test_a_silent_mail_server_doesnt_delay_the_alarm(
@@ -316,7 +316,7 @@ def test_a_silent_mail_server_doesnt_delay_the_alarm(
         for thread in mailing:
             thread.join(20)
             assert not thread.is_alive()
-    assert "The administrators couldn't be told by mail: " in caplog.text
+    assert "The administrators couldn't be notified by mail: " in caplog.text
 
 
 def test_mail_has_a_time_limit() -> None:

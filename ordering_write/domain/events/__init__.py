@@ -1,4 +1,4 @@
-"""The events, in the past tense: the only thing that the write side tells the world.
+"""The events, in the past tense: the only thing that the write side publishes.
 
 An event's own fields are facts; ``timestamp`` says when they became true (UTC). The envelope (who,
 by which command, where in the log) is added when the aggregate is saved. Fields named in

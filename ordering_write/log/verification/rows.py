@@ -148,5 +148,5 @@ def compare_reservations(stream: str | None = None) -> Iterator[Finding]:
     for order, line, units, reserved, is_of_another_product in mismatches:
         fault = f"line {line} has {units} units to send, and {reserved} are set aside for it"
         if is_of_another_product and units == reserved:
-            fault = f"what is set aside for line {line} is another product"
+            fault = f"another product is set aside for line {line}"
         yield Finding(f"{Order.stream_prefix}-{order}", None, fault)

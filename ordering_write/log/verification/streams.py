@@ -137,10 +137,14 @@ class _Stream:
 def _compare_rows(streams: Sequence[_Stream]) -> Iterator[Finding]:
     """Yield the differences between the rows of complete streams and their folds."""
     for aggregate_type, load in rows.LOADERS.items():
-        folded = {s: s.aggregate for s in streams if isinstance(s.aggregate, aggregate_type)}
-        stored = load([aggregate.pk for aggregate in folded.values()])
-        for stream, aggregate in folded.items():
+        aggregates = {
+            stream: stream.aggregate
+            for stream in streams
+            if isinstance(stream.aggregate, aggregate_type)
+        }
+        rows_by_key = load([aggregate.pk for aggregate in aggregates.values()])
+        for stream, aggregate in aggregates.items():
             for fault in rows.compare(
-                stored.get(aggregate.pk), aggregate, stream=stream.name, unknown=stream.erased
+                rows_by_key.get(aggregate.pk), aggregate, stream=stream.name, unknown=stream.erased
             ):
                 yield Finding(stream.name, stream.version, fault)

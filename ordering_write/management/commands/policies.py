@@ -17,7 +17,7 @@ _LINE = "{:<20} {:>8} {:>6} {:>8} {:>7}  {:<20} {}"
 
 
 class Command(BaseCommand):
-    help = "Shows what each policy has yet to do, and how far the policies are behind the log."
+    help = "Show the timers of each policy, and how far the policies are behind the log."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -37,7 +37,9 @@ class Command(BaseCommand):
             metavar="ID",
             help="First skip the parked event or timer with this id, for good.",
         )
-        parser.add_argument("--reason", default="", help="Why it is skipped; is kept.")
+        parser.add_argument(
+            "--reason", default="", help="The reason for the skip, which is stored."
+        )
 
     def handle(
         self,

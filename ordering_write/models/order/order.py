@@ -161,9 +161,13 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
     def _expect_no_longer(self, return_id: UUID, items: Sequence[e.Units]) -> None:
         """Subtract units that were received or rejected from those that a return expects."""
         expected = self.returns[str(return_id)]
-        closed = {str(item.line_id): item.quantity for item in items}
-        rest = {line_id: units - closed.get(line_id, 0) for line_id, units in expected.items()}
-        self.returns[str(return_id)] = {line_id: units for line_id, units in rest.items() if units}
+        closed_units = {str(item.line_id): item.quantity for item in items}
+        open_units = {
+            line_id: units - closed_units.get(line_id, 0) for line_id, units in expected.items()
+        }
+        self.returns[str(return_id)] = {
+            line_id: units for line_id, units in open_units.items() if units
+        }
 
     def _set_refund(
         self, event: e.RefundRequested | e.RefundSettled | e.RefundFailed, status: str
