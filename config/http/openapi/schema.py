@@ -78,10 +78,10 @@ class Schema(openapi.AutoSchema):
         return cast("ApiView", self.view)
 
     def get_override_parameters(self) -> list[Any]:
-        about = "Id of this request, yours or else ours; problems and logs contain it."
+        description = "Id of this request, yours or else ours; problems and logs contain it."
         return [
-            OpenApiParameter("Request-Id", str, "header", description=about),
-            OpenApiParameter("Request-Id", str, "header", description=about, response=True),
+            OpenApiParameter("Request-Id", str, "header", description=description),
+            OpenApiParameter("Request-Id", str, "header", description=description, response=True),
             OpenApiParameter(
                 "Retry-After",
                 {"type": "integer", "minimum": 0},

@@ -32,7 +32,7 @@ def _databases(options: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _make_schema(name: str) -> None:
-    """Create the schema of the read models, for both sides in one database."""
+    """Create the schema of the read models in the database that both sides share."""
     with connection.cursor() as cursor:
         # CREATE SCHEMA IF NOT EXISTS needs the right to create schemas even if the schema exists.
         cursor.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [name])

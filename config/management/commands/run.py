@@ -25,7 +25,7 @@ from ordering_read.engine import live
 from ordering_read.projector import registered
 
 READY_SECONDS = 60.0
-# A service that is being stopped holds its port a moment longer.
+# Seconds to wait for the port, which a service that is being stopped keeps for a moment.
 PORT_SECONDS = 3.0
 # The address to call for a server that listens on all addresses.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
@@ -48,7 +48,7 @@ class Command(BaseCommand):
         _raise_stopped_on_signals()
         if parent:
             processes.die_with_parent(parent, signum=signal.SIGTERM)
-        # This server has no TLS; set HTTPS=1 behind a proxy that has.
+        # Gunicorn serves no TLS here. Set HTTPS=1 behind a proxy that terminates TLS.
         os.environ.setdefault("HTTPS", "0")
         server = EmbeddedServer(settings.DATA_DIR)
         try:
@@ -65,7 +65,7 @@ class Command(BaseCommand):
         call_command("migrate", interactive=False, verbosity=0)
         if settings.DEMO:
             call_command("seed_demo")
-            # Otherwise the workers would start late, and raise the alarm about it.
+            # Apply the demo's events now: the workers would begin far behind, and raise the alarm.
             live.run(*registered())
         # The programs have connections of their own.
         connections.close_all()
@@ -117,7 +117,7 @@ def _raise_stopped_on_signals() -> None:
 
 
 def _listen() -> socket.socket:
-    """Return the web server's socket; held here, so that its restarts never lose the port."""
+    """Return the web server's socket. This process keeps it: a restart can't lose the port."""
     host, port = settings.HOST, settings.PORT
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     deadline = time.monotonic() + PORT_SECONDS
@@ -129,7 +129,7 @@ def _listen() -> socket.socket:
                 raise CommandError(f"Can't listen on {host}, port {port}: {error}") from error
             if time.monotonic() > deadline:
                 raise CommandError(
-                    f"Port {port} is in use. Stop what uses it or take another: "
+                    f"Port {port} is in use. Stop the program that uses it or take another port: "
                     f"PORT={port + 1} make run"
                 ) from error
         time.sleep(0.1)
@@ -158,7 +158,7 @@ def _wait_until_ready(programs: Sequence[Program], host: str, port: int) -> None
 
 def _readiness(host: str, port: int) -> str:
     """Return the answer of /readyz: "200", or else its status and body, or the error."""
-    # The connection is by address, but Django accepts ALLOWED_HOSTS only.
+    # The connection goes to an address, but Django accepts only the names in ALLOWED_HOSTS.
     name = next((name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"), host)
     connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
