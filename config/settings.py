@@ -262,8 +262,7 @@ COMPLETE_AFTER_DAYS = _number("COMPLETE_AFTER_DAYS", 0)
 PAYMENT_BEFORE_PACKING = _flag("PAYMENT_BEFORE_PACKING", False)
 # Days after the last delivery in which a return can be requested; 0: for ever.
 RETURN_WINDOW_DAYS = _number("RETURN_WINDOW_DAYS", 30)
-# The most that a clerk may refund of one order, by currency: EUR:200,JPY:30000. A clerk refunds
-# nothing in other currencies.
+# The most that a clerk may refund per order, by currency (EUR:200,JPY:30000); else nothing.
 REFUND_LIMITS = _amounts("REFUND_LIMITS", "EUR:200")
 
 # --- Accounts ----------------------------------------------------------------------------------
