@@ -1,4 +1,4 @@
-"""Nothing that a client sends can be of any size."""
+"""Every text, list and number that a client sends has a bound."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -25,15 +25,15 @@ def parameters() -> Iterator[tuple[str, dict[str, Any]]]:
 def is_bounded(schema: dict[str, Any]) -> bool:
     bounds = _BOUNDS[schema["type"]] & schema.keys()
     if schema["type"] == "array":
-        # A list of some out of few, in a text that the server limits.
+        # A list of choices: the server limits the length of the whole text.
         return bool(bounds) or is_bounded(schema["items"])
     return bool(bounds)
 
 
 def test_every_parameter_of_a_query_has_a_bound() -> None:
-    found = dict(parameters())
-    assert len(found) > 20
-    assert [name for name, schema in found.items() if not is_bounded(schema)] == []
+    schemas = dict(parameters())
+    assert len(schemas) > 20
+    assert [name for name, schema in schemas.items() if not is_bounded(schema)] == []
 
 
 def test_every_text_and_list_of_a_body_has_a_bound() -> None:

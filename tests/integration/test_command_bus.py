@@ -62,7 +62,7 @@ def test_a_command_id_belongs_to_one_command_of_one_user(db, customer):
     product = registered_product(10)
     command = create_order(customer, (product, 2))
     dispatch(command)
-    for other in (
+    for changed in (
         create_order(customer, (product, 3), command_id=command.command_id),
         RegisterCustomer(
             command_id=command.command_id, user_id=USER, name="Kim", email="kim@example.com"
@@ -70,7 +70,7 @@ def test_a_command_id_belongs_to_one_command_of_one_user(db, customer):
         command.model_copy(update={"user_id": uuid7()}),
     ):
         with pytest.raises(IdempotencyKeyReusedError):
-            dispatch(other)
+            dispatch(changed)
 
 
 def test_a_refusal_does_not_use_up_the_command_id(db, customer):

@@ -1,4 +1,4 @@
-"""`manage.py command` gives any command."""
+"""`manage.py command` dispatches any command."""
 
 import getpass
 import json
@@ -47,7 +47,7 @@ def test_an_order_can_be_named_by_its_number(order):
 
 
 def test_a_product_can_be_named_by_its_sku(tmp_path: Path, customer):
-    # One that could be taken for a number.
+    # This SKU could be taken for a number.
     kit.registered_product(10, sku="4711")
     give("ReceiveStock", "--product-id", "4711", "--quantity", "5", "--reference", "17")
     assert StockItem.objects.get().on_hand == 15

@@ -1,4 +1,4 @@
-"""What is asked of a connection before each request, and of a user."""
+"""Database connections are checked before a request; permissions of users take one query."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from config.accounts.models import User
 
 @pytest.fixture
 def own() -> Any:
-    """A connection that nobody else uses."""
+    """A connection of this test alone."""
     copy = connections["default"].copy()
     copy.ensure_connection()
     yield copy
@@ -19,7 +19,7 @@ def own() -> Any:
 
 
 @pytest.mark.django_db
-def test_a_connection_that_is_well_is_usable(own: Any) -> None:
+def test_an_open_connection_is_usable(own: Any) -> None:
     assert own.is_usable()
 
 
@@ -32,25 +32,25 @@ def test_a_connection_that_the_server_has_ended_is_not_usable(own: Any) -> None:
 
 
 @pytest.mark.django_db
-def test_a_connection_that_is_known_to_be_closed_is_not_usable(own: Any) -> None:
+def test_a_closed_connection_is_not_usable(own: Any) -> None:
     own.connection.close()
 
     assert not own.is_usable()
 
 
 @pytest.mark.django_db
-def test_a_connection_that_has_something_to_tell_is_usable(own: Any) -> None:
+def test_a_connection_with_an_unread_notification_is_usable(own: Any) -> None:
     with own.cursor() as cursor:
-        cursor.execute("LISTEN said")
+        cursor.execute("LISTEN channel")
     with own.copy().cursor() as cursor:
-        cursor.execute("NOTIFY said")
+        cursor.execute("NOTIFY channel")
         cursor.connection.close()
 
     assert own.is_usable()
 
 
 @pytest.mark.django_db
-def test_a_users_own_permissions_and_those_of_groups_are_one_question(
+def test_permissions_of_a_user_and_of_its_groups_take_one_query(
     django_assert_num_queries: Any,
 ) -> None:
     user = User.objects.create(username="both")
@@ -66,7 +66,7 @@ def test_a_users_own_permissions_and_those_of_groups_are_one_question(
 
 
 @pytest.mark.django_db
-def test_who_is_not_active_has_no_permission() -> None:
+def test_an_inactive_user_has_no_permission() -> None:
     user = User.objects.create(username="gone", is_active=False)
     user.user_permissions.add(Permission.objects.get(codename="cancel_order"))
 

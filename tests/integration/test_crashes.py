@@ -64,7 +64,7 @@ class Death:
 def cut_connection() -> None:
     with socket.socket(fileno=os.dup(connection.connection.fileno())) as wire:
         wire.shutdown(socket.SHUT_RDWR)
-    # For Django, which would go on with the transaction.
+    # Otherwise Django would continue the transaction.
     connection.close()
 
 
@@ -131,7 +131,7 @@ def test_placing_an_order_survives_a_crash_at_any_statement(committed, monkeypat
     )
 
     check_log_and_rows(points)
-    # One more than the crashes: the run without a crash.
+    # Each crash adds one order, and the last run, without a crash, adds another.
     lamp.refresh_from_db()
     chair.refresh_from_db()
     assert (lamp.reserved, chair.reserved) == (len(points) + 1, 2 * (len(points) + 1))

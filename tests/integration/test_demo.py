@@ -1,4 +1,4 @@
-"""The demo: data to look at, logins that work, and a line to paste."""
+"""The demo: sample data, logins that work, and a curl line to paste."""
 
 import io
 import json
@@ -39,12 +39,12 @@ def test_seeding_plays_a_scenario_by_commands(demo):
     assert Order.objects.count() == 300
     assert set(Order.objects.values_list("status", flat=True)) == set(OrderStatus)
     assert set(Order.objects.values_list("currency", flat=True)) == {"EUR", "USD"}
-    told = set(OutboxEvent.objects.values_list("type", flat=True))
-    assert {"OrderHeld", "ShipmentFailed", "ReturnReceived", "ReturnRejected"} <= told
-    assert {"RefundSettled", "OrderItemsCancelled", "ShippingAddressChanged"} <= told
-    # Paid although it had expired.
+    event_types = set(OutboxEvent.objects.values_list("type", flat=True))
+    assert {"OrderHeld", "ShipmentFailed", "ReturnReceived", "ReturnRejected"} <= event_types
+    assert {"RefundSettled", "OrderItemsCancelled", "ShippingAddressChanged"} <= event_types
+    # A payment arrived after the order had expired.
     assert Order.objects.filter(status="cancelled", refunded__gt=0).exists()
-    # As it would have been written: in the order of time.
+    # The log is in the order of time, like a real one.
     times = list(OutboxEvent.objects.order_by("id").values_list("timestamp", flat=True))
     assert times == sorted(times)
     timestamps = OutboxEvent.objects.values_list("timestamp", "recorded_at")
@@ -60,7 +60,7 @@ def test_seeding_leaves_a_log_that_is_not_empty_alone(demo):
 
 
 @pytest.mark.parametrize("name", ["seed_demo", "demo_welcome"])
-def test_there_is_no_demo_in_production(db, settings, name):
+def test_demo_commands_are_refused_in_production(db, settings, name):
     settings.DEMO = False
     with pytest.raises(CommandError, match="set DEMO=1"):
         run(name)

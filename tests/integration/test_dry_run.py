@@ -89,7 +89,7 @@ def test_the_diff_names_lines_and_fields(db, customer):
         }.items()
     )
     assert stored() == before
-    # It foretells what then happens.
+    # The real command emits the previewed events.
     events = kit.dispatch(cancel(order))
     assert [(e.type, e.recorded.stream, e.recorded.version) for e in events] == [
         (e.type, e.stream, e.version) for e in would.would_emit
@@ -115,7 +115,7 @@ def test_the_preview_of_products_and_customers(db):
     assert changes == {"/on_hand": (10, 15), "/available": (10, 15)}
     assert (would.status_after, would.total_after) == (None, None)
 
-    # It is read from the row, and what comes after it: the stream may be long.
+    # The state before comes from the row, and not from the whole stream, which may be long.
     kit.dispatch(ReceiveStock(user_id=USER, product_id=product.pk, quantity=5))
     priced = preview(SetListPrice(user_id=USER, product_id=product.pk, list_price="21.50"))
     changes = {change.path: (change.before, change.after) for change in priced.diff}
@@ -216,12 +216,12 @@ def test_a_parameter_makes_a_request_a_dry_run(api, customer):
 def test_a_dry_run_of_a_creation(api):
     body = {"name": "Kim Example", "email": "kim@example.com"}
     key = {"Idempotency-Key": "once"}
-    tried = api.post("/api/v1/customers?dry_run=true", body, format="json", headers=key)
-    assert (tried.status_code, tried.json()["status_after"]) == (200, "active")
-    assert "Location" not in tried.headers
+    preview = api.post("/api/v1/customers?dry_run=true", body, format="json", headers=key)
+    assert (preview.status_code, preview.json()["status_after"]) == (200, "active")
+    assert "Location" not in preview.headers
     # The key is still free.
-    made = api.post("/api/v1/customers", body, format="json", headers=key)
-    assert (made.status_code, made.headers.get("Idempotency-Replayed")) == (201, None)
+    created = api.post("/api/v1/customers", body, format="json", headers=key)
+    assert (created.status_code, created.headers.get("Idempotency-Replayed")) == (201, None)
     assert api.post("/api/v1/customers?dry_run=true", body, format="json").status_code == 409
 
 

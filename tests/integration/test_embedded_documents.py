@@ -94,7 +94,7 @@ def test_documents_are_stored_with_the_declared_fields() -> None:
 
 
 def test_the_newest_golden_rows_have_the_declared_fields() -> None:
-    """A field more or less is a new golden file, so that later releases read these rows too."""
+    """A changed field needs a new golden file, so that later releases read these rows too."""
     newest = kit_documents.read(kit_documents.all_paths()[-1])
     assert kit_documents.fields_in(newest) == kit_documents.declared_fields(), HOW_TO
 
@@ -115,15 +115,15 @@ def add_field(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def changed_by(change: Any, *arguments: Any) -> set[str]:
-    """The projections whose code fingerprints differ after ``change``."""
+    """Return the projections whose code fingerprints differ after ``change``."""
     before = {name: code_fingerprint(name) for name in registered()}
     change(*arguments)
     return {name for name in registered() if code_fingerprint(name) != before[name]}
 
 
 def embedded_classes() -> list[tuple[str, type[BaseModel]]]:
-    """Each class of documents, and of their parts, with the projection that stores it."""
-    found: set[tuple[str, type[BaseModel]]] = {
+    """Return each class of documents, and of their parts, with the projection that stores it."""
+    classes: set[tuple[str, type[BaseModel]]] = {
         (model.projection_name, cls)
         for model in kit_documents.MODELS
         for annotation in model.documents.values()
@@ -135,7 +135,7 @@ def embedded_classes() -> list[tuple[str, type[BaseModel]]]:
         ("order_view", documents.UnitsView),
         ("order_view", documents.ReturnedUnitsView),
     }
-    return sorted(found | parts, key=str)
+    return sorted(classes | parts, key=str)
 
 
 @pytest.mark.parametrize(("projection", "cls"), embedded_classes())

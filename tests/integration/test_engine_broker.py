@@ -54,7 +54,7 @@ def names(handouts: list[Handout] | None) -> set[str]:
 
 
 def to_project(handouts: list[Handout] | None) -> list[Handout]:
-    """The tasks for projections: the policies are handed out beside them."""
+    """The tasks for projections: the policies are a task of their own."""
     return [task for task in handouts or [] if task_of(task)["args"][:1] == ("projections",)]
 
 
@@ -69,7 +69,7 @@ def test_the_broker_hands_out_late_subscribers_without_a_row_in_the_queue(
     assert {task_of(handout)["func"] for handout in handouts} == {"config.workers.tasks.run"}
     assert [task_of(handout)["args"][0] for handout in handouts] == ["projections", "policies"]
     assert not any(task_of(handout)["save"] for handout in handouts)
-    # Nothing to acknowledge: the checkpoint says whether it was done.
+    # These tasks need no acknowledgement: the checkpoint records their progress.
     assert {handout[0] for handout in handouts} == {None}
     assert not OrmQ.objects.exists()
 
@@ -87,7 +87,7 @@ def test_late_projections_are_one_task(
 
 @pytest.fixture
 def far_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let two events count as far behind, for two workers."""
+    """Count two events as far behind, and run two workers."""
     monkeypatch.setattr(Conf, "WORKERS", 2)
     monkeypatch.setattr("config.workers.broker._FAR_BEHIND", 2)
 
@@ -311,7 +311,7 @@ def test_old_command_records_are_deleted_daily(broker: ProjectionBroker, setting
     schedule = Schedule.objects.get(name="prune_commands")
     assert schedule.schedule_type == Schedule.DAILY
     assert timedelta(hours=23) < schedule.next_run - timezone.now() <= timedelta(days=1)
-    # One at a time, and the wake-up may be due too.
+    # Each call hands out one task, and the wake-up may be due too.
     queued = [*(broker.dequeue() or []), *(broker.dequeue() or [])]
     [task] = [
         task

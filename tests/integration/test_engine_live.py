@@ -260,7 +260,7 @@ def test_batches_of_projections_commit_without_waiting_for_the_disk(
 
     live.run("recorder")
 
-    # As long as the transaction of this test lasts.
+    # The setting stays until the end of this test's transaction.
     assert waits() == "off"
 
 

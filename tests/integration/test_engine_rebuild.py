@@ -221,7 +221,7 @@ def test_a_second_rebuild_of_a_projection_is_refused() -> None:
 
 
 def test_the_lock_of_a_lost_machine_is_released_within_seconds() -> None:
-    """Only keepalives tell the server that the session is dead."""
+    """The server learns from TCP keepalives only that the session is dead."""
     names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")
     with connections["read"].cursor() as cursor:
         if cursor.connection.info.host.startswith("/"):

@@ -1,4 +1,4 @@
-"""Erasing a customer: nothing personal is left anywhere, and the books are as they were."""
+"""Erasing a customer: no personal data remain anywhere, and the books stay as they were."""
 
 import uuid
 from collections.abc import Callable
@@ -60,7 +60,7 @@ from tests.parallel import at_once
 
 pytestmark = pytest.mark.usefixtures("committed")
 
-# What nobody else is called, and what JSON writes otherwise than it is.
+# Texts that occur nowhere else. Some of them are escaped in JSON.
 NAME, FORMER_NAME = 'Zoë "Quirk" Unlikely', "Zoë Neverheard"
 EMAIL, FORMER_EMAIL = "quirk@unlikely.example", "zoe@neverheard.example"
 PHONE, USERNAME = "555-0177-31", "quirk-unlikely"
@@ -85,8 +85,8 @@ def address(street):
     return {**kit.ADDRESS, "name": NAME, "line1": street, "phone": PHONE}
 
 
-def command(kind, /, **fields):
-    return kind.model_validate({"user_id": kit.USER, "timestamp": kit.NOW, **fields})
+def command(command_type, /, **fields):
+    return command_type.model_validate({"user_id": kit.USER, "timestamp": kit.NOW, **fields})
 
 
 def erase(customer, **fields):
@@ -94,7 +94,7 @@ def erase(customer, **fields):
 
 
 class Case:
-    """A customer of whom there is something everywhere."""
+    """A customer with personal data in every table that can hold any."""
 
     def __init__(self, make_user):
         self.customer = kit.registered_customer(name=FORMER_NAME, email=FORMER_EMAIL, phone=PHONE)
@@ -110,13 +110,13 @@ class Case:
         kit.dispatch(
             command(ChangeCustomerDetails, customer_id=self.customer.pk, name=NAME, email=EMAIL)
         )
-        self.cancelled = self.place_herself()
+        self.cancelled = self.place_online()
         kit.dispatch(kit.cancel(self.cancelled))
         self.completed = self.complete()
         self.sign_in()
 
-    def place_herself(self):
-        asked = kit.create_order(
+    def place_online(self):
+        placing = kit.create_order(
             self.customer,
             (self.product, 1),
             shipping_address=address(STREET),
@@ -124,9 +124,9 @@ class Case:
             note=NOTE,
             **envelope(self.user, channel="api"),
         )
-        placed: Any = client.dispatch(asked, user=self.user)
-        assert isinstance(asked, CreateOrder)
-        self.placing = asked
+        placed: Any = client.dispatch(placing, user=self.user)
+        assert isinstance(placing, CreateOrder)
+        self.placing = placing
         return Order.objects.get(pk=placed[0].order_id)
 
     def complete(self):
@@ -169,24 +169,24 @@ def case(make_user: Callable[..., User]) -> Case:
     return Case(make_user)
 
 
-def read_side_catches_up():
+def catch_up():
     live.run(*registered())
 
 
-def places():
+def tables_with_canaries():
     return {(match.database, match.table) for match in find_texts(CANARIES)}
 
 
 # --- Everywhere --------------------------------------------------------------------------------
-def test_nothing_personal_is_left_anywhere(case):
-    read_side_catches_up()
+def test_no_personal_data_remain_anywhere(case):
+    catch_up()
     park(case.completed)
-    before = places()
+    before = tables_with_canaries()
     assert {("default", "personal_data"), ("default", "accounts_user")} < before
     assert {("read", "order_summary"), ("read", "customer_view"), ("read", "parked_event")} < before
 
     [erased, *anonymized] = kit.dispatch(erase(case.customer))
-    read_side_catches_up()
+    catch_up()
 
     assert list(find_texts(CANARIES)) == []
     assert [event.type for event in anonymized] == ["OrderAnonymized"] * 2
@@ -204,7 +204,7 @@ def test_nothing_personal_is_left_anywhere(case):
 
 
 def park(order):
-    """Park an event of ``order``, with an error that quotes whose order it is."""
+    """Park an event of ``order``, with an error that quotes the name of the customer."""
     event: Any = log.read_stream(order.stream)[0].recorded
     ParkedEvent.objects.create(
         checkpoint=Projection.objects.get(name="sales_by_day"),
@@ -220,16 +220,16 @@ def park(order):
     )
 
 
-def test_rebuilding_brings_nothing_back(case):
-    read_side_catches_up()
+def test_a_rebuild_brings_no_personal_data_back(case):
+    catch_up()
     kit.dispatch(erase(case.customer))
-    read_side_catches_up()
+    catch_up()
     for name in registered():
         rebuild(name)
     assert list(find_texts(CANARIES)) == []
 
 
-def test_a_parked_stream_forgets_too(case, monkeypatch):
+def test_parked_events_and_their_rows_are_erased_too(case, monkeypatch):
     def fail(projection, batch, projection_id):
         if any(isinstance(event, OrderCancelled) for event in batch):
             raise KeyError(NAME)
@@ -238,16 +238,16 @@ def test_a_parked_stream_forgets_too(case, monkeypatch):
     apply = OrderProjection.apply
     with monkeypatch.context() as patch:
         patch.setattr(OrderProjection, "apply", fail)
-        read_side_catches_up()
+        catch_up()
         [parked] = ParkedEvent.objects.all()
         assert parked.message == f"KeyError: {NAME!r}"
 
         kit.dispatch(erase(case.customer))
-        read_side_catches_up()
+        catch_up()
         parked.refresh_from_db()
         assert (parked.message, parked.traceback) == ("[erased]", "")
-        # Its rows are those of before it was parked, without what is personal.
-        assert places() == set()
+        # The rows keep their state from before the stream was parked, without personal data.
+        assert tables_with_canaries() == set()
         assert OrderSummary.live.get(order_id=parked.stream.removeprefix("order-")).version == (
             parked.version - 1
         )
@@ -256,22 +256,22 @@ def test_a_parked_stream_forgets_too(case, monkeypatch):
     assert list(find_texts(CANARIES)) == []
 
 
-def test_what_waits_forgets_why_it_failed(case):
-    known = log.read_stream(case.completed.stream)[0].recorded
+def test_the_error_of_a_failed_timer_is_erased(case):
+    event = log.read_stream(case.completed.stream)[0].recorded
     Timer.objects.create(
         id=uuid.uuid4(),
-        policy="tell",
-        stream=known.stream,
-        event_id=known.event_id,
+        policy="notify",
+        stream=event.stream,
+        event_id=event.event_id,
         position=1,
         due_at=kit.NOW,
         error=f"OSError: no such mailbox: {EMAIL}",
     )
     kit.dispatch(erase(case.customer))
-    assert Timer.objects.get(stream=known.stream).error == "[erased]"
+    assert Timer.objects.get(stream=event.stream).error == "[erased]"
 
 
-def test_the_books_stay(case):
+def test_totals_and_stock_movements_stay(case):
     totals = dict(Order.objects.values_list("pk", "total"))
     stock = case.product.stream
     moves = OutboxEvent.objects.filter(stream=stock).count()
@@ -282,17 +282,17 @@ def test_the_books_stay(case):
     assert (customer.name, customer.email, customer.phone) == ("[erased]", "[erased]", "")
 
 
-def test_others_keep_what_is_theirs(case):
+def test_other_customers_keep_their_personal_data(case):
     other = kit.registered_customer(name="Kim Other")
     order = kit.placed_order(other, (case.product, 1), note="Kim has a dog")
-    known = personal_texts(other.pk)
+    texts = personal_texts(other.pk)
     kit.dispatch(erase(case.customer))
-    assert personal_texts(other.pk) == known
+    assert personal_texts(other.pk) == texts
     placed: Any = log.read_stream(order.stream)[0]
     assert placed.customer.name == "Kim Other"
 
 
-def test_two_customers_can_be_erased_and_their_addresses_used_again(case):
+def test_the_email_of_an_erased_customer_can_be_registered_again(case):
     other = kit.registered_customer()
     kit.dispatch(erase(other))
     kit.dispatch(erase(case.customer))
@@ -300,7 +300,7 @@ def test_two_customers_can_be_erased_and_their_addresses_used_again(case):
 
 
 # --- The account -------------------------------------------------------------------------------
-def test_the_account_is_disabled_and_emptied(case, client):
+def test_the_account_is_disabled_and_its_fields_are_erased(case, client):
     client.force_login(case.user)
     kit.dispatch(erase(case.customer))
     user = User.objects.get(pk=case.user.pk)
@@ -316,15 +316,15 @@ def test_the_account_is_disabled_and_emptied(case, client):
     assert client.get("/api/v1/orders").status_code == 401
 
 
-def test_the_log_never_knew_the_name_of_the_account(case):
+def test_the_log_never_stores_the_name_of_an_account(case):
     [actor] = OutboxEvent.objects.filter(command_id=case.placing.command_id, version=1).values_list(
         "actor", flat=True
     )[:1]
     assert actor == {"type": "user", "id": str(case.user.pk), "label": "customer"}
 
 
-# --- When it is refused ------------------------------------------------------------------------
-def refused(customer, error):
+# --- Refusals ----------------------------------------------------------------------------------
+def refusal_of(customer, error):
     kept = PersonalData.objects.count()
     with pytest.raises(error) as refusal:
         kit.dispatch(erase(customer))
@@ -332,10 +332,10 @@ def refused(customer, error):
     return str(refusal.value)
 
 
-def test_open_orders_keep_it_from_happening(case):
-    order = case.place_herself()
+def test_a_customer_with_an_open_order_is_not_erased(case):
+    order = case.place_online()
     for status in (OrderStatus.CONFIRMED, OrderStatus.SHIPPED, OrderStatus.DELIVERED):
-        assert refused(case.customer, HasOpenOrdersError) == (
+        assert refusal_of(case.customer, HasOpenOrdersError) == (
             "The customer has 1 open order, returns and refunds included:"
             f" {order.order_number}. Close them first."
         )
@@ -344,12 +344,12 @@ def test_open_orders_keep_it_from_happening(case):
     kit.dispatch(erase(case.customer))
 
 
-def test_so_does_a_return_that_was_requested(case):
+def test_a_customer_with_an_open_return_is_not_erased(case):
     order = case.completed
     [line] = lines_of(order)
     units = [{"line_id": line, "quantity": 1, "reason": "unwanted"}]
     kit.dispatch(command(RequestReturn, order_id=order.pk, items=units))
-    assert order.order_number in refused(case.customer, HasOpenOrdersError)
+    assert order.order_number in refusal_of(case.customer, HasOpenOrdersError)
 
 
 def lines_of(order):
@@ -357,7 +357,7 @@ def lines_of(order):
     return [event.line_id for event in events if event.type == "OrderItemAdded"]
 
 
-def test_and_a_refund_that_is_open(case):
+def test_a_customer_with_an_open_refund_is_not_erased(case):
     kit.dispatch(
         command(
             RecordPayment,
@@ -370,53 +370,53 @@ def test_and_a_refund_that_is_open(case):
     kit.dispatch(
         command(RequestRefund, order_id=case.completed.pk, amount="1.00", reason="A scratch")
     )
-    assert case.completed.order_number in refused(case.customer, HasOpenOrdersError)
+    assert case.completed.order_number in refusal_of(case.customer, HasOpenOrdersError)
 
 
-def test_it_is_final(case):
+def test_an_erased_customer_refuses_every_command(case):
     kit.dispatch(erase(case.customer))
-    known = {"customer_id": case.customer.pk}
-    for asked in (
+    target = {"customer_id": case.customer.pk}
+    for refused in (
         erase(case.customer),
-        command(ChangeCustomerDetails, name="Zoë", **known),
-        command(BlockCustomer, reason="Late", **known),
-        command(UnblockCustomer, reason="Paid", **known),
+        command(ChangeCustomerDetails, name="Zoë", **target),
+        command(BlockCustomer, reason="Late", **target),
+        command(UnblockCustomer, reason="Paid", **target),
         kit.create_order(case.customer, (case.product, 1)),
         command(AddNote, order_id=case.completed.pk, text=NOTE),
     ):
         with pytest.raises(CustomerErasedError):
-            kit.dispatch(asked)
+            kit.dispatch(refused)
 
 
-def test_who_is_not_there_cannot_be_erased(case):
+def test_an_unknown_customer_is_not_found(case):
     stranger = Customer(customer_id=uuid.uuid4())
-    assert refused(stranger, CustomerNotFoundError) == "Customer not found"
+    assert refusal_of(stranger, CustomerNotFoundError) == "Customer not found"
 
 
 # --- Races and repeats -------------------------------------------------------------------------
-def test_a_command_that_comes_again_is_not_carried_out_again(case):
+def test_a_repeated_command_of_an_erased_customer_is_refused(case):
     kit.dispatch(erase(case.customer))
     assert not CommandRecord.objects.filter(pk=case.placing.command_id).exists()
     with pytest.raises(IdempotencyKeyExpiredError):
         kit.dispatch(case.placing)
 
 
-def test_erasing_again_by_the_same_command_tells_the_same(case):
-    asked = erase(case.customer)
-    first = kit.dispatch(asked)
-    assert [event.recorded.event_id for event in kit.dispatch(asked)] == [
+def test_a_repeat_of_the_erasure_returns_the_same_events(case):
+    erasure = erase(case.customer)
+    first = kit.dispatch(erasure)
+    assert [event.recorded.event_id for event in kit.dispatch(erasure)] == [
         event.recorded.event_id for event in first
     ]
 
 
-def test_a_rehearsal_leaves_everything(case):
+def test_a_dry_run_erases_no_data(case):
     before = PersonalData.objects.count()
     get_command_bus().preview(erase(case.customer))
     assert PersonalData.objects.count() == before
     assert User.objects.get(pk=case.user.pk).is_active
 
 
-def test_an_order_placed_at_the_same_moment_is_seen_or_refused(case):
+def test_a_concurrent_order_prevents_the_erasure_or_is_refused(case):
     def place():
         try:
             kit.dispatch(kit.create_order(case.customer, (case.product, 1), note=NOTE))
@@ -424,28 +424,28 @@ def test_an_order_placed_at_the_same_moment_is_seen_or_refused(case):
             return "refused"
         return "placed"
 
-    def erase_it():
+    def erase_customer():
         try:
             kit.dispatch(erase(case.customer))
         except HasOpenOrdersError:
             return "open"
         return "erased"
 
-    *placed, erased = at_once([place, place, place, erase_it])
+    *placed, erased = at_once([place, place, place, erase_customer])
     assert (erased, "placed" in placed) in {("erased", False), ("open", True)}
     kept = PersonalData.objects.filter(customer_id=case.customer.pk).exists()
     assert kept == (erased == "open")
 
 
 # --- The command line --------------------------------------------------------------------------
-def erase_by_hand(case, *options, user="admin", reason="Asked for it"):
+def run_command(case, *options, user="admin", reason="Asked for it"):
     out = StringIO()
-    known = ["--user", user, "--reason", reason]
-    call_command("erase_customer", str(case.customer.pk), *known, *options, stdout=out)
+    required = ["--user", user, "--reason", reason]
+    call_command("erase_customer", str(case.customer.pk), *required, *options, stdout=out)
     return out.getvalue().splitlines()
 
 
-def test_the_command_line_says_how_much_was_erased(case, admin_user):
+def test_the_command_line_prints_the_numbers_of_erased_rows(case, admin_user):
     report = [
         "        7 personal fields",
         "        2 orders",
@@ -455,19 +455,19 @@ def test_the_command_line_says_how_much_was_erased(case, admin_user):
         "        1 tokens",
         "        1 admin history",
     ]
-    assert erase_by_hand(case, "--dry-run") == ["Would be erased:", *report]
-    assert erase_by_hand(case) == ["Erased:", *report]
+    assert run_command(case, "--dry-run") == ["Would be erased:", *report]
+    assert run_command(case) == ["Erased:", *report]
     with pytest.raises(CommandError, match="that is final"):
-        erase_by_hand(case)
+        run_command(case)
 
 
-def test_the_command_line_asks_who_it_is(case, clerk):
+def test_the_command_line_needs_an_active_user_with_the_permission_and_a_reason(case, clerk):
     with pytest.raises(CommandError, match=r"permission ordering_write\.erase_customer"):
-        erase_by_hand(case, user="clerk")
+        run_command(case, user="clerk")
     with pytest.raises(CommandError, match="There is no active user ghost"):
-        erase_by_hand(case, user="ghost")
+        run_command(case, user="ghost")
     with pytest.raises(CommandError, match="at least 1 character"):
-        erase_by_hand(case, user="clerk", reason=" ")
+        run_command(case, user="clerk", reason=" ")
 
 
 # --- The scan ----------------------------------------------------------------------------------
@@ -480,7 +480,7 @@ def scan(*arguments):
     return out.getvalue().splitlines(), ""
 
 
-def test_the_scan_finds_what_is_known_of_a_customer(case):
+def test_the_scan_finds_the_personal_texts_of_a_customer(case):
     assert {NAME, EMAIL, PHONE, STREET, NOTE, USERNAME} < set(personal_texts(case.customer.pk))
     lines, error = scan("--customer", str(case.customer.pk))
     assert "default: ordering_write_customer.email: 1" in lines
@@ -493,28 +493,28 @@ def test_the_scan_finds_what_is_known_of_a_customer(case):
 
 
 @pytest.mark.parametrize("text", [NAME, NOTE, EMAIL.upper(), "parrot"])
-def test_the_scan_finds_a_text_whatever_its_case(case, text):
+def test_the_scan_ignores_case(case, text):
     lines, error = scan("--text", text, "--text", "Nobody At All")
     assert any(line.startswith("default: personal_data.fields: ") for line in lines)
     assert error
 
 
-def test_the_scan_takes_no_character_for_a_pattern(case):
+def test_the_scan_has_no_wildcards(case):
     assert scan("--text", "%", "--text", "q__rk") == (["Found nowhere."], "")
     assert "default: django_session.session_data, decoded: 1" in scan("--text", NAME)[0]
 
 
 @pytest.mark.django_db(databases=["default", "read"])
-def test_many_orders_are_written_by_as_many_statements_as_one() -> None:
+def test_erasing_many_orders_takes_as_many_statements_as_one() -> None:
     def statements(orders: int) -> int:
         customer, product = kit.registered_customer(), kit.registered_product()
         for _ in range(orders):
             order = kit.placed_order(customer, (product, 1))
             kit.dispatch(kit.cancel(order))
-        with CaptureQueriesContext(connection) as seen:
+        with CaptureQueriesContext(connection) as queries:
             kit.dispatch(
                 EraseCustomer(user_id=kit.USER, customer_id=customer.pk, reason="She has asked.")
             )
-        return sum("INSERT INTO ordering_write_order " in each["sql"] for each in seen)
+        return sum("INSERT INTO ordering_write_order " in query["sql"] for query in queries)
 
     assert statements(1) == statements(4) == 1

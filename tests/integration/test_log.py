@@ -45,7 +45,7 @@ from tests.kit import (
 from tests.parallel import at_once
 
 DEADLINE_SECONDS = 20
-# A transaction is held open for so long at most.
+# The longest time that a test holds a transaction open.
 HELD_SECONDS = 60
 
 
@@ -158,7 +158,7 @@ def in_open_transaction(command: RegisterCustomer) -> Iterator[None]:
                 deadline = time.monotonic() + HELD_SECONDS
                 while not may_commit.wait(1):
                     assert time.monotonic() < deadline
-                    # One that were idle for ten seconds would be ended by the database.
+                    # The database ends a transaction that is idle for ten seconds.
                     with connection.cursor() as cursor:
                         cursor.execute("SELECT 1")
         finally:
@@ -192,7 +192,7 @@ def test_a_transaction_that_commits_late_is_read_and_delays_no_other(committed):
     assert list(ids) != sorted(ids), "the slow one had drawn the lowest id"
 
 
-def test_ten_thousand_events_pass_an_open_transaction_and_none_is_skipped(committed):
+def test_readers_pass_an_open_transaction_and_skip_no_event(committed):
     customer, product = registered_customer(), registered_product(on_hand=10_000)
     log.sequence()
     read = log.read_log(0, 100)
@@ -206,7 +206,7 @@ def test_ten_thousand_events_pass_an_open_transaction_and_none_is_skipped(commit
         while len(read) < 10_000:
             placed_order(customer, *[(product, 1)] * 100)
             read_until_the_end()
-            # Nobody waits for it: all that was committed is read.
+            # The open transaction delays no reader: every committed event is read.
             assert len(read) == OutboxEvent.objects.count()
         assert not any(isinstance(event, CustomerRegistered) for event in read[3:])
     read_until_the_end()
@@ -299,8 +299,8 @@ def test_a_batch_never_ends_inside_a_commit(db, subtests: pytest.Subtests) -> No
             while batch := log.read_log(last, limit):
                 inside = {event.recorded.command_id for event in batch}
                 last = batch[-1].recorded.position
-                rest = {event.recorded.command_id for event in log.read_log(last, 100)}
-                assert not inside & rest
+                later = {event.recorded.command_id for event in log.read_log(last, 100)}
+                assert not inside & later
             assert last == log.head()
 
 

@@ -1,4 +1,4 @@
-"""`manage.py migrate` takes both sides or one; those in one database are an acceptance test's."""
+"""`manage.py migrate` migrates one side or both. An acceptance test covers both in one database."""
 
 import subprocess
 import sys
@@ -13,13 +13,13 @@ from tests.databases import Databases
 
 @pytest.fixture
 def databases() -> Iterator[Databases]:
-    made = Databases("write", "read")
-    yield made
-    made.drop()
+    created = Databases("write", "read")
+    yield created
+    created.drop()
 
 
 def migrate(databases: Databases, *options: str) -> None:
-    """In a process of its own: the databases of this one are chosen already."""
+    """Migrate in a new process: the databases of this process are chosen already."""
     write, read = databases.urls
     environ = {"SECRET_KEY": "x" * 50, "DATABASE_URL": write, "READ_DATABASE_URL": read}
     subprocess.run(
@@ -32,21 +32,21 @@ def migrate(databases: Databases, *options: str) -> None:
 
 def tables(url: str) -> set[str]:
     with psycopg.connect(url) as connection:
-        found = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
-        return {name for (name,) in found}
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {name for (name,) in rows}
 
 
-def test_one_side_alone_then_both_each_with_its_tables(databases: Databases) -> None:
+def test_migrate_creates_the_tables_of_the_chosen_side_only(databases: Databases) -> None:
     write, read = databases.urls
 
     migrate(databases, "--database", "read")
 
     assert tables(write) == set()
-    of_read = tables(read)
-    assert "order_summary" in of_read
+    read_tables = tables(read)
+    assert "order_summary" in read_tables
 
     migrate(databases)
 
     assert "event" in tables(write)
-    assert tables(read) == of_read
-    assert tables(write) & of_read == {"django_migrations"}
+    assert tables(read) == read_tables
+    assert tables(write) & read_tables == {"django_migrations"}

@@ -175,7 +175,7 @@ def test_new_rows_do_not_shift_the_pages_of_a_cursor(admin: APIClient, history: 
     ids += [order["id"] for page in pages for order in page]
 
     assert ids[: len(old)] == old
-    # Of the new orders, the two after the cursor are at the end.
+    # The two new orders that sort after the cursor are on the last pages.
     assert len(ids) == len(old) + 2
     assert len(set(ids)) == len(ids)
 

@@ -453,7 +453,7 @@ def test_a_transient_error_is_retried_and_parks_no_stream(
 
     live.run("order_view")
 
-    # Once together with the others, and three times by itself.
+    # The event is applied once with the others, and three times by itself.
     assert len(poison.batches) == 1 + 3
     assert not ParkedEvent.objects.exists()
     assert served().error == f"{error.__name__}: deadlock detected"
@@ -487,7 +487,9 @@ def test_a_gap_in_the_log_parks_no_stream(poison: Poison, shop: Shop) -> None:
 
 
 # --- Too many ----------------------------------------------------------------------------------
-def test_too_many_parked_streams_stop_it(poison: Poison, shop: Shop, settings: Any) -> None:
+def test_too_many_parked_streams_stop_the_projection(
+    poison: Poison, shop: Shop, settings: Any
+) -> None:
     settings.PROJECTION_MAX_PARKED_STREAMS = 2
     for _ in range(2):
         poison.add(shop.order(), version=1)
@@ -501,7 +503,7 @@ def test_too_many_parked_streams_stop_it(poison: Poison, shop: Shop, settings: A
     assert (served().position, served().parked_streams) == (position, 2)
     assert served().error.startswith("TooManyParkedError: More streams are blocked than")
     assert third.stream in served().error
-    [failed] = [each for each in status.statuses() if each.name == "order_view"]
+    [failed] = [shown for shown in status.statuses() if shown.name == "order_view"]
     assert (failed.status, failed.parked_streams) == ("failed", 2)
     poison.events.clear()
     retry(blocking())
@@ -599,7 +601,7 @@ class Killed(BaseException):
 
 
 def lease_and_run() -> None:
-    """Do as a broker and a worker do; the events may kill the worker."""
+    """Run the projection like a broker and a worker; the events may kill the worker."""
     Projection.objects.exclude(leased_until=None).update(leased_until=Now() - subscriptions.LEASE)
     if "order_view" in live.PROJECTIONS.lease().behind:
         live.run("order_view")

@@ -298,7 +298,7 @@ def test_two_late_captures_lead_to_one_refund():
     [
         ("39.80", 1, "19.90"),
         ("39.80", 2, "39.80"),
-        # Who hasn't paid all gets back what is more than the rest costs.
+        # After a partial payment, only the excess over the rest of the order is refunded.
         ("25.00", 1, "5.10"),
         ("10.00", 1, None),
     ],

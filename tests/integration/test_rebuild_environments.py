@@ -47,7 +47,7 @@ def rebuild(**environment: str) -> None:
 
 
 def served() -> dict[type[Any], list[dict[str, Any]]]:
-    """All rows that readers are served."""
+    """Return the rows of all live generations."""
     return {
         model: rows_of(model, generation)
         for generation in Projection.objects.filter(status=Projection.Status.LIVE)

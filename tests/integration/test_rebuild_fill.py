@@ -154,14 +154,14 @@ def test_a_killed_fill_repeats_at_most_one_batch(monkeypatch: pytest.MonkeyPatch
 
 # --- Killed processes --------------------------------------------------------------------------
 class Killed(BaseException):
-    """Stands for the end of the process: all that it did since its last commit is undone."""
+    """Stands for the end of the process: everything since its last commit is rolled back."""
 
 
 @pytest.mark.parametrize("name", ["order_view", "sales_by_day"])
 def test_an_event_that_kills_its_process_is_parked_after_three_starts(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both in a projection that is sliced by stream, and in one that mixes streams."""
+    """Covers a projection that is sliced by stream, and a projection that mixes streams."""
     apply_a_day()
     added = [e for e in published.read_log(0, 1_000) if isinstance(e, events.OrderItemAdded)]
     poison = added[4]

@@ -26,13 +26,13 @@ from tests.proof import size
 pytestmark = [pytest.mark.proof, pytest.mark.usefixtures("committed")]
 
 WRITERS, READERS = 6, 2
-# Of each writer, with six or seven events: two lines and their stock, half of them cancelled.
+# Orders of each writer, half of them cancelled: six or seven events each, for two lines and stock.
 ORDERS = size(12, full=1_350)
 MOST_SECONDS_BETWEEN_CUTS = 0.2
 
 
 def dispatch_until_confirmed(command: Command) -> list[Any]:
-    """Dispatch ``command`` again until the client hears that it was done."""
+    """Dispatch ``command`` again until the client gets the answer."""
     while True:
         try:
             return list(dispatch(command))
@@ -88,7 +88,7 @@ def test_terminated_connections_lose_and_reorder_no_event() -> None:
                 connection.close()
 
     calls = [lambda seed=seed: write(seed) for seed in range(WRITERS)] + [read] * READERS
-    # It would be cut as well.
+    # terminate_connections would end this connection too.
     connection.close()
     outcomes = at_once([*calls, lambda: terminate_connections(over)])
 

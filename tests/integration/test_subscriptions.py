@@ -1,4 +1,4 @@
-"""A third kind of subscriber: declared, it has lease, run, parking, status, metrics and alarm."""
+"""A relay, once declared, has a lease, runs, parking, a status, metrics and an alarm."""
 
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
@@ -130,7 +130,7 @@ def test_a_new_checkpoint_stands_at_the_head(relays: Relays) -> None:
     assert RelayCheckpoint.objects.count() == 1
 
 
-def test_the_broker_hands_it_out_once_and_a_worker_runs_it(
+def test_the_broker_hands_out_a_subscription_once_and_a_worker_runs_it(
     relays: Relays, broker: ProjectionBroker
 ) -> None:
     order = new_order()
@@ -146,7 +146,7 @@ def test_the_broker_hands_it_out_once_and_a_worker_runs_it(
     assert not relays.lease().behind
 
 
-def test_the_task_of_the_orm_broker_runs_it(relays: Relays) -> None:
+def test_the_task_of_the_orm_broker_runs_a_subscription(relays: Relays) -> None:
     new_order()
 
     tasks.project_all()
@@ -216,7 +216,7 @@ def test_an_event_that_kills_its_runner_is_parked(relays: Relays) -> None:
     assert relays.checkpoint().position == log.head()
 
 
-def test_its_status_is_measured_like_all_others(relays: Relays) -> None:
+def test_the_status_of_a_subscription_is_measured_like_all_others(relays: Relays) -> None:
     new_order()
     [late] = relays.statuses()
     assert (late.name, late.position, late.head, late.lag_events) == ("billing", 2, 8, 6)
@@ -234,7 +234,7 @@ def test_its_status_is_measured_like_all_others(relays: Relays) -> None:
     assert failed.lag_seconds >= 120
 
 
-def test_its_figures_stand_in_metrics(relays: Relays) -> None:
+def test_metrics_of_a_subscription(relays: Relays) -> None:
     new_order()
     tasks.run("relays", "billing")
     new_order()
@@ -250,7 +250,7 @@ def test_its_figures_stand_in_metrics(relays: Relays) -> None:
     assert 'orders_relay_batch_seconds_count{relay="billing"} 1.0' in lines
 
 
-def test_its_lateness_is_reported_once(
+def test_the_lateness_of_a_subscription_is_reported_once(
     relays: Relays, settings: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     settings.PROJECTION_LAG_ALERT_SECONDS = 0
@@ -266,6 +266,6 @@ def test_its_lateness_is_reported_once(
     assert caplog.text.count("Relay billing is no longer late.") == 1
 
 
-def test_a_name_is_registered_once(relays: Relays) -> None:
+def test_the_name_of_a_subscription_is_registered_once(relays: Relays) -> None:
     with pytest.raises(ValueError, match="Two subscriptions are named 'relays'"):
         subscriptions.register(Relays())

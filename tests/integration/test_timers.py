@@ -83,7 +83,7 @@ def test_a_timer_that_fires_again_changes_nothing(settings: Any):
     before = later_event_types(order)
     assert before[-1] == "RefundSettled"
 
-    # As if a worker was killed after its commands and before it deleted the timer.
+    # Stands for a worker that was killed after its commands and before it deleted the timer.
     for repeated in again:
         repeated.save(force_insert=True)
     run_policies(NOW)
@@ -135,15 +135,15 @@ def test_a_worker_killed_at_any_statement_loses_and_repeats_no_effect(
     settings: Any, monkeypatch: pytest.MonkeyPatch
 ):
     plug(settings, payment=Gateway)
-    at = NOW
+    now = NOW
     points = []
     # Every point in `make proof`, every seventh otherwise.
     for number in range(1, MOST_POINTS, size(7, full=1)):
-        order, at = refund_requested(), at + HOUR
+        order, now = refund_requested(), now + HOUR
         death = Death(number)
-        run_policies_until_death(death, at, monkeypatch)
-        # The lease of what it had taken is over.
-        run_policies(at + timers.LEASE)
+        run_policies_until_death(death, now, monkeypatch)
+        # The lease of the timers that the dead worker had taken is over.
+        run_policies(now + timers.LEASE)
         assert later_event_types(order) == [
             "PaymentRecorded",
             "RefundRequested",

@@ -63,7 +63,7 @@ def test_reads_of_the_log_are_refused(
 ) -> None:
     check(admin.get(f"{ROOT}/orders/{order.pk}{path}"), order)
     assert f"{order.stream}, version 2) can't be read: this type is unknown." in caplog.text
-    # The row is there all the same, and so is what is stored.
+    # The row and the stored events can still be read.
     assert admin.get(f"{ROOT}/orders/{order.pk}").status_code == 200
     assert admin.get(f"{ROOT}/orders/{order.pk}/events").status_code == 200
 
@@ -91,18 +91,20 @@ def test_a_command_that_needs_the_event_is_refused(admin: APIClient, order: Orde
     body = {"shipping_address": kit.ADDRESS}
     response = admin.put(f"{url}/shipping-address", body, format="json", headers={"If-Match": "*"})
     check(response, order)
-    # One that doesn't is carried out.
+    # A command that doesn't need the event is carried out.
     assert admin.post(f"{url}/confirm", headers={"If-Match": "*"}).status_code == 200
 
 
-def test_a_repeat_of_its_command_is_refused(admin: APIClient, customer: Customer) -> None:
+def test_a_repeat_of_the_command_of_the_unreadable_event_is_refused(
+    admin: APIClient, customer: Customer
+) -> None:
     body, key = order_body(customer, kit.registered_product()), str(uuid4())
     order = Order.objects.get(pk=place(admin, body, key).json()["order_id"])
     spoil(order)
     check(place(admin, body, key), order)
 
 
-def test_the_admin_shows_the_event(admin_client: Client, order: Order) -> None:
+def test_the_admin_names_the_unreadable_event(admin_client: Client, order: Order) -> None:
     page = f"/admin/ordering_read/ordersummary/{order.pk}"
     for path in ("change/", "commands/confirm_order/"):
         shown = admin_client.get(f"{page}/{path}")

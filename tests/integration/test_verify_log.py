@@ -22,7 +22,7 @@ pytestmark = pytest.mark.usefixtures("committed")
 
 
 def findings(stream=None):
-    return [str(found) for found in verification.verify(stream=stream, progress=lambda _: None)]
+    return [str(finding) for finding in verification.verify(stream=stream, progress=lambda _: None)]
 
 
 @contextmanager
@@ -97,7 +97,7 @@ def test_an_erased_customer_is_no_finding(shop):
     ]
     spoil("UPDATE ordering_write_customer SET name = '[erased]' WHERE status = 'erased'")
 
-    # As after the restore of a backup.
+    # Stands for the restore of a backup.
     PersonalData.objects.bulk_create(erased)
     fault = "the customer was erased, but there are personal fields"
     assert {text for text in findings() if text.endswith(fault)} == {
@@ -181,10 +181,10 @@ def test_a_removed_event_is_found(shop):
 def test_a_removed_last_event_is_found_by_its_row(shop):
     stream, position = shop.cancelled.stream, shop.position(shop.cancelled, 4)
     spoil("DELETE FROM event WHERE stream = %s AND version = 4", stream)
-    found = findings()
-    assert found[0] == f"the log: the event at position {position} is missing"
-    assert f"{stream}, version 3: version of its row is 4, its events say 3" in found
-    assert f"{stream}, version 3: status of its row is cancelled, its events say pending" in found
+    texts = findings()
+    assert texts[0] == f"the log: the event at position {position} is missing"
+    assert f"{stream}, version 3: version of its row is 4, its events say 3" in texts
+    assert f"{stream}, version 3: status of its row is cancelled, its events say pending" in texts
 
 
 def test_reordered_events_are_found(shop):
@@ -195,8 +195,8 @@ def test_reordered_events_are_found(shop):
                 "UPDATE event SET version = %s WHERE stream = %s AND version = %s",
                 [new, stream, old],
             )
-    found = findings()
-    assert [f"{stream}, version {n}: {CHANGED}" in found for n in (2, 3)] == [True, True]
+    texts = findings()
+    assert [f"{stream}, version {n}: {CHANGED}" in texts for n in (2, 3)] == [True, True]
 
 
 def test_reordered_positions_are_found(shop):
@@ -217,11 +217,11 @@ def test_an_event_that_will_get_no_position_is_found(shop):
     assert findings() == []
     spoil("DELETE FROM event_pending")
     streams = [shop.product.stream, shop.other.stream, order.stream]
-    found = findings()
-    assert all(text.endswith("it has no position and doesn't wait for one") for text in found)
-    assert {text.partition(",")[0] for text in found} == set(streams)
+    texts = findings()
+    assert all(text.endswith("it has no position and doesn't wait for one") for text in texts)
+    assert {text.partition(",")[0] for text in texts} == set(streams)
     # An order with two lines, and a reservation of each product.
-    assert len(found) == 5
+    assert len(texts) == 5
 
 
 @pytest.mark.parametrize("change", ["type = 'OrderBlessed'", "schema_version = 7", "data = '[]'"])
@@ -238,18 +238,18 @@ def test_an_event_that_cannot_be_applied_is_found(shop):
         " WHERE stream = %s AND type = 'ShipmentCreated'",
         stream,
     )
-    found = findings()
-    assert found[0] == f"{stream}, version 5: {CHANGED}"
-    assert found[1].startswith(f"{stream}, version 6: it can't be applied: KeyError: ")
-    assert len(found) == 2
+    texts = findings()
+    assert texts[0] == f"{stream}, version 5: {CHANGED}"
+    assert texts[1].startswith(f"{stream}, version 6: it can't be applied: KeyError: ")
+    assert len(texts) == 2
 
 
 def test_a_stream_of_no_aggregate_is_found(shop):
     name = f"parcel-{uuid7()}"
     spoil("UPDATE event SET stream = %s WHERE stream = %s", name, shop.customer.stream)
-    found = findings()
-    assert f"{shop.customer.stream}: it has a row but no events" in found
-    assert f"{name}: no aggregate has such a name" in found
+    texts = findings()
+    assert f"{shop.customer.stream}: it has a row but no events" in texts
+    assert f"{name}: no aggregate has such a name" in texts
 
 
 # --- Spoiled rows ---------------------------------------------------------------------
@@ -281,9 +281,9 @@ ROWS = [
 @pytest.mark.parametrize(("statement", "wrong"), ROWS)
 def test_a_changed_row_of_an_order_is_found(shop, statement, wrong):
     spoil(statement, shop.order.pk)
-    found = [text for text in findings() if "set aside" not in text]
-    assert len(found) == 1
-    assert re.match(f"{shop.order.stream}, version 3: {wrong}", found[0])
+    texts = [text for text in findings() if "set aside" not in text]
+    assert len(texts) == 1
+    assert re.match(f"{shop.order.stream}, version 3: {wrong}", texts[0])
 
 
 def test_a_changed_shipment_is_found(shop):
@@ -305,16 +305,16 @@ def test_changed_stock_is_found(shop):
 
 def test_a_removed_reservation_is_found(shop):
     spoil("DELETE FROM ordering_write_reservation WHERE product_id = %s", shop.product.pk)
-    found = findings()
+    texts = findings()
     assert re.fullmatch(
-        rf"{shop.order.stream}: line \S+ has 2 units to send, and 0 are set aside for it", found[0]
+        rf"{shop.order.stream}: line \S+ has 2 units to send, and 0 are set aside for it", texts[0]
     )
-    assert found[1].endswith("reserved is 2, its reservations add up to 0")
+    assert texts[1].endswith("reserved is 2, its reservations add up to 0")
     assert re.search(
-        rf"the reservation for line \S+ of order {shop.order.pk} is missing$", found[2]
+        rf"the reservation for line \S+ of order {shop.order.pk} is missing$", texts[2]
     )
-    assert len(found) == 3
-    assert findings(shop.order.stream) == found[:1]
+    assert len(texts) == 3
+    assert findings(shop.order.stream) == texts[:1]
 
 
 def test_a_reservation_without_a_line_is_found(shop):

@@ -351,7 +351,7 @@ def test_a_late_projection_makes_readyz_fail_and_raise_the_alarm(
 def test_a_projection_that_has_failed_for_too_long_is_late_without_any_lag(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Such as a projection whose log was replaced by an older one, which has fewer events."""
+    """For example a projection whose log was replaced by an older log with fewer events."""
     status.heartbeat()
     kit.registered_product()
     run_all()

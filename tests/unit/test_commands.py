@@ -1,4 +1,4 @@
-"""What a command accepts."""
+"""The validation of commands, and the fingerprint of their payload."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""What a customer allows."""
+"""The Customer aggregate: its guards, its refusals and the events that it raises."""
 
 import pytest
 from uuid_utils.compat import uuid7
@@ -21,7 +21,7 @@ def registered():
 
 
 def after(*acts):
-    """The events of a customer to whom all this was done."""
+    """Return the events of a customer after these acts."""
     past = registered()
     customer = Customer.fold(past)
     for act in acts:

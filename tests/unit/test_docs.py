@@ -124,8 +124,8 @@ def _slug(heading: str) -> str:
 
 def _paths(text: str) -> Iterator[str]:
     for path in PATH.findall(text):
-        before, _, rest = path.rstrip(".,/").partition("{")
-        inside, _, after = rest.partition("}")
+        before, _, braces = path.rstrip(".,/").partition("{")
+        inside, _, after = braces.partition("}")
         yield from (f"{before}{part}{after}".rstrip("/") for part in inside.split(","))
 
 

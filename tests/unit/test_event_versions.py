@@ -1,4 +1,4 @@
-"""What was stored in an old schema version is read as the present one tells it."""
+"""Upcasters: an event stored in an old schema version is read as the newest version."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -13,19 +13,19 @@ from tests.kit import NOW
 
 
 def _in_pieces(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """1 to 2: a box was counted, its pieces are."""
+    """Version 1 counted boxes; version 2 counts pieces."""
     boxes = payload["boxes"]
     return {**{k: v for k, v in payload.items() if k != "boxes"}, "pieces": 12 * boxes}
 
 
 def _with_packer(payload: Mapping[str, Any]) -> Mapping[str, Any]:
-    """2 to 3: the name was called ``by``; it is missing when it was erased."""
+    """Version 3 calls the field ``by`` ``packer``; an erased payload lacks the field."""
     return {("packer" if name == "by" else name): value for name, value in payload.items()}
 
 
 @pytest.fixture(autouse=True)
 def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Types that a test defines are gone after it."""
+    """Unregister the event types of a test after the test."""
     monkeypatch.setattr(DomainEvent, "types", dict(DomainEvent.types))
 
 
@@ -60,14 +60,14 @@ def decode(event_type: type[DomainEvent], version: int, fields: Any, personal: A
         (3, {"pieces": 24}, {"packer": "Robin Sample"}),
     ],
 )
-def test_each_version_is_read_as_the_present_one(packed, version, fields, personal):
+def test_each_stored_version_is_read_as_the_newest_version(packed, version, fields, personal):
     event = decode(packed, version, fields, personal)
     assert event == packed(timestamp=NOW, pieces=24, packer="Robin Sample")
     assert event.encode() == ({"pieces": 24}, {"packer": "Robin Sample"})
 
 
 @pytest.mark.parametrize(("version", "fields"), [(1, {"boxes": 2}), (3, {"pieces": 24})])
-def test_each_version_is_read_when_it_was_erased(packed, version, fields):
+def test_each_stored_version_is_read_after_its_erasure(packed, version, fields):
     event = decode(packed, version, fields, None)
     assert event == packed(timestamp=NOW, pieces=24, packer=ERASED)
 
@@ -83,14 +83,14 @@ def test_a_payload_of_another_version_is_refused(packed):
         decode(packed, 3, {"boxes": 2}, {"packer": "Robin Sample"})
 
 
-def test_a_whole_chain_passes_the_check(packed):
+def test_a_complete_chain_of_upcasters_passes_the_check(packed):
     assert check_upcasters() == []
 
 
 @pytest.mark.parametrize(
     "chain", [{}, {1: _in_pieces}, {2: _with_packer}, {1: dict, 2: dict, 3: dict}]
 )
-def test_a_gap_in_a_chain_is_found(chain):
+def test_a_gap_in_a_chain_of_upcasters_is_found(chain):
     class Packed(DomainEvent):
         schema_version = 3
         upcasters: ClassVar = chain

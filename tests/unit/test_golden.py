@@ -8,7 +8,7 @@ from tests import kit_golden
 HOW_TO = "docs/how-to/change-an-event.md says how a golden file is added"
 
 
-def test_every_type_and_version_has_its_file():
+def test_every_event_type_and_version_has_a_golden_file():
     released = {
         (name, version)
         for name, event_type in DomainEvent.types.items()
@@ -18,12 +18,12 @@ def test_every_type_and_version_has_its_file():
     assert present == released, HOW_TO
 
 
-def test_no_file_was_changed_or_removed():
-    known = kit_golden.SUMS.read_text().splitlines()
-    assert sorted(known) == sorted(map(kit_golden.sum_of, kit_golden.all_paths())), HOW_TO
+def test_no_golden_file_was_changed_or_removed():
+    recorded_sums = kit_golden.SUMS.read_text().splitlines()
+    assert sorted(recorded_sums) == sorted(map(kit_golden.sum_of, kit_golden.all_paths())), HOW_TO
 
 
-def test_each_version_is_read_as_the_present_one(subtests: pytest.Subtests) -> None:
+def test_each_golden_event_is_read_as_the_newest_version(subtests: pytest.Subtests) -> None:
     for path in kit_golden.all_paths():
         with subtests.test(path.stem):
             event = kit_golden.read(path)
@@ -31,7 +31,7 @@ def test_each_version_is_read_as_the_present_one(subtests: pytest.Subtests) -> N
             assert kit_golden.stored(event) == newest.read_text()
 
 
-def test_each_version_is_read_when_its_personal_fields_are_erased(
+def test_each_golden_event_is_read_when_its_personal_fields_are_erased(
     subtests: pytest.Subtests,
 ) -> None:
     for path in kit_golden.all_paths():

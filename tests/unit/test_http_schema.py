@@ -19,7 +19,7 @@ from tests.unit.test_http_views import Thing
 
 
 class Storey(ApiView):
-    """One storey of a house."""
+    """A floor of a house."""
 
     needed_permissions = {"GET": "things.view_thing", "POST": "things.add_thing"}
 

@@ -1,4 +1,4 @@
-"""Secrets and choices that are made once and kept."""
+"""Secret keys and other values that are generated once and kept in a file."""
 
 import stat
 from concurrent.futures import ThreadPoolExecutor

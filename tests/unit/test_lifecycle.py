@@ -1,7 +1,7 @@
-"""The real order against the machine of `tests/lifecycle.py`, in every state that there is.
+"""The real order against the machine of `tests/lifecycle.py`, in every state.
 
-In each reachable state of a small order, each move is tried on a real one: what the machine allows
-has the result that the machine says, and what it doesn't allow is refused and changes nothing.
+In each reachable state of a small order, each move is tried on a real order: an allowed move has
+the machine's result, and any other move is refused and changes nothing.
 """
 
 from collections.abc import Callable
@@ -21,7 +21,7 @@ from tests.lifecycle import Line, Money, Move, State, moves, reachable
 from tests.proof import IS_PROOF
 
 RANK = list(OrderStatus)
-# Whatever an order costs, this pays for it.
+# More than any order costs.
 PLENTY = Decimal(1000)
 PRICE = Decimal(10)
 
@@ -34,7 +34,7 @@ def test_the_state_machine_keeps_its_invariants():
         check_ledger(state)
         for after in goes_to[state]:
             check_step(state, after)
-    # From everywhere an order can come to its end.
+    # Every order can reach its end.
     finished = {state for state in goes_to if state.status in ends}
     while more := {s for s, nexts in goes_to.items() if s not in finished and nexts & finished}:
         finished |= more
@@ -69,20 +69,20 @@ def test_an_order_without_a_guard_disagrees_with_the_state_machine(guard, monkey
 
 
 def check_all(*units: int, most: int) -> tuple[int, int]:
-    """Try every move in every state; how many states and transitions there were."""
+    """Try every move in every state; return the numbers of states and transitions."""
     states = transitions = 0
     for state in reachable(*units, most=most):
         allowed = moves(state, most=most)
         states += 1
         transitions += len(allowed)
         for move, after in allowed.items():
-            order = real(state)
-            DO[move[0]](order, *move[1:])
+            order = real_order(state)
+            CALLS[move[0]](order, *move[1:])
             assert observed(order) == after, (state, move)
             assert order.status == after.status, (state, move)
             check_step(state, after)
-        unmoved = real(state)
-        for move in tried(state, most) - allowed.keys():
+        unmoved = real_order(state)
+        for move in moves_to_try(state, most) - allowed.keys():
             assert refuses(unmoved, move), (state, move)
             assert not unmoved.raised_events, (state, move)
         assert observed(unmoved) == state
@@ -91,27 +91,27 @@ def check_all(*units: int, most: int) -> tuple[int, int]:
 
 def refuses(order: Order, move: Move) -> bool:
     try:
-        DO[move[0]](order, *move[1:])
+        CALLS[move[0]](order, *move[1:])
     except DomainError:
         return True
     return False
 
 
-def tried(state: State, most: int) -> set[Move]:
-    """Every move that makes sense to ask for. Money is left out: it is never refused."""
+def moves_to_try(state: State, most: int) -> set[Move]:
+    """Return the moves to try in this state. No payment is among them: none is ever refused."""
     whole = ["confirm", "start_processing", "expire", "cancel", "hold", "release_hold", "complete"]
     one_line = ["unpack", "dispatch", "deliver", "fail"]
-    found = {(name, 0, 0) for name in whole}
+    result = {(name, 0, 0) for name in whole}
     for number, line in enumerate(state.lines):
-        found |= {(name, number, 0) for name in one_line}
-        found |= {(name, number, units) for name in COUNTED for units in range(1, most + 2)}
-        found |= {(name, number, 1) for name in RETURNS}
-        found |= {
+        result |= {(name, number, 0) for name in one_line}
+        result |= {(name, number, units) for name in COUNTED for units in range(1, most + 2)}
+        result |= {(name, number, 1) for name in RETURNS}
+        result |= {
             ("change_quantity", number, wanted)
             for wanted in (line.ordered - 1, line.ordered + 1)
             if wanted <= most
         }
-    return found
+    return result
 
 
 COUNTED = ("cancel_items", "pack")
@@ -119,7 +119,7 @@ RETURNS = ("request_return", "receive_return", "reject_return")
 
 
 # --- A real order in a state of the machine ----------------------------------------------------
-def real(state: State) -> Order:
+def real_order(state: State) -> Order:
     order = Order(
         id=UUID(int=1),
         customer_id=UUID(int=2),
@@ -173,8 +173,8 @@ def add_line(order: Order, number: int, line: Line) -> None:
             key = UUID(int=100 + 10 * number + len(order.shipments))
             items = [{"line_id": str(row.id), "quantity": units}]
             order.shipments[key] = Shipment(id=key, status=status, items=items)
-    for each in range(line.requested):
-        order.returns[str(UUID(int=200 + 10 * number + each))] = {str(row.id): 1}
+    for index in range(line.requested):
+        order.returns[str(UUID(int=200 + 10 * number + index))] = {str(row.id): 1}
 
 
 def line_id(number: int) -> UUID:
@@ -182,7 +182,7 @@ def line_id(number: int) -> UUID:
 
 
 def observed(order: Order) -> State:
-    """The state of the machine that a real order is in."""
+    """Return the state of the machine that a real order is in."""
     rows = order.lines.values()
     given_back = order.refunded or any("voided" in kinds for kinds in order.payments.values())
     money = Money.NONE
@@ -216,14 +216,14 @@ def observed(order: Order) -> State:
 
 # --- The moves of the machine on a real order --------------------------------------------------
 def shipments(order: Order, number: int, status: str) -> list[UUID]:
-    """The shipments of this line in this status; one that there isn't when there is none."""
+    """Return the ids of the line's shipments in this status, or an unknown id without any."""
     line = str(line_id(number))
-    found = [
+    ids = [
         shipment.id
         for shipment in order.shipments.values()
         if shipment.status == status and shipment.items[0]["line_id"] == line
     ]
-    return found or [UUID(int=999)]
+    return ids or [UUID(int=999)]
 
 
 def one_return(order: Order, number: int) -> UUID:
@@ -273,7 +273,7 @@ def pack(order: Order, number: int, units: int) -> None:
     order.pack(units_of(number, units), shipment_id=UUID(int=400), payment_required=True, now=NOW)
 
 
-DO: dict[str, Callable[[Order, int, int], None]] = {
+CALLS: dict[str, Callable[[Order, int, int], None]] = {
     "confirm": lambda order, *_: order.confirm(now=NOW),
     "start_processing": lambda order, *_: order.start_processing(now=NOW),
     "expire": lambda order, *_: order.expire(now=NOW),

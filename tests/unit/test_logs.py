@@ -165,16 +165,16 @@ def test_logging_a_request_never_queries_the_user(caplog: pytest.LogCaptureFixtu
 
 
 def test_records_of_a_request_have_its_id() -> None:
-    seen = []
+    records = []
 
     def answer(request: Any) -> HttpResponse:
-        seen.append(as_json(record("meanwhile")))
+        records.append(as_json(record("meanwhile")))
         return HttpResponse()
 
     trace = f"{7:032x}"
     headers = {"Request-Id": "mine", "traceparent": f"00-{trace}-{1:016x}-01"}
     RequestIdMiddleware(answer)(RequestFactory().get("/", headers=headers))
 
-    assert seen[0]["request_id"] == "mine"
-    assert seen[0]["correlation_id"] == str(UUID(int=7))
+    assert records[0]["request_id"] == "mine"
+    assert records[0]["correlation_id"] == str(UUID(int=7))
     assert "request_id" not in as_json(record("after"))

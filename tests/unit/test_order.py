@@ -1,4 +1,4 @@
-"""What an order allows, and what it says has happened."""
+"""The Order aggregate: its guards, its refusals and the events that it raises."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -20,7 +20,7 @@ from ordering_write.models import Order, SavedWithoutEventsError, save
 from tests.kit import NOW, USER, event, given, moved, placed, shipped, stocked
 
 S = OrderStatus
-# How an order gets to each status that it can have.
+# The moves that bring an order to each status.
 WAYS = {
     S.PENDING: (),
     S.CONFIRMED: (S.CONFIRMED,),
@@ -78,7 +78,7 @@ def test_every_move_from_every_status(subtests: pytest.Subtests) -> None:
                 if (before, status) in ALLOWED:
                     raised = EVENTS[status]
                     outcome.then(
-                        *(event(kind) for kind in raised[:-1]),
+                        *(event(event_type) for event_type in raised[:-1]),
                         event(raised[-1], order_id=past[0].order_id),
                     )
                     assert outcome.aggregate.status == status
@@ -122,14 +122,14 @@ def test_placing_raises_an_event_for_the_order_then_one_for_each_line():
 
 def test_adjustments_change_the_total():
     created, line = placed(1, unit_price="100.00")
-    known = {"timestamp": NOW, "order_id": created.order_id, "label": "Spring"}
+    fields = {"timestamp": NOW, "order_id": created.order_id, "label": "Spring"}
     outcome = given().when(
         lambda _: Order.create(
             created=created,
             items=[line],
             adjustments=[
-                e.OrderAdjustmentAdded(kind="discount", amount=eur("10.00"), **known),
-                e.OrderAdjustmentAdded(kind="shipping", amount=eur("4.90"), **known),
+                e.OrderAdjustmentAdded(kind="discount", amount=eur("10.00"), **fields),
+                e.OrderAdjustmentAdded(kind="shipping", amount=eur("4.90"), **fields),
             ],
         )
     )
@@ -213,15 +213,15 @@ def test_delivery_counts_the_units_that_arrived():
 def test_an_order_of_which_some_units_left_is_partially_shipped():
     past = moved(S.CONFIRMED, events=placed(3))
     order = Order.fold(past)
-    known = {
+    fields = {
         "timestamp": NOW,
         "order_id": order.id,
         "shipment_id": uuid7(),
         "items": [e.Units(line_id=past[1].line_id, quantity=2)],
     }
-    order.evolve(e.ShipmentCreated(**known))
+    order.evolve(e.ShipmentCreated(**fields))
     assert order.status == S.PROCESSING
-    order.evolve(e.ShipmentDispatched(**known, dispatched_at=NOW))
+    order.evolve(e.ShipmentDispatched(**fields, dispatched_at=NOW))
     assert order.status == S.PARTIALLY_SHIPPED
     assert order.allowed_moves() == [S.SHIPPED]
     with pytest.raises(OrderAlreadyShippedError):
@@ -234,8 +234,8 @@ def test_an_order_of_which_some_units_left_is_partially_shipped():
 def test_reading_the_pending_events_clears_them():
     order = Order.fold(placed())
     order.confirm(now=NOW)
-    assert [one.type for one in order.raised_events] == ["OrderStatusChanged"]
-    assert [one.type for one in order.pending_events] == ["OrderStatusChanged"]
+    assert [event.type for event in order.raised_events] == ["OrderStatusChanged"]
+    assert [event.type for event in order.pending_events] == ["OrderStatusChanged"]
     assert order.pending_events == []
     assert order.raised_events == ()
 

@@ -1,4 +1,4 @@
-"""Random walks through the life of an order: what holds whatever people do."""
+"""Random walks through the life of an order: the invariants hold after every step."""
 
 from hypothesis import given as drawn
 from hypothesis import settings

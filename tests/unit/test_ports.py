@@ -1,4 +1,4 @@
-"""The ports: adapters are found by dotted path, and a wrong one is told before it is needed."""
+"""The ports: adapters are found by dotted path, and a wrong adapter is reported at the start."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ from ordering_write.ports.risk import AllowAll
 
 
 class Unfinished:
-    """Has not what any port asks for."""
+    """Lacks the methods of every port."""
 
 
 class Strict(AllowAll):
@@ -21,15 +21,15 @@ class Strict(AllowAll):
 
 
 class Nicknames:
-    """Names people otherwise."""
+    """Labels every user with a nickname."""
 
     def actor(self, user: User) -> Actor:
         return Actor.user(user.pk, "nickname")
 
 
-def plugged(settings: Any, **paths: str) -> None:
-    here = "tests.unit.test_ports."
-    settings.PORTS = settings.PORTS | {port: here + path for port, path in paths.items()}
+def plug(settings: Any, **paths: str) -> None:
+    module = "tests.unit.test_ports."
+    settings.PORTS = settings.PORTS | {port: module + path for port, path in paths.items()}
 
 
 def test_every_port_has_an_adapter_that_does_its_work() -> None:
@@ -39,7 +39,7 @@ def test_every_port_has_an_adapter_that_does_its_work() -> None:
 
 def test_settings_choose_the_adapter_which_is_made_once(settings: Any) -> None:
     assert type(ports.risk_port()) is AllowAll
-    plugged(settings, risk="Strict")
+    plug(settings, risk="Strict")
 
     assert type(ports.risk_port()) is Strict
     assert ports.risk_port() is ports.risk_port()
@@ -55,7 +55,7 @@ def test_the_system_check_reports_a_wrong_adapter(settings: Any, subtests: pytes
         for path, fault in path_cases:
             with subtests.test(port=port, path=path):
                 settings.PORTS = whole
-                plugged(settings, **{port: path})
+                plug(settings, **{port: path})
 
                 [error] = check_ports()
 
@@ -77,6 +77,6 @@ def test_a_port_without_adapter_and_an_adapter_without_port_are_reported(
 def test_the_actor_comes_from_the_identity_port(settings: Any) -> None:
     user = User(username="robin", is_superuser=True)
     assert envelope(user, channel="python")["actor"] == Actor.user(user.pk, "robin")
-    plugged(settings, identity="Nicknames")
+    plug(settings, identity="Nicknames")
 
     assert envelope(user, channel="python")["actor"].label == "nickname"

@@ -1,4 +1,4 @@
-"""Which side the models live on."""
+"""The database router: each model lives on one side."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What the environment makes of the settings, each time in a process of its own."""
+"""The settings that environment variables make, read in a process of their own."""
 
 import os
 import subprocess
@@ -9,7 +9,7 @@ from django.conf import settings
 
 
 def setting(expression: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """What ``expression`` is in an interpreter with these variables."""
+    """Evaluate ``expression`` in an interpreter with these variables; return the ended process."""
     return subprocess.run(
         [sys.executable, "-c", f"from config import settings as s; print({expression})"],
         env=os.environ | environ,
@@ -29,9 +29,9 @@ def setting(expression: str, **environ: str) -> subprocess.CompletedProcess[str]
 def test_settings_choose_the_recipients_and_the_backend_of_mail(
     environ: dict[str, str], expected: str
 ) -> None:
-    told = "','.join(address for _, address in s.ADMINS)"
-    found = setting(f"{told} + ' ' + s.EMAIL_BACKEND.split('.')[-2]", **environ)
-    assert found.stdout.rstrip("\n") == expected
+    recipients = "','.join(address for _, address in s.ADMINS)"
+    process = setting(f"{recipients} + ' ' + s.EMAIL_BACKEND.split('.')[-2]", **environ)
+    assert process.stdout.rstrip("\n") == expected
 
 
 def test_logs_are_text_or_json() -> None:

@@ -1,4 +1,4 @@
-"""What a product in stock allows."""
+"""The StockItem aggregate: reservations, movements, price and policy."""
 
 from decimal import Decimal
 from typing import Any
@@ -42,8 +42,8 @@ def key() -> tuple[UUID, UUID]:
 
 
 def test_opening_stock_is_received():
-    assert [one.type for one in stocked(5)] == ["StockItemRegistered", "StockReceived"]
-    assert [one.type for one in stocked(0)] == ["StockItemRegistered"]
+    assert [event.type for event in stocked(5)] == ["StockItemRegistered", "StockReceived"]
+    assert [event.type for event in stocked(0)] == ["StockItemRegistered"]
 
 
 def test_reserving_sets_units_aside(key):
@@ -201,7 +201,7 @@ def test_the_list_price_is_set_and_removed():
     )
 
 
-def test_the_policy_is_set_once():
+def test_setting_the_same_policy_again_raises_no_event():
     def twice(item):
         for _ in range(2):
             item.set_policy(reorder_point=3, backorderable=True, now=NOW)
@@ -211,7 +211,7 @@ def test_the_policy_is_set_once():
     )
 
 
-def test_back_orders_stay_allowed_while_there_are_any(key):
+def test_backordering_stays_allowed_while_units_are_oversold(key):
     item = given(*stocked(1, backorderable=True)).when(reserve(key, 4)).aggregate
 
     def forbid(item):
@@ -225,7 +225,7 @@ def test_back_orders_stay_allowed_while_there_are_any(key):
     assert not item.backorderable
 
 
-# --- Whatever happens --------------------------------------------------------------------------
+# --- Invariants ------------------------------------------------------------------------------
 KEYS = [(uuid7(), uuid7()) for _ in range(3)]
 a_key, a_few = st.sampled_from(KEYS), st.integers(1, 6)
 STEPS = st.one_of(
@@ -265,5 +265,5 @@ def test_the_counters_equal_the_reservations_and_never_exceed_the_stock(steps):
         assert item.backorderable or item.available >= 0
     events: list[Any] = [*past, *item.pending_events]
     assert state(StockItem.fold(events)) == state(item)
-    told = [(event.on_hand, event.reserved, event.available) for event in events]
-    assert told[-1] == (item.on_hand, item.reserved, item.available)
+    levels = [(event.on_hand, event.reserved, event.available) for event in events]
+    assert levels[-1] == (item.on_hand, item.reserved, item.available)
