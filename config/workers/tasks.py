@@ -46,7 +46,7 @@ _WAKE_UP: dict[str, Any] = {
 
 def run(subscription_name: str, *names: str) -> None:
     """Run the subscribers ``names`` of a subscription, which the broker has leased."""
-    subscription = subscriptions.subscription(subscription_name)
+    subscription = subscriptions.find(subscription_name)
     subscription.run(*names, seconds=_TURN_SECONDS, idle_wait=subscription.idle_wait)
 
 

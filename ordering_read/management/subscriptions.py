@@ -11,7 +11,7 @@ from ordering_write.published import parked, subscriptions
 
 
 def add_subscription(parser: CommandParser) -> None:
-    """Add --subscription, whose value ``subscriptions.subscription`` turns into a subscription."""
+    """Add --subscription, whose value ``subscriptions.find`` turns into a subscription."""
     parser.add_argument(
         "--subscription",
         default=PROJECTIONS.name,

@@ -3,7 +3,6 @@
 import math
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any, cast
 from uuid import UUID
 
@@ -18,6 +17,7 @@ from ordering_write.policies import timers
 from ordering_write.policies.models import PolicyCheckpoint, PolicyParkedEvent
 from ordering_write.policies.registry import POLICIES
 from ordering_write.subscriptions import Subscriber, Subscription, parked
+from ordering_write.subscriptions.lease import NOW
 
 
 class NotParkedError(NotFoundError):
@@ -41,7 +41,7 @@ class PolicySubscription(Subscription):
         return [self.name]
 
     def other_work(self) -> Q:
-        return Q(Exists(timers.due_timers(datetime.now(UTC))))
+        return Q(Exists(timers.due_timers(NOW)))
 
     def run(self, *names: str, seconds: float = math.inf, idle_wait: float = 0.0) -> int:
         """Set timers for new events and fire due timers, until there is neither.

@@ -9,7 +9,7 @@ from operator import attrgetter
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import F, Q, QuerySet
+from django.db.models import Expression, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from config import logs
@@ -60,7 +60,7 @@ class WorkerKilledError(Exception):
     """Each worker that fired this timer was killed, or took too long."""
 
 
-def due_timers(now: datetime) -> "QuerySet[Timer]":
+def due_timers(now: datetime | Expression) -> "QuerySet[Timer]":
     """Return the timers that may be fired at ``now`` (UTC)."""
     free = Q(leased_until=None) | Q(leased_until__lte=now)
     return Timer.objects.filter(free, parked_at=None, due_at__lte=now, policy__in=list(POLICIES))

@@ -14,9 +14,9 @@ from ordering_write.subscriptions.registry import (
     UnknownSubscriberError,
     ensure_checkpoints,
     ensure_checkpoints_after_migrate,
+    find,
     register,
     registered,
-    subscription,
 )
 from ordering_write.subscriptions.status import (
     FAILING,
@@ -41,12 +41,12 @@ __all__ = [
     "catch_up",
     "ensure_checkpoints",
     "ensure_checkpoints_after_migrate",
+    "find",
     "follow",
     "lag_seconds",
     "measure",
     "reads_this_log",
     "register",
     "registered",
-    "subscription",
     "total_seconds",
 ]

@@ -1,12 +1,17 @@
 """Leases: give each checkpoint that has work to one runner."""
 
 from collections.abc import Sequence
-from datetime import timedelta
-from typing import Any, NamedTuple
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from ordering_write.subscriptions.registry import Subscription
 
 # The time for which a leased checkpoint belongs to its runner: from the lease to the first batch,
 # and between batches, since a batch locks the row. A runner's sudden death costs at most LEASE.
@@ -28,6 +33,16 @@ FROM followed LEFT JOIN leased USING (id)
 """
 
 
+class _Parameter(Enum):
+    HEAD = auto()
+    NOW = auto()
+
+
+# Stand for the head of the log and for the time of the lease (UTC) in the conditions of a lease, so
+# that its statement is compiled once: compiling takes longer than running.
+HEAD, NOW = Value(_Parameter.HEAD), Value(_Parameter.NOW)
+
+
 class Leased(NamedTuple):
     """The result of one lease.
 
@@ -39,35 +54,41 @@ class Leased(NamedTuple):
     all_taken: bool
 
 
-def lease(
-    checkpoints: "QuerySet[Any]", *, names: Sequence[str], head: int, other_work: Q
-) -> Leased:
-    """Lease all free ``checkpoints`` that aren't at ``head`` or have ``other_work``; one statement.
+def lease(subscription: "Subscription", *, head: int) -> Leased:
+    """Lease all free checkpoints that aren't at ``head`` or have other work; one statement.
 
-    A checkpoint ahead of the log has lost its log: its runner must find that out. ``names`` is
-    the order of subscribers at the same position.
+    A checkpoint ahead of the log has lost its log: its runner must find that out.
     """
+    names = tuple(subscription.names())
     if not names:
         return Leased({}, all_taken=True)
-    rows = checkpoints.order_by()
-    free = rows.filter(Q(leased_until=None) | Q(leased_until__lt=Now()))
-    with_work = free.filter(~Q(position=head) | other_work)
-    followed, followed_values = _compiled(rows.values("id", "name", "position", "leased_until"))
-    free_with_work, free_values = _compiled(with_work.values("id"))
-    statement = _LEASE.format(
-        table=rows.model._meta.db_table, followed=followed, free_with_work=free_with_work
-    )
-    with connections[rows.db].cursor() as cursor:
-        cursor.execute(statement, [*followed_values, LEASE.total_seconds(), *free_values])
-        results = cursor.fetchall()
-    leased = [(name, position) for name, position, is_leased, _is_taken in results if is_leased]
+    statement, parameters = _statement(subscription, names)
+    values: dict[Any, Any] = {_Parameter.HEAD: head, _Parameter.NOW: datetime.now(UTC)}
+    with connections[subscription.checkpoints().db].cursor() as cursor:
+        cursor.execute(statement, [values.get(each, each) for each in parameters])
+        rows = cursor.fetchall()
+    leased = [(name, position) for name, position, is_leased, _is_taken in rows if is_leased]
     leased.sort(key=lambda row: (row[1], names.index(row[0])))
     behind: dict[str, int] = {}
     for name, position in leased:
         behind.setdefault(name, head - position)
-    return Leased(behind, all(is_leased or is_taken for *_, is_leased, is_taken in results))
+    return Leased(behind, all(is_leased or is_taken for *_, is_leased, is_taken in rows))
 
 
-def _compiled(rows: "QuerySet[Any]") -> tuple[str, tuple[Any, ...]]:
-    statement, values = rows.query.sql_with_params()
-    return statement, values
+@cache
+def _statement(subscription: "Subscription", _names: Sequence[str]) -> tuple[str, list[Any]]:
+    """Return the statement and its parameters, which depend on the names of the subscribers."""
+    rows = subscription.checkpoints().order_by()
+    free = rows.filter(Q(leased_until=None) | Q(leased_until__lt=Now()))
+    with_work = free.filter(~Q(position=HEAD) | subscription.other_work())
+    followed, followed_parameters = _compile(rows.values("id", "name", "position", "leased_until"))
+    free_with_work, free_parameters = _compile(with_work.values("id"))
+    statement = _LEASE.format(
+        table=rows.model._meta.db_table, followed=followed, free_with_work=free_with_work
+    )
+    return statement, [*followed_parameters, LEASE.total_seconds(), *free_parameters]
+
+
+def _compile(rows: "QuerySet[Any]") -> tuple[str, tuple[Any, ...]]:
+    statement, parameters = rows.query.sql_with_params()
+    return statement, parameters

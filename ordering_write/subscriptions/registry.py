@@ -1,7 +1,7 @@
 """Subscriptions: the kinds of subscriber that follow the log, and the list of them.
 
 Lease, run, park, retry, skip, status, metrics and alarm work for every registered subscription. A
-new kind of subscriber is a class here, a checkpoint model and a parked-event model.
+new kind of subscriber is a subclass of Subscription, a checkpoint model and a parked-event model.
 """
 
 import math
@@ -70,7 +70,10 @@ class Subscription(ABC):
         return self.checkpoints()
 
     def other_work(self) -> Q:
-        """Return the condition under which a checkpoint at the head has work all the same."""
+        """Return the condition under which a checkpoint at the head has work all the same.
+
+        Write ``lease.NOW`` for the present time.
+        """
         return Q()
 
     def new_checkpoint(self, name: str) -> Any:
@@ -91,12 +94,7 @@ class Subscription(ABC):
 
     def lease(self, *, head: int | None = None) -> Leased:
         """Lease the free checkpoints that have work; their runners have ``LEASE`` to begin."""
-        return leasing.lease(
-            self.checkpoints(),
-            names=self.names(),
-            head=log.head() if head is None else head,
-            other_work=self.other_work(),
-        )
+        return leasing.lease(self, head=log.head() if head is None else head)
 
     def run(self, *names: str, seconds: float = math.inf, idle_wait: float = 0.0) -> int:
         """Catch up the named subscribers; returns how many events were applied for all of them.
@@ -141,7 +139,7 @@ def registered() -> list[Subscription]:
     return list(_subscriptions.values())
 
 
-def subscription(name: str) -> Subscription:
+def find(name: str) -> Subscription:
     """Return the subscription ``name``. Raises KeyError."""
     return _subscriptions[name]
 

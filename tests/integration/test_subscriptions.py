@@ -179,6 +179,15 @@ def test_an_event_that_fails_is_parked_listed_and_retried(relays: Relays) -> Non
     assert relays.checkpoint().parked_streams == 0
 
 
+def test_a_failing_batch_takes_back_no_position(relays: Relays) -> None:
+    """The checkpoint is in the database of the log, so the batch is rolled back there."""
+    relays.errors[created(new_order())] = ValueError
+
+    tasks.run("relays", "billing")
+
+    assert relays.checkpoint().position == log.last_position() == log.head()
+
+
 def test_an_event_is_skipped_and_the_events_behind_it_are_applied(relays: Relays) -> None:
     order = new_order()
     relays.errors[created(order)] = ValueError

@@ -19,7 +19,7 @@ class Command(BaseCommand):
         add_selection(parser)
 
     def handle(self, *args: Any, subscription: str, name: str, stream: str, **options: Any) -> None:
-        source = subscriptions.subscription(subscription)
+        source = subscriptions.find(subscription)
         results = parked.retry(source, blocking_events(source, name=name, stream=stream))
         for result in results:
             self.stdout.write(str(result))

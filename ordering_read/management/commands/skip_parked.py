@@ -40,7 +40,7 @@ class Command(BaseCommand):
         **options: Any,
     ) -> None:
         by = permissions.actor_label(_user(user)) if user else f"command line ({processes.login()})"
-        chosen = subscriptions.subscription(subscription)
+        chosen = subscriptions.find(subscription)
         try:
             reason = TypeAdapter(parked.Reason).validate_python(reason)
             skipped = parked.skip_event(chosen, event_id, reason=reason, by=by)

@@ -28,7 +28,7 @@ ORDER BY table_name, ordinal_position
 
 
 class Match(NamedTuple):
-    """A column that holds one of the texts, and in how many rows."""
+    """A column that holds one of the texts, and the number of such rows."""
 
     database: str
     table: str
