@@ -51,7 +51,7 @@ class StockItem(Aggregate):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # The reserved units, as far as they were loaded, and the keys of changed reservations.
+        # The units of the loaded reservations, and the keys of changed reservations.
         self.reservations: dict[ReservationKey, int] = {}
         self._changed: set[ReservationKey] = set()
 

@@ -23,7 +23,7 @@ from ordering_write.subscriptions.subscriber import Subscriber
 
 
 class UnknownSubscriberError(Exception):
-    """A subscription has no subscriber of that name."""
+    """A subscription has no subscriber of this name."""
 
     def __init__(self, subscription: "Subscription", name: str) -> None:
         names = ", ".join(sorted(subscription.names())) or "none"

@@ -27,7 +27,7 @@ class Command(BaseModel):
     ``command_id`` is also the idempotency key. ``timestamp`` is when the command was given (UTC).
     ``customer_scope`` is the one customer whose things the command may touch, None for all.
     ``privileges`` are the rights that single rules ask for (see ``Privilege``), None for all of
-    them. The defaults are for commands made by hand; no rule reads a clock.
+    them. The defaults are for commands made by hand. Rules take the time from ``timestamp``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

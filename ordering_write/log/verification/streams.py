@@ -72,7 +72,7 @@ def _events_after(last: "_Stream | None", only: str | None) -> list[dict[str, An
 
 
 class _Stream:
-    """A stream as far as it has been read, and the aggregate that its events make."""
+    """The part of a stream that was read so far, and the aggregate that its events make."""
 
     def __init__(self, name: str) -> None:
         self.name = name
