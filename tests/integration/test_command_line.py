@@ -25,7 +25,7 @@ def give(*arguments: str) -> str:
     return output.getvalue()
 
 
-def refused(*arguments: str) -> str:
+def refusal_of(*arguments: str) -> str:
     with pytest.raises(CommandError) as caught:
         give(*arguments)
     return str(caught.value)
@@ -70,8 +70,10 @@ def test_a_product_can_be_named_by_its_sku(tmp_path: Path, customer):
 
 def test_a_named_user_has_their_own_rights(order, clerk, auditor):
     cancel = ("CancelOrder", "--order-id", str(order.pk), "--reason", "Mistake", "--as")
-    assert refused(*cancel, "auditor") == "This needs the permission ordering_write.cancel_order."
-    assert refused(*cancel, "nobody") == "There is no user nobody."
+    assert (
+        refusal_of(*cancel, "auditor") == "This needs the permission ordering_write.cancel_order."
+    )
+    assert refusal_of(*cancel, "nobody") == "There is no user nobody."
     give(*cancel, "clerk")
     assert CommandRecord.objects.get(type="CancelOrder").user_id == clerk.pk
 
@@ -79,7 +81,7 @@ def test_a_named_user_has_their_own_rights(order, clerk, auditor):
 def test_a_customer_can_change_their_own_orders_only(order, make_user):
     make_user("Customer", customer_id=kit.registered_customer().pk, username="other")
     cancel = ("CancelOrder", "--order-id", order.order_number, "--reason", "x", "--as", "other")
-    assert refused(*cancel) == "Order not found"
+    assert refusal_of(*cancel) == "Order not found"
 
 
 def test_a_dry_run_prints_the_preview(order):
@@ -108,19 +110,21 @@ def test_a_command_without_effect_is_reported(order):
     ],
 )
 def test_invalid_arguments_are_refused_with_a_reason(arguments, message):
-    assert refused(*arguments).splitlines()[0] == message
+    assert refusal_of(*arguments).splitlines()[0] == message
 
 
 def test_a_refusal_is_printed_with_its_reason(order):
     status = ("UpdateOrderStatus", "--order-id", order.order_number, "--status", "delivered")
-    assert refused(*status) == f"Order {order.order_number} is pending; it can't become delivered."
+    assert (
+        refusal_of(*status) == f"Order {order.order_number} is pending; it can't become delivered."
+    )
 
 
 @pytest.mark.parametrize("text", ['{"user_id": "x"}', "[]", "{", '{"name": 1, "name": 2}'])
 def test_a_file_must_hold_fields_only(tmp_path: Path, text: str):
     file = tmp_path / "body.json"
     file.write_text(text)
-    assert refused("RegisterCustomer", "--json", str(file))
+    assert refusal_of("RegisterCustomer", "--json", str(file))
 
 
 def test_the_help_of_every_command_names_its_fields() -> None:

@@ -14,16 +14,16 @@ from tests.kit_contract import Operation, Subject, World, document, fill, operat
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _made_document() -> None:
+def _make_document() -> None:
     """Make the document before a test opens its transaction."""
     document()
 
 
 def check(instance: Any, schema: dict[str, Any]) -> None:
     """Validate ``instance`` against ``schema``, which may refer to the rest of the document."""
-    whole = {**schema, "components": document()["components"]}
+    resolvable = {**schema, "components": document()["components"]}
     jsonschema.Draft202012Validator(
-        whole, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
+        resolvable, format_checker=jsonschema.Draft202012Validator.FORMAT_CHECKER
     ).validate(instance)
 
 

@@ -35,7 +35,7 @@ def preview(command: Command) -> Preview:
     return get_command_bus().preview(command)
 
 
-def stored() -> dict[str, Any]:
+def stored_rows() -> dict[str, Any]:
     """Return all rows of the write side, and the last order number drawn."""
     rows = {
         model._meta.db_table: list(model._default_manager.order_by("pk").values_list())
@@ -48,7 +48,7 @@ def stored() -> dict[str, Any]:
 
 def test_the_preview_of_a_new_order(db, customer):
     product = registered_product(10)
-    before = stored()
+    before = stored_rows()
 
     would = preview(create_order(customer, (product, 2), tags=["gift"]))
 
@@ -68,13 +68,13 @@ def test_the_preview_of_a_new_order(db, customer):
     [line] = changes["/lines"][1].values()
     assert line["ordered"] == 2
     assert "/order_number" not in changes
-    assert stored() == before
+    assert stored_rows() == before
 
 
 def test_the_diff_names_lines_and_fields(db, customer):
     lamp, chair = registered_product(10), registered_product(10)
     order = placed_order(customer, (lamp, 2), (chair, 1))
-    before = stored()
+    before = stored_rows()
 
     would = preview(cancel(order))
 
@@ -88,7 +88,7 @@ def test_the_diff_names_lines_and_fields(db, customer):
             f"/lines/{line_ids[1]}/cancelled": (0, 1),
         }.items()
     )
-    assert stored() == before
+    assert stored_rows() == before
     # The real command emits the previewed events.
     events = kit.dispatch(cancel(order))
     assert [(e.type, e.recorded.stream, e.recorded.version) for e in events] == [
@@ -144,7 +144,7 @@ def test_a_dry_run_is_refused_like_the_command(db, customer):
     product = registered_product(1)
     order = placed_order(customer, (product, 1), auto_confirm=True)
     stranger = kit.registered_customer()
-    before = stored()
+    before = stored_rows()
     for command, refusal in (
         (create_order(customer, (product, 2)), InsufficientInventoryError),
         (move(order, OrderStatus.CONFIRMED), InvalidTransitionError),
@@ -153,7 +153,7 @@ def test_a_dry_run_is_refused_like_the_command(db, customer):
     ):
         with pytest.raises(refusal):
             preview(command)
-    assert stored() == before
+    assert stored_rows() == before
 
 
 def test_a_customer_previews_events_of_their_order_only(db, customer):
@@ -199,7 +199,7 @@ def api(db: None, admin_user: User) -> APIClient:
 
 def test_a_parameter_makes_a_request_a_dry_run(api, customer):
     order = placed_order(customer, (registered_product(10), 2))
-    before = stored()
+    before = stored_rows()
     address = f"/api/v1/orders/{order.pk}/cancel?dry_run=true"
 
     response = api.post(address, {"reason": "Mistake"}, format="json")
@@ -210,7 +210,7 @@ def test_a_parameter_makes_a_request_a_dry_run(api, customer):
     assert body["would_emit"][0]["type"] == "OrderCancelled"
     assert (body["status_after"], body["total_after"]) == ("cancelled", "39.80")
     assert {"path": "/status", "before": "pending", "after": "cancelled"} in body["diff"]
-    assert stored() == before
+    assert stored_rows() == before
 
 
 def test_a_dry_run_of_a_creation(api):
@@ -227,11 +227,11 @@ def test_a_dry_run_of_a_creation(api):
 
 @pytest.mark.parametrize("query", ["dry_run=false", "dry_run=1", "dry_run=", "dryrun=true"])
 def test_an_invalid_parameter_is_refused_without_effect(api, query):
-    before = stored()
+    before = stored_rows()
     body = {"name": "Kim Example", "email": "kim@example.com"}
     response = api.post(f"/api/v1/customers?{query}", body, format="json")
     assert (response.status_code, response.json()["parameter"]) == (400, query.partition("=")[0])
-    assert stored() == before
+    assert stored_rows() == before
 
 
 def test_a_dry_run_needs_the_permission_of_the_command(api, auditor):

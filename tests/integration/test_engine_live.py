@@ -62,7 +62,7 @@ def checkpoint(name: str = "recorder") -> Projection:
     return Projection.objects.get(name=name, status=Projection.Status.LIVE)
 
 
-def recorded() -> list[int]:
+def recorded_positions() -> list[int]:
     return list(Worker.objects.order_by("pid").values_list("pid", flat=True))
 
 
@@ -72,7 +72,7 @@ def test_a_run_applies_all_events_and_moves_the_checkpoint(recorder: Recorder) -
 
     assert live.run("recorder") == 4
     assert live.run("recorder") == 0
-    assert recorded() == [1, 2, 3, 4]
+    assert recorded_positions() == [1, 2, 3, 4]
     assert checkpoint().position == 4
     assert checkpoint().leased_until is None
 
@@ -109,7 +109,7 @@ def test_rows_and_checkpoint_move_together_or_not_at_all(recorder: Recorder) -> 
     recorder.before = fail
 
     assert live.run("recorder") == 0
-    assert recorded() == []
+    assert recorded_positions() == []
     assert checkpoint().position == 0
 
 
@@ -141,7 +141,7 @@ def test_a_failure_is_recorded_logged_once_and_retried_after_a_pause(
     live.run("recorder")
     assert checkpoint().error == ""
     assert checkpoint().failed_at is None
-    assert recorded() == [1, 2]
+    assert recorded_positions() == [1, 2]
 
 
 @pytest.mark.usefixtures("no_parking")
@@ -175,7 +175,7 @@ def test_a_batch_is_retried_after_transient_errors(
     recorder.before = fail
 
     assert live.run("recorder") == 2
-    assert recorded() == [1, 2]
+    assert recorded_positions() == [1, 2]
     assert caplog.records == []
 
 
@@ -278,7 +278,7 @@ def test_a_listening_runner_applies_new_events(recorder: Recorder) -> None:
     live.run("recorder", seconds=0.2, idle_wait=20)
 
     assert time.monotonic() - began < 10
-    assert recorded() == [1, 2, 3, 4]
+    assert recorded_positions() == [1, 2, 3, 4]
     assert checkpoint().leased_until is None
     later.join()
 
@@ -303,7 +303,7 @@ def test_a_listening_runner_ends_after_its_idle_wait(recorder: Recorder) -> None
 
     live.run("recorder", idle_wait=0.01)
 
-    assert recorded() == [1, 2]
+    assert recorded_positions() == [1, 2]
     assert checkpoint().leased_until is None
 
 
@@ -329,7 +329,7 @@ def test_projections_at_different_positions_become_level(recorder: Recorder, set
             live.run("inventory_level")
 
     assert live.run("inventory_level", "recorder") == 4 + 8
-    assert recorded() == list(range(1, 9))
+    assert recorded_positions() == list(range(1, 9))
     assert InventoryLevel.live.count() == 4
 
 
@@ -372,8 +372,10 @@ def test_four_concurrent_runners_apply_each_event_once(recorder: Recorder, setti
     at_once(calls * 2)
 
     live.run("recorder")
-    assert recorded() == list(range(1, 81))
-    assert [position for batch in sorted(recorder.batches) for position in batch] == recorded()
+    assert recorded_positions() == list(range(1, 81))
+    assert [
+        position for batch in sorted(recorder.batches) for position in batch
+    ] == recorded_positions()
 
 
 def test_only_missing_checkpoints_are_created(recorder: Recorder) -> None:

@@ -299,9 +299,9 @@ def at_once(reader: APIClient, count: int, path: str) -> Any:
     for thread in threads:
         thread.start()
 
-    def joined() -> list[Any]:
+    def join_all() -> list[Any]:
         for thread in threads:
             thread.join()
         return answers
 
-    return joined
+    return join_all

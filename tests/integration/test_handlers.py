@@ -72,7 +72,7 @@ from tests.kit import (
 pytestmark = pytest.mark.usefixtures("db")
 
 
-def refused(command, error: type[DomainError]) -> Any:
+def refusal_of(command, error: type[DomainError]) -> Any:
     """Return the refusal of ``command``, which must leave no trace."""
     before = (OutboxEvent.objects.count(), CommandRecord.objects.count(), Order.objects.count())
     with pytest.raises(error) as caught:
@@ -138,7 +138,7 @@ def test_an_order_is_placed_with_every_optional_field(customer):
 def test_an_unknown_customer_or_product_is_refused_with_a_pointer(customer):
     product = registered_product()
     stranger = Customer(customer_id=uuid7())
-    error = refused(create_order(stranger, (product, 1)), UnknownCustomerError)
+    error = refusal_of(create_order(stranger, (product, 1)), UnknownCustomerError)
     assert isinstance(error, FieldError)
     assert error.members()["errors"] == [
         {
@@ -148,7 +148,7 @@ def test_an_unknown_customer_or_product_is_refused_with_a_pointer(customer):
         }
     ]
     missing = uuid7()
-    error = refused(create_order(customer, (product, 1), (missing, 1)), UnknownProductError)
+    error = refusal_of(create_order(customer, (product, 1), (missing, 1)), UnknownProductError)
     assert (error.pointer, str(error)) == (
         "#/items/1/product_id",
         f"There is no product {missing}.",
@@ -158,7 +158,7 @@ def test_an_unknown_customer_or_product_is_refused_with_a_pointer(customer):
 def test_a_shortage_sums_the_lines_of_each_product(customer):
     lamp, chair = registered_product(5, sku="LAMP"), registered_product(1, sku="CHAIR")
     mug = registered_product(9, sku="MUG")
-    error = refused(
+    error = refusal_of(
         create_order(customer, (lamp, 3), (chair, 2), (mug, 9), (lamp, 3)),
         InsufficientInventoryError,
     )
@@ -189,7 +189,7 @@ def test_two_lines_of_one_product_have_a_reservation_each(customer):
 def test_a_price_with_more_decimals_than_its_currency_is_refused(customer, currency, price):
     product = registered_product()
     items = [{"product_id": product.pk, "quantity": 1, "unit_price": price}]
-    error = refused(create_order(customer, items=items, currency=currency), InvalidAmountError)
+    error = refusal_of(create_order(customer, items=items, currency=currency), InvalidAmountError)
     assert (error.pointer, str(error)) == (
         "#/items/0/unit_price",
         f"{price} has more decimals than {currency}.",
@@ -213,7 +213,7 @@ def test_an_order_total_that_is_too_large_is_refused(customer, quantities):
         {"product_id": product.pk, "quantity": quantity, "unit_price": "9" * 15}
         for quantity in quantities
     ]
-    error = refused(create_order(customer, items=items), AmountTooLargeError)
+    error = refusal_of(create_order(customer, items=items), AmountTooLargeError)
     assert error.pointer == f"#/items/{len(quantities) - 1}/unit_price"
 
 
@@ -224,10 +224,12 @@ def test_an_adjustment_that_makes_the_total_impossible_is_refused(customer):
         adjustment = {"kind": kind, "label": "Any", "amount": amount}
         return create_order(customer, (product, 1), adjustments=[adjustment])
 
-    assert refused(adjusted("fee", "0.001"), InvalidAmountError).pointer == "#/adjustments/0/amount"
-    error = refused(adjusted("discount", "19.91"), InvalidAmountError)
+    assert (
+        refusal_of(adjusted("fee", "0.001"), InvalidAmountError).pointer == "#/adjustments/0/amount"
+    )
+    error = refusal_of(adjusted("discount", "19.91"), InvalidAmountError)
     assert str(error) == "The order would cost less than nothing."
-    refused(adjusted("fee", "9" * 15), AmountTooLargeError)
+    refusal_of(adjusted("fee", "9" * 15), AmountTooLargeError)
     dispatch(adjusted("discount", "19.90"))
 
 
@@ -235,7 +237,7 @@ def test_an_external_reference_is_unique_per_source(customer):
     product = registered_product(10)
     placed_order(customer, (product, 1), external_reference="shop-1")
     duplicate = create_order(customer, (product, 1), external_reference="shop-1")
-    error = refused(duplicate, DuplicateReferenceError)
+    error = refusal_of(duplicate, DuplicateReferenceError)
     assert error.pointer == "#/external_reference"
     assert stock_of(product) == (10, 1)
     placed_order(customer, (product, 1), external_reference="shop-1", user_id=uuid7())
@@ -259,7 +261,7 @@ def test_placing_and_cancelling_take_as_many_statements_for_200_lines_as_for_one
 # --- Customers -----------------------------------------------------------------------------------
 def test_a_customer_pays_the_list_price(customer):
     product = registered_product(10, list_price="20.00")
-    error = refused(
+    error = refusal_of(
         create_order(customer, (product, 1), customer_scope=customer.pk), PriceMismatchError
     )
     assert error.members()["errors"][0]["pointer"] == "#/items/0/unit_price"
@@ -267,9 +269,11 @@ def test_a_customer_pays_the_list_price(customer):
     listed = registered_product(10, list_price="19.90")
     placed_order(customer, (listed, 1), customer_scope=customer.pk)
     unpriced = registered_product(10, list_price=None)
-    refused(create_order(customer, (unpriced, 1), customer_scope=customer.pk), PriceMismatchError)
+    refusal_of(
+        create_order(customer, (unpriced, 1), customer_scope=customer.pk), PriceMismatchError
+    )
     dollars = registered_product(10, currency="USD")
-    refused(create_order(customer, (dollars, 1), customer_scope=customer.pk), MixedCurrencyError)
+    refusal_of(create_order(customer, (dollars, 1), customer_scope=customer.pk), MixedCurrencyError)
     placed_order(customer, (dollars, 1), (unpriced, 1))
 
 
@@ -285,16 +289,16 @@ def test_a_customer_pays_the_list_price(customer):
 def test_a_customer_cannot_set_the_fields_of_the_shop(customer, name, value):
     product = registered_product()
     command = create_order(customer, (product, 1), customer_scope=customer.pk, **{name: value})
-    assert refused(command, ShopOnlyError).pointer == f"#/{name}"
+    assert refusal_of(command, ShopOnlyError).pointer == f"#/{name}"
 
 
 def test_a_customer_acts_on_their_own_orders_only(customer):
     product = registered_product()
     other = registered_customer()
     foreign = placed_order(other, (product, 1))
-    refused(create_order(other, (product, 1), customer_scope=customer.pk), UnknownCustomerError)
-    refused(cancel(foreign, customer_scope=customer.pk), OrderNotFoundError)
-    refused(move(foreign, OrderStatus.CANCELLED, customer_scope=customer.pk), OrderNotFoundError)
+    refusal_of(create_order(other, (product, 1), customer_scope=customer.pk), UnknownCustomerError)
+    refusal_of(cancel(foreign, customer_scope=customer.pk), OrderNotFoundError)
+    refusal_of(move(foreign, OrderStatus.CANCELLED, customer_scope=customer.pk), OrderNotFoundError)
     own = placed_order(customer, (product, 1))
     dispatch(cancel(own, customer_scope=customer.pk))
 
@@ -304,7 +308,7 @@ def test_a_customer_cannot_cancel_an_order_that_is_being_picked(customer):
     dispatch(move(order, OrderStatus.PROCESSING))
     for command in (cancel(order), move(order, OrderStatus.CANCELLED)):
         scoped = command.model_copy(update={"customer_scope": customer.pk})
-        error = refused(scoped, InvalidTransitionError)
+        error = refusal_of(scoped, InvalidTransitionError)
         assert str(error).endswith("is being picked; ask the shop to cancel it.")
     dispatch(cancel(order))
 
@@ -316,7 +320,7 @@ def test_cancelling_an_order_releases_its_stock(customer):
     events = dispatch(cancel(order))
     assert [event.type for event in events] == ["OrderCancelled", "StockReleased"]
     assert stock_of(product) == (10, 0)
-    error = refused(cancel(order), InvalidTransitionError)
+    error = refusal_of(cancel(order), InvalidTransitionError)
     assert str(error) == f"Order {order.order_number} is cancelled already."
 
 
@@ -330,7 +334,7 @@ def test_a_shipped_order_has_left_the_stock_and_cannot_be_cancelled(customer):
         "StockDispatched",
     ]
     assert stock_of(product) == (6, 0)
-    assert str(refused(cancel(order), OrderAlreadyShippedError)) == "Cannot cancel shipped order"
+    assert str(refusal_of(cancel(order), OrderAlreadyShippedError)) == "Cannot cancel shipped order"
     for status in (OrderStatus.DELIVERED, OrderStatus.COMPLETED):
         dispatch(move(order, status))
     order.refresh_from_db()
@@ -340,13 +344,13 @@ def test_a_shipped_order_has_left_the_stock_and_cannot_be_cancelled(customer):
 
 def test_an_unknown_order_is_not_found():
     missing = Order(id=uuid7())
-    assert str(refused(cancel(missing), OrderNotFoundError)) == "Order not found"
-    refused(move(missing, OrderStatus.CONFIRMED), OrderNotFoundError)
+    assert str(refusal_of(cancel(missing), OrderNotFoundError)) == "Order not found"
+    refusal_of(move(missing, OrderStatus.CONFIRMED), OrderNotFoundError)
 
 
 def test_a_command_with_another_expected_version_is_refused(customer):
     order = placed_order(customer, (registered_product(), 1))
-    refused(cancel(order, expected_version=1), VersionConflictError)
+    refusal_of(cancel(order, expected_version=1), VersionConflictError)
     dispatch(cancel(order, expected_version=2))
 
 
@@ -354,9 +358,11 @@ def test_a_command_with_another_expected_version_is_refused(customer):
 def test_registering_an_existing_product_is_refused():
     fields = {"user_id": USER, "name": "Lamp", "on_hand": 5}
     product = registered_product(sku="LAMP-1")
-    refused(RegisterStockItem(sku="LAMP-1", **fields), DuplicateSkuError)
-    refused(RegisterStockItem(sku="LAMP-2", product_id=product.pk, **fields), DuplicateProductError)
-    refused(
+    refusal_of(RegisterStockItem(sku="LAMP-1", **fields), DuplicateSkuError)
+    refusal_of(
+        RegisterStockItem(sku="LAMP-2", product_id=product.pk, **fields), DuplicateProductError
+    )
+    refusal_of(
         RegisterStockItem(sku="LAMP-3", list_price="1.5", currency="JPY", **fields),
         InvalidAmountError,
     )
@@ -368,8 +374,8 @@ def test_receiving_stock_adds_units():
     for _ in range(2):
         dispatch(ReceiveStock(product_id=product.pk, quantity=1_000_000, **fields))
     assert stock_of(product) == (1_002_000_000, 0)
-    refused(ReceiveStock(product_id=uuid7(), quantity=1, **fields), ProductNotFoundError)
-    refused(
+    refusal_of(ReceiveStock(product_id=uuid7(), quantity=1, **fields), ProductNotFoundError)
+    refusal_of(
         ReceiveStock(product_id=product.pk, quantity=1, expected_version=1, **fields),
         VersionConflictError,
     )
@@ -383,9 +389,9 @@ def test_adjusting_stock_stops_at_the_reserved_units(customer):
     [adjusted] = dispatch(AdjustStock(delta=-6, comment="Two boxes were empty", **fields))
     assert (adjusted.delta, adjusted.on_hand, adjusted.available) == (-6, 4, 0)
     assert stock_of(product) == (4, 4)
-    refused(AdjustStock(delta=-1, **fields), WouldGoNegativeError)
-    refused(AdjustStock(delta=1, expected_version=1, **fields), VersionConflictError)
-    refused(AdjustStock(delta=1, **{**fields, "product_id": uuid7()}), ProductNotFoundError)
+    refusal_of(AdjustStock(delta=-1, **fields), WouldGoNegativeError)
+    refusal_of(AdjustStock(delta=1, expected_version=1, **fields), VersionConflictError)
+    refusal_of(AdjustStock(delta=1, **{**fields, "product_id": uuid7()}), ProductNotFoundError)
     check_rows_equal_log()
 
 
@@ -402,7 +408,7 @@ def test_a_list_price_without_a_currency_keeps_the_currency():
         list_price = changed.list_price
         assert (list_price and (str(list_price.amount), list_price.currency)) == expected
     assert dispatch(SetListPrice(list_price="22.00", **fields)) == []
-    error = refused(SetListPrice(list_price="22.001", **fields), InvalidAmountError)
+    error = refusal_of(SetListPrice(list_price="22.001", **fields), InvalidAmountError)
     assert (error.pointer, str(error)) == ("#/list_price", "22.001 has more decimals than EUR.")
     check_rows_equal_log()
 
@@ -415,15 +421,15 @@ def test_a_stock_policy_keeps_fields_left_out(customer):
     product.refresh_from_db()
     assert (product.backorderable, product.reorder_point) == (True, 5)
     placed_order(customer, (product, 3))
-    refused(SetStockPolicy(backorderable=False, **fields), WouldGoNegativeError)
+    refusal_of(SetStockPolicy(backorderable=False, **fields), WouldGoNegativeError)
     check_rows_equal_log()
 
 
 def test_registering_an_existing_customer_is_refused():
     customer = registered_customer(email="Robin@Example.com")
     fields = {"user_id": USER, "name": "Robin Sample"}
-    refused(RegisterCustomer(email="robin@example.com", **fields), DuplicateEmailError)
-    refused(
+    refusal_of(RegisterCustomer(email="robin@example.com", **fields), DuplicateEmailError)
+    refusal_of(
         RegisterCustomer(email="kim@example.com", customer_id=customer.pk, **fields),
         DuplicateCustomerError,
     )
@@ -435,9 +441,9 @@ def test_changing_customer_details_keeps_fields_left_out(customer):
     [changed] = dispatch(ChangeCustomerDetails(name="Robin Other", phone="555 0100", **fields))
     assert (changed.name, changed.email, changed.phone) == ("Robin Other", None, "555 0100")
     assert dispatch(ChangeCustomerDetails(name="Robin Other", **fields)) == []
-    refused(ChangeCustomerDetails(email="Kim@example.com", **fields), DuplicateEmailError)
-    refused(ChangeCustomerDetails(name="R", expected_version=1, **fields), VersionConflictError)
-    refused(
+    refusal_of(ChangeCustomerDetails(email="Kim@example.com", **fields), DuplicateEmailError)
+    refusal_of(ChangeCustomerDetails(name="R", expected_version=1, **fields), VersionConflictError)
+    refusal_of(
         ChangeCustomerDetails(name="R", customer_scope=other.pk, **fields), CustomerNotFoundError
     )
     dispatch(ChangeCustomerDetails(name="R", customer_scope=customer.pk, **fields))
@@ -448,11 +454,11 @@ def test_a_blocked_customer_orders_again_once_unblocked(customer):
     product = registered_product()
     fields = {"user_id": USER, "customer_id": customer.pk}
     dispatch(BlockCustomer(reason="Doesn't pay", **fields))
-    refused(create_order(customer, (product, 1)), CustomerBlockedError)
+    refusal_of(create_order(customer, (product, 1)), CustomerBlockedError)
     dispatch(UnblockCustomer(reason="Has paid", **fields))
     placed_order(customer, (product, 1))
     stranger = {"user_id": USER, "customer_id": uuid7()}
-    refused(BlockCustomer(reason="Who?", **stranger), CustomerNotFoundError)
+    refusal_of(BlockCustomer(reason="Who?", **stranger), CustomerNotFoundError)
     check_rows_equal_log()
 
 

@@ -41,7 +41,7 @@ def history() -> History:
 
 
 def entries(history: History, *columns: str) -> list[Any]:
-    """These columns of all entries of the timeline, in order."""
+    """Return these columns of all entries of the timeline, in order."""
     rows = sorted(history.rows(TimelineEntry), key=lambda row: row["version"])
     return [tuple(row[column] for column in columns) for row in rows]
 

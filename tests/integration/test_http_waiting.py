@@ -275,9 +275,9 @@ class TestWaiting:
         self, admin: APIClient, worker: threading.Event
     ) -> None:
         path, token = register(admin)
-        answers = _at_once(3, path, token, "wait=10")
+        answers = _start_requests(3, path, token, "wait=10")
 
-        wait_until(lambda: len(_named("waiting")) == 1, missing="nobody looks")
+        wait_until(lambda: len(_threads_named("waiting")) == 1, missing="nobody looks")
         worker.set()
 
         assert [answer.status_code for answer in answers()] == [200] * 3
@@ -287,7 +287,7 @@ class TestWaiting:
     ) -> None:
         path, token = register(admin)
         half = configured.WEB_THREADS // 2
-        answers = _at_once(half, path, token, "wait=10")
+        answers = _start_requests(half, path, token, "wait=10")
         wait_until(lambda: waiting_slots._slots._value == 0, missing="they don't wait")
 
         started = time.monotonic()
@@ -302,7 +302,7 @@ class TestWaiting:
         self, admin: APIClient, worker: threading.Event
     ) -> None:
         path, token = register(admin)
-        answers = _at_once(1, path, token, "wait=10")
+        answers = _start_requests(1, path, token, "wait=10")
         wait_until(_other_pids, missing="nobody listens")
         listening = _other_pids()
 
@@ -315,7 +315,7 @@ class TestWaiting:
         assert [answer.status_code for answer in answers()] == [200]
 
 
-def _named(name: str) -> list[threading.Thread]:
+def _threads_named(name: str) -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == name]
 
 
@@ -329,7 +329,7 @@ def _other_pids() -> list[int]:
         return [pid for (pid,) in cursor.fetchall()]
 
 
-def _at_once(count: int, path: str, token: str, prefer: str) -> Any:
+def _start_requests(count: int, path: str, token: str, prefer: str) -> Any:
     """Start ``count`` requests; return a function that waits for their answers."""
     answers: list[Any] = []
 

@@ -69,15 +69,15 @@ def test_a_past_state_is_what_the_read_model_showed_then(walk: Walk, seed: int) 
         assert read(walk, consistency="strong") == shown
         states[shown.version] = (datetime.now(UTC), shown)
     for version, (moment, then) in states.items():
-        assert read(walk, version=version) == redacted(then, shown)
-        assert read(walk, as_of=moment) == redacted(then, shown)
+        assert read(walk, version=version) == without_redacted_notes(then, shown)
+        assert read(walk, as_of=moment) == without_redacted_notes(then, shown)
 
 
-def redacted(then: OrderDetail, now: OrderDetail) -> OrderDetail:
+def without_redacted_notes(then: OrderDetail, now: OrderDetail) -> OrderDetail:
     """Return the order ``then``, without the notes that are redacted ``now``."""
-    gone = {note.note_id for note in now.notes if note.text == "[erased]"}
+    redacted_ids = {note.note_id for note in now.notes if note.text == "[erased]"}
     notes = (
-        note.model_copy(update={"text": "[erased]"}) if note.note_id in gone else note
+        note.model_copy(update={"text": "[erased]"}) if note.note_id in redacted_ids else note
         for note in then.notes
     )
     return then.model_copy(update={"notes": tuple(notes)})
@@ -121,17 +121,17 @@ def test_a_strong_read_takes_three_statements(walk: Walk, admin: APIClient) -> N
 
 
 def test_a_past_state_has_the_tag_of_its_version(walk: Walk, auditor: APIClient) -> None:
-    then = auditor.get(path(walk.order))
+    earlier = auditor.get(path(walk.order))
     kit.dispatch(kit.cancel(walk.order))
     catch_up()
 
-    back = auditor.get(path(walk.order, f"?version={then.json()['version']}"))
+    back = auditor.get(path(walk.order, f"?version={earlier.json()['version']}"))
 
-    assert back.json() == then.json()
-    assert back["ETag"] == then["ETag"]
-    headers = {"If-None-Match": then["ETag"]}
+    assert back.json() == earlier.json()
+    assert back["ETag"] == earlier["ETag"]
+    headers = {"If-None-Match": earlier["ETag"]}
     assert auditor.get(path(walk.order), headers=headers).status_code == 200
-    address = path(walk.order, f"?version={then.json()['version']}")
+    address = path(walk.order, f"?version={earlier.json()['version']}")
     assert auditor.get(address, headers=headers).status_code == 304
 
 
@@ -243,9 +243,9 @@ def test_a_diff_lists_the_changed_fields_by_their_paths(walk: Walk, admin: APICl
     ]
     assert admin.get(path(walk.order, f"/diff?from={version}&to={version}")).json()["changes"] == []
     changes = admin.get(path(walk.order, "/diff")).json()["changes"]
-    whole = {change["path"]: change for change in changes}
-    assert whole["/items"]["after"].keys() == {str(first), str(second)}
-    assert whole["/status"] == {"path": "/status", "before": None, "after": "pending"}
+    by_path = {change["path"]: change for change in changes}
+    assert by_path["/items"]["after"].keys() == {str(first), str(second)}
+    assert by_path["/status"] == {"path": "/status", "before": None, "after": "pending"}
 
 
 def test_a_diff_does_not_show_changes_of_masked_fields(walk: Walk, auditor: APIClient) -> None:
@@ -299,15 +299,15 @@ def test_an_auditor_sees_events_without_personal_fields(walk: Walk, auditor: API
 
 
 def test_the_events_of_an_order_are_paged(walk: Walk, auditor: APIClient) -> None:
-    whole = auditor.get(path(walk.order, "/events")).json()
+    expected = auditor.get(path(walk.order, "/events")).json()
 
     pages = [auditor.get(path(walk.order, f"/events?page_size=2&page={n}")).json() for n in (1, 2)]
-    assert [event for page in pages for event in page["results"]] == whole["results"]
+    assert [event for page in pages for event in page["results"]] == expected["results"]
     assert [page["count"] for page in pages] == [3, 3]
     first = auditor.get(path(walk.order, "/events?page_size=2&cursor=")).json()
-    then = auditor.get(first["next"]).json()
-    assert [*first["results"], *then["results"]] == whole["results"]
-    assert then["next"] is None
+    second = auditor.get(first["next"]).json()
+    assert [*first["results"], *second["results"]] == expected["results"]
+    assert second["next"] is None
     past = auditor.get(path(walk.order, "/events?page=9")).json()
     assert (past["results"], past["count"]) == ([], 3)
     junk = auditor.get(path(walk.order, "/events?cursor=x"))

@@ -121,12 +121,12 @@ def test_lost_and_returned_units_are_refunded(outcome: str) -> None:
 
 
 # --- Totals ------------------------------------------------------------------------------------
-def cancelled_and_refunded(order: Order) -> None:
+def cancel_and_refund(order: Order) -> None:
     order.cancel("Not wanted", now=LATER)
     refund(order, "36.00")
 
 
-def partly_cancelled_then_cancelled(order: Order) -> None:
+def cancel_in_part_then_whole(order: Order) -> None:
     order.cancel_items(units(order, 1), "Too many", now=LATER)
     order.cancel("Not wanted", now=LATER)
 
@@ -135,7 +135,7 @@ def cancelled_line_by_line(order: Order) -> None:
     order.cancel_items(units(order, 4), "Not wanted", now=LATER)
 
 
-def returned_and_refunded(order: Order) -> None:
+def return_and_refund(order: Order) -> None:
     deliver_and_return(order, 1)
     refund(order, "10.00")
 
@@ -152,10 +152,10 @@ def refunded_as_goodwill(order: Order) -> None:
 @pytest.mark.parametrize(
     ("change", "net_sales"),
     [
-        (cancelled_and_refunded, 0),
-        (partly_cancelled_then_cancelled, 0),
+        (cancel_and_refund, 0),
+        (cancel_in_part_then_whole, 0),
         (cancelled_line_by_line, 0),
-        (returned_and_refunded, 26),
+        (return_and_refund, 26),
         (returned_with_a_discount, 0),
         (refunded_as_goodwill, 30),
     ],
@@ -201,10 +201,10 @@ def test_the_cancelled_and_returned_units_of_a_product() -> None:
     order = order_placed(quantity=4, unit_price="10.00", product_id=lamp)
     order.cancel_items(units(order, 1), "Too many", now=LATER)
     deliver_and_return(order, 1)
-    whole = order_placed(quantity=2, product_id=lamp, number="2026-000002")
-    whole.cancel("Not wanted", now=LATER)
+    cancelled = order_placed(quantity=2, product_id=lamp, number="2026-000002")
+    cancelled.cancel("Not wanted", now=LATER)
     history = History()
-    history.add(order, whole)
+    history.add(order, cancelled)
 
     rows = {row["day"]: row for row in history.rows(SalesByProduct)}
 

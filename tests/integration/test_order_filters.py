@@ -64,7 +64,7 @@ def shop() -> dict[str, Order]:
     return {"paid": paid, "shipped": shipped, "held": held}
 
 
-def listed(**parameters: Any) -> list[str]:
+def listed_numbers(**parameters: Any) -> list[str]:
     """Return the numbers of the orders in the list."""
     page = get_query_bus().dispatch(ListOrders(**parameters))
     assert page.count == len(page.items)
@@ -106,7 +106,7 @@ def test_orders_are_filtered(subtests: pytest.Subtests) -> None:
     ]
     for parameters, expected in cases:
         with subtests.test(**parameters):
-            assert listed(**parameters) == expected
+            assert listed_numbers(**parameters) == expected
 
 
 def test_a_day_is_a_day_in_the_stores_time_zone() -> None:
@@ -117,8 +117,11 @@ def test_a_day_is_a_day_in_the_stores_time_zone() -> None:
         history.add(order_placed(number=number, at=placed))
     go_live(history)
 
-    assert listed(placed_after="2026-03-02") == ["late"]
-    assert listed(placed_after="2026-03-01", placed_before="2026-03-02") == ["early", "held"]
+    assert listed_numbers(placed_after="2026-03-02") == ["late"]
+    assert listed_numbers(placed_after="2026-03-01", placed_before="2026-03-02") == [
+        "early",
+        "held",
+    ]
 
 
 def test_the_orders_of_a_customer_are_filtered_too() -> None:
@@ -142,9 +145,9 @@ def test_orders_are_sorted_both_ways(subtests: pytest.Subtests) -> None:
     ]
     for ordering, expected in cases:
         with subtests.test(ordering):
-            assert listed(ordering=ordering) == expected
+            assert listed_numbers(ordering=ordering) == expected
             turned = ordering[1:] if ordering.startswith("-") else f"-{ordering}"
-            assert listed(ordering=turned) == expected[::-1]
+            assert listed_numbers(ordering=turned) == expected[::-1]
 
 
 def test_each_ordering_has_each_order_once_page_by_page(subtests: pytest.Subtests) -> None:

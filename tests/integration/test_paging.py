@@ -124,12 +124,12 @@ def test_cursors_lead_through_all_of_a_list(
     admin: APIClient, history: History, subtests: pytest.Subtests
 ) -> None:
     place(history, *range(7))
-    whole = admin.get(f"{ROOT}/orders?page_size=100").json()["results"]
+    expected = admin.get(f"{ROOT}/orders?page_size=100").json()["results"]
     for size in [1, 2, 3, 7, 8]:
         with subtests.test(size=size):
             pages = list(walk(admin, f"{ROOT}/orders?cursor=&page_size={size}"))
 
-            assert [order for page in pages for order in page] == whole
+            assert [order for page in pages for order in page] == expected
             assert {len(page) for page in pages[:-1]} <= {size}
 
 
@@ -140,12 +140,12 @@ def test_every_list_has_cursors(admin: APIClient, subtests: pytest.Subtests) -> 
             address = ROOT + path.format(
                 order=shop.first.pk, customer=shop.customer.pk, product=shop.product.pk
             )
-            whole = admin.get(address).json()["results"]
+            expected = admin.get(address).json()["results"]
 
             pages = list(walk(admin, f"{address}?page_size=1&cursor="))
 
-            assert [item for page in pages for item in page] == whole
-            assert all(len(page) == 1 for page in pages) or not whole
+            assert [item for page in pages for item in page] == expected
+            assert all(len(page) == 1 for page in pages) or not expected
 
 
 def test_a_page_is_not_counted_when_a_cursor_chose_it(admin: APIClient, history: History) -> None:
@@ -238,7 +238,7 @@ def test_a_cursor_works_with_columns_of_both_directions(history: History) -> Non
             )
         )
     go_live(history)
-    whole = ask(GetSalesByDay()).items
+    expected = ask(GetSalesByDay()).items
     items: list[Any] = []
     page: Page[Any] = ask(GetSalesByDay(page_size=2, cursor=""))
     while page.items:
@@ -247,8 +247,8 @@ def test_a_cursor_works_with_columns_of_both_directions(history: History) -> Non
             break
         page = ask(GetSalesByDay(page_size=2, cursor=page.next_cursor))
 
-    assert len(whole) == 9
-    assert tuple(items) == whole
+    assert len(expected) == 9
+    assert tuple(items) == expected
 
 
 # --- Cost --------------------------------------------------------------------------------------

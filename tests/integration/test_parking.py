@@ -90,7 +90,7 @@ def move(order: Order, status: OrderStatus = OrderStatus.CONFIRMED) -> None:
     kit.dispatch(kit.move(order, status))
 
 
-def served(name: str = "order_view") -> Projection:
+def live_projection(name: str = "order_view") -> Projection:
     return Projection.objects.get(name=name, status=Projection.Status.LIVE)
 
 
@@ -100,7 +100,7 @@ def shown() -> dict[UUID, str]:
 
 
 def waiting(name: str = "order_view") -> list[tuple[int, str]]:
-    rows = parked_events(projection=name).filter(checkpoint=served(name), skipped_at=None)
+    rows = parked_events(projection=name).filter(checkpoint=live_projection(name), skipped_at=None)
     return list(rows.order_by("position").values_list("version", "category"))
 
 
@@ -111,7 +111,7 @@ def check_equals_a_fold_without_failures(*models: Any) -> None:
     for model in models:
         generation = new_generation(model.projection_name)
         project(events, generation)
-        assert rows_of(model, generation) == rows_of(model, served(model.projection_name))
+        assert rows_of(model, generation) == rows_of(model, live_projection(model.projection_name))
         generation.delete()
 
 
@@ -145,8 +145,8 @@ def test_a_failing_event_parks_its_stream_and_no_other(
     assert (row.event_id, row.stream, row.tries) == (bad, orders[2].stream, 1)
     assert row.message == "ValueError: no such colour"
     assert "in apply_or_fail" in row.traceback
-    assert served().position == log.head()
-    assert served().error == ""
+    assert live_projection().position == log.head()
+    assert live_projection().error == ""
     assert [line.getMessage() for line in caplog.records] == [
         f"order_view, generation 1: a stream is parked behind OrderItemAdded {bad} "
         f"({orders[2].stream}, version 2): ValueError: no such colour"
@@ -165,7 +165,7 @@ def test_later_events_of_a_parked_stream_wait(poison: Poison, shop: Shop) -> Non
 
     assert shown() == {good.pk: "confirmed"}
     assert [version for version, _ in waiting()] == [1, 2, 3]
-    assert served().parked_streams == 1
+    assert live_projection().parked_streams == 1
     assert "order_view" not in live.PROJECTIONS.lease().behind
 
 
@@ -184,7 +184,7 @@ def test_parking_does_not_depend_on_the_size_of_batches(
     live.run("order_view")
 
     assert dict(blocking().values_list("stream", "event_id")) == bad
-    assert served().parked_streams == 5
+    assert live_projection().parked_streams == 5
     poison.events.clear()
     retry(blocking())
     check_equals_a_fold_without_failures(OrderSummary)
@@ -268,7 +268,7 @@ def test_an_unreadable_event_parks_its_stream(
     assert message in blocking(projection="order_view").get().message
     # A projection can't know whether it wants an event of an unknown type.
     known_and_unwanted = category == Category.UNDECODABLE
-    assert served("customer_view").parked_streams == (0 if known_and_unwanted else 1)
+    assert live_projection("customer_view").parked_streams == (0 if known_and_unwanted else 1)
 
 
 def test_a_parked_event_is_applied_when_it_can_be_read_again(shop: Shop) -> None:
@@ -292,7 +292,7 @@ def test_a_parked_event_that_is_not_wanted_is_unparked(shop: Shop) -> None:
     spoil(order, "type = 'OrderItemAdded'")
     retry(blocking())
 
-    assert served("customer_view").parked_streams == 0
+    assert live_projection("customer_view").parked_streams == 0
     assert not ParkedEvent.objects.exists()
 
 
@@ -312,7 +312,7 @@ def test_a_retry_after_the_fix_makes_the_rows_of_a_fold(poison: Poison, shop: Sh
         (orders[0].stream, 3),
         (orders[1].stream, 1),
     ]
-    assert served().parked_streams == 0
+    assert live_projection().parked_streams == 0
     assert not ParkedEvent.objects.exists()
     check_equals_a_fold_without_failures(OrderSummary)
     move(orders[0], OrderStatus.SHIPPED)
@@ -332,7 +332,7 @@ def test_an_event_that_fails_again_stays_parked(poison: Poison, shop: Shop) -> N
     assert retried.blocked_by
     row = parked.find(live.PROJECTIONS, retried.blocked_by.pk)
     assert (row.event_id, row.message, row.tries) == (first, "KeyError: 'shape'", 2)
-    assert served().parked_streams == 1
+    assert live_projection().parked_streams == 1
 
 
 def test_a_retry_applies_events_up_to_the_next_failure(poison: Poison, shop: Shop) -> None:
@@ -348,7 +348,7 @@ def test_a_retry_applies_events_up_to_the_next_failure(poison: Poison, shop: Sho
     assert retried.applied == 2
     assert waiting() == [(3, Category.PROJECTION_ERROR)]
     assert shown() == {order.pk: "pending"}
-    assert served().parked_streams == 1
+    assert live_projection().parked_streams == 1
 
 
 def test_a_retry_is_restricted_to_the_chosen_stream(poison: Poison, shop: Shop) -> None:
@@ -374,7 +374,7 @@ def test_concurrent_retries_and_runners_count_each_event_once(
     for order in orders[:3]:
         poison.add(order, version=1)
     live.run("sales_by_day")
-    assert served("sales_by_day").parked_streams == 3
+    assert live_projection("sales_by_day").parked_streams == 3
     poison.events.clear()
 
     outcomes = at_once(
@@ -388,7 +388,7 @@ def test_concurrent_retries_and_runners_count_each_event_once(
     live.run("sales_by_day")
     retry(blocking())
     assert not ParkedEvent.objects.exists()
-    assert served("sales_by_day").parked_streams == 0
+    assert live_projection("sales_by_day").parked_streams == 0
     check_equals_a_fold_without_failures(SalesByDay)
 
 
@@ -407,7 +407,7 @@ def test_a_skipped_event_keeps_its_row_and_the_rest_is_applied(poison: Poison, s
     assert row.skipped_at is not None
     assert shown() == {order.pk: "confirmed"}
     assert OrderSummary.live.get().unit_count == 0
-    assert served().parked_streams == 0
+    assert live_projection().parked_streams == 0
     assert retry(parked_events()) == []
 
 
@@ -420,7 +420,7 @@ def test_the_last_event_of_a_stream_can_be_skipped(poison: Poison, shop: Shop) -
     move(order)
     live.run("order_view")
 
-    assert served().parked_streams == 0
+    assert live_projection().parked_streams == 0
     assert shown() == {order.pk: "confirmed"}
 
 
@@ -456,7 +456,7 @@ def test_a_transient_error_is_retried_and_parks_no_stream(
     # The event is applied once with the others, and three times by itself.
     assert len(poison.batches) == 1 + 3
     assert not ParkedEvent.objects.exists()
-    assert served().error == f"{error.__name__}: deadlock detected"
+    assert live_projection().error == f"{error.__name__}: deadlock detected"
     poison.events.clear()
     live.run("order_view")
     assert shown() == {order.pk: "pending"}
@@ -482,7 +482,7 @@ def test_a_gap_in_the_log_parks_no_stream(poison: Poison, shop: Shop) -> None:
 
     live.run("order_view")
 
-    assert served().error == "LogGapError: Position 2 of the log is missing."
+    assert live_projection().error == "LogGapError: Position 2 of the log is missing."
     assert not ParkedEvent.objects.exists()
 
 
@@ -494,21 +494,21 @@ def test_too_many_parked_streams_stop_the_projection(
     for _ in range(2):
         poison.add(shop.order(), version=1)
     live.run("order_view")
-    position = served().position
+    position = live_projection().position
 
     third = shop.order()
     poison.add(third, version=1)
     live.run("order_view")
 
-    assert (served().position, served().parked_streams) == (position, 2)
-    assert served().error.startswith("TooManyParkedError: More streams are blocked than")
-    assert third.stream in served().error
+    assert (live_projection().position, live_projection().parked_streams) == (position, 2)
+    assert live_projection().error.startswith("TooManyParkedError: More streams are blocked than")
+    assert third.stream in live_projection().error
     [failed] = [shown for shown in status.statuses() if shown.name == "order_view"]
     assert (failed.status, failed.parked_streams) == ("failed", 2)
     poison.events.clear()
     retry(blocking())
     live.run("order_view")
-    assert served().error == ""
+    assert live_projection().error == ""
     check_equals_a_fold_without_failures(OrderSummary)
 
 
@@ -521,8 +521,8 @@ def test_a_rebuild_tries_parked_events_again(poison: Poison, shop: Shop) -> None
 
     rebuild("order_view")
 
-    assert served().parked_streams == 0
-    assert not served().parked_events.exists()
+    assert live_projection().parked_streams == 0
+    assert not live_projection().parked_events.exists()
     check_equals_a_fold_without_failures(OrderSummary)
 
 
@@ -535,8 +535,8 @@ def test_a_rebuild_parks_events_that_fail_in_it(poison: Poison, shop: Shop) -> N
 
     rebuild("order_view", batch=7)
 
-    assert served().generation == 2
-    assert (served().parked_streams, waiting()[-2:]) == (
+    assert live_projection().generation == 2
+    assert (live_projection().parked_streams, waiting()[-2:]) == (
         1,
         [(2, Category.PROJECTION_ERROR), (3, Category.WAITING)],
     )
@@ -558,7 +558,7 @@ def test_a_rebuild_that_lacks_an_applied_event_is_not_promoted(poison: Poison, s
     assert Projection.objects.filter(name="order_view").count() == 1
     poison.events.clear()
     rebuild("order_view")
-    assert served().generation == 2
+    assert live_projection().generation == 2
 
 
 @pytest.mark.parametrize("batch", [1, 5, 1_000])
@@ -577,8 +577,10 @@ def test_a_rebuild_skips_skipped_events(poison: Poison, shop: Shop, batch: int) 
 
     assert set(before.values()) == {"confirmed"}
     assert shown() == before
-    assert served().parked_streams == 0
-    rows = served().parked_events.values_list("stream", "version", "skipped_by", "skip_reason")
+    assert live_projection().parked_streams == 0
+    rows = live_projection().parked_events.values_list(
+        "stream", "version", "skipped_by", "skip_reason"
+    )
     assert set(rows) == {(order.stream, 2, "robin", "A test") for order in orders[1:3]}
 
 
@@ -591,7 +593,7 @@ def test_a_rebuild_applies_a_skipped_event_once_it_can(poison: Poison, shop: Sho
 
     rebuild("order_view")
 
-    assert not served().parked_events.exists()
+    assert not live_projection().parked_events.exists()
     check_equals_a_fold_without_failures(OrderSummary)
 
 
@@ -621,8 +623,8 @@ def test_an_event_that_kills_three_runners_is_parked(poison: Poison, shop: Shop)
     [row] = blocking()
     assert (row.event_id, row.category) == (bad, Category.CRASH)
     assert len(shown()) == 4
-    assert served().position == log.head()
-    assert served().crash_suspicion == 0
+    assert live_projection().position == log.head()
+    assert live_projection().crash_suspicion == 0
     poison.events.clear()
     retry(blocking())
     check_equals_a_fold_without_failures(OrderSummary)
@@ -642,7 +644,7 @@ def test_runners_killed_by_other_causes_park_no_event(poison: Poison, shop: Shop
 
     assert not ParkedEvent.objects.exists()
     assert max(poison.batches[2:]) == 1
-    assert served().position == log.head()
+    assert live_projection().position == log.head()
     shop.order()
     shop.order()
     lease_and_run()
@@ -658,7 +660,7 @@ def test_an_exception_raises_no_crash_suspicion(poison: Poison, shop: Shop) -> N
         lease_and_run()
 
     assert not ParkedEvent.objects.exists()
-    assert (served().crash_suspicion, served().isolate_until) == (0, 0)
+    assert (live_projection().crash_suspicion, live_projection().isolate_until) == (0, 0)
 
 
 def test_a_probing_checkpoint_is_left_to_its_runner(poison: Poison, shop: Shop) -> None:
@@ -670,7 +672,7 @@ def test_a_probing_checkpoint_is_left_to_its_runner(poison: Poison, shop: Shop) 
 
 
 # --- The command line --------------------------------------------------------------------------
-def printed(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+def output_of(capsys: pytest.CaptureFixture[str], *command: str) -> str:
     call_command(*command)
     return capsys.readouterr().out
 
@@ -678,23 +680,23 @@ def printed(capsys: pytest.CaptureFixture[str], *command: str) -> str:
 def test_parked_lists_the_events_that_block_streams(
     poison: Poison, shop: Shop, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert printed(capsys, "parked") == "Nothing is parked.\n"
+    assert output_of(capsys, "parked") == "Nothing is parked.\n"
     order = shop.order()
     bad = poison.add(order, version=1)
     live.run("order_view")
 
-    lines = printed(capsys, "parked", "--stream", order.stream).splitlines()
+    lines = output_of(capsys, "parked", "--stream", order.stream).splitlines()
 
     assert lines[:2] == [
         f"order_view, generation 1: OrderCreated {bad} ({order.stream}, version 1)",
         "  projection-error: ValueError: no such colour",
     ]
     assert lines[2].endswith("tried 1 time; 1 event behind it")
-    assert printed(capsys, "parked", "--projection", "customer_view") == "Nothing is parked.\n"
+    assert output_of(capsys, "parked", "--projection", "customer_view") == "Nothing is parked.\n"
     with pytest.raises(CommandError, match="There is no projection 'nothing'"):
         call_command("parked", "--projection", "nothing")
     [row] = [
-        line for line in printed(capsys, "projection_status").splitlines() if "order_v" in line
+        line for line in output_of(capsys, "projection_status").splitlines() if "order_v" in line
     ]
     assert row.split()[6] == "1"
 
@@ -710,10 +712,10 @@ def test_retry_parked_prints_the_result_of_each_stream(
         call_command("retry_parked")
     assert "still blocked by OrderItemAdded" in capsys.readouterr().out
     poison.events.clear()
-    assert printed(capsys, "retry_parked", "--projection", "order_view") == (
+    assert output_of(capsys, "retry_parked", "--projection", "order_view") == (
         f"order_view, generation 1, {order.stream}: 1 event applied, done\n"
     )
-    assert printed(capsys, "retry_parked") == "Nothing is parked.\n"
+    assert output_of(capsys, "retry_parked") == "Nothing is parked.\n"
 
 
 def test_skip_parked_records_name_and_reason(
@@ -730,7 +732,7 @@ def test_skip_parked_records_name_and_reason(
     ):
         with pytest.raises(CommandError, match=refusal):
             call_command("skip_parked", bad, *arguments)
-    printed(capsys, "skip_parked", bad, "--reason", "A test", "--user", "admin")
+    output_of(capsys, "skip_parked", bad, "--reason", "A test", "--user", "admin")
 
     row = ParkedEvent.objects.get()
     assert row.skipped_by == f"admin (user {admin_user.pk})"

@@ -49,25 +49,25 @@ def lines_of(order: Order, quantity: int = 2) -> list[dict[str, Any]]:
     return [{"line_id": added.line_id, "quantity": quantity}]
 
 
-def packed(order: Order) -> Any:
+def pack(order: Order) -> Any:
     """Confirm and pack an order; return the id of the shipment of all units."""
     give(c.ConfirmOrder, order)
     return give(c.CreateShipment, order, items=lines_of(order))[0].shipment_id
 
 
-def delivered(order: Order) -> None:
-    shipment_id = packed(order)
+def deliver(order: Order) -> None:
+    shipment_id = pack(order)
     give(c.DispatchShipment, order, shipment_id=shipment_id)
     give(c.ConfirmDelivery, order, shipment_id=shipment_id)
 
 
-def return_requested(order: Order, quantity: int) -> Any:
+def request_return(order: Order, quantity: int) -> Any:
     items = [{**lines_of(order, quantity)[0], "reason": "unwanted"}]
     return give(c.RequestReturn, order, items=items)[0].return_id
 
 
-def returned(order: Order, quantity: int) -> None:
-    return_id = return_requested(order, quantity)
+def return_units(order: Order, quantity: int) -> None:
+    return_id = request_return(order, quantity)
     items = [{"line_id": lines_of(order)[0]["line_id"], "restock": quantity}]
     give(c.ReceiveReturn, order, return_id=return_id, items=items)
 
@@ -196,7 +196,7 @@ def test_a_paid_order_on_hold_is_confirmed_when_the_hold_is_released(settings: A
 def test_a_delivered_order_is_completed_after_some_days(settings: Any, days: int):
     settings.COMPLETE_AFTER_DAYS = days
     order = new_order()
-    delivered(order)
+    deliver(order)
 
     run_policies(NOW + 14 * DAY - timedelta(seconds=1))
     assert last_event(order).status == OrderStatus.DELIVERED
@@ -209,8 +209,8 @@ def test_a_delivered_order_is_completed_after_some_days(settings: Any, days: int
 def test_an_expected_return_delays_completing(settings: Any):
     settings.COMPLETE_AFTER_DAYS = 14
     order = new_order()
-    delivered(order)
-    return_id = return_requested(order, 1)
+    deliver(order)
+    return_id = request_return(order, 1)
     run_policies(NOW + 14 * DAY)
     assert last_event(order).type == "ReturnRequested"
 
@@ -306,8 +306,8 @@ def test_two_late_captures_lead_to_one_refund():
 def test_a_received_return_leads_to_a_refund(captured: str, quantity: int, refund: str | None):
     order = new_order()
     pay(order, captured)
-    delivered(order)
-    returned(order, quantity)
+    deliver(order)
+    return_units(order, quantity)
 
     run_policies(NOW)
 
@@ -400,7 +400,7 @@ def test_a_packed_parcel_is_booked(settings: Any):
     plug(settings, carrier=Carrier)
     order = new_order()
     give(c.ChangeShippingAddress, order, shipping_address=kit.ADDRESS | {"line1": "2 New Street"})
-    shipment_id = packed(order)
+    shipment_id = pack(order)
 
     run_policies(NOW)
 
@@ -420,7 +420,7 @@ def test_a_packed_parcel_is_booked(settings: Any):
 def test_an_unpacked_or_dispatched_parcel_is_not_booked(settings: Any, kind: type[c.Command]):
     plug(settings, carrier=Carrier)
     order = new_order()
-    give(kind, order, shipment_id=packed(order))
+    give(kind, order, shipment_id=pack(order))
 
     run_policies(NOW)
 
@@ -430,7 +430,7 @@ def test_an_unpacked_or_dispatched_parcel_is_not_booked(settings: Any, kind: typ
 def test_a_parcel_with_a_tracking_number_is_not_booked(settings: Any):
     plug(settings, carrier=Carrier)
     order = new_order()
-    give(c.UpdateTracking, order, shipment_id=packed(order), tracking_number="T-1")
+    give(c.UpdateTracking, order, shipment_id=pack(order), tracking_number="T-1")
 
     run_policies(NOW)
 
@@ -440,7 +440,7 @@ def test_a_parcel_with_a_tracking_number_is_not_booked(settings: Any):
 def test_a_parcel_is_tracked_until_its_delivery(settings: Any):
     plug(settings, carrier=Carrier)
     order = new_order()
-    give(c.DispatchShipment, order, shipment_id=packed(order), tracking_number="T-1")
+    give(c.DispatchShipment, order, shipment_id=pack(order), tracking_number="T-1")
     Carrier.answers["track"] = Tracking(ask_again_in=6 * HOUR)
 
     run_policies(NOW)
@@ -461,7 +461,7 @@ def test_a_lost_parcel_is_recorded(settings: Any):
     plug(settings, carrier=Carrier)
     Carrier.answers["track"] = Tracking(failed_at=NOW)
     order = new_order()
-    give(c.DispatchShipment, order, shipment_id=packed(order))
+    give(c.DispatchShipment, order, shipment_id=pack(order))
 
     run_policies(NOW)
 
@@ -472,7 +472,7 @@ def test_a_lost_parcel_is_recorded(settings: Any):
 def test_a_parcel_is_not_tracked_if_the_carrier_reports_by_itself(settings: Any):
     plug(settings, carrier=Carrier)
     order = new_order()
-    give(c.DispatchShipment, order, shipment_id=packed(order))
+    give(c.DispatchShipment, order, shipment_id=pack(order))
 
     run_policies(NOW + 30 * DAY)
 
@@ -484,7 +484,7 @@ def test_a_parcel_is_not_tracked_if_the_carrier_reports_by_itself(settings: Any)
 def test_customers_are_notified(settings: Any):
     plug(settings, notifier=Postman, payment=Gateway)
     shipped, cancelled = new_order(), new_order()
-    give(c.DispatchShipment, shipped, shipment_id=packed(shipped))
+    give(c.DispatchShipment, shipped, shipment_id=pack(shipped))
     pay(cancelled)
     kit.dispatch(kit.cancel(cancelled))
 

@@ -51,7 +51,7 @@ def port(settings: Any) -> Callable[[str, type], None]:
     return use
 
 
-def ordered(customer, product, price="19.90", *, reason=None, **fields):
+def ordered_line(customer, product, price="19.90", *, reason=None, **fields):
     """Place an order of one unit at ``price``, and return its line."""
     item = {"product_id": product.pk, "quantity": 1, "unit_price": price, "price_reason": reason}
     events = dispatch(create_order(customer, items=[item], **fields))
@@ -61,13 +61,13 @@ def ordered(customer, product, price="19.90", *, reason=None, **fields):
 # --- Privileges ----------------------------------------------------------------------------------
 @pytest.mark.parametrize("privileges", [LIST_ONLY, OVERRIDE, ANY, None])
 def test_every_user_may_order_at_the_list_price(customer, privileges):
-    line = ordered(customer, registered_product(), privileges=privileges, reason="As always")
+    line = ordered_line(customer, registered_product(), privileges=privileges, reason="As always")
     assert (line.price_source, line.price_reason) == ("list", None)
 
 
 def test_another_price_without_a_privilege_is_refused_with_both_prices(customer):
     with pytest.raises(PriceMismatchError) as refusal:
-        ordered(customer, registered_product(), "18.00", privileges=LIST_ONLY, reason="Please")
+        ordered_line(customer, registered_product(), "18.00", privileges=LIST_ONLY, reason="Please")
     assert refusal.value.members() == {
         "errors": [
             {
@@ -84,31 +84,34 @@ def test_another_price_without_a_privilege_is_refused_with_both_prices(customer)
 def test_a_product_without_a_list_price_needs_a_privilege(customer):
     product = registered_product(list_price=None)
     with pytest.raises(PriceMismatchError, match="has no list price; ask the shop"):
-        ordered(customer, product, privileges=LIST_ONLY)
-    assert ordered(customer, product, privileges=ANY).price_source == "client"
-    line = ordered(customer, product, privileges=OVERRIDE, reason="Made to measure")
+        ordered_line(customer, product, privileges=LIST_ONLY)
+    assert ordered_line(customer, product, privileges=ANY).price_source == "client"
+    line = ordered_line(customer, product, privileges=OVERRIDE, reason="Made to measure")
     assert line.price_source == "override"
 
 
 def test_an_overridden_price_needs_a_reason(customer):
     product = registered_product()
     with pytest.raises(PriceReasonMissingError) as refusal:
-        ordered(customer, product, "18.00", privileges=OVERRIDE)
+        ordered_line(customer, product, "18.00", privileges=OVERRIDE)
     assert str(refusal.value) == "The list price is 19.90 EUR. Another price needs a reason."
     assert refusal.value.pointer == "#/items/0/price_reason"
-    line = ordered(customer, product, "18.00", privileges=OVERRIDE, reason="A scratch")
+    line = ordered_line(customer, product, "18.00", privileges=OVERRIDE, reason="A scratch")
     assert (line.price_source, line.price_reason) == ("override", "A scratch")
     assert line.unit_price == Money.of(Decimal("18.00"), "EUR")
 
 
 def test_a_user_with_any_price_needs_no_reason(customer):
-    assert ordered(customer, registered_product(), "18.00", privileges=ANY).price_source == "client"
+    assert (
+        ordered_line(customer, registered_product(), "18.00", privileges=ANY).price_source
+        == "client"
+    )
 
 
 @pytest.mark.parametrize("privileges", [LIST_ONLY, OVERRIDE, ANY, None])
 def test_a_customer_never_sets_a_price(customer, privileges):
     with pytest.raises(PriceMismatchError):
-        ordered(
+        ordered_line(
             customer,
             registered_product(),
             "18.00",
@@ -121,8 +124,8 @@ def test_a_customer_never_sets_a_price(customer, privileges):
 def test_a_product_sold_in_another_currency_is_refused(customer):
     dollars = registered_product(currency="USD")
     with pytest.raises(MixedCurrencyError, match="sold in USD, not in EUR"):
-        ordered(customer, dollars, privileges=LIST_ONLY)
-    assert ordered(customer, dollars, privileges=ANY).price_source == "client"
+        ordered_line(customer, dollars, privileges=LIST_ONLY)
+    assert ordered_line(customer, dollars, privileges=ANY).price_source == "client"
 
 
 def test_an_added_line_follows_the_price_rules_of_a_new_order(customer):
@@ -211,7 +214,7 @@ def test_prices_and_discounts_come_from_the_pricing_port(customer, port):
     port("pricing", HalfPrice)
     product = registered_product(list_price="20.00")
     with pytest.raises(PriceMismatchError, match=r"^The list price is 10\.00, not 20\.00\.$"):
-        ordered(customer, product, "20.00", privileges=LIST_ONLY)
+        ordered_line(customer, product, "20.00", privileges=LIST_ONLY)
     items = [{"product_id": product.pk, "quantity": 3, "unit_price": "10.00"}]
     order = placed_order(customer, items=items, privileges=LIST_ONLY)
     assert order.total == Decimal("29.00")
@@ -223,7 +226,7 @@ def test_a_pricing_port_can_accept_client_prices(customer, settings):
         **settings.PORTS,
         "pricing": "ordering_write.ports.pricing.AcceptClientPrice",
     }
-    line = ordered(customer, registered_product(), "1.23", customer_scope=customer.pk)
+    line = ordered_line(customer, registered_product(), "1.23", customer_scope=customer.pk)
     assert line.price_source == "client"
 
 
@@ -239,14 +242,14 @@ def test_taxes_are_adjustments_of_the_order(customer, port):
 def test_a_discount_of_the_pricing_port_below_zero_is_refused(customer, port):
     port("pricing", TooLargeDiscount)
     with pytest.raises(InvalidAmountError, match="less than nothing"):
-        ordered(customer, registered_product())
+        ordered_line(customer, registered_product())
 
 
 @pytest.mark.parametrize("sku", ["LAMP", "CHAIR"])
 def test_a_product_that_the_catalogue_does_not_sell_is_refused(customer, port, sku):
     port("catalog", SoldOut)
     with pytest.raises(ProductInactiveError) as refusal:
-        ordered(customer, registered_product(sku=sku))
+        ordered_line(customer, registered_product(sku=sku))
     assert (str(refusal.value), refusal.value.pointer) == (
         f"{sku} isn't sold any more.",
         "#/items/0/product_id",
@@ -255,7 +258,7 @@ def test_a_product_that_the_catalogue_does_not_sell_is_refused(customer, port, s
 
 def test_a_line_keeps_the_catalogue_name_of_its_product(customer, port):
     port("catalog", Renamed)
-    line = ordered(customer, registered_product(sku="LAMP"))
+    line = ordered_line(customer, registered_product(sku="LAMP"))
     assert (line.sku, line.name) == ("X-LAMP", "As in the catalogue")
 
 

@@ -46,7 +46,7 @@ def rebuild(**environment: str) -> None:
     )
 
 
-def served() -> dict[type[Any], list[dict[str, Any]]]:
+def live_rows() -> dict[type[Any], list[dict[str, Any]]]:
     """Return the rows of all live generations."""
     return {
         model: rows_of(model, generation)
@@ -64,13 +64,13 @@ def test_rebuilds_in_different_environments_make_equal_rows() -> None:
         kit.dispatch(kit.move(order, OrderStatus.CONFIRMED))
     for name in registered():
         live.run(name)
-    expected = served()
+    expected = live_rows()
     assert all(expected.values())
 
     for environment in ENVIRONMENTS:
         rebuild(**environment)
 
-        assert served() == expected
+        assert live_rows() == expected
     assert set(
         Projection.objects.filter(status=Projection.Status.LIVE).values_list(
             "generation", flat=True

@@ -30,7 +30,7 @@ def apply_a_day() -> None:
         live.run(name)
 
 
-def served(name: str) -> Projection:
+def live_projection(name: str) -> Projection:
     return Projection.objects.get(name=name, status=Projection.Status.LIVE)
 
 
@@ -59,11 +59,11 @@ def test_a_fill_makes_the_same_rows_as_following_the_log(name: str, batch: int) 
     apply_a_day()
     generation = shadow(name)
 
-    applied = list(fill_whole(generation, until=served(name).position, batch=batch))
+    applied = list(fill_whole(generation, until=live_projection(name).position, batch=batch))
 
     assert sum(applied) == generation.events_total
-    assert generation.position == served(name).position
-    assert_equal_rows(served(name), generation)
+    assert generation.position == live_projection(name).position
+    assert_equal_rows(live_projection(name), generation)
     assert not FillSlice.objects.exists()
 
 
@@ -71,30 +71,30 @@ def test_a_fill_makes_the_same_rows_as_following_the_log(name: str, batch: int) 
 def test_slices_together_make_the_same_rows_as_following_the_log(name: str) -> None:
     apply_a_day()
     generation = shadow(name)
-    fill.begin(generation, until=served(name).position, slices=3, batch=2)
+    fill.begin(generation, until=live_projection(name).position, slices=3, batch=2)
     numbers = list(generation.slices.values_list("number", flat=True))
 
     events = [sum(fill.fill_slice(generation, number, batch=2)) for number in numbers]
     fill.finish(generation)
 
     assert sum(events) == generation.events_total
-    assert_equal_rows(served(name), generation)
+    assert_equal_rows(live_projection(name), generation)
 
 
 def test_following_goes_on_from_the_position_at_which_a_fill_stops() -> None:
     apply_a_day()
     generation = shadow("order_view")
-    position = served("order_view").position
+    position = live_projection("order_view").position
     kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
 
     list(fill_whole(generation, until=position))
 
-    assert_equal_rows(served("order_view"), generation)
+    assert_equal_rows(live_projection("order_view"), generation)
     live.run("order_view")
     subscriber = live.subscriber(registered()["order_view"])
     generations = Projection.objects.filter(pk=generation.pk)
     list(published.follow(generations, subscriber, batch=100))
-    assert_equal_rows(served("order_view"), generation)
+    assert_equal_rows(live_projection("order_view"), generation)
 
 
 def remove_an_order_event() -> None:
@@ -112,13 +112,13 @@ def test_a_missing_event_is_noticed_before_a_fill_begins() -> None:
     remove_an_order_event()
 
     with pytest.raises(published.LogGapError, match=r"4 of the \d+ events .* are missing"):
-        fill.begin(shadow("order_view"), until=served("order_view").position)
+        fill.begin(shadow("order_view"), until=live_projection("order_view").position)
 
 
 def test_an_event_that_is_deleted_during_a_fill_is_noticed() -> None:
     apply_a_day()
     generation = shadow("order_view")
-    fill.begin(generation, until=served("order_view").position)
+    fill.begin(generation, until=live_projection("order_view").position)
     remove_an_order_event()
     list(fill.fill_slice(generation, 0))
 
@@ -129,7 +129,7 @@ def test_an_event_that_is_deleted_during_a_fill_is_noticed() -> None:
 def test_a_killed_fill_repeats_at_most_one_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     apply_a_day()
     generation = shadow("order_view")
-    fill.begin(generation, until=served("order_view").position)
+    fill.begin(generation, until=live_projection("order_view").position)
     batches = fill.fill_slice(generation, 0, batch=4)
     applied = next(batches)
     apply = OrderProjection.apply
@@ -149,7 +149,7 @@ def test_a_killed_fill_repeats_at_most_one_batch(monkeypatch: pytest.MonkeyPatch
     rest = sum(fill.fill_slice(generation, 0, batch=4))
     assert applied + rest == generation.events_total
     fill.finish(generation)
-    assert_equal_rows(served("order_view"), generation)
+    assert_equal_rows(live_projection("order_view"), generation)
 
 
 # --- Killed processes --------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_an_event_that_kills_its_process_is_parked_after_three_starts(
 
     monkeypatch.setattr(projection_type, "apply", apply_or_die)
     generation = shadow(name)
-    fill.begin(generation, until=served(name).position)
+    fill.begin(generation, until=live_projection(name).position)
 
     for _ in range(3):
         with pytest.raises(Killed):
@@ -186,7 +186,7 @@ def test_an_event_that_kills_its_process_is_parked_after_three_starts(
     [parked_event] = generation.parked_events.exclude(category="waiting")
     assert (parked_event.event_id, parked_event.category) == (poison.recorded.event_id, "crash")
     generation.refresh_from_db()
-    assert generation.position == served(name).position
+    assert generation.position == live_projection(name).position
     assert generation.parked_streams == 1
 
 
@@ -195,7 +195,7 @@ def test_a_process_that_is_killed_from_outside_parks_nothing(
 ) -> None:
     apply_a_day()
     generation = shadow("order_view")
-    fill.begin(generation, until=served("order_view").position)
+    fill.begin(generation, until=live_projection("order_view").position)
     apply, kills = OrderProjection.apply, iter([True, True])
 
     def apply_or_die(self: Any, batch: Sequence[DomainEvent], projection_id: int) -> None:
@@ -214,4 +214,4 @@ def test_a_process_that_is_killed_from_outside_parks_nothing(
     assert set(applied) <= {0, 1}
     fill.finish(generation)
     assert not generation.parked_events.exists()
-    assert_equal_rows(served("order_view"), generation)
+    assert_equal_rows(live_projection("order_view"), generation)

@@ -114,11 +114,11 @@ def new_order() -> Order:
     return kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
 
 
-def created(order: Order) -> UUID:
+def created_event_id(order: Order) -> UUID:
     return log.read_stream(order.stream)[0].recorded.event_id
 
 
-def printed(*command: str) -> str:
+def output_of(*command: str) -> str:
     out = StringIO()
     call_command(*command, stdout=out)
     return out.getvalue()
@@ -156,24 +156,24 @@ def test_the_task_of_the_orm_broker_runs_a_subscription(relays: Relays) -> None:
 
 def test_an_event_that_fails_is_parked_listed_and_retried(relays: Relays) -> None:
     failing, other = new_order(), new_order()
-    relays.errors[created(failing)] = ValueError
+    relays.errors[created_event_id(failing)] = ValueError
 
     tasks.run("relays", "billing")
 
     assert {event.recorded.stream for event in relays.sent} == {other.stream}
     assert relays.checkpoint().parked_streams == 1
-    listed = printed("parked", "--subscription", "relays", "--name", "billing")
-    assert f"the relay billing: OrderCreated {created(failing)}" in listed
+    listed = output_of("parked", "--subscription", "relays", "--name", "billing")
+    assert f"the relay billing: OrderCreated {created_event_id(failing)}" in listed
     assert "projection-error: ValueError: no such address" in listed
     assert "1 event behind it" in listed
-    assert printed("parked") == "Nothing is parked.\n"
+    assert output_of("parked") == "Nothing is parked.\n"
     with pytest.raises(CommandError, match="There is no relay 'other'; there are: billing"):
-        printed("parked", "--subscription", "relays", "--name", "other")
+        output_of("parked", "--subscription", "relays", "--name", "other")
 
     with pytest.raises(CommandError, match="1 stream is still parked"):
-        printed("retry_parked", "--subscription", "relays")
+        output_of("retry_parked", "--subscription", "relays")
     relays.errors.clear()
-    assert printed("retry_parked", "--subscription", "relays") == (
+    assert output_of("retry_parked", "--subscription", "relays") == (
         f"the relay billing, {failing.stream}: 2 events applied, done\n"
     )
     assert relays.checkpoint().parked_streams == 0
@@ -181,7 +181,7 @@ def test_an_event_that_fails_is_parked_listed_and_retried(relays: Relays) -> Non
 
 def test_a_failing_batch_takes_back_no_position(relays: Relays) -> None:
     """The checkpoint is in the database of the log, so the batch is rolled back there."""
-    relays.errors[created(new_order())] = ValueError
+    relays.errors[created_event_id(new_order())] = ValueError
 
     tasks.run("relays", "billing")
 
@@ -190,11 +190,16 @@ def test_a_failing_batch_takes_back_no_position(relays: Relays) -> None:
 
 def test_an_event_is_skipped_and_the_events_behind_it_are_applied(relays: Relays) -> None:
     order = new_order()
-    relays.errors[created(order)] = ValueError
+    relays.errors[created_event_id(order)] = ValueError
     tasks.run("relays", "billing")
 
-    printed(
-        "skip_parked", str(created(order)), "--subscription", "relays", "--reason", "Sent by hand"
+    output_of(
+        "skip_parked",
+        str(created_event_id(order)),
+        "--subscription",
+        "relays",
+        "--reason",
+        "Sent by hand",
     )
 
     [event] = relays.sent
@@ -207,7 +212,7 @@ def test_an_event_is_skipped_and_the_events_behind_it_are_applied(relays: Relays
 
 def test_an_event_that_kills_its_runner_is_parked(relays: Relays) -> None:
     order = new_order()
-    relays.errors[created(order)] = Killed
+    relays.errors[created_event_id(order)] = Killed
 
     for suspicion in (CrashSuspicion.NONE, CrashSuspicion.SUSPECTED, CrashSuspicion.CONFIRMED):
         RelayCheckpoint.objects.exclude(leased_until=None).update(

@@ -47,7 +47,7 @@ def timer(policy: str) -> Timer:
     return Timer.objects.get(policy=policy)
 
 
-def refund_requested() -> Any:
+def order_with_refund_request() -> Any:
     """Return an order with a requested refund."""
     order = new_order()
     give(c.RecordPayment, order, payment_id="pay-1", kind="captured", amount="39.80")
@@ -76,7 +76,7 @@ def test_an_event_sets_each_timer_once_and_a_timer_stays_until_it_has_fired():
 
 def test_a_timer_that_fires_again_changes_nothing(settings: Any):
     plug(settings, payment=Gateway)
-    order = refund_requested()
+    order = order_with_refund_request()
     SUBSCRIPTION.set_timers()
     again = list(Timer.objects.all())
     run_policies(NOW)
@@ -139,7 +139,7 @@ def test_a_worker_killed_at_any_statement_loses_and_repeats_no_effect(
     points = []
     # Every point in `make proof`, every seventh otherwise.
     for number in range(1, MOST_POINTS, size(7, full=1)):
-        order, now = refund_requested(), now + HOUR
+        order, now = order_with_refund_request(), now + HOUR
         death = Death(number)
         run_policies_until_death(death, now, monkeypatch)
         # The lease of the timers that the dead worker had taken is over.
@@ -213,7 +213,7 @@ def test_a_failing_timer_is_retried_with_growing_pauses_and_then_parked(
 ):
     plug(settings, payment=Gateway)
     Gateway.answers["refund"] = ConnectionError("the gateway is away\nits secrets")
-    order = refund_requested()
+    order = order_with_refund_request()
     SUBSCRIPTION.set_timers()
 
     now, pauses = NOW, []
@@ -243,7 +243,7 @@ def test_a_failing_timer_is_retried_with_growing_pauses_and_then_parked(
 def test_a_failing_timer_delays_no_other(settings: Any):
     plug(settings, payment=Gateway, notifier=Postman)
     Gateway.answers["refund"] = ConnectionError("the gateway is away")
-    refund_requested()
+    order_with_refund_request()
 
     run_policies(NOW)
 
@@ -430,7 +430,7 @@ def test_idle_policies_cost_one_statement(django_assert_num_queries: Any):
 def test_the_command_lists_the_policies(settings: Any):
     plug(settings, payment=Gateway)
     Gateway.answers["refund"] = ConnectionError("the gateway is away")
-    refund_requested()
+    order_with_refund_request()
     new_order(reserve_for=timedelta(days=365), timestamp=datetime.now(UTC))
     SUBSCRIPTION.run()
     out = StringIO()
@@ -462,7 +462,7 @@ def skip(skipped_id: Any, reason: str = "Paid out by hand") -> str:
 def test_a_parked_timer_is_skipped_for_good(settings: Any, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LOGNAME", "robin")
     plug(settings, payment=Gateway)
-    order = refund_requested()
+    order = order_with_refund_request()
     SUBSCRIPTION.set_timers()
     refund = timer("pay_refunds")
     for wrong in (refund.pk, uuid4()):

@@ -288,9 +288,9 @@ def test_a_changed_row_of_an_order_is_found(shop, statement, wrong):
 
 def test_a_changed_shipment_is_found(shop):
     spoil("UPDATE ordering_write_shipment SET status = 'packed'")
-    [found] = findings()
-    assert found.startswith(f"{shop.delivered.stream}, version 7: status of shipment ")
-    assert found.endswith(" is packed, its events say delivered")
+    [finding] = findings()
+    assert finding.startswith(f"{shop.delivered.stream}, version 7: status of shipment ")
+    assert finding.endswith(" is packed, its events say delivered")
 
 
 def test_changed_stock_is_found(shop):
@@ -337,8 +337,8 @@ def test_a_reservation_of_another_product_is_found(shop):
         shop.order.pk,
         shop.product.pk,
     )
-    [found] = findings(shop.order.stream)
-    assert re.fullmatch(rf"{shop.order.stream}: another product is set aside for line \S+", found)
+    [finding] = findings(shop.order.stream)
+    assert re.fullmatch(rf"{shop.order.stream}: another product is set aside for line \S+", finding)
 
 
 def test_a_row_without_events_is_found(shop):

@@ -62,7 +62,7 @@ def sql(statement: str, *parameters: Any) -> None:
         cursor.execute(statement, parameters)
 
 
-def served(name: str) -> Projection:
+def live_projection(name: str) -> Projection:
     return Projection.objects.get(name=name, status=Projection.Status.LIVE)
 
 
@@ -123,7 +123,7 @@ def add_surplus_row(model: Model, row: dict[str, Any]) -> None:
 
 
 def cells(model: Model, *, of_key: bool) -> list[tuple[dict[str, Any], Any]]:
-    """Each served row with each of its columns that is, or isn't, part of the key."""
+    """Return each live row with each of its columns that is, or is not, part of the key."""
     key = natural_key(model)
     fields = [
         field
@@ -139,18 +139,18 @@ def name_of(model: Model, row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def wrong_cells(differences: list[RowDifference]) -> set[tuple[tuple[str, ...], str]]:
-    """Names of rows, with "missing", "surplus" or a column that differs."""
+    """Return keys of rows, with "missing", "surplus" or a column that differs."""
     return {
-        (tuple(str(value) for value in difference.key.values()), what)
+        (tuple(str(value) for value in difference.key.values()), fault)
         for difference in differences
-        for what in difference.columns or ["missing" if difference.stored is None else "surplus"]
+        for fault in difference.columns or ["missing" if difference.stored is None else "surplus"]
     }
 
 
 def contents(model: Model) -> list[list[dict[str, Any]]]:
     """The served rows of all models of the projection of ``model``."""
     name = model.projection_name
-    return [rows_of(table, served(name)) for table in registered()[name].models]
+    return [rows_of(table, live_projection(name)) for table in registered()[name].models]
 
 
 @pytest.mark.usefixtures("db")
@@ -224,7 +224,7 @@ def test_rows_of_a_stream_share_the_first_column_of_their_keys() -> None:
     events = read_log(0, 1_000)
     for name, projection in registered().items():
         if projection.sliced_by == "stream":
-            generation = served(name)
+            generation = live_projection(name)
             tables = [
                 TableDiff(model, stored=generation, folded=generation)
                 for model in projection.models
@@ -462,7 +462,7 @@ def test_commands_and_runners_go_on_during_a_verification() -> None:
 def test_a_verification_deletes_the_generation_of_a_killed_one() -> None:
     register_products(10)
     orphan = generations.add("inventory_level", Projection.Status.SHADOW)
-    fill.begin(orphan, until=served("inventory_level").position)
+    fill.begin(orphan, until=live_projection("inventory_level").position)
     next(fill.fill_slice(orphan, 0, batch=1))
 
     assert verify_rows("inventory_level") == []
@@ -510,7 +510,7 @@ def test_rows_of_a_replaced_log_are_refused() -> None:
 
 # --- Parked events -----------------------------------------------------------------------------
 @pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch) -> set[UUID]:
+def refused_orders(monkeypatch: pytest.MonkeyPatch) -> set[UUID]:
     """Orders in this set: all projections refuse their events but the first three."""
     orders: set[UUID] = set()
 
@@ -528,11 +528,11 @@ def refused(monkeypatch: pytest.MonkeyPatch) -> set[UUID]:
     return orders
 
 
-def place_a_parked_order(refused: set[UUID]) -> kit.Order:
+def place_a_parked_order(refused_orders: set[UUID]) -> kit.Order:
     """Place orders of which one is parked in all projections, and return it."""
     order_for_some_days()
     order = kit.placed_order(kit.registered_customer(), (kit.registered_product(), 2))
-    refused.add(order.pk)
+    refused_orders.add(order.pk)
     for status in (OrderStatus.CONFIRMED, OrderStatus.PROCESSING):
         kit.dispatch(kit.move(order, status))
     kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
@@ -541,10 +541,10 @@ def place_a_parked_order(refused: set[UUID]) -> kit.Order:
 
 
 @pytest.mark.usefixtures("db")
-def test_rows_of_parked_streams_are_no_differences(refused: set[UUID]) -> None:
-    order = place_a_parked_order(refused)
+def test_rows_of_parked_streams_are_no_differences(refused_orders: set[UUID]) -> None:
+    order = place_a_parked_order(refused_orders)
     # The code is corrected, but the parked events haven't been retried.
-    refused.clear()
+    refused_orders.clear()
 
     for name in ("order_view", "order_timeline", "status_counter"):
         verified = verify(name)
@@ -558,8 +558,8 @@ def test_rows_of_parked_streams_are_no_differences(refused: set[UUID]) -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_wrong_rows_of_parked_streams_are_repaired(refused: set[UUID]) -> None:
-    order = place_a_parked_order(refused)
+def test_wrong_rows_of_parked_streams_are_repaired(refused_orders: set[UUID]) -> None:
+    order = place_a_parked_order(refused_orders)
     before = contents(OrderSummary)
     sql("UPDATE order_summary SET status = 'unknown' WHERE id = %s", order.pk)
 
@@ -571,10 +571,10 @@ def test_wrong_rows_of_parked_streams_are_repaired(refused: set[UUID]) -> None:
 @pytest.mark.usefixtures("db")
 @pytest.mark.parametrize("sample", [None, 50])
 def test_events_that_are_retried_meanwhile_are_no_differences(
-    refused: set[UUID], monkeypatch: pytest.MonkeyPatch, sample: int | None
+    refused_orders: set[UUID], monkeypatch: pytest.MonkeyPatch, sample: int | None
 ) -> None:
-    place_a_parked_order(refused)
-    refused.clear()
+    place_a_parked_order(refused_orders)
+    refused_orders.clear()
     compare = TableDiff.compare
     retried = []
 
@@ -592,9 +592,9 @@ def test_events_that_are_retried_meanwhile_are_no_differences(
 
 
 @pytest.mark.usefixtures("db")
-def test_skipped_events_are_no_differences(refused: set[UUID]) -> None:
-    place_a_parked_order(refused)
-    refused.clear()
+def test_skipped_events_are_no_differences(refused_orders: set[UUID]) -> None:
+    place_a_parked_order(refused_orders)
+    refused_orders.clear()
     for row in blocking():
         skip(row, reason="Nobody needs it", by="me")
 
@@ -603,13 +603,13 @@ def test_skipped_events_are_no_differences(refused: set[UUID]) -> None:
 
 
 @pytest.mark.usefixtures("db")
-def test_code_that_fails_on_applied_events_is_an_error(refused: set[UUID]) -> None:
+def test_code_that_fails_on_applied_events_is_an_error(refused_orders: set[UUID]) -> None:
     order_for_some_days()
     order = kit.placed_order(kit.registered_customer(), (kit.registered_product(), 2))
     for status in (OrderStatus.CONFIRMED, OrderStatus.PROCESSING):
         kit.dispatch(kit.move(order, status))
     run_all()
-    refused.add(order.pk)
+    refused_orders.add(order.pk)
 
     _, error = command("order_view")
 

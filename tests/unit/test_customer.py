@@ -9,20 +9,20 @@ from ordering_write.models import Customer
 from tests.kit import NOW, event, given
 
 
-def registered():
-    registered = e.CustomerRegistered(
+def registration_events():
+    event = e.CustomerRegistered(
         timestamp=NOW,
         customer_id=uuid7(),
         name="Robin Sample",
         email="robin@example.com",
         phone="555 0100",
     )
-    return Customer.register(registered).pending_events
+    return Customer.register(event).pending_events
 
 
-def after(*acts):
+def events_after(*acts):
     """Return the events of a customer after these acts."""
-    past = registered()
+    past = registration_events()
     customer = Customer.fold(past)
     for act in acts:
         act(customer)
@@ -45,7 +45,7 @@ def test_an_event_carries_only_the_details_that_changed():
     def change(customer):
         customer.change_details(name="Robin Sample", email="r@example.com", phone="", now=NOW)
 
-    given(*registered()).when(change).then(
+    given(*registration_events()).when(change).then(
         event(e.CustomerDetailsChanged, name=None, email="r@example.com", phone="")
     )
 
@@ -54,7 +54,7 @@ def test_details_without_a_change_raise_no_event():
     def change(customer):
         customer.change_details(name="Robin Sample", phone="555 0100", now=NOW)
 
-    given(*registered()).when(change).then()
+    given(*registration_events()).when(change).then()
 
 
 def test_a_customer_is_blocked_once():
@@ -62,7 +62,7 @@ def test_a_customer_is_blocked_once():
         block(customer)
         block(customer)
 
-    given(*registered()).when(twice).then(event(e.CustomerBlocked, reason="Doesn't pay"))
+    given(*registration_events()).when(twice).then(event(e.CustomerBlocked, reason="Doesn't pay"))
 
 
 def test_a_blocked_customer_is_unblocked_once():
@@ -70,16 +70,16 @@ def test_a_blocked_customer_is_unblocked_once():
         unblock(customer)
         unblock(customer)
 
-    then = given(*after(block)).when(twice)
-    then.then(event(e.CustomerUnblocked, reason="Has paid"))
-    assert then.aggregate.status == Customer.Status.ACTIVE
+    outcome = given(*events_after(block)).when(twice)
+    outcome.then(event(e.CustomerUnblocked, reason="Has paid"))
+    assert outcome.aggregate.status == Customer.Status.ACTIVE
 
 
 @pytest.mark.parametrize("past", [(), (block,)])
 def test_an_erased_customer_has_no_name_or_email(past):
-    then = given(*after(*past)).when(erase)
-    then.then(event(e.CustomerErased, reason="Asked for it", erased={"orders": 2}))
-    customer = then.aggregate
+    outcome = given(*events_after(*past)).when(erase)
+    outcome.then(event(e.CustomerErased, reason="Asked for it", erased={"orders": 2}))
+    customer = outcome.aggregate
     assert (customer.name, customer.email, customer.phone) == ("[erased]", "[erased]", "")
     assert customer.status == Customer.Status.ERASED
 
@@ -89,6 +89,6 @@ def test_an_erased_customer_has_no_name_or_email(past):
     [block, unblock, erase, lambda customer: customer.change_details(name="Robin", now=NOW)],
 )
 def test_an_erased_customer_refuses_every_change(act):
-    given(*after(erase)).when(act).then_refused(
+    given(*events_after(erase)).when(act).then_refused(
         CustomerErasedError, "The customer was erased; that is final."
     )

@@ -12,13 +12,13 @@ from ordering_write.domain.values import ERASED
 from tests.kit import NOW
 
 
-def _in_pieces(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+def _count_pieces(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Version 1 counted boxes; version 2 counts pieces."""
     boxes = payload["boxes"]
     return {**{k: v for k, v in payload.items() if k != "boxes"}, "pieces": 12 * boxes}
 
 
-def _with_packer(payload: Mapping[str, Any]) -> Mapping[str, Any]:
+def _rename_by(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Version 3 calls the field ``by`` ``packer``; an erased payload lacks the field."""
     return {("packer" if name == "by" else name): value for name, value in payload.items()}
 
@@ -33,7 +33,7 @@ def _own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
 def packed() -> type[DomainEvent]:
     class Packed(DomainEvent):
         schema_version = 3
-        upcasters: ClassVar = {1: _in_pieces, 2: _with_packer}
+        upcasters: ClassVar = {1: _count_pieces, 2: _rename_by}
         personal = frozenset({"packer"})
 
         pieces: int
@@ -88,7 +88,7 @@ def test_a_complete_chain_of_upcasters_passes_the_check(packed):
 
 
 @pytest.mark.parametrize(
-    "chain", [{}, {1: _in_pieces}, {2: _with_packer}, {1: dict, 2: dict, 3: dict}]
+    "chain", [{}, {1: _count_pieces}, {2: _rename_by}, {1: dict, 2: dict, 3: dict}]
 )
 def test_a_gap_in_a_chain_of_upcasters_is_found(chain):
     class Packed(DomainEvent):

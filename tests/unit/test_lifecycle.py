@@ -78,14 +78,14 @@ def check_all(*units: int, most: int) -> tuple[int, int]:
         for move, after in allowed.items():
             order = real_order(state)
             CALLS[move[0]](order, *move[1:])
-            assert observed(order) == after, (state, move)
+            assert state_of(order) == after, (state, move)
             assert order.status == after.status, (state, move)
             check_step(state, after)
         unmoved = real_order(state)
         for move in moves_to_try(state, most) - allowed.keys():
             assert refuses(unmoved, move), (state, move)
             assert not unmoved.raised_events, (state, move)
-        assert observed(unmoved) == state
+        assert state_of(unmoved) == state
     return states, transitions
 
 
@@ -99,11 +99,19 @@ def refuses(order: Order, move: Move) -> bool:
 
 def moves_to_try(state: State, most: int) -> set[Move]:
     """Return the moves to try in this state. No payment is among them: none is ever refused."""
-    whole = ["confirm", "start_processing", "expire", "cancel", "hold", "release_hold", "complete"]
-    one_line = ["unpack", "dispatch", "deliver", "fail"]
-    result = {(name, 0, 0) for name in whole}
+    order_moves = [
+        "confirm",
+        "start_processing",
+        "expire",
+        "cancel",
+        "hold",
+        "release_hold",
+        "complete",
+    ]
+    line_moves = ["unpack", "dispatch", "deliver", "fail"]
+    result = {(name, 0, 0) for name in order_moves}
     for number, line in enumerate(state.lines):
-        result |= {(name, number, 0) for name in one_line}
+        result |= {(name, number, 0) for name in line_moves}
         result |= {(name, number, units) for name in COUNTED for units in range(1, most + 2)}
         result |= {(name, number, 1) for name in RETURNS}
         result |= {
@@ -181,7 +189,7 @@ def line_id(number: int) -> UUID:
     return UUID(int=10 + number)
 
 
-def observed(order: Order) -> State:
+def state_of(order: Order) -> State:
     """Return the state of the machine that a real order is in."""
     rows = order.lines.values()
     given_back = order.refunded or any("voided" in kinds for kinds in order.payments.values())

@@ -50,11 +50,11 @@ def test_the_system_check_reports_a_wrong_adapter(settings: Any, subtests: pytes
         ("Unfinished", "tests.unit.test_ports.Unfinished hasn't all methods of"),
         ("Nowhere", "tests.unit.test_ports.Nowhere can't be made (ImportError: "),
     ]
-    whole = settings.PORTS
+    default_ports = settings.PORTS
     for port in sorted(ports.PROTOCOLS):
         for path, fault in path_cases:
             with subtests.test(port=port, path=path):
-                settings.PORTS = whole
+                settings.PORTS = default_ports
                 plug(settings, **{port: path})
 
                 [error] = check_ports()

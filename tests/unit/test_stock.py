@@ -21,7 +21,7 @@ def reserve(key, quantity):
     return lambda item: item.reserve(key, quantity, now=NOW)
 
 
-def reserved(key, quantity, *, on_hand=10):
+def stock_with_reservation(key, quantity, *, on_hand=10):
     past = stocked(on_hand)
     outcome = given(*past).when(reserve(key, quantity))
     return [
@@ -53,7 +53,7 @@ def test_reserving_sets_units_aside(key):
 
 
 def test_reserving_again_for_the_same_line_changes_nothing(key):
-    given(*reserved(key, 4)).when(reserve(key, 4)).then()
+    given(*stock_with_reservation(key, 4)).when(reserve(key, 4)).then()
 
 
 def test_reserving_more_than_is_available_is_refused(key):
@@ -66,7 +66,7 @@ def test_reserving_more_than_is_available_is_refused(key):
 
 
 def test_a_shortage_names_the_product_and_both_numbers(key):
-    item = given(*reserved(key, 7)).when(lambda _: None).aggregate
+    item = given(*stock_with_reservation(key, 7)).when(lambda _: None).aggregate
     shortage = item.shortage(4)
     assert InsufficientInventoryError([shortage]).members() == {
         "shortages": [{"product_id": str(item.pk), "requested": 4, "available": 3}]
@@ -85,7 +85,7 @@ def test_releasing_gives_units_back_once(key):
         item.release(key, 4, now=NOW)
         item.release(key, 4, now=NOW)
 
-    given(*reserved(key, 4)).when(twice).then(
+    given(*stock_with_reservation(key, 4)).when(twice).then(
         event(e.StockReleased, quantity=4, on_hand=10, reserved=0, available=10)
     )
 
@@ -95,7 +95,7 @@ def test_dispatching_takes_units_off_hand_once(key):
         item.dispatch(key, 4, now=NOW)
         item.dispatch(key, 4, now=NOW)
 
-    given(*reserved(key, 4)).when(twice).then(
+    given(*stock_with_reservation(key, 4)).when(twice).then(
         event(e.StockDispatched, quantity=4, on_hand=6, reserved=0, available=6)
     )
 
@@ -105,7 +105,7 @@ def test_another_line_has_nothing_to_release_or_dispatch(key):
         item.release((key[0], uuid7()), 4, now=NOW)
         item.dispatch((key[0], uuid7()), 4, now=NOW)
 
-    given(*reserved(key, 4)).when(other).then()
+    given(*stock_with_reservation(key, 4)).when(other).then()
 
 
 def test_receiving_adds_units():
@@ -115,13 +115,15 @@ def test_receiving_adds_units():
 
 
 def test_a_larger_reservation_of_a_line_sets_more_units_aside(key):
-    given(*reserved(key, 4)).when(lambda item: item.extend(key, 6, now=NOW)).then(
+    given(*stock_with_reservation(key, 4)).when(lambda item: item.extend(key, 6, now=NOW)).then(
         event(e.StockReserved, quantity=6, on_hand=10, reserved=10, available=0)
     )
 
 
 def test_a_larger_reservation_of_a_line_is_refused_beyond_the_stock(key):
-    given(*reserved(key, 4)).when(lambda item: item.extend(key, 7, now=NOW)).then_refused(
+    given(*stock_with_reservation(key, 4)).when(
+        lambda item: item.extend(key, 7, now=NOW)
+    ).then_refused(
         InsufficientInventoryError,
         "Insufficient inventory: 7 requested of SAMPLE-1, 6 available.",
     )
@@ -132,7 +134,7 @@ def test_returned_units_are_available_again(key):
         item.dispatch(key, 4, now=NOW)
         item.take_back(key, 3, now=NOW)
 
-    given(*reserved(key, 4)).when(there_and_back).then(
+    given(*stock_with_reservation(key, 4)).when(there_and_back).then(
         event(e.StockDispatched, quantity=4, on_hand=6, reserved=0, available=6),
         event(e.StockReturned, quantity=3, on_hand=9, reserved=0, available=9),
     )
@@ -147,7 +149,7 @@ def adjust(delta):
 
 @pytest.mark.parametrize(("delta", "left"), [(5, 15), (-6, 4)])
 def test_an_adjustment_brings_the_books_in_line(key, delta, left):
-    given(*reserved(key, 4)).when(adjust(delta)).then(
+    given(*stock_with_reservation(key, 4)).when(adjust(delta)).then(
         event(
             e.StockAdjusted,
             delta=delta,
@@ -161,7 +163,7 @@ def test_an_adjustment_brings_the_books_in_line(key, delta, left):
 
 
 def test_reserved_units_cannot_be_adjusted_away(key):
-    given(*reserved(key, 4)).when(adjust(-7)).then_refused(
+    given(*stock_with_reservation(key, 4)).when(adjust(-7)).then_refused(
         WouldGoNegativeError, "3 units of SAMPLE-1 would be left, and 4 are reserved."
     )
 
