@@ -1,1 +1,1 @@
-"""The read API: the safe methods of every resource, answered by queries."""
+"""The read API: views that answer the safe methods of every resource by queries."""

@@ -1,4 +1,5 @@
-"""The base of the views of the read API: asks the query bus, and says how fresh the answer is."""
+"""The base class of the viewsets of the read API: dispatches queries, and sets headers for caches
+and for the freshness of the response."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -47,23 +48,23 @@ class Versioned(Protocol):
 
 
 class QueryViewSet(ApiViewSet):
-    """The base of the viewsets of the read API.
+    """The base class of the viewsets of the read API.
 
-    ``reads`` names the projections that each action reads. An action without an entry shows the
-    projections themselves; it has no ETag. ``single_actions`` show one resource, whose version is
-    in its ETag. ``log_actions`` read the log itself, which is always current.
+    ``reads`` names the projections that each action reads. An action without an entry reads the log
+    or the state of the projections, and its lists have no ETag. ``single_actions`` show one
+    resource, whose version is in its ETag. ``log_actions`` read the log, which is always current.
     """
 
-    # The titles that browsable pages show for the list, and for an item of it.
+    # The titles of the browsable pages: of the list, and of one item.
     titles: ClassVar[tuple[str, str]]
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     single_actions: ClassVar[frozenset[str]] = frozenset({"retrieve"})
     log_actions: ClassVar[frozenset[str]] = frozenset()
 
-    # The freshness of what a GET reads; set before the query.
+    # The freshness of the rows or the log that a GET reads; set before the query.
     freshness: Freshness
 
-    # The route accepts any text as an id: for text that is no id, the query answers "not found".
+    # The route accepts any text as an id; for a malformed id the query answers "not found".
     lookup_value_regex = "[^/]+"
 
     def get_view_name(self) -> str:
@@ -96,9 +97,9 @@ class QueryViewSet(ApiViewSet):
             self._tag(self._list_tag(request))
 
     def shows(self, event_id: UUID, *, timeout: float) -> bool:
-        """Return True if the answer will show an event; waits up to ``timeout`` seconds for it."""
+        """Return True if the answer will show the event; waits at most ``timeout`` seconds."""
         if self.reads_log():
-            # A client gets a token after the commit of its event.
+            # A client gets its token after the commit, so the log has the event.
             return True
         return waiting.wait(event_id=event_id, projections=self._projections(), timeout=timeout)
 
@@ -108,11 +109,11 @@ class QueryViewSet(ApiViewSet):
 
     def _projections(self) -> tuple[str, ...]:
         names = self.reads.get(self.action, ())
-        # The parameter q always searches.
+        # In all queries, the parameter q searches.
         return (*names, "search") if names and "q" in self.request.query_params else names
 
     def _list_tag(self, request: Request) -> str:
-        """Return the tag of this list or report for this user; empty if its state is unknown."""
+        """Return the ETag of this list for this user; empty if ``freshness`` has no state."""
         state = self.freshness.state
         if state is None or self.action not in self.reads:
             return ""
@@ -121,14 +122,14 @@ class QueryViewSet(ApiViewSet):
         return etags.weak(self.freshness.position, query)
 
     def _visibility(self) -> tuple[Any, ...]:
-        """Return everything by which the answers to two users can differ."""
+        """Return the rights of the user that decide what an answer shows."""
         user = self.request.user
         return (customer_scope(user), *(user.has_perm(name) for name in permissions.LABELS))
 
     def _tag(self, tag: str) -> None:
         """Set the header ETag. Raises NotModifiedError when the client's copy has this tag."""
         if not tag or self.request.accepted_renderer.format == "api":
-            # The forms of a browsable page hold tokens that are valid once.
+            # Browsable pages have no ETag, because the tokens in their forms are valid once.
             return
         self.headers["ETag"] = tag
         if etags.client_has(self.request, tag):
@@ -142,14 +143,14 @@ class QueryViewSet(ApiViewSet):
 
     # --- Query and answer ----------------------------------------------------------------------
     def query(self, query_type: type[AnyQuery], **fields: Any) -> AnyQuery:
-        """Return the query that the parameters of the request and these ``fields`` make.
+        """Return a query with the parameters of the request and these ``fields``.
 
         Raises UnknownParameterError and ParameterError.
         """
         return parse_query(self.request, query_type, **fields)
 
     def ask(self, query: Query[Answer]) -> Answer:
-        """Return the answer to ``query``, as far as the user of the request may see it."""
+        """Dispatch ``query`` with the limits of the user; returns the answer."""
         user = self.request.user
         limits = {
             "customer_scope": customer_scope(user),
@@ -164,12 +165,12 @@ class QueryViewSet(ApiViewSet):
     def answer_list(
         self, query: ListQuery[Item], body: Callable[[Item, Request], View] | None = None
     ) -> Response:
-        """Answer with the page of ``query``, each item made by ``body``, or as the query has it."""
+        """Answer with the page of ``query``; ``body`` converts each item, unless it is None."""
         page = self.ask(query)
         return self.answer_page(page, body and [body(item, self.request) for item in page.items])
 
     def answer_page(self, page: Page[Any], results: Iterable[Any] | None = None) -> Response:
-        """Answer with ``page``, and with ``results`` in place of its items."""
+        """Answer with ``page``; ``results`` replace its items, unless they are None."""
         self.headers["Link"] = link_header(page_links(self.request, page))
         return Response(page_body(self.request, page, results=results))
 

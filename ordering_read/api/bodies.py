@@ -1,4 +1,4 @@
-"""The base of the answers of the read API: a view with links, and a page of them."""
+"""The base classes of the response bodies of the read API: views with links, and pages of them."""
 
 from functools import cache
 from typing import Annotated, Any, Generic, NamedTuple, Self, TypeVar
@@ -16,14 +16,14 @@ Item = TypeVar("Item")
 
 # The value of a field that the user may not see.
 MASK = "***"
-# Stands for the id in the path of a route.
+# A placeholder for the id in the path of a route.
 _ID = "_id_"
 
 
 class LinkTo(NamedTuple):
-    """Marks a field of Links: it is the address of ``route`` for the id in ``field`` of the view.
+    """Marks a field of Links as the address of ``route`` with the id in ``field`` of the view.
 
-    The address is None for the id None.
+    The address is None if the id is None.
     """
 
     route: str
@@ -31,7 +31,8 @@ class LinkTo(NamedTuple):
 
 
 class Links(View):
-    """The base of links: ``product: Annotated[str, LinkTo("product-detail", "product_id")]``."""
+    """The base class of links, such as
+    ``product: Annotated[str, LinkTo("product-detail", "product_id")]``."""
 
     @classmethod
     def of(cls, view: View, request: Request) -> Self:
@@ -43,17 +44,17 @@ class Links(View):
 
 
 class Linked(View):
-    """The base of views with a field ``links`` of a type of Links."""
+    """The base class of views with a field ``links``, whose type is a subclass of Links."""
 
     @classmethod
     def of(cls, view: View, request: Request, **fields: Any) -> Self:
-        """Return ``view`` with its links, and with ``fields`` in place of its own."""
+        """Return ``view`` with its links; ``fields`` replace fields of the view."""
         links: Any = cls.model_fields["links"].annotation
         return cls(**{**vars(view), **fields, "links": links.of(view, request)})
 
 
 class PageBody(View, Generic[Item]):
-    """The schema of ``page_body``. The page of XBody or XView is named XPageBody."""
+    """The schema of ``page_body``. Its name for items of XBody or XView is XPageBody."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -79,7 +80,7 @@ class PageBody(View, Generic[Item]):
 
 
 def address(route: str, resource_id: UUID, request: Request) -> str:
-    """Return the address of a resource. Faster than to reverse the route for each id."""
+    """Return the address of a resource; reverses each route once only, because that is slow."""
     path = _path(route, get_script_prefix()).replace(_ID, str(resource_id))
     return preserve_builtin_query_params(request.build_absolute_uri(path), request)
 

@@ -1,4 +1,4 @@
-"""Addresses below /customers: customers, their orders, and sums over these."""
+"""Addresses below /customers: customers, their orders, and the statistics of these orders."""
 
 from typing import Annotated
 
@@ -25,7 +25,7 @@ from ordering_read.queries.order_lists import GetOrdersByCustomer
 
 
 class CustomerLinks(Links):
-    """Addresses of the customer, of the customer's orders, and of the sums over these."""
+    """Addresses of the customer, of the customer's orders, and of the statistics."""
 
     self: Annotated[str, LinkTo("customer-detail", "customer_id")]
     orders: Annotated[str, LinkTo("customer-orders", "customer_id")]
@@ -46,7 +46,7 @@ class CustomerStatsBody(View):
 
 
 def customer_body(customer: CustomerView, request: Request) -> CustomerBody:
-    """Return the body of ``customer``, as far as the user may see it."""
+    """Return the body of ``customer``, with MASK for data that the user may not see."""
     hidden = {} if request.user.has_perm(permissions.VIEW_PII) else {"email": MASK, "phone": MASK}
     return CustomerBody.of(customer, request, **hidden)
 

@@ -1,4 +1,4 @@
-"""The answers about events: as they are stored, as CloudEvents, and as changes of an order."""
+"""The response bodies of events: stored events, CloudEvents, and changes of an order."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -14,7 +14,7 @@ from ordering_read.queries.events import EventView
 from ordering_read.queries.orders import OrderDetail
 from ordering_write.published import Change, changes
 
-# The lists of embedded documents, with the field that identifies a document.
+# The lists of embedded documents, each with the field that identifies a document.
 _ID_FIELDS = {
     "items": "line_id",
     "lines": "line_id",
@@ -52,7 +52,7 @@ def _fields_of(order: OrderDetail) -> Any:
 
 
 def _with_keys(value: Any, name: str = "") -> Any:
-    """Return ``value`` with mappings in place of lists of documents: by id, or by position."""
+    """Return ``value`` with each list of documents as a mapping, by id or by position."""
     if isinstance(value, Mapping):
         return {key: _with_keys(field, key) for key, field in value.items()}
     if name in _ID_FIELDS:
@@ -65,9 +65,9 @@ def _with_keys(value: Any, name: str = "") -> Any:
 class FeedBody(View):
     """Events in the order of the log.
 
-    `position` is the last position that was read, and `next` the address of the events after it. An
-    answer without events means that the log ends there, or that no event up to there is of the
-    requested `types`.
+    `position` is the last position that was read, and `next` the address of the events after
+    `position`. An answer without events means that the log ends at `position`, or that no event up
+    to `position` is of the requested `types`.
     """
 
     events: tuple[EventView, ...]
@@ -101,7 +101,7 @@ class CloudEvent(View):
 
     @classmethod
     def of(cls, event: EventView, *, source: str) -> Self:
-        """Return ``event`` as one of the service at the address ``source``."""
+        """Return ``event`` as a CloudEvent of the service at the address ``source``."""
         return cls(
             id=event.event_id,
             source=source,

@@ -1,4 +1,4 @@
-"""The address /feed: the events of the log in their order, from a position on."""
+"""The address /feed: the events of the log after a position, in the order of the log."""
 
 from time import monotonic
 from uuid import UUID
@@ -69,12 +69,12 @@ class FeedViewSet(QueryViewSet):
         return self.answer(FeedBody(**vars(feed), next=next_address))
 
     def shows(self, event_id: UUID, *, timeout: float) -> bool:
-        """Return True if an event has a position; if not, the sequencer works on it just now."""
+        """Return True if the event has a position; if not, another process is just assigning it."""
         published.sequence()
         return published.position_of(event_id) is not None
 
     def _read(self, query: ReadFeed) -> FeedView:
-        """Return the next events, as soon as there are any or the client's wait is over."""
+        """Return the next events; waits for the first one as long as the client prefers."""
         feed, seconds = self.ask(query), preferences.wait_seconds(self.request)
         if seconds is None:
             return feed

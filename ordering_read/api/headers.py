@@ -9,9 +9,9 @@ POSITION, LAG, BEHIND = "Projection-Position", "Projection-Lag", "Projection-Beh
 
 
 def freshness_headers(freshness: Freshness) -> dict[str, str]:
-    """Return the headers that say how far behind the log an answer is."""
+    """Return the headers with the position and the lag of an answer."""
     lag = freshness.lag_seconds
-    # A lag of less than a millisecond is not zero.
+    # Only a lag of exactly zero is shown as zero.
     seconds = max(round(lag, 3), 0.001) if lag else 0.0
     return {POSITION: str(freshness.position), LAG: str(seconds)}
 
@@ -104,7 +104,7 @@ NEXT = _answer_header("Link", str, 'The address of the next events: `rel="next"`
 
 
 def documented(*, is_tagged: bool, is_single: bool) -> list[OpenApiParameter]:
-    """Return the headers of an action; ``is_single`` means that it shows one resource."""
+    """Return the headers of an action; with ``is_single`` the action shows one resource."""
     return [
         *_FRESHNESS,
         *(_TAG if is_tagged else []),

@@ -21,19 +21,19 @@ from ordering_write.published import IdempotencyKeyReusedError
 
 
 def idempotent(request: Request, act: Callable[[], View]) -> Response:
-    """Return the response of ``act``, or the stored one if the user repeats ``request``.
+    """Return the response of ``act``, or the stored response if the user repeats ``request``.
 
-    Without a key each request acts. Raises ParameterError for a malformed key,
+    Without a key, ``act`` is always called. Raises ParameterError for a malformed key,
     IdempotencyKeyReusedError for the key of another request, and the errors of ``act``.
     """
     key = idempotency_key(request)
     if key is None:
         return Response(act())
-    # Only users with a permission get here, and they are logged in.
+    # The permission check has refused anonymous users.
     request_id = uuid5(cast(User, request.user).id, key)
     fingerprint = _fingerprint(request)
     with transaction.atomic(using=router.db_for_write(StoredResponse)):
-        # A parallel repeat waits here for the first request, and acts if that one is refused.
+        # A parallel repeat waits here for the first request, and acts if the first is refused.
         stored, is_new = StoredResponse.objects.get_or_create(
             request_id=request_id, defaults={"fingerprint": fingerprint, "response": {}}
         )
@@ -52,6 +52,6 @@ def _fingerprint(request: Request) -> str:
 
 
 def _purge() -> None:
-    """Delete the responses that have expired; there are few."""
+    """Delete the expired responses; there are only a few."""
     lifetime = timedelta(days=settings.COMMAND_RECORD_DAYS)
     StoredResponse.objects.filter(recorded_at__lte=Now() - lifetime).delete()

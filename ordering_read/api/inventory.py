@@ -32,7 +32,7 @@ class ProductLinks(Links):
 
 
 class ProductBody(Linked, AvailabilityView):
-    """A product. Users who may see only what is available get null for all other levels."""
+    """A product. Users who may see only `available` get null for all other levels."""
 
     on_hand: int | None
     reserved: int | None
@@ -51,14 +51,14 @@ class MovementLinks(Links):
 
 
 class StockMovementBody(Linked, StockMovementView):
-    """A change of the stock of a product: `delta` of the units on hand, and `reserved_delta` of the
-    reserved ones."""
+    """A change of the stock of a product: `delta` is the change of the units on hand,
+    `reserved_delta` the change of the reserved units."""
 
     links: MovementLinks
 
 
 def product_body(product: ProductView, request: Request) -> ProductBody:
-    """Return the body of ``product``, as far as the user may see it."""
+    """Return the body of ``product``, with null for levels that the user may not see."""
     sees_levels = request.user.has_perm(permissions.VIEW_STOCK_LEVELS)
     return ProductBody.of(product, request, **({} if sees_levels else dict.fromkeys(_LEVELS)))
 

@@ -1,4 +1,4 @@
-"""The answers about orders: views with links, as far as the user may see them."""
+"""The response bodies of orders: views with links, and masks for data the user may not see."""
 
 from typing import Annotated, Any, ClassVar, Self
 
@@ -44,8 +44,8 @@ class LineBody(Linked, OrderLineView):
 class OrderDetailBody(Linked, OrderDetail):
     """A whole order.
 
-    Users who may not see addresses get `***` for all of an address but city and country, and users
-    who may not see personal texts for the text of notes.
+    Users who may not see addresses get `***` for all fields of an address except city and country.
+    Users who may not see personal texts get `***` for the text of notes.
     """
 
     items: tuple[LineBody, ...]
@@ -68,7 +68,7 @@ class TimelineEntryBody(TimelineEntryView):
 
 
 def masked(order: OrderDetail, request: Request) -> OrderDetail:
-    """Return ``order`` with MASK in the place of what the user may not see."""
+    """Return ``order`` with MASK for addresses and notes that the user may not see."""
     hidden: dict[str, Any] = {}
     if not permissions.may_view_addresses(request.user):
         hidden["shipping_address"] = _masked_address(order.shipping_address)
@@ -79,7 +79,7 @@ def masked(order: OrderDetail, request: Request) -> OrderDetail:
 
 
 def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryView:
-    """Return ``entry`` with MASK in the place of a note that the user may not read."""
+    """Return ``entry`` with MASK for the text of a note that the user may not read."""
     if entry.type != "NoteAdded" or request.user.has_perm(permissions.VIEW_PII):
         return entry
     return entry.model_copy(update={"sentence": note_sentence(MASK, entry.actor)})

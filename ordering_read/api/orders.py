@@ -1,4 +1,4 @@
-"""Addresses below /orders."""
+"""Addresses below /orders: orders, and their timeline, versions and events."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
@@ -70,7 +70,7 @@ class OrderViewSet(QueryViewSet):
 
         Users who may not see addresses get `***` for all of an address but city and country. With
         `consistency=strong` the answer is never behind. `version` and `as_of` show a past state and
-        need the permission `ordering_read.view_history`; what was erased since reads `[erased]`.
+        need the permission `ordering_read.view_history`; texts erased since then read `[erased]`.
         """
         query = self.query(GetOrderById, order_id=pk)
         if query.looks_back and not request.user.has_perm(permissions.VIEW_HISTORY):
@@ -89,7 +89,7 @@ class OrderViewSet(QueryViewSet):
     )
     @action(detail=False, url_path="by-number/(?P<number>[^/]+)", url_name="by-number")
     def by_number(self, request: Request, number: str) -> Response:
-        """Shows the whole order that people know by this number."""
+        """Shows the whole order with this order number."""
         return self._answer_order(self.ask(self.query(GetOrderByNumber, order_number=number)))
 
     def _answer_order(self, order: OrderDetail) -> Response:

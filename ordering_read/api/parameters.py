@@ -1,4 +1,4 @@
-"""Query parameters in the OpenAPI document: made of the fields of a query."""
+"""Makes the query parameters of the OpenAPI document from the fields of queries."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ NUMBER = OpenApiParameter(
 
 
 def parameters_of(query: type[BaseModel]) -> list[OpenApiParameter]:
-    """Return the query parameters of ``query``, and for a list the header Link of its answer."""
+    """Return the query parameters of ``query``, and for a list also the header Link of answers."""
     schema = parameter_schema(query)
     parameters = [
         _parameter(name, field, schema.get("$defs", {}))
@@ -39,14 +39,14 @@ def _parameter(name: str, field: dict[str, Any], defs: dict[str, Any]) -> OpenAp
         name,
         shape,
         description=field.get("description", ""),
-        # With commas between the values.
+        # Values are separated by commas.
         style="form" if is_list else None,
         explode=False if is_list else None,
     )
 
 
 def _shape(shape: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema of the values of a parameter, without what the parameter says itself."""
+    """Return the schema of a parameter's values, without the keywords that the parameter has."""
     if "$ref" in shape:
         shape = defs[shape["$ref"].rpartition("/")[2]]
     return {key: shape[key] for key in shape.keys() - {"title", "description", "default"}}

@@ -64,8 +64,8 @@ class SkipBody(BaseModel):
 
 
 class RetriedBody(View):
-    """The result for the stream: `applied` is the number of its events that were applied, and
-    `held_by` the event that blocks it now, null when the stream is no longer parked."""
+    """The result for the stream: `applied` is the number of its events that were applied, `held_by`
+    the event that blocks the stream now, null when the stream is no longer parked."""
 
     projection: str
     generation: int
@@ -86,7 +86,7 @@ class RetriedBody(View):
 
 
 class ParkedEventViewSet(QueryViewSet):
-    """/parked-events. The commands change nothing but what a projection has applied."""
+    """The methods of /parked-events. The commands change rows of projections, never the log."""
 
     titles = ("Parked events", "Parked event")
     needed_permissions = {
@@ -129,7 +129,7 @@ class ParkedEventViewSet(QueryViewSet):
     )
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
-        """Applies the stream of this event, from the event that blocks it as far as possible."""
+        """Applies the stream of this event in order, from its blocking event as far as possible."""
         parse_query(request, Parameters)
         RetryBody.model_validate(request.data)
 
@@ -163,7 +163,7 @@ class ParkedEventViewSet(QueryViewSet):
         return idempotent(request, skip)
 
     def command_examples(self, request: Request) -> dict[str, dict[str, Any]]:
-        """Return the JSON that the forms of the browsable pages start with."""
+        """Return the initial JSON of the forms on browsable pages."""
         return {"retry": {}, "skip": {"reason": "It was a test"}}
 
 

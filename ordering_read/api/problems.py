@@ -1,4 +1,4 @@
-"""The problems that the errors of the read side become over HTTP."""
+"""Registers the problem of each error of the read side."""
 
 from config.http.answers.problems import register
 from ordering_read.engine.freshness import ProjectionBehindError

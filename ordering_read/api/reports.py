@@ -35,16 +35,16 @@ class ProductSalesBody(Linked, SalesByProductView):
 
 
 class SalesViewSet(QueryViewSet):
-    """The base of the reports by day."""
+    """The base class of the reports by day."""
 
     renderer_classes = (*QueryViewSet.renderer_classes, CSVRenderer)
-    # The type of its rows.
+    # The type of the report's rows.
     row: ClassVar[type[View]]
 
     def report(
         self, query: SalesQuery[Item], body: Callable[[Item, Request], View] | None = None
     ) -> Response:
-        """Answer with a page of ``query``, each item made by ``body``; as CSV with all rows."""
+        """Answer with a page of ``query``, whose items ``body`` converts; as CSV with all rows."""
         if self.request.accepted_renderer.format == CSVRenderer.format:
             whole_list = {"page": 1, "page_size": MAX_ROWS, "cursor": None}
             answer = Response(self.ask(query.model_copy(update=whole_list)).items)
@@ -56,9 +56,9 @@ class SalesViewSet(QueryViewSet):
         return answer
 
     def keep_closed(self, query: SalesQuery[Item]) -> None:
-        """Let the client keep a report of closed days: no event changes their sales.
+        """Let the client cache a report of closed days, whose sales no event changes.
 
-        A day is closed when it is over and all its events are applied.
+        A day is closed when the day is over and all its events are applied.
         """
         shown_until = timezone.now() - timedelta(seconds=self.freshness.lag_seconds)
         today = timezone.localdate(shown_until)
@@ -88,7 +88,7 @@ class SalesByDayViewSet(SalesViewSet):
         """Lists the sales of each day of the store, by currency, newest day first.
 
         A cancellation counts on its own day, so that a past day never changes. As CSV the answer
-        has all rows, 10,000 at most, whatever the page.
+        has all rows, at most 10,000, without pages.
         """
         return self.report(self.query(GetSalesByDay))
 
@@ -114,6 +114,6 @@ class SalesByProductViewSet(SalesViewSet):
         """Lists the sales of each product on each day of the store, newest day first.
 
         `gross` is the sum of the lines as they were ordered, without adjustments of the order. As
-        CSV the answer has all rows, 10,000 at most, whatever the page.
+        CSV the answer has all rows, at most 10,000, without pages.
         """
         return self.report(self.query(GetSalesByProduct), ProductSalesBody.of)

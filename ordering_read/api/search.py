@@ -1,4 +1,4 @@
-"""The address /search: orders, customers and products by a few words."""
+"""The address /search: finds orders, customers and products by words."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
@@ -16,10 +16,10 @@ from ordering_read.queries.search import SearchOrders
 
 
 class SearchBody(View):
-    """The first ten results of each kind; none of a kind that the user may not see.
+    """The first ten orders, customers and products; lists that the user may not see are empty.
 
-    `redirect` is the address of the only thing with exactly this number, reference, e-mail address
-    or SKU; null when there is none or more than one.
+    `redirect` is the address of the order, customer or product whose number, reference, e-mail
+    address or SKU is the whole text; null without such a match, and with more than one.
     """
 
     orders: list[OrderBody]
@@ -42,10 +42,10 @@ class SearchViewSet(QueryViewSet):
         responses=SearchBody,
     )
     def list(self, request: Request) -> Response:
-        """Finds orders, best first, and customers and products.
+        """Finds orders, the best matches first, and customers and products.
 
-        Each word may be the beginning of a longer one; a result has all of them. Users who may not
-        see personal data find nothing by it.
+        A result has all words of the text, or words that begin with them. Users who may not see
+        personal data can't search by personal data.
         """
         query = self.query(
             SearchOrders,

@@ -1,4 +1,4 @@
-"""Answers as CSV, for spreadsheets."""
+"""Renders lists as CSV, for spreadsheets."""
 
 import csv
 import io
@@ -14,7 +14,7 @@ from ordering_read.queries import View
 # A spreadsheet runs a text that begins with one of these as a formula.
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 CSV = "text/csv"
-# The most rows of one answer.
+# The largest number of rows in a response.
 MAX_ROWS = COUNT_CAP
 
 
@@ -37,7 +37,7 @@ class CSVRenderer(BaseRenderer):
         renderer_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         if data is None:
-            # Not modified.
+            # A 304 has no body.
             return b""
         text = io.StringIO()
         table = csv.writer(text)

@@ -1,6 +1,6 @@
-"""Queries of the read models, with their handlers, and the bus between them.
+"""Queries of the read models, their handlers, and the query bus.
 
-The module of a query holds its result and its handler too.
+Each module holds the queries of one subject, with their results and handlers.
 """
 
 from ordering_read.queries.base import Query, QueryBus, QueryHandler, get_query_bus

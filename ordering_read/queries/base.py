@@ -1,4 +1,4 @@
-"""Queries, their handlers, and the bus that brings them together."""
+"""The base classes of queries and of their handlers, and the bus between them."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -15,11 +15,11 @@ Answer = TypeVar("Answer")
 
 
 class Query(Parameters, Generic[Answer]):
-    """A question with an ``Answer``. Its fields are the parameters of its address.
+    """A request for an ``Answer``; the fields are the query parameters of the API.
 
-    The ids of the path and the limits of the user are fields too, but no parameters. An answer
-    shows the data of ``customer_scope`` only, None for all customers; other data are not found.
-    ``with_personal`` is True if the answer may show personal data and the search may use them.
+    Ids from the path and limits of the user are fields too, but no query parameters. An answer
+    shows the data of the customer ``customer_scope`` only, or of all customers if None; other data
+    count as not found. With ``with_personal``, answers show personal data and searches use them.
     """
 
     customer_scope: SkipJsonSchema[UUID | None] = None
@@ -44,7 +44,7 @@ class QueryBus:
         self._handlers: dict[type[Query[Any]], QueryHandler[Any, Any]] = {}
 
     def register(self, query_type: type[Query[Answer]], handler: QueryHandler[Any, Answer]) -> None:
-        """Let ``handler`` answer the queries of exactly this type."""
+        """Let ``handler`` answer the queries of ``query_type``, without its subclasses."""
         self._handlers[query_type] = handler
 
     def dispatch(self, query: Query[Answer]) -> Answer:

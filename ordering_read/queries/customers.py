@@ -107,14 +107,14 @@ class ListCustomersHandler(QueryHandler[ListCustomers, Page[CustomerView]]):
 
 @handles(GetCustomerStats)
 class GetCustomerStatsHandler(QueryHandler[GetCustomerStats, tuple[CustomerStatsView, ...]]):
-    """Reads a row per currency, and looks for the customer when there is none."""
+    """Reads a row per currency; without a row, checks that the customer exists."""
 
     def handle(self, query: GetCustomerStats) -> tuple[CustomerStatsView, ...]:
         rows = CustomerStats.live.filter(customer_id=query.customer_id).order_by("currency")
         if query.customer_scope is not None:
             rows = rows.filter(customer_id=query.customer_scope)
         stats = tuple(map(CustomerStatsView.of_row, rows))
-        # Last, since customers may be projected later than their orders.
+        # Checked last, because the customer's projection may be behind that of the orders.
         if not stats and not _visible(query).filter(customer_id=query.customer_id).exists():
             raise CustomerNotFoundError
         return stats

@@ -38,11 +38,12 @@ EventType = Annotated[
 class EventView(View):
     """An event as it is stored.
 
-    `version` is its position in its `stream`, and `position` its position in the log, null until it
-    has one. `timestamp` is when the event happened, and `recorded_at` when we recorded it. `data`
-    has the fields of its type at `schema_version`. Personal fields are left out for users without
-    the permission to see them, and read "[erased]" once erased. `hash` covers the content of the
-    event and the hash of the event before it in the stream.
+    `version` is the number of the event in its `stream`. `position` is its position in the log,
+    null until the sequencer assigns it. `timestamp` is the time when the event happened, and
+    `recorded_at` the time when the service recorded it. `data` has the fields of the event's type
+    at `schema_version`. Personal fields are left out for users without the permission to see them;
+    erased fields read "[erased]". `hash` covers the content of the event and the hash of the
+    previous event of the stream.
     """
 
     event_id: UUID
@@ -70,7 +71,7 @@ class GetOrderEvents(ListQuery[EventView]):
 
 
 class FeedView(View):
-    """Events in the order of the log. The next ones come ``after`` `position`."""
+    """Events in the order of the log. For the next events, ask for those after ``position``."""
 
     events: tuple[EventView, ...]
     position: int
@@ -79,7 +80,7 @@ class FeedView(View):
 class ReadFeed(Query[FeedView]):
     """Read the events after a position, of some types or of all; none for a customer.
 
-    Where few events are of the ``types``, the result may be empty before the log ends.
+    The result may be empty before the end of the log, where few events are of the ``types``.
     """
 
     after: number(ge=0, le=10**18) = Field(  # type: ignore[valid-type]
@@ -104,7 +105,7 @@ class GetOrderEventsHandler(QueryHandler[GetOrderEvents, Page[EventView]]):
             raise OrderNotFoundError
         after = _version_before(query)
         events = feed.read_stream(stream, after=after, limit=query.page_size)
-        # Versions are dense: the last one of the page follows from the first one.
+        # Versions have no gaps, so the version of the last event follows from the first.
         end = after + len(events)
         return Page(
             items=tuple(_event_view(query, event) for event in events),
@@ -131,7 +132,7 @@ class ReadFeedHandler(QueryHandler[ReadFeed, FeedView]):
 
 
 def _version_before(query: GetOrderEvents) -> int:
-    """Return the version of the event before the page, 0 for none."""
+    """Return the version of the last event before the page; 0 for the first page."""
     if query.cursor is None:
         return (query.page - 1) * query.page_size
     return int(pagination.read_cursor(query.cursor, ordering=_ORDERING)[0]) if query.cursor else 0

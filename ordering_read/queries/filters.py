@@ -24,7 +24,7 @@ _MOMENT = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?"
     r"(Z|[+-][0-9]{2}:[0-9]{2})"
 )
-# No order is older or newer, and Python's own range ends soon after.
+# No order is outside of this range, which keeps time zones within Python's range.
 _FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 
 
@@ -34,7 +34,7 @@ def _split(value: Any) -> Any:
 
 
 def _iso_day(value: Any) -> Any:
-    # Pydantic alone takes a number for a moment.
+    # Checked here, because pydantic would also accept a number of seconds.
     if isinstance(value, str) and not _DAY.fullmatch(value):
         raise PydanticCustomError("day", "A day is written such as 2026-03-01")
     return value
@@ -65,7 +65,7 @@ def _in_range(moment: datetime) -> datetime:
 # One value, or several with commas between them.
 Several = Annotated[tuple[Value, ...], Field(min_length=1, max_length=20), BeforeValidator(_split)]
 Day = Annotated[date, BeforeValidator(_iso_day)]
-# A moment, or a day: its first moment in the time zone of the store.
+# A time, or a day, which stands for its first moment in the time zone of the store.
 Moment = Annotated[
     datetime,
     BeforeValidator(_moment),
@@ -86,7 +86,7 @@ SearchText = Annotated[str, Text(max_length=200)]
 class Filter:
     """Marks a field of a list query: ``sku: Annotated[str | None, where("sku")] = None``.
 
-    ``apply(rows, value, query)`` returns the rows that pass. An ordering is applied last.
+    ``apply(rows, value, query)`` returns the matching rows. An ordering is applied last.
     """
 
     apply: Callable[[Rows, Any, Any], Rows]
@@ -94,12 +94,12 @@ class Filter:
 
 
 def where(lookup: str) -> Filter:
-    """Return the filter for rows in which ``lookup`` has the value: ``where("day__gte")``."""
+    """Return a filter that passes the value to a Django lookup, such as ``where("day__gte")``."""
     return Filter(lambda rows, value, _query: rows.filter(**{lookup: value}))
 
 
 def search(column: str, documents: type[SearchRow]) -> Filter:
-    """Return the filter for rows whose search document, named by ``column``, has the words."""
+    """Return a filter for rows whose search document, found by ``column``, has all words."""
 
     def apply(rows: Rows, text: str, query: Query[Any]) -> Rows:
         matches = documents.live.filter(document=words(query, text))
@@ -109,10 +109,10 @@ def search(column: str, documents: type[SearchRow]) -> Filter:
 
 
 def order_by(columns: Mapping[str, Sequence[str]]) -> Filter:
-    """Return the ordering by the columns that a name stands for; ``-name`` reverses them.
+    """Return an ordering by name; ``columns`` has the columns of each, and ``-name`` reverses them.
 
     The last column must be the id, so that equal rows keep their order from page to page. All
-    columns run in one direction, so that one index serves both directions.
+    columns have one direction, so that one index serves both directions.
     """
 
     def apply(rows: Rows, ordering: str, _query: Query[Any]) -> Rows:
@@ -123,7 +123,7 @@ def order_by(columns: Mapping[str, Sequence[str]]) -> Filter:
 
 
 def words(query: Query[Any], text: str) -> Words:
-    """Return the search for ``text`` in the documents that the user of ``query`` may search."""
+    """Return a search for ``text`` that is limited to the texts that the user may search."""
     return Words(text, personal=query.with_personal, staff=query.customer_scope is None)
 
 

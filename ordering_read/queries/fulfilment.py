@@ -41,8 +41,8 @@ from ordering_write.published import OrderStatus
 
 
 class Readiness(StrEnum):
-    """Says if an order can be dispatched: green for all of it, amber for a part of it or not yet,
-    red for nothing of it."""
+    """The share of an order that can be dispatched: green for all, amber for a part or for a part
+    later, red for none."""
 
     GREEN = "green"
     AMBER = "amber"
@@ -50,7 +50,7 @@ class Readiness(StrEnum):
 
 
 class QueuedLineView(QueuedLine):
-    """The units of a line in the queue: `open` ones to be packed, `packed` ones in the house."""
+    """The units of a line in the queue: `open` ones to be packed, `packed` ones to dispatch."""
 
     line_id: UUID
 
@@ -58,9 +58,10 @@ class QueuedLineView(QueuedLine):
 class QueuedOrderView(View):
     """An order with units to be packed or dispatched.
 
-    `ready` is green when all units are in stock, the order is paid or authorized, and no hold stops
-    it. It is red when the order is on hold, not confirmed, or not paid where payment comes before
-    packing, and when no unit is in stock. Otherwise it is amber. `reasons` say why it isn't green.
+    `ready` is green when all units are in stock, the order is paid or authorized, and the order
+    isn't on hold. `ready` is red when the order is on hold, not confirmed, or not paid where
+    payment comes before packing, and when no unit is in stock. Otherwise `ready` is amber.
+    `reasons` lists what keeps the order from being green.
     """
 
     order_id: UUID
@@ -108,7 +109,7 @@ class GetFulfilmentQueueHandler(QueryHandler[GetFulfilmentQueue, Page[QueuedOrde
 def queue() -> QuerySet[QueuedOrder]:
     """Return the orders in the queue, annotated with ``readiness`` and ``oversold``.
 
-    ``oversold`` lists the levels of the order's products that are oversold.
+    ``oversold`` lists the stock levels of those products of the order that are oversold.
     """
     oversold = InventoryLevel.live.filter(available__lt=0)
     oversold_ids = ArraySubquery(oversold.values("product_id"))

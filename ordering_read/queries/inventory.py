@@ -34,7 +34,7 @@ class ProductNotFoundError(NotFoundError):
 
 
 class AvailabilityView(View):
-    """A product and the number of units that are available: what everybody may know."""
+    """A product and the number of available units; every user may see these fields."""
 
     product_id: ProductId
     sku: Sku
@@ -50,8 +50,8 @@ class AvailabilityView(View):
 class ProductView(AvailabilityView):
     """A product and its stock.
 
-    `is_low` is true when no more units are available than the reorder point.
-    `oldest_reservation_at` is when the oldest reservation was made whose units are still here.
+    `is_low` is true when the available units are at or below the reorder point.
+    `oldest_reservation_at` is the time of the oldest reservation whose units aren't dispatched.
     """
 
     on_hand: int
@@ -139,7 +139,7 @@ class GetInventoryHandler(QueryHandler[GetInventory, Page[ProductView]]):
 
 @handles(GetStockLedger)
 class GetStockLedgerHandler(QueryHandler[GetStockLedger, Page[StockMovementView]]):
-    """Reads a page, in one statement, and looks for the product when the page is empty."""
+    """Reads a page, in one statement; for an empty page, checks that the product exists."""
 
     def handle(self, query: GetStockLedger) -> Page[StockMovementView]:
         rows = query.select(shop_wide(query, StockMovement.live.all()))

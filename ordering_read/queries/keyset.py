@@ -1,4 +1,4 @@
-"""Pages after a row: the row's sort keys, and a condition on them that an index serves."""
+"""Keyset pagination: the sort keys of a row, and an indexed condition for the rows after it."""
 
 from collections.abc import Sequence
 from itertools import takewhile
@@ -9,25 +9,25 @@ from django.db.models.lookups import GreaterThan, LessThan
 
 
 def ordering_of(rows: "QuerySet[Any]") -> tuple[str, ...]:
-    """Return the names that ``rows`` are ordered by, descending ones with a minus.
+    """Return the field names that ``rows`` are ordered by, with a minus for descending order.
 
-    Raises TypeError for an ordering by anything but names.
+    Raises TypeError for an ordering by other expressions.
     """
     names = rows.query.order_by
     if not names or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"{rows.model.__name__} is to be ordered by names: {names!r}.")
+        raise TypeError(f"{rows.model.__name__} must be ordered by names: {names!r}.")
     return tuple(map(str, names))
 
 
 def sort_keys(row: Model, ordering: Sequence[str]) -> list[str]:
-    """Return the values that ``row`` is ordered by, as text; none of them is null."""
+    """Return the values of ``row`` in the fields of ``ordering``, as text; none may be null."""
     return [str(getattr(row, name.removeprefix("-"))) for name in ordering]
 
 
 def after(ordering: Sequence[str], keys: Sequence[str]) -> Q:
     """Return the condition for the rows after the row with these sort ``keys``.
 
-    Columns of one direction are compared as one row, which an index on them answers at once.
+    Columns of the same direction are compared as one ROW, which an index on them supports.
     """
     is_descending = ordering[0].startswith("-")
     same_direction = list(takewhile(lambda name: name.startswith("-") == is_descending, ordering))

@@ -1,4 +1,4 @@
-"""Queries for lists: filtered, ordered, and cut into pages."""
+"""The base class of queries for lists, with filters, an ordering and pages."""
 
 from collections.abc import Callable, Sequence
 from functools import cache
@@ -17,25 +17,24 @@ Row = TypeVar("Row", bound=Model)
 
 
 class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
-    """A query for a page of a list: the page of a number, counted from 1, or after ``cursor``.
+    """A query for a page of a list: page number ``page``, from 1, or the page after ``cursor``.
 
     An empty ``cursor`` is the beginning of the list. A field with a ``Filter`` narrows or orders
     the list.
     """
 
     def select(self, rows: "QuerySet[Row]") -> "QuerySet[Row]":
-        """Return the ``rows`` that pass the filters, in the order that the query names."""
+        """Return the ``rows`` that pass the filters, in the ordering of this query."""
         for name, field_filter in filters_of(type(self)):
             if (value := getattr(self, name)) not in (None, ""):
                 rows = field_filter.apply(rows, value, self)
         return rows
 
     def page_of(self, rows: "QuerySet[Row]", view: Callable[[Row], Item]) -> Page[Item]:
-        """Return the page that the query chooses from ``rows``, with items made by ``view``.
+        """Return the page of ``rows`` that this query asks for, with items made by ``view``.
 
-        The rows are ordered by names, with a minus for descending ones; together these identify a
-        row, and none is null. Takes one statement, and a second one to count for a page past the
-        end.
+        ``rows`` must be ordered by field names whose values identify a row and are never null.
+        Takes one statement; an empty page takes a second statement, to count the rows.
 
         Raises ParameterError for a cursor of another list.
         """
@@ -49,7 +48,7 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
             if self.cursor:
                 keys = pagination.read_cursor(self.cursor, ordering=ordering)
                 selected = rows.filter(keyset.after(names, keys))
-        # One row more than the page shows: its presence means that there is a next page.
+        # One row more than the page shows, to find out if there is a next page.
         fetched = list(selected[start : start + self.page_size + 1])
         shown = fetched[: self.page_size]
         last = keyset.sort_keys(shown[-1], names) if len(fetched) > len(shown) else None
@@ -67,7 +66,7 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
 
 @cache
 def filters_of(query_type: type[ListQuery[Any]]) -> list[tuple[str, Filter]]:
-    """Return the filters of a query, each with the name of its field; an ordering comes last."""
+    """Return the filters of a query, each with the name of its field; orderings come last."""
     filters = [
         (name, field_filter)
         for name, field in query_type.model_fields.items()
@@ -78,7 +77,7 @@ def filters_of(query_type: type[ListQuery[Any]]) -> list[tuple[str, Filter]]:
 
 
 class _Count(Subquery):
-    """The number of rows of a query, counted in the same snapshot as the rows of the page."""
+    """Counts the rows of a query in the statement, and so the snapshot, that reads the page."""
 
     template = "(SELECT count(*) FROM (%(subquery)s) counted)"
     output_field = IntegerField()
@@ -89,5 +88,5 @@ def _count(rows: "QuerySet[Any]", fetched: Sequence[Any]) -> int:
 
 
 def shop_wide(query: Query[Any], rows: "QuerySet[Row]") -> "QuerySet[Row]":
-    """Return ``rows``, which belong to no customer; none for a user who sees one customer only."""
+    """Return ``rows``, which belong to the whole shop; no rows for a user with a customer scope."""
     return rows if query.customer_scope is None else rows.none()

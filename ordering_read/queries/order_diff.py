@@ -1,4 +1,4 @@
-"""The query for the changes of an order from one of its versions to another."""
+"""The query for an order at two of its versions."""
 
 from pydantic import Field
 
@@ -17,7 +17,7 @@ class OrderStates(View):
 
 
 class GetOrderDiff(Query[OrderStates]):
-    """Get an order after its first ``first`` events, and after ``last``, None for all of them."""
+    """Get an order at its version ``first`` and at its version ``last`` (None for the newest)."""
 
     order_id: PathId
     first: number(ge=0, le=MAX_VERSION) = Field(  # type: ignore[valid-type]

@@ -14,13 +14,13 @@ from ordering_read.queries.views import View
 
 
 class OrderLineView(View):
-    """A line of an order, with the position of its units.
+    """A line of an order, with the unit counters.
 
-    `quantity` counts all units that were ordered, cancelled ones too. Of these, `cancelled`,
-    `packed`, `shipped` and `open` units are in the state of that name. Of the shipped units,
-    `delivered` ones arrived and `failed` ones did not; of the delivered units, `return_requested`
-    ones are expected back and `returned` ones came back. `line_total` is the price of the units
-    that are still owed. `price_source` and `price_reason` are null for customers.
+    `quantity` counts all ordered units, also the cancelled ones. Each unit counts as `open`,
+    `cancelled`, `packed` or `shipped`. A shipped unit can also count as `delivered` or `failed`,
+    and a delivered unit as `return_requested` or `returned`. `line_total` is the price of the units
+    without the credits for cancelled, failed and returned units. `price_source` and `price_reason`
+    are null for customers.
     """
 
     line_id: UUID

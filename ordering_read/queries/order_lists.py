@@ -34,7 +34,7 @@ from ordering_write.published import events as e
 _MAX_RANKED = 1_000
 # A search follows at most this many renamed customers to their orders.
 _MAX_RENAMED = 100
-# The embedded documents, which only the page of one order shows.
+# The embedded documents, which lists don't show.
 _DOCUMENTS = [
     field.name for field in OrderSummary._meta.concrete_fields if isinstance(field, JSONField)
 ]
@@ -57,7 +57,7 @@ Ordering = Literal[
 ]
 
 
-# --- Filters that an index serves --------------------------------------------------------------
+# --- Filters -----------------------------------------------------------------------------------
 def _with_line(column: str) -> Filter:
     def apply(rows: Rows, value: Any, _query: object) -> Rows:
         lines = OrderLine.live.filter(**{column: value})
@@ -76,7 +76,7 @@ def _on_hold(rows: Rows, on_hold: bool, _query: object) -> Rows:
 
 def _search(rows: Rows, text: str, query: "OrdersQuery") -> Rows:
     matches = Q(document=words(query, text))
-    # An order keeps the name under which it was placed; the customer's present name finds it too.
+    # The row of an order has the customer's old name: find renamed customers by their new name.
     renamed = CustomerSearch.live.filter(matches, version__gt=1)
     if customers := list(renamed.values_list("customer_id", flat=True)[:_MAX_RENAMED]):
         matches |= Q(customer_id__in=customers)
@@ -98,7 +98,7 @@ _COLUMNS = order_by(
 
 def _order(rows: Rows, ordering: Ordering, query: "OrdersQuery") -> Rows:
     if ordering.endswith("relevance") and query.q is not None:
-        # Ranking reads the search document of a match: for a common word, of half of all orders.
+        # Rank few matches: ranking reads the document of each, and a common word has many matches.
         newest = rows.order_by("-created_at", "-order_id")[:_MAX_RANKED]
         documents = OrderSearch.live.filter(order_id=OuterRef("order_id"))
         rank = SearchRank(F("document"), words(query, query.q))
@@ -109,7 +109,7 @@ def _order(rows: Rows, ordering: Ordering, query: "OrdersQuery") -> Rows:
 
 # --- Queries -----------------------------------------------------------------------------------
 class OrdersQuery(ListQuery[OrderView]):
-    """The base of the queries for orders: their filters and their ordering."""
+    """The base class of the queries for lists of orders: filters and orderings."""
 
     status: Annotated[Several[OrderStatus] | None, where("status__in")] = None
     payment_status: Annotated[Several[e.PaymentStatus] | None, where("payment_status__in")] = None
@@ -134,19 +134,19 @@ class OrdersQuery(ListQuery[OrderView]):
         None, description="A moment or a day of the store, itself not included."
     )
     updated_after: Annotated[Moment | None, where("updated_at__gte")] = Field(
-        None, description="As placed_after."
+        None, description="Like placed_after."
     )
     updated_before: Annotated[Moment | None, where("updated_at__lt")] = Field(
-        None, description="As placed_before."
+        None, description="Like placed_before."
     )
     currency: Annotated[Currency | None, where("currency")] = Field(
         None, description="An ISO 4217 code."
     )
     total_min: Annotated[Amount | None, where("total_amount__gte")] = Field(
-        None, description="In the currency, which is required then."
+        None, description="An amount in `currency`, which is then required."
     )
     total_max: Annotated[Amount | None, where("total_amount__lte")] = Field(
-        None, description="In the currency, which is required then."
+        None, description="An amount in `currency`, which is then required."
     )
     q: Annotated[SearchText | None, Filter(_search)] = Field(
         None,
@@ -191,7 +191,7 @@ class GetOrdersByCustomer(OrdersQuery):
 
 @handles(ListOrders)
 class ListOrdersHandler(QueryHandler[ListOrders, Page[OrderView]]):
-    """Reads a page, in one statement; a search first finds the renamed customers."""
+    """Reads a page, in one statement; a search takes another statement for renamed customers."""
 
     def handle(self, query: ListOrders) -> Page[OrderView]:
         return _page(query)
@@ -199,11 +199,11 @@ class ListOrdersHandler(QueryHandler[ListOrders, Page[OrderView]]):
 
 @handles(GetOrdersByCustomer)
 class GetOrdersByCustomerHandler(QueryHandler[GetOrdersByCustomer, Page[OrderView]]):
-    """Reads a page like ListOrdersHandler, and looks for the customer when the page is empty."""
+    """Reads a page like ListOrdersHandler; for an empty page, checks that the customer exists."""
 
     def handle(self, query: GetOrdersByCustomer) -> Page[OrderView]:
         page = _page(query)
-        # Last, since customers may be projected later than their orders.
+        # Checked last, because the customer's projection may be behind that of the orders.
         if not page.items and not self._customer_exists(query):
             raise CustomerNotFoundError
         return page

@@ -42,7 +42,7 @@ from ordering_write import published
 from ordering_write.published import NotFoundError, OrderStatus
 from ordering_write.published import events as e
 
-# No stream has more events.
+# An upper limit for the number of events in a stream.
 MAX_VERSION = 10**9
 
 
@@ -57,8 +57,8 @@ class NotThenError(NotFoundError):
 class OrderView(View):
     """An order as lists show it.
 
-    `position` is null while the last event of the order has no position in the log yet: only an
-    order that was read from the log itself can show that.
+    `position` is null if the last event of the order has no position in the log yet, which can
+    happen only when the order was folded from the log.
     """
 
     id: UUID = Field(validation_alias="order_id")
@@ -85,9 +85,9 @@ class OrderView(View):
 class OrderDetail(OrderView):
     """A whole order.
 
-    `balance` is the amount due: `total_amount`, or zero for a cancelled order, less the amount that
-    was `captured` and not `refunded`. It is negative when money is owed to the customer. Tags, hold
-    and assignee are for the staff; customers see none.
+    `balance` is the amount due: `total_amount`, or zero for a cancelled order, minus the amount
+    that was `captured` and not `refunded`. A negative `balance` is owed to the customer. Customers
+    don't see tags, hold and assignee.
     """
 
     authorized: CurrencyAmount
@@ -112,8 +112,8 @@ class OrderDetail(OrderView):
 class GetOrderById(Query[OrderDetail]):
     """Get a whole order from the read model, or folded from its events by the same projection.
 
-    The folded order is the present one for ``consistency``, the one after ``version`` events, or
-    the one that was recorded at ``as_of``.
+    With ``consistency`` the order is folded from all events, with ``version`` from that number of
+    events, with ``as_of`` from the events that were recorded until then.
     """
 
     LOG_PARAMETERS: ClassVar = frozenset({"consistency", "version", "as_of"})
@@ -145,7 +145,7 @@ class GetOrderById(Query[OrderDetail]):
 
 
 class GetOrderByNumber(Query[OrderDetail]):
-    """Get a whole order by the number that people know it by."""
+    """Get a whole order by its order number."""
 
     order_number: SkipJsonSchema[str]
 
@@ -189,7 +189,7 @@ def _read(query: Query[OrderDetail], **columns: Any) -> OrderDetail:
     rows = OrderSummary.find_live(**columns)
     if not rows:
         raise OrderNotFoundError
-    # The lines of the same generation, which another one may have replaced a moment ago.
+    # The lines of the generation of the row, which a promotion may have just retired.
     [row] = rows
     of_row = "projection_id = %s AND order_id = %s ORDER BY number"
     lines = tables.find(OrderLine, of_row, [row.projection_id, row.order_id])
@@ -213,7 +213,7 @@ def events_of(query: Query[Any], order_id: UUID) -> list[e.OrderEvent]:
     try:
         events = cast(list[e.OrderEvent], published.read_stream(f"order-{order_id}"))
     except published.UndecodableEventError:
-        # The error describes the event: only a user who may see the order gets it.
+        # The error describes the event, so users who may not see the order must not get it.
         if query.customer_scope and not visible_orders(query).filter(order_id=order_id).exists():
             raise OrderNotFoundError from None
         raise
@@ -223,9 +223,9 @@ def events_of(query: Query[Any], order_id: UUID) -> list[e.OrderEvent]:
 
 
 def order_after(query: Query[Any], events: Sequence[e.OrderEvent], *, version: int) -> OrderDetail:
-    """Return the order after the first ``version`` of its ``events``, at least one.
+    """Return the order after the first ``version`` (at least 1) of its ``events``.
 
-    Raises NotThenError when there are fewer.
+    Raises NotThenError when there are fewer events.
     """
     if version > len(events):
         raise NotThenError(f"The order has no version {version}; its newest is {len(events)}.")
@@ -233,7 +233,10 @@ def order_after(query: Query[Any], events: Sequence[e.OrderEvent], *, version: i
 
 
 def _version_at(events: Sequence[e.OrderEvent], as_of: datetime | None) -> int:
-    """Return the number of ``events`` that were recorded until ``as_of``, None for now."""
+    """Return the number of ``events`` that were recorded until ``as_of``; of all events for None.
+
+    Raises NotThenError when no event was recorded until then.
+    """
     if as_of is None:
         return len(events)
     version = sum(1 for _ in takewhile(lambda event: event.recorded.recorded_at <= as_of, events))
@@ -244,7 +247,7 @@ def _version_at(events: Sequence[e.OrderEvent], as_of: datetime | None) -> int:
 
 
 def _without_staff_fields(order: OrderDetail) -> OrderDetail:
-    """Return ``order`` as its customer may see it."""
+    """Return ``order`` without the fields that its customer may not see."""
     public_notes = (note for note in order.notes if note.visibility == e.Visibility.CUSTOMER)
     return order.model_copy(
         update={

@@ -30,7 +30,7 @@ class ParkedEventView(View):
     """An event that a projection has not applied.
 
     `category` is the cause: `unknown-type`, `undecodable`, `projection-error`, `crash`, or
-    `waiting` for an earlier event of its stream. `message` describes the cause.
+    `waiting` if an earlier event of the stream is parked. `message` describes the cause.
     """
 
     id: UUID
@@ -89,6 +89,6 @@ class ListParkedEventsHandler(QueryHandler[ListParkedEvents, Page[ParkedEventVie
     def handle(self, query: ListParkedEvents) -> Page[ParkedEventView]:
         name, stream = query.projection or "", query.stream or ""
         rows = parked.parked_events(PROJECTIONS, name=name, stream=stream)
-        # Parked events come first, then the skipped ones, the latest of them first.
+        # Parked events come first, then the skipped events, the last skipped first.
         rows = rows.annotate(shelved_at=Coalesce("skipped_at", Value(_NEVER)))
         return query.page_of(rows.order_by("-shelved_at", "id"), ParkedEventView.of_row)

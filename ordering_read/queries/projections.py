@@ -26,7 +26,7 @@ class ProjectionView(View):
     `status` is `live`; `failed` while the projection can't go on; `outdated` when other code made
     its rows; `building` while a rebuild runs; `paused` while a rebuild waits. `lag_seconds` is the
     age of the oldest event that is not applied, or the time since the projection failed, if that is
-    longer. `parked_streams` is the number of streams that wait for an event that can't be applied.
+    longer. `parked_streams` is the number of streams with an event that can't be applied.
     `rebuild` is null without a rebuild.
     """
 
@@ -44,12 +44,12 @@ class ProjectionView(View):
 
 
 class GetProjectionStatus(Query[tuple[ProjectionView, ...]]):
-    """List all projections and the rebuilds that run, by name."""
+    """List all projections with their running rebuilds, by name."""
 
 
 @handles(GetProjectionStatus)
 class GetProjectionStatusHandler(QueryHandler[GetProjectionStatus, tuple[ProjectionView, ...]]):
-    """Asks the engine."""
+    """Reads the status of each projection from the engine."""
 
     def handle(self, query: GetProjectionStatus) -> tuple[ProjectionView, ...]:
         return tuple(map(ProjectionView.of_row, statuses()))

@@ -25,7 +25,7 @@ from ordering_write.published import events as e
 
 Group = Literal["day", "week", "month"]
 
-# The columns that orders are counted by, with all values of each.
+# The columns by which orders are counted, each with all its values.
 FACETS: Mapping[str, type[StrEnum]] = {
     StatusCounter.Facet.STATUS: OrderStatus,
     StatusCounter.Facet.PAYMENT_STATUS: e.PaymentStatus,
@@ -37,9 +37,10 @@ FACETS: Mapping[str, type[StrEnum]] = {
 class SalesByDayView(View):
     """The sales of a day of the store, in one currency.
 
-    `gross` is what customers ordered on the day, with shipping, taxes and discounts. `cancelled`
-    was cancelled on the day; `refunded` was returned, not delivered or refunded as goodwill on the
-    day: both whenever it was ordered. `net` is `gross` less both.
+    `gross` is the amount that customers ordered on the day, with shipping, taxes and discounts.
+    `cancelled` is the amount that was cancelled on the day, `refunded` the amount that was
+    returned, not delivered or refunded as goodwill on the day, also for orders of earlier days.
+    `net` is `gross` minus `cancelled` and `refunded`.
     """
 
     day: date
@@ -55,9 +56,9 @@ class SalesByDayView(View):
 class SalesByProductView(View):
     """The sales of a product on a day of the store, in one currency.
 
-    `units` and `gross` were ordered on the day; `cancelled_units` were cancelled on it, and
-    `returned_units` and `refunded` came back or were not delivered, whenever they were ordered.
-    Amounts are those of the lines, before discounts and taxes.
+    `units` and `gross` are orders of the day. `cancelled_units` are cancellations of the day,
+    `returned_units` and `refunded` are returns and failed deliveries of the day, also for orders of
+    earlier days. Amounts are line amounts, before discounts and taxes.
     """
 
     day: date
@@ -85,13 +86,13 @@ class StatusCountsView(View):
 
 
 class SalesQuery(ListQuery[Item]):
-    """The base of the queries for sales from ``first_day`` to ``last_day``, both included."""
+    """The base class of the queries for sales from ``first_day`` to ``last_day``, both included."""
 
     first_day: Annotated[Day | None, where("day__gte")] = Field(
         None, validation_alias="from", description="The first day, in the store's zone."
     )
     last_day: Annotated[Day | None, where("day__lte")] = Field(
-        None, validation_alias="to", description="The last day, itself included."
+        None, validation_alias="to", description="The last day, which is included."
     )
     currency: Annotated[Currency | None, where("currency")] = Field(
         None, description="An ISO 4217 code."
@@ -140,7 +141,7 @@ class GetStatusCounts(Query[StatusCountsView]):
 
 @handles(GetSalesByDay)
 class GetSalesByDayHandler(QueryHandler[GetSalesByDay, Page[SalesByDayView]]):
-    """Reads a page, in one statement; of weeks or months it reads all and cuts the page out."""
+    """Reads a page of days, or all weeks or months and selects the page, in one statement."""
 
     def handle(self, query: GetSalesByDay) -> Page[SalesByDayView]:
         if query.group == "day":
@@ -168,7 +169,7 @@ class GetSalesByProductHandler(QueryHandler[GetSalesByProduct, Page[SalesByProdu
 
 @handles(GetStatusCounts)
 class GetStatusCountsHandler(QueryHandler[GetStatusCounts, StatusCountsView]):
-    """Reads the counters, or counts the orders of a customer. One statement."""
+    """Reads the counters, or counts the orders of a customer, in one statement."""
 
     def handle(self, query: GetStatusCounts) -> StatusCountsView:
         if query.customer_scope is None:

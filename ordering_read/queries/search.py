@@ -17,22 +17,21 @@ from ordering_read.queries.order_lists import ListOrders, ListOrdersHandler
 from ordering_read.queries.orders import OrderView, visible_orders
 from ordering_read.queries.views import View
 
-# The most results of each kind.
+# The largest number of orders, customers and products in a result.
 _MAX_RESULTS = 10
 
 
 class ExactMatch(View):
-    """An order, customer or product with exactly the text of a search as one of its names."""
+    """An order, customer or product whose number, reference, e-mail or SKU equals the text."""
 
     kind: Literal["order", "customer", "product"]
     id: UUID
 
 
 class SearchView(View):
-    """The first results of each kind: orders by relevance, customers newest first, products by SKU.
+    """The first orders by relevance, the newest customers, and the first products by SKU.
 
-    ``exact`` is the only thing with exactly this number, reference, e-mail address or SKU, None
-    when there is none or more than one.
+    ``exact`` is the exact match; None without a match, and with more than one.
     """
 
     orders: tuple[OrderView, ...]
@@ -42,7 +41,7 @@ class SearchView(View):
 
 
 class SearchOrders(Query[SearchView]):
-    """Search orders, and ``customers`` and ``products`` too unless these are False."""
+    """Search orders, and customers and products unless ``customers`` or ``products`` is False."""
 
     q: Annotated[str, Text(max_length=200, min_length=0)] = Field(
         "", description="Words, or the beginnings of words; an empty text finds nothing."
@@ -53,7 +52,7 @@ class SearchOrders(Query[SearchView]):
 
 @handles(SearchOrders)
 class SearchOrdersHandler(QueryHandler[SearchOrders, SearchView]):
-    """Searches each kind."""
+    """Searches orders, customers and products, and looks for an exact match."""
 
     def handle(self, query: SearchOrders) -> SearchView:
         if not query.q:
@@ -77,7 +76,7 @@ class SearchOrdersHandler(QueryHandler[SearchOrders, SearchView]):
 
 
 def exact_matches(query: SearchOrders) -> list[ExactMatch]:
-    """Return the things whose number, reference, e-mail address or SKU is the text of ``query``."""
+    """Return matches whose number, reference, e-mail address or SKU is the text of ``query``."""
     return [*_orders(query), *_customers(query), *_products(query)]
 
 
@@ -106,6 +105,6 @@ def _products(query: SearchOrders) -> list[ExactMatch]:
 
 
 def _in_any_case(rows: QuerySet[Any], **column: str) -> QuerySet[Any]:
-    """Return the ``rows`` with this text in a column, in upper or lower case, by an index."""
+    """Return the ``rows`` with this text in a column, ignoring case; an index supports this."""
     [(name, text)] = column.items()
     return rows.alias(upper=Collate(Upper(name), "C")).filter(upper=text.upper())

@@ -21,7 +21,7 @@ Visibility = TimelineEntry.Visibility
 
 
 class TimelineEntryView(View):
-    """An event of an order, as a sentence. A customer doesn't see the actor."""
+    """An event of an order, as a sentence. `actor` is null for customers."""
 
     at: datetime
     sentence: str
@@ -36,7 +36,7 @@ class TimelineEntryView(View):
 
 
 class GetTimeline(ListQuery[TimelineEntryView]):
-    """List the events of an order, oldest first; for a customer, those that customers may see."""
+    """List the events of an order, oldest first; customers don't see internal events."""
 
     order_id: Annotated[PathId, where("order_id")]
     visibility: Annotated[Visibility | None, where("visibility")] = Field(
@@ -46,13 +46,13 @@ class GetTimeline(ListQuery[TimelineEntryView]):
 
 @handles(GetTimeline)
 class GetTimelineHandler(QueryHandler[GetTimeline, Page[TimelineEntryView]]):
-    """Reads a page, in one statement, and looks for the order when the page is empty."""
+    """Reads a page, in one statement; for an empty page, checks that the order exists."""
 
     def handle(self, query: GetTimeline) -> Page[TimelineEntryView]:
         rows = query.select(self._visible(query)).order_by("version")
         is_customer = query.customer_scope is not None
         page = query.page_of(rows, _customer_view if is_customer else TimelineEntryView.of_row)
-        # Last, since the timeline may be projected later than the order.
+        # Checked last, because the projection of the order may be behind that of the timeline.
         if not page.items and not self._order_exists(query):
             raise OrderNotFoundError
         return page

@@ -1,4 +1,4 @@
-"""The base of the results of queries."""
+"""The base class of the results of queries, and pages of them."""
 
 from typing import Any, Generic, Self, TypeVar
 
@@ -8,9 +8,10 @@ Item = TypeVar("Item")
 
 
 class View(BaseModel):
-    """The base of the results of queries. Times are in UTC.
+    """The base class of the results of queries. Times are in UTC.
 
-    A field takes the attribute of a row with the field's name, or with its ``validation_alias``.
+    A field is read from the attribute of a row with the same name, or with its
+    ``validation_alias``.
     """
 
     model_config = ConfigDict(frozen=True, from_attributes=True, validate_by_name=True)
@@ -19,18 +20,18 @@ class View(BaseModel):
     def of_row(cls, row: Any, **fields: Any) -> Self:
         """Return the view of ``row``, with ``fields`` in place of its attributes.
 
-        Each ``CurrencyAmount`` is rounded by the ``currency`` of the row, if the row has one.
+        Each ``CurrencyAmount`` is rounded to the decimals of the row's ``currency``, if any.
         """
         attributes = {**vars(row), **fields} if fields else row
         return cls.model_validate(attributes, context=getattr(row, "currency", None))
 
 
 class Page(View, Generic[Item]):
-    """A part of the items of a list.
+    """One page of a list.
 
     ``count`` is the number of items of the whole list, at most COUNT_CAP; ``capped`` is True when
-    there are more. A page that was chosen by ``cursor`` has no count. ``next_cursor`` chooses the
-    page after this one, None at the end of the list.
+    the list has more items. A page after a ``cursor`` has no count. ``next_cursor`` is the cursor
+    of the next page, None at the end of the list.
     """
 
     items: tuple[Item, ...]
