@@ -206,9 +206,9 @@ class EmbeddedServer:
         file to find out whether processes of the dead server are still alive.
         """
         with contextlib.suppress(FileNotFoundError):
-            _pid, newline, rest = self._pid_file.read_text().partition("\n")
+            _pid, newline, other_lines = self._pid_file.read_text().partition("\n")
             if newline:
-                self._pid_file.write_text(f"{_NO_PID}\n{rest}")
+                self._pid_file.write_text(f"{_NO_PID}\n{other_lines}")
             else:
                 self._pid_file.unlink()
 
@@ -220,9 +220,11 @@ class EmbeddedServer:
         if port != self._port():
             keys.replace(self._port_file, port)
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            present = {name for (name,) in connection.execute("SELECT datname FROM pg_database")}
+            existing_names = {
+                name for (name,) in connection.execute("SELECT datname FROM pg_database")
+            }
             for name in DATABASES:
-                if name not in present:
+                if name not in existing_names:
                     connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return int(port)
 

@@ -47,8 +47,8 @@ class CustomerStatsBody(View):
 
 def customer_body(customer: CustomerView, request: Request) -> CustomerBody:
     """Return the body of ``customer``, with MASK for data that the user may not see."""
-    hidden = {} if request.user.has_perm(permissions.VIEW_PII) else {"email": MASK, "phone": MASK}
-    return CustomerBody.of(customer, request, **hidden)
+    masks = {} if request.user.has_perm(permissions.VIEW_PII) else {"email": MASK, "phone": MASK}
+    return CustomerBody.of(customer, request, **masks)
 
 
 class CustomerViewSet(QueryViewSet):

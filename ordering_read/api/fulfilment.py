@@ -28,8 +28,8 @@ class QueuedOrderBody(Linked, QueuedOrderView):
 
 
 def _body(queued_order: QueuedOrderView, request: Request) -> QueuedOrderBody:
-    hidden = {} if permissions.may_view_addresses(request.user) else {"postal_code": MASK}
-    return QueuedOrderBody.of(queued_order, request, **hidden)
+    masks = {} if permissions.may_view_addresses(request.user) else {"postal_code": MASK}
+    return QueuedOrderBody.of(queued_order, request, **masks)
 
 
 class FulfilmentQueueViewSet(QueryViewSet):

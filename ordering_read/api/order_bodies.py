@@ -69,13 +69,13 @@ class TimelineEntryBody(TimelineEntryView):
 
 def masked(order: OrderDetail, request: Request) -> OrderDetail:
     """Return ``order`` with MASK for addresses and notes that the user may not see."""
-    hidden: dict[str, Any] = {}
+    masks: dict[str, Any] = {}
     if not permissions.may_view_addresses(request.user):
-        hidden["shipping_address"] = _masked_address(order.shipping_address)
-        hidden["billing_address"] = order.billing_address and _masked_address(order.billing_address)
+        masks["shipping_address"] = _masked_address(order.shipping_address)
+        masks["billing_address"] = order.billing_address and _masked_address(order.billing_address)
     if not request.user.has_perm(permissions.VIEW_PII):
-        hidden["notes"] = tuple(note.model_copy(update={"text": MASK}) for note in order.notes)
-    return order.model_copy(update=hidden)
+        masks["notes"] = tuple(note.model_copy(update={"text": MASK}) for note in order.notes)
+    return order.model_copy(update=masks)
 
 
 def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryView:
@@ -86,5 +86,5 @@ def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryVie
 
 
 def _masked_address(address: AddressView) -> AddressView:
-    hidden = dict.fromkeys(AddressView.model_fields.keys() - {"city", "country"}, MASK)
-    return address.model_copy(update=hidden)
+    masks = dict.fromkeys(AddressView.model_fields.keys() - {"city", "country"}, MASK)
+    return address.model_copy(update=masks)

@@ -155,13 +155,13 @@ class ShadowGeneration:
         self._live.refresh_from_db()
         # Read after the position, so that an event parked in between counts as left out.
         left_out = self._parked_or_skipped()
-        retried = sorted(
+        retried_positions = sorted(
             position
             for event_id, position in self._left_out.items()
             if event_id not in left_out and position <= self._shadow.position
         )
         self._left_out = left_out
-        for position in retried:
+        for position in retried_positions:
             for events in self._in_order(position - 1, position):
                 self._apply(events, filling=False)
         for events in self._in_order(self._shadow.position, self._live.position):

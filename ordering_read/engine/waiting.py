@@ -109,8 +109,8 @@ class _EventWaiter(_Waiter):
     def look(self, positions: _Positions) -> bool:
         self._position = self._position or published.position_of(self._event_id)
         if self._position is not None:
-            reached, needed = positions.by_projection, self._position
-            self.is_done = all(reached.get(name, 0) >= needed for name in self._names)
+            live_positions, position = positions.by_projection, self._position
+            self.is_done = all(live_positions.get(name, 0) >= position for name in self._names)
         return self.is_done
 
 

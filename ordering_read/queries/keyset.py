@@ -32,12 +32,12 @@ def after(ordering: Sequence[str], keys: Sequence[str]) -> Q:
     is_descending = ordering[0].startswith("-")
     same_direction = list(takewhile(lambda name: name.startswith("-") == is_descending, ordering))
     names = [name.removeprefix("-") for name in same_direction]
-    values, rest = keys[: len(names)], keys[len(names) :]
+    values, later_keys = keys[: len(names)], keys[len(names) :]
     comparison = LessThan if is_descending else GreaterThan
     condition = Q(comparison(_row(map(F, names)), _row(map(Value, values))))
-    if rest:
+    if later_keys:
         is_equal = Q(**dict(zip(names, values, strict=True)))
-        condition |= is_equal & after(ordering[len(names) :], rest)
+        condition |= is_equal & after(ordering[len(names) :], later_keys)
     return condition
 
 

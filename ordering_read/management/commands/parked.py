@@ -18,8 +18,8 @@ class Command(BaseCommand):
         add_selection(parser)
 
     def handle(self, *args: Any, subscription: str, name: str, stream: str, **options: Any) -> None:
-        chosen = subscriptions.find(subscription)
-        rows = list(blocking_events(chosen, name=name, stream=stream))
+        source = subscriptions.find(subscription)
+        rows = list(blocking_events(source, name=name, stream=stream))
         for row in rows:
             self.stdout.write(f"{row.checkpoint}: {row}")
             self.stdout.write(f"  {row.category}: {row.message}")

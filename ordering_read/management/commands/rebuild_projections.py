@@ -70,7 +70,7 @@ class Command(BaseCommand):
             # Look up all names first, so that an unknown one is refused before any rebuild.
             projections = [projector(name).name for name in names] or self._all(options)
             for name in projections:
-                self._handle_one(name, options)
+                self._handle_projection(name, options)
         except (UnknownProjectionError, GenerationError) as error:
             raise CommandError(str(error)) from error
         except (OperationalError, InterfaceError) as error:
@@ -86,7 +86,7 @@ class Command(BaseCommand):
             raise CommandError("Nothing is being rebuilt.")
         return rebuilding
 
-    def _handle_one(self, name: str, options: dict[str, Any]) -> None:
+    def _handle_projection(self, name: str, options: dict[str, Any]) -> None:
         if options["pause"]:
             control.pause(name)
             self.stdout.write(f"{name}: the rebuild pauses after its batch; --resume resumes it.")

@@ -40,16 +40,16 @@ class Command(BaseCommand):
         **options: Any,
     ) -> None:
         by = permissions.actor_label(_user(user)) if user else f"command line ({processes.login()})"
-        chosen = subscriptions.find(subscription)
+        source = subscriptions.find(subscription)
         try:
             reason = TypeAdapter(parked.Reason).validate_python(reason)
-            skipped = parked.skip_event(chosen, event_id, reason=reason, by=by)
+            results = parked.skip_event(source, event_id, reason=reason, by=by)
         except ValidationError as error:
             raise CommandError(f"--reason: {errors_of(error)[0]['detail']}.") from error
         except DomainError as error:
             raise CommandError(str(error)) from error
-        for retried in skipped:
-            self.stdout.write(str(retried))
+        for result in results:
+            self.stdout.write(str(result))
 
 
 def _user(username: str) -> User:
