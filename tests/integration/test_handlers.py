@@ -220,17 +220,18 @@ def test_an_order_total_that_is_too_large_is_refused(customer, quantities):
 def test_an_adjustment_that_makes_the_total_impossible_is_refused(customer):
     product = registered_product(10)
 
-    def adjusted(kind, amount):
+    def order_with_adjustment(kind, amount):
         adjustment = {"kind": kind, "label": "Any", "amount": amount}
         return create_order(customer, (product, 1), adjustments=[adjustment])
 
     assert (
-        refusal_of(adjusted("fee", "0.001"), InvalidAmountError).pointer == "#/adjustments/0/amount"
+        refusal_of(order_with_adjustment("fee", "0.001"), InvalidAmountError).pointer
+        == "#/adjustments/0/amount"
     )
-    error = refusal_of(adjusted("discount", "19.91"), InvalidAmountError)
+    error = refusal_of(order_with_adjustment("discount", "19.91"), InvalidAmountError)
     assert str(error) == "The order would cost less than nothing."
-    refusal_of(adjusted("fee", "9" * 15), AmountTooLargeError)
-    dispatch(adjusted("discount", "19.90"))
+    refusal_of(order_with_adjustment("fee", "9" * 15), AmountTooLargeError)
+    dispatch(order_with_adjustment("discount", "19.90"))
 
 
 def test_an_external_reference_is_unique_per_source(customer):

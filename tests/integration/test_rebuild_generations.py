@@ -176,12 +176,12 @@ def busy_but_first() -> Any:
     """Refuse all locks but the first, as other sessions see it."""
     exclusive, is_first = generations.exclusive, iter([True])
 
-    def once(name: str) -> Any:
+    def refuse_after_first(name: str) -> Any:
         if next(is_first, False):
             return exclusive(name)
         raise generations.BusyError(name)
 
-    return once
+    return refuse_after_first
 
 
 def test_a_running_rebuild_is_cancelled_between_two_batches() -> None:
@@ -344,11 +344,11 @@ def test_shared_code_is_in_the_fingerprint_of_each_projection(
     before = {name: code_fingerprint(name) for name in registered()}
     getsource = inspect.getsource
 
-    def edited(module: Any) -> str:
+    def edit_source(module: Any) -> str:
         is_edited = module.__name__ == f"ordering_read.{changed}"
         return getsource(module) + ("\nEDITED = True" if is_edited else "")
 
-    monkeypatch.setattr("inspect.getsource", edited)
+    monkeypatch.setattr("inspect.getsource", edit_source)
     fingerprint._code.cache_clear()
     after = {name: code_fingerprint(name) for name in registered()}
     fingerprint._code.cache_clear()
