@@ -49,10 +49,13 @@ class Readiness(StrEnum):
     RED = "red"
 
 
-class QueuedLineView(QueuedLine):
-    """The units of a line in the queue: `open` ones to be packed, `packed` ones to dispatch."""
-
+class _LineId(View):
     line_id: UUID
+
+
+# The fields of the last base come first: answers begin with the id.
+class QueuedLineView(QueuedLine, _LineId):
+    """The units of a line in the queue: `open` ones to be packed, `packed` ones to dispatch."""
 
 
 class QueuedOrderView(View):
