@@ -7,9 +7,10 @@ from typing import Any
 
 from django.db import connections
 
+from tests.patience import PATIENCE_SECONDS
+
 # PostgreSQL's own limit is 200 connections.
 _MOST_THREADS = 20
-_PATIENCE_SECONDS = 120
 
 
 def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
@@ -19,7 +20,7 @@ def at_once(calls: Sequence[Callable[[], Any]]) -> list[Any]:
 
     def run(number: int) -> list[Any]:
         try:
-            barrier.wait(_PATIENCE_SECONDS)
+            barrier.wait(PATIENCE_SECONDS)
             return [_outcome(call) for call in calls[number::count]]
         finally:
             connections.close_all()

@@ -18,6 +18,7 @@ from psycopg import sql
 
 from config.processes import die_with_parent
 from tests.databases import Databases
+from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(settings.BASE_DIR)
 ROLES = ("customer", "clerk", "warehouse", "auditor", "admin", "integration")
@@ -37,10 +38,6 @@ READ_MODELS = (
 Result = TypeVar("Result")
 
 
-# A busy machine is slow, which is no failure.
-PATIENCE_SECONDS = 120.0
-
-
 def wait_until(
     condition: Callable[[], Result | None], *, seconds: float = PATIENCE_SECONDS, missing: str = ""
 ) -> Result:
@@ -53,11 +50,6 @@ def wait_until(
         assert time.monotonic() < deadline, missing or "it didn't happen in time"
         time.sleep(0.02)
     return result
-
-
-def on_this_machine(seconds: float) -> float:
-    """Return the time for what takes ``seconds`` on a quiet machine: more, when it is busy."""
-    return seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
 
 
 def plain_environ() -> dict[str, str]:

@@ -13,7 +13,8 @@ from uuid import uuid4
 import psutil
 import psycopg
 
-from tests.acceptance.service import PATIENCE_SECONDS, ROOT, plain_environ, start, wait_until
+from tests.acceptance.service import ROOT, plain_environ, start, wait_until
+from tests.patience import PATIENCE_SECONDS
 
 # Registers a product and receives stock; prints the seconds from each commit to its row.
 RECEIVE = """

@@ -17,8 +17,9 @@ import httpx
 import psutil
 
 from tests.acceptance.recount import assert_read_models_equal_the_log
-from tests.acceptance.service import ROOT, Service, on_this_machine, wait_until
+from tests.acceptance.service import ROOT, Service, wait_until
 from tests.acceptance.shop import Shop, created
+from tests.patience import on_this_machine
 
 
 def at_once(call: Callable[[int], httpx.Response], times: int) -> list[httpx.Response]:

@@ -16,10 +16,11 @@ import pytest
 
 from config.databases import programs
 from config.databases.embedded import EmbeddedServer
-from tests.acceptance.service import ROOT, on_this_machine, wait_until
+from tests.acceptance.service import ROOT, wait_until
 from tests.acceptance.site import Site, cluster, has_ended, product_of
 from tests.databases import Databases
 from tests.own_server import new_data_dir
+from tests.patience import on_this_machine
 from tests.proof import size
 
 pytestmark = pytest.mark.proof

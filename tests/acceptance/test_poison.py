@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.acceptance.recount import assert_read_models_equal_the_log
-from tests.acceptance.service import Service, on_this_machine, wait_until
+from tests.acceptance.service import Service, wait_until
 from tests.acceptance.shop import Shop
+from tests.patience import on_this_machine
 
 
 @pytest.fixture

@@ -8,8 +8,9 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.acceptance.service import Service, on_this_machine, wait_until
+from tests.acceptance.service import Service, wait_until
 from tests.acceptance.shop import Shop
+from tests.patience import on_this_machine
 
 # The wait of each of many clients.
 SECONDS = 8

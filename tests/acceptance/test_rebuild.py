@@ -14,8 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.acceptance.service import PATIENCE_SECONDS, ROOT, Service, start, wait_until
+from tests.acceptance.service import ROOT, Service, start, wait_until
 from tests.acceptance.shop import Shop
+from tests.patience import PATIENCE_SECONDS
 from tests.proof import IS_PROOF, size
 
 KILLS = size(3, full=6)

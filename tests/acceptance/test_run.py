@@ -16,8 +16,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.acceptance.service import PATIENCE_SECONDS, ROOT, plain_environ, start, wait_until
+from tests.acceptance.service import ROOT, plain_environ, start, wait_until
 from tests.own_server import new_data_dir
+from tests.patience import PATIENCE_SECONDS
 
 
 class Copy:

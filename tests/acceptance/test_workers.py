@@ -10,9 +10,10 @@ from statistics import median
 
 import pytest
 
-from tests.acceptance.service import PATIENCE_SECONDS, on_this_machine, wait_until
+from tests.acceptance.service import wait_until
 from tests.acceptance.site import Site, cluster, has_ended, product_of
 from tests.databases import Databases
+from tests.patience import PATIENCE_SECONDS, on_this_machine
 
 
 @pytest.fixture(scope="module")

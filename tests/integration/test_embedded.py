@@ -16,6 +16,7 @@ import pytest
 from config.databases import embedded
 from config.databases.embedded import EmbeddedServer
 from tests.own_server import new_data_dir
+from tests.patience import PATIENCE_SECONDS
 
 START = """
 import pathlib, sys
@@ -60,7 +61,7 @@ def test_many_processes_start_one_server_with_both_databases(fresh_dir):
         subprocess.Popen([sys.executable, "-c", START, fresh_dir], stdout=subprocess.PIPE)
         for _ in range(8)
     ]
-    ports = {starter.communicate(timeout=60)[0] for starter in starters}
+    ports = {starter.communicate(timeout=PATIENCE_SECONDS)[0] for starter in starters}
 
     assert [starter.returncode for starter in starters] == [0] * 8
     assert ports == {f"{server.start()}\n".encode()}

@@ -24,6 +24,7 @@ from tests import kit
 from tests.acceptance.service import wait_until
 from tests.integration.test_http_freshness import PATHS
 from tests.integration.test_read_api import ROOT, client_of
+from tests.patience import on_this_machine
 
 TOKEN = consistency.HEADER
 
@@ -200,7 +201,7 @@ class TestWaiting:
 
         assert answer.status_code == 200
         assert answer["Preference-Applied"] == "wait"
-        assert 0.2 <= time.monotonic() - started < 8
+        assert 0.2 <= time.monotonic() - started < on_this_machine(8)
         timer.join()
 
     def test_the_wait_ends_after_the_requested_time(self, admin: APIClient) -> None:
@@ -210,7 +211,7 @@ class TestWaiting:
         answer = get(admin, path, token, "wait=1")
 
         assert answer.status_code == 503
-        assert 1 <= time.monotonic() - started < 5
+        assert 1 <= time.monotonic() - started < on_this_machine(5)
 
     def test_a_lost_notification_costs_little_time(
         self, admin: APIClient, monkeypatch: pytest.MonkeyPatch, worker: threading.Event
@@ -223,7 +224,7 @@ class TestWaiting:
 
         assert get(admin, path, token, "wait=10").status_code == 200
 
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < on_this_machine(5)
         timer.join()
 
     def test_each_batch_sends_a_notification(self) -> None:
@@ -294,7 +295,7 @@ class TestWaiting:
         refused = get(admin, path, token, "wait=10")
 
         assert (refused.status_code, refused["Retry-After"]) == (503, "1")
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < on_this_machine(5)
         worker.set()
         assert [answer.status_code for answer in answers()] == [200] * half
 

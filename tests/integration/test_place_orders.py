@@ -24,8 +24,7 @@ from config.accounts.roles import Role
 from ordering_write.management.commands import place_orders
 from ordering_write.models import CommandRecord, Customer, Order, StockItem
 from tests.kit import ADDRESS, check_rows_equal_log, registered_customer, registered_product
-
-DEADLINE_SECONDS = 30
+from tests.patience import PATIENCE_SECONDS
 
 
 def line(customer: Customer, product: StockItem, **fields: Any) -> bytes:
@@ -235,14 +234,14 @@ def test_a_killed_command_that_is_run_again_places_no_line_twice(committed, cler
     file.write_bytes(b"\n".join([line(customer, product)] * 40))
     for enough in (5, 15):
         process = start(file)
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while Order.objects.count() < enough and process.poll() is None:
             assert time.monotonic() < deadline
             time.sleep(0.002)
         process.send_signal(signal.SIGKILL)
         process.communicate()
     process = start(file)
-    out, _ = process.communicate(timeout=DEADLINE_SECONDS)
+    out, _ = process.communicate(timeout=PATIENCE_SECONDS)
     assert process.returncode == 0, out
     assert re.match(rb"placed \d+, repeated \d+, refused 0", out)
     assert Order.objects.count() == 40

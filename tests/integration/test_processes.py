@@ -11,6 +11,7 @@ import pytest
 
 from config import processes
 from config.processes import Program
+from tests.patience import PATIENCE_SECONDS
 
 HERE = Path(__file__).parent
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
@@ -32,7 +33,7 @@ time.sleep(60)
 """
 
 
-def wait_for(condition, *, seconds=10.0):
+def wait_for(condition, *, seconds=PATIENCE_SECONDS):
     deadline = time.monotonic() + seconds
     while not (result := condition()):
         assert time.monotonic() < deadline, "it didn't happen in time"

@@ -55,10 +55,10 @@ def test_text_of_several_lines_keeps_line_breaks() -> None:
 
 
 def test_a_megabyte_of_combining_marks_is_refused_at_once() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     with pytest.raises(ValidationError):
         name_type.validate_python("a" + "\u0315\u0300" * 250_000)
-    assert time.monotonic() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 # --- Money -------------------------------------------------------------------------------------
