@@ -25,7 +25,7 @@ from tests import kit
 from tests.integration.test_parking import Poison
 
 METHODS = ("get", "post", "put", "patch", "delete")
-# What an operation is done to: what is to stand in its path, headers and body, by the names there.
+# Values for the path, the headers and the body of an operation, by the names of the parameters.
 Subject = Mapping[str, str]
 # Commands on one order, each with its fields.
 Steps = list[tuple[type[client.Command], dict[str, Any]]]

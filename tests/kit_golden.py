@@ -36,13 +36,13 @@ def all_paths() -> list[Path]:
 
 
 def type_and_version(path: Path) -> tuple[str, int]:
-    """What the name of a golden file says."""
+    """Return the event type and the schema version that the name of a golden file holds."""
     type_name, version = path.stem.split(".")
     return type_name, int(version)
 
 
 def read(path: Path, *, erased: bool = False) -> DomainEvent:
-    """The event in a golden file, as the present code reads it."""
+    """Return the event in a golden file, as the present code reads it."""
     payload = json.loads(path.read_text())
     type_name, version = type_and_version(path)
     return DomainEvent.types[type_name].decode(
@@ -54,7 +54,7 @@ def read(path: Path, *, erased: bool = False) -> DomainEvent:
 
 
 def stored(event: DomainEvent) -> str:
-    """What a golden file says of ``event``."""
+    """Return the content of a golden file for ``event``."""
     fields, personal = event.encode()
     payload: Mapping[str, Any] = {
         "timestamp": event.timestamp.isoformat(),

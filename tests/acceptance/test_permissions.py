@@ -144,7 +144,7 @@ def ids_of(service: Service, shop: Shop) -> dict[str, dict[str, str]]:
     for ids in owners.values():
         ids["number"] = shop.read(f"/orders/{ids['order']}")["order_number"]
     owners["missing"] = dict.fromkeys(("customer", "product", "order", "number"), MISSING)
-    # Nothing is parked.
+    # No event is parked.
     return {owner: ids | {"parked": MISSING} for owner, ids in owners.items()}
 
 

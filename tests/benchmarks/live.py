@@ -342,19 +342,22 @@ class Watch:
 
 
 def idle(service: Any) -> None:
-    """What is asked of the databases when nothing happens, and what it costs the processes."""
+    """Measure the transactions and the processor time of a service that nobody uses."""
     workers = service.workers.pid
-    before, used = transactions(service), cpu_seconds(workers)
+    first_count, first_seconds = transactions(service), cpu_seconds(workers)
     time.sleep(IDLE_SECONDS)
-    after, then = transactions(service), cpu_seconds(workers)
-    # Two of ours.
-    tell("transactions a second", f"{(after - before - 2) / IDLE_SECONDS:.1f}")
-    tell("one processor's time, workers", f"{100 * (then - used) / IDLE_SECONDS:.1f} %")
+    last_count, last_seconds = transactions(service), cpu_seconds(workers)
+    # Two of the transactions are those that count.
+    tell("transactions a second", f"{(last_count - first_count - 2) / IDLE_SECONDS:.1f}")
+    tell(
+        "one processor's time, workers",
+        f"{100 * (last_seconds - first_seconds) / IDLE_SECONDS:.1f} %",
+    )
 
 
 def transactions(service: Any) -> int:
-    """Of both databases; a statement outside a transaction is one."""
-    # Backends tell what they did when they have been idle for a second.
+    """Return the transactions of both databases; a lone statement counts as one."""
+    # Backends report their counts after a second of idleness.
     with service.write() as connection:
         [(count,)] = connection.execute(
             "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database"

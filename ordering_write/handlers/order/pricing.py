@@ -125,7 +125,7 @@ class _Pricing:
         """Return the source of ``unit_price``. Raises a FieldError unless the user may set it."""
         if unit_price == our_price:
             return "list"
-        # Whatever their privileges, customers don't set prices.
+        # Customers don't set prices, even with privileges.
         is_shop = self.command.customer_scope is None
         may_override = is_shop and self.command.has_privilege(c.Privilege.OVERRIDE_PRICE)
         if may_override and item.price_reason:
