@@ -324,7 +324,7 @@ def test_personal_data_are_masked_by_role(
         ("integration", True, True),
     ]
     for role, sees_address, sees_email in cases:
-        with subtests.test(role):
+        with subtests.test(role=role):
             client = service.client(role)
 
             order = client.get(f"/orders/{ids_of['own']['order']}").json()

@@ -285,7 +285,7 @@ def test_each_role_sees_the_lists_that_it_may(subtests: pytest.Subtests) -> None
         (Role.INTEGRATION, {"projections"}),
     ]
     for role, refused in cases:
-        with subtests.test(role):
+        with subtests.test(role=role):
             client = client_of(role)
             statuses = {
                 path: client.get(f"{ROOT}/{path}").status_code
