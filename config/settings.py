@@ -6,45 +6,16 @@ HTTPS is assumed.
 """
 
 import os
-import re
-from decimal import Decimal
 from pathlib import Path
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
+from config import environment as env
 from config.databases import keys
 from config.databases.embedded import EmbeddedServer
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-
-
-def _flag(name: str, default: bool) -> bool:
-    value = os.environ.get(name, "")
-    if value not in ("", "0", "1"):
-        raise ImproperlyConfigured(f"{name} must be 0 or 1, not {value!r}.")
-    return default if value == "" else value == "1"
-
-
-def _list(name: str, default: str = "") -> list[str]:
-    return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
-
-
-def _number(name: str, default: int) -> int:
-    value = os.environ.get(name) or str(default)
-    if not value.isascii() or not value.isdigit():
-        raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.")
-    return int(value)
-
-
-def _amounts(name: str, default: str) -> dict[str, Decimal]:
-    amounts = {}
-    for text in _list(name, default):
-        currency, _, amount = text.partition(":")
-        if not re.fullmatch(r"[A-Z]{3}", currency) or not re.fullmatch(r"[0-9]{1,15}", amount):
-            raise ImproperlyConfigured(f"{name} must be such as EUR:200,JPY:30000.")
-        amounts[currency] = Decimal(amount)
-    return amounts
 
 
 # --- Environment -------------------------------------------------------------------------------
@@ -53,26 +24,26 @@ DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var").resolve()
 # True without DATABASE_URL: the embedded server runs.
 EMBEDDED = not os.environ.get("DATABASE_URL")
 # Tracebacks in responses; never on a machine that strangers can reach.
-DEBUG = _flag("DEBUG", False)
+DEBUG = env.flag("DEBUG", False)
 # Demo data and demo logins.
-DEMO = _flag("DEMO", EMBEDDED)
+DEMO = env.flag("DEMO", EMBEDDED)
 # Browsers use TLS: secure cookies, redirect to https, HSTS.
-HTTPS = _flag("HTTPS", not (EMBEDDED or DEBUG))
+HTTPS = env.flag("HTTPS", not (EMBEDDED or DEBUG))
 # Address and port of the web server that `make run` starts.
 HOST = os.environ.get("HOST") or "127.0.0.1"
-PORT = _number("PORT", 8000)
+PORT = env.number("PORT", 8000)
 # Threads of each web server process. At most half of them may wait for a projection.
-WEB_THREADS = _number("WEB_THREADS", 8)
+WEB_THREADS = env.number("WEB_THREADS", 8)
 
 # --- Secrets and hosts -------------------------------------------------------------------------
 SECRET_KEY = os.environ.get("SECRET_KEY") or (keys.generated(DATA_DIR) if EMBEDDED else "")
 if not SECRET_KEY:
     raise ImproperlyConfigured("SECRET_KEY is required when DATABASE_URL is set.")
 # Former keys that still verify sessions during a rotation, comma separated.
-SECRET_KEY_FALLBACKS = _list("SECRET_KEY_FALLBACKS")
+SECRET_KEY_FALLBACKS = env.texts("SECRET_KEY_FALLBACKS")
 # Host names that the service answers to, comma separated.
-ALLOWED_HOSTS = _list("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
-CSRF_TRUSTED_ORIGINS = _list("CSRF_TRUSTED_ORIGINS")
+ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
+CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 # Internal probes use plain HTTP.
@@ -80,7 +51,7 @@ SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 # Only behind a proxy that terminates TLS and sets this header itself: a client could forge it.
-if _flag("TRUST_X_FORWARDED_PROTO", False):
+if env.flag("TRUST_X_FORWARDED_PROTO", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
@@ -192,16 +163,16 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # Seconds between two polls of an idle broker. A lost wake-up delays events by less than 1 s.
 PROJECTION_POLL_SECONDS = 0.8
 # Events in one batch of a projection, one transaction each.
-PROJECTION_BATCH = _number("PROJECTION_BATCH", 500)
+PROJECTION_BATCH = env.number("PROJECTION_BATCH", 500)
 # Seconds after which a projection that occupies a worker counts as hanging: the worker is ended.
 # A batch takes a fraction of a second, and waits at most 5 s for a lock.
-PROJECTION_TIMEOUT_SECONDS = _number("PROJECTION_TIMEOUT_SECONDS", 30)
+PROJECTION_TIMEOUT_SECONDS = env.number("PROJECTION_TIMEOUT_SECONDS", 30)
 # Days for which the rows before a rebuild are kept, and kept up to date.
-PROJECTION_KEEP_RETIRED_DAYS = _number("PROJECTION_KEEP_RETIRED_DAYS", 7)
+PROJECTION_KEEP_RETIRED_DAYS = env.number("PROJECTION_KEEP_RETIRED_DAYS", 7)
 # Streams that a projection may park. If more streams fail, the code is wrong: the projection stops.
-PROJECTION_MAX_PARKED_STREAMS = _number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
+PROJECTION_MAX_PARKED_STREAMS = env.number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
 # Seconds of lag from which a subscriber is late: this is logged and mailed, and /readyz fails.
-PROJECTION_LAG_ALERT_SECONDS = _number("PROJECTION_LAG_ALERT_SECONDS", 30)
+PROJECTION_LAG_ALERT_SECONDS = env.number("PROJECTION_LAG_ALERT_SECONDS", 30)
 _OUR_BROKER = "config.workers.broker.ProjectionBroker"
 # The ORM broker, QUEUE_BROKER=django_q.brokers.orm.ORM, works too, but is slower.
 _BROKER = os.environ.get("QUEUE_BROKER") or _OUR_BROKER
@@ -212,8 +183,8 @@ Q_CLUSTER = {
     "name": "orders",
     "orm": "default",
     "broker_class": _BROKER,
-    "workers": _number("WORKERS", 2),
-    "queue_limit": _number("WORKERS", 2),
+    "workers": env.number("WORKERS", 2),
+    "queue_limit": env.number("WORKERS", 2),
     "bulk": 1,
     "poll": PROJECTION_POLL_SECONDS,
     "timeout": 600,
@@ -253,17 +224,17 @@ PORTS = {
 
 # Hours after which an order that is neither paid nor confirmed expires; 0: never. An order can
 # override them with reserve_for.
-RESERVE_FOR_HOURS = _number("RESERVE_FOR_HOURS", 0)
+RESERVE_FOR_HOURS = env.number("RESERVE_FOR_HOURS", 0)
 # A paid order is confirmed automatically.
-CONFIRM_WHEN_PAID = _flag("CONFIRM_WHEN_PAID", False)
+CONFIRM_WHEN_PAID = env.flag("CONFIRM_WHEN_PAID", False)
 # Days after which a delivered order is completed automatically; 0: never.
-COMPLETE_AFTER_DAYS = _number("COMPLETE_AFTER_DAYS", 0)
+COMPLETE_AFTER_DAYS = env.number("COMPLETE_AFTER_DAYS", 0)
 # An order must be paid or authorized before it is packed.
-PAYMENT_BEFORE_PACKING = _flag("PAYMENT_BEFORE_PACKING", False)
+PAYMENT_BEFORE_PACKING = env.flag("PAYMENT_BEFORE_PACKING", False)
 # Days after the last delivery in which a return can be requested; 0: for ever.
-RETURN_WINDOW_DAYS = _number("RETURN_WINDOW_DAYS", 30)
+RETURN_WINDOW_DAYS = env.number("RETURN_WINDOW_DAYS", 30)
 # The most that a clerk may refund per order, by currency (EUR:200,JPY:30000); else nothing.
-REFUND_LIMITS = _amounts("REFUND_LIMITS", "EUR:200")
+REFUND_LIMITS = env.amounts("REFUND_LIMITS", "EUR:200")
 
 # --- Accounts ----------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
@@ -285,27 +256,27 @@ REST_KNOX = {"TOKEN_TTL": None}
 MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # Commands that require the header Idempotency-Key, comma separated: CreateOrder, say.
-IDEMPOTENCY_KEY_REQUIRED = _list("IDEMPOTENCY_KEY_REQUIRED")
+IDEMPOTENCY_KEY_REQUIRED = env.texts("IDEMPOTENCY_KEY_REQUIRED")
 # Days for which the response to a command is stored for repeats with the same key.
-COMMAND_RECORD_DAYS = _number("COMMAND_RECORD_DAYS", 7)
+COMMAND_RECORD_DAYS = env.number("COMMAND_RECORD_DAYS", 7)
 # Seconds of a rate limit's period, which begins with a client's first request. The limits count
 # reads and commands per user, and all requests without a login per address.
-RATE_LIMIT_SECONDS = _number("RATE_LIMIT_SECONDS", 10)
+RATE_LIMIT_SECONDS = env.number("RATE_LIMIT_SECONDS", 10)
 RATE_LIMITS = {
-    "reads": _number("RATE_LIMIT_READS", 5_000),
-    "commands": _number("RATE_LIMIT_COMMANDS", 2_000),
-    "anonymous": _number("RATE_LIMIT_ANONYMOUS", 1_000),
+    "reads": env.number("RATE_LIMIT_READS", 5_000),
+    "commands": env.number("RATE_LIMIT_COMMANDS", 2_000),
+    "anonymous": env.number("RATE_LIMIT_ANONYMOUS", 1_000),
 }
 # Seconds of the period in which failed logins are counted, from the first on: by user name, and by
 # address, which a whole office may share.
-LOGIN_FAILURE_SECONDS = _number("LOGIN_FAILURE_SECONDS", 900)
+LOGIN_FAILURE_SECONDS = env.number("LOGIN_FAILURE_SECONDS", 900)
 LOGIN_FAILURES = {
-    "name": _number("LOGIN_FAILURES_BY_NAME", 10),
-    "address": _number("LOGIN_FAILURES_BY_ADDRESS", 50),
+    "name": env.number("LOGIN_FAILURES_BY_NAME", 10),
+    "address": env.number("LOGIN_FAILURES_BY_ADDRESS", 50),
 }
 # The number of proxies in front that add to X-Forwarded-For. With 0 the header is ignored, since a
 # client could forge it.
-TRUSTED_PROXIES = _number("TRUSTED_PROXIES", 0)
+TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0)
 CSRF_FAILURE_VIEW = "config.http.answers.pages.csrf_failure"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
@@ -363,16 +334,16 @@ WHITENOISE_USE_FINDERS = True
 
 # --- Mail to the administrators ------------------------------------------------------------------
 # Recipients of the alarm's mail, at its beginning and its end; comma separated.
-ADMINS = [(address, address) for address in _list("ADMINS")]
+ADMINS = [(address, address) for address in env.texts("ADMINS")]
 # The mail server; without one, mail is printed.
 EMAIL_HOST = os.environ.get("EMAIL_HOST", "")
 EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
-EMAIL_PORT = _number("EMAIL_PORT", 25)
+EMAIL_PORT = env.number("EMAIL_PORT", 25)
 EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
 # At most one: TLS after a plain greeting (usual on port 587), or from the beginning (on 465).
-EMAIL_USE_TLS = _flag("EMAIL_USE_TLS", False)
-EMAIL_USE_SSL = _flag("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
 # The sender of the mail to the administrators.
 SERVER_EMAIL = os.environ.get("SERVER_EMAIL") or "orders@localhost"

@@ -113,5 +113,5 @@ class Doubter(Adapter):
 class Postman(Adapter):
     """A notifier."""
 
-    def tell(self, notice: Notice, *, key: UUID) -> None:
-        self.ask("tell", key, notice)
+    def send(self, notice: Notice, *, key: UUID) -> None:
+        self.ask("send", key, notice)

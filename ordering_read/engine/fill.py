@@ -76,7 +76,7 @@ def finish(generation: Projection) -> None:
     if applied != generation.events_total:
         raise published.LogGapError(
             f"{generation} was filled with {applied} of {generation.events_total} events: "
-            "some have gone from the log meanwhile."
+            "the log lost events in the meantime."
         )
     generation.position = generation.filled_until
     with transaction.atomic(using="read"):

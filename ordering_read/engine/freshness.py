@@ -23,7 +23,7 @@ class ProjectionBehindError(DetailedError):
 
     def __init__(self, *, required: int, position: int) -> None:
         super().__init__(
-            f"The read models show the log up to position {position}; what you wait for is at "
+            f"The read models show the log up to position {position}; the request needs "
             f"{required}. It was accepted and will be shown."
         )
         self.required = required
@@ -39,8 +39,8 @@ class Freshness:
 
     ``position`` is the position of the slowest projection. ``lag_seconds`` is the longer of two
     times: the age of the oldest event that the slowest projection hasn't applied (0.0 if it is
-    level), and the time for which any projection has been failing. ``state`` changes whenever the
-    rows may have changed; None while events are parked, because a retry changes rows without
+    caught up), and the time for which any projection has been failing. ``state`` changes whenever
+    the rows may have changed; None while events are parked, because a retry changes rows without
     moving a position.
     """
 

@@ -42,7 +42,7 @@ class NotLevelError(GenerationError):
     def __init__(self, generation: Projection) -> None:
         reason = generation.error or "the newest events can't be read yet"
         super().__init__(
-            f"{generation}, can't take over, since it isn't level with the rows that are served: "
+            f"{generation}, can't take over, since its rows are behind those that are served: "
             f"{reason}. Those stay; try again."
         )
 
@@ -106,7 +106,7 @@ def add(name: str, status: Projection.Status) -> Projection:
 
 
 def follow(generation: Projection, *, batch: int | None = None) -> Iterator[int]:
-    """Follow the log until level; yield the number of events of each batch of about ``batch``."""
+    """Follow the log until caught up; yield the number of events of each batch."""
     return published.follow(
         Projection.objects.filter(pk=generation.pk),
         live.subscriber(projector(generation.name)),

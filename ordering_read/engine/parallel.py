@@ -40,7 +40,7 @@ class FillFailedError(GenerationError):
     """A process that filled a slice has failed."""
 
     def __init__(self, generation: Projection, reason: str) -> None:
-        super().__init__(f"{generation}, can't be filled: {reason}. What is done stays: try again.")
+        super().__init__(f"{generation}, can't be filled: {reason}. Try again: written rows stay.")
 
 
 def fill(

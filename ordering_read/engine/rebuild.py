@@ -55,8 +55,8 @@ def rebuild(
     promote: bool = True,
     progress: Progress = lambda done, total: None,
 ) -> Rebuilt:
-    """Fill the next generation of a projection from the log, follow the log until level, compare
-    the generation with the live one, and promote it.
+    """Fill the next generation of a projection from the log, follow the log to its end, compare the
+    generation with the live one, and promote it.
 
     ``workers`` processes fill the generation where rows belong to streams, with ``batch`` events in
     a transaction. ``throttle`` is the number of events that all of them may apply in a second.

@@ -89,7 +89,7 @@ class ShadowGeneration:
             progress(done, total)
         if done != total:
             raise published.LogGapError(
-                f"{done} of {total} events were read: some have gone from the log meanwhile."
+                f"{done} of {total} events were read: the log lost events in the meantime."
             )
         self._move(until)
 
@@ -138,7 +138,7 @@ class ShadowGeneration:
         self._shadow.save(update_fields=["position"])
 
     @contextlib.contextmanager
-    def level(self) -> Iterator[None]:
+    def aligned(self) -> Iterator[None]:
         """Bring the shadow generation to the position of the live one, and keep both there.
 
         The block runs in a transaction that locks the live generation.

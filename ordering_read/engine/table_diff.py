@@ -25,15 +25,15 @@ folded AS (SELECT {columns} FROM {table} WHERE projection_id = %(folded)s {condi
 pair AS (
     SELECT {key}, stored, folded
     FROM stored FULL JOIN folded USING ({key}) WHERE stored IS DISTINCT FROM folded
-), level AS (
-    SELECT count(DISTINCT position) = 1 AS is_level
+), progress AS (
+    SELECT count(DISTINCT position) = 1 AS is_aligned
     FROM projection WHERE id IN (%(stored)s, %(folded)s)
 )
 """
 # One statement, so that one snapshot shows both generations and their positions.
 _COMPARE = """
 SELECT
-    (SELECT is_level FROM level),
+    (SELECT is_aligned FROM progress),
     (SELECT count(*) FROM stored),
     (SELECT count(*) FROM folded),
     (SELECT count(*) FROM pair),
@@ -42,8 +42,8 @@ SELECT
     ) row_key)
 """
 _DIFFERENCES = """
-SELECT is_level, to_jsonb(stored)::text, to_jsonb(folded)::text
-FROM level LEFT JOIN pair ON is_level ORDER BY {key}
+SELECT is_aligned, to_jsonb(stored)::text, to_jsonb(folded)::text
+FROM progress LEFT JOIN pair ON is_aligned ORDER BY {key}
 """
 _SAMPLE = """
 SELECT to_jsonb(row_key) FROM (
@@ -166,8 +166,8 @@ class TableDiff:
             # The time that the statement takes grows with the tables.
             cursor.execute("SET LOCAL statement_timeout = 0")
             cursor.execute(*self._statement(_PAIRS + _COMPARE, keys, limit=limit))
-            is_level, stored_rows, folded_rows, differing, differing_keys = cursor.fetchone()
-        if not is_level:
+            is_aligned, stored_rows, folded_rows, differing, differing_keys = cursor.fetchone()
+        if not is_aligned:
             return None
         return ComparedTable(
             table=self.table,

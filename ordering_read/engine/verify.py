@@ -120,7 +120,7 @@ def _compare(
     wrong_keys: list[Key] = []
     # In chunks, because all rows may differ.
     for start in range(0, len(compared.keys), _ROWS_AT_ONCE):
-        with shadow.level():
+        with shadow.aligned():
             differences = diff.differences(compared.keys[start : start + _ROWS_AT_ONCE])
         for difference in differences or ():
             on_difference(difference)
@@ -130,7 +130,7 @@ def _compare(
 
 def _compare_level(shadow: ShadowGeneration, diff: TableDiff, keys: Keys | None) -> ComparedTable:
     for _ in range(_TRIES):
-        with shadow.level():
+        with shadow.aligned():
             pass
         # Without the lock, because the comparison takes long and would stop the workers.
         if compared := diff.compare(keys):
@@ -144,7 +144,7 @@ def _repair(
     repaired_by: str,
 ) -> None:
     try:
-        with shadow.level():
+        with shadow.aligned():
             for diff, table in compared:
                 diff.repair(table.keys)
     except IntegrityError as error:

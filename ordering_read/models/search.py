@@ -168,7 +168,7 @@ class Words(SearchQuery):
         super().__init__(" & ".join(_term(word, weights) for word in _words(text)))
 
 
-def _folded(text: str) -> str:
+def _normalised(text: str) -> str:
     """Return ``text`` as search compares it: without accents, in small letters."""
     if text.isascii():
         return text.lower()
@@ -177,7 +177,7 @@ def _folded(text: str) -> str:
 
 
 def _words(text: str) -> Iterator[str]:
-    for word in _folded(text).split():
+    for word in _normalised(text).split():
         if stripped := _EDGES.sub("", word):
             yield stripped[:_LETTERS]
 

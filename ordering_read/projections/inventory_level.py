@@ -72,13 +72,13 @@ def _fold_reservations(new: Sequence[DomainEvent], projection_id: int) -> None:
     moves = cast(list[e.StockReserved], [event for event in new if type(event) in _RESERVED])
     if not moves:
         return
-    earlier = stored(
+    stored_rows = stored(
         StockReservation,
         projection_id,
         product_id={event.product_id for event in moves},
         line_id={event.line_id for event in moves},
     )
-    rows = {row.line_id: row for row in earlier}
+    rows = {row.line_id: row for row in stored_rows}
     for event in moves:
         row = rows.get(event.line_id)
         if row is None:

@@ -81,11 +81,11 @@ def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, 
     products = {
         event.line_id: event.name for event in events if isinstance(event, e.OrderItemAdded)
     }
-    begun = {event.order_id for event in events if isinstance(event, e.OrderCreated)}
-    earlier = {event.order_id for event in events if _is_about_lines(event)} - begun
-    if earlier:
+    new_order_ids = {event.order_id for event in events if isinstance(event, e.OrderCreated)}
+    order_ids = {event.order_id for event in events if _is_about_lines(event)} - new_order_ids
+    if order_ids:
         added = [e.OrderItemAdded.__name__]
-        lines = stored(TimelineEntry, projection_id, order_id=earlier, type=added)
+        lines = stored(TimelineEntry, projection_id, order_id=order_ids, type=added)
         products |= {cast(UUID, line.about_id): line.about_name for line in lines}
     return products
 
@@ -100,13 +100,13 @@ def _erase_texts(
 ) -> list[TimelineEntry]:
     """Return ``rows`` and earlier rows of the orders, without the personal texts that ``erasures``
     erase."""
-    earlier = stored(
+    stored_rows = stored(
         TimelineEntry,
         projection_id,
         order_id={event.order_id for event in erasures},
         type=(e.OrderCreated.__name__, e.NoteAdded.__name__),
     )
-    entries = {(row.order_id, row.version): row for row in (*earlier, *rows)}
+    entries = {(row.order_id, row.version): row for row in (*stored_rows, *rows)}
     for event in erasures:
         for row in entries.values():
             if row.order_id == event.order_id and row.version < event.recorded.version:

@@ -130,21 +130,22 @@ def _begin(row: OrderSummary, event: e.OrderCreated) -> None:
 
 
 # --- Lines -------------------------------------------------------------------------------------
-def _fold_lines(new: Sequence[e.OrderEvent], projection_id: int) -> None:
-    """Apply ``new`` events to the lines, by two statements; by one if all orders are new."""
-    begun = {event.order_id for event in new if isinstance(event, e.OrderCreated)}
-    order_ids = {event.order_id for event in new if isinstance(event, _LINE_EVENTS)} - begun
-    earlier = stored(OrderLine, projection_id, order_id=order_ids) if order_ids else ()
-    lines: dict[UUID, OrderLine] = {line.line_id: line for line in earlier}
-    upsert(OrderLine, _change_lines(lines, new, projection_id), key=["order_id", "line_id"])
+def _fold_lines(events: Sequence[e.OrderEvent], projection_id: int) -> None:
+    """Apply ``events`` to the lines, by two statements; by one if all orders are new."""
+    new_order_ids = {event.order_id for event in events if isinstance(event, e.OrderCreated)}
+    order_ids = {event.order_id for event in events if isinstance(event, _LINE_EVENTS)}
+    order_ids -= new_order_ids
+    stored_lines = stored(OrderLine, projection_id, order_id=order_ids) if order_ids else ()
+    lines: dict[UUID, OrderLine] = {line.line_id: line for line in stored_lines}
+    upsert(OrderLine, _change_lines(lines, events, projection_id), key=["order_id", "line_id"])
 
 
 def _change_lines(
-    lines: dict[UUID, OrderLine], new: Sequence[e.OrderEvent], projection_id: int
+    lines: dict[UUID, OrderLine], events: Sequence[e.OrderEvent], projection_id: int
 ) -> list[OrderLine]:
-    """Apply ``new`` events to ``lines`` in memory; returns the lines that they have changed."""
+    """Apply ``events`` to ``lines`` in memory; returns the lines that they have changed."""
     changed: dict[UUID, OrderLine] = {}
-    for event in new:
+    for event in events:
         if isinstance(event, e.OrderItemAdded):
             lines[event.line_id] = changed[event.line_id] = _line(event, projection_id)
         elif isinstance(event, _LINE_EVENTS):

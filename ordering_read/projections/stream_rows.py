@@ -37,8 +37,8 @@ def fold(
     keys: set[UUID] = {getattr(event, key) for event in batch}
     if is_filling():
         keys -= {getattr(event, key) for event in batch if isinstance(event, begins)}
-    earlier = stored(model, projection_id, **{key: keys}) if keys else ()
-    rows: dict[UUID, Row] = {getattr(row, key): row for row in earlier}
+    stored_rows = stored(model, projection_id, **{key: keys}) if keys else ()
+    rows: dict[UUID, Row] = {getattr(row, key): row for row in stored_rows}
     new, changed = fold_into(
         rows, batch, model, projection_id, key=key, begins=begins, change=change
     )

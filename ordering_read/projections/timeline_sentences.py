@@ -66,8 +66,8 @@ def _about_order(event: e.OrderEvent, _products: Products) -> Sentence | None:
                 Icon.ORDER, _because("cancelled the order", event.reason), "Order cancelled"
             )
         case e.OrderHeld():
-            held = f"put the order on hold for {_spaced(event.reason)}"
-            return Sentence(Icon.HOLD, _because(held, event.note))
+            text = f"put the order on hold for {_spaced(event.reason)}"
+            return Sentence(Icon.HOLD, _because(text, event.note))
         case e.OrderHoldReleased():
             return Sentence(Icon.HOLD, _because("released the hold", event.note))
         case e.ShippingAddressChanged():
@@ -138,8 +138,8 @@ def _about_shipments(event: e.OrderEvent, products: Products) -> Sentence | None
             return Sentence(Icon.PARCEL, f"recorded that {units} arrived", f"{units} arrived")
         case e.ShipmentFailed(items=items):
             lost = event.outcome == e.DeliveryFailure.LOST
-            fate = f"{_units(items, products)} {'got lost' if lost else 'came back undelivered'}"
-            return Sentence(Icon.PARCEL, f"recorded that {fate}", fate)
+            text = f"{_units(items, products)} {'got lost' if lost else 'came back undelivered'}"
+            return Sentence(Icon.PARCEL, f"recorded that {text}", text)
         case _:
             return None
 

@@ -56,8 +56,8 @@ class LogGapError(Exception):
 def head() -> int:
     """Return the position that the newest committed event has or will get; 0 for an empty log.
 
-    Events without a position count too. Otherwise readers would look level while nothing sequences
-    the log.
+    Events without a position count too. Otherwise readers would look caught up while nothing
+    sequences the log.
     """
     return int(_value(_HEAD))
 

@@ -58,7 +58,7 @@ GROUP BY event.stream ORDER BY random() LIMIT %s
 END_OF_STREAM = 2**31 - 1
 
 
-class Batch(NamedTuple):
+class ReplayBatch(NamedTuple):
     """Wanted events, the stream and version where the batch ends, and True for the last batch."""
 
     events: list[DomainEvent]
@@ -115,7 +115,7 @@ def read_streams(
     last: str,
     until: int,
     limit: int,
-) -> Batch:
+) -> ReplayBatch:
     """Return the wanted among the next ``limit`` events, stream by stream up to ``last``.
 
     ``after`` is the stream and version where the batch before ended, ("", 0) for the first batch.
@@ -128,7 +128,7 @@ def read_streams(
     events = reading.read(_BY_STREAM, [after[0], end[0], *after, *end, _unwanted(wanted)])
     # An event without a position is newer than all that have one.
     positioned = [event for event in events if 0 < (event.recorded.position or 0) <= until]
-    return Batch(positioned, end, end_row is None)
+    return ReplayBatch(positioned, end, end_row is None)
 
 
 def read_whole_streams(

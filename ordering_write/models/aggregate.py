@@ -31,7 +31,9 @@ class Aggregate(models.Model):
     # Fields of the outcome that every event carries, changed or not.
     always_included: ClassVar[frozenset[str]] = frozenset()
 
-    version = models.PositiveIntegerField(default=0, help_text="Number of events in its stream.")
+    version = models.PositiveIntegerField(
+        default=0, help_text="The number of events in the stream."
+    )
 
     class Meta:
         abstract = True

@@ -10,7 +10,7 @@ class CommandRecord(models.Model):
     type = models.CharField(max_length=60)
     fingerprint = models.CharField(
         max_length=64,
-        help_text="SHA-256 of type and payload: a repeat has the same.",
+        help_text="SHA-256 of type and payload; equal for a repeat.",
     )
     user_id = models.UUIDField()
     actor = models.JSONField()

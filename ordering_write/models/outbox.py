@@ -13,8 +13,8 @@ class OutboxEvent(models.Model):
     version = models.PositiveIntegerField()
     type = models.CharField(max_length=60)
     schema_version = models.PositiveSmallIntegerField()
-    timestamp = models.DateTimeField(help_text="When it happened.")
-    recorded_at = models.DateTimeField(help_text="When we learnt it.")
+    timestamp = models.DateTimeField(help_text="When the event happened.")
+    recorded_at = models.DateTimeField(help_text="When the event was recorded.")
     actor = models.JSONField()
     channel = models.CharField(max_length=10)
     command_id = models.UUIDField(db_index=True)
@@ -23,11 +23,12 @@ class OutboxEvent(models.Model):
     commit_id = models.UUIDField(db_index=True, help_text="Shared by all events of a transaction.")
     data = models.JSONField()
     personal_id = models.UUIDField(
-        null=True, blank=True, help_text="Where its personal fields are kept."
+        null=True, blank=True, help_text="The row with the personal fields of the event."
     )
     personal_digest = models.CharField(max_length=64, blank=True)
     hash = models.CharField(
-        max_length=64, help_text="SHA-256 of its content and of its predecessor's hash."
+        max_length=64,
+        help_text="SHA-256 of the event's content and of the hash of the event before.",
     )
 
     class Meta:

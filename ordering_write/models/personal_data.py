@@ -9,7 +9,9 @@ class PersonalData(models.Model):
     id = models.UUIDField(primary_key=True)
     customer_id = models.UUIDField(db_index=True)
     fields = models.JSONField()
-    salt = models.CharField(max_length=32, help_text="Keeps the digest in the log from guessing.")
+    salt = models.CharField(
+        max_length=32, help_text="Keeps the digest in the log from being guessed."
+    )
 
     class Meta:
         db_table = "personal_data"

@@ -13,7 +13,7 @@ class Timer(models.Model):
     """
 
     id = models.UUIDField(
-        primary_key=True, help_text="Derived from event and policy, so that it exists once."
+        primary_key=True, help_text="Derived from event and policy: one timer for both."
     )
     policy = models.CharField(max_length=40)
     stream = models.CharField(max_length=60)
@@ -21,15 +21,19 @@ class Timer(models.Model):
     position = models.BigIntegerField(help_text="The position of the event in the log.")
     due_at = models.DateTimeField()
     leased_until = models.DateTimeField(
-        null=True, blank=True, help_text="Until then it belongs to a worker or pauses."
+        null=True,
+        blank=True,
+        help_text="The time until which the timer belongs to a worker or pauses.",
     )
-    tries = models.PositiveSmallIntegerField(default=0, help_text="How often it was tried in vain.")
+    tries = models.PositiveSmallIntegerField(default=0, help_text="The number of failed tries.")
     error = models.TextField(blank=True, help_text="Why the last try failed.")
     parked_at = models.DateTimeField(
-        null=True, blank=True, help_text="When it was given up; empty while it is tried."
+        null=True,
+        blank=True,
+        help_text="When the timer was parked; empty while the timer is tried.",
     )
     skipped_at = models.DateTimeField(
-        null=True, blank=True, help_text="When an operator gave it up for good."
+        null=True, blank=True, help_text="When an operator skipped the timer for good."
     )
     # With defaults in the table, since workers of the previous release may still set timers.
     skipped_by = models.CharField(max_length=200, blank=True, default="", db_default="")

@@ -8,13 +8,13 @@ from ordering_write.domain.commands import Command
 from ordering_write.domain.values import ERASED
 from ordering_write.policies.base import Policy, Trigger
 from ordering_write.ports import notifier_port
-from ordering_write.ports.notifier import News, Notice
+from ordering_write.ports.notifier import Notice, NoticeKind
 
-_NEWS: dict[type[e.OrderEvent], News] = {
-    e.OrderCreated: News.PLACED,
-    e.ShipmentDispatched: News.SHIPPED,
-    e.OrderCancelled: News.CANCELLED,
-    e.RefundSettled: News.REFUNDED,
+_KINDS: dict[type[e.OrderEvent], NoticeKind] = {
+    e.OrderCreated: NoticeKind.PLACED,
+    e.ShipmentDispatched: NoticeKind.SHIPPED,
+    e.OrderCancelled: NoticeKind.CANCELLED,
+    e.RefundSettled: NoticeKind.REFUNDED,
 }
 
 
@@ -22,7 +22,7 @@ class TellCustomers(Policy):
     """Notifies the customer of the steps of an order, by the NotifierPort."""
 
     name = "tell_customers"
-    events = tuple(_NEWS)
+    events = tuple(_KINDS)
 
     def when(self, event: e.OrderEvent) -> datetime:
         return event.timestamp
@@ -33,11 +33,11 @@ class TellCustomers(Policy):
         # An erased customer has no address any more.
         if created.customer.email != ERASED:
             notice = Notice(
-                news=_NEWS[type(event)],
+                kind=_KINDS[type(event)],
                 order_id=event.order_id,
                 order_number=created.order_number,
                 customer=created.customer,
                 event=event,
             )
-            notifier_port().tell(notice, key=trigger.key)
+            notifier_port().send(notice, key=trigger.key)
         return []

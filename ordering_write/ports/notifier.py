@@ -12,7 +12,7 @@ from ordering_write.ports.base import adapter
 logger = logging.getLogger(__name__)
 
 
-class News(StrEnum):
+class NoticeKind(StrEnum):
     """The step of an order that a customer is notified of."""
 
     PLACED = "placed"
@@ -25,7 +25,7 @@ class News(StrEnum):
 class Notice:
     """One notice to a customer; ``event`` has the details, such as the tracking number."""
 
-    news: News
+    kind: NoticeKind
     order_id: UUID
     order_number: str
     customer: Person
@@ -41,7 +41,7 @@ class NotifierPort(Protocol):
     seconds or raises; after an exception it is retried later.
     """
 
-    def tell(self, notice: Notice, *, key: UUID) -> None:
+    def send(self, notice: Notice, *, key: UUID) -> None:
         """Send a notice to its customer."""
         ...
 
@@ -49,9 +49,9 @@ class NotifierPort(Protocol):
 class LogNotifier:
     """Writes notices to the log, without the name of the customer."""
 
-    def tell(self, notice: Notice, *, key: UUID) -> None:
+    def send(self, notice: Notice, *, key: UUID) -> None:
         logger.info(
-            "Order %s: the customer is notified that it is %s.", notice.order_number, notice.news
+            "Order %s: the customer is notified that it is %s.", notice.order_number, notice.kind
         )
 
 

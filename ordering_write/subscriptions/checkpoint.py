@@ -41,18 +41,26 @@ class Checkpoint(models.Model):
     log_id = models.UUIDField(null=True, blank=True, help_text="The log that was read.")
     updated_at = models.DateTimeField(db_default=Now())
     leased_until = models.DateTimeField(
-        null=True, blank=True, help_text="Until then the checkpoint belongs to one runner."
+        null=True,
+        blank=True,
+        help_text="The time until which the checkpoint belongs to one runner.",
     )
-    error = models.TextField(blank=True, help_text="Why it can't go on; empty when it can.")
-    failed_at = models.DateTimeField(null=True, blank=True, help_text="When it began to fail.")
+    error = models.TextField(
+        blank=True, help_text="Why the subscriber has failed; empty otherwise."
+    )
+    failed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the subscriber began to fail."
+    )
     late_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when the subscriber is late; empty otherwise."
     )
-    batches = models.BigIntegerField(default=0, help_text="How many batches were applied.")
-    batch_seconds = models.FloatField(default=0, help_text="How long they took together.")
+    batches = models.BigIntegerField(default=0, help_text="The number of applied batches.")
+    batch_seconds = models.FloatField(
+        default=0, help_text="The time that all batches took together, in seconds."
+    )
     last_batch_seconds = models.FloatField(default=0)
     parked_streams = models.PositiveIntegerField(
-        default=0, help_text="How many streams are blocked by an event that can't be applied."
+        default=0, help_text="The number of streams with an event that can't be applied."
     )
     # The two columns keep the names that they had in earlier releases.
     crash_suspicion = models.PositiveSmallIntegerField(
@@ -96,12 +104,14 @@ class ParkedEvent(models.Model):
     version = models.PositiveIntegerField()
     position = models.BigIntegerField()
     type = models.CharField(max_length=60)
-    category = models.CharField(max_length=20, choices=Category, help_text="What blocks it.")
+    category = models.CharField(
+        max_length=20, choices=Category, help_text="The reason why the event is parked."
+    )
     message = models.TextField(blank=True)
     traceback = models.TextField(blank=True)
     parked_at = models.DateTimeField(db_default=Now())
-    tries = models.PositiveIntegerField(default=0, help_text="How often it was tried.")
-    tried_at = models.DateTimeField(null=True, blank=True, help_text="When it was last tried.")
+    tries = models.PositiveIntegerField(default=0, help_text="The number of tries.")
+    tried_at = models.DateTimeField(null=True, blank=True, help_text="The time of the last try.")
     skipped_at = models.DateTimeField(null=True, blank=True)
     skipped_by = models.CharField(max_length=200, blank=True)
     skip_reason = models.CharField(max_length=500, blank=True)

@@ -36,7 +36,7 @@ def catch_up(
     seconds: float = math.inf,
     idle_wait: float = 0.0,
 ) -> int:
-    """Follow the log from all ``checkpoints`` until they are level, or for about ``seconds``.
+    """Follow the log from all ``checkpoints`` until all are caught up, or for about ``seconds``.
 
     Returns how many events were applied or parked, for all checkpoints together.
 
@@ -47,7 +47,7 @@ def catch_up(
 
     An exception is recorded on its checkpoint, logged when the checkpoint begins to fail, and
     delays the next lease; no event is skipped, and other checkpoints go on. If the time ends before
-    the checkpoints are level, the broker is woken, so that other subscribers get their turn.
+    the checkpoints are caught up, the broker is woken, so that other subscribers get their turn.
     """
     ends_at = time.monotonic() + seconds
     group = _SubscriptionGroup(checkpoints, subscriber_of, batch, listens=idle_wait > 0)
@@ -69,7 +69,7 @@ def catch_up(
 def follow(
     checkpoints: "models.QuerySet[Any]", subscriber: Subscriber, *, batch: int
 ) -> Iterator[int]:
-    """Follow the log from the one checkpoint in ``checkpoints`` until it is level.
+    """Follow the log from the one checkpoint in ``checkpoints`` until that one is caught up.
 
     Yields the number of events of each batch, after the batch. Each batch of about ``batch`` events
     is applied and the checkpoint moved in one transaction of the checkpoint's database. One runner

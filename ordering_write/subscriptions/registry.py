@@ -35,7 +35,7 @@ class Subscription(ABC):
 
     ``name`` identifies the subscription in the registry and in tasks; ``noun`` is what people call
     one of its subscribers. ``serves_requests`` says that requests show its effects, so that the
-    service isn't ready while a subscriber is late. A level runner listens to the log for
+    service isn't ready while a subscriber is late. An idle runner listens to the log for
     ``idle_wait`` seconds before it releases its checkpoints. ``starts_at_head`` says that a new
     checkpoint ignores the events before it. Names of metrics begin with ``metric_prefix``; the name
     of the subscriber stands in the label ``metric_label``, unless that is empty.

@@ -142,7 +142,7 @@ def test_every_event_of_an_order_has_a_sentence_of_its_own() -> None:
         assert f"e.{event_type.__name__}(" in source
 
 
-# --- The ledger --------------------------------------------------------------------------------
+# --- Unit counters --------------------------------------------------------------------------------
 def test_each_movement_is_one_row(history: History) -> None:
     product = product_registered(on_hand=10)
     sold, given_up = (uuid4(), uuid4()), (uuid4(), uuid4())

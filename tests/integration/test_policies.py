@@ -491,7 +491,7 @@ def test_customers_are_notified(settings: Any):
     run_policies(NOW)
 
     notices = [
-        (notice.order_number, str(notice.news), notice.event.type)
+        (notice.order_number, str(notice.kind), notice.event.type)
         for notice in Postman.calls("tell")
     ]
     assert sorted(notices) == sorted(

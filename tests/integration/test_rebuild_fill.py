@@ -122,7 +122,7 @@ def test_an_event_that_is_deleted_during_a_fill_is_noticed() -> None:
     remove_an_order_event()
     list(fill.fill_slice(generation, 0))
 
-    with pytest.raises(published.LogGapError, match="some have gone from the log meanwhile"):
+    with pytest.raises(published.LogGapError, match="the log lost events in the meantime"):
         fill.finish(generation)
 
 

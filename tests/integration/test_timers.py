@@ -402,7 +402,7 @@ def test_one_run_fires_the_timers_that_follow_from_its_own_commands(settings: An
     SUBSCRIPTION.run(seconds=60)
 
     assert later_event_types(order)[2:] == ["RefundRequested", "RefundSettled"]
-    assert [str(notice.news) for notice in Postman.calls("tell")] == [
+    assert [str(notice.kind) for notice in Postman.calls("send")] == [
         "placed",
         "cancelled",
         "refunded",

@@ -4,8 +4,10 @@ import re
 
 from django.conf import settings
 
-# os.environ.get("X"), os.environ["X"], _amounts("X", …), _flag("X", …), and so on
-READ = re.compile(r'(?:os\.environ(?:\.get)?|_amounts|_flag|_list|_number)[\[(]"(\w+)"')
+# os.environ.get("X"), os.environ["X"], env.amounts("X", …), env.flag("X", …), and so on
+READ = re.compile(
+    r'(?:os\.environ(?:\.get)?|env\.amounts|env\.flag|env\.number|env\.texts)[\[(]"(\w+)"'
+)
 LISTED = re.compile(r"^#(\w+)=", re.MULTILINE)
 
 

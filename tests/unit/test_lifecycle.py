@@ -192,9 +192,9 @@ def line_id(number: int) -> UUID:
 def state_of(order: Order) -> State:
     """Return the state of the machine that a real order is in."""
     rows = order.lines.values()
-    given_back = order.refunded or any("voided" in kinds for kinds in order.payments.values())
+    has_refund = order.refunded or any("voided" in kinds for kinds in order.payments.values())
     money = Money.NONE
-    if given_back:
+    if has_refund:
         money = Money.GIVEN_BACK
     elif order.captured:
         money = Money.CAPTURED
@@ -234,7 +234,7 @@ def shipments(order: Order, number: int, status: str) -> list[UUID]:
     return ids or [UUID(int=999)]
 
 
-def one_return(order: Order, number: int) -> UUID:
+def requested_return(order: Order, number: int) -> UUID:
     line = str(line_id(number))
     return UUID(next((key for key, units in order.returns.items() if line in units), str(line)))
 
@@ -274,7 +274,7 @@ def request_return(order: Order, number: int, units: int) -> None:
 
 def receive_return(order: Order, number: int, units: int) -> None:
     item = c.ReceivedLine(line_id=line_id(number), restock=units)
-    order.receive_return(one_return(order, number), [item], now=NOW)
+    order.receive_return(requested_return(order, number), [item], now=NOW)
 
 
 def pack(order: Order, number: int, units: int) -> None:
@@ -307,7 +307,7 @@ CALLS: dict[str, Callable[[Order, int, int], None]] = {
     "request_return": request_return,
     "receive_return": receive_return,
     "reject_return": lambda order, number, _: order.reject_return(
-        one_return(order, number), "Too late", now=NOW
+        requested_return(order, number), "Too late", now=NOW
     ),
 }
 

@@ -155,7 +155,7 @@ def test_adding_a_tag_twice_changes_nothing():
     assert given(*placed()).when(twice).then(event(e.OrderTagged)).aggregate.tags == ["gift"]
 
 
-# --- The ledger -------------------------------------------------------------------------------
+# --- Unit counters -------------------------------------------------------------------------------
 def test_cancelling_releases_every_unit():
     past = placed(2, 1)
     first, second = (added for added in past if isinstance(added, e.OrderItemAdded))

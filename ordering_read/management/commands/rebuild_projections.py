@@ -74,9 +74,9 @@ class Command(BaseCommand):
         except (UnknownProjectionError, GenerationError) as error:
             raise CommandError(str(error)) from error
         except (OperationalError, InterfaceError) as error:
+            reason = " ".join(str(error).split())
             raise CommandError(
-                f"A database was lost: {' '.join(str(error).split())}. What is done stays: try "
-                "again."
+                f"A database was lost: {reason}. Try again: written rows stay."
             ) from error
 
     def _all(self, options: dict[str, Any]) -> list[str]:

@@ -18,7 +18,7 @@ Reason = Annotated[
 # A text that may be empty, which means the same as leaving it out.
 OptionalText = Annotated[str, Text(max_length=200, min_length=0)]
 # The time of a fact, which may be earlier than the command that records the fact.
-Happened = AwareDatetime
+FactTime = AwareDatetime
 
 
 class Command(BaseModel):

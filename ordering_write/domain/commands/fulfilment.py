@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
-from ordering_write.domain.commands.base import Command, Happened, OptionalText, Reason
+from ordering_write.domain.commands.base import Command, FactTime, OptionalText, Reason
 from ordering_write.domain.commands.order import Lines
 from ordering_write.domain.events import DeliveryFailure, ReturnReason
 from ordering_write.domain.values import Quantity, Value
@@ -49,7 +49,7 @@ class DispatchShipment(Command):
     carrier: Carrier = ""
     tracking_number: TrackingNumber = ""
     tracking_url: TrackingUrl = ""
-    dispatched_at: Happened | None = None
+    dispatched_at: FactTime | None = None
 
 
 class UpdateTracking(Command):
@@ -74,7 +74,7 @@ class ConfirmDelivery(Command):
 
     order_id: UUID
     shipment_id: UUID
-    delivered_at: Happened | None = None
+    delivered_at: FactTime | None = None
 
 
 class FailDelivery(Command):
@@ -83,7 +83,7 @@ class FailDelivery(Command):
     order_id: UUID
     shipment_id: UUID
     outcome: DeliveryFailure
-    failed_at: Happened | None = None
+    failed_at: FactTime | None = None
 
 
 # --- Returns -------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from config.fields.amount import Amount
 from config.fields.text import Text
-from ordering_write.domain.commands.base import Command, Happened, OptionalText, Reason
+from ordering_write.domain.commands.base import Command, FactTime, OptionalText, Reason
 from ordering_write.domain.commands.order import Lines
 from ordering_write.domain.events import PaymentKind
 from ordering_write.domain.values import Currency
@@ -29,7 +29,7 @@ class RecordPayment(Command):
     currency: Currency | None = None
     method: OptionalText = ""
     reference: OptionalText = ""
-    happened_at: Happened | None = None
+    happened_at: FactTime | None = None
 
 
 class RequestRefund(Command):
@@ -56,4 +56,4 @@ class RecordRefund(Command):
     currency: Currency | None = None
     reason: Annotated[OptionalText, Field(examples=["The parcel came late"])] = ""
     reference: OptionalText = ""
-    happened_at: Happened | None = None
+    happened_at: FactTime | None = None

@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class OrderStatus(StrEnum):
-    """The status of an order, derived from the ledger of its lines and never set."""
+    """The status of an order, derived from the unit counters of its lines and never set."""
 
     PENDING = "pending"
     CONFIRMED = "confirmed"
@@ -53,7 +53,7 @@ class PaymentStatus(StrEnum):
 
 
 class FulfilmentStatus(StrEnum):
-    """The status of the goods, derived from the ledger of the lines."""
+    """The status of the goods, derived from the unit counters of the lines."""
 
     UNFULFILLED = "unfulfilled"
     ON_HOLD = "on_hold"
@@ -63,7 +63,7 @@ class FulfilmentStatus(StrEnum):
 
 
 class ReturnStatus(StrEnum):
-    """The status of the returns, derived from the ledger of the lines."""
+    """The status of the returns, derived from the unit counters of the lines."""
 
     NONE = "none"
     REQUESTED = "requested"

@@ -1,4 +1,4 @@
-"""The parts of an order: its lines, each with a ledger of units, and its shipments.
+"""The parts of an order: its lines, each with its unit counters, and its shipments.
 
 The Order alone loads, changes and saves them.
 """
@@ -15,7 +15,7 @@ MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}
 
 
 class OrderItem(models.Model):
-    """A line of an order and the ledger of its units."""
+    """A line of an order and its unit counters."""
 
     id = models.UUIDField(primary_key=True)
     order = models.ForeignKey("Order", on_delete=models.PROTECT, related_name="+")
@@ -39,7 +39,7 @@ class OrderItem(models.Model):
         ordering = ["order_id", "number"]
         constraints = [
             models.UniqueConstraint(fields=["order", "number"], name="order_item_number_unique"),
-            # The database checks the ledger too, whatever the code does.
+            # The database checks the counters too, whatever the code does.
             models.CheckConstraint(
                 condition=Q(ordered__gte=F("cancelled") + F("packed") + F("shipped")),
                 name="order_item_units_accounted_for",

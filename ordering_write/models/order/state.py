@@ -108,7 +108,7 @@ class OrderState(Aggregate):
 
     # --- Derived statuses ------------------------------------------------------------------------
     def derive_status(self) -> OrderStatus:
-        """Return the status that follows from the ledger of units and the times of the moves."""
+        """Return the status that follows from the unit counters and the times of the moves."""
         lines = self.lines.values()
         if lines and all(line.cancelled == line.ordered for line in lines):
             return OrderStatus.CANCELLED
@@ -149,7 +149,7 @@ class OrderState(Aggregate):
         return FulfilmentStatus.IN_PROGRESS if in_progress else FulfilmentStatus.UNFULFILLED
 
     def return_status(self) -> ReturnStatus:
-        """Return the status of the returns, from the ledger of units."""
+        """Return the status of the returns, from the unit counters."""
         lines = self.lines.values()
         if any(line.return_requested for line in lines):
             return ReturnStatus.REQUESTED
