@@ -492,7 +492,7 @@ def test_customers_are_notified(settings: Any):
 
     notices = [
         (notice.order_number, str(notice.kind), notice.event.type)
-        for notice in Postman.calls("tell")
+        for notice in Postman.calls("send")
     ]
     assert sorted(notices) == sorted(
         [
@@ -503,7 +503,7 @@ def test_customers_are_notified(settings: Any):
             (cancelled.order_number, "refunded", "RefundSettled"),
         ]
     )
-    assert {notice.customer.name for notice in Postman.calls("tell")} == {"Robin Sample"}
+    assert {notice.customer.name for notice in Postman.calls("send")} == {"Robin Sample"}
     assert len(set(Postman.keys())) == 5
 
 

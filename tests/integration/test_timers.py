@@ -192,7 +192,7 @@ def test_a_timer_that_kills_its_workers_is_parked(settings: Any, monkeypatch: py
     def kill(*_args: Any, **_kwargs: Any) -> None:
         raise Crash
 
-    monkeypatch.setattr(Postman, "tell", kill)
+    monkeypatch.setattr(Postman, "send", kill)
     now = NOW
     for _ in range(timers.TRIES):
         with pytest.raises(Crash):
@@ -272,7 +272,7 @@ class Contended:
 
 def test_a_database_outage_is_no_failure_of_a_timer(settings: Any, monkeypatch: pytest.MonkeyPatch):
     plug(settings, notifier=Postman)
-    Postman.answers["tell"] = OperationalError("the database is away")
+    Postman.answers["send"] = OperationalError("the database is away")
     new_order()
     SUBSCRIPTION.set_timers()
 
