@@ -92,9 +92,6 @@ class QueryViewSet(ApiViewSet):
             self.headers[preferences.APPLIED] = "wait"
         elif is_behind:
             self.headers[headers.BEHIND] = "true"
-        if self.action not in self.single_actions:
-            # A 304 saves the query, the expensive part of a list.
-            self._tag(self._list_tag(request))
 
     def shows(self, event_id: UUID, *, timeout: float) -> bool:
         """Return True if the answer will show the event; waits at most ``timeout`` seconds."""
@@ -135,6 +132,14 @@ class QueryViewSet(ApiViewSet):
         if etags.client_has(self.request, tag):
             raise etags.NotModifiedError(tag)
 
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        # Only after the query is it sure that a list exists, which ``*`` asks for.
+        if response.status_code == 200 and "ETag" in self.headers and etags.is_any(request):
+            response = Response(status=304)
+        return super().finalize_response(request, response, *args, **kwargs)
+
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, etags.NotModifiedError):
             return Response(status=304)
@@ -145,9 +150,13 @@ class QueryViewSet(ApiViewSet):
     def query(self, query_type: type[AnyQuery], **fields: Any) -> AnyQuery:
         """Return a query with the parameters of the request and these ``fields``.
 
-        Raises UnknownParameterError and ParameterError.
+        Raises UnknownParameterError and ParameterError, and NotModifiedError when the client's copy
+        of a list is current: a 304 saves the query, the expensive part of a list.
         """
-        return parse_query(self.request, query_type, **fields)
+        query = parse_query(self.request, query_type, **fields)
+        if self.action not in self.single_actions:
+            self._tag(self._list_tag(self.request))
+        return query
 
     def ask(self, query: Query[Answer]) -> Answer:
         """Dispatch ``query`` with the limits of the user; returns the answer."""

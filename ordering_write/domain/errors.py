@@ -368,8 +368,12 @@ class VersionConflictError(DomainError):
 
     def __init__(self, *, stream: str, expected: int, current: int) -> None:
         # A negative version stands for an ETag that no version had.
-        wanted = f"version {expected}" if expected >= 0 else "none of its versions"
-        super().__init__(f"You expected {wanted}, but it is at version {current}.")
+        text = (
+            f"You expected version {expected}, but it is at version {current}."
+            if expected >= 0
+            else f"Your tag names no version of this resource, which is at version {current}."
+        )
+        super().__init__(text)
         self.stream = stream
         self.expected = expected
         self.current = current

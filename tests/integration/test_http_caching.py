@@ -93,6 +93,55 @@ def test_the_tag_of_a_list_is_its_position_in_the_log(
             assert second["ETag"].startswith('W/"8-')
 
 
+INVALID = [
+    "/orders?page=0",
+    "/orders?nothing=1",
+    "/orders?ordering=relevance",
+    "/orders/{order}/timeline?page=x",
+    "/orders/by-number/{number}?nothing=1",
+    "/orders/{order}?version=x",
+    "/customers?status=angry",
+    "/customers/{customer}/orders?total_min=1",
+    "/customers/{customer}/stats?nothing=1",
+    "/inventory?low=perhaps",
+    "/inventory/{product}/movements?cursor=x",
+    "/fulfilment-queue?ready=blue",
+    "/reports/sales-by-day?from=yesterday",
+    "/reports/sales-by-product?group=year",
+    "/orders/status-counts?nothing=1",
+    "/search?q=%00",
+]
+
+
+def test_an_invalid_parameter_is_refused_though_the_client_has_a_copy(
+    shop: Shop, subtests: pytest.Subtests
+) -> None:
+    admin = client_of(Role.ADMIN)
+    for path in INVALID:
+        with subtests.test(path):
+            answer = admin.get(address(path, shop), headers={"if-none-match": "*"})
+            assert answer.status_code == 400
+            assert not answer.has_header("ETag")
+
+
+def test_any_copy_of_an_existing_resource_is_current(
+    clerk: APIClient, shop: Shop, subtests: pytest.Subtests
+) -> None:
+    for path in LISTS + SINGLE:
+        with subtests.test(path):
+            answer = clerk.get(address(path, shop), headers={"if-none-match": "*"})
+            assert (answer.status_code, answer.content) == (304, b"")
+
+
+def test_any_copy_of_a_missing_resource_is_not_found(
+    clerk: APIClient, subtests: pytest.Subtests
+) -> None:
+    for path in ("/orders/{}", "/orders/{}/timeline", "/customers/{}/orders", "/inventory/{}"):
+        with subtests.test(path):
+            answer = clerk.get(ROOT + path.format(uuid4()), headers={"if-none-match": "*"})
+            assert answer.status_code == 404
+
+
 def test_a_304_reads_no_rows(clerk: APIClient, shop: Shop) -> None:
     tag = clerk.get(f"{ROOT}/orders")["ETag"]
 

@@ -54,11 +54,16 @@ def test_the_client_has_the_tag_that_if_none_match_names(subtests: pytest.Subtes
         ('"3.ab"', True),
         ('W/"3.ab"', True),
         ('"x", "3.ab"', True),
-        ("*", True),
+        ('"3.ab-gzip"', True),
+        ('"3.ab--gzip"', True),
+        ('W/"3.ab;br"', True),
+        ('"a,b", "3.ab"', True),
+        ("*", False),
         ('"3.ab', False),
         ("3.ab", False),
         ('"3.abc"', False),
         ("", False),
+        ('"3.ab-xz"', False),
     ]
     for tags, is_current in cases:
         with subtests.test(tags=tags, is_current=is_current):

@@ -3,8 +3,9 @@
 from hashlib import blake2b
 
 from django.http import HttpRequest
-from django.utils.http import parse_etags
 from rest_framework.request import Request
+
+from config.http.input.entity_tags import MalformedTagsError, opaque, parse_tags
 
 
 class NotModifiedError(Exception):
@@ -32,9 +33,17 @@ def digest(*parts: object) -> str:
 
 def client_has(request: HttpRequest | Request, tag: str) -> bool:
     """Return True if If-None-Match names ``tag``, weak or strong."""
-    client_tags = parse_etags(request.headers.get("If-None-Match", ""))
-    return "*" in client_tags or _opaque(tag) in map(_opaque, client_tags)
+    return opaque(tag) in map(opaque, _client_tags(request))
 
 
-def _opaque(tag: str) -> str:
-    return tag.removeprefix("W/")
+def is_any(request: HttpRequest | Request) -> bool:
+    """Return True if If-None-Match is ``*``, which names the tag of any existing resource."""
+    return _client_tags(request) == ["*"]
+
+
+def _client_tags(request: HttpRequest | Request) -> list[str]:
+    try:
+        return parse_tags(request.headers.get("If-None-Match", ""))
+    except MalformedTagsError:
+        # A malformed header names no tag: the client gets the whole answer.
+        return []
