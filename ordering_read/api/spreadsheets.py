@@ -2,6 +2,7 @@
 
 import csv
 import io
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,8 +12,8 @@ from rest_framework.renderers import BaseRenderer
 from config.http.answers.pagination import COUNT_CAP
 from ordering_read.queries import View
 
-# A spreadsheet runs a text that begins with one of these as a formula.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# A spreadsheet runs a text that begins with one of these as a formula, wide forms included.
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 CSV = "text/csv"
 # The largest number of rows in a response.
 MAX_ROWS = COUNT_CAP
@@ -44,10 +45,11 @@ class CSVRenderer(BaseRenderer):
         view = (renderer_context or {})["view"]
         table.writerow(view.row.model_fields)
         table.writerows([_cell(value) for _, value in item] for item in data)
-        return text.getvalue().encode()
+        # Excel takes a file without the byte order mark for one in the system's old encoding.
+        return text.getvalue().encode("utf-8-sig")
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, str) and value.startswith(_FORMULAS):
+    if isinstance(value, str) and unicodedata.normalize("NFKC", value[:1]).startswith(_FORMULAS):
         return f"'{value}"
     return "" if value is None else str(value)

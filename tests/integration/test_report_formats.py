@@ -90,7 +90,8 @@ def test_csv_has_the_rows_of_all_pages(address: str, client: APIClient) -> None:
 
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     assert answer["Content-Disposition"].endswith('.csv"')
-    rows = list(csv.DictReader(answer.content.decode().splitlines()))
+    assert answer.content.startswith("\ufeff".encode()), "Excel needs a byte order mark"
+    rows = list(csv.DictReader(answer.content.decode("utf-8-sig").splitlines()))
     assert len(rows) > 1
     assert [row["gross"] for row in rows] == [row["gross"] for row in shown]
     assert set(rows[0]) == set(shown[0]) - {"links"}
@@ -119,7 +120,7 @@ def test_a_refusal_of_csv_is_a_problem(client: APIClient, warehouse: User) -> No
 
 
 def test_a_text_of_a_csv_file_never_becomes_a_formula(subtests: pytest.Subtests) -> None:
-    for text in ["=1+1", "+1", "-1", "@SUM", "\tx", "\rx"]:
+    for text in ["=1+1", "+1", "-1", "@SUM", "\tx", "\rx", "\nx", *"＝＋－＠﹦﹢﹣﹫"]:
         with subtests.test(repr(text)):
 
             class Row(View):
@@ -133,5 +134,5 @@ def test_a_text_of_a_csv_file_never_becomes_a_formula(subtests: pytest.Subtests)
                 [Row(name=text, amount=Decimal("-1.50"))], renderer_context={"view": Shown()}
             )
 
-            [row] = csv.DictReader(sent.decode().splitlines(keepends=True))
+            [row] = csv.DictReader(sent.decode("utf-8-sig").splitlines(keepends=True))
             assert (row["name"], row["amount"]) == (f"'{text}", "-1.50")

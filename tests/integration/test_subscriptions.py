@@ -166,7 +166,13 @@ def test_an_event_that_fails_is_parked_listed_and_retried(relays: Relays) -> Non
     assert f"the relay billing: OrderCreated {created_event_id(failing)}" in listed
     assert "projection-error: ValueError: no such address" in listed
     assert "1 event behind it" in listed
-    assert output_of("parked") == "Nothing is parked.\n"
+    for command in ("parked", "retry_parked"):
+        assert output_of(command) == (
+            "Nothing is parked for the projections.\n"
+            "1 stream is parked for the relays: manage.py parked --subscription relays\n"
+        )
+    with pytest.raises(CommandError, match="for the relays: add --subscription relays"):
+        output_of("skip_parked", str(created_event_id(failing)), "--reason", "A test")
     with pytest.raises(CommandError, match="There is no relay 'other'; there are: billing"):
         output_of("parked", "--subscription", "relays", "--name", "other")
 

@@ -4,14 +4,18 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from ordering_read.management.subscriptions import add_selection, blocking_events
+from ordering_read.management.subscriptions import (
+    add_selection,
+    blocking_events,
+    other_parked_events,
+)
 from ordering_write.published import parked, subscriptions
 
 
 class Command(BaseCommand):
     help = (
-        "Lists the events that can't be applied, each with its id, and how many later events of "
-        "its stream wait behind it."
+        "Lists the events that projections can't apply, or policies with --subscription policies: "
+        "each with its id, and how many later events of its stream wait behind it."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -24,8 +28,12 @@ class Command(BaseCommand):
             self.stdout.write(f"{row.checkpoint}: {row}")
             self.stdout.write(f"  {row.category}: {row.message}")
             self.stdout.write(f"  {_history(row)}")
+        others = list(other_parked_events(source))
         if not rows:
-            self.stdout.write("Nothing is parked.")
+            where = f" for the {source.name}" if others else ""
+            self.stdout.write(f"Nothing is parked{where}.")
+        for line in others:
+            self.stdout.write(line)
 
 
 def _history(row: Any) -> str:

@@ -4,15 +4,19 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from ordering_read.management.subscriptions import add_selection, blocking_events
+from ordering_read.management.subscriptions import (
+    add_selection,
+    blocking_events,
+    other_parked_events,
+)
 from ordering_write.published import parked, subscriptions
 
 
 class Command(BaseCommand):
     help = (
-        "Applies parked events, stream by stream and in order, after their cause was corrected. "
-        "Events that still can't be applied stay parked, and the exit code is 1. The workers may "
-        "run."
+        "Applies the parked events of projections, or of policies with --subscription policies, "
+        "stream by stream and in order, after their cause was corrected. Events that still can't "
+        "be applied stay parked, and the exit code is 1. The workers may run."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -23,8 +27,12 @@ class Command(BaseCommand):
         results = parked.retry(source, blocking_events(source, name=name, stream=stream))
         for result in results:
             self.stdout.write(str(result))
+        others = list(other_parked_events(source))
         if not results:
-            self.stdout.write("Nothing is parked.")
+            where = f" for the {source.name}" if others else ""
+            self.stdout.write(f"Nothing is parked{where}.")
+        for line in others:
+            self.stdout.write(line)
         if blocked := sum(result.blocked_by is not None for result in results):
             raise CommandError(
                 f"{blocked:,} stream{'s are' if blocked > 1 else ' is'} still parked."

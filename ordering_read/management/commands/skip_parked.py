@@ -10,14 +10,15 @@ from config import processes
 from config.accounts.models import User
 from config.http.input.validation import errors_of
 from ordering_read import permissions
-from ordering_read.management.subscriptions import add_subscription
+from ordering_read.management.subscriptions import add_subscription, subscription_hint
 from ordering_write.published import DomainError, parked, subscriptions
 
 
 class Command(BaseCommand):
     help = (
-        "Skips an event in every projection whose stream it blocks, and applies the events behind "
-        "it. The list of parked events records who skipped the event, when and why."
+        "Skips an event in every projection whose stream it blocks, or with --subscription "
+        "policies in every policy, and applies the events behind it. A skip for a policy is final. "
+        "The list of parked events records who skipped the event, when and why."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -46,6 +47,8 @@ class Command(BaseCommand):
             results = parked.skip_event(source, event_id, reason=reason, by=by)
         except ValidationError as error:
             raise CommandError(f"--reason: {errors_of(error)[0]['detail']}.") from error
+        except parked.ParkedEventNotFoundError as error:
+            raise CommandError(f"{error}.{subscription_hint(source, event_id)}") from error
         except DomainError as error:
             raise CommandError(str(error)) from error
         for result in results:
