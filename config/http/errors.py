@@ -34,6 +34,20 @@ class UnknownParameterError(ParameterError):
         super().__init__(parameter, f"This address knows no parameter {parameter!r}. {choice}")
 
 
+class UrlTooLongError(APIException):
+    """The address is longer than the service accepts."""
+
+    status_code = 414
+    default_detail = __doc__
+
+
+class HeadersTooLargeError(APIException):
+    """The headers of the request are larger than the service accepts."""
+
+    status_code = 431
+    default_detail = __doc__
+
+
 class IdempotencyKeyMissingError(APIException):
     """This command is accepted with the header Idempotency-Key only."""
 

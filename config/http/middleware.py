@@ -17,7 +17,7 @@ from config import logs
 from config.http.answers.pages import refusal
 from config.http.answers.problems import is_anticipated
 from config.http.authentication import loaded_user
-from config.http.errors import ParameterError
+from config.http.errors import HeadersTooLargeError, ParameterError, UrlTooLongError
 from config.http.input import consistency
 from config.http.limits import throttling, waiting_slots
 
@@ -28,6 +28,10 @@ _REQUEST_ID = re.compile(r"[!-~]{1,128}")
 _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
+
+# Less than the web server's own limits, which it reports by pages that aren't ours.
+_MAX_URL_CHARACTERS = 4_096
+_MAX_HEADER_CHARACTERS = 32_768
 
 # The cookie with the token of a command whose effect the browser's last page didn't show.
 _TOKEN_COOKIE = "consistency"  # noqa: S105 - the name of a cookie
@@ -104,13 +108,13 @@ class ThrottleMiddleware:
 
 
 class ProblemMiddleware:
-    """Refuses NUL characters, and answers anticipated errors of any view as problems."""
+    """Refuses too long requests and NUL characters; answers anticipated errors of any view."""
 
     def __init__(self, get_response: GetResponse) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if error := _nul_error(request):
+        if error := _size_error(request) or _nul_error(request):
             return refusal(request, error)
         response = self.get_response(request)
         if isinstance(response, HttpResponseNotAllowed):
@@ -172,6 +176,17 @@ class ConsistencyMiddleware:
             httponly=True,
             samesite="Lax",
         )
+
+
+def _size_error(request: HttpRequest) -> Exception | None:
+    """Return the error for a too long address or too large headers; None without one."""
+    query = request.META.get("QUERY_STRING", "")
+    if len(request.path) + len(query) > _MAX_URL_CHARACTERS:
+        return UrlTooLongError()
+    headers = (value for name, value in request.META.items() if name.startswith("HTTP_"))
+    if sum(map(len, headers)) > _MAX_HEADER_CHARACTERS:
+        return HeadersTooLargeError()
+    return None
 
 
 def _nul_error(request: HttpRequest) -> Exception | None:

@@ -75,6 +75,25 @@ def test_an_unusable_address_or_parameter_is_a_problem(subtests: pytest.Subtests
             assert status != 405 or answer["Allow"]
 
 
+def test_a_too_long_request_is_a_problem(subtests: pytest.Subtests) -> None:
+    admin = client_of(Role.ADMIN)
+    long = "x" * 4_096
+    for path in (f"{ROOT}/orders?q={long}", f"{ROOT}/orders/{long}", f"/admin/?q={long}"):
+        with subtests.test(path[:20]):
+            check(admin.get(path, headers=JSON), 414, "uri_too_long")
+    for headers in ({"x-note": "x" * 40_000}, {f"x-{n}": "x" * 8_000 for n in range(5)}):
+        with subtests.test(headers=len(headers)):
+            check(admin.get(f"{ROOT}/orders", headers=headers), 431, "headers_too_large")
+    assert admin.get(f"{ROOT}/orders?sku={'x' * 64}", headers={"x-note": long}).status_code == 200
+
+
+def test_a_browser_gets_a_page_about_a_too_long_address() -> None:
+    answer = Client().get(f"/?{'x' * 4_096}", headers={"accept": "text/html"})
+
+    assert (answer.status_code, answer["Content-Type"]) == (414, "text/html; charset=utf-8")
+    assert "longer than the service accepts" in answer.content.decode()
+
+
 def test_an_unsupported_format_is_a_problem() -> None:
     admin = client_of(Role.ADMIN)
 

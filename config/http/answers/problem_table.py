@@ -11,12 +11,14 @@ from rest_framework import exceptions as drf
 from config.http.answers.problems import register
 from config.http.errors import (
     CsrfFailedError,
+    HeadersTooLargeError,
     IdempotencyKeyMissingError,
     ParameterError,
     PermissionMissingError,
     PreconditionRequiredError,
     TooManyLoginsError,
     UnknownParameterError,
+    UrlTooLongError,
 )
 
 
@@ -73,6 +75,20 @@ def _register_malformed() -> None:
         meaning="The body is larger than the service accepts.",
         advice="Send less at once.",
         own_text=False,
+    )
+    register(
+        UrlTooLongError,
+        slug="uri-too-long",
+        status=414,
+        title="URI too long",
+        advice="Send fewer or shorter parameters; long lists of values fit into several requests.",
+    )
+    register(
+        HeadersTooLargeError,
+        slug="headers-too-large",
+        status=431,
+        title="Headers too large",
+        advice="Send fewer or shorter headers. In a browser, delete the cookies of this site.",
     )
     register(ParameterError, slug="invalid-parameter", status=400, title="Invalid parameter")
     register(UnknownParameterError, slug="unknown-parameter", status=400, title="Unknown parameter")
