@@ -9,11 +9,16 @@ from pydantic import ValidationError
 
 from config.http.answers.problems import detail_of
 from config.http.input.validation import errors_of
+from ordering_read.admin.form_fields import (
+    Choices,
+    CommaSeparatedField,
+    FormRenderer,
+    SuggestingInput,
+)
 from ordering_read.admin.labels import field_label
 from ordering_write.client import Command
 
 Schema = Mapping[str, Any]
-Choices = Sequence[tuple[str, str]]
 # The path of a field in the command: ("shipping_address", "city"), ("items", row name, "quantity").
 Path = tuple[str, ...]
 
@@ -70,32 +75,11 @@ class FormContext:
         return payload
 
 
-class SuggestingInput(forms.TextInput):
-    """A text input with suggestions, which the browser filters without a script."""
-
-    template_name = "admin/ordering_read/suggesting_input.html"
-
-    def __init__(self, suggestions: Choices) -> None:
-        super().__init__(attrs={"autocomplete": "off"})
-        self.suggestions = suggestions
-
-    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
-        context: dict[str, Any] = super().get_context(name, value, attrs)
-        context["widget"]["attrs"]["list"] = f"id_{name}_list"
-        return context | {"suggestions": self.suggestions}
-
-
-class CommaSeparatedField(forms.CharField):
-    """Several short texts, separated by commas."""
-
-    def to_python(self, value: Any) -> Any:
-        return [part.strip() for part in (value or "").split(",") if part.strip()]
-
-
 class CommandForm(forms.Form):
     """Asks for the payload of a command, except for the fields that ``context`` fixes."""
 
     required_css_class = "required"
+    default_renderer = FormRenderer
 
     def __init__(self, command_type: type[Command], context: FormContext, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -106,6 +90,11 @@ class CommandForm(forms.Form):
         self._defs: Schema = schema.get("$defs", {})
         # The names of the form's fields, by their paths in the command.
         self._names: dict[Path, str] = {}
+        # The name of the first field at or below a path, and the paths of the fields of each row.
+        self._first_names: dict[Path, str] = {}
+        self._row_paths: dict[Path, list[Path]] = {}
+        # The choices and suggestions of each field name: the rows of a list share them.
+        self._options: dict[str, tuple[Choices | None, Choices | None]] = {}
         self._rows: dict[str, Sequence[FormRow]] = {}
         # The rows that were filled in, in the order of the command's elements.
         self._filled_rows: dict[str, Sequence[FormRow]] = {}
@@ -144,8 +133,8 @@ class CommandForm(forms.Form):
     def _add_rows(self, path: Path, items: Schema) -> None:
         [name] = path
         self._rows[name] = rows = self._context.rows(self._command_type, name)
+        element = self._resolve(items, True)[0]
         for row in rows:
-            element = self._resolve(items, True)[0]
             for part, schema in element["properties"].items():
                 if part not in row.fixed:
                     # Empty rows aren't sent.
@@ -161,17 +150,20 @@ class CommandForm(forms.Form):
         form_field.label = f"{row.label}: {label}" if row else label
         initial = row.initial if row else self._initial
         form_field.initial = initial.get(name) or schema.get("default") or None
-        self._names[path] = "-".join(path)
-        self.fields["-".join(path)] = form_field
+        form_name = self._names[path] = "-".join(path)
+        self.fields[form_name] = form_field
+        for length in range(1, len(path) + 1):
+            self._first_names.setdefault(path[:length], form_name)
+        if row:
+            self._row_paths.setdefault(path[:2], []).append(path)
 
     def _field(self, name: str, schema: Schema, *, required: bool, is_in_row: bool) -> forms.Field:
-        choices = self._context.choices(self._command_type, name)
+        choices, suggestions = self._options_of(name)
         if choices is None and "enum" in schema:
             choices = [(value, value.replace("_", " ")) for value in schema["enum"]]
         if choices is not None:
             empty = [] if required and len(choices) == 1 else [("", "---------")]
             return forms.ChoiceField(choices=[*empty, *choices], required=required)
-        suggestions = self._context.suggestions(self._command_type, name)
         if suggestions is not None:
             return forms.CharField(required=required, widget=SuggestingInput(suggestions))
         match schema:
@@ -199,13 +191,23 @@ class CommandForm(forms.Form):
             widget=forms.Textarea(attrs={"rows": 3, "cols": 60}) if is_long else forms.TextInput,
         )
 
+    def _options_of(self, name: str) -> tuple[Choices | None, Choices | None]:
+        """Return the choices and the suggestions of a field; reads each from the context once."""
+        if name not in self._options:
+            self._options[name] = (
+                self._context.choices(self._command_type, name),
+                self._context.suggestions(self._command_type, name),
+            )
+        return self._options[name]
+
     # --- Sections of the page ------------------------------------------------------------------
     def sections(self) -> list[dict[str, Any]]:
         """Return the groups of fields and the tables of rows, in the order of the command."""
         sections: dict[str, dict[str, Any]] = {}
         for path, name in self._names.items():
             if path[0] in self._rows:
-                sections.setdefault(path[0], self._table(path[0]))
+                if path[0] not in sections:
+                    sections[path[0]] = self._table(path[0])
             else:
                 title = field_label(path[0]) if path[1:] else ""
                 section = sections.setdefault(title, {"title": title, "fields": []})
@@ -219,18 +221,12 @@ class CommandForm(forms.Form):
         return list(sections.values())
 
     def _table(self, name: str) -> dict[str, Any]:
-        rows = self._rows[name]
+        rows = [(row.label, self._row_paths[name, row.name]) for row in self._rows[name]]
         return {
             "title": field_label(name),
-            "columns": [field_label(path[-1]) for path in self._paths(name, rows[0])],
-            "rows": [
-                (row.label, [self[self._names[path]] for path in self._paths(name, row)])
-                for row in rows
-            ],
+            "columns": [field_label(path[-1]) for path in rows[0][1]],
+            "rows": [(label, [self[self._names[path]] for path in paths]) for label, paths in rows],
         }
-
-    def _paths(self, name: str, row: FormRow) -> list[Path]:
-        return [path for path in self._names if path[:2] == (name, row.name)]
 
     # --- From the form to the command ----------------------------------------------------------
     def payload(self) -> dict[str, Any]:
@@ -281,8 +277,7 @@ class CommandForm(forms.Form):
         steps = pointer.split("/")
         if len(steps) > 1 and steps[0] in self._filled_rows and steps[1].isdecimal():
             steps[1] = self._filled_rows[steps[0]][int(steps[1])].name
-        names = (name for path, name in self._names.items() if list(path[: len(steps)]) == steps)
-        return next(names, None)
+        return self._first_names.get(tuple(steps))
 
 
 def _put(payload: dict[str, Any], path: Iterable[str], value: Any) -> None:

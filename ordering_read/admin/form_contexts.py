@@ -95,7 +95,8 @@ class NewOrderContext(_CatalogueContext):
 
     def complete(self, command_type: type[c.Command], payload: dict[str, Any]) -> dict[str, Any]:
         if "customer_id" in payload:
-            payload["customer_id"] = _customer_id(payload["customer_id"])
+            with_email = self.user.has_perm(permissions.VIEW_PII)
+            payload["customer_id"] = _customer_id(payload["customer_id"], with_email=with_email)
         return super().complete(command_type, payload)
 
 
@@ -233,13 +234,19 @@ def _product(text: str) -> InventoryLevel:
     return level
 
 
-def _customer_id(text: str) -> UUID:
-    """Return the id of the customer with this e-mail or id. Raises Django's ValidationError."""
-    customer_id = parse_uuid(text)
-    lookup = (
-        {"email__iexact": text.strip()} if customer_id is None else {"customer_id": customer_id}
-    )
-    customer = CustomerSummary.live.filter(**lookup).first()
+def _customer_id(text: str, *, with_email: bool) -> UUID:
+    """Return the id of the customer with this id, or ``with_email`` with this e-mail address.
+
+    Raises Django's ValidationError.
+    """
+    customers = CustomerSummary.live.all()
+    if (customer_id := parse_uuid(text)) is not None:
+        customers = customers.filter(customer_id=customer_id)
+    elif with_email:
+        customers = customers.filter(email__iexact=text.strip())
+    else:
+        customers = customers.none()
+    customer = customers.first()
     if customer is None:
         raise ValidationError(f"There is no customer {text}.")
     return customer.customer_id

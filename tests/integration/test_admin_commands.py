@@ -8,7 +8,9 @@ from uuid import UUID, uuid4
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission
+from django.db import connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
 from config.accounts.models import User
@@ -50,6 +52,12 @@ BUTTONS: list[tuple[str, type[Command]]] = [
     for group in (*model_admin.commands.values(), model_admin.new)
     for command_type in group
 ]
+ADDRESS_FIELDS = {
+    "shipping_address-name": "Robin Sample",
+    "shipping_address-line1": "1 Example Street",
+    "shipping_address-city": "Sampleton",
+    "shipping_address-country": "ES",
+}
 
 
 def visible_at_once(*, event_id: UUID, projections: Sequence[str], timeout: float) -> bool:
@@ -335,10 +343,7 @@ def test_a_clerk_places_an_order_for_a_customer(shop: Shop, clerk: User) -> None
         "customer_id": shop.customer.email,
         "items-1-product_id": "LAMP-1",
         "items-1-quantity": "3",
-        "shipping_address-name": "Robin Sample",
-        "shipping_address-line1": "1 Example Street",
-        "shipping_address-city": "Sampleton",
-        "shipping_address-country": "ES",
+        **ADDRESS_FIELDS,
     }
 
     unknown = {**fields, "customer_id": "x@y.z", "preview": "1"}
@@ -349,6 +354,39 @@ def test_a_clerk_places_an_order_for_a_customer(shop: Shop, clerk: User) -> None
     order = OrderSummary.live.exclude(order_id=shop.order.pk).get()
     assert response.headers["Location"] == row_url(ORDERS, order.order_id)
     assert (order.unit_count, str(order.total_amount)) == (3, "59.7000")
+
+
+def test_only_those_who_see_e_mail_addresses_find_a_customer_by_one(shop: Shop, staff: Any) -> None:
+    user = staff("create_order")
+    codename = permissions.VIEW_PII.partition(".")[2]
+    user.user_permissions.remove(Permission.objects.get(codename=codename))
+    client = logged_in(user)
+    url = f"/admin/{ORDERS}/new/create_order/"
+    fields = {"customer_id": shop.customer.email, **ADDRESS_FIELDS, "preview": "1"}
+
+    page = client.post(url, {**hidden_fields(client.get(url)), **fields}).text
+
+    assert f"There is no customer {shop.customer.email}." in page
+
+
+def test_a_form_of_many_lines_costs_as_many_queries_as_a_form_of_one(
+    shop: Shop, clerk: User
+) -> None:
+    client = logged_in(clerk)
+    long_order = shop.place(lines=20)
+    run_projections()
+    client.get(order_command_url(shop, "cancel_order_items"))
+
+    costs = []
+    for order in (shop.order, long_order):
+        with (
+            CaptureQueriesContext(connections["default"]) as written,
+            CaptureQueriesContext(connections["read"]) as read,
+        ):
+            client.get(f"/admin/{ORDERS}/{order.pk}/commands/cancel_order_items/")
+        costs.append(len(written) + len(read))
+
+    assert costs[0] == costs[1] <= 5
 
 
 # --- Products and customers --------------------------------------------------------------------
