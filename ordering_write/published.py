@@ -10,10 +10,12 @@ from ordering_write.domain.errors import (
     NotFoundError,
 )
 from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
-from ordering_write.domain.values import Currency, quantize
+from ordering_write.domain.values import ERASED, Currency, quantize
 from ordering_write.log import (
     LogGapError,
     UndecodableEventError,
+    commit_of,
+    events_after,
     feed,
     head,
     last_position,
@@ -37,6 +39,7 @@ from ordering_write.subscriptions import (
 from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent, checkpoints_moved
 
 __all__ = [
+    "ERASED",
     "Change",
     "Checkpoint",
     "Currency",
@@ -54,7 +57,9 @@ __all__ = [
     "UndecodableEventError",
     "changes",
     "checkpoints_moved",
+    "commit_of",
     "events",
+    "events_after",
     "events_committed",
     "feed",
     "follow",

@@ -29,7 +29,10 @@ ADDRESS = e.PostalAddress(
 
 
 class History:
-    """Events with the versions and positions that the log would give them."""
+    """Events with the versions and positions that the log would give them.
+
+    As in the log, personal fields read as erased once a later event has erased them.
+    """
 
     def __init__(self) -> None:
         self.events: list[e.DomainEvent] = []
@@ -56,12 +59,24 @@ class History:
             position=len(self.events) + 1,
         )
         self.events.append(event.model_copy(update={"envelope": envelope}))
+        if event.erases:
+            self.events = [_as_erased(past, by=self.events[-1]) for past in self.events]
 
     def rows(self, model: type[ReadModel]) -> list[dict[str, Any]]:
         """Return the rows of ``model`` after the whole history, applied to an empty generation."""
         generation = new_generation(model.projection_name)
         project(self.events, generation)
         return rows_of(model, generation)
+
+
+def _as_erased(event: e.DomainEvent, *, by: e.DomainEvent) -> e.DomainEvent:
+    is_erased = event.recorded.stream == by.recorded.stream
+    if isinstance(by, e.NoteRedacted):
+        is_erased = isinstance(event, e.NoteAdded) and event.note_id == by.note_id
+    if not is_erased:
+        return event
+    kept = {name: value for name, value in dict(event).items() if name not in event.personal}
+    return type(event).model_validate(kept | event.erased_fields())
 
 
 def new_generation(name: str) -> Projection:

@@ -158,6 +158,13 @@ def together() -> Iterator[None]:
         _run(alias, writes)
 
 
+def flush() -> None:
+    """Run the writes that ``together`` has collected, so that the next statements see the rows."""
+    collected = _collected.get() or {}
+    for alias in list(collected):
+        _run(alias, collected.pop(alias))
+
+
 def _run(alias: str, writes: Sequence[tuple[str, str]]) -> None:
     *others, last = [statement for statement, _records in writes]
     ctes = ", ".join(f"write_{number} AS ({other})" for number, other in enumerate(others))

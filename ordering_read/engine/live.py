@@ -1,7 +1,6 @@
 """The projections as a subscription: the generations that runners keep up to date."""
 
 from collections.abc import Sequence
-from typing import Any
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -9,7 +8,7 @@ from django.db.models import QuerySet
 from ordering_read.engine import status
 from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.engine.table_diff import natural_key
-from ordering_read.models import ParkedEvent, Projection
+from ordering_read.models import ParkedEvent, Projection, StoredResponse
 from ordering_read.projector import Projector, projector, registered, writing
 from ordering_write import published
 from ordering_write.published import DomainEvent, subscriptions
@@ -76,16 +75,21 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
         with writing(filling=filling):
             projector.apply(events, generation.pk)
 
-    def reapply(generation: Projection, stream: str, events: Sequence[DomainEvent]) -> None:
-        aggregate_id = stream.partition("-")[2]
+    def reapply(
+        generation: Projection, streams: Sequence[str], events: Sequence[DomainEvent]
+    ) -> None:
+        # The response to a retry may quote the error of an event, and the error a personal text.
+        StoredResponse.objects.filter(response__stream__in=streams).delete()
+        aggregate_ids = [stream.partition("-")[2] for stream in streams]
         with writing():
             for model in projector.models:
                 # The first column of the key is the same in all rows of a stream.
                 column = natural_key(model)[0]
                 name = next(f.name for f in model._meta.concrete_fields if f.column == column)
-                condition: dict[str, Any] = {"projection_id": generation.pk, name: aggregate_id}
+                condition = {"projection_id": generation.pk, f"{name}__in": aggregate_ids}
                 model._default_manager.filter(**condition).delete()
-            projector.apply(events, generation.pk)
+            if events:
+                projector.apply(events, generation.pk)
 
     def find_skip(event: DomainEvent) -> ParkedEvent | None:
         # The skip may belong to another generation, whose rows lack the event too.

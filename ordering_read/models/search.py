@@ -12,6 +12,7 @@ from django.db import models
 from django.db.models import Q
 
 from ordering_read.models.stream_row import StreamRow
+from ordering_write.published import ERASED
 
 # The most letters of a word, and the most bytes of a tsvector, which PostgreSQL limits to 1 MB.
 _LETTERS = 64
@@ -67,9 +68,9 @@ class SearchRow(StreamRow):
         return ", ".join(self.texts.values())
 
     def set_text(self, name: str, text: str | None) -> None:
-        """Replace the text ``name``; None removes it."""
+        """Replace the text ``name``; None removes it, and so does ERASED, which nobody finds."""
         self.texts.pop(name, None)
-        if text:
+        if text and text != ERASED:
             self.texts[name] = text
 
     def words(self) -> Iterator[tuple[str, str]]:

@@ -46,6 +46,3 @@ def _change(row: CustomerSummary, event: e.CustomerEvent) -> None:
             row.status = status.ACTIVE
         case e.CustomerErased():
             row.status = status.ERASED
-            # The texts that a replay finds in CustomerRegistered after the erasure.
-            erased = e.CustomerRegistered.erased_fields()
-            row.name, row.email, row.phone = erased["name"], erased["email"], ""

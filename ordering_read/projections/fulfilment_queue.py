@@ -53,8 +53,6 @@ def _change(row: QueuedOrder, event: e.OrderEvent) -> None:
             _set_address(row, event.shipping_address)
         case e.ShippingAddressChanged():
             _set_address(row, event.to_address)
-        case e.OrderAnonymized():
-            _set_address(row, e.PostalAddress(**e.ERASED_ADDRESS))
         case e.OrderHeld():
             row.hold_reason = event.reason
         case e.OrderAssigned():

@@ -16,8 +16,6 @@ _SHIPMENT_ENDS: dict[type[e.OrderEvent], str] = {
     e.ShipmentFailed: "failed",
     e.ShipmentVoided: "voided",
 }
-# The text of a redacted note.
-_ERASED_TEXT = e.NoteAdded.erased_fields()["text"]
 
 
 def change_documents(row: OrderSummary, event: e.OrderEvent) -> None:
@@ -29,11 +27,6 @@ def change_documents(row: OrderSummary, event: e.OrderEvent) -> None:
             row.hold = _hold(event)
         case e.NoteAdded():
             row.notes.append(_note(event))
-        case e.NoteRedacted():
-            _find(row.notes, "note_id", event.note_id)["text"] = _ERASED_TEXT
-        case e.OrderAnonymized():
-            for note in row.notes:
-                note["text"] = _ERASED_TEXT
         case e.ShipmentCreated():
             row.shipments.append(_shipment(event))
         case e.ShipmentDispatched():

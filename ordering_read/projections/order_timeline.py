@@ -7,24 +7,14 @@ from uuid import UUID
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.projections.actor_names import actor_name
 from ordering_read.projections.stream_rows import stored, upsert
-from ordering_read.projections.timeline_sentences import (
-    ERASED,
-    note_sentence,
-    placed_sentence,
-    sentence_of,
-)
+from ordering_read.projections.timeline_sentences import sentence_of
 from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
-_Erasure = e.NoteRedacted | e.OrderAnonymized
-
 
 class OrderTimelineProjection(Projector):
-    """Fills ``order_timeline`` with a row for each event.
-
-    Events that erase personal texts change earlier rows.
-    """
+    """Fills ``order_timeline`` with a row for each event."""
 
     name = "order_timeline"
     version = 2
@@ -36,8 +26,6 @@ class OrderTimelineProjection(Projector):
         events = cast(Sequence[e.OrderEvent], batch)
         products = _products(events, projection_id)
         rows = [_entry(event, products, projection_id) for event in events]
-        if erasures := [event for event in events if isinstance(event, _Erasure)]:
-            rows = _erase_texts(rows, erasures, projection_id)
         upsert(TimelineEntry, rows, key=["order_id", "version"])
 
 
@@ -92,33 +80,3 @@ def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, 
 
 def _is_about_lines(event: e.OrderEvent) -> bool:
     return isinstance(event, e.OrderItemQuantityChanged) or hasattr(event, "items")
-
-
-# --- Erasure -----------------------------------------------------------------------------------
-def _erase_texts(
-    rows: Sequence[TimelineEntry], erasures: Sequence[_Erasure], projection_id: int
-) -> list[TimelineEntry]:
-    """Return ``rows`` and earlier rows of the orders, without the personal texts that ``erasures``
-    erase."""
-    stored_rows = stored(
-        TimelineEntry,
-        projection_id,
-        order_id={event.order_id for event in erasures},
-        type=(e.OrderCreated.__name__, e.NoteAdded.__name__),
-    )
-    entries = {(row.order_id, row.version): row for row in (*stored_rows, *rows)}
-    for event in erasures:
-        for row in entries.values():
-            if row.order_id == event.order_id and row.version < event.recorded.version:
-                _erase(row, event)
-    return list(entries.values())
-
-
-def _erase(row: TimelineEntry, event: _Erasure) -> None:
-    is_note = row.type == e.NoteAdded.__name__
-    if is_note and (isinstance(event, e.OrderAnonymized) or row.about_id == event.note_id):
-        row.sentence = note_sentence(ERASED, row.actor)
-        if row.visibility == TimelineEntry.Visibility.CUSTOMER:
-            row.customer_sentence = note_sentence(ERASED, None)
-    elif row.type == e.OrderCreated.__name__ and isinstance(event, e.OrderAnonymized):
-        row.sentence = placed_sentence(ERASED, row.actor).text

@@ -100,11 +100,6 @@ def _change(row: OrderSummary, event: e.OrderEvent) -> None:
             row.assigned_to = event.assignee or ""
         case e.OrderHeld():
             row.hold_reason = event.reason
-        case e.OrderAnonymized():
-            # The texts that a replay finds in OrderCreated after the erasure.
-            row.customer_name = e.ERASED_PERSON["name"]
-            row.shipping_address = e.PostalAddress(**e.ERASED_ADDRESS).model_dump()
-            row.billing_address = None
     if event.on_hold is False:
         row.hold_reason = ""
     change_documents(row, event)

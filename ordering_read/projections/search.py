@@ -9,8 +9,6 @@ from ordering_read.projector import Projector
 from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
-# The text in place of personal texts; searches must not find it.
-_ERASED = e.ERASED_PERSON["name"]
 # By base class of events: the model of the rows, their key, and the event that begins a row.
 _ROWS: dict[type[DomainEvent], tuple[type[SearchRow], str, type[DomainEvent]]] = {
     e.OrderEvent: (OrderSearch, "order_id", e.OrderCreated),
@@ -59,8 +57,8 @@ def _change(row: Any, event: DomainEvent) -> None:
             row.customer_id = event.customer_id
             row.set_text("number", event.order_number)
             row.set_text("reference", event.external_reference)
-            _set_personal_text(row, "customer", event.customer.name)
-            _set_personal_text(row, "email", event.customer.email)
+            row.set_text("customer", event.customer.name)
+            row.set_text("email", event.customer.email)
         case e.OrderItemAdded():
             row.set_text(f"line:{event.line_id}", f"{event.sku} {event.name}")
         case e.ShipmentDispatched() | e.TrackingUpdated() if event.tracking_number:
@@ -71,25 +69,11 @@ def _change(row: Any, event: DomainEvent) -> None:
             row.set_text(f"tag:{event.tag}", None)
         case e.NoteAdded():
             name = "note" if event.visibility == "internal" else "public-note"
-            _set_personal_text(row, f"{name}:{event.note_id}", event.text)
-        case e.NoteRedacted():
-            row.set_text(f"note:{event.note_id}", None)
-            row.set_text(f"public-note:{event.note_id}", None)
+            row.set_text(f"{name}:{event.note_id}", event.text)
         case e.CustomerRegistered() | e.CustomerDetailsChanged():
             for name, text in (("name", event.name), ("email", event.email)):
                 if text is not None:
-                    _set_personal_text(row, name, text)
+                    row.set_text(name, text)
         case e.StockItemRegistered():
             row.set_text("sku", event.sku)
             row.set_text("name", event.name)
-        case e.OrderAnonymized() | e.CustomerErased():
-            for name in [name for name in row.texts if _is_personal(name)]:
-                row.set_text(name, None)
-
-
-def _set_personal_text(row: SearchRow, name: str, text: str) -> None:
-    row.set_text(name, None if text == _ERASED else text)
-
-
-def _is_personal(name: str) -> bool:
-    return name.partition(":")[0] in ("customer", "name", "email", "note", "public-note")

@@ -14,9 +14,6 @@ Products = Mapping[UUID, str]
 # The most lines that a sentence lists; a sentence about more lines gives their number.
 _LISTED = 4
 
-# The text in place of personal texts.
-ERASED = e.ERASED_PERSON["name"]
-
 
 class Sentence(NamedTuple):
     """The sentences of an event: for staff, and for the customer, None for an internal event."""

@@ -3,6 +3,8 @@
 from ordering_write.log.decoding import UndecodableEventError
 from ordering_write.log.reading import (
     LogGapError,
+    commit_of,
+    events_after,
     fingerprint,
     head,
     identity,
@@ -12,6 +14,7 @@ from ordering_write.log.reading import (
     read_command,
     read_log,
     read_stream,
+    read_streams,
     recorded_at,
 )
 from ordering_write.log.sequencer import sequence
@@ -19,6 +22,8 @@ from ordering_write.log.sequencer import sequence
 __all__ = [
     "LogGapError",
     "UndecodableEventError",
+    "commit_of",
+    "events_after",
     "fingerprint",
     "head",
     "identity",
@@ -28,6 +33,7 @@ __all__ = [
     "read_command",
     "read_log",
     "read_stream",
+    "read_streams",
     "recorded_at",
     "sequence",
 ]

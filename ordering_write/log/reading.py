@@ -3,7 +3,7 @@
 Positions have no gap (see ``sequencer``), so that a reader can prove that it skipped nothing.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -47,6 +47,16 @@ SELECT id, (
 ) FROM log_identity
 """
 
+_EVENTS_AFTER = """
+SELECT point.number, newest.type, newest.recorded_at
+FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS point (stream, position, number), LATERAL (
+    SELECT event.type, event.recorded_at, event_position.position
+    FROM event LEFT JOIN event_position ON event_position.event_id = event.id
+    WHERE event.stream = point.stream ORDER BY event.version DESC LIMIT %s
+) newest
+WHERE newest.position IS NULL OR newest.position > point.position
+"""
+
 
 class LogGapError(Exception):
     """A position of the log is missing: an event was removed, or the log was restored."""
@@ -75,6 +85,17 @@ def position_of(event_id: UUID) -> int | None:
         event_id,
     )
     return position
+
+
+def commit_of(event_id: UUID) -> list[UUID]:
+    """Return the ids of the events that were committed together with an event, itself included."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT event_id FROM event WHERE commit_id ="
+            " (SELECT commit_id FROM event WHERE event_id = %s)",
+            [event_id],
+        )
+        return [committed_id for (committed_id,) in cursor.fetchall()]
 
 
 def recorded_at(position: int) -> datetime | None:
@@ -147,6 +168,33 @@ def read_stream(stream: str, *, after: int = 0) -> list[DomainEvent]:
         [stream, after],
     )
     return [readable(event) for event in events]
+
+
+def read_streams(streams: Collection[str]) -> list[DomainEvent]:
+    """Return all events of ``streams``, one stream after the other, by one statement.
+
+    An event that this code can't read comes as an UndecodableEvent.
+    """
+    return read(
+        f"{_BY_EVENT} WHERE event.stream = ANY(%s) ORDER BY event.stream, event.version",
+        [list(streams)],
+    )
+
+
+def events_after(
+    points: Sequence[tuple[str, int]], *, limit: int
+) -> list[list[tuple[str, datetime]]]:
+    """Return, for each stream and position, type and time (UTC) of the stream's later events.
+
+    Looks at the newest ``limit`` events of each stream, by one statement.
+    """
+    events: list[list[tuple[str, datetime]]] = [[] for _ in points]
+    streams, positions = [stream for stream, _ in points], [position for _, position in points]
+    with connection.cursor() as cursor:
+        cursor.execute(_EVENTS_AFTER, [streams, positions, limit])
+        for number, event_type, time in cursor.fetchall():
+            events[number - 1].append((event_type, time))
+    return events
 
 
 def read_command(command_id: UUID) -> list[DomainEvent]:

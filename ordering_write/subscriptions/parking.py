@@ -6,13 +6,13 @@ log, so that erasing its personal fields there is enough.
 
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F
 
-from config.databases import retry
+from config.databases import retry, tables
 from ordering_write import log
 from ordering_write.domain.events import DomainEvent, UndecodableEvent
 from ordering_write.domain.values import ERASED
@@ -21,6 +21,9 @@ from ordering_write.subscriptions.checkpoint import ParkedEvent
 from ordering_write.subscriptions.subscriber import Subscriber
 
 logger = logging.getLogger(__name__)
+
+# The most erased streams whose events are held in memory at once.
+_REAPPLIED_STREAMS = 100
 
 
 class CannotApplyError(Exception):
@@ -198,32 +201,41 @@ def _add_parked_streams(checkpoint: Any, number: int) -> None:
 def _forget_erased(checkpoint: Any, events: Sequence[DomainEvent], subscriber: Subscriber) -> None:
     """Remove the copies of personal fields that ``events`` have erased.
 
-    Clears the messages of parked events, since an error may quote a field. Where the erasing event
-    is parked itself, the earlier effects of its stream are made again without the fields.
+    Clears the messages of parked events, since an error may quote a field. Makes all effects of the
+    erased streams again from the log, which no longer has the fields: so no subscriber needs to
+    know where its effects hold them.
     """
-    erasing = [event for event in events if event.erases]
-    if not erasing:
+    streams = sorted({event.recorded.stream for event in events if event.erases})
+    if not streams:
         return
-    streams = {event.recorded.stream for event in erasing}
     rows = checkpoint.parked_events.filter(stream__in=streams).exclude(message="")
     rows.update(message=ERASED, traceback="")
-    if subscriber.reapply is not None:
-        parked = checkpoint.parked_events.filter(
-            event_id__in=[event.recorded.event_id for event in erasing], skipped_at=None
-        )
-        for stream in parked.values_list("stream", flat=True).distinct():
-            subscriber.reapply(checkpoint, stream, _applied_events(checkpoint, stream, subscriber))
+    if subscriber.reapply is None:
+        return
+    # The events of a stream come in order: up to these versions they have been passed.
+    passed = {event.recorded.stream: event.recorded.version for event in events}
+    tables.flush()
+    for start in range(0, len(streams), _REAPPLIED_STREAMS):
+        part = streams[start : start + _REAPPLIED_STREAMS]
+        versions = {stream: passed[stream] for stream in part}
+        subscriber.reapply(checkpoint, part, _applied_events(checkpoint, versions, subscriber))
 
 
-def _applied_events(checkpoint: Any, stream: str, subscriber: Subscriber) -> list[DomainEvent]:
-    """Return the events of ``stream`` that were applied before it was parked, as they read now."""
-    rows = checkpoint.parked_events.filter(stream=stream)
-    parked = {row.version: row.skipped_at for row in rows}
-    first = min(version for version, skipped_at in parked.items() if skipped_at is None)
+def _applied_events(
+    checkpoint: Any, passed: Mapping[str, int], subscriber: Subscriber
+) -> list[DomainEvent]:
+    """Return the events that were applied of each stream, up to its version in ``passed``, as they
+    read now."""
+    unapplied: set[tuple[str, int]] = set()
+    ends = dict(passed)
+    for row in checkpoint.parked_events.filter(stream__in=passed):
+        unapplied.add((row.stream, row.version))
+        if row.skipped_at is None:
+            ends[row.stream] = min(ends[row.stream], row.version)
     return [
         event
-        for event in log.read_stream(stream)
-        if event.recorded.version < first
-        and event.recorded.version not in parked
+        for event in log.read_streams(passed)
+        if event.recorded.version <= ends[event.recorded.stream]
+        and (event.recorded.stream, event.recorded.version) not in unapplied
         and subscriber.wants(event)
     ]

@@ -306,21 +306,6 @@ def test_erased_texts_are_gone_from_the_row(scenario: Scenario) -> None:
     assert row["shipping_address"]["line1"] == "[erased]"
 
 
-def test_a_rebuild_after_erasing_makes_the_same_rows(scenario: Scenario) -> None:
-    scenario.order.anonymize(now=LATER)
-    scenario.history.add(scenario.order)
-    live = scenario.history.rows(OrderSummary)
-
-    # The personal data beside the log are deleted: all events read as erased.
-    for number, event in enumerate(scenario.history.events):
-        erased = type(event).erased_fields()
-        scenario.history.events[number] = type(event).model_validate(
-            {**dict(event), **erased, "envelope": event.envelope}
-        )
-
-    assert scenario.history.rows(OrderSummary) == live
-
-
 @pytest.mark.parametrize("model", [OrderSummary, OrderLine])
 def test_the_size_of_batches_makes_no_difference(scenario: Scenario, model: Any) -> None:
     generation = new_generation(model.projection_name)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ordering_write.checks import check_upcasters
 from ordering_write.domain.events import DomainEvent, UnknownSchemaVersionError
@@ -38,10 +38,6 @@ def packed() -> type[DomainEvent]:
 
         pieces: int
         packer: str
-
-        @classmethod
-        def erased_fields(cls) -> dict[str, Any]:
-            return {"packer": ERASED}
 
     return Packed
 
@@ -100,3 +96,34 @@ def test_a_gap_in_a_chain_of_upcasters_is_found(chain):
     assert error.msg == (
         f"Packed has schema version 3 and upcasters from the versions {sorted(chain)}."
     )
+
+
+# --- Erased fields -----------------------------------------------------------------------------
+def test_erased_fields_follow_from_the_personal_fields() -> None:
+    class Person(BaseModel):
+        name: str
+        nickname: str = ""
+
+    class Wrapped(DomainEvent):
+        personal = frozenset({"message", "sender", "readers", "born"})
+
+        paper: str
+        message: str
+        sender: Person
+        readers: list[str]
+        born: int | None = None
+
+    assert Wrapped.erased_fields() == {
+        "message": ERASED,
+        "sender": {"name": ERASED},
+        "readers": [],
+    }
+
+
+def test_a_personal_field_that_cannot_be_erased_is_refused_when_its_event_is_defined() -> None:
+    with pytest.raises(TypeError, match=r"^Wrapped\.born is personal: make it a text, or give it"):
+
+        class Wrapped(DomainEvent):
+            personal = frozenset({"born"})
+
+            born: int

@@ -1,14 +1,15 @@
 """The base of the events: how an event is stored and read, and its envelope."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from functools import cache
+from typing import Any, ClassVar, Self, get_origin
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation
 
-from ordering_write.domain.values import Actor, Channel
+from ordering_write.domain.values import ERASED, Actor, Channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +36,33 @@ class UnknownSchemaVersionError(Exception):
     """The event was stored with a schema version that this code doesn't know."""
 
 
+def _erased_fields(model: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
+    fields = {name: model.model_fields[name] for name in names}
+    return {
+        name: _erased_value(model, name, field.annotation)
+        for name, field in fields.items()
+        if field.is_required()
+    }
+
+
+def _erased_value(model: type[BaseModel], name: str, annotation: Any) -> Any:
+    if annotation is str:
+        return ERASED
+    if get_origin(annotation) in (list, tuple, dict):
+        return get_origin(annotation)()
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _erased_fields(annotation, annotation.model_fields)
+    raise TypeError(
+        f"{model.__name__}.{name} is personal: make it a text, or give it a default, which takes "
+        "its place after an erasure."
+    )
+
+
 class DomainEvent(BaseModel):
     """The base of all events. The class name of a subclass is the type of its events.
 
-    Classes defined with ``stored=False`` are bases of others and have no type.
+    Classes defined with ``stored=False`` are bases of others and have no type. ``personal`` names
+    the fields that an erasure deletes; all copies of them follow from these names.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -59,6 +83,12 @@ class DomainEvent(BaseModel):
         if stored:
             DomainEvent.types[cls.__name__] = cls
 
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        # Fails when the class is defined, and not when the first customer is erased.
+        cls.erased_fields()
+
     @property
     def type(self) -> str:
         return type(self).__name__
@@ -71,9 +101,13 @@ class DomainEvent(BaseModel):
         return self.envelope
 
     @classmethod
+    @cache
     def erased_fields(cls) -> dict[str, Any]:
-        """Return the values that replace erased personal fields."""
-        return {}
+        """Return the values that replace erased personal fields; a field with a default gets that.
+
+        Raises TypeError for a personal field whose type has no place for ERASED.
+        """
+        return _erased_fields(cls, sorted(cls.personal))
 
     def encode(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the payload as it is stored: the fields of the log, and the personal fields."""

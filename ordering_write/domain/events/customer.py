@@ -1,10 +1,8 @@
 """Events of customers."""
 
-from typing import Any
 from uuid import UUID
 
 from ordering_write.domain.events.base import DomainEvent
-from ordering_write.domain.values import ERASED
 
 
 class CustomerEvent(DomainEvent, stored=False):
@@ -19,10 +17,6 @@ class CustomerRegistered(CustomerEvent):
     name: str
     email: str
     phone: str = ""
-
-    @classmethod
-    def erased_fields(cls) -> dict[str, Any]:
-        return {"name": ERASED, "email": ERASED}
 
 
 class CustomerDetailsChanged(CustomerEvent):

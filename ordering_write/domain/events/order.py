@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime
@@ -16,7 +16,7 @@ from ordering_write.domain.events.states import (
     ReturnStatus,
     Visibility,
 )
-from ordering_write.domain.values import ERASED, Money, Value
+from ordering_write.domain.values import Money, Value
 
 
 class Person(Value):
@@ -37,10 +37,6 @@ class PostalAddress(Value):
     postal_code: str = ""
     country: str
     phone: str = ""
-
-
-ERASED_PERSON = {"name": ERASED, "email": ERASED}
-ERASED_ADDRESS = {"name": ERASED, "line1": ERASED, "city": ERASED, "country": ERASED}
 
 
 class Units(Value):
@@ -110,10 +106,6 @@ class OrderCreated(OrderEvent):
     external_reference: str | None = None
     replaces_order_id: UUID | None = None
 
-    @classmethod
-    def erased_fields(cls) -> dict[str, Any]:
-        return {"customer": ERASED_PERSON, "shipping_address": ERASED_ADDRESS}
-
 
 class OrderItemAdded(OrderEvent):
     line_id: UUID
@@ -155,10 +147,6 @@ class ShippingAddressChanged(OrderEvent):
 
     from_address: PostalAddress
     to_address: PostalAddress
-
-    @classmethod
-    def erased_fields(cls) -> dict[str, Any]:
-        return {"from_address": ERASED_ADDRESS, "to_address": ERASED_ADDRESS}
 
 
 def shipping_address(events: Sequence[DomainEvent]) -> PostalAddress:
@@ -221,10 +209,6 @@ class NoteAdded(OrderEvent):
     note_id: UUID
     text: str
     visibility: Visibility
-
-    @classmethod
-    def erased_fields(cls) -> dict[str, Any]:
-        return {"text": ERASED}
 
 
 class NoteRedacted(OrderEvent):
