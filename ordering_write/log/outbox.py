@@ -22,6 +22,7 @@ from uuid_utils.compat import uuid7
 
 from config.databases import tables
 from ordering_write.domain.events import DomainEvent
+from ordering_write.log import sequencer
 from ordering_write.models import OutboxEvent, PersonalData
 from ordering_write.signals import events_committed
 
@@ -38,7 +39,9 @@ LATERAL (
 """
 
 
-_INSERT_PENDING = "INSERT INTO event_pending (commit_id) VALUES (%s)"
+_INSERT_PENDING = "INSERT INTO event_pending (commit_id, events) VALUES (%s, %s) RETURNING id"
+# Commits from one call of the sequencer's ``relieve`` to the next.
+_COMMITS_BETWEEN_RELIEFS = 100
 
 
 class OutsideCommitError(Exception):
@@ -53,7 +56,7 @@ class NestedCommitError(Exception):
 class _Commit:
     keep: bool
     id: UUID = field(default_factory=uuid7)
-    has_events: bool = False
+    event_count: int = 0
 
 
 _current: ContextVar[_Commit | None] = ContextVar("commit", default=None)
@@ -74,12 +77,15 @@ def commit(*, keep: bool = True) -> Iterator[None]:
             yield
             if not keep:
                 transaction.set_rollback(True)
-            elif current.has_events:
+            elif current.event_count:
                 # Inserted last: its id must be higher than that of any earlier commit to one of
                 # these streams. Those commits have been visible since the streams were locked.
                 with connection.cursor() as cursor:
-                    cursor.execute(_INSERT_PENDING, [current.id])
+                    cursor.execute(_INSERT_PENDING, [current.id, current.event_count])
+                    [pending_id] = cursor.fetchone()
                 transaction.on_commit(_announce_commit, robust=True)
+                if pending_id % _COMMITS_BETWEEN_RELIEFS == 0:
+                    transaction.on_commit(sequencer.relieve, robust=True)
     finally:
         _current.reset(token)
 
@@ -115,7 +121,7 @@ def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs
         raise OutsideCommitError(OutsideCommitError.__doc__)
     if not events or not current.keep:
         return
-    current.has_events = True
+    current.event_count += len(events)
     hashes = _last_hashes(events)
     rows: list[OutboxEvent] = []
     personal_rows: list[PersonalData] = []

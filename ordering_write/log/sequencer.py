@@ -12,17 +12,40 @@ from django.db import connection
 _SEQUENCER_LOCK = 7_301_001
 # Commits of one transaction: enough to be fast in a burst, few enough to hold the lock briefly.
 _BATCH = 200
+# Batches of one call: after an outage of the workers, neither a request nor the lease of a runner
+# may last until all commits have positions.
+_BATCHES = 5
+# Pending commits from which commands assign positions themselves.
+_BACKLOG = 500
+
+# Calls a function of the migrations. It returns None while another process holds the lock.
+_SEQUENCE = "SELECT sequence_log(%s, %s)"
+_RELIEVE = f"{_SEQUENCE} FROM (SELECT FROM event_pending ORDER BY id OFFSET %s LIMIT 1) AS backlog"
 
 
-def sequence() -> bool:
-    """Assign positions to all committed events that have none.
+def sequence(*, batches: float = _BATCHES) -> bool:
+    """Assign positions to the committed events that have none, in at most so many ``batches``.
 
-    Returns False while another process does so: the newest events may have no position yet.
+    Returns False if the newest events may have no position yet: more than ``batches`` are pending,
+    or another process is assigning positions.
     """
+    count = 0
     with connection.cursor() as cursor:
-        while True:
-            # A function of the migrations. It returns None while another process holds the lock.
-            cursor.execute("SELECT sequence_log(%s, %s)", [_SEQUENCER_LOCK, _BATCH])
+        while count < batches:
+            cursor.execute(_SEQUENCE, [_SEQUENCER_LOCK, _BATCH])
             [commits] = cursor.fetchone()
             if commits is None or commits < _BATCH:
                 return commits is not None
+            count += 1
+    return False
+
+
+def relieve() -> None:
+    """Assign positions to one batch of commits if so many are pending that no worker can be
+    running.
+
+    Call this function once in 100 commits: then about _BACKLOG commits are pending at most, and
+    workers that return after days begin at once.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_RELIEVE, [_SEQUENCER_LOCK, _BATCH, _BACKLOG])

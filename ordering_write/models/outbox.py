@@ -51,6 +51,8 @@ class EventPending(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     commit_id = models.UUIDField()
+    # Empty in rows of releases that didn't count.
+    events = models.PositiveIntegerField(null=True, help_text="The number of events of the commit.")
 
     class Meta:
         db_table = "event_pending"

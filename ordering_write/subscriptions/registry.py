@@ -80,7 +80,7 @@ class Subscription(ABC):
         """Return an unsaved checkpoint for the subscriber ``name``."""
         checkpoint = self.checkpoint_model(name=name)
         if self.starts_at_head:
-            log.sequence()
+            log.sequence(batches=math.inf)
             checkpoint.position = log.last_position()
             checkpoint.log_id, checkpoint.event_id = log.fingerprint(checkpoint.position)
         return checkpoint

@@ -14,13 +14,13 @@ from ordering_write import log
 # The time since a checkpoint began to fail. If the log was lost, no event tells the lag.
 FAILING = Now() - F("failed_at")
 
-# An event without a position is newer than all that have one.
+# An event without a position is newer than all that have one. The function of the migrations
+# returns the time of the commit that gets the next position.
 _LAG_SECONDS = """
 SELECT checkpoint, greatest(0, coalesce(extract(epoch FROM clock_timestamp() - coalesce(
     (SELECT event.recorded_at FROM event_position JOIN event ON event.id = event_position.event_id
      WHERE event_position.position > checkpoint ORDER BY event_position.position LIMIT 1),
-    (SELECT min((SELECT min(recorded_at) FROM event WHERE event.commit_id = pending.commit_id))
-     FROM event_pending pending)
+    oldest_pending_at()
 )), 0))
 FROM unnest(%s::bigint[]) AS checkpoint
 """
