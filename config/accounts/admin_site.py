@@ -39,6 +39,26 @@ class StaffSite(admin.AdminSite):
             throttling.uncount_login(keys)
         return response
 
+    def register(
+        self, model_or_iterable: Any, admin_class: type[Any] | None = None, **options: Any
+    ) -> None:
+        """Register an admin class. Its list accepts only the filters that the class declares.
+
+        This holds for Django's own classes too, such as the admin of groups.
+        """
+        # Imported here because Django loads this module before the models.
+        from config.http.admin import DeclaredListAdmin
+
+        base = admin_class or admin.ModelAdmin
+        if not issubclass(base, DeclaredListAdmin):
+            base = type(base.__name__, (DeclaredListAdmin, base), {"__module__": base.__module__})
+        super().register(model_or_iterable, base, **options)
+
+    def get_urls(self) -> list[Any]:
+        # No model of ours has a page on the site, and no field completes what people type.
+        unused = {"view_on_site", "autocomplete"}
+        return [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
+
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None
     ) -> list[dict[str, Any]]:

@@ -1,13 +1,25 @@
 """Base of the admin pages: they show records, and their actions send commands."""
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import get_fields_from_path
+from django.contrib.admin.views.main import (
+    ALL_VAR,
+    ORDER_VAR,
+    PAGE_VAR,
+    SEARCH_VAR,
+    ChangeList,
+)
+from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -15,6 +27,9 @@ from django.utils.safestring import SafeString
 
 from config.http.answers.pagination import COUNT_CAP
 from config.http.answers.problems import detail_of, is_anticipated
+from config.http.errors import ParameterError, UnknownParameterError
+
+_COLUMNS = re.compile(r"-?[0-9]{1,3}(\.-?[0-9]{1,3})*")
 
 
 def parse_uuid(text: str) -> UUID | None:
@@ -49,7 +64,112 @@ class CappedPaginator(Paginator):
         return min(rows.order_by()[: COUNT_CAP + 1].count(), COUNT_CAP)
 
 
-class ReadOnlyAdmin(admin.ModelAdmin):
+class DeclaredListAdmin(admin.ModelAdmin):
+    """Accepts in the query string of a list only what the admin declares; see ``StaffSite``.
+
+    Django filters a list by any column of its model, so that a user could find out the values of a
+    column that the list masks, letter by letter. ``list_lookups`` names the look-ups that links to
+    the list use, apart from the look-ups of ``list_filter``.
+    """
+
+    list_lookups: ClassVar[Sequence[str]] = ()
+
+    # Facets would count the rows of each filter in the whole table.
+    show_facets = admin.ShowFacets.NEVER
+
+    def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
+        """Return True if a filter of the list, or ``list_lookups``, declares ``lookup``."""
+        return lookup in self._declared_lookups(request)
+
+    def get_changelist_instance(self, request: HttpRequest) -> ChangeList:
+        """Return the list that the query string asks for; the first page if its page is gone.
+
+        Raises UnknownParameterError or ParameterError for anything that the list doesn't declare.
+        """
+        self._check_query(request)
+        try:
+            return super().get_changelist_instance(request)
+        except IncorrectLookupParameters as error:
+            if error.args:
+                # Django doesn't tell which filter can't use its value.
+                raise ParameterError(
+                    "query", "A filter of this list can't use its value."
+                ) from error
+        query = request.GET.copy()
+        query.pop(PAGE_VAR, None)
+        request.GET = query  # type: ignore[assignment]
+        return super().get_changelist_instance(request)
+
+    def response_action(
+        self, request: HttpRequest, queryset: QuerySet[Any], *args: Any
+    ) -> HttpResponse | None:
+        for key in request.POST.getlist(ACTION_CHECKBOX_NAME):
+            try:
+                self.opts.pk.clean(key, None)
+            except ValidationError as error:
+                text = f"{key!r} is not the key of a row."
+                raise ParameterError(ACTION_CHECKBOX_NAME, text) from error
+        return super().response_action(request, queryset, *args)
+
+    def _check_query(self, request: HttpRequest) -> None:
+        accepted = {PAGE_VAR}
+        if self.get_search_fields(request):
+            accepted.add(SEARCH_VAR)
+        if self.get_sortable_by(request):
+            accepted.add(ORDER_VAR)
+        if self.list_max_show_all:
+            accepted.add(ALL_VAR)
+        if set(request.GET) - accepted:
+            accepted |= self._declared_lookups(request)
+        for name in request.GET:
+            if name not in accepted:
+                raise UnknownParameterError(name, sorted(accepted))
+        if order := request.GET.get(ORDER_VAR):
+            self._check_order(request, order)
+
+    def _check_order(self, request: HttpRequest, order: str) -> None:
+        """Check numbers of columns such as ``2.-1``. Raises ParameterError."""
+        columns = list(self.get_list_display(request))
+        if self.get_actions(request):
+            columns.insert(0, "action_checkbox")
+        sortable = {
+            number
+            for number, column in enumerate(columns)
+            if column in self.get_sortable_by(request)
+        }
+        numbers = re.findall("[0-9]+", order) if _COLUMNS.fullmatch(order) else ()
+        if not numbers or not sortable.issuperset(map(int, numbers)):
+            raise ParameterError(ORDER_VAR, f"This list has no order {order!r}.")
+
+    def _declared_lookups(self, request: HttpRequest) -> set[str]:
+        page: Any = request
+        # Some filters query the database for their choices: build them once per request.
+        if not hasattr(page, "declared_lookups"):
+            filters = self.get_list_filter(request)
+            page.declared_lookups = {
+                *self.list_lookups,
+                *(name for item in filters for name in self._parameters(request, item)),
+            }
+        lookups: set[str] = page.declared_lookups
+        return lookups
+
+    def _parameters(self, request: HttpRequest, item: Any) -> Iterable[str]:
+        """Return the parameters of one item of ``list_filter``."""
+        if not isinstance(item, str):
+            return [item.parameter_name]
+        field = get_fields_from_path(self.model, item)[-1]
+        spec = admin.FieldListFilter.create(
+            field,
+            request,
+            {},
+            self.model,
+            self,
+            field_path=item,
+        )
+        return [name for name in spec.expected_parameters() if name]
+
+
+class ReadOnlyAdmin(DeclaredListAdmin):
     """Shows its records to the holders of ``needed_permission`` ("app_label.codename").
 
     Nobody adds, changes or deletes records; an action that sends commands names its own permission.
@@ -59,8 +179,6 @@ class ReadOnlyAdmin(admin.ModelAdmin):
 
     paginator = CappedPaginator
     show_full_result_count = False
-    # Facets would count the rows of each filter in the whole table.
-    show_facets = admin.ShowFacets.NEVER
     list_per_page = 50
     list_max_show_all = 0
     actions_selection_counter = True

@@ -43,6 +43,13 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
     ordering = ("-created_at", "-order_id")
     list_display = ("order_number", "placed", "customer", "state", "total", "units")
     list_filter = ("status", "created_at")
+    # Links of customers and of the counts per status.
+    list_lookups = (
+        "customer_id",
+        "payment_status__exact",
+        "fulfilment_status__exact",
+        "return_status__exact",
+    )
     search_fields = ("order_number",)
     search_help_text = (
         "Order number, reference, customer, SKU, product, tracking number, tag or note; "
