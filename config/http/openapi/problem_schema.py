@@ -33,10 +33,12 @@ DESCRIPTIONS = {
     "409": "Not possible in the present state",
     "412": "Changed in the meantime",
     "413": "Body too large",
+    "414": "Address too long",
     "415": "Unsupported media type",
     "422": "Validation failed",
     "428": "If-Match is missing",
     "429": "Too many requests",
+    "431": "Headers too large",
     "500": "Stored data that the answer needs can't be read",
     "503": "Unavailable; try again",
 }

@@ -149,7 +149,7 @@ class Schema(openapi.AutoSchema):
             content["schema"] = {"anyOf": schemas}
 
     def _statuses(self) -> set[str]:
-        statuses = {"400", "406", "429", "503"}
+        statuses = {"400", "406", "414", "429", "431", "503"}
         if not self._api_view.public:
             statuses |= {"401", "403"}
         if "{" in self.path:
