@@ -7,11 +7,9 @@ from config.processes import collect_less, die_with_parent
 from config.settings import HOST, LOGGING, PORT, WEB_THREADS
 
 bind = f"[{HOST}]:{PORT}" if ":" in HOST else f"{HOST}:{PORT}"
-worker_class = "gthread"
+worker_class = "config.server.worker.BufferingWorker"
 workers = 2
 threads = WEB_THREADS
-# More than our middleware accepts, whose answers are problems and pages of ours.
-limit_request_line = 8_190
 # Seconds; longer than the pauses of a client that sends one request after another.
 keepalive = 20
 # Seconds without a heartbeat after which a worker is replaced.

@@ -34,6 +34,14 @@ HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = env.number("PORT", 8000)
 # Threads of each web server process. At most half of them may wait for a projection.
 WEB_THREADS = env.number("WEB_THREADS", 8)
+# Connections of each web server process, altogether and from one address (an IPv6 network /64).
+# When there are more, the connection that waits longest for its client is closed. Behind
+# TRUSTED_PROXIES the second bound doesn't apply.
+WEB_CONNECTIONS = env.number("WEB_CONNECTIONS", 1_000)
+WEB_CONNECTIONS_PER_ADDRESS = env.number("WEB_CONNECTIONS_PER_ADDRESS", 200)
+# Seconds in which the headers of a request must arrive, from the first byte on, and then its body.
+WEB_HEAD_SECONDS = env.number("WEB_HEAD_SECONDS", 10)
+WEB_BODY_SECONDS = env.number("WEB_BODY_SECONDS", 30)
 
 # --- Secrets and hosts -------------------------------------------------------------------------
 SECRET_KEY = os.environ.get("SECRET_KEY") or (keys.generated(DATA_DIR) if EMBEDDED else "")
@@ -374,7 +382,7 @@ LOGGING = {
         "django.request": {"level": "ERROR"},
         "django.security.DisallowedHost": {"level": "CRITICAL"},
         "gunicorn.error": {"propagate": True},
-        # gunicorn warns of bodies in responses to HEAD, which Django leaves to the server to drop.
-        "gunicorn.http.wsgi": {"level": "ERROR"},
+        # waitress warns of each request that waits for a thread.
+        "waitress": {"level": "ERROR"},
     },
 }

@@ -88,3 +88,10 @@ class TooManyLoginsError(Throttled):
 
 class CsrfFailedError(PermissionDenied):
     """A change from a browser session came without its CSRF token."""
+
+
+class RequestTimeoutError(APIException):
+    """The request took too long to arrive."""
+
+    status_code = 408
+    default_detail = __doc__

@@ -29,7 +29,7 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 
-# Less than the web server's own limits, which it reports by pages that aren't ours.
+# Less than the web server's own limits: a browser gets a page from here, and a problem from there.
 _MAX_URL_CHARACTERS = 4_096
 _MAX_HEADER_CHARACTERS = 32_768
 

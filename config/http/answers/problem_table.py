@@ -16,6 +16,7 @@ from config.http.errors import (
     ParameterError,
     PermissionMissingError,
     PreconditionRequiredError,
+    RequestTimeoutError,
     TooManyLoginsError,
     UnknownParameterError,
     UrlTooLongError,
@@ -89,6 +90,13 @@ def _register_malformed() -> None:
         status=431,
         title="Headers too large",
         advice="Send fewer or shorter headers. In a browser, delete the cookies of this site.",
+    )
+    register(
+        RequestTimeoutError,
+        slug="request-timeout",
+        status=408,
+        title="Request too slow",
+        advice="Send the whole request at once, on a new connection.",
     )
     register(ParameterError, slug="invalid-parameter", status=400, title="Invalid parameter")
     register(UnknownParameterError, slug="unknown-parameter", status=400, title="Unknown parameter")

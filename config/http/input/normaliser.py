@@ -10,8 +10,6 @@ from django.utils.http import parse_header_parameters
 
 # A type that no parser reads, so that the request is refused.
 _UNREADABLE_TYPE = "application/octet-stream"
-# Seconds to wait for the next byte of a body. After that the request is refused.
-_PATIENCE_SECONDS = 5
 # The most bytes of an unread body that are read and thrown away.
 _DISCARDED_BYTES = 10_000_000
 
@@ -26,14 +24,13 @@ def is_utf_8(parameters: Mapping[str, str]) -> bool:
 class RequestNormaliser:
     """Wraps Django's WSGI application: ``application = RequestNormaliser(get_wsgi_application())``.
 
-    The wrapper prevents four failures of Django and gunicorn:
+    The wrapper prevents three failures of Django under WSGI servers:
 
     * Some content types cause a 500 before any middleware runs, because Django parses the content
       type, and decodes the query by its charset, while it creates the request.
     * Django takes a body without Content-Length (Transfer-Encoding: chunked) for empty.
     * If a refusal leaves a part of the body unread, the server closes the connection, and the
       client's next request on the connection is lost.
-    * Under gunicorn, a client that stops in the middle of its body keeps a thread for ever.
     """
 
     def __init__(self, application: Application) -> None:
@@ -43,8 +40,6 @@ class RequestNormaliser:
         self, environ: dict[str, Any], start_response: Callable[..., Any]
     ) -> Iterable[bytes]:
         environ["CONTENT_TYPE"] = _content_type(environ.get("CONTENT_TYPE", ""))
-        if connection := environ.get("gunicorn.socket"):
-            connection.settimeout(_PATIENCE_SECONDS)
         body, is_terminated = environ["wsgi.input"], environ.get("wsgi.input_terminated")
         if "HTTP_TRANSFER_ENCODING" in environ and is_terminated:
             _read_chunks(environ)

@@ -5,7 +5,6 @@ separate reads and writes, as in a cache, many requests at once would pass the l
 """
 
 import hashlib
-import ipaddress
 import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,6 +19,7 @@ from rest_framework.throttling import BaseThrottle
 
 from config.http.errors import TooManyLoginsError
 from config.http.input.negotiation import is_api
+from config.http.limits.addresses import client_network, is_address
 
 if TYPE_CHECKING:
     # DRF imports this module while it makes the class APIView.
@@ -139,15 +139,8 @@ def _add(key: str, *, seconds: int) -> tuple[int, int]:
 
 
 def _address(request: HttpRequest) -> str:
-    """Return the client's address; for IPv6 its /64 network, which one client owns as a whole."""
+    """Return the client's address, or its network: see ``client_network``."""
     remote = request.META.get("REMOTE_ADDR", "")
     # DRF reads X-Forwarded-For as far as NUM_PROXIES says.
-    for text in (BaseThrottle().get_ident(request), remote):  # type: ignore[arg-type]
-        try:
-            address = ipaddress.ip_address(text)
-        except ValueError:
-            continue
-        if address.version == 6:
-            return str(ipaddress.ip_network((address.packed, 64), strict=False))
-        return str(address)
-    return remote[:40]
+    forwarded = BaseThrottle().get_ident(request)  # type: ignore[arg-type]
+    return client_network(forwarded if is_address(forwarded) else remote)
