@@ -43,7 +43,7 @@ class OrderCommands(CommandRoutes):
         Route("POST", "shipments/{shipment_id}/deliver", c.ConfirmDelivery),
         Route("POST", "shipments/{shipment_id}/fail", c.FailDelivery),
         Route("POST", "shipments/{shipment_id}/void", c.VoidShipment),
-        Route("POST", "payments", c.RecordPayment, response_model=NewPayment),
+        Route("POST", "payments", c.RecordPayment, response_model=NewPayment, is_fact=True),
         Route("POST", "refunds", c.RequestRefund, response_model=NewRefund),
         Route(
             "POST",
@@ -59,6 +59,7 @@ class OrderCommands(CommandRoutes):
             response_model=NewRefund,
             excluded_fields=("refund_id",),
             name="record_other_refund",
+            is_fact=True,
         ),
         Route("POST", "returns", c.RequestReturn, response_model=NewReturn),
         Route("POST", "returns/{return_id}/receive", c.ReceiveReturn),

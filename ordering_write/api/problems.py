@@ -45,6 +45,10 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "wrong-shipment-state",
         "Read the order again: the shipment was dispatched, delivered or voided meanwhile.",
     ),
+    errors.LabelledError: (
+        "parcel-labelled",
+        "Void the shipment, change the address, and pack the units again.",
+    ),
     errors.ExceedsDeliveredError: (
         "exceeds-delivered",
         "Return at most the units that were delivered and aren't returned yet.",
@@ -196,6 +200,13 @@ def _register_wrong_requests() -> None:
         status=422,
         title="Mixed currency",
         advice="Order in the currency in which the product is sold.",
+    )
+    register(
+        errors.TooManyUnitsError,
+        slug="too-many-units",
+        status=422,
+        title="Too many units",
+        advice="Send fewer units, or use another product.",
     )
     register(
         errors.IdempotencyKeyReusedError,

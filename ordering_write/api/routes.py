@@ -37,7 +37,9 @@ class Route:
     path makes a resource. ``response_model`` is the response of a command that makes something new;
     the first field of its own is the id of the new thing. ``excluded_fields`` are fields of the
     command that this route doesn't take. ``example`` holds fields of the example body; defaults by
-    field name fill the rest. ``name`` is needed for the second route of a command.
+    field name fill the rest. ``name`` is needed for the second route of a command. ``is_fact`` is
+    True for a command that changes nothing when it records a fact again; its response is then the
+    resource, with 200.
     """
 
     verb: Literal["POST", "PUT", "PATCH", "DELETE"]
@@ -47,6 +49,7 @@ class Route:
     excluded_fields: tuple[str, ...] = ()
     example: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
+    is_fact: bool = False
 
     @property
     def makes_resource(self) -> bool:
@@ -122,7 +125,9 @@ class CommandRoutes(CommandEndpoint):
         in_path = () if route.makes_resource else cls._fields_outside_body(route)
         body = body_of(route.command, in_path, name=route.name.title().replace("_", ""))
         example = OpenApiExample("Example", cls.example(route, {}), request_only=True)
-        status = 201 if route.response_model else 200
+        responses = {201: route.response_model} if route.response_model else {200: cls.body}
+        if route.is_fact:
+            responses[200] = cls.body
         return extend_schema(
             operation_id=route.slug,
             summary=route.slug.replace("_", " ").capitalize(),
@@ -132,7 +137,7 @@ class CommandRoutes(CommandEndpoint):
                 *(_path_parameter(route, name) for name in route.path_fields),
             ],
             request=body if body.model_fields else None,
-            responses={status: route.response_model or cls.body, 409: None},
+            responses={**responses, 409: None},
             examples=[example] if body.model_fields else [],
         )
 

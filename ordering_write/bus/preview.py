@@ -56,7 +56,7 @@ def current_row(command: Command) -> Aggregate | None:
         if key := getattr(command, field, None):
             if aggregate_type is Order:
                 return None
-            return aggregate_type._default_manager.filter(pk=key).first()
+            return aggregate_type.objects.filter(pk=key).first()
     return None
 
 

@@ -32,6 +32,9 @@ def quantize(amount: Decimal, currency: str) -> Decimal:
 # Amounts are below this limit: their columns have 15 digits before the point.
 TOO_LARGE = Decimal(10**15)
 
+# Readers count the units of a product in 32 bits.
+MOST_UNITS = 2**31 - 1
+
 
 def has_minor_units_only(amount: Decimal, currency: str) -> bool:
     """Return True if ``amount`` has no more decimals than the minor unit of ``currency``."""

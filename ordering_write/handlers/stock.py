@@ -86,6 +86,7 @@ class StockHandler(CommandHandler[C]):
 class ReceiveStockHandler(StockHandler[c.ReceiveStock]):
     permission = Permission("receive_stock", (Role.WAREHOUSE, Role.INTEGRATION))
     events = (e.StockReceived,)
+    refusals = (errors.TooManyUnitsError,)
 
     def act(self, item: StockItem, command: c.ReceiveStock) -> None:
         item.receive(command.quantity, reference=command.reference, now=command.timestamp)
@@ -95,7 +96,7 @@ class ReceiveStockHandler(StockHandler[c.ReceiveStock]):
 class AdjustStockHandler(StockHandler[c.AdjustStock]):
     permission = Permission("adjust_stock", (Role.WAREHOUSE,))
     events = (e.StockAdjusted,)
-    refusals = (errors.WouldGoNegativeError,)
+    refusals = (errors.TooManyUnitsError, errors.WouldGoNegativeError)
 
     def act(self, item: StockItem, command: c.AdjustStock) -> None:
         item.adjust(

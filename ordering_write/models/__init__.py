@@ -6,6 +6,7 @@ The checkpoint of the policies is in a layer above the log: ``policies.models``.
 from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, save
 from ordering_write.models.command_record import CommandMetric, CommandRecord
 from ordering_write.models.customer import Customer
+from ordering_write.models.guarded import WrittenDirectlyError
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
@@ -28,5 +29,6 @@ __all__ = [
     "Shipment",
     "StockItem",
     "Timer",
+    "WrittenDirectlyError",
     "save",
 ]

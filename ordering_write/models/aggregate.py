@@ -13,6 +13,7 @@ from config.databases import tables
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import VersionConflictError
 from ordering_write.domain.events import DomainEvent, Envelope
+from ordering_write.models.guarded import GuardedModel
 from ordering_write.signals import domain_events
 
 
@@ -20,7 +21,7 @@ class SavedWithoutEventsError(Exception):
     """Save an aggregate by `save([aggregate], caused_by=command)`, which also stores its events."""
 
 
-class Aggregate(models.Model):
+class Aggregate(GuardedModel):
     """A model that is loaded and saved as a whole and that only ``evolve`` changes.
 
     A subclass defines ``stream_prefix``, ``evolve`` and ``write_all``. Its methods are a guard,

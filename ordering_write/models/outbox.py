@@ -3,8 +3,10 @@
 from django.db import models
 from django.db.models import F
 
+from ordering_write.models.guarded import GuardedModel
 
-class OutboxEvent(models.Model):
+
+class OutboxEvent(GuardedModel):
     """One event. Its ``id`` isn't its position: see EventPosition."""
 
     id = models.BigAutoField(primary_key=True)
@@ -46,7 +48,7 @@ class OutboxEvent(models.Model):
         return f"{self.type} ({self.stream}, version {self.version})"
 
 
-class EventPending(models.Model):
+class EventPending(GuardedModel):
     """A commit whose events have no position yet. Its id is drawn after its last event."""
 
     id = models.BigAutoField(primary_key=True)
@@ -62,7 +64,7 @@ class EventPending(models.Model):
         return str(self.commit_id)
 
 
-class EventPosition(models.Model):
+class EventPosition(GuardedModel):
     """The position of an event in the log: 1, 2, 3 and so on without a gap."""
 
     position = models.BigIntegerField(primary_key=True)

@@ -14,10 +14,12 @@ from ordering_write.domain import events as e
 from ordering_write.domain.errors import (
     InsufficientInventoryError,
     Shortage,
+    TooManyUnitsError,
     WouldGoNegativeError,
 )
-from ordering_write.domain.values import Money
+from ordering_write.domain.values import MOST_UNITS, Money
 from ordering_write.models.aggregate import Aggregate
+from ordering_write.models.guarded import GuardedModel
 
 # The line of an order that a reservation is for: order_id, line_id.
 ReservationKey = tuple[UUID, UUID]
@@ -75,6 +77,7 @@ class StockItem(Aggregate):
 
     def receive(self, quantity: int, *, reference: str = "", now: datetime) -> None:
         """Add units that came in to the stock."""
+        self._refuse_too_many(on_hand=quantity)
         self._raise_event(
             e.StockReceived(
                 timestamp=now, product_id=self.pk, quantity=quantity, reference=reference
@@ -89,6 +92,7 @@ class StockItem(Aggregate):
         Raises WouldGoNegativeError when the stock would fall below zero, or below the reserved
         units of a product that can't be back-ordered.
         """
+        self._refuse_too_many(on_hand=delta)
         on_hand = self.on_hand + delta
         needed = 0 if self.backorderable else self.reserved
         if delta < 0 and on_hand < needed:
@@ -145,6 +149,7 @@ class StockItem(Aggregate):
         """Reserve ``more`` units for a line; InsufficientInventoryError as in ``reserve``."""
         if shortage := self.shortage(more):
             raise InsufficientInventoryError([shortage])
+        self._refuse_too_many(reserved=more)
         self._move(e.StockReserved, key, more, now)
 
     def release(self, key: ReservationKey, quantity: int, *, now: datetime) -> None:
@@ -159,6 +164,7 @@ class StockItem(Aggregate):
 
     def take_back(self, key: ReservationKey, quantity: int, *, now: datetime) -> None:
         """Return ``quantity`` dispatched units of a line to the stock."""
+        self._refuse_too_many(on_hand=quantity)
         self._move(e.StockReturned, key, quantity, now)
 
     def _move(
@@ -175,6 +181,16 @@ class StockItem(Aggregate):
             )
         )
         self._changed.add(key)
+
+    def _refuse_too_many(self, *, on_hand: int = 0, reserved: int = 0) -> None:
+        """Raise TooManyUnitsError if a counter can't hold so many more units."""
+        is_too_many_on_hand = on_hand > 0 and self.on_hand + on_hand > MOST_UNITS
+        # Other units may be oversold: available falls below zero.
+        most_reserved = MOST_UNITS + min(self.on_hand, 0)
+        if is_too_many_on_hand or (reserved > 0 and self.reserved + reserved > most_reserved):
+            raise TooManyUnitsError(
+                f"{self.sku} can have at most {MOST_UNITS:,} units on hand, reserved or oversold."
+            )
 
     # --- The state machine -----------------------------------------------------------------------
     def evolve(self, event: e.DomainEvent) -> None:
@@ -264,12 +280,12 @@ class StockItem(Aggregate):
         ]
         tables.upsert([row for row in changed if row.quantity], unique=["order_id", "line_id"])
         if empty_line_ids := [row.line_id for row in changed if not row.quantity]:
-            Reservation.objects.filter(line_id__in=empty_line_ids).delete()
+            Reservation._base_manager.filter(line_id__in=empty_line_ids).delete()
         for item in aggregates:
             item._changed.clear()
 
 
-class Reservation(models.Model):
+class Reservation(GuardedModel):
     """Units of a product reserved for one line of an order."""
 
     product = models.ForeignKey(StockItem, on_delete=models.PROTECT, related_name="+")

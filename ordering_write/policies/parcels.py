@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid5
 
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
@@ -21,10 +23,11 @@ class BookParcels(Policy):
         return event.timestamp
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:
-        parcel = _parcel(trigger, Shipment.Status.PACKED)
+        history = trigger.history()
+        parcel = _parcel(trigger, Shipment.Status.PACKED, history)
         if parcel is None or parcel.tracking_number:
             return []
-        booking = carrier_port().book(parcel, key=trigger.key)
+        booking = carrier_port().book(parcel, key=_key_for_address(trigger.key, history))
         if booking is None:
             return []
         return [
@@ -34,6 +37,8 @@ class BookParcels(Policy):
                 carrier=booking.carrier,
                 tracking_number=booking.tracking_number,
                 tracking_url=booking.tracking_url,
+                # The address may change during the call. The policy then books again.
+                expected_version=history[-1].recorded.version,
             )
         ]
 
@@ -48,15 +53,18 @@ class TrackParcels(Policy):
         return event.timestamp
 
     def act(self, trigger: Trigger) -> Sequence[c.Command] | timedelta:
-        parcel = _parcel(trigger, Shipment.Status.DISPATCHED)
+        parcel = _parcel(trigger, Shipment.Status.DISPATCHED, trigger.history())
         tracking = carrier_port().track(parcel, key=trigger.key) if parcel else None
         if tracking is None:
             return []
-        shipment_id = trigger.event.shipment_id
+        # The dispatch may be recorded later than it happened.
+        shipment_id, earliest = trigger.event.shipment_id, trigger.event.dispatched_at
         if tracking.delivered_at:
             return [
                 trigger.command(
-                    c.ConfirmDelivery, shipment_id=shipment_id, delivered_at=tracking.delivered_at
+                    c.ConfirmDelivery,
+                    shipment_id=shipment_id,
+                    delivered_at=max(tracking.delivered_at, earliest),
                 )
             ]
         if tracking.failed_at:
@@ -65,13 +73,19 @@ class TrackParcels(Policy):
                     c.FailDelivery,
                     shipment_id=shipment_id,
                     outcome=tracking.failure,
-                    failed_at=tracking.failed_at,
+                    failed_at=max(tracking.failed_at, earliest),
                 )
             ]
         return tracking.ask_again_in or []
 
 
-def _parcel(trigger: Trigger, status: Shipment.Status) -> Parcel | None:
+def _key_for_address(key: UUID, history: Sequence[Any]) -> UUID:
+    """Return the key of a booking: another address is another booking."""
+    changes = [event for event in history if isinstance(event, e.ShippingAddressChanged)]
+    return uuid5(key, str(changes[-1].recorded.event_id)) if changes else key
+
+
+def _parcel(trigger: Trigger, status: Shipment.Status, history: Sequence[Any]) -> Parcel | None:
     """Return the parcel of the event as it is now; None if it isn't in ``status`` any more."""
     shipment = Shipment.objects.filter(pk=trigger.event.shipment_id, status=status).first()
     if shipment is None:
@@ -79,7 +93,7 @@ def _parcel(trigger: Trigger, status: Shipment.Status) -> Parcel | None:
     return Parcel(
         order_id=shipment.order_id,
         shipment_id=shipment.pk,
-        to=e.shipping_address(trigger.history()),
+        to=e.shipping_address(history),
         items=tuple(shipment.units),
         carrier=shipment.carrier,
         tracking_number=shipment.tracking_number,

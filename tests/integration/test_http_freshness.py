@@ -86,7 +86,7 @@ def an_event(*, seconds_ago: float) -> None:
     # Without this role, the trigger that keeps the log unchanged would refuse.
     with connections["default"].cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
-        OutboxEvent.objects.update(recorded_at=recorded_at)
+        OutboxEvent._base_manager.update(recorded_at=recorded_at)
         cursor.execute("SET LOCAL session_replication_role = origin")
 
 

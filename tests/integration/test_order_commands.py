@@ -127,10 +127,11 @@ def test_a_dispatched_shipment_takes_its_units_out_of_stock(order, lamp):
         shipment_id=shipment_id,
         carrier="Sample Post",
         tracking_number="1Z999",
-        dispatched_at=NOW - timedelta(hours=1),
+        dispatched_at=NOW + timedelta(hours=1),
+        timestamp=NOW + timedelta(hours=2),
     )
     assert (dispatched.status, dispatched.fulfilment_status) == ("partially_shipped", "partial")
-    assert dispatched.timestamp == NOW - timedelta(hours=1)
+    assert dispatched.timestamp == NOW + timedelta(hours=1)
     assert levels(lamp) == (8, 1)
     check_rows_equal_log()
 

@@ -1,10 +1,12 @@
 """The base of the commands: the envelope that we add to a caller's payload."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 from uuid_utils.compat import uuid7
 
 from config.fields.text import Text
@@ -17,8 +19,30 @@ Reason = Annotated[
 ]
 # A text that may be empty, which means the same as leaving it out.
 OptionalText = Annotated[str, Text(max_length=200, min_length=0)]
+# The earliest time of a fact. It also keeps conversions of time zones within Python's range.
+EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+_ISO_TIME = re.compile(
+    r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII | re.IGNORECASE
+)
+
+
+def _iso_time(value: Any) -> Any:
+    # Checked here, because pydantic would also accept a number of seconds.
+    if isinstance(value, datetime) or (isinstance(value, str) and _ISO_TIME.fullmatch(value)):
+        return value
+    raise PydanticCustomError(
+        "time", "A time is written with its offset, such as 2026-03-01T12:00:00Z"
+    )
+
+
+def _not_too_early(time: datetime) -> datetime:
+    if time < EARLIEST:
+        raise PydanticCustomError("time", "A time is not earlier than the year 2000")
+    return time
+
+
 # The time of a fact, which may be earlier than the command that records the fact.
-FactTime = AwareDatetime
+FactTime = Annotated[AwareDatetime, BeforeValidator(_iso_time), AfterValidator(_not_too_early)]
 
 
 class Command(BaseModel):

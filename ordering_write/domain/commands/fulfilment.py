@@ -3,7 +3,15 @@
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    AnyHttpUrl,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
@@ -12,10 +20,20 @@ from ordering_write.domain.commands.order import Lines
 from ordering_write.domain.events import DeliveryFailure, ReturnReason
 from ordering_write.domain.values import Quantity, Value
 
+# Reads a URL as browsers do, which take a backslash for a slash.
+_WEB_URL = TypeAdapter(AnyHttpUrl)
+
 
 def _check_url(url: str) -> str:
-    if url and not url.startswith(("https://", "http://")):
-        raise PydanticCustomError("url", "A URL begins with https:// or http://")
+    if not url:
+        return url
+    try:
+        parsed = _WEB_URL.validate_python(url)
+    except ValidationError as error:
+        raise PydanticCustomError("url", "A URL begins with https:// or http://") from error
+    if parsed.username is not None or parsed.password is not None:
+        # The text before the @ looks like the host, and may be a secret.
+        raise PydanticCustomError("url", "A URL has neither a user name nor a password")
     return url
 
 

@@ -113,13 +113,21 @@ def _movement(
     return order.lines[line_id].product_id, move
 
 
-def happened_at(at: datetime | None, *, now: datetime, pointer: str) -> datetime:
+def happened_at(
+    at: datetime | None, *, now: datetime, pointer: str, not_before: datetime | None = None
+) -> datetime:
     """Return the time of a fact: ``at``, or ``now`` when ``at`` is None.
 
-    Raises InFutureError at ``pointer`` when ``at`` is later than ``now`` plus the clock skew.
+    A time that is ahead of ``now`` by at most the clock skew becomes ``now``. Raises at ``pointer``
+    InFutureError for a later time, and TooEarlyError for a time before ``not_before``.
     """
     if at is None:
         return now
     if at > now + _CLOCK_SKEW:
         raise errors.InFutureError(f"{at} lies in the future.", pointer=pointer)
-    return at
+    if not_before is not None and at < not_before:
+        raise errors.TooEarlyError(
+            f"{at} is before {not_before:%Y-%m-%d %H:%M:%S} UTC, which must come first.",
+            pointer=pointer,
+        )
+    return min(at, now)

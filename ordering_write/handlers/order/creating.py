@@ -58,6 +58,7 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
         errors.InsufficientInventoryError,
         errors.ShopOnlyError,
         errors.TooManyTagsError,
+        errors.TooManyUnitsError,
         errors.UnknownCustomerError,
         errors.UnknownOrderError,
         *pricing.REFUSALS,

@@ -20,6 +20,7 @@ class AddOrderItemHandler(OrderHandler[c.AddOrderItem]):
         errors.InsufficientInventoryError,
         errors.NotEditableError,
         errors.TooManyLinesError,
+        errors.TooManyUnitsError,
         *pricing.REFUSALS,
     )
 
@@ -41,6 +42,7 @@ class ChangeItemQuantityHandler(OrderHandler[c.ChangeItemQuantity]):
         errors.InsufficientInventoryError,
         errors.NotEditableError,
         errors.QuantityTooSmallError,
+        errors.TooManyUnitsError,
         errors.UnknownLineError,
     )
 
@@ -72,7 +74,11 @@ class CancelOrderItemsHandler(OrderHandler[c.CancelOrderItems]):
 class ChangeShippingAddressHandler(OrderHandler[c.ChangeShippingAddress]):
     permission = Permission("change_shipping_address", (Role.CLERK,))
     events = (e.ShippingAddressChanged,)
-    refusals = (errors.InvalidTransitionError, errors.OrderAlreadyShippedError)
+    refusals = (
+        errors.InvalidTransitionError,
+        errors.LabelledError,
+        errors.OrderAlreadyShippedError,
+    )
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_change_shipping_address()

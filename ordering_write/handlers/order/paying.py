@@ -20,6 +20,7 @@ class RecordPaymentHandler(OrderHandler[c.RecordPayment]):
     permission = Permission("record_payment", (Role.INTEGRATION,))
     events = (e.PaymentRecorded,)
     refusals = (
+        errors.AmountTooLargeError,
         errors.CurrencyMismatchError,
         errors.InFutureError,
         errors.InvalidAmountError,
@@ -86,10 +87,16 @@ class RecordRefundHandler(OrderHandler[c.RecordRefund]):
         errors.InvalidAmountError,
         errors.PaymentMismatchError,
         errors.RefundNotFoundError,
+        errors.TooEarlyError,
     )
 
     def act(self, order: Order, command: c.RecordRefund) -> None:
-        at = happened_at(command.happened_at, now=command.timestamp, pointer="#/happened_at")
+        at = happened_at(
+            command.happened_at,
+            now=command.timestamp,
+            pointer="#/happened_at",
+            not_before=order.placed_at,
+        )
         if command.refund_id and str(command.refund_id) not in order.refunds:
             raise errors.RefundNotFoundError
         refund_id = command.refund_id or _id_of_external_refund(order, command)

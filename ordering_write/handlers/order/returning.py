@@ -43,6 +43,7 @@ class ReceiveReturnHandler(OrderHandler[c.ReceiveReturn]):
         errors.RepeatedLineError,
         errors.ReturnClosedError,
         errors.ReturnNotFoundError,
+        errors.TooManyUnitsError,
         errors.UnknownLineError,
     )
 

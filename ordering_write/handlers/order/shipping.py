@@ -1,9 +1,13 @@
 """Handlers of the commands about shipments."""
 
+from datetime import UTC, datetime
+from uuid import UUID
+
 from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from ordering_write import log
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
@@ -49,6 +53,7 @@ class DispatchShipmentHandler(OrderHandler[c.DispatchShipment]):
         errors.OrderOnHoldError,
         errors.ShipmentNotFoundError,
         errors.ShipmentStateError,
+        errors.TooEarlyError,
     )
 
     def guard(self, order: Order, caller: Caller) -> None:
@@ -61,7 +66,10 @@ class DispatchShipmentHandler(OrderHandler[c.DispatchShipment]):
             tracking_number=command.tracking_number,
             tracking_url=command.tracking_url,
             dispatched_at=happened_at(
-                command.dispatched_at, now=command.timestamp, pointer="#/dispatched_at"
+                command.dispatched_at,
+                now=command.timestamp,
+                pointer="#/dispatched_at",
+                not_before=order.placed_at,
             ),
             now=command.timestamp,
         )
@@ -103,13 +111,18 @@ class VoidShipmentHandler(OrderHandler[c.VoidShipment]):
 class ConfirmDeliveryHandler(OrderHandler[c.ConfirmDelivery]):
     permission = Permission("confirm_delivery", _ROLES)
     events = (e.ShipmentDelivered,)
-    refusals = (errors.InFutureError, errors.ShipmentNotFoundError, errors.ShipmentStateError)
+    refusals = (
+        errors.InFutureError,
+        errors.ShipmentNotFoundError,
+        errors.ShipmentStateError,
+        errors.TooEarlyError,
+    )
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_deliver()
 
     def act(self, order: Order, command: c.ConfirmDelivery) -> None:
-        at = happened_at(command.delivered_at, now=command.timestamp, pointer="#/delivered_at")
+        at = _after_dispatch(order, command, command.delivered_at, "#/delivered_at")
         order.deliver(command.shipment_id, at=at)
 
 
@@ -117,11 +130,34 @@ class ConfirmDeliveryHandler(OrderHandler[c.ConfirmDelivery]):
 class FailDeliveryHandler(OrderHandler[c.FailDelivery]):
     permission = Permission("fail_delivery", _ROLES)
     events = (e.ShipmentFailed, e.StockReturned)
-    refusals = (errors.InFutureError, errors.ShipmentNotFoundError, errors.ShipmentStateError)
+    refusals = (
+        errors.InFutureError,
+        errors.ShipmentNotFoundError,
+        errors.ShipmentStateError,
+        errors.TooEarlyError,
+        errors.TooManyUnitsError,
+    )
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_deliver()
 
     def act(self, order: Order, command: c.FailDelivery) -> None:
-        at = happened_at(command.failed_at, now=command.timestamp, pointer="#/failed_at")
+        at = _after_dispatch(order, command, command.failed_at, "#/failed_at")
         order.fail_delivery(command.shipment_id, command.outcome, at=at)
+
+
+def _after_dispatch(
+    order: Order, command: c.ConfirmDelivery | c.FailDelivery, at: datetime | None, pointer: str
+) -> datetime:
+    """Return the time of a fact that follows a dispatch; see ``happened_at``."""
+    # Only the log knows the time of the dispatch. Most commands give no time of their own.
+    not_before = at and _dispatched_at(order, command.shipment_id)
+    return happened_at(at, now=command.timestamp, pointer=pointer, not_before=not_before)
+
+
+def _dispatched_at(order: Order, shipment_id: UUID) -> datetime:
+    """Return the time (UTC) of the dispatch of a shipment; of the order if it hasn't left."""
+    for event in reversed(log.read_stream(order.stream)):
+        if isinstance(event, e.ShipmentDispatched) and event.shipment_id == shipment_id:
+            return event.dispatched_at.astimezone(UTC)
+    return order.placed_at

@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.errors import (
     AmountTooLargeError,
+    LabelledError,
     NotEditableError,
     OrderAlreadyShippedError,
     QuantityExceedsOpenError,
@@ -41,10 +43,7 @@ class Editing(OrderState):
         self.may_edit()
         if len(self.lines) >= MAX_LINES:
             raise TooManyLinesError
-        if self.total + added.line_total.amount >= TOO_LARGE:
-            raise AmountTooLargeError(
-                f"The order can't cost {TOO_LARGE} or more.", pointer="#/unit_price"
-            )
+        self._refuse_too_large(added.line_total.amount, Decimal(0), "#/unit_price")
         self._raise_event(added)
 
     def change_quantity(self, line_id: UUID, quantity: int, *, now: datetime) -> None:
@@ -60,10 +59,7 @@ class Editing(OrderState):
             )
         owed = line.owed + quantity - line.ordered
         line_total = quantize(line.unit_price * owed, self.currency)
-        if self.total + line_total - line.line_total >= TOO_LARGE:
-            raise AmountTooLargeError(
-                f"The order can't cost {TOO_LARGE} or more.", pointer="#/new_quantity"
-            )
+        self._refuse_too_large(line_total, line.line_total, "#/new_quantity")
         self._record(
             e.OrderItemQuantityChanged,
             now=now,
@@ -74,6 +70,12 @@ class Editing(OrderState):
             from_line_total=self.money(line.line_total),
             line_total=self.money(line_total),
         )
+
+    def _refuse_too_large(self, line_total: Decimal, before: Decimal, pointer: str) -> None:
+        """Raise AmountTooLargeError if a line can't cost ``line_total`` instead of ``before``."""
+        # A discount may lower the total below the price of a line.
+        if max(line_total, self.total + line_total - before) >= TOO_LARGE:
+            raise AmountTooLargeError(f"The order can't cost {TOO_LARGE} or more.", pointer=pointer)
 
     def may_cancel_items(self) -> None:
         if self.status not in LIVE:
@@ -109,6 +111,13 @@ class Editing(OrderState):
             raise self._invalid_transition(
                 f"Order {self.order_number} is {self.status}; its address can't be changed."
             )
+        for shipment in self.shipments.values():
+            if shipment.is_labelled:
+                raise LabelledError(
+                    f"A packed parcel of order {self.order_number} has the label "
+                    f"{shipment.tracking_number or shipment.tracking_url} with this address; void "
+                    f"the shipment {shipment.id} first, and pack it again."
+                )
 
     def change_shipping_address(
         self, to: e.PostalAddress, *, before: e.PostalAddress, now: datetime

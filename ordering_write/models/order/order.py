@@ -224,7 +224,7 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
     @classmethod
     def load_all_of(cls, customer_id: UUID) -> "list[Order]":
         """Return every order of a customer, their rows locked in the order of their ids."""
-        rows = cls._default_manager.filter(customer_id=customer_id)
+        rows = cls.objects.filter(customer_id=customer_id)
         orders = {order.pk: order for order in rows.select_for_update().order_by("pk")}
         cls.add_parts(orders)
         return list(orders.values())

@@ -9,12 +9,13 @@ from django.db import models
 from django.db.models import F, Q
 
 from ordering_write.domain import events as e
+from ordering_write.models.guarded import GuardedModel
 
 # Columns for amounts: 15 digits before the point and 4 behind it.
 MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}
 
 
-class OrderItem(models.Model):
+class OrderItem(GuardedModel):
     """A line of an order and its unit counters."""
 
     id = models.UUIDField(primary_key=True)
@@ -97,7 +98,7 @@ class OrderItem(models.Model):
         return self.unshipped - self.packed
 
 
-class Shipment(models.Model):
+class Shipment(GuardedModel):
     """Units of an order that travel together."""
 
     class Status(models.TextChoices):
@@ -130,6 +131,11 @@ class Shipment(models.Model):
             items=[unit.model_dump(mode="json") for unit in event.items],
             carrier=event.carrier or "",
         )
+
+    @property
+    def is_labelled(self) -> bool:
+        """True for a packed parcel whose label is printed: the label bears the address."""
+        return self.status == self.Status.PACKED and bool(self.tracking_number or self.tracking_url)
 
     @property
     def units(self) -> list[e.Units]:

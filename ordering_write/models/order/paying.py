@@ -9,6 +9,7 @@ from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.errors import (
     AmountMissingError,
+    AmountTooLargeError,
     CurrencyMismatchError,
     ExceedsCapturedError,
     InvalidAmountError,
@@ -16,7 +17,7 @@ from ordering_write.domain.errors import (
     RefundNotFoundError,
 )
 from ordering_write.domain.events import PaymentKind
-from ordering_write.domain.values import has_minor_units_only
+from ordering_write.domain.values import TOO_LARGE, has_minor_units_only
 from ordering_write.models.order.state import OrderState
 
 
@@ -56,6 +57,7 @@ class Paying(OrderState):
                     f"Payment {payment_id} was recorded as {kind} with {recorded} {self.currency}."
                 )
             return
+        self._refuse_too_much(kind, amount)
         self._record(
             e.PaymentRecorded,
             now=at,
@@ -65,6 +67,15 @@ class Paying(OrderState):
             method=method,
             reference=reference,
         )
+
+    def _refuse_too_much(self, kind: PaymentKind, amount: Decimal) -> None:
+        """Raise AmountTooLargeError if the columns can't hold the sum of the payments."""
+        sums = {PaymentKind.AUTHORIZED: self.authorized, PaymentKind.CAPTURED: self.captured}
+        if kind in sums and sums[kind] + amount >= TOO_LARGE:
+            raise AmountTooLargeError(
+                f"The payments of an order can't add up to {TOO_LARGE} or more.",
+                pointer="#/amount",
+            )
 
     def may_request_refund(self) -> None:
         if not self.refundable:

@@ -1,0 +1,47 @@
+"""The base of the refusals, and the refusals of unknown ids."""
+
+from config.fields.members import DetailedError
+
+
+class DomainError(DetailedError):
+    """The request was refused."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class NoHandlerFoundError(DomainError):
+    """No handler is registered for this command or query."""
+
+
+# --- Nothing has this id -------------------------------------------------------------------------
+class NotFoundError(DomainError):
+    """There is nothing with this id."""
+
+
+class OrderNotFoundError(NotFoundError):
+    """Order not found"""
+
+
+class ProductNotFoundError(NotFoundError):
+    """Product not found"""
+
+
+class CustomerNotFoundError(NotFoundError):
+    """Customer not found"""
+
+
+class ShipmentNotFoundError(NotFoundError):
+    """The order has no such shipment."""
+
+
+class ReturnNotFoundError(NotFoundError):
+    """The order has no such return."""
+
+
+class RefundNotFoundError(NotFoundError):
+    """The order has no such refund."""
+
+
+class NoteNotFoundError(NotFoundError):
+    """The order has no such note."""
