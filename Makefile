@@ -66,7 +66,8 @@ proof: .venv/installed ## Run at full size the proofs of which `make test` runs 
 .venv/installed: requirements.txt requirements-production.txt
 	@$(if $(shell python3 -c 'import ensurepip' 2>/dev/null && echo yes),,$(error \
 		python3-venv is missing: apt install python3-venv))
-	@echo "Installing the packages of requirements.txt into .venv ..."
+	@echo "Installing the packages of requirements.txt into .venv; pip says how far it is ..."
 	@python3 -m venv .venv
-	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt
+	@$(python) -m pip install --progress-bar off --timeout 60 --retries 10 \
+		--disable-pip-version-check --requirement requirements.txt
 	@touch $@

@@ -1,5 +1,7 @@
 """The settings of gunicorn: `gunicorn -c python:config.gunicorn config.wsgi`."""
 
+from threading import Event, Thread
+
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
 
@@ -25,11 +27,26 @@ forwarded_allow_ips = ""
 control_socket_disable = True
 
 
+# Seconds between two heartbeats of a worker that loads the application.
+_LOADING_BEAT_SECONDS = 1.0
+# Set in each worker when it has loaded the application.
+_has_loaded = Event()
+
+
 def post_fork(arbiter: Arbiter, worker: Worker) -> None:
     """End the worker with its arbiter: the worker of a killed arbiter would keep the port."""
     die_with_parent(worker.ppid)
+    # A slow machine may need longer than ``timeout`` to load the application, and the worker itself
+    # begins its heartbeats afterwards.
+    Thread(target=_beat_while_loading, args=[worker], daemon=True).start()
+
+
+def _beat_while_loading(worker: Worker) -> None:
+    while not _has_loaded.wait(_LOADING_BEAT_SECONDS):
+        worker.notify()
 
 
 def post_worker_init(worker: Worker) -> None:
     """Tune the garbage collector, now that the application is loaded."""
+    _has_loaded.set()
     collect_less()

@@ -116,6 +116,7 @@ TEMPLATES = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "ordering_read.admin.banner.warnings",
+                "ordering_read.admin.first_steps.first_steps",
             ]
         },
     }

@@ -30,8 +30,11 @@ from config.databases.programs import EmbeddedServerError
 HOST = "127.0.0.1"
 USER = "orders"
 DATABASES = ("orders_write", "orders_read")
-# Long, because a start after a crash includes the recovery.
+# A server that starts, recovers or stops is given all the time that it needs while it lives.
+# Without a process of the server, the start is tried for so many seconds.
 START_SECONDS = 60
+# pg_ctl returns when the server has ended, but also wants a limit.
+_PATIENCE = ("-w", "-t", str(7 * 24 * 3600))
 
 # Seconds to wait for a busy port; after that, another program must be using it.
 _PORT_SECONDS = 5.0
@@ -69,7 +72,8 @@ class EmbeddedServer:
     def start(self) -> int:
         """Start the server unless it is running, create missing databases, and return the port.
 
-        Safe from many processes at once. Raises EmbeddedServerError.
+        Safe from many processes at once. Waits as long as the server lives: a slow machine, or the
+        recovery after a crash, can take minutes. Raises EmbeddedServerError.
         """
         deadline = time.monotonic() + START_SECONDS
         with self._lock():
@@ -79,8 +83,11 @@ class EmbeddedServer:
                         self._launch()
                     return self._make_databases()
                 except (psycopg.OperationalError, FileNotFoundError) as error:
-                    is_transient = any(text in str(error) for text in _TRANSIENT)
-                    if not is_transient or time.monotonic() > deadline:
+                    if not any(text in str(error) for text in _TRANSIENT):
+                        raise
+                    if self._running():
+                        deadline = time.monotonic() + START_SECONDS
+                    elif time.monotonic() > deadline:
                         raise
                 time.sleep(0.05)
 
@@ -89,7 +96,7 @@ class EmbeddedServer:
         with self._lock():
             running = self._running()
             if running:
-                self._run("pg_ctl", "stop", "-w", "-m", "fast", "-D", str(self._data))
+                self._run("pg_ctl", "stop", *_PATIENCE, "-m", "fast", "-D", str(self._data))
             return running
 
     @contextlib.contextmanager
@@ -164,8 +171,7 @@ class EmbeddedServer:
         log = self._home / "server.log"
         if log.exists():
             log.replace(self._home / "server.log.1")
-        wait = ("-w", "-t", str(START_SECONDS))
-        self._run("pg_ctl", "start", *wait, "-D", str(self._data), "-o", options)
+        self._run("pg_ctl", "start", *_PATIENCE, "-D", str(self._data), "-o", options)
 
     def _make_home(self) -> None:
         if self._folder.is_symlink() and not self._home.exists():

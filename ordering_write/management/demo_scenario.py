@@ -6,7 +6,7 @@ it would have been written.
 """
 
 import heapq
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -32,8 +32,11 @@ class Scenario:
             name: client.envelope(user, channel="cli") for name, user in users.items()
         }
 
-    def play(self) -> None:
-        """Give all commands, in the order of their times."""
+    def play(self, on_order: Callable[[int], None]) -> None:
+        """Give all commands, in the order of their times.
+
+        Calls ``on_order`` with the number of orders that are placed, after each of them.
+        """
         self._open_shop(self._now - _SPAN - timedelta(hours=1))
         steps = {
             number: OrderScenario(
@@ -43,9 +46,15 @@ class Scenario:
         }
         due = [(next(times), number) for number, times in steps.items()]
         heapq.heapify(due)
+        placed = 0
         while due and due[0][0] <= self._now:
             _, number = due[0]
-            if next_time := next(steps[number], None):
+            next_time = next(steps[number], None)
+            # The first step of an order places it, and they come in the order of their numbers.
+            if number == placed:
+                placed += 1
+                on_order(placed)
+            if next_time:
                 heapq.heapreplace(due, (next_time, number))
             else:
                 heapq.heappop(due)

@@ -228,16 +228,22 @@ def logged_in(running: Run) -> Iterator[httpx.Client]:
     with httpx.Client(
         base_url=running.copy.url, follow_redirects=True, timeout=PATIENCE_SECONDS
     ) as browser:
-        page = browser.get("/admin/login/")
-        login = {
-            "username": "admin",
-            "password": password,
-            "csrfmiddlewaretoken": field(page.text, "csrfmiddlewaretoken"),
-            "next": "/",
-        }
-        response = browser.post("/admin/login/", data=login, headers={"Referer": str(page.url)})
-        assert response.url.path == "/", response.text
+        log_in(browser, "admin", password, next="/")
         yield browser
+
+
+def log_in(browser: httpx.Client, name: str, password: str, *, next: str) -> httpx.Response:
+    """Log in by the form of the admin, and return the page ``next``."""
+    page = browser.get("/admin/login/")
+    login = {
+        "username": name,
+        "password": password,
+        "csrfmiddlewaretoken": field(page.text, "csrfmiddlewaretoken"),
+        "next": next,
+    }
+    response = browser.post("/admin/login/", data=login, headers={"Referer": str(page.url)})
+    assert response.url.path == next, response.text
+    return response
 
 
 def field(html: str, name: str) -> str:
@@ -294,6 +300,82 @@ def test_a_second_copy_is_killed_run_again_and_stopped(running: Run, idle: Copy)
     assert "Traceback" not in again.output
     assert not idle.answers()
     assert running.copy.answers()
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[Run]:
+    """Run a copy without demo data, whose programs stand still for a while when they start."""
+    with new_copy() as copy:
+        run = copy.run(DEMO="0")
+        programs = wait_until(lambda: programs_of(run))
+        for program in programs:
+            program.suspend()
+        wait_until(partial(run.has_printed, "waiting for the web server"))
+        assert not run.has_printed("Ready;")
+        for program in programs:
+            program.resume()
+        wait_until(partial(run.has_printed, "open-a-shop.md"), seconds=5 * PATIENCE_SECONDS)
+        yield run
+        assert run.stop() == 0
+
+
+def programs_of(run: Run) -> list[psutil.Process]:
+    """Return the web server and the workers; nothing before both have started."""
+    programs = []
+    for process in psutil.Process(run.program.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if {"gunicorn", "workers"} & set(process.cmdline()):
+                programs.append(process)
+    return programs if len(programs) == 2 else []
+
+
+def test_a_slow_start_is_waited_for_and_named(empty: Run) -> None:
+    lines = empty.output.splitlines()
+
+    steps = [line for line in lines if line.endswith(" ...")]
+    assert steps == [
+        "Starting PostgreSQL ...",
+        "Preparing the databases ...",
+        "Starting the web server and the workers ...",
+    ]
+    awaited = r"Starting the web server .*: waiting for the web server \(.*\) \(\d+ s\)"
+    assert any(re.fullmatch(awaited, line) for line in lines)
+    assert empty.copy.answers()
+
+
+def test_the_page_about_an_empty_shop_leads_to_the_first_order(empty: Run) -> None:
+    """The commands of the page are carried out as they stand, at the address of this copy."""
+    [command] = re.findall(r"^cd .* createsuperuser$", empty.output, re.MULTILINE)
+    assert f"DATA_DIR={empty.copy.folder}" in command
+    page = (ROOT / "docs/how-to/open-a-shop.md").read_text()
+    start_command, login, *steps = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert start_command == "DEMO=0 make run\n"
+    script = "\n".join(["set -eu", login.strip() + " --noinput", *steps])
+    script = script.replace(".venv/bin/python", sys.executable)
+    script = script.replace("http://127.0.0.1:8000", empty.copy.url)
+
+    first = subprocess.run(
+        ["bash", "-c", script],
+        env=empty.copy.environ | {"DJANGO_SUPERUSER_PASSWORD": PASSWORD},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+
+    assert re.search(r'"order_number":"\d{4}-000001"', first.stdout), first.stdout + first.stderr
+    with httpx.Client(base_url=empty.copy.url, follow_redirects=True) as browser:
+        home = log_in(browser, "ada", PASSWORD, next="/admin/")
+        assert "Log out" in home.text
+    again = empty.copy.manage(
+        "shell",
+        "-v0",
+        "-c",
+        "from config.management import first_login as f; print(repr(f.first_login_hint()))",
+    )
+    assert again.stdout == "''\n"
+
+
+PASSWORD = "a-long-password"
 
 
 def one_line(text: str) -> str:

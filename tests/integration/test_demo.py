@@ -15,6 +15,7 @@ from knox.auth import TokenAuthentication
 from ordering_write import client, log
 from ordering_write.domain.commands import CreateOrder
 from ordering_write.domain.events import OrderStatus
+from ordering_write.management.commands import seed_demo
 from ordering_write.management.demo import LOGINS, PASSWORD
 from ordering_write.models import Order, OutboxEvent
 from tests.kit import check_rows_equal_log, registered_customer
@@ -50,6 +51,15 @@ def test_seeding_plays_a_scenario_by_commands(demo):
     timestamps = OutboxEvent.objects.values_list("timestamp", "recorded_at")
     assert all(timestamp <= recorded for timestamp, recorded in timestamps)
     check_rows_equal_log()
+
+
+def test_seeding_says_how_far_it_is(demo, monkeypatch):
+    monkeypatch.setattr(seed_demo, "LINE_SECONDS", 0)
+
+    lines = run("seed_demo", orders=3).splitlines()
+
+    assert lines[:3] == ["1 of 3 orders", "2 of 3 orders", "3 of 3 orders"]
+    assert "3 orders" in lines[3]
 
 
 def test_seeding_leaves_a_log_that_is_not_empty_alone(demo):

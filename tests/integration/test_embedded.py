@@ -142,6 +142,23 @@ def test_a_port_that_another_program_took_is_replaced_for_good(data_dir, server,
     assert server.start() == other
 
 
+def test_a_start_waits_for_a_server_that_recovers_longer_than_the_limit(server, monkeypatch):
+    monkeypatch.setattr(embedded, "START_SECONDS", 0)
+    answers = ["the database system is starting up", "Connection refused", "is still in use"]
+    make_databases = EmbeddedServer._make_databases
+
+    def recover_first(self: EmbeddedServer) -> int:
+        if answers:
+            raise psycopg.OperationalError(answers.pop())
+        return make_databases(self)
+
+    monkeypatch.setattr(EmbeddedServer, "_make_databases", recover_first)
+
+    server.start()
+
+    assert answers == []
+
+
 def test_the_last_user_stops_the_server(data_dir, server):
     with server.in_use():
         server.start()

@@ -1,11 +1,13 @@
 """`manage.py migrate`: Django's command, for the databases of both sides."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
-from django.db import connection
+from django.db import connection, connections
 
 SIDES = ("default", "read")
 
@@ -24,11 +26,30 @@ class Command(migrate.Command):
         for database in _databases(options):
             if database == "read" and settings.READ_SCHEMA:
                 _make_schema(settings.READ_SCHEMA)
-            super().handle(*args, **{**options, "database": database})
+            with _unlimited_pauses(database):
+                super().handle(*args, **{**options, "database": database})
 
 
 def _databases(options: dict[str, Any]) -> tuple[str, ...]:
     return (options["database"],) if options["database"] else SIDES
+
+
+@contextmanager
+def _unlimited_pauses(database: str) -> Iterator[None]:
+    """Let a migration pause between two statements as long as a slow machine needs.
+
+    Django computes the state of all models within the migration's transaction. On a slow machine
+    this takes longer than the pauses that requests may have in a transaction.
+    """
+    name = "idle_in_transaction_session_timeout"
+    with connections[database].cursor() as cursor:
+        cursor.execute("SELECT current_setting(%s)", [name])
+        [limit] = cursor.fetchone()
+        cursor.execute("SELECT set_config(%s, '0', false)", [name])
+    yield
+    # After an error the command ends, and its connection with it.
+    with connections[database].cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, false)", [name, limit])
 
 
 def _make_schema(name: str) -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import http.client
+import json
 import os
 import signal
 import socket
@@ -20,11 +21,14 @@ from django.db import connections
 
 from config import processes
 from config.databases.embedded import EmbeddedServer
+from config.management.first_login import first_login_hint
+from config.management.steps import Step
 from config.processes import Program
 from ordering_read.engine import live
 from ordering_read.projector import registered
 
-READY_SECONDS = 60.0
+# Seconds between two looks at /readyz while the programs start: the first and the longest pause.
+FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.1, 1.0
 # Seconds to wait for the port, which a service that is being stopped keeps for a moment.
 PORT_SECONDS = 3.0
 # The address to call for a server that listens on all addresses.
@@ -53,6 +57,9 @@ class Command(BaseCommand):
         server = EmbeddedServer(settings.DATA_DIR)
         try:
             with _listen() as listener, server.in_use() if settings.EMBEDDED else nullcontext():
+                if settings.EMBEDDED:
+                    with self._step("Starting PostgreSQL"):
+                        server.start()
                 self._serve(listener)
         except Stopped:
             self._say("Stopped.")
@@ -61,19 +68,17 @@ class Command(BaseCommand):
         host = LOOPBACK.get(settings.HOST, settings.HOST)
         port = listener.getsockname()[1]
         programs = _programs(listener)
-        self._say("Preparing the databases ...")
-        call_command("migrate", interactive=False, verbosity=0)
+        with self._step("Preparing the databases") as step:
+            call_command("migrate", interactive=False, stdout=step, no_color=True)
         if settings.DEMO:
-            call_command("seed_demo")
-            # Apply the demo's events now: the workers would begin far behind, and raise the alarm.
-            live.run(*registered())
+            self._make_demo()
         # The programs have connections of their own.
         connections.close_all()
-        self._say("Starting the web server and the workers ...")
         try:
-            for program in programs:
-                program.start()
-            _wait_until_ready(programs, host, port)
+            with self._step("Starting the web server and the workers") as step:
+                for program in programs:
+                    program.start()
+                _wait_until_ready(programs, host, port, step)
             self._welcome(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
             while True:
                 for program in programs:
@@ -82,6 +87,17 @@ class Command(BaseCommand):
                 time.sleep(0.2)
         finally:
             processes.stop(programs)
+
+    def _make_demo(self) -> None:
+        with self._step("Making demo data") as step:
+            call_command("seed_demo", stdout=step, no_color=True)
+        self._say(step.detail)
+        # Apply the demo's events now: the workers would begin far behind, and raise the alarm.
+        with self._step("Filling the read side"):
+            live.run(*registered())
+
+    def _step(self, text: str) -> Step:
+        return Step(text, say=self._say)
 
     def _welcome(self, url: str) -> None:
         self._say(
@@ -93,8 +109,10 @@ class Command(BaseCommand):
         )
         if settings.DEMO:
             call_command("demo_welcome", url=url, stdout=self.stdout)
-            self.stdout.flush()
-            connections.close_all()
+        if hint := first_login_hint():
+            self._say(hint)
+        self.stdout.flush()
+        connections.close_all()
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
@@ -145,19 +163,20 @@ def _programs(listener: socket.socket) -> list[Program]:
     ]
 
 
-def _wait_until_ready(programs: Sequence[Program], host: str, port: int) -> None:
-    deadline = time.monotonic() + READY_SECONDS
-    while (answer := _readiness(host, port)) != "200":
+def _wait_until_ready(programs: Sequence[Program], host: str, port: int, step: Step) -> None:
+    """Wait until the service is ready, as long as its programs live, which may take minutes."""
+    pause = FIRST_LOOK_SECONDS
+    while awaited := _awaited(host, port):
+        step.write(f"\nwaiting for {awaited}")
         for program in programs:
             if ending := program.ending():
                 raise CommandError(f"{program.name} ended ({ending}) before it was ready.")
-        if time.monotonic() > deadline:
-            raise CommandError(f"Not ready after {READY_SECONDS:g} s; /readyz says: {answer}")
-        time.sleep(0.05)
+        time.sleep(pause)
+        pause = min(2 * pause, LONGEST_LOOK_SECONDS)
 
 
-def _readiness(host: str, port: int) -> str:
-    """Return the answer of /readyz: "200", or else its status and body, or the error."""
+def _awaited(host: str, port: int) -> str:
+    """Return what the service isn't ready for, as /readyz says it; empty if it is ready."""
     # The connection goes to an address, but Django accepts only the names in ALLOWED_HOSTS.
     name = next((name.lstrip(".") for name in settings.ALLOWED_HOSTS if name != "*"), host)
     connection = http.client.HTTPConnection(host, port, timeout=5)
@@ -166,7 +185,16 @@ def _readiness(host: str, port: int) -> str:
         response = connection.getresponse()
         body = response.read().decode(errors="replace")
     except (OSError, http.client.HTTPException) as error:
-        return f"{error}"
+        return f"the web server ({error})"
     finally:
         connection.close()
-    return "200" if response.status == 200 else f"{response.status} {body}"
+    return "" if response.status == 200 else _failed_checks(response.status, body)
+
+
+def _failed_checks(status: int, body: str) -> str:
+    try:
+        checks: dict[str, str] = json.loads(body)["checks"]
+        failed = [name for name, result in checks.items() if result != "ok"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        failed = []
+    return ", ".join(failed) or f"/readyz, which says: {status} {body}"

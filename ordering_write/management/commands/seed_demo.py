@@ -1,6 +1,8 @@
 """`manage.py seed_demo`: creates customers, products, orders and logins for a first look."""
 
+import time
 from argparse import ArgumentParser
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +19,8 @@ from ordering_write.management.demo import ADMIN, CUSTOMERS, LOGINS, PASSWORD, P
 from ordering_write.management.demo_scenario import Scenario
 
 ORDERS = 300
+# Seconds between two lines about the progress.
+LINE_SECONDS = 1.0
 
 
 class Command(BaseCommand):
@@ -38,11 +42,24 @@ class Command(BaseCommand):
             # Data lost in a crash can be seeded again.
             cursor.execute("SET synchronous_commit = off")
         orders = options["orders"]
-        Scenario(_make_users(), orders=orders, now=datetime.now(UTC)).play()
+        Scenario(_make_users(), orders=orders, now=datetime.now(UTC)).play(self._progress(orders))
         self.stdout.write(
             f"Made {len(CUSTOMERS)} customers, {len(PRODUCTS)} products, {orders} orders and "
             f"{len(LOGINS)} logins for the demo."
         )
+
+    def _progress(self, orders: int) -> Callable[[int], None]:
+        """Return a function that says now and then how many orders are placed."""
+        next_line = time.monotonic() + LINE_SECONDS
+
+        def say(placed: int) -> None:
+            nonlocal next_line
+            if time.monotonic() >= next_line:
+                self.stdout.write(f"{placed} of {orders} orders")
+                self.stdout.flush()
+                next_line = time.monotonic() + LINE_SECONDS
+
+        return say
 
 
 def _make_users() -> dict[str, User]:

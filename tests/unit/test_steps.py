@@ -1,0 +1,80 @@
+"""A step says what it is waiting for, and a worker that loads slowly stays alive."""
+
+from threading import Event
+
+import pytest
+from gunicorn.workers.base import Worker
+
+from config import gunicorn
+from config.management import steps
+from config.management.steps import Step
+from tests.patience import PATIENCE_SECONDS
+
+
+class Lines(list[str]):
+    """The lines that a step says, to be waited for."""
+
+    def __init__(self) -> None:
+        self._awaited = ""
+        self._found = Event()
+
+    def say(self, line: str) -> None:
+        self.append(line)
+        if self._awaited and self._awaited in line:
+            self._found.set()
+
+    def wait_for(self, text: str) -> bool:
+        self._awaited = text
+        return self._found.wait(PATIENCE_SECONDS)
+
+
+def test_a_step_says_its_text_and_the_last_line_that_was_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steps, "LINE_SECONDS", 0.01)
+    lines = Lines()
+
+    with Step("Preparing the databases", say=lines.say) as step:
+        step.write("Running migrations:\n")
+        step.write("  Applying orders.0001_initial...")
+        assert lines.wait_for("Preparing the databases: Applying orders.0001_initial... (0 s)")
+        step.write(" OK\n\n")
+
+    assert lines[0] == "Preparing the databases ..."
+    assert step.detail == "Applying orders.0001_initial... OK"
+
+
+def test_a_step_is_silent_after_its_end_and_after_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steps, "LINE_SECONDS", 0.01)
+    lines = Lines()
+
+    with pytest.raises(KeyboardInterrupt), Step("Starting", say=lines.say) as step:
+        raise KeyboardInterrupt
+
+    assert not step._thread.is_alive()
+    assert lines == ["Starting ..."]
+
+
+def test_a_worker_has_a_heartbeat_while_it_loads_the_application(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(gunicorn, "_LOADING_BEAT_SECONDS", 0.01)
+    has_loaded, beats = Event(), Event()
+    monkeypatch.setattr(gunicorn, "_has_loaded", has_loaded)
+    monkeypatch.setattr(gunicorn, "die_with_parent", lambda parent: None)
+
+    class SlowWorker(Worker):
+        ppid = 1
+
+        def __init__(self) -> None:
+            pass
+
+        def notify(self) -> None:
+            beats.set()
+
+    gunicorn.post_fork(None, SlowWorker())
+
+    assert beats.wait(PATIENCE_SECONDS)
+    has_loaded.set()
