@@ -9,7 +9,7 @@ import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base, client
 
-from config.databases import embedded, programs
+from config.databases import embedded, programs, statements
 
 
 class DatabaseUnavailable(psycopg.OperationalError):
@@ -37,6 +37,9 @@ class DatabaseClient(client.DatabaseClient):
 
 class DatabaseWrapper(base.DatabaseWrapper):
     client_class = DatabaseClient
+
+    def get_connection_params(self) -> dict[str, Any]:
+        return {**super().get_connection_params(), "cursor_factory": statements.Cursor}
 
     def is_usable(self) -> bool:
         if self.connection.closed:

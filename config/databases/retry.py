@@ -7,6 +7,8 @@ from typing import TypeVar
 
 from django.db import InterfaceError, InternalError, OperationalError, connections
 
+from config.databases import statements
+
 Result = TypeVar("Result")
 
 # Tries of one transaction in all; deadlocks, lock timeouts and restarts of the server pass soon.
@@ -22,7 +24,7 @@ def is_transient(error: BaseException) -> bool:
     """Return True if the database caused the error and a retry may succeed."""
     if isinstance(error, InternalError):
         return getattr(error.__cause__, "sqlstate", None) in _TRANSIENT_STATES
-    return isinstance(error, (OperationalError, InterfaceError))
+    return isinstance(error, (OperationalError, InterfaceError)) or statements.is_stale(error)
 
 
 def on_transient_errors(act: Callable[[], Result]) -> Result:

@@ -14,6 +14,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from config.accounts.models import User
+from config.databases.retry import on_transient_errors
 from config.http.input.idempotency import REPLAYED, idempotency_key
 from ordering_read.models import StoredResponse
 from ordering_read.queries import View
@@ -32,15 +33,20 @@ def idempotent(request: Request, act: Callable[[], View]) -> Response:
     # The permission check has refused anonymous users.
     request_id = uuid5(cast(User, request.user).id, key)
     fingerprint = _fingerprint(request)
-    with transaction.atomic(using=router.db_for_write(StoredResponse)):
-        # A parallel repeat waits here for the first request, and acts if the first is refused.
-        stored, is_new = StoredResponse.objects.get_or_create(
-            request_id=request_id, defaults={"fingerprint": fingerprint, "response": {}}
-        )
-        if is_new:
-            stored.response = act().model_dump(mode="json")
-            stored.save(update_fields=["response"])
-            _purge()
+
+    def act_once() -> tuple[StoredResponse, bool]:
+        with transaction.atomic(using=router.db_for_write(StoredResponse)):
+            # A parallel repeat waits here for the first request, and acts if the first is refused.
+            stored, is_new = StoredResponse.objects.get_or_create(
+                request_id=request_id, defaults={"fingerprint": fingerprint, "response": {}}
+            )
+            if is_new:
+                stored.response = act().model_dump(mode="json")
+                stored.save(update_fields=["response"])
+                _purge()
+        return stored, is_new
+
+    stored, is_new = on_transient_errors(act_once)
     if stored.fingerprint != fingerprint:
         raise IdempotencyKeyReusedError
     return Response(stored.response, headers={} if is_new else {REPLAYED: "true"})

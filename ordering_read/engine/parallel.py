@@ -11,9 +11,10 @@ from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connections
+from django.db import connections
 
 from config import processes
+from config.databases import retry
 from ordering_read.engine import control
 from ordering_read.engine import fill as filling
 from ordering_read.engine.generations import GenerationError
@@ -151,10 +152,9 @@ def _fill_slice(
                     time.sleep(max(0.0, events / throttle - (time.monotonic() - began)))
                     began = time.monotonic()
             return
-        except (OperationalError, InterfaceError):
+        except Exception as error:
             tries += 1
-            if tries == _TRIES:
+            if tries == _TRIES or not retry.is_transient(error):
                 raise
             time.sleep(_SECONDS_BETWEEN_TRIES * tries)
-            for connection in connections.all(initialized_only=True):
-                connection.close_if_unusable_or_obsolete()
+            retry.drop_broken_connections()

@@ -9,8 +9,9 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 
+from config.databases.retry import is_transient
 from ordering_read.engine import generations
 from ordering_read.engine.fill import BATCH
 from ordering_read.engine.table_diff import Keys, TableDiff
@@ -119,9 +120,9 @@ class ShadowGeneration:
         try:
             with transaction.atomic(using="read"), writing(filling=filling):
                 self._projector.apply(events, self._shadow.pk)
-        except (OperationalError, InterfaceError):
-            raise
         except Exception as error:
+            if is_transient(error):
+                raise
             raise CannotFoldError(self.name, error) from error
 
     def _includes(self, event: DomainEvent) -> bool:

@@ -12,11 +12,12 @@ from typing import Any, TypeVar
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.db import IntegrityError, OperationalError, connection
+from django.db import DatabaseError, OperationalError, connection
 from django.utils.module_loading import import_string
 from psycopg import errors as pg
 
 from config import logs
+from config.databases.statements import is_stale
 from ordering_write import log
 from ordering_write.bus import metrics
 from ordering_write.bus.metrics import CommandOutcome
@@ -254,7 +255,7 @@ def _retry_races(act: Callable[[], _Result]) -> _Result:
     for attempt in range(1, tries + 1):
         try:
             return act()
-        except (OperationalError, IntegrityError) as error:
+        except DatabaseError as error:
             if isinstance(error.__cause__, pg.LockNotAvailable):
                 # The transaction has waited for lock_timeout; the caller may try again.
                 raise ConcurrentUpdateError from error
@@ -270,7 +271,8 @@ def _is_race(error: Exception) -> bool:
     cause = error.__cause__
     if isinstance(cause, pg.UniqueViolation):
         return cause.diag.constraint_name == "event_stream_version_unique"
-    return isinstance(cause, pg.DeadlockDetected | pg.SerializationFailure)
+    # A migration that changes the type of a column meanwhile is a race too.
+    return isinstance(cause, pg.DeadlockDetected | pg.SerializationFailure) or is_stale(error)
 
 
 @cache

@@ -1,0 +1,60 @@
+"""Statements that were prepared before a migration changed the types of their columns.
+
+psycopg prepares a statement from its second use on, for as long as the connection lasts. When a
+migration changes the type of a column, the server refuses the prepared statement each time, until
+the session forgets it.
+"""
+
+from typing import Any
+
+import psycopg
+from django.db.backends.postgresql.base import ServerBindingCursor
+from psycopg.pq import TransactionStatus
+
+# The function of the server that refuses a plan with another result ("cached plan must not change
+# result type"). The text of the message depends on the server's language.
+_REFUSES_PLAN = "RevalidateCachedQuery"
+# The SQL states of a prepared statement that the session doesn't have, or has already: a pooler
+# has changed the session.
+_LOST = {"26000", "42P05"}
+# The SQL states of a statement that was prepared with parameters of the former types. A statement
+# that was always wrong has them too.
+_OTHER_TYPES = {"42804", "42883"}
+
+
+def is_stale(error: BaseException) -> bool:
+    """Return True if a prepared statement failed that will succeed when it is prepared anew.
+
+    ``error`` is an error of psycopg, or of Django with such a cause.
+    """
+    cause = error if isinstance(error, psycopg.Error) else error.__cause__
+    if not isinstance(cause, psycopg.Error):
+        return False
+    return cause.sqlstate in _LOST or cause.diag.source_function == _REFUSES_PLAN
+
+
+class Cursor(ServerBindingCursor):
+    """Prepares a stale statement anew and repeats it, where no other statement is lost by that.
+
+    This is safe in autocommit, and for the first statement of a transaction. After any other
+    statement, the owner of the transaction must begin again. The rollback forgets all prepared
+    statements of the session.
+    """
+
+    def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
+        is_first = self.connection.info.transaction_status == TransactionStatus.IDLE
+        try:
+            return super().execute(query, params, **options)
+        except psycopg.Error as error:
+            if not is_first or not (is_stale(error) or error.sqlstate in _OTHER_TYPES):
+                raise
+        _forget_statements(self.connection)
+        return super().execute(query, params, **options)
+
+
+def _forget_statements(connection: psycopg.Connection[Any]) -> None:
+    # psycopg notices both, and forgets the names of its statements.
+    if connection.info.transaction_status == TransactionStatus.INERROR:
+        connection.rollback()
+    else:
+        connection.execute("DEALLOCATE ALL")

@@ -1,0 +1,159 @@
+"""Sessions recover from a migration that changes the type of a column under their statements."""
+
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+from django.contrib.sessions.backends.db import SessionStore
+from django.db import NotSupportedError, connection, connections, transaction
+
+from ordering_read.engine import live
+from ordering_read.models import ParkedEvent, Projection
+from ordering_write import log
+from tests import kit
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+ID = uuid4()
+# Twice until psycopg prepares a statement, and once with the prepared statement.
+TIMES_UNTIL_PREPARED = 3
+
+
+def run(statement: str, alias: str = "default") -> None:
+    """Run a statement in a session of its own, as a migration does."""
+    parameters = connections[alias].get_connection_params()
+    with closing(psycopg.connect(**parameters, autocommit=True)) as own:
+        own.execute(statement)
+
+
+@pytest.fixture
+def sample() -> Iterator[None]:
+    """A table with one row."""
+    run(f"CREATE TABLE sample AS SELECT '{ID}'::varchar(40) AS key, 1::int AS number")
+    yield
+    run("DROP TABLE sample")
+
+
+def number() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number FROM sample WHERE key = %s", [str(ID)])
+        return int(cursor.fetchone()[0])
+
+
+def number_after_another_statement() -> int:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+        return number()
+
+
+@pytest.fixture
+def change_type() -> Iterator[Callable[..., None]]:
+    """Changes the type of a column, and restores the types after the test."""
+    restore: list[tuple[str, str]] = []
+
+    def change(table: str, column: str, new: str, former: str, alias: str = "default") -> None:
+        statement = f"ALTER TABLE {table} ALTER COLUMN {column} TYPE"
+        run(f"{statement} {new}", alias)
+        restore.append((f"{statement} {former}", alias))
+
+    yield change
+    for statement, alias in restore:
+        run(statement, alias)
+
+
+def until_prepared(act: Callable[[], object]) -> None:
+    for _ in range(TIMES_UNTIL_PREPARED):
+        act()
+
+
+@pytest.mark.usefixtures("sample")
+def test_a_read_is_repeated_after_a_change_of_type(subtests: pytest.Subtests) -> None:
+    until_prepared(number)
+    for change in (
+        "ALTER COLUMN number TYPE bigint",
+        "ALTER COLUMN key TYPE uuid USING key::uuid",
+        "ALTER COLUMN number TYPE numeric",
+    ):
+        run(f"ALTER TABLE sample {change}")
+        with subtests.test("in autocommit", after=change):
+            assert [number() for _ in range(TIMES_UNTIL_PREPARED)] == [1] * TIMES_UNTIL_PREPARED
+    run("ALTER TABLE sample ALTER COLUMN number TYPE int")
+    with subtests.test("as the first statement of a transaction"), transaction.atomic():
+        assert number() == 1
+
+
+@pytest.mark.usefixtures("sample")
+def test_a_read_is_repeated_once_the_session_has_lost_its_statements() -> None:
+    until_prepared(number)
+    # psycopg doesn't see this command, as it doesn't see a pooler that changes the session.
+    connection.connection.pgconn.exec_(b"DEALLOCATE ALL")
+
+    assert number() == 1
+
+
+@pytest.mark.usefixtures("sample")
+def test_a_transaction_fails_once_and_can_begin_again() -> None:
+    until_prepared(number)
+    run("ALTER TABLE sample ALTER COLUMN number TYPE bigint")
+
+    with pytest.raises(NotSupportedError):
+        number_after_another_statement()
+
+    assert number_after_another_statement() == 1
+
+
+@pytest.mark.usefixtures("sample")
+def test_a_wrong_statement_is_refused_as_before() -> None:
+    for statement in ("SELECT key + number FROM sample", "SELECT nothing FROM sample"):
+        with pytest.raises(Exception, match=r"does not exist"), connection.cursor() as cursor:
+            cursor.execute(statement)
+    assert number() == 1
+
+
+def test_a_command_takes_effect_once(change_type: Any) -> None:
+    customer, product = kit.registered_customer(), kit.registered_product(100)
+    orders = [kit.placed_order(customer, (product, 1)) for _ in range(TIMES_UNTIL_PREPARED + 1)]
+    *earlier, order = orders
+    until_prepared(lambda: kit.dispatch(kit.cancel(earlier.pop())))
+    change_type("ordering_write_order", "currency", "text", "varchar(3)")
+    change_type("ordering_write_stockitem", "name", "text", "varchar(200)")
+
+    events = kit.dispatch(kit.cancel(order))
+
+    assert events[0].type == "OrderCancelled"
+    assert [event.type for event in log.read_stream(order.stream)].count("OrderCancelled") == 1
+    kit.check_rows_equal_log()
+
+
+def test_a_batch_is_applied_once_and_parks_nothing(change_type: Any) -> None:
+    def receive_and_run() -> None:
+        kit.registered_product()
+        live.run("inventory_level", "order_view")
+
+    until_prepared(receive_and_run)
+    change_type("projection", "parked_streams", "bigint", "integer", "read")
+
+    receive_and_run()
+
+    rows = Projection.objects.filter(name__in=["inventory_level", "order_view"])
+    assert set(rows.values_list("position", "error")) == {(log.head(), "")}
+    assert not ParkedEvent.objects.exists()
+
+
+def test_a_session_is_saved_and_read(change_type: Any) -> None:
+    def save_and_read() -> int:
+        session = SessionStore()
+        session["number"] = 1
+        session.save()
+        session["number"] = 2
+        session.save()
+        return int(SessionStore(session.session_key)["number"])
+
+    until_prepared(save_and_read)
+    change_type("django_session", "session_data", "varchar", "text")
+
+    assert save_and_read() == 2
