@@ -5,6 +5,8 @@ Each raises ImproperlyConfigured, with the name of the variable, for a value tha
 
 import os
 import re
+import warnings
+from collections.abc import Iterable
 from decimal import Decimal
 
 from django.core.exceptions import ImproperlyConfigured
@@ -41,3 +43,30 @@ def amounts(name: str, default: str) -> dict[str, Decimal]:
             raise ImproperlyConfigured(f"{name} must be such as EUR:200,JPY:30000.")
         by_currency[currency] = Decimal(amount)
     return by_currency
+
+
+# Django warns of secret keys below these bounds (check security.W009).
+_SECRET_CHARACTERS, _SECRET_DISTINCT = 50, 5
+_COMMAND = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
+
+
+def check_secrets(name: str, keys: Iterable[str]) -> None:
+    """Check that nobody can guess the ``keys`` of the variable ``name``."""
+    for key in keys:
+        is_long = len(key) >= _SECRET_CHARACTERS and len(set(key)) >= _SECRET_DISTINCT
+        if not is_long or key.startswith("django-insecure-"):
+            raise ImproperlyConfigured(
+                f"{name} can be guessed: each key needs {_SECRET_CHARACTERS} random characters, "
+                f"such as {_COMMAND} prints."
+            )
+
+
+def check_hosts(name: str, hosts: Iterable[str]) -> None:
+    """Check that the variable ``name`` lists hosts, not every host that a client may claim."""
+    if "*" in hosts:
+        raise ImproperlyConfigured(f"{name} must list the host names of the service, not '*'.")
+
+
+def warn_of(name: str, danger: str) -> None:
+    """Warn on stderr that the flag ``name`` is dangerous in production, and why."""
+    warnings.warn(f"{name}=1 with DATABASE_URL: {danger}", stacklevel=2)

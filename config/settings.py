@@ -52,6 +52,14 @@ SECRET_KEY_FALLBACKS = env.texts("SECRET_KEY_FALLBACKS")
 # Host names that the service answers to, comma separated.
 ALLOWED_HOSTS = env.texts("ALLOWED_HOSTS", "localhost,127.0.0.1,[::1]")
 CSRF_TRUSTED_ORIGINS = env.texts("CSRF_TRUSTED_ORIGINS")
+if not EMBEDDED:
+    env.check_secrets("SECRET_KEY", [SECRET_KEY])
+    env.check_secrets("SECRET_KEY_FALLBACKS", SECRET_KEY_FALLBACKS)
+    env.check_hosts("ALLOWED_HOSTS", ALLOWED_HOSTS)
+    if DEBUG:
+        env.warn_of("DEBUG", "every error shows code and settings to the client.")
+    if DEMO:
+        env.warn_of("DEMO", "everybody can log in by the demo's public password.")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 # Internal probes use plain HTTP.

@@ -11,6 +11,7 @@ from functools import partial
 from html import unescape
 from pathlib import Path
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import psutil
@@ -397,7 +398,7 @@ def test_a_port_in_use_is_reported_in_one_line(idle: Copy) -> None:
 def test_an_unreachable_database_is_reported_in_one_line(idle: Copy, command: str) -> None:
     nowhere = f"postgresql://x@127.0.0.1:{free_port()}/x"
 
-    process = idle.manage(command, DATABASE_URL=nowhere, SECRET_KEY="x" * 50)
+    process = idle.manage(command, DATABASE_URL=nowhere, SECRET_KEY=uuid4().hex * 2)
 
     assert process.returncode != 0
     assert "Cannot reach database" in one_line(process.stderr)
@@ -408,7 +409,11 @@ def test_an_unreachable_database_is_reported_in_one_line(idle: Copy, command: st
     [
         ({"PORT": "many"}, "PORT must be a whole number"),
         ({"DATABASE_URL": "postgresql://x@127.0.0.1/x"}, "SECRET_KEY is required"),
-        ({"DATABASE_URL": "mysql://x@127.0.0.1/x", "SECRET_KEY": "x" * 50}, "postgresql://"),
+        ({"DATABASE_URL": "mysql://x@127.0.0.1/x", "SECRET_KEY": uuid4().hex * 2}, "postgresql://"),
+        (
+            {"DATABASE_URL": "postgresql://x@127.0.0.1/x", "SECRET_KEY": "x"},
+            "SECRET_KEY can be guessed",
+        ),
         ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
     ],
 )

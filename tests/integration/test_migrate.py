@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import Iterator
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -21,7 +22,7 @@ def databases() -> Iterator[Databases]:
 def migrate(databases: Databases, *options: str) -> None:
     """Migrate in a new process: the databases of this process are chosen already."""
     write, read = databases.urls
-    environ = {"SECRET_KEY": "x" * 50, "DATABASE_URL": write, "READ_DATABASE_URL": read}
+    environ = {"SECRET_KEY": uuid4().hex * 2, "DATABASE_URL": write, "READ_DATABASE_URL": read}
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "-v0", *options],
         env=plain_environ() | environ,

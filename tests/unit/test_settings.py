@@ -6,13 +6,18 @@ import sys
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+
+from config import environment as env
+
+SECRET = "abcde" * 10
 
 
 def setting(expression: str, **environ: str) -> subprocess.CompletedProcess[str]:
     """Evaluate ``expression`` in an interpreter with these variables; return the ended process."""
     return subprocess.run(
         [sys.executable, "-c", f"from config import settings as s; print({expression})"],
-        env=os.environ | environ,
+        env=os.environ | {"ALLOWED_HOSTS": "", "DEBUG": "", "DEMO": ""} | environ,
         cwd=settings.BASE_DIR,
         capture_output=True,
         text=True,
@@ -41,3 +46,46 @@ def test_logs_are_text_or_json() -> None:
     refused = setting(formatter, LOG_FORMAT="xml")
     assert refused.returncode == 1
     assert "LOG_FORMAT must be text or json, not 'xml'." in refused.stderr
+
+
+def in_production(
+    expression: str = "'started'", **environ: str
+) -> subprocess.CompletedProcess[str]:
+    """Evaluate ``expression`` with DATABASE_URL, a good SECRET_KEY and these variables."""
+    url = {"DATABASE_URL": "postgresql://x@127.0.0.1/x"}
+    return setting(expression, **url, **{"SECRET_KEY": SECRET, **environ})
+
+
+def test_secret_keys_are_long_and_varied(subtests: pytest.Subtests) -> None:
+    env.check_secrets("SECRET_KEY", [SECRET])
+    for key in ("x", "x" * 50, "abcd" * 20, SECRET[1:], "django-insecure-" + SECRET):
+        with subtests.test(key=key), pytest.raises(ImproperlyConfigured, match="can be guessed"):
+            env.check_secrets("SECRET_KEY", [SECRET, key])
+
+
+def test_in_production_weak_keys_and_any_host_are_refused(subtests: pytest.Subtests) -> None:
+    assert in_production().stdout.strip() == "started"
+    for name, value, reason in (
+        ("SECRET_KEY", "x", "SECRET_KEY can be guessed"),
+        ("SECRET_KEY_FALLBACKS", f"{SECRET},old", "SECRET_KEY_FALLBACKS can be guessed"),
+        ("ALLOWED_HOSTS", "orders.example.com,*", "ALLOWED_HOSTS must list the host names"),
+    ):
+        with subtests.test(name=name):
+            process = in_production(**{name: value})
+            assert process.returncode == 1
+            assert reason in process.stderr
+
+
+def test_in_production_tracebacks_and_demo_logins_are_warned_of() -> None:
+    warned = in_production(DEBUG="1", DEMO="1")
+
+    assert warned.stdout.strip() == "started"
+    assert "DEBUG=1 with DATABASE_URL: every error shows code" in warned.stderr
+    assert "DEMO=1 with DATABASE_URL: everybody can log in" in warned.stderr
+    assert in_production().stderr == ""
+
+
+def test_a_development_machine_may_have_any_key_and_host() -> None:
+    process = setting("'started'", DATABASE_URL="", SECRET_KEY="x", ALLOWED_HOSTS="*", DEBUG="1")
+
+    assert (process.stdout.strip(), process.stderr) == ("started", "")
