@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 # Pages for daily work come first, then the log behind them, then accounts.
 _ORDER = {"ordering_read": 0, "ordering_write": 1}
@@ -23,21 +23,6 @@ class StaffSite(admin.AdminSite):
         from config.accounts.roles import customer_scope
 
         return super().has_permission(request) and customer_scope(request.user) is None
-
-    def login(
-        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        if request.method != "POST":
-            return super().login(request, extra_context)
-        # Imported here because Django loads this module before the models.
-        from config.http.limits import throttling
-
-        keys = throttling.count_login(request, name=request.POST.get("username", ""))
-        response = super().login(request, extra_context)
-        # A failed login shows the form again, with status 200.
-        if response.status_code == 302:
-            throttling.uncount_login(keys)
-        return response
 
     def register(
         self, model_or_iterable: Any, admin_class: type[Any] | None = None, **options: Any

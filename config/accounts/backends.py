@@ -1,9 +1,13 @@
-"""The authentication backend: reads all permissions of a user by one statement."""
+"""The authentication backend: limits guesses, and reads a user's permissions by one statement."""
 
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
 from django.db import connection
+from django.http import HttpRequest
+
+from config.accounts.models import User
+from config.http.limits import throttling
 
 # Django reads the permissions of a user and of the user's groups by two queries, and takes longer
 # to build these than to run them. Every request would pay for that.
@@ -21,7 +25,28 @@ WHERE permission.id IN (
 
 
 class Backend(ModelBackend):
-    """Fills the permission cache of Django's backend by one statement."""
+    """Counts failed logins, and fills the permission cache of Django's backend by one statement."""
+
+    def authenticate(
+        self,
+        request: HttpRequest | None,
+        username: str | None = None,
+        password: str | None = None,
+        **kwargs: Any,
+    ) -> User | None:
+        """Return the user with this name and password, or None.
+
+        Every page that checks a name and a password ends here, with the name as the page cleaned
+        it. Raises TooManyLoginsError after too many failures. Calls without a request, from a
+        shell, aren't counted.
+        """
+        if request is None:
+            return super().authenticate(request, username, password, **kwargs)
+        keys = throttling.count_login(request, name=username or "")
+        user = super().authenticate(request, username, password, **kwargs)
+        if user is not None:
+            throttling.uncount_login(keys)
+        return user
 
     def get_all_permissions(self, user_obj: Any, obj: Any = None) -> set[str]:
         # Django answers for inactive users, superusers and single objects without a query.

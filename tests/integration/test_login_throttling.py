@@ -1,14 +1,17 @@
 """Failed logins at the admin are limited by user name and by IP address."""
 
 import re
+from base64 import b64encode
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.contrib.auth import authenticate
 from django.test import Client
 from django.utils import timezone
 
 from config.accounts.models import User
+from config.http.errors import TooManyLoginsError
 from config.http.models import RequestCount
 from tests.kit_admin import logged_in
 from tests.parallel import at_once
@@ -20,6 +23,7 @@ PASSWORD = "correct horse battery"
 @pytest.fixture(autouse=True)
 def _low_limits(settings: Any) -> None:
     settings.LOGIN_FAILURES = {"name": 3, "address": 5}
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 @pytest.fixture
@@ -50,6 +54,53 @@ def test_a_user_name_is_limited_from_all_addresses(robin: User) -> None:
     # The form is still shown, and other users may log in.
     assert Client().get(LOGIN).status_code == 200
     assert log_in("somebody", REMOTE_ADDR="192.0.2.9").status_code == 200
+
+
+def test_every_spelling_of_a_name_counts_as_the_name(robin: User) -> None:
+    # The login form takes the first four for "clerk"; people take the others for it.
+    spellings = (" clerk", "clerk ", "\tclerk\n", "ｃｌｅｒｋ", "Clerk", "cle\u200brk", "ⓒlerk")
+    for spelling in spellings:
+        RequestCount.objects.all().delete()
+        statuses = [log_in(name).status_code for name in (spelling, "clerk", spelling, spelling)]
+        assert statuses == [200, 200, 200, 429], spelling
+        assert log_in(" ｃlerk ", PASSWORD).status_code == 429
+
+
+def test_the_form_accepts_the_spellings_that_it_corrects(robin: User) -> None:
+    for spelling in (" clerk ", "ｃｌｅｒｋ"):
+        assert log_in(spelling, PASSWORD).status_code == 302
+    assert not RequestCount.objects.filter(key__startswith="login:", count__gt=0).exists()
+
+
+def test_one_ipv6_network_counts_as_one_address(robin: User) -> None:
+    def guess(number: int, address: str) -> int:
+        status: int = log_in(f"name {number}", REMOTE_ADDR=address).status_code
+        return status
+
+    statuses = [guess(number, f"2001:db8::{number:x}:1") for number in range(6)]
+    assert statuses == [200] * 5 + [429]
+    assert guess(7, "2001:db8:0:1::1") == 200
+    # A server that listens on IPv6 sees IPv4 clients as ::ffff:192.0.2.1.
+    assert [guess(number, f"::ffff:192.0.2.{number}") for number in range(10, 16)] == [200] * 6
+    assert [guess(number, "::ffff:192.0.2.77") for number in range(20, 26)] == [200] * 5 + [429]
+
+
+def test_a_call_of_authenticate_counts_and_a_shell_does_not(robin: User, rf: Any) -> None:
+    request = rf.post("/")
+    for _ in range(3):
+        assert authenticate(request, username="CLERK", password="wrong") is None
+        assert authenticate(username="clerk", password="wrong") is None
+    with pytest.raises(TooManyLoginsError):
+        authenticate(request, username="clerk", password=PASSWORD)
+    assert authenticate(username="clerk", password=PASSWORD) == robin
+
+
+def test_the_api_takes_no_password(robin: User) -> None:
+    header = "Basic " + b64encode(f"clerk:{PASSWORD}".encode()).decode()
+    for path in ("/api/v1/orders", "/api/v1/customers"):
+        assert Client().get(path, HTTP_AUTHORIZATION=header).status_code == 401
+    for path in ("/api-auth/login/", "/api/v1/login", "/accounts/login/"):
+        assert Client().post(path, {"username": "clerk", "password": PASSWORD}).status_code == 404
 
 
 def test_an_address_is_limited_for_all_user_names(robin: User) -> None:

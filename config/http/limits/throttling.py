@@ -6,6 +6,7 @@ separate reads and writes, as in a cache, many requests at once would pass the l
 
 import hashlib
 import math
+import unicodedata
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,7 +35,7 @@ ON CONFLICT (key) DO UPDATE SET
               ELSE excluded.ends_at END
 RETURNING count, extract(epoch FROM ends_at - statement_timestamp())
 """
-_UNCOUNT = "UPDATE request_count SET count = count - 1 WHERE key = ANY(%s)"
+_UNCOUNT = "UPDATE request_count SET count = count - 1 WHERE key = ANY(%s) AND count > 0"
 _PURGE = """
 DELETE FROM request_count WHERE key IN (
     SELECT key FROM request_count WHERE ends_at < statement_timestamp()
@@ -105,17 +106,24 @@ def count_request(request: HttpRequest, user: AbstractUser | AnonymousUser) -> U
 def count_login(request: HttpRequest, *, name: str) -> list[str]:
     """Count a login as failed before the password is checked, so that parallel tries count too.
 
-    Returns the keys for ``uncount_login`` after a success. Raises TooManyLoginsError after too
-    many failures from this address or with this ``name``.
+    All spellings that people take for the same ``name`` count together. Returns the keys for
+    ``uncount_login`` after a success. Raises TooManyLoginsError after too many failures from this
+    address or with this ``name``.
     """
     # Store a digest of the name, because people type their password into the wrong field.
-    digest = hashlib.sha256(name.casefold().encode()).hexdigest()
+    digest = hashlib.sha256(_folded(name).encode("utf-8", "replace")).hexdigest()
     keys = {"address": f"login:{_address(request)}", "name": f"login:{digest[:32]}"}
     for limit_name, key in keys.items():
         count, seconds = _add(key, seconds=settings.LOGIN_FAILURE_SECONDS)
         if count > settings.LOGIN_FAILURES[limit_name]:
             raise TooManyLoginsError(seconds)
     return list(keys.values())
+
+
+def _folded(name: str) -> str:
+    """Return ``name`` without case, width, spaces and invisible characters."""
+    text = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(letter for letter in text if unicodedata.category(letter)[0] not in "CZ")
 
 
 def uncount_login(keys: list[str]) -> None:
