@@ -33,7 +33,7 @@ def is_stale(error: BaseException) -> bool:
     return cause.sqlstate in _LOST or cause.diag.source_function == _REFUSES_PLAN
 
 
-class Cursor(ServerBindingCursor):
+class Cursor(ServerBindingCursor, psycopg.Cursor[Any]):
     """Prepares a stale statement anew and repeats it, where no other statement is lost by that.
 
     This is safe in autocommit, and for the first statement of a transaction. After any other

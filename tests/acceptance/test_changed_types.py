@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -49,6 +50,10 @@ def load(*requests: Callable[[], int]) -> Iterator[Counter[int]]:
         future.result()
 
 
+def has_answered(statuses: Counter[int], requests: int) -> bool:
+    return statuses.total() >= requests
+
+
 def alter(connection: psycopg.Connection[Any], table: str, column: str, new_type: str) -> None:
     connection.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {new_type}")
 
@@ -73,13 +78,13 @@ def test_changes_of_types_under_load_fail_no_request(
         place_and_cancel,
     )
     with load(*requests) as statuses, service.write() as write, service.read() as read:
-        wait_until(lambda: statuses.total() >= REQUESTS_BEFORE * len(requests))
+        wait_until(partial(has_answered, statuses, REQUESTS_BEFORE * len(requests)))
         for side, table, column, other, own in CHANGES:
             connection = write if side == "write" else read
             for new_type in (other, own):
-                done = statuses.total()
+                expected = statuses.total() + REQUESTS_AFTER
                 alter(connection, table, column, new_type)
-                wait_until(lambda done=done: statuses.total() >= done + REQUESTS_AFTER)
+                wait_until(partial(has_answered, statuses, expected))
                 with subtests.test("no request failed", column=column, type=new_type):
                     assert set(statuses) == {200}
 
