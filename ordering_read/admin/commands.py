@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any, ClassVar
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from django import forms
 from django.contrib import messages
@@ -168,6 +168,8 @@ class CommandPages(ActingAdmin):
         if envelope_form.is_valid() and "change" not in request.POST:
             fields = envelope_form.cleaned_data.items()
             envelope = {name: value for name, value in fields if value is not None}
+            # Nobody can use the id of another user's command.
+            envelope["command_id"] = uuid5(user_of(request).pk, f"admin {envelope['command_id']}")
             command = form.command(**_envelope(request), **envelope)
         events, changes = None, None
         if command is not None:

@@ -216,6 +216,14 @@ def _register_wrong_requests() -> None:
         advice="Use a new key for a new command, or repeat the first request exactly.",
     )
 
+    register(
+        errors.ReservedCommandIdError,
+        slug="reserved-command-id",
+        status=422,
+        title="Reserved command id",
+        advice="Leave the id of the command out, or choose a random one.",
+    )
+
 
 def _register_forbidden() -> None:
     register(

@@ -7,6 +7,7 @@ from ordering_write.bus.bus import (
     ResponseRecorder,
     fingerprint,
     get_command_bus,
+    has_taken_effect,
 )
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "ResponseRecorder",
     "fingerprint",
     "get_command_bus",
+    "has_taken_effect",
 ]

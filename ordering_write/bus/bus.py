@@ -30,11 +30,13 @@ from ordering_write.domain.errors import (
     IdempotencyKeyExpiredError,
     IdempotencyKeyReusedError,
     NoHandlerFoundError,
+    ReservedCommandIdError,
 )
 from ordering_write.domain.events import DomainEvent
+from ordering_write.domain.service_ids import is_service_id
 from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.log import outbox
-from ordering_write.models import CommandRecord
+from ordering_write.models import CommandRecord, OutboxEvent
 
 logger = logging.getLogger(__name__)
 
@@ -107,9 +109,10 @@ class CommandBus:
         empty for all) return once they show the events; after ``timeout`` seconds raise
         NotYetVisibleError, although the command has taken effect.
 
-        Raises NoHandlerFoundError, IdempotencyKeyReusedError when the id belongs to another
-        command, IdempotencyKeyExpiredError when the command took effect and its record was pruned,
-        and any DomainError by which the handler refuses; a refusal leaves nothing behind.
+        Raises NoHandlerFoundError, ReservedCommandIdError when only policies use such an id,
+        IdempotencyKeyReusedError when the id belongs to another command, IdempotencyKeyExpiredError
+        when the command took effect and its record was pruned, and any DomainError by which the
+        handler refuses; a refusal leaves nothing behind.
         """
         handler = self._handler(command)
         with _log_context(command):
@@ -187,6 +190,8 @@ def _measure(
 def _execute(
     command: Command, handler: CommandHandler[Any], record_response: ResponseRecorder | None
 ) -> CommandResult:
+    if is_service_id(command.command_id) and command.by.type != "policy":
+        raise ReservedCommandIdError
     with outbox.commit():
         first_record = _insert_record(command)
         if first_record is None:
@@ -237,6 +242,20 @@ def _insert_record(command: Command) -> CommandRecord | None:
     if (first_record.fingerprint, first_record.user_id) != (digest, command.user_id):
         raise IdempotencyKeyReusedError
     return first_record
+
+
+def has_taken_effect(command: Command) -> bool:
+    """Return True if the actor of ``command`` gave a command of its type and id before.
+
+    The payload may differ, since a policy looks at the order as it is. Without a record, which may
+    be pruned, the events tell the actor.
+    """
+    record = CommandRecord.objects.filter(pk=command.command_id).first()
+    if record is not None:
+        return (record.type, record.user_id) == (type(command).__name__, command.user_id)
+    events = OutboxEvent.objects.filter(command_id=command.command_id)
+    own = events.filter(actor__type=command.by.type, actor__id=command.by.id)
+    return own.exists()
 
 
 def fingerprint(command: Command) -> str:

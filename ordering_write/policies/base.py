@@ -10,6 +10,7 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 from ordering_write import log
 from ordering_write.domain.commands import Command
 from ordering_write.domain.events import DomainEvent, OrderEvent, OrderStatus
+from ordering_write.domain.service_ids import is_service_id, service_id
 from ordering_write.domain.values import Actor
 from ordering_write.models import Order
 
@@ -18,17 +19,14 @@ from ordering_write.models import Order
 class Trigger:
     """The event that a policy reacts to, and the time at which it acts (UTC).
 
-    ``key`` is the same whenever this policy acts on this event. It is the idempotency key of
-    requests to ports, and the ids of the policy's commands derive from it.
+    ``key`` is the id of the timer, the same whenever this policy acts on this event. It is the
+    idempotency key of requests to ports, and the ids of the policy's commands derive from it.
     """
 
     policy: "Policy"
     event: Any
     now: datetime
-
-    @property
-    def key(self) -> UUID:
-        return self.policy.key(self.event)
+    key: UUID
 
     def order(self) -> Order:
         """Return the order as it is now, without its lines and shipments."""
@@ -47,7 +45,7 @@ class Trigger:
         name, envelope = self.policy.name, self.event.recorded
         return command_type.model_validate(
             {
-                "command_id": uuid5(envelope.event_id, f"{name}.{step}") if step else self.key,
+                "command_id": self._command_id(step) if step else self.key,
                 "timestamp": self.now,
                 "user_id": uuid5(NAMESPACE_OID, f"policy:{name}"),
                 "actor": Actor(type="policy", id=name, label=name),
@@ -58,6 +56,12 @@ class Trigger:
                 **payload,
             }
         )
+
+    def _command_id(self, step: str) -> UUID:
+        if is_service_id(self.key):
+            return service_id(self.key, step)
+        # A timer that an earlier release has set keeps the ids of that release.
+        return uuid5(self.event.recorded.event_id, f"{self.policy.name}.{step}")
 
 
 class Policy(ABC):
@@ -73,7 +77,7 @@ class Policy(ABC):
 
     def key(self, event: DomainEvent) -> UUID:
         """Return the id that stands for this policy and this event, always the same."""
-        return uuid5(event.recorded.event_id, self.name)
+        return service_id(event.recorded.event_id, self.name)
 
     @abstractmethod
     def when(self, event: Any) -> datetime | None:

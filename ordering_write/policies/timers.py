@@ -15,7 +15,7 @@ from django.db.models.functions import Now
 from config import logs
 from config.databases import retry, tables
 from ordering_write import log
-from ordering_write.bus import get_command_bus
+from ordering_write.bus import get_command_bus, has_taken_effect
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import (
     IdempotencyKeyExpiredError,
@@ -58,6 +58,10 @@ DELETE FROM policy_timer USING set_config('synchronous_commit', 'off', true) WHE
 
 class WorkerKilledError(Exception):
     """Each worker that fired this timer was killed, or took too long."""
+
+
+class ForeignCommandError(Exception):
+    """Somebody else gave another command with the id of this policy's command."""
 
 
 def due_timers(now: datetime | Expression) -> "QuerySet[Timer]":
@@ -148,7 +152,7 @@ def _act(timer: Timer, now: datetime) -> timedelta | None:
     if isinstance(event, UndecodableEvent):
         raise log.UndecodableEventError(event)
     policy = POLICIES[timer.policy]
-    result = policy.act(Trigger(policy=policy, event=event, now=now))
+    result = policy.act(Trigger(policy=policy, event=event, now=now, key=timer.id))
     if isinstance(result, timedelta):
         return result
     for command in result:
@@ -159,9 +163,13 @@ def _act(timer: Timer, now: datetime) -> timedelta | None:
 def _dispatch(command: Command) -> None:
     try:
         get_command_bus().dispatch(command)
-    except (InvalidOperationError, IdempotencyKeyReusedError, IdempotencyKeyExpiredError) as error:
-        # The order has that state already or can't reach it, or the policy has acted before.
+    except InvalidOperationError as error:
+        # The order has that state already or can't reach it.
         logger.info("%s has nothing to do: %s", type(command).__name__, error)
+    except (IdempotencyKeyReusedError, IdempotencyKeyExpiredError) as error:
+        if not has_taken_effect(command):
+            raise ForeignCommandError(ForeignCommandError.__doc__) from error
+        logger.info("%s was given before: %s", type(command).__name__, error)
 
 
 def _record_failure(timer: Timer, error: Exception, now: datetime) -> None:

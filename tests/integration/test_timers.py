@@ -6,7 +6,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from io import StringIO
 from typing import Any
-from uuid import uuid4
+from uuid import uuid4, uuid5
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -17,7 +17,9 @@ from config.workers import tasks
 from config.workers.broker import ProjectionBroker
 from ordering_write import log, policies
 from ordering_write.domain import commands as c
-from ordering_write.domain.errors import ConcurrentUpdateError
+from ordering_write.domain.errors import ConcurrentUpdateError, ReservedCommandIdError
+from ordering_write.domain.events import PaymentKind, PaymentRecorded
+from ordering_write.domain.service_ids import is_service_id
 from ordering_write.models import (
     CommandRecord,
     OutboxEvent,
@@ -92,7 +94,7 @@ def test_a_timer_that_fires_again_changes_nothing(settings: Any):
     assert not Timer.objects.exists()
 
 
-def test_a_policy_ignores_that_its_command_id_is_taken(settings: Any):
+def test_a_policy_that_acted_before_with_another_payload_has_acted(settings: Any):
     settings.RESERVE_FOR_HOURS = 1
     order = new_order()
     SUBSCRIPTION.set_timers()
@@ -103,9 +105,90 @@ def test_a_policy_ignores_that_its_command_id_is_taken(settings: Any):
 
     again.save(force_insert=True)
     run_policies(NOW + HOUR)
+    CommandRecord.objects.all().delete()
+    again.save(force_insert=True)
+    run_policies(NOW + HOUR)
 
     assert later_event_types(order) == ["OrderCancelled"]
     assert record.type == "ExpireOrder"
+    assert not Timer.objects.exists()
+
+
+def test_nobody_takes_the_id_of_a_command_that_a_policy_will_give(settings: Any):
+    settings.RESERVE_FOR_HOURS = 1
+    order = new_order()
+    SUBSCRIPTION.set_timers()
+    for policy_timer in Timer.objects.all():
+        with pytest.raises(ReservedCommandIdError):
+            give(c.AddNote, order, text="Mine", command_id=policy_timer.pk)
+
+    run_policies(NOW + HOUR)
+
+    assert later_event_types(order) == ["OrderCancelled"]
+
+
+def test_the_ids_of_a_policy_s_steps_are_reserved_too(settings: Any):
+    plug(settings, payment=Gateway)
+    order = new_order()
+    for number in (1, 2):
+        give(
+            c.RecordPayment,
+            order,
+            payment_id=f"pay-{number}",
+            kind="authorized",
+            amount="39.80",
+        )
+    give(c.CancelOrder, order, reason="Not needed")
+
+    run_policies(NOW)
+
+    ids = [
+        event.recorded.command_id
+        for event in log.read_stream(order.stream)
+        if isinstance(event, PaymentRecorded) and event.kind == PaymentKind.VOIDED
+    ]
+    assert len(set(ids)) == 2
+    assert all(map(is_service_id, ids))
+
+
+def timer_of_an_earlier_release(policy: str) -> Timer:
+    """Return the timer of ``policy`` with an id as earlier releases derived it."""
+    former = timer(policy)
+    Timer.objects.all().delete()
+    former.id = uuid5(former.event_id, policy)
+    former.save(force_insert=True)
+    return former
+
+
+def test_a_timer_of_an_earlier_release_gives_the_command_of_that_release(settings: Any):
+    settings.RESERVE_FOR_HOURS = 1
+    order = new_order()
+    SUBSCRIPTION.set_timers()
+    former = timer_of_an_earlier_release("expire_unpaid")
+
+    for _ in range(2):
+        policies.run_due(now=NOW + HOUR)
+        assert later_event_types(order) == ["OrderCancelled"]
+        former.save(force_insert=True)
+
+    assert CommandRecord.objects.get(pk=former.pk).type == "ExpireOrder"
+
+
+def test_a_policy_reports_a_command_of_somebody_else_with_its_id(settings: Any):
+    settings.RESERVE_FOR_HOURS = 1
+    order = new_order()
+    SUBSCRIPTION.set_timers()
+    former = timer_of_an_earlier_release("expire_unpaid")
+    give(c.AddNote, order, text="Mine", command_id=former.pk)
+
+    for pruned in (False, True):
+        if pruned:
+            CommandRecord.objects.all().delete()
+        Timer.objects.update(tries=timers.TRIES - 1, parked_at=None, leased_until=None)
+        policies.run_due(now=NOW + HOUR)
+        [parked] = policies.parked_timers()
+        assert parked.error.startswith("ForeignCommandError: Somebody else")
+    assert later_event_types(order) == ["NoteAdded"]
 
 
 def test_many_workers_fire_each_timer_once(settings: Any):

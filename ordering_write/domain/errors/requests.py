@@ -13,6 +13,10 @@ class IdempotencyKeyReusedError(DomainError):
     """This idempotency key was used for another command."""
 
 
+class ReservedCommandIdError(DomainError):
+    """Only the service gives commands with ids of this kind (UUID version 8)."""
+
+
 class IdempotencyInFlightError(DomainError):
     """The first request with this idempotency key is still running; try again."""
 
