@@ -90,3 +90,29 @@ def _exception(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 def _one_line(text: str) -> str:
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
+
+
+def configuration(*, level: str, record_format: str) -> dict[str, Any]:
+    """Return the value of Django's setting LOGGING. ``record_format`` is "text" or "json"."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "text": {"()": "config.logs.TextFormatter"},
+            "json": {"()": "config.logs.JSONFormatter"},
+        },
+        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": record_format}},
+        "root": {"handlers": ["console"], "level": level},
+        "loggers": {
+            # Without Django's handlers, which mail the contents of failed requests.
+            "django": {},
+            # django-q2 logs every task, and our broker hands out thousands.
+            "django-q": {"level": level if level != "INFO" else "WARNING"},
+            # A client's mistakes are reported to the client; our own faults are errors.
+            "django.request": {"level": "ERROR"},
+            "django.security.DisallowedHost": {"level": "CRITICAL"},
+            "gunicorn.error": {"propagate": True},
+            # waitress warns of each request that waits for a thread.
+            "waitress": {"level": "ERROR"},
+        },
+    }

@@ -12,6 +12,7 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment as env
+from config import logs
 from config.databases import keys
 from config.databases.embedded import EmbeddedServer
 
@@ -373,25 +374,4 @@ LOG_LEVEL = os.environ.get("LOG_LEVEL") or "WARNING"
 LOG_FORMAT = os.environ.get("LOG_FORMAT") or "text"
 if LOG_FORMAT not in ("text", "json"):
     raise ImproperlyConfigured(f"LOG_FORMAT must be text or json, not {LOG_FORMAT!r}.")
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "text": {"()": "config.logs.TextFormatter"},
-        "json": {"()": "config.logs.JSONFormatter"},
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": LOG_FORMAT}},
-    "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    "loggers": {
-        # Without Django's handlers, which mail the contents of failed requests.
-        "django": {},
-        # django-q2 logs every task, and our broker hands out thousands.
-        "django-q": {"level": LOG_LEVEL if LOG_LEVEL != "INFO" else "WARNING"},
-        # A client's mistakes are reported to the client; our own faults are errors.
-        "django.request": {"level": "ERROR"},
-        "django.security.DisallowedHost": {"level": "CRITICAL"},
-        "gunicorn.error": {"propagate": True},
-        # waitress warns of each request that waits for a thread.
-        "waitress": {"level": "ERROR"},
-    },
-}
+LOGGING = logs.configuration(level=LOG_LEVEL, record_format=LOG_FORMAT)
