@@ -240,9 +240,11 @@ PORTS = {
     "tax": os.environ.get("TAX_PORT") or "ordering_write.ports.tax.NoTax",
 }
 
-# Hours after which an order that is neither paid nor confirmed expires; 0: never. An order can
-# override them with reserve_for.
-RESERVE_FOR_HOURS = env.number("RESERVE_FOR_HOURS", 0)
+# Hours after which an order that is neither paid nor confirmed expires, unless it has reserve_for.
+RESERVE_FOR_HOURS = env.number("RESERVE_FOR_HOURS", 72)
+# The most open orders of a customer, and the most units in them that wait to be sent; 0: no limit.
+MAX_OPEN_ORDERS = env.number("MAX_OPEN_ORDERS", 500)
+MAX_OPEN_UNITS = env.number("MAX_OPEN_UNITS", 20_000)
 # A paid order is confirmed automatically.
 CONFIRM_WHEN_PAID = env.flag("CONFIRM_WHEN_PAID", False)
 # Days after which a delivered order is completed automatically; 0: never.

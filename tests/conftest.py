@@ -259,3 +259,9 @@ def customer() -> Customer:
 def customer_user(make_user: Callable[..., User], customer: Customer) -> User:
     """Return the user of ``customer``."""
     return make_user(Role.CUSTOMER, customer_id=customer.pk)
+
+
+@pytest.fixture(autouse=True)
+def _orders_do_not_expire(settings: Any) -> None:
+    """Turn the default off: a timer for each order would get in the way of other timers."""
+    settings.RESERVE_FOR_HOURS = 0

@@ -86,6 +86,14 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "Leave product_id out to get a new id, or receive stock of the existing product.",
     ),
     errors.CustomerBlockedError: ("customer-blocked", "Ask the shop to unblock the customer."),
+    errors.TooManyOpenOrdersError: (
+        "too-many-open-orders",
+        "Wait until open orders are sent, cancel some, or ask the shop.",
+    ),
+    errors.TooManyOpenUnitsError: (
+        "too-many-open-units",
+        "Order fewer units, wait until open orders are sent, or ask the shop.",
+    ),
     errors.CustomerErasedError: ("customer-erased", "Register a new customer."),
     errors.HasOpenOrdersError: (
         "has-open-orders",

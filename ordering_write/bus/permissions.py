@@ -19,6 +19,7 @@ _OTHER_RIGHTS: dict[str, tuple[Role, ...]] = {
     Privilege.ANY_PRICE: (Role.INTEGRATION,),
     Privilege.OVERRIDE_PRICE: (Role.CLERK,),
     Privilege.ANY_REFUND: (Role.INTEGRATION,),
+    Privilege.ANY_VOLUME: (Role.INTEGRATION,),
     "view_outbox": (Role.AUDITOR,),
 }
 _LABELS = Privilege.LABELS | {"view_outbox": "Can view the outbox and the command records"}

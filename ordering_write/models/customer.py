@@ -128,10 +128,14 @@ class Customer(Aggregate):
         return Person(name=self.name, email=self.email)
 
     @classmethod
-    def find(cls, customer_id: UUID) -> "Customer | None":
-        """Return the customer or None; the row can't change until the end of the transaction."""
+    def find(cls, customer_id: UUID, *, alone: bool = False) -> "Customer | None":
+        """Return the customer or None; the row can't change until the end of the transaction.
+
+        With ``alone``, other callers for the same customer wait until then.
+        """
         # FOR SHARE: orders of a customer don't wait for each other; blocking the customer waits.
-        return next(iter(tables.find(cls, "customer_id = %s FOR SHARE", [customer_id])), None)
+        lock = "FOR UPDATE" if alone else "FOR SHARE"
+        return next(iter(tables.find(cls, f"customer_id = %s {lock}", [customer_id])), None)
 
     @classmethod
     def load(cls, customer_id: UUID, *, customer_scope: UUID | None = None) -> "Customer":

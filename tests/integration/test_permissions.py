@@ -180,6 +180,7 @@ def test_the_most_dangerous_permissions_are_granted_to_few_roles() -> None:
         assert (role is Role.INTEGRATION) == ("record_payment" in codenames)
         assert (role is Role.INTEGRATION) == (Privilege.ANY_PRICE in codenames)
         assert (role is Role.INTEGRATION) == (Privilege.ANY_REFUND in codenames)
+        assert (role is Role.INTEGRATION) == (Privilege.ANY_VOLUME in codenames)
         assert (role is Role.CLERK) == (Privilege.OVERRIDE_PRICE in codenames)
 
 
@@ -190,4 +191,5 @@ def test_the_envelope_of_a_user_holds_their_privileges(
     assert client.envelope(integration, channel="api")["privileges"] == {
         Privilege.ANY_PRICE,
         Privilege.ANY_REFUND,
+        Privilege.ANY_VOLUME,
     }

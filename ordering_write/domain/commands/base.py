@@ -93,9 +93,12 @@ class Privilege:
     OVERRIDE_PRICE = "override_price"
     # A user without this right can refund at most REFUND_LIMITS of an order.
     ANY_REFUND = "refund_any_amount"
+    # A user without this right is bound by MAX_OPEN_ORDERS and MAX_OPEN_UNITS.
+    ANY_VOLUME = "order_any_volume"
 
     LABELS = {
         ANY_PRICE: "Can order at any price",
         OVERRIDE_PRICE: "Can order at another price than the list's, with a reason",
         ANY_REFUND: "Can refund any amount",
+        ANY_VOLUME: "Can order beyond the limits of a customer's open orders and units",
     }

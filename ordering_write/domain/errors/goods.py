@@ -31,6 +31,14 @@ class CustomerBlockedError(DomainError):
     """The customer is blocked and can't place orders."""
 
 
+class TooManyOpenOrdersError(DomainError):
+    """The customer has as many open orders as a customer may have."""
+
+
+class TooManyOpenUnitsError(DomainError):
+    """The customer has more units in open orders than a customer may have."""
+
+
 class DuplicateSkuError(DomainError):
     """Another product has this SKU."""
 

@@ -22,7 +22,7 @@ from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import TOO_LARGE, Address, Money, has_minor_units_only
 from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
-from ordering_write.handlers.order import pricing
+from ordering_write.handlers.order import limits, pricing
 from ordering_write.log import outbox
 from ordering_write.models import Customer, Order, StockItem, save
 from ordering_write.ports import tax_port
@@ -61,12 +61,16 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
         errors.TooManyUnitsError,
         errors.UnknownCustomerError,
         errors.UnknownOrderError,
+        *limits.REFUSALS,
         *pricing.REFUSALS,
     )
 
     def handle(self, command: c.CreateOrder) -> list[DomainEvent]:
         _refuse_shop_fields(command)
         customer = _customer(command)
+        limits.check(
+            command, customer.pk, orders=1, units=sum(item.quantity for item in command.items)
+        )
         _refuse_unknown_order(command)
         currency = command.currency or settings.DEFAULT_CURRENCY
         stock = StockItem.load_all({item.product_id for item in command.items})
@@ -98,7 +102,8 @@ def _refuse_shop_fields(command: c.CreateOrder) -> None:
 def _customer(command: c.CreateOrder) -> Customer:
     """Return the customer who orders. Raises a DomainError if the customer can't order."""
     is_visible = command.customer_scope in (None, command.customer_id)
-    customer = Customer.find(command.customer_id) if is_visible else None
+    is_bound = limits.bind(command)
+    customer = Customer.find(command.customer_id, alone=is_bound) if is_visible else None
     if customer is None:
         raise errors.UnknownCustomerError(
             f"There is no customer {command.customer_id}.", pointer="#/customer_id"

@@ -5,8 +5,9 @@ from ordering_write import log
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
+from ordering_write.domain.events import DomainEvent
 from ordering_write.handlers.base import Permission, handles
-from ordering_write.handlers.order import pricing
+from ordering_write.handlers.order import limits, pricing
 from ordering_write.handlers.order.base import Caller, OrderHandler
 from ordering_write.models import Order, StockItem
 
@@ -21,14 +22,20 @@ class AddOrderItemHandler(OrderHandler[c.AddOrderItem]):
         errors.NotEditableError,
         errors.TooManyLinesError,
         errors.TooManyUnitsError,
+        *limits.REFUSALS,
         *pricing.REFUSALS,
     )
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_edit()
 
+    def handle(self, command: c.AddOrderItem) -> list[DomainEvent]:
+        limits.lock_customer(command)
+        return super().handle(command)
+
     def act(self, order: Order, command: c.AddOrderItem) -> None:
         order.may_edit()
+        limits.check(command, order.customer_id, units=command.quantity)
         stock = StockItem.load_all([command.product_id])
         order.add_item(pricing.priced_item(command, order, stock))
 
@@ -44,13 +51,22 @@ class ChangeItemQuantityHandler(OrderHandler[c.ChangeItemQuantity]):
         errors.QuantityTooSmallError,
         errors.TooManyUnitsError,
         errors.UnknownLineError,
+        *limits.REFUSALS,
     )
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_edit()
 
+    def handle(self, command: c.ChangeItemQuantity) -> list[DomainEvent]:
+        limits.lock_customer(command)
+        return super().handle(command)
+
     def act(self, order: Order, command: c.ChangeItemQuantity) -> None:
         order.change_quantity(command.line_id, command.new_quantity, now=command.timestamp)
+        for changed in order.raised_events:
+            if isinstance(changed, e.OrderItemQuantityChanged):
+                more = changed.to_quantity - changed.from_quantity
+                limits.check(command, order.customer_id, units=more)
 
 
 @handles(c.CancelOrderItems)
