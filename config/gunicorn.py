@@ -47,6 +47,11 @@ def _beat_while_loading(worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Tune the garbage collector, now that the application is loaded."""
+    """Tune the garbage collector and make the OpenAPI document, now that Django is set up."""
+    # Imported here, because gunicorn loads this module before Django is set up.
+    from config.http.openapi import document
+
     _has_loaded.set()
     collect_less()
+    # In a thread of its own: the document takes a second, and requests can be answered already.
+    Thread(target=document.make_all, name="openapi", daemon=True).start()

@@ -111,6 +111,7 @@ def configuration(*, level: str, record_format: str) -> dict[str, Any]:
             # A client's mistakes are reported to the client; our own faults are errors.
             "django.request": {"level": "ERROR"},
             "django.security.DisallowedHost": {"level": "CRITICAL"},
+            "django.security.TooManyFieldsSent": {"level": "CRITICAL"},
             "gunicorn.error": {"propagate": True},
             # waitress warns of each request that waits for a thread.
             "waitress": {"level": "ERROR"},

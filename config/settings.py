@@ -99,6 +99,8 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.http.middleware.RequestIdMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    # Before WhiteNoise: static files count too.
+    "config.http.middleware.CostMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -287,6 +289,9 @@ RATE_LIMITS = {
     "commands": env.number("RATE_LIMIT_COMMANDS", 2_000),
     "anonymous": env.number("RATE_LIMIT_ANONYMOUS", 1_000),
 }
+# Milliseconds of processor time in such a period that each web server process spends on one address
+# without a login. The login itself takes some hundred.
+RATE_LIMIT_PROCESSOR_MS = env.number("RATE_LIMIT_PROCESSOR_MS", 3_000)
 # Seconds of the period in which failed logins are counted, from the first on: by user name, and by
 # address, which a whole office may share.
 LOGIN_FAILURE_SECONDS = env.number("LOGIN_FAILURE_SECONDS", 900)
@@ -325,20 +330,13 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": (BASE_DIR / "config" / "http" / "about.md").read_text(),
     "VERSION": "1",
     "OAS_VERSION": "3.1.0",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PUBLIC": True,
-    "SERVE_AUTHENTICATION": [],
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
     "SCHEMA_PATH_PREFIX": r"/api/v1",
     "COMPONENT_SPLIT_REQUEST": True,
     "PREPROCESSING_HOOKS": ["config.http.openapi.schema.without_trailing_slash"],
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.http.openapi.schema_examples.with_examples",
-        "config.http.openapi.schema.with_shared_headers",
+        "config.http.openapi.schema.with_shared_parts",
     ],
 }
 

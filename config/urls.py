@@ -7,7 +7,7 @@ from config.api import Router
 from config.endpoints import CustomerEndpoint, InventoryEndpoint, OrderEndpoint
 from config.health import healthz, readyz
 from config.http.answers.pages import problem_page
-from config.http.openapi.schema_views import DocsView, SchemaView
+from config.http.openapi.schema_views import DocsView, SchemaView, docs_file
 from config.metrics import MetricsView
 from config.pages import favicon, start_page
 from ordering_read.api.feed import FeedViewSet
@@ -40,6 +40,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(), name="docs"),
+    path("api/docs/<str:name>", docs_file, name="docs-file"),
     path("api/v1", router.get_api_root_view(), name="api"),
     path("api/v1/", include(router.urls)),
 ]

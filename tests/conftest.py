@@ -71,6 +71,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.django_db(transaction=committed, databases=ALIASES))
 
 
+@pytest.fixture(autouse=True)
+def _unlimited_processor_time(settings: Any) -> None:
+    """Let the tests of a process, which all come from one address, take what they need."""
+    settings.RATE_LIMIT_PROCESSOR_MS = 10**9
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _declared_outcomes() -> None:
     """Let handlers fail for an event or a refusal that they don't declare."""

@@ -23,6 +23,7 @@ from ordering_write.management.demo import CUSTOMERS, demo_id
 from ordering_write.models import Customer, Order, StockItem
 from tests import kit
 from tests.integration.test_parking import Poison
+from tests.kit_openapi import inlined
 
 METHODS = ("get", "post", "put", "patch", "delete")
 # Values for the path, the headers and the body of an operation, by the names of the parameters.
@@ -84,7 +85,7 @@ def operations() -> list[Operation]:
     """Return every operation of the document."""
     return [
         Operation(method=method, path=path, documented=described[method])
-        for path, described in document()["paths"].items()
+        for path, described in inlined(document())["paths"].items()
         for method in METHODS
         if method in described
     ]

@@ -19,7 +19,7 @@ from config.http.answers.problems import is_anticipated
 from config.http.authentication import loaded_user
 from config.http.errors import HeadersTooLargeError, ParameterError, UrlTooLongError
 from config.http.input import consistency
-from config.http.limits import throttling, waiting_slots
+from config.http.limits import costs, throttling, waiting_slots
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +38,11 @@ _TOKEN_COOKIE = "consistency"  # noqa: S105 - the name of a cookie
 _TOKEN_COOKIE_SECONDS = 30
 # How long a page waits for the command of the cookie.
 _PAGE_WAIT_SECONDS = 2.0
+
+# A supervisor restarts a process that doesn't answer here. The answer costs next to nothing.
+_NEVER_REFUSED = ("/healthz",)
+# Pages that cost something and need no login, beside the login itself.
+_FOR_STRANGERS = ("/readyz",)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -79,6 +84,34 @@ def _log(request: HttpRequest, response: HttpResponseBase, *, seconds: float) ->
     }
     text = "{method} {path} {status} in {seconds:.3f} s, user {user_id}"
     logger.info("%s", text.format(**fields), extra={"fields": fields})
+
+
+class CostMiddleware:
+    """Limits the processor time that an address takes in this process without a login.
+
+    Users with a login have limits of their own, and aren't refused for others at their address.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if request.path_info in _NEVER_REFUSED:
+            return self.get_response(request)
+        client = throttling.client_address(request)
+        is_for_strangers = request.path_info in (settings.LOGIN_URL, *_FOR_STRANGERS)
+        is_refusable = is_for_strangers or not _sends_credentials(request)
+        if is_refusable and (seconds := costs.wait_seconds(client)):
+            return refusal(request, Throttled(seconds))
+        started = time.thread_time()
+        response = self.get_response(request)
+        if is_for_strangers or not loaded_user(request).is_authenticated:
+            costs.add(client, time.thread_time() - started)
+        return response
+
+
+def _sends_credentials(request: HttpRequest) -> bool:
+    return "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
 
 
 class ThrottleMiddleware:

@@ -17,7 +17,7 @@ KINDS = {
     "body": (POST + b"Content-Length: 100000\r\n\r\n{", b"x"),
     "chunks": (POST + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n"),
     "idle": (b"", b""),
-    "reader": (b"GET /static/admin/js/vendor/jquery/jquery.js HTTP/1.1\r\n" + HOST + b"\r\n", b""),
+    "reader": (b"GET /api/docs/swagger-ui-bundle.js HTTP/1.1\r\n" + HOST + b"\r\n", b""),
 }
 
 

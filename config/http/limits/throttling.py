@@ -96,7 +96,7 @@ def count_request(request: HttpRequest, user: AbstractUser | AnonymousUser) -> U
     if user.is_authenticated:
         policy, client = "reads" if request.method in SAFE_METHODS else "commands", str(user.pk)
     else:
-        policy, client = "anonymous", _address(request)
+        policy, client = "anonymous", client_address(request)
     count, seconds = _add(f"{policy}:{client}", seconds=settings.RATE_LIMIT_SECONDS)
     usage = Usage(policy=policy, limit=settings.RATE_LIMITS[policy], count=count, seconds=seconds)
     request.usage = usage  # type: ignore[attr-defined]
@@ -112,7 +112,7 @@ def count_login(request: HttpRequest, *, name: str) -> list[str]:
     """
     # Store a digest of the name, because people type their password into the wrong field.
     digest = hashlib.sha256(_folded(name).encode("utf-8", "replace")).hexdigest()
-    keys = {"address": f"login:{_address(request)}", "name": f"login:{digest[:32]}"}
+    keys = {"address": f"login:{client_address(request)}", "name": f"login:{digest[:32]}"}
     for limit_name, key in keys.items():
         count, seconds = _add(key, seconds=settings.LOGIN_FAILURE_SECONDS)
         if count > settings.LOGIN_FAILURES[limit_name]:
@@ -146,7 +146,7 @@ def _add(key: str, *, seconds: int) -> tuple[int, int]:
     return count, max(1, math.ceil(remaining_seconds))
 
 
-def _address(request: HttpRequest) -> str:
+def client_address(request: HttpRequest) -> str:
     """Return the client's address, or its network: see ``client_network``."""
     remote = request.META.get("REMOTE_ADDR", "")
     # DRF reads X-Forwarded-For as far as NUM_PROXIES says.

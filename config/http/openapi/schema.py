@@ -40,30 +40,43 @@ def without_trailing_slash(endpoints: list[Any], **_kwargs: Any) -> list[Any]:
     return [(path.rstrip("/"), *rest) for path, *rest in endpoints]
 
 
-def with_shared_headers(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-    """Return the document ``result``, with each response header described once, as a component.
+def with_shared_parts(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+    """Return the document ``result``, with each header, parameter and refusal described once.
 
     A hook of drf-spectacular, which passes more arguments.
     """
-    shared: dict[str, Any] = {}
+    headers, parameters = _Components("headers"), _Components("parameters")
+    responses = _Components("responses")
     for operations in result["paths"].values():
         for operation in operations.values():
-            for response in operation["responses"].values():
-                headers = response.get("headers", {})
-                for name, header in headers.items():
-                    component = _component_name(shared, name, header)
-                    headers[name] = {"$ref": f"#/components/headers/{component}"}
-    result["components"]["headers"] = dict(sorted(shared.items()))
+            operation["parameters"] = [
+                parameters.reference(parameter["name"], parameter)
+                for parameter in operation["parameters"]
+            ]
+            for status, response in operation["responses"].items():
+                response["headers"] = {
+                    name: headers.reference(name, header)
+                    for name, header in response.get("headers", {}).items()
+                }
+                if status >= "300":
+                    operation["responses"][status] = responses.reference(status, response)
+    for components in (headers, parameters, responses):
+        result["components"][components.name] = dict(sorted(components.parts.items()))
     return result
 
 
-def _component_name(shared: dict[str, Any], name: str, header: dict[str, Any]) -> str:
-    """Return the key of ``header`` in ``shared``; a second header of the same name gets a number.
+class _Components:
+    """The parts of one sort that the document describes once, by their keys."""
 
-    Adds the header if ``shared`` lacks it.
-    """
-    keys = chain([name], (f"{name}-{number}" for number in count(2)))
-    return next(key for key in keys if shared.setdefault(key, header) == header)
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.parts: dict[str, Any] = {}
+
+    def reference(self, name: str, part: dict[str, Any]) -> dict[str, str]:
+        """Return a reference to ``part``; a second part of the same name gets a number."""
+        keys = chain([name], (f"{name}-{number}" for number in count(2)))
+        key = next(key for key in keys if self.parts.setdefault(key, part) == part)
+        return {"$ref": f"#/components/{self.name}/{key}"}
 
 
 class Schema(openapi.AutoSchema):

@@ -5,18 +5,27 @@ They aren't in ``schema``, because DRF loads that module before any view exists.
 
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 from drf_spectacular import renderers
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
+from rest_framework.response import Response
 
 from config.http.input.query import Parameters, parse_query
+from config.http.openapi.document import PAGE_FILES, openapi_document, page_file
+from config.http.views import ApiView
+
+# Seconds for which caches keep the document, and the files of its page.
+_DOCUMENT_MAX_AGE = 300
+_FILE_MAX_AGE = 24 * 3600
 
 
-class SchemaView(SpectacularAPIView):
+class SchemaView(ApiView):
     """``/api/schema``: the OpenAPI document, as JSON or YAML."""
 
+    public = True
     renderer_classes = [
         renderers.OpenApiJsonRenderer2,
         renderers.OpenApiJsonRenderer,
@@ -26,25 +35,33 @@ class SchemaView(SpectacularAPIView):
 
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        # The base view copies parameters into headers and language caches, unchecked.
         parse_query(request, Parameters)
-        return super().get(request, *args, **kwargs)
+        renderer: Any = request.accepted_renderer
+        charset = f"; charset={renderer.charset}" if renderer.charset else ""
+        response = openapi_document(renderer.format).answer(
+            request, content_type=f"{renderer.media_type}{charset}", max_age=_DOCUMENT_MAX_AGE
+        )
+        response["Content-Disposition"] = f'inline; filename="openapi.{renderer.format}"'
+        return response
 
 
-class DocsParameters(Parameters):
-    """``?script=`` asks for the page's script."""
+class DocsView(ApiView):
+    """``/api/docs``: Swagger UI, from our own files."""
 
-    script: str | None = None
-
-
-class DocsView(SpectacularSwaggerSplitView):
-    """``/api/docs``: Swagger UI from our own files, with the script at an address of its own."""
-
-    url_name = "schema"
+    public = True
+    renderer_classes = [TemplateHTMLRenderer]
     # Without OPTIONS: DRF's answer to OPTIONS can't be rendered with this view's template.
     http_method_names = ["get", "head"]
 
     @extend_schema(exclude=True)
-    def get(self, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        parse_query(request, DocsParameters)
-        return super().get(request, *args, **kwargs)
+    def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        parse_query(request, Parameters)
+        return Response(template_name="http/docs.html")
+
+
+@require_safe
+def docs_file(request: HttpRequest, name: str) -> HttpResponse:
+    """``/api/docs/{name}``: a file of Swagger UI, compressed."""
+    if name not in PAGE_FILES:
+        raise Http404
+    return page_file(name).answer(request, content_type=PAGE_FILES[name], max_age=_FILE_MAX_AGE)

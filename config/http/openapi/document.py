@@ -1,0 +1,61 @@
+"""The OpenAPI document and the files of its page, each made once per process."""
+
+import json
+import threading
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from django.conf import settings
+from django.contrib.staticfiles import finders
+from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+
+from config.http.answers.documents import Document
+
+# The files of Swagger UI, with their media types.
+PAGE_FILES = {
+    "swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+}
+_PAGE_FILES_AT = "drf_spectacular_sidecar/swagger-ui-dist"
+# Making the document takes a second: requests at the same time wait for one maker.
+_lock = threading.Lock()
+
+
+def openapi_document(document_format: str) -> Document:
+    """Return the document as "json" or "yaml"."""
+    with _lock:
+        return _documents(settings.ROOT_URLCONF)[document_format]
+
+
+def page_file(name: str) -> Document:
+    """Return a file of PAGE_FILES."""
+    with _lock:
+        return _page_file(name)
+
+
+def make_all() -> None:
+    """Make the document and the files of its page, before the first request asks for them."""
+    openapi_document("json")
+    for name in PAGE_FILES:
+        page_file(name)
+
+
+@cache
+def _documents(urlconf: str) -> Mapping[str, Document]:
+    schema = SchemaGenerator(urlconf=urlconf).get_schema(public=True)
+    parsed = json.loads(OpenApiJsonRenderer().render(schema))
+    compact = json.dumps(parsed, ensure_ascii=False, separators=(",", ":"))
+    return {
+        "json": Document.of(compact.encode()),
+        "yaml": Document.of(OpenApiYamlRenderer().render(schema)),
+    }
+
+
+@cache
+def _page_file(name: str) -> Document:
+    path = finders.find(f"{_PAGE_FILES_AT}/{name}")
+    if path is None:
+        raise FileNotFoundError(f"{_PAGE_FILES_AT}/{name}")
+    return Document.of(Path(path).read_bytes())
