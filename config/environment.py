@@ -33,6 +33,14 @@ def number(name: str, default: int) -> int:
     return int(value)
 
 
+def positive(name: str, default: int) -> int:
+    """Return the variable ``name``, a whole number from 1 on."""
+    value = number(name, default)
+    if not value:
+        raise ImproperlyConfigured(f"{name} must be 1 or more.")
+    return value
+
+
 def amounts(name: str, default: str) -> dict[str, Decimal]:
     """Return the amounts of money of the variable ``name``, such as EUR:200,JPY:30000, by
     currency."""

@@ -6,6 +6,7 @@ HTTPS is assumed.
 """
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import dj_database_url
@@ -63,6 +64,9 @@ if not EMBEDDED:
         env.warn_of("DEMO", "everybody can log in by the demo's public password.")
 
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+# With this prefix, browsers take a cookie from this host by HTTPS only.
+COOKIE_PREFIX = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{COOKIE_PREFIX}sessionid", f"{COOKIE_PREFIX}csrftoken"
 # Internal probes use plain HTTP.
 SECURE_REDIRECT_EXEMPT = [r"^(healthz|readyz|metrics)$"]
 SECURE_HSTS_SECONDS = 365 * 24 * 3600 if HTTPS else 0
@@ -269,9 +273,23 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"min_length": 12},
     },
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "config.accounts.passwords.KnownWordsValidator"},
 ]
-# Tokens are stored hashed and are valid until they are revoked in the admin.
-REST_KNOX = {"TOKEN_TTL": None}
+# Words that a password can't consist of, beside the names of its user and the roles.
+PASSWORD_WORDS = ["order", "service", "shop", "store", "stock", "product", "demo", "password"]
+# More such words, comma separated: the name of the shop and its brands.
+PASSWORD_WORDS += env.texts("PASSWORD_WORDS")
+# Days until a new API token expires; 0: never.
+TOKEN_DAYS = env.number("TOKEN_DAYS", 90)
+REST_KNOX = {"TOKEN_TTL": timedelta(days=TOKEN_DAYS) if TOKEN_DAYS else None}
+SESSION_ENGINE = "config.accounts.sessions"
+# Minutes without a request after which a session ends.
+SESSION_COOKIE_AGE = 60 * env.positive("SESSION_IDLE_MINUTES", 60)
+# Hours after a login when its session ends in any case; 0: never.
+SESSION_HOURS = env.number("SESSION_HOURS", 12)
+# Minutes after a login in which its user can change accounts; then the password is asked for again.
+# 0: it is never asked for again.
+REAUTHENTICATION_MINUTES = env.number("REAUTHENTICATION_MINUTES", 15)
 
 # --- HTTP --------------------------------------------------------------------------------------
 # The largest body of a request, in bytes; a larger body gets a 413.

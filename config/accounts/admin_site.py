@@ -5,6 +5,8 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
 from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import path, reverse
 
 # Pages for daily work come first, then the log behind them, then accounts.
 _ORDER = {"ordering_read": 0, "ordering_write": 1}
@@ -42,7 +44,29 @@ class StaffSite(admin.AdminSite):
     def get_urls(self) -> list[Any]:
         # No model of ours has a page on the site, and no field completes what people type.
         unused = {"view_on_site", "autocomplete"}
-        return [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
+        urls = [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
+        return [path("confirm/", self.admin_view(self.confirm), name="confirm"), *urls]
+
+    def password_change(  # type: ignore[override]
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponseBase:
+        # Imported here because Django loads this module before the models.
+        from config.accounts.views import OwnPasswordView
+
+        view = OwnPasswordView.as_view(
+            success_url=reverse("admin:password_change_done"),
+            template_name="registration/password_change_form.html",
+            extra_context={**self.each_context(request), **(extra_context or {})},
+        )
+        return view(request)
+
+    def confirm(self, request: HttpRequest) -> HttpResponseBase:
+        """Ask for the password again, before the pages of accounts."""
+        # Imported here because Django loads this module before the models.
+        from config.accounts.views import ConfirmView
+
+        context = {**self.each_context(request), "title": "Confirm your password"}
+        return ConfirmView.as_view(extra_context=context)(request)
 
     def get_app_list(
         self, request: HttpRequest, app_label: str | None = None

@@ -16,13 +16,14 @@ def erase_accounts_of(customer_id: UUID) -> dict[str, int]:
     Returns the numbers of accounts, sessions, tokens and admin history entries.
     """
     accounts = list(User.objects.select_for_update().filter(customer_id=customer_id))
+    # Count the tokens before the accounts are disabled, which revokes them.
+    tokens, _ = AuthToken.objects.filter(user__in=accounts).delete()
     for account in accounts:
         account.username = f"erased-{account.pk}"
         account.email = account.first_name = account.last_name = ""
         account.is_active = False
         account.set_unusable_password()
         account.save()
-    tokens, _ = AuthToken.objects.filter(user__in=accounts).delete()
     return {
         "accounts": len(accounts),
         "sessions": _end_sessions(accounts) if accounts else 0,

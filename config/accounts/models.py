@@ -1,7 +1,10 @@
 """The user of the order service."""
 
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
-from django.db import models
+from django.db import models, transaction
+from django.db.models import F
 from uuid_utils.compat import uuid7
 
 
@@ -10,6 +13,8 @@ class User(AbstractUser):
 
     ``customer_id`` is the customer whose orders this user may see and place. It is None for staff
     and integrations: they act for every customer (permission ``act_for_every_customer``).
+
+    A new password, the loss of the password, and a deactivation end the user's sessions and tokens.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -18,8 +23,47 @@ class User(AbstractUser):
         blank=True,
         help_text="The customer that this user is, for users of the role Customer.",
     )
+    session_epoch = models.IntegerField(
+        default=0,
+        db_default=0,
+        editable=False,
+        help_text="The number of times that all sessions of the user were ended.",
+    )
+
+    # True from ``set_unusable_password`` until the user is saved.
+    _has_lost_password = False
 
     class Meta(AbstractUser.Meta):
         constraints = [
             models.UniqueConstraint(fields=["customer_id"], name="user_customer_unique"),
         ]
+
+    def set_unusable_password(self) -> None:
+        super().set_unusable_password()
+        self._has_lost_password = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        # Django keeps a new password until it is saved, but not the password of a renewed hash.
+        is_password_new = self._password is not None  # type: ignore[attr-defined]
+        has_other_password = is_password_new or self._has_lost_password
+        if self._state.adding or (self.is_active and not has_other_password):
+            super().save(*args, **kwargs)
+            return
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            self.end_access()
+        self._has_lost_password = False
+
+    def end_access(self) -> int:
+        """End all sessions of the user and revoke all tokens. Returns the number of tokens."""
+        with transaction.atomic():
+            tokens, _ = self.auth_token_set.all().delete()  # type: ignore[attr-defined]
+            User.objects.filter(pk=self.pk).update(session_epoch=F("session_epoch") + 1)
+            self.refresh_from_db(fields=["session_epoch"])
+        return int(tokens)
+
+    def _get_session_auth_hash(self, secret: str | bytes | None = None) -> str:
+        """Return the text that a session of this user holds: it ends when the text changes."""
+        digest: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
+        # The first epoch has Django's text, so that the sessions of an older release go on.
+        return f"{digest}{self.session_epoch or ''}"

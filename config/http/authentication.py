@@ -3,6 +3,7 @@
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.http import HttpRequest
+from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from knox.auth import TokenAuthentication as KnoxTokenAuthentication
 from knox.models import AuthToken
@@ -23,9 +24,9 @@ class TokenAuthentication(KnoxTokenAuthentication):
         return super().authenticate_credentials(token)
 
     def _cleanup_token(self, auth_token: AuthToken) -> bool:
-        # Without an expiry (TOKEN_TTL), skip Knox's clean-up: it reads all tokens of the user on
-        # each request.
-        return auth_token.expiry is not None and super()._cleanup_token(auth_token)
+        # Knox would read all tokens of the user on each request, to delete those that expired:
+        # create_token deletes them.
+        return auth_token.expiry is not None and auth_token.expiry < timezone.now()
 
 
 class SessionAuthentication(DRFSessionAuthentication):

@@ -34,7 +34,7 @@ _MAX_URL_CHARACTERS = 4_096
 _MAX_HEADER_CHARACTERS = 32_768
 
 # The cookie with the token of a command whose effect the browser's last page didn't show.
-_TOKEN_COOKIE = "consistency"  # noqa: S105 - the name of a cookie
+_TOKEN_COOKIE = f"{settings.COOKIE_PREFIX}consistency"
 _TOKEN_COOKIE_SECONDS = 30
 # How long a page waits for the command of the cookie.
 _PAGE_WAIT_SECONDS = 2.0

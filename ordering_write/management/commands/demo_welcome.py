@@ -8,7 +8,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db.models import F
+from django.db.models import F, Q
+from django.utils import timezone
 from knox.crypto import hash_token
 from knox.models import AuthToken
 
@@ -49,7 +50,8 @@ class Command(BaseCommand):
 def _token(user: User, file: Path) -> str:
     """Return the token in ``file``, or a new one if that is no valid token of ``user``."""
     token = file.read_text() if file.exists() else ""
-    if AuthToken.objects.filter(user=user, digest=hash_token(token)).exists():
+    tokens = AuthToken.objects.filter(user=user, digest=hash_token(token))
+    if tokens.filter(Q(expiry=None) | Q(expiry__gt=timezone.now())).exists():
         return token
     _, token = AuthToken.objects.create(user=user)
     file.parent.mkdir(parents=True, exist_ok=True)

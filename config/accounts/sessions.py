@@ -1,0 +1,58 @@
+"""Sessions that end: after some idle time, and some hours after the login in any case."""
+
+import time
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends import db
+from django.contrib.sessions.models import Session
+from django.http import HttpRequest
+from django.utils import timezone
+
+# The time of the last login of a session, in seconds since 1970.
+_LOGIN_AT = "login_at"
+# A session is renewed once this part of its idle time has passed: not with each request.
+_RENEWED_AFTER = 0.1
+# The most expired sessions that one login deletes.
+_MAX_PURGED = 100
+
+
+class SessionStore(db.SessionStore):
+    """Django's sessions in the database, with the two limits of the settings.
+
+    Reading a session costs the one statement that it costs in Django.
+    """
+
+    def load(self) -> dict[str, Any]:
+        """Return the data of the session; nothing if it has ended."""
+        row = self._get_session_from_db()  # type: ignore[attr-defined]
+        if row is None:
+            return {}
+        data: dict[str, Any] = self.decode(row.session_data)
+        if SESSION_KEY not in data:
+            return data
+        # A session of an older release starts now, as a login that isn't recent.
+        now = time.time()
+        login_at = data.setdefault(_LOGIN_AT, now - 60 * settings.REAUTHENTICATION_MINUTES)
+        if settings.SESSION_HOURS and now - login_at > 3600 * settings.SESSION_HOURS:
+            self.delete()
+            self._session_key = None
+            return {}
+        seconds_left = (row.expire_date - timezone.now()).total_seconds()
+        if seconds_left < (1 - _RENEWED_AFTER) * self.get_session_cookie_age():
+            self.modified = True
+        return data
+
+
+def start_session(request: HttpRequest, **_kwargs: object) -> None:
+    """Note the time of a login in its session (receives ``user_logged_in``)."""
+    request.session[_LOGIN_AT] = time.time()
+    expired = Session.objects.filter(expire_date__lt=timezone.now()).values("pk")
+    Session.objects.filter(pk__in=expired[:_MAX_PURGED]).delete()
+
+
+def is_login_recent(request: HttpRequest) -> bool:
+    """Return True if the session's last login is recent enough for a change of accounts."""
+    minutes = settings.REAUTHENTICATION_MINUTES
+    return not minutes or time.time() - request.session.get(_LOGIN_AT, 0) < 60 * minutes
