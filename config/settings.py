@@ -195,7 +195,8 @@ PROJECTION_TIMEOUT_SECONDS = env.number("PROJECTION_TIMEOUT_SECONDS", 30)
 PROJECTION_KEEP_RETIRED_DAYS = env.number("PROJECTION_KEEP_RETIRED_DAYS", 7)
 # Streams that a projection may park. If more streams fail, the code is wrong: the projection stops.
 PROJECTION_MAX_PARKED_STREAMS = env.number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
-# Seconds of lag from which a subscriber is late: this is logged and mailed, and /readyz fails.
+# Seconds of lag from which a subscriber is late: it is logged and mailed, rows are marked, and
+# /readyz fails.
 PROJECTION_LAG_ALERT_SECONDS = env.number("PROJECTION_LAG_ALERT_SECONDS", 30)
 _OUR_BROKER = "config.workers.broker.ProjectionBroker"
 # The ORM broker, QUEUE_BROKER=django_q.brokers.orm.ORM, works too, but is slower.

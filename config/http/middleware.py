@@ -185,8 +185,8 @@ class ConsistencyMiddleware:
             return response
         if unseen:
             response["Projection-Behind"] = "true"
-        if any(event_id != awaited for event_id in unseen):
-            self._set_cookie(response, consistency.token_of(unseen[-1]))
+        if any(event.event_id != awaited for event in unseen):
+            self._set_cookie(response, consistency.token_of(unseen[-1].event_id))
         elif token and request.method == "GET" and not unseen:
             response.delete_cookie(_TOKEN_COOKIE, samesite="Lax")
         return response

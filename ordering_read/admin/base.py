@@ -12,10 +12,13 @@ from django.db.models.functions import Collate, Upper
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from config.accounts.models import User
 from config.http.admin import ReadOnlyAdmin, link, page_url
+from ordering_read.admin.gaps import gap_details, gaps_of, incomplete_of, incomplete_search
+from ordering_read.engine.gaps import ProjectionGap, answer_gap
 from ordering_write.published import quantize
 
 # The most rows that one action accepts: a page of the list.
@@ -80,10 +83,28 @@ def starting_with(rows: QuerySet[Any], text: str, *fields: str) -> QuerySet[Any]
     return rows.filter(condition)
 
 
-class _StableLinks(ChangeList):
-    """Links to a row by its identity, because a rebuild changes its primary key."""
+class _ReadModelList(ChangeList):
+    """A list of read models, with a column for the gaps of its rows if there are any.
+
+    Links to a row by its identity, because a rebuild changes its primary key.
+    """
 
     model_admin: "ReadModelAdmin"
+    # The gap of the whole list, from which rows may be missing.
+    projection_gap: ProjectionGap | None = None
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        rows = self.result_list = list(self.result_list)
+        projections = incomplete_of(rows, self.model)
+        searched = incomplete_search() if self.query and self.model_admin.uses_search else []
+        self.projection_gap = answer_gap([*projections, *searched])
+        if not projections or not self.model_admin.stream_prefix:
+            return
+        for row, gap in zip(rows, gaps_of(rows, self.model_admin), strict=True):
+            row.projection_gap = gap
+        if any(row.projection_gap for row in rows):
+            self.list_display = [*self.list_display, "missing_changes"]
 
     def url_for_result(self, result: Model) -> str:
         return page_url(self.model, getattr(result, self.model_admin.identity))
@@ -92,16 +113,38 @@ class _StableLinks(ChangeList):
 class ReadModelAdmin(ReadOnlyAdmin):
     """Shows the live rows of a read model.
 
-    ``identity`` is the field that names a row in every generation.
+    ``identity`` is the field that names a row in every generation. Rows that belong to one stream
+    each name the prefix of the streams, and the field with the id that follows it.
     """
 
     identity: ClassVar[str]
+    stream_prefix: ClassVar[str] = ""
+    stream_field: ClassVar[str] = ""
+    # True if a search reads the projection of the search.
+    uses_search: ClassVar[bool] = False
 
     sortable_by = ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = self.model.live.all()
+        # The checkpoint of each row says whether the row may lack events.
+        rows: QuerySet[Any] = self.model.live.select_related("projection")
         return rows
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        record = kwargs["obj"] if "obj" in kwargs else args[-1]
+        details = [*context.get("projection_gaps", ()), *gap_details([record], self)]
+        context["projection_gaps"] = list(dict.fromkeys(details))
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    @admin.display(description="Not shown yet")
+    def missing_changes(self, row: Any) -> SafeString | None:
+        gap: ProjectionGap | None = row.projection_gap
+        if gap is None:
+            return None
+        text = "changes" if gap.events is None else f"{gap.events} of its changes"
+        return format_html('<span class="badge badge-bad" title="{}">{}</span>', gap.detail, text)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
@@ -109,7 +152,7 @@ class ReadModelAdmin(ReadOnlyAdmin):
         return super().get_object(request, object_id, self.identity)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return _StableLinks
+        return _ReadModelList
 
 
 class ListOnlyAdmin(ReadModelAdmin):

@@ -17,11 +17,12 @@ from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.html import format_html
 
-from config.http.admin import list_url, page_url
+from config.http.admin import UnfinishedError, list_url, page_url
 from config.http.answers.problems import is_anticipated
 from ordering_read.admin.base import ActingAdmin, user_of
 from ordering_read.admin.command_forms import CommandForm, FormContext
 from ordering_read.admin.form_contexts import BulkContext
+from ordering_read.admin.gaps import gap_details
 from ordering_read.admin.labels import (
     GROUPS,
     change_labels,
@@ -36,7 +37,7 @@ from ordering_write.client import Command
 # Seconds that a click waits, in total, until the projections show the effects of its commands.
 _WAIT_SECONDS = 2.0
 
-_BEHIND = "The projection is behind: this page doesn't show the change yet. Reload it soon."
+_NOT_SHOWN = "accepted, not shown yet, because"
 
 
 def _envelope(request: HttpRequest) -> dict[str, Any]:
@@ -64,6 +65,8 @@ class CommandPages(ActingAdmin):
     """
 
     aggregate: ClassVar[str]
+    stream_prefix: ClassVar[str]
+    stream_field: ClassVar[str]
     identity: ClassVar[str]
     bulk: ClassVar[Sequence[type[Command]]] = ()
     waits_for: ClassVar[Sequence[str]]
@@ -191,6 +194,7 @@ class CommandPages(ActingAdmin):
             label=label,
             description=command_description(command_type),
             record=record,
+            projection_gaps=gap_details([record], self) if record else [],
             back_url=self._back_url(record),
             form=form,
             envelope_form=envelope_form,
@@ -221,12 +225,16 @@ class CommandPages(ActingAdmin):
         self, request: HttpRequest, command: Command, record: Any
     ) -> HttpResponse:
         """Dispatch the command, wait until it is visible, and redirect to the record's page."""
+        label, because = command_label(type(command)), ""
         try:
             result = self._dispatch(request, command, timeout=_WAIT_SECONDS)
         except client.NotYetVisibleError as error:
-            result = error.result
-            self.message_user(request, _BEHIND, messages.WARNING)
-        label = command_label(type(command))
+            result, because = error.result, error.because
+        if because:
+            text = f"{label}: {_NOT_SHOWN} {because}."
+            self.message_user(request, text, messages.WARNING)
+            # A new record may have no page yet.
+            return redirect(self._back_url(record))
         if not result:
             self.message_user(request, f"{label}: no change was needed.", messages.INFO)
             return redirect(self._back_url(record))
@@ -295,20 +303,17 @@ class CommandPages(ActingAdmin):
         self, request: HttpRequest, command: Command, records: Sequence[Any]
     ) -> None:
         ends_at = time.monotonic() + _WAIT_SECONDS
-        invisible = []
 
         def dispatch(record: Any) -> None:
             fields = {self.identity: getattr(record, self.identity), "command_id": uuid4()}
             timeout = max(0.0, ends_at - time.monotonic())
             try:
                 self._dispatch(request, command.model_copy(update=fields), timeout=timeout)
-            except client.NotYetVisibleError:
-                invisible.append(record)
+            except client.NotYetVisibleError as error:
+                raise UnfinishedError(f"{label}: {_NOT_SHOWN} {error.because}.") from error
 
-        done = f"{command_label(type(command))}: done"
-        self.dispatch_each(request, records, dispatch, done=done)
-        if invisible:
-            self.message_user(request, _BEHIND, messages.WARNING)
+        label = command_label(type(command))
+        self.dispatch_each(request, records, dispatch, done=f"{label}: done")
 
 
 def _bulk_action(command_type: type[Command]) -> Callable[..., Any]:

@@ -21,6 +21,7 @@ class CustomerAdmin(CommandPages, ReadModelAdmin):
     """The customers. E-mail addresses are shown to users who may view personal data."""
 
     identity = "customer_id"
+    stream_prefix, stream_field = "customer", "customer_id"
     needed_permission = permissions.VIEW_CUSTOMERS
     change_form_template = "admin/ordering_read/command_page.html"
     ordering = ("-registered_at", "-customer_id")

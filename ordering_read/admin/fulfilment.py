@@ -1,6 +1,6 @@
 """The admin page of the fulfilment queue, with its printed pick lists and packing slips."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from django.contrib import admin
@@ -13,6 +13,7 @@ from django.utils.timesince import timesince
 
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, link_column
+from ordering_read.admin.gaps import gaps_of
 from ordering_read.documents import AddressView
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
@@ -37,6 +38,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     """The orders to pack and dispatch, the oldest first."""
 
     identity = "order_id"
+    stream_prefix, stream_field = "order", "order_id"
     needed_permission = permissions.VIEW_STOCK_LEVELS
     ordering = ("placed_at", "order_id")
     list_display = (
@@ -69,7 +71,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         css = {"all": ["ordering_read/fulfilment.css"]}
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[QueuedOrder]:
-        return queue()
+        return queue().select_related("projection")
 
     def search(
         self, request: HttpRequest, rows: QuerySet[QueuedOrder], term: str
@@ -112,7 +114,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[QueuedOrder]
     ) -> HttpResponse:
         orders = list(queryset)
-        context = {"orders": orders, "picks": _picks(orders)}
+        context = {"orders": orders, "picks": _picks(orders), "gaps": self._gaps(orders)}
         return TemplateResponse(request, "admin/ordering_read/pick_list.html", context)
 
     @admin.action(description="Print packing slips of the selected orders", permissions=["address"])
@@ -126,7 +128,16 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
             for order_id, document in summaries.values_list("order_id", "shipping_address")
         }
         slips = [(order, addresses.get(order.order_id), _units(order)) for order in orders]
-        return TemplateResponse(request, "admin/ordering_read/packing_slips.html", {"slips": slips})
+        context = {"slips": slips, "gaps": self._gaps(orders)}
+        return TemplateResponse(request, "admin/ordering_read/packing_slips.html", context)
+
+    def _gaps(self, orders: Sequence[QueuedOrder]) -> list[str]:
+        """Return a sentence for each order that lacks events."""
+        return [
+            f"{order.order_number}: {gap.detail}"
+            for order, gap in zip(orders, gaps_of(orders, self), strict=True)
+            if gap
+        ]
 
 
 class Pick(NamedTuple):

@@ -36,6 +36,7 @@ class HistoryAdmin(ListOnlyAdmin):
 class TimelineAdmin(HistoryAdmin):
     """The history of all orders, one sentence per event."""
 
+    stream_prefix, stream_field = "order", "order_id"
     needed_permission = permissions.VIEW_ORDERS
     list_filter = ("visibility", "at")
     search_fields = ("order_id",)
@@ -57,6 +58,7 @@ class TimelineAdmin(HistoryAdmin):
 class StockLedgerAdmin(HistoryAdmin):
     """The movements of stock, each with the stock after it."""
 
+    stream_prefix, stream_field = "stock", "product_id"
     needed_permission = permissions.VIEW_STOCK_LEVELS
     list_display = (
         "at",

@@ -38,6 +38,7 @@ class InventoryAdmin(CommandPages, ReadModelAdmin):
     """The stock of each product: on hand, reserved and available."""
 
     identity = "product_id"
+    stream_prefix, stream_field = "stock", "product_id"
     needed_permission = permissions.VIEW_STOCK_LEVELS
     change_form_template = "admin/ordering_read/command_page.html"
     ordering = ("sku",)

@@ -22,6 +22,7 @@ from ordering_read.admin.base import ReadModelAdmin, link_column, log_url, money
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
+from ordering_read.admin.gaps import gap_details
 from ordering_read.admin.histories import sentence
 from ordering_read.admin.order_page import status_badges, template_context
 from ordering_read.documents import AddressView
@@ -38,6 +39,8 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
     """The orders, from order_view, and the history of each order, from order_timeline."""
 
     identity = "order_id"
+    stream_prefix, stream_field = "order", "order_id"
+    uses_search = True
     needed_permission = permissions.VIEW_ORDERS
     change_form_template = "admin/ordering_read/order.html"
     ordering = ("-created_at", "-order_id")
@@ -113,12 +116,17 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
     ) -> HttpResponse:
         # Read the lines of the order's own generation, which a rebuild may have just replaced.
         lines = OrderLine.objects.filter(projection_id=obj.projection_id, order_id=obj.order_id)
-        entries = TimelineEntry.live.filter(order_id=obj.order_id).order_by("version")
+        entries = list(
+            TimelineEntry.live.filter(order_id=obj.order_id)
+            .select_related("projection")
+            .order_by("version")
+        )
         with_personal = request.user.has_perm(permissions.VIEW_PII)
         context |= {
             **template_context(obj, lines.order_by("number"), with_personal=with_personal),
             "entries": [(entry, sentence(entry, with_personal=with_personal)) for entry in entries],
             "log_url": log_url(request, f"order-{obj.order_id}"),
+            "projection_gaps": gap_details(entries[:1], self),
         }
         return super().render_change_form(
             request, context, add=add, change=change, form_url=form_url, obj=obj

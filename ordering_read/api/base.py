@@ -1,7 +1,7 @@
 """The base class of the viewsets of the read API: dispatches queries, and sets headers for caches
 and for the freshness of the response."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Protocol, TypeVar
 from uuid import UUID
@@ -19,9 +19,10 @@ from config.http.answers.pagination import link_header, page_body, page_links
 from config.http.input import consistency, preferences
 from config.http.input.query import parse_query
 from config.http.openapi import idempotency
-from config.http.views import ApiViewSet
 from ordering_read import permissions
 from ordering_read.api import headers
+from ordering_read.api.bodies import Row
+from ordering_read.api.gap_views import GapViewSet
 from ordering_read.engine import waiting
 from ordering_read.engine.freshness import (
     Freshness,
@@ -29,9 +30,11 @@ from ordering_read.engine.freshness import (
     freshness,
     log_freshness,
 )
+from ordering_read.engine.gaps import Streams
 from ordering_read.queries import Page, Query, View, get_query_bus
 from ordering_read.queries.lists import ListQuery
 from ordering_write import published
+from ordering_write.published import NotFoundError
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
@@ -47,7 +50,7 @@ class Versioned(Protocol):
     def updated_at(self) -> datetime: ...
 
 
-class QueryViewSet(ApiViewSet):
+class QueryViewSet(GapViewSet):
     """The base class of the viewsets of the read API.
 
     ``reads`` names the projections that each action reads. An action without an entry reads the log
@@ -78,26 +81,32 @@ class QueryViewSet(ApiViewSet):
 
     def _begin_to_read(self, request: Request) -> None:
         awaited, seconds = consistency.awaited_event(request), preferences.wait_seconds(request)
-        is_behind = awaited is not None and not self.shows(awaited, timeout=seconds or 0)
+        shown = waiting.SHOWN
+        if awaited is not None:
+            shown = self.shows(awaited, timeout=seconds or 0)
         self.freshness = log_freshness() if self.reads_log() else freshness(self._projections())
+        if self.action in self.reads:
+            self.incomplete = self.freshness.incomplete
+            self.set_gap_header(self.gap_of_answer())
         self.headers |= headers.freshness_headers(self.freshness)
         self.headers["Vary"] = "Accept, Authorization, Cookie"
         self.headers["Cache-Control"] = "private, no-cache"
         if awaited is not None and seconds is not None:
-            if is_behind:
+            if not shown:
                 raise ProjectionBehindError(
                     required=published.position_of(awaited) or published.head(),
                     position=self.freshness.position,
+                    gap=shown.gap,
                 )
             self.headers[preferences.APPLIED] = "wait"
-        elif is_behind:
+        elif not shown:
             self.headers[headers.BEHIND] = "true"
 
-    def shows(self, event_id: UUID, *, timeout: float) -> bool:
-        """Return True if the answer will show the event; waits at most ``timeout`` seconds."""
+    def shows(self, event_id: UUID, *, timeout: float) -> waiting.Visibility:
+        """Return whether the answer will show the event; waits at most ``timeout`` seconds."""
         if self.reads_log():
             # A client gets its token after the commit, so the log has the event.
-            return True
+            return waiting.SHOWN
         return waiting.wait(event_id=event_id, projections=self._projections(), timeout=timeout)
 
     def reads_log(self) -> bool:
@@ -144,6 +153,10 @@ class QueryViewSet(ApiViewSet):
         if isinstance(exc, etags.NotModifiedError):
             return Response(status=304)
         self.headers.pop("ETag", None)
+        if isinstance(exc, NotFoundError) and (gap := self.gap_of_path()):
+            exc = ProjectionBehindError(
+                required=published.head(), position=self.freshness.position, gap=gap
+            )
         return super().handle_exception(exc)
 
     # --- Query and answer ----------------------------------------------------------------------
@@ -171,20 +184,46 @@ class QueryViewSet(ApiViewSet):
         """Answer with ``body``."""
         return Response(body)
 
+    def answer_whole(self, body: Row) -> Response:
+        """Answer with ``body``, which is made from all streams of its projections."""
+        gap = self.gap_of_answer()
+        return self.answer(body.model_copy(update={"projection_gap": gap}) if gap else body)
+
     def answer_list(
-        self, query: ListQuery[Item], body: Callable[[Item, Request], View] | None = None
+        self,
+        query: ListQuery[Item],
+        body: Callable[[Item, Request], View] | None = None,
+        *,
+        streams: Streams | None = None,
     ) -> Response:
-        """Answer with the page of ``query``; ``body`` converts each item, unless it is None."""
+        """Answer with the page of ``query``; ``body`` converts each item, unless it is None.
+
+        ``streams`` are the streams of every row, where the list is about one resource.
+        """
         page = self.ask(query)
-        return self.answer_page(page, body and [body(item, self.request) for item in page.items])
+        rows = [body(item, self.request) for item in page.items] if body else page.items
+        return self.answer_page(page, rows, streams=streams)
 
-    def answer_page(self, page: Page[Any], results: Iterable[Any] | None = None) -> Response:
-        """Answer with ``page``; ``results`` replace its items, unless they are None."""
+    def answer_page(
+        self,
+        page: Page[Any],
+        rows: Sequence[Any] | None = None,
+        *,
+        streams: Streams | None = None,
+    ) -> Response:
+        """Answer with ``page``; ``rows`` replace its items, unless they are None."""
         self.headers["Link"] = link_header(page_links(self.request, page))
-        return Response(page_body(self.request, page, results=results))
+        rows = self.with_gaps(page.items if rows is None else rows, streams)
+        gap = self.gap_of_answer(streams)
+        self.set_gap_header(gap)
+        body = page_body(self.request, page, results=rows)
+        count = sum(getattr(row, "projection_gap", None) is not None for row in rows)
+        return Response({**body, "projection_gap": gap, "projection_gaps": count})
 
-    def answer_one(self, body: BaseModel, resource: Versioned) -> Response:
+    def answer_one(self, body: Row, resource: Versioned) -> Response:
         """Answer with ``body``, which shows ``resource``."""
+        [body] = self.with_gaps([body])
+        self.set_gap_header(body.projection_gap)
         self.headers["Last-Modified"] = http_date(resource.updated_at.timestamp())
         content = etags.digest(self._visibility(), body.model_dump_json())
         self._tag(etags.strong(resource.version, content))

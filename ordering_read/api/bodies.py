@@ -10,10 +10,13 @@ from pydantic import ConfigDict, Field
 from rest_framework.request import Request
 from rest_framework.reverse import preserve_builtin_query_params
 
+from ordering_read.engine.gaps import ProjectionGap, Streams
 from ordering_read.queries import View
 
 Item = TypeVar("Item")
 
+# The events that an answer or a row lacks; null if it lacks none.
+Gap = Annotated[ProjectionGap | None, Field(examples=[None])]
 # The value of a field that the user may not see.
 MASK = "***"
 # A placeholder for the id in the path of a route.
@@ -53,6 +56,19 @@ class Linked(View):
         return cls(**{**vars(view), **fields, "links": links.of(view, request)})
 
 
+class Row(View):
+    """The base class of the bodies of rows, each of which says which events it lacks."""
+
+    projection_gap: Gap = None
+
+    def streams(self) -> Streams:
+        """Return the streams that the row shows, by the name of the projection.
+
+        None are known to rows of one stream, whose list passes it to ``answer_list``.
+        """
+        return {}
+
+
 class PageBody(View, Generic[Item]):
     """The schema of ``page_body``. Its name for items of XBody or XView is XPageBody."""
 
@@ -61,7 +77,9 @@ class PageBody(View, Generic[Item]):
             "description": "A page of a list. `count` is the number of items of the whole list; "
             "when `count_capped` is true there are more. A page that was chosen by `cursor` is not "
             "counted: its `count` is null. `next_cursor` chooses the next page; it is null at the "
-            "end of the list."
+            "end of the list. `projection_gaps` is the number of rows on the page that lack "
+            "events. `projection_gap` says why the list may lack events, and so rows; null if it "
+            "lacks none."
         }
     )
 
@@ -71,6 +89,8 @@ class PageBody(View, Generic[Item]):
     previous: Annotated[str | None, Field(examples=[None])]
     next_cursor: Annotated[str | None, Field(examples=[None])]
     results: list[Item]
+    projection_gap: Gap
+    projection_gaps: int
 
     @classmethod
     def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:

@@ -9,11 +9,11 @@ from rest_framework.response import Response
 
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, PageBody
+from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, PageBody, Row
 from ordering_read.api.order_bodies import OrderBody
 from ordering_read.api.parameters import ID, parameters_of
+from ordering_read.engine.gaps import Streams
 from ordering_read.fields import CustomerId
-from ordering_read.queries import View
 from ordering_read.queries.customers import (
     CustomerStatsView,
     CustomerView,
@@ -32,13 +32,16 @@ class CustomerLinks(Links):
     stats: Annotated[str, LinkTo("customer-stats", "customer_id")]
 
 
-class CustomerBody(Linked, CustomerView):
+class CustomerBody(Linked, CustomerView, Row):
     """A customer."""
 
     links: CustomerLinks
 
+    def streams(self) -> Streams:
+        return {"customer_view": [f"customer-{self.customer_id}"]}
 
-class CustomerStatsBody(View):
+
+class CustomerStatsBody(Row):
     """The orders of a customer, summed up by currency."""
 
     customer_id: CustomerId
@@ -55,6 +58,7 @@ class CustomerViewSet(QueryViewSet):
     """The safe methods of /customers. Users who may not see e-mail addresses get `***` instead."""
 
     titles = ("Customers", "Customer")
+    stream_prefix = "customer"
     needed_permissions = {
         "list": permissions.VIEW_CUSTOMERS,
         "retrieve": permissions.VIEW_CUSTOMERS,
@@ -111,4 +115,4 @@ class CustomerViewSet(QueryViewSet):
         """Sums up the orders of a customer, by currency."""
         query = self.query(GetCustomerStats, customer_id=pk)
         stats = self.ask(query)
-        return self.answer(CustomerStatsBody(customer_id=query.customer_id, currencies=stats))
+        return self.answer_whole(CustomerStatsBody(customer_id=query.customer_id, currencies=stats))

@@ -159,6 +159,8 @@ EVENTS_EXAMPLE = OpenApiExample(
         "previous": None,
         "next_cursor": None,
         "results": [{**_EVENT, "version": 1}],
+        "projection_gap": None,
+        "projection_gaps": 0,
     },
     response_only=True,
 )

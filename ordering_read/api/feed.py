@@ -68,10 +68,11 @@ class FeedViewSet(QueryViewSet):
             return Response([CloudEvent.of(event, source=source) for event in feed.events])
         return self.answer(FeedBody(**vars(feed), next=next_address))
 
-    def shows(self, event_id: UUID, *, timeout: float) -> bool:
-        """Return True if the event has a position; if not, another process is just assigning it."""
+    def shows(self, event_id: UUID, *, timeout: float) -> waiting.Visibility:
+        """Return SHOWN if the event has a position; if not, another process is assigning it."""
         published.sequence()
-        return published.position_of(event_id) is not None
+        is_shown = published.position_of(event_id) is not None
+        return waiting.SHOWN if is_shown else waiting.BEHIND
 
     def _read(self, query: ReadFeed) -> FeedView:
         """Return the next events; waits for the first one as long as the client prefers."""

@@ -8,8 +8,9 @@ from rest_framework.response import Response
 
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, PageBody
+from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, PageBody, Row
 from ordering_read.api.parameters import parameters_of
+from ordering_read.engine.gaps import Streams
 from ordering_read.queries.fulfilment import GetFulfilmentQueue, QueuedOrderView
 
 
@@ -19,12 +20,19 @@ class QueuedOrderLinks(Links):
     order: Annotated[str, LinkTo("order-detail", "order_id")]
 
 
-class QueuedOrderBody(Linked, QueuedOrderView):
+class QueuedOrderBody(Linked, QueuedOrderView, Row):
     """An order with units to be packed or dispatched."""
 
     list_name: ClassVar = "Queue"
 
     links: QueuedOrderLinks
+
+    def streams(self) -> Streams:
+        return {
+            "fulfilment_queue": [f"order-{self.order_id}"],
+            # The readiness of an order depends on the stock of its products.
+            "inventory_level": [f"stock-{line.product_id}" for line in self.lines],
+        }
 
 
 def _body(queued_order: QueuedOrderView, request: Request) -> QueuedOrderBody:

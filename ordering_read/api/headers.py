@@ -4,8 +4,10 @@ from drf_spectacular.utils import OpenApiParameter
 
 from config.http.input import consistency, preferences
 from ordering_read.engine.freshness import Freshness
+from ordering_read.engine.gaps import GapReason
 
 POSITION, LAG, BEHIND = "Projection-Position", "Projection-Lag", "Projection-Behind"
+GAP = "Projection-Gap"
 
 
 def freshness_headers(freshness: Freshness) -> dict[str, str]:
@@ -63,6 +65,13 @@ _FRESHNESS = [
         {"type": "boolean", "const": True},
         "`true` when the answer doesn't show the effect of the Consistency-Token yet.",
         on=(200, 304, 404),
+    ),
+    _answer_header(
+        GAP,
+        {"type": "string", "enum": list(GapReason)},
+        "The reason why the answer, or a row of it, may lack events, as in `projection_gap`. "
+        "Absent when it lacks none, or lags less than the service allows.",
+        on=(200, 304, 404, 503),
     ),
     _answer_header(
         preferences.APPLIED,

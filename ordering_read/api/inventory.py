@@ -11,8 +11,9 @@ from rest_framework.response import Response
 from config.http.errors import PermissionMissingError
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody
+from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody, Row
 from ordering_read.api.parameters import ID, parameters_of
+from ordering_read.engine.gaps import Streams
 from ordering_read.queries.inventory import (
     AvailabilityView,
     GetInventory,
@@ -31,7 +32,7 @@ class ProductLinks(Links):
     self: Annotated[str, LinkTo("product-detail", "product_id")]
 
 
-class ProductBody(Linked, AvailabilityView):
+class ProductBody(Linked, AvailabilityView, Row):
     """A product. Users who may see only `available` get null for all other levels."""
 
     on_hand: int | None
@@ -43,6 +44,9 @@ class ProductBody(Linked, AvailabilityView):
     oldest_reservation_at: datetime | None
     links: ProductLinks
 
+    def streams(self) -> Streams:
+        return {"inventory_level": [f"stock-{self.product_id}"]}
+
 
 class MovementLinks(Links):
     """The address of the order that the units are for."""
@@ -50,7 +54,7 @@ class MovementLinks(Links):
     order: Annotated[str | None, LinkTo("order-detail", "order_id")]
 
 
-class StockMovementBody(Linked, StockMovementView):
+class StockMovementBody(Linked, StockMovementView, Row):
     """A change of the stock of a product: `delta` is the change of the units on hand,
     `reserved_delta` the change of the reserved units."""
 
@@ -67,6 +71,7 @@ class InventoryViewSet(QueryViewSet):
     """The safe methods of /inventory."""
 
     titles = ("Inventory", "Product")
+    stream_prefix = "stock"
     needed_permissions = {
         "list": permissions.VIEW_INVENTORY,
         "retrieve": permissions.VIEW_INVENTORY,
@@ -114,4 +119,6 @@ class InventoryViewSet(QueryViewSet):
     @action(detail=True)
     def movements(self, request: Request, pk: str) -> Response:
         """Lists the changes of a product's stock, newest first."""
-        return self.answer_list(self.query(GetStockLedger, product_id=pk), StockMovementBody.of)
+        query = self.query(GetStockLedger, product_id=pk)
+        streams = {"stock_ledger": [f"stock-{query.product_id}"]}
+        return self.answer_list(query, StockMovementBody.of, streams=streams)

@@ -5,12 +5,14 @@ from typing import Annotated, Any, ClassVar, Self
 from rest_framework.request import Request
 
 from ordering_read import permissions
-from ordering_read.api.bodies import MASK, Linked, Links, LinkTo
+from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, Row
 from ordering_read.documents import AddressView
+from ordering_read.engine.gaps import Streams
 from ordering_read.projections.timeline_sentences import note_sentence
 from ordering_read.queries import View
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, OrderView
+from ordering_read.queries.reports import StatusCountsView
 from ordering_read.queries.timeline import TimelineEntryView
 
 
@@ -23,10 +25,13 @@ class OrderLinks(Links):
     actions: Annotated[str, LinkTo("order-actions", "id")]
 
 
-class OrderBody(Linked, OrderView):
+class OrderBody(Linked, OrderView, Row):
     """An order as lists show it."""
 
     links: OrderLinks
+
+    def streams(self) -> Streams:
+        return {"order_view": [f"order-{self.id}"]}
 
 
 class LineLinks(Links):
@@ -41,7 +46,7 @@ class LineBody(Linked, OrderLineView):
     links: LineLinks
 
 
-class OrderDetailBody(Linked, OrderDetail):
+class OrderDetailBody(Linked, OrderDetail, Row):
     """A whole order.
 
     Users who may not see addresses get `***` for all fields of an address except city and country.
@@ -56,8 +61,11 @@ class OrderDetailBody(Linked, OrderDetail):
         items = [LineBody.of(line, request) for line in vars(view)["items"]]
         return super().of(view, request, **fields, items=items)
 
+    def streams(self) -> Streams:
+        return {"order_view": [f"order-{self.id}"]}
 
-class TimelineEntryBody(TimelineEntryView):
+
+class TimelineEntryBody(TimelineEntryView, Row):
     """An event of an order, as a sentence.
 
     Users who may not see personal texts get `***` for the text of a note, and users who may see the
@@ -65,6 +73,13 @@ class TimelineEntryBody(TimelineEntryView):
     """
 
     list_name: ClassVar = "Timeline"
+
+
+class StatusCountsBody(StatusCountsView, Row):
+    """The number of orders with each value of each facet.
+
+    An order on hold has the fulfilment status `on_hold`.
+    """
 
 
 def masked(order: OrderDetail, request: Request) -> OrderDetail:
@@ -78,11 +93,12 @@ def masked(order: OrderDetail, request: Request) -> OrderDetail:
     return order.model_copy(update=masks)
 
 
-def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryView:
-    """Return ``entry`` with MASK for the text of a note that the user may not read."""
+def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryBody:
+    """Return the body of ``entry``, with MASK for the text of a note that the user may not read."""
+    body = TimelineEntryBody(**vars(entry))
     if entry.type != "NoteAdded" or request.user.has_perm(permissions.VIEW_PII):
-        return entry
-    return entry.model_copy(update={"sentence": note_sentence(MASK, entry.actor)})
+        return body
+    return body.model_copy(update={"sentence": note_sentence(MASK, entry.actor)})
 
 
 def _masked_address(address: AddressView) -> AddressView:

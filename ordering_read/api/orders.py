@@ -13,6 +13,7 @@ from ordering_read.api.event_bodies import DIFF_EXAMPLE, EVENTS_EXAMPLE, OrderDi
 from ordering_read.api.order_bodies import (
     OrderBody,
     OrderDetailBody,
+    StatusCountsBody,
     TimelineEntryBody,
     masked,
     masked_entry,
@@ -22,7 +23,7 @@ from ordering_read.queries.events import EventView, GetOrderEvents
 from ordering_read.queries.order_diff import GetOrderDiff
 from ordering_read.queries.order_lists import ListOrders
 from ordering_read.queries.orders import GetOrderById, GetOrderByNumber, OrderDetail
-from ordering_read.queries.reports import GetStatusCounts, StatusCountsView
+from ordering_read.queries.reports import GetStatusCounts
 from ordering_read.queries.timeline import GetTimeline
 
 
@@ -30,6 +31,7 @@ class OrderViewSet(QueryViewSet):
     """The safe methods of /orders."""
 
     titles = ("Orders", "Order")
+    stream_prefix = "order"
     single_actions = frozenset({"retrieve", "by_number"})
     log_actions = frozenset({"diff", "events"})
     needed_permissions = {
@@ -99,12 +101,13 @@ class OrderViewSet(QueryViewSet):
     @extend_schema(
         operation_id="order_status_counts",
         summary="Count orders by their facets",
-        responses=StatusCountsView,
+        responses=StatusCountsBody,
     )
     @action(detail=False, url_path="status-counts")
     def status_counts(self, request: Request) -> Response:
         """Counts the orders in each status, and with each value of the other facets."""
-        return self.answer(self.ask(self.query(GetStatusCounts)))
+        counts = self.ask(self.query(GetStatusCounts))
+        return self.answer_whole(StatusCountsBody(**vars(counts)))
 
     @extend_schema(
         operation_id="order_timeline",
@@ -115,7 +118,9 @@ class OrderViewSet(QueryViewSet):
     @action(detail=True)
     def timeline(self, request: Request, pk: str) -> Response:
         """Lists a sentence for each event of an order, oldest first."""
-        return self.answer_list(self.query(GetTimeline, order_id=pk), masked_entry)
+        query = self.query(GetTimeline, order_id=pk)
+        streams = {"order_timeline": [f"order-{query.order_id}"]}
+        return self.answer_list(query, masked_entry, streams=streams)
 
     @extend_schema(
         operation_id="order_diff",

@@ -13,7 +13,8 @@ def register_all() -> None:
         status=503,
         title="Projection behind",
         advice="Send the same request again after the seconds that Retry-After names. Nothing is "
-        "lost: the command was accepted.",
+        "lost: the command was accepted. If projection_gap isn't null, its reason must end first: "
+        "a parked event is retried by an operator, and a stopped projection by the workers.",
         retry_after=1,
     )
     register(

@@ -45,6 +45,7 @@ class SalesViewSet(QueryViewSet):
         self, query: SalesQuery[Item], body: Callable[[Item, Request], View] | None = None
     ) -> Response:
         """Answer with a page of ``query``, whose items ``body`` converts; as CSV with all rows."""
+        self.keep_closed(query)
         if self.request.accepted_renderer.format == CSVRenderer.format:
             whole_list = {"page": 1, "page_size": MAX_ROWS, "cursor": None}
             answer = Response(self.ask(query.model_copy(update=whole_list)).items)
@@ -52,18 +53,20 @@ class SalesViewSet(QueryViewSet):
             answer["Content-Disposition"] = f'attachment; filename="{name}.csv"'
         else:
             answer = self.answer_list(query, body)
-        self.keep_closed(query)
         return answer
 
     def keep_closed(self, query: SalesQuery[Item]) -> None:
         """Let the client cache a report of closed days, whose sales no event changes.
 
-        A day is closed when the day is over and all its events are applied.
+        A day is closed when the day is over and all its events are applied. A projection that is
+        late leaves no gap in a closed day.
         """
         shown_until = timezone.now() - timedelta(seconds=self.freshness.lag_seconds)
         today = timezone.localdate(shown_until)
-        is_whole = self.freshness.state is not None
-        if is_whole and query.last_day is not None and query.last_day < today:
+        is_late_at_most = all(projection.is_only_late for projection in self.incomplete)
+        if is_late_at_most and query.last_day is not None and query.last_day < today:
+            self.incomplete = ()
+            self.set_gap_header(None)
             self.headers["Cache-Control"] = "private, max-age=3600"
 
 

@@ -6,26 +6,28 @@ from rest_framework.response import Response
 
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import address
+from ordering_read.api.bodies import Row, address
 from ordering_read.api.customers import CustomerBody, customer_body
 from ordering_read.api.inventory import ProductBody, product_body
 from ordering_read.api.order_bodies import OrderBody
 from ordering_read.api.parameters import parameters_of
-from ordering_read.queries import View
 from ordering_read.queries.search import SearchOrders
 
 
-class SearchBody(View):
+class SearchBody(Row):
     """The first ten orders, customers and products; lists that the user may not see are empty.
 
     `redirect` is the address of the order, customer or product whose number, reference, e-mail
     address or SKU is the whole text; null without such a match, and with more than one.
+    `projection_gap` says why a match may be missing, and `projection_gaps` counts the results that
+    lack events.
     """
 
     orders: list[OrderBody]
     customers: list[CustomerBody]
     products: list[ProductBody]
     redirect: str | None
+    projection_gaps: int = 0
 
 
 class SearchViewSet(QueryViewSet):
@@ -54,10 +56,18 @@ class SearchViewSet(QueryViewSet):
         )
         result = self.ask(query)
         match = result.exact
+        rows = self.with_gaps(
+            [
+                *(OrderBody.of(order, request) for order in result.orders),
+                *(customer_body(customer, request) for customer in result.customers),
+                *(product_body(product, request) for product in result.products),
+            ]
+        )
         body = SearchBody(
-            orders=[OrderBody.of(order, request) for order in result.orders],
-            customers=[customer_body(customer, request) for customer in result.customers],
-            products=[product_body(product, request) for product in result.products],
+            orders=[row for row in rows if isinstance(row, OrderBody)],
+            customers=[row for row in rows if isinstance(row, CustomerBody)],
+            products=[row for row in rows if isinstance(row, ProductBody)],
+            projection_gaps=sum(row.projection_gap is not None for row in rows),
             redirect=match and address(f"{match.kind}-detail", match.id, request),
         )
-        return self.answer(body)
+        return self.answer_whole(body)

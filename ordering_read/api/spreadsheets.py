@@ -25,7 +25,10 @@ def documented(page: Any) -> dict[tuple[int, str], Any]:
 
 
 class CSVRenderer(BaseRenderer):
-    """Writes a line for each item, below a line with the names of the fields."""
+    """Writes a line for each item, below a line with the names of the fields.
+
+    The last field of each line, ``projection_gap``, is the reason why the file lacks events.
+    """
 
     media_type = CSV
     format = "csv"
@@ -43,8 +46,10 @@ class CSVRenderer(BaseRenderer):
         text = io.StringIO()
         table = csv.writer(text)
         view = (renderer_context or {})["view"]
-        table.writerow(view.row.model_fields)
-        table.writerows([_cell(value) for _, value in item] for item in data)
+        gap = view.gap_of_answer()
+        reason = gap.reason if gap else ""
+        table.writerow([*view.row.model_fields, "projection_gap"])
+        table.writerows([*(_cell(value) for _, value in item), reason] for item in data)
         # Excel takes a file without the byte order mark for one in the system's old encoding.
         return text.getvalue().encode("utf-8-sig")
 

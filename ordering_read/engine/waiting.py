@@ -9,7 +9,8 @@ import os
 import threading
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,8 @@ import psycopg
 from django.db import connections
 
 from config.http.limits import waiting_slots
-from ordering_read.models import Projection
+from ordering_read.engine.gaps import GapReason, ProjectionGap
+from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import projector, registered
 from ordering_write import published
 
@@ -35,18 +37,44 @@ _SECONDS_BETWEEN_LOOKS = 0.005
 _LINGER_SECONDS = 30.0
 
 
-def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> bool:
-    """Wait until the live rows of ``projections`` (all if empty) show the event.
+@dataclass(frozen=True, kw_only=True)
+class Visibility:
+    """The result of a wait: true if the rows show the event.
 
-    Returns True if the rows show the event after at most ``timeout`` seconds. Returns False at once
-    when too many requests wait already, and False when a database is unreachable: the command was
-    accepted, so its response mustn't become an error. Raises UnknownProjectionError.
+    ``gap`` says why they won't show it by waiting: the event is parked, or a projection has
+    stopped. None if they show it, or are behind only.
+    """
+
+    is_shown: bool
+    gap: ProjectionGap | None = None
+
+    def __bool__(self) -> bool:
+        return self.is_shown
+
+    @property
+    def because(self) -> str:
+        """The reason why the rows don't show the event, as it follows the word "because"."""
+        if self.is_shown:
+            return ""
+        return self.gap.cause if self.gap else "the projections are behind: reload it soon"
+
+
+SHOWN, BEHIND = Visibility(is_shown=True), Visibility(is_shown=False)
+
+
+def wait(*, event_id: UUID, projections: Collection[str], timeout: float) -> Visibility:
+    """Wait until the live rows of ``projections`` (all if empty) show the event and its commit.
+
+    The result is true if the rows show them after at most ``timeout`` seconds. It is false at once
+    if one of the events is parked, if a projection has stopped before them, and when too many
+    requests wait already; and false when a database is unreachable: the command was accepted, so
+    its response mustn't become an error. Raises UnknownProjectionError.
     """
     waiter = _EventWaiter(event_id, frozenset(projector(name).name for name in projections))
-    if _listener.wait(waiter, timeout):
-        return True
-    waiting_slots.add_unseen(event_id)
-    return False
+    _listener.wait(waiter, timeout)
+    if not waiter.visibility:
+        waiting_slots.add_unseen(event_id, because=waiter.visibility.because)
+    return waiter.visibility
 
 
 def wait_for_log(*, after: int, timeout: float) -> bool:
@@ -78,10 +106,11 @@ class _Positions:
     """The positions that one check reads, once for all waiting requests."""
 
     @cached_property
-    def by_projection(self) -> dict[str, int]:
-        """The positions of the live rows, by the name of the projection."""
+    def by_projection(self) -> dict[str, Any]:
+        """The checkpoints of the live rows, by the name of the projection."""
         live = Projection.objects.filter(status=Projection.Status.LIVE)
-        return dict(live.values_list("name", "position"))
+        columns = ("pk", "name", "position", "parked_streams", "error", "failed_at")
+        return {row.name: row for row in live.values_list(*columns, named=True)}
 
     @cached_property
     def end_of_log(self) -> int:
@@ -99,7 +128,9 @@ class _Waiter(ABC):
 
 
 class _EventWaiter(_Waiter):
-    """Waits until projections have passed an event."""
+    """Waits until projections have passed an event, or until it is known that they won't."""
+
+    visibility = BEHIND
 
     def __init__(self, event_id: UUID, names: Collection[str]) -> None:
         self._event_id = event_id
@@ -108,10 +139,34 @@ class _EventWaiter(_Waiter):
 
     def look(self, positions: _Positions) -> bool:
         self._position = self._position or published.position_of(self._event_id)
-        if self._position is not None:
-            live_positions, position = positions.by_projection, self._position
-            self.is_done = all(live_positions.get(name, 0) >= position for name in self._names)
+        rows = [row for row in positions.by_projection.values() if row.name in self._names]
+        passed = [row for row in rows if self._position and row.position >= self._position]
+        stopped = [row for row in rows if row.error and row not in passed]
+        if stopped:
+            self._end_with(GapReason.STOPPED, {row.name for row in stopped})
+        elif len(passed) == len(self._names):
+            self._end_with(GapReason.PARKED, self._parked_by(passed))
         return self.is_done
+
+    def _parked_by(self, rows: Sequence[Any]) -> set[str]:
+        """Return the projections that have parked an event of the commit.
+
+        Takes no statement while nothing is parked.
+        """
+        keys = [row.pk for row in rows if row.parked_streams]
+        if not keys:
+            return set()
+        parked = ParkedEvent.objects.filter(
+            checkpoint__in=keys, skipped_at=None, event_id__in=published.commit_of(self._event_id)
+        )
+        return set(parked.values_list("checkpoint__name", flat=True))
+
+    def _end_with(self, reason: GapReason, names: Collection[str]) -> None:
+        self.visibility = SHOWN
+        if names:
+            gap = ProjectionGap.of_row(reason, names, events=None, since=None)
+            self.visibility = Visibility(is_shown=False, gap=gap)
+        self.is_done = True
 
 
 class _LogWaiter(_Waiter):

@@ -55,11 +55,15 @@ _STORE_RESPONSE = "UPDATE command_record SET answer = %s WHERE command_id = %s"
 
 
 class NotYetVisibleError(Exception):
-    """The command was accepted, but the read side doesn't show it yet."""
+    """The command was accepted, but the read side doesn't show it yet.
 
-    def __init__(self, result: "CommandResult") -> None:
-        super().__init__(self.__doc__)
+    ``because`` is the reason, as it follows that word.
+    """
+
+    def __init__(self, result: "CommandResult", *, because: str) -> None:
+        super().__init__(f"Accepted, not shown yet, because {because}.")
         self.result = result
+        self.because = because
 
 
 class CommandResult(list[DomainEvent]):
@@ -106,8 +110,9 @@ class CommandBus:
         A repeated command returns the events of its first dispatch. The text that
         ``record_response`` makes of the result is stored with the command, so that a repeat gets
         the same response, whatever has happened since. With ``wait_for`` (names of projections,
-        empty for all) return once they show the events; after ``timeout`` seconds raise
-        NotYetVisibleError, although the command has taken effect.
+        empty for all) return once they show the events. Raise NotYetVisibleError after ``timeout``
+        seconds, and at once if an event is parked or a projection has stopped, although the command
+        has taken effect.
 
         Raises NoHandlerFoundError, ReservedCommandIdError when only policies use such an id,
         IdempotencyKeyReusedError when the id belongs to another command, IdempotencyKeyExpiredError
@@ -120,8 +125,9 @@ class CommandBus:
             if wait_for is not None and result:
                 wait = import_string(settings.READ_SIDE_WAIT)
                 last_event_id = result[-1].recorded.event_id
-                if not wait(event_id=last_event_id, projections=wait_for, timeout=timeout):
-                    raise NotYetVisibleError(result)
+                shown = wait(event_id=last_event_id, projections=wait_for, timeout=timeout)
+                if not shown:
+                    raise NotYetVisibleError(result, because=shown.because)
         return result
 
     async def adispatch(

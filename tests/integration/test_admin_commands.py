@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from config.accounts.models import User
 from ordering_read import permissions
 from ordering_read.admin.labels import command_slug
-from ordering_read.engine import live
+from ordering_read.engine import live, waiting
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_write.domain.commands import Command
 from ordering_write.domain.events import OrderStatus
@@ -66,9 +66,11 @@ def visible_at_once(*, event_id: UUID, projections: Sequence[str], timeout: floa
     return True
 
 
-def never_visible(*, event_id: UUID, projections: Sequence[str], timeout: float) -> bool:
+def never_visible(
+    *, event_id: UUID, projections: Sequence[str], timeout: float
+) -> waiting.Visibility:
     """Replaces READ_SIDE_WAIT: times out, as it does without workers."""
-    return False
+    return waiting.BEHIND
 
 
 @pytest.fixture
@@ -329,8 +331,10 @@ def test_a_projection_that_is_behind_causes_a_warning_only(
     response = submit(logged_in(clerk), order_command_url(shop, "confirm_order"))
 
     assert messages_of(response)[0] == (
-        "warning: The projection is behind: this page doesn't show the change yet. Reload it soon."
+        "warning: Confirm order: accepted, not shown yet, because the projections are behind: "
+        "reload it soon."
     )
+    assert not any(message.startswith("success") for message in messages_of(response))
     assert status(shop.order) == "confirmed"
 
 

@@ -10,6 +10,7 @@ from psycopg.errors import DeadlockDetected
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from ordering_read.engine import waiting
 from ordering_write import client
 from ordering_write.bus import CommandBus, NotYetVisibleError, get_command_bus
 from ordering_write.domain.commands import (
@@ -240,7 +241,7 @@ WAITED: list[tuple[UUID, tuple[str, ...], float]] = []
 def never_visible(*, event_id, projections, timeout):
     """Stands for the waiter of the read side: it never sees the event."""
     WAITED.append((event_id, tuple(projections), timeout))
-    return False
+    return waiting.BEHIND
 
 
 def test_waiting_for_a_late_projection_raises_an_error(db, settings):
@@ -249,6 +250,9 @@ def test_waiting_for_a_late_projection_raises_an_error(db, settings):
     command = RegisterCustomer(user_id=USER, name="Kim", email="kim@example.com")
     with pytest.raises(NotYetVisibleError) as caught:
         BUS.dispatch(command, wait_for=["customer_view"], timeout=0.5)
+    assert str(caught.value) == (
+        "Accepted, not shown yet, because the projections are behind: reload it soon."
+    )
     [event] = caught.value.result
     assert [(event.recorded.event_id, ("customer_view",), 0.5)] == WAITED
     assert dispatch(command).replayed

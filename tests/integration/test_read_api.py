@@ -100,6 +100,7 @@ def test_a_list_of_orders_has_its_fields_and_links(clerk: APIClient, shop: Shop)
         "updated_at": "2026-03-01T14:00:00Z",
         "version": 3,
         "position": 9,
+        "projection_gap": None,
         "links": {
             "self": f"http://testserver{ROOT}/orders/{shop.second.pk}",
             "customer": f"http://testserver{ROOT}/customers/{shop.customer.pk}",

@@ -129,6 +129,7 @@ def test_the_timeline_of_an_order(clerk: APIClient, shop: Shop) -> None:
         "event_id",
         "version",
         "position",
+        "projection_gap",
     }
     assert (first["at"], first["channel"]) == ("2026-03-01T12:00:00Z", "python")
     assert first["actor"].startswith("user ")
@@ -180,6 +181,7 @@ def test_the_statistics_of_a_customer(clerk: APIClient, shop: Shop) -> None:
 
     assert body == {
         "customer_id": str(shop.customer.pk),
+        "projection_gap": None,
         "currencies": [
             {
                 "currency": "EUR",

@@ -4,20 +4,30 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import connections
 
 _slots = threading.Semaphore(settings.WEB_THREADS // 2)
-# Ids of events whose effects the answer to this request doesn't show; None outside of requests.
-_unseen: ContextVar[list[UUID] | None] = ContextVar("unseen", default=None)
+
+
+class Unseen(NamedTuple):
+    """An event whose effects an answer doesn't show, and the reason, which follows "because"."""
+
+    event_id: UUID
+    because: str
+
+
+# The events that the answer to this request doesn't show; None outside of requests.
+_unseen: ContextVar[list[Unseen] | None] = ContextVar("unseen", default=None)
 
 
 @contextmanager
-def request_scope() -> Iterator[list[UUID]]:
+def request_scope() -> Iterator[list[Unseen]]:
     """Wrap the answering of one request; yield the list that ``add_unseen`` fills."""
-    unseen: list[UUID] = []
+    unseen: list[Unseen] = []
     token = _unseen.set(unseen)
     try:
         yield unseen
@@ -46,8 +56,8 @@ def waiting_slot() -> Iterator[bool]:
         _slots.release()
 
 
-def add_unseen(event_id: UUID) -> None:
-    """Note that the answer to this request doesn't show the event."""
+def add_unseen(event_id: UUID, *, because: str) -> None:
+    """Note that the answer to this request doesn't show the event, and why."""
     unseen = _unseen.get()
     if unseen is not None:
-        unseen.append(event_id)
+        unseen.append(Unseen(event_id, because))

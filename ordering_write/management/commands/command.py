@@ -72,12 +72,23 @@ class Command(BaseCommand):
             preview = client.preview(command, user=user) if user else bus.preview(command)
             self.stdout.write(json.dumps(preview, cls=JSONEncoder, indent=2, ensure_ascii=False))
             return
-        result = client.dispatch(command, user=user) if user else bus.dispatch(command)
+        seconds = options["wait"]
+        wait: dict[str, Any] = {} if seconds is None else {"wait_for": (), "timeout": seconds}
+        because = ""
+        try:
+            if user:
+                result = client.dispatch(command, user=user, **wait)
+            else:
+                result = bus.dispatch(command, **wait)
+        except client.NotYetVisibleError as error:
+            result, because = error.result, error.because
         for event in result:
             envelope = event.recorded
             self.stdout.write(f"{event.type}: {envelope.stream}, version {envelope.version}")
         if not result:
             self.stdout.write("Nothing had to be done.")
+        if because:
+            self.stdout.write(f"Accepted, not shown yet, because {because}.")
 
 
 def _command_types() -> dict[str, type[commands.Command]]:
@@ -101,6 +112,9 @@ def _add_options(parser: ArgumentParser, command_type: type[commands.Command]) -
         )
     parser.add_argument("--json", metavar="FILE", help="a JSON object of fields; -: standard input")
     parser.add_argument("--as", metavar="USERNAME", help="the user who gives it, with their rights")
+    parser.add_argument(
+        "--wait", metavar="SECONDS", type=float, help="wait until all projections show the effect"
+    )
     parser.add_argument(
         "--dry-run", action="store_true", help="print what the command would do, and undo it"
     )

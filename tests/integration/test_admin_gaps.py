@@ -1,0 +1,313 @@
+"""Gaps on screens: pages and rows that lack events say so, and no click says "done" for them."""
+
+import re
+from io import StringIO
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from config.accounts.models import User
+from ordering_read.engine import waiting
+from ordering_read.models import OrderSummary, Projection
+from ordering_read.models.fulfilment import QueuedOrder
+from ordering_read.projections.order_view import OrderProjection
+from ordering_read.projector import projector, registered
+from ordering_write import client as write_client
+from ordering_write import log
+from ordering_write.domain.commands import AddNote
+from tests import kit
+from tests.integration.test_parking import Poison
+from tests.integration.test_projection_gaps import Shop, catch_up, park, stop
+from tests.kit_admin import ORDERS, list_url, logged_in, messages_of, row_url
+
+pytestmark = pytest.mark.usefixtures("db")
+
+# The lists of each projection: the last part of the address.
+LISTS = {
+    "order_view": "ordersummary",
+    "customer_view": "customersummary",
+    "inventory_level": "inventorylevel",
+    "order_timeline": "timelineentry",
+    "customer_stats": "customerstats",
+    "sales_by_day": "salesbyday",
+    "sales_by_product": "salesbyproduct",
+    "status_counter": "statuscounter",
+    "stock_ledger": "stockmovement",
+    "fulfilment_queue": "queuedorder",
+}
+# The pages of one record, by projection.
+PAGES = {
+    "order_view": ("ordersummary", "order"),
+    "order_timeline": ("ordersummary", "order"),
+    "customer_view": ("customersummary", "customer"),
+    "inventory_level": ("inventorylevel", "product"),
+    "fulfilment_queue": ("queuedorder", "order"),
+}
+PARKED = "one of them can&#x27;t be applied ({})"
+
+
+@pytest.fixture
+def shop() -> Shop:
+    return Shop()
+
+
+@pytest.fixture
+def client(admin_user: User) -> Client:
+    """A browser in which an administrator is logged in."""
+    return logged_in(admin_user)
+
+
+def alerts(page: Any) -> list[str]:
+    """Return the warnings above a page."""
+    assert page.status_code == 200
+    return re.findall(r'<p class="stale" role="alert">(.*?)</p>', page.text)
+
+
+def list_page(client: Client, name: str) -> Any:
+    return client.get(f"/admin/ordering_read/{name}/")
+
+
+def record_page(client: Client, shop: Shop, name: str) -> Any:
+    page, record = PAGES[name]
+    return client.get(row_url(f"ordering_read/{page}", getattr(shop, record).pk))
+
+
+# --- Lists and pages ---------------------------------------------------------------------------
+def test_each_projection_but_the_search_has_a_list() -> None:
+    assert set(registered()) - set(LISTS) == {"search"}
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_and_its_rows_say_that_an_event_is_parked(
+    name: str, client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park(name, shop, monkeypatch)
+
+    page = list_page(client, LISTS[name])
+
+    assert any(PARKED.format(name) in alert for alert in alerts(page))
+    is_of_streams = projector(name).sliced_by == "stream"
+    assert ("of its changes" in page.text) == is_of_streams
+
+
+@pytest.mark.parametrize("name", LISTS)
+def test_a_list_and_its_rows_say_that_a_projection_has_stopped(
+    name: str, client: Client, shop: Shop
+) -> None:
+    stop(name, shop)
+
+    page = list_page(client, LISTS[name])
+
+    assert any(f"the projection has stopped ({name})" in alert for alert in alerts(page))
+    is_of_streams = projector(name).sliced_by == "stream"
+    assert ("of its changes" in page.text) == is_of_streams
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_of_a_record_says_that_an_event_is_parked(
+    name: str, client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park(name, shop, monkeypatch)
+
+    page = record_page(client, shop, name)
+
+    sentence = f"1 change isn&#x27;t shown yet, because {PARKED.format(name)}."
+    assert sentence in alerts(page)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_of_a_record_says_that_a_projection_is_late(
+    name: str, client: Client, shop: Shop, settings: Any
+) -> None:
+    settings.PROJECTION_LAG_ALERT_SECONDS = 0
+    catch_up()
+    shop.change()
+    catch_up(without=name)
+
+    page = record_page(client, shop, name)
+
+    assert any(f"the projection is late ({name})" in alert for alert in alerts(page))
+
+
+def test_a_list_without_rows_says_that_rows_may_be_missing(client: Client, shop: Shop) -> None:
+    failed = {"error": "ValueError: no", "failed_at": timezone.now()}
+    Projection.objects.filter(name="order_view").update(**failed)
+
+    page = list_page(client, "ordersummary")
+
+    assert any("the projection has stopped (order_view)" in alert for alert in alerts(page))
+
+
+def test_a_search_says_that_the_search_lacks_events(
+    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park("search", shop, monkeypatch)
+
+    page = client.get(list_url(ORDERS, "?q=nothing"))
+
+    assert any(PARKED.format("search") in alert for alert in alerts(page))
+
+
+def test_whole_pages_have_no_mark(client: Client, shop: Shop) -> None:
+    catch_up()
+
+    pages = [list_page(client, name) for name in LISTS.values()]
+    pages += [record_page(client, shop, name) for name in PAGES]
+
+    assert [alert for page in pages for alert in alerts(page)] == []
+    assert not any("Not shown yet" in page.text for page in pages)
+
+
+def test_a_mark_takes_no_statement_while_all_is_whole(client: Client, shop: Shop) -> None:
+    catch_up()
+    list_page(client, "ordersummary")
+
+    with CaptureQueriesContext(connections["read"]) as read:
+        list_page(client, "ordersummary")
+
+    assert not any(query["sql"].startswith('SELECT "projection"') for query in read)
+    assert not any("parked_event" in query["sql"] for query in read)
+
+
+def test_printed_lists_name_the_orders_that_lack_events(
+    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park("fulfilment_queue", shop, monkeypatch)
+    rows = [str(row.pk) for row in QueuedOrder.live.all()]
+    for action in ("print_pick_list", "print_packing_slips"):
+        page = client.post(
+            "/admin/ordering_read/queuedorder/", {"action": action, "_selected_action": rows}
+        )
+
+        assert f"{shop.order.order_number}: 1 change isn&#x27;t shown yet" in page.text
+
+
+# --- After a command ---------------------------------------------------------------------------
+def note(shop: Shop) -> AddNote:
+    return AddNote(order_id=shop.order.pk, text="Rings", user_id=kit.USER, timestamp=kit.NOW)
+
+
+def test_a_click_on_a_parked_order_says_accepted_and_not_done(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    park("order_view", shop, monkeypatch)
+    url = f"/admin/{ORDERS}/{shop.order.pk}/commands/tag_order/"
+    form = client.get(url)
+    hidden = dict(re.findall(r'name="(command_id|expected_version)" value="([^"]*)"', form.text))
+    monkeypatch.setattr("ordering_read.admin.commands._WAIT_SECONDS", 60.0)
+    _dispatch_then_project(monkeypatch)
+
+    response = client.post(url, {**hidden, "tag": "gift", "confirm": "1"})
+
+    assert messages_of(response) == [
+        "warning: Tag order: accepted, not shown yet, because one of them can't be applied "
+        "(order_view)."
+    ]
+
+
+def test_a_bulk_action_says_accepted_for_each_parked_order(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    park("order_view", shop, monkeypatch)
+    _dispatch_then_project(monkeypatch)
+    row = OrderSummary.live.get(order_id=shop.order.pk)
+
+    response = client.post(
+        list_url(ORDERS),
+        {"action": "tag_order", "_selected_action": [str(row.pk)], "tag": "gift", "give": "1"},
+    )
+
+    [message] = messages_of(response)
+    assert message == (
+        f"warning: {shop.order.order_number}: Tag order: accepted, not shown yet, because one of "
+        "them can't be applied (order_view)."
+    )
+
+
+def _dispatch_then_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the workers catch up before each wait, as they do while a request waits."""
+    wait = waiting.wait
+
+    def catch_up_and_wait(**arguments: Any) -> waiting.Visibility:
+        catch_up()
+        return wait(**arguments)
+
+    monkeypatch.setattr(waiting, "wait", catch_up_and_wait)
+
+
+def test_dispatch_does_not_wait_for_a_stopped_projection(admin_user: User, shop: Shop) -> None:
+    stop("order_view", shop)
+
+    with pytest.raises(write_client.NotYetVisibleError) as caught:
+        write_client.dispatch(
+            note(shop).model_copy(update=write_client.envelope(admin_user, channel="python")),
+            user=admin_user,
+            wait_for=["order_view"],
+            timeout=600,
+        )
+
+    assert str(caught.value) == (
+        "Accepted, not shown yet, because the projection has stopped (order_view)."
+    )
+    assert [event.type for event in caught.value.result] == ["NoteAdded"]
+
+
+def test_the_command_line_waits_and_says_accepted(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park("order_view", shop, monkeypatch)
+    _dispatch_then_project(monkeypatch)
+    out = StringIO()
+
+    options = ["--order-id", str(shop.order.pk), "--tag", "gift", "--wait", "60"]
+    call_command("command", "TagOrder", *options, stdout=out)
+
+    assert out.getvalue().splitlines()[-1] == (
+        "Accepted, not shown yet, because one of them can't be applied (order_view)."
+    )
+
+
+def test_a_browsable_page_says_why_it_does_not_show_a_command(
+    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park("order_view", shop, monkeypatch)
+    _dispatch_then_project(monkeypatch)
+
+    page = client.post(
+        f"/api/v1/orders/{shop.order.pk}/notes",
+        urlencode({"_content": '{"text": "Rings"}'}),
+        content_type="application/x-www-form-urlencoded",
+        headers={"accept": "text/html"},
+    )
+
+    assert page["Projection-Behind"] == "true"
+    assert "but this page doesn't show it yet, because" in page.text
+    assert PARKED.format("order_view") in page.text
+
+
+def test_a_parked_event_of_the_commit_counts_for_its_last_event(
+    shop: Shop, admin_user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catch_up()
+    poison = Poison(OrderProjection, monkeypatch)
+    events = kit.dispatch(kit.cancel(shop.order))
+    poison.events.add(events[0].recorded.event_id)
+    catch_up()
+    assert events[-1].recorded.stream == shop.product.stream
+    assert log.position_of(events[-1].recorded.event_id) is not None
+
+    visibility = waiting.wait(
+        event_id=events[-1].recorded.event_id, projections=["order_view"], timeout=600
+    )
+
+    assert not visibility
+    assert visibility.gap is not None
+    assert visibility.gap.reason == "parked"
