@@ -24,7 +24,11 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """``/readyz``: 200 if databases, migrations, workers and lag pass their checks, else 503."""
+    """``/readyz``: 200 if databases, migrations, workers and lag pass their checks, else 503.
+
+    ``outdated`` names projections whose rows other code has made; 200 all the same, since a
+    deployment waits for ready processes before a rebuild can begin.
+    """
     checks = {
         "databases": _databases_answer,
         "migrations": _is_migrated,
@@ -37,6 +41,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         {
             "status": "ready" if ready else "not ready",
             "checks": {name: "ok" if passed else "failed" for name, passed in results.items()},
+            "outdated": _outdated(),
         },
         status=200 if ready else 503,
     )
@@ -50,6 +55,13 @@ def _passes(check: Callable[[], bool]) -> bool:
         return check()
     except DatabaseError:
         return False
+
+
+def _outdated() -> list[str]:
+    try:
+        return status.outdated()
+    except DatabaseError:
+        return []
 
 
 def _databases_answer() -> bool:

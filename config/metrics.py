@@ -67,6 +67,7 @@ class DatabaseCollector(Collector):
             head = max([head, *(status.head for status in statuses)])
             yield from _subscribers(subscription, statuses)
             if subscription is PROJECTIONS:
+                yield _outdated(statuses)
                 yield from _rebuilds(statuses)
         yield _appended(head)
         yield _timers()
@@ -132,6 +133,19 @@ def _subscribers(
             sum_value=status.batch_seconds,
         )
     yield batches
+
+
+def _outdated(statuses: Sequence[SubscriberStatus]) -> Metric:
+    return _gauge(
+        PROJECTIONS,
+        "outdated",
+        "1 while other code has made the rows that are served, else 0.",
+        {
+            status.name: status.is_outdated
+            for status in statuses
+            if isinstance(status, ProjectionStatus)
+        },
+    )
 
 
 def _rebuilds(statuses: Sequence[SubscriberStatus]) -> Iterable[Metric]:

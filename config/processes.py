@@ -88,9 +88,14 @@ class Program:
             preexec_fn=lambda: die_with_parent(parent),
         )
 
+    @property
+    def exit_code(self) -> int | None:
+        """The exit code of an ended program, negative for a signal; None while it runs."""
+        return self._process.poll() if self._process else None
+
     def ending(self) -> str:
         """Return the exit code or signal of an ended program, for people; empty while it runs."""
-        code = self._process.poll() if self._process else None
+        code = self.exit_code
         if code is None:
             return ""
         return f"exit code {code}" if code >= 0 else signal.Signals(-code).name

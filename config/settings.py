@@ -191,6 +191,8 @@ PROJECTION_BATCH = env.number("PROJECTION_BATCH", 500)
 # Seconds after which a projection that occupies a worker counts as hanging: the worker is ended.
 # A batch takes a fraction of a second, and waits at most 5 s for a lock.
 PROJECTION_TIMEOUT_SECONDS = env.number("PROJECTION_TIMEOUT_SECONDS", 30)
+# The workers rebuild, one after the other, the projections whose rows an older release has made.
+AUTO_REBUILD_OUTDATED = env.flag("AUTO_REBUILD_OUTDATED", EMBEDDED)
 # Days for which the rows before a rebuild are kept, and kept up to date.
 PROJECTION_KEEP_RETIRED_DAYS = env.number("PROJECTION_KEEP_RETIRED_DAYS", 7)
 # Streams that a projection may park. If more streams fail, the code is wrong: the projection stops.

@@ -14,7 +14,7 @@ class OrderingReadConfig(AppConfig):
         from ordering_read import permissions, projections  # noqa: F401
         from ordering_read.api import problems
         from ordering_read.checks import check_code_fingerprints
-        from ordering_read.engine import waiting
+        from ordering_read.engine import status, waiting
         from ordering_read.engine.live import PROJECTIONS
         from ordering_write.published import checkpoints_moved, subscriptions
 
@@ -22,5 +22,6 @@ class OrderingReadConfig(AppConfig):
         post_migrate.connect(permissions.keep_permissions, sender=self)
         subscriptions.register(PROJECTIONS)
         post_migrate.connect(subscriptions.ensure_checkpoints_after_migrate, sender=self)
+        post_migrate.connect(status.forget_outdated, sender=self)
         checkpoints_moved.connect(waiting.announce, sender=self.get_model("Projection"))
         problems.register_all()

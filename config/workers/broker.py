@@ -19,6 +19,7 @@ from django_q.humanhash import uuid
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from config.workers.outdated import OutdatedProjections
 from ordering_read.engine import status
 from ordering_write import log, subscriptions
 from ordering_write.log import outbox
@@ -87,6 +88,7 @@ class ProjectionBroker(ORM):
         self._queue = _Interval(_QUEUE_SECONDS)
         self._heartbeat = _Interval(_HEARTBEAT_SECONDS)
         self._lag_check = _Interval(_LAG_CHECK_SECONDS)
+        self._outdated = OutdatedProjections()
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> "QuerySet[OrmQ]":
@@ -174,6 +176,7 @@ class ProjectionBroker(ORM):
             status.heartbeat()
         if self._lag_check.is_due():
             alarm.look()
+            self._outdated.look()
 
     def _pause_after(self, error: Exception) -> None:
         if not self._pause:

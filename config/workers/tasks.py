@@ -18,6 +18,7 @@ from django_q.conf import Conf
 from django_q.models import OrmQ, Schedule
 from django_q.signing import SignedPackage
 
+from config.workers import outdated
 from ordering_read.engine import control, generations, status
 from ordering_read.engine import rebuild as rebuilding
 from ordering_write import subscriptions
@@ -57,6 +58,7 @@ def project_all() -> None:
         while names := subscription.lease().behind:
             subscription.run(*names, seconds=_TURN_SECONDS)
     alarm.look()
+    outdated.report()
     generations.discard_expired()
 
 

@@ -1,6 +1,7 @@
 """Creates, promotes and discards generations of projections."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
@@ -19,6 +20,9 @@ from ordering_write import published
 
 # The first key of this module's advisory locks; other locks of the read database need another.
 _LOCK = 7_301_002
+# The first key of the advisory lock of the process that rebuilds the outdated projections.
+_OUTDATED_LOCK = 7_301_003
+_SECONDS_BETWEEN_TRIES = 1.0
 # The number of rows that one transaction deletes.
 _DELETED_AT_ONCE = 10_000
 
@@ -93,6 +97,28 @@ def exclusive(name: str) -> Iterator[Callable[[], None]]:
                 cursor.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_LOCK, name])
 
 
+@contextlib.contextmanager
+def outdated_lock() -> Iterator[None]:
+    """Wait until no other process rebuilds the outdated projections, and keep others waiting.
+
+    The lock is lost with the connection.
+    """
+    # Many short statements: a statement that waits would end by its timeout.
+    while not _call("pg_try_advisory_lock(%s, 0)", _OUTDATED_LOCK):
+        time.sleep(_SECONDS_BETWEEN_TRIES)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(django.db.Error):
+            _call("pg_advisory_unlock(%s, 0)", _OUTDATED_LOCK)
+
+
+def _call(function: str, *arguments: Any) -> Any:
+    with connections["read"].cursor() as cursor:
+        cursor.execute(f"SELECT {function}", arguments)
+        return cursor.fetchone()[0]
+
+
 def add(name: str, status: Projection.Status) -> Projection:
     """Create the next generation of a projection, without rows."""
     generations = Projection.objects.filter(name=name).aggregate(last=Max("generation"))
@@ -130,8 +156,9 @@ def promote(generation: Projection) -> Projection:
         # Positions in different logs can't be compared.
         if generation.position < former.position and published.reads_this_log(former):
             raise NotLevelError(generation)
-        former.status, former.retired_at, former.late_at = _Status.RETIRED, Now(), None
-        former.save(update_fields=["status", "retired_at", "late_at"])
+        former.status, former.retired_at = _Status.RETIRED, Now()
+        former.late_at = former.outdated_at = None
+        former.save(update_fields=["status", "retired_at", "late_at", "outdated_at"])
         generation.status, generation.retired_at = _Status.LIVE, None
         generation.save(update_fields=["status", "retired_at"])
     return former

@@ -2,11 +2,15 @@
 
 import os
 import socket
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from datetime import timedelta
+from typing import Any
 
+from django.apps.registry import Apps
 from django.conf import settings
 from django.db import connections
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from ordering_read.engine.fingerprint import code_fingerprint
@@ -41,11 +45,13 @@ class ProjectionStatus(subscriptions.SubscriberStatus):
 
     ``status`` is "failed" while the projection can't go on, "building" while a rebuild fills its
     next generation, "paused" while that rebuild is paused, "outdated" when its rows were made by
-    other code, and "live" otherwise. ``rebuild`` is the progress of a rebuild, None without one.
+    other code, and "live" otherwise. ``is_outdated`` says the latter during a rebuild too.
+    ``rebuild`` is the progress of a rebuild, None without one.
     """
 
     generation: int
     status: str
+    is_outdated: bool
     rebuild: "RebuildProgress | None" = None
 
 
@@ -68,6 +74,7 @@ def statuses() -> list[ProjectionStatus]:
             **asdict(measured),
             generation=row.generation,
             status=_status(row, building.get(row.name)),
+            is_outdated=_is_outdated(row),
             rebuild=rebuild_progress(building[row.name]) if row.name in building else None,
         )
         for row, measured in zip(live, subscriptions.measure(live), strict=True)
@@ -81,9 +88,7 @@ def _status(live: Projection, building: Projection | None) -> str:
         return (
             "paused" if building.rebuild_request == Projection.RebuildRequest.PAUSE else "building"
         )
-    if live.version != registered()[live.name].version or _is_outdated(live):
-        return "outdated"
-    return "live"
+    return "outdated" if _is_outdated(live) else "live"
 
 
 def rebuild_progress(building: Projection) -> RebuildProgress:
@@ -96,20 +101,48 @@ def rebuild_progress(building: Projection) -> RebuildProgress:
     )
 
 
+def outdated() -> list[str]:
+    """Return the names of the projections whose rows other code has made, sorted; one query."""
+    return [row.name for row in _code_of_rows() if _is_outdated(row)]
+
+
 def made_by_other_code() -> list[str]:
     """Return the names of the projections whose rows other code of the same version has made."""
-    live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
-    # Only these columns: a system check calls this before ``migrate`` has added newer columns.
     return [
         row.name
-        for row in live.only("name", "version", "code_fingerprint")
+        for row in _code_of_rows()
         if row.version == registered()[row.name].version and _is_outdated(row)
     ]
 
 
+def mark_outdated(names: Collection[str]) -> list[str]:
+    """Mark the projections ``names`` as reported; return the names that had no mark, sorted.
+
+    The mark is gone with the rows, and after the next ``migrate``.
+    """
+    with connections["read"].cursor() as cursor:
+        cursor.execute(_MARK_OUTDATED, [list(names)])
+        return sorted(name for (name,) in cursor.fetchall())
+
+
+def forget_outdated(*, using: str, apps: Apps, **_kwargs: Any) -> None:
+    """Let outdated projections be reported again (a receiver of ``post_migrate``)."""
+    # ``migrate`` may have gone back to a release without the column.
+    model = apps.all_models["ordering_read"].get("projection")
+    if using == "read" and model and hasattr(model, "outdated_at"):
+        Projection.objects.exclude(outdated_at=None).update(outdated_at=None)
+
+
+def _code_of_rows() -> "QuerySet[Projection]":
+    # Only these columns: a system check calls this before ``migrate`` has added newer columns.
+    live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
+    return live.only("name", "version", "code_fingerprint")
+
+
 def _is_outdated(live: Projection) -> bool:
-    # Generations that are older than the column have an empty fingerprint.
-    return live.code_fingerprint not in ("", code_fingerprint(live.name))
+    # Rows of a release without fingerprints have an empty one: nobody knows which code made them.
+    code = registered()[live.name].version, code_fingerprint(live.name)
+    return (live.version, live.code_fingerprint) != code
 
 
 def checkpoints() -> dict[str, int]:
@@ -117,6 +150,11 @@ def checkpoints() -> dict[str, int]:
     live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
     return dict(live.values_list("name", "position"))
 
+
+_MARK_OUTDATED = """
+UPDATE projection SET outdated_at = statement_timestamp()
+WHERE name = ANY(%s) AND status = 'live' AND outdated_at IS NULL RETURNING name
+"""
 
 _HEARTBEAT = """
 WITH us (host, pid) AS (VALUES (%s, %s)), gone AS (

@@ -59,6 +59,9 @@ class Projection(Checkpoint):
         help_text="The request that the running rebuild obeys after its batch.",
     )
     retired_at = models.DateTimeField(null=True, blank=True)
+    outdated_at = models.DateTimeField(
+        null=True, blank=True, help_text="The time of the report that the rows are outdated."
+    )
 
     class Meta:
         db_table = "projection"

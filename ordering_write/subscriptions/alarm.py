@@ -38,12 +38,12 @@ def _look_at(subscription: Subscription) -> set[str]:
         name for name in sorted(late_before - late) if _mark(subscription, name, is_late=False)
     ]
     noun = subscription.noun.capitalize()
-    _report(
+    report(
         f"{noun}s are late",
         [_late_line(noun, statuses[name], limit) for name in newly_late],
         logging.ERROR,
     )
-    _report(
+    report(
         f"{noun}s are no longer late",
         [f"{noun} {name} is no longer late." for name in no_longer_late],
         logging.WARNING,
@@ -65,7 +65,11 @@ def _late_line(noun: str, status: SubscriberStatus, limit: int) -> str:
     )
 
 
-def _report(subject: str, lines: Sequence[str], level: int) -> None:
+def report(subject: str, lines: Sequence[str], level: int) -> None:
+    """Log each line, and mail all lines to ADMINS under ``subject``; no lines, no mail.
+
+    The mail leaves out values that errors of databases quote, and delays nobody.
+    """
     for line in lines:
         logger.log(level, "%s", line)
     if lines and settings.ADMINS:

@@ -9,7 +9,7 @@ import tqdm
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
-from ordering_read.engine import control, fill, rebuild
+from ordering_read.engine import control, fill, generations, rebuild, status
 from ordering_read.engine.generations import BusyError, GenerationError
 from ordering_read.engine.table_diff import ComparedTable
 from ordering_read.management.arguments import positive
@@ -18,6 +18,8 @@ from ordering_read.projector import UnknownProjectionError, projector, registere
 
 # More processes read the log faster, but compete for the cores of the database.
 _MAX_WORKERS = 4
+# Exit code of --outdated if a projection can't be rebuilt before somebody corrects the cause.
+REFUSED = 2
 
 
 class Command(BaseCommand):
@@ -32,6 +34,12 @@ class Command(BaseCommand):
             "names", nargs="*", metavar="NAME", help="The projections; all when none is named."
         )
         parser.add_argument("--all", action="store_true", help="All projections.")
+        parser.add_argument(
+            "--outdated",
+            action="store_true",
+            help="The projections whose rows other code has made, after another process that does "
+            "the same; exit code 2 if one can't be rebuilt.",
+        )
         parser.add_argument(
             "--workers",
             type=positive,
@@ -64,9 +72,14 @@ class Command(BaseCommand):
             request.add_argument(f"--{name}", action="store_true", help=text)
 
     def handle(self, *args: Any, names: list[str], **options: Any) -> None:
-        if names and options["all"]:
-            raise CommandError("Name projections, or give --all.")
+        if bool(names) + options["all"] + options["outdated"] > 1:
+            raise CommandError("Name projections, or give --all or --outdated.")
+        if options["outdated"] and (options["pause"] or options["resume"] or options["cancel"]):
+            raise CommandError("--outdated begins rebuilds; name those to pause, resume or cancel.")
         try:
+            if options["outdated"]:
+                self._rebuild_outdated(options)
+                return
             # Look up all names first, so that an unknown one is refused before any rebuild.
             projections = [projector(name).name for name in names] or self._all(options)
             for name in projections:
@@ -78,6 +91,19 @@ class Command(BaseCommand):
             raise CommandError(
                 f"A database was lost: {reason}. Try again: written rows stay."
             ) from error
+
+    def _rebuild_outdated(self, options: dict[str, Any]) -> None:
+        refused = []
+        with generations.outdated_lock():
+            # Read after the wait: the process before has rebuilt some.
+            for name in status.outdated():
+                try:
+                    self._rebuild(name, options)
+                except GenerationError as error:
+                    refused.append(name)
+                    self.stderr.write(str(error))
+        if refused:
+            raise CommandError(f"Not rebuilt: {', '.join(refused)}.", returncode=REFUSED)
 
     def _all(self, options: dict[str, Any]) -> list[str]:
         if not (options["pause"] or options["resume"] or options["cancel"]):
