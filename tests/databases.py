@@ -53,14 +53,15 @@ class MigratedDatabases(Databases):
     def __init__(self, *, keep: bool) -> None:
         with _templates(keep=keep) as templates:
             super().__init__("write", "read", like=templates)
-        with _connected_to(self.names):
+        with connected_to(self.names):
             for alias in ALIASES:
                 # In each run anew: these rows follow the code, not the migrations.
                 emit_post_migrate_signal(verbosity=0, interactive=False, db=alias, apps=apps)
 
 
 @contextmanager
-def _connected_to(names: Sequence[str]) -> Iterator[None]:
+def connected_to(names: Sequence[str]) -> Iterator[None]:
+    """Let Django's connections lead to the databases of these ``names`` within the block."""
     former = [str(settings.DATABASES[alias]["NAME"]) for alias in ALIASES]
     connect_to(names)
     try:
@@ -107,7 +108,7 @@ def _names(*names: str) -> list[str]:
 def _migrate(server: psycopg.Connection[Any], names: Sequence[str]) -> None:
     # Renamed when whole: a run that is killed meanwhile leaves nothing half made.
     drafts = Databases("write", "read")
-    with _connected_to(drafts.names):
+    with connected_to(drafts.names):
         for alias in ALIASES:
             executor = MigrationExecutor(connections[alias])
             executor.migrate(executor.loader.graph.leaf_nodes())

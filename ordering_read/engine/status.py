@@ -69,26 +69,28 @@ def statuses() -> list[ProjectionStatus]:
         if row.status == Projection.Status.BUILDING
         and (row.rebuild_request or row.now - row.updated_at < _REBUILD_SILENCE)
     }
+    # Before the measurement, because the first fingerprints of a process take a moment.
+    outdated_names = {row.name for row in live if _is_outdated(row)}
     return [
         ProjectionStatus(
             **asdict(measured),
             generation=row.generation,
-            status=_status(row, building.get(row.name)),
-            is_outdated=_is_outdated(row),
+            status=_status(row, building.get(row.name), row.name in outdated_names),
+            is_outdated=row.name in outdated_names,
             rebuild=rebuild_progress(building[row.name]) if row.name in building else None,
         )
         for row, measured in zip(live, subscriptions.measure(live), strict=True)
     ]
 
 
-def _status(live: Projection, building: Projection | None) -> str:
+def _status(live: Projection, building: Projection | None, is_outdated: bool) -> str:
     if live.error:
         return "failed"
     if building:
         return (
             "paused" if building.rebuild_request == Projection.RebuildRequest.PAUSE else "building"
         )
-    return "outdated" if _is_outdated(live) else "live"
+    return "outdated" if is_outdated else "live"
 
 
 def rebuild_progress(building: Projection) -> RebuildProgress:

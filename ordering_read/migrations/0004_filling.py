@@ -2,6 +2,8 @@
 
 import django.db.models.deletion
 from django.db import migrations, models
+from config.databases.defaults import set_defaults
+from ordering_read.migrations._defaults import BY_MIGRATION
 
 
 class Migration(migrations.Migration):
@@ -86,4 +88,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('projection', 'number'), name='fill_slice_unique')],
             },
         ),
+        *set_defaults(BY_MIGRATION["0004"]),
     ]

@@ -4,6 +4,8 @@ import django.db.models.deletion
 import django.db.models.functions.datetime
 import uuid_utils.compat
 from django.db import migrations, models
+from config.databases.defaults import set_defaults
+from ordering_read.migrations._defaults import BY_MIGRATION
 
 
 class Migration(migrations.Migration):
@@ -56,4 +58,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('checkpoint', 'event_id'), name='parked_event_once_for_each_projection')],
             },
         ),
+        *set_defaults(BY_MIGRATION["0008"]),
     ]

@@ -5,6 +5,8 @@ from django.conf import settings
 from django.db import migrations, models
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
+from config.databases.defaults import set_defaults
+from ordering_read.migrations._defaults import BY_MIGRATION
 
 
 def keep_the_day(_apps: StateApps, schema_editor: BaseDatabaseSchemaEditor) -> None:
@@ -190,4 +192,5 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(help_text='When the latest of its events happened.'),
         ),
         migrations.RunPython(keep_the_day, migrations.RunPython.noop),
+        *set_defaults(BY_MIGRATION["0009"]),
     ]

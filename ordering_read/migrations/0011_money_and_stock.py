@@ -2,6 +2,8 @@
 
 import django.db.models.deletion
 from django.db import migrations, models
+from config.databases.defaults import set_defaults
+from ordering_read.migrations._defaults import BY_MIGRATION
 
 
 class Migration(migrations.Migration):
@@ -150,4 +152,5 @@ class Migration(migrations.Migration):
                 'constraints': [models.UniqueConstraint(fields=('projection', 'product_id', 'line_id'), name='stock_reservation_unique')],
             },
         ),
+        *set_defaults(BY_MIGRATION["0011"]),
     ]

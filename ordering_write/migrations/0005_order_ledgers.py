@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 from django.db import migrations, models
+from config.databases.defaults import set_defaults
+from ordering_write.migrations._defaults import BY_MIGRATION
 
 
 class Migration(migrations.Migration):
@@ -85,4 +87,5 @@ class Migration(migrations.Migration):
             model_name='order',
             constraint=models.CheckConstraint(condition=models.Q(('captured__gte', models.F('refunded'))), name='order_refunds_were_captured'),
         ),
+        *set_defaults(BY_MIGRATION["0005"]),
     ]

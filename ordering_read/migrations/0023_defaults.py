@@ -1,0 +1,14 @@
+from django.db import migrations
+
+from config.databases.defaults import set_defaults
+from ordering_read.migrations._defaults import BY_MIGRATION
+
+
+class Migration(migrations.Migration):
+    # For databases that had the columns before their migrations set defaults, and for new ones.
+
+    dependencies = [("ordering_read", "0022_outdated")]
+
+    operations = [
+        operation for tables in BY_MIGRATION.values() for operation in set_defaults(tables)
+    ]

@@ -1,0 +1,215 @@
+"""The previous release serves requests while the migrations of this release run, one by one."""
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.core.management.sql import emit_pre_migrate_signal
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+
+from config.processes import die_with_parent
+from tests.acceptance.service import ROOT, plain_environ, wait_until
+from tests.acceptance.shop import ADDRESS
+from tests.databases import ALIASES, Databases, connected_to
+from tests.patience import PATIENCE_SECONDS
+
+# The commit of the previous release.
+PREVIOUS = "5630625c4d16a75fc3f5426749756385d15795f7"
+# Whole rounds of requests after each migration.
+ROUNDS = 1
+
+# Migrates, prints the port and a token, then serves requests and projects events.
+SERVE = """
+import sys, threading, time
+import django
+django.setup()
+from django.core.management import call_command
+from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.core.wsgi import get_wsgi_application
+from ordering_read.engine import live
+from ordering_read.projector import registered
+
+def project():
+    while True:
+        live.run(*registered())
+        time.sleep(0.05)
+
+call_command("migrate", verbosity=0)
+server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
+server.set_app(get_wsgi_application())
+print(server.server_port, flush=True)
+call_command("create_token", "admin", "--role", "admin")
+sys.stdout.flush()
+threading.Thread(target=project, daemon=True).start()
+server.serve_forever()
+"""
+
+
+class Release:
+    """The code of a commit in a folder, which serves requests on databases of its own."""
+
+    def __init__(self, folder: Path, databases: Databases) -> None:
+        self.databases = databases
+        self.write_url, self.read_url = databases.urls
+        self.folder = folder
+        with tarfile.open(fileobj=io.BytesIO(_git("archive", "--format=tar", PREVIOUS))) as tar:
+            tar.extractall(folder, filter="data")
+        environ = {
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DATABASE_URL": self.write_url,
+            "READ_DATABASE_URL": self.read_url,
+            "SECRET_KEY": uuid4().hex * 2,
+            "HTTPS": "0",
+        }
+        parent = os.getpid()
+        with open(folder / "errors.log", "w") as errors:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", SERVE],
+                env=plain_environ() | environ,
+                cwd=folder,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                text=True,
+                preexec_fn=lambda: die_with_parent(parent),
+            )
+        assert self.process.stdout is not None
+        port, token = self.process.stdout.readline(), self.process.stdout.readline()
+        assert token, self.errors()
+        self.client = httpx.Client(
+            base_url=f"http://127.0.0.1:{port.strip()}/api/v1",
+            headers={"Authorization": f"Token {token.strip()}"},
+            timeout=PATIENCE_SECONDS,
+        )
+
+    def errors(self) -> str:
+        return (self.folder / "errors.log").read_text()
+
+    def stop(self) -> None:
+        self.client.close()
+        self.process.kill()
+        self.process.communicate()
+
+
+class Load:
+    """Requests of a shop, round after round, in a thread; ``refused`` lists failed ones."""
+
+    def __init__(self, client: httpx.Client) -> None:
+        self._client = client
+        self._is_over = threading.Event()
+        self.rounds = 0
+        self.refused: list[str] = []
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._is_over.set()
+        self._thread.join()
+
+    def go_on(self) -> None:
+        """Wait until ROUNDS rounds, which begin from now on, are over."""
+        enough = self.rounds + ROUNDS + 1
+        wait_until(lambda: self.refused or self.rounds >= enough)
+        assert self.refused == []
+
+    def _run(self) -> None:
+        while not self._is_over.is_set():
+            self._round()
+            self.rounds += 1
+
+    def _round(self) -> None:
+        customer = {"name": "Robin Sample", "email": f"{uuid4().hex}@example.com"}
+        customer_id = self._send("POST", "/customers", customer).get("customer_id")
+        product = {"sku": uuid4().hex, "name": "Desk lamp", "on_hand": 5}
+        product_id = self._send("POST", "/inventory", product).get("product_id")
+        item = {"product_id": product_id, "quantity": 2, "unit_price": "19.90"}
+        order = {
+            "customer_id": customer_id,
+            "currency": "EUR",
+            "items": [item],
+            "shipping_address": ADDRESS,
+            "note": "Ring twice, please.",
+        }
+        order_id = self._send("POST", "/orders", order).get("order_id")
+        for status in ("confirmed", "processing", "shipped", "delivered"):
+            self._send("POST", f"/orders/{order_id}/status", {"status": status})
+        self._send("GET", "/orders")
+        self._send("GET", "/inventory")
+
+    def _send(self, method: str, path: str, body: Any = None) -> Any:
+        response = self._client.request(method, path, json=body)
+        if not response.is_success:
+            self.refused.append(f"{method} {path}: {response.status_code} {response.text[:300]}")
+        return response.json() if response.is_success else {}
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Iterator[Release]:
+    try:
+        _git("cat-file", "-e", f"{PREVIOUS}^{{commit}}")
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip(f"the history ends before the previous release, {PREVIOUS}")
+    databases = Databases("write", "read")
+    running = Release(tmp_path, databases)
+    yield running
+    running.stop()
+    databases.drop()
+
+
+def test_no_request_is_refused_while_this_release_migrates(
+    release: Release, django_db_setup: None, django_db_blocker: Any
+) -> None:
+    names = release.databases.names
+    with Load(release.client) as load, django_db_blocker.unblock(), connected_to(names):
+        load.go_on()
+        for alias in ALIASES:
+            for _ in _migrate(alias):
+                load.go_on()
+        # With the receivers of its end.
+        call_command("migrate", verbosity=0, skip_checks=True)
+        load.go_on()
+
+    wait_until(lambda: _is_settled(release), missing="the projections lag behind")
+    with psycopg.connect(release.read_url) as read:
+        failed = read.execute(
+            "SELECT name, error FROM projection WHERE error <> '' OR parked_streams > 0"
+        ).fetchall()
+    assert failed == []
+
+
+def _migrate(alias: str) -> Iterator[None]:
+    """Apply the missing migrations; yield after each."""
+    executor = MigrationExecutor(connections[alias])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    emit_pre_migrate_signal(verbosity=0, interactive=False, db=alias, apps=apps, plan=plan)
+    for migration, _ in plan:
+        executor = MigrationExecutor(connections[alias])
+        executor.migrate([(migration.app_label, migration.name)])
+        yield
+
+
+def _is_settled(release: Release) -> bool:
+    with psycopg.connect(release.write_url) as write, psycopg.connect(release.read_url) as read:
+        [(events,)] = write.execute("SELECT count(*) FROM event").fetchall()
+        positions = read.execute("SELECT position FROM projection WHERE status = 'live'").fetchall()
+    return all(position == events for (position,) in positions)
+
+
+def _git(*arguments: str) -> bytes:
+    command: Sequence[str] = ["git", *arguments]
+    return subprocess.run(command, cwd=ROOT, check=True, capture_output=True).stdout
