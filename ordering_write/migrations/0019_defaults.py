@@ -5,6 +5,8 @@ from ordering_write.migrations._defaults import BY_MIGRATION
 
 
 class Migration(migrations.Migration):
+    # One table at a time: a transaction that locks several tables can deadlock with requests.
+    atomic = False
     # For databases that had the columns before their migrations set defaults.
 
     dependencies = [("ordering_write", "0018_fill_state_columns")]

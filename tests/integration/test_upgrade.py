@@ -62,12 +62,7 @@ def test_an_upgrade_from_the_first_release_leaves_rows_that_follow_from_the_log(
         }
         upgrade = subprocess.run(
             [sys.executable, "manage.py", "shell", "-v0", "-c", UPGRADE],
-            env=plain_environ()
-            | {
-                "SECRET_KEY": uuid4().hex * 2,
-                "DATABASE_URL": write_url,
-                "READ_DATABASE_URL": read_url,
-            },
+            env=plain_environ() | environ,
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -7,9 +7,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
-from django.db import connection, connections
+from django.db import OperationalError, connection, connections
 
 SIDES = ("default", "read")
+
+# SQL states of a migration that requests have kept from its tables: deadlock, lock timeout.
+_LOCKED_STATES = {"40P01", "55P03"}
+_TRIES = 5
 
 
 class Command(migrate.Command):
@@ -27,7 +31,19 @@ class Command(migrate.Command):
             if database == "read" and settings.READ_SCHEMA:
                 _make_schema(settings.READ_SCHEMA)
             with _unlimited_pauses(database):
-                super().handle(*args, **{**options, "database": database})
+                self._migrate(*args, **{**options, "database": database})
+
+    def _migrate(self, *args: Any, **options: Any) -> None:
+        """Run Django's command, again if a migration was rolled back because of requests."""
+        for _ in range(_TRIES - 1):
+            try:
+                super().handle(*args, **options)
+                return
+            except OperationalError as error:
+                if getattr(error.__cause__, "sqlstate", None) not in _LOCKED_STATES:
+                    raise
+                self.stderr.write(f"Requests hold the tables; trying again: {error}".rstrip())
+        super().handle(*args, **options)
 
 
 def _databases(options: dict[str, Any]) -> tuple[str, ...]:
