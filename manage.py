@@ -8,10 +8,14 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db import OperationalError
 
+from config import environment
+
 
 def main() -> None:
     """Run the command; a wrong setting or an unreachable database is said in one line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    # runserver serves requests, like gunicorn.
+    environment.is_command = sys.argv[1:2] != ["runserver"]
     try:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:

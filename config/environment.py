@@ -11,6 +11,10 @@ from decimal import Decimal
 
 from django.core.exceptions import ImproperlyConfigured
 
+# True in commands of manage.py, which set it before the settings are read: they connect to the
+# databases directly, past a pooler.
+is_command = False
+
 
 def flag(name: str, default: bool) -> bool:
     """Return the variable ``name``, which is 0 or 1, as a boolean."""

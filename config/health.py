@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from functools import cache
 
-from django.db import DatabaseError, connections
+from django.conf import settings
+from django.db import DatabaseError, connections, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
@@ -79,8 +80,12 @@ def _is_migrated() -> bool:
 def _alias_is_migrated(alias: str) -> bool:
     # Cached: reading the migrations takes longer than all other checks, and applied migrations stay
     # applied as long as this code runs.
-    executor = MigrationExecutor(connections[alias])
-    return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        if alias == "read" and settings.READ_SCHEMA:
+            # Behind a pooler, the path would lead to the migrations of the write side.
+            cursor.execute("SELECT set_config('search_path', %s, true)", [settings.READ_SCHEMA])
+        executor = MigrationExecutor(connections[alias])
+        return not executor.migration_plan(executor.loader.graph.leaf_nodes())
 
 
 def _forget(alias: str) -> bool:

@@ -9,12 +9,12 @@ import os
 from datetime import timedelta
 from pathlib import Path
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment as env
 from config import logs
-from config.databases import keys
+from config.databases import configuration, keys
+from config.databases.configuration import Urls
 from config.databases.embedded import EmbeddedServer
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -139,47 +139,30 @@ TEMPLATES = [
 
 # --- Databases ---------------------------------------------------------------------------------
 # "default" holds the write side, accounts and the queue; "read" holds the read models.
-# Without the last two lines, the statement of a killed process would run on and keep its locks, and
-# the session of a lost machine would keep its locks for hours. The server's kernel sends a probe
-# after 5 seconds, and ends the session after three unanswered probes.
-_SESSION_OPTIONS = (
-    "-c idle_in_transaction_session_timeout=10s -c lock_timeout=5s -c statement_timeout=60s"
-    " -c client_connection_check_interval=1s"
-    " -c tcp_keepalives_idle=5 -c tcp_keepalives_interval=2 -c tcp_keepalives_count=3"
-)
-# Plan prepared statements anew each time: people choose the filters, and the right plan for one
-# status or customer is wrong for another.
-_READ_OPTIONS = " -c plan_cache_mode=force_custom_plan"
-
-
-def _database(url: str, session: str = "") -> dict[str, object]:
-    try:
-        config = dj_database_url.parse(url, conn_max_age=None, conn_health_checks=True)
-    except ValueError:
-        config = {}
-    if config.get("ENGINE") != "django.db.backends.postgresql":
-        raise ImproperlyConfigured("DATABASE_URL and READ_DATABASE_URL must be postgresql:// URLs.")
-    options = config.setdefault("OPTIONS", {})
-    options.setdefault("connect_timeout", 10)
-    # Parameters are sent apart from the statement, which is prepared from its second use on.
-    options |= {"server_side_binding": True, "prepare_threshold": 2}
-    options["options"] = f"{options.get('options', '')} {_SESSION_OPTIONS}{session}".strip()
-    return {**config, "ENGINE": "config.databases", "ATOMIC_REQUESTS": False}
-
-
 if EMBEDDED:
     _server = EmbeddedServer(DATA_DIR)
-    _write_url, _read_url = _server.url("orders_write"), _server.url("orders_read")
+    _urls = Urls(write=_server.url("orders_write"), read=_server.url("orders_read"))
+    _direct_urls = Urls()
 else:
-    _write_url = os.environ["DATABASE_URL"]
-    _read_url = os.environ.get("READ_DATABASE_URL", "")
+    _urls = Urls(write=os.environ["DATABASE_URL"], read=os.environ.get("READ_DATABASE_URL") or "")
+    # URLs that lead past a pooler, for the workers and all commands of manage.py.
+    _direct_urls = Urls(
+        write=os.environ.get("DATABASE_DIRECT_URL") or "",
+        read=os.environ.get("READ_DATABASE_DIRECT_URL") or "",
+    )
+# "transaction" if DATABASE_URL leads to a pooler that lends a session for one transaction only.
+DATABASE_POOLER = os.environ.get("DATABASE_POOLER") or ""
 # The schema of the read models if both sides share one database, else "".
-READ_SCHEMA = "" if _read_url else "ordering_read"
-_search_path = f" -c search_path={READ_SCHEMA}" if READ_SCHEMA else ""
-DATABASES = {
-    "default": _database(_write_url),
-    "read": _database(_read_url or _write_url, f"{_READ_OPTIONS}{_search_path}"),
-}
+READ_SCHEMA = "" if _urls.read else "ordering_read"
+DATABASES = configuration.databases(
+    _urls,
+    _direct_urls,
+    pooler=DATABASE_POOLER,
+    directly=env.is_command,
+    read_schema=READ_SCHEMA,
+)
+# The role whose sessions the pooler lends, by the alias of the database.
+POOLED_ROLES = configuration.roles(_urls)
 DATABASE_ROUTERS = ["config.databases.router.WriteReadRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -2,9 +2,13 @@
 
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 
+from config.databases import sessions
 from config.http.input.normaliser import RequestNormaliser
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 application = RequestNormaliser(get_wsgi_application())
+if not settings.EMBEDDED:
+    sessions.check()

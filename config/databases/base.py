@@ -9,7 +9,7 @@ import psycopg
 from django.conf import settings
 from django.db.backends.postgresql import base, client
 
-from config.databases import embedded, programs, statements
+from config.databases import embedded, programs, sessions, statements
 
 
 class DatabaseUnavailable(psycopg.OperationalError):
@@ -40,6 +40,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         return {**super().get_connection_params(), "cursor_factory": statements.Cursor}
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        try:
+            sessions.configure(self.connection, self.settings_dict, self.alias)
+        except BaseException:
+            # Without its settings, nobody may use this session.
+            self.close()
+            raise
 
     def is_usable(self) -> bool:
         if self.connection.closed:

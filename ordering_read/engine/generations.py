@@ -170,7 +170,13 @@ def roll_back(name: str) -> Projection:
     Raises UnknownProjectionError, NoFormerGenerationError, NotLevelError, BusyError, and the error
     that stops the generation from following the log.
     """
-    with exclusive(projector(name).name):
+    # A web process calls this function, and may have no session of its own: lock a transaction.
+    with transaction.atomic(using="read"), connections["read"].cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", [_LOCK, projector(name).name]
+        )
+        if not cursor.fetchone()[0]:
+            raise BusyError(name)
         previous = former(name)
         promote(previous)
     return previous

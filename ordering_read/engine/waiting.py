@@ -17,6 +17,7 @@ from uuid import UUID
 
 import django.db
 import psycopg
+from django.conf import settings
 from django.db import connections
 
 from config.http.limits import waiting_slots
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 CHANNEL = "ordering_projections"
 # The thread checks at least this often, in case a notification is lost.
 _POLL_SECONDS = 0.25
+# The time between two checks without notifications.
+_POOLED_POLL_SECONDS = 0.05
 # The shortest time between two checks, however often projections move.
 _SECONDS_BETWEEN_LOOKS = 0.005
 # The thread ends when no request has waited for this long.
@@ -236,9 +239,7 @@ class _Listener:
             try:
                 is_listening = is_listening or _listen()
                 self._look()
-                time.sleep(_SECONDS_BETWEEN_LOOKS)
-                # Returns at once if a notification has come since the last call.
-                list(connections["read"].connection.notifies(timeout=_POLL_SECONDS, stop_after=1))
+                _pause()
             except (django.db.Error, psycopg.Error) as error:
                 logger.warning("Can't read the positions of the read models: %s", error)
                 is_listening = False
@@ -258,9 +259,20 @@ class _Listener:
 
 
 def _listen() -> bool:
-    with connections["read"].cursor() as cursor:
-        cursor.execute(f"LISTEN {CHANNEL}")
+    if not settings.DATABASES["read"]["POOLER"]:
+        with connections["read"].cursor() as cursor:
+            cursor.execute(f"LISTEN {CHANNEL}")
     return True
+
+
+def _pause() -> None:
+    """Wait for a notification, or for a moment where a pooler lets nobody listen."""
+    if settings.DATABASES["read"]["POOLER"]:
+        time.sleep(_POOLED_POLL_SECONDS)
+        return
+    time.sleep(_SECONDS_BETWEEN_LOOKS)
+    # Returns at once if a notification has come since the last call.
+    list(connections["read"].connection.notifies(timeout=_POLL_SECONDS, stop_after=1))
 
 
 def _look_once(waiter: _Waiter) -> bool:

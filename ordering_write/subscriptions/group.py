@@ -251,7 +251,8 @@ def _planned_by_key(database: str) -> Iterator[None]:
     finally:
         for session in sessions:
             with contextlib.suppress(DatabaseError), session.cursor() as cursor:
-                cursor.execute("RESET plan_cache_mode; RESET enable_seqscan")
+                mode = session.settings_dict["SESSION"].get("plan_cache_mode", "auto")
+                cursor.execute(f"SET plan_cache_mode = {mode}; RESET enable_seqscan")
 
 
 @contextlib.contextmanager

@@ -7,6 +7,9 @@ from django.contrib.auth.models import Group, Permission
 from django.db import connection, connections
 
 from config.accounts.models import User
+from config.databases import sessions
+from config.databases.configuration import role_settings
+from ordering_read.engine import live
 
 
 @pytest.fixture
@@ -47,6 +50,57 @@ def test_a_connection_with_an_unread_notification_is_usable(own: Any) -> None:
         cursor.connection.close()
 
     assert own.is_usable()
+
+
+@pytest.mark.django_db
+def test_a_new_session_has_its_settings(own: Any) -> None:
+    with own.cursor() as cursor:
+        for name, value in own.settings_dict["SESSION"].items():
+            cursor.execute("SELECT current_setting(%s)", [name])
+            assert cursor.fetchone() == (value,)
+
+
+def test_runners_leave_the_plan_mode_of_reads(committed: None) -> None:
+    live.run("order_view")
+
+    with connections["read"].cursor() as cursor:
+        cursor.execute("SELECT current_setting('plan_cache_mode')")
+        assert cursor.fetchone() == ("force_custom_plan",)
+        cursor.execute("SELECT current_setting('enable_seqscan')")
+        assert cursor.fetchone() == ("on",)
+
+
+def stored_settings(role: str) -> dict[str, str]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT unnest(setconfig) FROM pg_db_role_setting JOIN pg_database"
+            " ON pg_database.oid = setdatabase AND datname = current_database()"
+            " WHERE setrole = %s::regrole",
+            [role],
+        )
+        return dict(text.split("=", 1) for (text,) in cursor.fetchall())
+
+
+@pytest.mark.django_db
+def test_settings_are_stored_for_a_role_in_one_database(settings: Any) -> None:
+    settings.READ_SCHEMA = "ordering_read"
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE tests_pooled")
+
+    sessions.store("default", "tests_pooled")
+
+    assert stored_settings("tests_pooled") == role_settings("ordering_read")
+
+
+@pytest.mark.django_db
+def test_settings_of_a_role_that_we_may_not_change_are_refused() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE tests_pooled")
+        cursor.execute("CREATE ROLE tests_plain")
+        cursor.execute("SET LOCAL ROLE tests_plain")
+
+    with pytest.raises(sessions.SettingsNotStoredError, match="for the role tests_pooled"):
+        sessions.store("default", "tests_pooled")
 
 
 @pytest.mark.django_db

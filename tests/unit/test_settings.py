@@ -89,3 +89,45 @@ def test_a_development_machine_may_have_any_key_and_host() -> None:
     process = setting("'started'", DATABASE_URL="", SECRET_KEY="x", ALLOWED_HOSTS="*", DEBUG="1")
 
     assert (process.stdout.strip(), process.stderr) == ("started", "")
+
+
+WRITE, READ = "postgresql://orders@pooler/orders", "postgresql://orders@pooler/orders_read"
+DIRECT, READ_DIRECT = "postgresql://orders@server/orders", "postgresql://orders@server/orders_read"
+NO_URLS = dict.fromkeys(
+    ["READ_DATABASE_URL", "DATABASE_DIRECT_URL", "READ_DATABASE_DIRECT_URL", "DATABASE_POOLER"], ""
+)
+PRODUCTION = {**NO_URLS, "DATABASE_URL": WRITE, "SECRET_KEY": "k9" * 16 + "Zx_7-q" * 4}
+POOLED = {
+    "READ_DATABASE_URL": READ,
+    "DATABASE_POOLER": "transaction",
+    "DATABASE_DIRECT_URL": DIRECT,
+    "READ_DATABASE_DIRECT_URL": READ_DIRECT,
+}
+
+
+def test_the_web_server_uses_the_pooler_and_commands_connect_directly() -> None:
+    names = "HOST", "POOLER", "DISABLE_SERVER_SIDE_CURSORS"
+    values = f"[[s.DATABASES[a][n] for n in {names}] for a in ('default', 'read')]"
+    process = setting(values, **PRODUCTION | POOLED)
+    assert process.stdout.strip() == str([["pooler", "transaction", True]] * 2), process.stderr
+
+    script = "from config import environment as e; e.is_command = True; from config import settings"
+    command = subprocess.run(
+        [sys.executable, "-c", f"{script} as s; print({values})"],
+        env=os.environ | PRODUCTION | POOLED,
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        text=True,
+    )
+    assert command.stdout.strip() == str([["server", "", False]] * 2), command.stderr
+
+
+def test_incomplete_urls_of_a_pooler_are_refused(subtests: pytest.Subtests) -> None:
+    for missing in ("DATABASE_DIRECT_URL", "READ_DATABASE_DIRECT_URL", "READ_DATABASE_URL"):
+        with subtests.test("refused", without=missing):
+            refused = setting("s.DATABASES", **PRODUCTION | POOLED | {missing: ""})
+            assert refused.returncode == 1
+            assert "needs DATABASE_DIRECT_URL" in refused.stderr
+    with subtests.test("refused", mode="statement"):
+        refused = setting("s.DATABASES", **PRODUCTION | POOLED | {"DATABASE_POOLER": "statement"})
+        assert "DATABASE_POOLER must be transaction or empty" in refused.stderr

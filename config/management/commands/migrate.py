@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import OperationalError, connection, connections
+
+from config.databases import sessions
 
 SIDES = ("default", "read")
 
@@ -32,6 +34,8 @@ class Command(migrate.Command):
                 _make_schema(settings.READ_SCHEMA)
             with _unlimited_pauses(database):
                 self._migrate(*args, **{**options, "database": database})
+            if settings.DATABASE_POOLER:
+                _store_session_settings(database)
 
     def _migrate(self, *args: Any, **options: Any) -> None:
         """Run Django's command, again if a migration was rolled back because of requests."""
@@ -48,6 +52,13 @@ class Command(migrate.Command):
 
 def _databases(options: dict[str, Any]) -> tuple[str, ...]:
     return (options["database"],) if options["database"] else SIDES
+
+
+def _store_session_settings(database: str) -> None:
+    try:
+        sessions.store(database, settings.POOLED_ROLES[database])
+    except sessions.SettingsNotStoredError as error:
+        raise CommandError(f"{error}") from error
 
 
 @contextmanager
