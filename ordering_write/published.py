@@ -10,6 +10,7 @@ from ordering_write.domain.errors import (
     NotFoundError,
 )
 from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEvent
+from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import ERASED, Currency, quantize
 from ordering_write.log import (
     LogGapError,
@@ -76,5 +77,6 @@ __all__ = [
     "recorded_at",
     "replay",
     "sequence",
+    "spelled_order_number",
     "subscriptions",
 ]

@@ -156,6 +156,7 @@ def order_placed(
     customer_id: UUID | None = None,
     product_id: UUID | None = None,
     adjustments: Mapping[str, str] | None = None,
+    customer_name: str = "Robin Sample",
     at: datetime = NOON,
     **details: Any,
 ) -> Order:
@@ -169,7 +170,7 @@ def order_placed(
         order_id=order_id,
         customer_id=customer_id or uuid7(),
         order_number=number,
-        customer=e.Person(name="Robin Sample", email="robin@example.com"),
+        customer=e.Person(name=customer_name, email="robin@example.com"),
         shipping_address=ADDRESS,
         currency=currency,
         placed_at=at,
@@ -206,14 +207,19 @@ def order_placed(
 
 
 def product_registered(
-    *, sku: str = "SKU-1", on_hand: int = 10, list_price: str | None = "9.95", currency: str = "EUR"
+    *,
+    sku: str = "SKU-1",
+    name: str = "",
+    on_hand: int = 10,
+    list_price: str | None = "9.95",
+    currency: str = "EUR",
 ) -> StockItem:
     """A product with its opening stock."""
     registered = e.StockItemRegistered(
         timestamp=NOON,
         product_id=uuid7(),
         sku=sku,
-        name=f"Sample {sku}",
+        name=name or f"Sample {sku}",
         list_price=Money.of(Decimal(list_price), currency) if list_price else None,
         reorder_point=3,
     )
@@ -221,10 +227,15 @@ def product_registered(
 
 
 def customer_registered(
-    *, email: str = "robin@example.com", customer_id: UUID | None = None, at: datetime = NOON
+    *,
+    name: str = "Robin Sample",
+    email: str = "robin@example.com",
+    phone: str = "",
+    customer_id: UUID | None = None,
+    at: datetime = NOON,
 ) -> Customer:
     """A registered customer."""
     registered = e.CustomerRegistered(
-        timestamp=at, customer_id=customer_id or uuid7(), name="Robin Sample", email=email
+        timestamp=at, customer_id=customer_id or uuid7(), name=name, email=email, phone=phone
     )
     return Customer.register(registered)

@@ -36,6 +36,7 @@ WHEN n % 50 = 0 THEN 'cancelled' WHEN n % 9 = 0 THEN 'delivered' ELSE 'completed
 _NUMBER = "'2026-' || lpad(n::text, 7, '0')"
 _CUSTOMER = "(n % ({size} / 5))"
 _PRODUCT = f"(n % {PRODUCTS})"
+_CHINESE_NAME = "CASE WHEN n % 1000 = 77 THEN ' 山田:1A 田太:1A 太郎:1A 郎:1A' ELSE '' END"
 _PLACED = "timestamptz '2026-06-01 00:00Z' - ({size} - n) * interval '1 minute'"
 
 
@@ -74,8 +75,9 @@ def fill_shop(size: int) -> None:
         size,
         order_id="md5('order ' || n)::uuid",
         customer_id=f"md5('customer ' || {_CUSTOMER})::uuid",
-        document="format('%L:1A %L:1A %L:1A %L:1A ''2026'':1A ''robin'':1A ''sku'':1A ''note'':4D',"
-        f" {_NUMBER}, lpad(n::text, 7, '0'), {_CUSTOMER}::text, 'sku-' || {_PRODUCT})::tsvector",
+        document="(format('%L:1A %L:1A %L:1A %L:1A %L:1A ''2026'':1A ''robin'':1A ''sku'':1A"
+        f" ''note'':4D', {_NUMBER}, lpad(n::text, 7, '0'), {_CUSTOMER}::text, 'sku-' || {_PRODUCT},"
+        f" '~' || n) || {_CHINESE_NAME})::tsvector",
     )
     _fill(
         QueuedOrder,
@@ -101,8 +103,8 @@ def fill_shop(size: int) -> None:
         CustomerSearch,
         size // 5,
         customer_id="md5('customer ' || n)::uuid",
-        document="format('''robin'':1A %L:1A %L:2B', n::text, 'robin' || n || '@example.com')"
-        "::tsvector",
+        document="(format('''robin'':1A %L:1A %L:2B', n::text, 'robin' || n || '@example.com')"
+        f" || {_CHINESE_NAME})::tsvector",
         version="1",
     )
     _fill(

@@ -30,11 +30,13 @@ from config.databases.programs import EmbeddedServerError
 HOST = "127.0.0.1"
 USER = "orders"
 DATABASES = ("orders_write", "orders_read")
-# A server that starts, recovers or stops is given all the time that it needs while it lives.
+# A server that starts or recovers is given all the time that it needs while it lives.
 # Without a process of the server, the start is tried for so many seconds.
 START_SECONDS = 60
 # pg_ctl returns when the server has ended, but also wants a limit.
-_PATIENCE = ("-w", "-t", str(7 * 24 * 3600))
+_START_LIMIT = ("-w", "-t", str(24 * 3600))
+# Ctrl-C waits no longer for a server that doesn't stop.
+_STOP_LIMIT = ("-w", "-t", "600")
 
 # Seconds to wait for a busy port; after that, another program must be using it.
 _PORT_SECONDS = 5.0
@@ -96,7 +98,7 @@ class EmbeddedServer:
         with self._lock():
             running = self._running()
             if running:
-                self._run("pg_ctl", "stop", *_PATIENCE, "-m", "fast", "-D", str(self._data))
+                self._run("pg_ctl", "stop", *_STOP_LIMIT, "-m", "fast", "-D", str(self._data))
             return running
 
     @contextlib.contextmanager
@@ -171,7 +173,7 @@ class EmbeddedServer:
         log = self._home / "server.log"
         if log.exists():
             log.replace(self._home / "server.log.1")
-        self._run("pg_ctl", "start", *_PATIENCE, "-D", str(self._data), "-o", options)
+        self._run("pg_ctl", "start", *_START_LIMIT, "-D", str(self._data), "-o", options)
 
     def _make_home(self) -> None:
         if self._folder.is_symlink() and not self._home.exists():

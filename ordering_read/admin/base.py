@@ -14,11 +14,13 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from pydantic import ValidationError
 
 from config.accounts.models import User
 from config.http.admin import ReadOnlyAdmin, link, page_url
 from ordering_read.admin.gaps import gap_details, gaps_of, incomplete_of, incomplete_search
 from ordering_read.engine.gaps import ProjectionGap, answer_gap
+from ordering_read.queries.lists import ListQuery
 from ordering_write.published import quantize
 
 # The most rows that one action accepts: a page of the list.
@@ -69,6 +71,21 @@ def money_column(field: str, label: str) -> Callable[[Any, Any], str | None]:
         return None if amount is None else money(amount, row.currency)
 
     return column
+
+
+def matching(
+    rows: QuerySet[Any], text: str, *fields: str, query: Callable[[str], ListQuery[Any]]
+) -> QuerySet[Any]:
+    """Return the ``rows`` that ``query`` of ``text`` finds, or that start with ``text``.
+
+    The beginnings are those of ``fields``. Each of the two has its own index, so they are united.
+    """
+    found = starting_with(rows, text, *fields).values("pk")
+    try:
+        found = found.union(query(text).select(rows).values("pk"))
+    except ValidationError:
+        return rows.none()
+    return rows.filter(pk__in=found)
 
 
 def starting_with(rows: QuerySet[Any], text: str, *fields: str) -> QuerySet[Any]:

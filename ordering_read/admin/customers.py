@@ -9,11 +9,12 @@ from django.utils.safestring import SafeString
 
 from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, starting_with, user_of
+from ordering_read.admin.base import ReadModelAdmin, matching, user_of
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import CustomerContext, RegistrationContext
 from ordering_read.models import CustomerSummary, OrderSummary
+from ordering_read.queries.customers import ListCustomers
 
 
 @admin.register(CustomerSummary)
@@ -46,8 +47,11 @@ class CustomerAdmin(CommandPages, ReadModelAdmin):
     ) -> QuerySet[CustomerSummary]:
         if (customer_id := parse_uuid(term)) is not None:
             return rows.filter(customer_id=customer_id)
-        is_email = "@" in term and bool(_email(request))
-        return starting_with(rows, term, "email" if is_email else "name")
+        with_personal = bool(_email(request))
+        field = "email" if "@" in term and with_personal else "name"
+        return matching(
+            rows, term, field, query=lambda q: ListCustomers(q=q, with_personal=with_personal)
+        )
 
     @admin.display(description="Orders")
     def orders(self, customer: CustomerSummary) -> SafeString:

@@ -6,11 +6,12 @@ from django.http import HttpRequest
 
 from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, money_column, starting_with
+from ordering_read.admin.base import ReadModelAdmin, matching, money_column
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import ProductContext, RegistrationContext
 from ordering_read.models import InventoryLevel
+from ordering_read.queries.inventory import GetInventory
 
 
 class AvailabilityFilter(admin.SimpleListFilter):
@@ -54,7 +55,7 @@ class InventoryAdmin(CommandPages, ReadModelAdmin):
     )
     list_filter = (AvailabilityFilter,)
     search_fields = ("sku",)
-    search_help_text = "The beginning of a SKU or of a name, or the id of a product"
+    search_help_text = "The beginning of a SKU, words of a name, or the id of a product"
     fields = (
         "sku",
         "name",
@@ -80,6 +81,6 @@ class InventoryAdmin(CommandPages, ReadModelAdmin):
     ) -> QuerySet[InventoryLevel]:
         if (product_id := parse_uuid(term)) is not None:
             return rows.filter(product_id=product_id)
-        return starting_with(rows, term, "sku", "name")
+        return matching(rows, term, "sku", "name", query=lambda text: GetInventory(q=text))
 
     price = money_column("list_price", "List price")

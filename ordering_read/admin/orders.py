@@ -31,7 +31,11 @@ from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.queries.order_lists import ListOrders
 from ordering_write import client
 from ordering_write.client import commands as c
-from ordering_write.published import NotFoundError, UndecodableEventError
+from ordering_write.published import (
+    NotFoundError,
+    UndecodableEventError,
+    spelled_order_number,
+)
 
 
 @admin.register(OrderSummary)
@@ -100,7 +104,8 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
         if set(request.GET) == {"q"} and self.has_view_permission(request):
-            order = OrderSummary.live.filter(order_number=request.GET["q"].strip()).first()
+            number = spelled_order_number(request.GET["q"])
+            order = OrderSummary.live.filter(order_number=number).first()
             if order:
                 return redirect(page_url(OrderSummary, order.order_id))
         return super().changelist_view(request, extra_context)

@@ -48,7 +48,8 @@ def _sources(projection: Projector) -> list[str]:
     """Return the code of the modules of a projection and of its read models.
 
     Modules of the package of projections that these import are included: a change of code that
-    several projections share makes other rows in each of them.
+    several projections share makes other rows in each of them. So are modules that are named after
+    the importing one, such as ``search_words`` after ``search``.
     """
     package = f"{projection.__module__.rpartition('.')[0]}."
     pending = [projection.__module__, *(model.__module__ for model in projection.models)]
@@ -60,7 +61,8 @@ def _sources(projection: Projector) -> list[str]:
         tree = ast.parse(inspect.getsource(sys.modules[name]))
         sources[name] = ast.unparse(_without_docstrings(tree))
         imports = (node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
-        pending += [module for module in imports if module and module.startswith(package)]
+        prefixes = (package, f"{name}_")
+        pending += [module for module in imports if module and module.startswith(prefixes)]
     return [sources[name] for name in sorted(sources)]
 
 

@@ -1,9 +1,6 @@
 """The read models of search: the texts by which orders, customers and products are found."""
 
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
-from functools import lru_cache
 from typing import Any, ClassVar
 
 from django.contrib.postgres.indexes import GinIndex
@@ -11,18 +8,20 @@ from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db import models
 from django.db.models import Q
 
+from ordering_read.models.search_words import (
+    document_words,
+    number_endings,
+    phone_endings,
+    quoted,
+    search_query,
+)
 from ordering_read.models.stream_row import StreamRow
 from ordering_write.published import ERASED
 
-# The most letters of a word, and the most bytes of a tsvector, which PostgreSQL limits to 1 MB.
-_LETTERS = 64
+# The most bytes of a tsvector, which PostgreSQL limits to 1 MB.
 _BYTES = 500_000
 # A tsvector stores a weight with a position, so each weight gets a position of its own.
 _WEIGHT_POSITIONS = {"A": "1A", "B": "2B", "C": "3C", "D": "4D"}
-_EDGES = re.compile(r"^\W+|\W+$")
-_PART = re.compile(r"\w+")
-# Shorter search words must match whole words: as prefixes they would match too many.
-_PREFIX_LETTERS = 3
 
 
 class _TextsDescriptor:
@@ -77,7 +76,7 @@ class SearchRow(StreamRow):
         """Yield the words of all texts, each with its weight."""
         for name, text in self.texts.items():
             weight = self.weights[name.partition(":")[0]]
-            for word in _words_and_parts(text):
+            for word in document_words(text):
                 yield word, weight
 
 
@@ -99,6 +98,11 @@ class OrderSearch(SearchRow):
     order_id = models.UUIDField()
     customer_id = models.UUIDField()
 
+    def words(self) -> Iterator[tuple[str, str]]:
+        yield from super().words()
+        for ending in number_endings(self.texts.get("number", "")):
+            yield ending, self.weights["number"]
+
     class Meta:
         db_table = "order_search"
         default_permissions = ()
@@ -115,9 +119,14 @@ class OrderSearch(SearchRow):
 class CustomerSearch(SearchRow):
     """The texts by which a customer is found."""
 
-    weights = {"name": "A", "email": "B"}
+    weights = {"name": "A", "email": "B", "phone": "B"}
 
     customer_id = models.UUIDField()
+
+    def words(self) -> Iterator[tuple[str, str]]:
+        yield from super().words()
+        for ending in phone_endings(self.texts.get("phone", "")):
+            yield ending, self.weights["phone"]
 
     class Meta:
         db_table = "customer_search"
@@ -160,44 +169,11 @@ class Words(SearchQuery):
     With ``personal`` the search includes personal data, with ``staff`` the texts for staff.
     """
 
-    # Python splits the words, because PostgreSQL's parser splits numbers and e-mail addresses so
-    # that their prefixes find nothing.
     template = "%(expressions)s::tsquery"
 
     def __init__(self, text: str, *, personal: bool, staff: bool) -> None:
         weights = "A" + "B" * personal + "C" * staff + "D" * (personal and staff)
-        super().__init__(" & ".join(_term(word, weights) for word in _words(text)))
-
-
-def _normalised(text: str) -> str:
-    """Return ``text`` as search compares it: without accents, in small letters."""
-    if text.isascii():
-        return text.lower()
-    letters = unicodedata.normalize("NFKD", text)
-    return "".join(letter for letter in letters if not unicodedata.combining(letter)).casefold()
-
-
-def _words(text: str) -> Iterator[str]:
-    for word in _normalised(text).split():
-        if stripped := _EDGES.sub("", word):
-            yield stripped[:_LETTERS]
-
-
-# Cached, because many orders have the same product names.
-@lru_cache(maxsize=1_000)
-def _words_and_parts(text: str) -> tuple[str, ...]:
-    words = list(_words(text))
-    parts = [part for word in words if not word.isalnum() for part in _PART.findall(word)]
-    return tuple(dict.fromkeys([*words, *parts]))
-
-
-def _term(word: str, weights: str) -> str:
-    star = "*" if len(word) >= _PREFIX_LETTERS else ""
-    return f"{_quoted(word)}:{star}{weights}"
-
-
-def _quoted(word: str) -> str:
-    return "'" + word.replace("\\", "\\\\").replace("'", "''") + "'"
+        super().__init__(search_query(text, weights))
 
 
 def _vector(words: Iterable[tuple[str, str]]) -> str:
@@ -213,6 +189,6 @@ def _vector(words: Iterable[tuple[str, str]]) -> str:
             break
         weights[word] = word_weights + weight
     return " ".join(
-        f"{_quoted(word)}:{','.join([_WEIGHT_POSITIONS[weight] for weight in word_weights])}"
+        f"{quoted(word)}:{','.join([_WEIGHT_POSITIONS[weight] for weight in word_weights])}"
         for word, word_weights in weights.items()
     )

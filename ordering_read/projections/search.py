@@ -26,7 +26,7 @@ class SearchProjection(Projector):
     """
 
     name = "search"
-    version = 1
+    version = 2
     events = (
         e.OrderCreated,
         e.OrderItemAdded,
@@ -71,8 +71,8 @@ def _change(row: Any, event: DomainEvent) -> None:
             name = "note" if event.visibility == "internal" else "public-note"
             row.set_text(f"{name}:{event.note_id}", event.text)
         case e.CustomerRegistered() | e.CustomerDetailsChanged():
-            for name, text in (("name", event.name), ("email", event.email)):
-                if text is not None:
+            for name in ("name", "email", "phone"):
+                if (text := getattr(event, name)) is not None:
                     row.set_text(name, text)
         case e.StockItemRegistered():
             row.set_text("sku", event.sku)

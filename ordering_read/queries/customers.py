@@ -75,7 +75,9 @@ class ListCustomers(ListQuery[CustomerView]):
         Several[Literal["active", "blocked", "erased"]] | None, where("status__in")
     ] = None
     q: Annotated[SearchText | None, search("customer_id", CustomerSearch)] = Field(
-        None, description="Words, or the beginnings of words, of a name or an e-mail address."
+        None,
+        description="Words, or the beginnings of words, of a name or an e-mail address; or six or "
+        "more last digits of a telephone number.",
     )
 
 

@@ -152,7 +152,8 @@ class OrdersQuery(ListQuery[OrderView]):
         None,
         description="Words, or the beginnings of words, of the order's number and reference, the "
         "customer's name and e-mail address, SKUs and names of products, and tracking numbers; for "
-        "the staff also of tags and notes.",
+        "the staff also of tags and notes. The last digits of an order number find it too, with or "
+        "without its year: `1221`, `2026-1221`.",
     )
     ordering: Annotated[Ordering, Filter(_order, is_ordering=True)] = Field(
         "-placed_at",

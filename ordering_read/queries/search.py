@@ -8,6 +8,7 @@ from django.db.models.functions import Collate, Upper
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
+from config.fields.spelling import plain
 from config.fields.text import Text
 from ordering_read.models import CustomerSummary, InventoryLevel
 from ordering_read.queries.base import Query, QueryHandler, handles
@@ -16,6 +17,7 @@ from ordering_read.queries.inventory import GetInventory, GetInventoryHandler, P
 from ordering_read.queries.order_lists import ListOrders, ListOrdersHandler
 from ordering_read.queries.orders import OrderView, visible_orders
 from ordering_read.queries.views import View
+from ordering_write.published import spelled_order_number
 
 # The largest number of orders, customers and products in a result.
 _MAX_RESULTS = 10
@@ -81,7 +83,7 @@ def exact_matches(query: SearchOrders) -> list[ExactMatch]:
 
 
 def _orders(query: SearchOrders) -> list[ExactMatch]:
-    names = Q(order_number=query.q) | Q(external_reference=query.q)
+    names = Q(order_number=spelled_order_number(query.q)) | Q(external_reference=query.q)
     ids = visible_orders(query).filter(names).values_list("order_id", flat=True)[:2]
     return [ExactMatch(kind="order", id=order_id) for order_id in ids]
 
@@ -89,7 +91,7 @@ def _orders(query: SearchOrders) -> list[ExactMatch]:
 def _customers(query: SearchOrders) -> list[ExactMatch]:
     if not (query.customers and query.with_personal and "@" in query.q):
         return []
-    rows = _in_any_case(CustomerSummary.live.all(), email=query.q)
+    rows = _in_any_case(CustomerSummary.live.all(), email=plain(query.q))
     if query.customer_scope is not None:
         rows = rows.filter(customer_id=query.customer_scope)
     ids = rows.values_list("customer_id", flat=True)[:2]
@@ -99,7 +101,7 @@ def _customers(query: SearchOrders) -> list[ExactMatch]:
 def _products(query: SearchOrders) -> list[ExactMatch]:
     if not query.products:
         return []
-    rows = _in_any_case(InventoryLevel.live.all(), sku=query.q)
+    rows = _in_any_case(InventoryLevel.live.all(), sku=plain(query.q))
     ids = rows.values_list("product_id", flat=True)[:2]
     return [ExactMatch(kind="product", id=product_id) for product_id in ids]
 

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from config.http.admin import ReadOnlyAdmin, link, list_url
+from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import Channel
 from ordering_write.models import Order
 
@@ -54,5 +55,5 @@ def actor_label(actor: Mapping[str, str]) -> str:
 
 def streams_named(term: str) -> list[str]:
     """Return the streams that a search term may name, as a stream or as an order number."""
-    orders = Order.objects.filter(order_number=term)
+    orders = Order.objects.filter(order_number=spelled_order_number(term))
     return [term.lower(), *(order.stream for order in orders)]

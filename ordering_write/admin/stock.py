@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 
+from config.fields.spelling import plain
 from config.http.admin import parse_uuid
 from ordering_write.admin.common import LogAdmin, search_link
 from ordering_write.models import Order, OutboxEvent, Reservation, StockItem
@@ -41,7 +42,7 @@ class StockItemAdmin(LogAdmin):
     ) -> QuerySet[StockItem]:
         if (product_id := parse_uuid(term)) is not None:
             return rows.filter(pk=product_id)
-        return rows.filter(sku__startswith=term)
+        return rows.filter(sku__startswith=plain(term))
 
     @admin.display(description="Available")
     def available(self, item: StockItem) -> int:

@@ -15,7 +15,7 @@ from knox.models import AuthToken
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from ordering_read.admin.base import starting_with
+from ordering_read.admin.base import matching, starting_with
 from ordering_read.engine import live
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import (
@@ -26,6 +26,8 @@ from ordering_read.models import (
     ReadModel,
 )
 from ordering_read.projector import registered, writing
+from ordering_read.queries.customers import ListCustomers
+from ordering_read.queries.inventory import GetInventory
 from ordering_write.domain.events import OrderStatus
 from ordering_write.models import OutboxEvent
 from tests import kit
@@ -287,9 +289,11 @@ def test_a_search_finds_orders(shop: Shop, auditor: User) -> None:
 
 
 def test_a_search_for_an_order_number_opens_the_order(shop: Shop, auditor: User) -> None:
-    response = logged_in(auditor).get(list_url(ORDERS, f"?q={shop.order.order_number}"))
+    year, _, number = shop.order.order_number.partition("-")
+    for term in (shop.order.order_number, f"{year}—{int(number)}", f"Order {year}-{number}"):
+        response = logged_in(auditor).get(list_url(ORDERS, f"?q={term}"))
 
-    assert (response.status_code, response["Location"]) == (302, shop.url(ORDERS))
+        assert (response.status_code, response["Location"]) == (302, shop.url(ORDERS)), term
 
 
 def test_a_search_finds_products(shop: Shop, auditor: User) -> None:
@@ -318,6 +322,9 @@ def test_a_search_finds_events_and_commands(shop: Shop, auditor: User) -> None:
     assert "1 event" in list_text(client, OUTBOX, "?type=OrderCreated")
     assert "0 Outbox" in list_text(client, OUTBOX, "?progress=waiting")
     assert "0 Outbox" in list_text(client, OUTBOX, "?progress=order_view")
+    year, _, number = shop.order.order_number.partition("-")
+    for term in (f"{year}–{int(number)}", f"Order {year}-{number}"):
+        assert "2 Outbox" in list_text(client, OUTBOX, f"?q={term}"), term
     for term in (shop.order.order_number, event.command_id):
         assert "1 command record " in list_text(client, COMMANDS, f"?q={term}"), term
 
@@ -338,6 +345,47 @@ def test_a_search_by_prefix_uses_an_index(model: Any, field: str, index: str, sh
 
     assert index in plan
     assert re.search(r"Index Cond: .*>= '17'", plan)
+
+
+@pytest.mark.parametrize(
+    ("model", "query", "fields", "indexes"),
+    [
+        (CustomerSummary, ListCustomers, ["name"], "customer_view_by_name customer_search_"),
+        (
+            InventoryLevel,
+            GetInventory,
+            ["sku", "name"],
+            "inventory_level_by_sku inventory_level_by_name product_search_",
+        ),
+    ],
+)
+def test_a_search_by_words_and_beginnings_uses_the_indexes_of_both(
+    model: Any, query: Any, fields: list[str], indexes: str, shop: Shop
+) -> None:
+    copy_many(model.live.get())
+    with connections["read"].cursor() as cursor:
+        # Reading the whole of a small table is cheaper than using an index.
+        cursor.execute("SET LOCAL enable_seqscan = off")
+
+    plan = matching(model.live.all(), "17 太", *fields, query=lambda q: query(q=q)).explain()
+
+    assert [index for index in indexes.split() if f" {index}" not in plan] == []
+    assert "Seq Scan" not in plan
+
+
+def test_searches_of_lists_find_names_as_people_type_them(auditor: User) -> None:
+    kit.registered_customer(name="Søren 山田", email="soren@example.com")
+    kit.registered_product(sku="LAMP-1", name="Table O’Brien")
+    run_projections()
+    client = logged_in(auditor)
+
+    for term in ("soren", "山", "søren 山田", "Sø"):
+        assert "1 customer" in list_text(client, CUSTOMERS, f"?q={term}"), term
+    for term in ("obrien", "o'brien", "lamp–1", "LA", "Table O’B"):
+        assert "1 inventory level " in list_text(client, INVENTORY, f"?q={term}"), term
+    # An auditor may not see e-mail addresses.
+    for term in ("soren@example.com", "example", "x" * 201):
+        assert "0 customers" in list_text(client, CUSTOMERS, f"?q={term}"), term
 
 
 def copy_many(row: ReadModel) -> None:

@@ -73,6 +73,12 @@ FILTERS: list[tuple[dict[str, Any], str]] = [
     ({"q": "sku-77"}, "order_search_words|order_search_unique"),
     ({"q": "robin"}, "order_search_unique|order_search_words"),
     ({"q": "nobody"}, "order_search_words"),
+    ({"q": "山田"}, "order_search_words|order_search_unique"),
+    ({"q": "山"}, "order_search_words|order_search_unique"),
+    ({"q": "777"}, "order_search_words"),
+    ({"q": "Order 2026-777"}, "order_search_words"),
+    ({"q": "anne-marie"}, "order_search_words"),
+    ({"q": "anne marie smith"}, "order_search_words"),
     ({"q": "robin", "ordering": "relevance"}, "order_search_unique"),
 ]
 ORDERINGS = {
@@ -89,6 +95,8 @@ OTHERS: list[tuple[Query[Any], str]] = [
     (ListCustomers(), "customer_view_newest"),
     (ListCustomers(status="blocked"), "customer_view_in_status"),
     (ListCustomers(q="robin77@example.com"), "customer_search_words|customer_search_unique"),
+    (ListCustomers(q="山田"), "customer_search_words|customer_search_unique"),
+    (ListCustomers(q="600 123 456"), "customer_search_words"),
     (GetInventory(), "inventory_level_sku_unique"),
     (GetInventory(low=True), "inventory_level_low"),
     (GetInventory(sku="SKU-7"), "inventory_level_sku_unique"),

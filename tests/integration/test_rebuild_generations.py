@@ -336,6 +336,7 @@ def test_the_system_check_passes_before_migrations() -> None:
         ("projections.order_documents", {"order_view"}),
         ("projections.receivables", {"customer_stats", "sales_by_day"}),
         ("models.search", {"search"}),
+        ("models.search_words", {"search"}),
     ],
 )
 def test_shared_code_is_in_the_fingerprint_of_each_projection(

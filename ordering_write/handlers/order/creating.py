@@ -20,6 +20,7 @@ from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
+from ordering_write.domain.order_numbers import order_number
 from ordering_write.domain.values import TOO_LARGE, Address, Money, has_minor_units_only
 from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
 from ordering_write.handlers.order import limits, pricing
@@ -245,4 +246,4 @@ def _next_order_number(command: c.CreateOrder) -> str:
         cursor.execute("SELECT nextval('order_number_seq')")
         number = cursor.fetchone()[0]
     year = command.timestamp.astimezone(ZoneInfo(settings.STORE_TIME_ZONE)).year
-    return f"{year}-{number:06d}"
+    return order_number(year, number)
