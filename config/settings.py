@@ -102,7 +102,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "config.http.middleware.RequestIdMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    "config.http.middleware.HttpsMiddleware",
     # Before WhiteNoise: static files count too.
     "config.http.middleware.CostMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -269,6 +269,7 @@ PASSWORD_WORDS += env.texts("PASSWORD_WORDS")
 TOKEN_DAYS = env.number("TOKEN_DAYS", 90)
 REST_KNOX = {"TOKEN_TTL": timedelta(days=TOKEN_DAYS) if TOKEN_DAYS else None}
 SESSION_ENGINE = "config.accounts.sessions"
+MESSAGE_STORAGE = "config.accounts.sessions.MessageStorage"
 # Minutes without a request after which a session ends.
 SESSION_COOKIE_AGE = 60 * env.positive("SESSION_IDLE_MINUTES", 60)
 # Hours after a login when its session ends in any case; 0: never.

@@ -5,6 +5,9 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.messages.storage.cookie import CookieStorage
+from django.contrib.messages.storage.fallback import FallbackStorage
+from django.contrib.messages.storage.session import SessionStorage
 from django.contrib.sessions.backends import db
 from django.contrib.sessions.models import Session
 from django.http import HttpRequest
@@ -43,6 +46,16 @@ class SessionStore(db.SessionStore):
         if seconds_left < (1 - _RENEWED_AFTER) * self.get_session_cookie_age():
             self.modified = True
         return data
+
+
+class _MessageCookie(CookieStorage):
+    cookie_name = f"{settings.COOKIE_PREFIX}messages"
+
+
+class MessageStorage(FallbackStorage):
+    """Django's messages for the next page, in a cookie with the prefix of our other cookies."""
+
+    storage_classes = (_MessageCookie, SessionStorage)
 
 
 def start_session(request: HttpRequest, **_kwargs: object) -> None:

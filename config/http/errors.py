@@ -86,6 +86,12 @@ class TooManyLoginsError(Throttled):
         self.wait = seconds
 
 
+class HttpsRequiredError(PermissionDenied):
+    """This address answers over HTTPS only."""
+
+    default_detail = __doc__
+
+
 class CsrfFailedError(PermissionDenied):
     """A change from a browser session came without its CSRF token."""
 

@@ -4,11 +4,13 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
+from django.middleware.security import SecurityMiddleware
 from django.utils.module_loading import import_string
 from rest_framework.exceptions import MethodNotAllowed, Throttled
 from uuid_utils.compat import uuid7
@@ -17,8 +19,14 @@ from config import logs
 from config.http.answers.pages import refusal
 from config.http.answers.problems import is_anticipated
 from config.http.authentication import loaded_user
-from config.http.errors import HeadersTooLargeError, ParameterError, UrlTooLongError
+from config.http.errors import (
+    HeadersTooLargeError,
+    HttpsRequiredError,
+    ParameterError,
+    UrlTooLongError,
+)
 from config.http.input import consistency
+from config.http.input.negotiation import is_api
 from config.http.limits import costs, throttling, waiting_slots
 
 logger = logging.getLogger(__name__)
@@ -112,6 +120,20 @@ class CostMiddleware:
 
 def _sends_credentials(request: HttpRequest) -> bool:
     return "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES
+
+
+class HttpsMiddleware(SecurityMiddleware):
+    """Django's headers and redirects to HTTPS; programs get no redirect from the API.
+
+    A program that followed a redirect would go on sending its token in clear text, unnoticed.
+    """
+
+    def process_request(self, request: HttpRequest) -> Any:
+        answer = super().process_request(request)
+        is_browser = "text/html" in request.headers.get("Accept", "")
+        if answer is not None and is_api(request) and not is_browser:
+            return refusal(request, HttpsRequiredError())
+        return answer
 
 
 class ThrottleMiddleware:

@@ -12,6 +12,7 @@ from config.http.answers.problems import register
 from config.http.errors import (
     CsrfFailedError,
     HeadersTooLargeError,
+    HttpsRequiredError,
     IdempotencyKeyMissingError,
     ParameterError,
     PermissionMissingError,
@@ -132,6 +133,14 @@ def _register_access() -> None:
         title="CSRF check failed",
         advice="Reload the page of the form and send the form again. A program logs in with a "
         "token, which needs no CSRF token.",
+    )
+    register(
+        HttpsRequiredError,
+        slug="https-required",
+        status=403,
+        title="HTTPS required",
+        advice="Send the request to the https address. A token that was sent in clear text can be "
+        "read on its way: revoke it, and make a new one.",
     )
     register(
         drf.NotFound,
