@@ -114,7 +114,12 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         self, request: HttpRequest, queryset: QuerySet[QueuedOrder]
     ) -> HttpResponse:
         orders = list(queryset)
-        context = {"orders": orders, "picks": _picks(orders), "gaps": self._gaps(orders)}
+        gaps = [
+            f"{order.order_number}: {detail}"
+            for order, detail in zip(orders, self._gaps(orders), strict=True)
+            if detail
+        ]
+        context = {"orders": orders, "picks": _picks(orders), "gaps": gaps}
         return TemplateResponse(request, "admin/ordering_read/pick_list.html", context)
 
     @admin.action(description="Print packing slips of the selected orders", permissions=["address"])
@@ -127,17 +132,15 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
             order_id: AddressView.model_validate(document)
             for order_id, document in summaries.values_list("order_id", "shipping_address")
         }
-        slips = [(order, addresses.get(order.order_id), _units(order)) for order in orders]
-        context = {"slips": slips, "gaps": self._gaps(orders)}
-        return TemplateResponse(request, "admin/ordering_read/packing_slips.html", context)
+        slips = [
+            (order, addresses.get(order.order_id), _units(order), detail)
+            for order, detail in zip(orders, self._gaps(orders), strict=True)
+        ]
+        return TemplateResponse(request, "admin/ordering_read/packing_slips.html", {"slips": slips})
 
     def _gaps(self, orders: Sequence[QueuedOrder]) -> list[str]:
-        """Return a sentence for each order that lacks events."""
-        return [
-            f"{order.order_number}: {gap.detail}"
-            for order, gap in zip(orders, gaps_of(orders, self), strict=True)
-            if gap
-        ]
+        """Return a sentence for each order that lacks events, and "" for the others."""
+        return [gap.detail if gap else "" for gap in gaps_of(orders, self)]
 
 
 class Pick(NamedTuple):

@@ -42,7 +42,7 @@ class GapReason(StrEnum):
 
 
 _CAUSES = {
-    GapReason.PARKED: "one of them can't be applied",
+    GapReason.PARKED: "an event can't be applied",
     GapReason.STOPPED: "the projection has stopped",
     GapReason.LATE: "the projection is late",
 }

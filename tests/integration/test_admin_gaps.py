@@ -49,7 +49,7 @@ PAGES = {
     "inventory_level": ("inventorylevel", "product"),
     "fulfilment_queue": ("queuedorder", "order"),
 }
-PARKED = "one of them can&#x27;t be applied ({})"
+PARKED = "an event can&#x27;t be applied ({})"
 
 
 @pytest.fixture
@@ -180,12 +180,16 @@ def test_printed_lists_name_the_orders_that_lack_events(
 ) -> None:
     park("fulfilment_queue", shop, monkeypatch)
     rows = [str(row.pk) for row in QueuedOrder.live.all()]
-    for action in ("print_pick_list", "print_packing_slips"):
-        page = client.post(
-            "/admin/ordering_read/queuedorder/", {"action": action, "_selected_action": rows}
-        )
 
-        assert f"{shop.order.order_number}: 1 change isn&#x27;t shown yet" in page.text
+    pages = [
+        client.post(
+            "/admin/ordering_read/queuedorder/", {"action": action, "_selected_action": rows}
+        ).text
+        for action in ("print_pick_list", "print_packing_slips")
+    ]
+
+    assert f"{shop.order.order_number}: 1 change isn&#x27;t shown yet" in pages[0]
+    assert [page.count("isn&#x27;t shown yet") for page in pages] == [1, 1]
 
 
 # --- After a command ---------------------------------------------------------------------------
@@ -207,7 +211,7 @@ def test_a_click_on_a_parked_order_says_accepted_and_not_done(
     response = client.post(url, {**hidden, "tag": "gift", "confirm": "1"})
 
     assert messages_of(response) == [
-        "warning: Tag order: accepted, not shown yet, because one of them can't be applied "
+        "warning: Tag order: accepted, not shown yet, because an event can't be applied "
         "(order_view)."
     ]
 
@@ -227,8 +231,8 @@ def test_a_bulk_action_says_accepted_for_each_parked_order(
 
     [message] = messages_of(response)
     assert message == (
-        f"warning: {shop.order.order_number}: Tag order: accepted, not shown yet, because one of "
-        "them can't be applied (order_view)."
+        f"warning: {shop.order.order_number}: Tag order: accepted, not shown yet, because an event "
+        "can't be applied (order_view)."
     )
 
 
@@ -271,7 +275,7 @@ def test_the_command_line_waits_and_says_accepted(
     call_command("command", "TagOrder", *options, stdout=out)
 
     assert out.getvalue().splitlines()[-1] == (
-        "Accepted, not shown yet, because one of them can't be applied (order_view)."
+        "Accepted, not shown yet, because an event can't be applied (order_view)."
     )
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from django.db import connections
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -233,7 +235,7 @@ def test_only_the_row_of_the_parked_stream_is_marked(
     parked = gaps.pop(str(shop.order.pk))
     assert parked["events"] == 2
     assert parked["detail"] == (
-        "2 changes aren't shown yet, because one of them can't be applied (order_view)."
+        "2 changes aren't shown yet, because an event can't be applied (order_view)."
     )
     assert set(gaps.values()) == {None}
     assert orders["projection_gaps"] == 1
@@ -249,6 +251,31 @@ def test_a_stopped_projection_marks_no_row_that_lacks_no_event(
 
     assert not whole.has_header("Projection-Gap")
     assert whole.json()["projection_gap"] is None
+
+
+def test_gaps_take_a_statement_in_each_database_however_many_they_are(
+    admin: APIClient, shop: Shop
+) -> None:
+    catch_up()
+
+    def statements() -> int:
+        with (
+            CaptureQueriesContext(connections["read"]) as read,
+            CaptureQueriesContext(connections["default"]) as write,
+        ):
+            assert admin.get(f"{ROOT}/orders").status_code == 200
+        return len(read) + len(write)
+
+    statements()
+    whole = statements()
+    stop("order_view", shop)
+    one_gap = statements()
+    for _ in range(3):
+        shop.change()
+
+    assert one_gap == whole + 1
+    Projection.objects.filter(name="order_view").update(parked_streams=1)
+    assert statements() == whole + 2
 
 
 def test_a_long_gap_has_no_number_of_events(
@@ -346,7 +373,7 @@ def test_a_read_that_waits_for_a_parked_event_says_so(
     assert (waited.status_code, problem["code"]) == (503, "projection_behind")
     assert problem["projection_gap"]["reason"] == "parked"
     assert problem["detail"] == (
-        "The change was accepted. Changes aren't shown yet, because one of them can't be applied "
+        "The change was accepted. Changes aren't shown yet, because an event can't be applied "
         "(order_view)."
     )
     assert not waited.has_header("Preference-Applied")
