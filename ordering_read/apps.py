@@ -2,7 +2,7 @@
 
 from django.apps import AppConfig
 from django.core import checks
-from django.db.models.signals import post_migrate
+from django.db.models.signals import post_migrate, pre_migrate
 
 
 class OrderingReadConfig(AppConfig):
@@ -14,7 +14,7 @@ class OrderingReadConfig(AppConfig):
         from ordering_read import permissions, projections  # noqa: F401
         from ordering_read.api import problems
         from ordering_read.checks import check_code_fingerprints
-        from ordering_read.engine import status, waiting
+        from ordering_read.engine import reporting, status, waiting
         from ordering_read.engine.live import PROJECTIONS
         from ordering_write.published import checkpoints_moved, subscriptions
 
@@ -23,5 +23,7 @@ class OrderingReadConfig(AppConfig):
         subscriptions.register(PROJECTIONS)
         post_migrate.connect(subscriptions.ensure_checkpoints_after_migrate, sender=self)
         post_migrate.connect(status.forget_outdated, sender=self)
+        pre_migrate.connect(reporting.drop_views, sender=self)
+        post_migrate.connect(reporting.keep_views, sender=self)
         checkpoints_moved.connect(waiting.announce, sender=self.get_model("Projection"))
         problems.register_all()

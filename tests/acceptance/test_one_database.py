@@ -30,6 +30,11 @@ def test_both_sides_work_in_one_database(tmp_path_factory: pytest.TempPathFactor
         assert cancel.status_code == 200
         wait_until(lambda: shop.read(f"/orders/{orders[0]}")["status"] == "cancelled")
         assert shop.level(product) == {"on_hand": 10, "reserved": 4, "available": 6}
+        with service.write() as connection:
+            found = connection.execute(
+                "SELECT status FROM reporting.order_summary WHERE id = %s", [orders[0]]
+            )
+            assert found.fetchall() == [("cancelled",)]
         rows = service.rows()
         service.manage("rebuild_projections")
         assert service.rows() == rows
