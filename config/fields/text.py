@@ -6,11 +6,52 @@ from typing import Any
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
+from config.fields.spelling import DASHES
+
 # Characters that reorder the text around them (Unicode TR 36, "bidi spoofing").
 _BIDI = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 # Controls, half surrogate pairs, line and paragraph separators: each can fake a line in a log.
 _REFUSED = frozenset(("Cc", "Cs", "Zl", "Zp"))
+
+# Characters without a shape that Unicode doesn't count among the format characters (Cf): fillers,
+# the joiner of graphemes, the blank Braille cell, variation selectors.
+_SHAPELESS = frozenset(
+    "\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0"
+    + "".join(map(chr, (*range(0x180B, 0x1810), *range(0xFE00, 0xFE10), *range(0xE0100, 0xE01F0))))
+)
+
+
+def is_visible(text: str) -> bool:
+    """Return True if ``text`` has a letter, digit, punctuation mark or symbol that can be seen."""
+    return any(
+        unicodedata.category(character)[0] in "LNPS" and character not in _SHAPELESS
+        for character in text
+    )
+
+
+def identity(text: str) -> str:
+    """Return ``text`` in the form in which identifiers that people type are compared.
+
+    Width, composition (NFKC), case, invisible characters, kinds of dashes and the number of spaces
+    make no difference.
+    """
+    folded = unicodedata.normalize("NFKC", _without_invisible(text)).casefold()
+    folded = _without_invisible(unicodedata.normalize("NFKC", folded))
+    dashed = "".join("-" if _is_dash(character) else character for character in folded)
+    return " ".join(dashed.split())
+
+
+def _without_invisible(text: str) -> str:
+    return "".join(
+        character
+        for character in text
+        if unicodedata.category(character) != "Cf" and character not in _SHAPELESS
+    )
+
+
+def _is_dash(character: str) -> bool:
+    return unicodedata.category(character) == "Pd" or character in DASHES
 
 
 class Text:
@@ -18,7 +59,8 @@ class Text:
 
     The value is NFC normalised and stripped of white space. Control characters (except tab and line
     breaks with ``lines=True``), bidi controls and lone surrogates are refused, as are more than
-    ``max_length`` code points or fewer than ``min_length``.
+    ``max_length`` code points or fewer than ``min_length``. A text of invisible characters is
+    refused, or empty where it may be empty.
     """
 
     def __init__(self, *, max_length: int, min_length: int = 1, lines: bool = False) -> None:
@@ -51,7 +93,11 @@ class Text:
         value = unicodedata.normalize("NFC", value)
         if len(value) > self.max_length:
             raise self._too_long()
-        return value
+        if is_visible(value):
+            return value
+        if self.min_length:
+            raise PydanticCustomError("text_invisible", "The text has no visible character")
+        return ""
 
     def _too_long(self) -> PydanticCustomError:
         return PydanticCustomError(

@@ -53,7 +53,7 @@ class RegisterCustomerHandler(CommandHandler[c.RegisterCustomer]):
 @contextmanager
 def _unique_email(email: str | None) -> Iterator[None]:
     duplicate = errors.DuplicateEmailError(f"Another customer has the e-mail {email}.")
-    with unique({"customer_email_unique": duplicate}):
+    with unique({"customer_email_unique": duplicate, "identifier_unique": duplicate}):
         yield
 
 

@@ -45,6 +45,8 @@ class RegisterStockItemHandler(CommandHandler[c.RegisterStockItem]):
         with unique(
             {
                 "ordering_write_stockitem_sku_key": duplicate_sku,
+                "identifier_unique": duplicate_sku,
+                "identifier_of_owner": duplicate_id,
                 "ordering_write_stockitem_pkey": duplicate_id,
             }
         ):

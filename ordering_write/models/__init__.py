@@ -7,6 +7,7 @@ from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, 
 from ordering_write.models.command_record import CommandMetric, CommandRecord
 from ordering_write.models.customer import Customer
 from ordering_write.models.guarded import WrittenDirectlyError
+from ordering_write.models.identifier import Identifier
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
@@ -20,6 +21,7 @@ __all__ = [
     "Customer",
     "EventPending",
     "EventPosition",
+    "Identifier",
     "Order",
     "OrderItem",
     "OutboxEvent",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from django.db import models
@@ -14,6 +15,7 @@ from ordering_write.domain.errors import CustomerErasedError, CustomerNotFoundEr
 from ordering_write.domain.events import Person
 from ordering_write.domain.values import ERASED
 from ordering_write.models.aggregate import Aggregate
+from ordering_write.models.identifier import Identifier
 
 
 class Customer(Aggregate):
@@ -40,6 +42,11 @@ class Customer(Aggregate):
                 Lower("email"), name="customer_email_unique", condition=~Q(status="erased")
             ),
         ]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # The address since the row was loaded, empty once erased; None if it is the same.
+        self._new_email: str | None = None
 
     def __str__(self) -> str:
         return self.name
@@ -107,12 +114,13 @@ class Customer(Aggregate):
             case e.CustomerRegistered():
                 self.customer_id = event.customer_id
                 self.name = event.name
-                self.email = event.email
+                self.email = self._new_email = event.email
                 self.phone = event.phone
             case e.CustomerDetailsChanged():
                 for field in ("name", "email", "phone"):
                     if (value := getattr(event, field)) is not None:
                         setattr(self, field, value)
+                self._new_email = event.email or self._new_email
             case e.CustomerBlocked():
                 self.status = self.Status.BLOCKED
             case e.CustomerUnblocked():
@@ -120,6 +128,7 @@ class Customer(Aggregate):
             case e.CustomerErased():
                 self.status = self.Status.ERASED
                 self.name = self.email = ERASED
+                self._new_email = ""
                 self.phone = ""
 
     @property
@@ -155,3 +164,14 @@ class Customer(Aggregate):
     def write_all(cls, aggregates: "Sequence[Customer]") -> None:
         for customer in aggregates:
             customer.save_base(force_insert=customer._saved_version == 0)
+            customer._write_identifier()
+
+    def _write_identifier(self) -> None:
+        kind, email = Identifier.Kind.EMAIL, self._new_email
+        if email is None:
+            return
+        if self._saved_version:
+            Identifier.release(kind, self.pk)
+        if email:
+            tables.insert([Identifier.of(kind, email, self.pk)])
+        self._new_email = None

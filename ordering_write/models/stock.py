@@ -20,6 +20,7 @@ from ordering_write.domain.errors import (
 from ordering_write.domain.values import MOST_UNITS, Money
 from ordering_write.models.aggregate import Aggregate
 from ordering_write.models.guarded import GuardedModel
+from ordering_write.models.identifier import Identifier
 
 # The line of an order that a reservation is for: order_id, line_id.
 ReservationKey = tuple[UUID, UUID]
@@ -268,6 +269,9 @@ class StockItem(Aggregate):
         tables.insert([item for item in aggregates if item._saved_version == 0])
         existing = [item for item in aggregates if item._saved_version > 0]
         tables.upsert(existing, unique=["product_id"])
+        new = [item for item in aggregates if item._saved_version == 0]
+        kind = Identifier.Kind.SKU
+        tables.insert([Identifier.of(kind, item.sku, item.pk) for item in new])
         changed = [
             Reservation(
                 product_id=item.pk,

@@ -1,18 +1,30 @@
 """Commands about customers."""
 
+import re
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
+from pydantic_core import PydanticCustomError
 
-from config.fields.text import Text
+from config.fields.text import Text, identity
 from ordering_write.domain.commands.base import Command, Reason
 from ordering_write.domain.values import CustomerId
+
+_EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
+
+
+def _check_visible_parts(email: str) -> str:
+    if not re.match(_EMAIL, identity(email)):
+        raise PydanticCustomError("text_invisible", "A part of the address is invisible")
+    return email
+
 
 Email = Annotated[
     str,
     Text(max_length=254),
-    Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", examples=["ada@example.com"]),
+    Field(pattern=_EMAIL, examples=["ada@example.com"]),
+    AfterValidator(_check_visible_parts),
 ]
 Name = Annotated[str, Text(max_length=200), Field(examples=["Robin Sample"])]
 Phone = Annotated[str, Text(max_length=40, min_length=0)]

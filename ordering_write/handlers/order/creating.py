@@ -90,7 +90,7 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
             f"There is an order with the external reference {command.external_reference!r}.",
             pointer="#/external_reference",
         )
-        with unique({"order_reference_unique": duplicate}):
+        with unique({"order_reference_unique": duplicate, "identifier_unique": duplicate}):
             return save([order, *stock.values()], caused_by=command)
 
 

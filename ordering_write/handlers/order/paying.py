@@ -7,6 +7,7 @@ from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from config.fields.text import identity
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
@@ -113,5 +114,10 @@ class RecordRefundHandler(OrderHandler[c.RecordRefund]):
 
 
 def _id_of_external_refund(order: Order, command: c.RecordRefund) -> UUID:
-    # Derived from the reference, so that a refund recorded twice is one refund.
-    return uuid5(order.id, command.reference) if command.reference else uuid7()
+    if not command.reference:
+        return uuid7()
+    # Derived from the reference, so that a refund recorded twice is one refund. Earlier releases
+    # derived the id from the reference as it was spelled.
+    former_id = uuid5(order.id, command.reference)
+    is_recorded = str(former_id) in order.refunds
+    return former_id if is_recorded else uuid5(order.id, identity(command.reference))

@@ -24,9 +24,10 @@ from ordering_write import client
 from ordering_write.bus import get_command_bus
 from ordering_write.domain import commands
 from ordering_write.domain.errors import DomainError
+from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import Actor
 from ordering_write.log import UndecodableEventError
-from ordering_write.models import Order, StockItem
+from ordering_write.models import Identifier, Order, StockItem
 
 # The models and columns by which people name orders and products in place of an id.
 _NAMES: Mapping[str, tuple[type[Model], str]] = {
@@ -208,7 +209,10 @@ def _id(field: str, text: str) -> UUID:
     except ValueError:
         pass
     model, column = _NAMES[field]
-    key = model._default_manager.filter(**{column: text}).values_list("pk", flat=True).first()
+    spelled = text if model is StockItem else spelled_order_number(text)
+    key = model._default_manager.filter(**{column: spelled}).values_list("pk", flat=True).first()
+    if key is None and model is StockItem:
+        key = Identifier.owner_of(Identifier.Kind.SKU, text)
     if key is None:
         raise CommandError(f"#/{field}: There is no {_column_text(column)} {text}.")
     return key

@@ -8,6 +8,7 @@ from config.databases import tables
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import OrderNotFoundError, StatusNotSettableError
 from ordering_write.domain.events import LIVE, OrderStatus, PaymentKind
+from ordering_write.models.identifier import Identifier
 from ordering_write.models.order.annotating import Annotating
 from ordering_write.models.order.editing import Editing
 from ordering_write.models.order.parts import OrderItem, Shipment
@@ -242,6 +243,14 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
     @classmethod
     def write_all(cls, aggregates: "Sequence[Order]") -> None:
         tables.upsert(aggregates, unique=["id"])
+        kind = Identifier.Kind.REFERENCE
+        tables.insert(
+            [
+                Identifier.of(kind, order.external_reference, order.pk, scope=order.source)
+                for order in aggregates
+                if order.external_reference and order._saved_version == 0
+            ]
+        )
         for parts in ("lines", "shipments"):
             changed = [
                 part

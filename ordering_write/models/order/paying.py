@@ -5,6 +5,7 @@ from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
+from config.fields.text import identity
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.errors import (
@@ -50,6 +51,7 @@ class Paying(OrderState):
     ) -> None:
         """Record a fact about a payment, true ``at``; the same fact twice changes nothing."""
         self._check_amount(amount, currency)
+        payment_id = self._recorded_payment_id(payment_id)
         recorded = self.payments.get(payment_id, {}).get(kind)
         if recorded is not None:
             if Decimal(recorded) != amount:
@@ -67,6 +69,13 @@ class Paying(OrderState):
             method=method,
             reference=reference,
         )
+
+    def _recorded_payment_id(self, payment_id: str) -> str:
+        """Return ``payment_id`` as it was spelled when it was recorded first."""
+        if payment_id in self.payments:
+            return payment_id
+        same = identity(payment_id)
+        return next((other for other in self.payments if identity(other) == same), payment_id)
 
     def _refuse_too_much(self, kind: PaymentKind, amount: Decimal) -> None:
         """Raise AmountTooLargeError if the columns can't hold the sum of the payments."""
