@@ -6,21 +6,22 @@ or leaves them to other clients: there ``migrate`` makes them the defaults of th
 """
 
 import logging
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from typing import Any
 
 import psycopg
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db import OperationalError, connections, transaction
+from django.db import Error, connections, transaction
 from psycopg import sql
 
 from config.databases.configuration import role_settings
 
 logger = logging.getLogger(__name__)
 
-# Where the server sets these, it reports them only for connections over TCP.
-_OF_THE_NETWORK = "tcp_keepalives_"
+# The server reports the settings with these names as 0 for sessions that don't use TCP.
+_OF_TCP = "tcp_"
 # The aliases of the databases whose pooler this process has checked.
 _checked: set[str] = set()
 
@@ -45,7 +46,13 @@ class SettingsNotStoredError(Exception):
 
 
 class SettingsMissingError(ImproperlyConfigured):
-    """Sessions of the pooler lack settings without which the service can't work."""
+    """Sessions of the pooler lack settings."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            f"Sessions of the pooler lack the settings {', '.join(names)}: run manage.py migrate,"
+            " then RECONNECT in the console of PgBouncer."
+        )
 
 
 def configure(connection: psycopg.Connection[Any], entry: dict[str, Any], alias: str) -> None:
@@ -79,10 +86,10 @@ def _check_lending(connection: psycopg.Connection[Any], backend_pid: int) -> Non
 def check() -> None:
     """Connect to each database that can be reached, so that a wrong pooler ends the start.
 
-    Raises TransactionPoolerError and SettingsMissingError.
+    Raises TransactionPoolerError, and SettingsMissingError without the search path.
     """
     for connection in connections.all():
-        with suppress(OperationalError):
+        with suppress(Error):
             connection.ensure_connection()
             if connection.settings_dict["POOLER"]:
                 _check_settings(connection)
@@ -93,7 +100,7 @@ def _check_settings(connection: Any) -> None:
     expected = {
         name: value
         for name, value in role_settings(settings.READ_SCHEMA).items()
-        if not name.startswith(_OF_THE_NETWORK)
+        if not name.startswith(_OF_TCP)
     }
     with connection.cursor() as cursor:
         cursor.execute(
@@ -101,15 +108,11 @@ def _check_settings(connection: Any) -> None:
         )
         found = dict(cursor.fetchall())
     missing = sorted(name for name, value in expected.items() if found[name] != value)
-    if not missing:
-        return
-    message = (
-        f"Sessions of the pooler lack the settings {', '.join(missing)}: run manage.py migrate,"
-        " then RECONNECT in the console of PgBouncer."
-    )
     if "search_path" in missing:
-        raise SettingsMissingError(message)
-    logger.error("%s", message)
+        raise SettingsMissingError(missing)
+    if missing:
+        # The service works without its timeouts.
+        logger.error("%s", SettingsMissingError(missing))
 
 
 def store(alias: str, role: str) -> None:

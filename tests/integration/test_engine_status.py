@@ -196,8 +196,14 @@ def test_waiting_for_an_unknown_projection_is_refused() -> None:
         wait(event_id=new_event_id(), projections=["nothing"], timeout=1)
 
 
+@pytest.mark.parametrize("pooler", ["", "transaction"])
 @pytest.mark.django_db(transaction=True, databases=["default", "read"])
-def test_wait_ends_as_soon_as_the_projection_has_passed_the_event() -> None:
+def test_wait_ends_as_soon_as_the_projection_has_passed_the_event(
+    pooler: str, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Behind a pooler of transactions, nobody can listen.
+    monkeypatch.setitem(settings.DATABASES["read"], "POOLER", pooler)
+
     def run() -> None:
         live.run("order_view")
         connections.close_all()
