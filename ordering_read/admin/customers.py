@@ -47,11 +47,7 @@ class CustomerAdmin(CommandPages, ReadModelAdmin):
     ) -> QuerySet[CustomerSummary]:
         if (customer_id := parse_uuid(term)) is not None:
             return rows.filter(customer_id=customer_id)
-        with_personal = bool(_email(request))
-        field = "email" if "@" in term and with_personal else "name"
-        return matching(
-            rows, term, field, query=lambda q: ListCustomers(q=q, with_personal=with_personal)
-        )
+        return customers_named(request, rows, term)
 
     @admin.display(description="Orders")
     def orders(self, customer: CustomerSummary) -> SafeString:
@@ -60,3 +56,14 @@ class CustomerAdmin(CommandPages, ReadModelAdmin):
 
 def _email(request: HttpRequest) -> tuple[str, ...]:
     return ("email",) if request.user.has_perm(permissions.VIEW_PII) else ()
+
+
+def customers_named(
+    request: HttpRequest, rows: QuerySet[CustomerSummary], term: str
+) -> QuerySet[CustomerSummary]:
+    """Return the customers in ``rows`` that ``term`` finds for the user of ``request``."""
+    with_personal = bool(_email(request))
+    field = "email" if "@" in term and with_personal else "name"
+    return matching(
+        rows, term, field, query=lambda q: ListCustomers(q=q, with_personal=with_personal)
+    )

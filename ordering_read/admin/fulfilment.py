@@ -18,6 +18,7 @@ from ordering_read.documents import AddressView
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries.fulfilment import Readiness, queue, queued_order_view
+from ordering_write.published import spelled_order_number
 
 
 class ReadinessFilter(admin.SimpleListFilter):
@@ -76,7 +77,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     def search(
         self, request: HttpRequest, rows: QuerySet[QueuedOrder], term: str
     ) -> QuerySet[QueuedOrder]:
-        return rows.filter(order_number=term)
+        return rows.filter(order_number=spelled_order_number(term))
 
     # --- Columns -------------------------------------------------------------------------------
     @admin.display(description="Readiness")

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
+from config.fields.spelling import plain
 from config.http.admin import parse_uuid
 from ordering_read import permissions
 from ordering_read.admin.base import ListOnlyAdmin, link_column
@@ -13,6 +14,7 @@ from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
 from ordering_read.projections.timeline_sentences import note_sentence
+from ordering_write.published import spelled_order_number
 
 
 def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:
@@ -23,13 +25,19 @@ def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:
 
 
 class HistoryAdmin(ListOnlyAdmin):
-    """A list of events, newest first."""
+    """A list of events, newest first, searched by the id or the name of their subject."""
 
     ordering = ("-position",)
 
     def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         [id_field] = self.search_fields
-        return rows.filter(**{id_field: parse_uuid(term)})
+        if (row_id := parse_uuid(term)) is not None:
+            return rows.filter(**{id_field: row_id})
+        return rows.filter(**{f"{id_field}__in": self.named(term).values(id_field)})
+
+    def named(self, term: str) -> QuerySet[Any]:
+        """Return the rows of the orders or products with this number or SKU."""
+        raise NotImplementedError
 
 
 @admin.register(TimelineEntry)
@@ -40,7 +48,7 @@ class TimelineAdmin(HistoryAdmin):
     needed_permission = permissions.VIEW_ORDERS
     list_filter = ("visibility", "at")
     search_fields = ("order_id",)
-    search_help_text = "The id of an order"
+    search_help_text = "The number or the id of an order"
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         with_personal = request.user.has_perm(permissions.VIEW_PII)
@@ -48,6 +56,9 @@ class TimelineAdmin(HistoryAdmin):
         return ("at", "order", text, "visibility", "channel", "position")
 
     order = link_column(OrderSummary, "order_id", "Order")
+
+    def named(self, term: str) -> QuerySet[OrderSummary]:
+        return OrderSummary.live.filter(order_number=spelled_order_number(term))
 
     @admin.display(description="Sentence")
     def sentence_without_note(self, entry: TimelineEntry) -> str:
@@ -78,7 +89,10 @@ class StockLedgerAdmin(HistoryAdmin):
     )
     list_filter = ("kind", "at")
     search_fields = ("product_id",)
-    search_help_text = "The id of a product"
+    search_help_text = "The SKU or the id of a product"
+
+    def named(self, term: str) -> QuerySet[InventoryLevel]:
+        return InventoryLevel.live.filter(sku=plain(term))
 
     product = link_column(InventoryLevel, "product_id", "Product")
     order = link_column(OrderSummary, "order_id", "Order")

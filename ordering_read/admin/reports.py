@@ -7,9 +7,11 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
+from config.fields.spelling import plain
 from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
 from ordering_read.admin.base import ListOnlyAdmin, link_column, money_column
+from ordering_read.admin.customers import customers_named
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
@@ -68,7 +70,7 @@ class SalesByProductAdmin(ListOnlyAdmin):
     def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
         if (product_id := parse_uuid(term)) is not None:
             return rows.filter(product_id=product_id)
-        return rows.filter(shown_sku=term)
+        return rows.filter(shown_sku=plain(term))
 
     product = link_column(InventoryLevel, "product_id", "SKU", "shown_sku")
 
@@ -100,10 +102,13 @@ class CustomerStatsAdmin(ListOnlyAdmin):
     )
     list_filter = ("last_order_at",)
     search_fields = ("customer_id",)
-    search_help_text = "The id of a customer"
+    search_help_text = "Words of a customer's name, or the id of a customer"
 
     def search(self, request: HttpRequest, rows: QuerySet[Any], term: str) -> QuerySet[Any]:
-        return rows.filter(customer_id=parse_uuid(term))
+        if (customer_id := parse_uuid(term)) is not None:
+            return rows.filter(customer_id=customer_id)
+        customers = customers_named(request, CustomerSummary.live.all(), term)
+        return rows.filter(customer_id__in=customers.values("customer_id"))
 
     customer = link_column(CustomerSummary, "customer_id", "Customer", "customer_id")
 

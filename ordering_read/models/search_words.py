@@ -26,6 +26,7 @@ _END_DIGITS = 18
 # A search for this many digits or more may be one for a telephone number, written with spaces.
 _PHONE_DIGITS = 6
 
+_APOSTROPHES = frozenset(APOSTROPHES)
 # Letters that Unicode doesn't decompose, as people without them on the keyboard type them.
 _FOLDED = {"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ħ": "h"}
 _FOLDED |= {"\u0131": "i", "ŋ": "n", "ŧ": "t"}
@@ -62,7 +63,7 @@ def document_words(text: str) -> tuple[str, ...]:
     lexemes = [lexeme for word in words for lexeme in _lexemes(word)]
     if len(words) <= _NAME_WORDS:
         lexemes += [first + second for first, second in pairwise(words) if _are_one(first, second)]
-    if any(apostrophe in text for apostrophe in APOSTROPHES):
+    if not _APOSTROPHES.isdisjoint(text):
         # The parts of a name such as D'Angelo.
         spaced_text = text.translate(dict.fromkeys(map(ord, APOSTROPHES), " "))
         lexemes += _words(_normalised(spaced_text))
@@ -84,6 +85,9 @@ def phone_endings(phone: str) -> Iterator[str]:
 
 def _lexemes(word: str) -> Iterator[str]:
     """Yield the word, its parts, the parts as one word, and the pairs of unspaced letters."""
+    if word.isascii() and word.isalnum():
+        yield word
+        return
     pieces = _pieces(word)
     if any(kind == _UNSPACED_LETTERS for kind, _ in pieces):
         for kind, text in pieces:
@@ -201,6 +205,8 @@ def _words(normalised: str) -> list[str]:
 
 def _trimmed(word: str) -> str:
     """Return ``word`` without separators at its ends."""
+    if word.isalnum():
+        return word
     begin, end = 0, len(word)
     while begin < end and _kind(word[begin]) == _SEPARATOR:
         begin += 1
@@ -234,4 +240,5 @@ def _pairs(text: str) -> Iterator[str]:
 
 def _are_one(first: str, second: str) -> bool:
     """Return True if two neighbours may be one name, such as Anne Marie."""
-    return all(word.isalpha() and not any(map(_UNSPACED.match, word)) for word in (first, second))
+    letters = first + second
+    return letters.isalpha() and (letters.isascii() or not any(map(_UNSPACED.match, letters)))

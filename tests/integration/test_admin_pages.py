@@ -388,6 +388,26 @@ def test_searches_of_lists_find_names_as_people_type_them(auditor: User) -> None
         assert "0 customers" in list_text(client, CUSTOMERS, f"?q={term}"), term
 
 
+def test_lists_of_histories_and_reports_are_searched_by_names(shop: Shop, auditor: User) -> None:
+    client = logged_in(auditor)
+    year, _, number = shop.order.order_number.partition("-")
+
+    for page, term in (
+        ("ordering_read/timelineentry", f"Order {year}–{int(number)}"),
+        ("ordering_read/timelineentry", shop.order.pk),
+        ("ordering_read/stockmovement", "LAMP–1"),
+        ("ordering_read/stockmovement", shop.product.pk),
+        ("ordering_read/queuedorder", f"{year}-{int(number)}"),
+        ("ordering_read/customerstats", "robin"),
+        ("ordering_read/customerstats", shop.customer.pk),
+        ("ordering_read/salesbyproduct", "LAMP–1"),
+        (STOCK, "lamp–1"),
+    ):
+        found = client.get(list_url(page, f"?q={term}")).context["cl"].result_count
+        others = client.get(list_url(page, "?q=nobody")).context["cl"].result_count
+        assert (found > 0, others) == (True, 0), (page, term)
+
+
 def copy_many(row: ReadModel) -> None:
     """Add 3000 copies of ``row``, each with its own ids and names."""
     fields = {

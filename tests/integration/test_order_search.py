@@ -481,6 +481,8 @@ def test_an_empty_search_finds_nothing() -> None:
         "customers": [],
         "products": [],
         "redirect": None,
+        "projection_gap": None,
+        "projection_gaps": 0,
     }
 
 
