@@ -1,6 +1,6 @@
 """The projections as a subscription: the generations that runners keep up to date."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.conf import settings
 from django.db.models import QuerySet
@@ -76,20 +76,23 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
             projector.apply(events, generation.pk)
 
     def reapply(
-        generation: Projection, streams: Sequence[str], events: Sequence[DomainEvent]
+        generation: Projection, streams: Sequence[str], read: Callable[[], Sequence[DomainEvent]]
     ) -> None:
         # The response to a retry may quote the error of an event, and the error a personal text.
         StoredResponse.objects.filter(response__stream__in=streams).delete()
         aggregate_ids = [stream.partition("-")[2] for stream in streams]
+        has_rows = False
         with writing():
             for model in projector.models:
                 # The first column of the key is the same in all rows of a stream.
                 column = natural_key(model)[0]
                 name = next(f.name for f in model._meta.concrete_fields if f.column == column)
                 condition = {"projection_id": generation.pk, f"{name}__in": aggregate_ids}
-                model._default_manager.filter(**condition).delete()
-            if events:
-                projector.apply(events, generation.pk)
+                deleted, _ = model._default_manager.filter(**condition).delete()
+                has_rows = has_rows or deleted > 0
+            # Streams without rows were never applied, or belong to other projections.
+            if has_rows:
+                projector.apply(read(), generation.pk)
 
     def find_skip(event: DomainEvent) -> ParkedEvent | None:
         # The skip may belong to another generation, whose rows lack the event too.

@@ -6,7 +6,9 @@ log, so that erasing its personal fields there is enough.
 
 import logging
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import groupby
 from typing import Any
 
 from django.db import transaction
@@ -215,10 +217,18 @@ def _forget_erased(checkpoint: Any, events: Sequence[DomainEvent], subscriber: S
     # The events of a stream come in order: up to these versions they have been passed.
     passed = {event.recorded.stream: event.recorded.version for event in events}
     tables.flush()
-    for start in range(0, len(streams), _REAPPLIED_STREAMS):
-        part = streams[start : start + _REAPPLIED_STREAMS]
+    for part in _parts(streams):
         versions = {stream: passed[stream] for stream in part}
-        subscriber.reapply(checkpoint, part, _applied_events(checkpoint, versions, subscriber))
+        read = partial(_applied_events, checkpoint, versions, subscriber)
+        subscriber.reapply(checkpoint, part, read)
+
+
+def _parts(streams: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the sorted ``streams`` in parts of one kind of stream, of a limited size."""
+    for _, of_kind in groupby(streams, lambda stream: stream.partition("-")[0]):
+        kind = list(of_kind)
+        for start in range(0, len(kind), _REAPPLIED_STREAMS):
+            yield kind[start : start + _REAPPLIED_STREAMS]
 
 
 def _applied_events(

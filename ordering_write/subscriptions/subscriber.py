@@ -19,12 +19,13 @@ class Subscriber:
     * ``max_parked`` is the number of streams that may be parked before the subscriber stops.
     * ``find_skip(event)`` returns the row by which an event that can't be applied was skipped
       before and still is, else None.
-    * ``reapply(checkpoint, streams, events)`` replaces the effects of these streams by those of
-      ``events``, whose personal fields were erased. None when no effect is personal.
+    * ``reapply(checkpoint, streams, read)`` replaces the effects of these streams by those of the
+      events that ``read`` returns, whose personal fields were erased. None when no effect is
+      personal.
     """
 
     wants: Callable[[DomainEvent], bool]
     apply: Callable[[Any, Sequence[DomainEvent]], None]
     max_parked: int
     find_skip: Callable[[DomainEvent], ParkedEvent | None]
-    reapply: Callable[[Any, Sequence[str], Sequence[DomainEvent]], None] | None = None
+    reapply: Callable[[Any, Sequence[str], Callable[[], Sequence[DomainEvent]]], None] | None = None
