@@ -7,6 +7,7 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from pydantic import ValidationError
 
 from ordering_write.domain import commands as c
@@ -78,6 +79,17 @@ def test_another_spelling_of_a_reference_is_the_same_reference(
     # References are unique within a source only.
     other = kit.UUID(int=2)
     kit.placed_order(customer, (product, 1), external_reference="lamp-1", user_id=other)
+
+
+def test_a_reference_takes_no_statement_of_its_own(customer: Customer) -> None:
+    product = kit.registered_product()
+    numbers = []
+    for reference in (None, "shop-1"):
+        command = kit.create_order(customer, (product, 1), external_reference=reference)
+        with CaptureQueriesContext(connection) as queries:
+            kit.dispatch(command)
+        numbers.append(len(queries))
+    assert numbers[0] == numbers[1]
 
 
 def test_another_spelling_of_a_payment_is_the_same_payment(
