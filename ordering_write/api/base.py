@@ -96,7 +96,7 @@ class CommandEndpoint(ApiViewSet):
         body = body_of(command_type, tuple(path_fields)).model_validate(request.data)
         fields: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
         if key is not None:
-            # A key has no spaces, so it is none of the names from which imports and forms derive ids.
+            # A key has no spaces. Imports and forms derive their ids from names with a space.
             fields["command_id"] = uuid5(user.id, key)
         # Fields that a route excludes are None. A path without an id makes something new.
         makes_new = not any(path_fields.values())
