@@ -23,6 +23,7 @@ class CustomerAdmin(CommandPages, ReadModelAdmin):
 
     identity = "customer_id"
     stream_prefix, stream_field = "customer", "customer_id"
+    uses_search = True
     needed_permission = permissions.VIEW_CUSTOMERS
     change_form_template = "admin/ordering_read/command_page.html"
     ordering = ("-registered_at", "-customer_id")

@@ -40,6 +40,7 @@ class InventoryAdmin(CommandPages, ReadModelAdmin):
 
     identity = "product_id"
     stream_prefix, stream_field = "stock", "product_id"
+    uses_search = True
     needed_permission = permissions.VIEW_STOCK_LEVELS
     change_form_template = "admin/ordering_read/command_page.html"
     ordering = ("sku",)

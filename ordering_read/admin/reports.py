@@ -86,6 +86,7 @@ class SalesByProductAdmin(ListOnlyAdmin):
 class CustomerStatsAdmin(ListOnlyAdmin):
     """Statistics per customer and currency."""
 
+    uses_search = True
     needed_permission = permissions.VIEW_CUSTOMERS
     ordering = ("-last_order_at", "customer_id", "currency")
     list_display = (

@@ -145,13 +145,14 @@ def test_a_list_without_rows_says_that_rows_may_be_missing(client: Client, shop:
 
 
 def test_a_search_says_that_the_search_lacks_events(
-    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ) -> None:
     park("search", shop, monkeypatch)
+    for name in ("ordersummary", "customersummary", "inventorylevel", "customerstats"):
+        with subtests.test(name):
+            page = client.get(f"/admin/ordering_read/{name}/?q=nothing")
 
-    page = client.get(list_url(ORDERS, "?q=nothing"))
-
-    assert any(PARKED.format("search") in alert for alert in alerts(page))
+            assert any(PARKED.format("search") in alert for alert in alerts(page))
 
 
 def test_whole_pages_have_no_mark(client: Client, shop: Shop) -> None:
