@@ -67,4 +67,8 @@ def gaps_of(rows: Sequence[Any], page: RowPages) -> list[ProjectionGap | None]:
 
 def gap_details(rows: Sequence[Model], page: RowPages) -> list[str]:
     """Return a sentence for each of ``rows`` that lacks events."""
+    if rows and not page.stream_prefix:
+        # Each row mixes streams: it may lack any event that the projection lacks.
+        gap = gaps.answer_gap(incomplete_of(rows, type(rows[0])))
+        return [gap.detail] if gap else []
     return [gap.detail for gap in gaps_of(rows, page) if gap]

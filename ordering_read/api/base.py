@@ -63,6 +63,8 @@ class QueryViewSet(GapViewSet):
     reads: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     single_actions: ClassVar[frozenset[str]] = frozenset({"retrieve"})
     log_actions: ClassVar[frozenset[str]] = frozenset()
+    # Actions whose answers have no personal data. A browser may keep these, and asks before use.
+    impersonal_actions: ClassVar[frozenset[str]] = frozenset()
 
     # The freshness of the rows or the log that a GET reads; set before the query.
     freshness: Freshness
@@ -90,7 +92,8 @@ class QueryViewSet(GapViewSet):
             self.set_gap_header(self.gap_of_answer())
         self.headers |= headers.freshness_headers(self.freshness)
         self.headers["Vary"] = "Accept, Authorization, Cookie"
-        self.headers["Cache-Control"] = "private, no-cache"
+        is_kept = self.action in self.impersonal_actions
+        self.headers["Cache-Control"] = f"private, {'no-cache' if is_kept else 'no-store'}"
         if awaited is not None and seconds is not None:
             if not shown:
                 raise ProjectionBehindError(

@@ -72,6 +72,7 @@ class InventoryViewSet(QueryViewSet):
 
     titles = ("Inventory", "Product")
     stream_prefix = "stock"
+    impersonal_actions = frozenset({"list", "retrieve"})
     needed_permissions = {
         "list": permissions.VIEW_INVENTORY,
         "retrieve": permissions.VIEW_INVENTORY,

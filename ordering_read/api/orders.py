@@ -34,6 +34,7 @@ class OrderViewSet(QueryViewSet):
     stream_prefix = "order"
     single_actions = frozenset({"retrieve", "by_number"})
     log_actions = frozenset({"diff", "events"})
+    impersonal_actions = frozenset({"status_counts"})
     needed_permissions = {
         "list": permissions.VIEW_ORDERS,
         "retrieve": permissions.VIEW_ORDERS,

@@ -37,6 +37,7 @@ class ProductSalesBody(Linked, SalesByProductView):
 class SalesViewSet(QueryViewSet):
     """The base class of the reports by day."""
 
+    impersonal_actions = frozenset({"list"})
     renderer_classes = (*QueryViewSet.renderer_classes, CSVRenderer)
     # The type of the report's rows.
     row: ClassVar[type[View]]

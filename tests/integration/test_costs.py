@@ -6,7 +6,6 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from django.core.signals import request_finished
 from django.test import Client
 from django.urls import reverse
 from drf_spectacular.generators import SchemaGenerator
@@ -15,6 +14,7 @@ from config.accounts.models import User
 from config.http.limits import costs
 from config.http.openapi import document
 from tests.kit_admin import logged_in
+from tests.kit_http import close
 
 DATABASES = ["default", "read"]
 pytestmark = pytest.mark.django_db(databases=DATABASES)
@@ -33,9 +33,7 @@ def _nothing_spent(settings: Any) -> Iterator[None]:
 
 def status(path: str, *, client: Client | None = None, address: str = "192.0.2.1") -> int:
     answer = (client or Client()).get(path, REMOTE_ADDR=address)
-    # Without the signal, which closes the connection and so ends the transaction of the test.
-    with mock.patch.object(request_finished, "send"):
-        answer.close()
+    close(answer)
     return answer.status_code
 
 

@@ -137,7 +137,7 @@ def test_a_single_order_has_its_lines_and_addresses(clerk: APIClient, shop: Shop
         "price_reason",
         "links",
     }
-    assert answer["Cache-Control"] == "private, no-cache"
+    assert answer["Cache-Control"] == "private, no-store"
     assert {"Accept", "Authorization", "Cookie"} <= set(re.split(r", *", answer["Vary"]))
 
 

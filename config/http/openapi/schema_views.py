@@ -13,6 +13,7 @@ from rest_framework.renderers import TemplateHTMLRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.http.headers import DOCS_CONTENT_SECURITY_POLICY
 from config.http.input.query import Parameters, parse_query
 from config.http.openapi.document import PAGE_FILES, openapi_document, page_file
 from config.http.views import ApiView
@@ -56,7 +57,8 @@ class DocsView(ApiView):
     @extend_schema(exclude=True)
     def get(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         parse_query(request, Parameters)
-        return Response(template_name="http/docs.html")
+        headers = {"Content-Security-Policy": DOCS_CONTENT_SECURITY_POLICY}
+        return Response(template_name="http/docs.html", headers=headers)
 
 
 @require_safe
