@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from tests.acceptance.pgbouncer import PgBouncer, pgbouncer
@@ -13,6 +16,9 @@ from tests.acceptance.recount import assert_read_models_equal_the_log
 from tests.acceptance.service import ROOT, Service, wait_until
 from tests.acceptance.shop import Shop, created
 from tests.patience import PATIENCE_SECONDS
+
+PARALLEL_REQUESTS = 12
+UNITS_RECEIVED = 5 * PARALLEL_REQUESTS
 
 Pooled = tuple[Service, PgBouncer]
 NewFolder = Callable[[str], Path]
@@ -65,18 +71,38 @@ def test_the_service_works_behind_pgbouncer(
         shop = Shop(service)
         customer, product = shop.customer(), shop.product(100)
         orders = [shop.order(customer, product, quantity=2) for _ in range(3)]
+        check_parallel_requests(shop, product, orders[2])
         check_a_waiting_read(shop, orders[0])
         check_requests_survive_the_end_of_sessions(service, pooler, shop, orders[1])
         placed = created(shop.admin.post("/orders", json=shop.body(customer, product)))
 
         wait_until(lambda: shop.read(f"/orders/{orders[0]}")["status"] == "cancelled")
-        assert shop.level(product) == {"on_hand": 100, "reserved": 5, "available": 95}
+        assert shop.level(product) == {
+            "on_hand": 100 + UNITS_RECEIVED,
+            "reserved": 5,
+            "available": 95 + UNITS_RECEIVED,
+        }
         assert shop.read(f"/orders/{placed['order_id']}")["status"] == "pending"
         check_the_settings_of_pooled_sessions(service, pooler, pool_mode)
         service.manage("rebuild_projections", "order_view")
         assert_read_models_equal_the_log(service)
         for name in ("web", "workers"):
             assert "Traceback" not in service.log(name)
+
+
+def check_parallel_requests(shop: Shop, product: str, order: str) -> None:
+    """More requests than the pooler has sessions all succeed, each on its own side."""
+
+    def request(number: int) -> int:
+        if number % 2:
+            return shop.admin.get(f"/orders/{order}").status_code
+        body = {"quantity": 1}
+        return shop.admin.post(f"/inventory/{product}/receipts", json=body).status_code
+
+    shop.read(f"/orders/{order}")
+    with ThreadPoolExecutor(PARALLEL_REQUESTS) as threads:
+        statuses = Counter(threads.map(request, range(10 * PARALLEL_REQUESTS)))
+    assert set(statuses) == {200}, statuses
 
 
 def check_a_waiting_read(shop: Shop, order: str) -> None:
@@ -113,8 +139,6 @@ def check_the_settings_of_pooled_sessions(
     """Sessions that are lent for a transaction have the timeouts, and nobody else's settings."""
     if pool_mode == "session":
         return
-    import psycopg
-
     with psycopg.connect(pooler.url(service.write_url), prepare_threshold=None) as connection:
         [row] = connection.execute(
             "SELECT current_setting('statement_timeout'), current_setting('lock_timeout'),"
