@@ -5,6 +5,7 @@ Django's SecurityMiddleware sets the others (HSTS, Referrer-Policy, nosniff, COO
 
 from collections.abc import Callable
 
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
@@ -38,6 +39,9 @@ class HeadersMiddleware:
         response = self.get_response(request)
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)
+        if settings.DEBUG and response.status_code in (404, 500):
+            # Django's pages with tracebacks have their styles and scripts inside.
+            del response["Content-Security-Policy"]
         is_page = response.get("Content-Type", "").startswith("text/html")
         if is_page and "no-store" not in response["Cache-Control"]:
             # A page names its user and has the CSRF token of the session.

@@ -178,3 +178,10 @@ def test_a_redirect_to_https_has_the_headers(settings: Any) -> None:
     answer = Client().get("/")
     assert (answer.status_code, answer["Cache-Control"]) == (301, "no-store")
     assert answer["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
+
+
+def test_the_page_with_a_traceback_may_use_its_own_style(settings: Any) -> None:
+    settings.DEBUG = True
+    answer = Client().get("/nowhere", headers={"accept": "text/html"})
+    assert not answer.has_header("Content-Security-Policy")
+    assert Client().get("/")["Content-Security-Policy"] == CONTENT_SECURITY_POLICY
