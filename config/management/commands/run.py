@@ -24,8 +24,7 @@ from config.databases.embedded import EmbeddedServer
 from config.management.first_login import first_login_hint
 from config.management.steps import Step
 from config.processes import Program
-from ordering_read.engine import live
-from ordering_read.projector import registered
+from ordering_write import subscriptions
 
 # Seconds between two looks at /readyz while the programs start: the first and the longest pause.
 FIRST_LOOK_SECONDS, LONGEST_LOOK_SECONDS = 0.1, 1.0
@@ -93,8 +92,10 @@ class Command(BaseCommand):
             call_command("seed_demo", stdout=step, no_color=True)
         self._say(step.detail)
         # Apply the demo's events now: the workers would begin far behind, and raise the alarm.
-        with self._step("Filling the read side"):
-            live.run(*registered())
+        with self._step("Filling the read side") as step:
+            for subscription in subscriptions.registered():
+                step.write(f"\n{subscription.name}")
+                subscription.run(*subscription.names())
 
     def _step(self, text: str) -> Step:
         return Step(text, say=self._say)
