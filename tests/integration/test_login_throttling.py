@@ -103,6 +103,15 @@ def test_the_api_takes_no_password(robin: User) -> None:
         assert Client().post(path, {"username": "clerk", "password": PASSWORD}).status_code == 404
 
 
+def test_a_limit_is_logged_once_per_period(robin: User, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(5):
+        log_in(robin.username)
+
+    [record] = [record for record in caplog.records if "Too many failed" in record.message]
+    assert record.levelname == "WARNING"
+    assert record.message.startswith("Too many failed logins by one name: refused for ")
+
+
 def test_an_address_is_limited_for_all_user_names(robin: User) -> None:
     assert [log_in(f"name {number}").status_code for number in range(6)] == [200] * 5 + [429]
     assert log_in(robin.username, PASSWORD).status_code == 429

@@ -5,6 +5,7 @@ separate reads and writes, as in a cache, many requests at once would pass the l
 """
 
 import hashlib
+import logging
 import math
 import unicodedata
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from config.http.limits.addresses import client_network, is_address
 if TYPE_CHECKING:
     # DRF imports this module while it makes the class APIView.
     from rest_framework.views import APIView
+
+logger = logging.getLogger(__name__)
 
 _COUNT = """
 INSERT INTO request_count AS counter (key, count, ends_at)
@@ -115,7 +118,13 @@ def count_login(request: HttpRequest, *, name: str) -> list[str]:
     keys = {"address": f"login:{client_address(request)}", "name": f"login:{digest[:32]}"}
     for limit_name, key in keys.items():
         count, seconds = _add(key, seconds=settings.LOGIN_FAILURE_SECONDS)
-        if count > settings.LOGIN_FAILURES[limit_name]:
+        limit = settings.LOGIN_FAILURES[limit_name]
+        if count == limit + 1:
+            # Once per period: somebody may be guessing.
+            logger.warning(
+                "Too many failed logins by one %s: refused for %s s", limit_name, seconds
+            )
+        if count > limit:
             raise TooManyLoginsError(seconds)
     return list(keys.values())
 
