@@ -150,10 +150,12 @@ class DeclaredListAdmin(admin.ModelAdmin):
         # Some filters query the database for their choices: build them once per request.
         if not hasattr(page, "declared_lookups"):
             filters = self.get_list_filter(request)
-            page.declared_lookups = {
+            names = {
                 *self.list_lookups,
                 *(name for item in filters for name in self._parameters(request, item)),
             }
+            # Both spellings of the same look-up.
+            page.declared_lookups = names | {name.removesuffix("__exact") for name in names}
         lookups: set[str] = page.declared_lookups
         return lookups
 

@@ -94,7 +94,7 @@ for _resource in (OrderCommands, StockCommands, CustomerCommands):
             "" if _route.makes_resource else f"/{{{_noun}}}/{_route.path}".rstrip("/")
         )
 # Routes without a login.
-PUBLIC = {"start", "favicon", "healthz", "readyz", "problem", "schema", "docs", "api"}
+PUBLIC = {"start", "favicon", "healthz", "readyz", "problem", "schema", "docs", "docs-file", "api"}
 # The roles that may read the metrics.
 METRICS = frozenset({"admin", "monitor"})
 # The roles that may set each status of an order.

@@ -481,7 +481,8 @@ def test_each_report_has_a_read_only_admin_page(shop: Shop, admin_user: User) ->
         response = client.get(list_url(page))
         assert response.status_code == 200, page
         assert response.context["cl"].result_count, page
-        assert client.get(list_url(page, f"?q={uuid4()}")).status_code == 200, page
+        if response.context["cl"].search_fields:
+            assert client.get(list_url(page, f"?q={uuid4()}")).status_code == 200, page
         assert client.get(f"/admin/{page}/add/").status_code == 403, page
 
 
