@@ -2,15 +2,17 @@
 
 import re
 from typing import Any
+from uuid import uuid4
 
 from django.contrib.messages import get_messages
+from django.db import connections
 from django.db.models import Model
 from django.test import Client
 
 from config.accounts.models import User
 from ordering_read.engine import live
-from ordering_read.models import Projection
-from ordering_read.projector import registered
+from ordering_read.models import Projection, ReadModel
+from ordering_read.projector import registered, writing
 from ordering_write.models import CommandRecord, Order, OutboxEvent
 from tests import kit
 
@@ -96,3 +98,25 @@ def run_action(client: Client, page: str, action: str, *rows: Model, **fields: A
 def messages_of(response: Any) -> list[str]:
     """Return the messages that the next page will show."""
     return [f"{message.level_tag}: {message}" for message in get_messages(response.wsgi_request)]
+
+
+def copy_many(row: ReadModel) -> None:
+    """Add 3000 copies of ``row``, each with its own ids and names."""
+    fields = {
+        field.attname: getattr(row, field.attname)
+        for field in row._meta.concrete_fields
+        if not field.primary_key
+    }
+    names = {"order_number", "customer_name", "sku", "name", "email"} & set(fields)
+    ids = {"order_id", "customer_id", "product_id"} & set(fields)
+    with writing():
+        type(row).objects.bulk_create(
+            type(row)(
+                **fields
+                | {field: uuid4() for field in ids}
+                | {field: f"{number}-{field}" for field in names}
+            )
+            for number in range(3000)
+        )
+    with connections["read"].cursor() as cursor:
+        cursor.execute(f"ANALYZE {row._meta.db_table}")
