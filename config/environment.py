@@ -29,17 +29,29 @@ def texts(name: str, default: str = "") -> list[str]:
     return [part.strip() for part in os.environ.get(name, default).split(",") if part.strip()]
 
 
-def number(name: str, default: int) -> int:
-    """Return the variable ``name``, a whole number from 0 on."""
+# PostgreSQL and the operating system take no larger whole number for each of the settings.
+_LARGEST = 2**31 - 1
+# The most days that a setting can name, some hundred years, and the same time in hours and minutes:
+# times that end later can leave the calendar.
+MOST_DAYS = 36_500
+MOST_HOURS = 24 * MOST_DAYS
+MOST_MINUTES = 60 * MOST_HOURS
+
+
+def number(name: str, default: int, *, most: int = _LARGEST) -> int:
+    """Return the variable ``name``, a whole number from 0 to ``most``."""
     value = os.environ.get(name) or str(default)
     if not value.isascii() or not value.isdigit():
         raise ImproperlyConfigured(f"{name} must be a whole number, not {value!r}.")
+    # A number of thousands of digits can't even be read.
+    if len(value) > 20 or int(value) > most:
+        raise ImproperlyConfigured(f"{name} must be at most {most}.")
     return int(value)
 
 
-def positive(name: str, default: int) -> int:
-    """Return the variable ``name``, a whole number from 1 on."""
-    value = number(name, default)
+def positive(name: str, default: int, *, most: int = _LARGEST) -> int:
+    """Return the variable ``name``, a whole number from 1 to ``most``."""
+    value = number(name, default, most=most)
     if not value:
         raise ImproperlyConfigured(f"{name} must be 1 or more.")
     return value

@@ -180,7 +180,7 @@ PROJECTION_TIMEOUT_SECONDS = env.number("PROJECTION_TIMEOUT_SECONDS", 30)
 # The workers rebuild, one after the other, the projections whose rows an older release has made.
 AUTO_REBUILD_OUTDATED = env.flag("AUTO_REBUILD_OUTDATED", EMBEDDED)
 # Days for which the rows before a rebuild are kept, and kept up to date.
-PROJECTION_KEEP_RETIRED_DAYS = env.number("PROJECTION_KEEP_RETIRED_DAYS", 7)
+PROJECTION_KEEP_RETIRED_DAYS = env.number("PROJECTION_KEEP_RETIRED_DAYS", 7, most=env.MOST_DAYS)
 # Streams that a projection may park. If more streams fail, the code is wrong: the projection stops.
 PROJECTION_MAX_PARKED_STREAMS = env.number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
 # Seconds of lag from which a subscriber is late: it is logged and mailed, rows are marked, and
@@ -236,18 +236,18 @@ PORTS = {
 }
 
 # Hours after which an order that is neither paid nor confirmed expires, unless it has reserve_for.
-RESERVE_FOR_HOURS = env.number("RESERVE_FOR_HOURS", 72)
+RESERVE_FOR_HOURS = env.number("RESERVE_FOR_HOURS", 72, most=env.MOST_HOURS)
 # The most open orders of a customer, and the most units in them that wait to be sent; 0: no limit.
 MAX_OPEN_ORDERS = env.number("MAX_OPEN_ORDERS", 500)
 MAX_OPEN_UNITS = env.number("MAX_OPEN_UNITS", 20_000)
 # A paid order is confirmed automatically.
 CONFIRM_WHEN_PAID = env.flag("CONFIRM_WHEN_PAID", False)
 # Days after which a delivered order is completed automatically; 0: never.
-COMPLETE_AFTER_DAYS = env.number("COMPLETE_AFTER_DAYS", 0)
+COMPLETE_AFTER_DAYS = env.number("COMPLETE_AFTER_DAYS", 0, most=env.MOST_DAYS)
 # An order must be paid or authorized before it is packed.
 PAYMENT_BEFORE_PACKING = env.flag("PAYMENT_BEFORE_PACKING", False)
 # Days after the last delivery in which a return can be requested; 0: for ever.
-RETURN_WINDOW_DAYS = env.number("RETURN_WINDOW_DAYS", 30)
+RETURN_WINDOW_DAYS = env.number("RETURN_WINDOW_DAYS", 30, most=env.MOST_DAYS)
 # The most that a clerk may refund per order, by currency (EUR:200,JPY:30000); else nothing.
 REFUND_LIMITS = env.amounts("REFUND_LIMITS", "EUR:200")
 
@@ -269,17 +269,17 @@ PASSWORD_WORDS = ["order", "service", "shop", "store", "stock", "product", "demo
 # More such words, comma separated: the name of the shop and its brands.
 PASSWORD_WORDS += env.texts("PASSWORD_WORDS")
 # Days until a new API token expires; 0: never.
-TOKEN_DAYS = env.number("TOKEN_DAYS", 90)
+TOKEN_DAYS = env.number("TOKEN_DAYS", 90, most=env.MOST_DAYS)
 REST_KNOX = {"TOKEN_TTL": timedelta(days=TOKEN_DAYS) if TOKEN_DAYS else None}
 SESSION_ENGINE = "config.accounts.sessions"
 MESSAGE_STORAGE = "config.accounts.sessions.MessageStorage"
 # Minutes without a request after which a session ends.
-SESSION_COOKIE_AGE = 60 * env.positive("SESSION_IDLE_MINUTES", 60)
+SESSION_COOKIE_AGE = 60 * env.positive("SESSION_IDLE_MINUTES", 60, most=env.MOST_MINUTES)
 # Hours after a login when its session ends in any case; 0: never.
-SESSION_HOURS = env.number("SESSION_HOURS", 12)
+SESSION_HOURS = env.number("SESSION_HOURS", 12, most=env.MOST_HOURS)
 # Minutes after a login in which its user can change accounts; then the password is asked for again.
 # 0: it is never asked for again.
-REAUTHENTICATION_MINUTES = env.number("REAUTHENTICATION_MINUTES", 15)
+REAUTHENTICATION_MINUTES = env.number("REAUTHENTICATION_MINUTES", 15, most=env.MOST_MINUTES)
 
 # --- HTTP --------------------------------------------------------------------------------------
 # The largest body of a request, in bytes; a larger body gets a 413.
@@ -288,7 +288,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 # Commands that require the header Idempotency-Key, comma separated: CreateOrder, say.
 IDEMPOTENCY_KEY_REQUIRED = env.texts("IDEMPOTENCY_KEY_REQUIRED")
 # Days for which the response to a command is stored for repeats with the same key.
-COMMAND_RECORD_DAYS = env.number("COMMAND_RECORD_DAYS", 7)
+COMMAND_RECORD_DAYS = env.number("COMMAND_RECORD_DAYS", 7, most=env.MOST_DAYS)
 # Seconds of a rate limit's period, which begins with a client's first request. The limits count
 # reads and commands per user, and all requests without a login per address.
 RATE_LIMIT_SECONDS = env.number("RATE_LIMIT_SECONDS", 10)

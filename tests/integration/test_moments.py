@@ -67,6 +67,7 @@ def test_a_time_is_a_text_with_its_offset_from_the_year_2000_on(
         *("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59", "1999-12-31T23:59:59Z"),
         *("2026-03-01", "2026-03-01T12:00:00", "1772366400", 1772366400, True, ""),
         *("2000-01-01T00:00:00+00:01", datetime(2026, 3, 1)),
+        *("2026-03-01T12:00:00+14:01", "2026-03-01T12:00:00-23:59"),
     ]
     payment = {"user_id": USER, "order_id": order.pk, "payment_id": "p", "kind": "failed"}
     for at in refused:

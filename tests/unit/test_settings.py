@@ -1,6 +1,7 @@
 """The settings that environment variables make, read in a process of their own."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -131,3 +132,26 @@ def test_incomplete_urls_of_a_pooler_are_refused(subtests: pytest.Subtests) -> N
     with subtests.test("refused", mode="statement"):
         refused = setting("s.DATABASES", **PRODUCTION | POOLED | {"DATABASE_POOLER": "statement"})
         assert "DATABASE_POOLER must be transaction or empty" in refused.stderr
+
+
+def test_numbers_beyond_every_calendar_and_column_are_refused(
+    subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code = (settings.BASE_DIR / "config" / "settings.py").read_text()
+    bounded = re.findall(r'"(\w+_(DAYS|HOURS|MINUTES))", \d+, most=env\.MOST_\2\)', code)
+    times = re.findall(r'env\.(?:number|positive)\("(\w+_(?:DAYS|HOURS|MINUTES))"', code)
+    assert [name for name, _ in bounded] == times
+
+    for name, unit in bounded:
+        with subtests.test(name=name):
+            most = getattr(env, f"MOST_{unit}")
+            monkeypatch.setenv(name, str(most))
+            assert env.number(name, 1, most=most) == most
+            monkeypatch.setenv(name, str(most + 1))
+            with pytest.raises(ImproperlyConfigured, match=f"{name} must be at most {most}"):
+                env.number(name, 1, most=most)
+    for digits in ("2147483648", "9" * 5000):
+        with subtests.test(digits=digits[:20]):
+            monkeypatch.setenv("MAX_OPEN_UNITS", digits)
+            with pytest.raises(ImproperlyConfigured, match="must be at most 2147483647"):
+                env.number("MAX_OPEN_UNITS", 1)

@@ -1,7 +1,7 @@
 """The base of the commands: the envelope that we add to a caller's payload."""
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -21,6 +21,8 @@ Reason = Annotated[
 OptionalText = Annotated[str, Text(max_length=200, min_length=0)]
 # The earliest time of a fact. It also keeps conversions of time zones within Python's range.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+# The offset of the place that is furthest from UTC.
+LARGEST_OFFSET = timedelta(hours=14)
 _ISO_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII | re.IGNORECASE
 )
@@ -35,6 +37,13 @@ def _iso_time(value: Any) -> Any:
     )
 
 
+def _usable_offset(time: datetime) -> datetime:
+    # PostgreSQL refuses offsets from 16 hours on.
+    if abs(time.utcoffset() or timedelta()) > LARGEST_OFFSET:
+        raise PydanticCustomError("time", "A time differs from UTC by at most 14 hours")
+    return time
+
+
 def _not_too_early(time: datetime) -> datetime:
     if time < EARLIEST:
         raise PydanticCustomError("time", "A time is not earlier than the year 2000")
@@ -42,7 +51,12 @@ def _not_too_early(time: datetime) -> datetime:
 
 
 # The time of a fact, which may be earlier than the command that records the fact.
-FactTime = Annotated[AwareDatetime, BeforeValidator(_iso_time), AfterValidator(_not_too_early)]
+FactTime = Annotated[
+    AwareDatetime,
+    BeforeValidator(_iso_time),
+    AfterValidator(_usable_offset),
+    AfterValidator(_not_too_early),
+]
 
 
 class Command(BaseModel):
