@@ -23,6 +23,9 @@ MANAGE_PARKED_EVENTS = "ordering_read.manage_parked_events"
 VIEW_ADDRESSES = "ordering_read.view_addresses"
 VIEW_PII = "ordering_read.view_pii"
 
+# The value of a field that the user may not see.
+MASK = "***"
+
 LABELS: Mapping[str, str] = {
     VIEW_ORDERS: "Can view orders",
     VIEW_HISTORY: "Can look back at orders and read their events",

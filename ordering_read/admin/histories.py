@@ -13,15 +13,15 @@ from ordering_read.admin.base import ListOnlyAdmin, link_column
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
-from ordering_read.projections.timeline_sentences import note_sentence
+from ordering_read.queries.timeline import masked_sentence
 from ordering_write.published import spelled_order_number
 
 
 def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:
-    """Return the sentence of ``entry``, with the text of a note only if ``with_personal``."""
-    if with_personal or entry.type != "NoteAdded":
+    """Return the sentence of ``entry``, with its personal texts only if ``with_personal``."""
+    if with_personal:
         return entry.sentence
-    return note_sentence("***", entry.actor)
+    return masked_sentence(entry.type, entry.sentence, entry.actor)
 
 
 class HistoryAdmin(ListOnlyAdmin):
@@ -52,7 +52,7 @@ class TimelineAdmin(HistoryAdmin):
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         with_personal = request.user.has_perm(permissions.VIEW_PII)
-        text = "sentence" if with_personal else "sentence_without_note"
+        text = "sentence" if with_personal else "sentence_without_personal"
         return ("at", "order", text, "visibility", "channel", "position")
 
     order = link_column(OrderSummary, "order_id", "Order")
@@ -61,7 +61,7 @@ class TimelineAdmin(HistoryAdmin):
         return OrderSummary.live.filter(order_number=spelled_order_number(term))
 
     @admin.display(description="Sentence")
-    def sentence_without_note(self, entry: TimelineEntry) -> str:
+    def sentence_without_personal(self, entry: TimelineEntry) -> str:
         return sentence(entry, with_personal=False)
 
 

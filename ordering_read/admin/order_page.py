@@ -7,6 +7,7 @@ from uuid import UUID
 
 from ordering_read.documents import ReturnedUnitsView, UnitsView
 from ordering_read.models import OrderLine, OrderSummary
+from ordering_read.permissions import MASK
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, order_detail
 from ordering_write.published import OrderStatus
@@ -100,7 +101,7 @@ def template_context(
             }
             for order_return in order.returns
         ],
-        "notes": [(note, note.text if with_personal else "***") for note in order.notes],
+        "notes": [(note, note.text if with_personal else MASK) for note in order.notes],
     }
 
 

@@ -17,8 +17,6 @@ Item = TypeVar("Item")
 
 # The events that an answer or a row lacks; null if it lacks none.
 Gap = Annotated[ProjectionGap | None, Field(examples=[None])]
-# The value of a field that the user may not see.
-MASK = "***"
 # A placeholder for the id in the path of a route.
 _ID = "_id_"
 

@@ -9,11 +9,12 @@ from rest_framework.response import Response
 
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, PageBody, Row
+from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody, Row
 from ordering_read.api.order_bodies import OrderBody
 from ordering_read.api.parameters import ID, parameters_of
 from ordering_read.engine.gaps import Streams
 from ordering_read.fields import CustomerId
+from ordering_read.permissions import MASK
 from ordering_read.queries.customers import (
     CustomerStatsView,
     CustomerView,

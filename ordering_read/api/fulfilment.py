@@ -8,9 +8,10 @@ from rest_framework.response import Response
 
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
-from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, PageBody, Row
+from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody, Row
 from ordering_read.api.parameters import parameters_of
 from ordering_read.engine.gaps import Streams
+from ordering_read.permissions import MASK
 from ordering_read.queries.fulfilment import GetFulfilmentQueue, QueuedOrderView
 
 

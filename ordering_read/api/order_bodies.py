@@ -5,15 +5,15 @@ from typing import Annotated, Any, ClassVar, Self
 from rest_framework.request import Request
 
 from ordering_read import permissions
-from ordering_read.api.bodies import MASK, Linked, Links, LinkTo, Row
+from ordering_read.api.bodies import Linked, Links, LinkTo, Row
 from ordering_read.documents import AddressView
 from ordering_read.engine.gaps import Streams
-from ordering_read.projections.timeline_sentences import note_sentence
+from ordering_read.permissions import MASK
 from ordering_read.queries import View
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, OrderView
 from ordering_read.queries.reports import StatusCountsView
-from ordering_read.queries.timeline import TimelineEntryView
+from ordering_read.queries.timeline import TimelineEntryView, masked_sentence
 
 
 class OrderLinks(Links):
@@ -68,8 +68,9 @@ class OrderDetailBody(Linked, OrderDetail, Row):
 class TimelineEntryBody(TimelineEntryView, Row):
     """An event of an order, as a sentence.
 
-    Users who may not see personal texts get `***` for the text of a note, and users who may see the
-    orders of one customer only get null for the actor.
+    Users who may not see personal texts get `***` for the text of a note, and for all that an event
+    of another type with personal texts says. Users who may see the orders of one customer only get
+    null for the actor.
     """
 
     list_name: ClassVar = "Timeline"
@@ -94,11 +95,12 @@ def masked(order: OrderDetail, request: Request) -> OrderDetail:
 
 
 def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryBody:
-    """Return the body of ``entry``, with MASK for the text of a note that the user may not read."""
+    """Return the body of ``entry``, with MASK for the personal texts the user may not read."""
     body = TimelineEntryBody(**vars(entry))
-    if entry.type != "NoteAdded" or request.user.has_perm(permissions.VIEW_PII):
+    if request.user.has_perm(permissions.VIEW_PII):
         return body
-    return body.model_copy(update={"sentence": note_sentence(MASK, entry.actor)})
+    sentence = masked_sentence(entry.type, entry.sentence, entry.actor)
+    return body.model_copy(update={"sentence": sentence})
 
 
 def _masked_address(address: AddressView) -> AddressView:

@@ -11,13 +11,21 @@ from config.http.input.ids import PathId
 from ordering_read.fields import Version
 from ordering_read.models import OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
+from ordering_read.permissions import MASK
+from ordering_read.projections.timeline_sentences import note_sentence
 from ordering_read.queries.base import QueryHandler, handles
 from ordering_read.queries.filters import where
 from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.orders import OrderNotFoundError
 from ordering_read.queries.views import Page, View
+from ordering_write.published import DomainEvent
+from ordering_write.published import events as e
 
 Visibility = TimelineEntry.Visibility
+
+# The types with personal fields whose sentences quote at most the name of the customer, which all
+# users who may see the order may see.
+_QUOTES_A_NAME_AT_MOST = frozenset({e.OrderCreated, e.ShippingAddressChanged})
 
 
 class TimelineEntryView(View):
@@ -72,3 +80,17 @@ class GetTimelineHandler(QueryHandler[GetTimeline, Page[TimelineEntryView]]):
 
 def _customer_view(row: TimelineEntry) -> TimelineEntryView:
     return TimelineEntryView.of_row(row, sentence=row.customer_sentence, actor=None)
+
+
+def masked_sentence(type_name: str, sentence: str, actor: str | None) -> str:
+    """Return ``sentence``, of an event of the type ``type_name``, without personal texts.
+
+    A note keeps its form. Any other sentence that may quote a personal field becomes MASK: a new
+    type of event is masked as soon as it names such a field, and so is a type this code lacks.
+    """
+    event_type = DomainEvent.types.get(type_name)
+    if event_type is e.NoteAdded:
+        return note_sentence(MASK, actor)
+    if event_type in _QUOTES_A_NAME_AT_MOST or (event_type and not event_type.personal):
+        return sentence
+    return f"{actor}: {MASK}" if actor else MASK

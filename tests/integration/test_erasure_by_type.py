@@ -45,6 +45,7 @@ class Shop:
             "order_id": self.order.pk,
             "customer_id": self.customer.pk,
             "note_id": uuid7(),
+            "order_number": self.order.order_number,
         }
         names = type(event).model_fields.keys() & ids.keys()
         event = event.model_copy(update={name: ids[name] for name in names})
