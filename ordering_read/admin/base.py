@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
 from django.db.models.functions import Collate, Upper
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.html import format_html
@@ -17,9 +18,16 @@ from django.utils.safestring import SafeString
 from pydantic import ValidationError
 
 from config.accounts.models import User
-from config.http.admin import ReadOnlyAdmin, link, page_url
-from ordering_read.admin.gaps import gap_details, gaps_of, incomplete_of, incomplete_search
-from ordering_read.engine.gaps import ProjectionGap, answer_gap
+from config.http.admin import ReadOnlyAdmin, link, list_url, page_url, parse_uuid
+from ordering_read.admin.gaps import (
+    gap_details,
+    gap_of_stream,
+    gaps_of,
+    incomplete_named,
+    incomplete_of,
+    incomplete_search,
+)
+from ordering_read.engine.gaps import ProjectionGap, Streams, answer_gap
 from ordering_read.queries.lists import ListQuery
 from ordering_write.published import quantize
 
@@ -114,6 +122,7 @@ class _ReadModelList(ChangeList):
         super().get_results(request)
         rows = self.result_list = list(self.result_list)
         projections = incomplete_of(rows, self.model)
+        projections += incomplete_named(self.model_admin.also_reads)
         searched = incomplete_search() if self.query and self.model_admin.uses_search else []
         self.projection_gap = answer_gap([*projections, *searched])
         if not projections or not self.model_admin.stream_prefix:
@@ -131,12 +140,14 @@ class ReadModelAdmin(ReadOnlyAdmin):
     """Shows the live rows of a read model.
 
     ``identity`` is the field that names a row in every generation. Rows that belong to one stream
-    each name the prefix of the streams, and the field with the id that follows it.
+    each name the prefix of the streams, and the field with the id that follows it. ``also_reads``
+    names further projections, from which such rows are made too.
     """
 
     identity: ClassVar[str]
     stream_prefix: ClassVar[str] = ""
     stream_field: ClassVar[str] = ""
+    also_reads: ClassVar[tuple[str, ...]] = ()
     # True if a search reads the projection of the search.
     uses_search: ClassVar[bool] = False
 
@@ -154,6 +165,21 @@ class ReadModelAdmin(ReadOnlyAdmin):
         details = [*context.get("projection_gaps", ()), *gap_details([record], self)]
         context["projection_gaps"] = list(dict.fromkeys(details))
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def streams(self, row: Any) -> Streams:
+        """Return the streams from which ``row`` is made, by projection."""
+        return {row.projection_name: [f"{self.stream_prefix}-{getattr(row, self.stream_field)}"]}
+
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: Any, object_id: str
+    ) -> HttpResponse:
+        """Say that a record isn't shown yet, if its projection lacks events of its stream."""
+        key, name = parse_uuid(object_id), self.model.projection_name
+        gap = gap_of_stream(f"{self.stream_prefix}-{key}", name) if key else None
+        if gap is None:
+            return super()._get_obj_does_not_exist_redirect(request, opts, object_id)
+        self.message_user(request, f"{object_id}: {gap.detail}", messages.WARNING)
+        return redirect(list_url(self.model))
 
     @admin.display(description="Not shown yet")
     def missing_changes(self, row: Any) -> SafeString | None:

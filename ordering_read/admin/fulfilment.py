@@ -13,8 +13,9 @@ from django.utils.timesince import timesince
 
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, link_column
-from ordering_read.admin.gaps import gaps_of
+from ordering_read.admin.gaps import gaps_of, incomplete_named, incomplete_of
 from ordering_read.documents import AddressView
+from ordering_read.engine.gaps import Streams, row_gaps
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries.fulfilment import Readiness, queue, queued_order_view
@@ -40,6 +41,8 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
 
     identity = "order_id"
     stream_prefix, stream_field = "order", "order_id"
+    # The readiness of an order depends on the stock of its products.
+    also_reads = ("inventory_level",)
     needed_permission = permissions.VIEW_STOCK_LEVELS
     ordering = ("placed_at", "order_id")
     list_display = (
@@ -78,6 +81,13 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         self, request: HttpRequest, rows: QuerySet[QueuedOrder], term: str
     ) -> QuerySet[QueuedOrder]:
         return rows.filter(order_number=spelled_order_number(term))
+
+    def streams(self, row: QueuedOrder) -> Streams:
+        products = dict.fromkeys(line["product_id"] for line in row.lines.values())
+        return {
+            **super().streams(row),
+            "inventory_level": [f"stock-{product_id}" for product_id in products],
+        }
 
     # --- Columns -------------------------------------------------------------------------------
     @admin.display(description="Readiness")
@@ -135,13 +145,23 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         }
         slips = [
             (order, addresses.get(order.order_id), _units(order), detail)
-            for order, detail in zip(orders, self._gaps(orders), strict=True)
+            for order, detail in zip(orders, self._slip_gaps(orders), strict=True)
         ]
         return TemplateResponse(request, "admin/ordering_read/packing_slips.html", {"slips": slips})
 
     def _gaps(self, orders: Sequence[QueuedOrder]) -> list[str]:
         """Return a sentence for each order that lacks events, and "" for the others."""
         return [gap.detail if gap else "" for gap in gaps_of(orders, self)]
+
+    def _slip_gaps(self, orders: Sequence[QueuedOrder]) -> list[str]:
+        """Return the sentences for slips, whose addresses come from order_view."""
+        projections = [
+            *incomplete_of(orders, QueuedOrder),
+            *incomplete_named([OrderSummary.projection_name]),
+        ]
+        names = (QueuedOrder.projection_name, OrderSummary.projection_name)
+        rows = [{name: [f"order-{order.order_id}"] for name in names} for order in orders]
+        return [gap.detail if gap else "" for gap in row_gaps(projections, rows)]
 
 
 class Pick(NamedTuple):

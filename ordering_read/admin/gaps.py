@@ -1,22 +1,28 @@
 """The gaps of the rows on admin pages."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, ClassVar, Protocol
 
 from django.db.models import Model
 
 from ordering_read.admin import banner
 from ordering_read.engine import gaps
-from ordering_read.engine.gaps import Incomplete, ProjectionGap
+from ordering_read.engine.gaps import Incomplete, ProjectionGap, Streams
 from ordering_read.engine.status import ProjectionStatus
 from ordering_read.models import Projection
 
 
 class RowPages(Protocol):
-    """An admin page, with the prefix of the streams of its rows and the field with the id."""
+    """An admin page, with the prefix of the streams of its rows and the field with the id.
+
+    ``also_reads`` names the projections, apart from that of the rows, from which rows are made.
+    """
 
     stream_prefix: ClassVar[str]
     stream_field: ClassVar[str]
+    also_reads: ClassVar[tuple[str, ...]]
+
+    def streams(self, row: Any) -> Streams: ...
 
 
 def incomplete_of(rows: Sequence[Any], model: type[Any]) -> list[Incomplete]:
@@ -25,23 +31,42 @@ def incomplete_of(rows: Sequence[Any], model: type[Any]) -> list[Incomplete]:
     The rows must have been read with their projection: then only an empty list takes a statement.
     """
     checkpoints = {row.projection_id: row.projection for row in rows}
-    if not checkpoints:
-        live = Projection.objects.filter(name=model.projection_name, status=Projection.Status.LIVE)
-        checkpoints = {checkpoint.pk: checkpoint for checkpoint in live}
-    recent = banner.recent_statuses()
-    lags = {name: status.lag_seconds for name, status in recent.items()}
-    found = (
-        gaps.incomplete(checkpoint, lag_seconds=lags.get(checkpoint.name, 0.0))
-        for checkpoint in checkpoints.values()
-    )
-    return [projection for projection in found if projection]
+    live = list(checkpoints.values()) or _live([model.projection_name])
+    return _incomplete(live)
+
+
+def incomplete_named(names: Collection[str]) -> list[Incomplete]:
+    """Return the projections of these names that may lack events, as of the last few seconds.
+
+    Takes no statement while none of them lacks events.
+    """
+    doubtful = [projection.name for name in names for projection in _recently_incomplete(name)]
+    return _incomplete(_live(doubtful)) if doubtful else []
 
 
 def incomplete_search() -> list[Incomplete]:
     """Return the projection of the search, if it may lack events, as of the last few seconds."""
-    status = banner.recent_statuses().get("search")
+    return _recently_incomplete("search")
+
+
+def _recently_incomplete(name: str) -> list[Incomplete]:
+    status = banner.recent_statuses().get(name)
     found = status and gaps.incomplete(_Recent(status), lag_seconds=status.lag_seconds)
     return [found] if found else []
+
+
+def _live(names: Collection[str]) -> list[Projection]:
+    return list(Projection.objects.filter(name__in=names, status=Projection.Status.LIVE))
+
+
+def _incomplete(checkpoints: Collection[Projection]) -> list[Incomplete]:
+    recent = banner.recent_statuses()
+    lags = {name: status.lag_seconds for name, status in recent.items()}
+    found = (
+        gaps.incomplete(checkpoint, lag_seconds=lags.get(checkpoint.name, 0.0))
+        for checkpoint in checkpoints
+    )
+    return [projection for projection in found if projection]
 
 
 class _Recent:
@@ -58,11 +83,14 @@ def gaps_of(rows: Sequence[Any], page: RowPages) -> list[ProjectionGap | None]:
     """Return the gap of each row of ``page``, all of one model and read with their projection."""
     if not rows:
         return []
-    model: type[Any] = type(rows[0])
-    streams = [f"{page.stream_prefix}-{getattr(row, page.stream_field)}" for row in rows]
-    return gaps.row_gaps(
-        incomplete_of(rows, model), [{model.projection_name: [stream]} for stream in streams]
-    )
+    projections = [*incomplete_of(rows, type(rows[0])), *incomplete_named(page.also_reads)]
+    return gaps.row_gaps(projections, [page.streams(row) for row in rows])
+
+
+def gap_of_stream(stream: str, *names: str) -> ProjectionGap | None:
+    """Return the events of ``stream`` that the projections ``names`` lack, in rows or as rows."""
+    [gap] = gaps.row_gaps(incomplete_named(names), [{name: [stream] for name in names}])
+    return gap
 
 
 def gap_details(rows: Sequence[Model], page: RowPages) -> list[str]:

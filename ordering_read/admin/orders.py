@@ -22,7 +22,7 @@ from ordering_read.admin.base import ReadModelAdmin, link_column, log_url, money
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
-from ordering_read.admin.gaps import gap_details
+from ordering_read.admin.gaps import gap_details, gap_of_stream
 from ordering_read.admin.histories import sentence
 from ordering_read.admin.order_page import status_badges, template_context
 from ordering_read.documents import AddressView
@@ -126,12 +126,15 @@ class OrderAdmin(CommandPages, ReadModelAdmin):
             .select_related("projection")
             .order_by("version")
         )
+        details = gap_details(entries[:1], self)
+        if not entries and (gap := gap_of_stream(f"order-{obj.order_id}", "order_timeline")):
+            details = [gap.detail]
         with_personal = request.user.has_perm(permissions.VIEW_PII)
         context |= {
             **template_context(obj, lines.order_by("number"), with_personal=with_personal),
             "entries": [(entry, sentence(entry, with_personal=with_personal)) for entry in entries],
             "log_url": log_url(request, f"order-{obj.order_id}"),
-            "projection_gaps": gap_details(entries[:1], self),
+            "projection_gaps": details,
         }
         return super().render_change_form(
             request, context, add=add, change=change, form_url=form_url, obj=obj

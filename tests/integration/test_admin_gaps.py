@@ -16,6 +16,7 @@ from config.accounts.models import User
 from ordering_read.engine import waiting
 from ordering_read.models import OrderSummary, Projection
 from ordering_read.models.fulfilment import QueuedOrder
+from ordering_read.projections.order_timeline import OrderTimelineProjection
 from ordering_read.projections.order_view import OrderProjection
 from ordering_read.projector import projector, registered
 from ordering_write import client as write_client
@@ -191,6 +192,66 @@ def test_printed_lists_name_the_orders_that_lack_events(
 
     assert f"{shop.order.order_number}: 1 change isn&#x27;t shown yet" in pages[0]
     assert [page.count("isn&#x27;t shown yet") for page in pages] == [1, 1]
+
+
+def test_a_queue_whose_stock_lacks_events_says_so(
+    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park("inventory_level", shop, monkeypatch)
+
+    page = list_page(client, "queuedorder")
+
+    assert any(PARKED.format("inventory_level") in alert for alert in alerts(page))
+    assert "of its changes" in page.text
+
+
+def test_a_packing_slip_says_that_its_address_may_be_old(
+    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park("order_view", shop, monkeypatch)
+    rows = [str(row.pk) for row in QueuedOrder.live.all()]
+
+    slips = client.post(
+        "/admin/ordering_read/queuedorder/",
+        {"action": "print_packing_slips", "_selected_action": rows},
+    )
+
+    assert slips.text.count(f"isn&#x27;t shown yet, because {PARKED.format('order_view')}") == 1
+
+
+def test_a_page_says_that_the_history_lacks_all_its_events(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    Poison(OrderTimelineProjection, monkeypatch).add(shop.order, version=1)
+    catch_up()
+
+    page = record_page(client, shop, "order_timeline")
+
+    assert any(PARKED.format("order_timeline") in alert for alert in alerts(page))
+
+
+def test_a_record_without_a_row_is_not_shown_yet_instead_of_deleted(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = Shop()
+    Poison(OrderProjection, monkeypatch).add(shop.order, version=1)
+    catch_up()
+
+    response = record_page(client, shop, "order_view")
+
+    [message] = messages_of(response)
+    assert message.startswith(f"warning: {shop.order.pk}: ")
+    assert message.endswith("aren't shown yet, because an event can't be applied (order_view).")
+
+
+def test_a_record_that_never_was_is_reported_as_unknown(
+    client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    park("order_view", shop, monkeypatch)
+    for key in (str(kit.USER), "nothing"):
+        *_, message = messages_of(client.get(row_url(ORDERS, key)))
+        assert "doesn’t exist" in message
 
 
 # --- After a command ---------------------------------------------------------------------------
