@@ -3,9 +3,11 @@
 import socket
 from collections.abc import Collection
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Any
 
 from waitress.adjustments import Adjustments
+from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
 from waitress.server import TcpWSGIServer, UnixWSGIServer
 from waitress.task import ThreadedTaskDispatcher
@@ -21,6 +23,8 @@ _RESPONSE_BYTES_PER_SECOND = 10_000
 # Bytes of a file that are read to be sent. Waitress reads as much as the kernel could take, again
 # for each piece that a slow client takes.
 _SENT_BYTES_AT_ONCE = 65_536
+# For each so many connections, the server accepts a further newcomer in one turn of its loop.
+_CONNECTIONS_PER_NEWCOMER = 8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +67,15 @@ class Connection(HTTPChannel):
         request = self.request
         activity: float = self.last_activity
         return request.began if request is not None else self._unread_since or activity
+
+    def write_soon(self, data: Any) -> int:
+        """Let the main thread send ``data``: bytes, or a file. Called by threads of the pool."""
+        if isinstance(data, bytes) and len(data) > _SENT_BYTES_AT_ONCE:
+            # Waitress would copy the bytes, and write more than a megabyte to a temporary file.
+            data = ReadOnlyFileBasedBuffer(BytesIO(data))
+            data.prepare()
+        count: int = super().write_soon(data)
+        return count
 
     def send(self, data: bytes, do_close: bool = True) -> int:
         count: int = super().send(data, do_close)
@@ -126,6 +139,24 @@ class Server:
 
     def readable(self) -> bool:
         return self.accepting
+
+    def handle_accept(self) -> None:
+        """Accept the newcomers that wait; the more connections there are, the more at once.
+
+        A turn of the loop looks at all connections. With one newcomer a turn, the last of many
+        would wait longer and longer; with all at once, other processes would get none of them.
+        """
+        for _ in range(1 + len(self.active_channels) // _CONNECTIONS_PER_NEWCOMER):
+            self._has_newcomer = False
+            super().handle_accept()  # type: ignore[misc]
+            if not self._has_newcomer:
+                return
+
+    def accept(self) -> tuple[socket.socket, Any] | None:
+        """Return the next newcomer's socket and address; None if none waits."""
+        newcomer: tuple[socket.socket, Any] | None = super().accept()  # type: ignore[misc]
+        self._has_newcomer = newcomer is not None
+        return newcomer
 
     def is_busy(self) -> bool:
         """Return True while a connection has a request to answer, or a response to send."""

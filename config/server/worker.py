@@ -2,16 +2,17 @@
 
 import os
 import resource
+import sys
 import time
 from types import FrameType
 from typing import Any
 
 from gunicorn.workers.base import Worker
 from waitress.adjustments import Adjustments
-from waitress.task import ThreadedTaskDispatcher
 from waitress.wasyncore import poll2
 
 from config.server.connections import Limits, Server, server_on
+from config.server.threads import started_threads
 from config.settings import (
     TRUSTED_PROXIES,
     WEB_BODY_SECONDS,
@@ -32,6 +33,9 @@ _RESPONSE_BYTES = 256 * 1024 * 1024
 _RECEIVED_BYTES_AT_ONCE = 65_536
 # Seconds for which a stopping worker keeps idle connections: a client may be sending a request.
 _LINGER_SECONDS = 1.0
+# Seconds after which a computing thread lets another go on. With Python's 5 ms, the main thread
+# would lose as much at each event of a connection while the threads are busy.
+_SWITCH_SECONDS = 0.001
 # A connection takes up to three files: its socket, its request and its response.
 _FILES_PER_CONNECTION = 3
 _OTHER_FILES = 1_024
@@ -57,8 +61,8 @@ class BufferingWorker(Worker):
     def run(self) -> None:
         self._objects: dict[int, Any] = {}
         self._next_check = 0.0
-        threads = ThreadedTaskDispatcher()
-        threads.set_thread_count(self.cfg.threads)
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        threads = started_threads(self.cfg.threads)
         options = adjustments(idle_seconds=self.cfg.keepalive, backlog=self.cfg.backlog)
         limits = Limits(
             connections=WEB_CONNECTIONS,
