@@ -57,6 +57,14 @@ def positive(name: str, default: int, *, most: int = _LARGEST) -> int:
     return value
 
 
+def choice(name: str, *values: str) -> str:
+    """Return the variable ``name``, one of ``values``; by default the first."""
+    value = os.environ.get(name) or values[0]
+    if value not in values:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(values)}, not {value!r}.")
+    return value
+
+
 def amounts(name: str, default: str) -> dict[str, Decimal]:
     """Return the amounts of money of the variable ``name``, such as EUR:200,JPY:30000, by
     currency."""

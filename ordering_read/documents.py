@@ -43,12 +43,32 @@ class AddressView(Document):
 
 
 class AdjustmentView(Document):
-    """An amount that is added to the sum of the lines; a discount is subtracted."""
+    """An amount beside the lines, as it was given; a discount and goodwill are subtracted."""
 
-    kind: Literal["shipping", "discount", "tax", "fee"]
+    kind: Literal["shipping", "discount", "tax", "fee", "goodwill"]
     label: str
     amount: MoneyAmount
     rate: Decimal | None
+
+
+class TaxView(Document):
+    """A tax on a line or a charge, added to its price, with the price that it is on."""
+
+    label: Annotated[str, Field(examples=["IVA 21 %"])]
+    rate: Decimal | None
+    base: MoneyAmount
+    amount: MoneyAmount
+
+
+class ChargeView(Document):
+    """The price of a charge beside the lines: `list_value` minus `discount` is its `total`."""
+
+    kind: Literal["shipping", "fee"]
+    label: Annotated[str, Field(examples=["Parcel"])]
+    list_value: MoneyAmount
+    discount: MoneyAmount
+    total: MoneyAmount
+    taxes: tuple[TaxView, ...]
 
 
 class HoldView(Document):

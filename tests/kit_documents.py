@@ -125,7 +125,8 @@ def _order() -> Order:
     order = order_placed(
         lines=2,
         quantity=9,
-        adjustments={"discount": "5.97", "shipping": "4.90"},
+        adjustments={"discount": "5.97", "shipping": "4.90", "tax": "17.80"},
+        tax_rate="10",
         billing_address=ADDRESS.model_copy(update={"line2": "Door 2", "phone": "555 0100"}),
         external_reference="shop-7",
     )
@@ -133,7 +134,7 @@ def _order() -> Order:
     order.add_note("Ring twice", note_id=uuid7(), now=NOON)
     order.add_note("Be at home", note_id=uuid7(), visibility=e.Visibility.CUSTOMER, now=NOON)
     order.confirm(now=NOON)
-    amount = Decimal("178.03")
+    amount = Decimal("195.83")
     order.record_payment("payment-1", e.PaymentKind.CAPTURED, amount, method="card", at=NOON)
     line = next(iter(order.lines))
     _send_parcels(order, line)
@@ -204,7 +205,7 @@ def fields_in(rows: Rows) -> set[str]:
         for model in MODELS
         for row in rows[model._meta.db_table]
         for column in model.documents
-        for path in _stored(row[column], f"{model._meta.db_table}.{column}")
+        for path in _stored(row.get(column), f"{model._meta.db_table}.{column}")
     }
 
 

@@ -157,6 +157,7 @@ def order_placed(
     product_id: UUID | None = None,
     adjustments: Mapping[str, str] | None = None,
     customer_name: str = "Robin Sample",
+    tax_rate: str | None = None,
     at: datetime = NOON,
     **details: Any,
 ) -> Order:
@@ -200,6 +201,7 @@ def order_placed(
             kind=kind,
             label=f"Sample {kind}",
             amount=Money.of(Decimal(amount), currency),
+            rate=Decimal(tax_rate) if tax_rate and kind == "tax" else None,
         )
         for kind, amount in (adjustments or {}).items()
     ]

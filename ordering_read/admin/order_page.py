@@ -34,6 +34,8 @@ _BAD = {
     "requested",
 }
 
+_CHARGES = ("shipping", "fee")
+
 
 class Badge(NamedTuple):
     """A state, shown as a word on a coloured background."""
@@ -141,15 +143,20 @@ def segments(line: OrderLineView) -> list[Segment]:
 
 
 def _sums(order: OrderDetail) -> list[tuple[str, Decimal]]:
-    """Return the labels and amounts that stand below the lines. Discounts are negative."""
-    adjustments = [
-        (
-            adjustment.label,
-            -adjustment.amount if adjustment.kind == "discount" else adjustment.amount,
-        )
-        for adjustment in order.adjustments
+    """Return the labels and amounts that stand below the lines. Subtracted ones are negative."""
+    labels = {
+        kind: [item.label for item in order.adjustments if item.kind == kind]
+        for kind in ("discount", "tax", "goodwill")
+    }
+    sums = order.sums
+    rows = [
+        (labels["discount"], -sums.discount),
+        *(([item.label], item.amount) for item in order.adjustments if item.kind in _CHARGES),
+        (labels["tax"], sums.tax),
+        (labels["goodwill"], -sums.goodwill),
     ]
-    return [*adjustments, ("Total", order.total_amount)]
+    shown = [(", ".join(dict.fromkeys(names)), amount) for names, amount in rows if amount]
+    return [*shown, ("Total", order.total_amount)]
 
 
 def _units(items: Iterable[UnitsView], products: Mapping[UUID, str]) -> str:

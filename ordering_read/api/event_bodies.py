@@ -23,8 +23,8 @@ _ID_FIELDS = {
     "returns": "return_id",
     "notes": "note_id",
 }
-# The lists that only ever grow: the position identifies a document.
-_GROWING = ("adjustments", "payments")
+# The lists whose documents keep their positions: the position identifies a document.
+_BY_POSITION = ("adjustments", "charges", "payments", "taxes")
 # Every event changes these fields.
 _ALWAYS_CHANGED = {"version", "position", "updated_at"}
 
@@ -57,7 +57,7 @@ def _with_keys(value: Any, name: str = "") -> Any:
         return {key: _with_keys(field, key) for key, field in value.items()}
     if name in _ID_FIELDS:
         return {str(document[_ID_FIELDS[name]]): _with_keys(document) for document in value}
-    if name in _GROWING:
+    if name in _BY_POSITION and isinstance(value, list | tuple):
         return {str(position): _with_keys(document) for position, document in enumerate(value)}
     return value
 

@@ -134,8 +134,9 @@ class OrderViewSet(QueryViewSet):
     def diff(self, request: Request, pk: str) -> Response:
         """Lists the fields of an order that changed from one version to another.
 
-        A path names lines, shipments, refunds, returns and notes by their ids, payments and
-        adjustments by their positions. A field that you may not see never changes.
+        A path names lines, shipments, refunds, returns and notes by their ids, payments,
+        adjustments, charges and taxes by their positions. A field that you may not see never
+        changes.
         """
         states = self.ask(self.query(GetOrderDiff, order_id=pk))
         before = states.before and masked(states.before, request)

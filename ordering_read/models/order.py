@@ -1,5 +1,6 @@
 """The read models of orders: one row per order, and one per line."""
 
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar
 
@@ -11,12 +12,14 @@ from django.db.models import Q
 from ordering_read.documents import (
     AddressView,
     AdjustmentView,
+    ChargeView,
     HoldView,
     NoteView,
     PaymentView,
     RefundView,
     ReturnView,
     ShipmentView,
+    TaxView,
 )
 from ordering_read.models.base import ReadModel
 from ordering_read.models.stream_row import StreamRow
@@ -43,6 +46,7 @@ class OrderSummary(StreamRow):
         "billing_address": AddressView | None,
         "hold": HoldView | None,
         "adjustments": tuple[AdjustmentView, ...],
+        "charges": tuple[ChargeView, ...] | None,
         "shipments": tuple[ShipmentView, ...],
         "payments": tuple[PaymentView, ...],
         "refunds": tuple[RefundView, ...],
@@ -94,6 +98,11 @@ class OrderSummary(StreamRow):
     billing_address = models.JSONField(null=True, blank=True)
     hold = models.JSONField(null=True, blank=True)
     adjustments = models.JSONField(default=list, blank=True)
+    charges = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Prices of charges. Null if no share of an adjustment is known.",
+    )
     shipments = models.JSONField(default=list, blank=True)
     payments = models.JSONField(default=list, blank=True)
     refunds = models.JSONField(default=list, blank=True)
@@ -178,6 +187,7 @@ class OrderLine(ReadModel):
     """A line of an order, with the numbers of its units that were packed, shipped and so on."""
 
     projection_name: ClassVar[str] = "order_view"
+    documents = {"taxes": tuple[TaxView, ...]}
 
     order_id = models.UUIDField()
     line_id = models.UUIDField()
@@ -198,9 +208,13 @@ class OrderLine(ReadModel):
     )
     returned = models.PositiveIntegerField(default=0, help_text="Delivered units that came back.")
     unit_price = models.DecimalField(**_MONEY)
-    line_total = models.DecimalField(
-        help_text="The price of the units that are still owed.", **_MONEY
+    discount = models.DecimalField(
+        default=0, db_default=0, help_text="The shares in discounts.", **_MONEY
     )
+    line_total = models.DecimalField(
+        help_text="The price of the units that are still owed, without added taxes.", **_MONEY
+    )
+    taxes = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     price_source = models.CharField(max_length=10, help_text="client, list or override.")
     price_reason = models.CharField(max_length=200, blank=True)
 
@@ -222,6 +236,11 @@ class OrderLine(ReadModel):
 
     def __str__(self) -> str:
         return f"{self.quantity} × {self.name}"
+
+    @property
+    def list_value(self) -> Decimal:
+        """The price of the units that are still owed, before discounts."""
+        return self.line_total + self.discount
 
     @property
     def open(self) -> int:

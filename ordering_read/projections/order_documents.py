@@ -23,6 +23,9 @@ def change_documents(row: OrderSummary, event: e.OrderEvent) -> None:
     match event:
         case e.OrderAdjustmentAdded():
             row.adjustments.append(_adjustment(event))
+            _set_charges(row, event)
+        case e.OrderItemAdded() | e.OrderItemQuantityChanged():
+            _set_charges(row, event)
         case e.OrderHeld():
             row.hold = _hold(event)
         case e.NoteAdded():
@@ -72,6 +75,21 @@ def _adjustment(event: e.OrderAdjustmentAdded) -> _Document:
         "amount": str(event.amount.amount),
         "rate": None if event.rate is None else str(event.rate),
     }
+
+
+def _set_charges(row: OrderSummary, event: e.PricedEvent) -> None:
+    if event.price is not None:
+        row.charges = [
+            {
+                "kind": charge.kind,
+                "label": charge.label,
+                "list_value": str(charge.list_value),
+                "discount": str(charge.discount),
+                "total": str(charge.net),
+                "taxes": [tax.model_dump(mode="json") for tax in charge.taxes],
+            }
+            for charge in event.price.charges
+        ]
 
 
 def _hold(event: e.OrderHeld) -> _Document:

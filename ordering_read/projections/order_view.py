@@ -128,11 +128,17 @@ def _begin(row: OrderSummary, event: e.OrderCreated) -> None:
 def _fold_lines(events: Sequence[e.OrderEvent], projection_id: int) -> None:
     """Apply ``events`` to the lines, by two statements; by one if all orders are new."""
     new_order_ids = {event.order_id for event in events if isinstance(event, e.OrderCreated)}
-    order_ids = {event.order_id for event in events if isinstance(event, _LINE_EVENTS)}
+    order_ids = {event.order_id for event in events if _changes_lines(event)}
     order_ids -= new_order_ids
     stored_lines = stored(OrderLine, projection_id, order_id=order_ids) if order_ids else ()
     lines: dict[UUID, OrderLine] = {line.line_id: line for line in stored_lines}
     upsert(OrderLine, _change_lines(lines, events, projection_id), key=["order_id", "line_id"])
+
+
+def _changes_lines(event: e.OrderEvent) -> bool:
+    """Return True if ``event`` changes lines that earlier events have added."""
+    is_priced = isinstance(event, e.PricedEvent) and event.price is not None
+    return is_priced or isinstance(event, _LINE_EVENTS)
 
 
 def _change_lines(
@@ -146,6 +152,10 @@ def _change_lines(
         elif isinstance(event, _LINE_EVENTS):
             for line in _change_units(event, lines):
                 changed[line.line_id] = line
+        if isinstance(event, e.PricedEvent) and event.price is not None:
+            for price in (*event.price.lines, *(event.owed or ())):
+                changed[price.line_id] = lines[price.line_id]
+                _set_price(lines[price.line_id], price)
     return list(changed.values())
 
 
@@ -162,7 +172,14 @@ def _change_units(event: Any, lines: dict[UUID, OrderLine]) -> list[OrderLine]:
             setattr(line, column, getattr(line, column) + count * item.quantity)
         if isinstance(item, e.CreditedUnits):
             line.line_total = item.line_total.amount
+            if item.price is not None:
+                _set_price(line, item.price)
     return [lines[item.line_id] for item in items]
+
+
+def _set_price(line: OrderLine, price: e.LinePrice) -> None:
+    line.line_total, line.discount = price.net, price.discount
+    line.taxes = [tax.model_dump(mode="json") for tax in price.taxes]
 
 
 def _line(event: e.OrderItemAdded, projection_id: int) -> OrderLine:

@@ -53,10 +53,13 @@ def goodwill(event: e.RefundSettled) -> Decimal:
 
 
 def _change_in_total(event: e.OrderEvent) -> AmountChange | None:
+    if event.total and event.total_before:
+        return AmountChange(event.total.amount - event.total_before.amount, event.total.currency)
+    # Earlier releases didn't store the former total, and allocated nothing to lines.
     match event:
         case e.OrderItemAdded(line_total=added):
             return AmountChange(added.amount, added.currency)
-        case e.OrderAdjustmentAdded(kind="discount", amount=discount):
+        case e.OrderAdjustmentAdded(kind="discount" | "goodwill", amount=discount):
             return AmountChange(-discount.amount, discount.currency)
         case e.OrderAdjustmentAdded(amount=added):
             return AmountChange(added.amount, added.currency)

@@ -37,5 +37,7 @@ class SalesByDayProjection(CountingProjector):
                     yield row(currency=due.currency, cancelled=-due.change)
                 case e.ShipmentFailed() | e.ReturnReceived():
                     yield row(currency=due.currency, refunded=-due.change)
+                case e.OrderAdjustmentAdded(kind="goodwill"):
+                    yield row(currency=due.currency, refunded=-due.change)
                 case _:
                     yield row(currency=due.currency, gross=due.change)

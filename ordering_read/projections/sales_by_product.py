@@ -47,7 +47,7 @@ class SalesByProductProjection(CountingProjector):
                     currency=total.currency,
                     units=max(units, 0),
                     cancelled_units=max(-units, 0),
-                    gross=max(total.amount - event.from_line_total.amount, Decimal(0)),
+                    gross=max(_list_change(event), Decimal(0)),
                 )
             case e.OrderItemsCancelled(items=items):
                 for item in items:
@@ -71,3 +71,11 @@ class SalesByProductProjection(CountingProjector):
                         returned_units=item.quantity,
                         refunded=item.amount.amount,
                     )
+
+
+def _list_change(event: e.OrderItemQuantityChanged) -> Decimal:
+    """Return the change of the list value of a line, which has no shares of adjustments."""
+    if event.price is None:
+        return event.line_total.amount - event.from_line_total.amount
+    [line] = [line for line in event.price.lines if line.line_id == event.line_id]
+    return line.list_value * (event.to_quantity - event.from_quantity) / event.to_quantity

@@ -104,6 +104,9 @@ def _about_lines(event: e.OrderEvent, products: Products) -> Sentence | None:
                 f"took {_money(amount)} off: {event.label}",
                 f"{event.label}: -{_money(amount)}",
             )
+        case e.OrderAdjustmentAdded(kind="goodwill", amount=amount):
+            granted = _because(f"granted goodwill of {_money(amount)}", event.reason)
+            return Sentence(Icon.MONEY, granted, f"{event.label}: -{_money(amount)}")
         case e.OrderAdjustmentAdded(amount=amount):
             return Sentence(
                 Icon.MONEY,

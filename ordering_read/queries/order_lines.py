@@ -2,6 +2,7 @@
 
 from uuid import UUID
 
+from ordering_read.documents import TaxView
 from ordering_read.fields import (
     CurrencyAmount,
     OptionalText,
@@ -18,8 +19,9 @@ class OrderLineView(View):
 
     `quantity` counts all ordered units, also the cancelled ones. Each unit counts as `open`,
     `cancelled`, `packed` or `shipped`. A shipped unit can also count as `delivered` or `failed`,
-    and a delivered unit as `return_requested` or `returned`. `line_total` is the price of the units
-    without the credits for cancelled, failed and returned units. `price_source` and `price_reason`
+    and a delivered unit as `return_requested` or `returned`. `list_value`, `discount`, `line_total`
+    and `taxes` are for the units that aren't cancelled, failed or returned: `line_total` is
+    `list_value` minus `discount`, and `taxes` are added to it. `price_source` and `price_reason`
     are null for customers.
     """
 
@@ -37,6 +39,9 @@ class OrderLineView(View):
     return_requested: int
     returned: int
     unit_price: Price
+    list_value: CurrencyAmount
+    discount: CurrencyAmount
     line_total: CurrencyAmount
+    taxes: tuple[TaxView, ...]
     price_source: str | None
     price_reason: OptionalText

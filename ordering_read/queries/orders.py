@@ -16,6 +16,7 @@ from config.http.input.query import number
 from ordering_read.documents import (
     AddressView,
     AdjustmentView,
+    ChargeView,
     HoldView,
     NoteView,
     PaymentView,
@@ -37,6 +38,7 @@ from ordering_read.projections.order_view import fold_order
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import Moment
 from ordering_read.queries.order_lines import OrderLineView
+from ordering_read.queries.order_sums import OrderSums, sums_of
 from ordering_read.queries.views import View
 from ordering_write import published
 from ordering_write.published import NotFoundError, OrderStatus
@@ -86,8 +88,9 @@ class OrderDetail(OrderView):
     """A whole order.
 
     `balance` is the amount due: `total_amount`, or zero for a cancelled order, minus the amount
-    that was `captured` and not `refunded`. A negative `balance` is owed to the customer. Customers
-    don't see tags, hold and assignee.
+    that was `captured` and not `refunded`. A negative `balance` is owed to the customer. `charges`
+    are the adjustments that aren't discounts or taxes, with their shares of these; null for an
+    order whose adjustments have no shares. Customers don't see tags, hold and assignee.
     """
 
     authorized: CurrencyAmount
@@ -100,6 +103,8 @@ class OrderDetail(OrderView):
     hold: HoldView | None
     items: tuple[OrderLineView, ...]
     adjustments: tuple[AdjustmentView, ...]
+    charges: tuple[ChargeView, ...] | None
+    sums: OrderSums
     shipping_address: AddressView
     billing_address: AddressView | None
     shipments: tuple[ShipmentView, ...]
@@ -180,7 +185,8 @@ def visible_orders(query: Query[Any]) -> QuerySet[OrderSummary]:
 
 def order_detail(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
     """Return the whole order of ``row`` and its ``lines``."""
-    return OrderDetail.of_row(row, items=lines)
+    lines = list(lines)
+    return OrderDetail.of_row(row, items=lines, sums=sums_of(row, lines))
 
 
 def _read(query: Query[OrderDetail], **columns: Any) -> OrderDetail:

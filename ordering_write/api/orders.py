@@ -44,6 +44,7 @@ class OrderCommands(CommandRoutes):
         Route("POST", "shipments/{shipment_id}/fail", c.FailDelivery),
         Route("POST", "shipments/{shipment_id}/void", c.VoidShipment),
         Route("POST", "payments", c.RecordPayment, response_model=NewPayment, is_fact=True),
+        Route("POST", "goodwill", c.GrantGoodwill),
         Route("POST", "refunds", c.RequestRefund, response_model=NewRefund),
         Route(
             "POST",

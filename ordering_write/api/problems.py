@@ -69,6 +69,10 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "exceeds-captured",
         "Refund at most the amount that was captured and isn't refunded or requested yet.",
     ),
+    errors.ExceedsTotalError: (
+        "exceeds-total",
+        "Grant at most what the order still costs.",
+    ),
     errors.PaymentMismatchError: (
         "payment-mismatch",
         "Send the amount that was recorded first, or another payment_id for another payment.",

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 from uuid import uuid5
+
+from django.conf import settings
 
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
@@ -12,50 +15,52 @@ from ordering_write.policies.base import Policy, Trigger, became
 from ordering_write.ports import payment_port
 
 
-class RefundCancelled(Policy):
-    """Requests a refund of payments captured before or after an order was cancelled."""
+class RefundCredit(Policy):
+    """Requests a refund of exactly the credit owed, for the causes that REFUND_CREDIT names."""
 
-    name = "refund_cancelled"
+    name = "refund_credit"
     events = (e.OrderEvent,)
 
     def when(self, event: e.OrderEvent) -> datetime | None:
-        is_capture = isinstance(event, e.PaymentRecorded) and event.kind == PaymentKind.CAPTURED
-        is_late = is_capture and event.status == OrderStatus.CANCELLED
-        return event.timestamp if is_late or became(event, OrderStatus.CANCELLED) else None
-
-    def act(self, trigger: Trigger) -> Sequence[c.Command]:
-        amount = trigger.order().refundable
-        if amount <= 0:
-            return []
-        return [trigger.command(c.RequestRefund, amount=amount, reason="the order is cancelled")]
-
-
-class RefundReturned(Policy):
-    """Requests a refund for units that came back."""
-
-    name = "refund_returned"
-    events = (e.ReturnReceived,)
-
-    def when(self, event: e.ReturnReceived) -> datetime:
-        return event.timestamp
+        is_owed = event.balance is not None and event.balance.amount < 0
+        # The command that grants goodwill requests its refund.
+        is_requested = isinstance(event, e.OrderAdjustmentAdded)
+        return event.timestamp if is_owed and not is_requested and _is_refundable(event) else None
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:
         event, order = trigger.event, trigger.order()
-        returned_amount = sum(item.amount.amount for item in event.items)
-        # At most the paid amount that isn't due for the rest of the order.
-        amount = min(returned_amount, order.refundable - order.due)
-        if amount <= 0:
+        if order.credit <= 0:
             return []
-        lines = [{"line_id": item.line_id, "quantity": item.quantity} for item in event.items]
+        payload: dict[str, Any] = {"reason": _refund_reason(event)}
+        if isinstance(event, e.ReturnReceived):
+            payload["return_id"] = event.return_id
+            payload["lines"] = [
+                {"line_id": item.line_id, "quantity": item.quantity} for item in event.items
+            ]
         return [
             trigger.command(
                 c.RequestRefund,
-                amount=amount,
-                lines=lines,
-                return_id=event.return_id,
-                reason="a return was received",
+                amount=order.credit,
+                # A command between the two would change the credit. The policy then acts again.
+                expected_version=order.version,
+                **payload,
             )
         ]
+
+
+def _is_refundable(event: e.OrderEvent) -> bool:
+    """Return True if REFUND_CREDIT lets the policy refund a credit that ``event`` has caused."""
+    if settings.REFUND_CREDIT == "cancelled_and_returned":
+        return event.status == OrderStatus.CANCELLED or isinstance(event, e.ReturnReceived)
+    return bool(settings.REFUND_CREDIT == "always")
+
+
+def _refund_reason(event: e.OrderEvent) -> str:
+    if isinstance(event, e.ReturnReceived):
+        return "a return was received"
+    if event.status == OrderStatus.CANCELLED:
+        return "the order is cancelled"
+    return "the order costs less than was paid"
 
 
 class PayRefunds(Policy):

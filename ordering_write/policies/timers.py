@@ -25,7 +25,7 @@ from ordering_write.domain.errors import (
 from ordering_write.domain.events import UndecodableEvent
 from ordering_write.models import Timer
 from ordering_write.policies.base import Trigger
-from ordering_write.policies.registry import POLICIES
+from ordering_write.policies.registry import BY_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ class ForeignCommandError(Exception):
 def due_timers(now: datetime | Expression) -> "QuerySet[Timer]":
     """Return the timers that may be fired at ``now`` (UTC)."""
     free = Q(leased_until=None) | Q(leased_until__lte=now)
-    return Timer.objects.filter(free, parked_at=None, due_at__lte=now, policy__in=list(POLICIES))
+    return Timer.objects.filter(free, parked_at=None, due_at__lte=now, policy__in=list(BY_NAME))
 
 
 def run_due(*, now: datetime | None = None, seconds: float = math.inf) -> int:
@@ -110,7 +110,12 @@ def _clock() -> datetime:
 
 def _take(now: datetime) -> list[Timer]:
     statement = _TAKE.format(columns=", ".join(tables.columns(Timer)))
-    parameters = {"now": now, "until": now + LEASE, "policies": list(POLICIES), "limit": _BATCH}
+    parameters = {
+        "now": now,
+        "until": now + LEASE,
+        "policies": list(BY_NAME),
+        "limit": _BATCH,
+    }
     return sorted(tables.load(Timer, statement, parameters), key=attrgetter("due_at", "position"))
 
 
@@ -151,7 +156,7 @@ def _act(timer: Timer, now: datetime) -> timedelta | None:
     [event] = log.read_at([timer.position])
     if isinstance(event, UndecodableEvent):
         raise log.UndecodableEventError(event)
-    policy = POLICIES[timer.policy]
+    policy = BY_NAME[timer.policy]
     result = policy.act(Trigger(policy=policy, event=event, now=now, key=timer.id))
     if isinstance(result, timedelta):
         return result

@@ -234,7 +234,9 @@ def test_a_diff_lists_the_changed_fields_by_their_paths(walk: Walk, admin: APICl
             {"path": "/balance", "before": "99.50", "after": "79.60"},
             {"path": f"/items/{first}/open", "before": 3, "after": 2},
             {"path": f"/items/{first}/cancelled", "before": 0, "after": 1},
+            {"path": f"/items/{first}/list_value", "before": "59.70", "after": "39.80"},
             {"path": f"/items/{first}/line_total", "before": "59.70", "after": "39.80"},
+            {"path": "/sums/list_value", "before": "99.50", "after": "79.60"},
         ],
     }
     back = admin.get(path(walk.order, f"/diff?from={version + 1}&to={version}")).json()

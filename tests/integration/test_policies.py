@@ -327,7 +327,7 @@ def test_a_received_return_leads_to_a_refund(captured: str, quantity: int, refun
     [
         (PaymentAnswer(is_done=True, reference="r-1"), "RefundSettled"),
         (PaymentAnswer(is_done=False, reference="r-1", reason="card expired"), "RefundFailed"),
-        (None, "RefundRequested"),
+        (None, "OrderAdjustmentAdded"),
     ],
 )
 def test_a_refund_is_handed_to_the_gateway(settings: Any, answer: Any, ending: str):

@@ -83,6 +83,7 @@ def test_an_order_is_one_row(history: History) -> None:
             "billing_address": None,
             "hold": None,
             "adjustments": [],
+            "charges": None,
             "shipments": [],
             "payments": [],
             "refunds": [],

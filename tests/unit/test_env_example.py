@@ -6,7 +6,7 @@ from django.conf import settings
 
 # os.environ.get("X"), os.environ["X"], env.amounts("X", …), env.flag("X", …), and so on
 READ = re.compile(
-    r'(?:os\.environ(?:\.get)?|env\.amounts|env\.flag|env\.number|env\.positive|env\.texts)[\[(]"(\w+)"'
+    r'(?:os\.environ(?:\.get)?|env\.amounts|env\.choice|env\.flag|env\.number|env\.positive|env\.texts)[\[(]"(\w+)"'
 )
 LISTED = re.compile(r"^#(\w+)=", re.MULTILINE)
 

@@ -33,12 +33,27 @@ class RecordPayment(Command):
 
 
 class RequestRefund(Command):
-    """Request a refund of at most the amount captured and not refunded yet."""
+    """Request a refund of at most the amount captured and not refunded yet.
+
+    What a paid order is refunded beyond the credit owed is goodwill, unless the refund is for
+    ``lines`` or a return.
+    """
 
     order_id: UUID
     amount: PositiveAmount
     lines: Lines | None = None
     return_id: UUID | None = None
+    reason: Reason
+
+
+class GrantGoodwill(Command):
+    """Lower the total of an order, and request a refund of what is paid of this amount.
+
+    Goodwill isn't allocated to lines, so that a later return is credited whole.
+    """
+
+    order_id: UUID
+    amount: PositiveAmount
     reason: Reason
 
 

@@ -89,6 +89,10 @@ class ExceedsCapturedError(InvalidOperationError):
     """The amount is more than was captured and not refunded yet."""
 
 
+class ExceedsTotalError(InvalidOperationError):
+    """The amount is more than the order costs."""
+
+
 class RefundLimitError(InvalidOperationError):
     """This is more than you may refund; ask an administrator."""
 

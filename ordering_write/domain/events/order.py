@@ -16,6 +16,7 @@ from ordering_write.domain.events.states import (
     ReturnStatus,
     Visibility,
 )
+from ordering_write.domain.pricing import AdjustmentKind, LinePrice, OrderPrice
 from ordering_write.domain.values import Money, Value
 
 
@@ -55,11 +56,14 @@ class ReleasedUnits(Units):
 class CreditedUnits(ReleasedUnits):
     """Units of a line that are no longer owed.
 
-    ``amount`` is their price, ``line_total`` the price of the rest of the line.
+    ``amount`` is the credit for them, with added taxes. ``line_total`` is the price of the rest of
+    the line, without added taxes, and ``price`` has its details; ``price`` is None in events that
+    were stored before lines had shares of discounts and taxes.
     """
 
     amount: Money
     line_total: Money
+    price: LinePrice | None = None
 
 
 class OrderEvent(DomainEvent, stored=False):
@@ -83,6 +87,7 @@ class OrderEvent(DomainEvent, stored=False):
     return_status_before: ReturnStatus | None = None
     on_hold: bool | None = None
     total: Money | None = None
+    total_before: Money | None = None
     balance: Money | None = None
     authorized: Money | None = None
     captured: Money | None = None
@@ -107,7 +112,22 @@ class OrderCreated(OrderEvent):
     replaces_order_id: UUID | None = None
 
 
-class OrderItemAdded(OrderEvent):
+class PricedEvent(OrderEvent, stored=False):
+    """The base of events after which an order is priced anew.
+
+    ``price`` is the price of all ordered units and of the charges. It is None if no adjustment is
+    to be allocated, if another event of the placement follows, and in events that were stored
+    before shares were. ``owed`` has the price of the units that are still owed, for each line of
+    which some aren't.
+    """
+
+    price: OrderPrice | None = None
+    owed: tuple[LinePrice, ...] | None = None
+
+
+class OrderItemAdded(PricedEvent):
+    """A line was added; ``line_total`` is its list value."""
+
     line_id: UUID
     product_id: UUID
     sku: str
@@ -119,15 +139,21 @@ class OrderItemAdded(OrderEvent):
     price_reason: str | None = None
 
 
-class OrderAdjustmentAdded(OrderEvent):
-    kind: Literal["shipping", "discount", "tax", "fee"]
+class OrderAdjustmentAdded(PricedEvent):
+    """An amount beside the lines; a discount and goodwill are subtracted.
+
+    Goodwill has a ``reason``, and no shares.
+    """
+
+    kind: AdjustmentKind
     label: str
     amount: Money
     rate: Decimal | None = None
+    reason: str | None = None
 
 
-class OrderItemQuantityChanged(OrderEvent):
-    """The units ordered of a line changed; ``line_total`` is its new price."""
+class OrderItemQuantityChanged(PricedEvent):
+    """The units ordered of a line changed; ``line_total`` is the new price of those owed."""
 
     line_id: UUID
     product_id: UUID

@@ -185,7 +185,7 @@ class _RunningTotal:
     def __init__(self, created: e.OrderCreated, items: Sequence[e.OrderItemAdded]) -> None:
         self.adjustments: list[e.OrderAdjustmentAdded] = []
         self._created = created
-        self._total = Decimal(0)
+        self._total = self._taxes = Decimal(0)
         for number, item in enumerate(items):
             self._total += item.line_total.amount
             self._refuse_too_large(f"#/items/{number}/unit_price")
@@ -198,7 +198,10 @@ class _RunningTotal:
             )
         sign = -1 if adjustment.kind == "discount" else 1
         self._total += sign * adjustment.amount
-        if self._total < 0:
+        if adjustment.kind == "tax":
+            self._taxes += adjustment.amount
+        # A discount isn't on the taxes.
+        if self._total < self._taxes:
             raise errors.InvalidAmountError(
                 "The order would cost less than nothing.", pointer=pointer
             )

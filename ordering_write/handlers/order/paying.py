@@ -43,7 +43,7 @@ class RecordPaymentHandler(OrderHandler[c.RecordPayment]):
 @handles(c.RequestRefund)
 class RequestRefundHandler(OrderHandler[c.RequestRefund]):
     permission = Permission("request_refund", (Role.CLERK, Role.INTEGRATION))
-    events = (e.RefundRequested,)
+    events = (e.OrderAdjustmentAdded, e.RefundRequested)
     refusals = (
         errors.ExceedsCapturedError,
         errors.InvalidAmountError,
@@ -67,10 +67,27 @@ class RequestRefundHandler(OrderHandler[c.RequestRefund]):
         )
 
 
+@handles(c.GrantGoodwill)
+class GrantGoodwillHandler(OrderHandler[c.GrantGoodwill]):
+    permission = Permission("grant_goodwill", (Role.CLERK,))
+    events = (e.OrderAdjustmentAdded, e.RefundRequested)
+    refusals = (errors.ExceedsTotalError, errors.InvalidAmountError, errors.RefundLimitError)
+
+    def guard(self, order: Order, caller: Caller) -> None:
+        order.may_grant_goodwill()
+
+    def act(self, order: Order, command: c.GrantGoodwill) -> None:
+        if not command.has_privilege(c.Privilege.ANY_REFUND):
+            _refuse_above_limit(order, command.amount)
+        order.grant_goodwill(
+            command.amount, command.reason, refund_id=uuid7(), now=command.timestamp
+        )
+
+
 def _refuse_above_limit(order: Order, amount: Decimal) -> None:
-    """Raise RefundLimitError when the refunds of ``order`` would exceed the limit."""
+    """Raise RefundLimitError when the refunds or goodwill of ``order`` would exceed the limit."""
     limit = settings.REFUND_LIMITS.get(order.currency, Decimal(0))
-    if order.captured - order.refundable + amount > limit:
+    if max(order.captured - order.refundable, order.goodwill) + amount > limit:
         raise errors.RefundLimitError(
             f"You may refund {limit} {order.currency} of an order in all; ask an administrator."
         )

@@ -18,15 +18,15 @@ from ordering_write.domain.errors import (
 )
 from ordering_write.domain.events import LIVE, OrderStatus
 from ordering_write.domain.values import TOO_LARGE, quantize
-from ordering_write.models.order.state import OrderState
+from ordering_write.models.order.charging import Charging
 
 MAX_LINES = 200
 
 
-class Editing(OrderState):
+class Editing(Charging):
     """Moves that add, change and cancel lines, and that change the shipping address."""
 
-    class Meta(OrderState.Meta):
+    class Meta(Charging.Meta):
         abstract = True
 
     def may_edit(self) -> None:
@@ -43,8 +43,12 @@ class Editing(OrderState):
         self.may_edit()
         if len(self.lines) >= MAX_LINES:
             raise TooManyLinesError
-        self._refuse_too_large(added.line_total.amount, Decimal(0), "#/unit_price")
-        self._raise_event(added)
+        list_value = added.line_total.amount
+        order_price = self.price_with_line(added.line_id, list_value)
+        total = order_price.total if order_price else self.total + list_value
+        _refuse_too_large(max(list_value, total), "#/unit_price")
+        owed = self.owed_prices(order_price, {}) if order_price else None
+        self._raise_event(added.model_copy(update={"price": order_price, "owed": owed}))
 
     def change_quantity(self, line_id: UUID, quantity: int, *, now: datetime) -> None:
         """Set the units ordered of a line to ``quantity``, its cancelled units included."""
@@ -57,9 +61,16 @@ class Editing(OrderState):
                 f"{line.cancelled} units of this line were cancelled; order more than that.",
                 pointer="#/new_quantity",
             )
-        owed = line.owed + quantity - line.ordered
-        line_total = quantize(line.unit_price * owed, self.currency)
-        self._refuse_too_large(line_total, line.line_total, "#/new_quantity")
+        list_value = quantize(line.unit_price * quantity, self.currency)
+        order_price = self.price_with_line(line.id, list_value)
+        if order_price is None:
+            line_total = quantize(line.unit_price * (quantity - line.credited), self.currency)
+            total, owed = self.total + line_total - line.line_total, None
+        else:
+            owed = self.owed_prices(order_price, {line.id: quantity})
+            prices = {part.line_id: part for part in (*order_price.lines, *(owed or ()))}
+            line_total, total = prices[line.id].net, order_price.total
+        _refuse_too_large(max(list_value, total), "#/new_quantity")
         self._record(
             e.OrderItemQuantityChanged,
             now=now,
@@ -69,13 +80,9 @@ class Editing(OrderState):
             to_quantity=quantity,
             from_line_total=self.money(line.line_total),
             line_total=self.money(line_total),
+            price=order_price,
+            owed=owed,
         )
-
-    def _refuse_too_large(self, line_total: Decimal, before: Decimal, pointer: str) -> None:
-        """Raise AmountTooLargeError if a line can't cost ``line_total`` instead of ``before``."""
-        # A discount may lower the total below the price of a line.
-        if max(line_total, self.total + line_total - before) >= TOO_LARGE:
-            raise AmountTooLargeError(f"The order can't cost {TOO_LARGE} or more.", pointer=pointer)
 
     def may_cancel_items(self) -> None:
         if self.status not in LIVE:
@@ -94,10 +101,7 @@ class Editing(OrderState):
             e.OrderItemsCancelled,
             now=now,
             reason=reason,
-            items=[
-                self._credit_for(self.lines[line_id], quantity)
-                for line_id, quantity in self._open_units(items).items()
-            ],
+            items=self.credited(self._open_units(items)),
         )
 
     def may_change_shipping_address(self) -> None:
@@ -126,3 +130,9 @@ class Editing(OrderState):
         self.may_change_shipping_address()
         if to != before:
             self._record(e.ShippingAddressChanged, now=now, from_address=before, to_address=to)
+
+
+def _refuse_too_large(amount: Decimal, pointer: str) -> None:
+    """Raise AmountTooLargeError if an order or a line can't cost ``amount``."""
+    if amount >= TOO_LARGE:
+        raise AmountTooLargeError(f"The order can't cost {TOO_LARGE} or more.", pointer=pointer)

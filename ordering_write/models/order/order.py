@@ -17,6 +17,7 @@ from ordering_write.models.order.placing import Placing
 from ordering_write.models.order.returning import Returning
 from ordering_write.models.order.shipping import Shipping
 from ordering_write.models.order.state import OrderState
+from ordering_write.models.outbox import OutboxEvent
 
 
 class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderState):
@@ -34,6 +35,7 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
                 self.order_number = event.order_number
                 self.customer_id = event.customer_id
                 self.currency = event.currency
+                self.adjustments = []
                 self.placed_at = event.placed_at
                 self.expires_at = event.expires_at
                 self.source = event.source
@@ -58,13 +60,13 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
                 self.lines[line.id] = line
                 self.total += line.line_total
                 self._changed.add(line.id)
-            case e.OrderAdjustmentAdded(kind="discount"):
-                self.total -= event.amount.amount
+                self._assign_prices(event.price)
             case e.OrderAdjustmentAdded():
-                self.total += event.amount.amount
+                self._add_adjustment(event)
             case e.OrderItemQuantityChanged():
                 self.lines[event.line_id].ordered = event.to_quantity
                 self._reprice(event.line_id, event.line_total)
+                self._assign_prices(event.price)
             case e.OrderItemsCancelled():
                 self._credit(event.items, cancelled=1)
             # Shipments
@@ -140,8 +142,12 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
     def _credit(self, items: Sequence[e.CreditedUnits], **signs: int) -> None:
         """Count units that are no longer owed, and lower the prices of their lines."""
         self._count(items, **signs)
+        total = self.total
         for item in items:
             self._reprice(item.line_id, item.line_total)
+        if items[0].price is not None:
+            self.total = total
+            self._lower_total()
 
     def _reprice(self, line_id: UUID, line_total: e.Money) -> None:
         line = self.lines[line_id]
@@ -234,11 +240,33 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
     def add_parts(cls, orders: "Mapping[UUID, Order]", *, with_shipments: bool = True) -> None:
         """Load the lines and shipments of ``orders``, a mapping from ids."""
         condition, ids = "order_id = ANY(%s) ORDER BY order_id,", [list(orders)]
+        if unkept := [order for order in orders.values() if order.adjustments is None]:
+            cls._read_adjustments(unkept)
         for line in tables.find(OrderItem, f"{condition} number", ids):
             orders[line.order_id].lines[line.id] = line
         if with_shipments:
             for shipment in tables.find(Shipment, f"{condition} id", ids):
                 orders[shipment.order_id].shipments[shipment.id] = shipment
+
+    @classmethod
+    def _read_adjustments(cls, orders: "Sequence[Order]") -> None:
+        """Set the adjustments of orders whose rows were written by an earlier release."""
+        types = [e.OrderItemAdded, e.OrderAdjustmentAdded, e.OrderItemQuantityChanged]
+        rows = OutboxEvent.objects.filter(
+            stream__in=[order.stream for order in orders],
+            type__in=[event_type.__name__ for event_type in types],
+        ).order_by("stream", "version")
+        folded = {order.stream: cls(id=order.id, currency=order.currency) for order in orders}
+        for row in rows:
+            event = e.DomainEvent.types[row.type].decode(
+                schema_version=row.schema_version,
+                timestamp=row.timestamp,
+                fields=row.data,
+                personal=None,
+            )
+            folded[row.stream].evolve(event)
+        for order in orders:
+            order.adjustments = folded[order.stream].adjustments or []
 
     @classmethod
     def write_all(cls, aggregates: "Sequence[Order]") -> None:

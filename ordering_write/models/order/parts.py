@@ -25,7 +25,15 @@ class OrderItem(GuardedModel):
     sku = models.CharField(max_length=64)
     name = models.CharField(max_length=200)
     unit_price = models.DecimalField(**MONEY)
-    line_total = models.DecimalField(**MONEY)
+    line_total = models.DecimalField(
+        help_text="The price of the units that are owed, without added taxes.", **MONEY
+    )
+    price = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="The price of the ordered units, with shares of adjustments. Null until an event "
+        "says it.",
+    )
     ordered = models.PositiveIntegerField()
     cancelled = models.PositiveIntegerField(default=0)
     packed = models.PositiveIntegerField(default=0)
@@ -76,6 +84,11 @@ class OrderItem(GuardedModel):
     def owed(self) -> int:
         """Units that the customer pays for: neither cancelled nor lost nor sent back."""
         return self.ordered - self.cancelled - self.failed - self.returned
+
+    @property
+    def credited(self) -> int:
+        """Units that the customer doesn't pay for."""
+        return self.ordered - self.owed
 
     @property
     def in_transit(self) -> int:

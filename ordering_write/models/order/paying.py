@@ -13,30 +13,43 @@ from ordering_write.domain.errors import (
     AmountTooLargeError,
     CurrencyMismatchError,
     ExceedsCapturedError,
+    ExceedsTotalError,
     InvalidAmountError,
     PaymentMismatchError,
     RefundNotFoundError,
 )
 from ordering_write.domain.events import PaymentKind
 from ordering_write.domain.values import TOO_LARGE, has_minor_units_only
-from ordering_write.models.order.state import OrderState
+from ordering_write.models.order.charging import Charging
 
 
-class Paying(OrderState):
+class Paying(Charging):
     """Moves of payments and refunds. Facts from outside are recorded in every status."""
 
-    class Meta(OrderState.Meta):
+    class Meta(Charging.Meta):
         abstract = True
 
     @property
     def refundable(self) -> Decimal:
         """The amount that was captured and is neither refunded nor requested as a refund."""
-        requested = sum(
-            Decimal(refund["amount"])
-            for refund in self.refunds.values()
-            if refund["status"] == "requested"
+        return self.captured - self.refunded - self._requested
+
+    @property
+    def credit(self) -> Decimal:
+        """The amount that we owe the customer and for which no refund is requested."""
+        return max(-self.balance - self._requested, Decimal(0))
+
+    @property
+    def _requested(self) -> Decimal:
+        """The sum of the refunds that are requested and neither settled nor failed."""
+        return sum(
+            (
+                Decimal(refund["amount"])
+                for refund in self.refunds.values()
+                if refund["status"] == "requested"
+            ),
+            Decimal(0),
         )
-        return self.captured - self.refunded - requested
 
     def record_payment(
         self,
@@ -102,7 +115,12 @@ class Paying(OrderState):
         return_id: UUID | None = None,
         now: datetime,
     ) -> None:
-        """Request that ``amount`` is paid back."""
+        """Request that ``amount`` is paid back.
+
+        An amount beyond the credit of a paid order is goodwill, unless it is for ``lines`` or a
+        return: the refund then anticipates their credit. While something is due, the refund gives
+        back a payment, and its amount is due again.
+        """
         self.may_request_refund()
         self._check_amount(amount, None)
         for number, item in enumerate(lines or ()):
@@ -112,6 +130,8 @@ class Paying(OrderState):
                 f"{amount} {self.currency} were to be refunded, "
                 f"{self.money(self.refundable).amount} can be."
             )
+        goodwill = amount - self.credit
+        is_goodwill = goodwill > 0 and self.balance <= 0 and not lines and return_id is None
         self._record(
             e.RefundRequested,
             now=now,
@@ -121,7 +141,47 @@ class Paying(OrderState):
             return_id=return_id,
             reason=reason,
         )
+        if is_goodwill:
+            self._give(goodwill, reason, now)
 
+    # --- Goodwill --------------------------------------------------------------------------------
+    def may_grant_goodwill(self) -> None:
+        if self.due <= 0:
+            raise ExceedsTotalError(f"Nothing of order {self.order_number} is charged any more.")
+
+    def grant_goodwill(
+        self, amount: Decimal, reason: str, *, refund_id: UUID, now: datetime
+    ) -> None:
+        """Lower the total by ``amount``, and request a refund of what is paid of this amount."""
+        self.may_grant_goodwill()
+        self._check_amount(amount, None)
+        if amount > self.due:
+            raise ExceedsTotalError(
+                f"{amount} {self.currency} were to be granted, the order costs "
+                f"{self.money(self.due).amount}."
+            )
+        self._give(amount, reason, now)
+        refund = min(amount, self.credit)
+        if refund > 0:
+            self._record(
+                e.RefundRequested,
+                now=now,
+                refund_id=refund_id,
+                amount=self.money(refund),
+                reason=reason,
+            )
+
+    def _give(self, amount: Decimal, reason: str, now: datetime) -> None:
+        self._record(
+            e.OrderAdjustmentAdded,
+            now=now,
+            kind="goodwill",
+            label="Goodwill",
+            amount=self.money(amount),
+            reason=reason,
+        )
+
+    # --- Outcomes of refunds ---------------------------------------------------------------------
     def settle_refund(
         self,
         refund_id: UUID,

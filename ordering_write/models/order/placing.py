@@ -13,14 +13,14 @@ from ordering_write.domain.errors import (
     OrderAlreadyShippedError,
 )
 from ordering_write.domain.events import LIVE, HoldReason, OrderStatus
+from ordering_write.models.order.charging import Charging
 from ordering_write.models.order.parts import Shipment
-from ordering_write.models.order.state import OrderState
 
 
-class Placing(OrderState):
+class Placing(Charging):
     """Moves that place, confirm, pick, complete, cancel, expire, hold and assign an order."""
 
-    class Meta(OrderState.Meta):
+    class Meta(Charging.Meta):
         abstract = True
 
     @classmethod
@@ -31,10 +31,13 @@ class Placing(OrderState):
         items: Sequence[e.OrderItemAdded],
         adjustments: Sequence[e.OrderAdjustmentAdded] = (),
     ) -> Self:
-        """Return a new order with these lines and adjustments."""
+        """Return a new order with these lines and adjustments; the last event prices the order."""
         order = cls()
-        for event in (created, *items, *adjustments):
+        for event in (created, *items, *adjustments[:-1]):
             order._raise_event(event)
+        for last in adjustments[-1:]:
+            order_price = order.price_with_adjustment(last)
+            order._raise_event(last.model_copy(update={"price": order_price}))
         return order
 
     def may_confirm(self) -> None:

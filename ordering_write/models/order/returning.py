@@ -15,16 +15,16 @@ from ordering_write.domain.errors import (
     ReturnNotFoundError,
     ReturnWindowClosedError,
 )
+from ordering_write.models.order.charging import Charging
 from ordering_write.models.order.parts import OrderItem
-from ordering_write.models.order.state import OrderState
 
 Item = TypeVar("Item", ReturnedLine, ReceivedLine)
 
 
-class Returning(OrderState):
+class Returning(Charging):
     """Moves that request, receive and reject returns."""
 
-    class Meta(OrderState.Meta):
+    class Meta(Charging.Meta):
         abstract = True
 
     def may_request_return(self, *, window: timedelta | None = None, now: datetime) -> None:
@@ -81,12 +81,12 @@ class Returning(OrderState):
             now=now,
             return_id=return_id,
             items=[
-                {
-                    **self._credit_for(self.lines[item.line_id], item.quantity),
-                    "restock": item.restock,
-                    "damaged": item.damaged,
-                }
-                for item in items
+                {**credited_units, "restock": item.restock, "damaged": item.damaged}
+                for item, credited_units in zip(
+                    items,
+                    self.credited({item.line_id: item.quantity for item in items}),
+                    strict=True,
+                )
             ],
         )
 

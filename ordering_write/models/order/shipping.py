@@ -13,17 +13,17 @@ from ordering_write.domain.errors import (
     ShipmentStateError,
 )
 from ordering_write.domain.events import DeliveryFailure, OrderStatus
+from ordering_write.models.order.charging import Charging
 from ordering_write.models.order.parts import Shipment
-from ordering_write.models.order.state import OrderState
 
 _PACKABLE = (OrderStatus.CONFIRMED, OrderStatus.PROCESSING, OrderStatus.PARTIALLY_SHIPPED)
 _PACKED, _DISPATCHED = Shipment.Status.PACKED, Shipment.Status.DISPATCHED
 
 
-class Shipping(OrderState):
+class Shipping(Charging):
     """Moves that pack units, and that dispatch, track, deliver, fail or void their shipments."""
 
-    class Meta(OrderState.Meta):
+    class Meta(Charging.Meta):
         abstract = True
 
     def may_pack(self, *, payment_required: bool = False) -> None:
@@ -170,9 +170,7 @@ class Shipping(OrderState):
             now=at,
             shipment_id=shipment_id,
             outcome=outcome,
-            items=[
-                self._credit_for(self.lines[unit.line_id], unit.quantity) for unit in shipment.units
-            ],
+            items=self.credited({unit.line_id: unit.quantity for unit in shipment.units}),
         )
 
     # --- The whole order -------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from ordering_write.domain.events import (
     PaymentStatus,
     ReturnStatus,
 )
-from ordering_write.domain.values import Money, quantize
+from ordering_write.domain.values import Money
 from ordering_write.models.aggregate import Aggregate
 from ordering_write.models.order.parts import MONEY, OrderItem, Shipment
 
@@ -58,6 +58,14 @@ class OrderState(Aggregate):
     )
     currency = models.CharField(max_length=3)
     total = models.DecimalField(default=Decimal(0), **MONEY)
+    adjustments = models.JSONField(
+        null=True,
+        blank=True,
+        help_text="Amounts beside the lines. Null in rows of releases that didn't keep them.",
+    )
+    charges = models.JSONField(
+        null=True, blank=True, help_text="The prices of the charges. Null until an event says them."
+    )
     source = models.CharField(max_length=64)
     # NULL, not empty, for an order without a reference: the unique constraint ignores NULL.
     external_reference = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001
@@ -214,6 +222,8 @@ class OrderState(Aggregate):
         for name in _COUNTED_BY & fields.keys():
             if name in before and self.version > 1 and before[name] != fields[name]:
                 fields[f"{name}_before"] = before[name]
+        if "total" in before and before["total"] != after["total"] and self.version > 1:
+            fields["total_before"] = before["total"]
         if fields.get("status_before") and after["status"] == OrderStatus.CANCELLED:
             # Included although unchanged: readers subtract the total of a cancelled order.
             fields["total"] = after["total"]
@@ -276,14 +286,3 @@ class OrderState(Aggregate):
                     f"{quantity} units of {line.sku} were asked for, {line.open} are open."
                 )
         return quantities
-
-    def _credit_for(self, line: OrderItem, quantity: int) -> dict[str, Any]:
-        """Return the fields of a CreditedUnits: ``quantity`` units of ``line`` no longer owed."""
-        line_total = quantize(line.unit_price * (line.owed - quantity), self.currency)
-        return {
-            "line_id": line.id,
-            "product_id": line.product_id,
-            "quantity": quantity,
-            "amount": self.money(line.line_total - line_total),
-            "line_total": self.money(line_total),
-        }

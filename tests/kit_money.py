@@ -1,0 +1,207 @@
+"""The kit for tests of money: a book of an order that only events fill, and random moves.
+
+``Book`` knows no rule: it adds up what events say, and compares that with the order. ``MOVES`` are
+moves of an order that change its goods or its money.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+from ordering_read.projections.receivables import change_in_amount_due
+from ordering_write.domain import commands as c
+from ordering_write.domain import events as e
+from ordering_write.domain.errors import DomainError
+from ordering_write.domain.pricing import ChargePrice, LinePrice
+from ordering_write.domain.values import MINOR_UNITS, Money
+from ordering_write.models import Order
+from tests.kit import NOW, placed
+
+ZERO = Decimal(0)
+# The outcome of an event that an order hasn't raised yet.
+NO_OUTCOME = {
+    name: field.default
+    for name, field in e.OrderEvent.model_fields.items()
+    if not field.is_required()
+}
+
+
+class Book:
+    """The prices of the lines and charges of an order, as its events say them."""
+
+    def __init__(self) -> None:
+        self.lines: dict[UUID, LinePrice] = {}
+        self.charges: Sequence[ChargePrice] = ()
+        self.goodwill = self.due = self.total = self.balance = ZERO
+        self.credits: dict[UUID, Decimal] = {}
+        self.charged: dict[UUID, Decimal] = {}
+
+    def add(self, event: Any) -> None:
+        if isinstance(event, e.OrderItemAdded):
+            value = event.line_total.amount
+            self._charge(LinePrice(line_id=event.line_id, list_value=value, net=value))
+        if isinstance(event, e.OrderAdjustmentAdded) and event.kind == "goodwill":
+            self.goodwill += event.amount.amount
+        if isinstance(event, e.OrderItemQuantityChanged) and event.price is None:
+            value = event.line_total.amount
+            self._charge(LinePrice(line_id=event.line_id, list_value=value, net=value))
+        if isinstance(event, e.PricedEvent) and event.price is not None:
+            self.charges = event.price.charges
+            for line in (*event.price.lines, *(event.owed or ())):
+                self._charge(line)
+        if isinstance(event, e.OrderItemsCancelled | e.ShipmentFailed | e.ReturnReceived):
+            for item in event.items:
+                assert item.price is not None
+                self.credits[item.line_id] += item.amount.amount
+                self.lines[item.line_id] = item.price
+                assert item.line_total.amount == item.price.net
+        if change := change_in_amount_due(event):
+            self.due += change.change
+        self.total = event.total.amount if event.total else self.total
+        self.balance = event.balance.amount if event.balance else self.balance
+        assert self.total >= 0
+
+    def _charge(self, line: LinePrice) -> None:
+        self.lines[line.line_id] = line
+        self.charged[line.line_id], self.credits[line.line_id] = line.cost, ZERO
+
+    def check(self, order: Order) -> None:
+        """Check the invariants of money after the last event."""
+        assert (order.total, order.balance) == (self.total, self.balance)
+        assert order.balance == order.due - (order.captured - order.refunded)
+        assert order.due == self.due
+        for line_id, line in self.lines.items():
+            assert self.charged[line_id] - self.credits[line_id] == line.cost
+            row = order.lines[line_id]
+            if row.owed == 0 and order.status != "cancelled":
+                assert (line.net, line.discount, line.cost) == (ZERO, ZERO, ZERO)
+        if order.status != "cancelled":
+            costs = sum((part.cost for part in (*self.lines.values(), *self.charges)), ZERO)
+            assert order.total == max(costs - self.goodwill, ZERO)
+
+
+def order_of(
+    lines: Sequence[tuple[int, int]], adjustments: Mapping[str, int], currency: str
+) -> tuple[list[Any], Order]:
+    """Return the events of a new order and the order.
+
+    A line is its quantity and its unit price in minor units; adjustments are amounts by kind.
+    """
+    unit = MINOR_UNITS[currency]
+    created, *items = placed(*(quantity for quantity, _ in lines), currency=currency)
+    items = [
+        item.model_copy(
+            update={
+                **NO_OUTCOME,
+                "unit_price": Money.of(price * unit, currency),
+                "line_total": Money.of(quantity * price * unit, currency),
+            }
+        )
+        for item, (quantity, price) in zip(items, lines, strict=True)
+    ]
+    beside = [
+        e.OrderAdjustmentAdded(
+            timestamp=NOW,
+            order_id=created.order_id,
+            kind=kind,
+            label=f"Sample {kind}",
+            amount=Money.of(amount * unit, currency),
+        )
+        for kind, amount in adjustments.items()
+    ]
+    events = Order.create(created=created, items=items, adjustments=beside).pending_events
+    return list(events), Order.fold(events)
+
+
+def try_move(order: Order, name: str, part: int, number: int) -> None:
+    """Try a move of MOVES about one of the parts of ``order``; a refusal changes nothing."""
+    with suppress(DomainError):
+        MOVES[name](order, part, number)
+
+
+def _line(order: Order, part: int) -> UUID:
+    return list(order.lines)[part % len(order.lines)]
+
+
+def _units(order: Order, part: int, number: int) -> list[c.LineQuantity]:
+    return [c.LineQuantity(line_id=_line(order, part), quantity=number % 4 + 1)]
+
+
+def _amount(order: Order, number: int) -> Decimal:
+    return (number + 1) * MINOR_UNITS[order.currency]
+
+
+def _add_line(order: Order, part: int, number: int) -> None:
+    [_, added] = placed(number % 3 + 1, currency=order.currency, unit_price=str(part + 1))
+    order.add_item(added.model_copy(update={**NO_OUTCOME, "order_id": order.id}))
+
+
+def _ship(order: Order, part: int, number: int) -> None:
+    order.confirm(now=NOW) if order.status == "pending" else None
+    shipment_id = uuid4()
+    order.pack(_units(order, part, number), shipment_id=shipment_id, now=NOW)
+    order.dispatch_shipment(shipment_id, now=NOW)
+
+
+def _end_shipment(order: Order, _part: int, number: int) -> None:
+    for shipment in list(order.shipments.values()):
+        if shipment.status == "dispatched" and number % 3 == 0:
+            order.fail_delivery(shipment.id, e.DeliveryFailure.LOST, at=NOW)
+        elif shipment.status == "dispatched":
+            order.deliver(shipment.id, at=NOW)
+
+
+def _return(order: Order, part: int, number: int) -> None:
+    line_id, quantity, return_id = _line(order, part), number % 4 + 1, uuid4()
+    back = c.ReturnedLine(line_id=line_id, quantity=quantity, reason=e.ReturnReason.UNWANTED)
+    order.request_return([back], return_id=return_id, now=NOW)
+    received = c.ReceivedLine(line_id=line_id, restock=quantity)
+    order.receive_return(return_id, [received], now=NOW)
+
+
+def _capture(order: Order, part: int, number: int) -> None:
+    amount = order.balance if part % 2 and order.balance > 0 else _amount(order, number)
+    kind = e.PaymentKind.CAPTURED
+    order.record_payment(f"payment-{order.version}", kind, amount, at=NOW)
+
+
+def _refund(order: Order, part: int, number: int) -> None:
+    lines = _units(order, part, number) if part % 3 == 0 else None
+    order.request_refund(
+        _amount(order, number), "Not happy", refund_id=uuid4(), lines=lines, now=NOW
+    )
+
+
+def _end_refund(order: Order, part: int, _number: int) -> None:
+    requested = [key for key, refund in order.refunds.items() if refund["status"] == "requested"]
+    for key in requested[:1]:
+        move = order.fail_refund if part % 3 == 0 else order.settle_refund
+        move(UUID(key), at=NOW)
+
+
+MOVES: dict[str, Callable[[Order, int, int], None]] = {
+    "add_line": _add_line,
+    "change_quantity": lambda order, part, number: order.change_quantity(
+        _line(order, part), number % 5 + 1, now=NOW
+    ),
+    "cancel_items": lambda order, part, number: order.cancel_items(
+        _units(order, part, number), "Too many", now=NOW
+    ),
+    "cancel": lambda order, part, number: (
+        order.cancel("Not needed", now=NOW) if part == number % 7 else None
+    ),
+    "ship": _ship,
+    "end_shipment": _end_shipment,
+    "return": _return,
+    "capture": _capture,
+    "refund": _refund,
+    "end_refund": _end_refund,
+    "grant_goodwill": lambda order, _part, number: order.grant_goodwill(
+        _amount(order, number), "Sorry", refund_id=uuid4(), now=NOW
+    ),
+    "refund_credit": lambda order, *_: order.request_refund(
+        order.credit, "the order costs less than was paid", refund_id=uuid4(), now=NOW
+    ),
+}
