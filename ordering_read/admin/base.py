@@ -170,16 +170,27 @@ class ReadModelAdmin(ReadOnlyAdmin):
         """Return the streams from which ``row`` is made, by projection."""
         return {row.projection_name: [f"{self.stream_prefix}-{getattr(row, self.stream_field)}"]}
 
-    def _get_obj_does_not_exist_redirect(
-        self, request: HttpRequest, opts: Any, object_id: str
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Say that a record isn't shown yet, if its projection lacks events of its stream."""
-        key, name = parse_uuid(object_id), self.model.projection_name
-        gap = gap_of_stream(f"{self.stream_prefix}-{key}", name) if key else None
+        gap = self._gap_of_missing(request, object_id)
         if gap is None:
-            return super()._get_obj_does_not_exist_redirect(request, opts, object_id)
+            return super().change_view(request, object_id, form_url, extra_context)
+        # Django would call a record deleted whose first event isn't applied yet.
         self.message_user(request, f"{object_id}: {gap.detail}", messages.WARNING)
         return redirect(list_url(self.model))
+
+    def _gap_of_missing(self, request: HttpRequest, object_id: str) -> ProjectionGap | None:
+        """Return the events from which the row of a record is yet to be made."""
+        key, name = parse_uuid(object_id), self.model.projection_name
+        if key is None or not self.stream_prefix or not self.has_view_permission(request):
+            return None
+        gap = gap_of_stream(f"{self.stream_prefix}-{key}", name)
+        return gap if gap and self.get_object(request, object_id) is None else None
 
     @admin.display(description="Not shown yet")
     def missing_changes(self, row: Any) -> SafeString | None:

@@ -19,7 +19,7 @@ from django.utils.html import format_html
 
 from config.http.admin import UnfinishedError, list_url, page_url
 from config.http.answers.problems import is_anticipated
-from ordering_read.admin.base import ActingAdmin, user_of
+from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, user_of
 from ordering_read.admin.command_forms import CommandForm, FormContext
 from ordering_read.admin.form_contexts import BulkContext
 from ordering_read.admin.gaps import gap_details
@@ -55,7 +55,7 @@ class EnvelopeForm(forms.Form):
     expected_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
 
-class CommandPages(ActingAdmin):
+class CommandPages(ActingAdmin, ReadModelAdmin):
     """An admin whose records are changed by commands.
 
     * ``aggregate`` is the prefix of the streams that the commands are about.
@@ -65,9 +65,6 @@ class CommandPages(ActingAdmin):
     """
 
     aggregate: ClassVar[str]
-    stream_prefix: ClassVar[str]
-    stream_field: ClassVar[str]
-    identity: ClassVar[str]
     bulk: ClassVar[Sequence[type[Command]]] = ()
     waits_for: ClassVar[Sequence[str]]
 

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, matching, user_of
+from ordering_read.admin.base import matching, user_of
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import CustomerContext, RegistrationContext
@@ -18,7 +18,7 @@ from ordering_read.queries.customers import ListCustomers
 
 
 @admin.register(CustomerSummary)
-class CustomerAdmin(CommandPages, ReadModelAdmin):
+class CustomerAdmin(CommandPages):
     """The customers. E-mail addresses are shown to users who may view personal data."""
 
     identity = "customer_id"

@@ -1,7 +1,7 @@
 """The admin page of the fulfilment queue, with its printed pick lists and packing slips."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -42,7 +42,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     identity = "order_id"
     stream_prefix, stream_field = "order", "order_id"
     # The readiness of an order depends on the stock of its products.
-    also_reads = ("inventory_level",)
+    also_reads: ClassVar[tuple[str, ...]] = ("inventory_level",)
     needed_permission = permissions.VIEW_STOCK_LEVELS
     ordering = ("placed_at", "order_id")
     list_display = (

@@ -6,7 +6,7 @@ from django.http import HttpRequest
 
 from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, matching, money_column
+from ordering_read.admin.base import matching, money_column
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import ProductContext, RegistrationContext
@@ -35,7 +35,7 @@ class AvailabilityFilter(admin.SimpleListFilter):
 
 
 @admin.register(InventoryLevel)
-class InventoryAdmin(CommandPages, ReadModelAdmin):
+class InventoryAdmin(CommandPages):
     """The stock of each product: on hand, reserved and available."""
 
     identity = "product_id"

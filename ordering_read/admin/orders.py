@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import ReadModelAdmin, link_column, log_url, money_column, user_of
+from ordering_read.admin.base import link_column, log_url, money_column, user_of
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
@@ -39,7 +39,7 @@ from ordering_write.published import (
 
 
 @admin.register(OrderSummary)
-class OrderAdmin(CommandPages, ReadModelAdmin):
+class OrderAdmin(CommandPages):
     """The orders, from order_view, and the history of each order, from order_timeline."""
 
     identity = "order_id"
