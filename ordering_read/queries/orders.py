@@ -41,7 +41,7 @@ from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.order_sums import OrderSums, sums_of
 from ordering_read.queries.views import View
 from ordering_write import published
-from ordering_write.published import NotFoundError, OrderStatus
+from ordering_write.published import NotFoundError, OrderStatus, spelled_order_number
 from ordering_write.published import events as e
 
 # An upper limit for the number of events in a stream.
@@ -150,7 +150,7 @@ class GetOrderById(Query[OrderDetail]):
 
 
 class GetOrderByNumber(Query[OrderDetail]):
-    """Get a whole order by its order number."""
+    """Get a whole order by its order number, however it is spelled."""
 
     order_number: SkipJsonSchema[str]
 
@@ -172,7 +172,7 @@ class GetOrderByNumberHandler(QueryHandler[GetOrderByNumber, OrderDetail]):
     """Reads the order and its lines, in two statements."""
 
     def handle(self, query: GetOrderByNumber) -> OrderDetail:
-        return _read(query, order_number=query.order_number)
+        return _read(query, order_number=spelled_order_number(query.order_number))
 
 
 def visible_orders(query: Query[Any]) -> QuerySet[OrderSummary]:

@@ -264,6 +264,17 @@ def test_an_order_reads_the_same_by_number_and_by_id(scenario: Scenario) -> None
     assert client.get(f"{ROOT}/orders/by-number/2026-999999").status_code == 404
 
 
+def test_an_order_is_shown_by_each_spelling_of_its_number(
+    scenario: Scenario, subtests: pytest.Subtests
+) -> None:
+    client, number = client_of(Role.CLERK), scenario.order.order_number
+    year, digits = number.split("-")
+    for text in (f"{year}-{int(digits)}", number.replace("-", "–"), f"Order {number}"):
+        with subtests.test(text):
+            shown = client.get(f"{ROOT}/orders/by-number/{text}")
+            assert shown.json().get("order_number") == number
+
+
 def test_the_admin_page_shows_the_whole_order(
     scenario: Scenario, clerk: User, auditor: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
