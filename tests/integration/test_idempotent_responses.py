@@ -159,7 +159,12 @@ def test_old_records_are_pruned_in_batches(db):
     assert prune("--batch", "2") == "pruned 4"
     assert list(CommandRecord.objects.all()) == [young]
     assert prune("--older-than", "5") == "pruned 1"
-    for arguments in (["--older-than", "-1"], ["--batch", "0"]):
+    for arguments in (
+        ["--older-than", "-1"],
+        ["--older-than", "36501"],
+        ["--batch", "0"],
+        ["--batch", "1000001"],
+    ):
         with pytest.raises(CommandError):
             prune(*arguments)
 

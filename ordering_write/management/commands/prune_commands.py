@@ -7,6 +7,10 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
 
+# A hundred years; PostgreSQL has no time before 4713 BC.
+MOST_DAYS = 36_500
+MOST_RECORDS = 1_000_000
+
 # By the clock of the database, which wrote the rows. A locked row is left to the next run.
 _DELETE = """
 DELETE FROM command_record WHERE command_id IN (
@@ -36,8 +40,10 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         days, batch = options["older_than"], options["batch"]
-        if days < 0 or batch < 1:
-            raise CommandError("--older-than is 0 or more, --batch 1 or more.")
+        if not 0 <= days <= MOST_DAYS or not 1 <= batch <= MOST_RECORDS:
+            raise CommandError(
+                f"--older-than is from 0 to {MOST_DAYS}, --batch from 1 to {MOST_RECORDS}."
+            )
         pruned = 0
         with connection.cursor() as cursor:
             while True:
