@@ -1,6 +1,6 @@
 """The admin pages of parked events, with the actions that retry or skip them."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -15,6 +15,7 @@ from ordering_read.admin.base import ActingAdmin, user_of
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import ParkedEvent
 from ordering_read.projector import registered
+from ordering_read.queries.parked_events import masked_message
 from ordering_write.published import parked
 
 
@@ -66,6 +67,13 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(self._conditions.get(self.value() or "", Q()))
 
 
+def _shown(request: HttpRequest, column: str) -> str:
+    """Return the column that takes the place of ``column`` for users who see no personal data."""
+    is_message = column in ("message", "short_message")
+    is_masked = is_message and not request.user.has_perm(permissions.VIEW_PII)
+    return "masked_message" if is_masked else column
+
+
 @admin.register(ParkedEvent)
 class ParkedEventAdmin(ActingAdmin):
     """The events that projections couldn't apply, and the events that wait behind them."""
@@ -89,12 +97,21 @@ class ParkedEventAdmin(ActingAdmin):
     search_fields = ("stream",)
     search_help_text = "A stream, or the id of an event"
     actions = ("retry", "skip")
-    fieldsets = (
+    fieldsets: ClassVar[Any] = (
         (None, {"fields": ("type", "event_id", "stream_events", "version", "position")}),
         ("Reason", {"fields": ("checkpoint", "category", "message", "stack")}),
         ("Tries", {"fields": ("parked_at", "tries", "tried_at")}),
         ("Skipped", {"fields": ("skipped_at", "skipped_by", "skip_reason")}),
     )
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        return tuple(_shown(request, column) for column in self.list_display)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        return tuple(
+            (title, {"fields": [_shown(request, field) for field in options["fields"]]})
+            for title, options in self.fieldsets
+        )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ParkedEvent]:
         return parked.parked_events(PROJECTIONS)
@@ -114,6 +131,10 @@ class ParkedEventAdmin(ActingAdmin):
     @admin.display(description="Message")
     def short_message(self, row: ParkedEvent) -> str:
         return row.message[:200]
+
+    @admin.display(description="Message")
+    def masked_message(self, row: ParkedEvent) -> str:
+        return masked_message(row.type, row.category, row.message)
 
     @admin.display(description="Traceback")
     def stack(self, row: ParkedEvent) -> SafeString | None:

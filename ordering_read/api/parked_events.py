@@ -25,6 +25,7 @@ from ordering_read.queries.parked_events import (
     ListParkedEvents,
     ParkedEventDetail,
     ParkedEventView,
+    masked_message,
 )
 from ordering_write.published import parked
 
@@ -47,6 +48,16 @@ class ParkedEventDetailBody(Linked, ParkedEventDetail):
     """An event that a projection has not applied, with the traceback of its failure."""
 
     links: ParkedEventLinks
+
+
+def _masks(event: ParkedEventView, request: Request) -> dict[str, str]:
+    if request.user.has_perm(permissions.VIEW_PII):
+        return {}
+    return {"message": masked_message(event.type, event.category, event.message)}
+
+
+def _body(event: ParkedEventView, request: Request) -> ParkedEventBody:
+    return ParkedEventBody.of(event, request, **_masks(event, request))
 
 
 class RetryBody(BaseModel):
@@ -81,7 +92,7 @@ class RetriedBody(View):
             generation=retried.checkpoint.generation,
             stream=retried.stream,
             applied=retried.applied,
-            held_by=blocker and ParkedEventBody.of(ParkedEventView.of_row(blocker), request),
+            held_by=blocker and _body(ParkedEventView.of_row(blocker), request),
         )
 
 
@@ -105,9 +116,10 @@ class ParkedEventViewSet(QueryViewSet):
     def list(self, request: Request) -> Response:
         """Lists the events that projections could not apply, and those that wait behind them.
 
-        They are in the order in which they were parked; skipped events come last.
+        They are in the order in which they were parked; skipped events come last. Users who may not
+        see personal data get `***` for an error message that may quote some.
         """
-        return self.answer_list(self.query(ListParkedEvents), ParkedEventBody.of)
+        return self.answer_list(self.query(ListParkedEvents), _body)
 
     @extend_schema(
         operation_id="parked_event_get",
@@ -118,7 +130,7 @@ class ParkedEventViewSet(QueryViewSet):
     def retrieve(self, request: Request, pk: str) -> Response:
         """Shows a parked or skipped event, with the traceback of its failure."""
         event = self.ask(self.query(GetParkedEvent, parked_event_id=pk))
-        return self.answer(ParkedEventDetailBody.of(event, request))
+        return self.answer(ParkedEventDetailBody.of(event, request, **_masks(event, request)))
 
     @extend_schema(
         operation_id="parked_event_retry",

@@ -11,11 +11,13 @@ from pydantic import AfterValidator, AliasPath, Field, WithJsonSchema
 from config.http.input.ids import PathId
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.fields import StreamName, Version
+from ordering_read.models import ParkedEvent
+from ordering_read.permissions import MASK
 from ordering_read.projector import registered
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.views import Page, View
-from ordering_write.published import parked
+from ordering_write.published import DomainEvent, parked
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
@@ -55,6 +57,19 @@ class ParkedEventDetail(ParkedEventView):
     """A parked event with the traceback of its failure."""
 
     traceback: str
+
+
+def masked_message(type_name: str, category: str, message: str) -> str:
+    """Return ``message`` without what the error of a projection may quote of personal fields.
+
+    The class of the error stays. The messages of other categories quote no field.
+    """
+    event_type = DomainEvent.types.get(type_name)
+    is_personal = event_type is None or bool(event_type.personal)
+    if category != ParkedEvent.Category.PROJECTION_ERROR or not is_personal:
+        return message
+    error_class, _, text = message.partition(": ")
+    return f"{error_class}: {MASK}" if text else message
 
 
 class GetParkedEvent(Query[ParkedEventDetail]):

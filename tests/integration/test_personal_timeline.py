@@ -1,9 +1,12 @@
-"""Timelines without personal texts, for users who may not see these: the event types name them."""
+"""Timelines and errors without personal texts, which the types of events name."""
 
 import pytest
 from rest_framework.test import APIClient
 
 from config.accounts.models import User
+from ordering_read.models import ParkedEvent
+from ordering_read.projections.order_view import OrderProjection
+from ordering_read.queries.parked_events import masked_message
 from ordering_read.queries.timeline import masked_sentence
 from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
@@ -15,7 +18,9 @@ from tests.integration.test_erasure_by_type import (
     personal_events,
     with_canaries,
 )
+from tests.integration.test_parking import Poison
 from tests.kit_admin import list_url, logged_in, row_url
+from tests.kit_projections import blocking
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -84,3 +89,34 @@ def test_a_sentence_of_a_type_that_the_code_lacks_is_masked() -> None:
 
 def test_a_sentence_without_personal_texts_stays() -> None:
     assert masked_sentence("OrderTagged", "ada added the tag vip", "ada") == "ada added the tag vip"
+
+
+# --- Errors that quote personal texts ----------------------------------------------------------
+def test_the_error_of_a_personal_event_is_masked(
+    auditor: User, clerk: User, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+) -> None:
+    shop = Shop()
+    poison = Poison(OrderProjection, monkeypatch)
+    poison.add(shop.order, version=1)
+    catch_up()
+    row = blocking().get()
+    paths = {
+        "API list": "/api/v1/parked-events",
+        "API": f"/api/v1/parked-events/{row.pk}",
+        "admin list": list_url("ordering_read/parkedevent"),
+        "admin": row_url("ordering_read/parkedevent", row.pk),
+    }
+    for user, text in ((auditor, "ValueError: ***"), (clerk, "ValueError: no such colour")):
+        for place, path in paths.items():
+            client = logged_in(user)
+            with subtests.test(place, user=user.username):
+                page = client.get(path).text
+                assert text in page
+                assert ("no such colour" in page) is (user == clerk)
+
+
+def test_the_error_of_an_event_without_personal_fields_is_shown() -> None:
+    category = ParkedEvent.Category.PROJECTION_ERROR
+
+    assert masked_message("OrderTagged", category, "KeyError: 'vip'") == "KeyError: 'vip'"
+    assert masked_message("NoteAdded", category, "KeyError: 'Robin'") == "KeyError: ***"
