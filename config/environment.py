@@ -79,6 +79,9 @@ def amounts(name: str, default: str) -> dict[str, Decimal]:
 
 # Django warns of secret keys below these bounds (check security.W009).
 _SECRET_CHARACTERS, _SECRET_DISTINCT = 50, 5
+# Different pieces of three characters. A random key has about as many as characters, even of
+# digits only, and a repeated word has as many as letters.
+_SECRET_PIECES = 20
 _COMMAND = 'python -c "import secrets; print(secrets.token_urlsafe(64))"'
 
 
@@ -86,7 +89,9 @@ def check_secrets(name: str, keys: Iterable[str]) -> None:
     """Check that nobody can guess the ``keys`` of the variable ``name``."""
     for key in keys:
         is_long = len(key) >= _SECRET_CHARACTERS and len(set(key)) >= _SECRET_DISTINCT
-        if not is_long or key.startswith("django-insecure-"):
+        pieces = {key[start : start + 3] for start in range(len(key) - 2)}
+        is_random = is_long and len(pieces) >= _SECRET_PIECES
+        if not is_random or key.startswith("django-insecure-"):
             raise ImproperlyConfigured(
                 f"{name} can be guessed: each key needs {_SECRET_CHARACTERS} random characters, "
                 f"such as {_COMMAND} prints."

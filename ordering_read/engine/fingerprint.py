@@ -9,7 +9,7 @@ import re
 import sys
 from collections.abc import Iterator
 from enum import Enum
-from typing import Annotated, Any, get_args, get_origin
+from typing import Annotated, Any, NamedTuple, get_args, get_origin
 
 from django.conf import settings
 from django.db import connections
@@ -32,15 +32,25 @@ def code_fingerprint(name: str) -> str:
     layout don't count. Raises UnknownProjectionError.
     """
     code = _code(name)
-    if _STORE_DAY.search(code):
-        code += f"\n{settings.STORE_TIME_ZONE}"
-    return hashlib.sha256(code.encode()).hexdigest()
+    digest = code.digest.copy()
+    if code.is_by_day:
+        digest.update(f"\n{settings.STORE_TIME_ZONE}".encode())
+    return digest.hexdigest()
+
+
+class _Code(NamedTuple):
+    """The digest of the code of a projection, and True if the code books rows by day."""
+
+    digest: "hashlib._Hash"
+    is_by_day: bool
 
 
 @functools.cache
-def _code(name: str) -> str:
+def _code(name: str) -> _Code:
+    # Cached with its digest: /readyz asks for the fingerprints of all projections.
     projection = projector(name)
-    return "\n".join([*_sources(projection), *_columns(projection), *_fields(projection)])
+    code = "\n".join([*_sources(projection), *_columns(projection), *_fields(projection)])
+    return _Code(hashlib.sha256(code.encode()), bool(_STORE_DAY.search(code)))
 
 
 # --- Modules -----------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import environment as env
 
-SECRET = "abcde" * 10
+SECRET = "Fp3kXv9-Qm7tLz2_Rc8wNd5yHb4gJs6uKe1aPi0oVx-Tq3_Wf7"
 
 
 def setting(expression: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +59,14 @@ def in_production(
 
 def test_secret_keys_are_long_and_varied(subtests: pytest.Subtests) -> None:
     env.check_secrets("SECRET_KEY", [SECRET])
-    for key in ("x", "x" * 50, "abcd" * 20, SECRET[1:], "django-insecure-" + SECRET):
+    for key in (
+        "x",
+        "x" * 50,
+        "abcd" * 20,
+        "change-me-" * 6,
+        SECRET[1:],
+        "django-insecure-" + SECRET,
+    ):
         with subtests.test(key=key), pytest.raises(ImproperlyConfigured, match="can be guessed"):
             env.check_secrets("SECRET_KEY", [SECRET, key])
 
@@ -97,7 +104,7 @@ DIRECT, READ_DIRECT = "postgresql://orders@server/orders", "postgresql://orders@
 NO_URLS = dict.fromkeys(
     ["READ_DATABASE_URL", "DATABASE_DIRECT_URL", "READ_DATABASE_DIRECT_URL", "DATABASE_POOLER"], ""
 )
-PRODUCTION = {**NO_URLS, "DATABASE_URL": WRITE, "SECRET_KEY": "k9" * 16 + "Zx_7-q" * 4}
+PRODUCTION = {**NO_URLS, "DATABASE_URL": WRITE, "SECRET_KEY": SECRET}
 POOLED = {
     "READ_DATABASE_URL": READ,
     "DATABASE_POOLER": "transaction",
