@@ -58,8 +58,14 @@ def _known_words(user: AbstractBaseUser | None) -> set[str]:
         *Role,
         *(getattr(user, attribute, "") for attribute in _ATTRIBUTES),
     )
-    words = {word for text in texts for word in re.split(r"[\W_]+", text.casefold())}
+    words = {word for text in texts for word in _words(text.casefold())}
     return {word for word in words if len(word) >= _SHORTEST_WORD}
+
+
+def _words(text: str) -> Iterable[str]:
+    """Return the words of ``text``, and the whole text with and without what separates them."""
+    parts = re.split(r"[\W_]+", text)
+    return (text, "".join(parts), *parts)
 
 
 def _is_common(password: str) -> bool:

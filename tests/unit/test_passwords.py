@@ -39,6 +39,13 @@ def test_passwords_of_known_words_are_refused(subtests: pytest.Subtests) -> None
             assert is_refused(password)
 
 
+def test_a_short_part_of_a_name_makes_no_password_longer(subtests: pytest.Subtests) -> None:
+    user = User(username="shop-x.9")
+    for password in ("shop-x.9-12345678", "SHOPX9_SHOPX9_abc", "shop x9 password"):
+        with subtests.test(password=password):
+            assert is_refused(password, user)
+
+
 def test_long_passwords_of_any_composition_are_accepted(subtests: pytest.Subtests) -> None:
     for password in (
         "correct horse battery",
