@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tests.kit_contract import document
+from tests.kit_openapi import inlined
 
 _BOUNDS = {
     "string": {"maxLength", "enum", "const", "format", "pattern"},
@@ -15,7 +16,7 @@ _BOUNDS = {
 
 
 def parameters() -> Iterator[tuple[str, dict[str, Any]]]:
-    for path, operations in document()["paths"].items():
+    for path, operations in inlined(document())["paths"].items():
         for method, operation in operations.items():
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "query":

@@ -202,7 +202,7 @@ def test_bad_parameters_are_named(subtests: pytest.Subtests) -> None:
         ("page=%ff", "invalid_parameter", "page"),
         ("page=%ED%A0%80", "invalid_parameter", "page"),
         ("page=1&page=2", "invalid_parameter", "page"),
-        ("page=" + "9" * 5_000, "invalid_parameter", "page"),
+        ("page=" + "9" * 3_000, "invalid_parameter", "page"),
         ("page_size=101", "invalid_parameter", "page_size"),
         ("page_size=1000000000", "invalid_parameter", "page_size"),
         ("page_size=" + "1" + "0" * 23, "invalid_parameter", "page_size"),
@@ -221,7 +221,7 @@ def test_bad_parameters_are_named(subtests: pytest.Subtests) -> None:
 
 
 def test_more_parameters_than_django_accepts_are_malformed() -> None:
-    response = Client().get("/api/v1/echo?" + "a&" * 5 + "&".join(f"a{n}=1" for n in range(2_000)))
+    response = Client().get("/api/v1/echo?" + "a&" * 1_500)
     assert (response.status_code, code_of(response)) == (400, "malformed")
 
 
@@ -231,7 +231,7 @@ def test_a_malformed_address_is_not_found(subtests: pytest.Subtests) -> None:
         "/api/v1/echo/%ff",
         "/api/v1/echo/%ED%A0%80",
         "/api/v1/echo/1 OR 1=1",
-        "/api/v1/echo/" + "9" * 5_000,
+        "/api/v1/echo/" + "9" * 3_000,
         "/api/v1/echo/0192AAAA-0000-7000-8000-00000000000G",
         "/api/v1//echo",
         "/api/v1/../../etc/passwd",
@@ -356,7 +356,7 @@ def test_a_content_type_that_django_cannot_parse_is_unsupported(subtests: pytest
 
 
 def test_many_parameters_are_malformed_whatever_the_charset() -> None:
-    query = "&".join(f"a{n}=1" for n in range(2_000))
+    query = "a&" * 1_500
     status, problem = through_wsgi(
         CONTENT_TYPE="application/json; charset=utf-8", QUERY_STRING=query
     )
