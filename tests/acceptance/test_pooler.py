@@ -16,12 +16,19 @@ from tests.acceptance.recount import assert_read_models_equal_the_log
 from tests.acceptance.service import ROOT, Service, wait_until
 from tests.acceptance.shop import Shop, created
 from tests.patience import PATIENCE_SECONDS
+from tests.proof import IS_PROOF
 
 PARALLEL_REQUESTS = 12
 UNITS_RECEIVED = 5 * PARALLEL_REQUESTS
 
 Pooled = tuple[Service, PgBouncer]
 NewFolder = Callable[[str], Path]
+
+
+# A mode of the pooler, and True if both sides share one database.
+COMBINATIONS = [("session", False), ("transaction", True)]
+if IS_PROOF:
+    COMBINATIONS += [("session", True), ("transaction", False)]
 
 
 @pytest.fixture
@@ -58,8 +65,8 @@ def running(
         yield service, pooler
 
 
-@pytest.mark.parametrize("one_database", [False, True], ids=["two databases", "one database"])
-@pytest.mark.parametrize("pool_mode", ["session", "transaction"])
+@pytest.mark.proof
+@pytest.mark.parametrize(("pool_mode", "one_database"), COMBINATIONS)
 def test_the_service_works_behind_pgbouncer(
     new_folder: NewFolder, migrated: list[str], pool_mode: str, one_database: bool
 ) -> None:
