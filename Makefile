@@ -52,7 +52,7 @@ else
 	@echo "== API schema (spectacular)"
 	@$(production) $(python) manage.py spectacular --validate --fail-on-warn --file /dev/null
 	@echo "== Tests (pytest)"
-	@$(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
+	@$(python) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 endif
 
 bench: .venv/installed ## Measure how soon rows follow, and how fast a rebuild is, on a million events; takes some minutes.

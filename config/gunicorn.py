@@ -1,6 +1,6 @@
 """The settings of gunicorn: `gunicorn -c python:config.gunicorn config.wsgi`."""
 
-from threading import Event, Thread
+from threading import Event, Thread, Timer
 
 from gunicorn.arbiter import Arbiter
 from gunicorn.workers.base import Worker
@@ -29,6 +29,8 @@ control_socket_disable = True
 
 # Seconds between two heartbeats of a worker that loads the application.
 _LOADING_BEAT_SECONDS = 1.0
+# Seconds after its start when a worker makes the OpenAPI document, unless somebody asked for it.
+_DOCUMENT_AFTER_SECONDS = 20.0
 # Set in each worker when it has loaded the application.
 _has_loaded = Event()
 
@@ -47,11 +49,14 @@ def _beat_while_loading(worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Tune the garbage collector and make the OpenAPI document, now that Django is set up."""
+    """Tune the garbage collector, now that Django is set up; later make the OpenAPI document."""
     # Imported here, because gunicorn loads this module before Django is set up.
     from config.http.openapi import document
 
     _has_loaded.set()
     collect_less()
-    # In a thread of its own: the document takes a second, and requests can be answered already.
-    Thread(target=document.make_all, name="openapi", daemon=True).start()
+    # The document takes a second of processor time, which the first requests need themselves. A
+    # request for the document makes it at once.
+    timer = Timer(_DOCUMENT_AFTER_SECONDS, document.make_all)
+    timer.daemon = True
+    timer.start()
