@@ -77,7 +77,9 @@ def test_the_page_about_an_empty_shop_leads_to_the_first_order(empty: Run) -> No
     )
 
     assert re.search(r'"order_number":"\d{4}-000001"', first.stdout), first.stdout + first.stderr
-    with httpx.Client(base_url=empty.copy.url, follow_redirects=True) as browser:
+    with httpx.Client(
+        base_url=empty.copy.url, follow_redirects=True, timeout=PATIENCE_SECONDS
+    ) as browser:
         home = log_in(browser, "ada", PASSWORD, next="/admin/")
         assert "Log out" in home.text
     again = empty.copy.manage(

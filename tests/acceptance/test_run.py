@@ -49,7 +49,7 @@ class Copy:
     def answers(self) -> bool:
         """Return True if the service is ready."""
         with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/readyz").status_code == 200
+            return httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS).status_code == 200
         return False
 
     def postgres(self) -> list[psutil.Process]:
@@ -134,7 +134,9 @@ def wait_until_level(run: "Run") -> None:
     """Wait until the read side shows all demo data."""
     [token] = re.findall(r"Token +([0-9a-f]{64})$", run.output, re.MULTILINE)
     headers = {"Authorization": f"Token {token}"}
-    with httpx.Client(base_url=f"{run.copy.url}/api/v1", headers=headers) as client:
+    with httpx.Client(
+        base_url=f"{run.copy.url}/api/v1", headers=headers, timeout=PATIENCE_SECONDS
+    ) as client:
         wait_until(
             lambda: (
                 not any(row["lag_events"] for row in client.get("/projections").json()["results"])
@@ -175,7 +177,10 @@ def test_the_banner_names_addresses_that_work(running: Run) -> None:
     url = running.copy.url
     for path in ("/", "/api/v1", "/api/docs", "/admin/"):
         assert f"{url}{path}\n" in output
-        assert httpx.get(f"{url}{path}", follow_redirects=True).status_code == 200
+        assert (
+            httpx.get(f"{url}{path}", follow_redirects=True, timeout=PATIENCE_SECONDS).status_code
+            == 200
+        )
     assert "admin" in output
     assert "Password" in output
 
@@ -183,7 +188,9 @@ def test_the_banner_names_addresses_that_work(running: Run) -> None:
     [line] = re.findall(r"^curl .*$", output, re.MULTILINE)
     [token] = re.findall(r"Token +([0-9a-f]{64})$", output, re.MULTILINE)
     headers = {"Authorization": f"Token {token}"}
-    with httpx.Client(base_url=f"{url}/api/v1", headers=headers) as client:
+    with httpx.Client(
+        base_url=f"{url}/api/v1", headers=headers, timeout=PATIENCE_SECONDS
+    ) as client:
         before = client.get("/orders").json()["count"]
         placed = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
         assert '"order_number"' in placed.stdout, placed.stdout

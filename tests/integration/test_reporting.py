@@ -109,8 +109,8 @@ def test_the_row_of_an_order_is_found_by_an_index_of_its_table() -> None:
 
     plan = select("EXPLAIN SELECT * FROM reporting.order_summary WHERE id = %s", UUID(int=1))
 
-    [condition] = [line for (line,) in plan if "Index Cond: ((projection_id = " in line]
-    assert "(id = " in condition
+    # Which index the planner takes depends on the rows of other tests.
+    assert any("Index Cond: (" in line and "(id = " in line for (line,) in plan), plan
 
 
 # --- The role ------------------------------------------------------------------------------------
