@@ -173,7 +173,7 @@ class Server:
         connections = self.active_channels.values()
         per_address = self._limits.connections_per_address
         if per_address:
-            neighbours = [each for each in connections if each.network == newcomer.network]
+            neighbours = [client for client in connections if client.network == newcomer.network]
             if len(neighbours) > per_address:
                 _close_longest_waiting(neighbours)
         if len(connections) > self._limits.connections:

@@ -53,7 +53,7 @@ class GapViewSet(ApiViewSet):
             stream = f"{self.stream_prefix}-{UUID(self.kwargs['pk'])}"
         except ValueError:
             return None
-        return self.gap_of_answer({each.name: [stream] for each in self.incomplete})
+        return self.gap_of_answer({projection.name: [stream] for projection in self.incomplete})
 
     def set_gap_header(self, gap: gaps.ProjectionGap | None) -> None:
         """Set the header Projection-Gap to the reason of ``gap``, or remove the header."""

@@ -159,10 +159,10 @@ def answer_gap(projections: Collection[Incomplete]) -> ProjectionGap | None:
     if not projections:
         return None
     by_weight = (GapReason.STOPPED, GapReason.PARKED, GapReason.LATE)
-    reason = min((each.reason for each in projections), key=by_weight.index)
-    times = [each.since for each in projections if each.since]
+    reason = min((projection.reason for projection in projections), key=by_weight.index)
+    times = [projection.since for projection in projections if projection.since]
     return ProjectionGap.of_answer(
-        reason, (each.name for each in projections), since=min(times, default=None)
+        reason, (projection.name for projection in projections), since=min(times, default=None)
     )
 
 
@@ -174,7 +174,10 @@ def row_gaps(
     Takes at most one statement in each database, and none without ``projections``.
     """
     pairs = {
-        (each, stream) for each in projections for row in rows for stream in row.get(each.name, ())
+        (projection, stream)
+        for projection in projections
+        for row in rows
+        for stream in row.get(projection.name, ())
     }
     gaps = {**_events_after(pairs), **_parked(pairs)}
     return [_merged(row, gaps) for row in rows]
@@ -184,11 +187,11 @@ _Gaps = dict[tuple[str, str], ProjectionGap]
 
 
 def _parked(pairs: Collection[tuple[Incomplete, str]]) -> _Gaps:
-    parked = [(each, stream) for each, stream in pairs if each.has_parked]
+    parked = [(projection, stream) for projection, stream in pairs if projection.has_parked]
     if not parked:
         return {}
-    names = {each.key: each.name for each, _ in parked}
-    keys, streams = [each.key for each, _ in parked], [stream for _, stream in parked]
+    names = {projection.key: projection.name for projection, _ in parked}
+    keys, streams = [projection.key for projection, _ in parked], [stream for _, stream in parked]
     with connections["read"].cursor() as cursor:
         cursor.execute(_PARKED, [keys, streams, _COUNTED])
         return {
@@ -203,22 +206,24 @@ def _parked(pairs: Collection[tuple[Incomplete, str]]) -> _Gaps:
 
 
 def _events_after(pairs: Collection[tuple[Incomplete, str]]) -> _Gaps:
-    behind = [(each, stream, each.behind) for each, stream in pairs if each.behind]
+    behind = [
+        (projection, stream, projection.behind) for projection, stream in pairs if projection.behind
+    ]
     if not behind:
         return {}
-    points = [(stream, each.position) for each, stream, _ in behind]
+    points = [(stream, projection.position) for projection, stream, _ in behind]
     gaps: _Gaps = {}
     newer = published.events_after(points, limit=_COUNTED)
-    for (each, stream, reason), events in zip(behind, newer, strict=True):
+    for (projection, stream, reason), events in zip(behind, newer, strict=True):
         is_counted = len(events) < _COUNTED
-        times = [time for event_type, time in events if _wants(each.name, event_type)]
-        # Of a long gap, only the newest events are looked at: the row may lack older ones.
+        times = [time for event_type, time in events if _wants(projection.name, event_type)]
+        # A long gap is read from its newest events only: the row may lack older ones too.
         if times or not is_counted:
-            gaps[each.name, stream] = ProjectionGap.of_row(
+            gaps[projection.name, stream] = ProjectionGap.of_row(
                 reason,
-                [each.name],
+                [projection.name],
                 events=len(times) if is_counted else None,
-                since=min(times, default=None) if is_counted else each.since,
+                since=min(times, default=None) if is_counted else projection.since,
             )
     return gaps
 

@@ -28,7 +28,7 @@ def sums_of(row: OrderSummary, lines: Sequence[OrderLine]) -> dict[str, Decimal]
     list_value = _sum(line.list_value for line in lines)
     charges = _given(row, "shipping", "fee")
     if row.charges is None:
-        # Nothing was allocated to lines: the adjustments apply as they were given.
+        # No amount was allocated to lines: the adjustments apply as they were given.
         discount, tax = _given(row, "discount"), _given(row, "tax")
     else:
         discount = _sum(line.discount for line in lines) + _amounts(row.charges, "discount")

@@ -111,10 +111,12 @@ def price(
     lines, charges = range(len(list_values)), range(len(list_values), len(amounts))
 
     for discount in (adjustment for adjustment in adjustments if adjustment.kind == "discount"):
-        left = _count(discount.amount, unit)
+        undivided = _count(discount.amount, unit)
         for parts in (lines, charges):
-            shares = _allocate(min(left, sum(nets[i] for i in parts)), [nets[i] for i in parts])
-            left -= sum(shares)
+            shares = _allocate(
+                min(undivided, sum(nets[i] for i in parts)), [nets[i] for i in parts]
+            )
+            undivided -= sum(shares)
             for i, share in zip(parts, shares, strict=True):
                 nets[i] -= share
                 if share:
@@ -184,11 +186,11 @@ def rest(line: LinePrice, *, credited: int, ordered: int, currency: str) -> Line
     """
     unit = MINOR_UNITS[currency]
 
-    def left(amount: Decimal) -> int:
+    def remaining(amount: Decimal) -> int:
         units = _count(amount, unit)
         return units - _round(units * credited, ordered)
 
-    list_value, net = left(line.list_value), left(line.net)
+    list_value, net = remaining(line.list_value), remaining(line.net)
     shares = _allocate(list_value - net, [_count(share.amount, unit) for share in line.discounts])
     return line.model_copy(
         update={
@@ -199,7 +201,7 @@ def rest(line: LinePrice, *, credited: int, ordered: int, currency: str) -> Line
             ),
             "net": net * unit,
             "taxes": tuple(
-                tax.model_copy(update={"base": net * unit, "amount": left(tax.amount) * unit})
+                tax.model_copy(update={"base": net * unit, "amount": remaining(tax.amount) * unit})
                 for tax in line.taxes
             ),
         }

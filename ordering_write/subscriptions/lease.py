@@ -65,7 +65,7 @@ def lease(subscription: "Subscription", *, head: int) -> Leased:
     statement, parameters = _statement(subscription, names)
     values: dict[Any, Any] = {_Parameter.HEAD: head, _Parameter.NOW: datetime.now(UTC)}
     with connections[subscription.checkpoints().db].cursor() as cursor:
-        cursor.execute(statement, [values.get(each, each) for each in parameters])
+        cursor.execute(statement, [values.get(parameter, parameter) for parameter in parameters])
         rows = cursor.fetchall()
     leased = [(name, position) for name, position, is_leased, _is_taken in rows if is_leased]
     leased.sort(key=lambda row: (row[1], names.index(row[0])))

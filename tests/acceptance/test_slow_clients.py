@@ -11,7 +11,7 @@ from tests.acceptance.service import Service
 CLIENTS, ADDRESSES = 500, 50
 HOST = b"Host: localhost\r\n"
 POST = b"POST /api/v1/orders HTTP/1.1\r\n" + HOST
-# What a slow client sends first, and then again and again.
+# The bytes that a slow client sends first, and those that it repeats.
 KINDS = {
     "head": (b"GET / HTTP/1.1\r\n" + HOST + b"X: ", b"x"),
     "body": (POST + b"Content-Length: 100000\r\n\r\n{", b"x"),

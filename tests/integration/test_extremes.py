@@ -1,4 +1,4 @@
-"""Whatever a command accepts, every projection can store."""
+"""Every projection can store all values that a command accepts."""
 
 import copy
 import json

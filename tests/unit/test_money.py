@@ -1,4 +1,4 @@
-"""What an order costs after edits, cancellations, losses, returns and goodwill."""
+"""The price of an order after edits, cancellations, losses, returns and goodwill."""
 
 from decimal import Decimal
 from typing import Any

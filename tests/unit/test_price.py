@@ -178,19 +178,22 @@ def test_credits_add_up_to_what_was_charged(currency, unit_price, ordered, disco
         ("tax", str(tax * unit), None),
         currency=currency,
     ).lines
-    credited, credits, left = 0, Decimal(0), line
+    credited, credits, remainder = 0, Decimal(0), line
     while credited < ordered:
         units = data.draw(st.integers(1, ordered - credited))
-        amount, left = credit(
+        amount, remainder = credit(
             line, credited=credited, units=units, ordered=ordered, currency=currency
         )
         credited += units
         credits += amount
         assert amount >= 0
-        assert line.cost - credits == left.cost
+        assert line.cost - credits == remainder.cost
         # The rest adds up as printed, and no share is negative.
-        assert left.list_value - sum(share.amount for share in left.discounts) == left.net
-        assert all(share.amount >= 0 for share in left.discounts)
+        assert (
+            remainder.list_value - sum(share.amount for share in remainder.discounts)
+            == remainder.net
+        )
+        assert all(share.amount >= 0 for share in remainder.discounts)
     assert credits == line.cost
-    assert left.list_value == left.discount == left.cost == 0
+    assert remainder.list_value == remainder.discount == remainder.cost == 0
     assert rest(line, credited=0, ordered=ordered, currency=currency) == line

@@ -57,7 +57,7 @@ class Charging(OrderState):
         items = []
         for line_id, quantity in units.items():
             line = self.lines[line_id]
-            amount, left = credit(
+            amount, remainder = credit(
                 prices[line_id],
                 credited=line.credited,
                 units=quantity,
@@ -70,8 +70,8 @@ class Charging(OrderState):
                     "product_id": line.product_id,
                     "quantity": quantity,
                     "amount": self.money(amount),
-                    "line_total": self.money(left.net),
-                    "price": left,
+                    "line_total": self.money(remainder.net),
+                    "price": remainder,
                 }
             )
         return items
