@@ -68,24 +68,9 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
 
     def handle(self, command: c.CreateOrder) -> list[DomainEvent]:
         _refuse_shop_fields(command)
-        customer = _customer(command)
-        limits.check(
-            command, customer.pk, orders=1, units=sum(item.quantity for item in command.items)
-        )
+        customer = ordering_customer(command)
         _refuse_unknown_order(command)
-        currency = command.currency or settings.DEFAULT_CURRENCY
-        stock = StockItem.load_all({item.product_id for item in command.items})
-        order_id = uuid7()
-        items, price_adjustments = pricing.priced_items(
-            command, order_id=order_id, currency=currency, stock=stock
-        )
-        _refuse_shortages(items, stock)
-        created = _order_created(command, order_id, customer, currency)
-        adjustments = _adjustments(command, created, items, price_adjustments)
-        order = Order.create(created=created, items=items, adjustments=adjustments)
-        _annotate(order, command)
-        for line in order.lines.values():
-            stock[line.product_id].reserve((order.id, line.id), line.ordered, now=command.timestamp)
+        order, stock = place(command, customer, order_id=uuid7())
         duplicate = errors.DuplicateReferenceError(
             f"There is an order with the external reference {command.external_reference!r}.",
             pointer="#/external_reference",
@@ -94,14 +79,36 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
             return save([order, *stock.values()], caused_by=command)
 
 
+def place(command: c.CreateOrder, customer: Customer, *, order_id: UUID) -> tuple[Order, Stock]:
+    """Return the order that ``command`` places, and the stock that it reserves; neither is saved.
+
+    Locks the products, so the customer must be locked. Raises a DomainError.
+    """
+    limits.check(command, customer.pk, orders=1, units=sum(item.quantity for item in command.items))
+    currency = command.currency or settings.DEFAULT_CURRENCY
+    stock = StockItem.load_all({item.product_id for item in command.items})
+    items, price_adjustments = pricing.priced_items(
+        command, order_id=order_id, currency=currency, stock=stock
+    )
+    _refuse_shortages(items, stock)
+    created = _order_created(command, order_id, customer, currency)
+    adjustments = _adjustments(command, created, items, price_adjustments)
+    order = Order.create(created=created, items=items, adjustments=adjustments)
+    _annotate(order, command)
+    for line in order.lines.values():
+        stock[line.product_id].reserve((order.id, line.id), line.ordered, now=command.timestamp)
+    return order, stock
+
+
 def _refuse_shop_fields(command: c.CreateOrder) -> None:
     for name in _SHOP_ONLY:
         if command.customer_scope is not None and getattr(command, name):
             raise errors.ShopOnlyError(pointer=f"#/{name}")
 
 
-def _customer(command: c.CreateOrder) -> Customer:
-    """Return the customer who orders. Raises a DomainError if the customer can't order."""
+def ordering_customer(command: c.CreateOrder) -> Customer:
+    """Return the customer who orders, the row locked. Raises a DomainError for a customer who can't
+    order."""
     is_visible = command.customer_scope in (None, command.customer_id)
     is_bound = limits.bind(command)
     customer = Customer.find(command.customer_id, alone=is_bound) if is_visible else None
