@@ -148,7 +148,8 @@ def _ship(order: Order, part: int, number: int) -> None:
 def _end_shipment(order: Order, _part: int, number: int) -> None:
     for shipment in list(order.shipments.values()):
         if shipment.status == "dispatched" and number % 3 == 0:
-            order.fail_delivery(shipment.id, e.DeliveryFailure.LOST, at=NOW)
+            resend = number % 2 == 0
+            order.fail_delivery(shipment.id, e.DeliveryFailure.LOST, resend=resend, at=NOW)
         elif shipment.status == "dispatched":
             order.deliver(shipment.id, at=NOW)
 

@@ -155,6 +155,7 @@ def _one_line(state: State, number: int, line: Line, most: int) -> Iterator[tupl
     if line.in_transit:
         yield "deliver", 0, state.with_line(number, delivered=line.delivered + line.in_transit)
         yield "fail", 0, state.with_line(number, failed=line.failed + line.in_transit)
+        yield "resend", 0, state.with_line(number, shipped=line.shipped - line.in_transit)
     if line.delivered > line.requested + line.returned:
         yield "request_return", 1, state.with_line(number, requested=line.requested + 1)
     if line.requested:

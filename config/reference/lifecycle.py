@@ -151,6 +151,7 @@ def _shipment_steps(shipment: Shipment) -> Iterator[_Step]:
     yield c.DispatchShipment, lambda o: o.dispatch_shipment(key, now=_NOW)
     yield c.ConfirmDelivery, lambda o: o.deliver(key, at=_NOW)
     yield c.FailDelivery, lambda o: o.fail_delivery(key, lost, at=_NOW)
+    yield c.FailDelivery, lambda o: o.fail_delivery(key, lost, resend=True, at=_NOW)
 
 
 def _return_steps(key: UUID, received: c.ReceivedLine) -> Iterator[_Step]:

@@ -87,6 +87,9 @@ def _move_units(row: QueuedOrder, event: Any) -> None:
             row.lines[str(event.line_id)]["open"] += event.to_quantity - event.from_quantity
         case e.OrderCancelled():
             row.lines = {}
+        case e.ShipmentFailed(resend=True):
+            for item in event.items:
+                row.lines[str(item.line_id)]["open"] += item.quantity
         case _ if type(event) in _COUNTS:
             for item in event.items:
                 line = row.lines[str(item.line_id)]

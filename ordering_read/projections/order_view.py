@@ -166,9 +166,11 @@ def _change_units(event: Any, lines: dict[UUID, OrderLine]) -> list[OrderLine]:
         line.quantity, line.line_total = event.to_quantity, event.line_total.amount
         return [line]
     items = event.released if isinstance(event, e.OrderCancelled) else event.items
+    is_resent = isinstance(event, e.ShipmentFailed) and event.resend
+    counts = {"shipped": -1} if is_resent else _COUNTS[type(event)]
     for item in items:
         line = lines[item.line_id]
-        for column, count in _COUNTS[type(event)].items():
+        for column, count in counts.items():
             setattr(line, column, getattr(line, column) + count * item.quantity)
         if isinstance(item, e.CreditedUnits):
             line.line_total = item.line_total.amount

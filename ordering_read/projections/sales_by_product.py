@@ -63,6 +63,9 @@ class SalesByProductProjection(CountingProjector):
                         currency=currency,
                         cancelled_units=released_units.quantity,
                     )
+            case e.ShipmentFailed(resend=True):
+                # The units are still sold.
+                return
             case e.ShipmentFailed(items=items) | e.ReturnReceived(items=items):
                 for item in items:
                     yield row(

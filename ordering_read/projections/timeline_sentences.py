@@ -139,6 +139,7 @@ def _about_shipments(event: e.OrderEvent, products: Products) -> Sentence | None
         case e.ShipmentFailed(items=items):
             lost = event.outcome == e.DeliveryFailure.LOST
             text = f"{_units(items, products)} {'got lost' if lost else 'came back undelivered'}"
+            text += " and will be sent again" if event.resend else ""
             return Sentence(Icon.PARCEL, f"recorded that {text}", text)
         case _:
             return None

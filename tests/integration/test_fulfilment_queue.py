@@ -15,11 +15,12 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.accounts.roles import Role
+from ordering_read.models import OrderLine
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries import get_query_bus
 from ordering_read.queries.fulfilment import GetFulfilmentQueue, QueuedOrderView
 from ordering_write.domain.commands import LineQuantity
-from ordering_write.domain.events import HoldReason, PaymentKind
+from ordering_write.domain.events import DeliveryFailure, HoldReason, PaymentKind
 from ordering_write.models import Order, StockItem
 from tests.kit_admin import list_url, logged_in, run_action
 from tests.kit_projections import (
@@ -101,6 +102,21 @@ def test_an_order_is_in_the_queue_while_units_are_left() -> None:
     assert counts == [(3, 0, 3), (1, 2, 3), (3, 0, 3), (2, 0, 2)]
     assert (row["open_units"], row["packed_units"], row["open_products"]) == (0, 0, [])
     assert queue_of(order) == []
+
+
+def test_units_to_be_sent_again_are_in_the_queue_again() -> None:
+    order = confirm_and_pay(order_placed(quantity=3))
+    shipment_id = pack(order, 2)
+    order.dispatch_shipment(shipment_id, now=NOON)
+    order.fail_delivery(shipment_id, DeliveryFailure.LOST, resend=True, at=NOON)
+    history = History()
+    history.add(order)
+
+    [row] = history.rows(QueuedOrder)
+    [line] = history.rows(OrderLine)
+
+    assert (row["open_units"], row["packed_units"], row["status"]) == (3, 0, "processing")
+    assert (line["shipped"], line["packed"], line["failed"]) == (0, 0, 0)
 
 
 def test_a_changed_quantity_changes_the_units() -> None:

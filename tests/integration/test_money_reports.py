@@ -120,6 +120,19 @@ def test_lost_and_returned_units_are_refunded(outcome: str) -> None:
     assert sales(order)[FRIDAY]["refunded"] == 20
 
 
+def test_units_to_be_sent_again_are_still_sold() -> None:
+    order = order_placed(quantity=2, unit_price="10.00")
+    order.fail_delivery(ship(order), e.DeliveryFailure.LOST, resend=True, at=LATER)
+    history = History()
+    history.add(order)
+
+    [product] = history.rows(SalesByProduct)
+    days = {row["day"]: row for row in history.rows(SalesByDay)}
+
+    assert net(days) == order.due == 20
+    assert (product["units"], product["returned_units"], product["refunded"]) == (2, 0, 0)
+
+
 # --- Totals ------------------------------------------------------------------------------------
 def cancel_and_refund(order: Order) -> None:
     order.cancel("Not wanted", now=LATER)

@@ -12,6 +12,7 @@ from ordering_write import log
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain.commands import Command, Privilege
+from ordering_write.domain.events import AdjustmentReason
 from ordering_write.models import Customer, Order, PersonalData, StockItem
 from tests.kit import (
     ADDRESS,
@@ -146,6 +147,37 @@ def test_a_shipment_returned_to_sender_is_back_in_stock_and_a_lost_one_is_not(or
 
     give(c.FailDelivery, order, shipment_id=lost, outcome="lost")
     assert levels(lamp) == (9, 0)
+    check_rows_equal_log()
+
+
+def test_units_to_be_sent_again_are_reserved_again(order, lamp):
+    give(c.ConfirmOrder, order)
+    returned, lost = ship(order, 2), ship(order, 1)
+
+    give(c.FailDelivery, order, shipment_id=returned, outcome="returned_to_sender", resend=True)
+    assert levels(lamp) == (9, 2)
+
+    failed = give(c.FailDelivery, order, shipment_id=lost, outcome="lost", resend=True)
+    assert levels(lamp) == (9, 3)
+    assert failed.status == "processing"
+    ship(order, 3)
+    assert levels(lamp) == (6, 0)
+    check_rows_equal_log()
+
+
+def test_lost_units_are_not_sent_again_without_stock(order, lamp):
+    give(c.ConfirmOrder, order)
+    lost = ship(order, 3)
+    dispatch(
+        c.AdjustStock(user_id=USER, product_id=lamp.pk, delta=-5, reason=AdjustmentReason.THEFT)
+    )
+
+    with pytest.raises(errors.InsufficientInventoryError) as refusal:
+        give(c.FailDelivery, order, shipment_id=lost, outcome="lost", resend=True)
+
+    [shortage] = refusal.value.shortages
+    assert (shortage.requested, shortage.available) == (3, 2)
+    assert Order.load(order.pk).shipments[lost].status == "dispatched"
     check_rows_equal_log()
 
 

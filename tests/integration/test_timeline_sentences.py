@@ -81,9 +81,10 @@ def test_sentences_of_parcels_list_their_units() -> None:
     order.update_tracking(sent, tracking_number="1Z8", now=LATER)
     order.deliver(sent, at=LATER)
     rest = units(order, 1, line=1)
-    order.pack(rest, shipment_id=lost, now=LATER)
-    order.dispatch_shipment(lost, now=LATER)
-    order.fail_delivery(lost, e.DeliveryFailure.LOST, at=LATER)
+    for shipment_id, is_resent in ((uuid4(), True), (lost, False)):
+        order.pack(rest, shipment_id=shipment_id, now=LATER)
+        order.dispatch_shipment(shipment_id, now=LATER)
+        order.fail_delivery(shipment_id, e.DeliveryFailure.LOST, resend=is_resent, at=LATER)
 
     content = "2 × Sample 1 and 1 × Sample 2"
     tracking = " with Fast Post, tracking number 1Z9"
@@ -97,6 +98,12 @@ def test_sentences_of_parcels_list_their_units() -> None:
             "A parcel travels, tracking number 1Z8",
         ),
         (f"recorded that {content} arrived", f"{content} arrived"),
+        ("packed 1 × Sample 2", "1 × Sample 2 packed"),
+        ("shipped 1 × Sample 2", "1 × Sample 2 shipped"),
+        (
+            "recorded that 1 × Sample 2 got lost and will be sent again",
+            "1 × Sample 2 got lost and will be sent again",
+        ),
         ("packed 1 × Sample 2", "1 × Sample 2 packed"),
         ("shipped 1 × Sample 2", "1 × Sample 2 shipped"),
         ("recorded that 1 × Sample 2 got lost", "1 × Sample 2 got lost"),

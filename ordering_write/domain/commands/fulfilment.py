@@ -96,12 +96,17 @@ class ConfirmDelivery(Command):
 
 
 class FailDelivery(Command):
-    """Record that a shipment was lost or came back; units that came back return to stock."""
+    """Record that a shipment was lost or came back; units that came back return to stock.
+
+    With ``resend`` the units are reserved again, to be packed again at the same price. Otherwise
+    they are credited.
+    """
 
     order_id: UUID
     shipment_id: UUID
     outcome: DeliveryFailure
     failed_at: FactTime | None = None
+    resend: Annotated[bool, Field(strict=True)] = False
 
 
 # --- Returns -------------------------------------------------------------------------------------

@@ -45,11 +45,15 @@ class ShipmentDelivered(OrderEvent):
 
 
 class ShipmentFailed(OrderEvent):
-    """Units that were lost or came back to us, and are no longer owed."""
+    """Units that were lost or came back to us.
+
+    They are no longer owed, or to be sent again if ``resend`` is True; their credit is zero then.
+    """
 
     shipment_id: UUID
     outcome: DeliveryFailure
     items: list[CreditedUnits]
+    resend: bool | None = None
 
 
 # --- Returns -------------------------------------------------------------------------------------

@@ -93,9 +93,13 @@ def _movements(order: Order, event: DomainEvent) -> Iterator[_Movement]:
                 yield _movement(
                     order, StockItem.dispatch, dispatched.line_id, dispatched.quantity, event
                 )
-        case e.ShipmentFailed(outcome=DeliveryFailure.RETURNED_TO_SENDER, items=items):
-            for item in items:
-                yield _movement(order, StockItem.take_back, item.line_id, item.quantity, event)
+        case e.ShipmentFailed():
+            came_back = event.outcome == DeliveryFailure.RETURNED_TO_SENDER
+            for item in event.items:
+                if came_back:
+                    yield _movement(order, StockItem.take_back, item.line_id, item.quantity, event)
+                if event.resend:
+                    yield _movement(order, StockItem.extend, item.line_id, item.quantity, event)
         case e.ReturnReceived():
             for returned in event.items:
                 if returned.restock:

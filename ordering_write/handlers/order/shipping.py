@@ -129,9 +129,10 @@ class ConfirmDeliveryHandler(OrderHandler[c.ConfirmDelivery]):
 @handles(c.FailDelivery)
 class FailDeliveryHandler(OrderHandler[c.FailDelivery]):
     permission = Permission("fail_delivery", _ROLES)
-    events = (e.ShipmentFailed, e.StockReturned)
+    events = (e.ShipmentFailed, e.StockReserved, e.StockReturned)
     refusals = (
         errors.InFutureError,
+        errors.InsufficientInventoryError,
         errors.ShipmentNotFoundError,
         errors.ShipmentStateError,
         errors.TooEarlyError,
@@ -143,7 +144,7 @@ class FailDeliveryHandler(OrderHandler[c.FailDelivery]):
 
     def act(self, order: Order, command: c.FailDelivery) -> None:
         at = _after_dispatch(order, command, command.failed_at, "#/failed_at")
-        order.fail_delivery(command.shipment_id, command.outcome, at=at)
+        order.fail_delivery(command.shipment_id, command.outcome, resend=command.resend, at=at)
 
 
 def _after_dispatch(

@@ -51,8 +51,13 @@ class Charging(OrderState):
         """Return the price of the order with one more adjustment."""
         return price(self._list_values(), self._adjustments_with(added), self.currency)
 
-    def credited(self, units: Mapping[UUID, int]) -> list[dict[str, Any]]:
-        """Return the fields of CreditedUnits for ``units`` no longer owed, by their lines."""
+    def credited(
+        self, units: Mapping[UUID, int], *, still_owed: bool = False
+    ) -> list[dict[str, Any]]:
+        """Return the fields of CreditedUnits for ``units`` no longer owed, by their lines.
+
+        If they are ``still_owed``, the credit is zero.
+        """
         prices = self._line_prices()
         items = []
         for line_id, quantity in units.items():
@@ -60,7 +65,7 @@ class Charging(OrderState):
             amount, remainder = credit(
                 prices[line_id],
                 credited=line.credited,
-                units=quantity,
+                units=0 if still_owed else quantity,
                 ordered=line.ordered,
                 currency=self.currency,
             )

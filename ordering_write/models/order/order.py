@@ -89,7 +89,10 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
                 self._change_shipment(event.shipment_id, status=Shipment.Status.DELIVERED)
                 self.delivered_at = max(self.delivered_at or event.timestamp, event.timestamp)
             case e.ShipmentFailed():
-                self._credit(event.items, failed=1)
+                if event.resend:
+                    self._count(event.items, shipped=-1)
+                else:
+                    self._credit(event.items, failed=1)
                 self._change_shipment(event.shipment_id, status=Shipment.Status.FAILED)
             # Returns
             case e.ReturnRequested():

@@ -160,17 +160,24 @@ class Shipping(Charging):
         _refuse_unless(shipment, _DISPATCHED)
         self._record(e.ShipmentDelivered, now=at, shipment_id=shipment_id, items=shipment.units)
 
-    def fail_delivery(self, shipment_id: UUID, outcome: DeliveryFailure, *, at: datetime) -> None:
-        """Record that a shipment was lost or came back; its units are no longer owed."""
+    def fail_delivery(
+        self, shipment_id: UUID, outcome: DeliveryFailure, *, resend: bool = False, at: datetime
+    ) -> None:
+        """Record that a shipment was lost or came back.
+
+        Its units are no longer owed, or with ``resend`` open again at the same price.
+        """
         shipment = self._shipment(shipment_id)
         self.may_deliver()
         _refuse_unless(shipment, _DISPATCHED)
+        units = {unit.line_id: unit.quantity for unit in shipment.units}
         self._record(
             e.ShipmentFailed,
             now=at,
             shipment_id=shipment_id,
             outcome=outcome,
-            items=self.credited({unit.line_id: unit.quantity for unit in shipment.units}),
+            items=self.credited(units, still_owed=resend),
+            resend=resend or None,
         )
 
     # --- The whole order -------------------------------------------------------------------------
