@@ -11,7 +11,7 @@ from psycopg.errors import UniqueViolation
 
 from config.accounts.roles import Role
 from ordering_write.domain.commands import Command
-from ordering_write.domain.errors import DomainError, NoHandlerFoundError
+from ordering_write.domain.errors import DomainError, DuplicateEmailError, NoHandlerFoundError
 from ordering_write.domain.events import DomainEvent
 from ordering_write.models import Aggregate
 
@@ -113,3 +113,11 @@ def unique(refusals: Mapping[str, DomainError]) -> Iterator[None]:
         if name is not None and name in refusals:
             raise refusals[name] from error
         raise
+
+
+@contextmanager
+def unique_email(email: str | None) -> Iterator[None]:
+    """Raise DuplicateEmailError when another customer has ``email``, in any spelling."""
+    duplicate = DuplicateEmailError(f"Another customer has the e-mail {email}.")
+    with unique({"customer_email_unique": duplicate, "identifier_unique": duplicate}):
+        yield

@@ -1,8 +1,7 @@
 """Handlers of the commands about customers."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import ClassVar, TypeVar
 
 from uuid_utils.compat import uuid7
@@ -14,7 +13,7 @@ from ordering_write.domain import errors
 from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import ERASED
-from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
+from ordering_write.handlers.base import CommandHandler, Permission, handles, unique, unique_email
 from ordering_write.models import (
     CommandRecord,
     Customer,
@@ -46,15 +45,8 @@ class RegisterCustomerHandler(CommandHandler[c.RegisterCustomer]):
             )
         )
         duplicate = errors.DuplicateCustomerError(f"Customer {customer_id} is registered already.")
-        with _unique_email(command.email), unique({"ordering_write_customer_pkey": duplicate}):
+        with unique_email(command.email), unique({"ordering_write_customer_pkey": duplicate}):
             return save([customer], caused_by=command)
-
-
-@contextmanager
-def _unique_email(email: str | None) -> Iterator[None]:
-    duplicate = errors.DuplicateEmailError(f"Another customer has the e-mail {email}.")
-    with unique({"customer_email_unique": duplicate, "identifier_unique": duplicate}):
-        yield
 
 
 C = TypeVar("C", c.ChangeCustomerDetails, c.BlockCustomer, c.UnblockCustomer)
@@ -84,7 +76,7 @@ class ChangeCustomerDetailsHandler(CustomerHandler[c.ChangeCustomerDetails]):
     refusals = (errors.CustomerErasedError, errors.DuplicateEmailError)
 
     def handle(self, command: c.ChangeCustomerDetails) -> list[DomainEvent]:
-        with _unique_email(command.email):
+        with unique_email(command.email):
             return super().handle(command)
 
     def act(self, customer: Customer, command: c.ChangeCustomerDetails) -> None:

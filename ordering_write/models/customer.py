@@ -146,6 +146,17 @@ class Customer(Aggregate):
         lock = "FOR UPDATE" if alone else "FOR SHARE"
         return next(iter(tables.find(cls, f"customer_id = %s {lock}", [customer_id])), None)
 
+    def claim_email(self) -> UUID:
+        """Take the e-mail address of this new customer unless another customer has it.
+
+        Returns the id of the customer who has it. A parallel claim of the address waits until the
+        end of the transaction.
+        """
+        owner_id = Identifier.claim(Identifier.Kind.EMAIL, self.email, self.pk)
+        if owner_id == self.pk:
+            self._new_email = None
+        return owner_id
+
     @classmethod
     def load(cls, customer_id: UUID, *, customer_scope: UUID | None = None) -> "Customer":
         """Return the customer, the row locked until the end of the transaction.

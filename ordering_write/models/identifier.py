@@ -47,6 +47,15 @@ class Identifier(GuardedModel):
         return cls(kind=kind, scope=scope, digest=digest_of(text), owner_id=owner_id)
 
     @classmethod
+    def claim(cls, kind: Kind, text: str, owner_id: UUID) -> UUID:
+        """Give ``text`` to the owner unless another has it; return the id of the one who has it.
+
+        Waits for a parallel transaction that claims or releases ``text``.
+        """
+        cls._base_manager.bulk_create([cls.of(kind, text, owner_id)], ignore_conflicts=True)
+        return cls.owner_of(kind, text) or owner_id
+
+    @classmethod
     def release(cls, kind: Kind, owner_id: UUID) -> None:
         """Let others have the identifier of the owner."""
         cls._base_manager.filter(kind=kind, owner_id=owner_id).delete()

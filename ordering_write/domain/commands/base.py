@@ -2,6 +2,7 @@
 
 import re
 from datetime import UTC, datetime, timedelta
+from operator import not_
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -26,6 +27,11 @@ LARGEST_OFFSET = timedelta(hours=14)
 _ISO_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII | re.IGNORECASE
 )
+
+# Marks a field that a release has added to an existing command or to a part of one. The payload
+# omits the field without a value, so that its fingerprint is that of the release before, and a
+# repeat across an upgrade is still a repeat.
+ADDED = Field(exclude_if=not_)
 
 
 def _iso_time(value: Any) -> Any:

@@ -5,11 +5,13 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import Field
+from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic_core import PydanticCustomError
 
 from config.fields.amount import Amount
 from config.fields.text import Text
-from ordering_write.domain.commands.base import Command, Reason
+from ordering_write.domain.commands.base import ADDED, Command, Reason
+from ordering_write.domain.commands.customer import Email, Name
 from ordering_write.domain.events import HoldReason, OrderStatus, Visibility
 from ordering_write.domain.values import (
     Actor,
@@ -46,10 +48,35 @@ class Adjustment(Value):
     rate: Annotated[Decimal, Field(ge=0, le=1000, decimal_places=4)] | None = None
 
 
-class CreateOrder(Command):
-    """Place an order: price its lines and reserve their units at once."""
+class Guest(Value):
+    """A customer by name and e-mail address, who may be new."""
 
-    customer_id: CustomerId
+    name: Name
+    email: Email
+
+
+def _id_or_guest(customer_id: UUID | None, info: ValidationInfo) -> UUID | None:
+    if "customer" not in info.data:
+        # The guest isn't valid, and is refused already.
+        return customer_id
+    if customer_id is None and info.data["customer"] is None:
+        raise PydanticCustomError("missing", "Field required")
+    if customer_id is not None and info.data["customer"] is not None:
+        raise PydanticCustomError("customer_twice", "Give customer_id or customer, not both")
+    return customer_id
+
+
+class CreateOrder(Command):
+    """Place an order: price its lines and reserve their units at once.
+
+    The order names the customer by `customer_id`; or the shop gives `customer`, a name and an
+    e-mail address, for the customer with that address, or for a new one if nobody has it.
+    """
+
+    customer: Annotated[Guest | None, ADDED] = None
+    customer_id: Annotated[
+        CustomerId | None, AfterValidator(_id_or_guest), Field(validate_default=True)
+    ] = None
     items: Annotated[list[NewItem], Field(min_length=1, max_length=200)]
     shipping_address: Address
     currency: Currency | None = None
@@ -65,7 +92,7 @@ class CreateOrder(Command):
     @property
     def by(self) -> Actor:
         """The actor; another actor than the customer acts on behalf of the customer."""
-        if self.customer_scope is not None:
+        if self.customer_scope is not None or self.customer_id is None:
             return super().by
         return super().by.model_copy(update={"on_behalf_of": str(self.customer_id)})
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from typing import cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -22,7 +23,7 @@ from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.order_numbers import order_number
 from ordering_write.domain.values import TOO_LARGE, Address, Money, has_minor_units_only
-from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
+from ordering_write.handlers.base import CommandHandler, Permission, handles, unique, unique_email
 from ordering_write.handlers.order import limits, pricing
 from ordering_write.log import outbox
 from ordering_write.models import Customer, Order, StockItem, save
@@ -31,8 +32,9 @@ from ordering_write.ports.tax import OrderDraft
 
 Stock = Mapping[UUID, StockItem]
 
-# Fields by which customers could set their price, skip the shop's consent or block stock.
-_SHOP_ONLY = ("adjustments", "auto_confirm", "reserve_for", "tags")
+# Fields by which customers could set their price, skip the shop's consent, block stock or order for
+# others.
+_SHOP_ONLY = ("adjustments", "auto_confirm", "customer", "reserve_for", "tags")
 
 
 @handles(c.CreateOrder)
@@ -43,6 +45,7 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
     makes_new = True
     permission = Permission("create_order", (Role.CUSTOMER, Role.CLERK, Role.INTEGRATION))
     events = (
+        e.CustomerRegistered,
         e.NoteAdded,
         e.OrderAdjustmentAdded,
         e.OrderCreated,
@@ -55,6 +58,7 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
         errors.AmountTooLargeError,
         errors.CustomerBlockedError,
         errors.CustomerErasedError,
+        errors.DuplicateEmailError,
         errors.DuplicateReferenceError,
         errors.InsufficientInventoryError,
         errors.ShopOnlyError,
@@ -69,14 +73,20 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
     def handle(self, command: c.CreateOrder) -> list[DomainEvent]:
         _refuse_shop_fields(command)
         customer = ordering_customer(command)
-        _refuse_unknown_order(command)
+        _refuse_unknown_order(command, customer)
+        # The actor orders on behalf of this customer, who may be a guest.
+        command = command.model_copy(update={"customer_id": customer.pk})
         order, stock = place(command, customer, order_id=uuid7())
         duplicate = errors.DuplicateReferenceError(
             f"There is an order with the external reference {command.external_reference!r}.",
             pointer="#/external_reference",
         )
-        with unique({"order_reference_unique": duplicate, "identifier_unique": duplicate}):
-            return save([order, *stock.values()], caused_by=command)
+        new_customers = [customer] if customer.raised_events else []
+        with (
+            unique_email(customer.email),
+            unique({"order_reference_unique": duplicate, "identifier_unique": duplicate}),
+        ):
+            return save([order, *new_customers, *stock.values()], caused_by=command)
 
 
 def place(command: c.CreateOrder, customer: Customer, *, order_id: UUID) -> tuple[Order, Stock]:
@@ -88,7 +98,7 @@ def place(command: c.CreateOrder, customer: Customer, *, order_id: UUID) -> tupl
     currency = command.currency or settings.DEFAULT_CURRENCY
     stock = StockItem.load_all({item.product_id for item in command.items})
     items, price_adjustments = pricing.priced_items(
-        command, order_id=order_id, currency=currency, stock=stock
+        command, customer.pk, order_id=order_id, currency=currency, stock=stock
     )
     _refuse_shortages(items, stock)
     created = _order_created(command, order_id, customer, currency)
@@ -111,7 +121,11 @@ def ordering_customer(command: c.CreateOrder) -> Customer:
     order."""
     is_visible = command.customer_scope in (None, command.customer_id)
     is_bound = limits.bind(command)
-    customer = Customer.find(command.customer_id, alone=is_bound) if is_visible else None
+    if command.customer:
+        customer = _guest(command, command.customer, alone=is_bound)
+    else:
+        customer_id = cast(UUID, command.customer_id)
+        customer = Customer.find(customer_id, alone=is_bound) if is_visible else None
     if customer is None:
         raise errors.UnknownCustomerError(
             f"There is no customer {command.customer_id}.", pointer="#/customer_id"
@@ -123,11 +137,24 @@ def ordering_customer(command: c.CreateOrder) -> Customer:
     return customer
 
 
-def _refuse_unknown_order(command: c.CreateOrder) -> None:
+def _guest(command: c.CreateOrder, guest: c.Guest, *, alone: bool) -> Customer | None:
+    """Return the customer with the e-mail address of ``guest``, or a new one, who isn't saved.
+
+    A customer who exists keeps the name. Of parallel orders, one makes the customer.
+    """
+    registered = e.CustomerRegistered(
+        timestamp=command.timestamp, customer_id=uuid7(), name=guest.name, email=guest.email
+    )
+    new_customer = Customer.register(registered)
+    owner_id = new_customer.claim_email()
+    return new_customer if owner_id == new_customer.pk else Customer.find(owner_id, alone=alone)
+
+
+def _refuse_unknown_order(command: c.CreateOrder, customer: Customer) -> None:
     replaced_id = command.replaces_order_id
     if replaced_id is None:
         return
-    if not Order.objects.filter(pk=replaced_id, customer_id=command.customer_id).exists():
+    if not Order.objects.filter(pk=replaced_id, customer_id=customer.pk).exists():
         raise errors.UnknownOrderError(
             f"The customer has no order {replaced_id}.", pointer="#/replaces_order_id"
         )

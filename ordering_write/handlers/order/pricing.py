@@ -34,7 +34,7 @@ _Source = Literal["client", "list", "override"]
 
 
 def priced_items(
-    command: c.CreateOrder, *, order_id: UUID, currency: str, stock: _Stock
+    command: c.CreateOrder, customer_id: UUID, *, order_id: UUID, currency: str, stock: _Stock
 ) -> tuple[list[e.OrderItemAdded], Sequence[c.Adjustment]]:
     """Return the lines of a new order, and the adjustments that our pricing adds to them.
 
@@ -42,7 +42,7 @@ def priced_items(
     """
     items = {f"#/items/{number}": item for number, item in enumerate(command.items)}
     pricing = _Pricing(command=command, order_id=order_id, currency=currency, stock=stock)
-    return pricing.price_lines(items, command.customer_id)
+    return pricing.price_lines(items, customer_id)
 
 
 def priced_item(command: c.AddOrderItem, order: Order, stock: _Stock) -> e.OrderItemAdded:
