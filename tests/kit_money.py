@@ -4,7 +4,7 @@
 moves of an order that change its goods or its money.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from decimal import Decimal
 from typing import Any
@@ -16,6 +16,7 @@ from ordering_write.domain import events as e
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.pricing import ChargePrice, LinePrice
 from ordering_write.domain.values import MINOR_UNITS, Money
+from ordering_write.log.verification.money import MoneyLedger
 from ordering_write.models import Order
 from tests.kit import NOW, placed
 
@@ -113,6 +114,17 @@ def order_of(
     ]
     events = Order.create(created=created, items=items, adjustments=beside).pending_events
     return list(events), Order.fold(events)
+
+
+def faults_of(events: Iterable[e.DomainEvent]) -> list[str]:
+    """Return what the verification of the log finds in the money of an order's ``events``."""
+    ledger, order = MoneyLedger(), Order()
+    faults: list[str] = []
+    for event in events:
+        order.evolve(event)
+        order.version += 1
+        faults += ledger.add(event, order)
+    return faults
 
 
 def try_move(order: Order, name: str, part: int, number: int) -> None:

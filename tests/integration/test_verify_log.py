@@ -148,6 +148,19 @@ def test_a_changed_event_is_found(shop, change):
     assert f"{shop.order.stream}, version {version}: {CHANGED}" in findings()
 
 
+def test_a_wrong_sum_is_found(shop):
+    spoil(
+        """UPDATE event SET data = jsonb_set(data, '{total,amount}', '"59.71"')"""
+        " WHERE stream = %s AND version = 3",
+        shop.order.stream,
+    )
+    assert findings() == [
+        f"{shop.order.stream}, version 3: {CHANGED}",
+        f"{shop.order.stream}, version 3: its total is 59.71, its prices and payments add up to "
+        "59.70",
+    ]
+
+
 def test_a_changed_hash_breaks_the_chain(shop):
     stream = shop.order.stream
     spoil("UPDATE event SET hash = repeat('a', 64) WHERE stream = %s AND version = 2", stream)

@@ -11,7 +11,7 @@ from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
 from ordering_write.models import Order
 from tests.kit import NOW, state
-from tests.kit_money import MOVES, Book, order_of, try_move
+from tests.kit_money import MOVES, Book, faults_of, order_of, try_move
 from tests.proof import size
 
 CURRENCIES = st.sampled_from(["EUR", "JPY", "KWD"])
@@ -52,6 +52,7 @@ def test_money_adds_up_at_every_version(currency, lines, steps, data):
         book.check(order)
 
     assert state(Order.fold(past)) == state(order)
+    assert faults_of(past) == []
 
 
 @pytest.mark.proof

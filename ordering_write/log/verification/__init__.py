@@ -1,9 +1,9 @@
 """Verifies that no event was changed, removed or reordered, and that all rows follow from events.
 
 The hash chain shows changes that were made behind the back of the trigger; dense versions and
-positions show removals; folding each stream again gives the rows of its aggregate. A log that was
-cut off together with its rows, such as an older backup, looks sound here: see
-``reading.fingerprint``.
+positions show removals; folding each stream again gives the rows of its aggregate, and the amounts
+of its events must add up. A log that was cut off together with its rows, such as an older backup,
+looks sound here: see ``reading.fingerprint``.
 """
 
 from collections.abc import Callable, Iterator

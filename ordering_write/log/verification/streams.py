@@ -12,6 +12,8 @@ from ordering_write.log import decoding, reading
 from ordering_write.log.outbox import content_hash, digest
 from ordering_write.log.verification import rows
 from ordering_write.log.verification.finding import Finding
+from ordering_write.log.verification.money import MoneyLedger
+from ordering_write.models import Order
 
 # Events of one transaction.
 _PAGE = 1_000
@@ -82,6 +84,7 @@ class _Stream:
         self.aggregate = aggregate_type() if aggregate_type else None
         # Columns whose values were erased from the events.
         self.erased: set[str] = set()
+        self._money = MoneyLedger()
         self._is_erased = self._has_personal_fields = False
         self._hash = ""
         self._position = 0.0
@@ -129,6 +132,8 @@ class _Stream:
         try:
             self.aggregate.evolve(event)
             self.aggregate.version += 1
+            if isinstance(self.aggregate, Order):
+                yield from self._money.add(event, self.aggregate)
         except Exception as error:
             self.aggregate = None
             yield f"it can't be applied: {type(error).__name__}: {error}"

@@ -14,7 +14,8 @@ from ordering_write.log.verification import NoSuchStreamError, verify
 
 class Command(BaseCommand):
     help = """Check that no event of the log was changed, removed or reordered, that every event can
-    be read, and that every row of the write side is what its events make. Each finding is a line;
+    be read, that the amounts of every order add up, and that every row of the write side is what
+    its events make. Each finding is a line;
     the exit code is 1 if there is one. Commands may run meanwhile."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
