@@ -223,6 +223,8 @@ READ_SIDE_CHECKPOINTS = "ordering_read.engine.status.checkpoints"
 STORE_TIME_ZONE = os.environ.get("STORE_TIME_ZONE") or "Europe/Madrid"
 # The currency of an order without one, ISO 4217.
 DEFAULT_CURRENCY = os.environ.get("DEFAULT_CURRENCY") or "EUR"
+# Prices contain the taxes; otherwise taxes are added. A tax in a command can say it differently.
+PRICES_INCLUDE_TAX = env.flag("PRICES_INCLUDE_TAX", False)
 # The adapters of the ports by dotted path: see ordering_write/ports.
 PORTS = {
     "carrier": os.environ.get("CARRIER_PORT") or "ordering_write.ports.carrier.ManualCarrier",

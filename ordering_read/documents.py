@@ -21,6 +21,7 @@ from ordering_read.fields import (
     Sku,
 )
 from ordering_write.published import events as e
+from ordering_write.published import prices
 
 
 class Document(BaseModel):
@@ -43,27 +44,40 @@ class AddressView(Document):
 
 
 class AdjustmentView(Document):
-    """An amount beside the lines, as it was given; a discount and goodwill are subtracted."""
+    """An amount beside the lines, as it was given; a discount and goodwill are subtracted.
 
-    kind: Literal["shipping", "discount", "tax", "fee", "goodwill"]
+    A discount on one line or charge has its `part_id`, a `line_id` or an `adjustment_id`.
+    """
+
+    adjustment_id: UUID | None = None
+    kind: prices.AdjustmentKind
     label: str
     amount: MoneyAmount
     rate: Decimal | None
+    part_id: UUID | None = None
 
 
 class TaxView(Document):
-    """A tax on a line or a charge, added to its price, with the price that it is on."""
+    """A tax on a line, a charge or a whole order, with the price without taxes that it is on.
+
+    It is added to the price, or `included` in it.
+    """
 
     label: Annotated[str, Field(examples=["IVA 21 %"])]
-    rate: Decimal | None
+    jurisdiction: Annotated[str | None, Field(examples=["ES"])] = None
+    rate: Annotated[Decimal | None, Field(examples=["21"])]
+    included: bool = False
     base: MoneyAmount
     amount: MoneyAmount
 
 
 class ChargeView(Document):
-    """The price of a charge beside the lines: `list_value` minus `discount` is its `total`."""
+    """The price of a charge beside the lines: `list_value` minus `discount` is its `total`.
 
-    kind: Literal["shipping", "fee"]
+    Some `taxes` are included in `total`, the others are added to it.
+    """
+
+    kind: prices.ChargeKind
     label: Annotated[str, Field(examples=["Parcel"])]
     list_value: MoneyAmount
     discount: MoneyAmount

@@ -1,7 +1,7 @@
 """The one module that the read side may import: event types, the log, and subscriptions."""
 
 from ordering_write import subscriptions
-from ordering_write.domain import events
+from ordering_write.domain import events, prices
 from ordering_write.domain.changes import Change, changes
 from ordering_write.domain.errors import (
     DomainError,
@@ -70,6 +70,7 @@ __all__ = [
     "parked",
     "parking",
     "position_of",
+    "prices",
     "quantize",
     "read_log",
     "read_stream",

@@ -14,7 +14,7 @@ from ordering_read.projections.receivables import change_in_amount_due
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import DomainError
-from ordering_write.domain.pricing import ChargePrice, LinePrice
+from ordering_write.domain.prices import ChargePrice, LinePrice
 from ordering_write.domain.values import MINOR_UNITS, Money
 from ordering_write.log.verification.money import MoneyLedger
 from ordering_write.models import Order

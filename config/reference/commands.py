@@ -55,41 +55,47 @@ def _first_line(command: type[Command]) -> str:
 # --- Fields ------------------------------------------------------------------------------------
 def _fields(command: type[Command]) -> str:
     schema = body_of(command).model_json_schema()
-    return _table(schema, schema.get("$defs", {})) or "None."
+    return _tables(schema) or "None."
 
 
-def _table(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> str:
+def _tables(schema: Mapping[str, Any]) -> str:
+    """Return the table of the fields of ``schema``, and one table for each kind of object in it."""
+    defs, titles = schema.get("$defs", {}), list[str]()
+    tables = [_table(schema, defs, titles)]
+    # The list grows by the titles in the tables.
+    for title in titles:
+        tables.append(f"`{title}`:\n\n{_table(defs[title], defs, titles)}")
+    return "\n\n".join(tables)
+
+
+def _table(schema: Mapping[str, Any], defs: Mapping[str, Any], titles: list[str]) -> str:
+    """Return the table of the fields of an object; adds the titles of objects to ``titles``."""
     rows: list[str] = []
-    inner_titles: dict[str, None] = {}
     for name, field in schema.get("properties", {}).items():
         required = "yes" if name in schema.get("required", []) else "no"
-        rows.append(f"| `{name}` | {_type(field, defs, inner_titles)} | {required} |")
+        rows.append(f"| `{name}` | {_type(field, defs, titles)} | {required} |")
     if not rows:
         return ""
-    table = "| field | type | required |\n|---|---|---|\n" + "\n".join(rows)
-    for title in inner_titles:
-        table += f"\n\n`{title}`:\n\n{_table(defs[title], defs)}"
-    return table
+    return "| field | type | required |\n|---|---|---|\n" + "\n".join(rows)
 
 
-def _type(field: Mapping[str, Any], defs: Mapping[str, Any], inner_titles: dict[str, None]) -> str:
-    """Return the type of a field as text; adds the titles of objects to ``inner_titles``."""
+def _type(field: Mapping[str, Any], defs: Mapping[str, Any], titles: list[str]) -> str:
+    """Return the type of a field as text; adds the titles of objects to ``titles``."""
     if "$ref" in field:
         title = field["$ref"].rpartition("/")[2]
         if "enum" in defs[title]:
             return _one_of(defs[title]["enum"])
-        inner_titles[title] = None
+        if title not in titles:
+            titles.append(title)
         return f"`{title}`"
     if "anyOf" in field:
-        types = [
-            _type(part, defs, inner_titles) for part in field["anyOf"] if part != {"type": "null"}
-        ]
+        types = [_type(part, defs, titles) for part in field["anyOf"] if part != {"type": "null"}]
         return " or ".join(types)
     if "enum" in field:
         return _one_of(field["enum"])
     if field.get("type") == "array":
         size = f", {field.get('minItems', 0)} to {field['maxItems']}" if "maxItems" in field else ""
-        return f"list of {_type(field['items'], defs, inner_titles)}{size}"
+        return f"list of {_type(field['items'], defs, titles)}{size}"
     return _scalar(field)
 
 

@@ -114,7 +114,9 @@ class CommandForm(forms.Form):
                 for name, part in parts.items():
                     self._add((*path, name), part, required=name in required_names, row=row)
             case {"type": "array", "items": {"$ref": _} as items}:
-                self._add_rows(path, items)
+                # A list within a row, such as the taxes of a line, has no place in the table.
+                if row is None:
+                    self._add_rows(path, items)
             case {"format": "duration"}:
                 # Leave out durations: nobody wants to write them in ISO 8601.
                 return

@@ -5,12 +5,12 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ordering_read.documents import ReturnedUnitsView, UnitsView
+from ordering_read.documents import ReturnedUnitsView, TaxView, UnitsView
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.permissions import MASK
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, order_detail
-from ordering_write.published import OrderStatus
+from ordering_write.published import OrderStatus, prices
 from ordering_write.published import events as e
 
 # States whose badge has the tone "good", or "bad" if they need attention; others are "neutral".
@@ -33,8 +33,6 @@ _BAD = {
     "failed",
     "requested",
 }
-
-_CHARGES = ("shipping", "fee")
 
 
 class Badge(NamedTuple):
@@ -67,6 +65,7 @@ def template_context(
         "lines": [
             {
                 "line": line,
+                "taxes": [f"{_tax_text(tax)}: {tax.amount}" for tax in line.taxes],
                 "segments": segments(line),
                 "units": ", ".join(
                     f"{segment.units} {segment.state}" for segment in segments(line)
@@ -149,14 +148,22 @@ def _sums(order: OrderDetail) -> list[tuple[str, Decimal]]:
         for kind in ("discount", "tax", "goodwill")
     }
     sums = order.sums
+    added_taxes = [([_tax_text(tax)], tax.amount) for tax in order.taxes if not tax.included]
     rows = [
         (labels["discount"], -sums.discount),
-        *(([item.label], item.amount) for item in order.adjustments if item.kind in _CHARGES),
-        (labels["tax"], sums.tax),
+        *(([item.label], item.amount) for item in order.adjustments if item.kind in prices.CHARGES),
+        # An order whose adjustments have no shares has no tax lines.
+        *(added_taxes or [(labels["tax"], sums.tax)]),
         (labels["goodwill"], -sums.goodwill),
     ]
     shown = [(", ".join(dict.fromkeys(names)), amount) for names, amount in rows if amount]
-    return [*shown, ("Total", order.total_amount)]
+    included = [(_tax_text(tax), tax.amount) for tax in order.taxes if tax.included and tax.amount]
+    return [*shown, ("Total", order.total_amount), *included]
+
+
+def _tax_text(tax: TaxView) -> str:
+    """Return the words for a tax, such as "IVA 21 % included, on 82.64"."""
+    return f"{tax.label}{' included' if tax.included else ''}, on {tax.base}"
 
 
 def _units(items: Iterable[UnitsView], products: Mapping[UUID, str]) -> str:

@@ -215,6 +215,7 @@ class OrderLine(ReadModel):
         help_text="The price of the units that are still owed, without added taxes.", **_MONEY
     )
     taxes = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+    tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
     price_source = models.CharField(max_length=10, help_text="client, list or override.")
     price_reason = models.CharField(max_length=200, blank=True)
 

@@ -4,9 +4,11 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from ordering_read.documents import AdjustmentView
 from ordering_read.models import OrderSummary
 from ordering_read.projections.actor_names import actor_name
 from ordering_write.published import events as e
+from ordering_write.published import prices
 
 _Document = dict[str, Any]
 
@@ -21,11 +23,8 @@ _SHIPMENT_ENDS: dict[type[e.OrderEvent], str] = {
 def change_documents(row: OrderSummary, event: e.OrderEvent) -> None:
     """Apply ``event`` to the documents of ``row``."""
     match event:
-        case e.OrderAdjustmentAdded():
-            row.adjustments.append(_adjustment(event))
-            _set_charges(row, event)
-        case e.OrderItemAdded() | e.OrderItemQuantityChanged():
-            _set_charges(row, event)
+        case e.OrderAdjustmentAdded() | e.OrderItemAdded():
+            _add_adjustments(row, event)
         case e.OrderHeld():
             row.hold = _hold(event)
         case e.NoteAdded():
@@ -54,6 +53,8 @@ def change_documents(row: OrderSummary, event: e.OrderEvent) -> None:
             _change_return(_find(row.returns, "return_id", event.return_id), event)
     if event.on_hold is False:
         row.hold = None
+    if isinstance(event, e.PricedEvent):
+        _set_charges(row, event)
 
 
 def _find(documents: list[_Document], id_field: str, document_id: UUID) -> _Document:
@@ -68,13 +69,27 @@ def _units(items: list[Any]) -> list[_Document]:
     return [{"line_id": str(item.line_id), "quantity": item.quantity} for item in items]
 
 
-def _adjustment(event: e.OrderAdjustmentAdded) -> _Document:
-    return {
-        "kind": event.kind,
-        "label": event.label,
-        "amount": str(event.amount.amount),
-        "rate": None if event.rate is None else str(event.rate),
-    }
+def _add_adjustments(row: OrderSummary, event: e.OrderAdjustmentAdded | e.OrderItemAdded) -> None:
+    """Add an adjustment to ``row``, and the discount that a line or charge was added with."""
+    if isinstance(event, e.OrderItemAdded):
+        part_id = event.line_id
+    else:
+        part_id = event.adjustment_id or prices.adjustment_id(event.order_id, len(row.adjustments))
+        row.adjustments.append(
+            {
+                "adjustment_id": str(part_id),
+                "kind": event.kind,
+                "label": event.label,
+                "amount": str(event.amount.amount),
+                "rate": None if event.rate is None else str(event.rate),
+                "part_id": event.part_id and str(event.part_id),
+            }
+        )
+    if event.discount:
+        discount = prices.part_discount(part_id, event.discount.amount)
+        row.adjustments.append(
+            discount.model_dump(mode="json", include=set(AdjustmentView.model_fields))
+        )
 
 
 def _set_charges(row: OrderSummary, event: e.PricedEvent) -> None:

@@ -51,7 +51,7 @@ class OrderProjection(Projector):
     """
 
     name = "order_view"
-    version = 2
+    version = 3
     events = (e.OrderEvent,)
     sliced_by = "stream"
     models = (OrderSummary, OrderLine)
@@ -197,6 +197,7 @@ def _line(event: e.OrderItemAdded, projection_id: int) -> OrderLine:
         quantity=event.quantity,
         unit_price=event.unit_price.amount,
         line_total=event.line_total.amount,
+        tax_class=event.tax_class or "",
         price_source=event.price_source,
         price_reason=event.price_reason or "",
     )

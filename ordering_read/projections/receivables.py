@@ -11,6 +11,7 @@ TOTAL_EVENTS = (
     e.OrderItemAdded,
     e.OrderAdjustmentAdded,
     e.OrderItemQuantityChanged,
+    e.ShippingAddressChanged,
     e.OrderItemsCancelled,
     e.OrderCancelled,
     e.ShipmentFailed,

@@ -21,8 +21,8 @@ class OrderLineView(View):
     `cancelled`, `packed` or `shipped`. A shipped unit can also count as `delivered` or `failed`,
     and a delivered unit as `return_requested` or `returned`. `list_value`, `discount`, `line_total`
     and `taxes` are for the units that aren't cancelled, failed or returned: `line_total` is
-    `list_value` minus `discount`, and `taxes` are added to it. `price_source` and `price_reason`
-    are null for customers.
+    `list_value` minus `discount`; some `taxes` are included in it, the others are added to it.
+    `price_source` and `price_reason` are null for customers.
     """
 
     line_id: UUID
@@ -42,6 +42,7 @@ class OrderLineView(View):
     list_value: CurrencyAmount
     discount: CurrencyAmount
     line_total: CurrencyAmount
+    tax_class: OptionalText
     taxes: tuple[TaxView, ...]
     price_source: str | None
     price_reason: OptionalText

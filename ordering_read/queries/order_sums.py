@@ -4,44 +4,69 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any
 
+from ordering_read.documents import TaxView
 from ordering_read.fields import CurrencyAmount
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.queries.views import View
+from ordering_write.published import prices
 
 
 class OrderSums(View):
     """The sums of an order, in its currency.
 
     `list_value` minus `discount` plus `charges` plus `tax` minus `goodwill` is the total of the
-    order. `goodwill` is what was granted and lowers the total now.
+    order. `tax` is added to the prices, `included_tax` is in them. `goodwill` is what was granted
+    and lowers the total now.
     """
 
     list_value: CurrencyAmount
     discount: CurrencyAmount
     charges: CurrencyAmount
     tax: CurrencyAmount
+    included_tax: CurrencyAmount
     goodwill: CurrencyAmount
 
 
 def sums_of(row: OrderSummary, lines: Sequence[OrderLine]) -> dict[str, Decimal]:
     """Return the fields of OrderSums for an order and its lines."""
     list_value = _sum(line.list_value for line in lines)
-    charges = _given(row, "shipping", "fee")
+    charges = _given(row, *prices.CHARGES)
+    taxes = _tax_lines(row, lines)
     if row.charges is None:
         # No amount was allocated to lines: the adjustments apply as they were given.
         discount, tax = _given(row, "discount"), _given(row, "tax")
     else:
         discount = _sum(line.discount for line in lines) + _amounts(row.charges, "discount")
-        taxes = [*(line.taxes for line in lines), *(charge["taxes"] for charge in row.charges)]
-        tax = _sum(_amounts(tax_lines, "amount") for tax_lines in taxes)
+        tax = _sum(tax.amount for tax in taxes if not tax.included)
     total = list_value - discount + charges + tax
     return {
         "list_value": list_value,
         "discount": discount,
         "charges": charges,
         "tax": tax,
+        "included_tax": _sum(tax.amount for tax in taxes if tax.included),
         "goodwill": total - row.total_amount,
     }
+
+
+def taxes_of(row: OrderSummary, lines: Sequence[OrderLine]) -> list[TaxView]:
+    """Return the sums of the taxes on the lines and charges, one for each name and rate."""
+    sums: dict[tuple[Any, ...], TaxView] = {}
+    for tax in _tax_lines(row, lines):
+        key = (tax.label, tax.jurisdiction, tax.rate, tax.included)
+        former = sums.get(key)
+        sums[key] = tax.model_copy(
+            update={
+                "base": tax.base + (former.base if former else 0),
+                "amount": tax.amount + (former.amount if former else 0),
+            }
+        )
+    return list(sums.values())
+
+
+def _tax_lines(row: OrderSummary, lines: Sequence[OrderLine]) -> list[TaxView]:
+    parts = [*(line.taxes for line in lines), *(item["taxes"] for item in row.charges or ())]
+    return [TaxView.model_validate(tax) for taxes in parts for tax in taxes]
 
 
 def _given(row: OrderSummary, *kinds: str) -> Decimal:

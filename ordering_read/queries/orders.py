@@ -23,6 +23,7 @@ from ordering_read.documents import (
     RefundView,
     ReturnView,
     ShipmentView,
+    TaxView,
 )
 from ordering_read.fields import (
     CurrencyAmount,
@@ -38,7 +39,7 @@ from ordering_read.projections.order_view import fold_order
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import Moment
 from ordering_read.queries.order_lines import OrderLineView
-from ordering_read.queries.order_sums import OrderSums, sums_of
+from ordering_read.queries.order_sums import OrderSums, sums_of, taxes_of
 from ordering_read.queries.views import View
 from ordering_write import published
 from ordering_write.published import NotFoundError, OrderStatus, spelled_order_number
@@ -90,7 +91,8 @@ class OrderDetail(OrderView):
     `balance` is the amount due: `total_amount`, or zero for a cancelled order, minus the amount
     that was `captured` and not `refunded`. A negative `balance` is owed to the customer. `charges`
     are the adjustments that aren't discounts or taxes, with their shares of these; null for an
-    order whose adjustments have no shares. Customers don't see tags, hold and assignee.
+    order whose adjustments have no shares. `taxes` are the sums of the taxes on lines and charges.
+    Customers don't see tags, hold and assignee.
     """
 
     authorized: CurrencyAmount
@@ -104,6 +106,7 @@ class OrderDetail(OrderView):
     items: tuple[OrderLineView, ...]
     adjustments: tuple[AdjustmentView, ...]
     charges: tuple[ChargeView, ...] | None
+    taxes: tuple[TaxView, ...]
     sums: OrderSums
     shipping_address: AddressView
     billing_address: AddressView | None
@@ -186,7 +189,9 @@ def visible_orders(query: Query[Any]) -> QuerySet[OrderSummary]:
 def order_detail(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
     """Return the whole order of ``row`` and its ``lines``."""
     lines = list(lines)
-    return OrderDetail.of_row(row, items=lines, sums=sums_of(row, lines))
+    return OrderDetail.of_row(
+        row, items=lines, sums=sums_of(row, lines), taxes=taxes_of(row, lines)
+    )
 
 
 def _read(query: Query[OrderDetail], **columns: Any) -> OrderDetail:

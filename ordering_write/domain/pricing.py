@@ -5,176 +5,201 @@ minor units (cents): shares add up to the amount that they divide, exactly.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Literal
+from typing import Any
 from uuid import UUID
 
-from ordering_write.domain.values import MINOR_UNITS, Value
+from ordering_write.domain.prices import (
+    CHARGES,
+    ChargePrice,
+    DiscountShare,
+    LinePrice,
+    OrderAdjustment,
+    OrderPrice,
+    Price,
+    Tax,
+    TaxLine,
+)
+from ordering_write.domain.values import MINOR_UNITS
 
-AdjustmentKind = Literal["shipping", "discount", "tax", "fee", "goodwill"]
-CHARGES = frozenset({"shipping", "fee"})
-
-
-class OrderAdjustment(Value):
-    """An amount beside the lines of an order, as it was given.
-
-    A tax was given for a ``base``: the price of the lines, and of the charges if ``on_charges``.
-    """
-
-    kind: AdjustmentKind
-    label: str
-    amount: Decimal
-    rate: Decimal | None = None
-    base: Decimal | None = None
-    on_charges: bool = False
+# Rates are in per cent, with four decimals.
+_RATE_UNIT = Decimal("0.0001")
+_WHOLE = int(100 / _RATE_UNIT)
 
 
-class DiscountShare(Value):
-    """The share of a line or a charge in a discount of the order."""
-
-    label: str
-    amount: Decimal
-
-
-class TaxLine(Value):
-    """A tax on one line or charge. ``rate`` is as it was given; ``base`` is the price it is on."""
-
-    label: str
-    rate: Decimal | None = None
-    base: Decimal
-    amount: Decimal
-
-
-class Price(Value):
-    """The price of a line or charge: ``list_value`` minus the ``discounts``, and added ``taxes``.
-
-    ``net`` is the amount between the discounts and the taxes.
-    """
+@dataclass(frozen=True, slots=True)
+class PartToPrice:
+    """The list value of a line or charge, and its own taxes."""
 
     list_value: Decimal
-    discounts: tuple[DiscountShare, ...] = ()
-    net: Decimal
-    taxes: tuple[TaxLine, ...] = ()
-
-    @property
-    def discount(self) -> Decimal:
-        """The sum of the discounts."""
-        return self.list_value - self.net
-
-    @property
-    def cost(self) -> Decimal:
-        """The amount to pay, taxes included."""
-        return self.net + sum(tax.amount for tax in self.taxes)
-
-
-class LinePrice(Price):
-    """The price of a line."""
-
-    line_id: UUID
-
-
-class ChargePrice(Price):
-    """The price of a charge beside the lines, such as shipping."""
-
-    kind: Literal["shipping", "fee"]
-    label: str
-
-
-class OrderPrice(Value):
-    """The prices of all lines and charges of an order."""
-
-    lines: tuple[LinePrice, ...]
-    charges: tuple[ChargePrice, ...]
-
-    @property
-    def total(self) -> Decimal:
-        """The amount to pay for everything."""
-        return sum((part.cost for part in (*self.lines, *self.charges)), Decimal(0))
+    taxes: Sequence[Tax] = ()
 
 
 def price(
-    list_values: Mapping[UUID, Decimal], adjustments: Sequence[OrderAdjustment], currency: str
+    lines: Mapping[UUID, PartToPrice], adjustments: Sequence[OrderAdjustment], currency: str
 ) -> OrderPrice:
-    """Return the price of lines with these list values, by their ids, in an order of ``currency``.
+    """Return the price of ``lines``, by their ids, in an order of ``currency``.
 
-    A discount is allocated to the lines in proportion to their prices; what exceeds the lines is
-    allocated to the charges, and what exceeds both has no effect. A tax keeps the proportion to its
-    base, and is allocated in proportion to the prices after all discounts. Goodwill isn't
-    allocated.
+    A discount of a part lowers the price of the part, at most to zero. Then a discount of the order
+    is allocated to the lines in proportion to their prices; what exceeds the lines is allocated to
+    the charges, and what exceeds both has no effect. A tax of the order keeps the proportion to its
+    base, and is allocated in proportion to the prices without taxes. Goodwill isn't allocated.
     """
     unit = MINOR_UNITS[currency]
-    given = [adjustment for adjustment in adjustments if adjustment.kind in CHARGES]
-    amounts = [*list_values.values(), *(charge.amount for charge in given)]
-    discounts: list[list[DiscountShare]] = [[] for _ in amounts]
-    taxes: list[list[TaxLine]] = [[] for _ in amounts]
-    nets = [_count(amount, unit) for amount in amounts]
-    lines, charges = range(len(list_values)), range(len(list_values), len(amounts))
-
-    for discount in (adjustment for adjustment in adjustments if adjustment.kind == "discount"):
-        undivided = _count(discount.amount, unit)
-        for parts in (lines, charges):
-            shares = _allocate(
-                min(undivided, sum(nets[i] for i in parts)), [nets[i] for i in parts]
-            )
-            undivided -= sum(shares)
-            for i, share in zip(parts, shares, strict=True):
-                nets[i] -= share
-                if share:
-                    discounts[i].append(DiscountShare(label=discount.label, amount=share * unit))
-
-    for tax in (adjustment for adjustment in adjustments if adjustment.kind == "tax"):
-        parts = range(len(amounts)) if tax.on_charges else lines
-        amount, base = _count(tax.amount, unit), _count(tax.base or Decimal(0), unit)
-        if base:
-            amount = _round(amount * sum(nets[i] for i in parts), base)
-        for i, share in zip(parts, _allocate(amount, [nets[i] for i in parts]), strict=True):
-            tax_line = TaxLine(
-                label=tax.label, rate=tax.rate, base=nets[i] * unit, amount=share * unit
-            )
-            taxes[i].append(tax_line)
-
-    parts_of = [
-        {
-            "list_value": amounts[i],
-            "discounts": tuple(discounts[i]),
-            "net": nets[i] * unit,
-            "taxes": tuple(taxes[i]),
-        }
-        for i in range(len(amounts))
-    ]
+    of_lines, of_charges = _discounted(lines, adjustments, unit)
+    for tax in (item for item in adjustments if item.kind == "tax"):
+        parts = [*of_lines, *of_charges] if tax.on_charges else of_lines
+        weights = [part.taxable for part in parts]
+        amount = _in_proportion(tax.amount, tax.base, sum(weights), unit)
+        for part, share in zip(parts, _allocate(amount, weights), strict=True):
+            part.tax_lines.append((tax, share))
+    charges = [item for item in adjustments if item.kind in CHARGES]
     return OrderPrice(
         lines=tuple(
-            LinePrice(line_id=line_id, **parts_of[i])
-            for i, line_id in zip(lines, list_values, strict=True)
+            LinePrice(line_id=line_id, **part.price(unit))
+            for line_id, part in zip(lines, of_lines, strict=True)
         ),
         charges=tuple(
-            ChargePrice(kind=charge.kind, label=charge.label, **parts_of[i])
-            for i, charge in zip(charges, given, strict=True)
+            ChargePrice(kind=charge.kind, label=charge.label, **part.price(unit))
+            for charge, part in zip(charges, of_charges, strict=True)
         ),
     )
 
 
 def with_bases(
-    list_value: Decimal, adjustments: Iterable[OrderAdjustment], *, is_new: bool
+    lines: Mapping[UUID, PartToPrice],
+    adjustments: Sequence[OrderAdjustment],
+    currency: str,
+    *,
+    is_new: bool,
 ) -> list[OrderAdjustment]:
-    """Return ``adjustments``, their taxes for lines of ``list_value`` in all.
+    """Return ``adjustments``, the taxes of the order given for ``lines``.
 
     A new tax is on the charges too if its rate says so; the rate is a fraction or per cent.
     """
-    adjustments = list(adjustments)
-    discount = _sum(adjustments, {"discount"})
-    lines = max(list_value - discount, Decimal(0))
-    both = max(list_value + _sum(adjustments, CHARGES) - discount, Decimal(0))
+    if not any(item.kind == "tax" for item in adjustments):
+        return list(adjustments)
+    unit = MINOR_UNITS[currency]
+    of_lines, of_charges = _discounted(lines, adjustments, unit)
+    on_lines = sum(part.taxable for part in of_lines) * unit
+    on_all = on_lines + sum(part.taxable for part in of_charges) * unit
     result = []
-    for adjustment in adjustments:
-        if adjustment.kind == "tax":
-            on_charges = adjustment.on_charges
+    for item in adjustments:
+        if item.kind == "tax":
+            on_charges = item.on_charges
             if is_new:
-                on_charges = _distance(adjustment, both) < _distance(adjustment, lines)
-            base = both if on_charges else lines
-            adjustment = adjustment.model_copy(update={"base": base, "on_charges": on_charges})
-        result.append(adjustment)
+                on_charges = _distance(item, on_all) < _distance(item, on_lines)
+            base = on_all if on_charges else on_lines
+            item = item.model_copy(update={"base": base, "on_charges": on_charges})
+        result.append(item)
     return result
+
+
+def own_taxes_with_bases(taxes: Iterable[Tax], part: Price) -> tuple[Tax, ...]:
+    """Return the own ``taxes`` of a part, amounts without a base given for its price ``part``."""
+    return tuple(
+        tax.model_copy(update={"base": part.net if tax.included else part.taxable})
+        if tax.amount is not None and tax.base is None
+        else tax
+        for tax in taxes
+    )
+
+
+@dataclass(slots=True)
+class _Part:
+    """A line or a charge that is being priced, in minor units."""
+
+    list_value: int
+    net: int
+    included: int = 0
+    discounts: list[tuple[str, int]] = field(default_factory=list)
+    tax_lines: list[tuple[Tax | OrderAdjustment, int]] = field(default_factory=list)
+
+    @property
+    def taxable(self) -> int:
+        """The price without any tax."""
+        return self.net - self.included
+
+    def take_off(self, label: str, amount: int) -> None:
+        self.net -= amount
+        if amount:
+            self.discounts.append((label, amount))
+
+    def add_taxes(self, taxes: Sequence[Tax], unit: Decimal) -> None:
+        """Add the own taxes of the part: included ones first, they lower the price that added ones
+        are on."""
+        included = [tax for tax in taxes if tax.included]
+        rates = sum(_rate(tax) for tax in included if tax.amount is None)
+        with_rates = self.net
+        # Given amounts come first: the rates are on the rest of the price.
+        for tax in sorted(included, key=lambda tax: tax.amount is None):
+            if tax.amount is None:
+                amount = _round(with_rates * _rate(tax), _WHOLE + rates)
+            else:
+                amount = _in_proportion(tax.amount, tax.base, self.net, unit)
+                with_rates = max(with_rates - amount, 0)
+            amount = min(amount, self.taxable)
+            self.included += amount
+            self.tax_lines.append((tax, amount))
+        for tax in taxes:
+            if not tax.included:
+                if tax.amount is None:
+                    amount = _round(self.taxable * _rate(tax), _WHOLE)
+                else:
+                    amount = _in_proportion(tax.amount, tax.base, self.taxable, unit)
+                self.tax_lines.append((tax, amount))
+
+    def price(self, unit: Decimal) -> dict[str, Any]:
+        """Return the fields of Price."""
+        return {
+            "list_value": self.list_value * unit,
+            "discounts": tuple(
+                DiscountShare(label=label, amount=amount * unit) for label, amount in self.discounts
+            ),
+            "net": self.net * unit,
+            "taxes": tuple(
+                TaxLine(
+                    label=tax.label,
+                    jurisdiction=tax.jurisdiction if isinstance(tax, Tax) else None,
+                    rate=tax.rate,
+                    included=isinstance(tax, Tax) and tax.included,
+                    base=self.taxable * unit,
+                    amount=amount * unit,
+                )
+                for tax, amount in self.tax_lines
+            ),
+        }
+
+
+def _discounted(
+    lines: Mapping[UUID, PartToPrice], adjustments: Sequence[OrderAdjustment], unit: Decimal
+) -> tuple[list[_Part], list[_Part]]:
+    """Return the lines and the charges after all discounts, with their own taxes."""
+    charges = [item for item in adjustments if item.kind in CHARGES]
+    discounts = [item for item in adjustments if item.kind == "discount"]
+    inputs = [*lines.values(), *(PartToPrice(item.amount, item.taxes or ()) for item in charges)]
+    parts = [
+        _Part(list_value=value, net=value)
+        for value in (_count(part.list_value, unit) for part in inputs)
+    ]
+    of_lines, of_charges = parts[: len(lines)], parts[len(lines) :]
+    by_id = dict(zip((*lines, *(item.adjustment_id for item in charges)), parts, strict=True))
+    for discount in discounts:
+        if discount.part_id is not None:
+            part = by_id[discount.part_id]
+            part.take_off(discount.label, min(_count(discount.amount, unit), part.net))
+    for discount in discounts:
+        undivided = _count(discount.amount, unit) if discount.part_id is None else 0
+        for group in (of_lines, of_charges):
+            nets = [part.net for part in group]
+            shares = _allocate(min(undivided, sum(nets)), nets)
+            undivided -= sum(shares)
+            for part, share in zip(group, shares, strict=True):
+                part.take_off(discount.label, share)
+    for part, given in zip(parts, inputs, strict=True):
+        part.add_taxes(given.taxes, unit)
+    return of_lines, of_charges
 
 
 def rest(line: LinePrice, *, credited: int, ordered: int, currency: str) -> LinePrice:
@@ -192,6 +217,13 @@ def rest(line: LinePrice, *, credited: int, ordered: int, currency: str) -> Line
 
     list_value, net = remaining(line.list_value), remaining(line.net)
     shares = _allocate(list_value - net, [_count(share.amount, unit) for share in line.discounts])
+    amounts, taxable = [], net
+    for tax in line.taxes:
+        amount = remaining(tax.amount)
+        if tax.included:
+            amount = min(amount, taxable)
+            taxable -= amount
+        amounts.append(amount * unit)
     return line.model_copy(
         update={
             "list_value": list_value * unit,
@@ -201,8 +233,8 @@ def rest(line: LinePrice, *, credited: int, ordered: int, currency: str) -> Line
             ),
             "net": net * unit,
             "taxes": tuple(
-                tax.model_copy(update={"base": net * unit, "amount": remaining(tax.amount) * unit})
-                for tax in line.taxes
+                tax.model_copy(update={"base": taxable * unit, "amount": amount})
+                for tax, amount in zip(line.taxes, amounts, strict=True)
             ),
         }
     )
@@ -234,6 +266,17 @@ def _allocate(amount: int, weights: Sequence[int]) -> list[int]:
     return shares
 
 
+def _in_proportion(amount: Decimal, base: Decimal | None, value: int, unit: Decimal) -> int:
+    """Return ``amount``, which was given for the price ``base``, for the price ``value``."""
+    units, base_units = _count(amount, unit), _count(base or Decimal(0), unit)
+    return _round(units * value, base_units) if base_units else units
+
+
+def _rate(tax: Tax) -> int:
+    """Return the rate of a tax in units of _RATE_UNIT."""
+    return _count(tax.rate or Decimal(0), _RATE_UNIT)
+
+
 def _round(dividend: int, divisor: int) -> int:
     """Return the quotient of two amounts that aren't negative, rounded half up."""
     return (2 * dividend + divisor) // (2 * divisor)
@@ -241,11 +284,6 @@ def _round(dividend: int, divisor: int) -> int:
 
 def _count(amount: Decimal, unit: Decimal) -> int:
     return int(amount / unit)
-
-
-def _sum(adjustments: Iterable[OrderAdjustment], kinds: Iterable[str]) -> Decimal:
-    kinds = frozenset(kinds)
-    return sum((item.amount for item in adjustments if item.kind in kinds), Decimal(0))
 
 
 def _distance(tax: OrderAdjustment, base: Decimal) -> Decimal:

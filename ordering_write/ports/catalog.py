@@ -11,11 +11,12 @@ from ordering_write.ports.base import adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogEntry:
-    """The SKU and name that an order copies, and whether the product is still sold."""
+    """The SKU, name and tax class that an order copies, and whether the product is still sold."""
 
     sku: str
     name: str
     is_active: bool = True
+    tax_class: str = ""
 
 
 @runtime_checkable

@@ -19,6 +19,7 @@ from ordering_write.domain.errors import (
     UnknownOrderError,
 )
 from ordering_write.domain.events import OrderAdjustmentAdded, OrderCreated, OrderItemAdded
+from ordering_write.domain.prices import Tax
 from ordering_write.domain.values import MINOR_UNITS, Money, quantize
 from ordering_write.models import Order
 from ordering_write.ports.catalog import CatalogEntry
@@ -171,14 +172,11 @@ class HalfPrice:
 
 
 class TenPercent:
-    """A tax of a tenth on lines and adjustments."""
+    """A tax of a tenth on lines and charges."""
 
-    def calculate(self, draft):
-        lines = sum(item.line_total.amount for item in draft.items)
-        signs = {"discount": -1}
-        adjustments = sum(signs.get(a.kind, 1) * a.amount.amount for a in draft.adjustments)
-        amount = quantize((lines + adjustments) / 10, draft.created.currency)
-        return [Adjustment(kind="tax", label="Tax", amount=amount, rate=Decimal(10))]
+    def taxes(self, draft):
+        tenth = Tax(label="Tax", rate=Decimal(10))
+        return {part.part_id: [tenth] for part in draft.parts}
 
 
 class TooLargeDiscount:
@@ -230,13 +228,18 @@ def test_a_pricing_port_can_accept_client_prices(customer, settings):
     assert line.price_source == "client"
 
 
-def test_taxes_are_adjustments_of_the_order(customer, port):
+def test_taxes_come_from_the_tax_port(customer, port):
     port("tax", TenPercent)
     shipping = {"kind": "shipping", "label": "Parcel", "amount": "4.90"}
     events = dispatch(create_order(customer, (registered_product(), 2), adjustments=[shipping]))
-    [_, tax] = [event for event in events if isinstance(event, OrderAdjustmentAdded)]
-    assert (tax.kind, tax.amount.amount, tax.rate) == ("tax", Decimal("4.47"), Decimal(10))
-    assert Order.objects.get(pk=tax.order_id).total == Decimal("49.17")
+    [parcel] = [event for event in events if isinstance(event, OrderAdjustmentAdded)]
+    amounts = [tax.amount for part in parts_of(parcel.price) for tax in part.taxes]
+    assert amounts == [Decimal("3.98"), Decimal("0.49")]
+    assert Order.objects.get(pk=parcel.order_id).total == Decimal("49.17")
+
+
+def parts_of(price):
+    return (*price.lines, *price.charges)
 
 
 def test_a_discount_of_the_pricing_port_below_zero_is_refused(customer, port):

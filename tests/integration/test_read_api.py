@@ -135,6 +135,7 @@ def test_a_single_order_has_its_lines_and_addresses(clerk: APIClient, shop: Shop
         "list_value",
         "discount",
         "line_total",
+        "tax_class",
         "taxes",
         "price_source",
         "price_reason",

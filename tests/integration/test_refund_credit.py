@@ -260,6 +260,7 @@ def test_a_receipt_adds_up_as_printed() -> None:
         "discount": Decimal("5.00"),
         "charges": 0,
         "tax": Decimal("3.13"),
+        "included_tax": 0,
         "goodwill": Decimal("5.00"),
     }
     assert detail.total_amount == Decimal("13.03")
@@ -277,6 +278,7 @@ def test_the_receipt_of_an_order_of_an_earlier_release_adds_up() -> None:
         "discount": Decimal("10.00"),
         "charges": 0,
         "tax": Decimal("6.26"),
+        "included_tax": 0,
         "goodwill": 0,
     }
 

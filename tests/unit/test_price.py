@@ -8,15 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ordering_write.domain.pricing import (
-    LinePrice,
-    OrderAdjustment,
-    OrderPrice,
-    credit,
-    price,
-    rest,
-    with_bases,
-)
+from ordering_write.domain.prices import LinePrice, OrderAdjustment, OrderPrice
+from ordering_write.domain.pricing import PartToPrice, credit, price, rest, with_bases
 from ordering_write.domain.values import MINOR_UNITS
 
 CURRENCIES = st.sampled_from(["EUR", "JPY", "KWD"])
@@ -27,12 +20,12 @@ def priced(
     list_values: Sequence[str], *adjustments: tuple[str, str, str | None], currency: str = "EUR"
 ) -> OrderPrice:
     """Return the price of lines with these list values; an adjustment is (kind, amount, rate)."""
-    lines = {UUID(int=n): Decimal(value) for n, value in enumerate(list_values)}
+    lines = {UUID(int=n): PartToPrice(Decimal(value)) for n, value in enumerate(list_values)}
     given_adjustments = [
         OrderAdjustment(kind=kind, label=kind, amount=Decimal(amount), rate=rate and Decimal(rate))
         for kind, amount, rate in adjustments
     ]
-    based = with_bases(sum(lines.values(), Decimal(0)), given_adjustments, is_new=True)
+    based = with_bases(lines, given_adjustments, currency, is_new=True)
     return price(lines, based, currency)
 
 
@@ -105,11 +98,12 @@ def test_a_tax_is_allocated_by_the_prices_after_discounts():
 
 def test_a_tax_keeps_its_proportion_to_what_it_is_on():
     given_for_one = with_bases(
-        Decimal("399.00"),
+        {UUID(int=0): PartToPrice(Decimal("399.00"))},
         [OrderAdjustment(kind="tax", label="VAT", amount=Decimal("83.79"))],
+        "EUR",
         is_new=True,
     )
-    of_three = price({UUID(int=0): Decimal("1197.00")}, given_for_one, "EUR")
+    of_three = price({UUID(int=0): PartToPrice(Decimal("1197.00"))}, given_for_one, "EUR")
     assert taxes(of_three) == ["251.37"]
     assert of_three.total == Decimal("1448.37")
 

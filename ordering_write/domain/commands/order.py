@@ -1,15 +1,14 @@
 """Commands about the whole order, its lines, and its notes and tags."""
 
 from datetime import timedelta
-from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, Field, ValidationInfo
 from pydantic_core import PydanticCustomError
 
-from config.fields.amount import Amount
 from config.fields.text import Text
+from ordering_write.domain.commands.amounts import Adjustment, Discount, NewTaxes
 from ordering_write.domain.commands.base import ADDED, Command, Reason
 from ordering_write.domain.commands.customer import Email, Name
 from ordering_write.domain.events import HoldReason, OrderStatus, Visibility
@@ -31,21 +30,15 @@ PriceReason = Annotated[str, Text(max_length=200)]
 
 class NewItem(Value):
     """A line of a new order. ``unit_price`` is in the order's currency; ``price_reason`` explains
-    another price than the list price."""
+    another price than the list price. ``discount`` is on the whole line. ``taxes`` replace those
+    that the shop would calculate."""
 
     product_id: ProductId
     quantity: Quantity
     unit_price: Price
     price_reason: PriceReason | None = None
-
-
-class Adjustment(Value):
-    """An amount added to the sum of the lines, or subtracted as a discount."""
-
-    kind: Literal["shipping", "discount", "tax", "fee"]
-    label: Annotated[str, Text(max_length=100)]
-    amount: Amount
-    rate: Annotated[Decimal, Field(ge=0, le=1000, decimal_places=4)] | None = None
+    discount: Annotated[Discount | None, ADDED] = None
+    taxes: Annotated[NewTaxes | None, ADDED] = None
 
 
 class Guest(Value):
@@ -166,6 +159,8 @@ class AddOrderItem(Command):
     quantity: Quantity
     unit_price: Price
     price_reason: PriceReason | None = None
+    discount: Annotated[Discount | None, ADDED] = None
+    taxes: Annotated[NewTaxes | None, ADDED] = None
 
 
 class ChangeItemQuantity(Command):

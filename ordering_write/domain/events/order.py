@@ -16,7 +16,7 @@ from ordering_write.domain.events.states import (
     ReturnStatus,
     Visibility,
 )
-from ordering_write.domain.pricing import AdjustmentKind, LinePrice, OrderPrice
+from ordering_write.domain.prices import AdjustmentKind, LinePrice, OrderPrice, Tax
 from ordering_write.domain.values import Money, Value
 
 
@@ -126,7 +126,10 @@ class PricedEvent(OrderEvent, stored=False):
 
 
 class OrderItemAdded(PricedEvent):
-    """A line was added; ``line_total`` is its list value."""
+    """A line was added; ``line_total`` is its list value, ``discount`` lowers its price.
+
+    ``taxes`` are those that the client gave. Without them our taxes are in ``price``.
+    """
 
     line_id: UUID
     product_id: UUID
@@ -137,12 +140,17 @@ class OrderItemAdded(PricedEvent):
     line_total: Money
     price_source: Literal["client", "list", "override"]
     price_reason: str | None = None
+    discount: Money | None = None
+    tax_class: str | None = None
+    taxes: tuple[Tax, ...] | None = None
 
 
 class OrderAdjustmentAdded(PricedEvent):
     """An amount beside the lines; a discount and goodwill are subtracted.
 
-    Goodwill has a ``reason``, and no shares.
+    A discount on one line or charge has its ``part_id``, a line id or an adjustment id. A charge
+    can have a ``discount``, and ``taxes`` that the client gave. An adjustment after the placement
+    has a ``reason``. Goodwill has no shares.
     """
 
     kind: AdjustmentKind
@@ -150,6 +158,10 @@ class OrderAdjustmentAdded(PricedEvent):
     amount: Money
     rate: Decimal | None = None
     reason: str | None = None
+    adjustment_id: UUID | None = None
+    part_id: UUID | None = None
+    discount: Money | None = None
+    taxes: tuple[Tax, ...] | None = None
 
 
 class OrderItemQuantityChanged(PricedEvent):
@@ -168,7 +180,9 @@ class OrderItemsCancelled(OrderEvent):
     reason: str
 
 
-class ShippingAddressChanged(OrderEvent):
+class ShippingAddressChanged(PricedEvent):
+    """The order goes to another address; ``price`` is None if the price stays what it was."""
+
     personal = frozenset({"from_address", "to_address"})
 
     from_address: PostalAddress

@@ -7,7 +7,6 @@ that aren't there.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from decimal import Decimal
 from typing import cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,19 +21,18 @@ from ordering_write.domain import errors
 from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.order_numbers import order_number
-from ordering_write.domain.values import TOO_LARGE, Address, Money, has_minor_units_only
+from ordering_write.domain.values import Address
 from ordering_write.handlers.base import CommandHandler, Permission, handles, unique, unique_email
-from ordering_write.handlers.order import limits, pricing
+from ordering_write.handlers.order import amounts, limits, pricing, taxes
 from ordering_write.log import outbox
 from ordering_write.models import Customer, Order, StockItem, save
-from ordering_write.ports import tax_port
-from ordering_write.ports.tax import OrderDraft
 
 Stock = Mapping[UUID, StockItem]
 
 # Fields by which customers could set their price, skip the shop's consent, block stock or order for
 # others.
 _SHOP_ONLY = ("adjustments", "auto_confirm", "customer", "reserve_for", "tags")
+_SHOP_ONLY_OF_ITEMS = ("discount", "taxes")
 
 
 @handles(c.CreateOrder)
@@ -55,7 +53,6 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
         e.StockReserved,
     )
     refusals = (
-        errors.AmountTooLargeError,
         errors.CustomerBlockedError,
         errors.CustomerErasedError,
         errors.DuplicateEmailError,
@@ -102,8 +99,14 @@ def place(command: c.CreateOrder, customer: Customer, *, order_id: UUID) -> tupl
     )
     _refuse_shortages(items, stock)
     created = _order_created(command, order_id, customer, currency)
-    adjustments = _adjustments(command, created, items, price_adjustments)
-    order = Order.create(created=created, items=items, adjustments=adjustments)
+    adjustments = amounts.adjustments_of(command, created, items, price_adjustments)
+    order = Order.create(
+        created=created,
+        items=items,
+        adjustments=adjustments,
+        ask_taxes=taxes.of_new_order(created),
+    )
+    amounts.refuse_too_large(order.total, "#/items")
     _annotate(order, command)
     for line in order.lines.values():
         stock[line.product_id].reserve((order.id, line.id), line.ordered, now=command.timestamp)
@@ -114,6 +117,10 @@ def _refuse_shop_fields(command: c.CreateOrder) -> None:
     for name in _SHOP_ONLY:
         if command.customer_scope is not None and getattr(command, name):
             raise errors.ShopOnlyError(pointer=f"#/{name}")
+    for number, item in enumerate(command.items):
+        for name in _SHOP_ONLY_OF_ITEMS:
+            if command.customer_scope is not None and getattr(item, name) is not None:
+                raise errors.ShopOnlyError(pointer=f"#/items/{number}/{name}")
 
 
 def ordering_customer(command: c.CreateOrder) -> Customer:
@@ -193,69 +200,6 @@ def _order_created(
         external_reference=command.external_reference,
         replaces_order_id=command.replaces_order_id,
     )
-
-
-def _adjustments(
-    command: c.CreateOrder,
-    created: e.OrderCreated,
-    items: Sequence[e.OrderItemAdded],
-    price_adjustments: Sequence[c.Adjustment],
-) -> list[e.OrderAdjustmentAdded]:
-    """Return the adjustments of the command and of our pricing, and the taxes on all of them."""
-    total = _RunningTotal(created, items)
-    for number, adjustment in enumerate(command.adjustments):
-        total.add(adjustment, f"#/adjustments/{number}/amount")
-    for adjustment in price_adjustments:
-        total.add(adjustment, "#/items")
-    draft = OrderDraft(created=created, items=items, adjustments=tuple(total.adjustments))
-    for adjustment in tax_port().calculate(draft):
-        total.add(adjustment, "#/items")
-    return total.adjustments
-
-
-class _RunningTotal:
-    """The total of a new order: refuses the line or adjustment that makes the total impossible."""
-
-    def __init__(self, created: e.OrderCreated, items: Sequence[e.OrderItemAdded]) -> None:
-        self.adjustments: list[e.OrderAdjustmentAdded] = []
-        self._created = created
-        self._total = self._taxes = Decimal(0)
-        for number, item in enumerate(items):
-            self._total += item.line_total.amount
-            self._refuse_too_large(f"#/items/{number}/unit_price")
-
-    def add(self, adjustment: c.Adjustment, pointer: str) -> None:
-        currency = self._created.currency
-        if not has_minor_units_only(adjustment.amount, currency):
-            raise errors.InvalidAmountError(
-                f"{adjustment.amount} has more decimals than {currency}.", pointer=pointer
-            )
-        sign = -1 if adjustment.kind == "discount" else 1
-        self._total += sign * adjustment.amount
-        if adjustment.kind == "tax":
-            self._taxes += adjustment.amount
-        # A discount isn't on the taxes.
-        if self._total < self._taxes:
-            raise errors.InvalidAmountError(
-                "The order would cost less than nothing.", pointer=pointer
-            )
-        self._refuse_too_large(pointer)
-        self.adjustments.append(
-            e.OrderAdjustmentAdded(
-                timestamp=self._created.timestamp,
-                order_id=self._created.order_id,
-                kind=adjustment.kind,
-                label=adjustment.label,
-                amount=Money.of(adjustment.amount, currency),
-                rate=adjustment.rate,
-            )
-        )
-
-    def _refuse_too_large(self, pointer: str) -> None:
-        if self._total >= TOO_LARGE:
-            raise errors.AmountTooLargeError(
-                f"The order can't cost {TOO_LARGE} or more.", pointer=pointer
-            )
 
 
 def _annotate(order: Order, command: c.CreateOrder) -> None:

@@ -7,7 +7,7 @@ from ordering_write.domain import errors
 from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
 from ordering_write.handlers.base import Permission, handles
-from ordering_write.handlers.order import limits, pricing
+from ordering_write.handlers.order import limits, pricing, taxes
 from ordering_write.handlers.order.base import Caller, OrderHandler
 from ordering_write.models import Order, StockItem
 
@@ -17,7 +17,6 @@ class AddOrderItemHandler(OrderHandler[c.AddOrderItem]):
     permission = Permission("add_order_item", (Role.CLERK,))
     events = (e.OrderItemAdded, e.StockReserved)
     refusals = (
-        errors.AmountTooLargeError,
         errors.InsufficientInventoryError,
         errors.NotEditableError,
         errors.TooManyLinesError,
@@ -37,7 +36,7 @@ class AddOrderItemHandler(OrderHandler[c.AddOrderItem]):
         order.may_edit()
         limits.check(command, order.customer_id, units=command.quantity)
         stock = StockItem.load_all([command.product_id])
-        order.add_item(pricing.priced_item(command, order, stock))
+        order.add_item(pricing.priced_item(command, order, stock), ask_taxes=taxes.of_order(order))
 
 
 @handles(c.ChangeItemQuantity)
@@ -62,7 +61,12 @@ class ChangeItemQuantityHandler(OrderHandler[c.ChangeItemQuantity]):
         return super().handle(command)
 
     def act(self, order: Order, command: c.ChangeItemQuantity) -> None:
-        order.change_quantity(command.line_id, command.new_quantity, now=command.timestamp)
+        order.change_quantity(
+            command.line_id,
+            command.new_quantity,
+            ask_taxes=taxes.of_order(order),
+            now=command.timestamp,
+        )
         for changed in order.raised_events:
             if isinstance(changed, e.OrderItemQuantityChanged):
                 more = changed.to_quantity - changed.from_quantity
@@ -91,6 +95,7 @@ class ChangeShippingAddressHandler(OrderHandler[c.ChangeShippingAddress]):
     permission = Permission("change_shipping_address", (Role.CLERK,))
     events = (e.ShippingAddressChanged,)
     refusals = (
+        errors.AmountTooLargeError,
         errors.InvalidTransitionError,
         errors.LabelledError,
         errors.OrderAlreadyShippedError,
@@ -102,4 +107,9 @@ class ChangeShippingAddressHandler(OrderHandler[c.ChangeShippingAddress]):
     def act(self, order: Order, command: c.ChangeShippingAddress) -> None:
         before = e.shipping_address(log.read_stream(order.stream))
         to = e.PostalAddress(**command.shipping_address.model_dump())
-        order.change_shipping_address(to, before=before, now=command.timestamp)
+        order.change_shipping_address(
+            to,
+            before=before,
+            ask_taxes=taxes.of_order(order, ship_to=to),
+            now=command.timestamp,
+        )

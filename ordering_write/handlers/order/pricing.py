@@ -10,7 +10,8 @@ from uuid_utils.compat import uuid7
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
-from ordering_write.domain.values import Money, has_minor_units_only
+from ordering_write.domain.values import Money
+from ordering_write.handlers.order import amounts
 from ordering_write.models import Order, StockItem
 from ordering_write.ports import catalog_port, pricing_port
 from ordering_write.ports.catalog import CatalogEntry
@@ -18,7 +19,7 @@ from ordering_write.ports.pricing import PricedUnits
 
 # The errors that the functions of this module raise.
 REFUSALS = (
-    errors.InvalidAmountError,
+    *amounts.REFUSALS,
     errors.MixedCurrencyError,
     errors.PriceMismatchError,
     errors.PriceReasonMissingError,
@@ -66,7 +67,7 @@ class _Pricing:
         entries = catalog_port().get(self.stock)
         for pointer, item in items.items():
             self._refuse_unsold(item, pointer, entries)
-            self._refuse_fractions(item, pointer)
+            amounts.refuse_fractions(item.unit_price, self.currency, f"{pointer}/unit_price")
         units = [
             PricedUnits(
                 product=self.stock[item.product_id],
@@ -81,12 +82,23 @@ class _Pricing:
             unit_price = Money.of(item.unit_price, self.currency)
             source = self._source(item, unit_price, our_price, pointer)
             source = source if quote.is_ours else "client"
-            lines.append(self._line(item, entries[item.product_id], unit_price, source))
+            lines.append(self._line(item, pointer, entries[item.product_id], unit_price, source))
         return lines, quote.adjustments
 
     def _line(
-        self, item: _Item, entry: CatalogEntry, unit_price: Money, source: _Source
+        self,
+        item: _Item,
+        pointer: str,
+        entry: CatalogEntry,
+        unit_price: Money,
+        source: _Source,
     ) -> e.OrderItemAdded:
+        currency = self.currency
+        list_value = Money.of(unit_price.amount * item.quantity, currency)
+        discount = amounts.line_discount(
+            item.discount, list_value.amount, currency, f"{pointer}/discount"
+        )
+        net = list_value.amount - (discount.amount if discount else 0)
         return e.OrderItemAdded(
             timestamp=self.command.timestamp,
             order_id=self.order_id,
@@ -96,9 +108,12 @@ class _Pricing:
             name=entry.name,
             quantity=item.quantity,
             unit_price=unit_price,
-            line_total=Money.of(unit_price.amount * item.quantity, self.currency),
+            line_total=list_value,
             price_source=source,
             price_reason=item.price_reason if source == "override" else None,
+            discount=discount,
+            tax_class=entry.tax_class or None,
+            taxes=amounts.given_taxes(item.taxes, net, currency, f"{pointer}/taxes"),
         )
 
     def _refuse_unsold(
@@ -110,13 +125,6 @@ class _Pricing:
         if product_id not in entries or not entries[product_id].is_active:
             raise errors.ProductInactiveError(
                 f"{self.stock[product_id].sku} isn't sold any more.", pointer=pointer
-            )
-
-    def _refuse_fractions(self, item: _Item, pointer: str) -> None:
-        if not has_minor_units_only(item.unit_price, self.currency):
-            raise errors.InvalidAmountError(
-                f"{item.unit_price} has more decimals than {self.currency}.",
-                pointer=f"{pointer}/unit_price",
             )
 
     def _source(

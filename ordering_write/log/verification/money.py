@@ -10,7 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from ordering_write.domain import events as e
-from ordering_write.domain.pricing import Price
+from ordering_write.domain.prices import Price
 from ordering_write.domain.values import quantize
 from ordering_write.models import Order
 

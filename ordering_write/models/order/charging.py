@@ -1,22 +1,31 @@
 """The prices of an order's lines and charges, and the credits for units that aren't owed."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from ordering_write.domain import events as e
-from ordering_write.domain.pricing import (
+from ordering_write.domain.drafts import Draft, DraftLine, taxes_as_priced
+from ordering_write.domain.prices import (
+    CHARGES,
     ChargePrice,
     LinePrice,
     OrderAdjustment,
     OrderPrice,
+    Tax,
+    adjustment_id,
+    part_discount,
+)
+from ordering_write.domain.pricing import (
     credit,
+    own_taxes_with_bases,
     price,
     rest,
     with_bases,
 )
 from ordering_write.domain.values import quantize
+from ordering_write.models.order.parts import OrderItem
 from ordering_write.models.order.state import OrderState
 
 
@@ -37,19 +46,41 @@ class Charging(OrderState):
         return sum(goodwill, Decimal(0))
 
     # --- Asking for prices -----------------------------------------------------------------------
-    def price_with_line(self, line_id: UUID, list_value: Decimal) -> OrderPrice | None:
-        """Return the price of the order with a line of this list value, a new one or another value.
-
-        None if the order has no adjustments, since nothing is allocated then.
-        """
+    def draft(self) -> Draft:
+        """Return the order as it is, to be changed and priced."""
         adjustments = self._given_adjustments()
-        if not adjustments:
-            return None
-        return price({**self._list_values(), line_id: list_value}, adjustments, self.currency)
+        return Draft(
+            currency=self.currency,
+            lines={line.id: _draft_line(line, self.currency) for line in self.lines.values()},
+            adjustments=adjustments,
+            was_priced=self.charges is not None,
+            former_taxes=self._former_taxes(adjustments),
+        )
 
-    def price_with_adjustment(self, added: e.OrderAdjustmentAdded) -> OrderPrice:
-        """Return the price of the order with one more adjustment."""
-        return price(self._list_values(), self._adjustments_with(added), self.currency)
+    def draft_with_item(self, added: e.OrderItemAdded) -> Draft:
+        """Return the draft of the order with one more line."""
+        line = DraftLine(
+            product_id=added.product_id,
+            quantity=added.quantity,
+            list_value=added.line_total.amount,
+            tax_class=added.tax_class or "",
+            taxes=added.taxes,
+        )
+        draft = self.draft()
+        return draft.with_line(added.line_id, line).with_adjustments(
+            [*draft.adjustments, *line_discounts(added)]
+        )
+
+    def draft_with_adjustment(self, added: e.OrderAdjustmentAdded) -> Draft:
+        """Return the draft of the order with one more adjustment."""
+        return self.draft().with_adjustments(self._adjustments_with(added))
+
+    @property
+    def present_price(self) -> OrderPrice:
+        """The price of all ordered units and of the charges, as it is now."""
+        return OrderPrice(
+            lines=tuple(self._line_prices().values()), charges=tuple(self._charge_prices())
+        )
 
     def credited(
         self, units: Mapping[UUID, int], *, still_owed: bool = False
@@ -103,14 +134,24 @@ class Charging(OrderState):
         return rest(line, credited=credited, ordered=ordered, currency=self.currency)
 
     # --- Changing prices, for the state machine --------------------------------------------------
+    def _add_line(self, event: e.OrderItemAdded) -> None:
+        line = OrderItem.of(event, number=len(self.lines) + 1)
+        self.lines[line.id] = line
+        self._changed.add(line.id)
+        self.total += line.line_total
+        for discount in line_discounts(event):
+            self.total -= discount.amount
+            self._keep([*self._given_adjustments(), discount])
+        self._assign_prices(event.price)
+
     def _add_adjustment(self, event: e.OrderAdjustmentAdded) -> None:
-        adjustments = self._adjustments_with(event)
-        self.adjustments = [item.model_dump(mode="json") for item in adjustments]
+        self._keep(self._adjustments_with(event))
         if event.kind == "goodwill":
             self.total -= min(event.amount.amount, self.total)
         elif event.price is None:
             sign = -1 if event.kind == "discount" else 1
-            self.total += sign * event.amount.amount
+            discount = event.discount.amount if event.discount else Decimal(0)
+            self.total += sign * (event.amount.amount - discount)
         else:
             self._assign_prices(event.price)
 
@@ -123,19 +164,41 @@ class Charging(OrderState):
             line = self.lines[line_price.line_id]
             line.price = line_price.model_dump(mode="json", exclude={"line_id"})
             line.line_total = self._rest(line_price, line.ordered).net
+            if line.taxes:
+                given = own_taxes_with_bases(_taxes_of(line) or (), line_price)
+                line.taxes = [tax.model_dump(mode="json") for tax in given]
             self._changed.add(line.id)
         self.charges = [charge.model_dump(mode="json") for charge in order_price.charges]
+        self._keep_bases_of_charges(order_price)
         self.total = self._total()
+
+    def _keep_bases_of_charges(self, order_price: OrderPrice) -> None:
+        """Keep the prices for which the amounts of the charges' own taxes were given."""
+        adjustments = self._given_adjustments()
+        if not any(item.taxes for item in adjustments):
+            return
+        prices = iter(order_price.charges)
+        self._keep(
+            item.model_copy(update={"taxes": own_taxes_with_bases(item.taxes, charge)})
+            if item.kind in CHARGES and (charge := next(prices)) and item.taxes
+            else item
+            for item in adjustments
+        )
 
     def _keep_taxes(self) -> None:
         """Keep the taxes of an edited order as they are: earlier releases didn't change them."""
         if self.adjustments:
-            adjustments = with_bases(
-                self._list_sum(),
-                self._given_adjustments(),
-                is_new=False,
+            self._keep(
+                with_bases(
+                    self.draft().parts_to_price,
+                    self._given_adjustments(),
+                    self.currency,
+                    is_new=False,
+                )
             )
-            self.adjustments = [item.model_dump(mode="json") for item in adjustments]
+
+    def _keep(self, adjustments: Iterable[OrderAdjustment]) -> None:
+        self.adjustments = [item.model_dump(mode="json", exclude_none=True) for item in adjustments]
 
     def _lower_total(self) -> None:
         """Set the total to the price of what is owed.
@@ -163,34 +226,80 @@ class Charging(OrderState):
         }
         if len(stored) == len(self.lines):
             return stored
-        return {line.line_id: line for line in self._price_now().lines} | stored
+        return {line.line_id: line for line in self._allocated_price().lines} | stored
 
     def _charge_prices(self) -> Iterator[ChargePrice]:
         if self.charges is None:
-            yield from self._price_now().charges
+            yield from self._allocated_price().charges
         else:
             yield from map(ChargePrice.model_validate, self.charges)
 
-    def _price_now(self) -> OrderPrice:
-        return price(self._list_values(), self._given_adjustments(), self.currency)
+    def _allocated_price(self) -> OrderPrice:
+        draft = self.draft()
+        return price(draft.parts_to_price, draft.adjustments, self.currency)
 
-    def _list_values(self) -> dict[UUID, Decimal]:
-        return {
-            line.id: quantize(line.unit_price * line.ordered, self.currency)
+    def _former_taxes(self, adjustments: Sequence[OrderAdjustment]) -> dict[UUID, list[Tax]]:
+        """Return the taxes that were asked for, by line or charge."""
+        if any(item.kind == "tax" for item in adjustments):
+            return {}
+        taxes = {
+            line.id: taxes_as_priced(LinePrice(line_id=line.id, **line.price))
             for line in self.lines.values()
+            if line.price is not None and line.price["taxes"]
         }
-
-    def _list_sum(self) -> Decimal:
-        return sum(self._list_values().values(), Decimal(0))
+        charges = (item for item in adjustments if item.kind in CHARGES)
+        for item, stored in zip(charges, self.charges or (), strict=False):
+            if item.adjustment_id and stored["taxes"]:
+                taxes[item.adjustment_id] = taxes_as_priced(ChargePrice.model_validate(stored))
+        return taxes
 
     def _given_adjustments(self) -> list[OrderAdjustment]:
-        return [OrderAdjustment.model_validate(item) for item in self.adjustments or ()]
+        return [
+            OrderAdjustment.model_validate(
+                {"adjustment_id": adjustment_id(self.id, number), **item}
+            )
+            for number, item in enumerate(self.adjustments or ())
+        ]
 
     def _adjustments_with(self, event: e.OrderAdjustmentAdded) -> list[OrderAdjustment]:
-        added = OrderAdjustment(
-            kind=event.kind, label=event.label, amount=event.amount.amount, rate=event.rate
+        adjustments = self._given_adjustments()
+        added_id = event.adjustment_id or adjustment_id(self.id, len(adjustments))
+        adjustments.append(
+            OrderAdjustment(
+                kind=event.kind,
+                label=event.label,
+                amount=event.amount.amount,
+                rate=event.rate,
+                adjustment_id=added_id,
+                part_id=event.part_id,
+                taxes=event.taxes,
+            )
         )
-        adjustments = [*self._given_adjustments(), added]
-        if event.kind == "goodwill":
+        if event.discount:
+            adjustments.append(part_discount(added_id, event.discount.amount))
+        is_taxed = any(item.kind == "tax" for item in adjustments)
+        if event.reason is not None or not is_taxed:
+            # Only adjustments after the placement have a reason: the taxes were given before.
             return adjustments
-        return with_bases(self._list_sum(), adjustments, is_new=True)
+        lines = self.draft().parts_to_price
+        return with_bases(lines, adjustments, self.currency, is_new=True)
+
+
+def line_discounts(added: e.OrderItemAdded) -> list[OrderAdjustment]:
+    """Return the discount that a line was added with, as an adjustment of the order."""
+    return [part_discount(added.line_id, added.discount.amount)] if added.discount else []
+
+
+def _draft_line(line: OrderItem, currency: str) -> DraftLine:
+    return DraftLine(
+        product_id=line.product_id,
+        quantity=line.ordered,
+        list_value=quantize(line.unit_price * line.ordered, currency),
+        tax_class=line.tax_class,
+        taxes=_taxes_of(line),
+    )
+
+
+def _taxes_of(line: OrderItem) -> list[Tax] | None:
+    """Return the taxes that the client gave for a line."""
+    return None if line.taxes is None else [Tax.model_validate(tax) for tax in line.taxes]

@@ -1,12 +1,14 @@
 """Moves that change what was ordered and where it goes."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 from uuid import UUID
 
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity
+from ordering_write.domain.drafts import AskTaxes, keep_taxes
 from ordering_write.domain.errors import (
     AmountTooLargeError,
     LabelledError,
@@ -38,19 +40,26 @@ class Editing(Charging):
                 allowed=self.allowed_moves(),
             )
 
-    def add_item(self, added: e.OrderItemAdded) -> None:
+    def add_item(self, added: e.OrderItemAdded, *, ask_taxes: AskTaxes = keep_taxes) -> None:
         """Add a line."""
         self.may_edit()
         if len(self.lines) >= MAX_LINES:
             raise TooManyLinesError
         list_value = added.line_total.amount
-        order_price = self.price_with_line(added.line_id, list_value)
+        order_price = self.draft_with_item(added).price(ask_taxes)
         total = order_price.total if order_price else self.total + list_value
         _refuse_too_large(max(list_value, total), "#/unit_price")
         owed = self.owed_prices(order_price, {}) if order_price else None
         self._raise_event(added.model_copy(update={"price": order_price, "owed": owed}))
 
-    def change_quantity(self, line_id: UUID, quantity: int, *, now: datetime) -> None:
+    def change_quantity(
+        self,
+        line_id: UUID,
+        quantity: int,
+        *,
+        ask_taxes: AskTaxes = keep_taxes,
+        now: datetime,
+    ) -> None:
         """Set the units ordered of a line to ``quantity``, its cancelled units included."""
         self.may_edit()
         line = self.line(line_id, "#/line_id")
@@ -62,7 +71,9 @@ class Editing(Charging):
                 pointer="#/new_quantity",
             )
         list_value = quantize(line.unit_price * quantity, self.currency)
-        order_price = self.price_with_line(line.id, list_value)
+        draft = self.draft()
+        changed = replace(draft.lines[line.id], quantity=quantity, list_value=list_value)
+        order_price = draft.with_line(line.id, changed).price(ask_taxes)
         if order_price is None:
             line_total = quantize(line.unit_price * (quantity - line.credited), self.currency)
             total, owed = self.total + line_total - line.line_total, None
@@ -124,12 +135,34 @@ class Editing(Charging):
                 )
 
     def change_shipping_address(
-        self, to: e.PostalAddress, *, before: e.PostalAddress, now: datetime
+        self,
+        to: e.PostalAddress,
+        *,
+        before: e.PostalAddress,
+        ask_taxes: AskTaxes = keep_taxes,
+        now: datetime,
     ) -> None:
-        """Send the order to ``to`` instead of ``before``; the same address changes nothing."""
+        """Send the order to ``to`` instead of ``before``; the same address changes nothing.
+
+        The order is priced anew if its taxes are others there.
+        """
         self.may_change_shipping_address()
-        if to != before:
-            self._record(e.ShippingAddressChanged, now=now, from_address=before, to_address=to)
+        if to == before:
+            return
+        order_price, owed = self.draft().price(ask_taxes), None
+        if order_price == self.present_price:
+            order_price = None
+        if order_price:
+            owed = self.owed_prices(order_price, {})
+            _refuse_too_large(order_price.total, "#/shipping_address")
+        self._record(
+            e.ShippingAddressChanged,
+            now=now,
+            from_address=before,
+            to_address=to,
+            price=order_price,
+            owed=owed,
+        )
 
 
 def _refuse_too_large(amount: Decimal, pointer: str) -> None:

@@ -56,11 +56,7 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
                 self.hold_reason = ""
             # Lines and adjustments
             case e.OrderItemAdded():
-                line = OrderItem.of(event, number=len(self.lines) + 1)
-                self.lines[line.id] = line
-                self.total += line.line_total
-                self._changed.add(line.id)
-                self._assign_prices(event.price)
+                self._add_line(event)
             case e.OrderAdjustmentAdded():
                 self._add_adjustment(event)
             case e.OrderItemQuantityChanged():
@@ -69,6 +65,9 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
                 self._assign_prices(event.price)
             case e.OrderItemsCancelled():
                 self._credit(event.items, cancelled=1)
+            case e.ShippingAddressChanged() if event.price is not None:
+                # Taxes depend on the address.
+                self._assign_prices(event.price)
             # Shipments
             case e.ShipmentCreated():
                 self.shipments[event.shipment_id] = Shipment.of(event)

@@ -34,6 +34,10 @@ class OrderItem(GuardedModel):
         help_text="The price of the ordered units, with shares of adjustments. Null until an event "
         "says it.",
     )
+    tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
+    taxes = models.JSONField(
+        null=True, blank=True, help_text="The taxes that the client gave for the line, if any."
+    )
     ordered = models.PositiveIntegerField()
     cancelled = models.PositiveIntegerField(default=0)
     packed = models.PositiveIntegerField(default=0)
@@ -77,6 +81,10 @@ class OrderItem(GuardedModel):
             name=event.name,
             unit_price=event.unit_price.amount,
             line_total=event.line_total.amount,
+            tax_class=event.tax_class or "",
+            taxes=None
+            if event.taxes is None
+            else [tax.model_dump(mode="json") for tax in event.taxes],
             ordered=event.quantity,
         )
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Self
 
 from ordering_write.domain import events as e
+from ordering_write.domain.drafts import AskTaxes, keep_taxes
 from ordering_write.domain.errors import (
     AlreadyOnHoldError,
     InvalidTransitionError,
@@ -30,14 +31,21 @@ class Placing(Charging):
         created: e.OrderCreated,
         items: Sequence[e.OrderItemAdded],
         adjustments: Sequence[e.OrderAdjustmentAdded] = (),
+        ask_taxes: AskTaxes = keep_taxes,
     ) -> Self:
         """Return a new order with these lines and adjustments; the last event prices the order."""
         order = cls()
-        for event in (created, *items, *adjustments[:-1]):
+        priced_events: list[e.OrderItemAdded | e.OrderAdjustmentAdded] = [*items, *adjustments]
+        last = priced_events.pop()
+        for event in (created, *priced_events):
             order._raise_event(event)
-        for last in adjustments[-1:]:
-            order_price = order.price_with_adjustment(last)
-            order._raise_event(last.model_copy(update={"price": order_price}))
+        draft = (
+            order.draft_with_item(last)
+            if isinstance(last, e.OrderItemAdded)
+            else order.draft_with_adjustment(last)
+        )
+        order_price = draft.price(ask_taxes)
+        order._raise_event(last.model_copy(update={"price": order_price}))
         return order
 
     def may_confirm(self) -> None:
