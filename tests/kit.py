@@ -145,6 +145,7 @@ def state(aggregate: Aggregate) -> dict[str, Any]:
             own["shipments"] = [_columns(shipment) for shipment in aggregate.shipments.values()]
         case StockItem():
             own["reservations"] = {k: units for k, units in aggregate.reservations.items() if units}
+            own["backorders"] = dict(aggregate.backorders)
     return own
 
 
@@ -283,8 +284,7 @@ def stored(stream: str) -> Any:
                 return Order.load(pk)
             case "stock":
                 item = StockItem.load_all([pk])[pk]
-                for row in Reservation.objects.filter(product_id=pk):
-                    item.reservations[row.order_id, row.line_id] = row.quantity
+                StockItem.add_reservations({pk: item}, Reservation.objects.filter(product_id=pk))
                 return item
             case _:
                 return Customer.objects.get(pk=pk)

@@ -31,6 +31,7 @@ class StockItemAdmin(LogAdmin):
         "on_hand",
         "reserved",
         "available",
+        "backordered",
         "reservations",
         "backorderable",
         "version",
@@ -56,11 +57,18 @@ class StockItemAdmin(LogAdmin):
         newest = list(reservations[:_MAX_RESERVATIONS])
         orders = Order.objects.filter(pk__in={reservation.order_id for reservation in newest})
         numbers = dict(orders.values_list("pk", "order_number"))
-        lines = ((reservation.quantity, numbers[reservation.order_id]) for reservation in newest)
+        lines = ((reservation, numbers[reservation.order_id]) for reservation in newest)
         return format_html_join(
             "",
-            "<div>{} for {}</div>",
-            ((units, search_link(OutboxEvent, number, label=number)) for units, number in lines),
+            "<div>{} for {}{}</div>",
+            (
+                (
+                    reservation.quantity,
+                    search_link(OutboxEvent, number, label=number),
+                    f", {reservation.backordered} backordered" if reservation.backordered else "",
+                )
+                for reservation, number in lines
+            ),
         )
 
     @admin.display(description="Events")

@@ -41,6 +41,10 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "exceeds-open",
         "Send at most the units that are neither cancelled nor packed nor shipped.",
     ),
+    errors.ExceedsStockError: (
+        "exceeds-stock",
+        "Pack what is in stock, or wait until the rest has come in.",
+    ),
     errors.ShipmentStateError: (
         "wrong-shipment-state",
         "Read the order again: the shipment was dispatched, delivered or voided meanwhile.",
@@ -124,6 +128,7 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
 _TITLES = {
     "invalid-operation": "Not possible now",
     "exceeds-open": "More than is open",
+    "exceeds-stock": "More than is in stock",
     "wrong-shipment-state": "Not possible with this shipment",
     "exceeds-delivered": "More than was delivered",
     "exceeds-requested": "More than was to be returned",

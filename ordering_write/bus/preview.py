@@ -120,7 +120,7 @@ def _state(aggregate: Aggregate) -> dict[str, Any]:
     if isinstance(aggregate, StockItem):
         # The column has more digits than the currency. Reservations belong to other orders.
         state["list_price"] = aggregate.price and aggregate.price.amount
-        del state["reservations"]
+        del state["reservations"], state["backorders"]
     return {name: _plain(value) for name, value in state.items()}
 
 

@@ -91,6 +91,7 @@ class ReceiveStockHandler(StockHandler[c.ReceiveStock]):
     refusals = (errors.TooManyUnitsError,)
 
     def act(self, item: StockItem, command: c.ReceiveStock) -> None:
+        StockItem.load_backordered({item.pk: item}, {item.pk: command.quantity})
         item.receive(command.quantity, reference=command.reference, now=command.timestamp)
 
 
@@ -101,6 +102,10 @@ class AdjustStockHandler(StockHandler[c.AdjustStock]):
     refusals = (errors.TooManyUnitsError, errors.WouldGoNegativeError)
 
     def act(self, item: StockItem, command: c.AdjustStock) -> None:
+        if command.delta > 0:
+            StockItem.load_backordered({item.pk: item}, {item.pk: command.delta})
+        elif item.backorderable:
+            item.load_backed(-command.delta)
         item.adjust(
             command.delta, reason=command.reason, comment=command.comment, now=command.timestamp
         )

@@ -10,7 +10,11 @@ from hypothesis import strategies as st
 from uuid_utils.compat import uuid7
 
 from ordering_write.domain import events as e
-from ordering_write.domain.errors import InsufficientInventoryError, WouldGoNegativeError
+from ordering_write.domain.errors import (
+    ExceedsStockError,
+    InsufficientInventoryError,
+    WouldGoNegativeError,
+)
 from ordering_write.domain.events import AdjustmentReason
 from ordering_write.domain.values import Money
 from ordering_write.models import StockItem
@@ -176,13 +180,8 @@ def test_reserved_units_of_a_backorderable_product_can_be_adjusted_away(key):
         past.adjust(-1, reason=AdjustmentReason.THEFT, now=NOW)
 
 
-def test_an_adjustment_that_adds_units_is_never_refused():
-    def oversold(item):
-        key = (uuid7(), uuid7())
-        item.reserve(key, 12, now=NOW)
-        item.dispatch(key, 12, now=NOW)
-
-    item = given(*stocked(10, backorderable=True)).when(oversold).aggregate
+def test_an_adjustment_that_adds_units_is_never_refused(key):
+    item = given(*oversold_by_an_earlier_release(key)).when(lambda _: None).aggregate
     assert item.on_hand == -2
     item.adjust(1, reason=AdjustmentReason.FOUND, now=NOW)
     assert item.on_hand == -1
@@ -227,8 +226,125 @@ def test_backordering_stays_allowed_while_units_are_oversold(key):
     assert not item.backorderable
 
 
+# --- Units on hand and promised units --------------------------------------------------------
+OLDEST, MIDDLE, NEWEST = [(uuid7(), uuid7()) for _ in range(3)]
+
+
+def backorderable(on_hand, *units):
+    """A product with a reservation of each number of ``units``, the oldest first."""
+    item = StockItem.fold(stocked(on_hand, backorderable=True))
+    for key, quantity in zip((OLDEST, MIDDLE, NEWEST), units, strict=False):
+        item.reserve(key, quantity, now=NOW)
+    return item
+
+
+def backordered_of(item):
+    """The backordered units of the three lines, the oldest first."""
+    return [item.backorders.get(key, 0) for key in (OLDEST, MIDDLE, NEWEST)]
+
+
+def oversold_by_an_earlier_release(key):
+    """The events of a product of which 12 units were dispatched when 10 were on hand."""
+    past = stocked(10, backorderable=True)
+    fields = {"timestamp": NOW, "product_id": past[0].product_id, "quantity": 12}
+    fields |= {"order_id": key[0], "line_id": key[1]}
+    return [*past, e.StockReserved(**fields), e.StockDispatched(**fields)]
+
+
+def test_units_that_are_not_on_hand_are_backordered(key):
+    given(*stocked(3, backorderable=True)).when(reserve(key, 5)).then(
+        event(
+            e.StockReserved,
+            quantity=5,
+            backordered=2,
+            backorders=[e.Backorder(order_id=key[0], line_id=key[1], backordered=2)],
+        )
+    )
+
+
+def test_an_event_of_a_product_that_is_not_oversold_names_no_backorders(key):
+    given(*stocked(5, backorderable=True)).when(reserve(key, 5)).then(
+        event(e.StockReserved, quantity=5, backordered=0, backorders=None)
+    )
+
+
+def test_units_that_come_in_back_the_oldest_line_first():
+    item = backorderable(0, 5, 5)
+    item.receive(5, now=NOW)
+    assert backordered_of(item) == [0, 5, 0]
+    item.receive(3, now=NOW)
+    assert backordered_of(item) == [0, 2, 0]
+    item.receive(9, now=NOW)
+    assert (backordered_of(item), item.backordered, item.available) == ([0, 0, 0], 0, 7)
+
+
+def test_more_units_of_an_older_line_take_none_from_a_newer_line():
+    item = backorderable(4, 2, 2)
+    item.extend(OLDEST, 3, now=NOW)
+    assert backordered_of(item) == [3, 0, 0]
+
+
+def test_released_units_back_the_oldest_line():
+    item = backorderable(5, 5, 2, 2)
+    item.release(OLDEST, 3, now=NOW)
+    assert backordered_of(item) == [0, 0, 1]
+
+
+def test_backordered_units_are_released_before_others():
+    item = backorderable(3, 5, 2)
+    item.release(OLDEST, 1, now=NOW)
+    assert backordered_of(item) == [1, 2, 0]
+    item.release(OLDEST, 2, now=NOW)
+    assert backordered_of(item) == [0, 1, 0]
+
+
+def test_returned_units_back_the_oldest_line():
+    item = backorderable(2, 2, 3)
+    item.dispatch(OLDEST, 2, now=NOW)
+    item.take_back(OLDEST, 2, now=NOW)
+    assert (backordered_of(item), item.on_hand) == ([0, 1, 0], 2)
+
+
+def test_the_newest_lines_lose_units_that_are_missing_on_the_shelf():
+    item = backorderable(9, 3, 3, 3)
+    item.adjust(-4, reason=AdjustmentReason.THEFT, now=NOW)
+    assert backordered_of(item) == [0, 1, 3]
+    item.adjust(2, reason=AdjustmentReason.FOUND, now=NOW)
+    assert backordered_of(item) == [0, 0, 2]
+
+
+def test_dispatching_more_than_is_on_hand_for_the_line_is_refused():
+    item = backorderable(7, 5, 20)
+    with pytest.raises(ExceedsStockError) as refusal:
+        item.dispatch(MIDDLE, 20, now=NOW)
+    assert str(refusal.value) == (
+        "20 units of SAMPLE-1 were asked for, 2 are in stock for this order."
+    )
+    [shortage] = refusal.value.members()["shortages"]
+    assert (shortage["requested"], shortage["available"]) == (20, 2)
+    item.dispatch(MIDDLE, 2, now=NOW)
+    assert (item.on_hand, backordered_of(item)) == (5, [0, 18, 0])
+
+
+def test_units_dispatched_by_an_earlier_release_are_missing_on_the_shelf(key):
+    item = given(*oversold_by_an_earlier_release(key)).when(lambda _: None).aggregate
+    item.reserve(OLDEST, 3, now=NOW)
+    item.receive(4, now=NOW)
+    assert (item.on_hand, backordered_of(item)) == (2, [1, 0, 0])
+
+
+def test_events_of_an_earlier_release_are_allocated_to_the_oldest_lines():
+    item = backorderable(7, 5, 5)
+    item.receive(1, now=NOW)
+    unsaid = {"backordered": None, "backorders": None}
+    events = [event.model_copy(update=unsaid) for event in item.pending_events]
+    past = stocked(7, backorderable=True)
+    folded = StockItem.fold([*past, *events])
+    assert (backordered_of(folded), folded.backordered) == ([0, 2, 0], 2)
+
+
 # --- Invariants ------------------------------------------------------------------------------
-KEYS = [(uuid7(), uuid7()) for _ in range(3)]
+KEYS = [OLDEST, MIDDLE, NEWEST]
 a_key, a_few = st.sampled_from(KEYS), st.integers(1, 6)
 STEPS = st.one_of(
     st.tuples(st.just("reserve"), a_key, a_few),
@@ -252,6 +368,13 @@ def do(item, step, *details):
             getattr(item, step)(*details, now=NOW)
 
 
+def check_that_the_oldest_were_served(before, after):
+    """Check that no line got units while an older line waits."""
+    waiting = [key for key in KEYS if key in after]
+    served = [key for key in KEYS if before.get(key, 0) > after.get(key, 0)]
+    assert not waiting or all(key <= waiting[0] for key in served)
+
+
 @hypothesis.settings(deadline=None)
 @hypothesis.given(st.lists(STEPS, max_size=30))
 def test_the_counters_equal_the_reservations_and_never_exceed_the_stock(steps):
@@ -261,10 +384,15 @@ def test_the_counters_equal_the_reservations_and_never_exceed_the_stock(steps):
         before = state(item)
         try:
             do(item, *step)
-        except (InsufficientInventoryError, WouldGoNegativeError):
+        except (ExceedsStockError, InsufficientInventoryError, WouldGoNegativeError):
             assert state(item) == before
+        assert item.on_hand >= 0
         assert item.reserved == sum(item.reservations.values())
         assert item.backorderable or item.available >= 0
+        assert item.backordered == sum(item.backorders.values()) == max(-item.available, 0)
+        assert all(0 < units <= item.reservations[key] for key, units in item.backorders.items())
+        if step[0] == "receive":
+            check_that_the_oldest_were_served(before["backorders"], item.backorders)
     events: list[Any] = [*past, *item.pending_events]
     assert state(StockItem.fold(events)) == state(item)
     levels = [(event.on_hand, event.reserved, event.available) for event in events]

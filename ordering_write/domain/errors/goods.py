@@ -9,6 +9,7 @@ from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from ordering_write.domain.errors.base import DomainError
+from ordering_write.domain.errors.order import InvalidOperationError
 
 
 class WouldGoNegativeError(DomainError):
@@ -76,24 +77,55 @@ class ShortageMember(TypedDict):
     available: int
 
 
+class ShortageMembers(TypedDict):
+    """The members of a problem that lists shortages."""
+
+    shortages: Annotated[list[ShortageMember], Field(description="Products short of units.")]
+
+
+def _members(shortages: Sequence[Shortage]) -> ShortageMembers:
+    return {
+        "shortages": [
+            {
+                "product_id": str(shortage.product_id),
+                "requested": shortage.requested,
+                "available": shortage.available,
+            }
+            for shortage in shortages
+        ]
+    }
+
+
 class InsufficientInventoryError(DomainError):
     """Insufficient inventory: there is less in stock than was asked for."""
 
-    class Members(TypedDict):
-        shortages: Annotated[list[ShortageMember], Field(description="Products short of units.")]
+    class Members(ShortageMembers):
+        pass
 
     def __init__(self, shortages: Sequence[Shortage]) -> None:
         super().__init__(f"Insufficient inventory: {'; '.join(map(str, shortages))}.")
         self.shortages = list(shortages)
 
-    def members(self) -> Members:
-        return {
-            "shortages": [
-                {
-                    "product_id": str(s.product_id),
-                    "requested": s.requested,
-                    "available": s.available,
-                }
-                for s in self.shortages
-            ]
-        }
+    def members(self) -> ShortageMembers:
+        return _members(self.shortages)
+
+
+class ExceedsStockError(InvalidOperationError):
+    """Fewer units are in stock for this order than you asked to pack or dispatch."""
+
+    class Members(ShortageMembers):
+        pass
+
+    def __init__(self, shortages: Sequence[Shortage]) -> None:
+        super().__init__(
+            "; ".join(
+                f"{shortage.requested} units of {shortage.sku} were asked for, "
+                f"{shortage.available} are in stock for this order"
+                for shortage in shortages
+            )
+            + "."
+        )
+        self.shortages = list(shortages)
+
+    def members(self) -> ShortageMembers:
+        return _members(self.shortages)

@@ -4,16 +4,39 @@ from uuid import UUID
 
 from ordering_write.domain.events.base import DomainEvent
 from ordering_write.domain.events.states import AdjustmentReason
-from ordering_write.domain.values import Money
+from ordering_write.domain.values import Money, Value
 
 
 class StockEvent(DomainEvent, stored=False):
-    """The base of a product's events; the three counters are the outcome."""
+    """The base of a product's events; the counters are the outcome.
+
+    ``backordered`` are the reserved units that no stock backs; None in events of releases that
+    didn't allocate units.
+    """
 
     product_id: UUID
     on_hand: int = 0
     reserved: int = 0
     available: int = 0
+    backordered: int | None = None
+
+
+class Backorder(Value):
+    """A line of an order, and the reserved units of the line that no stock backs."""
+
+    order_id: UUID
+    line_id: UUID
+    backordered: int
+
+
+class StockMovement(StockEvent, stored=False):
+    """The base of the events that move units.
+
+    ``backorders`` are the lines whose backordered units the event changed, None if there are none:
+    units that come in back the oldest lines first.
+    """
+
+    backorders: list[Backorder] | None = None
 
 
 class StockItemRegistered(StockEvent):
@@ -24,30 +47,30 @@ class StockItemRegistered(StockEvent):
     backorderable: bool = False
 
 
-class StockReceived(StockEvent):
+class StockReceived(StockMovement):
     quantity: int
     reference: str = ""
 
 
-class StockReserved(StockEvent):
+class StockReserved(StockMovement):
     order_id: UUID
     line_id: UUID
     quantity: int
 
 
-class StockReleased(StockEvent):
+class StockReleased(StockMovement):
     order_id: UUID
     line_id: UUID
     quantity: int
 
 
-class StockDispatched(StockEvent):
+class StockDispatched(StockMovement):
     order_id: UUID
     line_id: UUID
     quantity: int
 
 
-class StockReturned(StockEvent):
+class StockReturned(StockMovement):
     """Dispatched units came back and can be sold again."""
 
     order_id: UUID
@@ -55,7 +78,7 @@ class StockReturned(StockEvent):
     quantity: int
 
 
-class StockAdjusted(StockEvent):
+class StockAdjusted(StockMovement):
     delta: int
     reason: AdjustmentReason
     comment: str = ""

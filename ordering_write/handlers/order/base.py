@@ -6,6 +6,7 @@ customer, order, products by id.
 """
 
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,8 +21,8 @@ from ordering_write.handlers.base import CommandHandler
 from ordering_write.models import Order, StockItem, save
 
 C = TypeVar("C", bound=c.Command)
-# The id of a product, and a movement of its stock.
-_Movement = tuple[UUID, Callable[[StockItem], None]]
+# The id of a product, a number of its units, and the movement of them.
+_Movement = tuple[UUID, int, Callable[[StockItem], None]]
 
 # The most that the clock of another system may be ahead of ours.
 _CLOCK_SKEW = timedelta(minutes=5)
@@ -68,8 +69,12 @@ def _moved_stock(order: Order) -> list[StockItem]:
     movements = [movement for event in order.raised_events for movement in _movements(order, event)]
     if not movements:
         return []
-    stock = StockItem.load_all({product_id for product_id, _ in movements}, order_id=order.id)
-    for product_id, move in movements:
+    units = Counter[UUID]()
+    for product_id, quantity, _ in movements:
+        units[product_id] += quantity
+    stock = StockItem.load_all(units, order_id=order.id)
+    StockItem.load_backordered(stock, units)
+    for product_id, _, move in movements:
         move(stock[product_id])
     return list(stock.values())
 
@@ -114,7 +119,7 @@ def _movement(
     def move(item: StockItem) -> None:
         method(item, (order.id, line_id), quantity, now=event.timestamp)
 
-    return order.lines[line_id].product_id, move
+    return order.lines[line_id].product_id, quantity, move
 
 
 def happened_at(

@@ -87,6 +87,7 @@ class UpdateOrderStatusHandler(OrderHandler[c.UpdateOrderStatus]):
         e.StockReleased,
     )
     refusals = (
+        errors.ExceedsStockError,
         errors.InvalidTransitionError,
         errors.OrderAlreadyShippedError,
         errors.OrderOnHoldError,

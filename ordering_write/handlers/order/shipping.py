@@ -1,5 +1,6 @@
 """Handlers of the commands about shipments."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from ordering_write.domain import errors
 from ordering_write.domain import events as e
 from ordering_write.handlers.base import Permission, handles
 from ordering_write.handlers.order.base import Caller, OrderHandler, happened_at
-from ordering_write.models import Order
+from ordering_write.models import Order, OrderItem, Reservation
 
 _ROLES = (Role.WAREHOUSE, Role.INTEGRATION)
 
@@ -23,6 +24,7 @@ class CreateShipmentHandler(OrderHandler[c.CreateShipment]):
     permission = Permission("create_shipment", _ROLES)
     events = (e.ShipmentCreated,)
     refusals = (
+        errors.ExceedsStockError,
         errors.InvalidTransitionError,
         errors.OrderOnHoldError,
         errors.PaymentRequiredError,
@@ -32,6 +34,7 @@ class CreateShipmentHandler(OrderHandler[c.CreateShipment]):
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_pack(payment_required=settings.PAYMENT_BEFORE_PACKING)
+        _refuse_unless_in_stock(order)
 
     def act(self, order: Order, command: c.CreateShipment) -> None:
         order.pack(
@@ -42,6 +45,43 @@ class CreateShipmentHandler(OrderHandler[c.CreateShipment]):
             payment_required=settings.PAYMENT_BEFORE_PACKING,
             now=command.timestamp,
         )
+        _refuse_beyond_stock(order, command)
+
+
+def _backordered(order: Order) -> dict[UUID, int]:
+    """Return the backordered units of an order by line, for lines that have any."""
+    rows = Reservation.objects.filter(order_id=order.id, backordered__gt=0)
+    return dict(rows.values_list("line_id", "backordered"))
+
+
+def _refuse_unless_in_stock(order: Order) -> None:
+    """Raise ExceedsStockError if no unit that waits to be packed is in stock."""
+    backordered = _backordered(order)
+    waiting = [line for line in order.lines.values() if line.open]
+    if backordered and all(line.open <= backordered.get(line.id, 0) for line in waiting):
+        raise errors.ExceedsStockError([_shortage(line, line.open, 0) for line in waiting])
+
+
+def _refuse_beyond_stock(order: Order, command: c.CreateShipment) -> None:
+    """Raise ExceedsStockError unless the units that ``order`` has just packed are in stock."""
+    asked = Counter[UUID]()
+    for item in command.items:
+        asked[item.line_id] += item.quantity
+    shortages = []
+    for line_id, backordered in _backordered(order).items():
+        line = order.lines[line_id]
+        missing = line.packed - (line.unshipped - backordered)
+        if missing > 0 and asked[line_id]:
+            in_stock = max(asked[line_id] - missing, 0)
+            shortages.append(_shortage(line, asked[line_id], in_stock))
+    if shortages:
+        raise errors.ExceedsStockError(shortages)
+
+
+def _shortage(line: OrderItem, requested: int, available: int) -> errors.Shortage:
+    return errors.Shortage(
+        product_id=line.product_id, sku=line.sku, requested=requested, available=available
+    )
 
 
 @handles(c.DispatchShipment)
@@ -49,6 +89,7 @@ class DispatchShipmentHandler(OrderHandler[c.DispatchShipment]):
     permission = Permission("dispatch_shipment", _ROLES)
     events = (e.ShipmentDispatched, e.StockDispatched)
     refusals = (
+        errors.ExceedsStockError,
         errors.InFutureError,
         errors.OrderOnHoldError,
         errors.ShipmentNotFoundError,

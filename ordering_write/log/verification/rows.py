@@ -89,7 +89,8 @@ def _parts(aggregate: Aggregate) -> _Parts:
         case StockItem():
             for (order_id, line_id), quantity in aggregate.reservations.items():
                 name = f"the reservation for line {line_id} of order {order_id}"
-                parts[name] = {"quantity": quantity}
+                backordered = aggregate.backorders.get((order_id, line_id), 0)
+                parts[name] = {"quantity": quantity, "backordered": backordered}
     return parts
 
 
@@ -105,8 +106,7 @@ def _load_orders(ids: Collection[UUID]) -> Mapping[UUID, Aggregate]:
 
 def _load_stock(ids: Collection[UUID]) -> Mapping[UUID, Aggregate]:
     items = StockItem.objects.in_bulk(ids)
-    for row in Reservation.objects.filter(product_id__in=items):
-        items[row.product_id].reservations[row.order_id, row.line_id] = row.quantity
+    StockItem.add_reservations(items, Reservation.objects.filter(product_id__in=items))
     return items
 
 

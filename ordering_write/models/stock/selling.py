@@ -1,0 +1,42 @@
+"""Moves of a product's price and policy."""
+
+from datetime import datetime
+
+from ordering_write.domain import events as e
+from ordering_write.domain.errors import WouldGoNegativeError
+from ordering_write.domain.values import Money
+from ordering_write.models.stock.state import StockState
+
+
+class Selling(StockState):
+    """Moves that say how a product is sold."""
+
+    class Meta(StockState.Meta):
+        abstract = True
+
+    def set_list_price(self, price: Money | None, *, now: datetime) -> None:
+        """Set the list price of a unit; the current price changes nothing."""
+        if price != self.price:
+            self._raise_event(
+                e.ListPriceChanged(timestamp=now, product_id=self.pk, list_price=price)
+            )
+
+    def set_policy(self, *, reorder_point: int, backorderable: bool, now: datetime) -> None:
+        """Set the reorder point, and whether the product can be oversold.
+
+        Raises WouldGoNegativeError when the product is oversold and ``backorderable`` is False.
+        """
+        if (reorder_point, backorderable) == (self.reorder_point, self.backorderable):
+            return
+        if not backorderable and self.available < 0:
+            raise WouldGoNegativeError(
+                f"{-self.available} units of {self.sku} are oversold; receive them first."
+            )
+        self._raise_event(
+            e.StockPolicyChanged(
+                timestamp=now,
+                product_id=self.pk,
+                reorder_point=reorder_point,
+                backorderable=backorderable,
+            )
+        )

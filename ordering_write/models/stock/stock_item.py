@@ -1,0 +1,183 @@
+"""The StockItem aggregate: its state machine, and how it is loaded and saved."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from uuid import UUID
+
+from config.databases import tables
+from ordering_write.domain import events as e
+from ordering_write.domain.allocation import backorders_of
+from ordering_write.domain.values import Money
+from ordering_write.models.identifier import Identifier
+from ordering_write.models.stock.moving import Moving
+from ordering_write.models.stock.reservation import Reservation
+from ordering_write.models.stock.selling import Selling
+from ordering_write.models.stock.state import StockState
+
+_BACKORDERED = """
+SELECT {columns} FROM unnest(%s::uuid[], %s::bigint[]) AS served (product_id, units), LATERAL (
+    SELECT * FROM ordering_write_reservation AS row
+    WHERE row.product_id = served.product_id AND backordered > 0
+    ORDER BY line_id LIMIT served.units
+) reservation
+"""
+
+
+class StockItem(Moving, Selling, StockState):
+    """A product in stock. ``available`` is below zero for back-ordered products only."""
+
+    class Meta(StockState.Meta):
+        abstract = False
+
+    @classmethod
+    def register(cls, registered: e.StockItemRegistered, *, on_hand: int) -> "StockItem":
+        """Return a new product with ``on_hand`` units of opening stock."""
+        item = cls()
+        item._raise_event(registered)
+        if on_hand:
+            item.receive(on_hand, reference="opening stock", now=registered.timestamp)
+        return item
+
+    # --- The state machine -----------------------------------------------------------------------
+    def evolve(self, event: e.DomainEvent) -> None:
+        match event:
+            case e.StockItemRegistered():
+                self.product_id = event.product_id
+                self.sku = event.sku
+                self.name = event.name
+                self._set_price(event.list_price)
+                self.reorder_point = event.reorder_point
+                self.backorderable = event.backorderable
+            case e.StockReceived():
+                self.on_hand += event.quantity
+            case e.StockAdjusted():
+                self.on_hand += event.delta
+            case e.StockReturned():
+                self.on_hand += event.quantity
+            case e.ListPriceChanged():
+                self._set_price(event.list_price)
+            case e.StockPolicyChanged():
+                self.reorder_point = event.reorder_point
+                self.backorderable = event.backorderable
+            case e.StockReserved():
+                self.reserved += event.quantity
+                self._change_reservation(event, event.quantity)
+            case e.StockReleased():
+                self.reserved -= event.quantity
+                self._change_reservation(event, -event.quantity)
+            case e.StockDispatched():
+                self.reserved -= event.quantity
+                self.on_hand -= event.quantity
+                self._change_reservation(event, -event.quantity)
+        if isinstance(event, e.StockMovement):
+            self._assign_backorders(event)
+
+    def _change_reservation(
+        self, event: e.StockReserved | e.StockReleased | e.StockDispatched, change: int
+    ) -> None:
+        key = (event.order_id, event.line_id)
+        units = self.reservations.pop(key, 0) + change
+        if units:
+            self.reservations[key] = units
+        self._changed.add(key)
+
+    def _assign_backorders(self, event: e.StockMovement) -> None:
+        if event.backordered is None:
+            # An earlier release stored the event, without allocating units.
+            self.backorders = backorders_of(self.on_hand, self.reservations)
+            self.backordered = sum(self.backorders.values())
+            return
+        self.backordered = event.backordered
+        for line in event.backorders or ():
+            key = (line.order_id, line.line_id)
+            self.backorders.pop(key, None)
+            if line.backordered:
+                self.backorders[key] = line.backordered
+            self._changed.add(key)
+
+    def _set_price(self, price: Money | None) -> None:
+        self.list_price = price.amount if price else None
+        self.currency = price.currency if price else ""
+
+    # --- Loading and saving ----------------------------------------------------------------------
+    @classmethod
+    def load_all(
+        cls, product_ids: Collection[UUID], *, order_id: UUID | None = None
+    ) -> "dict[UUID, StockItem]":
+        """Return the existing products of ``product_ids``, with the reservations of ``order_id``.
+
+        The rows stay locked until the end of the transaction. They are locked in the order of their
+        ids, so that two orders of the same products wait for each other and don't deadlock.
+        """
+        locked = "product_id = ANY(%s) ORDER BY product_id FOR UPDATE"
+        rows = tables.find(StockItem, locked, [list(product_ids)])
+        items = {item.pk: item for item in rows}
+        if order_id is not None:
+            of_order = "order_id = %s AND product_id = ANY(%s)"
+            cls.add_reservations(items, tables.find(Reservation, of_order, [order_id, list(items)]))
+        cls._allocate(items)
+        return items
+
+    @classmethod
+    def _allocate(cls, items: "Mapping[UUID, StockItem]") -> None:
+        """Allocate the units of those ``items`` that an earlier release has moved meanwhile."""
+        moved = [item for item in items.values() if not item.is_allocated()]
+        if moved:
+            ids = [item.pk for item in moved]
+            cls.add_reservations(items, tables.find(Reservation, "product_id = ANY(%s)", [ids]))
+        for item in moved:
+            item.allocate_anew()
+
+    @classmethod
+    def load_backordered(cls, items: "Mapping[UUID, StockItem]", units: Mapping[UUID, int]) -> None:
+        """Load the oldest backordered lines, which ``units`` of their products can back.
+
+        Costs a statement if one of the products has backordered lines.
+        """
+        served = {pk: number for pk, number in units.items() if items[pk].backordered}
+        if served:
+            names = (f"reservation.{column}" for column in tables.columns(Reservation))
+            statement = _BACKORDERED.format(columns=", ".join(names))
+            parameters = [list(served), list(served.values())]
+            cls.add_reservations(items, tables.load(Reservation, statement, parameters))
+
+    def load_backed(self, units: int) -> None:
+        """Load the newest lines that lose their units when ``units`` are missing on the shelf."""
+        newest = "product_id = %s AND quantity > backordered ORDER BY line_id DESC LIMIT %s"
+        self.add_reservations({self.pk: self}, tables.find(Reservation, newest, [self.pk, units]))
+
+    @staticmethod
+    def add_reservations(items: "Mapping[UUID, StockItem]", rows: Iterable[Reservation]) -> None:
+        """Add loaded reservations to their products, a mapping from ids."""
+        for row in rows:
+            item, key = items[row.product_id], (row.order_id, row.line_id)
+            if key in item._changed:
+                # Allocated anew, and not saved yet.
+                continue
+            item.reservations[key] = row.quantity
+            if row.backordered:
+                item.backorders[key] = row.backordered
+
+    @classmethod
+    def write_all(cls, aggregates: "Sequence[StockItem]") -> None:
+        tables.insert([item for item in aggregates if item._saved_version == 0])
+        existing = [item for item in aggregates if item._saved_version > 0]
+        tables.upsert(existing, unique=["product_id"])
+        new = [item for item in aggregates if item._saved_version == 0]
+        kind = Identifier.Kind.SKU
+        tables.insert([Identifier.of(kind, item.sku, item.pk) for item in new])
+        changed = [
+            Reservation(
+                product_id=item.pk,
+                order_id=order_id,
+                line_id=line_id,
+                quantity=item.reservations.get((order_id, line_id), 0),
+                backordered=item.backorders.get((order_id, line_id), 0),
+            )
+            for item in aggregates
+            for order_id, line_id in sorted(item._changed)
+        ]
+        tables.upsert([row for row in changed if row.quantity], unique=["order_id", "line_id"])
+        if empty_line_ids := [row.line_id for row in changed if not row.quantity]:
+            Reservation._base_manager.filter(line_id__in=empty_line_ids).delete()
+        for item in aggregates:
+            item._changed.clear()
