@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ordering_write', '0022_prices'),
+        ('ordering_write', '0023_line_taxes'),
     ]
 
     operations = [
