@@ -120,7 +120,10 @@ class ShipmentView(Document):
 
 
 class PaymentView(Document):
-    """A fact about a payment: authorized, captured and voided share one `payment_id`."""
+    """A fact about a payment. The facts about one payment share its `payment_id`.
+
+    `reference` is the gateway's name of the fact. A chargeback takes captured money back.
+    """
 
     payment_id: Annotated[str, Field(examples=["payment-1"])]
     kind: e.PaymentKind
@@ -131,10 +134,13 @@ class PaymentView(Document):
 
 
 class RefundView(Document):
-    """Money that is to go back or went back. The reason is null for customers."""
+    """Money that is to go back or went back, and bounced if it came back to us.
+
+    `reference` is the gateway's name of the refund. The reason is null for customers.
+    """
 
     refund_id: UUID
-    status: Literal["requested", "settled", "failed"]
+    status: Literal["requested", "settled", "failed", "bounced"]
     amount: MoneyAmount
     reason: Annotated[str | None, Field(examples=["The parcel came late"])]
     lines: tuple[UnitsView, ...]
@@ -144,6 +150,7 @@ class RefundView(Document):
     requested_at: datetime | None
     settled_at: datetime | None
     failed_at: datetime | None
+    bounced_at: datetime | None = None
 
 
 class ReturnedUnitsView(UnitsView):

@@ -173,9 +173,9 @@ def _take_back(order: Order, line: UUID) -> None:
 
 
 def _refund(order: Order, line: UUID) -> None:
-    """Add a failed refund, a settled one and a requested one."""
-    failed, settled, requested = (uuid7() for _ in range(3))
-    for refund_id in (failed, settled, requested):
+    """Add a failed refund, a settled one, one that bounced and a requested one."""
+    failed, settled, bounced, requested = (uuid7() for _ in range(4))
+    for refund_id in (failed, settled, bounced, requested):
         order.request_refund(
             Decimal("1.00"),
             "Scratched",
@@ -185,6 +185,8 @@ def _refund(order: Order, line: UUID) -> None:
         )
     order.fail_refund(failed, reason="card expired", reference="refund-1", at=NOON)
     order.settle_refund(settled, reference="refund-2", at=NOON)
+    order.settle_refund(bounced, reference="refund-3", at=NOON)
+    order.fail_refund(bounced, reason="account closed", reference="refund-3", at=NOON)
 
 
 # --- Fields of documents -----------------------------------------------------------------------

@@ -192,7 +192,9 @@ def _money_events() -> list[DomainEvent]:
             now=NOW,
         )
     order.fail_refund(failed, reason="card expired", reference="rf-1", at=NOW)
+    order.settle_refund(settled, at=NOW)
     order.settle_refund(settled, reference="rf-2", at=NOW)
+    order.fail_refund(settled, reason="account closed", reference="rf-2", at=NOW)
     return order.pending_events
 
 

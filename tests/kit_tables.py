@@ -55,6 +55,7 @@ def fill_shop(size: int) -> None:
         fulfilment_status=f"CASE WHEN {_IS_NEW} THEN 'unfulfilled' ELSE 'fulfilled' END",
         return_status="CASE WHEN n % 400 = 0 THEN 'returned' ELSE 'none' END",
         hold_reason=f"CASE WHEN {_IS_NEW} AND n % 7 = 0 THEN 'stock' ELSE '' END",
+        attention="CASE WHEN n % 700 = 0 THEN ARRAY['chargeback'] ELSE '{}' END",
         total_amount="(n::bigint * 7919 % 100000) / 100.0",
         currency="CASE WHEN n % 300 = 0 THEN 'JPY' WHEN n % 3 = 0 THEN 'USD' ELSE 'EUR' END",
         external_reference="CASE WHEN n % 3 = 0 THEN 'WEB-' || n ELSE '' END",

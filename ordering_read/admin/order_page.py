@@ -32,6 +32,8 @@ _BAD = {
     e.ReturnStatus.REQUESTED,
     "failed",
     "requested",
+    "chargeback",
+    "bounced",
 }
 
 
@@ -90,7 +92,7 @@ def template_context(
                 "refund": refund,
                 "badge": badge("Refund", refund.status),
                 "units": _units(refund.lines, products),
-                "ended_at": refund.settled_at or refund.failed_at,
+                "ended_at": refund.bounced_at or refund.settled_at or refund.failed_at,
             }
             for refund in order.refunds
         ],
@@ -109,6 +111,7 @@ def template_context(
 def status_badges(order: OrderSummary | OrderDetail) -> list[Badge]:
     """Return the badges of an order that the list shows too."""
     return [
+        *(Badge("Needs attention", _words(reason), "bad") for reason in order.attention),
         badge("Status", order.status),
         badge("Payment", order.payment_status),
         badge("Fulfilment", order.fulfilment_status),

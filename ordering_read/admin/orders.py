@@ -38,6 +38,21 @@ from ordering_write.published import (
 )
 
 
+class AttentionFilter(admin.SimpleListFilter):
+    """Selects the orders whose money a person must look at."""
+
+    title = "attention"
+    parameter_name = "needs_attention"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("yes", "needs attention")]
+
+    def queryset(
+        self, request: HttpRequest, queryset: QuerySet[OrderSummary]
+    ) -> QuerySet[OrderSummary]:
+        return queryset.exclude(attention=[]) if self.value() == "yes" else queryset
+
+
 @admin.register(OrderSummary)
 class OrderAdmin(CommandPages):
     """The orders, from order_view, and the history of each order, from order_timeline."""
@@ -49,7 +64,7 @@ class OrderAdmin(CommandPages):
     change_form_template = "admin/ordering_read/order.html"
     ordering = ("-created_at", "-order_id")
     list_display = ("order_number", "placed", "customer", "state", "total", "units")
-    list_filter = ("status", "created_at")
+    list_filter = ("status", AttentionFilter, "created_at")
     # Links of customers and of the counts per status.
     list_lookups = (
         "customer_id",

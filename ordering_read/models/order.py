@@ -85,6 +85,13 @@ class OrderSummary(StreamRow):
     authorized = models.DecimalField(default=0, **_MONEY)
     captured = models.DecimalField(default=0, **_MONEY)
     refunded = models.DecimalField(default=0, **_MONEY)
+    attention = ArrayField(
+        models.CharField(max_length=30),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text="Why a person must look at the money.",
+    )
     currency = models.CharField(max_length=3)
     item_count = models.PositiveIntegerField(default=0, help_text="Number of lines.")
     unit_count = models.PositiveIntegerField(default=0, help_text="Units ordered in all lines.")
@@ -155,6 +162,11 @@ class OrderSummary(StreamRow):
                 fields=["projection", "created_at", "order_id"],
                 condition=~Q(hold_reason=""),
                 name="order_summary_on_hold",
+            ),
+            models.Index(
+                fields=["projection", "created_at", "order_id"],
+                condition=~Q(attention=[]),
+                name="order_summary_attention",
             ),
             *(
                 models.Index(

@@ -17,7 +17,7 @@ class CustomerStatsProjection(CountingProjector):
 
     name = "customer_stats"
     version = 2
-    events = (e.OrderCreated, *TOTAL_EVENTS, e.RefundSettled)
+    events = (e.OrderCreated, *TOTAL_EVENTS, e.RefundSettled, e.RefundBounced)
     models = (CustomerStats,)
 
     def increments(self, event: e.OrderEvent) -> Iterator[CustomerStats]:
@@ -33,8 +33,8 @@ class CustomerStatsProjection(CountingProjector):
             case e.ReturnReceived(items=items):
                 units = sum(item.quantity for item in items)
                 yield row(currency=items[0].amount.currency, returned_units=units)
-            case e.RefundSettled(amount=paid) if amount := goodwill(event):
-                yield row(currency=paid.currency, spent=-amount)
+            case e.RefundSettled() | e.RefundBounced() if amount := goodwill(event):
+                yield row(currency=event.amount.currency, spent=-amount)
         if due := change_in_amount_due(event):
             is_cancelled = event.status == OrderStatus.CANCELLED and event.status_before is not None
             yield row(currency=due.currency, spent=due.change, cancelled=int(is_cancelled))

@@ -45,8 +45,10 @@ def change_documents(row: OrderSummary, event: e.OrderEvent) -> None:
                 shipment["failure"] = event.outcome
         case e.PaymentRecorded():
             row.payments.append(_payment(event))
-        case e.RefundRequested() | e.RefundSettled() | e.RefundFailed():
+        case e.RefundRequested() | e.RefundSettled() | e.RefundFailed() | e.RefundBounced():
             _change_refund(row.refunds, event)
+        case e.RefundReferenced():
+            _find(row.refunds, "refund_id", event.refund_id)["reference"] = event.reference
         case e.ReturnRequested():
             row.returns.append(_return(event))
         case e.ReturnReceived() | e.ReturnRejected():
@@ -162,7 +164,8 @@ def _payment(event: e.PaymentRecorded) -> _Document:
 
 
 def _change_refund(
-    refunds: list[_Document], event: e.RefundRequested | e.RefundSettled | e.RefundFailed
+    refunds: list[_Document],
+    event: e.RefundRequested | e.RefundSettled | e.RefundFailed | e.RefundBounced,
 ) -> None:
     refund_id = str(event.refund_id)
     refund = next((refund for refund in refunds if refund["refund_id"] == refund_id), None)
@@ -177,6 +180,7 @@ def _change_refund(
             "requested_at": None,
             "settled_at": None,
             "failed_at": None,
+            "bounced_at": None,
             "failure": "",
         }
         refunds.append(refund)
@@ -192,10 +196,14 @@ def _change_refund(
             }
         case e.RefundSettled():
             refund |= {"status": "settled", "settled_at": _time(event.timestamp)}
-            refund["reference"] = event.reference
+            refund["reference"] = event.reference or refund["reference"]
         case e.RefundFailed():
             refund |= {"status": "failed", "failed_at": _time(event.timestamp)}
             refund["reference"], refund["failure"] = event.reference, event.reason
+        case e.RefundBounced():
+            refund |= {"status": "bounced", "bounced_at": _time(event.timestamp)}
+            refund["reference"] = event.reference or refund["reference"]
+            refund["failure"] = event.reason or refund["failure"]
 
 
 def _return(event: e.ReturnRequested) -> _Document:

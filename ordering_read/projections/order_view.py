@@ -109,6 +109,8 @@ def _change(row: OrderSummary, event: e.OrderEvent) -> None:
     for field, column in _AMOUNTS.items():
         if (money := getattr(event, field)) is not None:
             setattr(row, column, money.amount)
+    if event.attention is not None:
+        row.attention = list(event.attention)
 
 
 def _begin(row: OrderSummary, event: e.OrderCreated) -> None:

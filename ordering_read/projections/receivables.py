@@ -44,13 +44,16 @@ def change_in_amount_due(event: e.OrderEvent) -> AmountChange | None:
     return AmountChange(after - before, change.currency)
 
 
-def goodwill(event: e.RefundSettled) -> Decimal:
+def goodwill(event: e.RefundSettled | e.RefundBounced) -> Decimal:
     """Return the part of a refund that isn't for cancelled or returned units.
 
-    The total of the order still contains this part, so the balance shows it as owed again.
+    The total of the order still contains this part, so the balance shows it as owed again. The part
+    of a refund that bounced is negative.
     """
-    owed = event.balance.amount if event.balance else Decimal(0)
-    return min(max(owed, Decimal(0)), event.amount.amount)
+    owed, amount = event.balance.amount if event.balance else Decimal(0), event.amount.amount
+    if isinstance(event, e.RefundBounced):
+        return -min(max(owed + amount, Decimal(0)), amount)
+    return min(max(owed, Decimal(0)), amount)
 
 
 def _change_in_total(event: e.OrderEvent) -> AmountChange | None:

@@ -14,7 +14,7 @@ class SalesByDayProjection(CountingProjector):
 
     name = "sales_by_day"
     version = 2
-    events = (e.OrderCreated, *TOTAL_EVENTS, e.RefundSettled)
+    events = (e.OrderCreated, *TOTAL_EVENTS, e.RefundSettled, e.RefundBounced)
     models = (SalesByDay,)
 
     def increments(self, event: e.OrderEvent) -> Iterator[SalesByDay]:
@@ -27,8 +27,8 @@ class SalesByDayProjection(CountingProjector):
             case e.OrderItemQuantityChanged(line_total=changed):
                 units = max(event.to_quantity - event.from_quantity, 0)
                 yield row(currency=changed.currency, units=units)
-            case e.RefundSettled(amount=paid) if amount := goodwill(event):
-                yield row(currency=paid.currency, refunded=amount)
+            case e.RefundSettled() | e.RefundBounced() if amount := goodwill(event):
+                yield row(currency=event.amount.currency, refunded=amount)
         if due := change_in_amount_due(event):
             match event:
                 case e.OrderItemsCancelled() | e.OrderCancelled():

@@ -159,6 +159,12 @@ def _about_money(event: e.OrderEvent, _products: Products) -> Sentence | None:
         case e.RefundSettled():
             amount = _money(event.amount)
             return Sentence(Icon.MONEY, f"recorded a refund of {amount}", f"{amount} refunded")
+        case e.RefundBounced():
+            amount = _money(event.amount)
+            bounced = _because(f"recorded that a refund of {amount} bounced", event.reason)
+            return Sentence(Icon.MONEY, bounced, f"Refund of {amount} came back to us")
+        case e.RefundReferenced():
+            return Sentence(Icon.MONEY, f"recorded the reference {event.reference} of a refund")
         case e.RefundFailed():
             failed = f"recorded that a refund of {_money(event.amount)} failed"
             return Sentence(Icon.MONEY, _because(failed, event.reason))
@@ -198,6 +204,11 @@ _PAYMENTS = {
     e.PaymentKind.CAPTURED: ("recorded a payment", "Payment of {} received"),
     e.PaymentKind.FAILED: ("recorded a failed payment", "Payment of {} failed"),
     e.PaymentKind.VOIDED: ("recorded a voided payment", "Payment of {} voided"),
+    e.PaymentKind.CHARGEBACK: ("recorded a chargeback", "Payment of {} taken back by your bank"),
+    e.PaymentKind.CHARGEBACK_REVERSED: (
+        "recorded a reversed chargeback",
+        "Payment of {} received again",
+    ),
 }
 
 

@@ -74,6 +74,13 @@ def _on_hold(rows: Rows, on_hold: bool, _query: object) -> Rows:
     return rows.exclude(hold_reason="") if on_hold else rows.filter(hold_reason="")
 
 
+def _needs_attention(rows: Rows, needs_attention: bool, query: "OrdersQuery") -> Rows:
+    if query.customer_scope is not None:
+        # Customers don't see the reasons, so none of their orders has one.
+        return rows.none() if needs_attention else rows
+    return rows.exclude(attention=[]) if needs_attention else rows.filter(attention=[])
+
+
 def _search(rows: Rows, text: str, query: "OrdersQuery") -> Rows:
     matches = Q(document=words(query, text))
     # The row of an order has the customer's old name: find renamed customers by their new name.
@@ -127,6 +134,9 @@ class OrdersQuery(ListQuery[OrderView]):
         None, max_length=40, description="Orders with this tag."
     )
     on_hold: Annotated[bool | None, Filter(_on_hold)] = None
+    needs_attention: Annotated[bool | None, Filter(_needs_attention)] = Field(
+        None, description="Orders whose money a person must look at; for the staff only."
+    )
     placed_after: Annotated[Moment | None, where("created_at__gte")] = Field(
         None, description="A moment, itself included, or a day of the store."
     )
@@ -217,4 +227,9 @@ class GetOrdersByCustomerHandler(QueryHandler[GetOrdersByCustomer, Page[OrderVie
 
 def _page(query: OrdersQuery) -> Page[OrderView]:
     rows: QuerySet[OrderSummary] = query.select(visible_orders(query)).defer(*_DOCUMENTS)
-    return query.page_of(rows, OrderView.of_row)
+    return query.page_of(rows, OrderView.of_row if query.customer_scope is None else _public_view)
+
+
+def _public_view(row: OrderSummary) -> OrderView:
+    """Return the order without what only the staff sees."""
+    return OrderView.of_row(row).model_copy(update={"attention": ()})

@@ -60,6 +60,7 @@ class NotThenError(NotFoundError):
 class OrderView(View):
     """An order as lists show it.
 
+    `attention` has the reasons for which a person must look at the money; customers don't see them.
     `position` is null if the last event of the order has no position in the log yet, which can
     happen only when the order was folded from the log.
     """
@@ -75,6 +76,7 @@ class OrderView(View):
     on_hold: Annotated[bool, BeforeValidator(bool)] = Field(validation_alias="hold_reason")
     total_amount: CurrencyAmount
     balance: CurrencyAmount
+    attention: tuple[e.Attention, ...]
     currency: CurrencyCode
     item_count: int
     unit_count: int
@@ -262,6 +264,7 @@ def _without_staff_fields(order: OrderDetail) -> OrderDetail:
     public_notes = (note for note in order.notes if note.visibility == e.Visibility.CUSTOMER)
     return order.model_copy(
         update={
+            "attention": (),
             "assigned_to": None,
             "tags": (),
             "hold": None,

@@ -79,7 +79,7 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
     ),
     errors.PaymentMismatchError: (
         "payment-mismatch",
-        "Send the amount that was recorded first, or another payment_id for another payment.",
+        "Send the amount that was recorded first; give another fact a reference of its own.",
     ),
     errors.WouldGoNegativeError: (
         "would-go-negative",
@@ -210,6 +210,14 @@ def _register_wrong_requests() -> None:
         status=422,
         title="Price mismatch",
         advice="Send the list price that the answer names under expected.",
+    )
+    register(
+        errors.ReferenceNeededError,
+        slug="reference-needed",
+        status=422,
+        title="Reference needed",
+        advice="Send the gateway's reference of this capture, void or other fact, or the time at "
+        "which it happened.",
     )
     register(
         errors.MixedCurrencyError,

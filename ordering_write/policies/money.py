@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from uuid import uuid5
 
@@ -23,9 +22,10 @@ class RefundCredit(Policy):
 
     def when(self, event: e.OrderEvent) -> datetime | None:
         is_owed = event.balance is not None and event.balance.amount < 0
-        # The command that grants goodwill requests its refund.
-        is_requested = isinstance(event, e.OrderAdjustmentAdded)
-        return event.timestamp if is_owed and not is_requested and _is_refundable(event) else None
+        # The command that grants goodwill requests its refund. A refund that failed or bounced
+        # would fail again, so people must look at the order.
+        is_excluded = isinstance(event, (e.OrderAdjustmentAdded, e.RefundBounced))
+        return event.timestamp if is_owed and not is_excluded and _is_refundable(event) else None
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:
         event, order = trigger.event, trigger.order()
@@ -109,10 +109,8 @@ class VoidAuthorizations(Policy):
     def act(self, trigger: Trigger) -> Sequence[c.Command]:
         order = trigger.order()
         commands = []
-        for payment_id, kinds in order.payments.items():
-            if "authorized" not in kinds or {"captured", "voided"} & kinds.keys():
-                continue
-            amount = order.money(Decimal(kinds["authorized"]))
+        for payment_id, authorized in order.authorized_payments.items():
+            amount = order.money(authorized)
             answer = payment_port().void(
                 key=uuid5(trigger.key, payment_id),
                 order_id=order.pk,
@@ -128,6 +126,7 @@ class VoidAuthorizations(Policy):
                         kind=PaymentKind.VOIDED,
                         amount=amount.amount,
                         reference=answer.reference,
+                        happened_at=trigger.now,
                     )
                 )
         return commands

@@ -21,9 +21,9 @@ class ExpireUnpaid(Policy):
     def when(self, event: e.OrderCreated | e.PaymentRecorded) -> datetime | None:
         if isinstance(event, e.OrderCreated):
             return event.expires_at
-        # The authorization kept the order from expiring until it was voided.
-        is_unpaid_again = event.kind == PaymentKind.VOIDED and event.status == OrderStatus.PENDING
-        return event.timestamp if is_unpaid_again else None
+        # The payment kept the order from expiring until it was voided or charged back.
+        is_ended = event.kind in (PaymentKind.VOIDED, PaymentKind.CHARGEBACK)
+        return event.timestamp if is_ended and event.status == OrderStatus.PENDING else None
 
     def act(self, trigger: Trigger) -> Sequence[c.Command] | timedelta:
         expires_at = trigger.order().expires_at

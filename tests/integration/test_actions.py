@@ -18,7 +18,6 @@ from ordering_write.bus.actions import Action, actions_of
 from ordering_write.domain import commands as c
 from ordering_write.domain.errors import (
     DomainError,
-    ExceedsCapturedError,
     NotFoundError,
     ReturnClosedError,
     ShipmentStateError,
@@ -65,9 +64,6 @@ def check(walk: Walk, action: Action, now: datetime) -> None:
         refusal = error
     if isinstance(refusal, NotFoundError) and action.refusal is not None:
         # The order has no part that the command could name.
-        return
-    if isinstance(refusal, ExceedsCapturedError) and action.command is c.RecordRefund:
-        # The refusal is about the amount in the payload.
         return
     if isinstance(refusal, ShipmentStateError | ReturnClosedError) and action.refusal is None:
         # The command would be accepted for another shipment or return.

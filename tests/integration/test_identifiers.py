@@ -97,6 +97,7 @@ def test_another_spelling_of_a_payment_is_the_same_payment(
 ) -> None:
     order = kit.placed_order(customer, (kit.registered_product(), 1))
     payment = {"kind": "captured", "amount": "19.90"}
+    payment |= {"reference": "capture-1"}
     give(c.RecordPayment, order, payment_id="Lamp-1", **payment)
     for name, spelling in SPELLINGS.items():
         with subtests.test(name):

@@ -254,12 +254,16 @@ def test_payments_and_refunds_change_the_payment_status(order):
 
 def test_a_payment_reported_twice_is_recorded_once(order):
     pay = {"payment_id": "pay-1", "kind": "captured"}
-    give(c.RecordPayment, order, amount="59.70", **pay)
-    assert give(c.RecordPayment, order, amount="59.70", **pay) is None
+    named = {**pay, "reference": "capture-1"}
+    give(c.RecordPayment, order, amount="59.70", **named)
+    assert give(c.RecordPayment, order, amount="59.70", **named) is None
     assert Order.load(order.pk).captured == Decimal("59.70")
 
     with pytest.raises(errors.PaymentMismatchError, match=r"captured with 59\.70 EUR"):
-        give(c.RecordPayment, order, amount="1.00", **pay)
+        give(c.RecordPayment, order, amount="1.00", **named)
+    with pytest.raises(errors.ReferenceNeededError):
+        give(c.RecordPayment, order, amount="59.70", **pay)
+    check_rows_equal_log()
 
 
 def test_a_payment_of_a_cancelled_order_is_recorded(order):
@@ -277,8 +281,15 @@ def test_a_refund_beyond_the_captured_amount_is_refused(order):
     give(c.RequestRefund, order, amount="50.00", reason="Please")
     with pytest.raises(errors.ExceedsCapturedError, match=r"10.00 EUR .*, 9.70 can be"):
         give(c.RequestRefund, order, amount="10.00", reason="Please")
-    with pytest.raises(errors.ExceedsCapturedError):
-        give(c.RecordRefund, order, outcome="settled", amount="59.71", reference="till")
+
+
+def test_a_refund_made_elsewhere_is_recorded_even_beyond_the_captured_amount(order):
+    settled = give(c.RecordRefund, order, outcome="settled", amount="5.00", reference="till")
+
+    assert (settled.refunded.amount, settled.attention) == (Decimal("5.00"), ("over_refunded",))
+    captured = give(c.RecordPayment, order, payment_id="p", kind="captured", amount="59.70")
+    assert (captured.balance.amount, captured.attention) == (Decimal("5.00"), ())
+    check_rows_equal_log()
 
 
 def test_a_refund_made_elsewhere_is_recorded_once(order):

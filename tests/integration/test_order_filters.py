@@ -54,6 +54,7 @@ def shop() -> dict[str, Order]:
     shipped = order_placed(number="shipped", lines=3, at=NOON - timedelta(days=1))
     shipped.confirm(now=NOON - timedelta(days=1))
     shipped.ship_everything(shipment_id=uuid4(), now=NOON - timedelta(days=1))
+    shipped.record_payment("p", PaymentKind.CHARGEBACK, Decimal(1), at=NOON - timedelta(days=1))
     shipped.deliver_everything(now=NOON - timedelta(hours=1))
     held = order_placed(number="held", currency="JPY", unit_price="900", at=NOON)
     held.hold(HoldReason.FRAUD_REVIEW, now=NOON)
@@ -92,6 +93,9 @@ def test_orders_are_filtered(subtests: pytest.Subtests) -> None:
         ({"tag": "gif"}, []),
         ({"on_hold": "true"}, ["held"]),
         ({"on_hold": "false"}, ["shipped", "paid"]),
+        ({"needs_attention": "true"}, ["shipped"]),
+        ({"needs_attention": "false"}, ["held", "paid"]),
+        ({"needs_attention": "true", "customer_scope": CUSTOMER}, []),
         ({"placed_after": "2026-03-01T12:00:00Z"}, ["held"]),
         ({"placed_before": "2026-03-01T12:00:00Z"}, ["shipped", "paid"]),
         ({"placed_after": "2026-02-28", "placed_before": "2026-03-01"}, ["shipped"]),
@@ -242,6 +246,7 @@ def test_a_filtered_list_costs_three_queries_at_most(subtests: pytest.Subtests) 
                 "customer": CUSTOMER,
                 "product": PRODUCT,
                 "on_hold": True,
+                "needs_attention": True,
                 "currency": "EUR",
                 "total_min": "1",
                 "total_max": "9",

@@ -61,6 +61,8 @@ FILTERS: list[tuple[dict[str, Any], str]] = [
     ({"tag": "gift"}, "order_summary_by_tag"),
     ({"on_hold": True}, "order_summary_on_hold"),
     ({"on_hold": False}, "order_summary_newest"),
+    ({"needs_attention": True}, "order_summary_attention"),
+    ({"needs_attention": False}, "order_summary_newest"),
     ({"placed_after": "2026-05-31"}, "order_summary_newest"),
     ({"placed_before": "2024-01-01"}, "order_summary_newest"),
     ({"updated_after": "2026-06-02"}, "order_summary_by_updated|order_summary_newest"),

@@ -72,6 +72,7 @@ def test_an_order_is_one_row(history: History) -> None:
             "authorized": Decimal(0),
             "captured": Decimal(0),
             "refunded": Decimal(0),
+            "attention": [],
             "currency": "EUR",
             "item_count": 2,
             "unit_count": 6,

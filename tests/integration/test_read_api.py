@@ -92,6 +92,7 @@ def test_a_list_of_orders_has_its_fields_and_links(clerk: APIClient, shop: Shop)
         "on_hold": False,
         "total_amount": "19.90",
         "balance": "19.90",
+        "attention": [],
         "currency": "EUR",
         "item_count": 1,
         "unit_count": 2,

@@ -135,6 +135,10 @@ def test_sentences_of_payments_refunds_and_returns() -> None:
     order.receive_return(received, [ReceivedLine(line_id=line, damaged=1)], now=LATER)
     order.request_refund(Decimal(10), "Came back", refund_id=refund, now=LATER)
     order.settle_refund(refund, at=LATER)
+    order.settle_refund(refund, reference="re-1", at=LATER)
+    order.fail_refund(refund, reason="account closed", reference="re-1", at=LATER)
+    for kind in (e.PaymentKind.CHARGEBACK, e.PaymentKind.CHARGEBACK_REVERSED):
+        order.record_payment("pay-captured", kind, Decimal(20), at=LATER)
     order.request_return(returned, return_id=rejected, now=LATER)
     order.reject_return(rejected, "Too late", now=LATER)
 
@@ -144,11 +148,18 @@ def test_sentences_of_payments_refunds_and_returns() -> None:
         ("recorded a payment of 20.00 EUR by card", "Payment of 20.00 EUR received"),
         ("recorded a failed payment of 1.00 EUR by card", "Payment of 1.00 EUR failed"),
     ]
-    assert sentences[-6:] == [
+    assert sentences[-10:] == [
         ("asked to return 1 × Sample 1: wrong item", "Return of 1 × Sample 1 asked for"),
         ("took back 1 × Sample 1, 1 of them damaged", "1 × Sample 1 came back"),
         ("asked for a refund of 10.00 EUR: Came back", "Refund of 10.00 EUR asked for"),
         ("recorded a refund of 10.00 EUR", "10.00 EUR refunded"),
+        ("recorded the reference re-1 of a refund", ""),
+        (
+            "recorded that a refund of 10.00 EUR bounced: account closed",
+            "Refund of 10.00 EUR came back to us",
+        ),
+        ("recorded a chargeback of 20.00 EUR", "Payment of 20.00 EUR taken back by your bank"),
+        ("recorded a reversed chargeback of 20.00 EUR", "Payment of 20.00 EUR received again"),
         ("asked to return 1 × Sample 1: wrong item", "Return of 1 × Sample 1 asked for"),
         ("rejected the return of 1 × Sample 1: Too late", "Return of 1 × Sample 1 rejected"),
     ]

@@ -245,7 +245,9 @@ def units_of(number: int, units: int) -> list[c.LineQuantity]:
 
 
 def pay(kind: e.PaymentKind) -> Callable[[Order, int, int], None]:
-    return lambda order, _number, _units: order.record_payment("p", kind, PLENTY, at=NOW)
+    return lambda order, _number, _units: order.record_payment(
+        "p", kind, PLENTY, happened_at=NOW, at=NOW
+    )
 
 
 def unpack(order: Order, number: int, _units: int) -> None:

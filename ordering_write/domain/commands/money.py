@@ -18,8 +18,11 @@ PositiveAmount = Annotated[Amount, Field(gt=0)]
 class RecordPayment(Command):
     """Record a fact about a payment, from a gateway or a till, whatever the order's status.
 
-    ``payment_id`` is the gateway's id, the same when the payment is authorized, captured or voided.
-    Without ``currency`` the amount is in the order's currency.
+    ``payment_id`` is the gateway's id, the same when the payment is authorized, captured, voided or
+    charged back. ``reference`` is the gateway's name of this fact: the same payment, kind and
+    reference is the same fact. Without a reference, the same payment, kind, amount and
+    ``happened_at`` is. Captures of a payment add up. Without ``currency`` the amount is in the
+    order's currency.
     """
 
     order_id: UUID
@@ -28,7 +31,7 @@ class RecordPayment(Command):
     amount: PositiveAmount
     currency: Currency | None = None
     method: OptionalText = ""
-    reference: OptionalText = ""
+    reference: Annotated[OptionalText, Field(examples=["capture-1"])] = ""
     happened_at: FactTime | None = None
 
 
@@ -58,10 +61,11 @@ class GrantGoodwill(Command):
 
 
 class RecordRefund(Command):
-    """Record that a refund reached the customer, or failed.
+    """Record that a refund reached the customer, or failed; a settled refund that fails bounces.
 
-    A refund that was made elsewhere, without a request, has no ``refund_id`` and needs an
-    ``amount``.
+    A refund is known by its ``refund_id`` and by its ``reference``, the gateway's name of it, in
+    whatever order the two are told. A reference that is told alone needs an ``amount``: it belongs
+    to the oldest open request of this amount, else to a refund that was made elsewhere.
     """
 
     order_id: UUID

@@ -99,6 +99,10 @@ class AmountMissingError(FieldError):
     """A refund without a request needs an amount."""
 
 
+class ReferenceNeededError(FieldError):
+    """Another such fact is recorded: send a reference or happened_at to tell the two apart."""
+
+
 class InFutureError(FieldError):
     """The time lies in the future."""
 
@@ -121,15 +125,3 @@ class PriceReasonMissingError(FieldError):
 
 class DuplicateReferenceError(FieldError):
     """Another order has this external reference."""
-
-
-class DuplicateNumberError(FieldError):
-    """Another order has this number."""
-
-
-class ImpossibleFactError(FieldError):
-    """The order can't have come to this fact."""
-
-
-class StatusMismatchError(FieldError):
-    """The facts lead to another status."""

@@ -1,6 +1,7 @@
 """Refusals because of an order's state."""
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
@@ -99,6 +100,18 @@ class RefundLimitError(InvalidOperationError):
 
 class PaymentMismatchError(InvalidOperationError):
     """Another amount was recorded for this payment before."""
+
+    class Members(TypedDict):
+        sent: Annotated[str, Field(description="Amount that was sent.")]
+        recorded: Annotated[str, Field(description="Amount that was recorded before.")]
+
+    def __init__(self, message: str, *, sent: Decimal, recorded: Decimal) -> None:
+        super().__init__(message)
+        self.sent = sent
+        self.recorded = recorded
+
+    def members(self) -> Members:
+        return {"sent": str(self.sent), "recorded": str(self.recorded)}
 
 
 class TooManyTagsError(InvalidOperationError):

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime
 
 from ordering_write.domain.events.base import DomainEvent
 from ordering_write.domain.events.states import (
+    Attention,
     FulfilmentStatus,
     HoldReason,
     OrderStatus,
@@ -92,6 +93,7 @@ class OrderEvent(DomainEvent, stored=False):
     authorized: Money | None = None
     captured: Money | None = None
     refunded: Money | None = None
+    attention: tuple[Attention, ...] | None = None
     item_count: int | None = None
 
 

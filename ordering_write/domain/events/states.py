@@ -83,12 +83,23 @@ class HoldReason(StrEnum):
 
 
 class PaymentKind(StrEnum):
-    """A fact about a payment."""
+    """A fact about a payment; with a chargeback the bank takes captured money back."""
 
     AUTHORIZED = "authorized"
     CAPTURED = "captured"
     FAILED = "failed"
     VOIDED = "voided"
+    CHARGEBACK = "chargeback"
+    CHARGEBACK_REVERSED = "chargeback_reversed"
+
+
+class Attention(StrEnum):
+    """A reason for which a person must look at the money of an order."""
+
+    OVER_CAPTURED = "over_captured"
+    CHARGEBACK = "chargeback"
+    OVER_REFUNDED = "over_refunded"
+    REFUND_FAILED = "refund_failed"
 
 
 class DeliveryFailure(StrEnum):

@@ -1,13 +1,12 @@
 """Handlers of the commands about payments and refunds."""
 
 from decimal import Decimal
-from uuid import UUID, uuid5
+from typing import Any
 
 from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
-from config.fields.text import identity
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
@@ -26,6 +25,7 @@ class RecordPaymentHandler(OrderHandler[c.RecordPayment]):
         errors.InFutureError,
         errors.InvalidAmountError,
         errors.PaymentMismatchError,
+        errors.ReferenceNeededError,
     )
 
     def act(self, order: Order, command: c.RecordPayment) -> None:
@@ -36,6 +36,7 @@ class RecordPaymentHandler(OrderHandler[c.RecordPayment]):
             currency=command.currency,
             method=command.method,
             reference=command.reference,
+            happened_at=command.happened_at,
             at=happened_at(command.happened_at, now=command.timestamp, pointer="#/happened_at"),
         )
 
@@ -96,11 +97,11 @@ def _refuse_above_limit(order: Order, amount: Decimal) -> None:
 @handles(c.RecordRefund)
 class RecordRefundHandler(OrderHandler[c.RecordRefund]):
     permission = Permission("record_refund", (Role.INTEGRATION,))
-    events = (e.RefundFailed, e.RefundSettled)
+    events = (e.RefundBounced, e.RefundFailed, e.RefundReferenced, e.RefundSettled)
     refusals = (
         errors.AmountMissingError,
+        errors.AmountTooLargeError,
         errors.CurrencyMismatchError,
-        errors.ExceedsCapturedError,
         errors.InFutureError,
         errors.InvalidAmountError,
         errors.PaymentMismatchError,
@@ -115,26 +116,19 @@ class RecordRefundHandler(OrderHandler[c.RecordRefund]):
             pointer="#/happened_at",
             not_before=order.placed_at,
         )
-        if command.refund_id and str(command.refund_id) not in order.refunds:
-            raise errors.RefundNotFoundError
-        refund_id = command.refund_id or _id_of_external_refund(order, command)
+        refund_id = order.reported_refund_id(
+            command.refund_id, reference=command.reference, amount=command.amount, new_id=uuid7()
+        )
+        report: dict[str, Any] = {
+            "amount": command.amount,
+            "currency": command.currency,
+            "reference": command.reference,
+            "at": at,
+        }
         if command.outcome == "settled":
-            order.settle_refund(
-                refund_id,
-                amount=command.amount,
-                currency=command.currency,
-                reference=command.reference,
-                at=at,
-            )
+            order.settle_refund(refund_id, **report)
         else:
-            order.fail_refund(refund_id, reason=command.reason, reference=command.reference, at=at)
-
-
-def _id_of_external_refund(order: Order, command: c.RecordRefund) -> UUID:
-    if not command.reference:
-        return uuid7()
-    # Derived from the reference, so that a refund recorded twice is one refund. Earlier releases
-    # derived the id from the reference as it was spelled.
-    former_id = uuid5(order.id, command.reference)
-    is_recorded = str(former_id) in order.refunds
-    return former_id if is_recorded else uuid5(order.id, identity(command.reference))
+            order.fail_refund(refund_id, reason=command.reason, **report)
+        if command.refund_id is not None:
+            has_failed = command.outcome == "failed"
+            order.close_request(command.refund_id, refund_id, has_failed=has_failed, at=at)

@@ -7,20 +7,22 @@ from uuid import UUID
 from config.databases import tables
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import OrderNotFoundError, StatusNotSettableError
-from ordering_write.domain.events import LIVE, OrderStatus, PaymentKind
+from ordering_write.domain.events import LIVE, OrderStatus
 from ordering_write.models.identifier import Identifier
 from ordering_write.models.order.annotating import Annotating
 from ordering_write.models.order.editing import Editing
 from ordering_write.models.order.parts import OrderItem, Shipment
 from ordering_write.models.order.paying import Paying
+from ordering_write.models.order.payments import CAPTURED_SIGNS, add_fact, have_all_facts
 from ordering_write.models.order.placing import Placing
+from ordering_write.models.order.refunding import Refunding
 from ordering_write.models.order.returning import Returning
 from ordering_write.models.order.shipping import Shipping
 from ordering_write.models.order.state import OrderState
 from ordering_write.models.outbox import OutboxEvent
 
 
-class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderState):
+class Order(Placing, Editing, Shipping, Returning, Paying, Refunding, Annotating, OrderState):
     """A customer's accepted request for goods, with the prices agreed when it was placed."""
 
     class Meta(OrderState.Meta):
@@ -106,17 +108,20 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
                 self._expect_no_longer(event.return_id, event.items)
             # Money
             case e.PaymentRecorded():
-                amounts = self.payments.setdefault(event.payment_id, {})
-                amounts[event.kind.value] = str(event.amount.amount)
-                if event.kind == PaymentKind.CAPTURED:
-                    self.captured += event.amount.amount
+                add_fact(self.payments, event)
+                self.captured += CAPTURED_SIGNS.get(event.kind, 0) * event.amount.amount
             case e.RefundRequested():
-                self._set_refund(event, "requested")
+                self._change_refund(event, "requested")
             case e.RefundSettled():
                 self.refunded += event.amount.amount
-                self._set_refund(event, "settled")
+                self._change_refund(event, "settled")
             case e.RefundFailed():
-                self._set_refund(event, "failed")
+                self._change_refund(event, "failed")
+            case e.RefundBounced():
+                self.refunded -= event.amount.amount
+                self._change_refund(event, "bounced")
+            case e.RefundReferenced():
+                self.refunds[str(event.refund_id)]["reference"] = event.reference
             # Annotations
             case e.OrderTagged():
                 self.tags = [*self.tags, event.tag]
@@ -178,11 +183,6 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
             line_id: units for line_id, units in open_units.items() if units
         }
 
-    def _set_refund(
-        self, event: e.RefundRequested | e.RefundSettled | e.RefundFailed, status: str
-    ) -> None:
-        self.refunds[str(event.refund_id)] = {"amount": str(event.amount.amount), "status": status}
-
     # --- Moving the whole order ------------------------------------------------------------------
     def move_to(
         self,
@@ -242,18 +242,34 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
     def add_parts(cls, orders: "Mapping[UUID, Order]", *, with_shipments: bool = True) -> None:
         """Load the lines and shipments of ``orders``, a mapping from ids."""
         condition, ids = "order_id = ANY(%s) ORDER BY order_id,", [list(orders)]
-        if unkept := [order for order in orders.values() if order.adjustments is None]:
-            cls._read_adjustments(unkept)
+        if unkept := [order for order in orders.values() if not order._keeps_all_facts]:
+            cls._read_facts(unkept)
         for line in tables.find(OrderItem, f"{condition} number", ids):
             orders[line.order_id].lines[line.id] = line
         if with_shipments:
             for shipment in tables.find(Shipment, f"{condition} id", ids):
                 orders[shipment.order_id].shipments[shipment.id] = shipment
 
+    @property
+    def _keeps_all_facts(self) -> bool:
+        """False if an earlier release, which keeps fewer facts, has written the row."""
+        has_references = all("reference" in refund for refund in self.refunds.values())
+        return self.adjustments is not None and has_references and have_all_facts(self.payments)
+
     @classmethod
-    def _read_adjustments(cls, orders: "Sequence[Order]") -> None:
-        """Set the adjustments of orders whose rows were written by an earlier release."""
-        types = [e.OrderItemAdded, e.OrderAdjustmentAdded, e.OrderItemQuantityChanged]
+    def _read_facts(cls, orders: "Sequence[Order]") -> None:
+        """Set the adjustments, payments and refunds of orders that an earlier release wrote."""
+        types = [
+            e.OrderItemAdded,
+            e.OrderAdjustmentAdded,
+            e.OrderItemQuantityChanged,
+            e.PaymentRecorded,
+            e.RefundRequested,
+            e.RefundSettled,
+            e.RefundFailed,
+            e.RefundBounced,
+            e.RefundReferenced,
+        ]
         rows = OutboxEvent.objects.filter(
             stream__in=[order.stream for order in orders],
             type__in=[event_type.__name__ for event_type in types],
@@ -269,6 +285,8 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Annotating, OrderStat
             folded[row.stream].evolve(event)
         for order in orders:
             order.adjustments = folded[order.stream].adjustments or []
+            order.payments = folded[order.stream].payments
+            order.refunds = folded[order.stream].refunds
 
     @classmethod
     def write_all(cls, aggregates: "Sequence[Order]") -> None:

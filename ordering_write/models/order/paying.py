@@ -9,47 +9,26 @@ from config.fields.text import identity
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.errors import (
-    AmountMissingError,
-    AmountTooLargeError,
-    CurrencyMismatchError,
     ExceedsCapturedError,
     ExceedsTotalError,
-    InvalidAmountError,
-    PaymentMismatchError,
-    RefundNotFoundError,
+    ReferenceNeededError,
 )
 from ordering_write.domain.events import PaymentKind
-from ordering_write.domain.values import TOO_LARGE, has_minor_units_only
-from ordering_write.models.order.charging import Charging
+from ordering_write.models.order.accounting import Accounting
+from ordering_write.models.order.payments import CAPTURED_SIGNS, authorized_rest, facts_of
 
 
-class Paying(Charging):
+class Paying(Accounting):
     """Moves of payments and refunds. Facts from outside are recorded in every status."""
 
-    class Meta(Charging.Meta):
+    class Meta(Accounting.Meta):
         abstract = True
 
     @property
-    def refundable(self) -> Decimal:
-        """The amount that was captured and is neither refunded nor requested as a refund."""
-        return self.captured - self.refunded - self._requested
-
-    @property
-    def credit(self) -> Decimal:
-        """The amount that we owe the customer and for which no refund is requested."""
-        return max(-self.balance - self._requested, Decimal(0))
-
-    @property
-    def _requested(self) -> Decimal:
-        """The sum of the refunds that are requested and neither settled nor failed."""
-        return sum(
-            (
-                Decimal(refund["amount"])
-                for refund in self.refunds.values()
-                if refund["status"] == "requested"
-            ),
-            Decimal(0),
-        )
+    def authorized_payments(self) -> dict[str, Decimal]:
+        """The amounts that can still be captured, by the ids of their payments."""
+        rests = {key: authorized_rest(payment) for key, payment in self.payments.items()}
+        return {key: rest for key, rest in rests.items() if rest}
 
     def record_payment(
         self,
@@ -60,19 +39,24 @@ class Paying(Charging):
         currency: str | None = None,
         method: str = "",
         reference: str = "",
+        happened_at: datetime | None = None,
         at: datetime,
     ) -> None:
-        """Record a fact about a payment, true ``at``; the same fact twice changes nothing."""
+        """Record a fact about a payment, true ``at``; the same fact twice changes nothing.
+
+        ``happened_at`` is the time that was reported with the fact, None if none was. Raises
+        PaymentMismatchError for a recorded fact with another amount, and ReferenceNeededError if
+        the fact can't be told from a recorded one.
+        """
         self._check_amount(amount, currency)
         payment_id = self._recorded_payment_id(payment_id)
-        recorded = self.payments.get(payment_id, {}).get(kind)
-        if recorded is not None:
-            if Decimal(recorded) != amount:
-                raise PaymentMismatchError(
-                    f"Payment {payment_id} was recorded as {kind} with {recorded} {self.currency}."
-                )
+        if self._is_recorded(payment_id, kind, amount, reference, happened_at):
             return
-        self._refuse_too_much(kind, amount)
+        is_authorized = kind == PaymentKind.AUTHORIZED
+        self._refuse_too_much(
+            authorized=amount if is_authorized else Decimal(0),
+            captured=CAPTURED_SIGNS.get(kind, 0) * amount,
+        )
         self._record(
             e.PaymentRecorded,
             now=at,
@@ -81,6 +65,37 @@ class Paying(Charging):
             amount=self.money(amount),
             method=method,
             reference=reference,
+            happened_at=None if happened_at == at else happened_at,
+        )
+
+    def _is_recorded(
+        self,
+        payment_id: str,
+        kind: PaymentKind,
+        amount: Decimal,
+        reference: str,
+        happened_at: datetime | None,
+    ) -> bool:
+        payment = self.payments.get(payment_id, {})
+        if kind not in payment:
+            return False
+        facts = list(facts_of(payment, kind))
+        if reference:
+            name = identity(reference)
+            same = next((fact for fact in facts if identity(fact.reference) == name), None)
+            if same is not None:
+                self._refuse_other_amount(f"{payment_id} was {kind}", amount, same.amount)
+                return True
+        elif happened_at is None:
+            raise ReferenceNeededError(
+                f"Payment {payment_id} is recorded as {kind} already. Send the gateway's reference "
+                "of this fact or its happened_at, also if it is the same fact.",
+                pointer="#/reference",
+            )
+        # Two references are two facts, even of the same moment.
+        return any(
+            (fact.amount, fact.at) == (amount, happened_at) and not (reference and fact.reference)
+            for fact in facts
         )
 
     def _recorded_payment_id(self, payment_id: str) -> str:
@@ -90,17 +105,8 @@ class Paying(Charging):
         same = identity(payment_id)
         return next((other for other in self.payments if identity(other) == same), payment_id)
 
-    def _refuse_too_much(self, kind: PaymentKind, amount: Decimal) -> None:
-        """Raise AmountTooLargeError if the columns can't hold the sum of the payments."""
-        sums = {PaymentKind.AUTHORIZED: self.authorized, PaymentKind.CAPTURED: self.captured}
-        if kind in sums and sums[kind] + amount >= TOO_LARGE:
-            raise AmountTooLargeError(
-                f"The payments of an order can't add up to {TOO_LARGE} or more.",
-                pointer="#/amount",
-            )
-
     def may_request_refund(self) -> None:
-        if not self.refundable:
+        if self.refundable <= 0:
             raise ExceedsCapturedError(
                 f"Nothing of order {self.order_number} was captured that isn't refunded already."
             )
@@ -180,76 +186,3 @@ class Paying(Charging):
             amount=self.money(amount),
             reason=reason,
         )
-
-    # --- Outcomes of refunds ---------------------------------------------------------------------
-    def settle_refund(
-        self,
-        refund_id: UUID,
-        *,
-        amount: Decimal | None = None,
-        currency: str | None = None,
-        reference: str = "",
-        at: datetime,
-    ) -> None:
-        """Record that a refund reached the customer ``at``; a second time changes nothing."""
-        refund = self.refunds.get(str(refund_id), {})
-        paid = self._refunded_amount(refund, amount, currency)
-        if refund.get("status") == "settled":
-            if paid != Decimal(refund["amount"]):
-                raise PaymentMismatchError(
-                    f"The refund was recorded with {refund['amount']} {self.currency}."
-                )
-            return
-        if paid > self.captured - self.refunded:
-            raise ExceedsCapturedError(
-                f"{paid} {self.currency} were refunded, "
-                f"{self.money(self.captured - self.refunded).amount} were captured and not "
-                "refunded."
-            )
-        self._record(
-            e.RefundSettled,
-            now=at,
-            refund_id=refund_id,
-            amount=self.money(paid),
-            reference=reference,
-        )
-
-    def fail_refund(
-        self, refund_id: UUID, *, reason: str = "", reference: str = "", at: datetime
-    ) -> None:
-        """Record that a requested refund failed ``at``; a second time changes nothing."""
-        refund = self.refunds.get(str(refund_id))
-        if refund is None:
-            raise RefundNotFoundError
-        if refund["status"] == "failed":
-            return
-        if refund["status"] == "settled":
-            raise PaymentMismatchError("The refund was recorded as settled.")
-        self._record(
-            e.RefundFailed,
-            now=at,
-            refund_id=refund_id,
-            amount=self.money(Decimal(refund["amount"])),
-            reason=reason,
-            reference=reference,
-        )
-
-    def _refunded_amount(
-        self, refund: dict[str, str], amount: Decimal | None, currency: str | None
-    ) -> Decimal:
-        if amount is None:
-            if not refund:
-                raise AmountMissingError(pointer="#/amount")
-            return Decimal(refund["amount"])
-        self._check_amount(amount, currency)
-        return amount
-
-    def _check_amount(self, amount: Decimal, currency: str | None) -> None:
-        if currency not in (None, self.currency):
-            raise CurrencyMismatchError(
-                f"The order is in {self.currency}, not in {currency}.", pointer="#/currency"
-            )
-        if not has_minor_units_only(amount, self.currency):
-            raise InvalidAmountError(
-                f"{amount} has more decimals than {self.currency}.", pointer="#/amount"
-            )

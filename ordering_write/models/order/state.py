@@ -14,7 +14,6 @@ from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
-from django.db.models import F, Q
 
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity
@@ -26,14 +25,17 @@ from ordering_write.domain.errors import (
 )
 from ordering_write.domain.events import (
     WHOLE_ORDER_MOVES,
+    Attention,
     FulfilmentStatus,
     OrderStatus,
+    PaymentKind,
     PaymentStatus,
     ReturnStatus,
 )
 from ordering_write.domain.values import Money
 from ordering_write.models.aggregate import Aggregate
 from ordering_write.models.order.parts import MONEY, OrderItem, Shipment
+from ordering_write.models.order.payments import authorized_rest, excess, sum_of
 
 # Facets by which readers count orders: an event that changes one also carries its former value.
 _COUNTED_BY = frozenset({"status", "payment_status", "fulfilment_status", "return_status"})
@@ -79,11 +81,13 @@ class OrderState(Aggregate):
     completed_at = models.DateTimeField(null=True, blank=True)
     hold_reason = models.CharField(max_length=20, blank=True)
     # These parts are few, and never queried without their order: they need no tables of their own.
-    payments = models.JSONField(default=dict, blank=True, help_text="{payment_id: {kind: amount}}")
+    payments = models.JSONField(
+        default=dict, blank=True, help_text="{payment_id: {kind: sum, facts: […]}}"
+    )
     refunds = models.JSONField(
         default=dict,
         blank=True,
-        help_text="{refund_id: {amount, status}}",
+        help_text="{refund_id: {amount, status, reference, at, failed: […]}}",
     )
     returns = models.JSONField(
         default=dict, blank=True, help_text="{return_id: {line_id: units still expected}}"
@@ -98,9 +102,6 @@ class OrderState(Aggregate):
         constraints = [
             models.UniqueConstraint(
                 fields=["source", "external_reference"], name="order_reference_unique"
-            ),
-            models.CheckConstraint(
-                condition=Q(captured__gte=F("refunded")), name="order_refunds_were_captured"
             ),
         ]
 
@@ -134,7 +135,7 @@ class OrderState(Aggregate):
 
     def payment_status(self) -> PaymentStatus:
         """Return the status of the money, from the payments and the amounts."""
-        if not self.captured:
+        if self.captured <= 0:
             if self.authorized:
                 return PaymentStatus.AUTHORIZED
             is_voided = any("voided" in amounts for amounts in self.payments.values())
@@ -142,7 +143,7 @@ class OrderState(Aggregate):
         if self.balance < 0:
             return PaymentStatus.CREDIT_OWED
         if self.refunded:
-            is_whole = self.refunded == self.captured
+            is_whole = self.refunded >= self.captured
             return PaymentStatus.REFUNDED if is_whole else PaymentStatus.PARTIALLY_REFUNDED
         return PaymentStatus.PARTIALLY_PAID if self.balance else PaymentStatus.PAID
 
@@ -170,14 +171,7 @@ class OrderState(Aggregate):
     @property
     def authorized(self) -> Decimal:
         """The amount authorized and neither captured nor voided."""
-        return sum(
-            (
-                Decimal(amounts["authorized"])
-                for amounts in self.payments.values()
-                if "authorized" in amounts and not {"captured", "voided"} & amounts.keys()
-            ),
-            Decimal(0),
-        )
+        return sum(map(authorized_rest, self.payments.values()), Decimal(0))
 
     @property
     def due(self) -> Decimal:
@@ -190,6 +184,28 @@ class OrderState(Aggregate):
         return self.due - (self.captured - self.refunded)
 
     @property
+    def credit(self) -> Decimal:
+        """The amount that we owe the customer and for which no refund is requested."""
+        return max(-self.balance - self.requested_refunds, Decimal(0))
+
+    @property
+    def requested_refunds(self) -> Decimal:
+        """The sum of the refunds that are requested and neither settled nor failed."""
+        return sum(
+            (
+                Decimal(refund["amount"])
+                for refund in self.refunds.values()
+                if refund["status"] == "requested"
+            ),
+            Decimal(0),
+        )
+
+    @property
+    def paid_out(self) -> Decimal:
+        """The amount that left us beyond what was captured, by refunds or chargebacks."""
+        return max(self.refunded - self.captured, Decimal(0))
+
+    @property
     def is_settled(self) -> bool:
         """True when the order is closed and no return and no refund is pending."""
         return (
@@ -197,6 +213,25 @@ class OrderState(Aggregate):
             and not any(line.return_requested for line in self.lines.values())
             and not any(refund["status"] == "requested" for refund in self.refunds.values())
         )
+
+    @property
+    def attention(self) -> tuple[Attention, ...]:
+        """The reasons for which a person must look at the money."""
+        payments = self.payments.values()
+        taken_back = sum(sum_of(payment, PaymentKind.CHARGEBACK) for payment in payments)
+        reversed_again = sum(
+            sum_of(payment, PaymentKind.CHARGEBACK_REVERSED) for payment in payments
+        )
+        has_failed_refund = any(
+            refund["status"] in ("failed", "bounced") for refund in self.refunds.values()
+        )
+        reasons = {
+            Attention.OVER_CAPTURED: any(map(excess, payments)),
+            Attention.CHARGEBACK: taken_back > reversed_again,
+            Attention.OVER_REFUNDED: self.refunded > 0 and self.paid_out > 0,
+            Attention.REFUND_FAILED: self.credit > 0 and has_failed_refund,
+        }
+        return tuple(reason for reason, is_given in reasons.items() if is_given)
 
     # --- Outcome ---------------------------------------------------------------------------------
     def outcome(self) -> dict[str, Any]:
@@ -214,6 +249,7 @@ class OrderState(Aggregate):
             "authorized": self.money(self.authorized),
             "captured": self.money(self.captured),
             "refunded": self.money(self.refunded),
+            "attention": self.attention,
             "item_count": len(self.lines),
         }
 

@@ -1,0 +1,60 @@
+"""The amounts of payments and refunds: what can be refunded, and which amounts are refused."""
+
+from decimal import Decimal
+
+from ordering_write.domain.errors import (
+    AmountTooLargeError,
+    CurrencyMismatchError,
+    InvalidAmountError,
+    PaymentMismatchError,
+)
+from ordering_write.domain.values import TOO_LARGE, has_minor_units_only
+from ordering_write.models.order.charging import Charging
+
+
+class Accounting(Charging):
+    """Guards of amounts that the moves of payments and refunds share."""
+
+    class Meta(Charging.Meta):
+        abstract = True
+
+    @property
+    def refundable(self) -> Decimal:
+        """The amount that was captured and is neither refunded nor requested as a refund."""
+        return self.captured - self.refunded - self.requested_refunds
+
+    def _check_amount(self, amount: Decimal, currency: str | None) -> None:
+        if currency not in (None, self.currency):
+            raise CurrencyMismatchError(
+                f"The order is in {self.currency}, not in {currency}.", pointer="#/currency"
+            )
+        if not has_minor_units_only(amount, self.currency):
+            raise InvalidAmountError(
+                f"{amount} has more decimals than {self.currency}.", pointer="#/amount"
+            )
+
+    def _refuse_other_amount(self, fact: str, sent: Decimal, recorded: Decimal) -> None:
+        if sent != recorded:
+            raise PaymentMismatchError(
+                f"{fact} with {recorded} {self.currency}, not with {sent}.",
+                sent=sent,
+                recorded=recorded,
+            )
+
+    def _refuse_too_much(
+        self,
+        *,
+        authorized: Decimal = Decimal(0),
+        captured: Decimal = Decimal(0),
+        refunded: Decimal = Decimal(0),
+    ) -> None:
+        """Raise AmountTooLargeError if the columns can't hold the sums after these changes."""
+        captured, refunded = self.captured + captured, self.refunded + refunded
+        largest = max(
+            self.authorized + authorized, abs(captured), refunded, self.total + refunded - captured
+        )
+        if largest >= TOO_LARGE:
+            raise AmountTooLargeError(
+                f"The payments of an order can't add up to {TOO_LARGE} or more.",
+                pointer="#/amount",
+            )
