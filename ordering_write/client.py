@@ -38,13 +38,14 @@ __all__ = [
 
 
 def commands_about(aggregate: str) -> Mapping[str, Sequence[type[commands.Command]]]:
-    """Return the commands about an existing aggregate, by their family (``shipping``).
+    """Return the commands with a form about an existing aggregate, by their family (``shipping``).
 
     ``aggregate`` is the prefix of its streams: ``order``, ``stock`` or ``customer``.
     """
     families: dict[str, list[type[commands.Command]]] = defaultdict(list)
     for command_type, handler in all_handlers().items():
-        if handler.aggregate.stream_prefix == aggregate and not handler.makes_new:
+        is_about = handler.aggregate.stream_prefix == aggregate
+        if is_about and handler.has_route and not handler.makes_new:
             families[handler.family].append(command_type)
     return families
 
@@ -54,7 +55,7 @@ def commands_making(aggregate: str) -> Sequence[type[commands.Command]]:
     return [
         command_type
         for command_type, handler in all_handlers().items()
-        if handler.aggregate.stream_prefix == aggregate and handler.makes_new
+        if handler.aggregate.stream_prefix == aggregate and handler.has_route and handler.makes_new
     ]
 
 

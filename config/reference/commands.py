@@ -9,14 +9,14 @@ from config.http.answers import problems
 from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
 from ordering_write.api.bodies import body_of
 from ordering_write.domain.commands import Command
-from ordering_write.handlers import CommandHandler, handler_of
+from ordering_write.handlers import CommandHandler, all_handlers, handler_of
 
 _HEAD = """\
 # Commands
 
 `manage.py write_docs` writes these pages from the code. Over HTTP every command takes
 `Idempotency-Key`, `If-Match` and `?dry_run=true`. In a shell the same is
-`manage.py command NAME --dry-run`, and the admin has a form for each command.
+`manage.py command NAME --dry-run`, and the admin has a form for each command that has an address.
 
 """
 
@@ -128,7 +128,10 @@ def _permissions(handler: CommandHandler[Any]) -> str:
 
 
 def _addresses() -> Mapping[type[Command], list[tuple[str, str]]]:
-    """Return the verbs and paths of each command, in the order of the route tables."""
+    """Return the verbs and paths of each command, in the order of the route tables.
+
+    Commands without a route come last.
+    """
     addresses: dict[type[Command], list[tuple[str, str]]] = defaultdict(list)
     for endpoint in (OrderCommands, StockCommands, CustomerCommands):
         for route in endpoint.routes:
@@ -138,6 +141,9 @@ def _addresses() -> Mapping[type[Command], list[tuple[str, str]]]:
             if route.path:
                 parts.append(route.path)
             addresses[route.command].append((route.verb, "/".join(parts)))
+    for command, handler in all_handlers().items():
+        if not handler.has_route:
+            addresses[command] = []
     return addresses
 
 

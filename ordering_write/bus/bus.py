@@ -51,6 +51,9 @@ SELECT %s, %s, %s, %s, %s, %s, '', now()
 WHERE NOT EXISTS (SELECT FROM event WHERE event.command_id = %s)
 ON CONFLICT DO NOTHING
 """
+# Unique constraints that two transactions can race to. The second may try again: it then follows on
+# the events of the first, or draws another order number than the one that was imported.
+_CONTESTED = ("event_stream_version_unique", "ordering_write_order_order_number_key")
 _STORE_RESPONSE = "UPDATE command_record SET answer = %s WHERE command_id = %s"
 
 
@@ -295,7 +298,7 @@ def _retry_races(act: Callable[[], _Result]) -> _Result:
 def _is_race(error: Exception) -> bool:
     cause = error.__cause__
     if isinstance(cause, pg.UniqueViolation):
-        return cause.diag.constraint_name == "event_stream_version_unique"
+        return cause.diag.constraint_name in _CONTESTED
     # A migration that changes the type of a column meanwhile is a race too.
     return isinstance(cause, pg.DeadlockDetected | pg.SerializationFailure) or is_stale(error)
 

@@ -47,6 +47,8 @@ class CommandHandler(ABC, Generic[C]):
     # The aggregate that the command is about, and whether the command makes a new one.
     aggregate: ClassVar[type[Aggregate]]
     makes_new: ClassVar[bool] = False
+    # False for a command that is given by `manage.py` only, without a route and a form.
+    has_route: ClassVar[bool] = True
     permission: ClassVar[Permission]
     events: ClassVar[tuple[type[DomainEvent], ...]]
     refusals: ClassVar[tuple[type[DomainError], ...]] = ()

@@ -11,6 +11,7 @@ from django.db.models import Exists, Q
 
 from ordering_write.domain.errors import NotFoundError
 from ordering_write.domain.events import DomainEvent, UndecodableEvent
+from ordering_write.domain.values import IMPORT
 from ordering_write.log import outbox
 from ordering_write.models import Timer
 from ordering_write.policies import timers
@@ -113,6 +114,9 @@ def skipped() -> list[PolicyParkedEvent | Timer]:
 
 
 def _wants(event: DomainEvent) -> bool:
+    if event.recorded.channel == IMPORT:
+        # It happened before this service was there, and others acted on it.
+        return False
     event_type: type[DomainEvent] | None = type(event)
     if isinstance(event, UndecodableEvent):
         event_type = DomainEvent.types.get(event.type)

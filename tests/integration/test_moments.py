@@ -51,6 +51,9 @@ def test_every_time_in_a_command_is_the_time_of_a_fact() -> None:
         "ConfirmDelivery.delivered_at",
         "DispatchShipment.dispatched_at",
         "FailDelivery.failed_at",
+        "ImportOrder.completed_at",
+        "ImportOrder.confirmed_at",
+        "ImportOrder.placed_at",
         "RecordPayment.happened_at",
         "RecordRefund.happened_at",
     }

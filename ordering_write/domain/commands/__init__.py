@@ -7,6 +7,7 @@ from ordering_write.domain.commands.amounts import *
 from ordering_write.domain.commands.base import *
 from ordering_write.domain.commands.customer import *
 from ordering_write.domain.commands.fulfilment import *
+from ordering_write.domain.commands.imports import *
 from ordering_write.domain.commands.money import *
 from ordering_write.domain.commands.order import *
 from ordering_write.domain.commands.stock import *

@@ -22,6 +22,8 @@ Reason = Annotated[
 OptionalText = Annotated[str, Text(max_length=200, min_length=0)]
 # The earliest time of a fact. It also keeps conversions of time zones within Python's range.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+# The earliest time of a fact of an imported order, for the same reason.
+EARLIEST_IMPORTED = datetime(1970, 1, 1, tzinfo=UTC)
 # The offset of the place that is furthest from UTC.
 LARGEST_OFFSET = timedelta(hours=14)
 _ISO_TIME = re.compile(
@@ -50,18 +52,23 @@ def _usable_offset(time: datetime) -> datetime:
     return time
 
 
-def _not_too_early(time: datetime) -> datetime:
-    if time < EARLIEST:
-        raise PydanticCustomError("time", "A time is not earlier than the year 2000")
-    return time
+def _not_before(earliest: datetime) -> AfterValidator:
+    def check(time: datetime) -> datetime:
+        if time < earliest:
+            raise PydanticCustomError(
+                "time", "A time is not earlier than the year {year}", {"year": earliest.year}
+            )
+        return time
+
+    return AfterValidator(check)
 
 
+_Time = Annotated[AwareDatetime, BeforeValidator(_iso_time), AfterValidator(_usable_offset)]
 # The time of a fact, which may be earlier than the command that records the fact.
-FactTime = Annotated[
-    AwareDatetime,
-    BeforeValidator(_iso_time),
-    AfterValidator(_usable_offset),
-    AfterValidator(_not_too_early),
+FactTime = Annotated[_Time, _not_before(EARLIEST)]
+# The time of a fact of an imported order.
+PastTime = Annotated[
+    _Time, _not_before(EARLIEST_IMPORTED), Field(examples=["2024-03-01T10:00:00+01:00"])
 ]
 
 

@@ -15,7 +15,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
-from ordering_write.domain.commands.base import Command, FactTime, OptionalText, Reason
+from ordering_write.domain.commands.base import ADDED, Command, FactTime, OptionalText, Reason
 from ordering_write.domain.commands.order import Lines
 from ordering_write.domain.events import DeliveryFailure, ReturnReason
 from ordering_write.domain.values import Quantity, Value
@@ -106,7 +106,7 @@ class FailDelivery(Command):
     shipment_id: UUID
     outcome: DeliveryFailure
     failed_at: FactTime | None = None
-    resend: Annotated[bool, Field(strict=True)] = False
+    resend: Annotated[bool, Field(strict=True), ADDED] = False
 
 
 # --- Returns -------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from ordering_write.domain.events import AdjustmentReason
 from ordering_write.domain.values import Currency, ProductId
 
 Level = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+Sku = Annotated[str, Text(max_length=64), Field(examples=["LAMP-1"])]
 ReorderPoint = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 
 
@@ -25,7 +26,7 @@ def _not_zero(delta: int) -> int:
 class RegisterStockItem(Command):
     """Register a product with its opening stock."""
 
-    sku: Annotated[str, Text(max_length=64), Field(examples=["LAMP-1"])]
+    sku: Sku
     name: Annotated[str, Text(max_length=200), Field(examples=["Lamp"])]
     on_hand: Level
     product_id: ProductId | None = None

@@ -125,3 +125,15 @@ class PriceReasonMissingError(FieldError):
 
 class DuplicateReferenceError(FieldError):
     """Another order has this external reference."""
+
+
+class DuplicateNumberError(FieldError):
+    """Another order has this number."""
+
+
+class ImpossibleFactError(FieldError):
+    """The order can't have come to this fact."""
+
+
+class StatusMismatchError(FieldError):
+    """The facts lead to another status."""

@@ -17,7 +17,7 @@ REFUSALS = (errors.AmountTooLargeError, errors.InvalidAmountError)
 
 
 def adjustments_of(
-    command: c.CreateOrder,
+    command: c.CreateOrder | c.ImportOrder,
     created: e.OrderCreated,
     items: Sequence[e.OrderItemAdded],
     price_adjustments: Sequence[c.Adjustment],

@@ -6,7 +6,7 @@ that aren't there.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -28,6 +28,19 @@ from ordering_write.log import outbox
 from ordering_write.models import Customer, Order, StockItem, save
 
 Stock = Mapping[UUID, StockItem]
+
+# Draws numbers until one is free: an imported order may have a number ahead of the sequence.
+_NEXT_NUMBER = """
+WITH RECURSIVE drawn (number) AS (
+    SELECT nextval('order_number_seq')
+    UNION ALL
+    SELECT nextval('order_number_seq') FROM drawn WHERE EXISTS (
+        SELECT FROM ordering_write_order
+        WHERE order_number = %s || lpad(number::text, greatest(6, length(number::text)), '0')
+    )
+)
+SELECT max(number) FROM drawn
+"""
 
 # Fields by which customers could set their price, skip the shop's consent, block stock or order for
 # others.
@@ -129,7 +142,7 @@ def ordering_customer(command: c.CreateOrder) -> Customer:
     is_visible = command.customer_scope in (None, command.customer_id)
     is_bound = limits.bind(command)
     if command.customer:
-        customer = _guest(command, command.customer, alone=is_bound)
+        customer = guest(command.customer, alone=is_bound, now=command.timestamp)
     else:
         customer_id = cast(UUID, command.customer_id)
         customer = Customer.find(customer_id, alone=is_bound) if is_visible else None
@@ -144,13 +157,13 @@ def ordering_customer(command: c.CreateOrder) -> Customer:
     return customer
 
 
-def _guest(command: c.CreateOrder, guest: c.Guest, *, alone: bool) -> Customer | None:
-    """Return the customer with the e-mail address of ``guest``, or a new one, who isn't saved.
+def guest(person: c.Guest, *, alone: bool = False, now: datetime) -> Customer | None:
+    """Return the customer with the e-mail address of ``person``, or a new one, who isn't saved.
 
     A customer who exists keeps the name. Of parallel orders, one makes the customer.
     """
     registered = e.CustomerRegistered(
-        timestamp=command.timestamp, customer_id=uuid7(), name=guest.name, email=guest.email
+        timestamp=now, customer_id=uuid7(), name=person.name, email=person.email
     )
     new_customer = Customer.register(registered)
     owner_id = new_customer.claim_email()
@@ -191,8 +204,8 @@ def _order_created(
         customer_id=customer.pk,
         order_number=_next_order_number(command),
         customer=customer.person,
-        shipping_address=_postal_address(command.shipping_address),
-        billing_address=_postal_address(billing_address) if billing_address else None,
+        shipping_address=postal_address(command.shipping_address),
+        billing_address=postal_address(billing_address) if billing_address else None,
         currency=currency,
         placed_at=command.timestamp,
         expires_at=command.timestamp + reserve_for if reserve_for else None,
@@ -211,7 +224,7 @@ def _annotate(order: Order, command: c.CreateOrder) -> None:
         order.confirm(now=command.timestamp)
 
 
-def _postal_address(address: Address) -> e.PostalAddress:
+def postal_address(address: Address) -> e.PostalAddress:
     return e.PostalAddress(**address.model_dump())
 
 
@@ -223,8 +236,8 @@ def _next_order_number(command: c.CreateOrder) -> str:
     if outbox.is_dry_run():
         # Unique too, so that dry runs don't wait for each other.
         return command.command_id.hex[:20]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT nextval('order_number_seq')")
-        number = cursor.fetchone()[0]
     year = command.timestamp.astimezone(ZoneInfo(settings.STORE_TIME_ZONE)).year
+    with connection.cursor() as cursor:
+        cursor.execute(_NEXT_NUMBER, [f"{year}-"])
+        [number] = cursor.fetchone()
     return order_number(year, number)

@@ -1,0 +1,49 @@
+"""`manage.py import_orders`: imports the orders in a file, one per line, each at most once."""
+
+from uuid import uuid5
+
+from ordering_write import client
+from ordering_write.client import ImportOrder
+from ordering_write.domain.errors import (
+    FieldError,
+    IdempotencyKeyExpiredError,
+    IdempotencyKeyReusedError,
+)
+from ordering_write.domain.order_numbers import spelled_order_number
+from ordering_write.domain.values import IMPORT
+from ordering_write.management.file_command import FileCommand, RefusedLineError, json_of
+
+# Fields that a line can't have: they say who gives the command, when and how.
+_ENVELOPE = frozenset(client.Command.model_fields)
+
+
+class Command(FileCommand):
+    help = """Import the orders of the past in a file: each line is an order in JSON, with its
+    number and everything that happened to it (docs/how-to/load-files.md). No policy acts; only
+    units that are still to be sent are reserved. Continues after refused lines and reports them.
+    Can be run again: no number is imported twice."""
+    command_type = ImportOrder
+    purpose = "import orders"
+    done = "imported"
+    channel = IMPORT
+    user_help = "The user who imports, with their rights."
+
+    def carry_out(self, line: bytes) -> bool:
+        body = json_of(line)
+        for name in sorted(_ENVELOPE & body.keys()):
+            raise RefusedLineError(f"#/{name}: There is no such field.")
+        command = self.command(body)
+        number = spelled_order_number(command.number)
+        key = uuid5(self.user.pk, f"import_orders {number}")
+        try:
+            command = command.model_copy(update={"command_id": key})
+            return not client.dispatch(command, user=self.user).replayed
+        except IdempotencyKeyReusedError as error:
+            raise RefusedLineError(
+                f"The order {number} was imported before, with another content."
+            ) from error
+        except IdempotencyKeyExpiredError:
+            # The record was pruned; the events show that the order was imported.
+            return False
+        except FieldError as error:
+            raise RefusedLineError(f"{error.pointer}: {error}") from error
