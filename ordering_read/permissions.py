@@ -102,6 +102,11 @@ def may_view_addresses(user: User | AnonymousUser) -> bool:
     return user.has_perm(VIEW_ADDRESSES) or user.has_perm(VIEW_PII)
 
 
+def masked_pairs(metadata: Mapping[str, str]) -> dict[str, str]:
+    """Return ``metadata`` with MASK in place of each value."""
+    return dict.fromkeys(metadata, MASK)
+
+
 def actor_label(user: User) -> str:
     """Return the name of ``user`` for records of who did what, such as a skipped event."""
     return f"{user.get_username()} (user {user.pk})"

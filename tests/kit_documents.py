@@ -20,7 +20,7 @@ from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
 from config.databases import tables
-from ordering_read.models import OrderLine, OrderSummary, Projection, ReadModel
+from ordering_read.models import CustomerSummary, OrderLine, OrderSummary, Projection, ReadModel
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.models.search import CustomerSearch, OrderSearch, ProductSearch
 from ordering_write.domain import commands as c
@@ -47,6 +47,7 @@ MODELS: tuple[type[ReadModel], ...] = (
     OrderSummary,
     OrderLine,
     QueuedOrder,
+    CustomerSummary,
     OrderSearch,
     CustomerSearch,
     ProductSearch,
@@ -57,6 +58,9 @@ _MAPPINGS = (
     "order_search.texts",
     "customer_search.texts",
     "product_search.texts",
+    "order_summary.metadata",
+    "order_line_view.metadata",
+    "customer_view.metadata",
 )
 # The rows of each table.
 Rows = Mapping[str, list[dict[str, Any]]]
@@ -104,7 +108,7 @@ def store(rows: Rows) -> None:
                     projection_id=live.pk,
                     **{name: value for name, value in row.items() if name in attributes},
                 )
-                for row in rows[model._meta.db_table]
+                for row in rows.get(model._meta.db_table, ())
             ]
         )
 
@@ -112,7 +116,9 @@ def store(rows: Rows) -> None:
 def projected() -> Rows:
     """The rows of an order with documents of every kind, of a customer and of a product."""
     history = History()
-    history.add(_order(), customer_registered(), product_registered())
+    customer = customer_registered()
+    customer.set_metadata({"crm": "4711"}, now=NOON)
+    history.add(_order(), customer, product_registered())
     generations = {name: new_generation(name) for name in {m.projection_name for m in MODELS}}
     for generation in generations.values():
         project(history.events, generation)
@@ -131,12 +137,14 @@ def _order() -> Order:
         external_reference="shop-7",
     )
     order.tag("gift", now=NOON)
+    order.set_metadata({"erp": "4711"}, now=NOON)
     order.add_note("Ring twice", note_id=uuid7(), now=NOON)
     order.add_note("Be at home", note_id=uuid7(), visibility=e.Visibility.CUSTOMER, now=NOON)
     order.confirm(now=NOON)
     amount = Decimal("195.83")
     order.record_payment("payment-1", e.PaymentKind.CAPTURED, amount, method="card", at=NOON)
     line = next(iter(order.lines))
+    order.set_metadata({"engraving": "Robin"}, line_id=line, now=NOON)
     _send_parcels(order, line)
     _take_back(order, line)
     _refund(order, line)
@@ -205,7 +213,7 @@ def fields_in(rows: Rows) -> set[str]:
     return {
         path
         for model in MODELS
-        for row in rows[model._meta.db_table]
+        for row in rows.get(model._meta.db_table, ())
         for column in model.documents
         for path in _stored(row.get(column), f"{model._meta.db_table}.{column}")
     }

@@ -59,6 +59,7 @@ def fill_shop(size: int) -> None:
         total_amount="(n::bigint * 7919 % 100000) / 100.0",
         currency="CASE WHEN n % 300 = 0 THEN 'JPY' WHEN n % 3 = 0 THEN 'USD' ELSE 'EUR' END",
         external_reference="CASE WHEN n % 3 = 0 THEN 'WEB-' || n ELSE '' END",
+        metadata="CASE WHEN n % 3 = 0 THEN jsonb_build_object('erp', n::text) ELSE '{}' END",
         tags="CASE WHEN n % 1000 = 0 THEN ARRAY['gift'] ELSE '{}' END",
         created_at=_PLACED,
         updated_at=f"{_PLACED} + n % 40 * interval '1 hour'",
@@ -98,6 +99,7 @@ def fill_shop(size: int) -> None:
         name="'Robin ' || n",
         email="'robin' || n || '@example.com'",
         status="CASE WHEN n % 100 = 0 THEN 'blocked' ELSE 'active' END",
+        metadata="CASE WHEN n % 3 = 2 THEN jsonb_build_object('crm', n::text) ELSE '{}' END",
         registered_at="timestamptz '2026-01-01 00:00Z' + n * interval '1 minute'",
     )
     _fill(

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from pydantic import ValidationError
 
@@ -79,6 +79,12 @@ def money_column(field: str, label: str) -> Callable[[Any, Any], str | None]:
         return None if amount is None else money(amount, row.currency)
 
     return column
+
+
+@admin.display(description="Metadata")
+def metadata_column(_page: ReadOnlyAdmin, row: Any) -> SafeString:
+    """Return the pairs of metadata of ``row``, each in its own line."""
+    return format_html_join("", "<div>{} = {}</div>", row.metadata.items())
 
 
 def matching(

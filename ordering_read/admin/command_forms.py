@@ -13,6 +13,7 @@ from ordering_read.admin.form_fields import (
     Choices,
     CommaSeparatedField,
     FormRenderer,
+    PairsField,
     SuggestingInput,
 )
 from ordering_read.admin.labels import field_label
@@ -180,6 +181,12 @@ class CommandForm(forms.Form):
                 return forms.BooleanField(required=False)
             case {"type": "array"}:
                 return CommaSeparatedField(required=required, help_text="Separated by commas.")
+            case {"type": "object"}:
+                return PairsField(
+                    required=required,
+                    widget=forms.Textarea(attrs={"rows": 5, "cols": 60}),
+                    help_text="One key=value in a line; a key alone removes its pair.",
+                )
             case {"format": "date-time"}:
                 return forms.DateTimeField(
                     required=required,
@@ -236,7 +243,7 @@ class CommandForm(forms.Form):
         payload: dict[str, Any] = {}
         for path, name in self._names.items():
             value = self.cleaned_data.get(name)
-            if value not in ("", None, []):
+            if value not in ("", None, [], {}):
                 _put(payload, path, value)
         for name, rows in self._rows.items():
             elements = payload.pop(name, {})

@@ -9,7 +9,7 @@ from django.utils.safestring import SafeString
 
 from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import matching, user_of
+from ordering_read.admin.base import matching, metadata_column, user_of
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import CustomerContext, RegistrationContext
@@ -40,8 +40,10 @@ class CustomerAdmin(CommandPages):
         return ("name", *_email(request), "status", "registered_at", "orders")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        may_view = request.user.has_perm(permissions.VIEW_PII)
+        metadata = ("metadata_pairs",) if may_view and obj and obj.metadata else ()
         technical = ("customer_id", "version", "position", "updated_at")
-        return (*self.get_list_display(request), *technical)
+        return (*self.get_list_display(request), *metadata, *technical)
 
     def search(
         self, request: HttpRequest, rows: QuerySet[CustomerSummary], term: str
@@ -49,6 +51,8 @@ class CustomerAdmin(CommandPages):
         if (customer_id := parse_uuid(term)) is not None:
             return rows.filter(customer_id=customer_id)
         return customers_named(request, rows, term)
+
+    metadata_pairs = metadata_column
 
     @admin.display(description="Orders")
     def orders(self, customer: CustomerSummary) -> SafeString:

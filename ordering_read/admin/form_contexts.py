@@ -121,6 +121,8 @@ class OrderContext(_CatalogueContext):
             # The amount owed to the customer, or else everything paid.
             amount = max(-order.balance, Decimal(0)) or order.captured - order.refunded
             values["amount"] = quantize(amount, order.currency)
+        elif command_type is c.SetPoNumber:
+            values["po_number"] = order.po_number
         elif command_type is c.ChangeShippingAddress and permissions.may_view_addresses(self.user):
             values |= order.shipping_address
         return values

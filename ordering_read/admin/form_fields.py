@@ -34,6 +34,17 @@ class CommaSeparatedField(forms.CharField):
         return [part.strip() for part in (value or "").split(",") if part.strip()]
 
 
+class PairsField(forms.CharField):
+    """Pairs of texts, one in a line: ``key=value``, or ``key`` for a pair to remove."""
+
+    def to_python(self, value: Any) -> Any:
+        pairs: dict[str, str | None] = {}
+        for line in filter(str.strip, (value or "").splitlines()):
+            key, equals_sign, text = line.partition("=")
+            pairs[key.strip()] = text.strip() if equals_sign else None
+        return pairs
+
+
 class FormRenderer(DjangoTemplates):
     """Writes inputs, selects and lists of errors without a template.
 

@@ -56,7 +56,8 @@ class Segment(NamedTuple):
 def template_context(
     row: OrderSummary, lines: Iterable[OrderLine], *, with_personal: bool
 ) -> dict[str, Any]:
-    """Return the context of the template, with the texts of notes only if ``with_personal``."""
+    """Return the context of the template; notes have texts and lines metadata only if
+    ``with_personal``."""
     order = order_detail(row, lines)
     products = {line.line_id: line.name for line in order.items}
     return {
@@ -68,6 +69,7 @@ def template_context(
             {
                 "line": line,
                 "taxes": [f"{_tax_text(tax)}: {tax.amount}" for tax in line.taxes],
+                "metadata": line.metadata if with_personal else {},
                 "segments": segments(line),
                 "units": ", ".join(
                     f"{segment.units} {segment.state}" for segment in segments(line)

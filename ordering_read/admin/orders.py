@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import link_column, log_url, money_column, user_of
+from ordering_read.admin.base import link_column, log_url, metadata_column, money_column, user_of
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
@@ -74,7 +74,7 @@ class OrderAdmin(CommandPages):
     )
     search_fields = ("order_number",)
     search_help_text = (
-        "Order number, reference, customer, SKU, product, tracking number, tag or note; "
+        "Order number, reference, PO number, customer, SKU, product, tracking number, tag or note; "
         "or the id of an order or a customer"
     )
 
@@ -86,6 +86,10 @@ class OrderAdmin(CommandPages):
         order: list[Any] = ["created_at"]
         if obj and obj.external_reference:
             order.append("external_reference")
+        if obj and obj.po_number:
+            order.append("po_number")
+        if obj and obj.metadata and request.user.has_perm(permissions.VIEW_PII):
+            order.append("metadata_pairs")
         if obj and obj.tags:
             order.append("tag_list")
         may_view_customers = request.user.has_perm(permissions.VIEW_CUSTOMERS)
@@ -187,6 +191,8 @@ class OrderAdmin(CommandPages):
     @admin.display(description="Tags")
     def tag_list(self, order: OrderSummary) -> str:
         return ", ".join(order.tags)
+
+    metadata_pairs = metadata_column
 
     @admin.display(description="Ships to")
     def destination(self, order: OrderSummary) -> str:

@@ -10,11 +10,11 @@ from rest_framework.response import Response
 from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody, Row
-from ordering_read.api.order_bodies import OrderBody
+from ordering_read.api.order_bodies import OrderBody, order_body
 from ordering_read.api.parameters import ID, parameters_of
 from ordering_read.engine.gaps import Streams
 from ordering_read.fields import CustomerId
-from ordering_read.permissions import MASK
+from ordering_read.permissions import MASK, masked_pairs
 from ordering_read.queries.customers import (
     CustomerStatsView,
     CustomerView,
@@ -51,12 +51,14 @@ class CustomerStatsBody(Row):
 
 def customer_body(customer: CustomerView, request: Request) -> CustomerBody:
     """Return the body of ``customer``, with MASK for data that the user may not see."""
-    masks = {} if request.user.has_perm(permissions.VIEW_PII) else {"email": MASK, "phone": MASK}
-    return CustomerBody.of(customer, request, **masks)
+    if request.user.has_perm(permissions.VIEW_PII):
+        return CustomerBody.of(customer, request)
+    metadata = masked_pairs(customer.metadata)
+    return CustomerBody.of(customer, request, email=MASK, phone=MASK, metadata=metadata)
 
 
 class CustomerViewSet(QueryViewSet):
-    """The safe methods of /customers. Users who may not see e-mail addresses get `***` instead."""
+    """The safe methods of /customers. Users who may not see personal data get `***` instead."""
 
     titles = ("Customers", "Customer")
     stream_prefix = "customer"
@@ -103,7 +105,7 @@ class CustomerViewSet(QueryViewSet):
     @action(detail=True)
     def orders(self, request: Request, pk: str) -> Response:
         """Lists the orders of a customer, by default the newest first."""
-        return self.answer_list(self.query(GetOrdersByCustomer, customer_id=pk), OrderBody.of)
+        return self.answer_list(self.query(GetOrdersByCustomer, customer_id=pk), order_body)
 
     @extend_schema(
         operation_id="customer_stats",

@@ -8,7 +8,7 @@ from ordering_read import permissions
 from ordering_read.api.bodies import Linked, Links, LinkTo, Row
 from ordering_read.documents import AddressView
 from ordering_read.engine.gaps import Streams
-from ordering_read.permissions import MASK
+from ordering_read.permissions import MASK, masked_pairs
 from ordering_read.queries import View
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, OrderView
@@ -26,12 +26,22 @@ class OrderLinks(Links):
 
 
 class OrderBody(Linked, OrderView, Row):
-    """An order as lists show it."""
+    """An order as lists show it.
+
+    Users who may not see personal texts get `***` for the values of metadata.
+    """
 
     links: OrderLinks
 
     def streams(self) -> Streams:
         return {"order_view": [f"order-{self.id}"]}
+
+
+def order_body(order: OrderView, request: Request) -> OrderBody:
+    """Return the body of ``order``, with MASK for data that the user may not see."""
+    if request.user.has_perm(permissions.VIEW_PII):
+        return OrderBody.of(order, request)
+    return OrderBody.of(order, request, metadata=masked_pairs(order.metadata))
 
 
 class LineLinks(Links):
@@ -50,7 +60,7 @@ class OrderDetailBody(Linked, OrderDetail, Row):
     """A whole order.
 
     Users who may not see addresses get `***` for all fields of an address except city and country.
-    Users who may not see personal texts get `***` for the text of notes.
+    Users who may not see personal texts get `***` for the text of notes and the values of metadata.
     """
 
     items: tuple[LineBody, ...]
@@ -91,6 +101,11 @@ def masked(order: OrderDetail, request: Request) -> OrderDetail:
         masks["billing_address"] = order.billing_address and _masked_address(order.billing_address)
     if not request.user.has_perm(permissions.VIEW_PII):
         masks["notes"] = tuple(note.model_copy(update={"text": MASK}) for note in order.notes)
+        masks["metadata"] = masked_pairs(order.metadata)
+        masks["items"] = tuple(
+            line.model_copy(update={"metadata": masked_pairs(line.metadata)})
+            for line in order.items
+        )
     return order.model_copy(update=masks)
 
 

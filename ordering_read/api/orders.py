@@ -17,6 +17,7 @@ from ordering_read.api.order_bodies import (
     TimelineEntryBody,
     masked,
     masked_entry,
+    order_body,
 )
 from ordering_read.api.parameters import ID, NUMBER, parameters_of
 from ordering_read.queries.events import EventView, GetOrderEvents
@@ -60,7 +61,7 @@ class OrderViewSet(QueryViewSet):
     )
     def list(self, request: Request) -> Response:
         """Lists the orders, by default the newest first."""
-        return self.answer_list(self.query(ListOrders), OrderBody.of)
+        return self.answer_list(self.query(ListOrders), order_body)
 
     @extend_schema(
         operation_id="order_get",

@@ -9,7 +9,7 @@ from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import Row, address
 from ordering_read.api.customers import CustomerBody, customer_body
 from ordering_read.api.inventory import ProductBody, product_body
-from ordering_read.api.order_bodies import OrderBody
+from ordering_read.api.order_bodies import OrderBody, order_body
 from ordering_read.api.parameters import parameters_of
 from ordering_read.queries.search import SearchOrders
 
@@ -58,7 +58,7 @@ class SearchViewSet(QueryViewSet):
         match = result.exact
         rows = self.with_gaps(
             [
-                *(OrderBody.of(order, request) for order in result.orders),
+                *(order_body(order, request) for order in result.orders),
                 *(customer_body(customer, request) for customer in result.customers),
                 *(product_body(product, request) for product in result.products),
             ]

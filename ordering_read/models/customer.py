@@ -2,7 +2,9 @@
 
 from typing import ClassVar
 
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Collate, Upper
 
 from ordering_read.models.stream_row import StreamRow
@@ -12,6 +14,7 @@ class CustomerSummary(StreamRow):
     """A customer as lists and pages show it."""
 
     projection_name: ClassVar[str] = "customer_view"
+    documents = {"metadata": dict[str, str]}
 
     class Status(models.TextChoices):
         ACTIVE = "active"
@@ -23,6 +26,9 @@ class CustomerSummary(StreamRow):
     email = models.CharField(max_length=254)
     phone = models.CharField(max_length=40, blank=True)
     status = models.CharField(max_length=20, choices=Status)
+    metadata = models.JSONField(
+        default=dict, blank=True, db_default=models.Value({}, models.JSONField())
+    )
     registered_at = models.DateTimeField()
 
     class Meta:
@@ -48,6 +54,10 @@ class CustomerSummary(StreamRow):
             # For prefix searches, which are ranges in the collation "C".
             models.Index("projection", Collate(Upper("name"), "C"), name="customer_view_by_name"),
             models.Index("projection", Collate(Upper("email"), "C"), name="customer_view_by_email"),
+            # Covers all generations: a GIN index of a number needs an extension.
+            GinIndex(
+                fields=["metadata"], condition=~Q(metadata={}), name="customer_view_by_metadata"
+            ),
         ]
 
     def __str__(self) -> str:

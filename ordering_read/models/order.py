@@ -52,6 +52,7 @@ class OrderSummary(StreamRow):
         "refunds": tuple[RefundView, ...],
         "returns": tuple[ReturnView, ...],
         "notes": tuple[NoteView, ...],
+        "metadata": dict[str, str],
     }
 
     order_id = models.UUIDField(db_column="id", verbose_name="id")
@@ -96,6 +97,16 @@ class OrderSummary(StreamRow):
     item_count = models.PositiveIntegerField(default=0, help_text="Number of lines.")
     unit_count = models.PositiveIntegerField(default=0, help_text="Units ordered in all lines.")
     external_reference = models.CharField(max_length=100, blank=True)
+    po_number = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The number of the customer's purchase order.",
+    )
+    metadata = models.JSONField(
+        default=dict, blank=True, db_default=models.Value({}, models.JSONField())
+    )
     replaces_order_id = models.UUIDField(null=True, blank=True)
     assigned_to = models.CharField(
         max_length=150, blank=True, help_text="The user who is responsible."
@@ -187,8 +198,11 @@ class OrderSummary(StreamRow):
                 condition=~Q(external_reference=""),
                 name="order_summary_by_reference",
             ),
-            # Covers all generations: a GIN index of a number needs an extension.
+            # Cover all generations: a GIN index of a number needs an extension.
             GinIndex(fields=["tags"], name="order_summary_by_tag"),
+            GinIndex(
+                fields=["metadata"], condition=~Q(metadata={}), name="order_summary_by_metadata"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -199,7 +213,7 @@ class OrderLine(ReadModel):
     """A line of an order, with the numbers of its units that were packed, shipped and so on."""
 
     projection_name: ClassVar[str] = "order_view"
-    documents = {"taxes": tuple[TaxView, ...]}
+    documents = {"taxes": tuple[TaxView, ...], "metadata": dict[str, str]}
 
     order_id = models.UUIDField()
     line_id = models.UUIDField()
@@ -228,6 +242,9 @@ class OrderLine(ReadModel):
     )
     taxes = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
     tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
+    metadata = models.JSONField(
+        default=dict, blank=True, db_default=models.Value({}, models.JSONField())
+    )
     price_source = models.CharField(max_length=10, help_text="client, list or override.")
     price_reason = models.CharField(max_length=200, blank=True)
 

@@ -86,6 +86,7 @@ class OrderSearch(SearchRow):
     weights = {
         "number": "A",
         "reference": "A",
+        "po": "A",
         "customer": "A",
         "line": "A",
         "tracking": "A",

@@ -40,6 +40,8 @@ def _change(row: CustomerSummary, event: e.CustomerEvent) -> None:
             for column in ("name", "email", "phone"):
                 if (text := getattr(event, column)) is not None:
                     setattr(row, column, text)
+        case e.CustomerMetadataChanged():
+            row.metadata = event.merged(row.metadata)
         case e.CustomerBlocked():
             row.status = status.BLOCKED
         case e.CustomerUnblocked():

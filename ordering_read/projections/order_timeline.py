@@ -79,4 +79,5 @@ def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, 
 
 
 def _is_about_lines(event: e.OrderEvent) -> bool:
-    return isinstance(event, e.OrderItemQuantityChanged) or hasattr(event, "items")
+    is_about_a_line = isinstance(event, e.OrderItemQuantityChanged | e.OrderMetadataChanged)
+    return is_about_a_line or hasattr(event, "items")

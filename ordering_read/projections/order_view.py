@@ -96,6 +96,10 @@ def _change(row: OrderSummary, event: e.OrderEvent) -> None:
             row.tags = [*row.tags, event.tag]
         case e.OrderUntagged():
             row.tags = [tag for tag in row.tags if tag != event.tag]
+        case e.OrderPoNumberChanged():
+            row.po_number = event.po_number or ""
+        case e.OrderMetadataChanged(line_id=None):
+            row.metadata = event.merged(row.metadata)
         case e.OrderAssigned():
             row.assigned_to = event.assignee or ""
         case e.OrderHeld():
@@ -119,6 +123,7 @@ def _begin(row: OrderSummary, event: e.OrderCreated) -> None:
     row.customer_name = event.customer.name
     row.currency = event.currency
     row.external_reference = event.external_reference or ""
+    row.po_number = event.po_number or ""
     row.replaces_order_id = event.replaces_order_id
     row.shipping_address = event.shipping_address.model_dump()
     row.billing_address = event.billing_address and event.billing_address.model_dump()
@@ -140,7 +145,11 @@ def _fold_lines(events: Sequence[e.OrderEvent], projection_id: int) -> None:
 def _changes_lines(event: e.OrderEvent) -> bool:
     """Return True if ``event`` changes lines that earlier events have added."""
     is_priced = isinstance(event, e.PricedEvent) and event.price is not None
-    return is_priced or isinstance(event, _LINE_EVENTS)
+    return is_priced or isinstance(event, _LINE_EVENTS) or _has_line_metadata(event)
+
+
+def _has_line_metadata(event: e.OrderEvent) -> bool:
+    return isinstance(event, e.OrderMetadataChanged) and event.line_id is not None
 
 
 def _change_lines(
@@ -151,6 +160,9 @@ def _change_lines(
     for event in events:
         if isinstance(event, e.OrderItemAdded):
             lines[event.line_id] = changed[event.line_id] = _line(event, projection_id)
+        elif isinstance(event, e.OrderMetadataChanged) and event.line_id is not None:
+            line = changed[event.line_id] = lines[event.line_id]
+            line.metadata = event.merged(line.metadata)
         elif isinstance(event, _LINE_EVENTS):
             for line in _change_units(event, lines):
                 changed[line.line_id] = line

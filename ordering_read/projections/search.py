@@ -34,6 +34,7 @@ class SearchProjection(Projector):
         e.TrackingUpdated,
         e.OrderTagged,
         e.OrderUntagged,
+        e.OrderPoNumberChanged,
         e.NoteAdded,
         e.NoteRedacted,
         e.OrderAnonymized,
@@ -57,8 +58,11 @@ def _change(row: Any, event: DomainEvent) -> None:
             row.customer_id = event.customer_id
             row.set_text("number", event.order_number)
             row.set_text("reference", event.external_reference)
+            row.set_text("po", event.po_number)
             row.set_text("customer", event.customer.name)
             row.set_text("email", event.customer.email)
+        case e.OrderPoNumberChanged():
+            row.set_text("po", event.po_number)
         case e.OrderItemAdded():
             row.set_text(f"line:{event.line_id}", f"{event.sku} {event.name}")
         case e.ShipmentDispatched() | e.TrackingUpdated() if event.tracking_number:

@@ -13,6 +13,8 @@ Products = Mapping[UUID, str]
 
 # The most lines that a sentence lists; a sentence about more lines gives their number.
 _LISTED = 4
+# The most letters of a value of metadata in a sentence.
+_LETTERS = 60
 
 
 class Sentence(NamedTuple):
@@ -52,7 +54,7 @@ def note_sentence(text: str, actor: str | None) -> str:
 
 
 # --- Families of events: sentences without the actor, which ``sentence_of`` adds ---------------
-def _about_order(event: e.OrderEvent, _products: Products) -> Sentence | None:
+def _about_order(event: e.OrderEvent, products: Products) -> Sentence | None:
     match event:
         case e.OrderStatusChanged():
             text, customer_text = _MOVES[event.to_status]
@@ -75,6 +77,12 @@ def _about_order(event: e.OrderEvent, _products: Products) -> Sentence | None:
             return Sentence(Icon.TAG, f"added the tag {event.tag}")
         case e.OrderUntagged():
             return Sentence(Icon.TAG, f"removed the tag {event.tag}")
+        case e.OrderPoNumberChanged(po_number=None):
+            return Sentence(Icon.TAG, "removed the PO number", "PO number removed")
+        case e.OrderPoNumberChanged(po_number=po_number):
+            return Sentence(Icon.TAG, f"set the PO number {po_number}", f"PO number: {po_number}")
+        case e.OrderMetadataChanged():
+            return Sentence(Icon.TAG, _metadata(event, products))
         case e.OrderAssigned():
             return Sentence(Icon.PERSON, f"assigned the order to {event.assignee or 'nobody'}")
         case e.NoteRedacted():
@@ -229,6 +237,19 @@ def _units(items: Sequence[e.Units], products: Products) -> str:
         return f"{sum(item.quantity for item in items)} units of {len(items)} lines"
     *others, last = (f"{item.quantity} × {products[item.line_id]}" for item in items)
     return f"{', '.join(others)} and {last}" if others else last
+
+
+def _metadata(event: e.OrderMetadataChanged, products: Products) -> str:
+    of_line = f" of {products[event.line_id]}" if event.line_id else ""
+    changes = [f"{key} = {_shortened(value)}" for key, value in sorted(event.values.items())]
+    changes += [f"{key} removed" for key in sorted(event.removed)]
+    if len(changes) > _LISTED:
+        changes = [f"{len(changes)} pairs"]
+    return _because(f"changed the metadata{of_line}", ", ".join(changes))
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LETTERS else f"{text[:_LETTERS]}…"
 
 
 def _tracking(event: e.ShipmentDispatched | e.TrackingUpdated) -> str:

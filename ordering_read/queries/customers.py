@@ -18,7 +18,7 @@ from ordering_read.models import CustomerSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.search import CustomerSearch
 from ordering_read.queries.base import Query, QueryHandler, handles
-from ordering_read.queries.filters import SearchText, Several, search, where
+from ordering_read.queries.filters import MetadataFilter, SearchText, Several, search, where
 from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.views import Page, View
 from ordering_write.published import NotFoundError
@@ -29,13 +29,14 @@ class CustomerNotFoundError(NotFoundError):
 
 
 class CustomerView(View):
-    """A customer."""
+    """A customer. Customers don't see their `metadata`."""
 
     customer_id: CustomerId
     name: PersonName
     email: Annotated[str, Field(examples=["robin.sample@example.com"])]
     phone: str
     status: CustomerSummary.Status
+    metadata: dict[str, str]
     registered_at: datetime
     updated_at: datetime
     version: Version
@@ -74,6 +75,7 @@ class ListCustomers(ListQuery[CustomerView]):
     status: Annotated[
         Several[Literal["active", "blocked", "erased"]] | None, where("status__in")
     ] = None
+    metadata: MetadataFilter = None
     q: Annotated[SearchText | None, search("customer_id", CustomerSearch)] = Field(
         None,
         description="Words, or the beginnings of words, of a name or an e-mail address; or six or "
@@ -95,7 +97,7 @@ class GetCustomerByIdHandler(QueryHandler[GetCustomerById, CustomerView]):
         row = _visible(query).filter(customer_id=query.customer_id).first()
         if row is None:
             raise CustomerNotFoundError
-        return CustomerView.of_row(row)
+        return _view(query, row)
 
 
 @handles(ListCustomers)
@@ -104,7 +106,7 @@ class ListCustomersHandler(QueryHandler[ListCustomers, Page[CustomerView]]):
 
     def handle(self, query: ListCustomers) -> Page[CustomerView]:
         rows = query.select(_visible(query)).order_by("-registered_at", "-customer_id")
-        return query.page_of(rows, CustomerView.of_row)
+        return query.page_of(rows, lambda row: _view(query, row))
 
 
 @handles(GetCustomerStats)
@@ -120,6 +122,12 @@ class GetCustomerStatsHandler(QueryHandler[GetCustomerStats, tuple[CustomerStats
         if not stats and not _visible(query).filter(customer_id=query.customer_id).exists():
             raise CustomerNotFoundError
         return stats
+
+
+def _view(query: Query[Any], row: CustomerSummary) -> CustomerView:
+    if query.customer_scope is None:
+        return CustomerView.of_row(row)
+    return CustomerView.of_row(row, metadata={})
 
 
 def _visible(query: Query[Any]) -> QuerySet[CustomerSummary]:

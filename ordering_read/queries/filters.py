@@ -81,6 +81,16 @@ Moment = Annotated[
 SearchText = Annotated[str, Text(max_length=200)]
 
 
+def _with_key(pair: str) -> str:
+    if pair.startswith("="):
+        raise PydanticCustomError("pair", "A pair is written key=value, or its key alone")
+    return pair
+
+
+# A key with any value, or a key with a value: color=red.
+Pair = Annotated[str, Text(max_length=541, lines=True), AfterValidator(_with_key)]
+
+
 # --- Filters -----------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Filter:
@@ -106,6 +116,27 @@ def search(column: str, documents: type[SearchRow]) -> Filter:
         return rows.filter(**{f"{column}__in": matches.values(column)})
 
     return Filter(apply)
+
+
+def _has_pair(rows: Rows, pair: str, query: Query[Any]) -> Rows:
+    if query.customer_scope is not None or not query.with_personal:
+        # A filter by values that the user may not see would tell the values.
+        return rows.none()
+    key, equals_sign, value = pair.partition("=")
+    condition = {"metadata__contains": {key: value}} if equals_sign else {"metadata__has_key": key}
+    # The index omits rows without metadata.
+    return rows.filter(**condition).exclude(metadata={})
+
+
+MetadataFilter = Annotated[
+    Pair | None,
+    Filter(_has_pair),
+    Field(
+        description="Rows with this pair of metadata, `key=value`, or with this `key`. Users who "
+        "may not see personal data find none.",
+        examples=["gift=yes"],
+    ),
+]
 
 
 def order_by(columns: Mapping[str, Sequence[str]]) -> Filter:

@@ -22,7 +22,8 @@ class OrderLineView(View):
     and a delivered unit as `return_requested` or `returned`. `list_value`, `discount`, `line_total`
     and `taxes` are for the units that aren't cancelled, failed or returned: `line_total` is
     `list_value` minus `discount`; some `taxes` are included in it, the others are added to it.
-    `price_source` and `price_reason` are null for customers.
+    `price_source` and `price_reason` are null for customers, who
+    don't see `metadata` either.
     """
 
     line_id: UUID
@@ -44,5 +45,6 @@ class OrderLineView(View):
     line_total: CurrencyAmount
     tax_class: OptionalText
     taxes: tuple[TaxView, ...]
+    metadata: dict[str, str]
     price_source: str | None
     price_reason: OptionalText

@@ -16,6 +16,7 @@ from ordering_read.queries.base import QueryHandler, handles
 from ordering_read.queries.customers import CustomerNotFoundError
 from ordering_read.queries.filters import (
     Filter,
+    MetadataFilter,
     Moment,
     Rows,
     SearchText,
@@ -36,7 +37,9 @@ _MAX_RANKED = 1_000
 _MAX_RENAMED = 100
 # The embedded documents, which lists don't show.
 _DOCUMENTS = [
-    field.name for field in OrderSummary._meta.concrete_fields if isinstance(field, JSONField)
+    field.name
+    for field in OrderSummary._meta.concrete_fields
+    if isinstance(field, JSONField) and field.name != "metadata"
 ]
 
 Ordering = Literal[
@@ -133,6 +136,7 @@ class OrdersQuery(ListQuery[OrderView]):
     tag: Annotated[str | None, Filter(_with_tag)] = Field(
         None, max_length=40, description="Orders with this tag."
     )
+    metadata: MetadataFilter = None
     on_hold: Annotated[bool | None, Filter(_on_hold)] = None
     needs_attention: Annotated[bool | None, Filter(_needs_attention)] = Field(
         None, description="Orders whose money a person must look at; for the staff only."
@@ -232,4 +236,4 @@ def _page(query: OrdersQuery) -> Page[OrderView]:
 
 def _public_view(row: OrderSummary) -> OrderView:
     """Return the order without what only the staff sees."""
-    return OrderView.of_row(row).model_copy(update={"attention": ()})
+    return OrderView.of_row(row).model_copy(update={"attention": (), "metadata": {}})

@@ -58,7 +58,7 @@ class NotThenError(NotFoundError):
 
 
 class OrderView(View):
-    """An order as lists show it.
+    """An order as lists show it. Customers don't see `metadata`.
 
     `attention` has the reasons for which a person must look at the money; customers don't see them.
     `position` is null if the last event of the order has no position in the log yet, which can
@@ -82,6 +82,8 @@ class OrderView(View):
     unit_count: int
     created_at: datetime
     placed_on: date
+    po_number: str
+    metadata: dict[str, str]
     updated_at: datetime
     version: Version
     position: int | None
@@ -267,8 +269,9 @@ def _without_staff_fields(order: OrderDetail) -> OrderDetail:
             "attention": (),
             "assigned_to": None,
             "tags": (),
+            "metadata": {},
             "hold": None,
-            "items": _updated(order.items, price_source=None, price_reason=None),
+            "items": _updated(order.items, price_source=None, price_reason=None, metadata={}),
             "refunds": _updated(order.refunds, reason=None, failure=None),
             "returns": _updated(order.returns, rejection=None),
             "notes": _updated(public_notes, by=None),

@@ -18,6 +18,7 @@ class CustomerCommands(CommandRoutes):
     routes = (
         Route("POST", "", c.RegisterCustomer, response_model=NewCustomer),
         Route("PATCH", "", c.ChangeCustomerDetails),
+        Route("PATCH", "metadata", c.SetCustomerMetadata),
         Route("POST", "block", c.BlockCustomer, example={"reason": "Unpaid bills"}),
         Route("POST", "unblock", c.UnblockCustomer, example={"reason": "All bills are paid"}),
         Route("POST", "erase", c.EraseCustomer, example={"reason": "The customer asked for it"}),

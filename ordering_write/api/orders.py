@@ -69,5 +69,8 @@ class OrderCommands(CommandRoutes):
         Route("POST", "notes/{note_id}/redact", c.RedactNote),
         Route("PUT", "tags/{tag}", c.TagOrder),
         Route("DELETE", "tags/{tag}", c.UntagOrder),
+        Route("PATCH", "metadata", c.SetOrderMetadata),
+        Route("PATCH", "items/{line_id}/metadata", c.SetLineMetadata),
+        Route("PUT", "po-number", c.SetPoNumber),
         Route("POST", "assign", c.AssignOrder),
     )

@@ -36,6 +36,7 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
     ),
     errors.TooManyLinesError: ("too-many-lines", "Place another order for the rest."),
     errors.TooManyTagsError: ("too-many-tags", "Take a tag off first."),
+    errors.TooManyPairsError: ("too-many-pairs", "Remove a pair first: give its key null."),
     errors.PaymentRequiredError: ("payment-required", "Record the payment, then pack the order."),
     errors.QuantityExceedsOpenError: (
         "exceeds-open",

@@ -30,7 +30,7 @@ class RegisterCustomerHandler(CommandHandler[c.RegisterCustomer]):
     aggregate = Customer
     makes_new = True
     permission = Permission("register_customer", (Role.CLERK, Role.INTEGRATION))
-    events = (e.CustomerRegistered,)
+    events = (e.CustomerRegistered, e.CustomerMetadataChanged)
     refusals = (errors.DuplicateCustomerError, errors.DuplicateEmailError)
 
     def handle(self, command: c.RegisterCustomer) -> list[DomainEvent]:
@@ -44,12 +44,13 @@ class RegisterCustomerHandler(CommandHandler[c.RegisterCustomer]):
                 phone=command.phone,
             )
         )
+        customer.set_metadata(command.metadata, now=command.timestamp)
         duplicate = errors.DuplicateCustomerError(f"Customer {customer_id} is registered already.")
         with unique_email(command.email), unique({"ordering_write_customer_pkey": duplicate}):
             return save([customer], caused_by=command)
 
 
-C = TypeVar("C", c.ChangeCustomerDetails, c.BlockCustomer, c.UnblockCustomer)
+C = TypeVar("C", c.ChangeCustomerDetails, c.SetCustomerMetadata, c.BlockCustomer, c.UnblockCustomer)
 
 
 class CustomerHandler(CommandHandler[C]):
@@ -83,6 +84,16 @@ class ChangeCustomerDetailsHandler(CustomerHandler[c.ChangeCustomerDetails]):
         customer.change_details(
             name=command.name, email=command.email, phone=command.phone, now=command.timestamp
         )
+
+
+@handles(c.SetCustomerMetadata)
+class SetCustomerMetadataHandler(CustomerHandler[c.SetCustomerMetadata]):
+    permission = Permission("set_customer_metadata", (Role.CLERK, Role.INTEGRATION))
+    events = (e.CustomerMetadataChanged,)
+    refusals = (errors.CustomerErasedError, errors.TooManyPairsError)
+
+    def act(self, customer: Customer, command: c.SetCustomerMetadata) -> None:
+        customer.set_metadata(command.metadata, now=command.timestamp)
 
 
 @handles(c.BlockCustomer)

@@ -11,6 +11,7 @@ from django.db.models.functions import Lower
 
 from config.databases import tables
 from ordering_write.domain import events as e
+from ordering_write.domain import metadata
 from ordering_write.domain.errors import CustomerErasedError, CustomerNotFoundError
 from ordering_write.domain.events import Person
 from ordering_write.domain.values import ERASED
@@ -33,6 +34,9 @@ class Customer(Aggregate):
     email = models.CharField(max_length=254)
     phone = models.CharField(max_length=40, blank=True)
     status = models.CharField(max_length=20, choices=Status, default=Status.ACTIVE)
+    metadata = models.JSONField(
+        default=dict, blank=True, db_default=models.Value({}, models.JSONField())
+    )
 
     class Meta:
         default_permissions = ()
@@ -79,6 +83,16 @@ class Customer(Aggregate):
                 e.CustomerDetailsChanged(timestamp=now, customer_id=self.customer_id, **changes)
             )
 
+    def set_metadata(self, changes: Mapping[str, str | None], *, now: datetime) -> None:
+        """Set pairs of the metadata; None removes one. Pairs that are so already change nothing."""
+        self.refuse_if_erased()
+        if merge := metadata.merge(self.metadata, changes):
+            self._raise_event(
+                e.CustomerMetadataChanged(
+                    timestamp=now, customer_id=self.customer_id, **merge._asdict()
+                )
+            )
+
     def block(self, reason: str, *, now: datetime) -> None:
         """Keep the customer from ordering; a blocked customer stays blocked."""
         self.refuse_if_erased()
@@ -121,6 +135,8 @@ class Customer(Aggregate):
                     if (value := getattr(event, field)) is not None:
                         setattr(self, field, value)
                 self._new_email = event.email or self._new_email
+            case e.CustomerMetadataChanged():
+                self.metadata = event.merged(self.metadata)
             case e.CustomerBlocked():
                 self.status = self.Status.BLOCKED
             case e.CustomerUnblocked():
@@ -130,6 +146,7 @@ class Customer(Aggregate):
                 self.name = self.email = ERASED
                 self._new_email = ""
                 self.phone = ""
+                self.metadata = {}
 
     @property
     def person(self) -> Person:

@@ -37,6 +37,7 @@ class Shop:
     def __init__(self) -> None:
         self.customer = kit.registered_customer()
         self.order = kit.placed_order(self.customer, (kit.registered_product(), 1))
+        [self.line_id] = kit.stored(self.order.stream).lines
         kit.dispatch(kit.cancel(self.order))
 
     def append(self, event: DomainEvent) -> None:
@@ -45,6 +46,7 @@ class Shop:
             "order_id": self.order.pk,
             "customer_id": self.customer.pk,
             "note_id": uuid7(),
+            "line_id": self.line_id,
             "order_number": self.order.order_number,
         }
         names = type(event).model_fields.keys() & ids.keys()
@@ -74,8 +76,10 @@ def with_canaries(event: DomainEvent) -> tuple[DomainEvent, list[str]]:
             case str():
                 canaries.append(f"canary {len(canaries)} {uuid7().hex[-6:]}")
                 return canaries[-1]
-            case BaseModel():
+            case BaseModel() | dict():
                 return {name: replaced(member) for name, member in dict(value).items()}
+            case list():
+                return [replaced(member) for member in value]
             case _:
                 return value
 

@@ -8,7 +8,8 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text, identity
-from ordering_write.domain.commands.base import Command, Reason
+from ordering_write.domain.commands.base import ADDED, Command, Reason
+from ordering_write.domain.metadata import Metadata, MetadataChanges
 from ordering_write.domain.values import CustomerId
 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
@@ -36,6 +37,7 @@ class RegisterCustomer(Command):
     name: Name
     email: Email
     phone: Phone = ""
+    metadata: Annotated[Metadata, ADDED] = {}
     customer_id: CustomerId | None = None
 
 
@@ -46,6 +48,13 @@ class ChangeCustomerDetails(Command):
     name: Name | None = None
     email: Email | None = None
     phone: Phone | None = None
+
+
+class SetCustomerMetadata(Command):
+    """Set pairs of the metadata of a customer; null removes a pair. Other pairs stay."""
+
+    customer_id: UUID
+    metadata: MetadataChanges
 
 
 class BlockCustomer(Command):

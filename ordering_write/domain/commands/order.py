@@ -12,6 +12,7 @@ from ordering_write.domain.commands.amounts import Adjustment, Discount, NewTaxe
 from ordering_write.domain.commands.base import ADDED, Command, Reason
 from ordering_write.domain.commands.customer import Email, Name
 from ordering_write.domain.events import HoldReason, OrderStatus, Visibility
+from ordering_write.domain.metadata import Metadata, MetadataChanges
 from ordering_write.domain.values import (
     Actor,
     Address,
@@ -25,6 +26,8 @@ from ordering_write.domain.values import (
 
 Tag = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
 Note = Annotated[str, Text(max_length=4000, lines=True)]
+# The number of the customer's purchase order.
+PoNumber = Annotated[str, Text(max_length=100), Field(examples=["PO-4711"])]
 PriceReason = Annotated[str, Text(max_length=200)]
 
 
@@ -39,6 +42,7 @@ class NewItem(Value):
     price_reason: PriceReason | None = None
     discount: Annotated[Discount | None, ADDED] = None
     taxes: Annotated[NewTaxes | None, ADDED] = None
+    metadata: Annotated[Metadata, ADDED] = {}
 
 
 class Guest(Value):
@@ -79,6 +83,8 @@ class CreateOrder(Command):
     replaces_order_id: UUID | None = None
     note: Note | None = None
     tags: Annotated[list[Tag], Field(max_length=20)] = []
+    po_number: Annotated[PoNumber | None, ADDED] = None
+    metadata: Annotated[Metadata, ADDED] = {}
     auto_confirm: Annotated[bool, Field(strict=True)] = False
     reserve_for: Annotated[timedelta, Field(gt=timedelta(0), le=timedelta(days=365))] | None = None
 
@@ -161,6 +167,7 @@ class AddOrderItem(Command):
     price_reason: PriceReason | None = None
     discount: Annotated[Discount | None, ADDED] = None
     taxes: Annotated[NewTaxes | None, ADDED] = None
+    metadata: Annotated[Metadata, ADDED] = {}
 
 
 class ChangeItemQuantity(Command):
@@ -228,6 +235,28 @@ class UntagOrder(Command):
 
     order_id: UUID
     tag: Annotated[Tag, Field(examples=["gift"])]
+
+
+class SetOrderMetadata(Command):
+    """Set pairs of the metadata of an order; null removes a pair. Other pairs stay."""
+
+    order_id: UUID
+    metadata: MetadataChanges
+
+
+class SetLineMetadata(Command):
+    """Set pairs of the metadata of a line; null removes a pair. Other pairs stay."""
+
+    order_id: UUID
+    line_id: UUID
+    metadata: MetadataChanges
+
+
+class SetPoNumber(Command):
+    """Set the number of the customer's purchase order, or remove it."""
+
+    order_id: UUID
+    po_number: PoNumber | None = None
 
 
 class AssignOrder(Command):

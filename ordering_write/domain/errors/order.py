@@ -118,5 +118,9 @@ class TooManyTagsError(InvalidOperationError):
     """An order has 20 tags at most."""
 
 
+class TooManyPairsError(InvalidOperationError):
+    """An order, a line or a customer has 50 pairs of metadata at most."""
+
+
 class TooManyLinesError(InvalidOperationError):
     """An order has 200 lines at most."""

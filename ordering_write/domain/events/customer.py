@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from ordering_write.domain.events.base import DomainEvent
+from ordering_write.domain.events.metadata import MetadataEvent
 
 
 class CustomerEvent(DomainEvent, stored=False):
@@ -27,6 +28,10 @@ class CustomerDetailsChanged(CustomerEvent):
     name: str | None = None
     email: str | None = None
     phone: str | None = None
+
+
+class CustomerMetadataChanged(CustomerEvent, MetadataEvent):
+    """Pairs of the metadata of a customer were set or removed."""
 
 
 class CustomerBlocked(CustomerEvent):

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from ordering_write.domain.events.base import DomainEvent
+from ordering_write.domain.events.metadata import MetadataEvent
 from ordering_write.domain.events.states import (
     Attention,
     FulfilmentStatus,
@@ -111,6 +112,7 @@ class OrderCreated(OrderEvent):
     # The actor who gave the external reference; references are unique within a source.
     source: str
     external_reference: str | None = None
+    po_number: str | None = None
     replaces_order_id: UUID | None = None
 
 
@@ -237,6 +239,18 @@ class OrderTagged(OrderEvent):
 
 class OrderUntagged(OrderEvent):
     tag: str
+
+
+class OrderMetadataChanged(OrderEvent, MetadataEvent):
+    """Pairs of the metadata of an order, or of its line ``line_id``, were set or removed."""
+
+    line_id: UUID | None = None
+
+
+class OrderPoNumberChanged(OrderEvent):
+    """The number of the customer's purchase order; None if it was removed."""
+
+    po_number: str | None = None
 
 
 class OrderAssigned(OrderEvent):

@@ -1,4 +1,4 @@
-"""Handlers of the commands about notes and tags."""
+"""Handlers of the commands about notes, tags, metadata and purchase orders."""
 
 from uuid_utils.compat import uuid7
 
@@ -18,12 +18,50 @@ class AddNoteHandler(OrderHandler[c.AddNote]):
     refusals = (errors.CustomerErasedError,)
 
     def act(self, order: Order, command: c.AddNote) -> None:
-        # A note is personal data, which no later erasure of this customer would delete.
-        if Customer.objects.filter(pk=order.customer_id, status=Customer.Status.ERASED).exists():
-            raise errors.CustomerErasedError
+        _refuse_if_erased(order)
         order.add_note(
             command.text, note_id=uuid7(), visibility=command.visibility, now=command.timestamp
         )
+
+
+def _refuse_if_erased(order: Order) -> None:
+    """Raise CustomerErasedError if the customer was erased.
+
+    No later erasure of this customer would delete new personal data.
+    """
+    if Customer.objects.filter(pk=order.customer_id, status=Customer.Status.ERASED).exists():
+        raise errors.CustomerErasedError
+
+
+@handles(c.SetOrderMetadata)
+class SetOrderMetadataHandler(OrderHandler[c.SetOrderMetadata]):
+    permission = Permission("set_order_metadata", (Role.CLERK, Role.INTEGRATION))
+    events = (e.OrderMetadataChanged,)
+    refusals = (errors.CustomerErasedError, errors.TooManyPairsError)
+
+    def act(self, order: Order, command: c.SetOrderMetadata) -> None:
+        _refuse_if_erased(order)
+        order.set_metadata(command.metadata, now=command.timestamp)
+
+
+@handles(c.SetLineMetadata)
+class SetLineMetadataHandler(OrderHandler[c.SetLineMetadata]):
+    permission = Permission("set_line_metadata", (Role.CLERK, Role.INTEGRATION))
+    events = (e.OrderMetadataChanged,)
+    refusals = (errors.CustomerErasedError, errors.TooManyPairsError, errors.UnknownLineError)
+
+    def act(self, order: Order, command: c.SetLineMetadata) -> None:
+        _refuse_if_erased(order)
+        order.set_metadata(command.metadata, line_id=command.line_id, now=command.timestamp)
+
+
+@handles(c.SetPoNumber)
+class SetPoNumberHandler(OrderHandler[c.SetPoNumber]):
+    permission = Permission("set_po_number", (Role.CLERK, Role.INTEGRATION))
+    events = (e.OrderPoNumberChanged,)
+
+    def act(self, order: Order, command: c.SetPoNumber) -> None:
+        order.set_po_number(command.po_number or "", now=command.timestamp)
 
 
 @handles(c.RedactNote)

@@ -42,10 +42,10 @@ WITH RECURSIVE drawn (number) AS (
 SELECT max(number) FROM drawn
 """
 
-# Fields by which customers could set their price, skip the shop's consent, block stock or order for
-# others.
-_SHOP_ONLY = ("adjustments", "auto_confirm", "customer", "reserve_for", "tags")
-_SHOP_ONLY_OF_ITEMS = ("discount", "taxes")
+# Fields by which customers could set their price, skip the shop's consent, block stock, order for
+# others or deceive programs that read metadata.
+_SHOP_ONLY = ("adjustments", "auto_confirm", "customer", "metadata", "reserve_for", "tags")
+_SHOP_ONLY_OF_ITEMS = ("discount", "metadata", "taxes")
 
 
 @handles(c.CreateOrder)
@@ -61,6 +61,7 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
         e.OrderAdjustmentAdded,
         e.OrderCreated,
         e.OrderItemAdded,
+        e.OrderMetadataChanged,
         e.OrderStatusChanged,
         e.OrderTagged,
         e.StockReserved,
@@ -127,12 +128,14 @@ def place(command: c.CreateOrder, customer: Customer, *, order_id: UUID) -> tupl
 
 
 def _refuse_shop_fields(command: c.CreateOrder) -> None:
+    if command.customer_scope is None:
+        return
     for name in _SHOP_ONLY:
-        if command.customer_scope is not None and getattr(command, name):
+        if getattr(command, name):
             raise errors.ShopOnlyError(pointer=f"#/{name}")
     for number, item in enumerate(command.items):
         for name in _SHOP_ONLY_OF_ITEMS:
-            if command.customer_scope is not None and getattr(item, name) is not None:
+            if getattr(item, name):
                 raise errors.ShopOnlyError(pointer=f"#/items/{number}/{name}")
 
 
@@ -211,11 +214,15 @@ def _order_created(
         expires_at=command.timestamp + reserve_for if reserve_for else None,
         source=command.by.id,
         external_reference=command.external_reference,
+        po_number=command.po_number,
         replaces_order_id=command.replaces_order_id,
     )
 
 
 def _annotate(order: Order, command: c.CreateOrder) -> None:
+    order.set_metadata(command.metadata, now=command.timestamp)
+    for line_id, item in zip(order.lines, command.items, strict=True):
+        order.set_metadata(item.metadata, line_id=line_id, now=command.timestamp)
     for tag in command.tags:
         order.tag(tag, now=command.timestamp)
     if command.note:

@@ -15,7 +15,7 @@ from ordering_write.models import Order, StockItem
 @handles(c.AddOrderItem)
 class AddOrderItemHandler(OrderHandler[c.AddOrderItem]):
     permission = Permission("add_order_item", (Role.CLERK,))
-    events = (e.OrderItemAdded, e.StockReserved)
+    events = (e.OrderItemAdded, e.OrderMetadataChanged, e.StockReserved)
     refusals = (
         errors.InsufficientInventoryError,
         errors.NotEditableError,
@@ -36,7 +36,9 @@ class AddOrderItemHandler(OrderHandler[c.AddOrderItem]):
         order.may_edit()
         limits.check(command, order.customer_id, units=command.quantity)
         stock = StockItem.load_all([command.product_id])
-        order.add_item(pricing.priced_item(command, order, stock), ask_taxes=taxes.of_order(order))
+        added = pricing.priced_item(command, order, stock)
+        order.add_item(added, ask_taxes=taxes.of_order(order))
+        order.set_metadata(command.metadata, line_id=added.line_id, now=command.timestamp)
 
 
 @handles(c.ChangeItemQuantity)

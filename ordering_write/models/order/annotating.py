@@ -1,9 +1,11 @@
 """Notes and tags: they never change the status of an order."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 from ordering_write.domain import events as e
+from ordering_write.domain import metadata
 from ordering_write.domain.errors import NoteNotFoundError, TooManyTagsError
 from ordering_write.domain.events import Visibility
 from ordering_write.models.order.state import OrderState
@@ -29,6 +31,22 @@ class Annotating(OrderState):
         """Remove ``tag`` if the order has it."""
         if tag in self.tags:
             self._record(e.OrderUntagged, now=now, tag=tag)
+
+    def set_metadata(
+        self, changes: Mapping[str, str | None], *, line_id: UUID | None = None, now: datetime
+    ) -> None:
+        """Set pairs of the metadata of the order or of a line; None removes a pair.
+
+        Pairs that are so already change nothing. Raises UnknownLineError and TooManyPairsError.
+        """
+        subject = self if line_id is None else self.line(line_id, "#/line_id")
+        if merge := metadata.merge(subject.metadata, changes):
+            self._record(e.OrderMetadataChanged, now=now, line_id=line_id, **merge._asdict())
+
+    def set_po_number(self, po_number: str, *, now: datetime) -> None:
+        """Set the number of the customer's purchase order; an empty text removes it."""
+        if po_number != self.po_number:
+            self._record(e.OrderPoNumberChanged, now=now, po_number=po_number or None)
 
     def add_note(
         self,

@@ -42,6 +42,7 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Refunding, Annotating
                 self.expires_at = event.expires_at
                 self.source = event.source
                 self.external_reference = event.external_reference
+                self.po_number = event.po_number or ""
             case e.OrderStatusChanged(to_status=OrderStatus.CONFIRMED):
                 self.confirmed_at = event.timestamp
             case e.OrderStatusChanged(to_status=OrderStatus.PROCESSING):
@@ -127,12 +128,20 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Refunding, Annotating
                 self.tags = [*self.tags, event.tag]
             case e.OrderUntagged():
                 self.tags = [tag for tag in self.tags if tag != event.tag]
+            case e.OrderMetadataChanged():
+                subject = self.lines[event.line_id] if event.line_id else self
+                subject.metadata = event.merged(subject.metadata)
+                self._changed.add(subject.id)
+            case e.OrderPoNumberChanged():
+                self.po_number = event.po_number or ""
             case e.OrderAssigned():
                 self.assignee = event.assignee or ""
             case e.NoteAdded():
                 self.notes[str(event.note_id)] = True
             case e.NoteRedacted():
                 self.notes[str(event.note_id)] = False
+            case e.OrderAnonymized():
+                self._forget_metadata()
         self.status = self.derive_status()
         if self.status not in LIVE:
             # Goods that can't move any more aren't held.
@@ -161,6 +170,14 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Refunding, Annotating
         self.total += line_total.amount - line.line_total
         line.line_total = line_total.amount
         self._changed.add(line_id)
+
+    def _forget_metadata(self) -> None:
+        """Forget the metadata, which is personal."""
+        self.metadata = {}
+        for line in self.lines.values():
+            if line.metadata:
+                line.metadata = {}
+                self._changed.add(line.id)
 
     def _change_shipment(self, shipment_id: UUID, **columns: str) -> None:
         for column, value in columns.items():

@@ -38,6 +38,9 @@ class OrderItem(GuardedModel):
     taxes = models.JSONField(
         null=True, blank=True, help_text="The taxes that the client gave for the line, if any."
     )
+    metadata = models.JSONField(
+        default=dict, blank=True, db_default=models.Value({}, models.JSONField())
+    )
     ordered = models.PositiveIntegerField()
     cancelled = models.PositiveIntegerField(default=0)
     packed = models.PositiveIntegerField(default=0)

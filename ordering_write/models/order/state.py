@@ -71,6 +71,16 @@ class OrderState(Aggregate):
     source = models.CharField(max_length=64)
     # NULL, not empty, for an order without a reference: the unique constraint ignores NULL.
     external_reference = models.CharField(max_length=100, null=True, blank=True)  # noqa: DJ001
+    po_number = models.CharField(
+        max_length=100,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The number of the customer's purchase order.",
+    )
+    metadata = models.JSONField(
+        default=dict, blank=True, db_default=models.Value({}, models.JSONField())
+    )
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
     assignee = models.CharField(max_length=150, blank=True)
     placed_at = models.DateTimeField()
