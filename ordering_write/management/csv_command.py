@@ -9,7 +9,7 @@ from typing import IO, Any, ClassVar
 from django.core.management.base import CommandError
 
 from ordering_write.management.file_command import FileCommand, RefusedLineError, lines_of
-from ordering_write.models import Identifier, StockItem
+from ordering_write.models import StockItem
 
 # The column that names the product, in place of an id.
 SKU = "sku"
@@ -59,7 +59,10 @@ class CsvCommand(FileCommand):
 
     def carry_out(self, line: bytes) -> bool:
         cells = self._cells(line)
-        product = _product(cells.pop(SKU, ""))
+        sku = cells.pop(SKU, "")
+        product = StockItem.find_by_sku([sku]).get(sku)
+        if product is None:
+            raise RefusedLineError(f"There is no product with the SKU {sku}.")
         return self.change(product, cells, line)
 
     def _cells(self, line: bytes) -> dict[str, Any]:
@@ -83,12 +86,3 @@ def _split(line: bytes, delimiter: str) -> list[str]:
         raise RefusedLineError(f"The line is not UTF-8 at byte {error.start}.") from error
     except csv.Error as error:
         raise RefusedLineError(f"The line is not CSV: {error}.") from error
-
-
-def _product(sku: str) -> StockItem:
-    product = StockItem.objects.filter(sku=sku).first()
-    if product is None and (product_id := Identifier.owner_of(Identifier.Kind.SKU, sku)):
-        product = StockItem.objects.filter(pk=product_id).first()
-    if product is None:
-        raise RefusedLineError(f"There is no product with the SKU {sku}.")
-    return product

@@ -22,6 +22,7 @@ from ordering_read.queries import get_query_bus
 from ordering_read.queries.orders import GetOrderById
 from ordering_write import log
 from ordering_write.domain import commands as c
+from ordering_write.handlers.order import creating
 from ordering_write.models import CommandRecord, Customer, Order, OutboxEvent, StockItem, Timer
 from tests.kit import ADDRESS, check_rows_equal_log, placed_order, registered_product
 from tests.kit_admin import run_projections
@@ -187,12 +188,17 @@ def test_units_that_are_still_to_be_sent_are_reserved(run: Run, lamp: StockItem)
             status="partially_shipped",
             shipments=[{"items": units(1), "dispatched_at": PLACED}],
         ),
-        line(number="1003", items=[{"sku": "lamp-1", "quantity": 6, "unit_price": "1.00"}]),
+        line(
+            number="1003",
+            items=[
+                {"sku": sku, "quantity": 3, "unit_price": "1.00"} for sku in ("lamp-1", "Lamp-1")
+            ],
+        ),
     )
 
     assert levels(lamp) == (10, 5)
     assert outcome.reports == [
-        "line 3: Insufficient inventory: 6 requested of LAMP-1, 5 available."
+        "line 3: Insufficient inventory: 3 requested of LAMP-1, 2 available."
     ]
     check_rows_equal_log()
 
@@ -372,6 +378,17 @@ def test_new_orders_leave_imported_numbers_out(run: Run, lamp: StockItem, custom
 
     assert order.order_number == f"2026-{last + 4:06d}"
     assert Order.objects.filter(order_number=f"2026-{last + 1:06d}").exists()
+
+
+def test_a_number_that_is_imported_meanwhile_is_drawn_again(
+    committed: None, customer: Customer, monkeypatch: pytest.MonkeyPatch
+):
+    product = registered_product(10)
+    taken = placed_order(customer, (product, 1)).order_number
+    numbers = [taken, "2026-900000"]
+    monkeypatch.setattr(creating, "_next_order_number", lambda _command: numbers.pop(0))
+
+    assert placed_order(customer, (product, 1)).order_number == "2026-900000"
 
 
 # --- Readers -----------------------------------------------------------------------------------

@@ -4,14 +4,10 @@ What has left moves no stock, and policies leave the events alone. Units that ar
 are reserved, since they would be sold twice otherwise.
 """
 
-from collections.abc import Iterable, Mapping
-
 from django.conf import settings
-from django.db.models import Q
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
-from config.fields.text import identity
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
@@ -22,8 +18,7 @@ from ordering_write.handlers.base import CommandHandler, Permission, handles, un
 from ordering_write.handlers.order import amounts, creating
 from ordering_write.handlers.order.base import happened_at
 from ordering_write.handlers.order.import_facts import apply_facts
-from ordering_write.models import Customer, Identifier, Order, StockItem, save
-from ordering_write.models.identifier import digest_of
+from ordering_write.models import Customer, Order, StockItem, save
 
 
 @handles(c.ImportOrder)
@@ -141,11 +136,11 @@ def _order_created(command: c.ImportOrder, customer: Customer) -> e.OrderCreated
 
 
 def _items(command: c.ImportOrder, created: e.OrderCreated) -> list[e.OrderItemAdded]:
-    products = _products({item.sku for item in command.items})
+    products = StockItem.find_by_sku({item.sku for item in command.items})
     items = []
     for number, item in enumerate(command.items):
         pointer = f"#/items/{number}"
-        product = products.get(item.sku) or products.get(identity(item.sku))
+        product = products.get(item.sku)
         if product is None:
             raise errors.UnknownProductError(
                 f"There is no product with the SKU {item.sku}.", pointer=f"{pointer}/sku"
@@ -178,16 +173,3 @@ def _item(
         discount=discount,
         taxes=amounts.given_taxes(item.taxes, net, currency, f"{pointer}/taxes"),
     )
-
-
-def _products(skus: Iterable[str]) -> Mapping[str, StockItem]:
-    """Return the products with these SKUs, however they are spelled, without locking them.
-
-    The keys are the SKUs of the products, as stored and in the form in which they are compared.
-    """
-    kind = Identifier.Kind.SKU
-    owners = Identifier.objects.filter(kind=kind, scope="", digest__in=map(digest_of, skus))
-    rows = StockItem.objects.filter(Q(sku__in=skus) | Q(pk__in=owners.values("owner_id")))
-    products = list(rows)
-    by_identity = {identity(product.sku): product for product in products}
-    return by_identity | {product.sku: product for product in products}

@@ -7,7 +7,7 @@ from config.databases import tables
 from ordering_write.domain import events as e
 from ordering_write.domain.allocation import backorders_of
 from ordering_write.domain.values import Money
-from ordering_write.models.identifier import Identifier
+from ordering_write.models.identifier import Identifier, digest_of
 from ordering_write.models.stock.moving import Moving
 from ordering_write.models.stock.reservation import Reservation
 from ordering_write.models.stock.selling import Selling
@@ -115,6 +115,21 @@ class StockItem(Moving, Selling, StockState):
             of_order = "order_id = %s AND product_id = ANY(%s)"
             cls.add_reservations(items, tables.find(Reservation, of_order, [order_id, list(items)]))
         cls._allocate(items)
+        return items
+
+    @classmethod
+    def find_by_sku(cls, skus: Collection[str]) -> "dict[str, StockItem]":
+        """Return the products with these ``skus``, however these are spelled, without locking them.
+
+        The keys are the SKUs as given. Unknown SKUs are left out.
+        """
+        items: dict[str, StockItem] = {item.sku: item for item in cls.objects.filter(sku__in=skus)}
+        if digests := {sku: digest_of(sku) for sku in skus if sku not in items}:
+            kind = Identifier.Kind.SKU
+            owners = Identifier.objects.filter(kind=kind, scope="", digest__in=digests.values())
+            ids = {row.digest: row.owner_id for row in owners}
+            owned = cls.objects.in_bulk(ids.values())
+            items |= {sku: owned[ids[digest]] for sku, digest in digests.items() if digest in ids}
         return items
 
     @classmethod
