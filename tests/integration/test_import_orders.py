@@ -242,6 +242,62 @@ def test_a_refund_beyond_the_credit_is_goodwill(run: Run, lamp: StockItem):
     assert order.payment_status() == "partially_refunded"
 
 
+def test_facts_that_are_told_twice_are_recorded_once(run: Run, lamp: StockItem):
+    paid = {"payment_id": "p-1", "amount": "30.00", "reference": "c-1", "happened_at": PLACED}
+    refund = {"amount": "5.00", "reference": "re-1", "happened_at": PLACED}
+
+    outcome = run(
+        line(payments=[paid, paid], refunds=[refund, refund]),
+        line(number="1002", payments=[paid], refunds=[refund, {**refund, "amount": "6.00"}]),
+    )
+
+    order = imported_order()
+    assert order.captured == 30
+    assert order.refunded == 5
+    [report] = outcome.reports
+    assert report.startswith("line 2: #/refunds/1: ")
+
+
+def test_captures_of_one_authorization_add_up(run: Run, lamp: StockItem):
+    facts = [
+        ("authorized", "30.00", "a-1"),
+        ("captured", "10.00", "c-1"),
+        ("captured", "10.00", "c-2"),
+    ]
+    run(
+        line(
+            payments=[
+                {
+                    "payment_id": "p-1",
+                    "kind": kind,
+                    "amount": amount,
+                    "reference": reference,
+                    "happened_at": PLACED,
+                }
+                for kind, amount, reference in facts
+            ]
+        )
+    )
+
+    order = imported_order()
+    assert order.captured == 20
+    assert order.authorized == 10
+
+
+def test_metadata_and_the_po_number_are_kept(run: Run, lamp: StockItem):
+    item = {"sku": "LAMP-1", "quantity": 1, "unit_price": "1.00", "metadata": {"bin": "A3"}}
+    run(line(items=[item], po_number="PO-1", metadata={"shop": "old"}))
+
+    order = imported_order()
+    [row] = order.lines.values()
+    assert (order.po_number, order.metadata, row.metadata) == (
+        "PO-1",
+        {"shop": "old"},
+        {"bin": "A3"},
+    )
+    check_rows_equal_log()
+
+
 def test_a_customer_is_found_by_the_address_or_registered(run: Run, lamp: StockItem):
     robin = {"name": "Robin Renamed", "email": "ROBIN@example.com"}
     run(line(), line(number="1002", customer=robin))

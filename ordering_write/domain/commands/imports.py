@@ -9,9 +9,10 @@ from ordering_write.domain.commands.amounts import Adjustment, Discount, NewTaxe
 from ordering_write.domain.commands.base import Command, OptionalText, PastTime, Reason
 from ordering_write.domain.commands.fulfilment import Carrier, TrackingNumber, TrackingUrl
 from ordering_write.domain.commands.money import PositiveAmount
-from ordering_write.domain.commands.order import Guest, Note, Tag
+from ordering_write.domain.commands.order import Guest, Note, PoNumber, Tag
 from ordering_write.domain.commands.stock import Sku
 from ordering_write.domain.events import DeliveryFailure, OrderStatus, PaymentKind, ReturnReason
+from ordering_write.domain.metadata import Metadata
 from ordering_write.domain.values import IMPORT, Address, Channel, Currency, Price, Quantity, Value
 
 _MOST_FACTS = 200
@@ -29,6 +30,7 @@ class ImportedItem(Value):
     unit_price: Price
     discount: Discount | None = None
     taxes: NewTaxes | None = None
+    metadata: Metadata = {}
 
 
 class ImportedUnits(Value):
@@ -128,6 +130,8 @@ class ImportOrder(Command):
     completed_at: PastTime | None = None
     note: Note | None = None
     tags: Annotated[list[Tag], Field(max_length=20)] = []
+    po_number: PoNumber | None = None
+    metadata: Metadata = {}
 
     @field_validator("channel")
     @classmethod

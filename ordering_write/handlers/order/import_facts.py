@@ -153,6 +153,7 @@ def _paid(payment: c.ImportedPayment, number: int) -> _Move:
             payment.amount,
             method=payment.method,
             reference=payment.reference,
+            happened_at=at,
             at=at,
         )
 
@@ -222,8 +223,12 @@ def _returned(one_return: c.ImportedReturn) -> _Move:
 
 def _refunded(refund: c.ImportedRefund) -> _Move:
     def move(order: Order, at: datetime) -> None:
-        refund_id = uuid7()
-        order.request_refund(refund.amount, refund.reason, refund_id=refund_id, now=at)
-        order.settle_refund(refund_id, reference=refund.reference, at=at)
+        reference, amount = refund.reference, refund.amount
+        refund_id = order.reported_refund_id(
+            None, reference=reference, amount=amount, new_id=uuid7()
+        )
+        if str(refund_id) not in order.refunds:
+            order.request_refund(amount, refund.reason, refund_id=refund_id, now=at)
+        order.settle_refund(refund_id, amount=amount, reference=reference, at=at)
 
     return move

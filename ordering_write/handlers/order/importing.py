@@ -37,6 +37,7 @@ class ImportOrderHandler(CommandHandler[c.ImportOrder]):
         e.OrderCreated,
         e.OrderItemAdded,
         e.OrderItemsCancelled,
+        e.OrderMetadataChanged,
         e.OrderStatusChanged,
         e.OrderTagged,
         e.PaymentRecorded,
@@ -99,12 +100,20 @@ def _imported(command: c.ImportOrder, customer: Customer) -> Order:
     adjustments = amounts.adjustments_of(command, created, items, price_adjustments=())
     order = Order.create(created=created, items=items, adjustments=adjustments)
     amounts.refuse_too_large(order.total, "#/items")
-    for tag in command.tags:
-        order.tag(tag, now=created.placed_at)
-    if command.note:
-        order.add_note(command.note, note_id=uuid7(), now=created.placed_at)
+    _annotate(order, command)
     apply_facts(order, command)
     return order
+
+
+def _annotate(order: Order, command: c.ImportOrder) -> None:
+    now = order.placed_at
+    order.set_metadata(command.metadata, now=now)
+    for line_id, item in zip(order.lines, command.items, strict=True):
+        order.set_metadata(item.metadata, line_id=line_id, now=now)
+    for tag in command.tags:
+        order.tag(tag, now=now)
+    if command.note:
+        order.add_note(command.note, note_id=uuid7(), now=now)
 
 
 def _reserved(order: Order, command: c.ImportOrder) -> list[StockItem]:
@@ -132,6 +141,7 @@ def _order_created(command: c.ImportOrder, customer: Customer) -> e.OrderCreated
         placed_at=placed_at,
         source=command.by.id,
         external_reference=command.external_reference,
+        po_number=command.po_number,
     )
 
 
