@@ -12,7 +12,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment as env
-from config import logs
+from config import logs, tax_rates
 from config.databases import configuration, keys
 from config.databases.configuration import Urls
 from config.databases.embedded import EmbeddedServer
@@ -224,7 +224,14 @@ STORE_TIME_ZONE = os.environ.get("STORE_TIME_ZONE") or "Europe/Madrid"
 # The currency of an order without one, ISO 4217.
 DEFAULT_CURRENCY = os.environ.get("DEFAULT_CURRENCY") or "EUR"
 # Prices contain the taxes; otherwise taxes are added. A tax in a command can say it differently.
-PRICES_INCLUDE_TAX = env.flag("PRICES_INCLUDE_TAX", False)
+# The demo's shop is Spanish.
+PRICES_INCLUDE_TAX = env.flag("PRICES_INCLUDE_TAX", DEMO)
+# The file of the rates for TAX_PORT=ordering_write.ports.fixed_rates.FixedRates: docs/taxes.md.
+_DEMO_RATES = "ordering_write/management/demo_tax_rates.csv" if DEMO else ""
+_RATES_FILE = os.environ.get("TAX_RATES_FILE") or _DEMO_RATES
+TAX_RATES = tax_rates.read(BASE_DIR / _RATES_FILE) if _RATES_FILE else ()
+# The country, ISO 3166, whose rates are for orders without a shipping address.
+STORE_COUNTRY = os.environ.get("STORE_COUNTRY") or "ES"
 # The adapters of the ports by dotted path: see ordering_write/ports.
 PORTS = {
     "carrier": os.environ.get("CARRIER_PORT") or "ordering_write.ports.carrier.ManualCarrier",
@@ -234,7 +241,8 @@ PORTS = {
     "payment": os.environ.get("PAYMENT_PORT") or "ordering_write.ports.payment.ManualPayments",
     "pricing": os.environ.get("PRICING_PORT") or "ordering_write.ports.pricing.ListPrice",
     "risk": os.environ.get("RISK_PORT") or "ordering_write.ports.risk.AllowAll",
-    "tax": os.environ.get("TAX_PORT") or "ordering_write.ports.tax.NoTax",
+    "tax": os.environ.get("TAX_PORT")
+    or f"ordering_write.ports.{'fixed_rates.FixedRates' if DEMO else 'tax.NoTax'}",
 }
 
 # Hours after which an order that is neither paid nor confirmed expires, unless it has reserve_for.

@@ -220,6 +220,7 @@ def _stock_events() -> list[DomainEvent]:
     item.release(returned, 4, now=NOW)
     item.adjust(-1, reason=e.AdjustmentReason.DAMAGE, comment="Fell down", now=NOW)
     item.set_list_price(Money.of(Decimal("21.90"), "EUR"), now=NOW)
+    item.set_tax_class("reduced", now=NOW)
     item.set_policy(reorder_point=5, backorderable=False, now=NOW)
     return item.pending_events
 

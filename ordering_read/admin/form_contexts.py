@@ -175,6 +175,7 @@ class ProductContext(FormContext):
             "backorderable": level.backorderable,
             "list_price": None if price is None else quantize(price, level.currency),
             "currency": level.currency,
+            "tax_class": level.tax_class,
         }
 
 

@@ -65,6 +65,7 @@ class InventoryAdmin(CommandPages):
         "reserved",
         "available",
         "reorder_point",
+        "tax_class",
         "product_id",
         "version",
         "position",

@@ -23,6 +23,7 @@ class InventoryLevel(StreamRow):
     available = models.IntegerField(help_text="On hand and not reserved; negative when oversold.")
     list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
+    tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
     reorder_point = models.PositiveIntegerField()
     backorderable = models.BooleanField(
         default=False, help_text="True if more units may be sold than are on hand."

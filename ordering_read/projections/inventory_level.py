@@ -10,7 +10,7 @@ from ordering_write.published import DomainEvent
 from ordering_write.published import events as e
 
 # Events that move no units.
-_NO_MOVEMENTS = (e.StockItemRegistered, e.ListPriceChanged, e.StockPolicyChanged)
+_NO_MOVEMENTS = (e.StockItemRegistered, e.ListPriceChanged, e.TaxClassChanged, e.StockPolicyChanged)
 # The change of a line's reservation for each unit of the event.
 _RESERVED: dict[type[DomainEvent], int] = {
     e.StockReserved: 1,
@@ -49,6 +49,9 @@ def _change(row: InventoryLevel, event: e.StockEvent) -> None:
             _set_price(row, event.list_price)
             row.reorder_point = event.reorder_point
             row.backorderable = event.backorderable
+            row.tax_class = event.tax_class or ""
+        case e.TaxClassChanged():
+            row.tax_class = event.tax_class or ""
         case e.ListPriceChanged():
             _set_price(row, event.list_price)
         case e.StockPolicyChanged():

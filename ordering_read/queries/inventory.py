@@ -10,6 +10,7 @@ from config.http.input.ids import PathId
 from ordering_read.fields import (
     BLANK_AS_NONE,
     CurrencyCode,
+    OptionalText,
     Price,
     ProductId,
     ProductName,
@@ -42,6 +43,7 @@ class AvailabilityView(View):
     available: int
     list_price: Price | None
     currency: Annotated[CurrencyCode | None, BLANK_AS_NONE]
+    tax_class: OptionalText
     updated_at: datetime
     version: Version
     position: int

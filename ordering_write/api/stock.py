@@ -27,5 +27,6 @@ class StockCommands(CommandRoutes):
         Route("POST", "receipts", c.ReceiveStock, example={"reference": "Delivery note 1"}),
         Route("POST", "adjustments", c.AdjustStock, example={"delta": -1}),
         Route("PUT", "price", c.SetListPrice),
+        Route("PUT", "tax-class", c.SetTaxClass),
         Route("PATCH", "policy", c.SetStockPolicy, example={"reorder_point": 5}),
     )

@@ -15,6 +15,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import Money, has_minor_units_only
 from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
 from ordering_write.models import StockItem, save
+from ordering_write.ports import tax_port
 
 
 @handles(c.RegisterStockItem)
@@ -23,9 +24,15 @@ class RegisterStockItemHandler(CommandHandler[c.RegisterStockItem]):
     makes_new = True
     permission = Permission("register_stock_item", (Role.WAREHOUSE, Role.INTEGRATION))
     events = (e.StockItemRegistered, e.StockReceived)
-    refusals = (errors.DuplicateProductError, errors.DuplicateSkuError, errors.InvalidAmountError)
+    refusals = (
+        errors.DuplicateProductError,
+        errors.DuplicateSkuError,
+        errors.InvalidAmountError,
+        errors.UnknownTaxClassError,
+    )
 
     def handle(self, command: c.RegisterStockItem) -> list[DomainEvent]:
+        _refuse_unknown_class(command.tax_class)
         product_id = command.product_id or uuid7()
         currency = command.currency or settings.DEFAULT_CURRENCY
         item = StockItem.register(
@@ -37,6 +44,7 @@ class RegisterStockItemHandler(CommandHandler[c.RegisterStockItem]):
                 list_price=_list_price(command.list_price, currency),
                 reorder_point=command.reorder_point,
                 backorderable=command.backorderable,
+                tax_class=command.tax_class,
             ),
             on_hand=command.on_hand,
         )
@@ -63,7 +71,21 @@ def _list_price(amount: Decimal | None, currency: str) -> Money | None:
     return Money.of(amount, currency)
 
 
-C = TypeVar("C", c.ReceiveStock, c.AdjustStock, c.SetListPrice, c.SetStockPolicy)
+def _refuse_unknown_class(tax_class: str | None) -> None:
+    """Raise UnknownTaxClassError for a tax class for which the shop has no rates."""
+    if tax_class is None:
+        return
+    classes = tax_port().tax_classes()
+    if classes is not None and tax_class not in classes:
+        raise errors.UnknownTaxClassError(
+            f"There are no rates for {tax_class}; the tax classes are {', '.join(sorted(classes))}."
+            if classes
+            else f"There are no rates for {tax_class}, nor for any other tax class.",
+            pointer="#/tax_class",
+        )
+
+
+C = TypeVar("C", c.ReceiveStock, c.AdjustStock, c.SetListPrice, c.SetTaxClass, c.SetStockPolicy)
 
 
 class StockHandler(CommandHandler[C]):
@@ -121,6 +143,17 @@ class SetListPriceHandler(StockHandler[c.SetListPrice]):
         # Without a currency the price stays in the currency that it has.
         currency = command.currency or item.currency or settings.DEFAULT_CURRENCY
         item.set_list_price(_list_price(command.list_price, currency), now=command.timestamp)
+
+
+@handles(c.SetTaxClass)
+class SetTaxClassHandler(StockHandler[c.SetTaxClass]):
+    permission = Permission("set_tax_class", (Role.INTEGRATION,))
+    events = (e.TaxClassChanged,)
+    refusals = (errors.UnknownTaxClassError,)
+
+    def act(self, item: StockItem, command: c.SetTaxClass) -> None:
+        _refuse_unknown_class(command.tax_class)
+        item.set_tax_class(command.tax_class, now=command.timestamp)
 
 
 @handles(c.SetStockPolicy)

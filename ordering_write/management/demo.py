@@ -7,18 +7,31 @@ from config.accounts.roles import Role
 
 PASSWORD = "demo-password"  # noqa: S105 - printed on every start of the demo
 
-# SKU, name, list price, currency, units in stock.
+
+class Product(NamedTuple):
+    """A product: its list price contains the tax, by a rate of demo_tax_rates.csv."""
+
+    sku: str
+    name: str
+    list_price: str
+    currency: str
+    on_hand: int
+    tax_class: str | None = None
+
+
 PRODUCTS = (
-    ("LAMP-1", "Desk lamp", "39.90", "EUR", 400),
-    ("LAMP-2", "Floor lamp", "89.00", "EUR", 300),
-    ("CHAIR-1", "Folding chair", "49.50", "EUR", 350),
-    ("DESK-1", "Standing desk", "399.00", "EUR", 300),
-    ("SHELF-1", "Wall shelf", "24.90", "EUR", 400),
-    ("RUG-1", "Woollen rug", "129.00", "EUR", 300),
-    ("MUG-1", "Stoneware mug", "9.90", "EUR", 500),
-    ("CLOCK-1", "Wall clock", "34.00", "EUR", 260),
-    ("POSTER-1", "Art poster", "18.00", "USD", 200),
-    ("FRAME-1", "Picture frame", "26.50", "USD", 200),
+    Product("LAMP-1", "Desk lamp", "39.90", "EUR", 400),
+    Product("LAMP-2", "Floor lamp", "89.00", "EUR", 300),
+    Product("CHAIR-1", "Folding chair", "49.50", "EUR", 350),
+    Product("DESK-1", "Standing desk", "399.00", "EUR", 300),
+    Product("SHELF-1", "Wall shelf", "24.90", "EUR", 400),
+    Product("RUG-1", "Woollen rug", "129.00", "EUR", 300),
+    Product("MUG-1", "Stoneware mug", "9.90", "EUR", 500),
+    Product("CLOCK-1", "Wall clock", "34.00", "EUR", 260),
+    Product("PLANT-1", "Olive tree", "29.00", "EUR", 200, "reduced"),
+    Product("BOOK-1", "Cookbook", "24.00", "EUR", 250, "super-reduced"),
+    Product("POSTER-1", "Art poster", "18.00", "USD", 200),
+    Product("FRAME-1", "Picture frame", "26.50", "USD", 200),
 )
 CUSTOMERS = ("Robin Sample", "Kim Example", "Alex Placeholder", "Sam Specimen", "Jo Template")
 

@@ -85,13 +85,19 @@ class OrderScenario:
     # --- Before the dispatch ----------------------------------------------------------------------
     def _place(self) -> None:
         currency = "USD" if self.number % 6 == 5 else "EUR"
-        on_sale = [product for product in PRODUCTS if product[3] == currency]
+        on_sale = [product for product in PRODUCTS if product.currency == currency]
         items = []
         for line in range(1 + self.number % 3 if currency == "EUR" else 1):
-            sku, _, price, _, _ = on_sale[(self.number * 3 + line) % len(on_sale)]
+            product = on_sale[(self.number * 3 + line) % len(on_sale)]
             quantity = 1 + (self.number + line) % 3
-            self.total += Decimal(price) * quantity
-            items.append({"product_id": demo_id(sku), "quantity": quantity, "unit_price": price})
+            self.total += Decimal(product.list_price) * quantity
+            items.append(
+                {
+                    "product_id": demo_id(product.sku),
+                    "quantity": quantity,
+                    "unit_price": product.list_price,
+                }
+            )
             self.quantities.append(quantity)
         waits_for_money = self.case in ("never paid", "paid after it had expired")
         # Customers can't ask for a longer reservation.

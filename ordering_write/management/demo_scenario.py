@@ -8,7 +8,6 @@ it would have been written.
 import heapq
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 
 from config.accounts.models import User
@@ -68,16 +67,8 @@ class Scenario:
             email = f"{name.replace(' ', '.').lower()}@example.com"
             fields = {"customer_id": demo_id(name), "name": name, "email": email}
             self._give(CLERK, time, client.RegisterCustomer, fields)
-        for sku, name, price, currency, on_hand in PRODUCTS:
-            fields = {
-                "product_id": demo_id(sku),
-                "sku": sku,
-                "name": name,
-                "on_hand": on_hand,
-                "list_price": Decimal(price),
-                "currency": currency,
-                "reorder_point": 40,
-            }
+        for product in PRODUCTS:
+            fields = {**product._asdict(), "product_id": demo_id(product.sku), "reorder_point": 40}
             self._give(WAREHOUSE, time, client.RegisterStockItem, fields)
 
     def _give(

@@ -37,7 +37,9 @@ class StockCatalog:
 
     def get(self, products: Mapping[UUID, StockItem]) -> Mapping[UUID, CatalogEntry]:
         return {
-            product_id: CatalogEntry(sku=product.sku, name=product.name)
+            product_id: CatalogEntry(
+                sku=product.sku, name=product.name, tax_class=product.tax_class
+            )
             for product_id, product in products.items()
         }
 

@@ -46,11 +46,18 @@ class TaxPort(Protocol):
         """
         ...
 
+    def tax_classes(self) -> frozenset[str] | None:
+        """Return the tax classes that a product can have; None for any."""
+        ...
+
 
 class NoTax:
     """Adds no taxes: customers pay the prices as they are, and taxes that clients gave."""
 
     def taxes(self, draft: TaxDraft) -> None:
+        return None
+
+    def tax_classes(self) -> None:
         return None
 
 

@@ -8,10 +8,14 @@ from pydantic_core import PydanticCustomError
 
 from config.fields.amount import Amount
 from config.fields.text import Text
-from ordering_write.domain.commands.base import Command
+from ordering_write.domain.commands.base import ADDED, Command
 from ordering_write.domain.events import AdjustmentReason
 from ordering_write.domain.values import Currency, ProductId
 
+TaxClass = Annotated[
+    str,
+    Field(strict=True, pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", max_length=40, examples=["food"]),
+]
 Level = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 Sku = Annotated[str, Text(max_length=64), Field(examples=["LAMP-1"])]
 ReorderPoint = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
@@ -34,6 +38,7 @@ class RegisterStockItem(Command):
     currency: Currency | None = None
     reorder_point: ReorderPoint = 0
     backorderable: Annotated[bool, Field(strict=True)] = False
+    tax_class: Annotated[TaxClass | None, ADDED] = None
 
 
 class ReceiveStock(Command):
@@ -61,6 +66,13 @@ class SetListPrice(Command):
     product_id: UUID
     list_price: Annotated[Amount | None, Field(examples=["39.90"])]
     currency: Currency | None = None
+
+
+class SetTaxClass(Command):
+    """Set or remove the tax class of a product; existing orders keep theirs."""
+
+    product_id: UUID
+    tax_class: TaxClass | None
 
 
 class SetStockPolicy(Command):

@@ -119,6 +119,10 @@ class ProductInactiveError(FieldError):
     """This product isn't sold any more."""
 
 
+class UnknownTaxClassError(FieldError):
+    """The shop has no such tax class."""
+
+
 class PriceReasonMissingError(FieldError):
     """Another price than the list price needs a reason."""
 

@@ -45,6 +45,7 @@ class StockItemRegistered(StockEvent):
     list_price: Money | None = None
     reorder_point: int = 0
     backorderable: bool = False
+    tax_class: str | None = None
 
 
 class StockReceived(StockMovement):
@@ -88,6 +89,12 @@ class ListPriceChanged(StockEvent):
     """The new list price of a unit; None removes it."""
 
     list_price: Money | None = None
+
+
+class TaxClassChanged(StockEvent):
+    """The new tax class of the product; None removes it."""
+
+    tax_class: str | None = None
 
 
 class StockPolicyChanged(StockEvent):

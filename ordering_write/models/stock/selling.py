@@ -21,6 +21,13 @@ class Selling(StockState):
                 e.ListPriceChanged(timestamp=now, product_id=self.pk, list_price=price)
             )
 
+    def set_tax_class(self, tax_class: str | None, *, now: datetime) -> None:
+        """Set the tax class of the product, None for none; the current one changes nothing."""
+        if (tax_class or "") != self.tax_class:
+            self._raise_event(
+                e.TaxClassChanged(timestamp=now, product_id=self.pk, tax_class=tax_class)
+            )
+
     def set_policy(self, *, reorder_point: int, backorderable: bool, now: datetime) -> None:
         """Set the reorder point, and whether the product can be oversold.
 

@@ -32,6 +32,7 @@ class StockState(Aggregate):
     )
     list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
+    tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
     reorder_point = models.PositiveIntegerField(default=0)
     backorderable = models.BooleanField(default=False)
 

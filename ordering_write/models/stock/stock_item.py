@@ -47,6 +47,7 @@ class StockItem(Moving, Selling, StockState):
                 self._set_price(event.list_price)
                 self.reorder_point = event.reorder_point
                 self.backorderable = event.backorderable
+                self.tax_class = event.tax_class or ""
             case e.StockReceived():
                 self.on_hand += event.quantity
             case e.StockAdjusted():
@@ -55,6 +56,8 @@ class StockItem(Moving, Selling, StockState):
                 self.on_hand += event.quantity
             case e.ListPriceChanged():
                 self._set_price(event.list_price)
+            case e.TaxClassChanged():
+                self.tax_class = event.tax_class or ""
             case e.StockPolicyChanged():
                 self.reorder_point = event.reorder_point
                 self.backorderable = event.backorderable
