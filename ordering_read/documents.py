@@ -27,7 +27,7 @@ from ordering_write.published import prices
 class Document(BaseModel):
     """The base of embedded documents. Fields that this code doesn't know are ignored."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class AddressView(Document):

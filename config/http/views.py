@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from django.contrib.auth.models import AbstractUser, AnonymousUser
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import NoReverseMatch
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from pydantic import BaseModel
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -47,6 +47,10 @@ class ApiView(APIView):
     def documented_headers(self, method: str) -> Sequence[OpenApiParameter]:
         """Return the headers of requests and answers by ``method``, for the OpenAPI document."""
         return ()
+
+    def documented_examples(self, method: str) -> list[OpenApiExample]:
+        """Return the example bodies of requests by ``method``, for the OpenAPI document."""
+        return []
 
     def command_examples(self, request: Request) -> Mapping[str, Any]:
         """Return the JSON that a browsable page's forms start with, by action.

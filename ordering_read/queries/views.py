@@ -14,7 +14,9 @@ class View(BaseModel):
     ``validation_alias``.
     """
 
-    model_config = ConfigDict(frozen=True, from_attributes=True, validate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, from_attributes=True, validate_by_name=True, defer_build=True
+    )
 
     @classmethod
     def of_row(cls, row: Any, **fields: Any) -> Self:

@@ -28,7 +28,7 @@ def body_of(
     }
     return create_model(
         f"{name or command_type.__name__}Body",
-        __config__=ConfigDict(frozen=True, extra="forbid"),
+        __config__=ConfigDict(frozen=True, extra="forbid", defer_build=True),
         __doc__=command_type.__doc__,
         **fields,
     )

@@ -124,7 +124,6 @@ class CommandRoutes(CommandEndpoint):
     def _documented(cls, route: Route) -> Callable[[Any], Any]:
         in_path = () if route.makes_resource else cls._fields_outside_body(route)
         body = body_of(route.command, in_path, name=route.name.title().replace("_", ""))
-        example = OpenApiExample("Example", cls.example(route, {}), request_only=True)
         responses = {201: route.response_model} if route.response_model else {200: cls.body}
         if route.is_fact:
             responses[200] = cls.body
@@ -138,7 +137,6 @@ class CommandRoutes(CommandEndpoint):
             ],
             request=body if body.model_fields else None,
             responses={**responses, 409: None},
-            examples=[example] if body.model_fields else [],
         )
 
     @classmethod
@@ -150,6 +148,11 @@ class CommandRoutes(CommandEndpoint):
         """Return an example body of ``route``; ``values`` replace defaults, by field name."""
         body = body_of(route.command, cls._fields_outside_body(route))
         return example_of(body, values={**route.example, **values})
+
+    def documented_examples(self, method: str) -> list[OpenApiExample]:
+        routes = [route for route in self.routes if route.method == self.action]
+        bodies = [body for route in routes if (body := self.example(route, {}))]
+        return [OpenApiExample("Example", body, request_only=True) for body in bodies]
 
     def examples(self, values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         """Return an example body of each route by its method; see ``example``."""

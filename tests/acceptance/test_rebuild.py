@@ -19,7 +19,7 @@ from tests.acceptance.shop import Shop
 from tests.patience import PATIENCE_SECONDS
 from tests.proof import IS_PROOF, size
 
-KILLS = size(3, full=6)
+KILLS = size(2, full=6)
 # Two events each.
 ORDERS = 150
 

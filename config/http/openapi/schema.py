@@ -7,7 +7,7 @@ from django.conf import settings
 from drf_spectacular import openapi
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import ResolvedComponent
-from drf_spectacular.utils import OpenApiParameter
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter
 from pydantic import BaseModel
 from rest_framework.permissions import SAFE_METHODS
 
@@ -113,6 +113,9 @@ class Schema(openapi.AutoSchema):
             *_RATE_LIMITS,
             *self._api_view.documented_headers(self.method),
         ]
+
+    def get_examples(self) -> list[OpenApiExample]:
+        return self._api_view.documented_examples(self.method)
 
     def map_parsers(self) -> list[Any]:
         # Only the browsable pages send forms.

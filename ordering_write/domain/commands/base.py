@@ -81,7 +81,8 @@ class Command(BaseModel):
     them. The defaults are for commands made by hand. Rules take the time from ``timestamp``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # Each process builds the validators that it needs: all of them take half a second.
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     # True if HTTP clients must send the version that they saw, so that they can't overwrite changes
     # that they haven't seen.
