@@ -153,6 +153,54 @@ class RefundView(Document):
     bounced_at: datetime | None = None
 
 
+class CreditTransferView(Document):
+    """Credit of a returned order that paid the order placed in exchange.
+
+    The amount counts as refunded in the order that it went `out` of, and as captured in the order
+    that it came `in` to.
+    """
+
+    direction: Literal["out", "in"]
+    other_order_id: UUID
+    other_order_number: str
+    return_id: UUID
+    amount: MoneyAmount
+    at: datetime
+
+
+class ReplacementView(Document):
+    """An order that was placed in place of this one, or in exchange for a return."""
+
+    order_id: UUID
+    order_number: str
+    return_id: UUID | None
+
+
+class ExchangeLineView(Document):
+    """A line of the order in exchange for a return, at the price agreed."""
+
+    product_id: ProductId
+    sku: Sku
+    name: ProductName
+    quantity: int
+    unit_price: MoneyAmount
+
+
+class ExchangeView(Document):
+    """The goods that the customer gets in exchange for a return.
+
+    `order_id` is the order that was `placed`. An exchange has `failed` if its order couldn't be
+    placed, and is `dropped` if all units of the return were rejected. The failure is null for
+    customers.
+    """
+
+    status: Literal["pending", "placed", "failed", "dropped"]
+    items: tuple[ExchangeLineView, ...]
+    order_id: UUID | None
+    order_number: str | None
+    failure: str | None
+
+
 class ReturnedUnitsView(UnitsView):
     """Units of a line that the customer returns.
 
@@ -176,6 +224,7 @@ class ReturnView(Document):
     status: Literal["requested", "received", "rejected"]
     items: tuple[ReturnedUnitsView, ...]
     rejection: str | None
+    exchange: ExchangeView | None = None
     requested_at: datetime
     closed_at: datetime | None
 

@@ -146,7 +146,9 @@ class World:
         for command_type, payload in steps:
             ids = _ids(order)
             in_path = {
-                name: ids[name] for name in command_type.model_fields if name == "shipment_id"
+                name: ids[name]
+                for name in ("shipment_id", "return_id")
+                if name in ids and name in command_type.model_fields
             }
             self._dispatch(command_type, order_id=order.pk, **fill(payload, ids), **in_path)
         return order
@@ -175,6 +177,19 @@ _HISTORIES: list[Steps] = [
     _DISPATCHED,
     _DELIVERED,
     [*_DELIVERED, (client.RequestReturn, {"items": [{**_LINE, "reason": "unwanted"}]})],
+    [
+        *_DELIVERED,
+        (
+            client.RequestReturn,
+            {
+                "items": [{**_LINE, "reason": "unwanted"}],
+                "exchange_for": [
+                    {"product_id": demo_id("LAMP-1"), "quantity": 1, "unit_price": "39.90"}
+                ],
+            },
+        ),
+        (client.ReceiveReturn, {"items": [{"line_id": "", "restock": 1}]}),
+    ],
     [*_DELIVERED, (client.RequestRefund, {"amount": "19.90", "reason": "It came late"})],
     [(client.CancelOrder, {"reason": "Not needed"})],
 ]

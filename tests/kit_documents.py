@@ -170,14 +170,24 @@ def _send_parcels(order: Order, line: UUID) -> None:
 
 
 def _take_back(order: Order, line: UUID) -> None:
-    """Add a rejected return and a received one."""
+    """Add a rejected return and a received one, which is exchanged."""
     returned = c.ReturnedLine(line_id=line, quantity=1, reason=e.ReturnReason.DAMAGED)
     rejected_id, received_id = uuid7(), uuid7()
+    product = next(iter(order.lines.values())).product_id
+    new_line = e.ExchangeLine(
+        product_id=product,
+        sku="SAMPLE-1",
+        name="Sample 1",
+        quantity=1,
+        unit_price=order.money(Decimal("5.00")),
+        price_source="list",
+    )
     order.request_return([returned], return_id=rejected_id, now=NOON)
     order.reject_return(rejected_id, "Worn", now=NOON)
-    order.request_return([returned], return_id=received_id, now=NOON)
+    order.request_return([returned], return_id=received_id, exchange_for=[new_line], now=NOON)
     received = c.ReceivedLine(line_id=line, restock=0, damaged=1)
     order.receive_return(received_id, [received], now=NOON)
+    order.exchange_by(order_placed(unit_price="5.00"), received_id, now=NOON)
 
 
 def _refund(order: Order, line: UUID) -> None:

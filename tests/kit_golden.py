@@ -99,6 +99,7 @@ def _one_of_each() -> list[DomainEvent]:
         *_edited_events(),
         *_parcel_events(),
         *_money_events(),
+        *_replacement_events(),
         *_stock_events(),
         *_customer_events(),
     ]
@@ -198,6 +199,40 @@ def _money_events() -> list[DomainEvent]:
     order.settle_refund(settled, at=NOW)
     order.settle_refund(settled, reference="rf-2", at=NOW)
     order.fail_refund(settled, reason="account closed", reference="rf-2", at=NOW)
+    return order.pending_events
+
+
+def _replacement_events() -> list[DomainEvent]:
+    order, other = _order(), _order()
+    line = next(iter(order.lines.values()))
+    order.record_payment("pay-2", e.PaymentKind.CAPTURED, order.total, at=NOW)
+    order.confirm(now=NOW)
+    lost, kept = uuid7(), uuid7()
+    for shipment_id in (lost, kept):
+        units = [c.LineQuantity(line_id=line.id, quantity=1)]
+        order.pack(units, shipment_id=shipment_id, now=NOW)
+        order.dispatch_shipment(shipment_id, now=NOW)
+    order.deliver(kept, at=NOW)
+    order.fail_delivery(lost, e.DeliveryFailure.LOST, at=NOW)
+    created, item = placed(1, unit_price="0")
+    free = item.model_copy(update={"product_id": line.product_id})
+    order.replace_by(Order.create(created=created, items=[free]), now=NOW)
+    back = [c.ReturnedLine(line_id=line.id, quantity=1, reason=e.ReturnReason.UNWANTED)]
+    received = [c.ReceivedLine(line_id=line.id, restock=1)]
+    new_line = e.ExchangeLine(
+        product_id=uuid7(),
+        sku="SAMPLE-3",
+        name="Sample 3",
+        quantity=1,
+        unit_price=Money.of(Decimal("9.90"), "EUR"),
+        price_source="override",
+        price_reason="Agreed by telephone",
+    )
+    return_id = uuid7()
+    order.request_return(back, return_id=return_id, exchange_for=[new_line], now=NOW)
+    order.receive_return(return_id, received, now=NOW)
+    order.exchange_by(other, return_id, now=NOW)
+    order.fail_exchange(return_id, "Sold out", now=NOW)
     return order.pending_events
 
 

@@ -58,6 +58,10 @@ class Book:
                 self.credits[item.line_id] += item.amount.amount
                 self.lines[item.line_id] = item.price
                 assert item.line_total.amount == item.price.net
+        if isinstance(event, e.LostUnitsMadeGood):
+            for made_good in event.items:
+                self.credits[made_good.line_id] -= made_good.amount.amount
+                self.lines[made_good.line_id] = made_good.price
         if change := change_in_amount_due(event):
             self.due += change.change
         self.total = event.total.amount if event.total else self.total
@@ -162,6 +166,7 @@ def _end_shipment(order: Order, _part: int, number: int) -> None:
         if shipment.status == "dispatched" and number % 3 == 0:
             resend = number % 2 == 0
             order.fail_delivery(shipment.id, e.DeliveryFailure.LOST, resend=resend, at=NOW)
+            order.make_lost_units_good(now=NOW)
         elif shipment.status == "dispatched":
             order.deliver(shipment.id, at=NOW)
 
@@ -172,6 +177,47 @@ def _return(order: Order, part: int, number: int) -> None:
     order.request_return([back], return_id=return_id, now=NOW)
     received = c.ReceivedLine(line_id=line_id, restock=quantity)
     order.receive_return(return_id, [received], now=NOW)
+
+
+def free_order(*product_ids: UUID) -> Order:
+    """Return an order of a unit of each product, at a price of 0."""
+    created, *items = placed(*[1] * len(product_ids), unit_price="0")
+    products = zip(items, product_ids, strict=True)
+    lines = [
+        item.model_copy(update={**NO_OUTCOME, "product_id": product_id})
+        for item, product_id in products
+    ]
+    return Order.create(created=created, items=lines)
+
+
+def _replace(order: Order, part: int, number: int) -> None:
+    line = order.lines[_line(order, part)]
+    order.replace_by(free_order(*[line.product_id] * (number % 3 + 1)), now=NOW)
+
+
+def exchange_line(order: Order, number: int = 0) -> e.ExchangeLine:
+    """Return a line of an exchange for goods of ``order``."""
+    return e.ExchangeLine(
+        product_id=uuid4(),
+        sku="OTHER-1",
+        name="Other",
+        quantity=1,
+        unit_price=order.money(_amount(order, number)),
+        price_source="list",
+    )
+
+
+def _exchange(order: Order, part: int, number: int) -> None:
+    line_id, return_id = _line(order, part), uuid4()
+    back = c.ReturnedLine(line_id=line_id, quantity=1, reason=e.ReturnReason.UNWANTED)
+    lines = [exchange_line(order, number)]
+    order.request_return([back], return_id=return_id, exchange_for=lines, now=NOW)
+    order.receive_return(return_id, [c.ReceivedLine(line_id=line_id, restock=1)], now=NOW)
+    if part % 3 == 0:
+        order.fail_exchange(return_id, "Sold out", now=NOW)
+    else:
+        _, other = order_of([(1, number + 1)], {}, order.currency)
+        order.exchange_by(other, return_id, now=NOW)
 
 
 def _capture(order: Order, part: int, number: int) -> None:
@@ -208,6 +254,8 @@ MOVES: dict[str, Callable[[Order, int, int], None]] = {
     "ship": _ship,
     "end_shipment": _end_shipment,
     "return": _return,
+    "exchange": _exchange,
+    "replace": _replace,
     "capture": _capture,
     "refund": _refund,
     "end_refund": _end_refund,

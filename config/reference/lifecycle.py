@@ -29,6 +29,7 @@ _COUNTERS = (
     "shipped",
     "delivered",
     "failed",
+    "made_good",
     "return_requested",
     "returned",
 )

@@ -61,7 +61,7 @@ class _CatalogueContext(FormContext):
         return name == "unit_price"
 
     def complete(self, command_type: type[c.Command], payload: dict[str, Any]) -> dict[str, Any]:
-        for item in payload.get("items", [payload]):
+        for item in (*payload.get("items", [payload]), *payload.get("exchange_for", ())):
             if "product_id" in item:
                 level = _product(item["product_id"])
                 item["product_id"] = level.product_id
@@ -87,11 +87,7 @@ class NewOrderContext(_CatalogueContext):
         ]
 
     def rows(self, command_type: type[c.Command], name: str) -> Sequence[FormRow]:
-        if name != "items":
-            return ()
-        return [
-            FormRow(name=str(number), label=f"Line {number}") for number in range(1, _NEW_LINES + 1)
-        ]
+        return _new_lines() if name == "items" else ()
 
     def complete(self, command_type: type[c.Command], payload: dict[str, Any]) -> dict[str, Any]:
         if "customer_id" in payload:
@@ -144,6 +140,8 @@ class OrderContext(_CatalogueContext):
         return {str(line.line_id): _line_label(line) for line in self.lines}
 
     def rows(self, command_type: type[c.Command], name: str) -> Sequence[FormRow]:
+        if name == "exchange_for":
+            return _new_lines()
         count_units = _UNITS.get(command_type, _ordered_units)
         return [
             FormRow(
@@ -214,6 +212,11 @@ class BulkContext(FormContext):
 
     def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
         return self._fixed
+
+
+def _new_lines() -> list[FormRow]:
+    numbers = range(1, _NEW_LINES + 1)
+    return [FormRow(name=str(number), label=f"Line {number}") for number in numbers]
 
 
 def _line_label(line: OrderLine) -> str:

@@ -5,7 +5,8 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from ordering_read.documents import ReturnedUnitsView, TaxView, UnitsView
+from config.http.admin import page_url
+from ordering_read.documents import ExchangeView, ReturnedUnitsView, TaxView, UnitsView
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.permissions import MASK
 from ordering_read.queries.order_lines import OrderLineView
@@ -62,6 +63,17 @@ def template_context(
     products = {line.line_id: line.name for line in order.items}
     return {
         "order": order,
+        "replacements": _replacements(order),
+        "transfers": [
+            {
+                "amount": transfer.amount,
+                "label": "to order" if transfer.direction == "out" else "from order",
+                "url": page_url(OrderSummary, transfer.other_order_id),
+                "number": transfer.other_order_number,
+                "at": transfer.at,
+            }
+            for transfer in order.transfers
+        ],
         "hold_reason": order.hold and _words(order.hold.reason),
         "owed": abs(order.balance),
         "badges": [*status_badges(order), badge("Returns", order.return_status)],
@@ -103,6 +115,7 @@ def template_context(
                 "return": order_return,
                 "badge": badge("Return", order_return.status),
                 "items": [_returned(item, products) for item in order_return.items],
+                "exchange": order_return.exchange and _exchange(order_return.exchange),
             }
             for order_return in order.returns
         ],
@@ -169,6 +182,31 @@ def _sums(order: OrderDetail) -> list[tuple[str, Decimal]]:
 def _tax_text(tax: TaxView) -> str:
     """Return the words for a tax, such as "IVA 21 % included, on 82.64"."""
     return f"{tax.label}{' included' if tax.included else ''}, on {tax.base}"
+
+
+def _replacements(order: OrderDetail) -> list[dict[str, str]]:
+    """Return the orders in place of which this order was placed, or that replace this order."""
+    labels = [
+        (
+            "In place of this order" if replacement.return_id is None else "In exchange",
+            replacement.order_id,
+            replacement.order_number,
+        )
+        for replacement in order.replaced_by
+    ]
+    if order.replaces_order_id is not None:
+        number = order.replaces_order_number or "another order"
+        labels.insert(0, ("In place of", order.replaces_order_id, number))
+    return [
+        {"label": label, "url": page_url(OrderSummary, order_id), "number": number}
+        for label, order_id, number in labels
+    ]
+
+
+def _exchange(exchange: ExchangeView) -> str:
+    lines = ", ".join(f"{line.quantity} × {line.name}" for line in exchange.items)
+    status = f"{exchange.status} {exchange.order_number or exchange.failure or ''}".strip()
+    return f"In exchange for {lines}: {status}"
 
 
 def _units(items: Iterable[UnitsView], products: Mapping[UUID, str]) -> str:

@@ -13,10 +13,12 @@ from ordering_read.documents import (
     AddressView,
     AdjustmentView,
     ChargeView,
+    CreditTransferView,
     HoldView,
     NoteView,
     PaymentView,
     RefundView,
+    ReplacementView,
     ReturnView,
     ShipmentView,
     TaxView,
@@ -27,6 +29,7 @@ from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
 
 _MONEY: dict[str, Any] = {"max_digits": 19, "decimal_places": 4}
+_NO_DOCUMENTS = models.Value([], models.JSONField())
 
 
 def _states(states: type[StrEnum]) -> list[tuple[str, str]]:
@@ -51,6 +54,8 @@ class OrderSummary(StreamRow):
         "payments": tuple[PaymentView, ...],
         "refunds": tuple[RefundView, ...],
         "returns": tuple[ReturnView, ...],
+        "replaced_by": tuple[ReplacementView, ...],
+        "transfers": tuple[CreditTransferView, ...],
         "notes": tuple[NoteView, ...],
         "metadata": dict[str, str],
     }
@@ -108,6 +113,7 @@ class OrderSummary(StreamRow):
         default=dict, blank=True, db_default=models.Value({}, models.JSONField())
     )
     replaces_order_id = models.UUIDField(null=True, blank=True)
+    replaces_order_number = models.CharField(max_length=20, blank=True, default="", db_default="")
     assigned_to = models.CharField(
         max_length=150, blank=True, help_text="The user who is responsible."
     )
@@ -125,6 +131,8 @@ class OrderSummary(StreamRow):
     payments = models.JSONField(default=list, blank=True)
     refunds = models.JSONField(default=list, blank=True)
     returns = models.JSONField(default=list, blank=True)
+    replaced_by = models.JSONField(default=list, db_default=_NO_DOCUMENTS, blank=True)
+    transfers = models.JSONField(default=list, db_default=_NO_DOCUMENTS, blank=True)
     notes = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField()
     placed_on = models.DateField(help_text="The day of the order in the time zone of the store.")
@@ -229,6 +237,9 @@ class OrderLine(ReadModel):
     shipped = models.PositiveIntegerField(default=0, help_text="Units in shipments that have left.")
     delivered = models.PositiveIntegerField(default=0, help_text="Shipped units that arrived.")
     failed = models.PositiveIntegerField(default=0, help_text="Shipped units that didn't arrive.")
+    made_good = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Failed units that were replaced for nothing."
+    )
     return_requested = models.PositiveIntegerField(
         default=0, help_text="Delivered units that are to come back."
     )
@@ -240,7 +251,7 @@ class OrderLine(ReadModel):
     line_total = models.DecimalField(
         help_text="The price of the units that are still owed, without added taxes.", **_MONEY
     )
-    taxes = models.JSONField(default=list, db_default=models.Value([], models.JSONField()))
+    taxes = models.JSONField(default=list, db_default=_NO_DOCUMENTS)
     tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
     metadata = models.JSONField(
         default=dict, blank=True, db_default=models.Value({}, models.JSONField())

@@ -53,6 +53,17 @@ def change_documents(row: OrderSummary, event: e.OrderEvent) -> None:
             row.returns.append(_return(event))
         case e.ReturnReceived() | e.ReturnRejected():
             _change_return(_find(row.returns, "return_id", event.return_id), event)
+        case e.OrderReplaced():
+            row.replaced_by.append(_replacement(event))
+            if event.return_id is not None:
+                placed = {"status": "placed", "order_id": str(event.replaced_by)}
+                placed["order_number"] = event.replaced_by_number
+                _find(row.returns, "return_id", event.return_id)["exchange"] |= placed
+        case e.ExchangeFailed():
+            failed = {"status": "failed", "failure": event.reason}
+            _find(row.returns, "return_id", event.return_id)["exchange"] |= failed
+        case e.CreditTransferred():
+            row.transfers.append(_transfer(event))
     if event.on_hold is False:
         row.hold = None
     if isinstance(event, e.PricedEvent):
@@ -222,6 +233,7 @@ def _return(event: e.ReturnRequested) -> _Document:
             for item in event.items
         ],
         "rejection": "",
+        "exchange": event.exchange_for and _exchange(event.exchange_for),
         "requested_at": _time(event.timestamp),
         "closed_at": None,
     }
@@ -242,4 +254,44 @@ def _change_return(document: _Document, event: e.ReturnReceived | e.ReturnReject
     rejected = sum(item["rejected"] for item in items)
     if received + rejected == sum(item["quantity"] for item in items):
         document["status"] = "received" if received else "rejected"
+        if not received and document.get("exchange"):
+            document["exchange"]["status"] = "dropped"
         document["closed_at"] = _time(event.timestamp)
+
+
+def _exchange(lines: list[e.ExchangeLine]) -> _Document:
+    return {
+        "status": "pending",
+        "items": [
+            {
+                "product_id": str(line.product_id),
+                "sku": line.sku,
+                "name": line.name,
+                "quantity": line.quantity,
+                "unit_price": str(line.unit_price.amount),
+            }
+            for line in lines
+        ],
+        "order_id": None,
+        "order_number": None,
+        "failure": "",
+    }
+
+
+def _replacement(event: e.OrderReplaced) -> _Document:
+    return {
+        "order_id": str(event.replaced_by),
+        "order_number": event.replaced_by_number,
+        "return_id": event.return_id and str(event.return_id),
+    }
+
+
+def _transfer(event: e.CreditTransferred) -> _Document:
+    return {
+        "direction": event.direction,
+        "other_order_id": str(event.other_order_id),
+        "other_order_number": event.other_order_number,
+        "return_id": str(event.return_id),
+        "amount": str(event.amount.amount),
+        "at": _time(event.timestamp),
+    }

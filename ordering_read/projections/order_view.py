@@ -36,6 +36,7 @@ _COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
     e.ShipmentDispatched: {"packed": -1, "shipped": 1},
     e.ShipmentDelivered: {"delivered": 1},
     e.ShipmentFailed: {"failed": 1},
+    e.LostUnitsMadeGood: {"made_good": 1},
     e.ReturnRequested: {"return_requested": 1},
     e.ReturnReceived: {"return_requested": -1, "returned": 1},
     e.ReturnRejected: {"return_requested": -1},
@@ -125,6 +126,7 @@ def _begin(row: OrderSummary, event: e.OrderCreated) -> None:
     row.external_reference = event.external_reference or ""
     row.po_number = event.po_number or ""
     row.replaces_order_id = event.replaces_order_id
+    row.replaces_order_number = event.replaces_order_number or ""
     row.shipping_address = event.shipping_address.model_dump()
     row.billing_address = event.billing_address and event.billing_address.model_dump()
     row.created_at = event.placed_at
@@ -188,8 +190,8 @@ def _change_units(event: Any, lines: dict[UUID, OrderLine]) -> list[OrderLine]:
             setattr(line, column, getattr(line, column) + count * item.quantity)
         if isinstance(item, e.CreditedUnits):
             line.line_total = item.line_total.amount
-            if item.price is not None:
-                _set_price(line, item.price)
+        if isinstance(item, e.CreditedUnits | e.MadeGoodUnits) and item.price is not None:
+            _set_price(line, item.price)
     return [lines[item.line_id] for item in items]
 
 

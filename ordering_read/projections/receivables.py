@@ -16,6 +16,7 @@ TOTAL_EVENTS = (
     e.OrderCancelled,
     e.ShipmentFailed,
     e.ReturnReceived,
+    e.LostUnitsMadeGood,
 )
 
 

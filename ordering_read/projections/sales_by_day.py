@@ -35,7 +35,7 @@ class SalesByDayProjection(CountingProjector):
                     yield row(currency=due.currency, cancelled=-due.change)
                 case e.OrderItemQuantityChanged() if due.change < 0:
                     yield row(currency=due.currency, cancelled=-due.change)
-                case e.ShipmentFailed() | e.ReturnReceived():
+                case e.ShipmentFailed() | e.ReturnReceived() | e.LostUnitsMadeGood():
                     yield row(currency=due.currency, refunded=-due.change)
                 case e.OrderAdjustmentAdded(kind="goodwill"):
                     yield row(currency=due.currency, refunded=-due.change)

@@ -25,6 +25,7 @@ class SalesByProductProjection(CountingProjector):
         e.OrderCancelled,
         e.ShipmentFailed,
         e.ReturnReceived,
+        e.LostUnitsMadeGood,
     )
     models = (SalesByProduct,)
 
@@ -66,6 +67,14 @@ class SalesByProductProjection(CountingProjector):
             case e.ShipmentFailed(resend=True):
                 # The units are still sold.
                 return
+            case e.LostUnitsMadeGood(items=items):
+                for made_good in items:
+                    yield row(
+                        product_id=made_good.product_id,
+                        currency=made_good.amount.currency,
+                        returned_units=-made_good.quantity,
+                        refunded=-made_good.amount.amount,
+                    )
             case e.ShipmentFailed(items=items) | e.ReturnReceived(items=items):
                 for item in items:
                     yield row(

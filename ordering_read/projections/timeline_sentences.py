@@ -32,20 +32,23 @@ def sentence_of(event: e.OrderEvent, actor: str, products: Products) -> Sentence
     """
     match event:
         case e.OrderCreated():
-            return placed_sentence(event.customer.name, actor)
+            return placed_sentence(event.customer.name, actor, event.replaces_order_number)
         case e.NoteAdded(text=text, visibility=visibility):
             is_public = visibility == e.Visibility.CUSTOMER
             customer_text = note_sentence(text, None) if is_public else None
             return Sentence(Icon.NOTE, note_sentence(text, actor), customer_text)
-    for family in (_about_order, _about_lines, _about_shipments, _about_money, _about_returns):
+    for family in _FAMILIES:
         if predicate := family(event, products):
             return predicate._replace(text=f"{actor} {predicate.text}")
     return Sentence(Icon.ORDER, f"{actor}: {event.type}")
 
 
-def placed_sentence(customer: str, actor: str) -> Sentence:
-    """Return the sentence of a new order."""
-    return Sentence(Icon.ORDER, f"{actor} placed the order for {customer}", "Order placed")
+def placed_sentence(customer: str, actor: str, replaced: str | None = None) -> Sentence:
+    """Return the sentence of a new order; ``replaced`` is the number of the order it replaces."""
+    place = f" in place of order {replaced}" if replaced else ""
+    return Sentence(
+        Icon.ORDER, f"{actor} placed the order for {customer}{place}", f"Order placed{place}"
+    )
 
 
 def note_sentence(text: str, actor: str | None) -> str:
@@ -185,8 +188,11 @@ def _about_returns(event: e.OrderEvent, products: Products) -> Sentence | None:
         case e.ReturnRequested():
             units = _units(event.items, products)
             reasons = ", ".join(dict.fromkeys(_spaced(item.reason) for item in event.items))
+            exchange = _exchange(event.exchange_for) if event.exchange_for else ""
             return Sentence(
-                Icon.RETURN, f"asked to return {units}: {reasons}", f"Return of {units} asked for"
+                Icon.RETURN,
+                f"asked to return {units}{exchange}: {reasons}",
+                f"Return of {units}{exchange} asked for",
             )
         case e.ReturnReceived():
             units = _units(event.items, products)
@@ -201,6 +207,39 @@ def _about_returns(event: e.OrderEvent, products: Products) -> Sentence | None:
             return None
 
 
+def _about_replacements(event: e.OrderEvent, products: Products) -> Sentence | None:
+    match event:
+        case e.OrderReplaced(replaced_by_number=number):
+            way = "in place of this order" if event.return_id is None else "in exchange"
+            return Sentence(
+                Icon.ORDER, f"placed order {number} {way}", f"Order {number} placed {way}"
+            )
+        case e.LostUnitsMadeGood():
+            units = _units(event.items, products)
+            return Sentence(
+                Icon.MONEY, f"replaced {units} for nothing", f"{units} replaced for nothing"
+            )
+        case e.ExchangeFailed():
+            text = _because("could not place the exchange", event.reason)
+            return Sentence(Icon.RETURN, text, "The exchange could not be placed")
+        case e.CreditTransferred(other_order_number=number):
+            credit = f"{_money(event.amount)} of credit"
+            end = f"to order {number}" if event.direction == "out" else f"from order {number}"
+            return Sentence(
+                Icon.MONEY, f"transferred {credit} {end}", f"{credit} transferred {end}"
+            )
+        case _:
+            return None
+
+
+_FAMILIES = (
+    _about_order,
+    _about_lines,
+    _about_shipments,
+    _about_money,
+    _about_returns,
+    _about_replacements,
+)
 # The statuses that OrderStatusChanged sets; other events set the others.
 _MOVES = {
     e.OrderStatus.CONFIRMED: ("confirmed the order", "Order confirmed"),
@@ -250,6 +289,12 @@ def _metadata(event: e.OrderMetadataChanged, products: Products) -> str:
 
 def _shortened(text: str) -> str:
     return text if len(text) <= _LETTERS else f"{text[:_LETTERS]}…"
+
+
+def _exchange(lines: Sequence[e.ExchangeLine]) -> str:
+    if len(lines) > _LISTED:
+        return f" in exchange for {sum(line.quantity for line in lines)} units"
+    return f" in exchange for {', '.join(f'{line.quantity} × {line.name}' for line in lines)}"
 
 
 def _tracking(event: e.ShipmentDispatched | e.TrackingUpdated) -> str:

@@ -19,11 +19,11 @@ class OrderLineView(View):
 
     `quantity` counts all ordered units, also the cancelled ones. Each unit counts as `open`,
     `cancelled`, `packed` or `shipped`. A shipped unit can also count as `delivered` or `failed`,
-    and a delivered unit as `return_requested` or `returned`. `list_value`, `discount`, `line_total`
-    and `taxes` are for the units that aren't cancelled, failed or returned: `line_total` is
-    `list_value` minus `discount`; some `taxes` are included in it, the others are added to it.
-    `price_source` and `price_reason` are null for customers, who
-    don't see `metadata` either.
+    and a delivered unit as `return_requested` or `returned`; `made_good` counts the failed units
+    that were replaced for nothing. `list_value`, `discount`, `line_total` and `taxes` are for the
+    units that aren't cancelled, returned, or failed and not made good: `line_total` is `list_value`
+    minus `discount`; some `taxes` are included in it, the others are added to it. `price_source`
+    and `price_reason` are null for customers, who don't see `metadata` either.
     """
 
     line_id: UUID
@@ -37,6 +37,7 @@ class OrderLineView(View):
     shipped: int
     delivered: int
     failed: int
+    made_good: int
     return_requested: int
     returned: int
     unit_price: Price

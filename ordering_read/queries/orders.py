@@ -17,10 +17,12 @@ from ordering_read.documents import (
     AddressView,
     AdjustmentView,
     ChargeView,
+    CreditTransferView,
     HoldView,
     NoteView,
     PaymentView,
     RefundView,
+    ReplacementView,
     ReturnView,
     ShipmentView,
     TaxView,
@@ -104,6 +106,8 @@ class OrderDetail(OrderView):
     refunded: CurrencyAmount
     external_reference: str
     replaces_order_id: UUID | None
+    replaces_order_number: str
+    replaced_by: tuple[ReplacementView, ...]
     assigned_to: OptionalText
     tags: tuple[str, ...]
     hold: HoldView | None
@@ -118,6 +122,7 @@ class OrderDetail(OrderView):
     payments: tuple[PaymentView, ...]
     refunds: tuple[RefundView, ...]
     returns: tuple[ReturnView, ...]
+    transfers: tuple[CreditTransferView, ...]
     notes: tuple[NoteView, ...]
 
 
@@ -273,10 +278,17 @@ def _without_staff_fields(order: OrderDetail) -> OrderDetail:
             "hold": None,
             "items": _updated(order.items, price_source=None, price_reason=None, metadata={}),
             "refunds": _updated(order.refunds, reason=None, failure=None),
-            "returns": _updated(order.returns, rejection=None),
+            "returns": tuple(map(_without_reasons, order.returns)),
             "notes": _updated(public_notes, by=None),
         }
     )
+
+
+def _without_reasons(order_return: ReturnView) -> ReturnView:
+    exchange = order_return.exchange
+    if exchange is not None:
+        exchange = exchange.model_copy(update={"failure": None})
+    return order_return.model_copy(update={"rejection": None, "exchange": exchange})
 
 
 def _updated(documents: Iterable[BaseModel], **fields: Any) -> tuple[BaseModel, ...]:

@@ -65,6 +65,7 @@ class OrderCommands(CommandRoutes):
         Route("POST", "returns", c.RequestReturn, response_model=NewReturn),
         Route("POST", "returns/{return_id}/receive", c.ReceiveReturn),
         Route("POST", "returns/{return_id}/reject", c.RejectReturn),
+        Route("POST", "returns/{return_id}/exchange", c.PlaceExchange),
         Route("POST", "notes", c.AddNote, response_model=NewNote),
         Route("POST", "notes/{note_id}/redact", c.RedactNote),
         Route("PUT", "tags/{tag}", c.TagOrder),

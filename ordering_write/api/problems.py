@@ -70,6 +70,10 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "return-closed",
         "Request another return for the units that are still to come back.",
     ),
+    errors.ExchangeNotDueError: (
+        "exchange-not-due",
+        "Place the exchange of a return once all of its units were received or rejected.",
+    ),
     errors.ExceedsCapturedError: (
         "exceeds-captured",
         "Refund at most the amount that was captured and isn't refunded or requested yet.",

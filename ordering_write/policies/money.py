@@ -13,6 +13,9 @@ from ordering_write.domain.events import OrderStatus, PaymentKind
 from ordering_write.policies.base import Policy, Trigger, became
 from ordering_write.ports import payment_port
 
+# Until one of these events, the credit for a return waits for the exchange.
+_ENDS_OF_EXCHANGES = (e.CreditTransferred, e.ExchangeFailed, e.OrderReplaced)
+
 
 class RefundCredit(Policy):
     """Requests a refund of exactly the credit owed, for the causes that REFUND_CREDIT names."""
@@ -22,6 +25,7 @@ class RefundCredit(Policy):
 
     def when(self, event: e.OrderEvent) -> datetime | None:
         is_owed = event.balance is not None and event.balance.amount < 0
+        is_owed = is_owed or isinstance(event, _ENDS_OF_EXCHANGES)
         # The command that grants goodwill requests its refund. A refund that failed or bounced
         # would fail again, so people must look at the order.
         is_excluded = isinstance(event, (e.OrderAdjustmentAdded, e.RefundBounced))
@@ -29,9 +33,11 @@ class RefundCredit(Policy):
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:
         event, order = trigger.event, trigger.order()
-        if order.credit <= 0:
+        if order.free_credit <= 0:
             return []
         payload: dict[str, Any] = {"reason": _refund_reason(event)}
+        if isinstance(event, e.CreditTransferred | e.ExchangeFailed):
+            payload["return_id"] = event.return_id
         if isinstance(event, e.ReturnReceived):
             payload["return_id"] = event.return_id
             payload["lines"] = [
@@ -40,7 +46,7 @@ class RefundCredit(Policy):
         return [
             trigger.command(
                 c.RequestRefund,
-                amount=order.credit,
+                amount=order.free_credit,
                 # A command between the two would change the credit. The policy then acts again.
                 expected_version=order.version,
                 **payload,
@@ -51,13 +57,18 @@ class RefundCredit(Policy):
 def _is_refundable(event: e.OrderEvent) -> bool:
     """Return True if REFUND_CREDIT lets the policy refund a credit that ``event`` has caused."""
     if settings.REFUND_CREDIT == "cancelled_and_returned":
-        return event.status == OrderStatus.CANCELLED or isinstance(event, e.ReturnReceived)
+        is_returned = isinstance(event, (e.ReturnReceived, *_ENDS_OF_EXCHANGES))
+        return event.status == OrderStatus.CANCELLED or is_returned
     return bool(settings.REFUND_CREDIT == "always")
 
 
 def _refund_reason(event: e.OrderEvent) -> str:
     if isinstance(event, e.ReturnReceived):
         return "a return was received"
+    if isinstance(event, e.ExchangeFailed):
+        return "the exchange failed"
+    if isinstance(event, _ENDS_OF_EXCHANGES):
+        return "the exchange costs less than was returned"
     if event.status == OrderStatus.CANCELLED:
         return "the order is cancelled"
     return "the order costs less than was paid"
@@ -79,7 +90,7 @@ class PayRefunds(Policy):
         answer = payment_port().refund(
             key=trigger.key,
             order_id=order.pk,
-            payment_ids=[key for key, kinds in order.payments.items() if "captured" in kinds],
+            payment_ids=order.payment_ids,
             amount=event.amount,
         )
         if answer is None:

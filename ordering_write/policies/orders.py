@@ -38,9 +38,9 @@ class ConfirmPaid(Policy):
     """Confirms a pending order once it is paid, if CONFIRM_WHEN_PAID is on."""
 
     name = "confirm_paid"
-    events = (e.PaymentRecorded, e.OrderHoldReleased)
+    events = (e.PaymentRecorded, e.CreditTransferred, e.OrderHoldReleased)
 
-    def when(self, event: e.PaymentRecorded | e.OrderHoldReleased) -> datetime | None:
+    def when(self, event: e.OrderEvent) -> datetime | None:
         if not settings.CONFIRM_WHEN_PAID or event.status != OrderStatus.PENDING:
             return None
         if isinstance(event, e.PaymentRecorded) and event.kind != PaymentKind.CAPTURED:
@@ -92,3 +92,19 @@ class ReviewRisk(Policy):
                 c.PlaceHold, reason=e.HoldReason.FRAUD_REVIEW, note=assessment.note[:500]
             )
         ]
+
+
+class PlaceExchanges(Policy):
+    """Places the order for the new lines of a return once all units are received or rejected."""
+
+    name = "place_exchanges"
+    events = (e.ReturnReceived, e.ReturnRejected)
+
+    def when(self, event: e.ReturnReceived | e.ReturnRejected) -> datetime:
+        return event.timestamp
+
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        return_id = trigger.event.return_id
+        if not trigger.order().is_exchange_due(return_id):
+            return []
+        return [trigger.command(c.PlaceExchange, return_id=return_id)]

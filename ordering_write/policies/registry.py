@@ -7,6 +7,7 @@ from ordering_write.policies.orders import (
     CompleteDelivered,
     ConfirmPaid,
     ExpireUnpaid,
+    PlaceExchanges,
     ReviewRisk,
 )
 from ordering_write.policies.parcels import BookParcels, TrackParcels
@@ -19,6 +20,7 @@ POLICIES: dict[str, Policy] = {
         ConfirmPaid(),
         ExpireUnpaid(),
         CompleteDelivered(),
+        PlaceExchanges(),
         RefundCredit(),
         PayRefunds(),
         VoidAuthorizations(),

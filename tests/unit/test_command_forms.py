@@ -106,7 +106,7 @@ def test_inputs_and_errors_are_escaped() -> None:
     form.is_valid()
     form.add_error(name, "<b>wrong</b>")
 
-    [section] = form.sections()
+    section, _ = form.sections()
     html = render_to_string("admin/ordering_read/command_section.html", {"section": section})
 
     assert 'value="&quot;&gt;&lt;script&gt;"' in html

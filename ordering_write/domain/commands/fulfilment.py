@@ -16,7 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
 from ordering_write.domain.commands.base import ADDED, Command, FactTime, OptionalText, Reason
-from ordering_write.domain.commands.order import Lines
+from ordering_write.domain.commands.order import Lines, PricedItem
 from ordering_write.domain.events import DeliveryFailure, ReturnReason
 from ordering_write.domain.values import Quantity, Value
 
@@ -119,10 +119,15 @@ class ReturnedLine(Value):
 
 
 class RequestReturn(Command):
-    """Request to send delivered units back."""
+    """Request to send delivered units back, and to get other goods in exchange.
+
+    The new lines in ``exchange_for`` become an order of their own once the units are received; the
+    credit for the units pays it. The prices are in the order's currency.
+    """
 
     order_id: UUID
     items: Annotated[list[ReturnedLine], Field(min_length=1, max_length=200)]
+    exchange_for: Annotated[list[PricedItem], Field(max_length=200), ADDED] = []
 
 
 class ReceivedLine(Value):
@@ -158,3 +163,14 @@ class RejectReturn(Command):
     order_id: UUID
     return_id: UUID
     reason: Reason
+
+
+class PlaceExchange(Command):
+    """Place the order for the new lines of a return, and pay it with the credit for the return.
+
+    If the order can't be placed, say because the goods are sold out, the exchange has failed and
+    the credit is refunded.
+    """
+
+    order_id: UUID
+    return_id: UUID

@@ -31,10 +31,12 @@ PoNumber = Annotated[str, Text(max_length=100), Field(examples=["PO-4711"])]
 PriceReason = Annotated[str, Text(max_length=200)]
 
 
-class NewItem(Value):
-    """A line of a new order. ``unit_price`` is in the order's currency; ``price_reason`` explains
-    another price than the list price. ``discount`` is on the whole line. ``taxes`` replace those
-    that the shop would calculate."""
+class PricedItem(Value):
+    """Units of a product, to become a line of an order.
+
+    ``unit_price`` is in the order's currency; ``price_reason`` explains another price than the list
+    price. ``discount`` is on the whole line. ``taxes`` replace those that the shop would calculate.
+    """
 
     product_id: ProductId
     quantity: Quantity
@@ -42,6 +44,15 @@ class NewItem(Value):
     price_reason: PriceReason | None = None
     discount: Annotated[Discount | None, ADDED] = None
     taxes: Annotated[NewTaxes | None, ADDED] = None
+
+
+class NewItem(PricedItem):
+    """A line of a new order.
+
+    ``unit_price`` is in the order's currency; ``price_reason`` explains another price than the list
+    price. ``discount`` is on the whole line. ``taxes`` replace those that the shop would calculate.
+    """
+
     metadata: Annotated[Metadata, ADDED] = {}
 
 

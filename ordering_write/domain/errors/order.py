@@ -78,6 +78,10 @@ class ReturnClosedError(InvalidOperationError):
     """Every unit of this return was received or rejected."""
 
 
+class ExchangeNotDueError(InvalidOperationError):
+    """The return has no exchange, or its exchange isn't due."""
+
+
 class ShipmentStateError(InvalidOperationError):
     """The status of the shipment doesn't allow this."""
 

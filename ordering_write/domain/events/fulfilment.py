@@ -1,11 +1,14 @@
 """Events of shipments and returns."""
 
+from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime
 
 from ordering_write.domain.events.order import CreditedUnits, OrderEvent, Units
 from ordering_write.domain.events.states import DeliveryFailure, ReturnReason
+from ordering_write.domain.prices import Tax
+from ordering_write.domain.values import Money, Value
 
 
 # --- Shipments -----------------------------------------------------------------------------------
@@ -70,9 +73,26 @@ class ReceivedUnits(CreditedUnits):
     damaged: int
 
 
+class ExchangeLine(Value):
+    """A line of the order that is to be placed in exchange for a return, at the price agreed."""
+
+    product_id: UUID
+    sku: str
+    name: str
+    quantity: int
+    unit_price: Money
+    price_source: Literal["client", "list", "override"]
+    price_reason: str | None = None
+    discount: Money | None = None
+    taxes: tuple[Tax, ...] | None = None
+
+
 class ReturnRequested(OrderEvent):
+    """Units are to come back; ``exchange_for`` is None unless the customer wants other goods."""
+
     return_id: UUID
     items: list[RequestedUnits]
+    exchange_for: list[ExchangeLine] | None = None
 
 
 class ReturnReceived(OrderEvent):
@@ -85,4 +105,11 @@ class ReturnRejected(OrderEvent):
 
     return_id: UUID
     items: list[Units]
+    reason: str
+
+
+class ExchangeFailed(OrderEvent):
+    """The order for the new lines of a return can't be placed; the credit is refunded instead."""
+
+    return_id: UUID
     reason: str

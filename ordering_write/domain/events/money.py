@@ -1,5 +1,6 @@
 """Events of payments and refunds."""
 
+from typing import Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime
@@ -59,3 +60,20 @@ class RefundFailed(OrderEvent):
     amount: Money
     reason: str = ""
     reference: str = ""
+
+
+class CreditTransferred(OrderEvent):
+    """Credit of a returned order pays the order that was placed in exchange.
+
+    Both orders have the event, with the same ``amount``: ``out`` of the returned order, where it
+    counts as refunded, and ``in`` to the other order, where it counts as captured. ``other_order``
+    fields name the order at the other end. ``payment_ids`` are the gateway's payments that hold the
+    money.
+    """
+
+    return_id: UUID
+    direction: Literal["out", "in"]
+    other_order_id: UUID
+    other_order_number: str
+    amount: Money
+    payment_ids: list[str] = []

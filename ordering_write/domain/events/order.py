@@ -114,6 +114,7 @@ class OrderCreated(OrderEvent):
     external_reference: str | None = None
     po_number: str | None = None
     replaces_order_id: UUID | None = None
+    replaces_order_number: str | None = None
 
 
 class PricedEvent(OrderEvent, stored=False):
@@ -182,6 +183,43 @@ class OrderItemQuantityChanged(PricedEvent):
 class OrderItemsCancelled(OrderEvent):
     items: list[CreditedUnits]
     reason: str
+
+
+class MadeGoodUnits(ReleasedUnits):
+    """Lost units of a line that were replaced for nothing: they are owed again.
+
+    ``amount`` is charged for them again, with added taxes. ``price`` is the price of all owed units
+    of the line.
+    """
+
+    amount: Money
+    price: LinePrice
+
+
+class FreeUnits(Value):
+    """Units of a product that a replacement holds for nothing."""
+
+    product_id: UUID
+    quantity: int
+
+
+class OrderReplaced(OrderEvent):
+    """Another order was placed in place of this one, or of some of its units.
+
+    ``return_id`` is set if the other order is the exchange for a return, and ``free_units`` if the
+    other order costs nothing.
+    """
+
+    replaced_by: UUID
+    replaced_by_number: str
+    return_id: UUID | None = None
+    free_units: list[FreeUnits] | None = None
+
+
+class LostUnitsMadeGood(OrderEvent):
+    """Lost units were replaced for nothing, so the customer keeps no credit for them."""
+
+    items: list[MadeGoodUnits]
 
 
 class ShippingAddressChanged(PricedEvent):

@@ -5,7 +5,7 @@ that aren't there.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import cast
 from uuid import UUID
@@ -57,11 +57,13 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
     permission = Permission("create_order", (Role.CUSTOMER, Role.CLERK, Role.INTEGRATION))
     events = (
         e.CustomerRegistered,
+        e.LostUnitsMadeGood,
         e.NoteAdded,
         e.OrderAdjustmentAdded,
         e.OrderCreated,
         e.OrderItemAdded,
         e.OrderMetadataChanged,
+        e.OrderReplaced,
         e.OrderStatusChanged,
         e.OrderTagged,
         e.StockReserved,
@@ -84,23 +86,33 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
     def handle(self, command: c.CreateOrder) -> list[DomainEvent]:
         _refuse_shop_fields(command)
         customer = ordering_customer(command)
-        _refuse_unknown_order(command, customer)
+        replaced = _replaced_order(command, customer)
+        number = replaced.order_number if replaced else None
         # The actor orders on behalf of this customer, who may be a guest.
         command = command.model_copy(update={"customer_id": customer.pk})
-        order, stock = place(command, customer, order_id=uuid7())
+        order, stock = place(command, customer, order_id=uuid7(), replaces_order_number=number)
+        if replaced is not None:
+            replaced.replace_by(order, now=command.timestamp)
         duplicate = errors.DuplicateReferenceError(
             f"There is an order with the external reference {command.external_reference!r}.",
             pointer="#/external_reference",
         )
+        orders = [order, replaced] if replaced else [order]
         new_customers = [customer] if customer.raised_events else []
         with (
             unique_email(customer.email),
             unique({"order_reference_unique": duplicate, "identifier_unique": duplicate}),
         ):
-            return save([order, *new_customers, *stock.values()], caused_by=command)
+            return save([*orders, *new_customers, *stock.values()], caused_by=command)
 
 
-def place(command: c.CreateOrder, customer: Customer, *, order_id: UUID) -> tuple[Order, Stock]:
+def place(
+    command: c.CreateOrder,
+    customer: Customer,
+    *,
+    order_id: UUID,
+    replaces_order_number: str | None = None,
+) -> tuple[Order, Stock]:
     """Return the order that ``command`` places, and the stock that it reserves; neither is saved.
 
     Locks the products, so the customer must be locked. Raises a DomainError.
@@ -111,8 +123,9 @@ def place(command: c.CreateOrder, customer: Customer, *, order_id: UUID) -> tupl
     items, price_adjustments = pricing.priced_items(
         command, customer.pk, order_id=order_id, currency=currency, stock=stock
     )
-    _refuse_shortages(items, stock)
+    refuse_shortages(items, stock)
     created = _order_created(command, order_id, customer, currency)
+    created = created.model_copy(update={"replaces_order_number": replaces_order_number})
     adjustments = amounts.adjustments_of(command, created, items, price_adjustments)
     order = Order.create(
         created=created,
@@ -133,10 +146,15 @@ def _refuse_shop_fields(command: c.CreateOrder) -> None:
     for name in _SHOP_ONLY:
         if getattr(command, name):
             raise errors.ShopOnlyError(pointer=f"#/{name}")
-    for number, item in enumerate(command.items):
+    refuse_shop_fields_of(command.items, "#/items")
+
+
+def refuse_shop_fields_of(items: Iterable[c.PricedItem], pointer: str) -> None:
+    """Raise ShopOnlyError for an item, below ``pointer``, with a field that only the shop sets."""
+    for number, item in enumerate(items):
         for name in _SHOP_ONLY_OF_ITEMS:
-            if getattr(item, name):
-                raise errors.ShopOnlyError(pointer=f"#/items/{number}/{name}")
+            if getattr(item, name, None):
+                raise errors.ShopOnlyError(pointer=f"{pointer}/{number}/{name}")
 
 
 def ordering_customer(command: c.CreateOrder) -> Customer:
@@ -173,17 +191,21 @@ def guest(person: c.Guest, *, alone: bool = False, now: datetime) -> Customer | 
     return new_customer if owner_id == new_customer.pk else Customer.find(owner_id, alone=alone)
 
 
-def _refuse_unknown_order(command: c.CreateOrder, customer: Customer) -> None:
+def _replaced_order(command: c.CreateOrder, customer: Customer) -> Order | None:
+    """Return the order that the new order replaces, locked. Raises UnknownOrderError."""
     replaced_id = command.replaces_order_id
     if replaced_id is None:
-        return
-    if not Order.objects.filter(pk=replaced_id, customer_id=customer.pk).exists():
+        return None
+    try:
+        return Order.load(replaced_id, customer_scope=customer.pk)
+    except errors.OrderNotFoundError:
         raise errors.UnknownOrderError(
             f"The customer has no order {replaced_id}.", pointer="#/replaces_order_id"
-        )
+        ) from None
 
 
-def _refuse_shortages(items: Sequence[e.OrderItemAdded], stock: Stock) -> None:
+def refuse_shortages(items: Iterable[e.OrderItemAdded | e.ExchangeLine], stock: Stock) -> None:
+    """Raise InsufficientInventoryError unless ``stock`` has the units of all ``items``."""
     demand = Counter[UUID]()
     for item in items:
         demand[item.product_id] += item.quantity

@@ -28,7 +28,7 @@ REFUSALS = (
 )
 
 _Stock = Mapping[UUID, StockItem]
-_Item = c.NewItem | c.AddOrderItem
+_Item = c.PricedItem | c.AddOrderItem
 # Items by the JSON pointer to each in the command.
 _Items = Mapping[str, _Item]
 _Source = Literal["client", "list", "override"]
@@ -50,6 +50,15 @@ def priced_item(command: c.AddOrderItem, order: Order, stock: _Stock) -> e.Order
     """Return the line that ``command`` adds to ``order``. Raises a FieldError."""
     pricing = _Pricing(command=command, order_id=order.id, currency=order.currency, stock=stock)
     return pricing.price_lines({"#": command}, order.customer_id)[0][0]
+
+
+def priced_exchange(
+    command: c.RequestReturn, order: Order, stock: _Stock
+) -> list[e.OrderItemAdded]:
+    """Return the lines that ``command`` asks for in exchange. Raises a FieldError."""
+    items = {f"#/exchange_for/{number}": item for number, item in enumerate(command.exchange_for)}
+    pricing = _Pricing(command=command, order_id=order.id, currency=order.currency, stock=stock)
+    return pricing.price_lines(items, order.customer_id)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

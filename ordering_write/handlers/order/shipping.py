@@ -170,7 +170,7 @@ class ConfirmDeliveryHandler(OrderHandler[c.ConfirmDelivery]):
 @handles(c.FailDelivery)
 class FailDeliveryHandler(OrderHandler[c.FailDelivery]):
     permission = Permission("fail_delivery", _ROLES)
-    events = (e.ShipmentFailed, e.StockReserved, e.StockReturned)
+    events = (e.LostUnitsMadeGood, e.ShipmentFailed, e.StockReserved, e.StockReturned)
     refusals = (
         errors.InFutureError,
         errors.InsufficientInventoryError,
@@ -186,6 +186,7 @@ class FailDeliveryHandler(OrderHandler[c.FailDelivery]):
     def act(self, order: Order, command: c.FailDelivery) -> None:
         at = _after_dispatch(order, command, command.failed_at, "#/failed_at")
         order.fail_delivery(command.shipment_id, command.outcome, resend=command.resend, at=at)
+        order.make_lost_units_good(now=at)
 
 
 def _after_dispatch(

@@ -37,6 +37,9 @@ class MoneyLedger:
             case e.OrderItemsCancelled() | e.ShipmentFailed() | e.ReturnReceived():
                 for item in event.items:
                     yield from self._add_credit(item, order)
+            case e.LostUnitsMadeGood():
+                for units in event.items:
+                    yield from self._add_made_good(units)
 
     def _add_price(self, event: e.PricedEvent, order: Order) -> Iterator[str]:
         if event.price is not None:
@@ -74,6 +77,18 @@ class MoneyLedger:
             )
         if not line.owed and any(_amounts(item.price)):
             yield f"no unit of line {line.pk} is owed, its price is {item.price.cost}"
+
+    def _add_made_good(self, units: e.MadeGoodUnits) -> Iterator[str]:
+        cost = units.price.cost
+        if units.line_id in self._costs:
+            charge = cost - self._costs[units.line_id]
+            if units.amount.amount != charge:
+                yield (
+                    f"it charges {units.amount.amount} for {units.quantity} units of line "
+                    f"{units.line_id}, whose price rises by {charge}"
+                )
+        self._costs[units.line_id] = cost
+        yield from _check_price(f"line {units.line_id}", units.price)
 
 
 def _check_outcome(event: e.OrderEvent, order: Order) -> Iterator[str]:

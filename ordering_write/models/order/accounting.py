@@ -23,6 +23,12 @@ class Accounting(Charging):
         """The amount that was captured and is neither refunded nor requested as a refund."""
         return self.captured - self.refunded - self.requested_refunds
 
+    @property
+    def payment_ids(self) -> list[str]:
+        """The ids of the captured payments, and of those whose credit was transferred."""
+        captured = [key for key, kinds in self.payments.items() if "captured" in kinds]
+        return list(dict.fromkeys([*captured, *self.transferred_payments]))
+
     def _check_amount(self, amount: Decimal, currency: str | None) -> None:
         if currency not in (None, self.currency):
             raise CurrencyMismatchError(

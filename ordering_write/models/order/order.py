@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from config.databases import tables
@@ -16,13 +17,16 @@ from ordering_write.models.order.paying import Paying
 from ordering_write.models.order.payments import CAPTURED_SIGNS, add_fact, have_all_facts
 from ordering_write.models.order.placing import Placing
 from ordering_write.models.order.refunding import Refunding
+from ordering_write.models.order.replacing import Replacing
 from ordering_write.models.order.returning import Returning
 from ordering_write.models.order.shipping import Shipping
 from ordering_write.models.order.state import OrderState
 from ordering_write.models.outbox import OutboxEvent
 
 
-class Order(Placing, Editing, Shipping, Returning, Paying, Refunding, Annotating, OrderState):
+class Order(
+    Placing, Editing, Shipping, Returning, Replacing, Paying, Refunding, Annotating, OrderState
+):
     """A customer's accepted request for goods, with the prices agreed when it was placed."""
 
     class Meta(OrderState.Meta):
@@ -101,12 +105,30 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Refunding, Annotating
                 self._count(event.items, return_requested=1)
                 units = {str(item.line_id): item.quantity for item in event.items}
                 self.returns[str(event.return_id)] = units
+                if event.exchange_for:
+                    self.exchanges[str(event.return_id)] = {"received": 0, "credit": "0"}
             case e.ReturnReceived():
                 self._credit(event.items, return_requested=-1, returned=1)
                 self._expect_no_longer(event.return_id, event.items)
+                self._hold_credit(event)
             case e.ReturnRejected():
                 self._count(event.items, return_requested=-1)
                 self._expect_no_longer(event.return_id, event.items)
+                if not self.is_exchange_due(event.return_id):
+                    self.exchanges.pop(str(event.return_id), None)
+            # Replacements
+            case e.OrderReplaced():
+                self.exchanges.pop(str(event.return_id), None)
+                self._count_free_units(event.free_units or (), 1)
+            case e.LostUnitsMadeGood():
+                self._make_good(event.items)
+            case e.ExchangeFailed():
+                self.exchanges.pop(str(event.return_id), None)
+            case e.CreditTransferred(direction="out"):
+                self.refunded += event.amount.amount
+            case e.CreditTransferred():
+                self.captured += event.amount.amount
+                self.transferred_payments = [*self.transferred_payments, *event.payment_ids]
             # Money
             case e.PaymentRecorded():
                 add_fact(self.payments, event)
@@ -164,6 +186,28 @@ class Order(Placing, Editing, Shipping, Returning, Paying, Refunding, Annotating
         if items[0].price is not None:
             self.total = total
             self._lower_total()
+
+    def _make_good(self, items: Sequence[e.MadeGoodUnits]) -> None:
+        """Charge lost units again that were replaced for nothing."""
+        self._count(items, made_good=1)
+        for item in items:
+            self.lines[item.line_id].line_total = item.price.net
+        self._count_free_units(items, -1)
+        self.total = min(self.total + sum(item.amount.amount for item in items), self._total())
+
+    def _count_free_units(self, items: Sequence[e.FreeUnits | e.MadeGoodUnits], sign: int) -> None:
+        """Add units to those that replacements hold for nothing, or subtract them: ``sign=-1``."""
+        for item in items:
+            units = self.free_units.get(str(item.product_id), 0) + sign * item.quantity
+            self.free_units[str(item.product_id)] = units
+
+    def _hold_credit(self, event: e.ReturnReceived) -> None:
+        """Hold the credit for received units until the exchange for their return is placed."""
+        exchange = self.exchanges.get(str(event.return_id))
+        if exchange:
+            exchange["received"] += sum(item.quantity for item in event.items)
+            credit = sum((item.amount.amount for item in event.items), Decimal(exchange["credit"]))
+            exchange["credit"] = str(credit)
 
     def _reprice(self, line_id: UUID, line_total: e.Money) -> None:
         line = self.lines[line_id]

@@ -47,6 +47,9 @@ class OrderItem(GuardedModel):
     shipped = models.PositiveIntegerField(default=0)
     delivered = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
+    made_good = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Lost units that were replaced for nothing."
+    )
     return_requested = models.PositiveIntegerField(default=0)
     returned = models.PositiveIntegerField(default=0)
 
@@ -93,8 +96,8 @@ class OrderItem(GuardedModel):
 
     @property
     def owed(self) -> int:
-        """Units that the customer pays for: neither cancelled nor lost nor sent back."""
-        return self.ordered - self.cancelled - self.failed - self.returned
+        """Units that the customer pays for: neither cancelled nor lost for good nor sent back."""
+        return self.ordered - self.cancelled - self.failed - self.returned + self.made_good
 
     @property
     def credited(self) -> int:

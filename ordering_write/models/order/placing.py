@@ -125,6 +125,8 @@ class Placing(Charging):
             )
         if self.authorized or self.captured > self.refunded:
             raise NotExpiredError(f"Order {self.order_number} has been paid.")
+        if not self.due:
+            raise NotExpiredError(f"Order {self.order_number} costs nothing.")
         if self.expires_at is None:
             raise NotExpiredError(f"Order {self.order_number} never expires.")
         if self.expires_at > now:

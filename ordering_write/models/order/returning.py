@@ -43,6 +43,7 @@ class Returning(Charging):
         items: Sequence[ReturnedLine],
         *,
         return_id: UUID,
+        exchange_for: Sequence[e.ExchangeLine] = (),
         window: timedelta | None = None,
         now: datetime,
     ) -> None:
@@ -59,6 +60,7 @@ class Returning(Charging):
             now=now,
             return_id=return_id,
             items=[e.RequestedUnits(**item.model_dump()) for item in items],
+            exchange_for=list(exchange_for) or None,
         )
 
     def may_receive_return(self) -> None:

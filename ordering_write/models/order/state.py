@@ -102,6 +102,24 @@ class OrderState(Aggregate):
     returns = models.JSONField(
         default=dict, blank=True, help_text="{return_id: {line_id: units still expected}}"
     )
+    exchanges = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text="{return_id: {received, credit}} of the exchanges that aren't placed yet",
+    )
+    free_units = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text="{product_id: units} of free replacements that have made no lost units good",
+    )
+    transferred_payments = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="Ids of payments of other orders whose credit was transferred to this order.",
+    )
     notes = models.JSONField(default=dict, blank=True, help_text="{note_id: false once redacted}")
     captured = models.DecimalField(default=Decimal(0), **MONEY)
     refunded = models.DecimalField(default=Decimal(0), **MONEY)
@@ -217,10 +235,11 @@ class OrderState(Aggregate):
 
     @property
     def is_settled(self) -> bool:
-        """True when the order is closed and no return and no refund is pending."""
+        """True when the order is closed and no return, exchange and refund is pending."""
         return (
             self.status in (OrderStatus.COMPLETED, OrderStatus.CANCELLED)
             and not any(line.return_requested for line in self.lines.values())
+            and not self.exchanges
             and not any(refund["status"] == "requested" for refund in self.refunds.values())
         )
 
