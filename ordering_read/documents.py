@@ -239,6 +239,13 @@ class NoteView(Document):
     at: datetime
 
 
+class ExpectationView(Document):
+    """Units of a product that are expected to come in at a time."""
+
+    at: datetime
+    quantity: int
+
+
 class QueuedLine(Document):
     """The units of a line that aren't packed yet, or are packed and not dispatched yet."""
 

@@ -2,6 +2,7 @@
 
 from ordering_write import subscriptions
 from ordering_write.domain import events, prices
+from ordering_write.domain.allocation import backorders_of
 from ordering_write.domain.changes import Change, changes
 from ordering_write.domain.errors import (
     DomainError,
@@ -56,6 +57,7 @@ __all__ = [
     "Subscriber",
     "UndecodableEvent",
     "UndecodableEventError",
+    "backorders_of",
     "changes",
     "checkpoints_moved",
     "commit_of",

@@ -8,6 +8,7 @@ such rows until they are rebuilt.
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +21,14 @@ from pydantic import BaseModel
 from uuid_utils.compat import uuid7
 
 from config.databases import tables
-from ordering_read.models import CustomerSummary, OrderLine, OrderSummary, Projection, ReadModel
+from ordering_read.models import (
+    CustomerSummary,
+    InventoryLevel,
+    OrderLine,
+    OrderSummary,
+    Projection,
+    ReadModel,
+)
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.models.search import CustomerSearch, OrderSearch, ProductSearch
 from ordering_write.domain import commands as c
@@ -48,6 +56,7 @@ MODELS: tuple[type[ReadModel], ...] = (
     OrderLine,
     QueuedOrder,
     CustomerSummary,
+    InventoryLevel,
     OrderSearch,
     CustomerSearch,
     ProductSearch,
@@ -118,7 +127,9 @@ def projected() -> Rows:
     history = History()
     customer = customer_registered()
     customer.set_metadata({"crm": "4711"}, now=NOON)
-    history.add(_order(), customer, product_registered())
+    product = product_registered()
+    product.expect_units(30, at=NOON + timedelta(days=2), now=NOON)
+    history.add(_order(), customer, product)
     generations = {name: new_generation(name) for name in {m.projection_name for m in MODELS}}
     for generation in generations.values():
         project(history.events, generation)

@@ -253,6 +253,7 @@ def _stock_events() -> list[DomainEvent]:
     item.dispatch(sent, 4, now=NOW)
     item.take_back(sent, 1, now=NOW)
     item.release(returned, 4, now=NOW)
+    item.expect_units(30, at=NOW + timedelta(days=2), now=NOW)
     item.adjust(-1, reason=e.AdjustmentReason.DAMAGE, comment="Fell down", now=NOW)
     item.set_list_price(Money.of(Decimal("21.90"), "EUR"), now=NOW)
     item.set_tax_class("reduced", now=NOW)

@@ -58,8 +58,12 @@ def find(model: type[Row], condition: str, parameters: Sequence[Any]) -> list[Ro
     return load(model, f"{_select(model)} WHERE {condition}", parameters)
 
 
-def load(model: type[Row], statement: str, parameters: Any) -> list[Row]:
+def load(
+    model: type[Row], statement: str, parameters: Any, *, extra: Sequence[str] = ()
+) -> list[Row]:
     """Return the rows of ``model`` that a statement returns, with all ``columns`` in their order.
+
+    ``extra`` are the attributes that get the values behind the columns.
 
     The statement must name the columns: with ``*``, a prepared statement fails when a migration
     adds a column.
@@ -71,10 +75,12 @@ def load(model: type[Row], statement: str, parameters: Any) -> list[Row]:
     names, documents = _fields_to_load(model)
     rows = []
     for record in records:
-        values = list(record)
+        values = list(record[: len(names)])
         for index, from_db_value in documents:
             values[index] = from_db_value(values[index], None, None)
-        rows.append(model.from_db(alias, names, values))
+        row = model.from_db(alias, names, values)
+        vars(row).update(zip(extra, record[len(names) :], strict=True))
+        rows.append(row)
     return rows
 
 

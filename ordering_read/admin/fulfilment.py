@@ -18,7 +18,12 @@ from ordering_read.documents import AddressView
 from ordering_read.engine.gaps import Streams, row_gaps
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
-from ordering_read.queries.fulfilment import Readiness, queue, queued_order_view
+from ordering_read.queries.fulfilment import (
+    Readiness,
+    backordered_units,
+    queue,
+    queued_order_view,
+)
 from ordering_write.published import spelled_order_number
 
 
@@ -174,14 +179,18 @@ class Pick(NamedTuple):
 
 
 def _picks(orders: Iterable[QueuedOrder]) -> list[Pick]:
-    """Return the units to fetch for all ``orders`` together, sorted by SKU."""
+    """Return the units to fetch for all ``orders`` together, sorted by SKU.
+
+    Backordered units aren't there to be fetched.
+    """
     products: dict[tuple[str, str], dict[str, int]] = {}
     for order in orders:
-        for line in order.lines.values():
-            if line["open"]:
+        backordered = backordered_units(order)
+        for line_id, line in order.lines.items():
+            if (units := line["open"] - backordered.get(line_id, 0)) > 0:
                 per_order = products.setdefault((line["sku"], line["name"]), {})
                 number = order.order_number
-                per_order[number] = per_order.get(number, 0) + line["open"]
+                per_order[number] = per_order.get(number, 0) + units
     return [
         Pick(
             sku=sku,

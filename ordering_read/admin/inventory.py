@@ -11,6 +11,8 @@ from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import ProductContext, RegistrationContext
 from ordering_read.models import InventoryLevel
+from ordering_read.projections.counting_projector import store_day
+from ordering_read.queries.backorders import EXPECTED
 from ordering_read.queries.inventory import GetInventory
 
 
@@ -64,6 +66,8 @@ class InventoryAdmin(CommandPages):
         "on_hand",
         "reserved",
         "available",
+        "backordered",
+        "expectations",
         "reorder_point",
         "tax_class",
         "product_id",
@@ -84,5 +88,10 @@ class InventoryAdmin(CommandPages):
         if (product_id := parse_uuid(term)) is not None:
             return rows.filter(product_id=product_id)
         return matching(rows, term, "sku", "name", query=lambda text: GetInventory(q=text))
+
+    @admin.display(description="Expected", empty_value="none")
+    def expectations(self, row: InventoryLevel) -> str:
+        views = EXPECTED.validate_python(row.expected)
+        return "; ".join(f"{view.quantity} on {store_day(view.at)}" for view in views)
 
     price = money_column("list_price", "List price")

@@ -26,8 +26,9 @@ from ordering_read.admin.gaps import gap_details, gap_of_stream
 from ordering_read.admin.histories import sentence
 from ordering_read.admin.order_page import status_badges, template_context
 from ordering_read.documents import AddressView
-from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
+from ordering_read.models import CustomerSummary, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
+from ordering_read.queries.backorders import lines_of
 from ordering_read.queries.order_lists import ListOrders
 from ordering_write import client
 from ordering_write.client import commands as c
@@ -138,8 +139,6 @@ class OrderAdmin(CommandPages):
         form_url: str = "",
         obj: Any = None,
     ) -> HttpResponse:
-        # Read the lines of the order's own generation, which a rebuild may have just replaced.
-        lines = OrderLine.objects.filter(projection_id=obj.projection_id, order_id=obj.order_id)
         entries = list(
             TimelineEntry.live.filter(order_id=obj.order_id)
             .select_related("projection")
@@ -150,7 +149,7 @@ class OrderAdmin(CommandPages):
             details = [gap.detail]
         with_personal = request.user.has_perm(permissions.VIEW_PII)
         context |= {
-            **template_context(obj, lines.order_by("number"), with_personal=with_personal),
+            **template_context(obj, lines_of(obj), with_personal=with_personal),
             "entries": [(entry, sentence(entry, with_personal=with_personal)) for entry in entries],
             "log_url": log_url(request, f"order-{obj.order_id}"),
             "projection_gaps": details,

@@ -13,6 +13,7 @@ from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody, Row
 from ordering_read.api.parameters import ID, parameters_of
+from ordering_read.documents import ExpectationView
 from ordering_read.engine.gaps import Streams
 from ordering_read.queries.inventory import (
     AvailabilityView,
@@ -39,6 +40,8 @@ class ProductBody(Linked, AvailabilityView, Row):
     reserved: int | None
     reorder_point: int | None
     backorderable: bool | None
+    backordered: int | None
+    expected: tuple[ExpectationView, ...] | None
     is_low: bool | None
     last_movement_at: datetime | None
     oldest_reservation_at: datetime | None

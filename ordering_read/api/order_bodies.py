@@ -72,7 +72,11 @@ class OrderDetailBody(Linked, OrderDetail, Row):
         return super().of(view, request, **fields, items=items)
 
     def streams(self) -> Streams:
-        return {"order_view": [f"order-{self.id}"]}
+        products = dict.fromkeys(line.product_id for line in self.items)
+        return {
+            "order_view": [f"order-{self.id}"],
+            "inventory_level": [f"stock-{product_id}" for product_id in products],
+        }
 
 
 class TimelineEntryBody(TimelineEntryView, Row):

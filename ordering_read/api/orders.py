@@ -47,8 +47,9 @@ class OrderViewSet(QueryViewSet):
     }
     reads = {
         "list": ("order_view",),
-        "retrieve": ("order_view",),
-        "by_number": ("order_view",),
+        # The backorders of an order depend on the stock of its products.
+        "retrieve": ("order_view", "inventory_level"),
+        "by_number": ("order_view", "inventory_level"),
         "status_counts": ("status_counter", "order_view"),
         "timeline": ("order_timeline", "order_view"),
     }

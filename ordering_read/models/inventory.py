@@ -6,6 +6,7 @@ from django.db import models
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Collate, Upper
 
+from ordering_read.documents import ExpectationView
 from ordering_read.models.base import ReadModel
 from ordering_read.models.stream_row import StreamRow
 
@@ -14,6 +15,7 @@ class InventoryLevel(StreamRow):
     """The stock of a product: on hand, reserved and available."""
 
     projection_name: ClassVar[str] = "inventory_level"
+    documents = {"expected": tuple[ExpectationView, ...]}
 
     product_id = models.UUIDField()
     sku = models.CharField("SKU", max_length=64)
@@ -21,6 +23,15 @@ class InventoryLevel(StreamRow):
     on_hand = models.IntegerField()
     reserved = models.IntegerField()
     available = models.IntegerField(help_text="On hand and not reserved; negative when oversold.")
+    backordered = models.BigIntegerField(
+        default=0, db_default=0, help_text="Reserved units that no stock backs yet."
+    )
+    expected = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="Units expected to come in, the earliest first.",
+    )
     list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
     tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
@@ -68,7 +79,8 @@ class InventoryLevel(StreamRow):
 class StockReservation(ReadModel):
     """Units of a product that are reserved for a line of an order.
 
-    The row is deleted when no unit is reserved any more.
+    Stock backs the units that aren't ``backordered``. The row is deleted when no unit is reserved
+    any more.
     """
 
     projection_name: ClassVar[str] = "inventory_level"
@@ -77,6 +89,9 @@ class StockReservation(ReadModel):
     line_id = models.UUIDField()
     order_id = models.UUIDField()
     quantity = models.PositiveIntegerField()
+    backordered = models.PositiveIntegerField(
+        default=0, db_default=0, help_text="Units that no stock backs yet."
+    )
     reserved_at = models.DateTimeField(help_text="When the first of the units were reserved.")
 
     class Meta:
@@ -90,6 +105,16 @@ class StockReservation(ReadModel):
         indexes = [
             models.Index(
                 "projection", "product_id", "reserved_at", name="stock_reservation_oldest"
+            ),
+            models.Index(
+                fields=["projection", "order_id"],
+                condition=Q(backordered__gt=0),
+                name="stock_backorder_of_order",
+            ),
+            models.Index(
+                fields=["projection", "product_id", "line_id"],
+                condition=Q(backordered__gt=0),
+                name="stock_backorder_oldest",
             ),
         ]
 

@@ -1,5 +1,6 @@
 """The read models of orders: one row per order, and one per line."""
 
+from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, ClassVar
@@ -258,6 +259,11 @@ class OrderLine(ReadModel):
     )
     price_source = models.CharField(max_length=10, help_text="client, list or override.")
     price_reason = models.CharField(max_length=200, blank=True)
+
+    # Units that no stock backs, and the time at which they are expected: ``lines_of`` sets them
+    # from the rows of the stock. None for the lines of a past state.
+    backordered: int | None = None
+    expected_at: datetime | None = None
 
     class Meta:
         db_table = "order_line_view"

@@ -21,11 +21,9 @@ _COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
 class FulfilmentQueueProjection(Projector):
     """Fills ``fulfilment_queue`` from the events of orders.
 
-    The rows don't say whether the units of an order are on hand. A product that may be back-ordered
-    can have more units reserved than on hand, and each delivery changes that for many orders. So a
-    row lists the products that the order waits for, and queries look these up in
-    ``inventory_level``. A delivery then writes one row, not the rows of all waiting orders, and
-    each row belongs to one stream, so that it is rebuilt, verified and repaired like all others.
+    The rows don't say which units of an order are backordered: the events of stock do, and queries
+    look these units up in ``stock_reservation``. So each row belongs to one stream, and is rebuilt,
+    verified and repaired like all others.
     """
 
     name = "fulfilment_queue"

@@ -8,20 +8,19 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.postgres.expressions import ArraySubquery
-from django.contrib.postgres.fields import ArrayField
 from django.db.models import (
     Case,
     CharField,
-    ExpressionWrapper,
     F,
     OuterRef,
     Q,
     QuerySet,
-    UUIDField,
+    Subquery,
+    Sum,
     Value,
     When,
 )
-from django.db.models.functions import JSONObject
+from django.db.models.functions import Coalesce, JSONObject
 from pydantic import Field
 
 from ordering_read.documents import QueuedLine
@@ -31,8 +30,10 @@ from ordering_read.fields import (
     OrderNumber,
     Version,
 )
-from ordering_read.models import InventoryLevel
+from ordering_read.models import InventoryLevel, StockReservation
 from ordering_read.models.fulfilment import QueuedOrder
+from ordering_read.projections.counting_projector import store_day
+from ordering_read.queries.backorders import EXPECTED, expected_at
 from ordering_read.queries.base import QueryHandler, handles
 from ordering_read.queries.filters import Several, order_by, where
 from ordering_read.queries.lists import ListQuery, shop_wide
@@ -55,15 +56,20 @@ class _LineId(View):
 
 # The fields of the last base come first: answers begin with the id.
 class QueuedLineView(QueuedLine, _LineId):
-    """The units of a line in the queue: `open` ones to be packed, `packed` ones to dispatch."""
+    """The units of a line in the queue: `open` ones to be packed, `packed` ones to dispatch.
+
+    `backordered` ones are open, and not in stock yet.
+    """
+
+    backordered: int
 
 
 class QueuedOrderView(View):
     """An order with units to be packed or dispatched.
 
-    `ready` is green when all units are in stock, the order is paid or authorized, and the order
-    isn't on hold. `ready` is red when the order is on hold, not confirmed, or not paid where
-    payment comes before packing, and when no unit is in stock. Otherwise `ready` is amber.
+    `ready` is green when all units are in stock for the order, the order is paid or authorized, and
+    the order isn't on hold. `ready` is red when the order is on hold, not confirmed, or not paid
+    where payment comes before packing, and when no unit is in stock. Otherwise `ready` is amber.
     `reasons` lists what keeps the order from being green.
     """
 
@@ -76,6 +82,7 @@ class QueuedOrderView(View):
     units: int
     open_units: int
     packed_units: int
+    backordered: int
     city: Annotated[str, Field(examples=["Sampleton"])]
     postal_code: Annotated[str, Field(examples=["12345"])]
     country: CountryCode
@@ -109,45 +116,60 @@ class GetFulfilmentQueueHandler(QueryHandler[GetFulfilmentQueue, Page[QueuedOrde
         return query.page_of(query.select(shop_wide(query, queue())), queued_order_view)
 
 
-def queue() -> QuerySet[QueuedOrder]:
-    """Return the orders in the queue, annotated with ``readiness`` and ``oversold``.
+def _backorder() -> JSONObject:
+    """Return a backordered line with the units ahead and the units expected, as JSON."""
+    of_product = {"projection_id": OuterRef("projection_id"), "product_id": OuterRef("product_id")}
+    older = StockReservation.objects.filter(
+        **of_product, backordered__gt=0, line_id__lte=OuterRef("line_id")
+    )
+    ahead = older.values("product_id").annotate(units=Sum("backordered")).values("units")
+    expected = InventoryLevel.objects.filter(**of_product).values("expected")
+    return JSONObject(
+        line_id="line_id",
+        units="backordered",
+        ahead=Subquery(ahead),
+        expected=Subquery(expected),
+    )
 
-    ``oversold`` lists the stock levels of those products of the order that are oversold.
+
+def queue() -> QuerySet[QueuedOrder]:
+    """Return the orders in the queue, annotated with ``readiness`` and ``backorders``.
+
+    ``backorders`` has the line, the units and the expected units of each backordered line.
     """
-    oversold = InventoryLevel.live.filter(available__lt=0)
-    oversold_ids = ArraySubquery(oversold.values("product_id"))
-    missing_ids = ArraySubquery(oversold.filter(on_hand__lte=0).values("product_id"))
+    of_order = StockReservation.live.filter(order_id=OuterRef("order_id"), backordered__gt=0)
+    units = of_order.values("order_id").annotate(units=Sum("backordered")).values("units")
     is_unpaid = Q(balance__gt=F("authorized"))
     is_stopped = Q(status=OrderStatus.PENDING) | ~Q(hold_reason="")
     if settings.PAYMENT_BEFORE_PACKING:
         is_stopped |= is_unpaid & Q(open_units__gt=0)
-    open_products = ExpressionWrapper(OuterRef("open_products"), ArrayField(UUIDField()))
-    of_order = oversold.alias(open_products=open_products).filter(
-        open_products__contains=[F("product_id")]
-    )
-    level = JSONObject(sku="sku", on_hand="on_hand", reserved="reserved")
     return QueuedOrder.live.filter(units__gt=0).annotate(
+        backordered=Coalesce(Subquery(units), 0),
         readiness=Case(
             When(is_stopped, then=Value(Readiness.RED)),
-            When(
-                packed_units=0, open_products__contained_by=missing_ids, then=Value(Readiness.RED)
-            ),
-            When(is_unpaid | Q(open_products__overlap=oversold_ids), then=Value(Readiness.AMBER)),
+            When(packed_units=0, backordered__gte=F("open_units"), then=Value(Readiness.RED)),
+            When(is_unpaid | Q(backordered__gt=0), then=Value(Readiness.AMBER)),
             default=Value(Readiness.GREEN),
             output_field=CharField(),
         ),
-        oversold=ArraySubquery(of_order.order_by("sku").values(level=level)),
+        backorders=ArraySubquery(of_order.values(backorder=_backorder())),
     )
 
 
 def queued_order_view(row: Any) -> QueuedOrderView:
     """Return the view of a row of ``queue()``."""
+    backordered = backordered_units(row)
     lines = [
-        {"line_id": line_id, **line}
+        {"line_id": line_id, "backordered": backordered.get(line_id, 0), **line}
         for line_id, line in row.lines.items()
         if line["open"] or line["packed"]
     ]
     return QueuedOrderView.of_row(row, lines=lines, reasons=tuple(_reasons(row)))
+
+
+def backordered_units(row: Any) -> dict[str, int]:
+    """Return the backordered units of a row of ``queue()``, by the ids of their lines."""
+    return {backorder["line_id"]: backorder["units"] for backorder in row.backorders}
 
 
 def _reasons(row: Any) -> Iterable[str]:
@@ -157,5 +179,8 @@ def _reasons(row: Any) -> Iterable[str]:
         yield "not confirmed"
     if row.balance > row.authorized:
         yield "not paid"
-    for level in row.oversold:
-        yield f"{level['sku']}: {level['on_hand']} on hand, {level['reserved']} promised"
+    for backorder in row.backorders:
+        sku = row.lines[backorder["line_id"]]["sku"]
+        time = expected_at(backorder["ahead"], EXPECTED.validate_python(backorder["expected"]))
+        expected = f", expected {store_day(time)}" if time else ""
+        yield f"{sku}: {backorder['units']} backordered{expected}"

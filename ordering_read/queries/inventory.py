@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from config.http.input.ids import PathId
+from ordering_read.documents import ExpectationView
 from ordering_read.fields import (
     BLANK_AS_NONE,
     CurrencyCode,
@@ -52,7 +53,9 @@ class AvailabilityView(View):
 class ProductView(AvailabilityView):
     """A product and its stock.
 
-    `is_low` is true when the available units are at or below the reorder point.
+    `backordered` are the reserved units that no stock backs yet, and `expected` are the units that
+    are expected to come in. `is_low` is true when the available units are at or below the reorder
+    point.
     `oldest_reservation_at` is the time of the oldest reservation whose units aren't dispatched.
     """
 
@@ -60,6 +63,8 @@ class ProductView(AvailabilityView):
     reserved: int
     reorder_point: int
     backorderable: bool
+    backordered: int
+    expected: tuple[ExpectationView, ...]
     is_low: bool
     last_movement_at: datetime | None
     oldest_reservation_at: datetime | None

@@ -1,5 +1,6 @@
 """The lines of an order, as queries return them; amounts are in the order's currency."""
 
+from datetime import datetime
 from uuid import UUID
 
 from ordering_read.documents import TaxView
@@ -20,10 +21,12 @@ class OrderLineView(View):
     `quantity` counts all ordered units, also the cancelled ones. Each unit counts as `open`,
     `cancelled`, `packed` or `shipped`. A shipped unit can also count as `delivered` or `failed`,
     and a delivered unit as `return_requested` or `returned`; `made_good` counts the failed units
-    that were replaced for nothing. `list_value`, `discount`, `line_total` and `taxes` are for the
-    units that aren't cancelled, returned, or failed and not made good: `line_total` is `list_value`
-    minus `discount`; some `taxes` are included in it, the others are added to it. `price_source`
-    and `price_reason` are null for customers, who don't see `metadata` either.
+    that were replaced for nothing. `backordered` are the open units that aren't in stock yet, and
+    `expected_at` is the time at which the last of them is expected to come in; both are null where
+    they aren't known, as in a past state. `list_value`, `discount`, `line_total` and `taxes` are
+    for the units that aren't cancelled, returned, or failed and not made good: `line_total` is
+    `list_value` minus `discount`; some `taxes` are included in it, the others are added to it.
+    `price_source` and `price_reason` are null for customers, who don't see `metadata` either.
     """
 
     line_id: UUID
@@ -40,6 +43,8 @@ class OrderLineView(View):
     made_good: int
     return_requested: int
     returned: int
+    backordered: int | None
+    expected_at: datetime | None
     unit_price: Price
     list_value: CurrencyAmount
     discount: CurrencyAmount

@@ -10,7 +10,6 @@ from django.db.models import QuerySet
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
-from config.databases import tables
 from config.http.input.ids import PathId
 from config.http.input.query import number
 from ordering_read.documents import (
@@ -38,6 +37,7 @@ from ordering_read.fields import (
 )
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.order_view import fold_order
+from ordering_read.queries.backorders import backorder_of, lines_of
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import Moment
 from ordering_read.queries.order_lines import OrderLineView
@@ -98,6 +98,8 @@ class OrderDetail(OrderView):
     that was `captured` and not `refunded`. A negative `balance` is owed to the customer. `charges`
     are the adjustments that aren't discounts or taxes, with their shares of these; null for an
     order whose adjustments have no shares. `taxes` are the sums of the taxes on lines and charges.
+    `backordered` are the units that aren't in stock yet, and `expected_at` is the time at which the
+    last of them is expected to come in; both are null where they aren't known, as in a past state.
     Customers don't see tags, hold and assignee.
     """
 
@@ -111,6 +113,8 @@ class OrderDetail(OrderView):
     assigned_to: OptionalText
     tags: tuple[str, ...]
     hold: HoldView | None
+    backordered: int | None
+    expected_at: datetime | None
     items: tuple[OrderLineView, ...]
     adjustments: tuple[AdjustmentView, ...]
     charges: tuple[ChargeView, ...] | None
@@ -199,7 +203,11 @@ def order_detail(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
     """Return the whole order of ``row`` and its ``lines``."""
     lines = list(lines)
     return OrderDetail.of_row(
-        row, items=lines, sums=sums_of(row, lines), taxes=taxes_of(row, lines)
+        row,
+        items=lines,
+        sums=sums_of(row, lines),
+        taxes=taxes_of(row, lines),
+        **backorder_of(lines),
     )
 
 
@@ -209,11 +217,8 @@ def _read(query: Query[OrderDetail], **columns: Any) -> OrderDetail:
     rows = OrderSummary.find_live(**columns)
     if not rows:
         raise OrderNotFoundError
-    # The lines of the generation of the row, which a promotion may have just retired.
     [row] = rows
-    of_row = "projection_id = %s AND order_id = %s ORDER BY number"
-    lines = tables.find(OrderLine, of_row, [row.projection_id, row.order_id])
-    return _visible_detail(query, row, lines)
+    return _visible_detail(query, row, lines_of(row))
 
 
 def _visible_detail(

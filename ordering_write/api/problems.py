@@ -90,6 +90,10 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "would-go-negative",
         "Adjust by fewer units, or cancel orders that have reserved them.",
     ),
+    errors.TooManyExpectationsError: (
+        "too-many-expectations",
+        "Expect 0 units at times that have passed, or at those that you can add up.",
+    ),
     errors.DuplicateSkuError: (
         "duplicate-sku",
         "Choose another SKU, or receive stock of the product that has it.",

@@ -25,6 +25,7 @@ class StockCommands(CommandRoutes):
             | {"list_price": "12.50"},
         ),
         Route("POST", "receipts", c.ReceiveStock, example={"reference": "Delivery note 1"}),
+        Route("PUT", "expectations", c.ExpectStock, example={"quantity": 10}),
         Route("POST", "adjustments", c.AdjustStock, example={"delta": -1}),
         Route("PUT", "price", c.SetListPrice),
         Route("PUT", "tax-class", c.SetTaxClass),

@@ -1,6 +1,7 @@
 """Handlers of the commands about products in stock."""
 
 from abc import abstractmethod
+from datetime import UTC
 from decimal import Decimal
 from typing import TypeVar
 
@@ -85,7 +86,15 @@ def _refuse_unknown_class(tax_class: str | None) -> None:
         )
 
 
-C = TypeVar("C", c.ReceiveStock, c.AdjustStock, c.SetListPrice, c.SetTaxClass, c.SetStockPolicy)
+C = TypeVar(
+    "C",
+    c.ReceiveStock,
+    c.ExpectStock,
+    c.AdjustStock,
+    c.SetListPrice,
+    c.SetTaxClass,
+    c.SetStockPolicy,
+)
 
 
 class StockHandler(CommandHandler[C]):
@@ -115,6 +124,16 @@ class ReceiveStockHandler(StockHandler[c.ReceiveStock]):
     def act(self, item: StockItem, command: c.ReceiveStock) -> None:
         StockItem.load_backordered({item.pk: item}, {item.pk: command.quantity})
         item.receive(command.quantity, reference=command.reference, now=command.timestamp)
+
+
+@handles(c.ExpectStock)
+class ExpectStockHandler(StockHandler[c.ExpectStock]):
+    permission = Permission("expect_stock", (Role.WAREHOUSE, Role.INTEGRATION))
+    events = (e.StockExpected,)
+    refusals = (errors.InPastError, errors.TooManyExpectationsError)
+
+    def act(self, item: StockItem, command: c.ExpectStock) -> None:
+        item.expect_units(command.quantity, at=command.at.astimezone(UTC), now=command.timestamp)
 
 
 @handles(c.AdjustStock)

@@ -12,6 +12,7 @@ from django.contrib.auth.models import Group
 from django.db import connections
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
+from uuid_utils.compat import uuid7
 
 from config.accounts.models import User
 from config.accounts.roles import Role
@@ -71,12 +72,23 @@ def queue_of(*aggregates: Any, **parameters: Any) -> list[QueuedOrderView]:
     return list(get_query_bus().dispatch(GetFulfilmentQueue(**parameters)).items)
 
 
-def backorderable_product(on_hand: int, *, promised: int) -> StockItem:
-    """A product that may be oversold, with ``promised`` units reserved."""
+def backorderable_product(on_hand: int, *, promised: int = 0) -> StockItem:
+    """A product that may be oversold, with ``promised`` units reserved for another order."""
     product = product_registered(sku="LAMP", on_hand=on_hand)
     product.set_policy(reorder_point=0, backorderable=True, now=NOON)
-    product.reserve((uuid4(), uuid4()), promised, now=NOON)
+    if promised:
+        product.reserve((uuid7(), uuid7()), promised, now=NOON)
     return product
+
+
+def paid_order(product: StockItem, *, quantity: int = 2) -> Order:
+    """A confirmed and paid order of ``product``, with its reservation."""
+    order = confirm_and_pay(
+        order_placed(number=uuid7().hex[-20:], product_id=product.pk, quantity=quantity)
+    )
+    for line in order.lines.values():
+        product.reserve((order.pk, line.pk), quantity, now=NOON)
+    return order
 
 
 # --- Orders in the queue -----------------------------------------------------------------------
@@ -215,44 +227,51 @@ def test_an_unpaid_order_is_red_where_payment_comes_first(
     assert (queued.ready, queued.reasons) == (light, ("not paid",))
 
 
-def test_an_order_for_an_oversold_product_is_amber() -> None:
-    product = backorderable_product(5, promised=8)
-
-    [queued] = queue_of(product, confirm_and_pay(order_placed(product_id=product.pk)))
-
-    assert (queued.ready, queued.reasons) == ("amber", ("LAMP: 5 on hand, 8 promised",))
-
-
-def test_an_order_for_a_product_that_is_out_of_stock_is_red() -> None:
-    product = backorderable_product(0, promised=8)
-
-    [queued] = queue_of(product, confirm_and_pay(order_placed(product_id=product.pk)))
-
-    assert (queued.ready, queued.reasons) == ("red", ("LAMP: 0 on hand, 8 promised",))
-
-
-def test_an_order_turns_green_with_a_delivery_of_its_product() -> None:
-    product = backorderable_product(0, promised=8)
-    product.receive(8, now=NOON)
-
-    [queued] = queue_of(product, confirm_and_pay(order_placed(product_id=product.pk)))
-
-    assert queued.ready == "green"
-
-
-def test_packed_units_need_no_stock() -> None:
-    product = backorderable_product(0, promised=8)
-    order = confirm_and_pay(order_placed(product_id=product.pk, quantity=2))
-    pack(order, 2)
+def test_an_order_of_which_a_part_is_in_stock_is_amber() -> None:
+    product = backorderable_product(9, promised=8)
+    order = paid_order(product)
 
     [queued] = queue_of(product, order)
 
-    assert queued.ready == "green"
+    assert (queued.ready, queued.reasons) == ("amber", ("SKU-1: 1 backordered",))
+    assert (queued.backordered, queued.lines[0].backordered) == (1, 1)
+
+
+def test_an_order_of_which_nothing_is_in_stock_is_red() -> None:
+    product = backorderable_product(5, promised=8)
+    order = paid_order(product)
+    product.expect_units(4, at=NOON + timedelta(days=1), now=NOON)
+    product.expect_units(1, at=NOON + timedelta(days=2), now=NOON)
+
+    [queued] = queue_of(product, order)
+
+    expected = ("SKU-1: 2 backordered, expected 2026-03-03",)
+    assert (queued.ready, queued.reasons) == ("red", expected)
+
+
+def test_the_units_that_others_wait_for_leave_an_order_green() -> None:
+    product = backorderable_product(2)
+    order = paid_order(product)
+    product.reserve((uuid7(), uuid7()), 8, now=NOON)
+
+    [queued] = queue_of(product, order)
+
+    assert (queued.ready, queued.reasons) == ("green", ())
+
+
+def test_the_older_of_two_orders_turns_green_with_a_delivery() -> None:
+    product = backorderable_product(0)
+    older, newer = paid_order(product, quantity=5), paid_order(product, quantity=5)
+    product.receive(5, now=NOON)
+
+    queued = {row.order_id: row.ready for row in queue_of(product, older, newer)}
+
+    assert queued == {older.pk: "green", newer.pk: "red"}
 
 
 def test_a_partly_packed_order_is_amber_when_the_rest_is_out_of_stock() -> None:
-    product = backorderable_product(0, promised=8)
-    order = confirm_and_pay(order_placed(product_id=product.pk, quantity=2))
+    product = backorderable_product(1)
+    order = paid_order(product)
     pack(order, 1)
 
     [queued] = queue_of(product, order)
@@ -395,6 +414,13 @@ def test_a_pick_list_adds_up_the_units_of_each_product(
 
     assert "green × 1, red × 3, amber × 2" in page
     assert '<td class="number">6</td>' in page
+
+
+def test_a_pick_list_leaves_out_units_that_are_not_in_stock(warehouse: User) -> None:
+    product = backorderable_product(3)
+    queue_of(product, paid_order(product, quantity=5))
+
+    assert '<td class="number">3</td>' in print_all(warehouse, "print_pick_list")
 
 
 def test_packing_slips_show_the_shipping_address(three: dict[str, Order], warehouse: User) -> None:

@@ -1,5 +1,6 @@
 """The StockItem aggregate: reservations, movements, price and policy."""
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -12,7 +13,9 @@ from uuid_utils.compat import uuid7
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import (
     ExceedsStockError,
+    InPastError,
     InsufficientInventoryError,
+    TooManyExpectationsError,
     WouldGoNegativeError,
 )
 from ordering_write.domain.events import AdjustmentReason
@@ -343,6 +346,69 @@ def test_events_of_an_earlier_release_are_allocated_to_the_oldest_lines():
     assert (backordered_of(folded), folded.backordered) == ([0, 2, 0], 2)
 
 
+# --- Expected units --------------------------------------------------------------------------
+DAYS = [NOW + timedelta(days=number) for number in range(60)]
+
+
+def expected(*pairs):
+    """So many units, each at the start of a day: ``(units, day)``."""
+    return [e.Expectation(at=DAYS[day], quantity=quantity) for quantity, day in pairs]
+
+
+def expecting(*pairs):
+    """A product without stock that expects so many units: ``(units, day)``."""
+    item = StockItem.fold(stocked(0))
+    for quantity, day in pairs:
+        item.expect_units(quantity, at=DAYS[day], now=NOW)
+    return item
+
+
+def test_units_are_expected_at_a_time():
+    given(*stocked()).when(lambda item: item.expect_units(5, at=DAYS[2], now=NOW)).then(
+        event(e.StockExpected, quantity=5, at=DAYS[2], expected=expected((5, 2)), on_hand=10)
+    )
+
+
+def test_the_earliest_expected_units_come_first():
+    item = expecting((5, 4), (7, 2), (3, 3))
+    assert item.expectations == expected((7, 2), (3, 3), (5, 4))
+
+
+def test_the_number_of_expected_units_is_replaced_and_withdrawn():
+    item = expecting((5, 2), (7, 3))
+    item.expect_units(6, at=DAYS[2], now=NOW)
+    item.expect_units(0, at=DAYS[3], now=NOW)
+    assert item.expectations == expected((6, 2))
+    item.expect_units(0, at=DAYS[2], now=DAYS[9])
+    assert item.expectations == []
+
+
+def test_expecting_the_same_again_raises_no_event():
+    item = expecting((5, 2))
+    before = item.version
+    item.expect_units(5, at=DAYS[2], now=NOW)
+    item.expect_units(0, at=DAYS[3], now=NOW)
+    assert item.version == before
+
+
+def test_units_that_come_in_are_those_expected_first():
+    item = expecting((5, 2), (7, 3))
+    item.receive(6, now=NOW)
+    assert item.expectations == expected((6, 3))
+    assert item.raised_events[-1].expected == expected((6, 3))
+    item.receive(20, now=NOW)
+    assert item.expectations == []
+
+
+def test_units_are_not_expected_in_the_past_nor_at_too_many_times():
+    item = expecting(*((1, day) for day in range(1, 51)))
+    with pytest.raises(InPastError, match="lies in the past"):
+        item.expect_units(1, at=NOW, now=NOW)
+    with pytest.raises(TooManyExpectationsError):
+        item.expect_units(1, at=DAYS[51], now=NOW)
+    item.expect_units(2, at=DAYS[50], now=NOW)
+
+
 # --- Invariants ------------------------------------------------------------------------------
 KEYS = [OLDEST, MIDDLE, NEWEST]
 a_key, a_few = st.sampled_from(KEYS), st.integers(1, 6)
@@ -353,6 +419,7 @@ STEPS = st.one_of(
     st.tuples(st.just("dispatch"), a_key, a_few),
     st.tuples(st.just("take_back"), a_key, a_few),
     st.tuples(st.just("receive"), a_few),
+    st.tuples(st.just("expect_units"), a_few, st.integers(1, 9)),
     st.tuples(st.just("adjust"), st.integers(-6, 6).filter(bool)),
     st.tuples(st.just("set_policy"), st.booleans()),
 )
@@ -362,6 +429,9 @@ def do(item, step, *details):
     match step:
         case "adjust":
             item.adjust(*details, reason=AdjustmentReason.COUNT, now=NOW)
+        case "expect_units":
+            quantity, day = details
+            item.expect_units(quantity, at=DAYS[day], now=NOW)
         case "set_policy":
             item.set_policy(reorder_point=0, backorderable=details[0], now=NOW)
         case _:

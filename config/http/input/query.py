@@ -19,9 +19,7 @@ class Parameters(BaseModel):
     parameter: the view sets its value.
     """
 
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", validate_by_name=True, defer_build=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, defer_build=True)
 
 
 _Model = TypeVar("_Model", bound=Parameters)

@@ -20,6 +20,8 @@ Reason = Annotated[
 ]
 # A text that may be empty, which means the same as leaving it out.
 OptionalText = Annotated[str, Text(max_length=200, min_length=0)]
+# The latest time of a plan, within Python's range in every time zone.
+LATEST = datetime(2100, 1, 1, tzinfo=UTC)
 # The earliest time of a fact. It also keeps conversions of time zones within Python's range.
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 # The earliest time of a fact of an imported order, for the same reason.
@@ -63,6 +65,12 @@ def _not_before(earliest: datetime) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _not_too_late(time: datetime) -> datetime:
+    if time > LATEST:
+        raise PydanticCustomError("time", "A time is not later than the year 2099")
+    return time
+
+
 _Time = Annotated[AwareDatetime, BeforeValidator(_iso_time), AfterValidator(_usable_offset)]
 # The time of a fact, which may be earlier than the command that records the fact.
 FactTime = Annotated[_Time, _not_before(EARLIEST)]
@@ -70,6 +78,8 @@ FactTime = Annotated[_Time, _not_before(EARLIEST)]
 PastTime = Annotated[
     _Time, _not_before(EARLIEST_IMPORTED), Field(examples=["2024-03-01T10:00:00+01:00"])
 ]
+# The time of a plan, which is later than the command that makes the plan.
+PlannedTime = Annotated[FactTime, AfterValidator(_not_too_late)]
 
 
 class Command(BaseModel):

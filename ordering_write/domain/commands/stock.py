@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from config.fields.amount import Amount
 from config.fields.text import Text
-from ordering_write.domain.commands.base import ADDED, Command
+from ordering_write.domain.commands.base import ADDED, Command, PlannedTime
 from ordering_write.domain.events import AdjustmentReason
 from ordering_write.domain.values import Currency, ProductId
 
@@ -47,6 +47,18 @@ class ReceiveStock(Command):
     product_id: UUID
     quantity: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
     reference: Annotated[str, Text(max_length=100, min_length=0)] = ""
+
+
+class ExpectStock(Command):
+    """Expect units of a product to come in at a time; 0 units if no longer.
+
+    The number replaces the one expected at that time before. Units that come in are the ones
+    expected first.
+    """
+
+    product_id: UUID
+    quantity: Annotated[int, Field(strict=True, ge=0, le=1_000_000)]
+    at: Annotated[PlannedTime, Field(examples=["2099-03-01T12:00:00Z"])]
 
 
 class AdjustStock(Command):

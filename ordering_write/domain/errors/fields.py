@@ -107,6 +107,10 @@ class InFutureError(FieldError):
     """The time lies in the future."""
 
 
+class InPastError(FieldError):
+    """The time lies in the past."""
+
+
 class TooEarlyError(FieldError):
     """The time lies before an event that must come first."""
 

@@ -16,6 +16,10 @@ class WouldGoNegativeError(DomainError):
     """The stock would fall below the reserved units, or below zero."""
 
 
+class TooManyExpectationsError(DomainError):
+    """Units of a product can be expected at 50 times at most."""
+
+
 class TooManyUnitsError(DomainError):
     """A product can have at most 2,147,483,647 units on hand, reserved or oversold."""
 

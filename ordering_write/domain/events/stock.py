@@ -2,16 +2,26 @@
 
 from uuid import UUID
 
+from pydantic import AwareDatetime
+
 from ordering_write.domain.events.base import DomainEvent
 from ordering_write.domain.events.states import AdjustmentReason
 from ordering_write.domain.values import Money, Value
+
+
+class Expectation(Value):
+    """Units of a product that are expected to come in at a time."""
+
+    at: AwareDatetime
+    quantity: int
 
 
 class StockEvent(DomainEvent, stored=False):
     """The base of a product's events; the counters are the outcome.
 
     ``backordered`` are the reserved units that no stock backs; None in events of releases that
-    didn't allocate units.
+    didn't allocate units. ``expected`` are the units expected, the earliest first, set when the
+    event changed them.
     """
 
     product_id: UUID
@@ -19,6 +29,7 @@ class StockEvent(DomainEvent, stored=False):
     reserved: int = 0
     available: int = 0
     backordered: int | None = None
+    expected: list[Expectation] | None = None
 
 
 class Backorder(Value):
@@ -51,6 +62,13 @@ class StockItemRegistered(StockEvent):
 class StockReceived(StockMovement):
     quantity: int
     reference: str = ""
+
+
+class StockExpected(StockEvent):
+    """So many units are expected at a time, instead of the number before; 0 if no longer."""
+
+    at: AwareDatetime
+    quantity: int
 
 
 class StockReserved(StockMovement):

@@ -8,13 +8,18 @@ from ordering_write.domain import events as e
 from ordering_write.domain.allocation import LineKey, oldest_first
 from ordering_write.domain.errors import (
     ExceedsStockError,
+    InPastError,
     InsufficientInventoryError,
     Shortage,
+    TooManyExpectationsError,
     TooManyUnitsError,
     WouldGoNegativeError,
 )
 from ordering_write.domain.values import MOST_UNITS
 from ordering_write.models.stock.state import StockState
+
+# Events carry all expectations of a product.
+_MOST_EXPECTATIONS = 50
 
 # The units of lines that no stock backs after a movement, for the lines for which that changes.
 _Backorders = Mapping[LineKey, int]
@@ -37,6 +42,23 @@ class Moving(StockState):
         self._refuse_too_many(on_hand=quantity)
         backorders = self._backorders_after(quantity)
         self._move(e.StockReceived, backorders, now, quantity=quantity, reference=reference)
+
+    def expect_units(self, quantity: int, *, at: datetime, now: datetime) -> None:
+        """Expect ``quantity`` units to come in ``at`` a time, 0 if no longer.
+
+        The number that is expected at that time already changes nothing. Raises InPastError, and
+        TooManyExpectationsError.
+        """
+        quantities = {item.at: item.quantity for item in self.expectations}
+        if quantity == quantities.get(at, 0):
+            return
+        if quantity and at <= now:
+            raise InPastError(f"{at} lies in the past.", pointer="#/at")
+        if at not in quantities and len(quantities) >= _MOST_EXPECTATIONS:
+            raise TooManyExpectationsError
+        self._raise_event(
+            e.StockExpected(timestamp=now, product_id=self.pk, at=at, quantity=quantity)
+        )
 
     def adjust(
         self, delta: int, *, reason: e.AdjustmentReason, comment: str = "", now: datetime

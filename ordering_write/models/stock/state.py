@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 
 from ordering_write.domain.allocation import LineKey, backorders_of
+from ordering_write.domain.events import Expectation
 from ordering_write.domain.values import Money
 from ordering_write.models.aggregate import Aggregate
 
@@ -29,6 +30,12 @@ class StockState(Aggregate):
     reserved = models.PositiveBigIntegerField(default=0)
     backordered = models.PositiveBigIntegerField(
         default=0, db_default=0, help_text="Reserved units that no stock backs yet."
+    )
+    expected = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="[{at, quantity}], the earliest first.",
     )
     list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
@@ -69,6 +76,11 @@ class StockState(Aggregate):
             return None
         return Money.of(Decimal(self.list_price), self.currency)
 
+    @property
+    def expectations(self) -> list[Expectation]:
+        """The units that are expected to come in, the earliest first."""
+        return [Expectation.model_validate(item) for item in self.expected]
+
     def backed(self, key: LineKey) -> int:
         """Return the units of a line that are on hand for it."""
         return self.reservations.get(key, 0) - self.backorders.get(key, 0)
@@ -94,4 +106,5 @@ class StockState(Aggregate):
             "reserved": self.reserved,
             "available": self.available,
             "backordered": self.backordered,
+            "expected": self.expectations,
         }

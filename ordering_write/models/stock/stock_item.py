@@ -50,6 +50,9 @@ class StockItem(Moving, Selling, StockState):
                 self.tax_class = event.tax_class or ""
             case e.StockReceived():
                 self.on_hand += event.quantity
+                self._expect_less(event)
+            case e.StockExpected():
+                self._expect(event)
             case e.StockAdjusted():
                 self.on_hand += event.delta
             case e.StockReturned():
@@ -96,6 +99,27 @@ class StockItem(Moving, Selling, StockState):
             if line.backordered:
                 self.backorders[key] = line.backordered
             self._changed.add(key)
+
+    def _expect(self, event: e.StockExpected) -> None:
+        others = [item for item in self.expectations if item.at != event.at]
+        new = [e.Expectation(at=event.at, quantity=event.quantity)] if event.quantity else []
+        self._set_expectations(sorted([*others, *new], key=lambda item: item.at))
+
+    def _expect_less(self, event: e.StockReceived) -> None:
+        """Subtract the units that came in from those expected first."""
+        if not self.expected or event.backordered is None:
+            # An earlier release, which stored the event, left the expectations as they were.
+            return
+        units, remaining = event.quantity, []
+        for item in self.expectations:
+            came_in = min(units, item.quantity)
+            units -= came_in
+            if came_in < item.quantity:
+                remaining.append(e.Expectation(at=item.at, quantity=item.quantity - came_in))
+        self._set_expectations(remaining)
+
+    def _set_expectations(self, expectations: Sequence[e.Expectation]) -> None:
+        self.expected = [item.model_dump(mode="json") for item in expectations]
 
     def _set_price(self, price: Money | None) -> None:
         self.list_price = price.amount if price else None

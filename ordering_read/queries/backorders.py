@@ -1,0 +1,74 @@
+"""The backordered units of lines, and the time at which the last of them is expected."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from config.databases import tables
+from ordering_read.documents import ExpectationView
+from ordering_read.models import OrderLine, OrderSummary, StockReservation
+
+EXPECTED = TypeAdapter(tuple[ExpectationView, ...])
+# ``ahead`` are the backordered units of a product up to those of the line: the oldest line gets its
+# units first. Almost all lines have no backorder, so nothing is summed up for them.
+_LINES = """
+SELECT {columns}, coalesce(backorder.backordered, 0), backorder.ahead, backorder.expected
+FROM order_line_view AS line LEFT JOIN LATERAL (
+    SELECT own.backordered, (
+        SELECT sum(older.backordered) FROM stock_reservation AS older
+        WHERE older.projection_id = own.projection_id AND older.product_id = own.product_id
+          AND older.backordered > 0 AND older.line_id <= own.line_id
+    ) AS ahead, (
+        SELECT expected FROM inventory_level
+        WHERE projection_id = own.projection_id AND product_id = own.product_id
+    ) AS expected
+    FROM stock_reservation AS own
+    WHERE own.projection_id = (SELECT id FROM projection WHERE name = %s AND status = 'live')
+      AND own.order_id = line.order_id AND own.line_id = line.line_id AND own.backordered > 0
+) backorder ON true
+WHERE line.projection_id = %s AND line.order_id = %s ORDER BY line.number
+"""
+
+
+def lines_of(order: OrderSummary) -> list[OrderLine]:
+    """Return the lines of ``order`` with their backorders, in one statement.
+
+    The lines are those of the generation of ``order``, which a promotion may have just retired.
+    """
+    columns = ", ".join(f"line.{column}" for column in tables.columns(OrderLine))
+    lines = tables.load(
+        OrderLine,
+        _LINES.format(columns=columns),
+        [StockReservation.projection_name, order.projection_id, order.order_id],
+        extra=("backordered", "ahead", "expected"),
+    )
+    for line in lines:
+        if line.backordered:
+            expected = EXPECTED.validate_json(vars(line)["expected"])
+            line.expected_at = expected_at(vars(line)["ahead"], expected)
+    return lines
+
+
+def backorder_of(lines: Sequence[OrderLine]) -> dict[str, Any]:
+    """Return ``backordered`` and ``expected_at`` of the whole order that has these ``lines``."""
+    waiting = [line for line in lines if line.backordered]
+    times = [line.expected_at for line in waiting if line.expected_at]
+    is_known = all(line.backordered is not None for line in lines)
+    return {
+        "backordered": sum(line.backordered or 0 for line in waiting) if is_known else None,
+        "expected_at": max(times) if times and len(times) == len(waiting) else None,
+    }
+
+
+def expected_at(ahead: int, expected: Iterable[ExpectationView]) -> datetime | None:
+    """Return the time at which the last of ``ahead`` units is expected, None if it isn't.
+
+    ``expected`` are the units that are expected, the earliest first.
+    """
+    for expectation in expected:
+        ahead -= expectation.quantity
+        if ahead <= 0:
+            return expectation.at
+    return None
