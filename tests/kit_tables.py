@@ -59,6 +59,8 @@ def fill_shop(size: int) -> None:
         total_amount="(n::bigint * 7919 % 100000) / 100.0",
         currency="CASE WHEN n % 300 = 0 THEN 'JPY' WHEN n % 3 = 0 THEN 'USD' ELSE 'EUR' END",
         external_reference="CASE WHEN n % 3 = 0 THEN 'WEB-' || n ELSE '' END",
+        external_reference_key="CASE WHEN n % 3 = 0 THEN 'web-' || n ELSE '' END",
+        po_number_key="CASE WHEN n % 3 = 0 THEN 'po-' || n ELSE '' END",
         metadata="CASE WHEN n % 3 = 0 THEN jsonb_build_object('erp', n::text) ELSE '{}' END",
         tags="CASE WHEN n % 1000 = 0 THEN ARRAY['gift'] ELSE '{}' END",
         created_at=_PLACED,
@@ -71,6 +73,7 @@ def fill_shop(size: int) -> None:
         line_id="md5('line ' || n)::uuid",
         product_id=f"md5('product ' || {_PRODUCT})::uuid",
         sku=f"'SKU-' || {_PRODUCT}",
+        sku_key=f"'sku-' || {_PRODUCT}",
     )
     _fill(
         OrderSearch,
@@ -98,6 +101,7 @@ def fill_shop(size: int) -> None:
         customer_id="md5('customer ' || n)::uuid",
         name="'Robin ' || n",
         email="'robin' || n || '@example.com'",
+        email_key="'robin' || n || '@example.com'",
         status="CASE WHEN n % 100 = 0 THEN 'blocked' ELSE 'active' END",
         metadata="CASE WHEN n % 3 = 2 THEN jsonb_build_object('crm', n::text) ELSE '{}' END",
         registered_at="timestamptz '2026-01-01 00:00Z' + n * interval '1 minute'",
@@ -115,6 +119,7 @@ def fill_shop(size: int) -> None:
         PRODUCTS,
         product_id="md5('product ' || n)::uuid",
         sku="'SKU-' || n",
+        sku_key="'sku-' || n",
         name="'Sample ' || n",
         available="CASE WHEN n % 100 = 0 THEN -1 ELSE 5 END",
         is_low="n % 10 = 0",

@@ -1,6 +1,8 @@
 """Text in requests: normalised, and without deceptive characters. Plain Python, no Django."""
 
 import unicodedata
+from functools import lru_cache
+from hashlib import sha256
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -36,10 +38,27 @@ def identity(text: str) -> str:
     Width, composition (NFKC), case, invisible characters, kinds of dashes and the number of spaces
     make no difference.
     """
+    if text.isascii():
+        return " ".join(text.lower().split())
     folded = unicodedata.normalize("NFKC", _without_invisible(text)).casefold()
     folded = _without_invisible(unicodedata.normalize("NFKC", folded))
     dashed = "".join("-" if _is_dash(character) else character for character in folded)
     return " ".join(dashed.split())
+
+
+# The most characters of a key.
+KEY_LENGTH = 64
+
+
+# Cached, because many lines have the same SKUs.
+@lru_cache(maxsize=10_000)
+def identity_key(text: str) -> str:
+    """Return ``identity(text)``, or its SHA-256 if it is longer than KEY_LENGTH characters.
+
+    Two texts are the same identifier if their keys are equal. An index can hold every key.
+    """
+    compared = identity(text)
+    return compared if len(compared) <= KEY_LENGTH else sha256(compared.encode()).hexdigest()
 
 
 def _without_invisible(text: str) -> str:

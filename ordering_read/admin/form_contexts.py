@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
+from django.db.models import Q
 
 from config.accounts.models import User
 from config.http.admin import parse_uuid
@@ -13,6 +14,7 @@ from ordering_read import permissions
 from ordering_read.admin.base import money
 from ordering_read.admin.command_forms import Choices, FormContext, FormRow
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderLine, OrderSummary
+from ordering_read.queries.filters import is_identifier
 from ordering_write.client import commands as c
 from ordering_write.published import quantize
 
@@ -233,8 +235,8 @@ def _offer(level: InventoryLevel) -> str:
 def _product(text: str) -> InventoryLevel:
     """Return the product with this SKU or id. Raises Django's ValidationError."""
     product_id = parse_uuid(text)
-    lookup = {"sku": text.strip()} if product_id is None else {"product_id": product_id}
-    level = InventoryLevel.live.filter(**lookup).first()
+    is_named = Q(product_id=product_id) if product_id else is_identifier("sku", text.strip())
+    level = InventoryLevel.live.filter(is_named).first()
     if level is None:
         raise ValidationError(f"There is no product {text}.")
     return level
@@ -249,7 +251,7 @@ def _customer_id(text: str, *, with_email: bool) -> UUID:
     if (customer_id := parse_uuid(text)) is not None:
         customers = customers.filter(customer_id=customer_id)
     elif with_email:
-        customers = customers.filter(email__iexact=text.strip())
+        customers = customers.filter(is_identifier("email", text.strip()))
     else:
         customers = customers.none()
     customer = customers.first()

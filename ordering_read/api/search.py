@@ -17,10 +17,10 @@ from ordering_read.queries.search import SearchOrders
 class SearchBody(Row):
     """The first ten orders, customers and products; lists that the user may not see are empty.
 
-    `redirect` is the address of the order, customer or product whose number, reference, e-mail
-    address or SKU is the whole text; null without such a match, and with more than one.
-    `projection_gap` says why a match may be missing, and `projection_gaps` counts the results that
-    lack events.
+    `redirect` is the address of the order, customer or product whose number, reference, PO number,
+    e-mail address or SKU is the whole text, in any spelling; null without such a match, and with
+    more than one. `projection_gap` says why a match may be missing, and `projection_gaps` counts
+    the results that lack events.
     """
 
     orders: list[OrderBody]

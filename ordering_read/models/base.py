@@ -12,6 +12,9 @@ from config.databases import tables
 from ordering_read.models.projection import Projection
 from ordering_read.projector import is_writing
 
+# A column ``…_key`` holds the ``identity_key`` of an identifier, by which queries find it.
+KEY_HELP = "The form in which the identifier is compared. Empty in rows of former releases."
+
 
 class ReadModelWrittenError(Exception):
     """Read models are written by their projection only: dispatch a command on the command bus."""

@@ -7,6 +7,8 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Collate, Upper
 
+from config.fields.text import KEY_LENGTH
+from ordering_read.models.base import KEY_HELP
 from ordering_read.models.stream_row import StreamRow
 
 
@@ -24,6 +26,9 @@ class CustomerSummary(StreamRow):
     customer_id = models.UUIDField()
     name = models.CharField(max_length=200)
     email = models.CharField(max_length=254)
+    email_key = models.CharField(
+        max_length=KEY_LENGTH, blank=True, default="", db_default="", help_text=KEY_HELP
+    )
     phone = models.CharField(max_length=40, blank=True)
     status = models.CharField(max_length=20, choices=Status)
     metadata = models.JSONField(
@@ -54,6 +59,7 @@ class CustomerSummary(StreamRow):
             # For prefix searches, which are ranges in the collation "C".
             models.Index("projection", Collate(Upper("name"), "C"), name="customer_view_by_name"),
             models.Index("projection", Collate(Upper("email"), "C"), name="customer_view_by_email"),
+            models.Index(fields=["projection", "email_key"], name="customer_view_by_email_key"),
             # Covers all generations: a GIN index of a number needs an extension.
             GinIndex(
                 fields=["metadata"], condition=~Q(metadata={}), name="customer_view_by_metadata"

@@ -6,8 +6,9 @@ from django.db import models
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Collate, Upper
 
+from config.fields.text import KEY_LENGTH
 from ordering_read.documents import ExpectationView
-from ordering_read.models.base import ReadModel
+from ordering_read.models.base import KEY_HELP, ReadModel
 from ordering_read.models.stream_row import StreamRow
 
 
@@ -19,6 +20,9 @@ class InventoryLevel(StreamRow):
 
     product_id = models.UUIDField()
     sku = models.CharField("SKU", max_length=64)
+    sku_key = models.CharField(
+        max_length=KEY_LENGTH, blank=True, default="", db_default="", help_text=KEY_HELP
+    )
     name = models.CharField(max_length=200)
     on_hand = models.IntegerField()
     reserved = models.IntegerField()
@@ -59,6 +63,7 @@ class InventoryLevel(StreamRow):
         indexes = [
             models.Index("projection", Collate(Upper("sku"), "C"), name="inventory_level_by_sku"),
             models.Index("projection", Collate(Upper("name"), "C"), name="inventory_level_by_name"),
+            models.Index(fields=["projection", "sku_key"], name="inventory_level_by_sku_key"),
             models.Index(
                 fields=["projection", "sku"],
                 condition=Q(is_low=True),

@@ -10,6 +10,7 @@ from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
 
+from config.fields.text import KEY_LENGTH
 from ordering_read.documents import (
     AddressView,
     AdjustmentView,
@@ -24,7 +25,7 @@ from ordering_read.documents import (
     ShipmentView,
     TaxView,
 )
-from ordering_read.models.base import ReadModel
+from ordering_read.models.base import KEY_HELP, ReadModel
 from ordering_read.models.stream_row import StreamRow
 from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
@@ -103,12 +104,18 @@ class OrderSummary(StreamRow):
     item_count = models.PositiveIntegerField(default=0, help_text="Number of lines.")
     unit_count = models.PositiveIntegerField(default=0, help_text="Units ordered in all lines.")
     external_reference = models.CharField(max_length=100, blank=True)
+    external_reference_key = models.CharField(
+        max_length=KEY_LENGTH, blank=True, default="", db_default="", help_text=KEY_HELP
+    )
     po_number = models.CharField(
         max_length=100,
         blank=True,
         default="",
         db_default="",
         help_text="The number of the customer's purchase order.",
+    )
+    po_number_key = models.CharField(
+        max_length=KEY_LENGTH, blank=True, default="", db_default="", help_text=KEY_HELP
     )
     metadata = models.JSONField(
         default=dict, blank=True, db_default=models.Value({}, models.JSONField())
@@ -207,6 +214,17 @@ class OrderSummary(StreamRow):
                 condition=~Q(external_reference=""),
                 name="order_summary_by_reference",
             ),
+            *(
+                models.Index(
+                    fields=["projection", column],
+                    condition=~Q(**{column: ""}),
+                    name=f"order_summary_by_{name}_key",
+                )
+                for name, column in {
+                    "ref": "external_reference_key",
+                    "po": "po_number_key",
+                }.items()
+            ),
             # Cover all generations: a GIN index of a number needs an extension.
             GinIndex(fields=["tags"], name="order_summary_by_tag"),
             GinIndex(
@@ -229,6 +247,9 @@ class OrderLine(ReadModel):
     number = models.PositiveIntegerField(help_text="The number of the line in the order, from 1.")
     product_id = models.UUIDField()
     sku = models.CharField(max_length=64)
+    sku_key = models.CharField(
+        max_length=KEY_LENGTH, blank=True, default="", db_default="", help_text=KEY_HELP
+    )
     name = models.CharField(max_length=200)
     quantity = models.PositiveIntegerField(help_text="Units ordered, including cancelled ones.")
     cancelled = models.PositiveIntegerField(default=0)
@@ -279,6 +300,9 @@ class OrderLine(ReadModel):
                 fields=["projection", "product_id", "order_id"], name="order_line_view_of_product"
             ),
             models.Index(fields=["projection", "sku", "order_id"], name="order_line_view_of_sku"),
+            models.Index(
+                fields=["projection", "sku_key", "order_id"], name="order_line_view_of_sku_key"
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from config.fields.text import identity_key
 from ordering_read.models import CustomerSummary
 from ordering_read.projections.stream_rows import fold
 from ordering_read.projector import Projector
@@ -13,7 +14,7 @@ class CustomerProjection(Projector):
     """Fills ``customer_view``."""
 
     name = "customer_view"
-    version = 2
+    version = 3
     events = (e.CustomerEvent,)
     sliced_by = "stream"
     models = (CustomerSummary,)
@@ -30,6 +31,8 @@ class CustomerProjection(Projector):
 
 
 def _change(row: CustomerSummary, event: e.CustomerEvent) -> None:
+    if isinstance(event, e.CustomerRegistered | e.CustomerDetailsChanged) and event.email:
+        row.email_key = identity_key(event.email)
     status = CustomerSummary.Status
     match event:
         case e.CustomerRegistered():

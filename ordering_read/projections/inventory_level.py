@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from config.databases import tables
+from config.fields.text import identity_key
 from ordering_read.models import InventoryLevel, StockReservation
 from ordering_read.projections.stream_rows import fold, stored, upsert
 from ordering_read.projector import Projector
@@ -39,7 +40,7 @@ class InventoryProjection(Projector):
 def _change(row: InventoryLevel, event: e.StockEvent) -> None:
     match event:
         case e.StockItemRegistered():
-            row.sku = event.sku
+            row.sku, row.sku_key = event.sku, identity_key(event.sku)
             row.name = event.name
             _set_price(row, event.list_price)
             row.reorder_point = event.reorder_point

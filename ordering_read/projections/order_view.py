@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
+from config.fields.text import identity_key
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.counting_projector import store_day
 from ordering_read.projections.order_documents import change_documents
@@ -98,7 +99,7 @@ def _change(row: OrderSummary, event: e.OrderEvent) -> None:
         case e.OrderUntagged():
             row.tags = [tag for tag in row.tags if tag != event.tag]
         case e.OrderPoNumberChanged():
-            row.po_number = event.po_number or ""
+            _set_po_number(row, event)
         case e.OrderMetadataChanged(line_id=None):
             row.metadata = event.merged(row.metadata)
         case e.OrderAssigned():
@@ -124,13 +125,19 @@ def _begin(row: OrderSummary, event: e.OrderCreated) -> None:
     row.customer_name = event.customer.name
     row.currency = event.currency
     row.external_reference = event.external_reference or ""
-    row.po_number = event.po_number or ""
+    row.external_reference_key = identity_key(row.external_reference)
+    _set_po_number(row, event)
     row.replaces_order_id = event.replaces_order_id
     row.replaces_order_number = event.replaces_order_number or ""
     row.shipping_address = event.shipping_address.model_dump()
     row.billing_address = event.billing_address and event.billing_address.model_dump()
     row.created_at = event.placed_at
     row.placed_on = store_day(event.placed_at)
+
+
+def _set_po_number(row: OrderSummary, event: e.OrderCreated | e.OrderPoNumberChanged) -> None:
+    row.po_number = event.po_number or ""
+    row.po_number_key = identity_key(row.po_number)
 
 
 # --- Lines -------------------------------------------------------------------------------------
@@ -209,6 +216,7 @@ def _line(event: e.OrderItemAdded, projection_id: int) -> OrderLine:
         number=cast(int, event.item_count),
         product_id=event.product_id,
         sku=event.sku,
+        sku_key=identity_key(event.sku),
         name=event.name,
         quantity=event.quantity,
         unit_price=event.unit_price.amount,

@@ -8,11 +8,11 @@ from typing import Annotated, Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from config.fields.text import Text
+from config.fields.text import Text, identity_key
 from ordering_read.models.search import SearchRow, Words
 from ordering_read.queries.base import Query
 
@@ -106,6 +106,25 @@ class Filter:
 def where(lookup: str) -> Filter:
     """Return a filter that passes the value to a Django lookup, such as ``where("day__gte")``."""
     return Filter(lambda rows, value, _query: rows.filter(**{lookup: value}))
+
+
+# Identifiers in any spelling.
+SkuText = Annotated[str, Text(max_length=64, min_length=0)]
+ReferenceText = Annotated[str, Text(max_length=100, min_length=0)]
+
+
+def is_identifier(column: str, text: str) -> Q:
+    """Return the condition that the identifier in ``column`` is ``text``, however it is spelled.
+
+    Rows of former releases have no keys, and must have the same spelling.
+    """
+    key = {f"{column}_key": identity_key(text)}
+    return Q(**key) | Q(**{f"{column}_key": "", column: text})
+
+
+def spelled(column: str) -> Filter:
+    """Return a filter for the rows whose identifier in ``column`` is the value, in any spelling."""
+    return Filter(lambda rows, text, _query: rows.filter(is_identifier(column, text)))
 
 
 def search(column: str, documents: type[SearchRow]) -> Filter:

@@ -23,7 +23,7 @@ from ordering_read.models.inventory import with_oldest_reservation
 from ordering_read.models.search import ProductSearch
 from ordering_read.models.stock_ledger import StockMovement
 from ordering_read.queries.base import Query, QueryHandler, handles
-from ordering_read.queries.filters import SearchText, search, where
+from ordering_read.queries.filters import SearchText, SkuText, search, spelled, where
 from ordering_read.queries.lists import ListQuery, shop_wide
 from ordering_read.queries.views import Page, View
 from ordering_write.published import NotFoundError
@@ -106,8 +106,8 @@ class GetInventory(ListQuery[ProductView]):
     low: Annotated[bool | None, where("is_low")] = Field(
         None, description="True for products to reorder, false for the others."
     )
-    sku: Annotated[str | None, where("sku")] = Field(
-        None, max_length=64, description="The product with this SKU only."
+    sku: Annotated[SkuText | None, spelled("sku")] = Field(
+        None, description="The product with this SKU only, in any spelling."
     )
     q: Annotated[SearchText | None, search("product_id", ProductSearch)] = Field(
         None, description="Words, or the beginnings of words, of a SKU or a name."

@@ -1,7 +1,7 @@
 """Queries for lists of orders."""
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchRank
@@ -9,6 +9,7 @@ from django.db.models import F, JSONField, OuterRef, Q, QuerySet, Subquery
 from pydantic import Field, ValidationInfo, field_validator
 
 from config.fields.amount import Amount
+from config.fields.text import identity_key
 from config.http.input.ids import PathId
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.models.search import CustomerSearch, OrderSearch
@@ -18,10 +19,14 @@ from ordering_read.queries.filters import (
     Filter,
     MetadataFilter,
     Moment,
+    ReferenceText,
     Rows,
     SearchText,
     Several,
+    SkuText,
+    is_identifier,
     order_by,
+    spelled,
     where,
     words,
 )
@@ -61,12 +66,19 @@ Ordering = Literal[
 
 
 # --- Filters -----------------------------------------------------------------------------------
-def _with_line(column: str) -> Filter:
-    def apply(rows: Rows, value: Any, _query: object) -> Rows:
-        lines = OrderLine.live.filter(**{column: value})
-        return rows.filter(order_id__in=lines.values("order_id"))
+def _with_product(rows: Rows, product_id: UUID, _query: object) -> Rows:
+    lines = OrderLine.live.filter(product_id=product_id)
+    return rows.filter(order_id__in=lines.values("order_id"))
 
-    return Filter(apply)
+
+def _with_sku(rows: Rows, sku: str, _query: object) -> Rows:
+    lines = OrderLine.live.filter(is_identifier("sku", sku))
+    return rows.filter(order_id__in=lines.values("order_id"))
+
+
+def _with_po_number(rows: Rows, text: str, _query: object) -> Rows:
+    # No former release has stored such numbers, so that each row has its key.
+    return rows.filter(po_number_key=identity_key(text))
 
 
 def _with_tag(rows: Rows, tag: str, _query: object) -> Rows:
@@ -127,11 +139,17 @@ class OrdersQuery(ListQuery[OrderView]):
         Several[e.FulfilmentStatus] | None, where("fulfilment_status__in")
     ] = None
     return_status: Annotated[Several[e.ReturnStatus] | None, where("return_status__in")] = None
-    product: Annotated[UUID | None, _with_line("product_id")] = Field(
+    product: Annotated[UUID | None, Filter(_with_product)] = Field(
         None, description="Orders with a line of this product."
     )
-    sku: Annotated[str | None, _with_line("sku")] = Field(
-        None, max_length=64, description="Orders with a line of this SKU."
+    sku: Annotated[SkuText | None, Filter(_with_sku)] = Field(
+        None, description="Orders with a line of this SKU, in any spelling."
+    )
+    external_reference: Annotated[ReferenceText | None, spelled("external_reference")] = Field(
+        None, description="Orders with this external reference, in any spelling."
+    )
+    po_number: Annotated[ReferenceText | None, Filter(_with_po_number)] = Field(
+        None, description="Orders with this number of a purchase order, in any spelling."
     )
     tag: Annotated[str | None, Filter(_with_tag)] = Field(
         None, max_length=40, description="Orders with this tag."

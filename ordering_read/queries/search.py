@@ -3,16 +3,15 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Collate, Upper
+from django.db.models import Q
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
-from config.fields.spelling import plain
-from config.fields.text import Text
+from config.fields.text import Text, identity, identity_key
 from ordering_read.models import CustomerSummary, InventoryLevel
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.customers import CustomerView, ListCustomers, ListCustomersHandler
+from ordering_read.queries.filters import is_identifier
 from ordering_read.queries.inventory import GetInventory, GetInventoryHandler, ProductView
 from ordering_read.queries.order_lists import ListOrders, ListOrdersHandler
 from ordering_read.queries.orders import OrderView, visible_orders
@@ -24,7 +23,8 @@ _MAX_RESULTS = 10
 
 
 class ExactMatch(View):
-    """An order, customer or product whose number, reference, e-mail or SKU equals the text."""
+    """An order, customer or product whose number, reference, PO number, e-mail or SKU is the text,
+    in any spelling."""
 
     kind: Literal["order", "customer", "product"]
     id: UUID
@@ -78,20 +78,24 @@ class SearchOrdersHandler(QueryHandler[SearchOrders, SearchView]):
 
 
 def exact_matches(query: SearchOrders) -> list[ExactMatch]:
-    """Return matches whose number, reference, e-mail address or SKU is the text of ``query``."""
+    """Return matches whose number, reference, PO number, e-mail address or SKU is the text of
+    ``query``."""
     return [*_orders(query), *_customers(query), *_products(query)]
 
 
 def _orders(query: SearchOrders) -> list[ExactMatch]:
-    names = Q(order_number=spelled_order_number(query.q)) | Q(external_reference=query.q)
+    names = Q(order_number=spelled_order_number(query.q))
+    names |= is_identifier("external_reference", query.q)
+    # No row of a former release has a number of a purchase order, so each row has its key.
+    names |= Q(po_number_key=identity_key(query.q))
     ids = visible_orders(query).filter(names).values_list("order_id", flat=True)[:2]
     return [ExactMatch(kind="order", id=order_id) for order_id in ids]
 
 
 def _customers(query: SearchOrders) -> list[ExactMatch]:
-    if not (query.customers and query.with_personal and "@" in query.q):
+    if not (query.customers and query.with_personal and "@" in identity(query.q)):
         return []
-    rows = _in_any_case(CustomerSummary.live.all(), email=plain(query.q))
+    rows = CustomerSummary.live.filter(is_identifier("email", query.q))
     if query.customer_scope is not None:
         rows = rows.filter(customer_id=query.customer_scope)
     ids = rows.values_list("customer_id", flat=True)[:2]
@@ -101,12 +105,6 @@ def _customers(query: SearchOrders) -> list[ExactMatch]:
 def _products(query: SearchOrders) -> list[ExactMatch]:
     if not query.products:
         return []
-    rows = _in_any_case(InventoryLevel.live.all(), sku=plain(query.q))
+    rows = InventoryLevel.live.filter(is_identifier("sku", query.q))
     ids = rows.values_list("product_id", flat=True)[:2]
     return [ExactMatch(kind="product", id=product_id) for product_id in ids]
-
-
-def _in_any_case(rows: QuerySet[Any], **column: str) -> QuerySet[Any]:
-    """Return the ``rows`` with this text in a column, ignoring case; an index supports this."""
-    [(name, text)] = column.items()
-    return rows.alias(upper=Collate(Upper(name), "C")).filter(upper=text.upper())

@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, connections
 from django.test.utils import CaptureQueriesContext
 from pydantic import ValidationError
+from rest_framework.test import APIClient
 
+from config.accounts.models import User
+from ordering_read.engine import live
+from ordering_read.projector import registered
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain.commands import Command
@@ -130,6 +134,53 @@ def test_a_product_and_an_order_are_found_by_any_spelling_on_the_command_line(
 
     order.refresh_from_db()
     assert order.status == "confirmed"
+
+
+def test_lists_and_searches_find_any_spelling(
+    subtests: pytest.Subtests, customer: Customer, clerk: User
+) -> None:
+    product = kit.registered_product(sku="Lamp-1")
+    order = kit.placed_order(customer, (product, 1), external_reference="Web-1", po_number="Po-1")
+    kit.placed_order(customer, (kit.registered_product(sku="Lamp-2"), 1))
+    live.run(*registered())
+    client = APIClient()
+    client.force_authenticate(clerk)
+
+    def found(path: str, **parameters: str) -> list[str]:
+        results = client.get(f"/api/v1/{path}", parameters).json()["results"]
+        return [result.get("id") or result["product_id"] for result in results]
+
+    for name, spelling in SPELLINGS.items():
+        with subtests.test(name):
+            assert found("orders", sku=spelling) == [str(order.pk)]
+            assert found("inventory", sku=spelling) == [str(product.pk)]
+    for text in ("WEB\u20111", "\uff57eb-1"):
+        with subtests.test(ascii(text)):
+            assert found("orders", external_reference=text) == [str(order.pk)]
+            redirect = client.get("/api/v1/search", {"q": text}).json()["redirect"]
+            assert redirect.endswith(str(order.pk))
+    for text in ("PO\u20131", "p\u00ado-1"):
+        with subtests.test(ascii(text)):
+            assert found("orders", po_number=text) == [str(order.pk)]
+    for text in (customer.email.upper(), customer.email.replace("@", "\uff20")):
+        with subtests.test(ascii(text)):
+            redirect = client.get("/api/v1/search", {"q": text}).json()["redirect"]
+            assert redirect.endswith(str(customer.pk))
+
+
+def test_rows_of_a_former_release_are_found_by_their_own_spelling(clerk: User) -> None:
+    product = kit.registered_product(sku="Lamp-1")
+    order = kit.placed_order(kit.registered_customer(), (product, 1), external_reference="Web-1")
+    live.run(*registered())
+    with connections["read"].cursor() as cursor:
+        cursor.execute("UPDATE order_line_view SET sku_key = ''")
+        cursor.execute("UPDATE order_summary SET external_reference_key = ''")
+    client = APIClient()
+    client.force_authenticate(clerk)
+
+    for parameters in ({"sku": "Lamp-1"}, {"external_reference": "Web-1"}):
+        [found] = client.get("/api/v1/orders", parameters).json()["results"]
+        assert found["id"] == str(order.pk)
 
 
 def test_every_required_text_of_a_command_is_visible(subtests: pytest.Subtests) -> None:
