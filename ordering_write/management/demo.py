@@ -50,6 +50,11 @@ def demo_id(name: str) -> UUID:
     return uuid5(NAMESPACE_DNS, f"{name}.demo.invalid")
 
 
+def email_of(name: str) -> str:
+    """Return the e-mail address of the demo's customer ``name``."""
+    return f"{name.replace(' ', '.').lower()}@example.com"
+
+
 ADMIN = Login("admin", Role.ADMIN)
 CLERK = Login("clerk", Role.CLERK)
 WAREHOUSE = Login("warehouse", Role.WAREHOUSE)

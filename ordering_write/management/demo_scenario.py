@@ -12,7 +12,17 @@ from typing import Any
 
 from config.accounts.models import User
 from ordering_write import client
-from ordering_write.management.demo import CLERK, CUSTOMERS, PRODUCTS, WAREHOUSE, Login, demo_id
+from ordering_write.management.demo import (
+    ADMIN,
+    CLERK,
+    CUSTOMERS,
+    PRODUCTS,
+    WAREHOUSE,
+    Login,
+    demo_id,
+    email_of,
+)
+from ordering_write.management.demo_history import past_orders
 from ordering_write.management.demo_order import OrderScenario
 
 _SPAN = timedelta(days=60)
@@ -64,12 +74,13 @@ class Scenario:
 
     def _open_shop(self, time: datetime) -> None:
         for name in CUSTOMERS:
-            email = f"{name.replace(' ', '.').lower()}@example.com"
-            fields = {"customer_id": demo_id(name), "name": name, "email": email}
+            fields = {"customer_id": demo_id(name), "name": name, "email": email_of(name)}
             self._give(CLERK, time, client.RegisterCustomer, fields)
         for product in PRODUCTS:
             fields = {**product._asdict(), "product_id": demo_id(product.sku), "reorder_point": 40}
             self._give(WAREHOUSE, time, client.RegisterStockItem, fields)
+        for past_order in past_orders(time):
+            self._give(ADMIN, time, client.ImportOrder, past_order)
 
     def _give(
         self,
