@@ -170,7 +170,7 @@ _SHIPPED: Steps = [*_CONFIRMED, (client.UpdateOrderStatus, {"status": OrderStatu
 _DELIVERED: Steps = [*_SHIPPED, (client.UpdateOrderStatus, {"status": OrderStatus.DELIVERED})]
 # The commands that each order gets.
 _HISTORIES: list[Steps] = [
-    [],
+    [(client.AdjustOrder, {"kind": "fee", "label": "Fee", "amount": "1.00", "reason": "Agreed"})],
     [(client.PlaceHold, {"reason": "other"})],
     _CONFIRMED,
     _PACKED,
@@ -195,6 +195,17 @@ _HISTORIES: list[Steps] = [
 ]
 
 
+_ID_FIELDS = (
+    "line_id",
+    "adjustment_id",
+    "shipment_id",
+    "refund_id",
+    "return_id",
+    "note_id",
+    "tag",
+)
+
+
 def fill(example: Any, values: Subject) -> Any:
     """Return ``example`` with ``values`` in the fields that they name."""
     match example:
@@ -216,7 +227,7 @@ def _ids(row: Customer | StockItem | ParkedEvent | Order) -> dict[str, str]:
         return ids
     ids["number"] = row.order_number
     for event in log.read_stream(row.stream):
-        for name in ("line_id", "shipment_id", "refund_id", "return_id", "note_id", "tag"):
+        for name in _ID_FIELDS:
             if value := getattr(event, name, None):
                 ids[name] = str(value)
     return ids

@@ -134,6 +134,8 @@ def _edited_events() -> list[DomainEvent]:
     order = _order()
     line = next(iter(order.lines))
     order.change_quantity(line, 5, now=NOW)
+    order.change_price(line, Decimal("18.90"), "As in the shop", now=NOW)
+    order.remove_adjustment(next(iter(order.adjustments_by_id)), now=NOW)
     order.cancel_items([c.LineQuantity(line_id=line, quantity=1)], "Too many", now=NOW)
     before, after = (e.PostalAddress(**ADDRESS, line2=door) for door in ("Door 2", "Door 3"))
     order.change_shipping_address(after, before=before, now=NOW)

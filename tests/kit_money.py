@@ -45,6 +45,8 @@ class Book:
             self._charge(LinePrice(line_id=event.line_id, list_value=value, net=value))
         if isinstance(event, e.OrderAdjustmentAdded) and event.kind == "goodwill":
             self.goodwill += event.amount.amount
+        if isinstance(event, e.OrderAdjustmentRemoved) and event.kind == "goodwill":
+            self.goodwill -= event.amount.amount
         if isinstance(event, e.OrderItemQuantityChanged) and event.price is None:
             value = event.line_total.amount
             self._charge(LinePrice(line_id=event.line_id, list_value=value, net=value))
@@ -233,6 +235,38 @@ def _refund(order: Order, part: int, number: int) -> None:
     )
 
 
+def adjustment(
+    order: Order, kind: str, amount: Decimal, *, line_id: UUID | None = None
+) -> e.OrderAdjustmentAdded:
+    """Return the event that adjusts ``order``, or one of its lines."""
+    return e.OrderAdjustmentAdded(
+        timestamp=NOW,
+        order_id=order.id,
+        kind=kind,
+        label=f"Later {kind}",
+        amount=order.money(amount),
+        reason="Agreed",
+        adjustment_id=uuid4(),
+        part_id=line_id,
+    )
+
+
+def _adjust(order: Order, part: int, number: int) -> None:
+    kind = ("discount", "discount", "fee")[part % 3]
+    line_id = _line(order, part) if number % 2 else None
+    order.adjust(adjustment(order, kind, _amount(order, number), line_id=line_id))
+
+
+def _remove_adjustment(order: Order, part: int, _number: int) -> None:
+    ids = [UUID(item["adjustment_id"]) for item in order.adjustments or ()]
+    if ids:
+        order.remove_adjustment(ids[part % len(ids)], now=NOW)
+
+
+def _change_price(order: Order, part: int, number: int) -> None:
+    order.change_price(_line(order, part), _amount(order, number), "Agreed", now=NOW)
+
+
 def _end_refund(order: Order, part: int, _number: int) -> None:
     requested = [key for key, refund in order.refunds.items() if refund["status"] == "requested"]
     for key in requested[:1]:
@@ -259,6 +293,9 @@ MOVES: dict[str, Callable[[Order, int, int], None]] = {
     "capture": _capture,
     "refund": _refund,
     "end_refund": _end_refund,
+    "adjust": _adjust,
+    "remove_adjustment": _remove_adjustment,
+    "change_price": _change_price,
     "grant_goodwill": lambda order, _part, number: order.grant_goodwill(
         _amount(order, number), "Sorry", refund_id=uuid4(), now=NOW
     ),

@@ -113,6 +113,7 @@ class Walk:
             "return_id": list(order.returns),
             "refund_id": list(order.refunds),
             "note_id": list(order.notes),
+            "adjustment_id": [item["adjustment_id"] for item in order.adjustments or ()],
             "quantity": [step.units, 1],
             "amount": amounts,
         }
@@ -124,7 +125,7 @@ class Walk:
             line = order.lines[values["line_id"]] if "line_id" in values else None
             yield {
                 "assignee": None,
-                "kind": "captured",
+                "kind": "captured" if step.kind is c.RecordPayment else "discount",
                 "new_quantity": line.ordered + 1 if line else 1,
                 "payment_id": f"payment-{order.version}",
                 "product_id": self.product.pk,

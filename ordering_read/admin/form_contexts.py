@@ -41,6 +41,7 @@ _DOCUMENTS = {
     "refund_id": "refunds",
     "return_id": "returns",
     "note_id": "notes",
+    "adjustment_id": "adjustments",
 }
 
 
@@ -261,10 +262,11 @@ def _customer_id(text: str, *, with_email: bool) -> UUID:
 
 
 def _document_label(document: Mapping[str, Any], currency: str) -> str:
-    """Return the label of a shipment, a refund, a return or a note."""
+    """Return the label of a shipment, a refund, a return, a note or an adjustment."""
     units = sum(item["quantity"] for item in document.get("items", ()))
     times = (document.get(name) for name in ("requested_at", "packed_at", "at"))
     texts = [
+        document.get("label", ""),
         document.get("status", ""),
         f"{units} units" if units else "",
         f"{document['amount']} {currency}" if "amount" in document else "",

@@ -15,6 +15,7 @@ from ordering_write.client import Command
 GROUPS = {
     "placing": "Order",
     "editing": "Items",
+    "adjusting": "Price",
     "shipping": "Shipments",
     "paying": "Payments",
     "returning": "Returns",

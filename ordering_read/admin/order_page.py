@@ -169,7 +169,12 @@ def _sums(order: OrderDetail) -> list[tuple[str, Decimal]]:
     added_taxes = [([_tax_text(tax)], tax.amount) for tax in order.taxes if not tax.included]
     rows = [
         (labels["discount"], -sums.discount),
-        *(([item.label], item.amount) for item in order.adjustments if item.kind in prices.CHARGES),
+        *(
+            ([item.label], item.amount)
+            for item in order.adjustments
+            if item.kind in prices.CHARGES and item.part_id is None
+        ),
+        (["Charges on lines"], sum(line.surcharge for line in order.items)),
         # An order whose adjustments have no shares has no tax lines.
         *(added_taxes or [(labels["tax"], sums.tax)]),
         (labels["goodwill"], -sums.goodwill),

@@ -22,9 +22,10 @@ _ID_FIELDS = {
     "refunds": "refund_id",
     "returns": "return_id",
     "notes": "note_id",
+    "adjustments": "adjustment_id",
 }
-# The lists whose documents keep their positions: the position identifies a document.
-_BY_POSITION = ("adjustments", "charges", "payments", "taxes")
+# The lists whose documents have no id: the position identifies a document.
+_BY_POSITION = ("charges", "payments", "taxes")
 # Every event changes these fields.
 _ALWAYS_CHANGED = {"version", "position", "updated_at"}
 

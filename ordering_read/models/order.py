@@ -270,6 +270,9 @@ class OrderLine(ReadModel):
     discount = models.DecimalField(
         default=0, db_default=0, help_text="The shares in discounts.", **_MONEY
     )
+    surcharge = models.DecimalField(
+        default=0, db_default=0, help_text="The charges on the line.", **_MONEY
+    )
     line_total = models.DecimalField(
         help_text="The price of the units that are still owed, without added taxes.", **_MONEY
     )
@@ -310,8 +313,8 @@ class OrderLine(ReadModel):
 
     @property
     def list_value(self) -> Decimal:
-        """The price of the units that are still owed, before discounts."""
-        return self.line_total + self.discount
+        """The price of the units that are still owed, before discounts and surcharges."""
+        return self.line_total + self.discount - self.surcharge
 
     @property
     def open(self) -> int:

@@ -28,7 +28,10 @@ class CustomerStatsProjection(CountingProjector):
             case e.OrderItemAdded(line_total=added, total=total):
                 # The column keeps the greatest total, which is the total after the last line.
                 yield row(currency=added.currency, largest_order=total.amount if total else 0)
-            case e.OrderItemQuantityChanged(line_total=changed, total=e.Money(amount=total)):
+            case (
+                e.OrderItemQuantityChanged(line_total=changed, total=e.Money(amount=total))
+                | e.OrderItemPriceChanged(line_total=changed, total=e.Money(amount=total))
+            ):
                 yield row(currency=changed.currency, largest_order=total)
             case e.ReturnReceived(items=items):
                 units = sum(item.quantity for item in items)

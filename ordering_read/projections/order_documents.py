@@ -25,6 +25,13 @@ def change_documents(row: OrderSummary, event: e.OrderEvent) -> None:
     match event:
         case e.OrderAdjustmentAdded() | e.OrderItemAdded():
             _add_adjustments(row, event)
+        case e.OrderAdjustmentRemoved():
+            removed_id = str(event.adjustment_id)
+            row.adjustments = [
+                item
+                for item in row.adjustments
+                if removed_id not in (item["adjustment_id"], item["part_id"])
+            ]
         case e.OrderHeld():
             row.hold = _hold(event)
         case e.NoteAdded():

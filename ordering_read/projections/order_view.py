@@ -42,7 +42,11 @@ _COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
     e.ReturnReceived: {"return_requested": -1, "returned": 1},
     e.ReturnRejected: {"return_requested": -1},
 }
-_LINE_EVENTS: tuple[type[e.OrderEvent], ...] = (e.OrderItemQuantityChanged, *_COUNTS)
+_LINE_EVENTS: tuple[type[e.OrderEvent], ...] = (
+    e.OrderItemQuantityChanged,
+    e.OrderItemPriceChanged,
+    *_COUNTS,
+)
 
 
 class OrderProjection(Projector):
@@ -188,6 +192,11 @@ def _change_units(event: Any, lines: dict[UUID, OrderLine]) -> list[OrderLine]:
         line = lines[event.line_id]
         line.quantity, line.line_total = event.to_quantity, event.line_total.amount
         return [line]
+    if isinstance(event, e.OrderItemPriceChanged):
+        line = lines[event.line_id]
+        line.unit_price, line.line_total = event.unit_price.amount, event.line_total.amount
+        line.price_source, line.price_reason = "override", event.reason
+        return [line]
     items = event.released if isinstance(event, e.OrderCancelled) else event.items
     is_resent = isinstance(event, e.ShipmentFailed) and event.resend
     counts = {"shipped": -1} if is_resent else _COUNTS[type(event)]
@@ -204,6 +213,7 @@ def _change_units(event: Any, lines: dict[UUID, OrderLine]) -> list[OrderLine]:
 
 def _set_price(line: OrderLine, price: e.LinePrice) -> None:
     line.line_total, line.discount = price.net, price.discount
+    line.surcharge = price.surcharge
     line.taxes = [tax.model_dump(mode="json") for tax in price.taxes]
 
 

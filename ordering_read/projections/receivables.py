@@ -10,6 +10,8 @@ from ordering_write.published import events as e
 TOTAL_EVENTS = (
     e.OrderItemAdded,
     e.OrderAdjustmentAdded,
+    e.OrderAdjustmentRemoved,
+    e.OrderItemPriceChanged,
     e.OrderItemQuantityChanged,
     e.ShippingAddressChanged,
     e.OrderItemsCancelled,

@@ -37,7 +37,10 @@ class SalesByDayProjection(CountingProjector):
                     yield row(currency=due.currency, cancelled=-due.change)
                 case e.ShipmentFailed() | e.ReturnReceived() | e.LostUnitsMadeGood():
                     yield row(currency=due.currency, refunded=-due.change)
-                case e.OrderAdjustmentAdded(kind="goodwill"):
+                case (
+                    e.OrderAdjustmentAdded(kind="goodwill")
+                    | e.OrderAdjustmentRemoved(kind="goodwill")
+                ):
                     yield row(currency=due.currency, refunded=-due.change)
                 case _:
                     yield row(currency=due.currency, gross=due.change)

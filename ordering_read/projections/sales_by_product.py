@@ -20,6 +20,7 @@ class SalesByProductProjection(CountingProjector):
     version = 2
     events = (
         e.OrderItemAdded,
+        e.OrderItemPriceChanged,
         e.OrderItemQuantityChanged,
         e.OrderItemsCancelled,
         e.OrderCancelled,
@@ -49,6 +50,13 @@ class SalesByProductProjection(CountingProjector):
                     units=max(units, 0),
                     cancelled_units=max(-units, 0),
                     gross=max(_list_change(event), Decimal(0)),
+                )
+            case e.OrderItemPriceChanged(product_id=product, unit_price=price):
+                change = price.amount - event.from_unit_price.amount
+                yield row(
+                    product_id=product,
+                    currency=price.currency,
+                    gross=change * event.owed_units,
                 )
             case e.OrderItemsCancelled(items=items):
                 for item in items:

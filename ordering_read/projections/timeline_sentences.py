@@ -109,11 +109,22 @@ def _about_lines(event: e.OrderEvent, products: Products) -> Sentence | None:
             units = _units(event.items, products)
             cancelled = _because(f"cancelled {units}", event.reason)
             return Sentence(Icon.LINE, cancelled, f"{units} cancelled")
+        case e.OrderItemPriceChanged():
+            name = products[event.line_id]
+            prices = f"from {_money(event.from_unit_price)} to {_money(event.unit_price)}"
+            return Sentence(
+                Icon.LINE,
+                _because(f"changed the price of {name} {prices}", event.reason),
+                f"Price of {name} changed {prices}",
+            )
+        case e.OrderAdjustmentRemoved():
+            removed = f"{event.label} of {_money(event.amount)}"
+            return Sentence(Icon.MONEY, f"removed {removed}", f"{removed} removed")
         case e.OrderAdjustmentAdded(kind="discount", amount=amount):
             return Sentence(
                 Icon.MONEY,
-                f"took {_money(amount)} off: {event.label}",
-                f"{event.label}: -{_money(amount)}",
+                _because(f"took {_money(amount)} off: {_adjusted(event, products)}", event.reason),
+                f"{_adjusted(event, products)}: -{_money(amount)}",
             )
         case e.OrderAdjustmentAdded(kind="goodwill", amount=amount):
             granted = _because(f"granted goodwill of {_money(amount)}", event.reason)
@@ -121,8 +132,8 @@ def _about_lines(event: e.OrderEvent, products: Products) -> Sentence | None:
         case e.OrderAdjustmentAdded(amount=amount):
             return Sentence(
                 Icon.MONEY,
-                f"added {_money(amount)}: {event.label}",
-                f"{event.label}: {_money(amount)}",
+                _because(f"added {_money(amount)}: {_adjusted(event, products)}", event.reason),
+                f"{_adjusted(event, products)}: {_money(amount)}",
             )
         case _:
             return None
@@ -257,6 +268,12 @@ _PAYMENTS = {
         "Payment of {} received again",
     ),
 }
+
+
+def _adjusted(event: e.OrderAdjustmentAdded, products: Products) -> str:
+    """Return the label of an adjustment, with the name of its line."""
+    line = event.part_id and products.get(event.part_id)
+    return f"{event.label}, on {line}" if line else event.label
 
 
 def _because(sentence: str, reason: str | None) -> str:

@@ -25,7 +25,8 @@ class OrderLineView(View):
     `expected_at` is the time at which the last of them is expected to come in; both are null where
     they aren't known, as in a past state. `list_value`, `discount`, `line_total` and `taxes` are
     for the units that aren't cancelled, returned, or failed and not made good: `line_total` is
-    `list_value` minus `discount`; some `taxes` are included in it, the others are added to it.
+    `list_value` minus `discount` plus `surcharge`; some `taxes` are included in it, the others are
+    added to it.
     `price_source` and `price_reason` are null for customers, who don't see `metadata` either.
     """
 
@@ -48,6 +49,7 @@ class OrderLineView(View):
     unit_price: Price
     list_value: CurrencyAmount
     discount: CurrencyAmount
+    surcharge: CurrencyAmount
     line_total: CurrencyAmount
     tax_class: OptionalText
     taxes: tuple[TaxView, ...]

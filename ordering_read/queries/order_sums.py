@@ -16,7 +16,7 @@ class OrderSums(View):
 
     `list_value` minus `discount` plus `charges` plus `tax` minus `goodwill` is the total of the
     order. `tax` is added to the prices, `included_tax` is in them. `goodwill` is what was granted
-    and lowers the total now.
+    and lowers the total now. `charges` has those on lines too.
     """
 
     list_value: CurrencyAmount
@@ -30,14 +30,15 @@ class OrderSums(View):
 def sums_of(row: OrderSummary, lines: Sequence[OrderLine]) -> dict[str, Decimal]:
     """Return the fields of OrderSums for an order and its lines."""
     list_value = _sum(line.list_value for line in lines)
-    charges = _given(row, *prices.CHARGES)
     taxes = _tax_lines(row, lines)
     if row.charges is None:
         # No amount was allocated to lines: the adjustments apply as they were given.
         discount, tax = _given(row, "discount"), _given(row, "tax")
+        charges = _given(row, *prices.CHARGES)
     else:
         discount = _sum(line.discount for line in lines) + _amounts(row.charges, "discount")
         tax = _sum(tax.amount for tax in taxes if not tax.included)
+        charges = _amounts(row.charges, "list_value") + _sum(line.surcharge for line in lines)
     total = list_value - discount + charges + tax
     return {
         "list_value": list_value,

@@ -104,6 +104,12 @@ class NewReturn(New, OrderOutcome):
     return_id: UUID
 
 
+class NewAdjustment(New, OrderOutcome):
+    """The order with the discount or charge that was added."""
+
+    adjustment_id: UUID
+
+
 class NewNote(New, OrderOutcome):
     """The order with the note that was added."""
 

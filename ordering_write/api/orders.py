@@ -1,6 +1,7 @@
 """The routes of the commands about orders."""
 
 from ordering_write.api.bodies import (
+    NewAdjustment,
     NewNote,
     NewOrder,
     NewPayment,
@@ -36,6 +37,15 @@ class OrderCommands(CommandRoutes):
         Route("POST", "items", c.AddOrderItem),
         Route("POST", "items/cancel", c.CancelOrderItems),
         Route("PATCH", "items/{line_id}", c.ChangeItemQuantity),
+        Route("PUT", "items/{line_id}/price", c.ChangeItemPrice),
+        Route(
+            "POST",
+            "adjustments",
+            c.AdjustOrder,
+            response_model=NewAdjustment,
+            example={"kind": "discount"},
+        ),
+        Route("DELETE", "adjustments/{adjustment_id}", c.RemoveAdjustment),
         Route("PUT", "shipping-address", c.ChangeShippingAddress),
         Route("POST", "shipments", c.CreateShipment, response_model=NewShipment),
         Route("PATCH", "shipments/{shipment_id}", c.UpdateTracking),

@@ -80,7 +80,11 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
     ),
     errors.ExceedsTotalError: (
         "exceeds-total",
-        "Grant at most what the order still costs.",
+        "Send at most what the order, or the line, still costs.",
+    ),
+    errors.PriceRiseError: (
+        "price-rise",
+        "Charge the rest of the order, or place another order.",
     ),
     errors.PaymentMismatchError: (
         "payment-mismatch",

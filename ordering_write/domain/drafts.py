@@ -7,7 +7,6 @@ from typing import Literal, Self
 from uuid import UUID
 
 from ordering_write.domain.prices import (
-    CHARGES,
     ChargeKind,
     OrderAdjustment,
     OrderPrice,
@@ -93,9 +92,16 @@ class Draft:
         has_taxes = any(asked.values()) or any(line.taxes for line in self.lines.values())
         if not (self.was_priced or self.adjustments or has_taxes):
             return None
+        return self._price_with(asked)
+
+    def price_anew(self, ask_taxes: AskTaxes) -> OrderPrice:
+        """Return the price as ``price`` does, even if nothing is to be allocated."""
+        return self._price_with(self._asked_taxes(ask_taxes))
+
+    def _price_with(self, asked: Mapping[UUID, Sequence[Tax]]) -> OrderPrice:
         adjustments = [
             item.model_copy(update={"taxes": tuple(asked.get(item.adjustment_id, ()))})
-            if item.kind in CHARGES and item.taxes is None and item.adjustment_id
+            if item.is_charge and item.taxes is None and item.adjustment_id
             else item
             for item in self.adjustments
         ]
@@ -130,7 +136,7 @@ class Draft:
                 quantity=line.quantity,
                 product_id=line.product_id,
             )
-        charges = (item for item in self.adjustments if item.kind in CHARGES)
+        charges = (item for item in self.adjustments if item.is_charge)
         for item, charge in zip(charges, untaxed.charges, strict=True):
             if item.adjustment_id:
                 yield PartToTax(

@@ -31,8 +31,10 @@ class OrderAdjustment(Value):
     """An amount beside the lines of an order, as it was given.
 
     A discount can be on one part of the order: ``part_id`` is the id of a line, or the adjustment
-    id of a charge. A charge can have ``taxes`` of its own. A tax on the order was given for a
-    ``base``: the price of the lines, and of the charges if ``on_charges``.
+    id of a charge. A charge can be on a line, and have ``taxes`` of its own otherwise. An
+    adjustment that was given when some units weren't owed any more has the ``shares`` of the parts
+    in place of its amount, for all ordered units. A tax on the order was given for a ``base``: the
+    price of the lines, and of the charges if ``on_charges``.
     """
 
     kind: AdjustmentKind
@@ -43,7 +45,25 @@ class OrderAdjustment(Value):
     on_charges: bool = False
     adjustment_id: UUID | None = None
     part_id: UUID | None = None
+    shares: dict[UUID, Decimal] | None = None
     taxes: tuple[Tax, ...] | None = None
+
+    @property
+    def is_charge(self) -> bool:
+        """Return True for a charge beside the lines."""
+        return self.kind in CHARGES and self.part_id is None
+
+    @property
+    def is_surcharge(self) -> bool:
+        """Return True for a charge on a line."""
+        return self.kind in CHARGES and self.part_id is not None
+
+    @property
+    def amounts_by_part(self) -> dict[UUID, Decimal]:
+        """The amounts for the ordered units of lines and for charges, as far as they are fixed."""
+        if self.shares is not None:
+            return self.shares
+        return {} if self.part_id is None else {self.part_id: self.amount}
 
 
 def adjustment_id(order_id: UUID, number: int) -> UUID:
@@ -69,6 +89,13 @@ class DiscountShare(Value):
     amount: Decimal
 
 
+class Surcharge(Value):
+    """A charge on a line, which is a part of the line's price."""
+
+    label: str
+    amount: Decimal
+
+
 class TaxLine(Value):
     """A tax on one line or charge: added to its price, or ``included`` in it.
 
@@ -86,18 +113,25 @@ class TaxLine(Value):
 class Price(Value):
     """The price of a line or charge: ``list_value`` minus the ``discounts``, and its ``taxes``.
 
+    The price of a line contains the ``surcharges``, which no discount of the order is on.
     ``net`` is the amount between the discounts and the added taxes; it contains the included ones.
     """
 
     list_value: Decimal
     discounts: tuple[DiscountShare, ...] = ()
+    surcharges: tuple[Surcharge, ...] | None = None
     net: Decimal
     taxes: tuple[TaxLine, ...] = ()
 
     @property
     def discount(self) -> Decimal:
         """The sum of the discounts."""
-        return self.list_value - self.net
+        return self.list_value + self.surcharge - self.net
+
+    @property
+    def surcharge(self) -> Decimal:
+        """The sum of the surcharges."""
+        return sum((item.amount for item in self.surcharges or ()), Decimal(0))
 
     @property
     def taxable(self) -> Decimal:

@@ -7,17 +7,17 @@ minor units (cents): shares add up to the amount that they divide, exactly.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from ordering_write.domain.prices import (
-    CHARGES,
     ChargePrice,
     DiscountShare,
     LinePrice,
     OrderAdjustment,
     OrderPrice,
     Price,
+    Surcharge,
     Tax,
     TaxLine,
 )
@@ -26,6 +26,9 @@ from ordering_write.domain.values import MINOR_UNITS
 # Rates are in per cent, with four decimals.
 _RATE_UNIT = Decimal("0.0001")
 _WHOLE = int(100 / _RATE_UNIT)
+
+
+Share = TypeVar("Share", DiscountShare, Surcharge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,8 @@ def price(
 
     A discount of a part lowers the price of the part, at most to zero. Then a discount of the order
     is allocated to the lines in proportion to their prices; what exceeds the lines is allocated to
-    the charges, and what exceeds both has no effect. A tax of the order keeps the proportion to its
+    the charges, and what exceeds both has no effect. Adjustments with shares and the charges on
+    lines come last: they change no other share. A tax of the order keeps the proportion to its
     base, and is allocated in proportion to the prices without taxes. Goodwill isn't allocated.
     """
     unit = MINOR_UNITS[currency]
@@ -52,9 +56,9 @@ def price(
         parts = [*of_lines, *of_charges] if tax.on_charges else of_lines
         weights = [part.taxable for part in parts]
         amount = _in_proportion(tax.amount, tax.base, sum(weights), unit)
-        for part, share in zip(parts, _allocate(amount, weights), strict=True):
+        for part, share in zip(parts, allocate(amount, weights), strict=True):
             part.tax_lines.append((tax, share))
-    charges = [item for item in adjustments if item.kind in CHARGES]
+    charges = [item for item in adjustments if item.is_charge]
     return OrderPrice(
         lines=tuple(
             LinePrice(line_id=line_id, **part.price(unit))
@@ -114,6 +118,7 @@ class _Part:
     net: int
     included: int = 0
     discounts: list[tuple[str, int]] = field(default_factory=list)
+    surcharges: list[tuple[str, int]] = field(default_factory=list)
     tax_lines: list[tuple[Tax | OrderAdjustment, int]] = field(default_factory=list)
 
     @property
@@ -125,6 +130,14 @@ class _Part:
         self.net -= amount
         if amount:
             self.discounts.append((label, amount))
+
+    def change(self, item: OrderAdjustment, amount: int) -> None:
+        """Take a discount off, at most the price, or add a charge."""
+        if item.kind == "discount":
+            self.take_off(item.label, min(amount, self.net))
+        else:
+            self.net += amount
+            self.surcharges.append((item.label, amount))
 
     def add_taxes(self, taxes: Sequence[Tax], unit: Decimal) -> None:
         """Add the own taxes of the part: included ones first, they lower the price that added ones
@@ -157,6 +170,10 @@ class _Part:
             "discounts": tuple(
                 DiscountShare(label=label, amount=amount * unit) for label, amount in self.discounts
             ),
+            "surcharges": tuple(
+                Surcharge(label=label, amount=amount * unit) for label, amount in self.surcharges
+            )
+            or None,
             "net": self.net * unit,
             "taxes": tuple(
                 TaxLine(
@@ -176,27 +193,31 @@ def _discounted(
     lines: Mapping[UUID, PartToPrice], adjustments: Sequence[OrderAdjustment], unit: Decimal
 ) -> tuple[list[_Part], list[_Part]]:
     """Return the lines and the charges after all discounts, with their own taxes."""
-    charges = [item for item in adjustments if item.kind in CHARGES]
-    discounts = [item for item in adjustments if item.kind == "discount"]
+    charges = [item for item in adjustments if item.is_charge]
+    discounts = [item for item in adjustments if item.kind == "discount" and item.shares is None]
     inputs = [*lines.values(), *(PartToPrice(item.amount, item.taxes or ()) for item in charges)]
     parts = [
         _Part(list_value=value, net=value)
-        for value in (_count(part.list_value, unit) for part in inputs)
+        for value in (count(part.list_value, unit) for part in inputs)
     ]
     of_lines, of_charges = parts[: len(lines)], parts[len(lines) :]
     by_id = dict(zip((*lines, *(item.adjustment_id for item in charges)), parts, strict=True))
     for discount in discounts:
         if discount.part_id is not None:
             part = by_id[discount.part_id]
-            part.take_off(discount.label, min(_count(discount.amount, unit), part.net))
+            part.take_off(discount.label, min(count(discount.amount, unit), part.net))
     for discount in discounts:
-        undivided = _count(discount.amount, unit) if discount.part_id is None else 0
+        undivided = count(discount.amount, unit) if discount.part_id is None else 0
         for group in (of_lines, of_charges):
             nets = [part.net for part in group]
-            shares = _allocate(min(undivided, sum(nets)), nets)
+            shares = allocate(min(undivided, sum(nets)), nets)
             undivided -= sum(shares)
             for part, share in zip(group, shares, strict=True):
                 part.take_off(discount.label, share)
+    for item in adjustments:
+        if item.is_surcharge or item.shares is not None:
+            for part_id, amount in item.amounts_by_part.items():
+                by_id[part_id].change(item, count(amount, unit))
     for part, given in zip(parts, inputs, strict=True):
         part.add_taxes(given.taxes, unit)
     return of_lines, of_charges
@@ -212,11 +233,19 @@ def rest(line: LinePrice, *, credited: int, ordered: int, currency: str) -> Line
     unit = MINOR_UNITS[currency]
 
     def remaining(amount: Decimal) -> int:
-        units = _count(amount, unit)
-        return units - _round(units * credited, ordered)
+        return owed_part(count(amount, unit), credited=credited, ordered=ordered)
 
     list_value, net = remaining(line.list_value), remaining(line.net)
-    shares = _allocate(list_value - net, [_count(share.amount, unit) for share in line.discounts])
+    # Each sum is rounded, and none may fall below zero or no longer add up.
+    surcharge = max(net + remaining(line.discount) - list_value, 0) if line.surcharges else 0
+
+    def divided(shares: Sequence[Share], total: int) -> tuple[Share, ...]:
+        amounts = allocate(total, [count(share.amount, unit) for share in shares])
+        return tuple(
+            share.model_copy(update={"amount": amount * unit})
+            for share, amount in zip(shares, amounts, strict=True)
+        )
+
     amounts, taxable = [], net
     for tax in line.taxes:
         amount = remaining(tax.amount)
@@ -227,10 +256,8 @@ def rest(line: LinePrice, *, credited: int, ordered: int, currency: str) -> Line
     return line.model_copy(
         update={
             "list_value": list_value * unit,
-            "discounts": tuple(
-                DiscountShare(label=share.label, amount=amount * unit)
-                for share, amount in zip(line.discounts, shares, strict=True)
-            ),
+            "discounts": divided(line.discounts, list_value + surcharge - net),
+            "surcharges": divided(line.surcharges or (), surcharge) or None,
             "net": net * unit,
             "taxes": tuple(
                 tax.model_copy(update={"base": taxable * unit, "amount": amount})
@@ -249,7 +276,12 @@ def credit(
     return before.cost - after.cost, after
 
 
-def _allocate(amount: int, weights: Sequence[int]) -> list[int]:
+def owed_part(amount: int, *, credited: int, ordered: int) -> int:
+    """Return the part of ``amount`` that is for the units not ``credited``, rounded once."""
+    return amount - _round(amount * credited, ordered)
+
+
+def allocate(amount: int, weights: Sequence[int]) -> list[int]:
     """Divide ``amount`` in proportion to ``weights``, by largest remainder, ties to the first.
 
     Without any weight the first part gets everything.
@@ -268,13 +300,13 @@ def _allocate(amount: int, weights: Sequence[int]) -> list[int]:
 
 def _in_proportion(amount: Decimal, base: Decimal | None, value: int, unit: Decimal) -> int:
     """Return ``amount``, which was given for the price ``base``, for the price ``value``."""
-    units, base_units = _count(amount, unit), _count(base or Decimal(0), unit)
+    units, base_units = count(amount, unit), count(base or Decimal(0), unit)
     return _round(units * value, base_units) if base_units else units
 
 
 def _rate(tax: Tax) -> int:
     """Return the rate of a tax in units of _RATE_UNIT."""
-    return _count(tax.rate or Decimal(0), _RATE_UNIT)
+    return count(tax.rate or Decimal(0), _RATE_UNIT)
 
 
 def _round(dividend: int, divisor: int) -> int:
@@ -282,7 +314,8 @@ def _round(dividend: int, divisor: int) -> int:
     return (2 * dividend + divisor) // (2 * divisor)
 
 
-def _count(amount: Decimal, unit: Decimal) -> int:
+def count(amount: Decimal, unit: Decimal) -> int:
+    """Return ``amount`` in units of ``unit``."""
     return int(amount / unit)
 
 

@@ -4,6 +4,7 @@
 from ordering_write.handlers import customer, stock
 from ordering_write.handlers.base import CommandHandler, Permission, all_handlers, handler_of
 from ordering_write.handlers.order import (
+    adjusting,
     annotating,
     creating,
     editing,
@@ -17,6 +18,7 @@ from ordering_write.handlers.order import (
 __all__ = [
     "CommandHandler",
     "Permission",
+    "adjusting",
     "all_handlers",
     "annotating",
     "creating",

@@ -28,7 +28,8 @@ class RefundCredit(Policy):
         is_owed = is_owed or isinstance(event, _ENDS_OF_EXCHANGES)
         # The command that grants goodwill requests its refund. A refund that failed or bounced
         # would fail again, so people must look at the order.
-        is_excluded = isinstance(event, (e.OrderAdjustmentAdded, e.RefundBounced))
+        is_goodwill = isinstance(event, e.OrderAdjustmentAdded) and event.kind == "goodwill"
+        is_excluded = is_goodwill or isinstance(event, e.RefundBounced)
         return event.timestamp if is_owed and not is_excluded and _is_refundable(event) else None
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:

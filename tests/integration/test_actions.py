@@ -18,7 +18,9 @@ from ordering_write.bus.actions import Action, actions_of
 from ordering_write.domain import commands as c
 from ordering_write.domain.errors import (
     DomainError,
+    ExceedsTotalError,
     NotFoundError,
+    PriceRiseError,
     ReturnClosedError,
     ShipmentStateError,
 )
@@ -65,8 +67,9 @@ def check(walk: Walk, action: Action, now: datetime) -> None:
     if isinstance(refusal, NotFoundError) and action.refusal is not None:
         # The order has no part that the command could name.
         return
-    if isinstance(refusal, ShipmentStateError | ReturnClosedError) and action.refusal is None:
-        # The command would be accepted for another shipment or return.
+    for_its_part = ShipmentStateError | ReturnClosedError | ExceedsTotalError | PriceRiseError
+    if isinstance(refusal, for_its_part) and action.refusal is None:
+        # The command would be accepted for another shipment or return, or another amount.
         return
     expected = (type(action.refusal), str(action.refusal))
     assert (type(refusal), str(refusal)) == expected, action.name

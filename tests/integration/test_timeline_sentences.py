@@ -11,6 +11,7 @@ from ordering_read.models.order_timeline import TimelineEntry
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity, ReceivedLine, ReturnedLine
 from ordering_write.models import Order
+from tests.kit_money import adjustment
 from tests.kit_projections import NOON, History, new_generation, order_placed, project, rows_of
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -66,6 +67,28 @@ def test_sentences_of_edits_and_holds() -> None:
         ("removed the tag gift", ""),
         ("assigned the order to casey", ""),
         ("assigned the order to nobody", ""),
+    ]
+
+
+def test_sentences_of_changed_prices() -> None:
+    order = order_placed(quantity=3, unit_price="10.00")
+    [line_id] = order.lines
+    order.adjust(adjustment(order, "discount", Decimal("2.00"), line_id=line_id))
+    order.adjust(adjustment(order, "fee", Decimal("1.00")))
+    order.remove_adjustment(next(iter(order.adjustments_by_id)), now=LATER)
+    order.change_price(line_id, Decimal("9.00"), "As agreed", now=LATER)
+
+    assert sentences_of(order)[2:] == [
+        (
+            "took 2.00 EUR off: Later discount, on Sample 1: Agreed",
+            "Later discount, on Sample 1: -2.00 EUR",
+        ),
+        ("added 1.00 EUR: Later fee: Agreed", "Later fee: 1.00 EUR"),
+        ("removed Later discount of 2.00 EUR", "Later discount of 2.00 EUR removed"),
+        (
+            "changed the price of Sample 1 from 10.00 EUR to 9.00 EUR: As agreed",
+            "Price of Sample 1 changed from 10.00 EUR to 9.00 EUR",
+        ),
     ]
 
 

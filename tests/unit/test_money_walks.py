@@ -9,9 +9,11 @@ from hypothesis import strategies as st
 
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
+from ordering_write.domain.errors import DomainError
+from ordering_write.domain.values import MINOR_UNITS
 from ordering_write.models import Order
 from tests.kit import NOW, state
-from tests.kit_money import MOVES, Book, faults_of, order_of, try_move
+from tests.kit_money import MOVES, Book, adjustment, faults_of, order_of, try_move
 from tests.proof import size
 
 CURRENCIES = st.sampled_from(["EUR", "JPY", "KWD"])
@@ -53,6 +55,29 @@ def test_money_adds_up_at_every_version(currency, lines, steps, data):
 
     assert state(Order.fold(past)) == state(order)
     assert faults_of(past) == []
+
+
+@pytest.mark.proof
+@settings(max_examples=size(100, full=2_000), deadline=None)
+@given(currency=CURRENCIES, lines=LINES, steps=STEPS, data=st.data())
+def test_a_discount_or_a_charge_changes_the_total_by_its_amount(currency, lines, steps, data):
+    untaxed = {**data.draw(adjustments(lines)), "tax": 0}
+    _, order = order_of(lines, untaxed, currency)
+    for step in steps:
+        try_move(order, *step)
+
+    kind = data.draw(st.sampled_from(["discount", "fee"]))
+    line_id = data.draw(st.sampled_from([None, *order.lines]))
+    before = {line.id: line.line_total for line in order.lines.values() if line.shipped}
+    total, amount = order.total, data.draw(st.integers(1, 9_999)) * MINOR_UNITS[currency]
+    try:
+        order.adjust(adjustment(order, kind, amount, line_id=line_id))
+    except DomainError:
+        assert order.total == total
+    else:
+        assert order.total == total + (amount if kind == "fee" else -amount)
+    for shipped_id, price in before.items():
+        assert order.lines[shipped_id].line_total <= price
 
 
 @pytest.mark.proof

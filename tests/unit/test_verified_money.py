@@ -74,7 +74,7 @@ WRONG: dict[str, tuple[int, Change, str]] = {
     "price of a line": (
         -3,
         lambda event: with_price(event, net=Decimal("79.01")),
-        "is 79.01, its list value minus its discounts 79.00",
+        "is 79.01, its parts add up to 79.00",
     ),
     "shares of a discount": (
         -3,

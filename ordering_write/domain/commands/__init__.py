@@ -3,6 +3,7 @@
 This package exports every command of its modules; a new command needs no line here.
 """
 
+from ordering_write.domain.commands.adjusting import *
 from ordering_write.domain.commands.amounts import *
 from ordering_write.domain.commands.base import *
 from ordering_write.domain.commands.customer import *

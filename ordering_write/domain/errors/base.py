@@ -43,5 +43,9 @@ class RefundNotFoundError(NotFoundError):
     """The order has no such refund."""
 
 
+class AdjustmentNotFoundError(NotFoundError):
+    """The order has no such adjustment."""
+
+
 class NoteNotFoundError(NotFoundError):
     """The order has no such note."""

@@ -98,6 +98,10 @@ class ExceedsTotalError(InvalidOperationError):
     """The amount is more than the order costs."""
 
 
+class PriceRiseError(InvalidOperationError):
+    """The price of a unit that has shipped can fall, and not rise."""
+
+
 class RefundLimitError(InvalidOperationError):
     """This is more than you may refund; ask an administrator."""
 

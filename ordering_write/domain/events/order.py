@@ -155,7 +155,8 @@ class OrderAdjustmentAdded(PricedEvent):
 
     A discount on one line or charge has its ``part_id``, a line id or an adjustment id. A charge
     can have a ``discount``, and ``taxes`` that the client gave. An adjustment after the placement
-    has a ``reason``. Goodwill has no shares.
+    has a ``reason``; if some units weren't owed then, it has the ``shares`` of lines and charges,
+    for all ordered units. Goodwill has no shares.
     """
 
     kind: AdjustmentKind
@@ -165,8 +166,31 @@ class OrderAdjustmentAdded(PricedEvent):
     reason: str | None = None
     adjustment_id: UUID | None = None
     part_id: UUID | None = None
+    shares: dict[UUID, Decimal] | None = None
     discount: Money | None = None
     taxes: tuple[Tax, ...] | None = None
+
+
+class OrderAdjustmentRemoved(PricedEvent):
+    """An adjustment was removed, with the discounts on it."""
+
+    adjustment_id: UUID
+    kind: AdjustmentKind
+    label: str
+    amount: Money
+
+
+class OrderItemPriceChanged(PricedEvent):
+    """The unit price of a line changed; ``line_total`` is the new price of the ``owed_units``."""
+
+    line_id: UUID
+    product_id: UUID
+    owed_units: int
+    from_unit_price: Money
+    unit_price: Money
+    from_line_total: Money
+    line_total: Money
+    reason: str
 
 
 class OrderItemQuantityChanged(PricedEvent):

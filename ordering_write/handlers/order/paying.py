@@ -57,7 +57,7 @@ class RequestRefundHandler(OrderHandler[c.RequestRefund]):
 
     def act(self, order: Order, command: c.RequestRefund) -> None:
         if not command.has_privilege(c.Privilege.ANY_REFUND):
-            _refuse_above_limit(order, command.amount)
+            refuse_above_limit(order, command.amount)
         order.request_refund(
             command.amount,
             command.reason,
@@ -79,13 +79,13 @@ class GrantGoodwillHandler(OrderHandler[c.GrantGoodwill]):
 
     def act(self, order: Order, command: c.GrantGoodwill) -> None:
         if not command.has_privilege(c.Privilege.ANY_REFUND):
-            _refuse_above_limit(order, command.amount)
+            refuse_above_limit(order, command.amount)
         order.grant_goodwill(
             command.amount, command.reason, refund_id=uuid7(), now=command.timestamp
         )
 
 
-def _refuse_above_limit(order: Order, amount: Decimal) -> None:
+def refuse_above_limit(order: Order, amount: Decimal) -> None:
     """Raise RefundLimitError when the refunds or goodwill of ``order`` would exceed the limit."""
     limit = settings.REFUND_LIMITS.get(order.currency, Decimal(0))
     if max(order.captured - order.refundable, order.goodwill) + amount > limit:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from ordering_write.domain import events as e
-from ordering_write.domain.prices import Price
+from ordering_write.domain.prices import OrderAdjustment, Price
 from ordering_write.domain.values import quantize
 from ordering_write.models import Order
 
@@ -129,7 +129,7 @@ def _check_prices(price: e.OrderPrice, order: Order) -> Iterator[str]:
     parts = (*price.lines, *price.charges)
     shares = _sum(share.amount for part in parts for share in part.discounts)
     discounts = _sum(
-        Decimal(item["amount"]) for item in order.adjustments or () if item["kind"] == "discount"
+        _discount(OrderAdjustment.model_validate(item)) for item in order.adjustments or ()
     )
     # A discount that exceeds the prices has no further effect.
     is_used_up = any(part.net == 0 for part in parts)
@@ -140,19 +140,24 @@ def _check_prices(price: e.OrderPrice, order: Order) -> Iterator[str]:
 def _check_price(subject: str, price: Price) -> Iterator[str]:
     """Yield the faults of a price in itself."""
     shares = _sum(share.amount for share in price.discounts)
-    if price.list_value - shares != price.net:
-        yield (
-            f"the price of {subject} is {price.net}, its list value minus its discounts "
-            f"{price.list_value - shares}"
-        )
+    if (net := price.list_value - shares + price.surcharge) != price.net:
+        yield f"the price of {subject} is {price.net}, its parts add up to {net}"
     if any(amount < 0 for amount in _amounts(price)):
         yield f"the price of {subject} has an amount below zero"
+
+
+def _discount(item: OrderAdjustment) -> Decimal:
+    """Return the amount of a discount for all ordered units; 0 for other adjustments."""
+    if item.kind != "discount":
+        return Decimal(0)
+    return item.amount if item.shares is None else _sum(item.shares.values())
 
 
 def _amounts(price: Price) -> Iterator[Decimal]:
     yield price.list_value
     yield price.net
     yield from (share.amount for share in price.discounts)
+    yield from (item.amount for item in price.surcharges or ())
     yield from (tax.amount for tax in price.taxes)
 
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from ordering_write.domain import events as e
 from ordering_write.domain.drafts import Draft, DraftLine, taxes_as_priced
+from ordering_write.domain.errors import AdjustmentNotFoundError
 from ordering_write.domain.prices import (
-    CHARGES,
     ChargePrice,
     LinePrice,
     OrderAdjustment,
@@ -75,6 +75,32 @@ class Charging(OrderState):
         """Return the draft of the order with one more adjustment."""
         return self.draft().with_adjustments(self._adjustments_with(added))
 
+    def draft_without_adjustment(self, removed_id: UUID) -> Draft:
+        """Return the draft of the order without an adjustment and the discounts on it."""
+        return self.draft().with_adjustments(self._adjustments_without(removed_id))
+
+    @property
+    def adjustments_by_id(self) -> dict[UUID, OrderAdjustment]:
+        """The adjustments as they were given, by their ids."""
+        return {
+            item.adjustment_id: item for item in self._given_adjustments() if item.adjustment_id
+        }
+
+    def adjustment(self, adjustment_id: UUID) -> OrderAdjustment:
+        """Return the adjustment of this id. Raises AdjustmentNotFoundError."""
+        if adjustment_id not in self.adjustments_by_id:
+            raise AdjustmentNotFoundError
+        return self.adjustments_by_id[adjustment_id]
+
+    def charges_by_id(self) -> dict[UUID, ChargePrice]:
+        """Return the prices of the charges by their adjustment ids."""
+        ids = (item.adjustment_id for item in self._given_adjustments() if item.is_charge)
+        return {
+            charge_id: charge
+            for charge_id, charge in zip(ids, self._charge_prices(), strict=True)
+            if charge_id is not None
+        }
+
     @property
     def present_price(self) -> OrderPrice:
         """The price of all ordered units and of the charges, as it is now."""
@@ -122,13 +148,13 @@ class Charging(OrderState):
         """
         prices = {line.line_id: line for line in order_price.lines}
         owed = tuple(
-            self._rest(prices[line.id], ordered.get(line.id, line.ordered))
+            self.rest(prices[line.id], ordered.get(line.id, line.ordered))
             for line in self.lines.values()
             if line.credited
         )
         return owed or None
 
-    def _rest(self, line: LinePrice, ordered: int) -> LinePrice:
+    def rest(self, line: LinePrice, ordered: int) -> LinePrice:
         """Return the price of the owed units of a line with ``ordered`` units."""
         credited = self.lines[line.line_id].credited
         return rest(line, credited=credited, ordered=ordered, currency=self.currency)
@@ -155,6 +181,14 @@ class Charging(OrderState):
         else:
             self._assign_prices(event.price)
 
+    def _remove_adjustment(self, event: e.OrderAdjustmentRemoved) -> None:
+        self._keep(self._adjustments_without(event.adjustment_id))
+        self._assign_prices(event.price)
+
+    def _change_unit_price(self, event: e.OrderItemPriceChanged) -> None:
+        self.lines[event.line_id].unit_price = event.unit_price.amount
+        self._assign_prices(event.price)
+
     def _assign_prices(self, order_price: OrderPrice | None) -> None:
         """Take over the prices that an event says, for the ordered units of all lines."""
         if order_price is None:
@@ -163,7 +197,7 @@ class Charging(OrderState):
         for line_price in order_price.lines:
             line = self.lines[line_price.line_id]
             line.price = line_price.model_dump(mode="json", exclude={"line_id"})
-            line.line_total = self._rest(line_price, line.ordered).net
+            line.line_total = self.rest(line_price, line.ordered).net
             if line.taxes:
                 given = own_taxes_with_bases(_taxes_of(line) or (), line_price)
                 line.taxes = [tax.model_dump(mode="json") for tax in given]
@@ -180,7 +214,7 @@ class Charging(OrderState):
         prices = iter(order_price.charges)
         self._keep(
             item.model_copy(update={"taxes": own_taxes_with_bases(item.taxes, charge)})
-            if item.kind in CHARGES and (charge := next(prices)) and item.taxes
+            if item.is_charge and (charge := next(prices)) and item.taxes
             else item
             for item in adjustments
         )
@@ -211,7 +245,7 @@ class Charging(OrderState):
         """Return the price of what is owed, less the goodwill, and never below zero."""
         prices = self._line_prices()
         lines = sum(
-            (self._rest(prices[line.id], line.ordered).cost for line in self.lines.values()),
+            (self.rest(prices[line.id], line.ordered).cost for line in self.lines.values()),
             Decimal(0),
         )
         charges = sum((charge.cost for charge in self._charge_prices()), Decimal(0))
@@ -247,7 +281,7 @@ class Charging(OrderState):
             for line in self.lines.values()
             if line.price is not None and line.price["taxes"]
         }
-        charges = (item for item in adjustments if item.kind in CHARGES)
+        charges = (item for item in adjustments if item.is_charge)
         for item, stored in zip(charges, self.charges or (), strict=False):
             if item.adjustment_id and stored["taxes"]:
                 taxes[item.adjustment_id] = taxes_as_priced(ChargePrice.model_validate(stored))
@@ -261,6 +295,13 @@ class Charging(OrderState):
             for number, item in enumerate(self.adjustments or ())
         ]
 
+    def _adjustments_without(self, removed_id: UUID) -> list[OrderAdjustment]:
+        return [
+            item
+            for item in self._given_adjustments()
+            if removed_id not in (item.adjustment_id, item.part_id)
+        ]
+
     def _adjustments_with(self, event: e.OrderAdjustmentAdded) -> list[OrderAdjustment]:
         adjustments = self._given_adjustments()
         added_id = event.adjustment_id or adjustment_id(self.id, len(adjustments))
@@ -272,6 +313,7 @@ class Charging(OrderState):
                 rate=event.rate,
                 adjustment_id=added_id,
                 part_id=event.part_id,
+                shares=event.shares,
                 taxes=event.taxes,
             )
         )

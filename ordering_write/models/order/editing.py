@@ -48,7 +48,7 @@ class Editing(Charging):
         list_value = added.line_total.amount
         order_price = self.draft_with_item(added).price(ask_taxes)
         total = order_price.total if order_price else self.total + list_value
-        _refuse_too_large(max(list_value, total + self.paid_out), "#/unit_price")
+        refuse_too_large(max(list_value, total + self.paid_out), "#/unit_price")
         owed = self.owed_prices(order_price, {}) if order_price else None
         self._raise_event(added.model_copy(update={"price": order_price, "owed": owed}))
 
@@ -81,7 +81,7 @@ class Editing(Charging):
             owed = self.owed_prices(order_price, {line.id: quantity})
             prices = {part.line_id: part for part in (*order_price.lines, *(owed or ()))}
             line_total, total = prices[line.id].net, order_price.total
-        _refuse_too_large(max(list_value, total + self.paid_out), "#/new_quantity")
+        refuse_too_large(max(list_value, total + self.paid_out), "#/new_quantity")
         self._record(
             e.OrderItemQuantityChanged,
             now=now,
@@ -154,7 +154,7 @@ class Editing(Charging):
             order_price = None
         if order_price:
             owed = self.owed_prices(order_price, {})
-            _refuse_too_large(order_price.total, "#/shipping_address")
+            refuse_too_large(order_price.total, "#/shipping_address")
         self._record(
             e.ShippingAddressChanged,
             now=now,
@@ -165,7 +165,7 @@ class Editing(Charging):
         )
 
 
-def _refuse_too_large(amount: Decimal, pointer: str) -> None:
+def refuse_too_large(amount: Decimal, pointer: str) -> None:
     """Raise AmountTooLargeError if an order or a line can't cost ``amount``."""
     if amount >= TOO_LARGE:
         raise AmountTooLargeError(f"The order can't cost {TOO_LARGE} or more.", pointer=pointer)

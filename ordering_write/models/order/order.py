@@ -10,6 +10,7 @@ from ordering_write.domain import events as e
 from ordering_write.domain.errors import OrderNotFoundError, StatusNotSettableError
 from ordering_write.domain.events import LIVE, OrderStatus
 from ordering_write.models.identifier import Identifier
+from ordering_write.models.order.adjusting import Adjusting
 from ordering_write.models.order.annotating import Annotating
 from ordering_write.models.order.editing import Editing
 from ordering_write.models.order.parts import OrderItem, Shipment
@@ -25,7 +26,16 @@ from ordering_write.models.outbox import OutboxEvent
 
 
 class Order(
-    Placing, Editing, Shipping, Returning, Replacing, Paying, Refunding, Annotating, OrderState
+    Placing,
+    Editing,
+    Adjusting,
+    Shipping,
+    Returning,
+    Replacing,
+    Paying,
+    Refunding,
+    Annotating,
+    OrderState,
 ):
     """A customer's accepted request for goods, with the prices agreed when it was placed."""
 
@@ -66,6 +76,10 @@ class Order(
                 self._add_line(event)
             case e.OrderAdjustmentAdded():
                 self._add_adjustment(event)
+            case e.OrderAdjustmentRemoved():
+                self._remove_adjustment(event)
+            case e.OrderItemPriceChanged():
+                self._change_unit_price(event)
             case e.OrderItemQuantityChanged():
                 self.lines[event.line_id].ordered = event.to_quantity
                 self._reprice(event.line_id, event.line_total)

@@ -14,6 +14,7 @@ from ordering_write.domain.errors import (
     ReferenceNeededError,
 )
 from ordering_write.domain.events import PaymentKind
+from ordering_write.domain.prices import adjustment_id
 from ordering_write.models.order.accounting import Accounting
 from ordering_write.models.order.payments import CAPTURED_SIGNS, authorized_rest, facts_of
 
@@ -148,7 +149,7 @@ class Paying(Accounting):
             reason=reason,
         )
         if is_goodwill:
-            self._give(goodwill, reason, now)
+            self._give(goodwill, reason, adjustment_id(refund_id, 0), now)
 
     # --- Goodwill --------------------------------------------------------------------------------
     def may_grant_goodwill(self) -> None:
@@ -166,7 +167,7 @@ class Paying(Accounting):
                 f"{amount} {self.currency} were to be granted, the order costs "
                 f"{self.money(self.due).amount}."
             )
-        self._give(amount, reason, now)
+        self._give(amount, reason, adjustment_id(refund_id, 0), now)
         refund = min(amount, self.credit)
         if refund > 0:
             self._record(
@@ -177,12 +178,13 @@ class Paying(Accounting):
                 reason=reason,
             )
 
-    def _give(self, amount: Decimal, reason: str, now: datetime) -> None:
+    def _give(self, amount: Decimal, reason: str, goodwill_id: UUID, now: datetime) -> None:
         self._record(
             e.OrderAdjustmentAdded,
             now=now,
             kind="goodwill",
             label="Goodwill",
+            adjustment_id=goodwill_id,
             amount=self.money(amount),
             reason=reason,
         )
