@@ -192,6 +192,9 @@ def deviations_of(
             # The resources differ in what GET answers; the other methods are tried on the first.
             if method != "GET" and owner != owners[0]:
                 continue
+            # A method that no route has is tried as those who may do least and most.
+            if statuses == {405} and role not in ("", "admin"):
+                continue
             path = PATHS[route].format_map(defaultdict(lambda: MISSING, ids_of[owner]))
             body: Any = {} if method in SENDERS.get(route, {}) else None
             response = client.request(method, path, json=body)
