@@ -82,6 +82,11 @@ PastTime = Annotated[
 PlannedTime = Annotated[FactTime, AfterValidator(_not_too_late)]
 
 
+# The user of a command that a program gives without a user.
+NOBODY = UUID(int=0)
+_PROGRAM = Actor(type="cli", id="python", label="a program")
+
+
 class Command(BaseModel):
     """The base of all commands: its own fields are the envelope, those of a subclass the payload.
 
@@ -100,7 +105,7 @@ class Command(BaseModel):
 
     command_id: UUID = Field(default_factory=uuid7)
     timestamp: AwareDatetime = Field(default_factory=lambda: datetime.now(UTC))
-    user_id: UUID
+    user_id: UUID = NOBODY
     actor: Actor | None = None
     channel: Channel = "python"
     correlation_id: UUID | None = None
@@ -111,7 +116,9 @@ class Command(BaseModel):
 
     @property
     def by(self) -> Actor:
-        """The actor who gives the command."""
+        """The actor who gives the command; a program if it names no user."""
+        if self.actor is None and self.user_id == NOBODY:
+            return _PROGRAM
         return self.actor or Actor.user(self.user_id)
 
     def has_privilege(self, privilege: str) -> bool:

@@ -1,10 +1,10 @@
 """Commands about the whole order, its lines, and its notes and tags."""
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
@@ -54,6 +54,14 @@ class NewItem(PricedItem):
     """
 
     metadata: Annotated[Metadata, ADDED] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_line(cls, item: Any) -> Any:
+        # A program may pass the lines of an order: OrderItem(product_id=…, quantity=2, …).
+        if isinstance(item, cls) or not hasattr(item, "unit_price"):
+            return item
+        return {name: getattr(item, name) for name in ("product_id", "quantity", "unit_price")}
 
 
 class Guest(Value):

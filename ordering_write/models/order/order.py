@@ -25,6 +25,10 @@ from ordering_write.models.order.state import OrderState
 from ordering_write.models.outbox import OutboxEvent
 
 
+class OrderInMemoryError(Exception):
+    """An order that was made in memory can't be saved: dispatch CreateOrder to place an order."""
+
+
 class Order(
     Placing,
     Editing,
@@ -365,6 +369,8 @@ class Order(
 
     @classmethod
     def write_all(cls, aggregates: "Sequence[Order]") -> None:
+        if not all(order.order_number for order in aggregates):
+            raise OrderInMemoryError(OrderInMemoryError.__doc__)
         tables.upsert(aggregates, unique=["id"])
         kind = Identifier.Kind.REFERENCE
         tables.insert(

@@ -95,6 +95,16 @@ class OrderItem(GuardedModel):
         )
 
     @property
+    def quantity(self) -> int:
+        """The units ordered, by the name that commands and events have for them."""
+        return self.ordered
+
+    @quantity.setter
+    def quantity(self, quantity: int) -> None:
+        # For ``OrderItem(product_id=…, quantity=2, unit_price=…)``.
+        self.ordered = quantity
+
+    @property
     def owed(self) -> int:
         """Units that the customer pays for: neither cancelled nor lost for good nor sent back."""
         return self.ordered - self.cancelled - self.failed - self.returned + self.made_good

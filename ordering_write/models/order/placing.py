@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Self
+from typing import Any, Self, cast, overload
+from uuid import UUID
 
 from ordering_write.domain import events as e
 from ordering_write.domain.drafts import AskTaxes, keep_taxes
@@ -14,8 +15,11 @@ from ordering_write.domain.errors import (
     OrderAlreadyShippedError,
 )
 from ordering_write.domain.events import LIVE, HoldReason, OrderStatus
+from ordering_write.domain.values import Address
+from ordering_write.models.order import in_memory
 from ordering_write.models.order.charging import Charging
-from ordering_write.models.order.parts import Shipment
+from ordering_write.models.order.in_memory import present
+from ordering_write.models.order.parts import OrderItem, Shipment
 
 
 class Placing(Charging):
@@ -24,6 +28,7 @@ class Placing(Charging):
     class Meta(Charging.Meta):
         abstract = True
 
+    @overload
     @classmethod
     def create(
         cls,
@@ -32,8 +37,35 @@ class Placing(Charging):
         items: Sequence[e.OrderItemAdded],
         adjustments: Sequence[e.OrderAdjustmentAdded] = (),
         ask_taxes: AskTaxes = keep_taxes,
+    ) -> Self: ...
+
+    @overload
+    @classmethod
+    def create(
+        cls, *, customer_id: UUID, items: Sequence[OrderItem], shipping_address: Address
+    ) -> Self: ...
+
+    @classmethod
+    def create(
+        cls,
+        *,
+        items: Sequence[Any],
+        created: e.OrderCreated | None = None,
+        adjustments: Sequence[e.OrderAdjustmentAdded] = (),
+        ask_taxes: AskTaxes = keep_taxes,
+        customer_id: UUID | None = None,
+        shipping_address: Address | None = None,
     ) -> Self:
-        """Return a new order with these lines and adjustments; the last event prices the order."""
+        """Return a new order with these lines and adjustments; the last event prices the order.
+
+        With a ``customer_id`` and an address in place of ``created``, the order is for programs
+        that want one in memory: it has no number, so that it can't be saved. The command
+        CreateOrder places an order.
+        """
+        if created is None:
+            created, items = in_memory.events_of(
+                cast(UUID, customer_id), items, cast(Address, shipping_address), now=present()
+            )
         order = cls()
         priced_events: list[e.OrderItemAdded | e.OrderAdjustmentAdded] = [*items, *adjustments]
         last = priced_events.pop()
@@ -103,14 +135,20 @@ class Placing(Charging):
             )
 
     def cancel(
-        self, reason: str, *, reason_code: str = "other", by_customer: bool = False, now: datetime
+        self,
+        reason: str,
+        *,
+        reason_code: str = "other",
+        by_customer: bool = False,
+        now: datetime | None = None,
     ) -> None:
-        """Cancel every unit; packed shipments are unpacked first.
+        """Cancel every unit, at the present time by default; packed shipments are unpacked first.
 
         Raises OrderAlreadyShippedError once a unit has been dispatched. Customers can cancel until
         picking starts.
         """
         self.may_cancel(by_customer=by_customer)
+        now = now or present()
         for shipment in list(self.shipments.values()):
             if shipment.status == Shipment.Status.PACKED:
                 self._record(

@@ -143,6 +143,11 @@ class OrderState(Aggregate):
     def __str__(self) -> str:
         return self.order_number
 
+    @property
+    def items(self) -> list[OrderItem]:
+        """The lines, in the order in which they were added."""
+        return list(self.lines.values())
+
     # --- Derived statuses ------------------------------------------------------------------------
     def derive_status(self) -> OrderStatus:
         """Return the status that follows from the unit counters and the times of the moves."""
