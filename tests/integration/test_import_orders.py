@@ -66,7 +66,7 @@ def test_the_number_or_reference_of_another_order_is_refused(
         line(number="1003"),
     )
     assert outcome.reports == [
-        "line 1: The order 1001 was imported before, with another content.",
+        "line 1: The order with the number 1001 was imported before, with another content.",
         "line 2: #/external_reference: There is an order with the external reference 'TILL-1'.",
     ]
     assert (outcome.counts, outcome.error) == (
@@ -116,7 +116,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"placed_at": "1969-12-31T00:00:00Z"},
         "#/placed_at: A time is not earlier than the year 1970",
     ),
-    "no number": ({"number": ""}, "#/number: "),
+    "an empty number": ({"number": ""}, "#/number: "),
+    "nothing to tell it apart": ({"number": None}, "#: Give number or external_reference"),
     "a channel": ({"channel": "api"}, "#/channel: There is no such field."),
     "an unknown field": ({"colour": "red"}, "#/colour: There is no such field."),
 }
@@ -142,6 +143,18 @@ def test_an_import_needs_its_permission(db: None, clerk: User) -> None:
         call_command("import_orders", user="clerk", file="-", stdout=io.StringIO())
 
 
+def test_an_order_without_a_number_is_told_apart_by_its_reference(run: Run, lamp: StockItem):
+    with_reference = line(number=None, external_reference="Till-1")
+
+    assert run(with_reference).counts == "imported 1, repeated 0, refused 0"
+    assert run(with_reference).counts == "imported 0, repeated 1, refused 0"
+    assert Order.objects.get().order_number.startswith("2019-")
+    assert run({**with_reference, "note": "Another"}).reports == [
+        "line 1: The order with the external reference till-1 was imported before, with another "
+        "content."
+    ]
+
+
 # --- Numbers -----------------------------------------------------------------------------------
 def test_new_orders_leave_imported_numbers_out(run: Run, lamp: StockItem, customer: Customer):
     with connection.cursor() as cursor:
@@ -162,7 +175,7 @@ def test_a_number_that_is_imported_meanwhile_is_drawn_again(
     product = registered_product(10)
     taken = placed_order(customer, (product, 1)).order_number
     numbers = [taken, "2026-900000"]
-    monkeypatch.setattr(creating, "_next_order_number", lambda _command: numbers.pop(0))
+    monkeypatch.setattr(creating, "next_order_number", lambda *_: numbers.pop(0))
 
     assert placed_order(customer, (product, 1)).order_number == "2026-900000"
 

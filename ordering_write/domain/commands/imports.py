@@ -1,8 +1,9 @@
 """The command that imports an order of the past, with everything that happened to it."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
 from ordering_write.domain.commands.amounts import Adjustment, Discount, NewTaxes
@@ -106,12 +107,13 @@ class ImportOrder(Command):
 
     No policy acts, and what has left moves no stock; units still to be sent are reserved. Events
     have the times of the facts. The facts must lead to ``status``; a confirmation or completion
-    without a time is taken from the facts.
+    without a time is taken from the facts. An order without a ``number`` gets one of our own, and
+    needs an ``external_reference``.
     """
 
     channel: Annotated[Channel, Field(validate_default=True)] = IMPORT
 
-    number: Annotated[str, Text(max_length=20), Field(examples=["2024-17"])]
+    number: Annotated[str, Text(max_length=20), Field(examples=["2024-17"])] | None = None
     external_reference: Annotated[str, Text(max_length=100)] | None = None
     customer: Guest
     placed_at: PastTime
@@ -132,6 +134,12 @@ class ImportOrder(Command):
     tags: Annotated[list[Tag], Field(max_length=20)] = []
     po_number: PoNumber | None = None
     metadata: Metadata = {}
+
+    @model_validator(mode="after")
+    def _can_be_told_apart(self) -> Self:
+        if self.number is None and self.external_reference is None:
+            raise PydanticCustomError("missing", "Give number or external_reference")
+        return self
 
     @field_validator("channel")
     @classmethod

@@ -227,7 +227,7 @@ def _order_created(
         timestamp=command.timestamp,
         order_id=order_id,
         customer_id=customer.pk,
-        order_number=_next_order_number(command),
+        order_number=next_order_number(command, command.timestamp),
         customer=customer.person,
         shipping_address=postal_address(command.shipping_address),
         billing_address=postal_address(billing_address) if billing_address else None,
@@ -257,7 +257,7 @@ def postal_address(address: Address) -> e.PostalAddress:
     return e.PostalAddress(**address.model_dump())
 
 
-def _next_order_number(command: c.CreateOrder) -> str:
+def next_order_number(command: c.Command, placed_at: datetime) -> str:
     """Return the next order number, the store's year and a running number: unique, with gaps.
 
     A dry run doesn't use up a number.
@@ -265,7 +265,7 @@ def _next_order_number(command: c.CreateOrder) -> str:
     if outbox.is_dry_run():
         # Unique too, so that dry runs don't wait for each other.
         return command.command_id.hex[:20]
-    year = command.timestamp.astimezone(ZoneInfo(settings.STORE_TIME_ZONE)).year
+    year = placed_at.astimezone(ZoneInfo(settings.STORE_TIME_ZONE)).year
     with connection.cursor() as cursor:
         cursor.execute(_NEXT_NUMBER, [f"{year}-"])
         [number] = cursor.fetchone()

@@ -128,12 +128,13 @@ def _reserved(order: Order, command: c.ImportOrder) -> list[StockItem]:
 
 def _order_created(command: c.ImportOrder, customer: Customer) -> e.OrderCreated:
     placed_at = happened_at(command.placed_at, now=command.timestamp, pointer="#/placed_at")
+    number = command.number and spelled_order_number(command.number)
     billing_address = command.billing_address
     return e.OrderCreated(
         timestamp=placed_at,
         order_id=uuid7(),
         customer_id=customer.pk,
-        order_number=spelled_order_number(command.number),
+        order_number=number or creating.next_order_number(command, placed_at),
         customer=e.Person(name=command.customer.name, email=command.customer.email),
         shipping_address=creating.postal_address(command.shipping_address),
         billing_address=creating.postal_address(billing_address) if billing_address else None,

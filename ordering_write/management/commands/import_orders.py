@@ -2,6 +2,7 @@
 
 from uuid import uuid5
 
+from config.fields.text import identity
 from ordering_write import client
 from ordering_write.client import ImportOrder
 from ordering_write.domain.errors import (
@@ -33,17 +34,24 @@ class Command(FileCommand):
         for name in sorted(_ENVELOPE & body.keys()):
             raise RefusedLineError(f"#/{name}: There is no such field.")
         command = self.command(body)
-        number = spelled_order_number(command.number)
-        key = uuid5(self.user.pk, f"import_orders {number}")
+        name = _name(command)
+        key = uuid5(self.user.pk, f"import_orders {name}")
         try:
             command = command.model_copy(update={"command_id": key})
             return not client.dispatch(command, user=self.user).replayed
         except IdempotencyKeyReusedError as error:
             raise RefusedLineError(
-                f"The order {number} was imported before, with another content."
+                f"The order with the {name} was imported before, with another content."
             ) from error
         except IdempotencyKeyExpiredError:
             # The record was pruned; the events show that the order was imported.
             return False
         except FieldError as error:
             raise RefusedLineError(f"{error.pointer}: {error}") from error
+
+
+def _name(command: ImportOrder) -> str:
+    """Return the number or reference by which an order is told apart, in its compared form."""
+    if command.number is not None:
+        return f"number {spelled_order_number(command.number)}"
+    return f"external reference {identity(command.external_reference or '')}"
