@@ -256,6 +256,8 @@ CONFIRM_WHEN_PAID = env.flag("CONFIRM_WHEN_PAID", False)
 COMPLETE_AFTER_DAYS = env.number("COMPLETE_AFTER_DAYS", 0, most=env.MOST_DAYS)
 # An order must be paid or authorized before it is packed.
 PAYMENT_BEFORE_PACKING = env.flag("PAYMENT_BEFORE_PACKING", False)
+# What captures authorized payments: confirm, dispatch, or outside for the gateway and people.
+CAPTURE_ON = env.choice("CAPTURE_ON", "outside", "confirm", "dispatch")
 # Credits that are refunded automatically: always, cancelled_and_returned or never.
 REFUND_CREDIT = env.choice("REFUND_CREDIT", "always", "cancelled_and_returned", "never")
 # Days after the last delivery in which a return can be requested; 0: for ever.

@@ -122,7 +122,8 @@ class ShipmentView(Document):
 class PaymentView(Document):
     """A fact about a payment. The facts about one payment share its `payment_id`.
 
-    `reference` is the gateway's name of the fact. A chargeback takes captured money back.
+    `reference` is the gateway's name of the fact, `reason` why it failed. A chargeback takes
+    captured money back.
     """
 
     payment_id: Annotated[str, Field(examples=["payment-1"])]
@@ -130,6 +131,7 @@ class PaymentView(Document):
     amount: MoneyAmount
     method: str
     reference: str
+    reason: str = ""
     at: datetime
 
 

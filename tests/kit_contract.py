@@ -163,6 +163,11 @@ _ANNOTATED: Steps = [
     (client.TagOrder, {"tag": "gift"}),
     (client.RecordPayment, {"payment_id": "payment-1", "kind": "captured", "amount": "100.00"}),
 ]
+# The captured payment is taken back, so that something is due.
+_AUTHORIZED: Steps = [
+    (client.RecordPayment, {"payment_id": "payment-1", "kind": "chargeback", "amount": "100.00"}),
+    (client.RecordPayment, {"payment_id": "payment-1", "kind": "authorized", "amount": "200.00"}),
+]
 _CONFIRMED: Steps = [(client.ConfirmOrder, {})]
 _PACKED: Steps = [*_CONFIRMED, (client.CreateShipment, {"items": [_LINE]})]
 _DISPATCHED: Steps = [*_PACKED, (client.DispatchShipment, {})]
@@ -173,6 +178,7 @@ _HISTORIES: list[Steps] = [
     [(client.AdjustOrder, {"kind": "fee", "label": "Fee", "amount": "1.00", "reason": "Agreed"})],
     [(client.PlaceHold, {"reason": "other"})],
     _CONFIRMED,
+    _AUTHORIZED,
     _PACKED,
     _DISPATCHED,
     _DELIVERED,

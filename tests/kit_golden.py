@@ -186,6 +186,10 @@ def _money_events() -> list[DomainEvent]:
     order = _order()
     kind, amount = e.PaymentKind.CAPTURED, Decimal("53.73")
     order.record_payment("pay-1", kind, amount, method="card", reference="till 2", at=NOW)
+    order.record_payment("pay-2", e.PaymentKind.AUTHORIZED, amount, reference="auth-1", at=NOW)
+    order.record_payment("pay-1", e.PaymentKind.CHARGEBACK, amount, reference="cb-1", at=NOW)
+    order.request_capture(Decimal("19.90"), capture_id=uuid7(), now=NOW)
+    order.record_payment("pay-3", kind, amount, at=NOW)
     line = c.LineQuantity(line_id=next(iter(order.lines)), quantity=1)
     failed, settled = uuid7(), uuid7()
     for refund_id in (failed, settled):

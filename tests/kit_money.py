@@ -274,6 +274,30 @@ def _end_refund(order: Order, part: int, _number: int) -> None:
         move(UUID(key), at=NOW)
 
 
+def _authorize(order: Order, _part: int, number: int) -> None:
+    kind = e.PaymentKind.AUTHORIZED
+    order.record_payment(f"payment-{order.version}", kind, _amount(order, number), at=NOW)
+
+
+def _answer_capture(order: Order, part: int, _number: int) -> None:
+    kind = e.PaymentKind.FAILED if part % 3 == 0 else e.PaymentKind.CAPTURED
+    for capture in [*order.captures.values()][:1]:
+        amount, reference = Decimal(capture["amount"]), f"capture-{order.version}"
+        order.record_payment(capture["payment_id"], kind, amount, reference=reference, at=NOW)
+
+
+def _chargeback(order: Order, part: int, number: int) -> None:
+    kinds = (e.PaymentKind.CHARGEBACK, e.PaymentKind.CHARGEBACK_REVERSED)
+    amount = _amount(order, number)
+    order.record_payment(f"payment-{part}", kinds[number % 2], amount, reference="dispute", at=NOW)
+
+
+def _bounce(order: Order, *_: int) -> None:
+    settled = [key for key, refund in order.refunds.items() if refund["status"] == "settled"]
+    for key in settled[:1]:
+        order.fail_refund(UUID(key), at=NOW)
+
+
 MOVES: dict[str, Callable[[Order, int, int], None]] = {
     "add_line": _add_line,
     "change_quantity": lambda order, part, number: order.change_quantity(
@@ -296,6 +320,11 @@ MOVES: dict[str, Callable[[Order, int, int], None]] = {
     "adjust": _adjust,
     "remove_adjustment": _remove_adjustment,
     "change_price": _change_price,
+    "bounce": _bounce,
+    "authorize": _authorize,
+    "request_capture": lambda order, *_: order.request_capture(capture_id=uuid4(), now=NOW),
+    "answer_capture": _answer_capture,
+    "chargeback": _chargeback,
     "grant_goodwill": lambda order, _part, number: order.grant_goodwill(
         _amount(order, number), "Sorry", refund_id=uuid4(), now=NOW
     ),

@@ -177,6 +177,7 @@ def _payment(event: e.PaymentRecorded) -> _Document:
         "amount": str(event.amount.amount),
         "method": event.method,
         "reference": event.reference,
+        "reason": event.reason or "",
         "at": _time(event.timestamp),
     }
 

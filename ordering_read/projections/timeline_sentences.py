@@ -173,7 +173,10 @@ def _about_money(event: e.OrderEvent, _products: Products) -> Sentence | None:
             text, customer_text = _PAYMENTS[event.kind]
             amount = _money(event.amount)
             method = f" by {event.method}" if event.method else ""
-            return Sentence(Icon.MONEY, f"{text} of {amount}{method}", customer_text.format(amount))
+            text = _because(f"{text} of {amount}{method}", event.reason)
+            return Sentence(Icon.MONEY, text, customer_text.format(amount))
+        case e.CaptureRequested():
+            return Sentence(Icon.MONEY, f"asked for a capture of {_money(event.amount)}")
         case e.RefundRequested():
             amount = _money(event.amount)
             text = _because(f"asked for a refund of {amount}", event.reason)

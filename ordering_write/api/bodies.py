@@ -92,6 +92,12 @@ class NewPayment(New, OrderOutcome):
     payment_id: Annotated[str, Field(examples=["payment-1"])]
 
 
+class NewCapture(New, OrderOutcome):
+    """The order with the capture that was requested."""
+
+    capture_id: UUID
+
+
 class NewRefund(New, OrderOutcome):
     """The order with the refund that was requested or recorded."""
 

@@ -2,6 +2,7 @@
 
 from ordering_write.api.bodies import (
     NewAdjustment,
+    NewCapture,
     NewNote,
     NewOrder,
     NewPayment,
@@ -54,6 +55,13 @@ class OrderCommands(CommandRoutes):
         Route("POST", "shipments/{shipment_id}/fail", c.FailDelivery),
         Route("POST", "shipments/{shipment_id}/void", c.VoidShipment),
         Route("POST", "payments", c.RecordPayment, response_model=NewPayment, is_fact=True),
+        Route(
+            "POST",
+            "captures",
+            c.CapturePayment,
+            response_model=NewCapture,
+            example={"amount": "10.00"},
+        ),
         Route("POST", "goodwill", c.GrantGoodwill),
         Route("POST", "refunds", c.RequestRefund, response_model=NewRefund),
         Route(

@@ -78,6 +78,14 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "exceeds-captured",
         "Refund at most the amount that was captured and isn't refunded or requested yet.",
     ),
+    errors.ExceedsAuthorizedError: (
+        "exceeds-authorized",
+        "Capture at most the amount that is authorized and isn't captured or requested yet.",
+    ),
+    errors.NothingToCaptureError: (
+        "nothing-to-capture",
+        "Dispatch units first, or capture at most the balance of the order.",
+    ),
     errors.ExceedsTotalError: (
         "exceeds-total",
         "Send at most what the order, or the line, still costs.",
@@ -146,6 +154,7 @@ _TITLES = {
     "exceeds-delivered": "More than was delivered",
     "exceeds-requested": "More than was to be returned",
     "exceeds-captured": "More than was captured",
+    "exceeds-authorized": "More than is authorized",
     "duplicate-sku": "Duplicate SKU",
     "has-open-orders": "Open orders",
     "duplicate-email": "Duplicate e-mail",

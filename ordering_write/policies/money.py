@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid5
 
@@ -103,6 +104,67 @@ class PayRefunds(Policy):
                 outcome="settled" if answer.is_done else "failed",
                 reference=answer.reference,
                 reason=answer.reason,
+            )
+        ]
+
+
+class RequestCaptures(Policy):
+    """Requests captures when an order is confirmed or units are dispatched, as CAPTURE_ON says."""
+
+    name = "request_captures"
+    events = (e.OrderEvent,)
+
+    def when(self, event: e.OrderEvent) -> datetime | None:
+        # A payment may be authorized after the occasion. Without one, the command is refused.
+        is_authorized = (
+            isinstance(event, e.PaymentRecorded) and event.kind == PaymentKind.AUTHORIZED
+        )
+        if settings.CAPTURE_ON == "confirm":
+            is_confirmed = event.status not in (OrderStatus.PENDING, OrderStatus.CANCELLED)
+            is_due = became(event, OrderStatus.CONFIRMED) or (is_authorized and is_confirmed)
+        else:
+            is_due = is_authorized or isinstance(event, e.ShipmentDispatched)
+        return event.timestamp if settings.CAPTURE_ON != "outside" and is_due else None
+
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        if settings.CAPTURE_ON == "dispatch":
+            return [trigger.command(c.CapturePayment)]
+        order = trigger.order()
+        amount = min(order.uncaptured, sum(order.capturable_payments.values(), Decimal(0)))
+        if not amount:
+            return []
+        # A command between the two would change the amount. The policy then acts again.
+        return [trigger.command(c.CapturePayment, amount=amount, expected_version=order.version)]
+
+
+class CapturePayments(Policy):
+    """Hands each requested capture to the PaymentPort."""
+
+    name = "capture_payments"
+    events = (e.CaptureRequested,)
+
+    def when(self, event: e.CaptureRequested) -> datetime:
+        return event.timestamp
+
+    def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        event, order = trigger.event, trigger.order()
+        capture = order.captures.get(str(event.capture_id))
+        if capture is None or capture["status"] != "requested":
+            return []
+        answer = payment_port().capture(
+            key=trigger.key, order_id=order.pk, payment_id=event.payment_id, amount=event.amount
+        )
+        if answer is None:
+            return []
+        return [
+            trigger.command(
+                c.RecordPayment,
+                payment_id=event.payment_id,
+                kind=PaymentKind.CAPTURED if answer.is_done else PaymentKind.FAILED,
+                amount=event.amount.amount,
+                reference=answer.reference,
+                reason=answer.reason,
+                happened_at=trigger.now,
             )
         ]
 

@@ -1,7 +1,13 @@
 """The list of all policies."""
 
 from ordering_write.policies.base import Policy
-from ordering_write.policies.money import PayRefunds, RefundCredit, VoidAuthorizations
+from ordering_write.policies.money import (
+    CapturePayments,
+    PayRefunds,
+    RefundCredit,
+    RequestCaptures,
+    VoidAuthorizations,
+)
 from ordering_write.policies.notices import TellCustomers
 from ordering_write.policies.orders import (
     CompleteDelivered,
@@ -23,6 +29,8 @@ POLICIES: dict[str, Policy] = {
         PlaceExchanges(),
         RefundCredit(),
         PayRefunds(),
+        RequestCaptures(),
+        CapturePayments(),
         VoidAuthorizations(),
         BookParcels(),
         TrackParcels(),

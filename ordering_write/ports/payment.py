@@ -11,7 +11,10 @@ from ordering_write.ports.base import adapter
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PaymentAnswer:
-    """The answer of the gateway: done under a ``reference``, or refused for a ``reason``."""
+    """The answer of the gateway: done under a ``reference``, or refused for a ``reason``.
+
+    A gateway that also sends webhooks must give the reference that these name.
+    """
 
     is_done: bool
     reference: str = ""
@@ -27,14 +30,10 @@ class PaymentPort(Protocol):
     it is retried later. None means that the answer comes later, as RecordPayment or RecordRefund.
     """
 
-    def authorize(self, *, key: UUID, order_id: UUID, amount: Money) -> PaymentAnswer | None:
-        """Authorize ``amount`` for an order."""
-        ...
-
     def capture(
         self, *, key: UUID, order_id: UUID, payment_id: str, amount: Money
     ) -> PaymentAnswer | None:
-        """Capture ``amount`` of an authorized payment."""
+        """Capture ``amount`` of an authorized payment, in parts if it is called again."""
         ...
 
     def void(
@@ -52,9 +51,6 @@ class PaymentPort(Protocol):
 
 class ManualPayments:
     """Leaves payments and refunds to people, who record them."""
-
-    def authorize(self, *, key: UUID, order_id: UUID, amount: Money) -> None:
-        return None
 
     def capture(self, *, key: UUID, order_id: UUID, payment_id: str, amount: Money) -> None:
         return None

@@ -21,8 +21,8 @@ class RecordPayment(Command):
     ``payment_id`` is the gateway's id, the same when the payment is authorized, captured, voided or
     charged back. ``reference`` is the gateway's name of this fact: the same payment, kind and
     reference is the same fact. Without a reference, the same payment, kind, amount and
-    ``happened_at`` is. Captures of a payment add up. Without ``currency`` the amount is in the
-    order's currency.
+    ``happened_at`` is. Captures of a payment add up. ``reason`` says why it failed. Without
+    ``currency`` the amount is in the order's currency.
     """
 
     order_id: UUID
@@ -32,7 +32,20 @@ class RecordPayment(Command):
     currency: Currency | None = None
     method: OptionalText = ""
     reference: Annotated[OptionalText, Field(examples=["capture-1"])] = ""
+    reason: OptionalText = ""
     happened_at: FactTime | None = None
+
+
+class CapturePayment(Command):
+    """Have the gateway capture an authorized amount: what the dispatched units cost, or ``amount``.
+
+    It captures at most what is authorized and what is due, of the payment with ``payment_id`` or of
+    all payments. The answer of the gateway is recorded as a fact about the payment.
+    """
+
+    order_id: UUID
+    amount: PositiveAmount | None = None
+    payment_id: Annotated[str, Text(max_length=100), Field(examples=["payment-1"])] | None = None
 
 
 class RequestRefund(Command):

@@ -94,6 +94,14 @@ class ExceedsCapturedError(InvalidOperationError):
     """The amount is more than was captured and not refunded yet."""
 
 
+class ExceedsAuthorizedError(InvalidOperationError):
+    """The amount is more than is authorized and not captured yet."""
+
+
+class NothingToCaptureError(InvalidOperationError):
+    """The amount is more than the customer still has to pay for it."""
+
+
 class ExceedsTotalError(InvalidOperationError):
     """The amount is more than the order costs."""
 

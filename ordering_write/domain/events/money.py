@@ -13,8 +13,8 @@ from ordering_write.domain.values import Money
 class PaymentRecorded(OrderEvent):
     """``payment_id`` is the gateway's id; ``timestamp`` is the time that the gateway reports.
 
-    ``reference`` is the gateway's name of this fact. ``happened_at`` is the reported time if it was
-    ahead of our clock.
+    ``reference`` is the gateway's name of this fact, ``reason`` why it failed. ``happened_at`` is
+    the reported time if it was ahead of our clock.
     """
 
     payment_id: str
@@ -22,7 +22,16 @@ class PaymentRecorded(OrderEvent):
     amount: Money
     method: str = ""
     reference: str = ""
+    reason: str | None = None
     happened_at: AwareDatetime | None = None
+
+
+class CaptureRequested(OrderEvent):
+    """The gateway is to capture ``amount``. A PaymentRecorded of the same amount is the answer."""
+
+    capture_id: UUID
+    payment_id: str
+    amount: Money
 
 
 class RefundRequested(OrderEvent):

@@ -100,6 +100,7 @@ class Attention(StrEnum):
     CHARGEBACK = "chargeback"
     OVER_REFUNDED = "over_refunded"
     REFUND_FAILED = "refund_failed"
+    CAPTURE_FAILED = "capture_failed"
 
 
 class DeliveryFailure(StrEnum):

@@ -36,8 +36,31 @@ class RecordPaymentHandler(OrderHandler[c.RecordPayment]):
             currency=command.currency,
             method=command.method,
             reference=command.reference,
+            reason=command.reason,
             happened_at=command.happened_at,
             at=happened_at(command.happened_at, now=command.timestamp, pointer="#/happened_at"),
+        )
+
+
+@handles(c.CapturePayment)
+class CapturePaymentHandler(OrderHandler[c.CapturePayment]):
+    permission = Permission("capture_payment", (Role.CLERK, Role.INTEGRATION))
+    events = (e.CaptureRequested,)
+    refusals = (
+        errors.ExceedsAuthorizedError,
+        errors.InvalidAmountError,
+        errors.NothingToCaptureError,
+    )
+
+    def guard(self, order: Order, caller: Caller) -> None:
+        order.may_capture()
+
+    def act(self, order: Order, command: c.CapturePayment) -> None:
+        order.request_capture(
+            command.amount,
+            payment_id=command.payment_id,
+            capture_id=uuid7(),
+            now=command.timestamp,
         )
 
 

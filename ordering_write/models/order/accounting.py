@@ -2,6 +2,7 @@
 
 from decimal import Decimal
 
+from config.fields.text import identity
 from ordering_write.domain.errors import (
     AmountTooLargeError,
     CurrencyMismatchError,
@@ -28,6 +29,13 @@ class Accounting(Charging):
         """The ids of the captured payments, and of those whose credit was transferred."""
         captured = [key for key, kinds in self.payments.items() if "captured" in kinds]
         return list(dict.fromkeys([*captured, *self.transferred_payments]))
+
+    def _recorded_payment_id(self, payment_id: str) -> str:
+        """Return ``payment_id`` as it was spelled when it was recorded first."""
+        if payment_id in self.payments:
+            return payment_id
+        same = identity(payment_id)
+        return next((other for other in self.payments if identity(other) == same), payment_id)
 
     def _check_amount(self, amount: Decimal, currency: str | None) -> None:
         if currency not in (None, self.currency):

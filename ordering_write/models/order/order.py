@@ -1,7 +1,7 @@
 """The Order aggregate: its state machine, and how it is loaded and saved."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from ordering_write.domain.events import LIVE, OrderStatus
 from ordering_write.models.identifier import Identifier
 from ordering_write.models.order.adjusting import Adjusting
 from ordering_write.models.order.annotating import Annotating
+from ordering_write.models.order.capturing import Capturing
 from ordering_write.models.order.editing import Editing
 from ordering_write.models.order.parts import OrderItem, Shipment
 from ordering_write.models.order.paying import Paying
@@ -37,6 +38,7 @@ class Order(
     Returning,
     Replacing,
     Paying,
+    Capturing,
     Refunding,
     Annotating,
     OrderState,
@@ -151,6 +153,14 @@ class Order(
             case e.PaymentRecorded():
                 add_fact(self.payments, event)
                 self.captured += CAPTURED_SIGNS.get(event.kind, 0) * event.amount.amount
+                self._answer_capture(event)
+            case e.CaptureRequested():
+                self.captures[str(event.capture_id)] = {
+                    "payment_id": event.payment_id,
+                    "amount": str(event.amount.amount),
+                    "status": "requested",
+                    "at": event.timestamp.astimezone(UTC).isoformat(),
+                }
             case e.RefundRequested():
                 self._change_refund(event, "requested")
             case e.RefundSettled():
@@ -343,6 +353,7 @@ class Order(
             e.OrderAdjustmentAdded,
             e.OrderItemQuantityChanged,
             e.PaymentRecorded,
+            e.CaptureRequested,
             e.RefundRequested,
             e.RefundSettled,
             e.RefundFailed,
@@ -366,6 +377,7 @@ class Order(
             order.adjustments = folded[order.stream].adjustments or []
             order.payments = folded[order.stream].payments
             order.refunds = folded[order.stream].refunds
+            order.captures = folded[order.stream].captures
 
     @classmethod
     def write_all(cls, aggregates: "Sequence[Order]") -> None:

@@ -16,7 +16,7 @@ from ordering_write.domain.errors import (
 from ordering_write.domain.events import PaymentKind
 from ordering_write.domain.prices import adjustment_id
 from ordering_write.models.order.accounting import Accounting
-from ordering_write.models.order.payments import CAPTURED_SIGNS, authorized_rest, facts_of
+from ordering_write.models.order.payments import CAPTURED_SIGNS, facts_of
 
 
 class Paying(Accounting):
@@ -24,12 +24,6 @@ class Paying(Accounting):
 
     class Meta(Accounting.Meta):
         abstract = True
-
-    @property
-    def authorized_payments(self) -> dict[str, Decimal]:
-        """The amounts that can still be captured, by the ids of their payments."""
-        rests = {key: authorized_rest(payment) for key, payment in self.payments.items()}
-        return {key: rest for key, rest in rests.items() if rest}
 
     def record_payment(
         self,
@@ -40,6 +34,7 @@ class Paying(Accounting):
         currency: str | None = None,
         method: str = "",
         reference: str = "",
+        reason: str = "",
         happened_at: datetime | None = None,
         at: datetime,
     ) -> None:
@@ -66,6 +61,7 @@ class Paying(Accounting):
             amount=self.money(amount),
             method=method,
             reference=reference,
+            reason=reason or None,
             happened_at=None if happened_at == at else happened_at,
         )
 
@@ -98,13 +94,6 @@ class Paying(Accounting):
             (fact.amount, fact.at) == (amount, happened_at) and not (reference and fact.reference)
             for fact in facts
         )
-
-    def _recorded_payment_id(self, payment_id: str) -> str:
-        """Return ``payment_id`` as it was spelled when it was recorded first."""
-        if payment_id in self.payments:
-            return payment_id
-        same = identity(payment_id)
-        return next((other for other in self.payments if identity(other) == same), payment_id)
 
     def may_request_refund(self) -> None:
         if self.refundable <= 0:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Value
 
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity
@@ -98,6 +99,12 @@ class OrderState(Aggregate):
         default=dict,
         blank=True,
         help_text="{refund_id: {amount, status, reference, at, failed: […]}}",
+    )
+    captures = models.JSONField(
+        default=dict,
+        db_default=Value({}, models.JSONField()),
+        blank=True,
+        help_text="{capture_id: {payment_id, amount, status, at}}, those requested or failed.",
     )
     returns = models.JSONField(
         default=dict, blank=True, help_text="{return_id: {line_id: units still expected}}"
@@ -259,10 +266,14 @@ class OrderState(Aggregate):
         has_failed_refund = any(
             refund["status"] in ("failed", "bounced") for refund in self.refunds.values()
         )
+        has_failed_capture = any(
+            capture["status"] == "failed" for capture in self.captures.values()
+        )
         reasons = {
             Attention.OVER_CAPTURED: any(map(excess, payments)),
             Attention.CHARGEBACK: taken_back > reversed_again,
             Attention.OVER_REFUNDED: self.refunded > 0 and self.paid_out > 0,
+            Attention.CAPTURE_FAILED: self.balance > 0 and has_failed_capture,
             Attention.REFUND_FAILED: self.credit > 0 and has_failed_refund,
         }
         return tuple(reason for reason, is_given in reasons.items() if is_given)
