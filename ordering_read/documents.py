@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from ordering_read.fields import (
     CountryCode,
+    CurrencyCode,
     MoneyAmount,
     PersonName,
     ProductId,
@@ -239,6 +240,13 @@ class NoteView(Document):
     visibility: e.Visibility
     by: str | None
     at: datetime
+
+
+class PriceView(Document):
+    """A list price in one currency."""
+
+    amount: MoneyAmount
+    currency: CurrencyCode
 
 
 class ExpectationView(Document):

@@ -33,6 +33,7 @@ from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.models.search import CustomerSearch, OrderSearch, ProductSearch
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
+from ordering_write.domain.values import Money
 from ordering_write.models import Order
 from tests.kit_projections import (
     ADDRESS,
@@ -129,6 +130,7 @@ def projected() -> Rows:
     customer.set_metadata({"crm": "4711"}, now=NOON)
     product = product_registered()
     product.expect_units(30, at=NOON + timedelta(days=2), now=NOON)
+    product.set_list_price(Money.of(Decimal("9"), "USD"), now=NOON)
     history.add(_order(), customer, product)
     generations = {name: new_generation(name) for name in {m.projection_name for m in MODELS}}
     for generation in generations.values():

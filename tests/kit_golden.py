@@ -262,6 +262,9 @@ def _stock_events() -> list[DomainEvent]:
     item.expect_units(30, at=NOW + timedelta(days=2), now=NOW)
     item.adjust(-1, reason=e.AdjustmentReason.DAMAGE, comment="Fell down", now=NOW)
     item.set_list_price(Money.of(Decimal("21.90"), "EUR"), now=NOW)
+    item.rename("Sample One", now=NOW)
+    item.discontinue(now=NOW)
+    item.reinstate(now=NOW)
     item.set_tax_class("reduced", now=NOW)
     item.set_policy(reorder_point=5, backorderable=False, now=NOW)
     return item.pending_events

@@ -177,6 +177,7 @@ class ProductContext(FormContext):
             "list_price": None if price is None else quantize(price, level.currency),
             "currency": level.currency,
             "tax_class": level.tax_class,
+            "name": level.name,
         }
 
 

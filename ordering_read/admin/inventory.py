@@ -63,6 +63,8 @@ class InventoryAdmin(CommandPages):
         "sku",
         "name",
         "price",
+        "prices_elsewhere",
+        "discontinued_at",
         "on_hand",
         "reserved",
         "available",
@@ -93,5 +95,9 @@ class InventoryAdmin(CommandPages):
     def expectations(self, row: InventoryLevel) -> str:
         views = EXPECTED.validate_python(row.expected)
         return "; ".join(f"{view.quantity} on {store_day(view.at)}" for view in views)
+
+    @admin.display(description="Other list prices", empty_value="none")
+    def prices_elsewhere(self, row: InventoryLevel) -> str:
+        return "; ".join(f"{price['amount']} {price['currency']}" for price in row.other_prices)
 
     price = money_column("list_price", "List price")

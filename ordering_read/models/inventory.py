@@ -1,22 +1,23 @@
 """The read models of stock: one row per product, and one per reservation."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Collate, Upper
 
 from config.fields.text import KEY_LENGTH
-from ordering_read.documents import ExpectationView
+from ordering_read.documents import ExpectationView, PriceView
 from ordering_read.models.base import KEY_HELP, ReadModel
 from ordering_read.models.stream_row import StreamRow
+from ordering_write.published import quantize
 
 
 class InventoryLevel(StreamRow):
     """The stock of a product: on hand, reserved and available."""
 
     projection_name: ClassVar[str] = "inventory_level"
-    documents = {"expected": tuple[ExpectationView, ...]}
+    documents = {"expected": tuple[ExpectationView, ...], "other_prices": tuple[PriceView, ...]}
 
     product_id = models.UUIDField()
     sku = models.CharField("SKU", max_length=64)
@@ -38,6 +39,15 @@ class InventoryLevel(StreamRow):
     )
     list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
+    other_prices = models.JSONField(
+        default=list,
+        db_default=models.Value([], models.JSONField()),
+        blank=True,
+        help_text="The list prices in other currencies.",
+    )
+    discontinued_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when no orders of the product are taken."
+    )
     tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
     reorder_point = models.PositiveIntegerField()
     backorderable = models.BooleanField(
@@ -79,6 +89,14 @@ class InventoryLevel(StreamRow):
 
     def __str__(self) -> str:
         return self.sku
+
+    @property
+    def prices(self) -> list[dict[str, Any]]:
+        """The list prices in all currencies, the first one that of ``list_price``."""
+        if self.list_price is None:
+            return []
+        first = {"amount": quantize(self.list_price, self.currency), "currency": self.currency}
+        return [first, *self.other_prices]
 
 
 class StockReservation(ReadModel):

@@ -42,14 +42,20 @@ def _change(row: InventoryLevel, event: e.StockEvent) -> None:
         case e.StockItemRegistered():
             row.sku, row.sku_key = event.sku, identity_key(event.sku)
             row.name = event.name
-            _set_price(row, event.list_price)
+            _set_prices(row, [event.list_price] if event.list_price else [])
             row.reorder_point = event.reorder_point
             row.backorderable = event.backorderable
             row.tax_class = event.tax_class or ""
         case e.TaxClassChanged():
             row.tax_class = event.tax_class or ""
         case e.ListPriceChanged():
-            _set_price(row, event.list_price)
+            _set_prices(row, event.all_prices)
+        case e.StockItemRenamed():
+            row.name = event.name
+        case e.StockItemDiscontinued():
+            row.discontinued_at = event.timestamp
+        case e.StockItemReinstated():
+            row.discontinued_at = None
         case e.StockPolicyChanged():
             row.reorder_point = event.reorder_point
             row.backorderable = event.backorderable
@@ -61,7 +67,9 @@ def _change(row: InventoryLevel, event: e.StockEvent) -> None:
     row.reserved = event.reserved
     row.available = event.available
     row.backordered = _backordered(event)
-    row.is_low = row.available <= row.reorder_point
+    # A discontinued product is reordered only for units that are promised.
+    reorder_point = row.reorder_point if row.discontinued_at is None else -1
+    row.is_low = row.available <= reorder_point
 
 
 def _backordered(event: e.StockEvent) -> int:
@@ -71,9 +79,11 @@ def _backordered(event: e.StockEvent) -> int:
     return event.backordered
 
 
-def _set_price(row: InventoryLevel, price: e.Money | None) -> None:
-    row.list_price = price.amount if price else None
-    row.currency = price.currency if price else ""
+def _set_prices(row: InventoryLevel, prices: Sequence[e.Money]) -> None:
+    first = next(iter(prices), None)
+    row.list_price = first.amount if first else None
+    row.currency = first.currency if first else ""
+    row.other_prices = [price.model_dump(mode="json") for price in prices[1:]]
 
 
 # --- Reservations --------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ class SearchProjection(Projector):
         e.CustomerDetailsChanged,
         e.CustomerErased,
         e.StockItemRegistered,
+        e.StockItemRenamed,
     )
     sliced_by = "stream"
     models = (OrderSearch, CustomerSearch, ProductSearch)
@@ -80,4 +81,6 @@ def _change(row: Any, event: DomainEvent) -> None:
                     row.set_text(name, text)
         case e.StockItemRegistered():
             row.set_text("sku", event.sku)
+            row.set_text("name", event.name)
+        case e.StockItemRenamed():
             row.set_text("name", event.name)

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import Field
 
 from config.http.input.ids import PathId
-from ordering_read.documents import ExpectationView
+from ordering_read.documents import ExpectationView, PriceView
 from ordering_read.fields import (
     BLANK_AS_NONE,
     CurrencyCode,
@@ -36,7 +36,11 @@ class ProductNotFoundError(NotFoundError):
 
 
 class AvailabilityView(View):
-    """A product and the number of available units; every user may see these fields."""
+    """A product and the number of available units; every user may see these fields.
+
+    `list_price` is the price in the first currency of the product, and `prices` has all of them. No
+    orders are taken since `discontinued_at`, null for a product that is sold.
+    """
 
     product_id: ProductId
     sku: Sku
@@ -44,6 +48,8 @@ class AvailabilityView(View):
     available: int
     list_price: Price | None
     currency: Annotated[CurrencyCode | None, BLANK_AS_NONE]
+    prices: tuple[PriceView, ...]
+    discontinued_at: datetime | None
     tax_class: OptionalText
     updated_at: datetime
     version: Version

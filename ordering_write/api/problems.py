@@ -42,6 +42,10 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "exceeds-open",
         "Send at most the units that are neither cancelled nor packed nor shipped.",
     ),
+    errors.DiscontinuedError: (
+        "discontinued",
+        "Leave the quantity as it is, lower it, or ask the shop to sell the product again.",
+    ),
     errors.ExceedsStockError: (
         "exceeds-stock",
         "Pack what is in stock, or wait until the rest has come in.",

@@ -28,6 +28,9 @@ class StockCommands(CommandRoutes):
         Route("PUT", "expectations", c.ExpectStock, example={"quantity": 10}),
         Route("POST", "adjustments", c.AdjustStock, example={"delta": -1}),
         Route("PUT", "price", c.SetListPrice),
+        Route("PUT", "name", c.RenameStockItem),
+        Route("POST", "discontinue", c.DiscontinueStockItem),
+        Route("POST", "reinstate", c.ReinstateStockItem),
         Route("PUT", "tax-class", c.SetTaxClass),
         Route("PATCH", "policy", c.SetStockPolicy, example={"reorder_point": 5}),
     )

@@ -91,6 +91,9 @@ C = TypeVar(
     c.ReceiveStock,
     c.ExpectStock,
     c.AdjustStock,
+    c.RenameStockItem,
+    c.DiscontinueStockItem,
+    c.ReinstateStockItem,
     c.SetListPrice,
     c.SetTaxClass,
     c.SetStockPolicy,
@@ -152,6 +155,33 @@ class AdjustStockHandler(StockHandler[c.AdjustStock]):
         )
 
 
+@handles(c.RenameStockItem)
+class RenameStockItemHandler(StockHandler[c.RenameStockItem]):
+    permission = Permission("rename_stock_item", (Role.WAREHOUSE, Role.INTEGRATION))
+    events = (e.StockItemRenamed,)
+
+    def act(self, item: StockItem, command: c.RenameStockItem) -> None:
+        item.rename(command.name, now=command.timestamp)
+
+
+@handles(c.DiscontinueStockItem)
+class DiscontinueStockItemHandler(StockHandler[c.DiscontinueStockItem]):
+    permission = Permission("discontinue_stock_item", (Role.WAREHOUSE, Role.INTEGRATION))
+    events = (e.StockItemDiscontinued,)
+
+    def act(self, item: StockItem, command: c.DiscontinueStockItem) -> None:
+        item.discontinue(now=command.timestamp)
+
+
+@handles(c.ReinstateStockItem)
+class ReinstateStockItemHandler(StockHandler[c.ReinstateStockItem]):
+    permission = Permission("reinstate_stock_item", (Role.WAREHOUSE, Role.INTEGRATION))
+    events = (e.StockItemReinstated,)
+
+    def act(self, item: StockItem, command: c.ReinstateStockItem) -> None:
+        item.reinstate(now=command.timestamp)
+
+
 @handles(c.SetListPrice)
 class SetListPriceHandler(StockHandler[c.SetListPrice]):
     permission = Permission("set_list_price", (Role.INTEGRATION,))
@@ -159,9 +189,10 @@ class SetListPriceHandler(StockHandler[c.SetListPrice]):
     refusals = (errors.InvalidAmountError,)
 
     def act(self, item: StockItem, command: c.SetListPrice) -> None:
-        # Without a currency the price stays in the currency that it has.
         currency = command.currency or item.currency or settings.DEFAULT_CURRENCY
-        item.set_list_price(_list_price(command.list_price, currency), now=command.timestamp)
+        item.set_list_price(
+            _list_price(command.list_price, currency), currency=currency, now=command.timestamp
+        )
 
 
 @handles(c.SetTaxClass)

@@ -33,12 +33,15 @@ class CatalogPort(Protocol):
 
 
 class StockCatalog:
-    """Sells all registered stock items, under their own names."""
+    """Sells the stock items that aren't discontinued, under their own names."""
 
     def get(self, products: Mapping[UUID, StockItem]) -> Mapping[UUID, CatalogEntry]:
         return {
             product_id: CatalogEntry(
-                sku=product.sku, name=product.name, tax_class=product.tax_class
+                sku=product.sku,
+                name=product.name,
+                is_active=product.discontinued_at is None,
+                tax_class=product.tax_class,
             )
             for product_id, product in products.items()
         }

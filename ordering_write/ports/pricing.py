@@ -50,10 +50,10 @@ class PricingPort(Protocol):
 
 
 class ListPrice:
-    """Sells every unit at the list price of its product."""
+    """Sells every unit at the list price of its product in the currency of the order."""
 
     def quote(self, *, customer_id: UUID, currency: str, items: Sequence[PricedUnits]) -> Quote:
-        return Quote(unit_prices=[item.product.price for item in items])
+        return Quote(unit_prices=[item.product.price_in(currency) for item in items])
 
 
 class AcceptClientPrice:

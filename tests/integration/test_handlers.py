@@ -396,18 +396,19 @@ def test_adjusting_stock_stops_at_the_reserved_units(customer):
     check_rows_equal_log()
 
 
-def test_a_list_price_without_a_currency_keeps_the_currency():
+def test_a_list_price_without_a_currency_is_in_the_first_currency():
     product = registered_product(list_price="20.00", currency="USD")
     fields = {"user_id": USER, "product_id": product.pk}
     for price, currency, expected in (
-        ("21.00", None, ("21.00", "USD")),
-        ("3000", "JPY", ("3000", "JPY")),
-        (None, None, None),
-        ("22.00", None, ("22.00", "EUR")),
+        ("21.00", None, ["21.00 USD"]),
+        ("3000", "JPY", ["21.00 USD", "3000 JPY"]),
+        (None, None, ["3000 JPY"]),
+        ("3100", None, ["3100 JPY"]),
+        (None, "JPY", []),
+        ("22.00", None, ["22.00 EUR"]),
     ):
         [changed] = dispatch(SetListPrice(list_price=price, currency=currency, **fields))
-        list_price = changed.list_price
-        assert (list_price and (str(list_price.amount), list_price.currency)) == expected
+        assert [f"{item.amount} {item.currency}" for item in changed.prices] == expected
     assert dispatch(SetListPrice(list_price="22.00", **fields)) == []
     error = refusal_of(SetListPrice(list_price="22.001", **fields), InvalidAmountError)
     assert (error.pointer, str(error)) == ("#/list_price", "22.001 has more decimals than EUR.")

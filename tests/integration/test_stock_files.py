@@ -62,7 +62,8 @@ def test_each_line_sets_a_price(run: Run, lamp: StockItem) -> None:
 
     assert (outcome.counts, outcome.reports) == ("set 2, unchanged 0, refused 0", [])
     assert price_of(lamp) == (Decimal("24.90"), "EUR")
-    assert price_of(mug) == (Decimal(1200), "JPY")
+    assert price_of(mug) == (Decimal("19.90"), "EUR")
+    assert mug.other_prices == {"JPY": "1200"}
     check_rows_equal_log()
 
 

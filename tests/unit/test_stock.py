@@ -12,6 +12,7 @@ from uuid_utils.compat import uuid7
 
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import (
+    DiscontinuedError,
     ExceedsStockError,
     InPastError,
     InsufficientInventoryError,
@@ -203,6 +204,57 @@ def test_the_list_price_is_set_and_removed():
         event(e.ListPriceChanged, list_price=PRICE, on_hand=10),
         event(e.ListPriceChanged, list_price=None, on_hand=10),
     )
+
+
+def test_a_product_has_a_list_price_in_each_currency():
+    dollars, yen = Money.of(Decimal("21.50"), "USD"), Money.of(Decimal("3000"), "JPY")
+    item = StockItem.fold(stocked())
+    for price in (PRICE, dollars, yen):
+        item.set_list_price(price, now=NOW)
+    assert item.price == item.price_in("EUR") == PRICE
+    assert (item.price_in("USD"), item.price_in("GBP")) == (dollars, PRICE)
+
+    item.set_list_price(None, currency="USD", now=NOW)
+    assert list(item.prices) == ["EUR", "JPY"]
+    item.set_list_price(None, currency="EUR", now=NOW)
+    assert item.prices == {"JPY": yen}
+    item.set_list_price(None, currency="GBP", now=NOW)
+    assert len(item.raised_events) == 5
+
+
+def test_a_list_price_of_an_earlier_release_replaces_the_one_before():
+    dollars = Money.of(Decimal("21.50"), "USD")
+    fields = {"timestamp": NOW, "product_id": uuid7()}
+    past = [e.ListPriceChanged(list_price=price, **fields) for price in (PRICE, dollars)]
+    assert StockItem.fold([*stocked(), *past]).prices == {"USD": dollars}
+
+
+def test_a_product_is_renamed():
+    def twice(item):
+        for _ in range(2):
+            item.rename("Lamp", now=NOW)
+
+    given(*stocked()).when(twice).then(
+        event(e.StockItemRenamed, name="Lamp", name_before="Sample 1")
+    )
+
+
+def test_no_more_units_of_a_discontinued_product_are_ordered(key):
+    item = StockItem.fold(stock_with_reservation(key, 4))
+    for _ in range(2):
+        item.discontinue(now=NOW)
+    with pytest.raises(DiscontinuedError, match=r"^SAMPLE-1 isn't sold any more\.$"):
+        item.order_more(key, 1, now=NOW)
+    item.dispatch(key, 4, now=NOW)
+    item.reinstate(now=NOW)
+    item.reinstate(now=NOW)
+    item.order_more(key, 1, now=NOW)
+    assert [event.type for event in item.raised_events] == [
+        "StockItemDiscontinued",
+        "StockDispatched",
+        "StockItemReinstated",
+        "StockReserved",
+    ]
 
 
 def test_setting_the_same_policy_again_raises_no_event():

@@ -18,6 +18,7 @@ TaxClass = Annotated[
 ]
 Level = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 Sku = Annotated[str, Text(max_length=64), Field(examples=["LAMP-1"])]
+ProductName = Annotated[str, Text(max_length=200), Field(examples=["Lamp"])]
 ReorderPoint = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 
 
@@ -31,7 +32,7 @@ class RegisterStockItem(Command):
     """Register a product with its opening stock."""
 
     sku: Sku
-    name: Annotated[str, Text(max_length=200), Field(examples=["Lamp"])]
+    name: ProductName
     on_hand: Level
     product_id: ProductId | None = None
     list_price: Annotated[Amount | None, Field(examples=["39.90"])] = None
@@ -72,8 +73,30 @@ class AdjustStock(Command):
     comment: Annotated[str, Text(max_length=500, min_length=0, lines=True)] = ""
 
 
+class RenameStockItem(Command):
+    """Give a product another name; existing orders keep the name that they were placed with."""
+
+    product_id: UUID
+    name: ProductName
+
+
+class DiscontinueStockItem(Command):
+    """Take no more orders of a product; reserved units are still sent."""
+
+    product_id: UUID
+
+
+class ReinstateStockItem(Command):
+    """Take orders of a discontinued product again."""
+
+    product_id: UUID
+
+
 class SetListPrice(Command):
-    """Set or remove the list price of a unit; existing orders keep their prices."""
+    """Set or remove the list price of a unit in one currency; existing orders keep their prices.
+
+    Without ``currency``, the price is in the first currency of the product.
+    """
 
     product_id: UUID
     list_price: Annotated[Amount | None, Field(examples=["39.90"])]

@@ -12,6 +12,10 @@ from ordering_write.domain.errors.base import DomainError
 from ordering_write.domain.errors.order import InvalidOperationError
 
 
+class DiscontinuedError(InvalidOperationError):
+    """The product isn't sold any more."""
+
+
 class WouldGoNegativeError(DomainError):
     """The stock would fall below the reserved units, or below zero."""
 

@@ -103,10 +103,35 @@ class StockAdjusted(StockMovement):
     comment: str = ""
 
 
+class StockItemRenamed(StockEvent):
+    name: str
+    name_before: str
+
+
+class StockItemDiscontinued(StockEvent):
+    """No more orders of the product are taken."""
+
+
+class StockItemReinstated(StockEvent):
+    """Orders of the product are taken again."""
+
+
 class ListPriceChanged(StockEvent):
-    """The new list price of a unit; None removes it."""
+    """The new list price of a unit in its currency; None if the price was removed.
+
+    ``prices`` are the list prices in all currencies. It is None in events of releases in which a
+    product had one price, which ``list_price`` replaced.
+    """
 
     list_price: Money | None = None
+    prices: list[Money] | None = None
+
+    @property
+    def all_prices(self) -> list[Money]:
+        """The list prices after the event, one for each currency."""
+        if self.prices is not None:
+            return self.prices
+        return [self.list_price] if self.list_price else []
 
 
 class TaxClassChanged(StockEvent):

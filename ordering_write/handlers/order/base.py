@@ -90,7 +90,7 @@ def _movements(order: Order, event: DomainEvent) -> Iterator[_Movement]:
         case e.OrderItemQuantityChanged(line_id=line_id):
             more = event.to_quantity - event.from_quantity
             if more > 0:
-                yield _movement(order, StockItem.extend, line_id, more, event)
+                yield _movement(order, StockItem.order_more, line_id, more, event)
             else:
                 yield _movement(order, StockItem.release, line_id, -more, event)
         case e.ShipmentDispatched():

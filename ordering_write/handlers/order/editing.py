@@ -46,6 +46,7 @@ class ChangeItemQuantityHandler(OrderHandler[c.ChangeItemQuantity]):
     permission = Permission("change_item_quantity", (Role.CLERK,))
     events = (e.OrderItemQuantityChanged, e.StockReleased, e.StockReserved)
     refusals = (
+        errors.DiscontinuedError,
         errors.AmountTooLargeError,
         errors.InsufficientInventoryError,
         errors.NotEditableError,

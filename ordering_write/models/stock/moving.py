@@ -7,6 +7,7 @@ from typing import Any
 from ordering_write.domain import events as e
 from ordering_write.domain.allocation import LineKey, oldest_first
 from ordering_write.domain.errors import (
+    DiscontinuedError,
     ExceedsStockError,
     InPastError,
     InsufficientInventoryError,
@@ -98,6 +99,15 @@ class Moving(StockState):
         backordered = more - min(more, max(self.available, 0))
         backorders = {key: self.backorders.get(key, 0) + backordered} if backordered else {}
         self._move(e.StockReserved, backorders, now, **_of_line(key, more))
+
+    def order_more(self, key: LineKey, more: int, *, now: datetime) -> None:
+        """Reserve ``more`` units for a line whose quantity is raised.
+
+        Raises DiscontinuedError, and InsufficientInventoryError as in ``reserve``.
+        """
+        if self.discontinued_at is not None:
+            raise DiscontinuedError(f"{self.sku} isn't sold any more.")
+        self.extend(key, more, now=now)
 
     def release(self, key: LineKey, quantity: int, *, now: datetime) -> None:
         """Release up to ``quantity`` of the units reserved for a line, backordered ones first."""

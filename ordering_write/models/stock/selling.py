@@ -14,12 +14,49 @@ class Selling(StockState):
     class Meta(StockState.Meta):
         abstract = True
 
-    def set_list_price(self, price: Money | None, *, now: datetime) -> None:
-        """Set the list price of a unit; the current price changes nothing."""
-        if price != self.price:
+    def rename(self, name: str, *, now: datetime) -> None:
+        """Give the product another name; the current name changes nothing."""
+        if name != self.name:
             self._raise_event(
-                e.ListPriceChanged(timestamp=now, product_id=self.pk, list_price=price)
+                e.StockItemRenamed(
+                    timestamp=now, product_id=self.pk, name=name, name_before=self.name
+                )
             )
+
+    def discontinue(self, *, now: datetime) -> None:
+        """Take no more orders; reserved units are still sent. Changes nothing the second time."""
+        if self.discontinued_at is None:
+            self._raise_event(e.StockItemDiscontinued(timestamp=now, product_id=self.pk))
+
+    def reinstate(self, *, now: datetime) -> None:
+        """Take orders again. Changes nothing for a product that isn't discontinued."""
+        if self.discontinued_at is not None:
+            self._raise_event(e.StockItemReinstated(timestamp=now, product_id=self.pk))
+
+    def set_list_price(
+        self, price: Money | None, *, currency: str | None = None, now: datetime
+    ) -> None:
+        """Set the list price of a unit in one currency, None to remove it.
+
+        The current price changes nothing. ``currency`` says which price is removed, by default the
+        one in the first currency.
+        """
+        currency = price.currency if price else currency or self.currency
+        prices = self.prices
+        if prices.get(currency) == price:
+            return
+        if price is None:
+            del prices[currency]
+        else:
+            prices[currency] = price
+        self._raise_event(
+            e.ListPriceChanged(
+                timestamp=now,
+                product_id=self.pk,
+                list_price=price,
+                prices=list(prices.values()),
+            )
+        )
 
     def set_tax_class(self, tax_class: str | None, *, now: datetime) -> None:
         """Set the tax class of the product, None for none; the current one changes nothing."""

@@ -39,6 +39,13 @@ class StockState(Aggregate):
     )
     list_price = models.DecimalField(max_digits=19, decimal_places=4, null=True, blank=True)
     currency = models.CharField(max_length=3, blank=True)
+    other_prices = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text="{currency: list price}, besides the first currency.",
+    )
+    discontinued_at = models.DateTimeField(null=True, blank=True)
     tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
     reorder_point = models.PositiveIntegerField(default=0)
     backorderable = models.BooleanField(default=False)
@@ -71,10 +78,23 @@ class StockState(Aggregate):
 
     @property
     def price(self) -> Money | None:
-        """The list price; None for a product without one."""
+        """The list price in the first currency; None for a product without a price."""
         if self.list_price is None:
             return None
         return Money.of(Decimal(self.list_price), self.currency)
+
+    @property
+    def prices(self) -> dict[str, Money]:
+        """The list prices by currency, the first currency first."""
+        others = {
+            currency: Money.of(Decimal(amount), currency)
+            for currency, amount in self.other_prices.items()
+        }
+        return {self.price.currency: self.price, **others} if self.price else others
+
+    def price_in(self, currency: str) -> Money | None:
+        """Return the list price in ``currency``, else the one in the first currency."""
+        return self.prices.get(currency, self.price)
 
     @property
     def expectations(self) -> list[Expectation]:

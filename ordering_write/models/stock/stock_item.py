@@ -44,7 +44,7 @@ class StockItem(Moving, Selling, StockState):
                 self.product_id = event.product_id
                 self.sku = event.sku
                 self.name = event.name
-                self._set_price(event.list_price)
+                self._set_prices([event.list_price] if event.list_price else [])
                 self.reorder_point = event.reorder_point
                 self.backorderable = event.backorderable
                 self.tax_class = event.tax_class or ""
@@ -58,7 +58,13 @@ class StockItem(Moving, Selling, StockState):
             case e.StockReturned():
                 self.on_hand += event.quantity
             case e.ListPriceChanged():
-                self._set_price(event.list_price)
+                self._set_prices(event.all_prices)
+            case e.StockItemRenamed():
+                self.name = event.name
+            case e.StockItemDiscontinued():
+                self.discontinued_at = event.timestamp
+            case e.StockItemReinstated():
+                self.discontinued_at = None
             case e.TaxClassChanged():
                 self.tax_class = event.tax_class or ""
             case e.StockPolicyChanged():
@@ -121,9 +127,11 @@ class StockItem(Moving, Selling, StockState):
     def _set_expectations(self, expectations: Sequence[e.Expectation]) -> None:
         self.expected = [item.model_dump(mode="json") for item in expectations]
 
-    def _set_price(self, price: Money | None) -> None:
-        self.list_price = price.amount if price else None
-        self.currency = price.currency if price else ""
+    def _set_prices(self, prices: Sequence[Money]) -> None:
+        first = next(iter(prices), None)
+        self.list_price = first.amount if first else None
+        self.currency = first.currency if first else ""
+        self.other_prices = {price.currency: str(price.amount) for price in prices[1:]}
 
     # --- Loading and saving ----------------------------------------------------------------------
     @classmethod
