@@ -1,7 +1,7 @@
 """The values of which the price of an order consists: adjustments, taxes, shares, prices."""
 
 from decimal import Decimal
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 from uuid import UUID, uuid5
 
 from ordering_write.domain.values import Value
@@ -64,6 +64,13 @@ class OrderAdjustment(Value):
         if self.shares is not None:
             return self.shares
         return {} if self.part_id is None else {self.part_id: self.amount}
+
+    def without_share(self, part_id: UUID) -> Self:
+        """Return the adjustment without the share of a part that isn't there any more."""
+        if self.shares is None or part_id not in self.shares:
+            return self
+        shares = {key: amount for key, amount in self.shares.items() if key != part_id}
+        return self.model_copy(update={"shares": shares})
 
 
 def adjustment_id(order_id: UUID, number: int) -> UUID:

@@ -318,6 +318,27 @@ def test_a_charge_is_removed_with_its_discount() -> None:
     assert (order.total, order.adjustments) == (Decimal("50.00"), [])
 
 
+def test_a_discount_is_on_the_charges_of_lines_too() -> None:
+    order = an_order((1, 0))
+    adjust(order, "fee", 16_608, 0)
+
+    adjust(order, "discount", 608)
+
+    assert order.total == Decimal("160.00")
+
+
+def test_a_charge_is_removed_with_its_share_of_a_later_discount() -> None:
+    order = an_order((2, 1_000), shipping=500)
+    cancel_units(order, 1)
+    adjust(order, "discount", 1_200)
+    assert order.total == Decimal("3.00")
+    [shipping] = [key for key, item in order.adjustments_by_id.items() if item.kind == "shipping"]
+
+    order.remove_adjustment(shipping, now=NOW)
+
+    assert (order.total, order.present_price.charges) == (ZERO, ())
+
+
 def test_an_unknown_adjustment_is_refused() -> None:
     order = an_order((1, 5_000), fee=100)
 

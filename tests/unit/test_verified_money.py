@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from ordering_write.domain import events as e
-from tests.kit_money import MOVES, faults_of, order_of
+from ordering_write.domain.commands import LineQuantity
+from tests.kit_money import faults_of, order_of
 
 Change = Callable[[Any], dict[str, Any]]
 
@@ -20,7 +21,11 @@ def history() -> list[Any]:
     order.record_payment(
         "payment-1", e.PaymentKind.CAPTURED, Decimal("105.59"), at=past[0].placed_at
     )
-    MOVES["cancel_items"](order, 0, 0)
+    order.cancel_items(
+        [LineQuantity(line_id=line, quantity=1) for line in order.lines],
+        "Too many",
+        now=past[0].placed_at,
+    )
     return [*past, *order.pending_events]
 
 

@@ -66,9 +66,11 @@ class Adjusting(Charging):
     def _shares(
         self, added: e.OrderAdjustmentAdded, line: OrderItem | None
     ) -> dict[UUID, Decimal] | None:
-        """Return the shares of an adjustment, or None as long as all units are owed."""
+        """Return the shares of an adjustment; None as long as all units are owed and no line has a
+        charge, which discounts without shares aren't on."""
         lines, charges = self._parts()
-        if not any(part.credited for part in lines.values()):
+        has_surcharges = any(item.is_surcharge for item in self.adjustments_by_id.values())
+        if not has_surcharges and not any(part.credited for part in lines.values()):
             return None
         amount = added.amount.amount
         if added.kind == "discount":

@@ -296,8 +296,9 @@ class Charging(OrderState):
         ]
 
     def _adjustments_without(self, removed_id: UUID) -> list[OrderAdjustment]:
+        """Return the adjustments without this one, the discounts on it and the shares of it."""
         return [
-            item
+            item.without_share(removed_id)
             for item in self._given_adjustments()
             if removed_id not in (item.adjustment_id, item.part_id)
         ]
