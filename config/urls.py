@@ -14,7 +14,7 @@ from ordering_read.api.feed import FeedViewSet
 from ordering_read.api.fulfilment import FulfilmentQueueViewSet
 from ordering_read.api.parked_events import ParkedEventViewSet
 from ordering_read.api.projections import ProjectionViewSet
-from ordering_read.api.reports import SalesByDayViewSet, SalesByProductViewSet
+from ordering_read.api.reports import SalesByDayViewSet, SalesByProductViewSet, TaxesByDayViewSet
 from ordering_read.api.search import SearchViewSet
 
 # The addresses of the API. Its root shows them in this order.
@@ -26,6 +26,7 @@ router.register("fulfilment-queue", FulfilmentQueueViewSet, basename="fulfilment
 router.register("search", SearchViewSet, basename="search")
 router.register("feed", FeedViewSet, basename="feed")
 router.register("reports/sales-by-day", SalesByDayViewSet, basename="sales-by-day")
+router.register("reports/taxes-by-day", TaxesByDayViewSet, basename="taxes-by-day")
 router.register("reports/sales-by-product", SalesByProductViewSet, basename="sales-by-product")
 router.register("projections", ProjectionViewSet, basename="projection")
 router.register("parked-events", ParkedEventViewSet, basename="parked-event")

@@ -17,6 +17,7 @@ from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct, with_names
 from ordering_read.models.status_counter import StatusCounter
+from ordering_read.models.tax_by_day import TaxByDay
 
 
 @admin.register(SalesByDay)
@@ -34,6 +35,11 @@ class SalesByDayAdmin(ListOnlyAdmin):
         "cancelled_amount",
         "refunded_amount",
         "net_amount",
+        "discount_amount",
+        "tax_amount",
+        "captured_amount",
+        "charged_back_amount",
+        "paid_back_amount",
     )
     list_filter = ("day", "currency")
 
@@ -41,6 +47,33 @@ class SalesByDayAdmin(ListOnlyAdmin):
     cancelled_amount = money_column("cancelled", "Cancelled")
     refunded_amount = money_column("refunded", "Refunded")
     net_amount = money_column("net", "Net")
+    discount_amount = money_column("discount", "Discount")
+    tax_amount = money_column("tax", "Tax")
+    captured_amount = money_column("captured", "Captured")
+    charged_back_amount = money_column("charged_back", "Charged back")
+    paid_back_amount = money_column("paid_back", "Paid back")
+
+
+@admin.register(TaxByDay)
+class TaxByDayAdmin(ListOnlyAdmin):
+    """Taxes per day, currency and rate."""
+
+    needed_permission = permissions.VIEW_REPORTS
+    ordering = ("-day", "currency", "jurisdiction", "label", "rate", "is_included")
+    list_display = (
+        "day",
+        "currency",
+        "jurisdiction",
+        "label",
+        "rate",
+        "is_included",
+        "base_amount",
+        "tax_amount",
+    )
+    list_filter = ("day", "currency")
+
+    base_amount = money_column("base", "Base")
+    tax_amount = money_column("amount", "Tax")
 
 
 @admin.register(SalesByProduct)
@@ -98,6 +131,7 @@ class CustomerStatsAdmin(ListOnlyAdmin):
         "spent_amount",
         "average_amount",
         "largest_amount",
+        "paid_amount",
         "first_order_at",
         "last_order_at",
     )
@@ -116,6 +150,7 @@ class CustomerStatsAdmin(ListOnlyAdmin):
     spent_amount = money_column("spent", "Spent")
     average_amount = money_column("average_order", "Average order")
     largest_amount = money_column("largest_order", "Largest order")
+    paid_amount = money_column("paid", "Paid")
 
 
 @admin.register(StatusCounter)

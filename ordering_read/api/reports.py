@@ -1,4 +1,4 @@
-"""Addresses below /reports: sales by day and by product."""
+"""Addresses below /reports: sales by day and by product, taxes by day."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -20,9 +20,11 @@ from ordering_read.queries import View
 from ordering_read.queries.reports import (
     GetSalesByDay,
     GetSalesByProduct,
+    GetTaxesByDay,
     SalesByDayView,
     SalesByProductView,
     SalesQuery,
+    TaxByDayView,
 )
 
 Item = TypeVar("Item", bound=View)
@@ -121,3 +123,29 @@ class SalesByProductViewSet(SalesViewSet):
         CSV the answer has all rows, at most 10,000, without pages.
         """
         return self.report(self.query(GetSalesByProduct), ProductSalesBody.of)
+
+
+class TaxesByDayViewSet(SalesViewSet):
+    """GET /reports/taxes-by-day."""
+
+    titles = ("Taxes by day", "Tax")
+    row = TaxByDayView
+    needed_permissions = {"list": permissions.VIEW_REPORTS}
+    reads = {"list": ("tax_by_day",)}
+
+    def get_view_name(self) -> str:
+        return "Taxes by day"
+
+    @extend_schema(
+        operation_id="taxes_by_day",
+        summary="Report taxes by day",
+        parameters=[*parameters_of(GetTaxesByDay), FILE_NAME],
+        responses=documented(PageBody[TaxByDayView]),
+    )
+    def list(self, request: Request) -> Response:
+        """Lists each tax on each day of the store, by rate, newest day first.
+
+        A cancellation counts on its own day, so that a past day never changes. As CSV the answer
+        has all rows, at most 10,000, without pages.
+        """
+        return self.report(self.query(GetTaxesByDay))

@@ -5,10 +5,11 @@ from typing import ClassVar
 
 from django.db import models
 
-from ordering_read.models.counted_row import GREATEST, LEAST, MONEY_SUM, CountedRow
+from ordering_read.models.counted_row import GREATEST, LEAST, MONEY_SUM
+from ordering_read.models.money_sums import MoneySums
 
 
-class CustomerStats(CountedRow):
+class CustomerStats(MoneySums):
     """The totals of all orders of a customer in one currency."""
 
     projection_name: ClassVar[str] = "customer_stats"
@@ -21,7 +22,7 @@ class CustomerStats(CountedRow):
     cancelled = models.BigIntegerField(default=0, help_text="Placed orders that were cancelled.")
     returned_units = models.BigIntegerField(default=0, help_text="Units that came back.")
     spent = models.DecimalField(
-        help_text="After cancellations, returns, lost parcels and goodwill refunds.",
+        help_text="After cancellations, returns, lost parcels and goodwill.",
         **MONEY_SUM,
     )
     # Never null in a row that is read: the commit of an order's first event fills all three.

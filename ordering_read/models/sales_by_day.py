@@ -5,10 +5,11 @@ from typing import ClassVar
 
 from django.db import models
 
-from ordering_read.models.counted_row import MONEY_SUM, CountedRow
+from ordering_read.models.counted_row import MONEY_SUM
+from ordering_read.models.money_sums import MoneySums
 
 
-class SalesByDay(CountedRow):
+class SalesByDay(MoneySums):
     """The amounts sold, cancelled and given back on a day, in one currency.
 
     Each amount is booked on the day of its event, so that a past day never changes.
@@ -29,7 +30,7 @@ class SalesByDay(CountedRow):
         help_text="Amounts cancelled on that day, whenever they were ordered.", **MONEY_SUM
     )
     refunded = models.DecimalField(
-        help_text="Amounts of returned and lost units, and goodwill refunds.",
+        help_text="Amounts of returned and lost units, and goodwill.",
         **MONEY_SUM,
     )
 

@@ -37,7 +37,7 @@ class SalesByProduct(CountedRow):
         help_text="Totals of the lines, before discounts and taxes.", **MONEY_SUM
     )
     refunded = models.DecimalField(
-        help_text="The price of the returned units, before discounts and taxes.", **MONEY_SUM
+        help_text="The credit for returned and lost units, with discounts and taxes.", **MONEY_SUM
     )
 
     class Meta:

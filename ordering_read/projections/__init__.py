@@ -11,6 +11,7 @@ from ordering_read.projections.sales_by_product import SalesByProductProjection
 from ordering_read.projections.search import SearchProjection
 from ordering_read.projections.status_counter import StatusCounterProjection
 from ordering_read.projections.stock_ledger import StockLedgerProjection
+from ordering_read.projections.tax_by_day import TaxByDayProjection
 from ordering_read.projector import register
 
 register(OrderProjection())
@@ -20,6 +21,7 @@ register(OrderTimelineProjection())
 register(CustomerStatsProjection())
 register(SalesByDayProjection())
 register(SalesByProductProjection())
+register(TaxByDayProjection())
 register(StatusCounterProjection())
 register(StockLedgerProjection())
 register(FulfilmentQueueProjection())

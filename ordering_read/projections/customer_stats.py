@@ -7,7 +7,13 @@ from uuid import UUID
 
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.projections.counting_projector import CountingProjector
-from ordering_read.projections.receivables import TOTAL_EVENTS, change_in_amount_due, goodwill
+from ordering_read.projections.receivables import (
+    PAYMENT_EVENTS,
+    TOTAL_EVENTS,
+    change_in_amount_due,
+    currency_of,
+    money_changes,
+)
 from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
 
@@ -16,8 +22,8 @@ class CustomerStatsProjection(CountingProjector):
     """Fills ``customer_stats``."""
 
     name = "customer_stats"
-    version = 2
-    events = (e.OrderCreated, *TOTAL_EVENTS, e.RefundSettled, e.RefundBounced)
+    version = 3
+    events = (e.OrderCreated, *TOTAL_EVENTS, *PAYMENT_EVENTS)
     models = (CustomerStats,)
 
     def increments(self, event: e.OrderEvent) -> Iterator[CustomerStats]:
@@ -36,8 +42,8 @@ class CustomerStatsProjection(CountingProjector):
             case e.ReturnReceived(items=items):
                 units = sum(item.quantity for item in items)
                 yield row(currency=items[0].amount.currency, returned_units=units)
-            case e.RefundSettled() | e.RefundBounced() if amount := goodwill(event):
-                yield row(currency=event.amount.currency, spent=-amount)
+        if changes := money_changes(event):
+            yield row(currency=currency_of(event), **changes)
         if due := change_in_amount_due(event):
             is_cancelled = event.status == OrderStatus.CANCELLED and event.status_before is not None
             yield row(currency=due.currency, spent=due.change, cancelled=int(is_cancelled))

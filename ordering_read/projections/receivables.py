@@ -21,6 +21,9 @@ TOTAL_EVENTS = (
     e.LostUnitsMadeGood,
 )
 
+# The events of payments and refunds that move money.
+PAYMENT_EVENTS = (e.PaymentRecorded, e.RefundSettled, e.RefundBounced)
+
 
 class AmountChange(NamedTuple):
     """A change of an amount; negative for a decrease."""
@@ -47,16 +50,34 @@ def change_in_amount_due(event: e.OrderEvent) -> AmountChange | None:
     return AmountChange(after - before, change.currency)
 
 
-def goodwill(event: e.RefundSettled | e.RefundBounced) -> Decimal:
-    """Return the part of a refund that isn't for cancelled or returned units.
+def money_changes(event: e.OrderEvent) -> dict[str, Decimal]:
+    """Return the changes of the columns of MoneySums by ``event``."""
+    changes = {}
+    if event.discount_change is not None:
+        changes["discount"] = event.discount_change.amount
+    if event.tax_changes:
+        changes["tax"] = sum((tax.amount for tax in event.tax_changes), Decimal(0))
+    match event:
+        case e.OrderAdjustmentAdded(kind="goodwill") | e.OrderAdjustmentRemoved(kind="goodwill"):
+            due = change_in_amount_due(event)
+            changes["goodwill"] = -due.change if due else Decimal(0)
+        case e.PaymentRecorded(kind=e.PaymentKind.CAPTURED, amount=amount):
+            changes["captured"] = amount.amount
+        case e.PaymentRecorded(kind=e.PaymentKind.CHARGEBACK, amount=amount):
+            changes["charged_back"] = amount.amount
+        case e.PaymentRecorded(kind=e.PaymentKind.CHARGEBACK_REVERSED, amount=amount):
+            changes["charged_back"] = -amount.amount
+        case e.RefundSettled(amount=amount):
+            changes["paid_back"] = amount.amount
+        case e.RefundBounced(amount=amount):
+            changes["paid_back"] = -amount.amount
+    return changes
 
-    The total of the order still contains this part, so the balance shows it as owed again. The part
-    of a refund that bounced is negative.
-    """
-    owed, amount = event.balance.amount if event.balance else Decimal(0), event.amount.amount
-    if isinstance(event, e.RefundBounced):
-        return -min(max(owed + amount, Decimal(0)), amount)
-    return min(max(owed, Decimal(0)), amount)
+
+def currency_of(event: e.OrderEvent) -> str:
+    """Return the currency of an event that has changed an amount."""
+    amounts = (event.discount_change, event.total, event.balance, getattr(event, "amount", None))
+    return next(money.currency for money in amounts if money is not None)
 
 
 def _change_in_total(event: e.OrderEvent) -> AmountChange | None:

@@ -5,16 +5,25 @@ from functools import partial
 
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.projections.counting_projector import CountingProjector, store_day
-from ordering_read.projections.receivables import TOTAL_EVENTS, change_in_amount_due, goodwill
+from ordering_read.projections.receivables import (
+    PAYMENT_EVENTS,
+    TOTAL_EVENTS,
+    change_in_amount_due,
+    currency_of,
+    money_changes,
+)
 from ordering_write.published import events as e
 
 
 class SalesByDayProjection(CountingProjector):
-    """Fills ``sales_by_day`` with the amounts that become due, and with their decreases."""
+    """Fills ``sales_by_day`` with the amounts that become due, their decreases, and payments.
+
+    A refund moves money and no sales: what is due falls by the return or the goodwill behind it.
+    """
 
     name = "sales_by_day"
-    version = 2
-    events = (e.OrderCreated, *TOTAL_EVENTS, e.RefundSettled, e.RefundBounced)
+    version = 3
+    events = (e.OrderCreated, *TOTAL_EVENTS, *PAYMENT_EVENTS)
     models = (SalesByDay,)
 
     def increments(self, event: e.OrderEvent) -> Iterator[SalesByDay]:
@@ -27,8 +36,8 @@ class SalesByDayProjection(CountingProjector):
             case e.OrderItemQuantityChanged(line_total=changed):
                 units = max(event.to_quantity - event.from_quantity, 0)
                 yield row(currency=changed.currency, units=units)
-            case e.RefundSettled() | e.RefundBounced() if amount := goodwill(event):
-                yield row(currency=event.amount.currency, refunded=amount)
+        if changes := money_changes(event):
+            yield row(currency=currency_of(event), **changes)
         if due := change_in_amount_due(event):
             match event:
                 case e.OrderItemsCancelled() | e.OrderCancelled():

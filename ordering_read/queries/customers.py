@@ -47,9 +47,10 @@ class CustomerStatsView(View):
     """The orders of a customer in one currency, summed up.
 
     `orders` counts all orders, cancelled ones too. `spent` is the sum of the orders without what
-    was cancelled, returned, not delivered or refunded as goodwill; `average_order` is `spent` per
+    was cancelled, returned, not delivered or given as goodwill; `average_order` is `spent` per
     order that was not cancelled. `largest_order` is the largest total that an order had when a line
-    was ordered.
+    was ordered. `discount` and `tax` are in `spent`. `captured`, `charged_back` and `paid_back` are
+    payments, chargebacks and refunds.
     """
 
     currency: CurrencyCode
@@ -59,6 +60,12 @@ class CustomerStatsView(View):
     spent: CurrencyAmount
     average_order: CurrencyAmount | None
     largest_order: CurrencyAmount
+    discount: CurrencyAmount
+    tax: CurrencyAmount
+    goodwill: CurrencyAmount
+    captured: CurrencyAmount
+    charged_back: CurrencyAmount
+    paid_back: CurrencyAmount
     first_order_at: datetime
     last_order_at: datetime
 

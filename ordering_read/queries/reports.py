@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from datetime import date
+from decimal import Decimal
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -16,6 +17,7 @@ from ordering_read.models import OrderSummary
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct, with_names
 from ordering_read.models.status_counter import StatusCounter
+from ordering_read.models.tax_by_day import TaxByDay
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import Day, where
 from ordering_read.queries.lists import ListQuery, shop_wide
@@ -35,12 +37,15 @@ FACETS: Mapping[str, type[StrEnum]] = {
 
 
 class SalesByDayView(View):
-    """The sales of a day of the store, in one currency.
+    """The sales and payments of a day of the store, in one currency.
 
     `gross` is the amount that customers ordered on the day, with shipping, taxes and discounts.
     `cancelled` is the amount that was cancelled on the day, `refunded` the amount that was
-    returned, not delivered or refunded as goodwill on the day, also for orders of earlier days.
-    `net` is `gross` minus `cancelled` and `refunded`.
+    returned, not delivered or given as goodwill on the day, also for orders of earlier days.
+    `net` is `gross` minus `cancelled` and `refunded`: the change of what customers have to pay.
+    `discount` and `tax` are the discounts and taxes in `net`, `goodwill` is a part of `refunded`.
+    `captured`, `charged_back` and `paid_back` are the payments, chargebacks and refunds of the day.
+    All `net` amounts are what was captured, minus what was charged or paid back, plus what is owed.
     """
 
     day: date
@@ -51,6 +56,12 @@ class SalesByDayView(View):
     cancelled: CurrencyAmount
     refunded: CurrencyAmount
     net: CurrencyAmount
+    discount: CurrencyAmount
+    tax: CurrencyAmount
+    goodwill: CurrencyAmount
+    captured: CurrencyAmount
+    charged_back: CurrencyAmount
+    paid_back: CurrencyAmount
 
 
 class SalesByProductView(View):
@@ -58,7 +69,7 @@ class SalesByProductView(View):
 
     `units` and `gross` are orders of the day. `cancelled_units` are cancellations of the day,
     `returned_units` and `refunded` are returns and failed deliveries of the day, also for orders of
-    earlier days. Amounts are line amounts, before discounts and taxes.
+    earlier days. `gross` is before discounts and taxes; `refunded` is credited, after them.
     """
 
     day: date
@@ -71,6 +82,23 @@ class SalesByProductView(View):
     returned_units: int
     gross: CurrencyAmount
     refunded: CurrencyAmount
+
+
+class TaxByDayView(View):
+    """The change of a tax in what customers have to pay, on a day of the store, in one currency.
+
+    `base` is the price without taxes that the tax is on. What was cancelled or returned on the day
+    is subtracted, also for orders of earlier days. Prices contain a tax that is `included`.
+    """
+
+    day: date
+    currency: CurrencyCode
+    jurisdiction: Annotated[str, Field(examples=["ES"])]
+    label: Annotated[str, Field(examples=["IVA 21 %"])]
+    rate: Decimal | None = Field(validation_alias="shown_rate")
+    included: bool = Field(validation_alias="is_included")
+    base: CurrencyAmount
+    amount: CurrencyAmount
 
 
 class StatusCountsView(View):
@@ -135,6 +163,10 @@ class GetSalesByProduct(SalesQuery[SalesByProductView]):
     )
 
 
+class GetTaxesByDay(SalesQuery[TaxByDayView]):
+    """List the taxes by day, newest first."""
+
+
 class GetStatusCounts(Query[StatusCountsView]):
     """Count the orders with each value of each facet."""
 
@@ -165,6 +197,17 @@ class GetSalesByProductHandler(QueryHandler[GetSalesByProduct, Page[SalesByProdu
     def handle(self, query: GetSalesByProduct) -> Page[SalesByProductView]:
         sales = with_names(SalesByProduct.live.order_by("-day", "sku", "product_id", "currency"))
         return query.page_of(query.select(shop_wide(query, sales)), SalesByProductView.of_row)
+
+
+@handles(GetTaxesByDay)
+class GetTaxesByDayHandler(QueryHandler[GetTaxesByDay, Page[TaxByDayView]]):
+    """Reads a page, in one statement."""
+
+    def handle(self, query: GetTaxesByDay) -> Page[TaxByDayView]:
+        rows = TaxByDay.live.order_by(
+            "-day", "currency", "jurisdiction", "label", "rate", "is_included"
+        )
+        return query.page_of(query.select(shop_wide(query, rows)), TaxByDayView.of_row)
 
 
 @handles(GetStatusCounts)

@@ -17,6 +17,7 @@ from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.models.status_counter import StatusCounter
+from ordering_read.models.tax_by_day import TaxByDay
 from ordering_read.projections.counting_projector import CountingProjector, merge_by_name
 from ordering_read.projector import projector
 from ordering_write.domain.errors import InvalidOperationError
@@ -33,9 +34,13 @@ from tests.kit_projections import (
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
-COUNTED_MODELS = [CustomerStats, SalesByDay, SalesByProduct, StatusCounter]
+COUNTED_MODELS = [CustomerStats, SalesByDay, SalesByProduct, StatusCounter, TaxByDay]
 TODAY, TOMORROW = date(2026, 3, 1), date(2026, 3, 2)
 NEXT_DAY = NOON + timedelta(days=1)
+# The sums of orders without discounts, taxes and payments.
+NO_SUMS = dict.fromkeys(
+    ("discount", "tax", "goodwill", "captured", "charged_back", "paid_back"), Decimal(0)
+)
 
 
 @pytest.fixture
@@ -61,6 +66,7 @@ def test_the_sales_of_a_day_are_one_row(history: History) -> None:
             "gross": Decimal("79.60"),
             "cancelled": Decimal(0),
             "refunded": Decimal(0),
+            **NO_SUMS,
         }
     ]
 
@@ -103,6 +109,7 @@ def test_a_cancellation_is_booked_on_its_own_day(history: History) -> None:
         "gross": Decimal(0),
         "cancelled": Decimal("19.90"),
         "refunded": Decimal(0),
+        **NO_SUMS,
     }
 
 
@@ -191,6 +198,7 @@ def test_the_statistics_of_a_customer(history: History) -> None:
         "first_order_at": NOON,
         "last_order_at": NEXT_DAY,
         "largest_order": Decimal("19.90"),
+        **NO_SUMS,
     }
     assert CustomerStats(**row).average_order == Decimal("14.95")
 
@@ -268,7 +276,7 @@ def busy_week(history: History) -> History:
                 unit_price=str(dice.randint(10, 99)),
                 customer_id=dice.choice(customers),
                 product_id=dice.choice(products),
-                adjustments={"discount": "5"} if dice.random() < 0.5 else None,
+                adjustments={"discount": "5", "tax": "2"} if dice.random() < 0.5 else None,
                 at=at,
             )
             order.tag("gift", now=at)

@@ -18,7 +18,7 @@ from ordering_write.domain.events.states import (
     ReturnStatus,
     Visibility,
 )
-from ordering_write.domain.prices import AdjustmentKind, LinePrice, OrderPrice, Tax
+from ordering_write.domain.prices import AdjustmentKind, LinePrice, OrderPrice, Tax, TaxLine
 from ordering_write.domain.values import Money, Value
 
 
@@ -75,6 +75,10 @@ class OrderEvent(DomainEvent, stored=False):
     them, so that readers assign and count without knowing the rules; ``Order.outcome`` computes
     them. A field that ends in ``_before`` is the former value, under which readers stop counting
     the order.
+
+    ``discount_change`` and ``tax_changes`` say by how much the discounts and each tax in the amount
+    due have grown, or fallen: they are what reports add up. They are None for orders that an
+    earlier release has priced.
     """
 
     order_id: UUID
@@ -96,6 +100,8 @@ class OrderEvent(DomainEvent, stored=False):
     refunded: Money | None = None
     attention: tuple[Attention, ...] | None = None
     item_count: int | None = None
+    discount_change: Money | None = None
+    tax_changes: tuple[TaxLine, ...] | None = None
 
 
 class OrderCreated(OrderEvent):

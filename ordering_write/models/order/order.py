@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
 from uuid import UUID
 
 from config.databases import tables
@@ -20,6 +19,7 @@ from ordering_write.models.order.payments import CAPTURED_SIGNS, add_fact, have_
 from ordering_write.models.order.placing import Placing
 from ordering_write.models.order.refunding import Refunding
 from ordering_write.models.order.replacing import Replacing
+from ordering_write.models.order.reporting import Reporting
 from ordering_write.models.order.returning import Returning
 from ordering_write.models.order.shipping import Shipping
 from ordering_write.models.order.state import OrderState
@@ -31,6 +31,7 @@ class OrderInMemoryError(Exception):
 
 
 class Order(
+    Reporting,
     Placing,
     Editing,
     Adjusting,
@@ -214,28 +215,6 @@ class Order(
         if items[0].price is not None:
             self.total = total
             self._lower_total()
-
-    def _make_good(self, items: Sequence[e.MadeGoodUnits]) -> None:
-        """Charge lost units again that were replaced for nothing."""
-        self._count(items, made_good=1)
-        for item in items:
-            self.lines[item.line_id].line_total = item.price.net
-        self._count_free_units(items, -1)
-        self.total = min(self.total + sum(item.amount.amount for item in items), self._total())
-
-    def _count_free_units(self, items: Sequence[e.FreeUnits | e.MadeGoodUnits], sign: int) -> None:
-        """Add units to those that replacements hold for nothing, or subtract them: ``sign=-1``."""
-        for item in items:
-            units = self.free_units.get(str(item.product_id), 0) + sign * item.quantity
-            self.free_units[str(item.product_id)] = units
-
-    def _hold_credit(self, event: e.ReturnReceived) -> None:
-        """Hold the credit for received units until the exchange for their return is placed."""
-        exchange = self.exchanges.get(str(event.return_id))
-        if exchange:
-            exchange["received"] += sum(item.quantity for item in event.items)
-            credit = sum((item.amount.amount for item in event.items), Decimal(exchange["credit"]))
-            exchange["credit"] = str(credit)
 
     def _reprice(self, line_id: UUID, line_total: e.Money) -> None:
         line = self.lines[line_id]

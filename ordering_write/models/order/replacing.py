@@ -2,7 +2,7 @@
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Self
@@ -140,6 +140,31 @@ class Replacing(Accounting):
                     amount=self.money(charges.amount(quantity)),
                     price=charges.price(quantity),
                 )
+
+    # --- For the state machine -------------------------------------------------------------------
+    def _make_good(self, items: Sequence[e.MadeGoodUnits]) -> None:
+        """Charge lost units again that were replaced for nothing."""
+        for item in items:
+            line = self.lines[item.line_id]
+            line.made_good += item.quantity
+            line.line_total = item.price.net
+            self._changed.add(line.id)
+        self._count_free_units(items, -1)
+        self.total = min(self.total + sum(item.amount.amount for item in items), self._total())
+
+    def _count_free_units(self, items: Sequence[e.FreeUnits | e.MadeGoodUnits], sign: int) -> None:
+        """Add units to those that replacements hold for nothing, or subtract them: ``sign=-1``."""
+        for item in items:
+            units = self.free_units.get(str(item.product_id), 0) + sign * item.quantity
+            self.free_units[str(item.product_id)] = units
+
+    def _hold_credit(self, event: e.ReturnReceived) -> None:
+        """Hold the credit for received units until the exchange for their return is placed."""
+        exchange = self.exchanges.get(str(event.return_id))
+        if exchange:
+            exchange["received"] += sum(item.quantity for item in event.items)
+            credit = sum((item.amount.amount for item in event.items), Decimal(exchange["credit"]))
+            exchange["credit"] = str(credit)
 
 
 class _Charges:
