@@ -145,6 +145,9 @@ class OrderContext(_CatalogueContext):
     def rows(self, command_type: type[c.Command], name: str) -> Sequence[FormRow]:
         if name == "exchange_for":
             return _new_lines()
+        if name == "taxes":
+            # The shop calculates the taxes; other ones are given over the API.
+            return ()
         count_units = _UNITS.get(command_type, _ordered_units)
         return [
             FormRow(

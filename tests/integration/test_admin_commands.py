@@ -314,6 +314,26 @@ def test_an_edit_expects_the_version_that_the_form_showed(shop: Shop, clerk: Use
     assert "You expected version 2, but it is at version 3." in response.text
 
 
+def test_a_discount_of_a_line_is_added_and_removed(shop: Shop, clerk: User) -> None:
+    client = logged_in(clerk)
+    url = order_command_url(shop, "adjust_order")
+    form = client.get(url)
+    assert 'name="taxes' not in form.text
+    [line_id] = re.findall(r'<option value="([0-9a-f-]{36})"', form.text)
+    fields = {"kind": "discount", "label": "Scratched", "amount": "5.00", "reason": "Agreed"}
+
+    submit(client, url, **fields, line_id=line_id)
+    lower = Order.objects.get(pk=shop.order.pk).total
+    url = order_command_url(shop, "remove_adjustment")
+    [(adjustment_id, label)] = re.findall(
+        r'<option value="([0-9a-f-]{36})"[^>]*>([^<]+)<', client.get(url).text
+    )
+    submit(client, url, adjustment_id=adjustment_id)
+
+    assert label == "Scratched, 5.00 EUR"
+    assert Order.objects.get(pk=shop.order.pk).total == lower + 5 == shop.order.total
+
+
 def test_a_repeated_tag_needs_no_change(shop: Shop, clerk: User) -> None:
     client = logged_in(clerk)
     submit(client, order_command_url(shop, "tag_order"), tag="gift")
