@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import Projection, ReadModel
 from ordering_read.projector import projector, writing
+from ordering_read.queries.orders import OrderDetail
 from ordering_write.domain import events as e
 from ordering_write.domain.values import Actor, Money
 from ordering_write.models import Customer, Order, StockItem
@@ -77,6 +78,13 @@ def _as_erased(event: e.DomainEvent, *, by: e.DomainEvent) -> e.DomainEvent:
         return event
     kept = {name: value for name, value in dict(event).items() if name not in event.personal}
     return type(event).model_validate(kept | event.erased_fields())
+
+
+def without_backorders(order: OrderDetail) -> OrderDetail:
+    """Return ``order`` as its own events say it: those of products say what is backordered."""
+    unknown = {"backordered": None, "expected_at": None}
+    items = tuple(item.model_copy(update=unknown) for item in order.items)
+    return order.model_copy(update={**unknown, "items": items})
 
 
 def new_generation(name: str) -> Projection:

@@ -56,10 +56,13 @@ def _with_keys(value: Any, name: str = "") -> Any:
     """Return ``value`` with each list of documents as a mapping, by id or by position."""
     if isinstance(value, Mapping):
         return {key: _with_keys(field, key) for key, field in value.items()}
-    if name in _ID_FIELDS:
-        return {str(document[_ID_FIELDS[name]]): _with_keys(document) for document in value}
-    if name in _BY_POSITION and isinstance(value, list | tuple):
-        return {str(position): _with_keys(document) for position, document in enumerate(value)}
+    if isinstance(value, list | tuple) and name in (*_ID_FIELDS, *_BY_POSITION):
+        # The items of an exchange aren't lines yet, and have no id either.
+        id_field = _ID_FIELDS.get(name, "")
+        return {
+            str(document.get(id_field, position)): _with_keys(document)
+            for position, document in enumerate(value)
+        }
     return value
 
 

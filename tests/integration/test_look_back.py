@@ -19,6 +19,7 @@ from ordering_write.domain import commands as c
 from ordering_write.models import Customer, Order
 from tests import kit
 from tests.integration.test_read_api import ROOT, client_of
+from tests.kit_projections import without_backorders
 from tests.kit_walks import MOVES, SEEDS, Walk
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
@@ -52,7 +53,22 @@ def path(order: Order, query: str = "") -> str:
 
 # --- States ------------------------------------------------------------------------------------
 def read(walk: Walk, **parameters: Any) -> OrderDetail:
-    return get_query_bus().dispatch(GetOrderById(order_id=walk.order.pk, **parameters))
+    query = GetOrderById(order_id=walk.order.pk, **parameters)
+    return without_backorders(get_query_bus().dispatch(query))
+
+
+def version_in(tag: str) -> str:
+    """Return the version in an entity tag, whose rest stands for the representation."""
+    return tag.partition(".")[0]
+
+
+def body_of(response: Any) -> dict[str, Any]:
+    """Return an order in a response, without what the events of its products say."""
+    body: dict[str, Any] = response.json()
+    for part in (body, *body["items"]):
+        for name in ("backordered", "expected_at"):
+            del part[name]
+    return body
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -94,8 +110,8 @@ def test_a_strong_read_shows_events_before_their_projection(walk: Walk, admin: A
     assert strong["Projection-Lag"] == "0.0"
     catch_up()
     level = admin.get(path(walk.order))
-    assert level.json() == strong.json()
-    assert level["ETag"] == strong["ETag"]
+    assert body_of(level) == body_of(strong)
+    assert version_in(level["ETag"]) == version_in(strong["ETag"])
 
 
 def test_a_strong_read_shows_an_order_that_is_not_projected_yet(
@@ -127,9 +143,9 @@ def test_a_past_state_has_the_tag_of_its_version(walk: Walk, auditor: APIClient)
 
     back = auditor.get(path(walk.order, f"?version={earlier.json()['version']}"))
 
-    assert back.json() == earlier.json()
-    assert back["ETag"] == earlier["ETag"]
-    headers = {"If-None-Match": earlier["ETag"]}
+    assert body_of(back) == body_of(earlier)
+    assert version_in(back["ETag"]) == version_in(earlier["ETag"])
+    headers = {"If-None-Match": back["ETag"]}
     assert auditor.get(path(walk.order), headers=headers).status_code == 200
     address = path(walk.order, f"?version={earlier.json()['version']}")
     assert auditor.get(address, headers=headers).status_code == 304
@@ -172,9 +188,8 @@ def test_a_strong_read_of_another_customers_order_is_not_found(walk: Walk) -> No
     own = client_of(Role.CUSTOMER, customer_id=walk.order.customer_id)
     other = client_of(Role.CUSTOMER, customer_id=uuid4())
 
-    assert own.get(path(walk.order, "?consistency=strong")).json() == (
-        own.get(path(walk.order)).json()
-    )
+    strong = own.get(path(walk.order, "?consistency=strong"))
+    assert body_of(strong) == body_of(own.get(path(walk.order)))
     answer = other.get(path(walk.order, "?consistency=strong"))
     assert (answer.status_code, answer.json()["detail"]) == (404, "Order not found")
 
