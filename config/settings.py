@@ -224,7 +224,6 @@ STORE_TIME_ZONE = os.environ.get("STORE_TIME_ZONE") or "Europe/Madrid"
 # The currency of an order without one, ISO 4217.
 DEFAULT_CURRENCY = os.environ.get("DEFAULT_CURRENCY") or "EUR"
 # Prices contain the taxes; otherwise taxes are added. A tax in a command can say it differently.
-# The demo's shop is Spanish.
 PRICES_INCLUDE_TAX = env.flag("PRICES_INCLUDE_TAX", DEMO)
 # The file of the rates for TAX_PORT=ordering_write.ports.fixed_rates.FixedRates: docs/taxes.md.
 _DEMO_RATES = "ordering_write/management/demo_tax_rates.csv" if DEMO else ""
@@ -238,7 +237,8 @@ PORTS = {
     "catalog": os.environ.get("CATALOG_PORT") or "ordering_write.ports.catalog.StockCatalog",
     "identity": os.environ.get("IDENTITY_PORT") or "ordering_write.ports.identity.DjangoIdentity",
     "notifier": os.environ.get("NOTIFIER_PORT") or "ordering_write.ports.notifier.LogNotifier",
-    "payment": os.environ.get("PAYMENT_PORT") or "ordering_write.ports.payment.ManualPayments",
+    "payment": os.environ.get("PAYMENT_PORT")
+    or f"ordering_write.ports.{'sandbox_payment.Sandbox' if DEMO else 'payment.Manual'}Payments",
     "pricing": os.environ.get("PRICING_PORT") or "ordering_write.ports.pricing.ListPrice",
     "risk": os.environ.get("RISK_PORT") or "ordering_write.ports.risk.AllowAll",
     "tax": os.environ.get("TAX_PORT")
@@ -258,6 +258,8 @@ COMPLETE_AFTER_DAYS = env.number("COMPLETE_AFTER_DAYS", 0, most=env.MOST_DAYS)
 PAYMENT_BEFORE_PACKING = env.flag("PAYMENT_BEFORE_PACKING", False)
 # What captures authorized payments: confirm, dispatch, or outside for the gateway and people.
 CAPTURE_ON = env.choice("CAPTURE_ON", "outside", "confirm", "dispatch")
+# Secrets that sign payment webhooks, comma separated, ours by the first; none: all are refused.
+PAYMENT_WEBHOOK_SECRETS = env.texts("PAYMENT_WEBHOOK_SECRETS", "demo" if DEMO else "")
 # Credits that are refunded automatically: always, cancelled_and_returned or never.
 REFUND_CREDIT = env.choice("REFUND_CREDIT", "always", "cancelled_and_returned", "never")
 # Days after the last delivery in which a return can be requested; 0: for ever.
@@ -291,8 +293,7 @@ MESSAGE_STORAGE = "config.accounts.sessions.MessageStorage"
 SESSION_COOKIE_AGE = 60 * env.positive("SESSION_IDLE_MINUTES", 60, most=env.MOST_MINUTES)
 # Hours after a login when its session ends in any case; 0: never.
 SESSION_HOURS = env.number("SESSION_HOURS", 12, most=env.MOST_HOURS)
-# Minutes after a login in which its user can change accounts; then the password is asked for again.
-# 0: it is never asked for again.
+# Minutes after a login from which on changes of accounts ask for the password again; 0: never.
 REAUTHENTICATION_MINUTES = env.number("REAUTHENTICATION_MINUTES", 15, most=env.MOST_MINUTES)
 
 # --- HTTP --------------------------------------------------------------------------------------
@@ -321,8 +322,7 @@ LOGIN_FAILURES = {
     "name": env.number("LOGIN_FAILURES_BY_NAME", 10),
     "address": env.number("LOGIN_FAILURES_BY_ADDRESS", 50),
 }
-# The number of proxies in front that add to X-Forwarded-For. With 0 the header is ignored, since a
-# client could forge it.
+# Proxies in front that add to X-Forwarded-For; 0: the header, which can be forged, is ignored.
 TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0)
 CSRF_FAILURE_VIEW = "config.http.answers.pages.csrf_failure"
 REST_FRAMEWORK = {

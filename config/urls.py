@@ -16,6 +16,7 @@ from ordering_read.api.parked_events import ParkedEventViewSet
 from ordering_read.api.projections import ProjectionViewSet
 from ordering_read.api.reports import SalesByDayViewSet, SalesByProductViewSet, TaxesByDayViewSet
 from ordering_read.api.search import SearchViewSet
+from ordering_write.api.webhooks import PaymentWebhookView
 
 # The addresses of the API. Its root shows them in this order.
 router = Router()
@@ -38,6 +39,7 @@ urlpatterns = [
     path("readyz", readyz, name="readyz"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("problems/<slug:slug>", problem_page, name="problem"),
+    path("webhooks/payments", PaymentWebhookView.as_view(), name="payment-webhook"),
     path("admin/", admin.site.urls),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(), name="docs"),

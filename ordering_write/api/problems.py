@@ -281,6 +281,13 @@ def _register_forbidden() -> None:
         errors.NotPermittedError, slug="permission-denied", status=403, title="Permission denied"
     )
     register(
+        errors.WebhookSignatureError,
+        slug="wrong-signature",
+        status=403,
+        title="Wrong signature",
+        advice="Sign the message with the secret of the shop, and send it at once.",
+    )
+    register(
         errors.RefundLimitError,
         slug="refund-limit",
         status=403,

@@ -97,12 +97,12 @@ class Address(Value):
 
 
 class Actor(Value):
-    """The user, the policy or the command line that gives a command.
+    """The user, the policy, the command line or the gateway that gives a command.
 
     ``on_behalf_of`` is the id of the customer for whom another actor acts.
     """
 
-    type: Literal["user", "policy", "cli"]
+    type: Literal["user", "policy", "cli", "gateway"]
     id: str
     label: str = ""
     on_behalf_of: str | None = None
@@ -119,7 +119,7 @@ ProductId = Annotated[UUID, Field(examples=["f70de883-4b93-5701-bdd3-2042cdefb4d
 Version = Annotated[int, Field(examples=[3])]
 Price = Annotated[Amount, Field(examples=["39.90"])]
 
-Channel = Literal["api", "admin", "cli", "policy", "python", "import"]
+Channel = Literal["api", "admin", "cli", "policy", "python", "import", "webhook"]
 # The channel of what happened before this service was there.
 IMPORT: Channel = "import"
 Quantity = Annotated[int, Field(strict=True, ge=1, le=10_000)]

@@ -1,10 +1,12 @@
 """The payment gateway."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast, runtime_checkable
+from datetime import datetime
+from typing import Any, Protocol, cast, runtime_checkable
 from uuid import UUID
 
+from ordering_write.domain.commands import RecordPayment, RecordRefund
 from ordering_write.domain.values import Money
 from ordering_write.ports.base import adapter
 
@@ -19,6 +21,29 @@ class PaymentAnswer:
     is_done: bool
     reference: str = ""
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A fact that a gateway reports: the command that records the fact, and its payload."""
+
+    command: type[RecordPayment] | type[RecordRefund]
+    payload: Mapping[str, Any]
+
+
+@runtime_checkable
+class WebhookGateway(Protocol):
+    """A gateway that reports facts by webhooks, to POST /webhooks/payments."""
+
+    def read_webhook(
+        self, *, headers: Mapping[str, str], body: bytes, now: datetime
+    ) -> Sequence[Report]:
+        """Return the facts in a message that was received ``now`` (UTC).
+
+        Each fact has a reference, and the same one whenever it is reported. Raises
+        WebhookSignatureError unless the gateway has signed the message, not long ago.
+        """
+        ...
 
 
 @runtime_checkable

@@ -94,7 +94,18 @@ for _resource in (OrderCommands, StockCommands, CustomerCommands):
             "" if _route.makes_resource else f"/{{{_noun}}}/{_route.path}".rstrip("/")
         )
 # Routes without a login.
-PUBLIC = {"start", "favicon", "healthz", "readyz", "problem", "schema", "docs", "docs-file", "api"}
+PUBLIC = {
+    "start",
+    "favicon",
+    "healthz",
+    "readyz",
+    "payment-webhook",
+    "problem",
+    "schema",
+    "docs",
+    "docs-file",
+    "api",
+}
 # The roles that may read the metrics.
 METRICS = frozenset({"admin", "monitor"})
 # The roles that may set each status of an order.

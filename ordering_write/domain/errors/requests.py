@@ -34,6 +34,10 @@ class EventSince(TypedDict):
     actor: NotRequired[dict[str, Any]]
 
 
+class WebhookSignatureError(DomainError):
+    """The signature of this webhook is missing, wrong or too old."""
+
+
 class VersionConflictError(DomainError):
     """The resource has changed since the version that you expected."""
 
