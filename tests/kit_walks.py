@@ -116,6 +116,7 @@ class Walk:
             "adjustment_id": [item["adjustment_id"] for item in order.adjustments or ()],
             "quantity": [step.units, 1],
             "amount": amounts,
+            "resend": [step.units > 1],
         }
         named = {name: values for name, values in choices.items() if f"'{name}'" in schema}
         # An optional field is left out when the order has no such part.

@@ -3,6 +3,7 @@
 import io
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -220,6 +221,34 @@ def test_metadata_and_the_po_number_are_kept(run: Run, lamp: StockItem):
         {"bin": "A3"},
     )
     check_rows_equal_log()
+
+
+@pytest.mark.parametrize(
+    ("currency", "price", "discount", "tax", "credit"),
+    [("JPY", "101", "10", "29", "108"), ("KWD", "1.001", "0.100", "0.291", "1.065")],
+)
+def test_amounts_have_the_minor_units_of_their_currency(
+    run: Run,
+    lamp: StockItem,
+    currency: str,
+    price: str,
+    discount: str,
+    tax: str,
+    credit: str,
+):
+    adjustments = [
+        {"kind": "discount", "label": "Sale", "amount": discount},
+        {"kind": "tax", "label": "Tax", "amount": tax},
+    ]
+    back = [{"items": units(1), "received_at": "2019-05-20T10:00:00Z"}]
+    item = {"sku": "LAMP-1", "quantity": 3, "unit_price": price}
+    run(
+        line(currency=currency, items=[item], adjustments=adjustments, returns=back, **DELIVERED),
+    )
+
+    order = imported_order()
+    whole = 3 * Decimal(price) - Decimal(discount) + Decimal(tax)
+    assert whole - order.total == Decimal(credit)
 
 
 def test_a_customer_is_found_by_the_address_or_registered(run: Run, lamp: StockItem):
