@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import connections, models
 
 from ordering_read.models import (
@@ -156,4 +157,6 @@ def _fill(model: type[ReadModel], size: int, **columns: str) -> None:
 def _blank(field: Any) -> str:
     if field.null:
         return "NULL"
+    if field.default is list:
+        return "'{}'" if isinstance(field, ArrayField) else "'[]'::jsonb"
     return next((sql for type_, sql in _BLANK.items() if isinstance(field, type_)), "''")

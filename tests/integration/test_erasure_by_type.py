@@ -111,14 +111,13 @@ def message_event(monkeypatch: pytest.MonkeyPatch) -> type[Any]:
 
         message: str
 
-    about_order = timeline_sentences._about_order
-
     def about(event: e.OrderEvent, products: Any) -> Sentence | None:
         if isinstance(event, GiftMessageWritten):
             return Sentence(Icon.NOTE, f"wrote {event.message}", f"You wrote {event.message}")
-        return about_order(event, products)
+        return None
 
-    monkeypatch.setattr(timeline_sentences, "_about_order", about)
+    families = (about, *timeline_sentences._FAMILIES)
+    monkeypatch.setattr(timeline_sentences, "_FAMILIES", families)
     return GiftMessageWritten
 
 

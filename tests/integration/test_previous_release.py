@@ -7,6 +7,7 @@ import sys
 import tarfile
 import threading
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -18,8 +19,10 @@ from django.apps import apps
 from django.core.management import call_command
 from django.core.management.sql import emit_pre_migrate_signal
 from django.db import connections
+from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
+from config.databases.retry import on_transient_errors
 from config.processes import die_with_parent
 from tests.acceptance.service import ROOT, plain_environ, wait_until
 from tests.acceptance.shop import ADDRESS
@@ -198,9 +201,14 @@ def _migrate(alias: str) -> Iterator[None]:
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     emit_pre_migrate_signal(verbosity=0, interactive=False, db=alias, apps=apps, plan=plan)
     for migration, _ in plan:
-        executor = MigrationExecutor(connections[alias])
-        executor.migrate([(migration.app_label, migration.name)])
+        # The command tries again too after a deadlock with requests.
+        on_transient_errors(partial(_apply, alias, migration))
         yield
+
+
+def _apply(alias: str, migration: Migration) -> None:
+    executor = MigrationExecutor(connections[alias])
+    executor.migrate([(migration.app_label, migration.name)])
 
 
 def _is_settled(release: Release) -> bool:
