@@ -17,7 +17,7 @@ PLACED = "2019-05-01T23:30:00+00:00"
 
 
 def import_lines(
-    folder: Path, *lines: Mapping[str, Any] | str, user: str = "integration"
+    folder: Path, *lines: Mapping[str, Any] | str, user: str = "integration", **options: Any
 ) -> SimpleNamespace:
     """Import the lines through a file in ``folder``; return what the command says.
 
@@ -29,7 +29,7 @@ def import_lines(
     file.write_text("\n".join(texts))
     out, error = io.StringIO(), ""
     try:
-        call_command("import_orders", user=user, file=str(file), stdout=out)
+        call_command("import_orders", user=user, file=str(file), stdout=out, **options)
     except CommandError as caught:
         error = str(caught)
     *reports, summary = out.getvalue().splitlines()

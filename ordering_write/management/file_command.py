@@ -27,7 +27,9 @@ from config.accounts.models import User
 from config.http.input.strict_json import loads
 from config.http.input.validation import errors_of
 from ordering_write import client
+from ordering_write.bus import has_taken_effect
 from ordering_write.client import DomainError
+from ordering_write.domain.errors import IdempotencyKeyExpiredError
 from ordering_write.domain.values import Channel
 from ordering_write.handlers import handler_of
 
@@ -55,6 +57,7 @@ class FileCommand(BaseCommand):
     user: User
     # The file's name, as it was given.
     path: str
+    is_dry_run: bool
 
     @abstractmethod
     def carry_out(self, line: bytes) -> bool:
@@ -71,9 +74,13 @@ class FileCommand(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--user", required=True, help=self.user_help)
         parser.add_argument("--file", required=True, help="The file, or - for standard input.")
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Check each line by itself, and undo it."
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.user, self.path = self._user(options["user"]), options["file"]
+        self.is_dry_run = options["dry_run"]
         self.envelope = client.envelope(self.user, channel=self.channel)
         # The number of times that a line has occurred, by its digest.
         self._occurrences: Counter[bytes] = Counter()
@@ -98,7 +105,8 @@ class FileCommand(BaseCommand):
             counts = ", ".join(
                 f"{name} {count[name]}" for name in (self.done, self.done_before, "refused")
             )
-            self.stdout.write(f"{counts} in {seconds:.1f} s")
+            prefix = "dry run: " if self.is_dry_run else ""
+            self.stdout.write(f"{prefix}{counts} in {seconds:.1f} s")
         if refused := count["refused"]:
             raise CommandError(f"{refused} line{'s were' if refused > 1 else ' was'} refused.")
 
@@ -146,6 +154,22 @@ class FileCommand(BaseCommand):
                 f"{mistake['pointer']}: {mistake['detail']}" for mistake in errors_of(error)
             ]
             raise RefusedLineError("; ".join(mistakes)) from error
+
+    def give(self, command: client.Command) -> bool:
+        """Give ``command``; return False if it changes nothing, since it took effect before.
+
+        In a dry run, return what would be. Raises the errors of ``client.dispatch``.
+        """
+        if not self.is_dry_run:
+            try:
+                result = client.dispatch(command, user=self.user)
+            except IdempotencyKeyExpiredError:
+                # The record was pruned; the events show that the command took effect.
+                return False
+            return bool(result) and not result.replayed
+        if has_taken_effect(command):
+            return False
+        return bool(client.preview(command, user=self.user).would_emit)
 
 
 def json_of(line: bytes) -> dict[str, Any]:

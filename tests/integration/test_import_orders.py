@@ -143,6 +143,20 @@ def test_an_import_needs_its_permission(db: None, clerk: User) -> None:
         call_command("import_orders", user="clerk", file="-", stdout=io.StringIO())
 
 
+def test_a_dry_run_names_refused_lines_and_imports_nothing(run: Run, lamp: StockItem):
+    run(line())
+    events = OutboxEvent.objects.count()
+    wrong = line(number="1002", status="delivered")
+
+    outcome = run(line(), wrong, WHOLE_LIFE | {"number": "1003"}, dry_run=True)
+
+    assert outcome.counts == "dry run: imported 1, repeated 1, refused 1"
+    assert outcome.reports == [
+        "line 2: #/status: The facts make the order confirmed, not delivered."
+    ]
+    assert OutboxEvent.objects.count() == events
+
+
 def test_an_order_without_a_number_is_told_apart_by_its_reference(run: Run, lamp: StockItem):
     with_reference = line(number=None, external_reference="Till-1")
 

@@ -13,8 +13,8 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from config.accounts.models import User
+from ordering_write import client
 from ordering_write.domain.commands import ReceiveStock
-from ordering_write.management.commands import adjust_stock
 from ordering_write.models import CommandRecord, OutboxEvent, StockItem
 from tests.kit import USER, check_rows_equal_log, dispatch, registered_product
 
@@ -30,12 +30,14 @@ def lamp(db: None) -> StockItem:
 def run(tmp_path: Path, admin_user: User) -> Run:
     """``run(command, content)`` returns the output and the error of the command for this file."""
 
-    def run(command: str, content: str | bytes, name: str = "monday.csv") -> SimpleNamespace:
+    def run(
+        command: str, content: str | bytes, name: str = "monday.csv", **options: Any
+    ) -> SimpleNamespace:
         file = tmp_path / name
         file.write_bytes(content if isinstance(content, bytes) else content.encode())
         out, error = io.StringIO(), ""
         try:
-            call_command(command, user=admin_user.username, file=str(file), stdout=out)
+            call_command(command, user=admin_user.username, file=str(file), stdout=out, **options)
         except CommandError as caught:
             error = str(caught)
         *reports, summary = out.getvalue().splitlines()
@@ -157,6 +159,22 @@ def test_a_delta_is_adjusted_once_by_files_of_the_same_name(run: Run, lamp: Stoc
     assert on_hand(lamp) == 9
 
 
+def test_a_dry_run_changes_nothing(run: Run, lamp: StockItem) -> None:
+    prices = "sku,list_price\nLAMP-1,24.90\nLAMP-1,19.90\nGHOST-1,1.00\n"
+    stock = "sku,on_hand,delta,reason\nLAMP-1,7,,\nLAMP-1,,-1,damage\nLAMP-1,,-11,theft\n"
+    damage = "sku,on_hand,delta,reason\nLAMP-1,,-1,damage\n"
+    run("adjust_stock", damage)
+    events = OutboxEvent.objects.count()
+
+    for_prices = run("set_prices", prices, dry_run=True)
+    for_stock = run("adjust_stock", stock, dry_run=True)
+
+    assert for_prices.counts == "dry run: set 1, unchanged 1, refused 1"
+    assert for_stock.counts == "dry run: adjusted 1, unchanged 1, refused 1"
+    assert (price_of(lamp)[0], on_hand(lamp)) == (Decimal("19.90"), 9)
+    assert OutboxEvent.objects.count() == events
+
+
 def test_refused_lines_of_stock_are_reported(run: Run, lamp: StockItem) -> None:
     outcome = run(
         "adjust_stock",
@@ -185,7 +203,7 @@ def test_refused_lines_of_stock_are_reported(run: Run, lamp: StockItem) -> None:
 def test_a_count_holds_although_the_stock_moves_meanwhile(
     run: Run, lamp: StockItem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dispatch_as = adjust_stock.client.dispatch
+    dispatch_as = client.dispatch
     deliveries = [ReceiveStock(user_id=USER, product_id=lamp.pk, quantity=5)]
 
     def after_a_delivery(*args: Any, **kwargs: Any) -> Any:
@@ -193,7 +211,7 @@ def test_a_count_holds_although_the_stock_moves_meanwhile(
             dispatch(deliveries.pop())
         return dispatch_as(*args, **kwargs)
 
-    monkeypatch.setattr(adjust_stock.client, "dispatch", after_a_delivery)
+    monkeypatch.setattr(client, "dispatch", after_a_delivery)
 
     assert run("adjust_stock", "sku,on_hand\nLAMP-1,7\n").counts.startswith("adjusted 1")
     assert on_hand(lamp) == 7

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from ordering_write import client
 from ordering_write.client import AdjustStock
-from ordering_write.domain.errors import IdempotencyKeyExpiredError, VersionConflictError
+from ordering_write.domain.errors import VersionConflictError
 from ordering_write.management.csv_command import CsvCommand, RefusedLineError
 from ordering_write.models import StockItem
 
@@ -38,12 +37,7 @@ class Command(CsvCommand):
 
     def _adjust(self, product: StockItem, payload: Mapping[str, Any], line: bytes) -> bool:
         key = self.key_of(line, f"adjust_stock {PurePath(self.path).name}")
-        command = self.command({"command_id": key, "product_id": product.pk, **payload})
-        try:
-            return not client.dispatch(command, user=self.user).replayed
-        except IdempotencyKeyExpiredError:
-            # The record was pruned; the events show that the stock was adjusted.
-            return False
+        return self.give(self.command({"command_id": key, "product_id": product.pk, **payload}))
 
     def _count(self, product: StockItem, on_hand: int, payload: Mapping[str, Any]) -> bool:
         for tries_left in reversed(range(_TRIES)):
@@ -54,11 +48,9 @@ class Command(CsvCommand):
             # The delta is right for this version of the product only.
             command = command.model_copy(update={"expected_version": product.version})
             try:
-                client.dispatch(command, user=self.user)
+                return self.give(command)
             except VersionConflictError:
                 if not tries_left:
                     raise
                 product = StockItem.objects.get(pk=product.pk)
-            else:
-                return True
         raise AssertionError("unreachable")

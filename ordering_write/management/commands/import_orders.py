@@ -5,11 +5,7 @@ from uuid import uuid5
 from config.fields.text import identity
 from ordering_write import client
 from ordering_write.client import ImportOrder
-from ordering_write.domain.errors import (
-    FieldError,
-    IdempotencyKeyExpiredError,
-    IdempotencyKeyReusedError,
-)
+from ordering_write.domain.errors import FieldError, IdempotencyKeyReusedError
 from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import IMPORT
 from ordering_write.management.file_command import FileCommand, RefusedLineError, json_of
@@ -38,14 +34,11 @@ class Command(FileCommand):
         key = uuid5(self.user.pk, f"import_orders {name}")
         try:
             command = command.model_copy(update={"command_id": key})
-            return not client.dispatch(command, user=self.user).replayed
+            return self.give(command)
         except IdempotencyKeyReusedError as error:
             raise RefusedLineError(
                 f"The order with the {name} was imported before, with another content."
             ) from error
-        except IdempotencyKeyExpiredError:
-            # The record was pruned; the events show that the order was imported.
-            return False
         except FieldError as error:
             raise RefusedLineError(f"{error.pointer}: {error}") from error
 

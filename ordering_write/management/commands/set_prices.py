@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ordering_write import client
 from ordering_write.client import SetListPrice
 from ordering_write.management.csv_command import CsvCommand
 from ordering_write.models import StockItem
@@ -20,5 +19,4 @@ class Command(CsvCommand):
     optional = ("currency",)
 
     def change(self, product: StockItem, cells: Mapping[str, Any], line: bytes) -> bool:
-        command = self.command({"product_id": product.pk, **cells})
-        return bool(client.dispatch(command, user=self.user))
+        return self.give(self.command({"product_id": product.pk, **cells}))
