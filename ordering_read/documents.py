@@ -257,10 +257,14 @@ class ExpectationView(Document):
 
 
 class QueuedLine(Document):
-    """The units of a line that aren't packed yet, or are packed and not dispatched yet."""
+    """The units of a line that aren't packed yet, or are packed and not dispatched yet.
+
+    Units that don't `requires_shipping` are handed over instead.
+    """
 
     product_id: ProductId
     sku: Sku
     name: ProductName
     open: int
     packed: int
+    requires_shipping: bool = True

@@ -105,6 +105,7 @@ class World:
         )
         self.customers = [self.customer, self.newcomer, Customer.objects.get(pk=blocked.pk)]
         self.orders = [self._order(*_ANNOTATED, *steps) for steps in _HISTORIES]
+        self.orders.append(self._order(*_CONFIRMED, requires_shipping=False))
         self.orders.append(self._order(placed_at=datetime.now(UTC) - timedelta(days=3)))
         event = log.read_stream(self.orders[-1].stream)[-1].recorded
         # Don't wait: the listening thread never sees the uncommitted rows of a test.
@@ -135,13 +136,16 @@ class World:
         yield self._seen
 
     def _order(
-        self, *steps: tuple[type[client.Command], dict[str, Any]], placed_at: datetime | None = None
+        self,
+        *steps: tuple[type[client.Command], dict[str, Any]],
+        placed_at: datetime | None = None,
+        **line: Any,
     ) -> Order:
         order = kit.placed_order(
             self.customer,
             timestamp=placed_at or datetime.now(UTC),
             reserve_for=timedelta(days=2),
-            items=[{"product_id": self.product.pk, "quantity": 3, "unit_price": "39.90"}],
+            items=[{"product_id": self.product.pk, "quantity": 3, "unit_price": "39.90", **line}],
         )
         for command_type, payload in steps:
             ids = _ids(order)

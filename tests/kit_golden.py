@@ -98,6 +98,7 @@ def _one_of_each() -> list[DomainEvent]:
         *cancelled.pending_events,
         *_edited_events(),
         *_parcel_events(),
+        *_handed_over_events(),
         *_money_events(),
         *_replacement_events(),
         *_stock_events(),
@@ -179,6 +180,15 @@ def _parcel_events() -> list[DomainEvent]:
     order.request_return([back], return_id=return_id, now=NOW)
     received = c.ReceivedLine(line_id=line, restock=0, damaged=1)
     order.receive_return(return_id, [received], now=NOW)
+    return order.pending_events
+
+
+def _handed_over_events() -> list[DomainEvent]:
+    created, item = placed(2)
+    download = item.model_copy(update={"requires_shipping": False})
+    order = Order.create(created=created, items=[download])
+    order.confirm(now=NOW)
+    order.hand_over([c.LineQuantity(line_id=download.line_id, quantity=2)], now=NOW)
     return order.pending_events
 
 

@@ -30,8 +30,9 @@ def _ordered_units(line: OrderLine) -> int:
 
 # Number of a line's units that each command accepts. Other commands accept all ordered units.
 _UNITS: Mapping[type[c.Command], Callable[[OrderLine], int]] = {
-    c.CreateShipment: lambda line: line.quantity - line.cancelled - line.packed - line.shipped,
-    c.CancelOrderItems: lambda line: line.quantity - line.cancelled - line.packed - line.shipped,
+    c.CreateShipment: lambda line: line.open if line.requires_shipping else 0,
+    c.HandOverItems: lambda line: 0 if line.requires_shipping else line.open,
+    c.CancelOrderItems: lambda line: line.open,
     c.RequestReturn: lambda line: line.delivered - line.return_requested - line.returned,
     c.ReceiveReturn: lambda line: line.return_requested,
 }
@@ -181,6 +182,7 @@ class ProductContext(FormContext):
             "currency": level.currency,
             "tax_class": level.tax_class,
             "name": level.name,
+            "requires_shipping": level.requires_shipping,
         }
 
 

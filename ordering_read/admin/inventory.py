@@ -65,6 +65,7 @@ class InventoryAdmin(CommandPages):
         "price",
         "prices_elsewhere",
         "discontinued_at",
+        "requires_shipping",
         "on_hand",
         "reserved",
         "available",

@@ -53,6 +53,11 @@ class InventoryLevel(StreamRow):
     backorderable = models.BooleanField(
         default=False, help_text="True if more units may be sold than are on hand."
     )
+    requires_shipping = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="False for units that customers pick up or download.",
+    )
     is_low = models.BooleanField(
         default=False, help_text="True if the available units don't exceed the reorder point."
     )

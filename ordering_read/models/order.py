@@ -281,6 +281,11 @@ class OrderLine(ReadModel):
     metadata = models.JSONField(
         default=dict, blank=True, db_default=models.Value({}, models.JSONField())
     )
+    requires_shipping = models.BooleanField(
+        default=True,
+        db_default=True,
+        help_text="False for units that the customer picks up or downloads.",
+    )
     price_source = models.CharField(max_length=10, help_text="client, list or override.")
     price_reason = models.CharField(max_length=200, blank=True)
 

@@ -12,6 +12,7 @@ from ordering_write.published import events as e
 # The change of the units of a line for each unit of the event.
 _COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
     e.OrderItemsCancelled: {"open": -1},
+    e.ItemsHandedOver: {"open": -1},
     e.ShipmentCreated: {"open": -1, "packed": 1},
     e.ShipmentVoided: {"open": 1, "packed": -1},
     e.ShipmentDispatched: {"packed": -1},
@@ -80,6 +81,7 @@ def _move_units(row: QueuedOrder, event: Any) -> None:
                 "name": event.name,
                 "open": event.quantity,
                 "packed": 0,
+                "requires_shipping": event.requires_shipping is not False,
             }
         case e.OrderItemQuantityChanged():
             row.lines[str(event.line_id)]["open"] += event.to_quantity - event.from_quantity

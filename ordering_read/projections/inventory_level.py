@@ -45,6 +45,7 @@ def _change(row: InventoryLevel, event: e.StockEvent) -> None:
             _set_prices(row, [event.list_price] if event.list_price else [])
             row.reorder_point = event.reorder_point
             row.backorderable = event.backorderable
+            row.requires_shipping = event.requires_shipping is not False
             row.tax_class = event.tax_class or ""
         case e.TaxClassChanged():
             row.tax_class = event.tax_class or ""
@@ -59,6 +60,8 @@ def _change(row: InventoryLevel, event: e.StockEvent) -> None:
         case e.StockPolicyChanged():
             row.reorder_point = event.reorder_point
             row.backorderable = event.backorderable
+            if event.requires_shipping is not None:
+                row.requires_shipping = event.requires_shipping
     if event.expected is not None:
         row.expected = [item.model_dump(mode="json") for item in event.expected]
     if isinstance(event, e.StockMovement):

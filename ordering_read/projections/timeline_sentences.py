@@ -144,6 +144,9 @@ def _about_shipments(event: e.OrderEvent, products: Products) -> Sentence | None
         case e.ShipmentCreated(items=items):
             units = _units(items, products)
             return Sentence(Icon.PARCEL, f"packed {units}", f"{units} packed")
+        case e.ItemsHandedOver(items=items):
+            units = _units(items, products)
+            return Sentence(Icon.PARCEL, f"handed over {units}", f"{units} handed over")
         case e.ShipmentVoided(items=items):
             units = _units(items, products)
             return Sentence(Icon.PARCEL, f"unpacked {units}", f"{units} unpacked")

@@ -39,7 +39,8 @@ class AvailabilityView(View):
     """A product and the number of available units; every user may see these fields.
 
     `list_price` is the price in the first currency of the product, and `prices` has all of them. No
-    orders are taken since `discontinued_at`, null for a product that is sold.
+    orders are taken since `discontinued_at`, null for a product that is sold. Units that don't
+    `requires_shipping` are picked up or downloaded.
     """
 
     product_id: ProductId
@@ -50,6 +51,7 @@ class AvailabilityView(View):
     currency: Annotated[CurrencyCode | None, BLANK_AS_NONE]
     prices: tuple[PriceView, ...]
     discontinued_at: datetime | None
+    requires_shipping: bool
     tax_class: OptionalText
     updated_at: datetime
     version: Version

@@ -26,8 +26,9 @@ class OrderLineView(View):
     they aren't known, as in a past state. `list_value`, `discount`, `line_total` and `taxes` are
     for the units that aren't cancelled, returned, or failed and not made good: `line_total` is
     `list_value` minus `discount` plus `surcharge`; some `taxes` are included in it, the others are
-    added to it.
-    `price_source` and `price_reason` are null for customers, who don't see `metadata` either.
+    added to it. Units that don't `requires_shipping` are handed over without a parcel, and then
+    count as `shipped` and `delivered`. `price_source` and `price_reason` are null for customers,
+    who don't see `metadata` either.
     """
 
     line_id: UUID
@@ -44,6 +45,7 @@ class OrderLineView(View):
     made_good: int
     return_requested: int
     returned: int
+    requires_shipping: bool
     backordered: int | None
     expected_at: datetime | None
     unit_price: Price

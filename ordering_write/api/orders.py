@@ -48,6 +48,7 @@ class OrderCommands(CommandRoutes):
         ),
         Route("DELETE", "adjustments/{adjustment_id}", c.RemoveAdjustment),
         Route("PUT", "shipping-address", c.ChangeShippingAddress),
+        Route("POST", "hand-over", c.HandOverItems),
         Route("POST", "shipments", c.CreateShipment, response_model=NewShipment),
         Route("PATCH", "shipments/{shipment_id}", c.UpdateTracking),
         Route("POST", "shipments/{shipment_id}/dispatch", c.DispatchShipment),

@@ -50,6 +50,10 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "exceeds-stock",
         "Pack what is in stock, or wait until the rest has come in.",
     ),
+    errors.RequiresShippingError: (
+        "requires-shipping",
+        "Pack the units that require shipping, and hand over the others.",
+    ),
     errors.ShipmentStateError: (
         "wrong-shipment-state",
         "Read the order again: the shipment was dispatched, delivered or voided meanwhile.",

@@ -46,6 +46,7 @@ class RegisterStockItemHandler(CommandHandler[c.RegisterStockItem]):
                 reorder_point=command.reorder_point,
                 backorderable=command.backorderable,
                 tax_class=command.tax_class,
+                requires_shipping=None if command.requires_shipping else False,
             ),
             on_hand=command.on_hand,
         )
@@ -217,5 +218,6 @@ class SetStockPolicyHandler(StockHandler[c.SetStockPolicy]):
         item.set_policy(
             reorder_point=item.reorder_point if reorder_point is None else reorder_point,
             backorderable=item.backorderable if backorderable is None else backorderable,
+            requires_shipping=command.requires_shipping,
             now=command.timestamp,
         )

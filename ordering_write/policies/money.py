@@ -123,7 +123,8 @@ class RequestCaptures(Policy):
             is_confirmed = event.status not in (OrderStatus.PENDING, OrderStatus.CANCELLED)
             is_due = became(event, OrderStatus.CONFIRMED) or (is_authorized and is_confirmed)
         else:
-            is_due = is_authorized or isinstance(event, e.ShipmentDispatched)
+            has_left = isinstance(event, e.ShipmentDispatched | e.ItemsHandedOver)
+            is_due = is_authorized or has_left
         return event.timestamp if settings.CAPTURE_ON != "outside" and is_due else None
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:

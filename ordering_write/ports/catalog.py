@@ -16,6 +16,7 @@ class CatalogEntry:
     sku: str
     name: str
     is_active: bool = True
+    requires_shipping: bool = True
     tax_class: str = ""
 
 
@@ -41,6 +42,7 @@ class StockCatalog:
                 sku=product.sku,
                 name=product.name,
                 is_active=product.discontinued_at is None,
+                requires_shipping=product.requires_shipping,
                 tax_class=product.tax_class,
             )
             for product_id, product in products.items()

@@ -36,6 +36,8 @@ _ISO_TIME = re.compile(
 # omits the field without a value, so that its fingerprint is that of the release before, and a
 # repeat across an upgrade is still a repeat.
 ADDED = Field(exclude_if=not_)
+# Marks such a field that is True, or None, unless a command says False.
+ADDED_TRUE = Field(exclude_if=lambda value: value is not False)
 
 
 def _iso_time(value: Any) -> Any:

@@ -59,6 +59,13 @@ class CreateShipment(Command):
     service: OptionalText = ""
 
 
+class HandOverItems(Command):
+    """Hand units that require no shipping to the customer: picked up, or downloaded."""
+
+    order_id: UUID
+    items: Lines
+
+
 class DispatchShipment(Command):
     """Hand a packed shipment to its carrier."""
 

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
 from ordering_write.domain.commands.amounts import Adjustment, Discount, NewTaxes
-from ordering_write.domain.commands.base import ADDED, Command, Reason
+from ordering_write.domain.commands.base import ADDED, ADDED_TRUE, Command, Reason
 from ordering_write.domain.commands.customer import Email, Name
 from ordering_write.domain.events import HoldReason, OrderStatus, Visibility
 from ordering_write.domain.metadata import Metadata, MetadataChanges
@@ -36,6 +36,8 @@ class PricedItem(Value):
 
     ``unit_price`` is in the order's currency; ``price_reason`` explains another price than the list
     price. ``discount`` is on the whole line. ``taxes`` replace those that the shop would calculate.
+    ``requires_shipping`` is that of the product unless it is False: the customer picks the units
+    up, or downloads them.
     """
 
     product_id: ProductId
@@ -44,6 +46,7 @@ class PricedItem(Value):
     price_reason: PriceReason | None = None
     discount: Annotated[Discount | None, ADDED] = None
     taxes: Annotated[NewTaxes | None, ADDED] = None
+    requires_shipping: Annotated[bool | None, Field(strict=True), ADDED_TRUE] = None
 
 
 class NewItem(PricedItem):
@@ -51,6 +54,8 @@ class NewItem(PricedItem):
 
     ``unit_price`` is in the order's currency; ``price_reason`` explains another price than the list
     price. ``discount`` is on the whole line. ``taxes`` replace those that the shop would calculate.
+    ``requires_shipping`` is that of the product unless it is False: the customer picks the units
+    up, or downloads them.
     """
 
     metadata: Annotated[Metadata, ADDED] = {}
@@ -186,6 +191,7 @@ class AddOrderItem(Command):
     price_reason: PriceReason | None = None
     discount: Annotated[Discount | None, ADDED] = None
     taxes: Annotated[NewTaxes | None, ADDED] = None
+    requires_shipping: Annotated[bool | None, Field(strict=True), ADDED_TRUE] = None
     metadata: Annotated[Metadata, ADDED] = {}
 
 

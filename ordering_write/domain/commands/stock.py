@@ -8,7 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from config.fields.amount import Amount
 from config.fields.text import Text
-from ordering_write.domain.commands.base import ADDED, Command, PlannedTime
+from ordering_write.domain.commands.base import ADDED, ADDED_TRUE, Command, PlannedTime
 from ordering_write.domain.events import AdjustmentReason
 from ordering_write.domain.values import Currency, ProductId
 
@@ -20,6 +20,10 @@ Level = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 Sku = Annotated[str, Text(max_length=64), Field(examples=["LAMP-1"])]
 ProductName = Annotated[str, Text(max_length=200), Field(examples=["Lamp"])]
 ReorderPoint = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
+
+
+# Marks a field that a release has added, as ADDED does, and that can be False.
+_IF_GIVEN = Field(exclude_if=lambda value: value is None)
 
 
 def _not_zero(delta: int) -> int:
@@ -40,6 +44,7 @@ class RegisterStockItem(Command):
     reorder_point: ReorderPoint = 0
     backorderable: Annotated[bool, Field(strict=True)] = False
     tax_class: Annotated[TaxClass | None, ADDED] = None
+    requires_shipping: Annotated[bool, Field(strict=True), ADDED_TRUE] = True
 
 
 class ReceiveStock(Command):
@@ -111,8 +116,12 @@ class SetTaxClass(Command):
 
 
 class SetStockPolicy(Command):
-    """Set the reorder point of a product, and whether the product can be oversold."""
+    """Set the reorder point of a product, and whether it can be oversold and requires shipping.
+
+    Existing orders are shipped, or handed over, as before.
+    """
 
     product_id: UUID
     reorder_point: ReorderPoint | None = None
     backorderable: Annotated[bool, Field(strict=True)] | None = None
+    requires_shipping: Annotated[bool | None, Field(strict=True), _IF_GIVEN] = None

@@ -62,6 +62,10 @@ class QuantityExceedsOpenError(InvalidOperationError):
     """Fewer units are open than you asked to cancel or pack."""
 
 
+class RequiresShippingError(InvalidOperationError):
+    """Units that require shipping are packed, the others are handed over."""
+
+
 class ExceedsDeliveredError(InvalidOperationError):
     """Fewer units were delivered than you asked to return."""
 

@@ -19,6 +19,12 @@ class ShipmentCreated(OrderEvent):
     service: str | None = None
 
 
+class ItemsHandedOver(OrderEvent):
+    """The customer has units that require no shipping: picked up, or downloaded."""
+
+    items: list[Units]
+
+
 class ShipmentVoided(OrderEvent):
     shipment_id: UUID
     items: list[Units]

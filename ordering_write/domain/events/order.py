@@ -153,6 +153,8 @@ class OrderItemAdded(PricedEvent):
     price_reason: str | None = None
     discount: Money | None = None
     tax_class: str | None = None
+    # False, or None for a line that requires shipping.
+    requires_shipping: bool | None = None
     taxes: tuple[Tax, ...] | None = None
 
 

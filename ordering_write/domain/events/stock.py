@@ -57,6 +57,8 @@ class StockItemRegistered(StockEvent):
     reorder_point: int = 0
     backorderable: bool = False
     tax_class: str | None = None
+    # False, or None for a product that requires shipping.
+    requires_shipping: bool | None = None
 
 
 class StockReceived(StockMovement):
@@ -143,3 +145,5 @@ class TaxClassChanged(StockEvent):
 class StockPolicyChanged(StockEvent):
     reorder_point: int
     backorderable: bool
+    # None if the event doesn't change it.
+    requires_shipping: bool | None = None

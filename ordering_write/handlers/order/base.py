@@ -93,7 +93,7 @@ def _movements(order: Order, event: DomainEvent) -> Iterator[_Movement]:
                 yield _movement(order, StockItem.order_more, line_id, more, event)
             else:
                 yield _movement(order, StockItem.release, line_id, -more, event)
-        case e.ShipmentDispatched():
+        case e.ShipmentDispatched() | e.ItemsHandedOver():
             for dispatched in event.items:
                 yield _movement(
                     order, StockItem.dispatch, dispatched.line_id, dispatched.quantity, event

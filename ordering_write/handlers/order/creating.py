@@ -155,6 +155,8 @@ def refuse_shop_fields_of(items: Iterable[c.PricedItem], pointer: str) -> None:
         for name in _SHOP_ONLY_OF_ITEMS:
             if getattr(item, name, None):
                 raise errors.ShopOnlyError(pointer=f"{pointer}/{number}/{name}")
+        if item.requires_shipping is False:
+            raise errors.ShopOnlyError(pointer=f"{pointer}/{number}/requires_shipping")
 
 
 def ordering_customer(command: c.CreateOrder) -> Customer:

@@ -46,8 +46,8 @@ class ChangeItemQuantityHandler(OrderHandler[c.ChangeItemQuantity]):
     permission = Permission("change_item_quantity", (Role.CLERK,))
     events = (e.OrderItemQuantityChanged, e.StockReleased, e.StockReserved)
     refusals = (
-        errors.DiscontinuedError,
         errors.AmountTooLargeError,
+        errors.DiscontinuedError,
         errors.InsufficientInventoryError,
         errors.NotEditableError,
         errors.QuantityTooSmallError,

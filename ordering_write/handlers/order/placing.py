@@ -77,6 +77,7 @@ class UpdateOrderStatusHandler(OrderHandler[c.UpdateOrderStatus]):
 
     permission = Permission("update_order_status", (Role.CLERK, Role.WAREHOUSE, Role.INTEGRATION))
     events = (
+        e.ItemsHandedOver,
         e.OrderCancelled,
         e.OrderStatusChanged,
         e.ShipmentCreated,

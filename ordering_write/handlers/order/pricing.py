@@ -122,6 +122,7 @@ class _Pricing:
             price_reason=item.price_reason if source == "override" else None,
             discount=discount,
             tax_class=entry.tax_class or None,
+            requires_shipping=None if _requires_shipping(item, entry) else False,
             taxes=amounts.given_taxes(item.taxes, net, currency, f"{pointer}/taxes"),
         )
 
@@ -168,6 +169,10 @@ class _Pricing:
             sent=unit_price.amount,
             expected=our_price.amount if our_price else None,
         )
+
+
+def _requires_shipping(item: _Item, entry: CatalogEntry) -> bool:
+    return entry.requires_shipping and item.requires_shipping is not False
 
 
 def _list_price_sentence(price: Money | None) -> str:

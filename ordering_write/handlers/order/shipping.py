@@ -29,6 +29,7 @@ class CreateShipmentHandler(OrderHandler[c.CreateShipment]):
         errors.OrderOnHoldError,
         errors.PaymentRequiredError,
         errors.QuantityExceedsOpenError,
+        errors.RequiresShippingError,
         errors.UnknownLineError,
     )
 
@@ -57,9 +58,9 @@ def _backordered(order: Order) -> dict[UUID, int]:
 def _refuse_unless_in_stock(order: Order) -> None:
     """Raise ExceedsStockError if no unit that waits to be packed is in stock."""
     backordered = _backordered(order)
-    waiting = [line for line in order.lines.values() if line.open]
-    if backordered and all(line.open <= backordered.get(line.id, 0) for line in waiting):
-        raise errors.ExceedsStockError([_shortage(line, line.open, 0) for line in waiting])
+    waiting = [line for line in order.lines.values() if line.to_pack]
+    if backordered and all(line.to_pack <= backordered.get(line.id, 0) for line in waiting):
+        raise errors.ExceedsStockError([_shortage(line, line.to_pack, 0) for line in waiting])
 
 
 def _refuse_beyond_stock(order: Order, command: c.CreateShipment) -> None:
@@ -82,6 +83,31 @@ def _shortage(line: OrderItem, requested: int, available: int) -> errors.Shortag
     return errors.Shortage(
         product_id=line.product_id, sku=line.sku, requested=requested, available=available
     )
+
+
+@handles(c.HandOverItems)
+class HandOverItemsHandler(OrderHandler[c.HandOverItems]):
+    permission = Permission("hand_over_items", (Role.CLERK, *_ROLES))
+    events = (e.ItemsHandedOver, e.StockDispatched)
+    refusals = (
+        errors.ExceedsStockError,
+        errors.InvalidTransitionError,
+        errors.OrderOnHoldError,
+        errors.PaymentRequiredError,
+        errors.QuantityExceedsOpenError,
+        errors.RequiresShippingError,
+        errors.UnknownLineError,
+    )
+
+    def guard(self, order: Order, caller: Caller) -> None:
+        order.may_hand_over(payment_required=settings.PAYMENT_BEFORE_PACKING)
+
+    def act(self, order: Order, command: c.HandOverItems) -> None:
+        order.hand_over(
+            command.items,
+            payment_required=settings.PAYMENT_BEFORE_PACKING,
+            now=command.timestamp,
+        )
 
 
 @handles(c.DispatchShipment)

@@ -102,6 +102,9 @@ class Order(
                 self.processing_at = self.processing_at or event.timestamp
                 self._count(event.items, packed=1)
                 self._changed.add(event.shipment_id)
+            case e.ItemsHandedOver():
+                self._count(event.items, shipped=1, delivered=1)
+                self.delivered_at = max(self.delivered_at or event.timestamp, event.timestamp)
             case e.ShipmentVoided():
                 self._count(event.items, packed=-1)
                 self._change_shipment(event.shipment_id, status=Shipment.Status.VOIDED)

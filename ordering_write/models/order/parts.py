@@ -35,6 +35,7 @@ class OrderItem(GuardedModel):
         "says it.",
     )
     tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
+    requires_shipping = models.BooleanField(default=True, db_default=True)
     taxes = models.JSONField(
         null=True, blank=True, help_text="The taxes that the client gave for the line, if any."
     )
@@ -88,6 +89,7 @@ class OrderItem(GuardedModel):
             unit_price=event.unit_price.amount,
             line_total=event.line_total.amount,
             tax_class=event.tax_class or "",
+            requires_shipping=event.requires_shipping is not False,
             taxes=None
             if event.taxes is None
             else [tax.model_dump(mode="json") for tax in event.taxes],
@@ -103,6 +105,16 @@ class OrderItem(GuardedModel):
     def quantity(self, quantity: int) -> None:
         # For ``OrderItem(product_id=…, quantity=2, unit_price=…)``.
         self.ordered = quantity
+
+    @property
+    def to_pack(self) -> int:
+        """Units that wait to be packed."""
+        return self.open if self.requires_shipping else 0
+
+    @property
+    def to_hand_over(self) -> int:
+        """Units that wait to be handed to the customer, without a parcel."""
+        return 0 if self.requires_shipping else self.open
 
     @property
     def owed(self) -> int:
@@ -131,7 +143,7 @@ class OrderItem(GuardedModel):
 
     @property
     def open(self) -> int:
-        """Units that wait to be packed."""
+        """Units that wait to be packed or handed over."""
         return self.unshipped - self.packed
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 from uuid import UUID
 
 from ordering_write.domain import events as e
@@ -9,6 +10,7 @@ from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.errors import (
     PaymentRequiredError,
     QuantityExceedsOpenError,
+    RequiresShippingError,
     ShipmentNotFoundError,
     ShipmentStateError,
 )
@@ -27,16 +29,8 @@ class Shipping(Charging):
         abstract = True
 
     def may_pack(self, *, payment_required: bool = False) -> None:
-        if self.status not in _PACKABLE:
-            raise self._invalid_transition(
-                f"Order {self.order_number} is {self.status}; it can't be packed."
-            )
-        self.refuse_if_on_hold()
-        if payment_required and self.authorized + self.captured - self.refunded < self.due:
-            raise PaymentRequiredError(
-                f"Order {self.order_number} must be paid or authorized before it is packed."
-            )
-        if not any(line.open for line in self.lines.values()):
+        self._refuse_to_part_with_units("packed", payment_required=payment_required)
+        if not any(line.to_pack for line in self.lines.values()):
             raise QuantityExceedsOpenError(f"No unit of order {self.order_number} is left to pack.")
 
     def pack(
@@ -55,12 +49,42 @@ class Shipping(Charging):
             e.Units(line_id=line_id, quantity=quantity)
             for line_id, quantity in self._open_units(items).items()
         ]
+        for unit in units:
+            line = self.lines[unit.line_id]
+            if not line.requires_shipping:
+                raise RequiresShippingError(
+                    f"{line.sku} requires no shipping; hand the units over instead."
+                )
         self._pack(units, shipment_id, now, carrier=carrier, service=service)
 
     def _pack(self, units: list[e.Units], shipment_id: UUID, now: datetime, **texts: str) -> None:
         self._record(
             e.ShipmentCreated, now=now, shipment_id=shipment_id, items=units, **_not_empty(texts)
         )
+
+    def may_hand_over(self, *, payment_required: bool = False) -> None:
+        self._refuse_to_part_with_units("handed over", payment_required=payment_required)
+        if not any(line.to_hand_over for line in self.lines.values()):
+            raise QuantityExceedsOpenError(
+                f"No unit of order {self.order_number} is left to hand over."
+            )
+
+    def hand_over(
+        self, items: Sequence[LineQuantity], *, payment_required: bool = False, now: datetime
+    ) -> None:
+        """Hand units that require no shipping to the customer, who then has them."""
+        self.may_hand_over(payment_required=payment_required)
+        units = [
+            e.Units(line_id=line_id, quantity=quantity)
+            for line_id, quantity in self._open_units(items).items()
+        ]
+        for unit in units:
+            line = self.lines[unit.line_id]
+            if line.requires_shipping:
+                raise RequiresShippingError(
+                    f"{line.sku} requires shipping; pack the units instead."
+                )
+        self._record(e.ItemsHandedOver, now=now, items=units)
 
     def may_dispatch_shipment(self) -> None:
         self._refuse_without_shipment(_PACKED)
@@ -184,17 +208,21 @@ class Shipping(Charging):
     def ship_everything(
         self, *, shipment_id: UUID, payment_required: bool = False, now: datetime
     ) -> None:
-        """Pack every open unit as one shipment, and dispatch all packed shipments."""
+        """Pack every open unit as one shipment, and dispatch all packed shipments.
+
+        Units that require no shipping are handed over.
+        """
         self._refuse_move_unless_allowed(OrderStatus.SHIPPED)
         self.refuse_if_on_hold()
-        units = [
-            e.Units(line_id=line.id, quantity=line.open)
-            for line in self.lines.values()
-            if line.open
-        ]
-        if units:
+        to_hand_over = self._units("to_hand_over")
+        if to_hand_over:
+            self.may_hand_over(payment_required=payment_required)
+        to_pack = self._units("to_pack")
+        if to_pack:
             self.may_pack(payment_required=payment_required)
-            self._pack(units, shipment_id, now)
+            self._pack(to_pack, shipment_id, now)
+        if to_hand_over:
+            self._record(e.ItemsHandedOver, now=now, items=to_hand_over)
         for shipment in list(self.shipments.values()):
             if shipment.status == _PACKED:
                 self._dispatch(shipment, now)
@@ -207,7 +235,26 @@ class Shipping(Charging):
             if shipment.status == _DISPATCHED:
                 self.deliver(shipment.id, at=now)
 
+    def _units(self, counter: Literal["to_pack", "to_hand_over"]) -> list[e.Units]:
+        """Return the units that the lines have in ``counter``."""
+        return [
+            e.Units(line_id=line.id, quantity=units)
+            for line in self.lines.values()
+            if (units := getattr(line, counter))
+        ]
+
     # --- Guards ----------------------------------------------------------------------------------
+    def _refuse_to_part_with_units(self, move: str, *, payment_required: bool) -> None:
+        if self.status not in _PACKABLE:
+            raise self._invalid_transition(
+                f"Order {self.order_number} is {self.status}; it can't be {move}."
+            )
+        self.refuse_if_on_hold()
+        if payment_required and self.authorized + self.captured - self.refunded < self.due:
+            raise PaymentRequiredError(
+                f"Order {self.order_number} must be paid or authorized before it is {move}."
+            )
+
     def _refuse_without_shipment(self, *statuses: Shipment.Status) -> None:
         if not any(shipment.status in statuses for shipment in self.shipments.values()):
             raise ShipmentStateError(

@@ -65,12 +65,23 @@ class Selling(StockState):
                 e.TaxClassChanged(timestamp=now, product_id=self.pk, tax_class=tax_class)
             )
 
-    def set_policy(self, *, reorder_point: int, backorderable: bool, now: datetime) -> None:
-        """Set the reorder point, and whether the product can be oversold.
+    def set_policy(
+        self,
+        *,
+        reorder_point: int,
+        backorderable: bool,
+        requires_shipping: bool | None = None,
+        now: datetime,
+    ) -> None:
+        """Set the reorder point, and whether the product can be oversold and requires shipping.
 
-        Raises WouldGoNegativeError when the product is oversold and ``backorderable`` is False.
+        None leaves ``requires_shipping`` as it is. Raises WouldGoNegativeError when the product is
+        oversold and ``backorderable`` is False.
         """
-        if (reorder_point, backorderable) == (self.reorder_point, self.backorderable):
+        if requires_shipping == self.requires_shipping:
+            requires_shipping = None
+        policy = (reorder_point, backorderable)
+        if policy == (self.reorder_point, self.backorderable) and requires_shipping is None:
             return
         if not backorderable and self.available < 0:
             raise WouldGoNegativeError(
@@ -82,5 +93,6 @@ class Selling(StockState):
                 product_id=self.pk,
                 reorder_point=reorder_point,
                 backorderable=backorderable,
+                requires_shipping=requires_shipping,
             )
         )

@@ -49,6 +49,7 @@ class StockState(Aggregate):
     tax_class = models.CharField(max_length=40, blank=True, default="", db_default="")
     reorder_point = models.PositiveIntegerField(default=0)
     backorderable = models.BooleanField(default=False)
+    requires_shipping = models.BooleanField(default=True, db_default=True)
 
     class Meta:
         abstract = True

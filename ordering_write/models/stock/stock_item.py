@@ -47,6 +47,7 @@ class StockItem(Moving, Selling, StockState):
                 self._set_prices([event.list_price] if event.list_price else [])
                 self.reorder_point = event.reorder_point
                 self.backorderable = event.backorderable
+                self.requires_shipping = event.requires_shipping is not False
                 self.tax_class = event.tax_class or ""
             case e.StockReceived():
                 self.on_hand += event.quantity
@@ -70,6 +71,8 @@ class StockItem(Moving, Selling, StockState):
             case e.StockPolicyChanged():
                 self.reorder_point = event.reorder_point
                 self.backorderable = event.backorderable
+                if event.requires_shipping is not None:
+                    self.requires_shipping = event.requires_shipping
             case e.StockReserved():
                 self.reserved += event.quantity
                 self._change_reservation(event, event.quantity)
