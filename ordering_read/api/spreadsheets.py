@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -56,8 +55,6 @@ class CSVRenderer(BaseRenderer):
 
 
 def _cell(value: Any) -> str:
-    if isinstance(value, Mapping):
-        return json.dumps(value, ensure_ascii=False) if value else ""
     if isinstance(value, str) and unicodedata.normalize("NFKC", value[:1]).startswith(_FORMULAS):
         return f"'{value}"
     return "" if value is None else str(value)

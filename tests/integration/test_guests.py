@@ -17,6 +17,8 @@ from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.models import Customer, Identifier, Order, StockItem
 from tests import kit
+from tests.integration.test_admin_commands import hidden_fields
+from tests.kit_admin import ORDERS, list_url, logged_in, run_projections
 from tests.parallel import at_once
 
 GUEST = {"name": "Kim Example", "email": "kim@example.com"}
@@ -24,7 +26,7 @@ GUEST = {"name": "Kim Example", "email": "kim@example.com"}
 
 @pytest.fixture
 def product(db: None) -> StockItem:
-    return kit.registered_product()
+    return kit.registered_product(sku="LAMP-1")
 
 
 def guest_order(product: StockItem, **fields: Any) -> c.CreateOrder:
@@ -131,6 +133,27 @@ def test_a_clerk_orders_for_a_guest_over_http(product: StockItem, clerk: User) -
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].json() == answers[1].json()
     assert Order.objects.get().customer_id == Customer.objects.get().pk
+
+
+def test_a_clerk_orders_for_a_guest_in_the_admin(product: StockItem, clerk: User) -> None:
+    run_projections()
+    client, url = logged_in(clerk), list_url(ORDERS, "new/create_order/")
+    fields = {
+        "customer-name": "Kim Example",
+        "customer-email": "kim@example.com",
+        "items-1-product_id": product.sku,
+        "items-1-quantity": "1",
+        "metadata": "gift=yes",
+        **{f"shipping_address-{name}": text for name, text in kit.ADDRESS.items()},
+    }
+
+    form = client.get(url)
+    answer = client.post(url, {**hidden_fields(form), **fields, "confirm": "1"})
+
+    assert answer.status_code == 302, answer.text
+    order = Order.objects.get()
+    assert order.metadata == {"gift": "yes"}
+    assert order.customer_id == Customer.objects.get(email="kim@example.com").pk
 
 
 def test_an_order_names_its_customer_once(product: StockItem, subtests: pytest.Subtests) -> None:

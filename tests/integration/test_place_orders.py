@@ -182,6 +182,19 @@ def test_a_user_without_the_permission_is_refused_at_once(place, customer, produ
     assert out.getvalue() == ""
 
 
+def test_a_line_names_a_guest(place, customer, product):
+    guest = {"name": "Kim Example", "email": "kim@example.com"}
+    order = json.loads(line(customer, product, customer_id=None))
+    first, second = (
+        json.dumps({**order, "customer": guest, "note": note}).encode()
+        for note in ("First", "Second")
+    )
+    assert place(first, second).counts == (2, 0, 0)
+    assert place(first, second).counts == (0, 2, 0)
+    kim = Customer.objects.exclude(pk=customer.pk).get()
+    assert (kim.name, Order.objects.filter(customer_id=kim.pk).count()) == ("Kim Example", 2)
+
+
 def test_a_customer_places_their_own_orders_only(place, customer, product, customer_user):
     other = registered_customer()
     outcome = place(line(customer, product), line(other, product), user="customer")

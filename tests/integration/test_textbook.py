@@ -29,7 +29,9 @@ ADDRESS = Address(name="Robin Sample", line1="1 Example Street", city="Sampleton
 
 
 def lamps(product_id: UUID, quantity: int = 2) -> OrderItem:
-    return OrderItem(product_id=product_id, quantity=quantity, unit_price=Decimal("19.90"))
+    return OrderItem(  # type: ignore[misc]
+        product_id=product_id, quantity=quantity, unit_price=Decimal("19.90")
+    )
 
 
 # --- The aggregate, in memory ------------------------------------------------------------------
