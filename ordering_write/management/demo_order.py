@@ -28,7 +28,7 @@ _CASES = {
     9: "never paid",
     12: "return rejected",
     16: "paid after it had expired",
-    22: "sent back",
+    22: "discounted and sent back",
     27: "parcel lost",
     33: "one line cancelled",
     37: "sent in two parcels",
@@ -141,6 +141,8 @@ class OrderScenario:
 
     def _prepare(self) -> Iterator[datetime]:
         yield self.after(10 * _HOUR / 60)
+        if self.case == "discounted and sent back":
+            self._take_off(Decimal("5.00"))
         self._pay()
         if self.case == "held for review":
             self.do(CLERK, client.PlaceHold, reason="fraud_review", note="Three cards were tried.")
@@ -168,6 +170,11 @@ class OrderScenario:
         yield self.after(12 * _HOUR)
         if not (self.is_plain or self.case):
             self.do(WAREHOUSE, client.StartProcessing)
+
+    def _take_off(self, amount: Decimal) -> None:
+        discount = {"kind": "discount", "label": "Welcome", "amount": amount}
+        self.do(CLERK, client.AdjustOrder, **discount, reason="First order")
+        self.total -= amount
 
     def _pay(self) -> None:
         self.do(
@@ -202,7 +209,7 @@ class OrderScenario:
             refund_id = self._request_refund(Decimal("9.90"), "A parcel was lost")
             yield self.after(_DAY)
             self._refund(refund_id)
-        if self.case in ("sent back", "return rejected"):
+        if self.case in ("discounted and sent back", "return rejected"):
             yield from self._return()
 
     def _units(self, *, only_one: bool = False, rest: bool = False) -> list[dict[str, Any]]:
