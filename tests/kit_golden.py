@@ -198,6 +198,7 @@ def _money_events() -> list[DomainEvent]:
     order.record_payment("pay-1", kind, amount, method="card", reference="till 2", at=NOW)
     order.record_payment("pay-2", e.PaymentKind.AUTHORIZED, amount, reference="auth-1", at=NOW)
     order.record_payment("pay-1", e.PaymentKind.CHARGEBACK, amount, reference="cb-1", at=NOW)
+    order.resolve_attention("The bank is asked", now=NOW)
     order.request_capture(Decimal("19.90"), capture_id=uuid7(), now=NOW)
     order.record_payment("pay-3", kind, amount, at=NOW)
     line = c.LineQuantity(line_id=next(iter(order.lines)), quantity=1)

@@ -274,6 +274,11 @@ def request_capture(walk: Walk, part: int, number: int) -> None:
         order.record_payment(capture["payment_id"], kind, amount, reference=reference, at=NOW)
 
 
+@move(c.ResolveAttention)
+def resolve_attention(walk: Walk, part: int, number: int) -> None:
+    walk.order.resolve_attention("The bank is asked", now=NOW)
+
+
 @move(c.RequestRefund)
 def request_refund(walk: Walk, part: int, number: int) -> None:
     lines = walk.units(part, number) if part % 3 == 0 else None

@@ -178,6 +178,8 @@ def _about_money(event: e.OrderEvent, _products: Products) -> Sentence | None:
             method = f" by {event.method}" if event.method else ""
             text = _because(f"{text} of {amount}{method}", event.reason)
             return Sentence(Icon.MONEY, text, customer_text.format(amount))
+        case e.AttentionResolved():
+            return Sentence(Icon.MONEY, f"looked at the money: {event.note}")
         case e.CaptureRequested():
             return Sentence(Icon.MONEY, f"asked for a capture of {_money(event.amount)}")
         case e.RefundRequested():

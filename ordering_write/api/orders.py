@@ -63,6 +63,7 @@ class OrderCommands(CommandRoutes):
             response_model=NewCapture,
             example={"amount": "10.00"},
         ),
+        Route("POST", "resolve-attention", c.ResolveAttention),
         Route("POST", "goodwill", c.GrantGoodwill),
         Route("POST", "refunds", c.RequestRefund, response_model=NewRefund),
         Route(

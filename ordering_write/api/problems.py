@@ -90,6 +90,10 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "exceeds-authorized",
         "Capture at most the amount that is authorized and isn't captured or requested yet.",
     ),
+    errors.NoAttentionNeededError: (
+        "no-attention-needed",
+        "Read the order again: somebody has looked at its money meanwhile.",
+    ),
     errors.NothingToCaptureError: (
         "nothing-to-capture",
         "Dispatch units first, or capture at most the balance of the order.",

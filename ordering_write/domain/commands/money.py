@@ -48,6 +48,16 @@ class CapturePayment(Command):
     payment_id: Annotated[str, Text(max_length=100), Field(examples=["payment-1"])] | None = None
 
 
+class ResolveAttention(Command):
+    """Record that a person has looked at the money of an order, and what came of it.
+
+    The reasons for which the order needs attention are gone until they are given anew.
+    """
+
+    order_id: UUID
+    note: Annotated[str, Text(max_length=500, lines=True), Field(examples=["The bank is asked"])]
+
+
 class RequestRefund(Command):
     """Request a refund of at most the amount captured and not refunded yet.
 

@@ -102,6 +102,10 @@ class ExceedsAuthorizedError(InvalidOperationError):
     """The amount is more than is authorized and not captured yet."""
 
 
+class NoAttentionNeededError(InvalidOperationError):
+    """Nobody needs to look at the money of this order."""
+
+
 class NothingToCaptureError(InvalidOperationError):
     """The amount is more than the customer still has to pay for it."""
 

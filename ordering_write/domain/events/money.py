@@ -6,7 +6,7 @@ from uuid import UUID
 from pydantic import AwareDatetime
 
 from ordering_write.domain.events.order import OrderEvent, Units
-from ordering_write.domain.events.states import PaymentKind
+from ordering_write.domain.events.states import Attention, PaymentKind
 from ordering_write.domain.values import Money
 
 
@@ -46,6 +46,13 @@ class RefundSettled(OrderEvent):
     refund_id: UUID
     amount: Money
     reference: str = ""
+
+
+class AttentionResolved(OrderEvent):
+    """A person has looked at the money of the order; ``reasons`` are those given until then."""
+
+    reasons: list[Attention]
+    note: str
 
 
 class RefundReferenced(OrderEvent):

@@ -64,6 +64,19 @@ class CapturePaymentHandler(OrderHandler[c.CapturePayment]):
         )
 
 
+@handles(c.ResolveAttention)
+class ResolveAttentionHandler(OrderHandler[c.ResolveAttention]):
+    permission = Permission("resolve_attention", (Role.CLERK,))
+    events = (e.AttentionResolved,)
+    refusals = (errors.NoAttentionNeededError,)
+
+    def guard(self, order: Order, caller: Caller) -> None:
+        order.may_resolve_attention()
+
+    def act(self, order: Order, command: c.ResolveAttention) -> None:
+        order.resolve_attention(command.note, now=command.timestamp)
+
+
 @handles(c.RequestRefund)
 class RequestRefundHandler(OrderHandler[c.RequestRefund]):
     permission = Permission("request_refund", (Role.CLERK, Role.INTEGRATION))

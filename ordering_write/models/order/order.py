@@ -11,6 +11,7 @@ from ordering_write.domain.events import LIVE, OrderStatus
 from ordering_write.models.identifier import Identifier
 from ordering_write.models.order.adjusting import Adjusting
 from ordering_write.models.order.annotating import Annotating
+from ordering_write.models.order.attention import concerns
 from ordering_write.models.order.capturing import Capturing
 from ordering_write.models.order.editing import Editing
 from ordering_write.models.order.parts import OrderItem, Shipment
@@ -177,6 +178,10 @@ class Order(
                 self._change_refund(event, "bounced")
             case e.RefundReferenced():
                 self.refunds[str(event.refund_id)]["reference"] = event.reference
+            case e.AttentionResolved():
+                amounts = concerns(self)
+                resolved = {reason.value: str(amounts[reason]) for reason in event.reasons}
+                self.attention_resolved = {**self.attention_resolved, **resolved}
             # Annotations
             case e.OrderTagged():
                 self.tags = [*self.tags, event.tag]

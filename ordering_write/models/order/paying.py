@@ -11,6 +11,7 @@ from ordering_write.domain.commands import LineQuantity
 from ordering_write.domain.errors import (
     ExceedsCapturedError,
     ExceedsTotalError,
+    NoAttentionNeededError,
     ReferenceNeededError,
 )
 from ordering_write.domain.events import PaymentKind
@@ -94,6 +95,17 @@ class Paying(Accounting):
             (fact.amount, fact.at) == (amount, happened_at) and not (reference and fact.reference)
             for fact in facts
         )
+
+    def may_resolve_attention(self) -> None:
+        if not self.attention:
+            raise NoAttentionNeededError(
+                f"Nobody needs to look at the money of order {self.order_number}."
+            )
+
+    def resolve_attention(self, note: str, *, now: datetime) -> None:
+        """Record that a person has looked at the money, and what came of it: ``note``."""
+        self.may_resolve_attention()
+        self._record(e.AttentionResolved, now=now, reasons=list(self.attention), note=note)
 
     def may_request_refund(self) -> None:
         if self.refundable <= 0:

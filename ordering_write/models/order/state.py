@@ -29,14 +29,14 @@ from ordering_write.domain.events import (
     Attention,
     FulfilmentStatus,
     OrderStatus,
-    PaymentKind,
     PaymentStatus,
     ReturnStatus,
 )
 from ordering_write.domain.values import Money
 from ordering_write.models.aggregate import Aggregate
+from ordering_write.models.order.attention import concerns
 from ordering_write.models.order.parts import MONEY, OrderItem, Shipment
-from ordering_write.models.order.payments import authorized_rest, excess, sum_of
+from ordering_write.models.order.payments import authorized_rest
 
 # Facets by which readers count orders: an event that changes one also carries its former value.
 _COUNTED_BY = frozenset({"status", "payment_status", "fulfilment_status", "return_status"})
@@ -105,6 +105,12 @@ class OrderState(Aggregate):
         db_default=Value({}, models.JSONField()),
         blank=True,
         help_text="{capture_id: {payment_id, amount, status, at}}, those requested or failed.",
+    )
+    attention_resolved = models.JSONField(
+        default=dict,
+        db_default=models.Value({}, models.JSONField()),
+        blank=True,
+        help_text="{reason: its amount when a person resolved it}",
     )
     returns = models.JSONField(
         default=dict, blank=True, help_text="{return_id: {line_id: units still expected}}"
@@ -257,26 +263,12 @@ class OrderState(Aggregate):
 
     @property
     def attention(self) -> tuple[Attention, ...]:
-        """The reasons for which a person must look at the money."""
-        payments = self.payments.values()
-        taken_back = sum(sum_of(payment, PaymentKind.CHARGEBACK) for payment in payments)
-        reversed_again = sum(
-            sum_of(payment, PaymentKind.CHARGEBACK_REVERSED) for payment in payments
+        """The reasons for which a person must look at the money, without those resolved."""
+        return tuple(
+            reason
+            for reason, amount in concerns(self).items()
+            if amount > Decimal(self.attention_resolved.get(reason, 0))
         )
-        has_failed_refund = any(
-            refund["status"] in ("failed", "bounced") for refund in self.refunds.values()
-        )
-        has_failed_capture = any(
-            capture["status"] == "failed" for capture in self.captures.values()
-        )
-        reasons = {
-            Attention.OVER_CAPTURED: any(map(excess, payments)),
-            Attention.CHARGEBACK: taken_back > reversed_again,
-            Attention.OVER_REFUNDED: self.refunded > 0 and self.paid_out > 0,
-            Attention.CAPTURE_FAILED: self.balance > 0 and has_failed_capture,
-            Attention.REFUND_FAILED: self.credit > 0 and has_failed_refund,
-        }
-        return tuple(reason for reason, is_given in reasons.items() if is_given)
 
     # --- Outcome ---------------------------------------------------------------------------------
     def outcome(self) -> dict[str, Any]:
