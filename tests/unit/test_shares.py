@@ -10,7 +10,7 @@ from ordering_write.domain.prices import DiscountShare, LinePrice, Surcharge
 from ordering_write.domain.pricing import rest
 from ordering_write.domain.shares import PartlyOwed, discount_shares, surcharge_share
 
-CENT = Decimal("0.01")
+ZERO, CENT = Decimal(0), Decimal("0.01")
 A, B, CHARGE = UUID(int=1), UUID(int=2), UUID(int=3)
 
 
@@ -39,7 +39,7 @@ def test_a_discount_lowers_the_owed_price_by_its_amount(first, second, charge, d
     shares = discount_shares(amount, lines, charges, "EUR")
 
     assert all(0 < share <= parts[part_id].net for part_id, share in shares.items())
-    after = sum(owed_after(part, -shares.get(part_id, 0)) for part_id, part in parts.items())
+    after = sum(owed_after(part, -shares.get(part_id, ZERO)) for part_id, part in parts.items())
     assert after == owed - amount
     # The charge gets only what exceeds the lines.
     owed_lines = sum(part.owed_net("EUR") for part in lines.values())
