@@ -7,9 +7,8 @@ import sys
 import tarfile
 import threading
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 from uuid import uuid4
 
 import httpx
@@ -19,7 +18,6 @@ from django.apps import apps
 from django.core.management import call_command
 from django.core.management.sql import emit_pre_migrate_signal
 from django.db import connections
-from django.db.migrations import Migration
 from django.db.migrations.executor import MigrationExecutor
 
 from config.databases.retry import on_transient_errors
@@ -28,11 +26,13 @@ from tests.acceptance.service import ROOT, plain_environ, wait_until
 from tests.acceptance.shop import ADDRESS
 from tests.databases import ALIASES, Databases, connected_to
 from tests.patience import PATIENCE_SECONDS
+from tests.proof import size
 
 # The commit of the previous release.
 PREVIOUS = "5630625c4d16a75fc3f5426749756385d15795f7"
-# Whole rounds of requests after each migration.
+# Whole rounds of requests that pass after so many migrations.
 ROUNDS = 1
+MIGRATIONS_BETWEEN = size(4, full=1)
 
 # Migrates, prints the port and a token, then serves requests and projects events.
 SERVE = """
@@ -174,48 +174,66 @@ def release(tmp_path: Path) -> Iterator[Release]:
     databases.drop()
 
 
+@pytest.mark.proof
 def test_no_request_is_refused_while_this_release_migrates(
     release: Release, django_db_setup: None, django_db_blocker: Any
 ) -> None:
     names = release.databases.names
+    projections = _positions(release).keys()
     with Load(release.client) as load, django_db_blocker.unblock(), connected_to(names):
         load.go_on()
         for alias in ALIASES:
-            for _ in _migrate(alias):
-                load.go_on()
+            _migrate(alias, load)
         # With the receivers of its end.
         call_command("migrate", verbosity=0, skip_checks=True)
         load.go_on()
 
-    wait_until(lambda: _is_settled(release), missing="the projections lag behind")
-    with psycopg.connect(release.read_url) as read:
-        failed = read.execute(
-            "SELECT name, error FROM projection WHERE error <> '' OR parked_streams > 0"
-        ).fetchall()
+    def is_settled() -> bool:
+        # The previous release doesn't know the projections that this one has added.
+        [(head,)] = _rows(release.write_url, "SELECT count(*) FROM event")
+        positions = _positions(release)
+        return all(positions[name] == head for name in projections)
+
+    wait_until(is_settled, missing="the projections lag behind")
+    failed = _rows(
+        release.read_url,
+        "SELECT name, error FROM projection WHERE error <> '' OR parked_streams > 0",
+    )
     assert failed == []
 
 
-def _migrate(alias: str) -> Iterator[None]:
-    """Apply the missing migrations; yield after each."""
-    executor = MigrationExecutor(connections[alias])
-    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    emit_pre_migrate_signal(verbosity=0, interactive=False, db=alias, apps=apps, plan=plan)
-    for migration, _ in plan:
-        # The command tries again too after a deadlock with requests.
-        on_transient_errors(partial(_apply, alias, migration))
-        yield
+def _migrate(alias: str, load: Load) -> None:
+    """Apply the missing migrations; let whole rounds of requests pass between them."""
+    applied = 0
+
+    def go_on(action: str, *_migration: object) -> None:
+        nonlocal applied
+        if action == "apply_success":
+            applied += 1
+            if applied % MIGRATIONS_BETWEEN == 0:
+                load.go_on()
+
+    def migrate() -> None:
+        executor = MigrationExecutor(connections[alias], go_on)
+        leaves = executor.loader.graph.leaf_nodes()
+        plan = executor.migration_plan(leaves)
+        emit_pre_migrate_signal(verbosity=0, interactive=False, db=alias, apps=apps, plan=plan)
+        executor.migrate(leaves)
+
+    # The command tries again too after a deadlock with requests.
+    on_transient_errors(migrate)
 
 
-def _apply(alias: str, migration: Migration) -> None:
-    executor = MigrationExecutor(connections[alias])
-    executor.migrate([(migration.app_label, migration.name)])
+def _positions(release: Release) -> dict[str, int]:
+    """Return the position of each live projection."""
+    return dict(
+        _rows(release.read_url, "SELECT name, position FROM projection WHERE status = 'live'")
+    )
 
 
-def _is_settled(release: Release) -> bool:
-    with psycopg.connect(release.write_url) as write, psycopg.connect(release.read_url) as read:
-        [(events,)] = write.execute("SELECT count(*) FROM event").fetchall()
-        positions = read.execute("SELECT position FROM projection WHERE status = 'live'").fetchall()
-    return all(position == events for (position,) in positions)
+def _rows(url: str, query: LiteralString) -> list[Any]:
+    with psycopg.connect(url) as connection:
+        return connection.execute(query).fetchall()
 
 
 def _git(*arguments: str) -> bytes:
