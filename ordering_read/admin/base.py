@@ -109,8 +109,8 @@ def starting_with(rows: QuerySet[Any], text: str, *fields: str) -> QuerySet[Any]
     """
     condition = Q()
     for field in fields:
-        rows = rows.alias(**{f"{field}_key": Collate(Upper(field), "C")})
-        condition |= Q(**{f"{field}_key__startswith": text.upper()})
+        rows = rows.alias(**{f"{field}_upper": Collate(Upper(field), "C")})
+        condition |= Q(**{f"{field}_upper__startswith": text.upper()})
     return rows.filter(condition)
 
 
