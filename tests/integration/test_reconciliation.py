@@ -27,7 +27,8 @@ from ordering_write.domain.errors import DomainError
 from ordering_write.models import Order
 from tests.integration.test_read_api import ROOT, client_of
 from tests.kit import NOW
-from tests.kit_money import MOVES, exchange_line, order_of, try_move
+from tests.kit_money import exchange_line, order_of
+from tests.kit_money_moves import COUNTRIES, MOVES, Walk
 from tests.kit_projections import NOON, History, go_live
 from tests.proof import size
 
@@ -84,7 +85,7 @@ class Month:
                 elif name in own_moves:
                     own_moves[name](order)
                 else:
-                    try_move(order, name, part, number)
+                    Walk(order, self.dice.choice(COUNTRIES)).try_move(name, part, number)
             yield order
 
     def _pay(self, order: Order) -> None:
@@ -134,7 +135,7 @@ class Month:
     def _exchange(self, order: Order) -> Iterator[Order]:
         line_id, return_id = self.dice.choice(list(order.lines)), uuid4()
         back = c.ReturnedLine(line_id=line_id, quantity=1, reason=e.ReturnReason.UNWANTED)
-        lines = [exchange_line(order)]
+        lines = [exchange_line(order, Decimal(1))]
         order.request_return([back], return_id=return_id, exchange_for=lines, now=NOW)
         order.receive_return(return_id, [c.ReceivedLine(line_id=line_id, restock=1)], now=NOW)
         other = self._placed(order.customer_id, currency=order.currency)
