@@ -30,7 +30,9 @@ _CASES = {
     16: "paid after it had expired",
     22: "discounted and sent back",
     27: "parcel lost",
+    28: "charged back",
     33: "one line cancelled",
+    36: "refund bounced",
     37: "sent in two parcels",
     41: "edited",
     47: "held for review",
@@ -176,14 +178,15 @@ class OrderScenario:
         self.do(CLERK, client.AdjustOrder, **discount, reason="First order")
         self.total -= amount
 
-    def _pay(self) -> None:
+    def _pay(self, *, kind: str = "captured", reference: str = "") -> None:
         self.do(
             ADMIN,
             client.RecordPayment,
             payment_id=f"demo-{self.number}",
-            kind="captured",
+            kind=kind,
             amount=self.total,
             method="card",
+            reference=reference,
         )
 
     # --- Delivery ----------------------------------------------------------------------------
@@ -209,8 +212,18 @@ class OrderScenario:
             refund_id = self._request_refund(Decimal("9.90"), "A parcel was lost")
             yield self.after(_DAY)
             self._refund(refund_id)
-        if self.case in ("discounted and sent back", "return rejected"):
+        if self.case in ("discounted and sent back", "return rejected", "refund bounced"):
             yield from self._return()
+        if self.case == "charged back":
+            yield from self._charge_back()
+
+    def _charge_back(self) -> Iterator[datetime]:
+        """Let the bank take the payment back; half of the disputes are won."""
+        yield self.after(12 * _DAY)
+        self._pay(kind="chargeback", reference=f"dispute-{self.number}")
+        if self._is_held:
+            yield self.after(6 * _DAY)
+            self._pay(kind="chargeback_reversed", reference=f"dispute-{self.number}")
 
     def _units(self, *, only_one: bool = False, rest: bool = False) -> list[dict[str, Any]]:
         quantities = list(self.quantities)
@@ -258,14 +271,19 @@ class OrderScenario:
         refund_id = self._request_refund(amount, "Sent back", return_id=return_id)
         yield self.after(_DAY)
         self._refund(refund_id)
+        if self.case == "refund bounced":
+            yield self.after(2 * _DAY)
+            self._refund(refund_id, outcome="failed", reason="account closed")
 
     def _request_refund(self, amount: Decimal, reason: str, **fields: Any) -> UUID:
         [requested] = self.do(ADMIN, client.RequestRefund, amount=amount, reason=reason, **fields)
         refund_id: UUID = requested.refund_id  # type: ignore[attr-defined]
         return refund_id
 
-    def _refund(self, refund_id: UUID) -> None:
-        self.do(ADMIN, client.RecordRefund, outcome="settled", refund_id=refund_id)
+    def _refund(self, refund_id: UUID, *, outcome: str = "settled", reason: str = "") -> None:
+        reference = f"refund-{self.number}"
+        report = {"outcome": outcome, "reason": reason, "reference": reference}
+        self.do(ADMIN, client.RecordRefund, refund_id=refund_id, **report)
 
     # --- Time and commands ---------------------------------------------------------------------
     def after(self, pause: timedelta) -> datetime:

@@ -46,6 +46,10 @@ def test_seeding_plays_a_scenario_by_commands(demo):
     assert {"RefundSettled", "OrderItemsCancelled", "ShippingAddressChanged"} <= event_types
     # A payment arrived after the order had expired.
     assert own_orders.filter(status="cancelled", refunded__gt=0).exists()
+    # The bank took payments back, of which it returned some; a refund bounced.
+    assert "RefundBounced" in event_types
+    kinds = [kind for row in own_orders for sums in row.payments.values() for kind in sums]
+    assert kinds.count("chargeback") > kinds.count("chargeback_reversed") > 0
     # The log is in the order of time, like a real one, apart from what was imported.
     own_events = OutboxEvent.objects.exclude(channel="import").order_by("id")
     times = list(own_events.values_list("timestamp", flat=True))
