@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
-from ordering_write.domain.events import DeliveryFailure, OrderStatus
+from ordering_write.domain.events import DeliveryFailure, OrderStatus, PaymentKind
 from ordering_write.handlers.order.base import happened_at
 from ordering_write.models import Order
 
@@ -59,10 +59,7 @@ class _Facts:
         command = self._command
         placed = command.placed_at
         confirmed = self._confirm(placed)
-        paid = [
-            self._add(payment.happened_at, placed, f"#/payments/{number}", _paid(payment, number))
-            for number, payment in enumerate(command.payments)
-        ]
+        captured = list(self._pay(placed))
         cancelled = [
             self._add(
                 cancellation.happened_at,
@@ -82,8 +79,8 @@ class _Facts:
             )
             for number, one_return in enumerate(command.returns)
         ]
-        # A refund belongs to what was credited, and to a payment.
-        credited = max([*cancelled, *returned, *paid[:1]], default=placed)
+        # Refunds follow all credits and captures: before them, a refund would count as goodwill.
+        credited = max([*cancelled, *arrived, *returned, *captured], default=placed)
         for number, refund in enumerate(command.refunds):
             self._add(refund.happened_at, credited, f"#/refunds/{number}", _refunded(refund))
         if command.status == OrderStatus.COMPLETED:
@@ -109,6 +106,14 @@ class _Facts:
         if command.status == OrderStatus.PROCESSING:
             self._add(at, at, "#/status", lambda order, at: order.start_processing(now=at))
         return at
+
+    def _pay(self, placed: datetime) -> Iterator[datetime]:
+        """Add the facts about payments; yields the times of the captures."""
+        for number, payment in enumerate(self._command.payments):
+            pointer = f"#/payments/{number}"
+            at = self._add(payment.happened_at, placed, pointer, _paid(payment, number))
+            if payment.kind == PaymentKind.CAPTURED:
+                yield at
 
     def _ship(self, confirmed: datetime) -> Iterator[datetime]:
         """Add the facts of the shipments; yields the times of their arrivals."""
