@@ -35,16 +35,28 @@ class ExpireUnpaid(Policy):
 
 
 class ConfirmPaid(Policy):
-    """Confirms a pending order once it is paid, if CONFIRM_WHEN_PAID is on."""
+    """Confirms a pending order once it is paid, if CONFIRM_WHEN_PAID is on.
+
+    An order is paid also when its price falls to the amount that was captured.
+    """
 
     name = "confirm_paid"
-    events = (e.PaymentRecorded, e.CreditTransferred, e.OrderHoldReleased)
+    events = (
+        e.PaymentRecorded,
+        e.CreditTransferred,
+        e.OrderHoldReleased,
+        e.PricedEvent,
+        e.OrderItemsCancelled,
+    )
 
     def when(self, event: e.OrderEvent) -> datetime | None:
         if not settings.CONFIRM_WHEN_PAID or event.status != OrderStatus.PENDING:
             return None
         if isinstance(event, e.PaymentRecorded) and event.kind != PaymentKind.CAPTURED:
             return None
+        if isinstance(event, (e.PricedEvent, e.OrderItemsCancelled)):
+            is_due = event.balance is None or event.balance.amount > 0
+            return None if is_due else event.timestamp
         return event.timestamp
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:

@@ -100,6 +100,32 @@ def test_a_lower_price_of_a_paid_order_is_refunded_once(subtests: pytest.Subtest
     check_rows_equal_log()
 
 
+def test_an_order_whose_price_falls_to_what_is_paid_is_confirmed(
+    settings: Any, subtests: pytest.Subtests
+) -> None:
+    settings.CONFIRM_WHEN_PAID = True
+    for name, change in {
+        "discount": lambda order: adjust(order, "discount", "9.80"),
+        "unit price": lambda order: change_price(order, "15.00"),
+        "goodwill": lambda order: give(c.GrantGoodwill, order, amount="9.80", reason="late"),
+        "quantity": lambda order: give(
+            c.ChangeItemQuantity, order, line_id=line_of(order), new_quantity=1
+        ),
+    }.items():
+        with subtests.test(change=name):
+            order = new_order()
+            give(c.RecordPayment, order, payment_id="pay-1", kind="captured", amount="30.00")
+            adjust(order, "fee", "1.00")
+            run_policies(NOW)
+            assert shown(order).status == "pending"
+            adjust(order, "discount", "1.00")
+
+            change(order)
+            run_policies(NOW)
+
+            assert shown(order).status == "confirmed"
+
+
 def test_a_higher_price_of_a_paid_order_is_due() -> None:
     order = paid_order()
 

@@ -22,6 +22,7 @@ from ordering_read.queries.orders import GetOrderById, OrderDetail
 from ordering_write import log
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
+from ordering_write.domain import prices
 from ordering_write.log import verification
 from ordering_write.models import Order
 from tests.databases import Databases, connected_to
@@ -166,9 +167,23 @@ def test_a_discount_no_longer_brings_the_total_of_an_old_order_below_zero() -> N
     cancel_a_unit(order)
 
     assert order_of("discounted-unpaid").balance == Decimal("9.50")
-    # The former release brought the other one there. Its total says so; nothing is owed for it.
-    below = order_of("discounted-below-zero")
-    assert (below.total, below.balance) == (Decimal("-30.50"), ZERO)
+    check(order)
+
+
+def test_the_price_of_an_old_order_can_be_changed() -> None:
+    # Two at 49.50 less 80.00 with one unit cancelled, of which the former release credited 49.50.
+    order = order_of("discounted-below-zero")
+    # The total says so; nothing is owed for it.
+    assert (order.total, order.balance) == (Decimal("-30.50"), ZERO)
+    [discount] = shown(order).adjustments
+    assert discount.adjustment_id == prices.adjustment_id(order.pk, 0)
+
+    give(c.RemoveAdjustment, order, adjustment_id=discount.adjustment_id)
+    assert order_of("discounted-below-zero").balance == Decimal("49.50")
+    later = {"kind": "discount", "label": "Later", "amount": "9.50", "reason": "agreed"}
+    give(c.AdjustOrder, order, **later)
+    assert order_of("discounted-below-zero").balance == Decimal("40.00")
+    check(order)
 
 
 def test_a_refund_beyond_the_credit_is_made_goodwill() -> None:
