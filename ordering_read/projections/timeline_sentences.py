@@ -72,10 +72,10 @@ def _about_order(event: e.OrderEvent, products: Products) -> Sentence | None:
             return Sentence(Icon.HOLD, _because(text, event.note))
         case e.OrderHoldReleased():
             return Sentence(Icon.HOLD, _because("released the hold", event.note))
-        case e.ShippingAddressChanged():
-            return Sentence(
-                Icon.ADDRESS, "changed the shipping address", "Shipping address changed"
-            )
+        case e.ShippingAddressChanged(price=price):
+            taxes = " and with it the taxes" if price else ""
+            text, customer_text = "changed the shipping address", "Shipping address changed"
+            return Sentence(Icon.ADDRESS, text + taxes, customer_text + taxes)
         case e.OrderTagged():
             return Sentence(Icon.TAG, f"added the tag {event.tag}")
         case e.OrderUntagged():
@@ -100,6 +100,7 @@ def _about_lines(event: e.OrderEvent, products: Products) -> Sentence | None:
     match event:
         case e.OrderItemAdded():
             line = f"{event.quantity} × {event.name} at {_money(event.unit_price)}"
+            line += _less(event.discount)
             return Sentence(Icon.LINE, _because(f"added {line}", event.price_reason), line)
         case e.OrderItemQuantityChanged():
             name = products[event.line_id]
@@ -132,8 +133,11 @@ def _about_lines(event: e.OrderEvent, products: Products) -> Sentence | None:
         case e.OrderAdjustmentAdded(amount=amount):
             return Sentence(
                 Icon.MONEY,
-                _because(f"added {_money(amount)}: {_adjusted(event, products)}", event.reason),
-                f"{_adjusted(event, products)}: {_money(amount)}",
+                _because(
+                    f"added {_money(amount)}{_less(event.discount)}: {_adjusted(event, products)}",
+                    event.reason,
+                ),
+                f"{_adjusted(event, products)}: {_money(amount)}{_less(event.discount)}",
             )
         case _:
             return None
@@ -290,6 +294,10 @@ def _because(sentence: str, reason: str | None) -> str:
 
 def _money(money: e.Money) -> str:
     return f"{money.amount} {money.currency}"
+
+
+def _less(discount: e.Money | None) -> str:
+    return f" less {_money(discount)}" if discount else ""
 
 
 def _spaced(value: str) -> str:

@@ -17,7 +17,7 @@ from ordering_write.domain.commands import CreateOrder
 from ordering_write.domain.events import OrderStatus
 from ordering_write.management.commands import seed_demo
 from ordering_write.management.demo import LOGINS, PASSWORD
-from ordering_write.models import Order, OutboxEvent
+from ordering_write.models import Order, OrderItem, OutboxEvent
 from tests.kit import check_rows_equal_log, registered_customer
 
 URL = "http://localhost:8123"
@@ -33,6 +33,8 @@ def run(name: str, **options: object) -> str:
 def demo(db: None, settings: Any, tmp_path: Path) -> None:
     settings.DEMO = True
     settings.DATA_DIR = tmp_path
+    settings.PRICES_INCLUDE_TAX = True
+    settings.PORTS = settings.PORTS | {"tax": "ordering_write.ports.fixed_rates.FixedRates"}
 
 
 def test_seeding_plays_a_scenario_by_commands(demo):
@@ -44,6 +46,10 @@ def test_seeding_plays_a_scenario_by_commands(demo):
     event_types = set(OutboxEvent.objects.values_list("type", flat=True))
     assert {"OrderHeld", "ShipmentFailed", "ReturnReceived", "ReturnRejected"} <= event_types
     assert {"RefundSettled", "OrderItemsCancelled", "ShippingAddressChanged"} <= event_types
+    # The shop is Spanish.
+    prices = OrderItem.objects.exclude(price=None).values_list("price", flat=True)
+    taxes = {(tax["label"], tax["included"]) for price in prices for tax in price["taxes"]}
+    assert {("IVA 21 %", True), ("IVA 10 %", True), ("IVA 4 %", True)} <= taxes
     # A payment arrived after the order had expired.
     assert own_orders.filter(status="cancelled", refunded__gt=0).exists()
     # The bank took payments back, of which it returned some; a refund bounced.

@@ -10,6 +10,7 @@ import pytest
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import LineQuantity, ReceivedLine, ReturnedLine
+from ordering_write.domain.prices import Tax
 from ordering_write.models import Order
 from tests.kit_money import adjustment
 from tests.kit_projections import NOON, History, new_generation, order_placed, project, rows_of
@@ -88,6 +89,36 @@ def test_sentences_of_changed_prices() -> None:
         (
             "changed the price of Sample 1 from 10.00 EUR to 9.00 EUR: As agreed",
             "Price of Sample 1 changed from 10.00 EUR to 9.00 EUR",
+        ),
+    ]
+
+
+def test_sentences_of_discounts_and_of_taxes_by_address() -> None:
+    order = order_placed(quantity=1, unit_price="10.00")
+    fields = {"discount": order.money(Decimal("2.00"))}
+    order.adjust(adjustment(order, "fee", Decimal("3.00")).model_copy(update=fields))
+    [_, added] = order_placed(quantity=2, unit_price="5.00").pending_events
+    new = dict.fromkeys(e.OrderEvent.model_fields) | {"order_id": order.id}
+    line = {"timestamp": LATER, "line_id": uuid4(), **fields}
+    order.add_item(added.model_copy(update=new | line))
+    before = e.PostalAddress(name="Robin Sample", line1="1 Old", city="Sampleton", country="ES")
+    tax = Tax(label="IVA 23 %", rate=Decimal(23))
+    order.change_shipping_address(
+        before.model_copy(update={"country": "PT"}),
+        before=before,
+        ask_taxes=lambda parts: {part.part_id: [tax] for part in parts},
+        now=LATER,
+    )
+
+    assert sentences_of(order)[2:] == [
+        ("added 3.00 EUR less 2.00 EUR: Later fee: Agreed", "Later fee: 3.00 EUR less 2.00 EUR"),
+        (
+            "added 2 × Sample 1 at 5.00 EUR less 2.00 EUR",
+            "2 × Sample 1 at 5.00 EUR less 2.00 EUR",
+        ),
+        (
+            "changed the shipping address and with it the taxes",
+            "Shipping address changed and with it the taxes",
         ),
     ]
 

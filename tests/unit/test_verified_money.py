@@ -94,6 +94,14 @@ WRONG: dict[str, tuple[int, Change, str]] = {
         ),
         "has an amount below zero",
     ),
+    "base of a tax": (
+        -3,
+        lambda event: with_price(
+            event,
+            taxes=(changed(event.price.lines[0].taxes[0], included=True),),
+        ),
+        "isn't on 62.41, its price without taxes",
+    ),
     "line without a price": (
         -3,
         lambda event: changed(event, price=changed(event.price, lines=())),

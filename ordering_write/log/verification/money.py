@@ -142,6 +142,8 @@ def _check_price(subject: str, price: Price) -> Iterator[str]:
     shares = _sum(share.amount for share in price.discounts)
     if (net := price.list_value - shares + price.surcharge) != price.net:
         yield f"the price of {subject} is {price.net}, its parts add up to {net}"
+    if any(tax.base != price.taxable for tax in price.taxes):
+        yield f"a tax on {subject} isn't on {price.taxable}, its price without taxes"
     if any(amount < 0 for amount in _amounts(price)):
         yield f"the price of {subject} has an amount below zero"
 
