@@ -204,13 +204,13 @@ def adjustment(
     )
 
 
-def exchange_line(order: Order, amount: Decimal) -> e.ExchangeLine:
-    """Return a line of an exchange for goods of ``order``, at this unit price."""
+def exchange_line(order: Order, amount: Decimal | None = None) -> e.ExchangeLine:
+    """Return a line of an exchange for goods of ``order``, by default at the smallest price."""
     return e.ExchangeLine(
         product_id=uuid4(),
         sku="OTHER-1",
         name="Other",
         quantity=1,
-        unit_price=order.money(amount),
+        unit_price=order.money(amount or MINOR_UNITS[order.currency]),
         price_source="list",
     )

@@ -44,14 +44,12 @@ class Walk:
     def __init__(self, order: Order, country: str) -> None:
         self.order = order
         self.country = country
-        self.moves = 0
 
     def ask_taxes(self, parts: Any) -> Any:
         return taxes_of(self.country)(parts)
 
     def try_move(self, name: str, part: int, number: int) -> None:
         """Try a move of MOVES; a refusal changes nothing."""
-        self.moves += 1
         with suppress(DomainError):
             MOVES[name](self, part, number)
 
@@ -187,6 +185,11 @@ def pack(walk: Walk, part: int, number: int) -> None:
     walk.order.pack(walk.units(part, number), shipment_id=uuid4(), now=NOW)
 
 
+@move(c.HandOverItems)
+def hand_over(walk: Walk, part: int, number: int) -> None:
+    walk.order.hand_over(walk.units(part, number), now=NOW)
+
+
 @move(c.DispatchShipment, c.VoidShipment)
 def end_packing(walk: Walk, part: int, number: int) -> None:
     for shipment_id in walk.shipments("packed"):
@@ -260,7 +263,7 @@ def pay(walk: Walk, part: int, number: int) -> None:
         kind = PAYMENT_KINDS[number % len(PAYMENT_KINDS)]
         amount = walk.amount(number)
     payment_id = f"payment-{part % 2}"
-    order.record_payment(payment_id, kind, amount, reference=f"fact-{walk.moves}", at=NOW)
+    order.record_payment(payment_id, kind, amount, reference=f"fact-{order.version}", at=NOW)
 
 
 @move(c.CapturePayment)
@@ -270,7 +273,7 @@ def request_capture(walk: Walk, part: int, number: int) -> None:
     order.request_capture(capture_id=uuid4(), now=NOW)
     kind = e.PaymentKind.FAILED if part % 3 == 0 else e.PaymentKind.CAPTURED
     for capture in [*order.captures.values()][: number % 2]:
-        amount, reference = Decimal(capture["amount"]), f"capture-{walk.moves}"
+        amount, reference = Decimal(capture["amount"]), f"capture-{order.version}"
         order.record_payment(capture["payment_id"], kind, amount, reference=reference, at=NOW)
 
 

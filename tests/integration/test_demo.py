@@ -47,7 +47,7 @@ def test_seeding_plays_a_scenario_by_commands(demo):
     assert {"OrderHeld", "ShipmentFailed", "ReturnReceived", "ReturnRejected"} <= event_types
     assert {"RefundSettled", "OrderItemsCancelled", "ShippingAddressChanged"} <= event_types
     # The shop is Spanish.
-    prices = OrderItem.objects.exclude(price=None).values_list("price", flat=True)
+    prices: Any = OrderItem.objects.exclude(price=None).values_list("price", flat=True)
     taxes = {(tax["label"], tax["included"]) for price in prices for tax in price["taxes"]}
     assert {("IVA 21 %", True), ("IVA 10 %", True), ("IVA 4 %", True)} <= taxes
     # A payment arrived after the order had expired.

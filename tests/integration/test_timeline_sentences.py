@@ -97,7 +97,7 @@ def test_sentences_of_discounts_and_of_taxes_by_address() -> None:
     order = order_placed(quantity=1, unit_price="10.00")
     fields = {"discount": order.money(Decimal("2.00"))}
     order.adjust(adjustment(order, "fee", Decimal("3.00")).model_copy(update=fields))
-    [_, added] = order_placed(quantity=2, unit_price="5.00").pending_events
+    added: Any = order_placed(quantity=2, unit_price="5.00").pending_events[1]
     new = dict.fromkeys(e.OrderEvent.model_fields) | {"order_id": order.id}
     line = {"timestamp": LATER, "line_id": uuid4(), **fields}
     order.add_item(added.model_copy(update=new | line))

@@ -42,7 +42,7 @@ def delivered_order(currency: str = "EUR", paid: int | None = None) -> tuple[lis
 def request_exchange(order: Order, units: int = 1) -> UUID:
     [line_id], return_id = order.lines, uuid4()
     back = c.ReturnedLine(line_id=line_id, quantity=units, reason=e.ReturnReason.UNWANTED)
-    lines = [exchange_line(order, Decimal("0.01"))]
+    lines = [exchange_line(order)]
     order.request_return([back], return_id=return_id, exchange_for=lines, now=NOW)
     return return_id
 
