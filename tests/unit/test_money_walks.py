@@ -45,7 +45,6 @@ BESIDE = {
     c.AssignOrder,
     c.CreateOrder,
     c.RedactNote,
-    c.ResolveAttention,
     c.SetLineMetadata,
     c.SetOrderMetadata,
     c.SetPoNumber,
