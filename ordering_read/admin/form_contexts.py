@@ -124,7 +124,7 @@ class OrderContext(_CatalogueContext):
         elif command_type is c.SetPoNumber:
             values["po_number"] = order.po_number
         elif command_type is c.ChangeShippingAddress and permissions.may_view_addresses(self.user):
-            values |= order.shipping_address
+            values |= order.shipping_address or {}
         return values
 
     def choices(self, command_type: type[c.Command], name: str) -> Choices | None:

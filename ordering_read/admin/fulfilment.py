@@ -115,7 +115,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
 
     @admin.display(description="Destination")
     def destination(self, row: QueuedOrder) -> str:
-        return f"{row.city}, {row.country}"
+        return f"{row.city}, {row.country}" if row.country else "no shipping"
 
     @admin.display(description="Reasons")
     def reasons(self, row: QueuedOrder) -> str:
@@ -147,6 +147,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         addresses = {
             order_id: AddressView.model_validate(document)
             for order_id, document in summaries.values_list("order_id", "shipping_address")
+            if document
         }
         slips = [
             (order, addresses.get(order.order_id), _units(order), detail)
@@ -203,6 +204,7 @@ def _picks(orders: Iterable[QueuedOrder]) -> list[Pick]:
 
 
 def _units(order: QueuedOrder) -> list[tuple[str, str, int]]:
-    """Return SKU, name and units of each line that isn't dispatched yet."""
-    counts = ((line, line["open"] + line["packed"]) for line in order.lines.values())
+    """Return SKU, name and units of each line that isn't dispatched yet and requires shipping."""
+    lines = [line for line in order.lines.values() if line.get("requires_shipping", True)]
+    counts = ((line, line["open"] + line["packed"]) for line in lines)
     return [(line["sku"], line["name"], units) for line, units in counts if units]

@@ -10,7 +10,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.formats import date_format
-from django.utils.html import format_html_join
+from django.utils.html import escape, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from pydantic import ValidationError
@@ -195,10 +195,13 @@ class OrderAdmin(CommandPages):
 
     @admin.display(description="Ships to")
     def destination(self, order: OrderSummary) -> str:
-        return f"{order.shipping_address['city']}, {order.shipping_address['country']}"
+        address = order.shipping_address
+        return f"{address['city']}, {address['country']}" if address else _NOT_SHIPPED
 
     @admin.display(description="Ships to")
     def shipping(self, order: OrderSummary) -> SafeString:
+        if order.shipping_address is None:
+            return escape(_NOT_SHIPPED)
         return _address(order.shipping_address)
 
     @admin.display(description="Billed to")
@@ -223,6 +226,10 @@ class OrderAdmin(CommandPages):
             self.message_user(request, detail_of(error), messages.WARNING)
             return {}
         return {action.command: str(action.refusal) for action in actions if action.refusal}
+
+
+# In place of an address.
+_NOT_SHIPPED = "no shipping"
 
 
 def _orders_url(customer_id: UUID) -> str:

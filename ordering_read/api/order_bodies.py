@@ -101,8 +101,8 @@ def masked(order: OrderDetail, request: Request) -> OrderDetail:
     """Return ``order`` with MASK for addresses and notes that the user may not see."""
     masks: dict[str, Any] = {}
     if not permissions.may_view_addresses(request.user):
-        masks["shipping_address"] = _masked_address(order.shipping_address)
-        masks["billing_address"] = order.billing_address and _masked_address(order.billing_address)
+        for name in ("shipping_address", "billing_address"):
+            masks[name] = _masked_address(getattr(order, name))
     if not request.user.has_perm(permissions.VIEW_PII):
         masks["notes"] = tuple(note.model_copy(update={"text": MASK}) for note in order.notes)
         masks["metadata"] = masked_pairs(order.metadata)
@@ -122,6 +122,8 @@ def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryBod
     return body.model_copy(update={"sentence": sentence})
 
 
-def _masked_address(address: AddressView) -> AddressView:
+def _masked_address(address: AddressView | None) -> AddressView | None:
+    if address is None:
+        return None
     masks = dict.fromkeys(AddressView.model_fields.keys() - {"city", "country"}, MASK)
     return address.model_copy(update=masks)

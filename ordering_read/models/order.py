@@ -47,7 +47,7 @@ class OrderSummary(StreamRow):
 
     projection_name: ClassVar[str] = "order_view"
     documents = {
-        "shipping_address": AddressView,
+        "shipping_address": AddressView | None,
         "billing_address": AddressView | None,
         "hold": HoldView | None,
         "adjustments": tuple[AdjustmentView, ...],
@@ -126,7 +126,7 @@ class OrderSummary(StreamRow):
         max_length=150, blank=True, help_text="The user who is responsible."
     )
     tags = ArrayField(models.CharField(max_length=40), default=list, blank=True)
-    shipping_address = models.JSONField()
+    shipping_address = models.JSONField(null=True, blank=True)
     billing_address = models.JSONField(null=True, blank=True)
     hold = models.JSONField(null=True, blank=True)
     adjustments = models.JSONField(default=list, blank=True)

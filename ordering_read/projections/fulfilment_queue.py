@@ -68,7 +68,10 @@ def _change(row: QueuedOrder, event: e.OrderEvent) -> None:
         row.authorized = event.authorized.amount
 
 
-def _set_address(row: QueuedOrder, address: e.PostalAddress) -> None:
+def _set_address(row: QueuedOrder, address: e.PostalAddress | None) -> None:
+    if address is None:
+        row.city = row.postal_code = row.country = ""
+        return
     row.city, row.postal_code, row.country = address.city, address.postal_code, address.country
 
 

@@ -134,7 +134,7 @@ def _begin(row: OrderSummary, event: e.OrderCreated) -> None:
     _set_po_number(row, event)
     row.replaces_order_id = event.replaces_order_id
     row.replaces_order_number = event.replaces_order_number or ""
-    row.shipping_address = event.shipping_address.model_dump()
+    row.shipping_address = event.shipping_address and event.shipping_address.model_dump()
     row.billing_address = event.billing_address and event.billing_address.model_dump()
     row.created_at = event.placed_at
     row.placed_on = store_day(event.placed_at)

@@ -120,7 +120,7 @@ class OrderDetail(OrderView):
     charges: tuple[ChargeView, ...] | None
     taxes: tuple[TaxView, ...]
     sums: OrderSums
-    shipping_address: AddressView
+    shipping_address: AddressView | None
     billing_address: AddressView | None
     shipments: tuple[ShipmentView, ...]
     payments: tuple[PaymentView, ...]

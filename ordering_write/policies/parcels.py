@@ -88,12 +88,13 @@ def _key_for_address(key: UUID, history: Sequence[Any]) -> UUID:
 def _parcel(trigger: Trigger, status: Shipment.Status, history: Sequence[Any]) -> Parcel | None:
     """Return the parcel of the event as it is now; None if it isn't in ``status`` any more."""
     shipment = Shipment.objects.filter(pk=trigger.event.shipment_id, status=status).first()
-    if shipment is None:
+    to = e.shipping_address(history)
+    if shipment is None or to is None:
         return None
     return Parcel(
         order_id=shipment.order_id,
         shipment_id=shipment.pk,
-        to=e.shipping_address(history),
+        to=to,
         items=tuple(shipment.units),
         carrier=shipment.carrier,
         tracking_number=shipment.tracking_number,

@@ -45,6 +45,7 @@ def test_queries_answer_rows_of_each_release(path: Path) -> None:
 
     order = ask(GetOrderById(order_id=row.order_id))
 
+    assert order.shipping_address is not None
     assert order.shipping_address.line1 == row.shipping_address["line1"]
     assert order.hold is not None
     for column in ("adjustments", "shipments", "payments", "refunds", "returns", "notes"):

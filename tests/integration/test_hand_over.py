@@ -4,18 +4,22 @@ from typing import Any
 
 import pytest
 
+from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.engine import live
+from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries import get_query_bus
 from ordering_read.queries.fulfilment import GetFulfilmentQueue
 from ordering_read.queries.inventory import GetProduct
 from ordering_read.queries.orders import GetOrderById
 from ordering_write.domain import commands as c
-from ordering_write.domain.errors import ExceedsStockError, ShopOnlyError
+from ordering_write.domain.errors import AddressMissingError, ExceedsStockError, ShopOnlyError
 from ordering_write.domain.events import OrderStatus
+from ordering_write.domain.values import Address
 from ordering_write.models import Customer, Order, StockItem
 from tests import kit
 from tests.integration.test_read_api import ROOT, client_of
+from tests.kit_admin import ORDERS, list_url, logged_in, row_url, run_action
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
@@ -85,6 +89,71 @@ def test_the_shop_and_not_a_customer_says_that_a_line_is_picked_up(customer: Cus
     with pytest.raises(ShopOnlyError) as refusal:
         kit.placed_order(customer, items=items, customer_scope=customer.pk)
     assert refusal.value.pointer == "#/items/0/requires_shipping"
+
+
+# --- Without an address ------------------------------------------------------------------------
+def test_an_order_that_requires_no_shipping_needs_no_address(
+    customer: Customer, ebook: StockItem
+) -> None:
+    order = confirmed(customer, (ebook, 1), shipping_address=None)
+    hand_over(order, 1)
+    show()
+
+    assert ask(GetOrderById(order_id=order.pk)).shipping_address is None
+    assert ask(GetOrderById(order_id=order.pk, version=1)).shipping_address is None
+    for role, path in (
+        (Role.AUDITOR, f"{ROOT}/orders/{order.pk}"),
+        (Role.WAREHOUSE, f"{ROOT}/fulfilment-queue"),
+    ):
+        assert client_of(role).get(path).status_code == 200
+    kit.check_rows_equal_log()
+
+
+def test_lines_that_require_shipping_need_an_address(customer: Customer, ebook: StockItem) -> None:
+    lamp = kit.registered_product(10)
+    with pytest.raises(AddressMissingError) as refusal:
+        confirmed(customer, (ebook, 1), (lamp, 1), shipping_address=None)
+    assert refusal.value.pointer == "#/shipping_address"
+
+    order = kit.placed_order(customer, (ebook, 1), shipping_address=None)
+    envelope = {"user_id": kit.USER, "order_id": order.pk}
+    more = {**envelope, "quantity": 1, "unit_price": "19.90"}
+    kit.dispatch(c.AddOrderItem(product_id=ebook.pk, **more))
+    with pytest.raises(AddressMissingError, match="has no shipping address; set one first"):
+        kit.dispatch(c.AddOrderItem(product_id=lamp.pk, **more))
+    address = Address(**kit.ADDRESS)
+    [changed] = kit.dispatch(c.ChangeShippingAddress(shipping_address=address, **envelope))
+    assert changed.from_address is None
+    kit.dispatch(c.AddOrderItem(product_id=lamp.pk, **more))
+    show()
+    shown = ask(GetOrderById(order_id=order.pk)).shipping_address
+    assert shown is not None
+    assert shown.city == "Sampleton"
+
+
+def test_screens_show_orders_without_an_address(
+    customer: Customer, ebook: StockItem, warehouse: User
+) -> None:
+    order = confirmed(customer, (ebook, 1), shipping_address=None)
+    show()
+    client = logged_in(warehouse)
+
+    assert "no shipping" in client.get(row_url(ORDERS, order.pk)).text
+    assert "no shipping" in client.get(list_url("ordering_read/queuedorder")).text
+    slips = run_action(
+        client, "ordering_read/queuedorder", "print_packing_slips", *QueuedOrder.live.all()
+    )
+    assert "No address is known." in slips.content.decode()
+
+
+def test_a_customer_without_an_address_is_erased(customer: Customer, ebook: StockItem) -> None:
+    order = confirmed(customer, (ebook, 1), shipping_address=None)
+    hand_over(order, 1)
+    kit.dispatch(kit.move(order, OrderStatus.COMPLETED))
+    kit.dispatch(c.EraseCustomer(user_id=kit.USER, customer_id=customer.pk, reason="Asked for it"))
+    show()
+    assert ask(GetOrderById(order_id=order.pk)).customer_name == "[erased]"
+    kit.check_rows_equal_log()
 
 
 def test_the_queue_shows_what_is_to_be_handed_over(customer: Customer, ebook: StockItem) -> None:

@@ -41,7 +41,7 @@ def timelines(user: User, shop: Shop) -> dict[str, str]:
 def visible_texts(event: DomainEvent) -> set[str]:
     """Return the personal texts of ``event`` that the page of an order shows to all its users."""
     match event:
-        case e.OrderCreated(customer=customer, shipping_address=address):
+        case e.OrderCreated(customer=customer, shipping_address=e.PostalAddress() as address):
             return {customer.name, address.city, address.country}
         case e.ShippingAddressChanged(to_address=address):
             return {address.city, address.country}

@@ -76,6 +76,7 @@ def test_an_order_with_its_lines_takes_two_statements(history: History) -> None:
     assert detail.id == order.pk
     assert [line.sku for line in detail.items] == [f"SKU-{n}" for n in range(1, 13)]
     assert detail.total_amount == sum(line.line_total for line in detail.items)
+    assert detail.shipping_address is not None
     assert detail.shipping_address.city == "Sampleton"
 
 

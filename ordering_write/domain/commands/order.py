@@ -69,6 +69,14 @@ class NewItem(PricedItem):
         return {name: getattr(item, name) for name in ("product_id", "quantity", "unit_price")}
 
 
+_ADDRESS = {
+    "name": "Robin Sample",
+    "line1": "1 Example Street",
+    "city": "Sampleton",
+    "country": "ES",
+}
+
+
 class Guest(Value):
     """A customer by name and e-mail address, who may be new."""
 
@@ -91,7 +99,8 @@ class CreateOrder(Command):
     """Place an order: price its lines and reserve their units at once.
 
     The order names the customer by `customer_id`; or the shop gives `customer`, a name and an
-    e-mail address, for the customer with that address, or for a new one if nobody has it.
+    e-mail address, for the customer with that address, or for a new one if nobody has it. An order
+    of which no line requires shipping needs no `shipping_address`.
     """
 
     customer: Annotated[Guest | None, ADDED] = None
@@ -99,7 +108,7 @@ class CreateOrder(Command):
         CustomerId | None, AfterValidator(_id_or_guest), Field(validate_default=True)
     ] = None
     items: Annotated[list[NewItem], Field(min_length=1, max_length=200)]
-    shipping_address: Address
+    shipping_address: Annotated[Address | None, Field(examples=[_ADDRESS])] = None
     currency: Currency | None = None
     billing_address: Address | None = None
     adjustments: Annotated[list[Adjustment], Field(max_length=20)] = []

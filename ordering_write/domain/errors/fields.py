@@ -29,6 +29,10 @@ class UnknownCustomerError(FieldError):
     """There is no such customer."""
 
 
+class AddressMissingError(FieldError):
+    """Lines that require shipping need a shipping address."""
+
+
 class UnknownProductError(FieldError):
     """There is no such product."""
 

@@ -1,10 +1,11 @@
 """The base of the events: how an event is stored and read, and its envelope."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, ClassVar, Self, get_origin
+from types import NoneType
+from typing import Any, ClassVar, Self, get_args, get_origin
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation
@@ -36,16 +37,21 @@ class UnknownSchemaVersionError(Exception):
     """The event was stored with a schema version that this code doesn't know."""
 
 
-def _erased_fields(model: type[BaseModel], names: Iterable[str]) -> dict[str, Any]:
+def _erased_fields(
+    model: type[BaseModel], names: Iterable[str], *, also: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return the values of the required fields in ``names``, and of the optional ones in ``also``."""
     fields = {name: model.model_fields[name] for name in names}
     return {
         name: _erased_value(model, name, field.annotation)
         for name, field in fields.items()
-        if field.is_required()
+        if field.is_required() or name in also
     }
 
 
 def _erased_value(model: type[BaseModel], name: str, annotation: Any) -> Any:
+    if NoneType in get_args(annotation):
+        [annotation] = set(get_args(annotation)) - {NoneType}
     if annotation is str:
         return ERASED
     if get_origin(annotation) in (list, tuple, dict):
@@ -72,6 +78,8 @@ class DomainEvent(BaseModel):
     # Upcasters by the schema version that they take: every version below schema_version.
     upcasters: ClassVar[Mapping[int, Upcaster]] = {}
     personal: ClassVar[frozenset[str]] = frozenset()
+    # Personal fields with a default that read as erased all the same.
+    shown_as_erased: ClassVar[frozenset[str]] = frozenset()
     # True if the event erases personal fields of its stream.
     erases: ClassVar[bool] = False
     types: ClassVar[dict[str, type["DomainEvent"]]] = {}
@@ -108,7 +116,7 @@ class DomainEvent(BaseModel):
 
         Raises TypeError for a personal field whose type has no place for ERASED.
         """
-        return _erased_fields(cls, sorted(cls.personal))
+        return _erased_fields(cls, sorted(cls.personal), also=cls.shown_as_erased)
 
     def encode(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the payload as it is stored: the fields of the log, and the personal fields."""

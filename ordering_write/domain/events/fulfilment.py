@@ -91,6 +91,7 @@ class ExchangeLine(Value):
     price_reason: str | None = None
     discount: Money | None = None
     taxes: tuple[Tax, ...] | None = None
+    requires_shipping: bool | None = None
 
 
 class ReturnRequested(OrderEvent):

@@ -105,12 +105,15 @@ class OrderEvent(DomainEvent, stored=False):
 
 
 class OrderCreated(OrderEvent):
+    """An order was placed. An order that requires no shipping may have no shipping address."""
+
     personal = frozenset({"customer", "shipping_address", "billing_address"})
+    shown_as_erased = frozenset({"shipping_address"})
 
     customer_id: UUID
     order_number: str
     customer: Person
-    shipping_address: PostalAddress
+    shipping_address: PostalAddress | None = None
     billing_address: PostalAddress | None = None
     currency: str
     placed_at: AwareDatetime
@@ -255,16 +258,22 @@ class LostUnitsMadeGood(OrderEvent):
 
 
 class ShippingAddressChanged(PricedEvent):
-    """The order goes to another address; ``price`` is None if the price stays what it was."""
+    """The order goes to another address; ``price`` is None if the price stays what it was.
+
+    ``from_address`` is None for an order that had none.
+    """
 
     personal = frozenset({"from_address", "to_address"})
+    shown_as_erased = frozenset({"from_address"})
 
-    from_address: PostalAddress
+    from_address: PostalAddress | None = None
     to_address: PostalAddress
 
 
-def shipping_address(events: Sequence[DomainEvent]) -> PostalAddress:
+def shipping_address(events: Sequence[DomainEvent]) -> PostalAddress | None:
     """Return the shipping address of an order after ``events``, all events of its stream.
+
+    None for an order that has none, because it requires no shipping.
 
     The address is personal data, so no row of the order holds it: only the events do.
     """

@@ -69,6 +69,7 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
         e.StockReserved,
     )
     refusals = (
+        errors.AddressMissingError,
         errors.CustomerBlockedError,
         errors.CustomerErasedError,
         errors.DuplicateEmailError,
@@ -123,6 +124,8 @@ def place(
     items, price_adjustments = pricing.priced_items(
         command, customer.pk, order_id=order_id, currency=currency, stock=stock
     )
+    if command.shipping_address is None and any(map(pricing.is_shipped, items)):
+        raise errors.AddressMissingError(pointer="#/shipping_address")
     refuse_shortages(items, stock)
     created = _order_created(command, order_id, customer, currency)
     created = created.model_copy(update={"replaces_order_number": replaces_order_number})
@@ -224,14 +227,14 @@ def _order_created(
     command: c.CreateOrder, order_id: UUID, customer: Customer, currency: str
 ) -> e.OrderCreated:
     reserve_for = command.reserve_for or timedelta(hours=settings.RESERVE_FOR_HOURS)
-    billing_address = command.billing_address
+    shipping_address, billing_address = command.shipping_address, command.billing_address
     return e.OrderCreated(
         timestamp=command.timestamp,
         order_id=order_id,
         customer_id=customer.pk,
         order_number=next_order_number(command, command.timestamp),
         customer=customer.person,
-        shipping_address=postal_address(command.shipping_address),
+        shipping_address=postal_address(shipping_address) if shipping_address else None,
         billing_address=postal_address(billing_address) if billing_address else None,
         currency=currency,
         placed_at=command.timestamp,

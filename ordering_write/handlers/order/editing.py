@@ -17,6 +17,7 @@ class AddOrderItemHandler(OrderHandler[c.AddOrderItem]):
     permission = Permission("add_order_item", (Role.CLERK,))
     events = (e.OrderItemAdded, e.OrderMetadataChanged, e.StockReserved)
     refusals = (
+        errors.AddressMissingError,
         errors.InsufficientInventoryError,
         errors.NotEditableError,
         errors.TooManyLinesError,
@@ -37,8 +38,21 @@ class AddOrderItemHandler(OrderHandler[c.AddOrderItem]):
         limits.check(command, order.customer_id, units=command.quantity)
         stock = StockItem.load_all([command.product_id])
         added = pricing.priced_item(command, order, stock)
+        if pricing.is_shipped(added):
+            _refuse_without_address(order)
         order.add_item(added, ask_taxes=taxes.of_order(order))
         order.set_metadata(command.metadata, line_id=added.line_id, now=command.timestamp)
+
+
+def _refuse_without_address(order: Order) -> None:
+    """Raise AddressMissingError if ``order`` has no shipping address."""
+    if any(line.requires_shipping for line in order.lines.values()):
+        return
+    if e.shipping_address(log.read_stream(order.stream)) is None:
+        raise errors.AddressMissingError(
+            f"Order {order.order_number} has no shipping address; set one first.",
+            pointer="#/product_id",
+        )
 
 
 @handles(c.ChangeItemQuantity)

@@ -171,6 +171,11 @@ class _Pricing:
         )
 
 
+def is_shipped(line: e.OrderItemAdded) -> bool:
+    """Return True if ``line`` requires shipping."""
+    return line.requires_shipping is not False
+
+
 def _requires_shipping(item: _Item, entry: CatalogEntry) -> bool:
     return entry.requires_shipping and item.requires_shipping is not False
 

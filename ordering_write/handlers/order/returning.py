@@ -160,7 +160,7 @@ def _new_order(command: c.PlaceExchange, history: list[Any]) -> c.CreateOrder:
         raise errors.ReturnNotFoundError
     if not requested.exchange_for:
         raise errors.ExchangeNotDueError
-    created = history[0]
+    created, ship_to = history[0], e.shipping_address(history)
     return c.CreateOrder(
         timestamp=command.timestamp,
         user_id=command.user_id,
@@ -168,7 +168,7 @@ def _new_order(command: c.PlaceExchange, history: list[Any]) -> c.CreateOrder:
         customer_id=created.customer_id,
         currency=created.currency,
         items=[_new_item(line, created.order_number) for line in requested.exchange_for],
-        shipping_address=_address(e.shipping_address(history)),
+        shipping_address=ship_to and _address(ship_to),
         billing_address=created.billing_address and _address(created.billing_address),
         replaces_order_id=command.order_id,
     )
@@ -183,6 +183,7 @@ def _new_item(line: e.ExchangeLine, order_number: str) -> c.NewItem:
         price_reason=line.price_reason or f"Agreed in order {order_number}",
         discount=line.discount and line.discount.amount,
         taxes=taxes or None,
+        requires_shipping=line.requires_shipping,
     )
 
 

@@ -138,7 +138,7 @@ class Editing(Charging):
         self,
         to: e.PostalAddress,
         *,
-        before: e.PostalAddress,
+        before: e.PostalAddress | None,
         ask_taxes: AskTaxes = keep_taxes,
         now: datetime,
     ) -> None:
