@@ -56,8 +56,12 @@ def pytest_configure(config: pytest.Config) -> None:
         stack = ExitStack()
         stack.enter_context(EmbeddedServer(settings.DATA_DIR).in_use())
         config.add_cleanup(stack.close)
-    # The tests are about a new shop. The demo's shop, which is the default here, has taxes.
-    settings.PORTS = settings.PORTS | {"tax": "ordering_write.ports.tax.NoTax"}
+    # The tests are about a new shop. The demo's shop, which is the default here, has taxes and a
+    # gateway.
+    settings.PORTS = settings.PORTS | {
+        "tax": "ordering_write.ports.tax.NoTax",
+        "payment": "ordering_write.ports.payment.ManualPayments",
+    }
     settings.PRICES_INCLUDE_TAX = False
     # Tear down on these signals too, as on Ctrl-C: by default they end a process at once.
     for signum in (signal.SIGTERM, signal.SIGHUP):
