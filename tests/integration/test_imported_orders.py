@@ -153,6 +153,14 @@ def test_units_that_come_back_after_the_import_go_to_the_shelf(run: Run, lamp: S
     assert levels(lamp) == (12, 0)
 
 
+def test_units_that_require_no_shipping_were_sent_too(db: None, run: Run):
+    registered_product(sku="EBOOK-1", requires_shipping=False)
+    item = {"sku": "EBOOK-1", "quantity": 1, "unit_price": "5.00"}
+
+    assert run(line(items=[item], **DELIVERED)).reports == []
+    assert imported_order().status == "delivered"
+
+
 def test_a_refund_beyond_the_credit_is_goodwill(run: Run, lamp: StockItem):
     run(
         line(
