@@ -8,6 +8,8 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.tax_rates import TaxRate
+from ordering_read.admin.order_page import template_context
+from ordering_read.projections.order_view import fold_order
 from ordering_read.queries import get_query_bus
 from ordering_read.queries.orders import GetOrderById
 from ordering_write import log
@@ -303,6 +305,35 @@ def test_only_the_adapter_reads_the_address_of_an_edited_order(
     settings.TAX_RATES = RATES
     with pytest.raises(AssertionError, match="is read"):
         give(c.ChangeItemQuantity, order, line_id=line.line_id, new_quantity=3)
+
+
+def test_the_page_of_an_order_adds_up_as_printed(customer, fixed_rates):
+    lines = [
+        item(registered_product(), 2, discount="4.80"),
+        item(registered_product(), taxes=[IVA]),
+    ]
+    shipping = {"kind": "shipping", "label": "Parcel", "amount": "6.05", "discount": "1.21"}
+    given = {"label": "Packing 10 %", "rate": "10", "included": False}
+    packing = {"kind": "gift_wrap", "label": "Paper", "amount": "2.00", "taxes": [given]}
+    order = placed_order(customer, items=lines, adjustments=[shipping, packing])
+    give(c.GrantGoodwill, order, amount="0.89", reason="late")
+
+    row, order_lines = fold_order(log.read_stream(order.stream))
+    page = template_context(row, order_lines, with_personal=True)
+
+    first, second = page["lines"]
+    assert (str(first["line"].list_value), str(first["line"].discount)) == ("39.80", "4.80")
+    assert first["taxes"] == ["IVA 21 % included, on 28.93: 6.07"]
+    assert second["taxes"] == ["IVA 21 % included, on 16.45: 3.45"]
+    assert [(label, str(amount)) for label, amount in page["sums"]] == [
+        ("Discount", "-6.01"),
+        ("Parcel", "6.05"),
+        ("Paper", "2.00"),
+        ("Packing 10 %, on 2.00", "0.20"),
+        ("Goodwill", "-0.89"),
+        ("Total", "61.05"),
+        ("IVA 21 % included, on 49.38", "10.36"),
+    ]
 
 
 # --- Tax classes of products ---------------------------------------------------------------------
