@@ -61,6 +61,10 @@ def _entry(event: e.OrderEvent, products: Mapping[UUID, str], projection_id: int
 
 
 # --- Product names of lines --------------------------------------------------------------------
+# Events about one line; those about several lines have items.
+_LINE_EVENTS = (e.OrderItemQuantityChanged, e.OrderItemPriceChanged, e.OrderMetadataChanged)
+
+
 def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, str]:
     """Return the product names of all lines that ``events`` are about.
 
@@ -79,5 +83,6 @@ def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, 
 
 
 def _is_about_lines(event: e.OrderEvent) -> bool:
-    is_about_a_line = isinstance(event, e.OrderItemQuantityChanged | e.OrderMetadataChanged)
-    return is_about_a_line or hasattr(event, "items")
+    if isinstance(event, e.OrderAdjustmentAdded):
+        return event.part_id is not None
+    return isinstance(event, _LINE_EVENTS) or hasattr(event, "items")

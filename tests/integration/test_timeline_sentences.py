@@ -22,10 +22,18 @@ ACTOR = "user 00000000-0000-0000-0000-000000000001"
 
 
 def sentences_of(order: Order) -> list[tuple[str, str]]:
-    """The sentences of all events of the order, for staff and for the customer, in order."""
+    """The sentences of all events of the order, for staff and for the customer, in order.
+
+    They are the same in batches of any size, although some need the names of earlier lines.
+    """
     history = History()
     history.add(order)
-    rows = sorted(history.rows(TimelineEntry), key=lambda row: row["version"])
+    rows = history.rows(TimelineEntry)
+    one_by_one = new_generation("order_timeline")
+    for event in history.events:
+        project([event], one_by_one)
+    assert rows_of(TimelineEntry, one_by_one) == rows
+    rows = sorted(rows, key=lambda row: row["version"])
     return [(row["sentence"].removeprefix(f"{ACTOR} "), row["customer_sentence"]) for row in rows]
 
 
