@@ -28,6 +28,7 @@ _CASES = {
     9: "never paid",
     12: "return rejected",
     16: "paid after it had expired",
+    18: "exchanged",
     22: "discounted and sent back",
     27: "parcel lost",
     28: "charged back",
@@ -37,6 +38,7 @@ _CASES = {
     41: "edited",
     47: "held for review",
 }
+_RETURNED = ("discounted and sent back", "return rejected", "refund bounced", "exchanged")
 _EVERY = 50
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -178,13 +180,15 @@ class OrderScenario:
         self.do(CLERK, client.AdjustOrder, **discount, reason="First order")
         self.total -= amount
 
-    def _pay(self, *, kind: str = "captured", reference: str = "") -> None:
+    def _pay(
+        self, amount: Decimal | None = None, *, kind: str = "captured", reference: str = ""
+    ) -> None:
         self.do(
             ADMIN,
             client.RecordPayment,
             payment_id=f"demo-{self.number}",
             kind=kind,
-            amount=self.total,
+            amount=amount or self.total,
             method="card",
             reference=reference,
         )
@@ -212,7 +216,7 @@ class OrderScenario:
             refund_id = self._request_refund(Decimal("9.90"), "A parcel was lost")
             yield self.after(_DAY)
             self._refund(refund_id)
-        if self.case in ("discounted and sent back", "return rejected", "refund bounced"):
+        if self.case in _RETURNED:
             yield from self._return()
         if self.case == "charged back":
             yield from self._charge_back()
@@ -259,7 +263,8 @@ class OrderScenario:
         yield self.after(2 * _DAY)
         line_id = self.lines[self._first]
         items = [{"line_id": line_id, "quantity": 1, "reason": "unwanted"}]
-        [requested] = self.do(self.buyer, client.RequestReturn, items=items)
+        new_lines = self._new_lines() if self.case == "exchanged" else []
+        [requested] = self.do(self.buyer, client.RequestReturn, items=items, exchange_for=new_lines)
         return_id: UUID = requested.return_id  # type: ignore[attr-defined]
         yield self.after(4 * _DAY)
         if self.case == "return rejected":
@@ -268,12 +273,32 @@ class OrderScenario:
         item = {"line_id": line_id, "restock": 1}
         [returned, *_] = self.do(WAREHOUSE, client.ReceiveReturn, return_id=return_id, items=[item])
         amount = returned.items[0].amount.amount  # type: ignore[attr-defined]
+        if new_lines:
+            self._exchange(return_id, due=Decimal(new_lines[0]["unit_price"]) - amount)
+            return
         refund_id = self._request_refund(amount, "Sent back", return_id=return_id)
         yield self.after(_DAY)
         self._refund(refund_id)
         if self.case == "refund bounced":
             yield self.after(2 * _DAY)
             self._refund(refund_id, outcome="failed", reason="account closed")
+
+    def _new_lines(self) -> list[dict[str, Any]]:
+        """Return a line for a unit that costs more, or less, than the unit that is returned."""
+        sku = "LAMP-1" if self.number // _EVERY % 2 else "MUG-1"
+        price = next(product.list_price for product in PRODUCTS if product.sku == sku)
+        return [{"product_id": demo_id(sku), "quantity": 1, "unit_price": price}]
+
+    def _exchange(self, return_id: UUID, *, due: Decimal) -> None:
+        """Place the exchange, of which ``due`` isn't paid by the credit; if negative, refund it."""
+        events = self.do(CLERK, client.PlaceExchange, return_id=return_id)
+        if due < 0:
+            refund_id = self._request_refund(-due, "The exchange costs less", return_id=return_id)
+            self._refund(refund_id)
+        self.order_id = next(event.order_id for event in events if isinstance(event, OrderCreated))
+        if due > 0:
+            self._pay(due)
+        self.do(CLERK, client.ConfirmOrder)
 
     def _request_refund(self, amount: Decimal, reason: str, **fields: Any) -> UUID:
         [requested] = self.do(ADMIN, client.RequestRefund, amount=amount, reason=reason, **fields)

@@ -40,12 +40,16 @@ def demo(db: None, settings: Any, tmp_path: Path) -> None:
 def test_seeding_plays_a_scenario_by_commands(demo):
     run("seed_demo")
     own_orders = Order.objects.exclude(order_number__startswith="A-")
-    assert (own_orders.count(), Order.objects.count()) == (300, 304)
+    exchanges = OutboxEvent.objects.filter(type="OrderReplaced").count()
+    assert exchanges >= 4
+    counts = (own_orders.count(), Order.objects.count())
+    assert counts == (300 + exchanges, 304 + exchanges)
     assert set(Order.objects.values_list("status", flat=True)) == set(OrderStatus)
     assert set(Order.objects.values_list("currency", flat=True)) == {"EUR", "USD"}
     event_types = set(OutboxEvent.objects.values_list("type", flat=True))
     assert {"OrderHeld", "ShipmentFailed", "ReturnReceived", "ReturnRejected"} <= event_types
     assert {"RefundSettled", "OrderItemsCancelled", "ShippingAddressChanged"} <= event_types
+    assert {"CreditTransferred", "OrderAdjustmentAdded"} <= event_types
     # The shop is Spanish.
     prices: Any = OrderItem.objects.exclude(price=None).values_list("price", flat=True)
     taxes = {(tax["label"], tax["included"]) for price in prices for tax in price["taxes"]}

@@ -92,7 +92,13 @@ def test_a_received_return_is_exchanged_once(settings: Any) -> None:
     )
     assert placed.status == "confirmed"
     assert refunds_of(exchange.order) == [Decimal("4.90")]
-    assert exchange.returned().refunded == Decimal("15.00")
+    transfers = [
+        event.amount.amount
+        for order in (exchange.order, placed)
+        for event in log.read_stream(order.stream)
+        if isinstance(event, e.CreditTransferred)
+    ]
+    assert transfers == [Decimal("15.00"), Decimal("15.00")]
     with pytest.raises(errors.ExchangeNotDueError):
         give(c.PlaceExchange, exchange.order, return_id=exchange.return_id)
     check_rows_equal_log()
