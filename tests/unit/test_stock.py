@@ -23,6 +23,7 @@ from ordering_write.domain.events import AdjustmentReason
 from ordering_write.domain.values import Money
 from ordering_write.models import StockItem
 from tests.kit import NOW, event, given, state, stocked
+from tests.proof import size
 
 
 def reserve(key, quantity):
@@ -497,7 +498,8 @@ def check_that_the_oldest_were_served(before, after):
     assert not waiting or all(key <= waiting[0] for key in served)
 
 
-@hypothesis.settings(deadline=None)
+@pytest.mark.proof
+@hypothesis.settings(deadline=None, max_examples=size(100, full=5_000))
 @hypothesis.given(st.lists(STEPS, max_size=30))
 def test_the_counters_equal_the_reservations_and_never_exceed_the_stock(steps):
     past = stocked(8)
