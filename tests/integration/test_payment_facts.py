@@ -62,6 +62,19 @@ def test_facts_that_an_earlier_release_left_out_are_read_from_the_log() -> None:
     check_rows_equal_log()
 
 
+def test_adjustments_that_a_row_keeps_are_not_read_from_the_log() -> None:
+    order = new_order(adjustments=[{"kind": "discount", "label": "Spring", "amount": "5.00"}])
+    give(c.RecordPayment, order, reference="capture-1", **PAID)
+    [adjustment] = load(order)[0].adjustments or []
+    adjustment_id = adjustment["adjustment_id"]
+    give(c.RemoveAdjustment, order, adjustment_id=adjustment_id)
+    kept, _ = load(order)
+    store_as_earlier_release(order)
+
+    assert load(order)[0].adjustments == kept.adjustments
+    check_rows_equal_log()
+
+
 def test_a_bounced_refund_is_not_requested_again(settings) -> None:
     plug(settings, payment=Gateway)
     order = new_order()

@@ -14,9 +14,10 @@ from ordering_write.models.order.annotating import Annotating
 from ordering_write.models.order.attention import concerns
 from ordering_write.models.order.capturing import Capturing
 from ordering_write.models.order.editing import Editing
+from ordering_write.models.order.facts import keeps_all_facts, read_facts
 from ordering_write.models.order.parts import OrderItem, Shipment
 from ordering_write.models.order.paying import Paying
-from ordering_write.models.order.payments import CAPTURED_SIGNS, add_fact, have_all_facts
+from ordering_write.models.order.payments import CAPTURED_SIGNS, add_fact
 from ordering_write.models.order.placing import Placing
 from ordering_write.models.order.refunding import Refunding
 from ordering_write.models.order.replacing import Replacing
@@ -24,7 +25,6 @@ from ordering_write.models.order.reporting import Reporting
 from ordering_write.models.order.returning import Returning
 from ordering_write.models.order.shipping import Shipping
 from ordering_write.models.order.state import OrderState
-from ordering_write.models.outbox import OutboxEvent
 
 
 class OrderInMemoryError(Exception):
@@ -318,53 +318,13 @@ class Order(
     def add_parts(cls, orders: "Mapping[UUID, Order]", *, with_shipments: bool = True) -> None:
         """Load the lines and shipments of ``orders``, a mapping from ids."""
         condition, ids = "order_id = ANY(%s) ORDER BY order_id,", [list(orders)]
-        if unkept := [order for order in orders.values() if not order._keeps_all_facts]:
-            cls._read_facts(unkept)
+        if incomplete := [order for order in orders.values() if not keeps_all_facts(order)]:
+            read_facts(incomplete)
         for line in tables.find(OrderItem, f"{condition} number", ids):
             orders[line.order_id].lines[line.id] = line
         if with_shipments:
             for shipment in tables.find(Shipment, f"{condition} id", ids):
                 orders[shipment.order_id].shipments[shipment.id] = shipment
-
-    @property
-    def _keeps_all_facts(self) -> bool:
-        """False if an earlier release, which keeps fewer facts, has written the row."""
-        has_references = all("reference" in refund for refund in self.refunds.values())
-        return self.adjustments is not None and has_references and have_all_facts(self.payments)
-
-    @classmethod
-    def _read_facts(cls, orders: "Sequence[Order]") -> None:
-        """Set the adjustments, payments and refunds of orders that an earlier release wrote."""
-        types = [
-            e.OrderItemAdded,
-            e.OrderAdjustmentAdded,
-            e.OrderItemQuantityChanged,
-            e.PaymentRecorded,
-            e.CaptureRequested,
-            e.RefundRequested,
-            e.RefundSettled,
-            e.RefundFailed,
-            e.RefundBounced,
-            e.RefundReferenced,
-        ]
-        rows = OutboxEvent.objects.filter(
-            stream__in=[order.stream for order in orders],
-            type__in=[event_type.__name__ for event_type in types],
-        ).order_by("stream", "version")
-        folded = {order.stream: cls(id=order.id, currency=order.currency) for order in orders}
-        for row in rows:
-            event = e.DomainEvent.types[row.type].decode(
-                schema_version=row.schema_version,
-                timestamp=row.timestamp,
-                fields=row.data,
-                personal=None,
-            )
-            folded[row.stream].evolve(event)
-        for order in orders:
-            order.adjustments = folded[order.stream].adjustments or []
-            order.payments = folded[order.stream].payments
-            order.refunds = folded[order.stream].refunds
-            order.captures = folded[order.stream].captures
 
     @classmethod
     def write_all(cls, aggregates: "Sequence[Order]") -> None:
