@@ -318,8 +318,8 @@ def test_the_page_of_an_order_adds_up_as_printed(customer, fixed_rates):
     order = placed_order(customer, items=lines, adjustments=[shipping, packing])
     give(c.GrantGoodwill, order, amount="0.89", reason="late")
 
-    row, order_lines = fold_order(log.read_stream(order.stream))
-    page = template_context(row, order_lines, with_personal=True)
+    events: Any = log.read_stream(order.stream)
+    page = template_context(*fold_order(events), with_personal=True)
 
     first, second = page["lines"]
     assert (str(first["line"].list_value), str(first["line"].discount)) == ("39.80", "4.80")
