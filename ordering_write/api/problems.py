@@ -34,6 +34,10 @@ _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
         "not-editable",
         "Cancel the open units and place another order for the rest.",
     ),
+    errors.TooManyAdjustmentsError: (
+        "too-many-adjustments",
+        "Remove adjustments, and add one for all of them.",
+    ),
     errors.TooManyLinesError: ("too-many-lines", "Place another order for the rest."),
     errors.TooManyTagsError: ("too-many-tags", "Take a tag off first."),
     errors.TooManyPairsError: ("too-many-pairs", "Remove a pair first: give its key null."),

@@ -11,6 +11,7 @@ from ordering_write.domain.errors import (
     ExceedsTotalError,
     InvalidTransitionError,
     PriceRiseError,
+    TooManyAdjustmentsError,
     UnknownLineError,
 )
 from ordering_write.domain.events import PaymentKind
@@ -440,6 +441,15 @@ def test_a_line_must_be_there_and_owed() -> None:
             adjust(order, kind, 100, 0)
     with pytest.raises(ExceedsTotalError, match="Nothing is charged for SAMPLE-1"):
         change_price(order, 4_000)
+
+
+def test_adjustments_are_limited() -> None:
+    order = an_order((1, 50_000))
+    for _ in range(100):
+        adjust(order, "discount", 1)
+
+    with pytest.raises(TooManyAdjustmentsError):
+        adjust(order, "discount", 1)
 
 
 def test_a_price_must_fit_its_column() -> None:

@@ -146,5 +146,9 @@ class TooManyPairsError(InvalidOperationError):
     """An order, a line or a customer has 50 pairs of metadata at most."""
 
 
+class TooManyAdjustmentsError(InvalidOperationError):
+    """An order has 100 adjustments at most."""
+
+
 class TooManyLinesError(InvalidOperationError):
     """An order has 200 lines at most."""

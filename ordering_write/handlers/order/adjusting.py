@@ -48,7 +48,12 @@ class _PriceHandler(OrderHandler[C]):
 class AdjustOrderHandler(_PriceHandler[c.AdjustOrder]):
     permission = Permission("adjust_order", (Role.CLERK,))
     events = (e.OrderAdjustmentAdded,)
-    refusals = (*_REFUSALS, errors.ExceedsTotalError, errors.UnknownLineError)
+    refusals = (
+        *_REFUSALS,
+        errors.ExceedsTotalError,
+        errors.TooManyAdjustmentsError,
+        errors.UnknownLineError,
+    )
 
     def change(self, order: Order, command: c.AdjustOrder) -> None:
         amounts.refuse_fractions(command.amount, order.currency, "#/amount")

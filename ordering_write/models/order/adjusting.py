@@ -11,6 +11,7 @@ from ordering_write.domain.errors import (
     AdjustmentNotFoundError,
     ExceedsTotalError,
     PriceRiseError,
+    TooManyAdjustmentsError,
 )
 from ordering_write.domain.events import OrderStatus
 from ordering_write.domain.prices import LinePrice, OrderPrice
@@ -19,6 +20,9 @@ from ordering_write.domain.values import quantize
 from ordering_write.models.order.charging import Charging
 from ordering_write.models.order.editing import refuse_too_large
 from ordering_write.models.order.parts import OrderItem
+
+# Every event about the price says the shares of all adjustments.
+MAX_ADJUSTMENTS = 100
 
 
 class Adjusting(Charging):
@@ -41,6 +45,8 @@ class Adjusting(Charging):
     def adjust(self, added: e.OrderAdjustmentAdded, *, ask_taxes: AskTaxes = keep_taxes) -> None:
         """Add a discount or a charge; with ``part_id``, the id of a line, on this line."""
         self.may_adjust()
+        if len(self.adjustments or ()) >= MAX_ADJUSTMENTS:
+            raise TooManyAdjustmentsError
         line = self._owed_line(added.part_id) if added.part_id else None
         if added.kind == "discount":
             self._refuse_discount_above(added.amount.amount, line)
