@@ -378,6 +378,8 @@ def test_dispatching_more_than_is_on_hand_for_the_line_is_refused():
     )
     [shortage] = refusal.value.members()["shortages"]
     assert (shortage["requested"], shortage["available"]) == (20, 2)
+    with pytest.raises(ExceedsStockError, match="3 units of SAMPLE-1 were asked for, 2 are"):
+        item.dispatch(MIDDLE, 3, now=NOW)
     item.dispatch(MIDDLE, 2, now=NOW)
     assert (item.on_hand, backordered_of(item)) == (5, [0, 18, 0])
 
@@ -387,6 +389,14 @@ def test_units_dispatched_by_an_earlier_release_are_missing_on_the_shelf(key):
     item.reserve(OLDEST, 3, now=NOW)
     item.receive(4, now=NOW)
     assert (item.on_hand, backordered_of(item)) == (2, [1, 0, 0])
+
+
+def test_no_units_are_allocated_while_units_are_missing_on_the_shelf(key):
+    past = oversold_by_an_earlier_release(key)
+    fields = {"timestamp": NOW, "product_id": past[0].product_id, "quantity": 3}
+    fields |= {"order_id": OLDEST[0], "line_id": OLDEST[1]}
+    item = StockItem.fold([*past, e.StockReserved(**fields)])
+    assert (item.on_hand, item.backordered, backordered_of(item)) == (-2, 3, [3, 0, 0])
 
 
 def test_events_of_an_earlier_release_are_allocated_to_the_oldest_lines():

@@ -40,7 +40,7 @@ class UnknownSchemaVersionError(Exception):
 def _erased_fields(
     model: type[BaseModel], names: Iterable[str], *, also: Collection[str] = ()
 ) -> dict[str, Any]:
-    """Return the values of the required fields in ``names``, and of optional ones in ``also``."""
+    """Return the values of the fields ``names`` that are required or in ``also``."""
     fields = {name: model.model_fields[name] for name in names}
     return {
         name: _erased_value(model, name, field.annotation)
