@@ -11,9 +11,8 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
-# Numbers of the last migrations that were there before the check, or that a new database skips;
-# their columns have defaults by now.
-EXEMPT = {"ordering_read": "0021", "ordering_write": "0022"}
+# Numbers of the last migrations of releases before the check; their columns have defaults by now.
+EXEMPT = {"ordering_read": "0021", "ordering_write": "0016"}
 # Statements of the previous release name these.
 GONE = (
     migrations.RemoveField,
@@ -56,7 +55,8 @@ def _breaks(operation: Operation, app: str, state: ProjectState) -> bool:
 
 
 def test_the_previous_release_can_run_on_the_tables_of_every_migration() -> None:
-    loader = MigrationLoader(None)
+    # A new database skips the migrations that a database in use applies one by one.
+    loader = MigrationLoader(None, replace_migrations=False)
     checked = {
         f"{app}.{name}": list(
             faults(
@@ -68,7 +68,7 @@ def test_the_previous_release_can_run_on_the_tables_of_every_migration() -> None
         for app, name in loader.graph.nodes
         if app in _ours() and name[:4] > EXEMPT.get(app, "0001")
     }
-    assert checked.keys() >= {"ordering_read.0022_outdated", "ordering_write.0023_backorders"}
+    assert checked.keys() >= {"ordering_read.0022_outdated", "ordering_write.0019_defaults"}
     assert {name: found for name, found in checked.items() if found} == {}
 
 
