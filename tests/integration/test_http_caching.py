@@ -31,6 +31,7 @@ LISTS = [
     "/inventory/{product}/movements",
     "/reports/sales-by-day",
     "/reports/sales-by-product",
+    "/reports/taxes-by-day",
 ]
 SINGLE = [
     "/orders/{order}",
@@ -46,6 +47,7 @@ IMPERSONAL = {
     "/inventory/{product}",
     "/reports/sales-by-day",
     "/reports/sales-by-product",
+    "/reports/taxes-by-day",
 }
 
 
@@ -249,7 +251,7 @@ def days_ago(days: int) -> str:
     return str(timezone.localdate() - timedelta(days=days))
 
 
-@pytest.mark.parametrize("report", ["sales-by-day", "sales-by-product"])
+@pytest.mark.parametrize("report", ["sales-by-day", "sales-by-product", "taxes-by-day"])
 def test_a_report_of_past_days_may_be_cached(clerk: APIClient, shop: Shop, report: str) -> None:
     def cache_control(query: str) -> str:
         return clerk.get(f"{ROOT}/reports/{report}{query}")["Cache-Control"]

@@ -43,6 +43,7 @@ PATHS = [
     "/search?q=lamp",
     "/reports/sales-by-day",
     "/reports/sales-by-product",
+    "/reports/taxes-by-day",
     "/projections",
     "/parked-events",
 ]

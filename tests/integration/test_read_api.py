@@ -402,6 +402,7 @@ def test_no_read_request_reads_a_write_model(shop: Shop, subtests: pytest.Subtes
         "/inventory/{nothing}/movements",
         "/reports/sales-by-day",
         "/reports/sales-by-product",
+        "/reports/taxes-by-day",
     ]
     for accept in ["application/json", "text/html"]:
         for path in path_cases:
