@@ -17,6 +17,7 @@ class Product(NamedTuple):
     currency: str
     on_hand: int
     tax_class: str | None = None
+    backorderable: bool = False
 
 
 PRODUCTS = (
@@ -30,6 +31,7 @@ PRODUCTS = (
     Product("CLOCK-1", "Wall clock", "34.00", "EUR", 260),
     Product("PLANT-1", "Olive tree", "29.00", "EUR", 200, "reduced"),
     Product("BOOK-1", "Cookbook", "24.00", "EUR", 250, "super-reduced"),
+    Product("SOFA-1", "Corner sofa", "890.00", "EUR", 1, backorderable=True),
     Product("POSTER-1", "Art poster", "18.00", "USD", 200),
     Product("FRAME-1", "Picture frame", "26.50", "USD", 200),
 )

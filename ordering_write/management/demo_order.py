@@ -27,6 +27,7 @@ _CASES = {
     3: "cancelled by the customer",
     9: "never paid",
     12: "return rejected",
+    14: "backordered",
     16: "paid after it had expired",
     18: "exchanged",
     22: "discounted and sent back",
@@ -77,6 +78,8 @@ class OrderScenario:
         if self.case == "held for review" and self._is_held:
             # The review is still open.
             return
+        if self.case == "backordered":
+            yield from self._wait_for_units()
         yield from self._deliver()
         if self.number % 2:
             yield self.after(14 * _DAY)
@@ -89,11 +92,16 @@ class OrderScenario:
     # --- Before the dispatch ----------------------------------------------------------------------
     def _place(self) -> None:
         currency = "USD" if self.number % 6 == 5 else "EUR"
-        on_sale = [product for product in PRODUCTS if product.currency == currency]
+        is_backordered = self.case == "backordered"
+        on_sale = [
+            product
+            for product in PRODUCTS
+            if product.currency == currency and product.backorderable == is_backordered
+        ]
         items = []
-        for line in range(1 + self.number % 3 if currency == "EUR" else 1):
+        for line in range(1 + self.number % 3 if len(on_sale) > 2 else 1):
             product = on_sale[(self.number * 3 + line) % len(on_sale)]
-            quantity = 1 + (self.number + line) % 3
+            quantity = 3 if is_backordered else 1 + (self.number + line) % 3
             self.total += Decimal(product.list_price) * quantity
             items.append(
                 {
@@ -174,6 +182,14 @@ class OrderScenario:
         yield self.after(12 * _HOUR)
         if not (self.is_plain or self.case):
             self.do(WAREHOUSE, client.StartProcessing)
+
+    def _wait_for_units(self) -> Iterator[datetime]:
+        """Expect the units of the order at a day, on which they come in."""
+        units = {"product_id": demo_id("SOFA-1"), "quantity": sum(self.quantities)}
+        expected_at = self.time + 10 * _DAY
+        self._give(WAREHOUSE, self.time, client.ExpectStock, {**units, "at": expected_at})
+        yield self.after(10 * _DAY)
+        self._give(WAREHOUSE, self.time, client.ReceiveStock, units)
 
     def _take_off(self, amount: Decimal) -> None:
         discount = {"kind": "discount", "label": "Welcome", "amount": amount}

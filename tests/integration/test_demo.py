@@ -17,7 +17,7 @@ from ordering_write.domain.commands import CreateOrder
 from ordering_write.domain.events import OrderStatus
 from ordering_write.management.commands import seed_demo
 from ordering_write.management.demo import LOGINS, PASSWORD
-from ordering_write.models import Order, OrderItem, OutboxEvent
+from ordering_write.models import Order, OrderItem, OutboxEvent, Reservation, StockItem
 from tests.kit import check_rows_equal_log, registered_customer
 
 URL = "http://localhost:8123"
@@ -60,6 +60,11 @@ def test_seeding_plays_a_scenario_by_commands(demo):
     assert "RefundBounced" in event_types
     kinds = [kind for row in own_orders for sums in row.payments.values() for kind in sums]
     assert kinds.count("chargeback") > kinds.count("chargeback_reversed") > 0
+    # A product was oversold; all orders but the newest one had the units that came in.
+    assert Reservation.objects.filter(backordered__gt=0).count() == 1
+    sofa = StockItem.objects.get(sku="SOFA-1")
+    assert (sofa.on_hand, sofa.reserved, sofa.backordered) == (1, 3, 2)
+    assert [units.quantity for units in sofa.expectations] == [3]
     # The log is in the order of time, like a real one, apart from what was imported.
     own_events = OutboxEvent.objects.exclude(channel="import").order_by("id")
     times = list(own_events.values_list("timestamp", flat=True))
