@@ -21,6 +21,7 @@ from rest_framework.request import Request
 
 from config.http.input.query import Parameters, parse_query
 from config.http.views import ApiView
+from config.money_metrics import money_metrics
 from ordering_read import permissions
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.engine.status import ProjectionStatus, workers_seen
@@ -73,6 +74,7 @@ class DatabaseCollector(Collector):
         yield _timers()
         yield _commands()
         yield from _queue()
+        yield from money_metrics()
         yield GaugeMetricFamily(
             "orders_workers",
             "Clusters of workers with a recent heartbeat.",

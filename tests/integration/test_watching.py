@@ -174,7 +174,7 @@ def test_the_number_of_queries_of_a_scrape_is_constant(
         # Two of the queries authenticate the user.
         with (
             django_assert_num_queries(10, using="default"),
-            django_assert_num_queries(2, using="read"),
+            django_assert_num_queries(5, using="read"),
         ):
             scrape()
         for number in range(5):
