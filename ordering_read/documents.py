@@ -59,9 +59,9 @@ class AdjustmentView(Document):
 
 
 class TaxView(Document):
-    """A tax on a line, a charge or a whole order, with the price without taxes that it is on.
+    """A tax on a line, a charge or a whole order; `base` is the price without taxes.
 
-    It is added to the price, or `included` in it.
+    The tax is added to the price, or `included` in the price.
     """
 
     label: Annotated[str, Field(examples=["IVA 21 %"])]

@@ -152,7 +152,7 @@ def order_of(
         )
         for item, (quantity, price) in zip(items, lines, strict=True)
     ]
-    beside = [
+    added = [
         e.OrderAdjustmentAdded(
             timestamp=NOW,
             order_id=created.order_id,
@@ -162,7 +162,7 @@ def order_of(
         )
         for kind, amount in adjustments.items()
     ]
-    events = Order.create(created=created, items=items, adjustments=beside).pending_events
+    events = Order.create(created=created, items=items, adjustments=added).pending_events
     return list(events), Order.fold(events)
 
 

@@ -46,7 +46,7 @@ def record() -> None:
 
     in_parts, equal, bounced, refused, voided = ORDERS
     payments = {order: call("authorize", order, "pay", "79.60") for order in ORDERS}
-    # The endings say: 02 is done later, 03 refused later, 04 reversed, 05 told twice.
+    # The endings say: 02 is done later, 03 refused later, 04 reversed, 05 repeated.
     for step, amount in {"one": "20.02", "two": "20.05", "three": "30.04"}.items():
         call("capture", in_parts, step, amount, payment_id=payments[in_parts])
     for order in (equal, bounced):

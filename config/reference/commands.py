@@ -69,7 +69,7 @@ def _tables(schema: Mapping[str, Any]) -> str:
 
 
 def _table(schema: Mapping[str, Any], defs: Mapping[str, Any], titles: list[str]) -> str:
-    """Return the table of the fields of an object; adds the titles of objects to ``titles``."""
+    """Return the table of the fields of an object; add the titles of objects to ``titles``."""
     rows: list[str] = []
     for name, field in schema.get("properties", {}).items():
         required = "yes" if name in schema.get("required", []) else "no"
@@ -80,7 +80,7 @@ def _table(schema: Mapping[str, Any], defs: Mapping[str, Any], titles: list[str]
 
 
 def _type(field: Mapping[str, Any], defs: Mapping[str, Any], titles: list[str]) -> str:
-    """Return the type of a field as text; adds the titles of objects to ``titles``."""
+    """Return the type of a field as text; add the titles of objects to ``titles``."""
     if "$ref" in field:
         title = field["$ref"].rpartition("/")[2]
         if "enum" in defs[title]:

@@ -57,23 +57,16 @@ class Segment(NamedTuple):
 def template_context(
     row: OrderSummary, lines: Iterable[OrderLine], *, with_personal: bool
 ) -> dict[str, Any]:
-    """Return the context of the template; notes have texts and lines metadata only if
-    ``with_personal``."""
+    """Return the context of the template.
+
+    Without ``with_personal``, notes have no texts and lines no metadata.
+    """
     order = order_detail(row, lines)
     products = {line.line_id: line.name for line in order.items}
     return {
         "order": order,
         "replacements": _replacements(order),
-        "transfers": [
-            {
-                "amount": transfer.amount,
-                "label": "to order" if transfer.direction == "out" else "from order",
-                "url": page_url(OrderSummary, transfer.other_order_id),
-                "number": transfer.other_order_number,
-                "at": transfer.at,
-            }
-            for transfer in order.transfers
-        ],
+        "transfers": _transfers(order),
         "hold_reason": order.hold and _words(order.hold.reason),
         "owed": abs(order.balance),
         "badges": [*status_badges(order), badge("Returns", order.return_status)],
@@ -205,6 +198,20 @@ def _replacements(order: OrderDetail) -> list[dict[str, str]]:
     return [
         {"label": label, "url": page_url(OrderSummary, order_id), "number": number}
         for label, order_id, number in labels
+    ]
+
+
+def _transfers(order: OrderDetail) -> list[dict[str, Any]]:
+    """Return the credit that was transferred to other orders or from them."""
+    return [
+        {
+            "amount": transfer.amount,
+            "label": "to order" if transfer.direction == "out" else "from order",
+            "url": page_url(OrderSummary, transfer.other_order_id),
+            "number": transfer.other_order_number,
+            "at": transfer.at,
+        }
+        for transfer in order.transfers
     ]
 
 

@@ -14,7 +14,8 @@ _SUM: dict[str, Any] = {**MONEY_SUM, "db_default": 0}
 class MoneySums(CountedRow):
     """Sums of discounts, taxes, goodwill and payments.
 
-    Discounts and taxes are those of orders that were priced line by line: earlier releases didn't.
+    Discounts and taxes are those of orders that were priced line by line. Orders of earlier
+    releases weren't.
     """
 
     discount = models.DecimalField(help_text="The discounts in the amounts due.", **_SUM)

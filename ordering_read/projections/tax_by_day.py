@@ -10,7 +10,7 @@ from ordering_write.published import events as e
 
 
 class TaxByDayProjection(CountingProjector):
-    """Fills ``tax_by_day`` with the changes of taxes that events say."""
+    """Fills ``tax_by_day`` with the changes of taxes in the events."""
 
     name = "tax_by_day"
     version = 1

@@ -253,5 +253,5 @@ def _page(query: OrdersQuery) -> Page[OrderView]:
 
 
 def _public_view(row: OrderSummary) -> OrderView:
-    """Return the order without what only the staff sees."""
+    """Return the order without the fields that only the staff sees."""
     return OrderView.of_row(row).model_copy(update={"attention": (), "metadata": {}})

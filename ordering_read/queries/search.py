@@ -78,8 +78,7 @@ class SearchOrdersHandler(QueryHandler[SearchOrders, SearchView]):
 
 
 def exact_matches(query: SearchOrders) -> list[ExactMatch]:
-    """Return matches whose number, reference, PO number, e-mail address or SKU is the text of
-    ``query``."""
+    """Return the exact matches: the text of ``query`` is their number, reference, e-mail or SKU."""
     return [*_orders(query), *_customers(query), *_products(query)]
 
 

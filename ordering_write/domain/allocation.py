@@ -10,15 +10,15 @@ Key = TypeVar("Key", bound=LineKey)
 
 
 def oldest_first(lines: Iterable[Key]) -> list[Key]:
-    """Return ``lines`` in the order in which they were made: their ids (UUID version 7) say it."""
+    """Return ``lines`` in the order in which they were made: by their ids (UUID version 7)."""
     return sorted(lines, key=lambda key: key[1])
 
 
 def backorders_of(on_hand: int, reserved: Mapping[LineKey, int]) -> dict[LineKey, int]:
     """Return the units that no stock backs, for each line that has such units.
 
-    ``reserved`` has the reserved units of all lines of a product. Events of earlier releases don't
-    say the backorders, so this rule does.
+    ``reserved`` has the reserved units of all lines of a product. Events of earlier releases lack
+    the backorders, so their readers apply this rule.
     """
     free = max(on_hand, 0)
     backorders = {}

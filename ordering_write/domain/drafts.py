@@ -59,8 +59,8 @@ class DraftLine:
 class Draft:
     """An order to be priced.
 
-    ``was_priced`` is True if an event has said prices; ``former_taxes`` are the taxes then asked
-    for, by part.
+    ``was_priced`` is True if an event of the order has prices; ``former_taxes`` are the taxes that
+    were asked for then, by part.
     """
 
     currency: str
@@ -70,7 +70,7 @@ class Draft:
     former_taxes: Mapping[UUID, Sequence[Tax]] = field(default_factory=dict)
 
     def with_line(self, line_id: UUID, line: DraftLine) -> Self:
-        """Return the draft with one more line, or with another one of this id."""
+        """Return the draft with ``line`` added, or in place of its line ``line_id``."""
         return replace(self, lines={**self.lines, line_id: line})
 
     def with_adjustments(self, adjustments: Sequence[OrderAdjustment]) -> Self:
@@ -79,33 +79,33 @@ class Draft:
 
     @property
     def parts_to_price(self) -> dict[UUID, PartToPrice]:
-        """The lines with the taxes that the client gave."""
+        """The lines by their ids, with the taxes that the client gave."""
         return self._parts_with({})
 
     def price(self, ask_taxes: AskTaxes) -> OrderPrice | None:
-        """Return the price, with the taxes that ``ask_taxes`` says for parts without given taxes.
+        """Return the price, with the taxes of ``ask_taxes`` on parts without given taxes.
 
-        None if nothing is to be allocated and nothing ever was: no adjustments, no taxes. A tax
-        that was given for the whole order is on all parts: then no taxes are asked for.
+        None if the order has no adjustments and no taxes, and never had any. No taxes are asked for
+        an order with a tax on the whole order.
         """
-        asked = self._asked_taxes(ask_taxes)
-        has_taxes = any(asked.values()) or any(line.taxes for line in self.lines.values())
+        asked_taxes = self._asked_taxes(ask_taxes)
+        has_taxes = any(asked_taxes.values()) or any(line.taxes for line in self.lines.values())
         if not (self.was_priced or self.adjustments or has_taxes):
             return None
-        return self._price_with(asked)
+        return self._price_with(asked_taxes)
 
     def price_anew(self, ask_taxes: AskTaxes) -> OrderPrice:
         """Return the price as ``price`` does, even if nothing is to be allocated."""
         return self._price_with(self._asked_taxes(ask_taxes))
 
-    def _price_with(self, asked: Mapping[UUID, Sequence[Tax]]) -> OrderPrice:
+    def _price_with(self, asked_taxes: Mapping[UUID, Sequence[Tax]]) -> OrderPrice:
         adjustments = [
-            item.model_copy(update={"taxes": tuple(asked.get(item.adjustment_id, ()))})
+            item.model_copy(update={"taxes": tuple(asked_taxes.get(item.adjustment_id, ()))})
             if item.is_charge and item.taxes is None and item.adjustment_id
             else item
             for item in self.adjustments
         ]
-        return price(self._parts_with(asked), adjustments, self.currency)
+        return price(self._parts_with(asked_taxes), adjustments, self.currency)
 
     def _asked_taxes(self, ask_taxes: AskTaxes) -> Mapping[UUID, Sequence[Tax]]:
         if any(item.kind == "tax" for item in self.adjustments):
@@ -113,10 +113,10 @@ class Draft:
         answer = ask_taxes(self._parts_to_tax())
         return self.former_taxes if answer is None else answer
 
-    def _parts_with(self, asked: Mapping[UUID, Sequence[Tax]]) -> dict[UUID, PartToPrice]:
+    def _parts_with(self, asked_taxes: Mapping[UUID, Sequence[Tax]]) -> dict[UUID, PartToPrice]:
         return {
             line_id: PartToPrice(
-                line.list_value, asked.get(line_id, ()) if line.taxes is None else line.taxes
+                line.list_value, asked_taxes.get(line_id, ()) if line.taxes is None else line.taxes
             )
             for line_id, line in self.lines.items()
         }

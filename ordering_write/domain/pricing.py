@@ -51,9 +51,9 @@ def price(
     base, and is allocated in proportion to the prices without taxes. Goodwill isn't allocated.
     """
     unit = MINOR_UNITS[currency]
-    of_lines, of_charges = _discounted(lines, adjustments, unit)
+    line_parts, charge_parts = _discounted(lines, adjustments, unit)
     for tax in (item for item in adjustments if item.kind == "tax"):
-        parts = [*of_lines, *of_charges] if tax.on_charges else of_lines
+        parts = [*line_parts, *charge_parts] if tax.on_charges else line_parts
         weights = [part.taxable for part in parts]
         amount = _in_proportion(tax.amount, tax.base, sum(weights), unit)
         for part, share in zip(parts, allocate(amount, weights), strict=True):
@@ -62,11 +62,11 @@ def price(
     return OrderPrice(
         lines=tuple(
             LinePrice(line_id=line_id, **part.price(unit))
-            for line_id, part in zip(lines, of_lines, strict=True)
+            for line_id, part in zip(lines, line_parts, strict=True)
         ),
         charges=tuple(
             ChargePrice(kind=charge.kind, label=charge.label, **part.price(unit))
-            for charge, part in zip(charges, of_charges, strict=True)
+            for charge, part in zip(charges, charge_parts, strict=True)
         ),
     )
 
@@ -78,16 +78,16 @@ def with_bases(
     *,
     is_new: bool,
 ) -> list[OrderAdjustment]:
-    """Return ``adjustments``, the taxes of the order given for ``lines``.
+    """Return ``adjustments``, with the price that each tax of the order is on as its base.
 
     A new tax is on the charges too if its rate says so; the rate is a fraction or per cent.
     """
     if not any(item.kind == "tax" for item in adjustments):
         return list(adjustments)
     unit = MINOR_UNITS[currency]
-    of_lines, of_charges = _discounted(lines, adjustments, unit)
-    on_lines = sum(part.taxable for part in of_lines) * unit
-    on_all = on_lines + sum(part.taxable for part in of_charges) * unit
+    line_parts, charge_parts = _discounted(lines, adjustments, unit)
+    on_lines = sum(part.taxable for part in line_parts) * unit
+    on_all = on_lines + sum(part.taxable for part in charge_parts) * unit
     result = []
     for item in adjustments:
         if item.kind == "tax":
@@ -127,12 +127,13 @@ class _Part:
         return self.net - self.included
 
     def take_off(self, label: str, amount: int) -> None:
+        """Subtract ``amount`` from the price as a discount."""
         self.net -= amount
         if amount:
             self.discounts.append((label, amount))
 
     def change(self, item: OrderAdjustment, amount: int) -> None:
-        """Take a discount off, at most the price, or add a charge."""
+        """Subtract a discount, at most the price, or add a charge."""
         if item.kind == "discount":
             self.take_off(item.label, min(amount, self.net))
         else:
@@ -140,8 +141,10 @@ class _Part:
             self.surcharges.append((item.label, amount))
 
     def add_taxes(self, taxes: Sequence[Tax], unit: Decimal) -> None:
-        """Add the own taxes of the part: included ones first, they lower the price that added ones
-        are on."""
+        """Add the own taxes of the part.
+
+        The included ones come first, because the added ones are on the price without them.
+        """
         included = [tax for tax in taxes if tax.included]
         rates = sum(_rate(tax) for tax in included if tax.amount is None)
         with_rates = self.net
@@ -200,15 +203,15 @@ def _discounted(
         _Part(list_value=value, net=value)
         for value in (count(part.list_value, unit) for part in inputs)
     ]
-    of_lines, of_charges = parts[: len(lines)], parts[len(lines) :]
-    by_id = dict(zip((*lines, *(item.adjustment_id for item in charges)), parts, strict=True))
+    line_parts, charge_parts = parts[: len(lines)], parts[len(lines) :]
+    parts_by_id = dict(zip((*lines, *(item.adjustment_id for item in charges)), parts, strict=True))
     for discount in discounts:
         if discount.part_id is not None:
-            part = by_id[discount.part_id]
+            part = parts_by_id[discount.part_id]
             part.take_off(discount.label, min(count(discount.amount, unit), part.net))
     for discount in discounts:
         undivided = count(discount.amount, unit) if discount.part_id is None else 0
-        for group in (of_lines, of_charges):
+        for group in (line_parts, charge_parts):
             nets = [part.net for part in group]
             shares = allocate(min(undivided, sum(nets)), nets)
             undivided -= sum(shares)
@@ -217,10 +220,10 @@ def _discounted(
     for item in adjustments:
         if item.is_surcharge or item.shares is not None:
             for part_id, amount in item.amounts_by_part.items():
-                by_id[part_id].change(item, count(amount, unit))
-    for part, given in zip(parts, inputs, strict=True):
-        part.add_taxes(given.taxes, unit)
-    return of_lines, of_charges
+                parts_by_id[part_id].change(item, count(amount, unit))
+    for part, part_to_price in zip(parts, inputs, strict=True):
+        part.add_taxes(part_to_price.taxes, unit)
+    return line_parts, charge_parts
 
 
 def rest(line: LinePrice, *, credited: int, ordered: int, currency: str) -> LinePrice:
@@ -315,7 +318,7 @@ def _round(dividend: int, divisor: int) -> int:
 
 
 def count(amount: Decimal, unit: Decimal) -> int:
-    """Return ``amount`` in units of ``unit``."""
+    """Return how many times ``amount`` contains ``unit``."""
     return int(amount / unit)
 
 

@@ -1,4 +1,4 @@
-"""The shares of an adjustment that is given when some units of the order aren't owed any more.
+"""The shares of an adjustment that is added when some units of the order aren't owed any more.
 
 The adjustment is for the owed units: their price changes by exactly its amount. Prices are those of
 all ordered units, so a share is larger there, in proportion.
@@ -15,7 +15,10 @@ from ordering_write.domain.values import MINOR_UNITS
 
 @dataclass(frozen=True, slots=True)
 class PartlyOwed:
-    """A line or charge, with the price of all ``ordered`` units; ``credited`` ones aren't owed."""
+    """The price ``net`` of all ``ordered`` units of a line, of which ``credited`` aren't owed.
+
+    A charge is one unit.
+    """
 
     net: Decimal
     ordered: int = 1
@@ -27,14 +30,18 @@ class PartlyOwed:
         return self.owed(unit) * unit
 
     def owed(self, unit: Decimal, *, change: int = 0) -> int:
-        """Return the price of the owed units, in units of ``unit``, if the price of all ordered
-        ones changes by ``change``."""
+        """Return the price of the owed units, in minor units of the currency.
+
+        ``change`` is added to the price of all ordered units first.
+        """
         net = count(self.net, unit) + change
         return owed_part(net, credited=self.credited, ordered=self.ordered)
 
     def for_ordered(self, amount: int, unit: Decimal, *, sign: int) -> int:
-        """Return the least change that lowers (``sign`` is -1) or raises the price of the owed
-        units by ``amount``."""
+        """Return the least change of the price of all ordered units for a change by ``amount``.
+
+        The price of the owed units then falls (``sign`` is -1) or rises (1) by ``amount``.
+        """
         target = amount + sign * self.owed(unit)
         change = amount * self.ordered // (self.ordered - self.credited)
 

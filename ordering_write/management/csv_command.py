@@ -46,10 +46,10 @@ class CsvCommand(FileCommand):
             columns = [cell.strip().lower() for cell in _split(line, self._delimiter)]
         except RefusedLineError as error:
             raise CommandError(f"{self.path}: {error}") from error
-        known = [SKU, *self.required, *self.optional]
+        names = [SKU, *self.required, *self.optional]
         for column in columns:
-            if column not in known:
-                raise CommandError(f"There is no column {column!r}; there are {', '.join(known)}.")
+            if column not in names:
+                raise CommandError(f"There is no column {column!r}; there are {', '.join(names)}.")
             if columns.count(column) > 1:
                 raise CommandError(f"The column {column} appears twice.")
         for column in (SKU, *self.required):

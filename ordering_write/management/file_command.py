@@ -1,4 +1,4 @@
-"""The base of the commands of `manage.py` that give a command of the bus for each line of a file.
+"""The base of the commands of `manage.py` that dispatch a command for each line of a file.
 
 A refused line is reported with its number and the reason, and the other lines go on. A file is read
 line by line, so its length doesn't matter.
@@ -61,7 +61,7 @@ class FileCommand(BaseCommand):
 
     @abstractmethod
     def carry_out(self, line: bytes) -> bool:
-        """Carry out one line; return False if it changes nothing, since it was carried out before.
+        """Carry out one line; return False if it was carried out before and changes nothing.
 
         Raises RefusedLineError and DomainError.
         """
@@ -111,7 +111,7 @@ class FileCommand(BaseCommand):
             raise CommandError(f"{refused} line{'s were' if refused > 1 else ' was'} refused.")
 
     def _result(self, number: int, line: bytes, count: Counter[str]) -> str:
-        """Carry out one line and count the result; returns the reason of a refusal, if any."""
+        """Carry out one line and count the result; return the reason of a refusal, else ""."""
         try:
             count[self.done if self.carry_out(line) else self.done_before] += 1
         except (RefusedLineError, DomainError) as error:
@@ -155,10 +155,11 @@ class FileCommand(BaseCommand):
             ]
             raise RefusedLineError("; ".join(mistakes)) from error
 
-    def give(self, command: client.Command) -> bool:
-        """Give ``command``; return False if it changes nothing, since it took effect before.
+    def dispatch(self, command: client.Command) -> bool:
+        """Dispatch ``command``; return False if it took effect before and changes nothing.
 
-        In a dry run, return what would be. Raises the errors of ``client.dispatch``.
+        In a dry run, undo the command and return the same. Raises the errors of
+        ``client.dispatch``.
         """
         if not self.is_dry_run:
             try:

@@ -84,7 +84,7 @@ class Customer(Aggregate):
             )
 
     def set_metadata(self, changes: Mapping[str, str | None], *, now: datetime) -> None:
-        """Set pairs of the metadata; None removes one. Pairs that are so already change nothing."""
+        """Set pairs of the metadata; None removes a pair. Equal pairs change nothing."""
         self.refuse_if_erased()
         if merge := metadata.merge(self.metadata, changes):
             self._raise_event(
@@ -164,10 +164,10 @@ class Customer(Aggregate):
         return next(iter(tables.find(cls, f"customer_id = %s {lock}", [customer_id])), None)
 
     def claim_email(self) -> UUID:
-        """Take the e-mail address of this new customer unless another customer has it.
+        """Claim the e-mail address of this new customer; return the id of the address's owner.
 
-        Returns the id of the customer who has it. A parallel claim of the address waits until the
-        end of the transaction.
+        The owner is another customer who had the address before, if there is one. A parallel claim
+        of the address waits until the end of the transaction.
         """
         owner_id = Identifier.claim(Identifier.Kind.EMAIL, self.email, self.pk)
         if owner_id == self.pk:

@@ -48,7 +48,7 @@ class Identifier(GuardedModel):
 
     @classmethod
     def claim(cls, kind: Kind, text: str, owner_id: UUID) -> UUID:
-        """Give ``text`` to the owner unless another has it; return the id of the one who has it.
+        """Make ``owner_id`` the owner of ``text`` unless there is one; return the owner's id.
 
         Waits for a parallel transaction that claims or releases ``text``.
         """

@@ -35,7 +35,7 @@ class RefundCredit(Policy):
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:
         event, order = trigger.event, trigger.order()
-        if order.free_credit <= 0:
+        if order.unheld_credit <= 0:
             return []
         payload: dict[str, Any] = {"reason": _refund_reason(event)}
         if isinstance(event, e.CreditTransferred | e.ExchangeFailed):
@@ -48,7 +48,7 @@ class RefundCredit(Policy):
         return [
             trigger.command(
                 c.RequestRefund,
-                amount=order.free_credit,
+                amount=order.unheld_credit,
                 # A command between the two would change the credit. The policy then acts again.
                 expected_version=order.version,
                 **payload,
@@ -115,7 +115,8 @@ class RequestCaptures(Policy):
     events = (e.OrderEvent,)
 
     def when(self, event: e.OrderEvent) -> datetime | None:
-        # A payment may be authorized after the occasion. Without one, the command is refused.
+        # A payment may be authorized after the confirmation or the dispatch. Until a payment is
+        # authorized, the command is refused.
         is_authorized = (
             isinstance(event, e.PaymentRecorded) and event.kind == PaymentKind.AUTHORIZED
         )
@@ -123,8 +124,8 @@ class RequestCaptures(Policy):
             is_confirmed = event.status not in (OrderStatus.PENDING, OrderStatus.CANCELLED)
             is_due = became(event, OrderStatus.CONFIRMED) or (is_authorized and is_confirmed)
         else:
-            has_left = isinstance(event, e.ShipmentDispatched | e.ItemsHandedOver)
-            is_due = is_authorized or has_left
+            is_dispatched = isinstance(event, e.ShipmentDispatched | e.ItemsHandedOver)
+            is_due = is_authorized or is_dispatched
         return event.timestamp if settings.CAPTURE_ON != "outside" and is_due else None
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:

@@ -115,7 +115,7 @@ def skipped() -> list[PolicyParkedEvent | Timer]:
 
 def _wants(event: DomainEvent) -> bool:
     if event.recorded.channel == IMPORT:
-        # It happened before this service was there, and others acted on it.
+        # An imported event is older than this service, and another system has acted on the event.
         return False
     event_type: type[DomainEvent] | None = type(event)
     if isinstance(event, UndecodableEvent):

@@ -1,4 +1,4 @@
-"""An adapter that says taxes by the rates in a file."""
+"""The adapter of TaxPort that takes the rates from a file."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence

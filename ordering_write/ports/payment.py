@@ -15,7 +15,7 @@ from ordering_write.ports.base import adapter
 class PaymentAnswer:
     """The answer of the gateway: done under a ``reference``, or refused for a ``reason``.
 
-    A gateway that also sends webhooks must give the reference that these name.
+    A gateway that also sends webhooks must give the reference that its webhooks have.
     """
 
     is_done: bool
@@ -41,7 +41,7 @@ class WebhookGateway(Protocol):
         """Return the facts in a message that was received ``now`` (UTC).
 
         Each fact has a reference, and the same one whenever it is reported. Raises
-        WebhookSignatureError unless the gateway has signed the message, not long ago.
+        WebhookSignatureError unless the gateway has signed the message lately.
         """
         ...
 

@@ -24,10 +24,10 @@ from ordering_write.domain.values import MINOR_UNITS, Money
 from ordering_write.ports.payment import PaymentAnswer, Report
 
 SIGNATURE = "Sandbox-Signature"
-# The time that a signature is valid: whoever copies a message can't send it again later.
+# Signatures expire, so that a copied message can't be sent again later.
 _TOLERANCE = timedelta(minutes=5)
 # The meanings of the last two digits of an amount.
-_REFUSED, _DONE_LATER, _REFUSED_LATER, _REVERSED, _TOLD_TWICE = range(1, 6)
+_REFUSED, _DONE_LATER, _REFUSED_LATER, _REVERSED, _REPEATED = range(1, 6)
 
 _Kind = Literal[
     "payment.authorized",
@@ -124,7 +124,7 @@ class SandboxPayments:
                 kind, reference = back
                 update = {"type": kind, "reference": reference, "reason": "account closed"}
                 self._send(fact, fact.model_copy(update=update))
-            case ending if ending == _TOLD_TWICE:
+            case ending if ending == _REPEATED:
                 self._send(fact, fact)
         return done
 

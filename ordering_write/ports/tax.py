@@ -30,7 +30,7 @@ class TaxDraft:
 
 @runtime_checkable
 class TaxPort(Protocol):
-    """Says the taxes on an order.
+    """Calculates the taxes on an order.
 
     Called while the stock of the products is locked, so it must not call other systems. It is
     called when an order is placed, and for each change of its prices or its address; each time the

@@ -175,7 +175,7 @@ def test_a_refund_beyond_the_credit_is_goodwill(run: Run, lamp: StockItem):
     assert order.payment_status() == "partially_refunded"
 
 
-def test_facts_that_are_told_twice_are_recorded_once(run: Run, lamp: StockItem):
+def test_facts_that_are_repeated_are_recorded_once(run: Run, lamp: StockItem):
     paid = {"payment_id": "p-1", "amount": "30.00", "reference": "c-1", "happened_at": PLACED}
     refund = {"amount": "5.00", "reference": "re-1", "happened_at": PLACED}
 

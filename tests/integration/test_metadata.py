@@ -170,7 +170,7 @@ def test_orders_show_metadata_and_po_number(order: Order, clerk: User) -> None:
         assert shown["items"][0]["metadata"] == {"engraving": "For Kim"}
 
 
-def test_the_feed_and_the_timeline_tell_metadata(
+def test_the_feed_and_the_timeline_show_metadata(
     order: Order, integration: User, clerk: User
 ) -> None:
     set_metadata(order, {"gift": None, "erp": "4712"})

@@ -284,8 +284,8 @@ def test_a_dry_run_says_the_taxes_that_the_order_then_has(customer, fixed_rates)
     [would_be] = [event for event in preview.would_emit if event.type == "OrderItemAdded"]
     [added] = [event for event in dispatch(command) if isinstance(event, e.OrderItemAdded)]
     fields, _personal = added.encode()
-    [said], [would_be_said] = fields["price"]["lines"], would_be.fields["price"]["lines"]
-    assert would_be_said["taxes"] == said["taxes"] != []
+    [line], [previewed_line] = fields["price"]["lines"], would_be.fields["price"]["lines"]
+    assert previewed_line["taxes"] == line["taxes"] != []
 
 
 def test_only_the_adapter_reads_the_address_of_an_edited_order(

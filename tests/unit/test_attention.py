@@ -10,29 +10,29 @@ from ordering_write.models import Order
 from tests.kit import NOW, event, given, placed
 
 
-def tell(order: Order, kind: PaymentKind, amount: str, reference: str) -> None:
+def record_fact(order: Order, kind: PaymentKind, amount: str, reference: str) -> None:
     order.record_payment("p", kind, Decimal(amount), reference=reference, at=NOW)
 
 
 def test_a_resolved_reason_is_given_again_by_the_next_cause() -> None:
     order = Order.fold(placed(3))
-    tell(order, PaymentKind.CAPTURED, "59.70", "capture")
-    tell(order, PaymentKind.CHARGEBACK, "10.00", "dispute-1")
+    record_fact(order, PaymentKind.CAPTURED, "59.70", "capture")
+    record_fact(order, PaymentKind.CHARGEBACK, "10.00", "dispute-1")
     order.resolve_attention("The bank is asked", now=NOW)
     assert Attention.CHARGEBACK not in order.attention
 
-    tell(order, PaymentKind.CHARGEBACK_REVERSED, "10.00", "dispute-1")
+    record_fact(order, PaymentKind.CHARGEBACK_REVERSED, "10.00", "dispute-1")
     assert Attention.CHARGEBACK not in order.attention
-    tell(order, PaymentKind.CHARGEBACK, "5.00", "dispute-2")
+    record_fact(order, PaymentKind.CHARGEBACK, "5.00", "dispute-2")
     assert Attention.CHARGEBACK in order.attention
 
 
 def test_all_reasons_given_are_resolved_together() -> None:
     past = placed(3)
     order = Order.fold(past)
-    tell(order, PaymentKind.AUTHORIZED, "5.00", "authorization")
-    tell(order, PaymentKind.CAPTURED, "20.00", "capture")
-    tell(order, PaymentKind.CHARGEBACK, "10.00", "dispute-1")
+    record_fact(order, PaymentKind.AUTHORIZED, "5.00", "authorization")
+    record_fact(order, PaymentKind.CAPTURED, "20.00", "capture")
+    record_fact(order, PaymentKind.CHARGEBACK, "10.00", "dispute-1")
 
     given(*past, *order.pending_events).when(
         lambda order: order.resolve_attention("The bank is asked", now=NOW)

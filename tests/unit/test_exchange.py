@@ -78,7 +78,7 @@ def test_the_credit_of_the_return_pays_the_exchange(currency, price, transferred
 
     assert order.refunded == other.captured == amount(transferred, order)
     assert other.balance == amount(due, order)
-    assert order.credit == order.free_credit == -order.balance == amount(credit, order)
+    assert order.credit == order.unheld_credit == -order.balance == amount(credit, order)
     assert state(Order.fold([*past, *order.pending_events])) == state(order)
 
 
@@ -120,12 +120,12 @@ def test_the_credit_waits_for_the_exchange_while_other_credit_does_not():
     _, order = delivered_order()
     return_id = request_exchange(order)
     order.record_payment("payment-2", e.PaymentKind.CAPTURED, Decimal("5.00"), at=NOW)
-    assert order.free_credit == Decimal("5.00")
+    assert order.unheld_credit == Decimal("5.00")
 
     receive(order, return_id)
 
     assert order.credit == Decimal("52.80")
-    assert (order.held_credit, order.free_credit) == (Decimal("47.80"), Decimal("5.00"))
+    assert (order.held_credit, order.unheld_credit) == (Decimal("47.80"), Decimal("5.00"))
 
 
 def test_an_exchange_is_due_when_no_more_units_are_expected():
@@ -173,7 +173,7 @@ def test_a_failed_exchange_frees_its_credit():
 
     order.fail_exchange(return_id, "Sold out", now=NOW)
 
-    assert order.free_credit == Decimal("47.80")
+    assert order.unheld_credit == Decimal("47.80")
     assert order.exchanges == {}
 
 

@@ -26,7 +26,9 @@ def order_of(currency: str = "EUR") -> Order:
     return Order.fold(placed(3, currency=currency, unit_price=str(price)))
 
 
-def tell(order: Order, kind: PaymentKind, amount: int, payment_id: str = "p", **fields) -> None:
+def record_fact(
+    order: Order, kind: PaymentKind, amount: int, payment_id: str = "p", **fields
+) -> None:
     """Record a fact of ``amount`` minor units."""
     value = amount * MINOR_UNITS[order.currency]
     at = min(fields.get("happened_at", NOW), NOW)
@@ -45,28 +47,28 @@ def test_captures_of_an_authorization_add_up(subtests: pytest.Subtests) -> None:
     for currency in ("EUR", "JPY", "KWD"):
         with subtests.test(currency=currency):
             order = order_of(currency)
-            tell(order, AUTHORIZED, 100, reference="authorization")
+            record_fact(order, AUTHORIZED, 100, reference="authorization")
             for number in range(3):
-                tell(order, CAPTURED, 30, reference=f"capture-{number}")
+                record_fact(order, CAPTURED, 30, reference=f"capture-{number}")
 
             assert sums(order) == {"authorized": 10, "captured": 90, "balance": 210}
             assert order.payment_status() == PaymentStatus.PARTIALLY_PAID
             assert order.attention == ()
-            tell(order, VOIDED, 10, reference="void")
+            record_fact(order, VOIDED, 10, reference="void")
             assert sums(order) == {"authorized": 0, "captured": 90, "balance": 210}
 
 
 def test_a_void_of_one_payment_leaves_the_others_authorized() -> None:
     order = order_of()
-    tell(order, AUTHORIZED, 100, "first")
-    tell(order, AUTHORIZED, 200, "second")
-    tell(order, VOIDED, 100, "first")
+    record_fact(order, AUTHORIZED, 100, "first")
+    record_fact(order, AUTHORIZED, 200, "second")
+    record_fact(order, VOIDED, 100, "first")
 
     assert order.authorized == Decimal("2.00")
     assert order.payment_status() == PaymentStatus.AUTHORIZED
 
 
-def test_a_fact_told_again_changes_nothing(subtests: pytest.Subtests) -> None:
+def test_a_fact_reported_again_changes_nothing(subtests: pytest.Subtests) -> None:
     named: dict[str, Any] = {"reference": "capture-1"}
     timed: dict[str, Any] = {"happened_at": NOW}
     cases: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -82,8 +84,8 @@ def test_a_fact_told_again_changes_nothing(subtests: pytest.Subtests) -> None:
     for name, (first, again) in cases.items():
         with subtests.test(name):
             order = order_of()
-            tell(order, CAPTURED, 30, **first)
-            tell(order, CAPTURED, 30, **again)
+            record_fact(order, CAPTURED, 30, **first)
+            record_fact(order, CAPTURED, 30, **again)
             assert order.captured == Decimal("0.30")
 
 
@@ -100,27 +102,27 @@ def test_another_fact_is_recorded(subtests: pytest.Subtests) -> None:
     for name, (first, second) in cases.items():
         with subtests.test(name):
             order = order_of()
-            tell(order, CAPTURED, 30, **first)
-            tell(order, CAPTURED, 30, **second)
+            record_fact(order, CAPTURED, 30, **first)
+            record_fact(order, CAPTURED, 30, **second)
             assert order.captured == Decimal("0.60")
 
 
 def test_the_same_time_with_another_amount_is_another_fact() -> None:
     order = order_of()
-    tell(order, CAPTURED, 30, happened_at=NOW)
-    tell(order, CAPTURED, 40, happened_at=NOW)
+    record_fact(order, CAPTURED, 30, happened_at=NOW)
+    record_fact(order, CAPTURED, 40, happened_at=NOW)
 
     assert order.captured == Decimal("0.70")
 
 
 def test_another_amount_under_a_reference_is_refused_and_both_are_shown() -> None:
     order = order_of()
-    tell(order, CAPTURED, 30, reference="capture-1")
+    record_fact(order, CAPTURED, 30, reference="capture-1")
 
     with pytest.raises(
         PaymentMismatchError, match=r"p was captured with 0\.30 EUR, not with 0\.40"
     ):
-        tell(order, CAPTURED, 40, reference="capture-1")
+        record_fact(order, CAPTURED, 40, reference="capture-1")
     assert order.captured == Decimal("0.30")
 
 
@@ -129,18 +131,18 @@ def test_a_second_fact_needs_a_reference_or_a_time(subtests: pytest.Subtests) ->
         for amount in (30, 40):
             with subtests.test(first=str(first), amount=amount):
                 order = order_of()
-                tell(order, CAPTURED, 30, **first)
+                record_fact(order, CAPTURED, 30, **first)
                 with pytest.raises(ReferenceNeededError, match="happened_at"):
-                    tell(order, CAPTURED, amount)
+                    record_fact(order, CAPTURED, amount)
                 assert order.captured == Decimal("0.30")
 
 
 def test_more_captured_than_authorized_is_recorded_and_needs_attention() -> None:
     order = order_of()
-    tell(order, CAPTURED, 60, reference="capture-1")
+    record_fact(order, CAPTURED, 60, reference="capture-1")
     assert Attention.OVER_CAPTURED not in order.attention
-    tell(order, AUTHORIZED, 100, reference="authorization")
-    tell(order, CAPTURED, 50, reference="capture-2")
+    record_fact(order, AUTHORIZED, 100, reference="authorization")
+    record_fact(order, CAPTURED, 50, reference="capture-2")
 
     assert sums(order) == {"authorized": 0, "captured": 110, "balance": 190}
     assert order.attention == (Attention.OVER_CAPTURED,)
@@ -151,23 +153,23 @@ def test_more_captured_than_authorized_is_recorded_and_needs_attention() -> None
 
 def test_a_chargeback_is_owed_again_until_it_is_reversed() -> None:
     order = order_of()
-    tell(order, CAPTURED, 300, reference="capture")
-    tell(order, PaymentKind.CHARGEBACK, 300, reference="dispute-1")
+    record_fact(order, CAPTURED, 300, reference="capture")
+    record_fact(order, PaymentKind.CHARGEBACK, 300, reference="dispute-1")
 
     assert sums(order) == {"authorized": 0, "captured": 0, "balance": 300}
     assert (order.payment_status(), order.attention) == ("unpaid", (Attention.CHARGEBACK,))
-    tell(order, PaymentKind.CHARGEBACK_REVERSED, 300, reference="dispute-1")
+    record_fact(order, PaymentKind.CHARGEBACK_REVERSED, 300, reference="dispute-1")
     assert sums(order) == {"authorized": 0, "captured": 300, "balance": 0}
     assert (order.payment_status(), order.attention) == ("paid", ())
 
 
 def test_a_chargeback_of_a_refunded_payment_needs_attention_for_both() -> None:
     order = order_of()
-    tell(order, CAPTURED, 300, reference="capture")
+    record_fact(order, CAPTURED, 300, reference="capture")
     refund_id = order.id
     order.request_refund(Decimal("1.00"), "Scratched", refund_id=refund_id, now=NOW)
     order.settle_refund(refund_id, at=NOW)
-    tell(order, PaymentKind.CHARGEBACK, 300, reference="dispute-1")
+    record_fact(order, PaymentKind.CHARGEBACK, 300, reference="dispute-1")
 
     assert (order.captured, order.refunded) == (Decimal(0), Decimal("1.00"))
     assert order.attention == (Attention.CHARGEBACK, Attention.OVER_REFUNDED)
@@ -180,9 +182,9 @@ def test_the_sums_of_payments_fit_their_columns(subtests: pytest.Subtests) -> No
     for kind, amount in most.items():
         with subtests.test(kind):
             order = order_of()
-            tell(order, kind, amount, reference="first")
+            record_fact(order, kind, amount, reference="first")
             with pytest.raises(AmountTooLargeError):
-                tell(order, kind, 1, reference="second")
+                record_fact(order, kind, 1, reference="second")
 
 
 def test_the_facts_are_folded_from_events_of_earlier_releases() -> None:
@@ -215,8 +217,8 @@ def test_a_fact_keeps_the_reported_time_apart_from_the_recorded_one() -> None:
 def test_a_folded_order_equals_the_order_that_raised_the_events() -> None:
     past = placed(1)
     order = Order.fold(past)
-    tell(order, AUTHORIZED, 100, reference="a")
-    tell(order, CAPTURED, 30, reference="b", happened_at=LATER)
-    tell(order, CAPTURED, 30, happened_at=NOW)
+    record_fact(order, AUTHORIZED, 100, reference="a")
+    record_fact(order, CAPTURED, 30, reference="b", happened_at=LATER)
+    record_fact(order, CAPTURED, 30, happened_at=NOW)
 
     assert state(Order.fold([*past, *order.pending_events])) == state(order)

@@ -50,7 +50,7 @@ def order_with(*requests: tuple[UUID, str]) -> Order:
     return Order.fold(past_with(*requests))
 
 
-def tell(order: Order, report: Report) -> None:
+def record_report(order: Order, report: Report) -> None:
     """Record a report, as the handler of RecordRefund does."""
     refund_id = order.reported_refund_id(
         report.refund_id, reference=report.reference, amount=report.amount, new_id=uuid4()
@@ -83,10 +83,10 @@ ALONE = Report("settled", None, "re_1", TEN)
 
 @pytest.mark.parametrize("first", [BY_ID, ALONE], ids=["by id", "by reference"])
 @pytest.mark.parametrize("second", [BY_ID, ALONE], ids=["by id", "by reference"])
-def test_a_refund_told_by_id_and_by_reference_is_one_refund(first: Report, second: Report) -> None:
+def test_a_refund_known_by_id_and_by_reference_is_one_refund(first: Report, second: Report) -> None:
     order = order_with((A, "10.00"))
     for report in (first, second, first):
-        tell(order, report)
+        record_report(order, report)
 
     assert order.refunded == TEN
     assert statuses(order) == {("10.00", "settled"): 1}
@@ -94,7 +94,7 @@ def test_a_refund_told_by_id_and_by_reference_is_one_refund(first: Report, secon
 
 def test_a_reference_alone_belongs_to_the_oldest_open_request_of_its_amount() -> None:
     order = order_with((B, "5.00"), (UUID(int=9), "10.00"), (A, "10.00"))
-    tell(order, ALONE)
+    record_report(order, ALONE)
 
     assert [order.refunds[str(key)]["status"] for key in (A, B, UUID(int=9))] == [
         "requested",
@@ -105,15 +105,15 @@ def test_a_reference_alone_belongs_to_the_oldest_open_request_of_its_amount() ->
 
 def test_a_reference_of_another_amount_is_a_refund_of_its_own() -> None:
     order = order_with((A, "10.00"))
-    tell(order, Report("settled", None, "re_1", Decimal("4.00")))
+    record_report(order, Report("settled", None, "re_1", Decimal("4.00")))
 
     assert statuses(order) == {("10.00", "requested"): 1, ("4.00", "settled"): 1}
 
 
 def test_a_reference_known_as_another_refund_closes_the_request() -> None:
     order = order_with((A, "10.00"))
-    tell(order, Report("settled", None, "re_1", Decimal("4.00")))
-    tell(order, Report("settled", A, "re_1"))
+    record_report(order, Report("settled", None, "re_1", Decimal("4.00")))
+    record_report(order, Report("settled", A, "re_1"))
 
     assert statuses(order) == {("10.00", "failed"): 1, ("4.00", "settled"): 1}
     assert (order.refunded, order.requested_refunds) == (Decimal("4.00"), ZERO)
@@ -129,7 +129,7 @@ def test_two_requests_of_one_amount_are_settled_in_any_order() -> None:
     for order_of_reports in permutations(reports):
         order = order_with((A, "10.00"), (B, "10.00"))
         for report in order_of_reports:
-            tell(order, report)
+            record_report(order, report)
         assert statuses(order) == {("10.00", "settled"): 2}
         assert order.refunded == 2 * TEN
 
@@ -138,11 +138,11 @@ def test_a_settled_refund_that_fails_bounces_and_is_owed_again() -> None:
     order = order_with()
     order.cancel("Not needed", now=NOW)
     order.request_refund(PAID, "cancelled", refund_id=A, now=NOW)
-    tell(order, Report("settled", A, "re_1"))
+    record_report(order, Report("settled", A, "re_1"))
     assert (order.balance, order.credit) == (ZERO, ZERO)
     forget_events(order)
-    tell(order, Report("failed", A, "re_1"))
-    tell(order, Report("failed", None, "re_1", PAID))
+    record_report(order, Report("failed", A, "re_1"))
+    record_report(order, Report("failed", None, "re_1", PAID))
 
     [bounced] = order.pending_events
     assert isinstance(bounced, RefundBounced)
@@ -150,16 +150,16 @@ def test_a_settled_refund_that_fails_bounces_and_is_owed_again() -> None:
     assert (order.refunded, order.balance, order.credit) == (ZERO, -PAID, PAID)
     assert order.attention == (Attention.REFUND_FAILED,)
     # Another attempt by people ends that.
-    tell(order, Report("settled", A, "re_2"))
+    record_report(order, Report("settled", A, "re_2"))
     assert (order.refunded, order.balance) == (PAID, ZERO)
     assert not order.attention
 
 
-def test_a_failure_told_before_its_settlement_is_a_bounce_with_both_events() -> None:
+def test_a_failure_reported_before_its_settlement_is_a_bounce_with_both_events() -> None:
     order = order_with((A, "10.00"))
-    tell(order, Report("failed", A, "re_1", minutes=9))
-    tell(order, Report("settled", A, "re_1", minutes=3))
-    tell(order, Report("settled", A, "re_1", minutes=3))
+    record_report(order, Report("failed", A, "re_1", minutes=9))
+    record_report(order, Report("settled", A, "re_1", minutes=3))
+    record_report(order, Report("settled", A, "re_1", minutes=3))
 
     _failed, settled, bounced = order.pending_events
     assert isinstance(settled, RefundSettled)
@@ -170,19 +170,19 @@ def test_a_failure_told_before_its_settlement_is_a_bounce_with_both_events() -> 
 
 def test_a_refund_that_failed_can_still_be_settled_without_a_reference() -> None:
     order = order_with((A, "10.00"))
-    tell(order, Report("failed", A))
-    tell(order, Report("settled", A, minutes=5))
+    record_report(order, Report("failed", A))
+    record_report(order, Report("settled", A, minutes=5))
     # The first failure once more.
-    tell(order, Report("failed", A))
+    record_report(order, Report("failed", A))
 
     assert (order.refunded, statuses(order)) == (TEN, {("10.00", "settled"): 1})
 
 
 def test_a_reference_that_comes_after_the_outcome_is_kept() -> None:
     order = order_with((A, "10.00"))
-    tell(order, Report("settled", A))
-    tell(order, Report("settled", A, "re_1"))
-    tell(order, ALONE)
+    record_report(order, Report("settled", A))
+    record_report(order, Report("settled", A, "re_1"))
+    record_report(order, ALONE)
 
     assert statuses(order) == {("10.00", "settled"): 1}
     assert order.refunds[str(A)]["reference"] == "re_1"
@@ -202,10 +202,10 @@ def test_wrong_reports_are_refused(subtests: pytest.Subtests) -> None:
     for name, (report, error) in cases.items():
         with subtests.test(name):
             order = order_with((A, "10.00"))
-            tell(order, BY_ID)
+            record_report(order, BY_ID)
             forget_events(order)
             with pytest.raises(error):
-                tell(order, report)
+                record_report(order, report)
             assert order.pending_events == []
 
 
@@ -227,10 +227,10 @@ def test_reports_in_any_order_end_in_the_same_books(reports: list[Report]) -> No
     past = past_with((A, "10.00"), (B, "10.00"))
     order = Order.fold(past)
     for report in reports:
-        tell(order, report)
+        record_report(order, report)
 
     assert (order.refunded, order.requested_refunds) == (Decimal("13.00"), ZERO)
-    # A failure that is told by its reference alone may be counted for both requests of its amount.
+    # A failure reported by its reference alone may be counted for both requests of its amount.
     counts = {key: count for key, count in statuses(order).items() if key[1] != "failed"}
     assert counts == {("10.00", "settled"): 1, ("5.00", "bounced"): 1, ("3.00", "settled"): 1}
     assert state(Order.fold([*past, *order.pending_events])) == state(order)

@@ -21,7 +21,7 @@ MESSAGES = recorded_day()
 EVENING = max(message.happened_at for message in MESSAGES) + timedelta(hours=1)
 
 
-def tell(order: Order, message: Message) -> None:
+def record_message(order: Order, message: Message) -> None:
     report = message.report()
     envelope = {"user_id": USER, "timestamp": EVENING}
     command = report.command.model_validate({**report.payload, **envelope})
@@ -33,7 +33,7 @@ def books_after(messages: Iterable[Message]) -> dict[UUID, dict[str, Any]]:
     """Return the books of each order after these messages."""
     orders = {order_id: order_of_the_day(order_id) for order_id in ORDERS}
     for message in messages:
-        tell(orders[message.order_id], message)
+        record_message(orders[message.order_id], message)
     return {order_id: books(order) for order_id, order in orders.items()}
 
 

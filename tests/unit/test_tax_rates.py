@@ -114,8 +114,8 @@ def taxes_at(rates_file, settings: Any) -> Callable[..., list[str]]:
             parts=parts,
             ship_to=lambda: address if country else None,
         )
-        said = FixedRates().taxes(draft)
-        return [tax.label for part_id in (UUID(int=0), UUID(int=1)) for tax in said[part_id]]
+        taxes = FixedRates().taxes(draft)
+        return [tax.label for part_id in (UUID(int=0), UUID(int=1)) for tax in taxes[part_id]]
 
     return labels
 

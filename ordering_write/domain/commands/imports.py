@@ -51,7 +51,7 @@ _Units = Annotated[list[ImportedUnits], Field(min_length=1, max_length=200)]
 
 
 class ImportedPayment(Value):
-    """A fact about a payment. Without ``payment_id``, each is a payment of its own."""
+    """A fact about a payment. Without ``payment_id``, each fact has a payment of its own."""
 
     payment_id: Annotated[str, Text(max_length=100)] | None = None
     kind: PaymentKind = PaymentKind.CAPTURED
@@ -62,7 +62,7 @@ class ImportedPayment(Value):
 
 
 class ImportedCancellation(Value):
-    """Units that were cancelled; without ``items`` the whole order was."""
+    """Cancelled units; without ``items``, the whole order was cancelled."""
 
     items: _Units | None = None
     reason: Reason = "Not given"
@@ -70,9 +70,9 @@ class ImportedCancellation(Value):
 
 
 class ImportedShipment(Value):
-    """A parcel that left; without ``items`` everything was in it.
+    """A dispatched parcel; without ``items``, the parcel has all open units of the order.
 
-    ``failed_at`` is the time at which it was lost or came back, as ``outcome`` says.
+    ``failed_at`` is the time at which the parcel was lost or came back, as ``outcome`` says.
     """
 
     items: _Units | None = None
@@ -105,10 +105,10 @@ class ImportedRefund(Value):
 class ImportOrder(Command):
     """Import an order of the past, with its number and everything that happened to it.
 
-    No policy acts, and what has left moves no stock; units still to be sent are reserved. Events
-    have the times of the facts. The facts must lead to ``status``; a confirmation or completion
-    without a time is taken from the facts. An order without a ``number`` gets one of our own, and
-    needs an ``external_reference``.
+    No policy acts, and dispatched units move no stock; units still to be sent are reserved. Events
+    have the times of the facts. The facts must lead to ``status``. They also date a confirmation or
+    completion without a time. An order without a ``number`` gets one of our own, and needs an
+    ``external_reference``.
     """
 
     channel: Annotated[Channel, Field(validate_default=True)] = IMPORT

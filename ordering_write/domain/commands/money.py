@@ -21,8 +21,8 @@ class RecordPayment(Command):
     ``payment_id`` is the gateway's id, the same when the payment is authorized, captured, voided or
     charged back. ``reference`` is the gateway's name of this fact: the same payment, kind and
     reference is the same fact. Without a reference, the same payment, kind, amount and
-    ``happened_at`` is. Captures of a payment add up. ``reason`` says why it failed. Without
-    ``currency`` the amount is in the order's currency.
+    ``happened_at`` is the same fact. Captures of a payment add up. ``reason`` says why a payment
+    failed. Without ``currency`` the amount is in the order's currency.
     """
 
     order_id: UUID
@@ -39,8 +39,8 @@ class RecordPayment(Command):
 class CapturePayment(Command):
     """Have the gateway capture an authorized amount: what the dispatched units cost, or ``amount``.
 
-    It captures at most what is authorized and what is due, of the payment with ``payment_id`` or of
-    all payments. The answer of the gateway is recorded as a fact about the payment.
+    The capture is at most what is authorized and what is due, of the payment with ``payment_id`` or
+    of all payments. The answer of the gateway is recorded as a fact about the payment.
     """
 
     order_id: UUID
@@ -51,7 +51,7 @@ class CapturePayment(Command):
 class ResolveAttention(Command):
     """Record that a person has looked at the money of an order, and what came of it.
 
-    The reasons for which the order needs attention are gone until they are given anew.
+    The reasons for which the order needs attention end. A new cause gives a reason again.
     """
 
     order_id: UUID
@@ -86,9 +86,9 @@ class GrantGoodwill(Command):
 class RecordRefund(Command):
     """Record that a refund reached the customer, or failed; a settled refund that fails bounces.
 
-    A refund is known by its ``refund_id`` and by its ``reference``, the gateway's name of it, in
-    whatever order the two are told. A reference that is told alone needs an ``amount``: it belongs
-    to the oldest open request of this amount, else to a refund that was made elsewhere.
+    A refund is known by its ``refund_id`` and by its ``reference``, the gateway's name of the
+    refund, whichever is reported first. A report with a reference alone needs an ``amount``, and
+    belongs to the oldest open request of this amount, else to a refund that was made elsewhere.
     """
 
     order_id: UUID

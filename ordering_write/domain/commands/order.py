@@ -36,8 +36,8 @@ class PricedItem(Value):
 
     ``unit_price`` is in the order's currency; ``price_reason`` explains another price than the list
     price. ``discount`` is on the whole line. ``taxes`` replace those that the shop would calculate.
-    ``requires_shipping`` is that of the product unless it is False: the customer picks the units
-    up, or downloads them.
+    Units of a product that requires shipping need none if ``requires_shipping`` is False: the
+    customer picks the units up, or downloads them.
     """
 
     product_id: ProductId
@@ -54,8 +54,8 @@ class NewItem(PricedItem):
 
     ``unit_price`` is in the order's currency; ``price_reason`` explains another price than the list
     price. ``discount`` is on the whole line. ``taxes`` replace those that the shop would calculate.
-    ``requires_shipping`` is that of the product unless it is False: the customer picks the units
-    up, or downloads them.
+    Units of a product that requires shipping need none if ``requires_shipping`` is False: the
+    customer picks the units up, or downloads them.
     """
 
     metadata: Annotated[Metadata, ADDED] = {}

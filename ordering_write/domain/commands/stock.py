@@ -20,8 +20,6 @@ Level = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 Sku = Annotated[str, Text(max_length=64), Field(examples=["LAMP-1"])]
 ProductName = Annotated[str, Text(max_length=200), Field(examples=["Lamp"])]
 ReorderPoint = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
-
-
 # Marks a field that a release has added, as ADDED does, and that can be False.
 _IF_GIVEN = Field(exclude_if=lambda value: value is None)
 
@@ -56,10 +54,10 @@ class ReceiveStock(Command):
 
 
 class ExpectStock(Command):
-    """Expect units of a product to come in at a time; 0 units if no longer.
+    """Expect units of a product to come in at a time; 0 units withdraw the expectation.
 
-    The number replaces the one expected at that time before. Units that come in are the ones
-    expected first.
+    The number replaces the number that was expected at this time. Units that come in are taken from
+    the earliest expectation.
     """
 
     product_id: UUID

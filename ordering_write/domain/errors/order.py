@@ -63,7 +63,7 @@ class QuantityExceedsOpenError(InvalidOperationError):
 
 
 class RequiresShippingError(InvalidOperationError):
-    """Units that require shipping are packed, the others are handed over."""
+    """Units that require shipping are packed; the others are handed over."""
 
 
 class ExceedsDeliveredError(InvalidOperationError):
@@ -107,7 +107,7 @@ class NoAttentionNeededError(InvalidOperationError):
 
 
 class NothingToCaptureError(InvalidOperationError):
-    """The amount is more than the customer still has to pay for it."""
+    """The amount is more than the customer still has to pay."""
 
 
 class ExceedsTotalError(InvalidOperationError):

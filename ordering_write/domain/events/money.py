@@ -49,7 +49,7 @@ class RefundSettled(OrderEvent):
 
 
 class AttentionResolved(OrderEvent):
-    """A person has looked at the money of the order; ``reasons`` are those given until then."""
+    """A person has looked at the money of the order, which ends the ``reasons`` for attention."""
 
     reasons: list[Attention]
     note: str

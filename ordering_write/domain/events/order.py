@@ -221,10 +221,10 @@ class OrderItemsCancelled(OrderEvent):
 
 
 class MadeGoodUnits(ReleasedUnits):
-    """Lost units of a line that were replaced for nothing: they are owed again.
+    """Lost units of a line that are owed again, because they were replaced for nothing.
 
-    ``amount`` is charged for them again, with added taxes. ``price`` is the price of all owed units
-    of the line.
+    ``amount`` is charged for the units again, with added taxes. ``price`` is the price of all owed
+    units of the line.
     """
 
     amount: Money
@@ -232,7 +232,7 @@ class MadeGoodUnits(ReleasedUnits):
 
 
 class FreeUnits(Value):
-    """Units of a product that a replacement holds for nothing."""
+    """Units of a product in a replacement that costs nothing."""
 
     product_id: UUID
     quantity: int

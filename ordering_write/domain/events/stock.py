@@ -43,8 +43,8 @@ class Backorder(Value):
 class StockMovement(StockEvent, stored=False):
     """The base of the events that move units.
 
-    ``backorders`` are the lines whose backordered units the event changed, None if there are none:
-    units that come in back the oldest lines first.
+    ``backorders`` are the lines whose backordered units the event changed, None without such a
+    line. Units that come in are for the oldest lines first.
     """
 
     backorders: list[Backorder] | None = None
@@ -67,7 +67,7 @@ class StockReceived(StockMovement):
 
 
 class StockExpected(StockEvent):
-    """So many units are expected at a time, instead of the number before; 0 if no longer."""
+    """``quantity`` units are expected at a time instead of the number before; 0 withdraws them."""
 
     at: AwareDatetime
     quantity: int
@@ -145,5 +145,5 @@ class TaxClassChanged(StockEvent):
 class StockPolicyChanged(StockEvent):
     reorder_point: int
     backorderable: bool
-    # None if the event doesn't change it.
+    # None if the event leaves the value as it is.
     requires_shipping: bool | None = None

@@ -1,4 +1,4 @@
-"""Discounts, charges and taxes that a command gives: checked, and as events and values."""
+"""Checks the discounts, charges and taxes of a command, and makes events and values of them."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
@@ -10,7 +10,8 @@ from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
 from ordering_write.domain.prices import Tax
-from ordering_write.domain.values import TOO_LARGE, Money, has_minor_units_only
+from ordering_write.domain.values import Money, has_minor_units_only
+from ordering_write.models.order.editing import refuse_too_large
 
 # The errors that the functions of this module raise.
 REFUSALS = (errors.AmountTooLargeError, errors.InvalidAmountError)
@@ -27,12 +28,12 @@ def adjustments_of(
     Raises an error of REFUSALS for the first line or adjustment that makes the total impossible.
     """
     total = _RunningTotal(items)
-    given = [
+    adjustments_with_pointers = [
         *((item, f"#/adjustments/{number}") for number, item in enumerate(command.adjustments)),
         *((item, "#/items") for item in price_adjustments),
     ]
     adjustments = []
-    for adjustment, pointer in given:
+    for adjustment, pointer in adjustments_with_pointers:
         added = _added(adjustment, created, pointer)
         total.add(added, pointer if pointer == "#/items" else f"{pointer}/amount")
         adjustments.append(added)
@@ -98,14 +99,6 @@ def refuse_fractions(amount: Decimal, currency: str, pointer: str) -> None:
         )
 
 
-def refuse_too_large(total: Decimal, pointer: str) -> None:
-    """Raise AmountTooLargeError at ``pointer`` for a total that can't be stored."""
-    if total >= TOO_LARGE:
-        raise errors.AmountTooLargeError(
-            f"The order can't cost {TOO_LARGE} or more.", pointer=pointer
-        )
-
-
 def _added(
     adjustment: c.Adjustment, created: e.OrderCreated, pointer: str
 ) -> e.OrderAdjustmentAdded:
@@ -131,7 +124,7 @@ def _added(
 
 
 class _RunningTotal:
-    """The total of a new order: refuses the line or adjustment that makes the total impossible."""
+    """Adds up the total of a new order; refuses the part that makes the total impossible."""
 
     def __init__(self, items: Sequence[e.OrderItemAdded]) -> None:
         self._total = self._taxes = Decimal(0)

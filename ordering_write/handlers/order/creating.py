@@ -26,6 +26,7 @@ from ordering_write.handlers.base import CommandHandler, Permission, handles, un
 from ordering_write.handlers.order import amounts, limits, pricing, taxes
 from ordering_write.log import outbox
 from ordering_write.models import Customer, Order, StockItem, save
+from ordering_write.models.order.editing import refuse_too_large
 
 Stock = Mapping[UUID, StockItem]
 
@@ -136,8 +137,10 @@ def place(
         adjustments=adjustments,
         ask_taxes=taxes.of_new_order(created),
     )
-    amounts.refuse_too_large(order.total, "#/items")
-    _annotate(order, command)
+    refuse_too_large(order.total, "#/items")
+    annotate(order, command, now=command.timestamp)
+    if command.auto_confirm:
+        order.confirm(now=command.timestamp)
     for line in order.lines.values():
         stock[line.product_id].reserve((order.id, line.id), line.ordered, now=command.timestamp)
     return order, stock
@@ -163,8 +166,10 @@ def refuse_shop_fields_of(items: Iterable[c.PricedItem], pointer: str) -> None:
 
 
 def ordering_customer(command: c.CreateOrder) -> Customer:
-    """Return the customer who orders, the row locked. Raises a DomainError for a customer who can't
-    order."""
+    """Return the customer who orders, the row locked.
+
+    Raises a DomainError for a customer who can't order.
+    """
     is_visible = command.customer_scope in (None, command.customer_id)
     is_bound = limits.bind(command)
     if command.customer:
@@ -246,16 +251,16 @@ def _order_created(
     )
 
 
-def _annotate(order: Order, command: c.CreateOrder) -> None:
-    order.set_metadata(command.metadata, now=command.timestamp)
-    for line_id, item in zip(order.lines, command.items, strict=True):
-        order.set_metadata(item.metadata, line_id=line_id, now=command.timestamp)
+def annotate(order: Order, command: c.CreateOrder | c.ImportOrder, *, now: datetime) -> None:
+    """Add the metadata, the tags and the note of ``command`` to a new order."""
+    items: Iterable[c.NewItem | c.ImportedItem] = command.items
+    order.set_metadata(command.metadata, now=now)
+    for line_id, item in zip(order.lines, items, strict=True):
+        order.set_metadata(item.metadata, line_id=line_id, now=now)
     for tag in command.tags:
-        order.tag(tag, now=command.timestamp)
+        order.tag(tag, now=now)
     if command.note:
-        order.add_note(command.note, note_id=uuid7(), now=command.timestamp)
-    if command.auto_confirm:
-        order.confirm(now=command.timestamp)
+        order.add_note(command.note, note_id=uuid7(), now=now)
 
 
 def postal_address(address: Address) -> e.PostalAddress:

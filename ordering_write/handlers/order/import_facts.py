@@ -20,13 +20,13 @@ _Move = Callable[[Order, datetime], None]
 
 @dataclass(frozen=True)
 class Fact:
-    """A fact: its time ``at``, and ``follows``, which isn't before the facts that it follows from.
+    """A fact of an imported order, with its time ``at`` and its JSON pointer in the command.
 
-    ``pointer`` is its place in the command.
+    Facts are sorted by ``sort_time``: ``at``, but not before the facts that must come first.
     """
 
     at: datetime
-    follows: datetime
+    sort_time: datetime
     pointer: str
     move: _Move
 
@@ -37,7 +37,7 @@ def apply_facts(order: Order, command: c.ImportOrder) -> None:
     The clocks of the past may have differed: a delivery that is older than its dispatch follows the
     dispatch all the same. Raises ImpossibleFactError, InFutureError, StatusMismatchError.
     """
-    for fact in sorted(_Facts(command).all(), key=attrgetter("follows")):
+    for fact in sorted(_Facts(command).all(), key=attrgetter("sort_time")):
         try:
             fact.move(order, fact.at)
         except errors.DomainError as error:
@@ -57,75 +57,76 @@ class _Facts:
 
     def all(self) -> Sequence[Fact]:
         command = self._command
-        placed = command.placed_at
-        confirmed = self._confirm(placed)
-        captured = list(self._pay(placed))
-        cancelled = [
+        placed_at = command.placed_at
+        confirmed_at = self._confirm(placed_at)
+        capture_times = list(self._pay(placed_at))
+        cancellation_times = [
             self._add(
                 cancellation.happened_at,
-                placed,
+                placed_at,
                 f"#/cancellations/{number}",
                 _cancelled(cancellation),
             )
             for number, cancellation in enumerate(command.cancellations)
         ]
-        arrived = list(self._ship(confirmed))
-        returned = [
+        arrival_times = list(self._ship(confirmed_at))
+        return_times = [
             self._add(
-                one_return.received_at,
-                max(arrived, default=placed),
+                imported_return.received_at,
+                max(arrival_times, default=placed_at),
                 f"#/returns/{number}",
-                _returned(one_return),
+                _returned(imported_return),
             )
-            for number, one_return in enumerate(command.returns)
+            for number, imported_return in enumerate(command.returns)
         ]
         # Refunds follow all credits and captures: before them, a refund would count as goodwill.
-        credited = max([*cancelled, *arrived, *returned, *captured], default=placed)
+        credit_times = [*cancellation_times, *arrival_times, *return_times]
+        refundable_at = max([*credit_times, *capture_times], default=placed_at)
         for number, refund in enumerate(command.refunds):
-            self._add(refund.happened_at, credited, f"#/refunds/{number}", _refunded(refund))
+            self._add(refund.happened_at, refundable_at, f"#/refunds/{number}", _refunded(refund))
         if command.status == OrderStatus.COMPLETED:
-            last = max(fact.follows for fact in self._facts)
+            last = max(fact.sort_time for fact in self._facts)
             at = command.completed_at or last
             self._add(at, last, "#/completed_at", lambda order, at: order.complete(now=at))
         return self._facts
 
     def _add(self, at: datetime, not_before: datetime, pointer: str, move: _Move) -> datetime:
-        """Add a fact; returns the time that it has among the facts. Raises InFutureError."""
+        """Add a fact; return its sort time. Raises InFutureError."""
         at = happened_at(at, now=self._command.timestamp, pointer=pointer)
         fact = Fact(at, max(at, not_before), pointer, move)
         self._facts.append(fact)
-        return fact.follows
+        return fact.sort_time
 
-    def _confirm(self, placed: datetime) -> datetime:
+    def _confirm(self, placed_at: datetime) -> datetime:
         command = self._command
         is_confirmed = command.status not in (OrderStatus.PENDING, OrderStatus.CANCELLED)
         if not is_confirmed and command.confirmed_at is None:
-            return placed
-        at = command.confirmed_at or placed
-        at = self._add(at, placed, "#/confirmed_at", lambda order, at: order.confirm(now=at))
+            return placed_at
+        at = command.confirmed_at or placed_at
+        at = self._add(at, placed_at, "#/confirmed_at", lambda order, at: order.confirm(now=at))
         if command.status == OrderStatus.PROCESSING:
             self._add(at, at, "#/status", lambda order, at: order.start_processing(now=at))
         return at
 
-    def _pay(self, placed: datetime) -> Iterator[datetime]:
-        """Add the facts about payments; yields the times of the captures."""
+    def _pay(self, placed_at: datetime) -> Iterator[datetime]:
+        """Add the facts about payments; yield the times of the captures."""
         for number, payment in enumerate(self._command.payments):
             pointer = f"#/payments/{number}"
-            at = self._add(payment.happened_at, placed, pointer, _paid(payment, number))
+            at = self._add(payment.happened_at, placed_at, pointer, _paid(payment, number))
             if payment.kind == PaymentKind.CAPTURED:
                 yield at
 
-    def _ship(self, confirmed: datetime) -> Iterator[datetime]:
-        """Add the facts of the shipments; yields the times of their arrivals."""
+    def _ship(self, confirmed_at: datetime) -> Iterator[datetime]:
+        """Add the facts of the shipments; yield the times of their arrivals."""
         for number, shipment in enumerate(self._command.shipments):
             pointer, shipment_id = f"#/shipments/{number}", uuid7()
-            left = self._add(
-                shipment.dispatched_at, confirmed, pointer, _dispatched(shipment, shipment_id)
+            dispatched_at = self._add(
+                shipment.dispatched_at, confirmed_at, pointer, _dispatched(shipment, shipment_id)
             )
             if at := shipment.delivered_at:
-                yield self._add(at, left, pointer, _delivered(shipment_id))
+                yield self._add(at, dispatched_at, pointer, _delivered(shipment_id))
             if at := shipment.failed_at:
-                yield self._add(at, left, pointer, _failed(shipment_id, shipment.outcome))
+                yield self._add(at, dispatched_at, pointer, _failed(shipment_id, shipment.outcome))
 
 
 def _line_id(order: Order, number: int) -> UUID:
@@ -198,13 +199,13 @@ def _failed(shipment_id: UUID, outcome: DeliveryFailure) -> _Move:
     return lambda order, at: order.fail_delivery(shipment_id, outcome, at=at)
 
 
-def _returned(one_return: c.ImportedReturn) -> _Move:
+def _returned(imported_return: c.ImportedReturn) -> _Move:
     def move(order: Order, at: datetime) -> None:
-        return_id, items = uuid7(), one_return.items
+        return_id, items, reason = uuid7(), imported_return.items, imported_return.reason
         line_ids = [_line_id(order, item.line) for item in items]
         order.request_return(
             [
-                c.ReturnedLine(line_id=line_id, quantity=item.quantity, reason=one_return.reason)
+                c.ReturnedLine(line_id=line_id, quantity=item.quantity, reason=reason)
                 for line_id, item in zip(line_ids, items, strict=True)
             ],
             return_id=return_id,

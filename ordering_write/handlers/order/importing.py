@@ -1,7 +1,7 @@
 """The handler that imports an order of the past.
 
-What has left moves no stock, and policies leave the events alone. Units that are still to be sent
-are reserved, since they would be sold twice otherwise.
+Dispatched units move no stock, and policies ignore the events. Units that are still to be sent are
+reserved, because they would be sold twice otherwise.
 """
 
 from django.conf import settings
@@ -19,6 +19,7 @@ from ordering_write.handlers.order import amounts, creating
 from ordering_write.handlers.order.base import happened_at
 from ordering_write.handlers.order.import_facts import apply_facts
 from ordering_write.models import Customer, Order, StockItem, save
+from ordering_write.models.order.editing import refuse_too_large
 
 
 @handles(c.ImportOrder)
@@ -99,21 +100,10 @@ def _imported(command: c.ImportOrder, customer: Customer) -> Order:
     items = _items(command, created)
     adjustments = amounts.adjustments_of(command, created, items, price_adjustments=())
     order = Order.create(created=created, items=items, adjustments=adjustments)
-    amounts.refuse_too_large(order.total, "#/items")
-    _annotate(order, command)
+    refuse_too_large(order.total, "#/items")
+    creating.annotate(order, command, now=order.placed_at)
     apply_facts(order, command)
     return order
-
-
-def _annotate(order: Order, command: c.ImportOrder) -> None:
-    now = order.placed_at
-    order.set_metadata(command.metadata, now=now)
-    for line_id, item in zip(order.lines, command.items, strict=True):
-        order.set_metadata(item.metadata, line_id=line_id, now=now)
-    for tag in command.tags:
-        order.tag(tag, now=now)
-    if command.note:
-        order.add_note(command.note, note_id=uuid7(), now=now)
 
 
 def _reserved(order: Order, command: c.ImportOrder) -> list[StockItem]:

@@ -65,16 +65,16 @@ def _refuse_unless_in_stock(order: Order) -> None:
 
 def _refuse_beyond_stock(order: Order, command: c.CreateShipment) -> None:
     """Raise ExceedsStockError unless the units that ``order`` has just packed are in stock."""
-    asked = Counter[UUID]()
+    requested = Counter[UUID]()
     for item in command.items:
-        asked[item.line_id] += item.quantity
+        requested[item.line_id] += item.quantity
     shortages = []
     for line_id, backordered in _backordered(order).items():
         line = order.lines[line_id]
         missing = line.packed - (line.unshipped - backordered)
-        if missing > 0 and asked[line_id]:
-            in_stock = max(asked[line_id] - missing, 0)
-            shortages.append(_shortage(line, asked[line_id], in_stock))
+        if missing > 0 and requested[line_id]:
+            in_stock = max(requested[line_id] - missing, 0)
+            shortages.append(_shortage(line, requested[line_id], in_stock))
     if shortages:
         raise errors.ExceedsStockError(shortages)
 

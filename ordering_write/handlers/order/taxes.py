@@ -1,4 +1,4 @@
-"""The question for the taxes on an order, which the aggregate asks when it is priced."""
+"""The functions by which an order asks the tax port for its taxes when the order is priced."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -14,7 +14,7 @@ from ordering_write.ports.tax import TaxDraft
 
 
 def of_new_order(created: e.OrderCreated) -> AskTaxes:
-    """Return the question for the taxes on a new order."""
+    """Return the function that asks for the taxes on a new order."""
     return partial(
         _ask,
         order_id=created.order_id,
@@ -24,9 +24,9 @@ def of_new_order(created: e.OrderCreated) -> AskTaxes:
 
 
 def of_order(order: Order, *, ship_to: e.PostalAddress | None = None) -> AskTaxes:
-    """Return the question for the taxes on an order that is edited, sent to ``ship_to`` from now.
+    """Return the function that asks for the taxes on an edited order, from now sent to ``ship_to``.
 
-    Without ``ship_to`` the address is read from the events, when the adapter wants to know it.
+    Without ``ship_to`` the address is read from the events, but only if the adapter asks for it.
     """
 
     def address() -> e.PostalAddress | None:

@@ -1,8 +1,8 @@
-"""Checks that the amounts that the events of an order say add up.
+"""Checks that the amounts in the events of an order add up.
 
-Each event is held against the state of the order after it, and against the prices that the events
-before it said. Events of releases before lines had shares of discounts and taxes say no prices;
-their totals and balances are checked all the same.
+Each event is compared with the state of the order after it, and with the prices in the events
+before it. Events of releases before lines had shares of discounts and taxes have no prices; their
+totals and balances are checked all the same.
 """
 
 from collections.abc import Iterable, Iterator
@@ -14,16 +14,16 @@ from ordering_write.domain.prices import OrderAdjustment, Price
 from ordering_write.domain.values import quantize
 from ordering_write.models import Order
 
-# The amounts of an order that its events say when they change.
+# The amounts of an order that an event has if the event changes them.
 _AMOUNTS = ("total", "balance", "captured", "refunded")
 _CREDITS = (e.OrderItemsCancelled, e.ShipmentFailed, e.ReturnReceived)
 
 
 class MoneyLedger:
-    """The prices of the owed units of an order's lines, as its events have said them."""
+    """The prices of the owed units of an order's lines, as in its events."""
 
     def __init__(self) -> None:
-        # Lines are missing as long as no event says the shares of their adjustments.
+        # Lines are missing as long as no event has the shares of their adjustments.
         self._costs: dict[UUID, Decimal] = {}
 
     def add(self, event: e.DomainEvent, order: Order) -> Iterator[str]:
@@ -103,7 +103,7 @@ def _check_outcome(event: e.OrderEvent, order: Order) -> Iterator[str]:
 
 
 def _is_priced(event: e.OrderEvent) -> bool:
-    """Return True if ``event`` says prices: earlier releases let totals fall below zero."""
+    """Return True if ``event`` has prices: earlier releases let totals fall below zero."""
     if isinstance(event, _CREDITS):
         return any(item.price is not None for item in event.items)
     return isinstance(event, e.PricedEvent) and event.price is not None

@@ -37,7 +37,7 @@ class Command(CsvCommand):
 
     def _adjust(self, product: StockItem, payload: Mapping[str, Any], line: bytes) -> bool:
         key = self.key_of(line, f"adjust_stock {PurePath(self.path).name}")
-        return self.give(self.command({"command_id": key, "product_id": product.pk, **payload}))
+        return self.dispatch(self.command({"command_id": key, "product_id": product.pk, **payload}))
 
     def _count(self, product: StockItem, on_hand: int, payload: Mapping[str, Any]) -> bool:
         for tries_left in reversed(range(_TRIES)):
@@ -48,7 +48,7 @@ class Command(CsvCommand):
             # The delta is right for this version of the product only.
             command = command.model_copy(update={"expected_version": product.version})
             try:
-                return self.give(command)
+                return self.dispatch(command)
             except VersionConflictError:
                 if not tries_left:
                     raise

@@ -34,7 +34,7 @@ class Command(FileCommand):
         key = uuid5(self.user.pk, f"import_orders {name}")
         try:
             command = command.model_copy(update={"command_id": key})
-            return self.give(command)
+            return self.dispatch(command)
         except IdempotencyKeyReusedError as error:
             raise RefusedLineError(
                 f"The order with the {name} was imported before, with another content."
@@ -44,7 +44,7 @@ class Command(FileCommand):
 
 
 def _name(command: ImportOrder) -> str:
-    """Return the number or reference by which an order is told apart, in its compared form."""
+    """Return the number or reference that names an order in the file, in its compared form."""
     if command.number is not None:
         return f"number {spelled_order_number(command.number)}"
     return f"external reference {identity(command.external_reference or '')}"

@@ -22,4 +22,4 @@ class Command(FileCommand):
         body = json_of(line)
         for name in sorted(_ENVELOPE & body.keys()):
             raise RefusedLineError(f"#/{name}: There is no such field.")
-        return self.give(self.command({"command_id": key, **body}))
+        return self.dispatch(self.command({"command_id": key, **body}))

@@ -19,4 +19,4 @@ class Command(CsvCommand):
     optional = ("currency",)
 
     def change(self, product: StockItem, cells: Mapping[str, Any], line: bytes) -> bool:
-        return self.give(self.command({"product_id": product.pk, **cells}))
+        return self.dispatch(self.command({"product_id": product.pk, **cells}))

@@ -37,7 +37,7 @@ class Annotating(OrderState):
     ) -> None:
         """Set pairs of the metadata of the order or of a line; None removes a pair.
 
-        Pairs that are so already change nothing. Raises UnknownLineError and TooManyPairsError.
+        Equal pairs change nothing. Raises UnknownLineError and TooManyPairsError.
         """
         subject = self if line_id is None else self.line(line_id, "#/line_id")
         if merge := metadata.merge(subject.metadata, changes):

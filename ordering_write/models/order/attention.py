@@ -15,20 +15,20 @@ ZERO = Decimal(0)
 
 
 def concerns(order: "OrderState") -> Mapping[Attention, Decimal]:
-    """Return the amount of each reason, 0 for a reason that isn't given.
+    """Return an amount for each reason, 0 for a reason that doesn't hold.
 
-    An amount grows with each new cause, so that the reason is given again after it was resolved.
+    The amount grows with each new cause, so that a resolved reason holds again.
     """
     payments = order.payments.values()
     taken_back = sum((sum_of(payment, PaymentKind.CHARGEBACK) for payment in payments), ZERO)
-    reversed_again = sum(
+    reversed_sum = sum(
         (sum_of(payment, PaymentKind.CHARGEBACK_REVERSED) for payment in payments), ZERO
     )
     failed_captures = _sum(order.captures, "failed")
     failed_refunds = _sum(order.refunds, "failed", "bounced")
     return {
         Attention.OVER_CAPTURED: sum(map(excess, payments), ZERO),
-        Attention.CHARGEBACK: taken_back if taken_back > reversed_again else ZERO,
+        Attention.CHARGEBACK: taken_back if taken_back > reversed_sum else ZERO,
         Attention.OVER_REFUNDED: order.paid_out if order.refunded > 0 else ZERO,
         Attention.CAPTURE_FAILED: failed_captures if order.balance > 0 else ZERO,
         Attention.REFUND_FAILED: failed_refunds if order.credit > 0 else ZERO,

@@ -47,7 +47,7 @@ class Charging(OrderState):
 
     # --- Asking for prices -----------------------------------------------------------------------
     def draft(self) -> Draft:
-        """Return the order as it is, to be changed and priced."""
+        """Return the draft of the order as it is."""
         adjustments = self._given_adjustments()
         return Draft(
             currency=self.currency,
@@ -167,11 +167,11 @@ class Charging(OrderState):
         self.total += line.line_total
         for discount in line_discounts(event):
             self.total -= discount.amount
-            self._keep([*self._given_adjustments(), discount])
+            self._set_adjustments([*self._given_adjustments(), discount])
         self._assign_prices(event.price)
 
     def _add_adjustment(self, event: e.OrderAdjustmentAdded) -> None:
-        self._keep(self._adjustments_with(event))
+        self._set_adjustments(self._adjustments_with(event))
         if event.kind == "goodwill":
             self.total -= min(event.amount.amount, self.total)
         elif event.price is None:
@@ -182,7 +182,7 @@ class Charging(OrderState):
             self._assign_prices(event.price)
 
     def _remove_adjustment(self, event: e.OrderAdjustmentRemoved) -> None:
-        self._keep(self._adjustments_without(event.adjustment_id))
+        self._set_adjustments(self._adjustments_without(event.adjustment_id))
         self._assign_prices(event.price)
 
     def _change_unit_price(self, event: e.OrderItemPriceChanged) -> None:
@@ -190,7 +190,7 @@ class Charging(OrderState):
         self._assign_prices(event.price)
 
     def _assign_prices(self, order_price: OrderPrice | None) -> None:
-        """Take over the prices that an event says, for the ordered units of all lines."""
+        """Set the prices of the ordered units of all lines to those of an event."""
         if order_price is None:
             self._keep_taxes()
             return
@@ -199,20 +199,20 @@ class Charging(OrderState):
             line.price = line_price.model_dump(mode="json", exclude={"line_id"})
             line.line_total = self.rest(line_price, line.ordered).net
             if line.taxes:
-                given = own_taxes_with_bases(_taxes_of(line) or (), line_price)
-                line.taxes = [tax.model_dump(mode="json") for tax in given]
+                own_taxes = own_taxes_with_bases(_taxes_of(line) or (), line_price)
+                line.taxes = [tax.model_dump(mode="json") for tax in own_taxes]
             self._changed.add(line.id)
         self.charges = [charge.model_dump(mode="json") for charge in order_price.charges]
         self._keep_bases_of_charges(order_price)
         self.total = self._total()
 
     def _keep_bases_of_charges(self, order_price: OrderPrice) -> None:
-        """Keep the prices for which the amounts of the charges' own taxes were given."""
+        """Store the price of each charge with the charge's own taxes whose amounts were given."""
         adjustments = self._given_adjustments()
         if not any(item.taxes for item in adjustments):
             return
         prices = iter(order_price.charges)
-        self._keep(
+        self._set_adjustments(
             item.model_copy(update={"taxes": own_taxes_with_bases(item.taxes, charge)})
             if item.is_charge and (charge := next(prices)) and item.taxes
             else item
@@ -222,7 +222,7 @@ class Charging(OrderState):
     def _keep_taxes(self) -> None:
         """Keep the taxes of an edited order as they are: earlier releases didn't change them."""
         if self.adjustments:
-            self._keep(
+            self._set_adjustments(
                 with_bases(
                     self.draft().parts_to_price,
                     self._given_adjustments(),
@@ -231,7 +231,7 @@ class Charging(OrderState):
                 )
             )
 
-    def _keep(self, adjustments: Iterable[OrderAdjustment]) -> None:
+    def _set_adjustments(self, adjustments: Iterable[OrderAdjustment]) -> None:
         self.adjustments = [item.model_dump(mode="json", exclude_none=True) for item in adjustments]
 
     def _lower_total(self) -> None:
@@ -296,7 +296,7 @@ class Charging(OrderState):
         ]
 
     def _adjustments_without(self, removed_id: UUID) -> list[OrderAdjustment]:
-        """Return the adjustments without this one, the discounts on it and the shares of it."""
+        """Return the adjustments without the removed one, its discounts and its shares."""
         return [
             item.without_share(removed_id)
             for item in self._given_adjustments()

@@ -43,7 +43,7 @@ class Paying(Accounting):
 
         ``happened_at`` is the time that was reported with the fact, None if none was. Raises
         PaymentMismatchError for a recorded fact with another amount, and ReferenceNeededError if
-        the fact can't be told from a recorded one.
+        neither reference nor time tells the fact from a recorded one.
         """
         self._check_amount(amount, currency)
         payment_id = self._recorded_payment_id(payment_id)
@@ -74,6 +74,7 @@ class Paying(Accounting):
         reference: str,
         happened_at: datetime | None,
     ) -> bool:
+        """Return True if the fact is recorded. Raises the errors of ``record_payment``."""
         payment = self.payments.get(payment_id, {})
         if kind not in payment:
             return False
@@ -150,7 +151,7 @@ class Paying(Accounting):
             reason=reason,
         )
         if is_goodwill:
-            self._give(goodwill, reason, adjustment_id(refund_id, 0), now)
+            self._add_goodwill(goodwill, reason, adjustment_id(refund_id, 0), now)
 
     # --- Goodwill --------------------------------------------------------------------------------
     def may_grant_goodwill(self) -> None:
@@ -168,7 +169,7 @@ class Paying(Accounting):
                 f"{amount} {self.currency} were to be granted, the order costs "
                 f"{self.money(self.due).amount}."
             )
-        self._give(amount, reason, adjustment_id(refund_id, 0), now)
+        self._add_goodwill(amount, reason, adjustment_id(refund_id, 0), now)
         refund = min(amount, self.credit)
         if refund > 0:
             self._record(
@@ -179,7 +180,7 @@ class Paying(Accounting):
                 reason=reason,
             )
 
-    def _give(self, amount: Decimal, reason: str, goodwill_id: UUID, now: datetime) -> None:
+    def _add_goodwill(self, amount: Decimal, reason: str, goodwill_id: UUID, now: datetime) -> None:
         self._record(
             e.OrderAdjustmentAdded,
             now=now,

@@ -23,7 +23,7 @@ CAPTURED_SIGNS = {
 
 
 class PaymentFact(NamedTuple):
-    """A fact about a payment. ``at`` is the time (aware) by which its reporter knows the fact."""
+    """A fact about a payment. ``at`` is the reported time (aware), else the recorded one."""
 
     amount: Decimal
     reference: str

@@ -58,9 +58,8 @@ class Placing(Charging):
     ) -> Self:
         """Return a new order with these lines and adjustments; the last event prices the order.
 
-        With a ``customer_id`` and an address in place of ``created``, the order is for programs
-        that want one in memory: it has no number, so that it can't be saved. The command
-        CreateOrder places an order.
+        With a ``customer_id`` and an address in place of ``created``, the order is made in memory:
+        it has no number, and can't be saved. The command CreateOrder places an order.
         """
         if created is None:
             created, items = in_memory.events_of(

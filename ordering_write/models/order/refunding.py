@@ -1,4 +1,4 @@
-"""Outcomes of refunds, which gateways report by the ids of refunds or by names of their own."""
+"""Outcomes of refunds, which gateways report by the id of a refund or by its reference."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -18,8 +18,9 @@ _Refund = dict[str, Any]
 class Refunding(Accounting):
     """Moves that settle, fail or bounce refunds.
 
-    A reference is the gateway's name of one attempt to refund. Its failure is final, whether it is
-    told before or after the settlement; another attempt has another reference.
+    A reference is the gateway's name of one attempt to refund. The failure of an attempt is final,
+    whether its report comes before or after that of the settlement. Another attempt has another
+    reference.
     """
 
     class Meta(Accounting.Meta):
@@ -30,9 +31,11 @@ class Refunding(Accounting):
     ) -> UUID:
         """Return the id of the refund that a report is about.
 
-        The reference decides, then the id. A reference that is told before its id belongs to the
-        oldest open request of the amount, else to a refund of its own; ``new_id`` is the id of a
-        refund without either. Raises RefundNotFoundError for an unknown ``refund_id``.
+        The reference decides, then the id. A reference that is reported without an id belongs to
+        the oldest open request of the amount, else to a refund of its own. ``new_id`` is the id of
+        a refund that is reported with neither.
+
+        Raises RefundNotFoundError for an unknown ``refund_id``.
         """
         if refund_id is not None and str(refund_id) not in self.refunds:
             raise RefundNotFoundError
@@ -60,8 +63,8 @@ class Refunding(Accounting):
     ) -> None:
         """Close a request whose outcome was recorded for another refund, by its reference alone.
 
-        A request stays open if another request of its amount has taken its settlement: it will take
-        the outcome of the other one.
+        A request stays open if another request of the same amount has taken its settlement, because
+        the outcome of the other request is still to come.
         """
         reported, refund = self.refunds[str(reported_id)], self.refunds[str(refund_id)]
         own_ids = [uuid5(self.id, name) for name in _references(reported)]
@@ -108,7 +111,7 @@ class Refunding(Accounting):
             reference=reference,
         )
         if has_failed_since:
-            # The failure was told before the settlement.
+            # The failure was reported before the settlement.
             self._bounce(refund_id, datetime.fromisoformat(refund["at"]), reference=reference)
 
     def fail_refund(
@@ -124,7 +127,7 @@ class Refunding(Accounting):
         """Record that a refund failed ``at``, or bounced if it had settled.
 
         A second time changes nothing. Raises RefundNotFoundError for an unknown refund, unless the
-        report has a reference and an amount: its settlement may be told later.
+        report has a reference and an amount: the settlement may be reported later.
         """
         refund = self.refunds.get(str(refund_id))
         if refund is None and not (reference and amount):

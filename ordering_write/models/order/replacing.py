@@ -28,8 +28,8 @@ class Replacing(Accounting):
         return sum(credits, Decimal(0))
 
     @property
-    def free_credit(self) -> Decimal:
-        """The credit that no exchange waits for."""
+    def unheld_credit(self) -> Decimal:
+        """The credit that isn't held for an exchange."""
         return max(self.credit - self.held_credit, Decimal(0))
 
     # --- Exchanges -------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ class Replacing(Accounting):
     def make_lost_units_good(self, *, now: datetime) -> None:
         """Charge lost units again that were replaced for nothing, as far as their credit is open.
 
-        What is refunded, or requested as a refund, stays a credit: the customer never owes for
+        A credit that is refunded, or requested as a refund, stays: the customer never owes for
         units that were replaced for nothing.
         """
         units = list(self._replaced_units()) if self.free_units else []
@@ -124,15 +124,15 @@ class Replacing(Accounting):
             self._record(e.LostUnitsMadeGood, now=now, items=units)
 
     def _replaced_units(self) -> Iterator[e.MadeGoodUnits]:
-        prices, credit, free_units = self._line_prices(), self.free_credit, dict(self.free_units)
+        prices, credit, free_units = self._line_prices(), self.unheld_credit, dict(self.free_units)
         for line in self.lines.values():
-            free = free_units.get(str(line.product_id), 0)
-            most = min(line.failed - line.made_good, free)
+            free_count = free_units.get(str(line.product_id), 0)
+            most = min(line.failed - line.made_good, free_count)
             charges = _Charges(line, prices[line.id], self.currency)
             quantity = bisect_right(range(1, most + 1), credit, key=charges.amount)
             if quantity:
                 credit -= charges.amount(quantity)
-                free_units[str(line.product_id)] = free - quantity
+                free_units[str(line.product_id)] = free_count - quantity
                 yield e.MadeGoodUnits(
                     line_id=line.id,
                     product_id=line.product_id,
@@ -153,7 +153,7 @@ class Replacing(Accounting):
         self.total = min(self.total + sum(item.amount.amount for item in items), self._total())
 
     def _count_free_units(self, items: Sequence[e.FreeUnits | e.MadeGoodUnits], sign: int) -> None:
-        """Add units to those that replacements hold for nothing, or subtract them: ``sign=-1``."""
+        """Add ``items`` to the free units, or subtract them if ``sign`` is -1."""
         for item in items:
             units = self.free_units.get(str(item.product_id), 0) + sign * item.quantity
             self.free_units[str(item.product_id)] = units

@@ -18,7 +18,7 @@ _PRICE_EVENTS = (
 
 
 class Reporting(Charging):
-    """Adds to each event by how much the discounts and taxes in the amount due have changed."""
+    """Sets the changes of the discounts and taxes in the amount due on each event."""
 
     class Meta(Charging.Meta):
         abstract = True
@@ -32,12 +32,12 @@ class Reporting(Charging):
         after = self._priced_parts()
         discount, taxes = discount_change(before, after), tax_changes(before, after)
         if discount or taxes:
-            # Said together, so that an event that says taxes says their currency too.
+            # Both fields are set: the currency of the taxes is that of ``discount_change``.
             changes = {"discount_change": self.money(discount), "tax_changes": taxes or None}
             self._pending[-1] = self._pending[-1].model_copy(update=changes)
 
     def _priced_parts(self) -> list[Price]:
-        """Return the prices of what is due, as far as events have said them."""
+        """Return the prices of what is due, as far as events have priced it."""
         if self.status == OrderStatus.CANCELLED:
             return []
         return [

@@ -30,8 +30,8 @@ class Moving(StockState):
     """Moves of units.
 
     A reserved unit is backed by a unit on hand, or backordered. Units that come in, or that another
-    line gives back, back the oldest backordered line first. A line that is backed stays backed, as
-    long as the units aren't missing on the shelf.
+    line gives back, are for the oldest backordered line first. A backed line stays backed unless
+    units are missing on the shelf.
     """
 
     class Meta(StockState.Meta):
@@ -45,9 +45,9 @@ class Moving(StockState):
         self._move(e.StockReceived, backorders, now, quantity=quantity, reference=reference)
 
     def expect_units(self, quantity: int, *, at: datetime, now: datetime) -> None:
-        """Expect ``quantity`` units to come in ``at`` a time, 0 if no longer.
+        """Expect ``quantity`` units to come in ``at`` a time; 0 withdraws the expectation.
 
-        The number that is expected at that time already changes nothing. Raises InPastError, and
+        The number that is expected already changes nothing. Raises InPastError, and
         TooManyExpectationsError.
         """
         quantities = {item.at: item.quantity for item in self.expectations}
