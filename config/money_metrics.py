@@ -46,12 +46,12 @@ def _sales() -> Iterable[Metric]:
     sums = {name: Sum(name) for name in _AMOUNTS}
     rows: Any = SalesByDay.live.order_by().values("currency").annotate(**sums, placed=Sum("orders"))
     sales = list(rows.order_by("currency"))
-    placed = CounterMetricFamily(
+    placed_orders = CounterMetricFamily(
         "orders_placed", "Orders placed, also imported ones.", labels=["currency"]
     )
     for row in sales:
-        placed.add_metric([row["currency"]], row["placed"])
-    yield placed
+        placed_orders.add_metric([row["currency"]], row["placed"])
+    yield placed_orders
     for name, documentation in _AMOUNTS.items():
         # No counters: a later correction lowers most of these sums.
         amounts = GaugeMetricFamily(f"orders_{name}_amount", documentation, labels=["currency"])

@@ -53,12 +53,13 @@ def lines_of(order: OrderSummary) -> list[OrderLine]:
 
 def backorder_of(lines: Sequence[OrderLine]) -> dict[str, Any]:
     """Return ``backordered`` and ``expected_at`` of the whole order that has these ``lines``."""
-    waiting = [line for line in lines if line.backordered]
-    times = [line.expected_at for line in waiting if line.expected_at]
+    backordered_lines = [line for line in lines if line.backordered]
+    times = [line.expected_at for line in backordered_lines if line.expected_at]
+    units = sum(line.backordered or 0 for line in backordered_lines)
     is_known = all(line.backordered is not None for line in lines)
     return {
-        "backordered": sum(line.backordered or 0 for line in waiting) if is_known else None,
-        "expected_at": max(times) if times and len(times) == len(waiting) else None,
+        "backordered": units if is_known else None,
+        "expected_at": max(times) if times and len(times) == len(backordered_lines) else None,
     }
 
 

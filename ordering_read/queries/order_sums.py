@@ -55,11 +55,11 @@ def taxes_of(row: OrderSummary, lines: Sequence[OrderLine]) -> list[TaxView]:
     sums: dict[tuple[Any, ...], TaxView] = {}
     for tax in _tax_lines(row, lines):
         key = (tax.label, tax.jurisdiction, tax.rate, tax.included)
-        former = sums.get(key)
+        sum_so_far = sums.get(key)
         sums[key] = tax.model_copy(
             update={
-                "base": tax.base + (former.base if former else 0),
-                "amount": tax.amount + (former.amount if former else 0),
+                "base": tax.base + (sum_so_far.base if sum_so_far else 0),
+                "amount": tax.amount + (sum_so_far.amount if sum_so_far else 0),
             }
         )
     return list(sums.values())

@@ -20,11 +20,11 @@ def backorders_of(on_hand: int, reserved: Mapping[LineKey, int]) -> dict[LineKey
     ``reserved`` has the reserved units of all lines of a product. Events of earlier releases lack
     the backorders, so their readers apply this rule.
     """
-    free = max(on_hand, 0)
+    unused = max(on_hand, 0)
     backorders = {}
     for key in oldest_first(reserved):
-        backed = min(reserved[key], free)
-        free -= backed
+        backed = min(reserved[key], unused)
+        unused -= backed
         if backed < reserved[key]:
             backorders[key] = reserved[key] - backed
     return backorders

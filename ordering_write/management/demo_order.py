@@ -184,7 +184,7 @@ class OrderScenario:
             self.do(WAREHOUSE, client.StartProcessing)
 
     def _wait_for_units(self) -> Iterator[datetime]:
-        """Expect the units of the order at a day, on which they come in."""
+        """Expect the units of the order on a day, and receive them on that day."""
         units = {"product_id": demo_id("SOFA-1"), "quantity": sum(self.quantities)}
         expected_at = self.time + 10 * _DAY
         self._give(WAREHOUSE, self.time, client.ExpectStock, {**units, "at": expected_at})

@@ -128,10 +128,10 @@ class FileCommand(BaseCommand):
         user = User.objects.filter(username=username).first()
         if user is None:
             raise CommandError(f"There is no user {username}.")
-        needed = handler_of(self.command_type).permission.name
-        if not user.has_perm(needed):
+        permission = handler_of(self.command_type).permission.name
+        if not user.has_perm(permission):
             raise CommandError(
-                f"{username} can't {self.purpose}: this needs the permission {needed}."
+                f"{username} can't {self.purpose}: this needs the permission {permission}."
             )
         return user
 

@@ -109,7 +109,7 @@ class SandboxPayments:
     def _answer(
         self, fact: Message, *, failed: _Kind, back: tuple[_Kind, str]
     ) -> PaymentAnswer | None:
-        done = PaymentAnswer(is_done=True, reference=fact.reference)
+        success = PaymentAnswer(is_done=True, reference=fact.reference)
         match _ending(Money(amount=fact.amount, currency=fact.currency)):
             case ending if ending == _REFUSED:
                 refusal = _refused(fact, failed)
@@ -126,7 +126,7 @@ class SandboxPayments:
                 self._send(fact, fact.model_copy(update=update))
             case ending if ending == _REPEATED:
                 self._send(fact, fact)
-        return done
+        return success
 
     def _send(self, *messages: Message) -> None:
         for message in messages:

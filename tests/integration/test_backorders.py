@@ -74,13 +74,13 @@ def test_more_than_is_on_hand_can_neither_be_packed_nor_shipped(
 ) -> None:
     receive(lamp, 7)
     order = confirmed(customer, (lamp, 20))
-    asked = "20 units of LAMP-1 were asked for, 7 are in stock for this order."
+    refusal_text = "20 units of LAMP-1 were asked for, 7 are in stock for this order."
     with pytest.raises(ExceedsStockError) as refusal:
         pack(order, 20)
-    assert str(refusal.value) == asked
+    assert str(refusal.value) == refusal_text
     with pytest.raises(ExceedsStockError) as refusal:
         kit.dispatch(kit.move(order, OrderStatus.SHIPPED))
-    assert str(refusal.value) == asked
+    assert str(refusal.value) == refusal_text
 
     first = pack(order, 5)
     with pytest.raises(ExceedsStockError) as refusal:

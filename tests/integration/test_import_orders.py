@@ -56,8 +56,8 @@ def test_a_second_run_adds_nothing(run: Run, lamp: StockItem):
 def test_the_number_or_reference_of_another_order_is_refused(
     run: Run, lamp: StockItem, admin_user: User
 ):
-    known = line(external_reference="till-1")
-    run(known)
+    imported_line = line(external_reference="till-1")
+    run(imported_line)
 
     outcome = run(
         line(external_reference="till-1", note="Another"),
@@ -74,7 +74,7 @@ def test_the_number_or_reference_of_another_order_is_refused(
         "2 lines were refused.",
     )
     # Another user can't import it again either.
-    assert run(known, user=admin_user.username).reports == [
+    assert run(imported_line, user=admin_user.username).reports == [
         "line 1: #/number: There is an order with the number 1001."
     ]
 

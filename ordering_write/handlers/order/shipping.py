@@ -58,9 +58,9 @@ def _backordered(order: Order) -> dict[UUID, int]:
 def _refuse_unless_in_stock(order: Order) -> None:
     """Raise ExceedsStockError if no unit that waits to be packed is in stock."""
     backordered = _backordered(order)
-    waiting = [line for line in order.lines.values() if line.to_pack]
-    if backordered and all(line.to_pack <= backordered.get(line.id, 0) for line in waiting):
-        raise errors.ExceedsStockError([_shortage(line, line.to_pack, 0) for line in waiting])
+    lines_to_pack = [line for line in order.lines.values() if line.to_pack]
+    if backordered and all(line.to_pack <= backordered.get(line.id, 0) for line in lines_to_pack):
+        raise errors.ExceedsStockError([_shortage(line, line.to_pack, 0) for line in lines_to_pack])
 
 
 def _refuse_beyond_stock(order: Order, command: c.CreateShipment) -> None:

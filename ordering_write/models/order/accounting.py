@@ -34,8 +34,10 @@ class Accounting(Charging):
         """Return ``payment_id`` as it was spelled when it was recorded first."""
         if payment_id in self.payments:
             return payment_id
-        same = identity(payment_id)
-        return next((other for other in self.payments if identity(other) == same), payment_id)
+        compared_id = identity(payment_id)
+        return next(
+            (other for other in self.payments if identity(other) == compared_id), payment_id
+        )
 
     def _check_amount(self, amount: Decimal, currency: str | None) -> None:
         if currency not in (None, self.currency):

@@ -81,9 +81,9 @@ class Paying(Accounting):
         facts = list(facts_of(payment, kind))
         if reference:
             name = identity(reference)
-            same = next((fact for fact in facts if identity(fact.reference) == name), None)
-            if same is not None:
-                self._refuse_other_amount(f"{payment_id} was {kind}", amount, same.amount)
+            same_fact = next((fact for fact in facts if identity(fact.reference) == name), None)
+            if same_fact is not None:
+                self._refuse_other_amount(f"{payment_id} was {kind}", amount, same_fact.amount)
                 return True
         elif happened_at is None:
             raise ReferenceNeededError(

@@ -167,11 +167,11 @@ class Refunding(Accounting):
         status: str,
     ) -> None:
         before: _Refund = self.refunds.get(str(event.refund_id), {})
-        former = before.get("reference", "")
-        reference = getattr(event, "reference", "") or former
+        former_reference = before.get("reference", "")
+        reference = getattr(event, "reference", "") or former_reference
         failed = list(before.get("failed", ()))
-        if former and identity(former) != identity(reference):
-            failed.append(former)
+        if former_reference and identity(former_reference) != identity(reference):
+            failed.append(former_reference)
         refund: _Refund = {
             "amount": str(event.amount.amount),
             "status": status,

@@ -127,9 +127,9 @@ class Replacing(Accounting):
         prices, credit, free_units = self._line_prices(), self.unheld_credit, dict(self.free_units)
         for line in self.lines.values():
             free_count = free_units.get(str(line.product_id), 0)
-            most = min(line.failed - line.made_good, free_count)
+            max_quantity = min(line.failed - line.made_good, free_count)
             charges = _Charges(line, prices[line.id], self.currency)
-            quantity = bisect_right(range(1, most + 1), credit, key=charges.amount)
+            quantity = bisect_right(range(1, max_quantity + 1), credit, key=charges.amount)
             if quantity:
                 credit -= charges.amount(quantity)
                 free_units[str(line.product_id)] = free_count - quantity

@@ -71,8 +71,8 @@ class Moving(StockState):
         """
         self._refuse_too_many(on_hand=delta)
         on_hand = self.on_hand + delta
-        needed = 0 if self.backorderable else self.reserved
-        if delta < 0 and on_hand < needed:
+        least = 0 if self.backorderable else self.reserved
+        if delta < 0 and on_hand < least:
             raise WouldGoNegativeError(
                 f"{on_hand} units of {self.sku} would be left, and {self.reserved} are reserved."
             )

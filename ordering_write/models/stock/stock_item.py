@@ -173,11 +173,11 @@ class StockItem(Moving, Selling, StockState):
     @classmethod
     def _allocate(cls, items: "Mapping[UUID, StockItem]") -> None:
         """Allocate the units of those ``items`` that an earlier release has moved meanwhile."""
-        moved = [item for item in items.values() if not item.is_allocated()]
-        if moved:
-            ids = [item.pk for item in moved]
+        unallocated = [item for item in items.values() if not item.is_allocated()]
+        if unallocated:
+            ids = [item.pk for item in unallocated]
             cls.add_reservations(items, tables.find(Reservation, "product_id = ANY(%s)", [ids]))
-        for item in moved:
+        for item in unallocated:
             item.allocate_anew()
 
     @classmethod
@@ -186,11 +186,11 @@ class StockItem(Moving, Selling, StockState):
 
         Costs a statement if one of the products has backordered lines.
         """
-        served = {pk: number for pk, number in units.items() if items[pk].backordered}
-        if served:
+        served_units = {pk: number for pk, number in units.items() if items[pk].backordered}
+        if served_units:
             names = (f"reservation.{column}" for column in tables.columns(Reservation))
             statement = _BACKORDERED.format(columns=", ".join(names))
-            parameters = [list(served), list(served.values())]
+            parameters = [list(served_units), list(served_units.values())]
             cls.add_reservations(items, tables.load(Reservation, statement, parameters))
 
     def load_backed(self, units: int) -> None:
