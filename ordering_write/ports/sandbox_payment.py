@@ -27,7 +27,7 @@ SIGNATURE = "Sandbox-Signature"
 # Signatures expire, so that a copied message can't be sent again later.
 _TOLERANCE = timedelta(minutes=5)
 # The meanings of the last two digits of an amount.
-_REFUSED, _DONE_LATER, _REFUSED_LATER, _REVERSED, _REPEATED = range(1, 6)
+_REFUSED, _DONE_LATER, _REFUSED_LATER, _REVERSED, _REPEATED, _PENDING = range(1, 7)
 
 _Kind = Literal[
     "payment.authorized",
@@ -100,6 +100,18 @@ class SandboxPayments:
         self._send(fact)
         return payment_id
 
+    def end_capture(
+        self, *, key: UUID, order_id: UUID, payment_id: str, amount: Money, is_done: bool
+    ) -> None:
+        """Report the end of a pending capture; ``key`` is the id of its request."""
+        fact = _message("payment.captured", "ca", key, order_id, amount, payment_id=payment_id)
+        self._send(fact if is_done else _refused(fact, "payment.failed"))
+
+    def end_refund(self, *, key: UUID, order_id: UUID, amount: Money, is_done: bool) -> None:
+        """Report the end of a pending refund; ``key`` is the id of its request."""
+        fact = _message("refund.settled", "re", key, order_id, amount)
+        self._send(fact if is_done else _refused(fact, "refund.failed"))
+
     def read_webhook(
         self, *, headers: Mapping[str, str], body: bytes, now: datetime
     ) -> Sequence[Report]:
@@ -119,6 +131,8 @@ class SandboxPayments:
                 return None
             case ending if ending == _REFUSED_LATER:
                 self._send(_refused(fact, failed))
+                return None
+            case ending if ending == _PENDING:
                 return None
             case ending if ending == _REVERSED:
                 kind, reference = back
@@ -140,6 +154,11 @@ class SandboxPayments:
         request = urllib.request.Request(url, data=body, headers=dict(headers))
         with urllib.request.urlopen(request, timeout=5):  # noqa: S310
             pass
+
+
+def is_pending(amount: Money) -> bool:
+    """Return True if a capture or refund of ``amount`` waits for its end to be reported."""
+    return _ending(amount) == _PENDING
 
 
 def sign(body: bytes, now: datetime) -> str:

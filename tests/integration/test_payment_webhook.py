@@ -217,6 +217,55 @@ def test_a_refund_ends_as_its_amount_says(amount: str, status: str) -> None:
     check_rows_equal_log()
 
 
+@pytest.mark.parametrize(("options", "kind"), [((), "captured"), (("--fail",), "failed")])
+def test_a_pending_capture_ends_when_the_gateway_is_told_to(
+    options: tuple[str, ...], kind: str
+) -> None:
+    order = new_order()
+    give(c.RecordPayment, order, payment_id="pay_1", kind="authorized", amount="39.80")
+    give(c.CapturePayment, order, amount="10.06")
+    run_policies(NOW)
+    assert [fact for fact, _ in payments_of(order)] == ["authorized"]
+
+    call_command("settle_in_sandbox", order.order_number, *options)
+    run_policies(NOW)
+
+    assert payments_of(order)[1:] == [(kind, Decimal("10.06"))]
+    with pytest.raises(CommandError, match="Nothing is pending"):
+        call_command("settle_in_sandbox", order.order_number)
+    check_rows_equal_log()
+
+
+@pytest.mark.parametrize(("options", "status"), [((), "settled"), (("--fail",), "failed")])
+def test_a_pending_refund_ends_when_the_gateway_is_told_to(
+    options: tuple[str, ...], status: str
+) -> None:
+    order = new_order()
+    give(c.RecordPayment, order, payment_id="pay_1", kind="captured", amount="39.80")
+    give(c.RequestRefund, order, amount="10.06", reason="Scratched")
+    run_policies(NOW)
+    assert kit.stored(order.stream).requested_refunds == Decimal("10.06")
+
+    call_command("settle_in_sandbox", order.order_number, *options)
+    run_policies(NOW)
+
+    [refund] = kit.stored(order.stream).refunds.values()
+    assert refund["status"] == status
+    with pytest.raises(CommandError, match="Nothing is pending"):
+        call_command("settle_in_sandbox", order.order_number)
+    check_rows_equal_log()
+
+
+def test_a_request_of_another_amount_is_not_pending() -> None:
+    order = new_order()
+    give(c.RecordPayment, order, payment_id="pay_1", kind="captured", amount="39.80")
+    give(c.RequestRefund, order, amount="10.02", reason="Scratched")
+
+    with pytest.raises(CommandError, match="Nothing is pending"):
+        call_command("settle_in_sandbox", order.order_number)
+    assert kit.stored(order.stream).requested_refunds == Decimal("10.02")
+
+
 def test_the_customer_of_an_order_pays_in_the_sandbox(settings: Any, capsys: Any) -> None:
     order = new_order()
     call_command("pay_in_sandbox", order.order_number)
