@@ -1,6 +1,7 @@
 """The moves of all commands about an order, for random walks that change its goods or its money.
 
-A move is a function of a ``Walk``, one of the parts of the order, and a number. It may be refused.
+A move is a function of a ``Walk``, a ``choice`` of a line or of a variant, and a ``number`` of
+units or of minor units. A move may be refused.
 """
 
 from collections.abc import Callable
@@ -48,16 +49,16 @@ class Walk:
     def ask_taxes(self, parts: Any) -> Any:
         return taxes_of(self.country)(parts)
 
-    def try_move(self, name: str, part: int, number: int) -> None:
+    def try_move(self, name: str, choice: int, number: int) -> None:
         """Try a move of MOVES; a refusal changes nothing."""
         with suppress(DomainError):
-            MOVES[name](self, part, number)
+            MOVES[name](self, choice, number)
 
-    def line(self, part: int) -> UUID:
-        return list(self.order.lines)[part % len(self.order.lines)]
+    def line(self, choice: int) -> UUID:
+        return list(self.order.lines)[choice % len(self.order.lines)]
 
-    def units(self, part: int, number: int) -> list[c.LineQuantity]:
-        return [c.LineQuantity(line_id=self.line(part), quantity=number % 4 + 1)]
+    def units(self, choice: int, number: int) -> list[c.LineQuantity]:
+        return [c.LineQuantity(line_id=self.line(choice), quantity=number % 4 + 1)]
 
     def amount(self, number: int) -> Decimal:
         return (number + 1) * MINOR_UNITS[self.order.currency]
@@ -99,31 +100,31 @@ def move(*commands: type[c.Command]) -> Callable[[Move], Move]:
 
 # --- Editing -----------------------------------------------------------------------------------
 @move(c.AddOrderItem)
-def add_line(walk: Walk, part: int, number: int) -> None:
+def add_line(walk: Walk, choice: int, number: int) -> None:
     order = walk.order
     unit = MINOR_UNITS[order.currency]
-    [_, added] = placed(number % 3 + 1, currency=order.currency, unit_price=str(part + 1))
-    own: dict[str, Any] = {"tax_class": "food" if part % 2 else None}
-    if part % 3 == 0:
-        own["discount"] = Money.of(number % 100 * unit, order.currency)
-    if part % 4 == 0:
-        own["taxes"] = (by_rate("10", included=bool(number % 2)),)
-    added = added.model_copy(update={**NO_OUTCOME, "order_id": order.id, **own})
+    [_, added] = placed(number % 3 + 1, currency=order.currency, unit_price=str(choice + 1))
+    terms: dict[str, Any] = {"tax_class": "food" if choice % 2 else None}
+    if choice % 3 == 0:
+        terms["discount"] = Money.of(number % 100 * unit, order.currency)
+    if choice % 4 == 0:
+        terms["taxes"] = (by_rate("10", included=bool(number % 2)),)
+    added = added.model_copy(update={**NO_OUTCOME, "order_id": order.id, **terms})
     order.add_item(added, ask_taxes=walk.ask_taxes)
 
 
 @move(c.ChangeItemQuantity)
-def change_quantity(walk: Walk, part: int, number: int) -> None:
-    walk.order.change_quantity(walk.line(part), number % 5 + 1, ask_taxes=walk.ask_taxes, now=NOW)
+def change_quantity(walk: Walk, choice: int, number: int) -> None:
+    walk.order.change_quantity(walk.line(choice), number % 5 + 1, ask_taxes=walk.ask_taxes, now=NOW)
 
 
 @move(c.CancelOrderItems)
-def cancel_items(walk: Walk, part: int, number: int) -> None:
-    walk.order.cancel_items(walk.units(part, number), "Too many", now=NOW)
+def cancel_items(walk: Walk, choice: int, number: int) -> None:
+    walk.order.cancel_items(walk.units(choice, number), "Too many", now=NOW)
 
 
 @move(c.ChangeShippingAddress)
-def change_address(walk: Walk, part: int, number: int) -> None:
+def change_address(walk: Walk, choice: int, number: int) -> None:
     country = COUNTRIES[number % len(COUNTRIES)]
     before, to = (
         e.PostalAddress(**ADDRESS | {"country": place}) for place in (walk.country, country)
@@ -133,44 +134,43 @@ def change_address(walk: Walk, part: int, number: int) -> None:
 
 
 @move(c.AdjustOrder)
-def adjust(walk: Walk, part: int, number: int) -> None:
-    kind = ("discount", "discount", "fee")[part % 3]
-    line_id = walk.line(part) if number % 2 else None
+def adjust(walk: Walk, choice: int, number: int) -> None:
+    kind = ("discount", "discount", "fee")[choice % 3]
+    line_id = walk.line(choice) if number % 2 else None
     added = adjustment(walk.order, kind, walk.amount(number), line_id=line_id)
     walk.order.adjust(added, ask_taxes=walk.ask_taxes)
 
 
 @move(c.RemoveAdjustment)
-def remove_adjustment(walk: Walk, part: int, number: int) -> None:
+def remove_adjustment(walk: Walk, choice: int, number: int) -> None:
     ids = [UUID(item["adjustment_id"]) for item in walk.order.adjustments or ()]
     if ids:
-        walk.order.remove_adjustment(ids[part % len(ids)], ask_taxes=walk.ask_taxes, now=NOW)
+        walk.order.remove_adjustment(ids[choice % len(ids)], ask_taxes=walk.ask_taxes, now=NOW)
 
 
 @move(c.ChangeItemPrice)
-def change_price(walk: Walk, part: int, number: int) -> None:
+def change_price(walk: Walk, choice: int, number: int) -> None:
     walk.order.change_price(
-        walk.line(part), walk.amount(number), "Agreed", ask_taxes=walk.ask_taxes, now=NOW
+        walk.line(choice), walk.amount(number), "Agreed", ask_taxes=walk.ask_taxes, now=NOW
     )
 
 
 # --- The whole order ---------------------------------------------------------------------------
 @move(c.ConfirmOrder, c.StartProcessing, c.CompleteOrder, c.UpdateOrderStatus)
-def move_on(walk: Walk, part: int, number: int) -> None:
+def move_on(walk: Walk, choice: int, number: int) -> None:
     allowed = [status for status in walk.order.allowed_moves() if status != OrderStatus.CANCELLED]
-    walk.order.move_to(allowed[number % len(allowed)], shipment_id=uuid4(), now=NOW) if (
-        allowed
-    ) else None
+    if allowed:
+        walk.order.move_to(allowed[number % len(allowed)], shipment_id=uuid4(), now=NOW)
 
 
 @move(c.CancelOrder, c.ExpireOrder)
-def cancel(walk: Walk, part: int, number: int) -> None:
-    if part == number % 7:
+def cancel(walk: Walk, choice: int, number: int) -> None:
+    if choice == number % 7:
         walk.order.cancel("Not needed", now=NOW)
 
 
 @move(c.PlaceHold, c.ReleaseHold)
-def hold_or_release(walk: Walk, part: int, number: int) -> None:
+def hold_or_release(walk: Walk, choice: int, number: int) -> None:
     if walk.order.hold_reason:
         walk.order.release_hold(now=NOW)
     elif number % 4 == 0:
@@ -179,19 +179,19 @@ def hold_or_release(walk: Walk, part: int, number: int) -> None:
 
 # --- Parcels -----------------------------------------------------------------------------------
 @move(c.CreateShipment)
-def pack(walk: Walk, part: int, number: int) -> None:
+def pack(walk: Walk, choice: int, number: int) -> None:
     if walk.order.status == OrderStatus.PENDING:
         walk.order.confirm(now=NOW)
-    walk.order.pack(walk.units(part, number), shipment_id=uuid4(), now=NOW)
+    walk.order.pack(walk.units(choice, number), shipment_id=uuid4(), now=NOW)
 
 
 @move(c.HandOverItems)
-def hand_over(walk: Walk, part: int, number: int) -> None:
-    walk.order.hand_over(walk.units(part, number), now=NOW)
+def hand_over(walk: Walk, choice: int, number: int) -> None:
+    walk.order.hand_over(walk.units(choice, number), now=NOW)
 
 
 @move(c.DispatchShipment, c.VoidShipment)
-def end_packing(walk: Walk, part: int, number: int) -> None:
+def end_packing(walk: Walk, choice: int, number: int) -> None:
     for shipment_id in walk.shipments("packed"):
         if number % 5 == 0:
             walk.order.void_shipment(shipment_id, now=NOW)
@@ -200,7 +200,7 @@ def end_packing(walk: Walk, part: int, number: int) -> None:
 
 
 @move(c.ConfirmDelivery, c.FailDelivery)
-def end_shipment(walk: Walk, part: int, number: int) -> None:
+def end_shipment(walk: Walk, choice: int, number: int) -> None:
     for shipment_id in walk.shipments("dispatched"):
         if number % 3 == 0:
             walk.order.fail_delivery(
@@ -213,15 +213,17 @@ def end_shipment(walk: Walk, part: int, number: int) -> None:
 
 # --- Returns -----------------------------------------------------------------------------------
 @move(c.RequestReturn)
-def request_return(walk: Walk, part: int, number: int) -> None:
-    line = walk.order.lines[walk.line(part)]
+def request_return(walk: Walk, choice: int, number: int) -> None:
+    line = walk.order.lines[walk.line(choice)]
     quantity = min(number % 4 + 1, line.returnable or 1)
-    back = c.ReturnedLine(line_id=line.id, quantity=quantity, reason=e.ReturnReason.UNWANTED)
-    walk.order.request_return([back], return_id=uuid4(), now=NOW)
+    returned_line = c.ReturnedLine(
+        line_id=line.id, quantity=quantity, reason=e.ReturnReason.UNWANTED
+    )
+    walk.order.request_return([returned_line], return_id=uuid4(), now=NOW)
 
 
 @move(c.ReceiveReturn, c.RejectReturn)
-def end_return(walk: Walk, part: int, number: int) -> None:
+def end_return(walk: Walk, choice: int, number: int) -> None:
     for return_id, expected in list(walk.order.returns.items()):
         if expected and number % 6 == 0:
             walk.order.reject_return(UUID(return_id), "Used", now=NOW)
@@ -232,14 +234,14 @@ def end_return(walk: Walk, part: int, number: int) -> None:
 
 
 @move(c.PlaceExchange)
-def exchange(walk: Walk, part: int, number: int) -> None:
+def exchange(walk: Walk, choice: int, number: int) -> None:
     """Exchange a unit at once, unless its goods are sold out."""
-    order, line_id, return_id = walk.order, walk.line(part), uuid4()
-    back = c.ReturnedLine(line_id=line_id, quantity=1, reason=e.ReturnReason.UNWANTED)
+    order, line_id, return_id = walk.order, walk.line(choice), uuid4()
+    returned_line = c.ReturnedLine(line_id=line_id, quantity=1, reason=e.ReturnReason.UNWANTED)
     lines = [exchange_line(order, walk.amount(number))]
-    order.request_return([back], return_id=return_id, exchange_for=lines, now=NOW)
+    order.request_return([returned_line], return_id=return_id, exchange_for=lines, now=NOW)
     order.receive_return(return_id, [c.ReceivedLine(line_id=line_id, restock=1)], now=NOW)
-    if part % 3 == 0:
+    if choice % 3 == 0:
         order.fail_exchange(return_id, "Sold out", now=NOW)
     else:
         _, other = order_of([(1, number + 1)], {}, order.currency)
@@ -247,71 +249,71 @@ def exchange(walk: Walk, part: int, number: int) -> None:
 
 
 @move()
-def replace(walk: Walk, part: int, number: int) -> None:
+def replace(walk: Walk, choice: int, number: int) -> None:
     """Replace units of a line for nothing, before or after they get lost."""
-    product_id = walk.order.lines[walk.line(part)].product_id
+    product_id = walk.order.lines[walk.line(choice)].product_id
     walk.order.replace_by(free_order(*[product_id] * (number % 3 + 1)), now=NOW)
 
 
 # --- Money -------------------------------------------------------------------------------------
 @move(c.RecordPayment)
-def pay(walk: Walk, part: int, number: int) -> None:
-    """Record what is due as captured; a part that 3 divides stands for another fact."""
+def pay(walk: Walk, choice: int, number: int) -> None:
+    """Record what is due as captured; a choice that 3 divides stands for another fact."""
     order = walk.order
     kind, amount = e.PaymentKind.CAPTURED, order.balance
-    if part % 3 == 0 or amount <= 0:
+    if choice % 3 == 0 or amount <= 0:
         kind = PAYMENT_KINDS[number % len(PAYMENT_KINDS)]
         amount = walk.amount(number)
-    payment_id = f"payment-{part % 2}"
+    payment_id = f"payment-{choice % 2}"
     order.record_payment(payment_id, kind, amount, reference=f"fact-{order.version}", at=NOW)
 
 
 @move(c.CapturePayment)
-def request_capture(walk: Walk, part: int, number: int) -> None:
+def request_capture(walk: Walk, choice: int, number: int) -> None:
     """Request a capture; some requests are answered at once."""
     order = walk.order
     order.request_capture(capture_id=uuid4(), now=NOW)
-    kind = e.PaymentKind.FAILED if part % 3 == 0 else e.PaymentKind.CAPTURED
+    kind = e.PaymentKind.FAILED if choice % 3 == 0 else e.PaymentKind.CAPTURED
     for capture in [*order.captures.values()][: number % 2]:
         amount, reference = Decimal(capture["amount"]), f"capture-{order.version}"
         order.record_payment(capture["payment_id"], kind, amount, reference=reference, at=NOW)
 
 
 @move(c.ResolveAttention)
-def resolve_attention(walk: Walk, part: int, number: int) -> None:
+def resolve_attention(walk: Walk, choice: int, number: int) -> None:
     walk.order.resolve_attention("The bank is asked", now=NOW)
 
 
 @move(c.RequestRefund)
-def request_refund(walk: Walk, part: int, number: int) -> None:
-    lines = walk.units(part, number) if part % 3 == 0 else None
+def request_refund(walk: Walk, choice: int, number: int) -> None:
+    lines = walk.units(choice, number) if choice % 3 == 0 else None
     walk.order.request_refund(
         walk.amount(number), "Not happy", refund_id=uuid4(), lines=lines, now=NOW
     )
 
 
 @move()
-def refund_credit(walk: Walk, part: int, number: int) -> None:
+def refund_credit(walk: Walk, choice: int, number: int) -> None:
     walk.order.request_refund(
         walk.order.credit, "the order costs less than was paid", refund_id=uuid4(), now=NOW
     )
 
 
 @move(c.RecordRefund)
-def record_refund(walk: Walk, part: int, number: int) -> None:
+def record_refund(walk: Walk, choice: int, number: int) -> None:
     """Record that a refund settled, or failed, or one that was made elsewhere."""
     order = walk.order
     refund_ids = [UUID(key) for key in order.refunds]
-    if not refund_ids or part == 6:
+    if not refund_ids or choice == 6:
         order.settle_refund(uuid4(), amount=walk.amount(number), at=NOW)
         return
     refund_id = refund_ids[number % len(refund_ids)]
-    if part % 3 == 0:
+    if choice % 3 == 0:
         order.fail_refund(refund_id, at=NOW)
     else:
         order.settle_refund(refund_id, at=NOW)
 
 
 @move(c.GrantGoodwill)
-def grant_goodwill(walk: Walk, part: int, number: int) -> None:
+def grant_goodwill(walk: Walk, choice: int, number: int) -> None:
     walk.order.grant_goodwill(walk.amount(number), "Sorry", refund_id=uuid4(), now=NOW)

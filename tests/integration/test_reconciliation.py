@@ -77,7 +77,7 @@ class Month:
         }
         for _ in range(moves):
             order = self.dice.choice(self.orders)
-            part, number = self.dice.randint(0, 6), self.dice.randint(0, 3_000)
+            choice, number = self.dice.randint(0, 6), self.dice.randint(0, 3_000)
             name = self.dice.choice([*MOVES, *(["exchange", *own_moves] * 3)])
             with suppress(DomainError):
                 if name == "exchange":
@@ -85,7 +85,7 @@ class Month:
                 elif name in own_moves:
                     own_moves[name](order)
                 else:
-                    Walk(order, self.dice.choice(COUNTRIES)).try_move(name, part, number)
+                    Walk(order, self.dice.choice(COUNTRIES)).try_move(name, choice, number)
             yield order
 
     def _pay(self, order: Order) -> None:

@@ -27,8 +27,10 @@ def amount(units: int, order: Order) -> Decimal:
 
 
 def delivered_order(currency: str = "EUR", paid: int | None = None) -> tuple[list[Any], Order]:
-    """Return the past events of a delivered order of two chairs, and the order, paid in whole
-    unless ``paid`` has another amount."""
+    """Return the past events of a delivered order of two chairs, and the order.
+
+    The order is paid in whole unless ``paid`` has another amount.
+    """
     past, order = order_of(CHAIRS, ADJUSTMENTS, currency)
     captured = order.total if paid is None else amount(paid, order)
     if captured:
@@ -41,9 +43,9 @@ def delivered_order(currency: str = "EUR", paid: int | None = None) -> tuple[lis
 
 def request_exchange(order: Order, units: int = 1) -> UUID:
     [line_id], return_id = order.lines, uuid4()
-    back = c.ReturnedLine(line_id=line_id, quantity=units, reason=e.ReturnReason.UNWANTED)
+    returned_line = c.ReturnedLine(line_id=line_id, quantity=units, reason=e.ReturnReason.UNWANTED)
     lines = [exchange_line(order)]
-    order.request_return([back], return_id=return_id, exchange_for=lines, now=NOW)
+    order.request_return([returned_line], return_id=return_id, exchange_for=lines, now=NOW)
     return return_id
 
 
