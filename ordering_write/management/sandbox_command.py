@@ -14,7 +14,7 @@ from ordering_write.ports.sandbox_payment import SandboxPayments
 
 
 class SandboxCommand(BaseCommand):
-    """Finds the gateway and the order, and says it when the service doesn't take a webhook."""
+    """Finds the gateway and the order, and turns a refused webhook into a CommandError."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("order", metavar="NUMBER", help="The number of the order.")

@@ -27,7 +27,7 @@ FORWARD = ["move_on", "pay", "pack", "end_packing", "end_shipment", "request_ret
 
 
 def steps_of(seed: int, count: int) -> list[tuple[str, int, int]]:
-    """Return random moves, each about a part and with a number; some begin after the delivery."""
+    """Return random moves, each with a choice and a number; some begin after the delivery."""
     dice = Random(seed)
     names = [*sorted(MOVES), *FORWARD]
     delivery = [("pay", 1, 0), *[("move_on", 0, 0)] * 4]
