@@ -28,9 +28,9 @@ class RefundCredit(Policy):
         is_owed = event.balance is not None and event.balance.amount < 0
         is_owed = is_owed or isinstance(event, _ENDS_OF_EXCHANGES)
         # The command that grants goodwill requests its refund. A refund that failed or bounced
-        # would fail again, so people must look at the order.
+        # would fail again, also after another refund, so people must look at the order.
         is_goodwill = isinstance(event, e.OrderAdjustmentAdded) and event.kind == "goodwill"
-        is_excluded = is_goodwill or isinstance(event, e.RefundBounced)
+        is_excluded = is_goodwill or isinstance(event, e.RefundBounced | e.RefundSettled)
         return event.timestamp if is_owed and not is_excluded and _is_refundable(event) else None
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:

@@ -234,6 +234,18 @@ def test_an_adjustment_that_makes_the_total_impossible_is_refused(customer):
     dispatch(order_with_adjustment("discount", "19.90"))
 
 
+def test_a_discount_can_be_given_before_the_charge_that_the_discount_is_on(customer):
+    product = registered_product(10)
+    adjustments = [
+        {"kind": "discount", "label": "Any", "amount": "20.90"},
+        {"kind": "shipping", "label": "Any", "amount": "3.00"},
+    ]
+
+    for given in (adjustments, adjustments[::-1]):
+        created = dispatch(create_order(customer, (product, 1), adjustments=given))[0]
+        assert Order.load(created.order_id).total == Decimal("2.00")
+
+
 def test_an_external_reference_is_unique_per_source(customer):
     product = registered_product(10)
     placed_order(customer, (product, 1), external_reference="shop-1")

@@ -145,6 +145,34 @@ def test_a_failed_refund_is_left_to_people_and_part_of_the_next_credit() -> None
     assert refunds_of(order) == [Decimal("18.03"), Decimal("36.06")]
 
 
+def test_a_failed_refund_is_not_repeated_when_another_refund_settles() -> None:
+    order = discounted_order()
+    cancel_a_unit(order)
+    run_policies(NOW)
+    [refund_id] = order_now(order).refunds
+    give(c.RecordRefund, order, refund_id=refund_id, outcome="failed")
+    [_, goodwill] = give(c.GrantGoodwill, order, amount="5.00", reason="late")
+
+    give(c.RecordRefund, order, refund_id=goodwill.refund_id, outcome="settled")
+    run_policies(NOW)
+
+    assert refunds_of(order) == [Decimal("18.03"), Decimal("5.00")]
+    assert order_now(order).balance == Decimal("-18.03")
+
+
+def test_the_credit_of_a_reversal_before_its_chargeback_is_not_refunded() -> None:
+    order = discounted_order()
+    fact = {"payment_id": "payment-1", "amount": "36.06"}
+
+    give(c.RecordPayment, order, kind="chargeback_reversed", **fact)
+    run_policies(NOW)
+    give(c.RecordPayment, order, kind="chargeback", **fact)
+    run_policies(NOW)
+
+    assert refunds_of(order) == []
+    assert order_now(order).balance == 0
+
+
 def test_the_policy_does_not_refund_a_credit_that_has_changed() -> None:
     order = discounted_order()
     cancel_a_unit(order)

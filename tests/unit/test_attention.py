@@ -27,6 +27,20 @@ def test_a_resolved_reason_is_given_again_by_the_next_cause() -> None:
     assert Attention.CHARGEBACK in order.attention
 
 
+def test_a_reversal_before_its_chargeback_needs_attention_and_is_no_credit_to_refund() -> None:
+    order = Order.fold(placed(3))
+    record_fact(order, PaymentKind.CAPTURED, "69.70", "capture")
+    assert order.unheld_credit == Decimal("10.00")
+
+    record_fact(order, PaymentKind.CHARGEBACK_REVERSED, "59.70", "reversal")
+    assert Attention.CHARGEBACK in order.attention
+    assert (order.credit, order.unheld_credit) == (Decimal("69.70"), Decimal("10.00"))
+
+    record_fact(order, PaymentKind.CHARGEBACK, "59.70", "dispute")
+    assert Attention.CHARGEBACK not in order.attention
+    assert (order.credit, order.unheld_credit) == (Decimal("10.00"), Decimal("10.00"))
+
+
 def test_all_reasons_given_are_resolved_together() -> None:
     past = placed(3)
     order = Order.fold(past)

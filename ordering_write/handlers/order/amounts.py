@@ -27,17 +27,18 @@ def adjustments_of(
 
     Raises an error of REFUSALS for the first line or adjustment that makes the total impossible.
     """
-    total = _RunningTotal(items)
-    adjustments_with_pointers = [
+    commanded = [
         *((item, f"#/adjustments/{number}") for number, item in enumerate(command.adjustments)),
         *((item, "#/items") for item in price_adjustments),
     ]
-    adjustments = []
-    for adjustment, pointer in adjustments_with_pointers:
-        added = _added(adjustment, created, pointer)
+    adjustments = [
+        (_added(adjustment, created, pointer), pointer) for adjustment, pointer in commanded
+    ]
+    total = _RunningTotal(items)
+    # A discount can be on charges that are given after the discount.
+    for added, pointer in sorted(adjustments, key=lambda item: item[0].kind == "discount"):
         total.add(added, pointer if pointer == "#/items" else f"{pointer}/amount")
-        adjustments.append(added)
-    return adjustments
+    return [added for added, _ in adjustments]
 
 
 def line_discount(

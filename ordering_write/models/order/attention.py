@@ -5,7 +5,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ordering_write.domain.events import Attention, PaymentKind
-from ordering_write.models.order.payments import excess, sum_of
+from ordering_write.models.order.payments import excess, sum_of_all
 
 if TYPE_CHECKING:
     # The state imports this module.
@@ -20,15 +20,13 @@ def concerns(order: "OrderState") -> Mapping[Attention, Decimal]:
     The amount grows with each new cause, so that a resolved reason holds again.
     """
     payments = order.payments.values()
-    taken_back = sum((sum_of(payment, PaymentKind.CHARGEBACK) for payment in payments), ZERO)
-    reversed_sum = sum(
-        (sum_of(payment, PaymentKind.CHARGEBACK_REVERSED) for payment in payments), ZERO
-    )
+    taken_back = sum_of_all(payments, PaymentKind.CHARGEBACK)
+    reversed_sum = sum_of_all(payments, PaymentKind.CHARGEBACK_REVERSED)
     failed_captures = _sum(order.captures, "failed")
     failed_refunds = _sum(order.refunds, "failed", "bounced")
     return {
         Attention.OVER_CAPTURED: sum(map(excess, payments), ZERO),
-        Attention.CHARGEBACK: taken_back if taken_back > reversed_sum else ZERO,
+        Attention.CHARGEBACK: max(taken_back, reversed_sum) if taken_back != reversed_sum else ZERO,
         Attention.OVER_REFUNDED: order.paid_out if order.refunded > 0 else ZERO,
         Attention.CAPTURE_FAILED: failed_captures if order.balance > 0 else ZERO,
         Attention.REFUND_FAILED: failed_refunds if order.credit > 0 else ZERO,

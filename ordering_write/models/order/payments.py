@@ -4,7 +4,7 @@ The column is ``{payment_id: {kind: sum, "facts": [fact]}}``. Earlier releases r
 sums alone; the facts that they left out are in the log.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -77,6 +77,11 @@ def excess(payment: Payment) -> Decimal:
 def captured_sum(payment: Payment) -> Decimal:
     """Return the captured amount, whatever was taken back later."""
     return sum_of(payment, PaymentKind.CAPTURED)
+
+
+def sum_of_all(payments: Iterable[Payment], kind: PaymentKind) -> Decimal:
+    """Return the sum of the facts of ``kind`` about all payments."""
+    return sum((sum_of(payment, kind) for payment in payments), Decimal(0))
 
 
 def have_all_facts(payments: Mapping[str, Payment]) -> bool:

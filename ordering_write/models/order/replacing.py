@@ -10,9 +10,11 @@ from uuid import UUID
 
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import ExchangeNotDueError, ReturnNotFoundError
+from ordering_write.domain.events import PaymentKind
 from ordering_write.domain.pricing import LinePrice, rest
 from ordering_write.models.order.accounting import Accounting
 from ordering_write.models.order.parts import OrderItem
+from ordering_write.models.order.payments import sum_of_all
 
 
 class Replacing(Accounting):
@@ -29,8 +31,15 @@ class Replacing(Accounting):
 
     @property
     def unheld_credit(self) -> Decimal:
-        """The credit that isn't held for an exchange."""
-        return max(self.credit - self.held_credit, Decimal(0))
+        """The credit that isn't held for an exchange, nor from the reversal of a later chargeback.
+
+        Gateways may report a reversal before its chargeback, which ends the credit.
+        """
+        payments = self.payments.values()
+        chargebacks = sum_of_all(payments, PaymentKind.CHARGEBACK)
+        reversals = sum_of_all(payments, PaymentKind.CHARGEBACK_REVERSED)
+        early_reversals = max(reversals - chargebacks, Decimal(0))
+        return max(self.credit - self.held_credit - early_reversals, Decimal(0))
 
     # --- Exchanges -------------------------------------------------------------------------------
     def is_exchange_due(self, return_id: UUID) -> bool:
