@@ -96,6 +96,14 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         {"status": "delivered", "shipments": [{"dispatched_at": PLACED}]},
         "#/status: The facts make the order shipped, not delivered.",
     ),
+    "completed without a delivery": (
+        {"status": "completed"},
+        "#/status: Order 1001 is confirmed; it can't become completed.",
+    ),
+    "completed too early": (
+        {"status": "completed", "completed_at": PLACED},
+        "#/completed_at: Order 1001 is confirmed; it can't become completed.",
+    ),
     "more refunded than paid": (
         {"refunds": [{"amount": "1.00", "happened_at": PLACED}]},
         "#/refunds/0: Nothing of order 1001 was captured that isn't refunded already.",

@@ -87,7 +87,8 @@ class _Facts:
         if command.status == OrderStatus.COMPLETED:
             last = max(fact.sort_time for fact in self._facts)
             at = command.completed_at or last
-            self._add(at, last, "#/completed_at", lambda order, at: order.complete(now=at))
+            pointer = "#/completed_at" if command.completed_at else "#/status"
+            self._add(at, last, pointer, lambda order, at: order.complete(now=at))
         return self._facts
 
     def _add(self, at: datetime, not_before: datetime, pointer: str, move: _Move) -> datetime:
