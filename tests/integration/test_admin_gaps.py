@@ -38,6 +38,7 @@ LISTS = {
     "customer_stats": "customerstats",
     "sales_by_day": "salesbyday",
     "sales_by_product": "salesbyproduct",
+    "tax_by_day": "taxbyday",
     "status_counter": "statuscounter",
     "stock_ledger": "stockmovement",
     "fulfilment_queue": "queuedorder",

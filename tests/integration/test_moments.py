@@ -47,7 +47,8 @@ def test_every_time_in_a_command_is_the_time_of_a_fact() -> None:
         for name, field in command_type.model_fields.items()
         if name not in Command.model_fields and "date-time" in str(_schema(command_type, name))
     }
-    assert times == {
+    # Units are expected in the future.
+    assert times - {"ExpectStock.at"} == {
         "ConfirmDelivery.delivered_at",
         "DispatchShipment.dispatched_at",
         "FailDelivery.failed_at",

@@ -377,12 +377,12 @@ def test_the_oldest_reservation_ignores_dispatched_units() -> None:
 
 def test_prices_and_policies_do_not_count_as_movements() -> None:
     product, history = product_registered(on_hand=4), History()
-    product.set_list_price(Money.of(Decimal(5), "USD"), now=LATER)
+    product.set_list_price(Money.of(Decimal(5), "EUR"), now=LATER)
     product.set_policy(reorder_point=4, backorderable=True, now=LATER)
     history.add(product)
 
     [row] = history.rows(InventoryLevel)
 
-    assert (row["list_price"], row["currency"]) == (Decimal(5), "USD")
+    assert (row["list_price"], row["currency"]) == (Decimal(5), "EUR")
     assert (row["reorder_point"], row["backorderable"], row["is_low"]) == (4, True, True)
     assert (row["last_movement_at"], row["updated_at"]) == (NOON, LATER)

@@ -60,7 +60,10 @@ def test_rebuilds_in_different_environments_make_equal_rows() -> None:
     products = [kit.registered_product(on_hand=100) for _ in range(3)]
     for number in range(6):
         lines = [(product, 1) for product in products]
-        order = kit.placed_order(customers[number % 2], *lines, tags=["gift", "early"])
+        tax = {"kind": "tax", "label": "VAT", "amount": "1.00"}
+        order = kit.placed_order(
+            customers[number % 2], *lines, tags=["gift", "early"], adjustments=[tax]
+        )
         kit.dispatch(kit.move(order, OrderStatus.CONFIRMED))
     for name in registered():
         live.run(name)

@@ -334,7 +334,7 @@ def test_the_system_check_passes_before_migrations() -> None:
     [
         ("projections.timeline_sentences", {"order_timeline"}),
         ("projections.order_documents", {"order_view"}),
-        ("projections.receivables", {"customer_stats", "sales_by_day"}),
+        ("projections.receivables", {"customer_stats", "sales_by_day", "tax_by_day"}),
         ("models.search", {"search"}),
         ("models.search_words", {"search"}),
     ],

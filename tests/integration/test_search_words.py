@@ -121,7 +121,14 @@ NUMBERS: dict[str, list[str]] = {
 
 def test_an_order_is_found_by_the_last_digits_of_its_number(subtests: pytest.Subtests) -> None:
     history = History()
-    history.add(*(order_placed(number=number, lines=0) for number in [*NUMBERS, "2026-912210"]))
+    # The names of lines have digits too.
+    fee = {"fee": "1.00"}
+    history.add(
+        *(
+            order_placed(number=number, lines=0, adjustments=fee)
+            for number in [*NUMBERS, "2026-912210"]
+        )
+    )
     go_live(history)
 
     for number, searches in NUMBERS.items():

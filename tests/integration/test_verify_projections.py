@@ -37,7 +37,14 @@ def order_for_some_days() -> None:
         for currency in ("EUR", "USD"):
             lines = [(product, 1) for product in products]
             orders = [
-                kit.placed_order(customer, *lines, currency=currency, timestamp=at, tags=["gift"])
+                kit.placed_order(
+                    customer,
+                    *lines,
+                    currency=currency,
+                    timestamp=at,
+                    tags=["gift"],
+                    adjustments=[{"kind": "tax", "label": "VAT", "amount": "1.00"}],
+                )
                 for _ in range(2)
             ]
             kit.dispatch(kit.move(orders[0], OrderStatus.CONFIRMED, timestamp=at))

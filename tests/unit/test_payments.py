@@ -180,7 +180,7 @@ def test_the_sums_of_payments_fit_their_columns(subtests: pytest.Subtests) -> No
     # The balance is the price of the order, 300, and what the bank took.
     most = {AUTHORIZED: limit - 1, CAPTURED: limit - 1, PaymentKind.CHARGEBACK: limit - 301}
     for kind, amount in most.items():
-        with subtests.test(kind):
+        with subtests.test(kind.value):
             order = order_of()
             record_fact(order, kind, amount, reference="first")
             with pytest.raises(AmountTooLargeError):

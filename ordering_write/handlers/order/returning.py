@@ -117,10 +117,10 @@ class PlaceExchangeHandler(OrderHandler[c.PlaceExchange]):
     def handle(self, command: c.PlaceExchange) -> list[DomainEvent]:
         history = _history(command)
         Customer.find(history[0].customer_id)  # Locks the customer before the order.
-        new_order = _new_order(command, history)
         order = Order.load(command.order_id)
         order.expect(command.expected_version)
         self.act(order, command)
+        new_order = _new_order(command, history)
         try:
             customer = creating.ordering_customer(new_order)
             placed, stock = creating.place(
