@@ -23,6 +23,7 @@ from ordering_write.published import LogReplacedError, OrderStatus, read_log
 from tests import kit
 from tests.kit_projections import blocking, retry, rows_of, skip
 from tests.parallel import at_once
+from tests.proof import size
 
 MODELS: list[Any] = [model for projection in registered().values() for model in projection.models]
 Model = Any
@@ -85,6 +86,8 @@ def only_live_generations_are_left() -> bool:
 
 
 # --- Spoilt rows -------------------------------------------------------------------------------
+# Cells of each table that are spoiled.
+SPOILED_CELLS = size(30, full=100)
 # An SQL expression for a wrong value of a column, by its type.
 SPOILED = {
     "boolean": "NOT {column}",
@@ -160,6 +163,7 @@ def contents(model: Model) -> list[list[dict[str, Any]]]:
     return [rows_of(table, live_projection(name)) for table in registered()[name].models]
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("db")
 def test_every_wrong_column_is_found_and_repaired() -> None:
     order_for_some_days()
@@ -167,9 +171,9 @@ def test_every_wrong_column_is_found_and_repaired() -> None:
     for model in MODELS:
         before = contents(model)
         spoiled = 0
-        while spoiled < 100:
+        while spoiled < SPOILED_CELLS:
             candidates = cells(model, of_key=False)
-            chosen = dice.sample(candidates, min(100 - spoiled, len(candidates)))
+            chosen = dice.sample(candidates, min(SPOILED_CELLS - spoiled, len(candidates)))
             for row, field in chosen:
                 spoil(model, row, field)
             spoiled += len(chosen)

@@ -79,8 +79,8 @@ def test_four_times_the_lines_cost_at_most_four_times_the_calls(
         for value in ("1", "not a number"):
             with subtests.test(command=command_type.__name__, value=value):
                 show_and_send(command_type, lines=2, value=value)
-                few = calls_of(command_type, lines=20, value=value)
-                many = calls_of(command_type, lines=80, value=value)
+                few = calls_of(command_type, lines=10, value=value)
+                many = calls_of(command_type, lines=40, value=value)
                 assert many <= 4 * few
 
 
