@@ -9,7 +9,7 @@ from django.db import connections
 
 from tests.patience import PATIENCE_SECONDS
 
-# PostgreSQL's own limit is 200 connections.
+# Each thread has two connections, of the 500 that the embedded server allows.
 _MOST_THREADS = 20
 
 

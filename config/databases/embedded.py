@@ -164,7 +164,8 @@ class EmbeddedServer:
             "port": self._port(),
             "listen_addresses": HOST,
             "unix_socket_directories": "",
-            "max_connections": "200",
+            # Each service takes about 40, and several share the server in tests.
+            "max_connections": "500",
             # Don't log rows and statements that failed: they can contain personal data.
             "log_error_verbosity": "terse",
             "log_min_error_statement": "panic",
