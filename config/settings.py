@@ -256,7 +256,7 @@ CONFIRM_WHEN_PAID = env.flag("CONFIRM_WHEN_PAID", False)
 COMPLETE_AFTER_DAYS = env.number("COMPLETE_AFTER_DAYS", 0, most=env.MOST_DAYS)
 # An order must be paid or authorized before it is packed.
 PAYMENT_BEFORE_PACKING = env.flag("PAYMENT_BEFORE_PACKING", False)
-# What captures authorized payments: confirm, dispatch, or outside for the gateway and people.
+# The step that captures authorized payments: confirm, dispatch, or outside (gateway, people).
 CAPTURE_ON = env.choice("CAPTURE_ON", "outside", "confirm", "dispatch")
 # Secrets that sign payment webhooks, comma separated, ours by the first; none: all are refused.
 PAYMENT_WEBHOOK_SECRETS = env.texts("PAYMENT_WEBHOOK_SECRETS", "demo" if DEMO else "")

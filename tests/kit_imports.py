@@ -60,7 +60,7 @@ DELIVERED = {
         {"dispatched_at": "2019-05-04T10:00:00Z", "delivered_at": "2019-05-06T10:00:00Z"}
     ],
 }
-# Of three lamps, one was cancelled, one arrived and came back, and one got lost.
+# One of three lamps was cancelled, one arrived and came back, and one got lost.
 WHOLE_LIFE = line(
     status="completed",
     payments=[{"payment_id": "p-1", "amount": "30.00", "happened_at": "2019-05-02T10:00:00Z"}],

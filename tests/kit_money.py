@@ -123,7 +123,7 @@ def _check_rest(ordered: LinePrice, line: LinePrice, order: Order) -> None:
     def amounts(price: LinePrice, taxes: list[TaxLine]) -> list[Decimal]:
         return [price.list_value, price.net, *(tax.amount for tax in taxes)]
 
-    # Of several included taxes, the last can be cut to what is left of the price.
+    # The last of several included taxes can be cut to what is left of the price.
     taxes = [
         (tax, tax_of_rest)
         for tax, tax_of_rest in zip(ordered.taxes, line.taxes, strict=True)

@@ -150,7 +150,7 @@ def test_old_orders_are_returned_and_refunded_with_right_money(subtests: pytest.
 
 
 def test_units_that_the_former_release_credited_too_high_are_made_up_for() -> None:
-    # Of three vases and two mugs, two vases were lost and credited without their discount.
+    # Two of three vases were lost, and credited without their discount; two mugs arrived.
     order = order_of("lost")
     assert order.credit == Decimal("20.00")
 

@@ -53,7 +53,7 @@ class Month:
         self.history = History()
         self.orders: list[Order] = []
         self.customers = [uuid4() for _ in range(3)]
-        # What is due and what is owed of all orders of a currency, at the end of a day.
+        # The sums of `due` and of `balance` of all orders of a currency, at the end of a day.
         self.closing: dict[tuple[date, str], tuple[Decimal, Decimal]] = {}
         for number in range(DAYS):
             at = NOON + timedelta(days=number)

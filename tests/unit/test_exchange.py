@@ -26,8 +26,8 @@ def amount(units: int, order: Order) -> Decimal:
     return order.money(Decimal(units) / {"EUR": 100, "JPY": 1, "KWD": 1000}[order.currency]).amount
 
 
-def delivered_order(currency: str = "EUR", paid: int | None = None) -> tuple[list[Any], Order]:
-    """Return the past events of a delivered order of two chairs, and the order.
+def shipped_order(currency: str, paid: int | None) -> tuple[list[Any], Order]:
+    """Return the past events of a placed order of two chairs, and the order, which has shipped.
 
     The order is paid in whole unless ``paid`` has another amount.
     """
@@ -37,6 +37,12 @@ def delivered_order(currency: str = "EUR", paid: int | None = None) -> tuple[lis
         order.record_payment("payment-1", e.PaymentKind.CAPTURED, captured, at=NOW)
     order.confirm(now=NOW)
     order.ship_everything(shipment_id=uuid4(), now=NOW)
+    return past, order
+
+
+def delivered_order(currency: str = "EUR", paid: int | None = None) -> tuple[list[Any], Order]:
+    """Return the past events of a delivered order of two chairs, and the order."""
+    past, order = shipped_order(currency, paid)
     order.deliver_everything(now=NOW)
     return [*past, *order.pending_events], order
 
@@ -216,12 +222,7 @@ def test_a_cancelled_exchange_owes_its_credit():
 # --- Replacements for nothing ------------------------------------------------------------------
 def lost_order(currency: str = "EUR", paid: int | None = None) -> tuple[list[Any], Order]:
     """Return the past events of an order whose two chairs got lost, and the order."""
-    past, order = order_of(CHAIRS, ADJUSTMENTS, currency)
-    captured = order.total if paid is None else amount(paid, order)
-    if captured:
-        order.record_payment("payment-1", e.PaymentKind.CAPTURED, captured, at=NOW)
-    order.confirm(now=NOW)
-    order.ship_everything(shipment_id=uuid4(), now=NOW)
+    past, order = shipped_order(currency, paid)
     lose_parcel(order)
     return [*past, *order.pending_events], order
 

@@ -71,7 +71,10 @@ def test_an_order_with_a_parcel_is_shipped_until_the_parcel_arrives():
 
 def test_shipping_the_whole_order_hands_over_what_requires_no_shipping():
     shipment_id = uuid7()
-    ship = lambda order: order.ship_everything(shipment_id=shipment_id, now=NOW)  # noqa: E731
+
+    def ship(order: Order) -> None:
+        order.ship_everything(shipment_id=shipment_id, now=NOW)
+
     given(*order_of(3)).when(ship).then(
         event(ShipmentCreated, shipment_id=shipment_id),
         event(ItemsHandedOver, status="partially_shipped"),

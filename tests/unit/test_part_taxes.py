@@ -137,10 +137,10 @@ def test_the_rest_of_a_line_has_the_rest_of_its_taxes():
 
 
 def test_taxes_are_asked_for_by_the_price_after_discounts():
-    asked: list[tuple[Any, str]] = []
+    taxed_parts: list[tuple[Any, str]] = []
 
     def ask(parts: Any) -> dict[UUID, list[Tax]]:
-        asked.extend((part.kind, str(part.value)) for part in parts)
+        taxed_parts.extend((part.kind, str(part.value)) for part in parts)
         return {LINE: [tax("10")]}
 
     draft = Draft(
@@ -154,7 +154,7 @@ def test_taxes_are_asked_for_by_the_price_after_discounts():
 
     order_price = draft.price(ask)
 
-    assert asked == [("line", "0.00"), ("tip", "1.00")]
+    assert taxed_parts == [("line", "0.00"), ("tip", "1.00")]
     assert order_price is not None
     assert [part.taxes for part in order_price.charges] == [()]
 
@@ -179,8 +179,8 @@ def test_a_charge_has_its_kind_as_tax_class():
         lines={},
         adjustments=[adjustment("tip", "1.00", adjustment_id=CHARGE)],
     )
-    asked: list[PartToTax] = []
+    taxed_parts: list[PartToTax] = []
 
-    draft.price(lambda parts: asked.extend(parts))
+    draft.price(lambda parts: taxed_parts.extend(parts))
 
-    assert asked == [tip]
+    assert taxed_parts == [tip]

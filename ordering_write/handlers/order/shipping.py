@@ -17,21 +17,23 @@ from ordering_write.handlers.order.base import Caller, OrderHandler, happened_at
 from ordering_write.models import Order, OrderItem, Reservation
 
 _ROLES = (Role.WAREHOUSE, Role.INTEGRATION)
+# The refusals to pack units or to hand them over.
+_REFUSALS_TO_SEND = (
+    errors.ExceedsStockError,
+    errors.InvalidTransitionError,
+    errors.OrderOnHoldError,
+    errors.PaymentRequiredError,
+    errors.QuantityExceedsOpenError,
+    errors.RequiresShippingError,
+    errors.UnknownLineError,
+)
 
 
 @handles(c.CreateShipment)
 class CreateShipmentHandler(OrderHandler[c.CreateShipment]):
     permission = Permission("create_shipment", _ROLES)
     events = (e.ShipmentCreated,)
-    refusals = (
-        errors.ExceedsStockError,
-        errors.InvalidTransitionError,
-        errors.OrderOnHoldError,
-        errors.PaymentRequiredError,
-        errors.QuantityExceedsOpenError,
-        errors.RequiresShippingError,
-        errors.UnknownLineError,
-    )
+    refusals = _REFUSALS_TO_SEND
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_pack(payment_required=settings.PAYMENT_BEFORE_PACKING)
@@ -89,15 +91,7 @@ def _shortage(line: OrderItem, requested: int, available: int) -> errors.Shortag
 class HandOverItemsHandler(OrderHandler[c.HandOverItems]):
     permission = Permission("hand_over_items", (Role.CLERK, *_ROLES))
     events = (e.ItemsHandedOver, e.StockDispatched)
-    refusals = (
-        errors.ExceedsStockError,
-        errors.InvalidTransitionError,
-        errors.OrderOnHoldError,
-        errors.PaymentRequiredError,
-        errors.QuantityExceedsOpenError,
-        errors.RequiresShippingError,
-        errors.UnknownLineError,
-    )
+    refusals = _REFUSALS_TO_SEND
 
     def guard(self, order: Order, caller: Caller) -> None:
         order.may_hand_over(payment_required=settings.PAYMENT_BEFORE_PACKING)

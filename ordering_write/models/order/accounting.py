@@ -35,9 +35,8 @@ class Accounting(Charging):
         if payment_id in self.payments:
             return payment_id
         compared_id = identity(payment_id)
-        return next(
-            (other for other in self.payments if identity(other) == compared_id), payment_id
-        )
+        recorded_ids = (name for name in self.payments if identity(name) == compared_id)
+        return next(recorded_ids, payment_id)
 
     def _check_amount(self, amount: Decimal, currency: str | None) -> None:
         if currency not in (None, self.currency):
