@@ -40,6 +40,7 @@ urlpatterns = [
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("problems/<slug:slug>", problem_page, name="problem"),
     path("webhooks/payments", PaymentWebhookView.as_view(), name="payment-webhook"),
+    path("admin/", include("ordering_read.screens.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SchemaView.as_view(), name="schema"),
     path("api/docs", DocsView.as_view(), name="docs"),

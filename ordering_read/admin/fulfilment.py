@@ -14,6 +14,7 @@ from django.utils.timesince import timesince
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, link_column
 from ordering_read.admin.gaps import gaps_of, incomplete_named, incomplete_of
+from ordering_read.admin.work import QueueWorkFilter
 from ordering_read.documents import AddressView
 from ordering_read.engine.gaps import Streams, row_gaps
 from ordering_read.models import OrderSummary
@@ -61,7 +62,7 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         "reasons",
     )
     list_display_links = None
-    list_filter = (ReadinessFilter, "status")
+    list_filter = (QueueWorkFilter, ReadinessFilter, "status")
     search_fields = ("order_number",)
     search_help_text = "An order number"
     fields = (

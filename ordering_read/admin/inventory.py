@@ -10,6 +10,7 @@ from ordering_read.admin.base import matching, money_column
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import ProductContext, RegistrationContext
+from ordering_read.admin.work import StockWorkFilter
 from ordering_read.models import InventoryLevel
 from ordering_read.projections.counting_projector import store_day
 from ordering_read.queries.backorders import EXPECTED
@@ -56,7 +57,7 @@ class InventoryAdmin(CommandPages):
         "price",
         "updated_at",
     )
-    list_filter = (AvailabilityFilter,)
+    list_filter = (StockWorkFilter, AvailabilityFilter)
     search_fields = ("sku",)
     search_help_text = "The beginning of a SKU, words of a name, or the id of a product"
     fields = (

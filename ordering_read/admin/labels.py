@@ -9,6 +9,7 @@ from django.utils.text import camel_case_to_spaces, capfirst
 from django.utils.timezone import localtime
 
 from config.http.admin import parse_uuid
+from ordering_read.queries.work import Work
 from ordering_write.client import Command
 
 # Headings of the families of commands, in the order in which a page shows them.
@@ -20,6 +21,18 @@ GROUPS = {
     "paying": "Payments",
     "returning": "Returns",
     "annotating": "Notes",
+}
+# What people call the kinds of work: "34 to confirm".
+WORK = {
+    Work.TO_CONFIRM: "to confirm",
+    Work.TO_PACK: "to pack",
+    Work.TO_DISPATCH: "to dispatch",
+    Work.ON_HOLD: "on hold",
+    Work.RETURNS: "returns waiting",
+    Work.CREDIT_OWED: "credit owed",
+    Work.ATTENTION: "money to look at",
+    Work.LOW_STOCK: "low in stock",
+    Work.GOODS_LATE: "expected and late",
 }
 # Labels of fields that can't be derived from the field's name.
 _FIELD_LABELS = {"sku": "SKU", "line1": "Address line 1", "line2": "Address line 2"}

@@ -25,6 +25,7 @@ from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
 from ordering_read.admin.gaps import gap_details, gap_of_stream
 from ordering_read.admin.histories import sentence
 from ordering_read.admin.order_page import status_badges, template_context
+from ordering_read.admin.work import OrderWorkFilter
 from ordering_read.documents import AddressView
 from ordering_read.models import CustomerSummary, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
@@ -65,7 +66,7 @@ class OrderAdmin(CommandPages):
     change_form_template = "admin/ordering_read/order.html"
     ordering = ("-created_at", "-order_id")
     list_display = ("order_number", "placed", "customer", "state", "total", "units")
-    list_filter = ("status", AttentionFilter, "created_at")
+    list_filter = (OrderWorkFilter, "status", AttentionFilter, "created_at")
     # Links of customers and of the counts per status.
     list_lookups = (
         "customer_id",

@@ -1,0 +1,122 @@
+"""The query for what is to be done: orders to confirm, to pack, held, and so on.
+
+The conditions select the rows of the lists too, so that a number and its list always agree.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from django.db.models import Count, DateTimeField, F, Min, Model, Q, QuerySet, Value
+from django.db.models.functions import Cast
+
+from ordering_read.models import InventoryLevel, OrderSummary
+from ordering_read.models.fulfilment import QueuedOrder
+from ordering_read.queries.base import Query, QueryHandler, handles
+from ordering_read.queries.lists import shop_wide
+from ordering_read.queries.views import View
+from ordering_write.published import OrderStatus
+from ordering_write.published import events as e
+
+
+class Work(StrEnum):
+    """A kind of work that waits for people."""
+
+    TO_CONFIRM = "to_confirm"
+    ON_HOLD = "on_hold"
+    ATTENTION = "attention"
+    CREDIT_OWED = "credit_owed"
+    RETURNS = "returns"
+    TO_PACK = "to_pack"
+    TO_DISPATCH = "to_dispatch"
+    LOW_STOCK = "low_stock"
+    GOODS_LATE = "goods_late"
+
+
+class _Selection(NamedTuple):
+    """The rows of a kind of work: those of ``model`` that meet ``condition``.
+
+    ``since`` is the field with the time of the row, if it has one.
+    """
+
+    model: type[Model]
+    condition: Q
+    since: str | None = None
+
+
+# The queue holds orders without units until they have some again.
+_MAY_MOVE = Q(units__gt=0, hold_reason="") & ~Q(status=OrderStatus.PENDING)
+
+
+def _selections() -> Mapping[Work, _Selection]:
+    now = datetime.now(UTC).isoformat()
+    return {
+        Work.TO_CONFIRM: _Selection(
+            OrderSummary, Q(status=OrderStatus.PENDING, hold_reason=""), "created_at"
+        ),
+        Work.ON_HOLD: _Selection(OrderSummary, ~Q(hold_reason=""), "created_at"),
+        Work.ATTENTION: _Selection(OrderSummary, ~Q(attention=[]), "created_at"),
+        Work.CREDIT_OWED: _Selection(
+            OrderSummary, Q(payment_status=e.PaymentStatus.CREDIT_OWED), "created_at"
+        ),
+        Work.RETURNS: _Selection(
+            OrderSummary, Q(return_status=e.ReturnStatus.REQUESTED), "created_at"
+        ),
+        Work.TO_PACK: _Selection(QueuedOrder, _MAY_MOVE & Q(open_units__gt=0), "placed_at"),
+        Work.TO_DISPATCH: _Selection(QueuedOrder, _MAY_MOVE & Q(packed_units__gt=0), "placed_at"),
+        Work.LOW_STOCK: _Selection(InventoryLevel, Q(is_low=True, discontinued_at=None)),
+        # The expectation of the earliest time comes first.
+        Work.GOODS_LATE: _Selection(InventoryLevel, ~Q(expected=[]) & Q(expected__0__at__lt=now)),
+    }
+
+
+class WorkItemView(View):
+    """The number of rows of a kind of work, and the time of the oldest, if they have times."""
+
+    count: int
+    oldest: datetime | None
+
+
+class WorkView(View):
+    """What is to be done, by kind."""
+
+    kinds: dict[Work, WorkItemView]
+
+
+class CountWork(Query[WorkView]):
+    """Count what is to be done."""
+
+
+@handles(CountWork)
+class CountWorkHandler(QueryHandler[CountWork, WorkView]):
+    """Counts all kinds in one statement; each has an index of its own."""
+
+    def handle(self, query: CountWork) -> WorkView:
+        first, *others = (
+            shop_wide(query, work_rows(kind))
+            .order_by()
+            .values(kind=Value(kind.value))
+            .annotate(count=Count("*"), oldest=_oldest(selection.since))
+            for kind, selection in _selections().items()
+        )
+        rows = {row["kind"]: row for row in first.union(*others, all=True)}
+        none = {"count": 0, "oldest": None}
+        return WorkView.model_validate({"kinds": {kind: rows.get(kind, none) for kind in Work}})
+
+
+def work_rows(kind: Work) -> QuerySet[Any]:
+    """Return the live rows of a kind of work."""
+    selection = _selections()[kind]
+    return select_work(selection.model.live.all(), kind)  # type: ignore[attr-defined]
+
+
+def select_work(rows: QuerySet[Any], kind: Work) -> QuerySet[Any]:
+    """Return those of ``rows`` that are work of this kind."""
+    return rows.filter(_selections()[kind].condition)
+
+
+def _oldest(since: str | None) -> Any:
+    if since is None:
+        return Cast(Value(None), DateTimeField())
+    return Min(F(since))

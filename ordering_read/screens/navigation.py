@@ -1,0 +1,134 @@
+"""The navigation of the admin site: sections by what people do, each with links to its lists."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from django.core.cache import cache
+from django.http import HttpRequest
+from django.urls import reverse
+
+from ordering_read.queries.base import get_query_bus
+from ordering_read.queries.work import CountWork, Work, WorkView
+
+_CACHE_SECONDS = 5
+
+
+class Entry(NamedTuple):
+    """A link to a list of the admin (``target`` is its model's class name) or to a screen.
+
+    The name of a screen's URL begins with "screens:", and its users have ``permission``. The link
+    shows the sum of the numbers of the ``work``.
+    """
+
+    label: str
+    target: str
+    permission: str = ""
+    work: Sequence[Work] = ()
+
+
+SECTIONS: Mapping[str, Sequence[Entry]] = {
+    "Orders": (
+        Entry("Orders", "OrderSummary", work=(Work.TO_CONFIRM,)),
+        Entry("History", "TimelineEntry"),
+        Entry("By status", "StatusCounter"),
+    ),
+    "Warehouse": (
+        Entry("To pack and dispatch", "QueuedOrder", work=(Work.TO_PACK, Work.TO_DISPATCH)),
+        Entry("Stock", "InventoryLevel", work=(Work.LOW_STOCK,)),
+        Entry("Stock movements", "StockMovement"),
+        Entry("Stock of the log", "StockItem"),
+    ),
+    "Customers": (
+        Entry("Customers", "CustomerSummary"),
+        Entry("What they bought", "CustomerStats"),
+    ),
+    "Reports": (
+        Entry("Sales by day", "SalesByDay"),
+        Entry("Sales by product", "SalesByProduct"),
+        Entry("Taxes by day", "TaxByDay"),
+    ),
+    "Audit": (
+        Entry("Event log", "OutboxEvent"),
+        Entry("Commands", "CommandRecord"),
+    ),
+    "System": (
+        Entry("Projections", "Projection"),
+        Entry("Parked events", "ParkedEvent"),
+        Entry("Users", "User"),
+        Entry("Groups", "Group"),
+    ),
+}
+
+
+class Link(NamedTuple):
+    """A link of the navigation as a user sees it; ``waiting`` is 0 where nothing is to be done."""
+
+    label: str
+    url: str
+    is_current: bool
+    waiting: int
+
+
+class Section(NamedTuple):
+    """A heading of the navigation, and the links below it."""
+
+    label: str
+    links: Sequence[Link]
+
+
+def sections(
+    request: HttpRequest, available_apps: Sequence[Mapping[str, Any]]
+) -> Iterator[Section]:
+    """Yield the sections with the links that the user may follow.
+
+    ``available_apps`` are the lists of the admin that the user may see, as Django's pages know
+    them. A list that SECTIONS doesn't name is in the last section.
+    """
+    lists = {
+        model["object_name"]: model
+        for app in available_apps
+        for model in app["models"]
+        if model["admin_url"]
+    }
+    named = {entry.target for entries in SECTIONS.values() for entry in entries}
+    others = [Entry(lists[name]["name"], name) for name in lists if name not in named]
+    work = recent_work() if lists else None
+    *_, last = SECTIONS
+    for label, entries in SECTIONS.items():
+        links = [
+            link
+            for entry in (*entries, *(others if label == last else ()))
+            if (link := _link(request, entry, lists, work))
+        ]
+        if links:
+            yield Section(label, links)
+
+
+def recent_work() -> WorkView:
+    """Return the numbers of what is to be done, as of the last few seconds."""
+    work: WorkView | None = cache.get("work")
+    if work is None:
+        work = get_query_bus().dispatch(CountWork())
+        cache.set("work", work, _CACHE_SECONDS)
+    return work
+
+
+def _link(
+    request: HttpRequest,
+    entry: Entry,
+    lists: Mapping[str, Mapping[str, Any]],
+    work: WorkView | None,
+) -> Link | None:
+    """Return the link of ``entry``; None if the user may not follow it."""
+    if entry.target.startswith("screens:"):
+        if entry.permission and not request.user.has_perm(entry.permission):
+            return None
+        url = reverse(entry.target)
+        is_current = request.path == url
+    elif entry.target in lists:
+        url = lists[entry.target]["admin_url"]
+        is_current = request.path.startswith(url)
+    else:
+        return None
+    waiting = sum(work.kinds[kind].count for kind in entry.work) if work else 0
+    return Link(entry.label, url, is_current, waiting)

@@ -1,0 +1,20 @@
+"""The URLs of our own pages on the admin site; they come before those of Django's admin."""
+
+from django.contrib import admin
+from django.urls import URLPattern, path
+
+from ordering_read.screens.base import Screen
+from ordering_read.screens.search import SearchScreen
+from ordering_read.screens.today import TodayScreen
+
+
+def _screen(route: str, screen: type[Screen], name: str) -> URLPattern:
+    """Return the URL of ``screen``, which needs a login like the pages of Django's admin."""
+    return path(route, admin.site.admin_view(screen.as_view()), name=name)
+
+
+app_name = "screens"
+urlpatterns = [
+    _screen("", TodayScreen, "today"),
+    _screen("search/", SearchScreen, "search"),
+]
