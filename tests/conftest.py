@@ -24,6 +24,7 @@ from config.databases.embedded import EmbeddedServer
 from config.databases.router import side
 from ordering_read.admin import banner
 from ordering_read.engine import waiting
+from ordering_read.screens import navigation
 from ordering_write import subscriptions
 from ordering_write.bus import metrics
 from ordering_write.domain.commands import Command
@@ -204,10 +205,12 @@ def _no_listening_thread() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _one_look_for_the_banner(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cache the banner for the whole test, so that the queries of a page can be counted."""
+def _one_look_for_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cache the banner and the numbers of the navigation for the whole test, so that the queries
+    of a page can be counted."""
     cache.clear()
     monkeypatch.setattr(banner, "_CACHE_SECONDS", None)
+    monkeypatch.setattr(navigation, "_CACHE_SECONDS", None)
 
 
 def _empty(alias: str) -> None:

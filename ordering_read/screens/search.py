@@ -1,5 +1,6 @@
 """The search of the admin site: an exact match opens, everything else is listed."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
@@ -9,7 +10,8 @@ from pydantic import ValidationError
 from config.http.admin import page_url
 from ordering_read import permissions
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
-from ordering_read.queries.search import SearchOrders, SearchView
+from ordering_read.queries.orders import OrderView
+from ordering_read.queries.search import ExactMatch, SearchOrders, SearchView
 from ordering_read.screens.base import Screen
 
 _MODELS = {"order": OrderSummary, "customer": CustomerSummary, "product": InventoryLevel}
@@ -25,8 +27,8 @@ class SearchScreen(Screen):
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         text = request.GET.get("q", "").strip()
         result, problem = self._search(text)
-        if result and result.exact:
-            return redirect(page_url(_MODELS[result.exact.kind], result.exact.id))
+        if result and (match := result.exact or _order_of_any_year(text, result.orders)):
+            return redirect(page_url(_MODELS[match.kind], match.id))
         context = self.get_context_data(
             text=text,
             problem=problem,
@@ -46,6 +48,18 @@ class SearchScreen(Screen):
         except ValidationError as error:
             return None, error.errors()[0]["msg"]
         return self.ask(query), ""
+
+
+def _order_of_any_year(text: str, orders: Sequence[OrderView]) -> ExactMatch | None:
+    """Return the only order whose number is ``text`` without its year: 301 for 2026-000301."""
+    if not text.isdecimal():
+        return None
+    ids = [order.id for order in orders if _serial(order.order_number) == int(text)]
+    return ExactMatch(kind="order", id=ids[0]) if len(ids) == 1 else None
+
+
+def _serial(order_number: str) -> int:
+    return int(order_number.rpartition("-")[2])
 
 
 def _rows(kind: str, views: Any, identity: str) -> list[tuple[str, Any]]:

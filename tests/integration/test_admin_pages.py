@@ -108,8 +108,8 @@ def test_the_index_shows_the_site_title_the_log_and_the_time_zone(
     page = logged_in(admin_user).get("/admin/").text
 
     assert "Order service" in page
-    assert '<a href="/">View site</a>' in page
-    assert "Outbox (event log)" in page
+    assert '<a href="/">API and documentation</a>' in page
+    assert "Event log" in page
     assert "Europe/Madrid" in page
 
 
@@ -314,6 +314,8 @@ def test_a_long_order_costs_as_many_queries_as_a_short_one(shop: Shop, admin_use
 
 def test_no_list_counts_its_whole_table(shop: Shop, admin_user: User) -> None:
     client = logged_in(admin_user)
+    # The first page counts what is to be done, for the navigation.
+    client.get("/admin/")
 
     for page in PAGES:
         table = apps.get_model(page.replace("/", "."))._meta.db_table
