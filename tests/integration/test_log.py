@@ -44,6 +44,7 @@ from tests.kit import (
 )
 from tests.parallel import at_once
 from tests.patience import PATIENCE_SECONDS
+from tests.proof import size
 
 # The longest time that a test holds a transaction open.
 HELD_SECONDS = 300
@@ -192,7 +193,9 @@ def test_a_transaction_that_commits_late_is_read_and_delays_no_other(committed):
     assert list(ids) != sorted(ids), "the slow one had drawn the lowest id"
 
 
+@pytest.mark.proof
 def test_readers_pass_an_open_transaction_and_skip_no_event(committed):
+    events = size(1_000, full=10_000)
     customer, product = registered_customer(), registered_product(on_hand=10_000)
     log.sequence()
     read = log.read_log(0, 100)
@@ -203,7 +206,7 @@ def test_readers_pass_an_open_transaction_and_skip_no_event(committed):
             read.extend(batch)
 
     with in_open_transaction(register("Slow")):
-        while len(read) < 10_000:
+        while len(read) < events:
             placed_order(customer, *[(product, 1)] * 100)
             read_until_the_end()
             # The open transaction delays no reader: every committed event is read.
