@@ -1,11 +1,19 @@
 """A running service for all acceptance tests, and a shop in it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.acceptance.service import Service
 from tests.acceptance.shop import Shop
+
+
+@pytest.fixture(scope="package", autouse=True)
+def _commands_in_this_process(django_db_blocker: Any) -> Iterator[None]:
+    """Let ``Service.call`` connect to databases, in fixtures too."""
+    with django_db_blocker.unblock():
+        yield
 
 
 @pytest.fixture(scope="package")

@@ -2,10 +2,13 @@
 
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from io import StringIO
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,10 +17,13 @@ from uuid import UUID, uuid4
 import httpx
 import psycopg
 from django.conf import settings
+from django.core.management import call_command
+from knox.crypto import create_token_string, hash_token
+from knox.settings import CONSTANTS
 from psycopg import sql
 
 from config.processes import die_with_parent
-from tests.databases import Databases
+from tests.databases import Databases, connected_to
 from tests.patience import PATIENCE_SECONDS
 
 ROOT = Path(settings.BASE_DIR)
@@ -35,6 +41,27 @@ READ_MODELS = (
     "stock_ledger",
 )
 
+# No test speaks TLS, and loading the certificates of authorities costs more than a request.
+_NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+# Seconds between two looks at a condition: the first and the longest pause. Pauses double.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.01, 0.1
+
+# A user of a role, with a token. In SQL, because a process of Django costs seconds.
+_ADD_USER = """
+WITH account AS (
+    INSERT INTO accounts_user (
+        id, username, password, first_name, last_name, email,
+        is_active, is_staff, is_superuser, date_joined
+    )
+    VALUES (%(id)s, %(role)s, '!', '', '', '', true, false, false, now()) RETURNING id
+), membership AS (
+    INSERT INTO accounts_user_groups (user_id, group_id)
+    SELECT account.id, role.id FROM account, auth_group role WHERE role.name = initcap(%(role)s)
+)
+INSERT INTO knox_authtoken (digest, token_key, user_id, created)
+SELECT %(digest)s, %(key)s, id, now() FROM account
+"""
+
 Result = TypeVar("Result")
 
 
@@ -46,9 +73,11 @@ def wait_until(
     Fails after ``seconds``, with ``missing`` as its message.
     """
     deadline = time.monotonic() + seconds
+    pause = _FIRST_PAUSE
     while not (result := condition()):
         assert time.monotonic() < deadline, missing or "it didn't happen in time"
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
     return result
 
 
@@ -131,18 +160,25 @@ class Service:
         self._processes: list[subprocess.Popen[bytes]] = []
         if not self._is_migrated:
             self.manage("migrate", "-v", "0")
+        with self.write() as connection:
+            self.tokens = {role: _token_of_new_user(connection, role) for role in ROLES}
         self._start_web()
         self.start_workers()
-        self._make_tokens()
         wait_until(self.is_ready, missing="the service isn't ready")
 
     def _start_web(self) -> None:
         fd = self._listener.fileno()
         gunicorn = ["-m", "gunicorn", "-c", "python:config.gunicorn", "-b", f"fd://{fd}"]
-        self.web = self._start_program([*gunicorn, "config.wsgi"], log="web.log", pass_fds=(fd,))
+        # One process: loading the application takes seconds of processor time.
+        command = [*gunicorn, "--workers", "1", "config.wsgi"]
+        self.web = self._start_program(command, log="web.log", pass_fds=(fd,))
 
     def start_workers(self) -> None:
         self.workers = self._start_program(["manage.py", "workers"], log="workers.log")
+
+    def stop_workers(self) -> None:
+        self.workers.terminate()
+        self.workers.wait(30)
 
     def _start_program(
         self, command: list[str], *, log: str, pass_fds: tuple[int, ...] = ()
@@ -150,15 +186,6 @@ class Service:
         program = start(command, self.environ, self._folder / log, pass_fds=pass_fds)
         self._processes.append(program)
         return program
-
-    def _make_tokens(self) -> None:
-        # In one process, since the start of each takes a second.
-        script = (
-            "from django.core.management import call_command\n"
-            f"for role in {ROLES}: call_command('create_token', role, '--role', role)"
-        )
-        tokens = self.manage("shell", "-v", "0", "-c", script).split()
-        self.tokens = dict(zip(ROLES, tokens, strict=True))
 
     def _stop(self) -> None:
         for client in self._clients:
@@ -190,6 +217,20 @@ class Service:
         assert process.returncode == status, process.stdout + process.stderr
         return process.stdout
 
+    def call(self, *arguments: str) -> str:
+        """Run a management command in this process; return what it prints.
+
+        It reaches both databases of the service, but has the settings of the tests.
+        """
+        output = StringIO()
+        with self.connected():
+            call_command(*arguments, stdout=output)
+        return output.getvalue()
+
+    def connected(self) -> AbstractContextManager[None]:
+        """Let Django's connections in this process lead to both databases within the block."""
+        return connected_to(self._databases.names)
+
     def client(self, role: str = "", *, token: str = "", **headers: str) -> httpx.Client:
         """Return a client of the API with ``token``, or that of ``role``, or without a login."""
         token = token or (self.tokens[role] if role else "")
@@ -197,7 +238,11 @@ class Service:
             headers["Authorization"] = f"Token {token}"
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         client = httpx.Client(
-            base_url=f"{self.url}/api/v1", headers=headers, timeout=PATIENCE_SECONDS, limits=limits
+            base_url=f"{self.url}/api/v1",
+            headers=headers,
+            timeout=PATIENCE_SECONDS,
+            limits=limits,
+            verify=_NO_CERTIFICATES,
         )
         self._clients.append(client)
         return client
@@ -212,7 +257,12 @@ class Service:
 
     def get(self, path: str, **headers: str) -> httpx.Response:
         """Request a page outside the API without a login."""
-        return httpx.get(f"{self.url}{path}", headers=headers, timeout=PATIENCE_SECONDS)
+        return httpx.get(
+            f"{self.url}{path}",
+            headers=headers,
+            timeout=PATIENCE_SECONDS,
+            verify=_NO_CERTIFICATES,
+        )
 
     def is_ready(self) -> bool:
         try:
@@ -236,13 +286,14 @@ class Service:
 
     def settle(self, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every live projection has applied the last event."""
-        wait_until(self._is_settled, seconds=seconds, missing="the projections lag behind")
-
-    def _is_settled(self) -> bool:
         with self.write() as write, self.read() as read:
-            [(events,)] = write.execute("SELECT count(*) FROM event")
-            positions = read.execute("SELECT position FROM projection WHERE status = 'live'")
-            return all(position == events for (position,) in positions)
+
+            def is_settled() -> bool:
+                [(events,)] = write.execute("SELECT count(*) FROM event")
+                positions = read.execute("SELECT position FROM projection WHERE status = 'live'")
+                return all(position == events for (position,) in positions)
+
+            wait_until(is_settled, seconds=seconds, missing="the projections lag behind")
 
     def rows(self) -> dict[str, list[Any]]:
         """Return all rows of the live read models, without the keys that a rebuild changes."""
@@ -257,3 +308,11 @@ class Service:
                 ).fetchall()
                 for table in READ_MODELS
             }
+
+
+def _token_of_new_user(connection: psycopg.Connection[Any], role: str) -> str:
+    """Add a user who has the role and its name; return the user's token."""
+    token = create_token_string()
+    values = {"digest": hash_token(token), "key": token[: CONSTANTS.TOKEN_KEY_LENGTH]}
+    connection.execute(_ADD_USER, {"id": uuid4(), "role": role} | values)
+    return token

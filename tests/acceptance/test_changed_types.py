@@ -14,11 +14,12 @@ import pytest
 from tests.acceptance.recount import assert_read_models_equal_the_log
 from tests.acceptance.service import Service, wait_until
 from tests.acceptance.shop import Shop, created
+from tests.proof import size
 
 # Requests of each client before a change, so that the statements of all threads are prepared.
-REQUESTS_BEFORE = 60
+REQUESTS_BEFORE = size(30, full=60)
 # Requests after a change, of all clients together.
-REQUESTS_AFTER = 60
+REQUESTS_AFTER = size(30, full=60)
 
 # Columns that reads, commands, logins and workers select, each with another type and its own.
 CHANGES = [
@@ -58,6 +59,7 @@ def alter(connection: psycopg.Connection[Any], table: str, column: str, new_type
     connection.execute(f"ALTER TABLE {table} ALTER COLUMN {column} TYPE {new_type}")
 
 
+@pytest.mark.proof
 def test_changes_of_types_under_load_fail_no_request(
     service: Service, shop: Shop, subtests: pytest.Subtests
 ) -> None:

@@ -1,30 +1,51 @@
 """Parallel commands: nothing is oversold, lost or skipped, and no client delays another."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from threading import Event
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import psutil
 import pytest
+from django.conf import settings
+from django.db import transaction
 
+from config.accounts.models import User
+from ordering_write import client
 from tests.acceptance.recount import assert_read_models_equal_the_log
 from tests.acceptance.service import ROOT, Service, wait_until
 from tests.acceptance.shop import Shop, created
 from tests.patience import on_this_machine
-from tests.proof import IS_PROOF
+from tests.proof import IS_PROOF, size
 
+# Orders that are placed while each of the five processes of the workers is killed.
+ORDERS = size(100, full=250)
 # The projections that are rebuilt: one by streams and one that mixes them, or all in `make proof`.
 REBUILT = () if IS_PROOF else ("order_view", "sales_by_day")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _two_web_processes(service: Service) -> None:
+    """Add a process to the web server, so that parallel commands meet in the database only."""
+    service.web.send_signal(signal.SIGTTIN)
+    web = psutil.Process(service.web.pid)
+
+    def all_serve() -> bool:
+        children = web.children()
+        return len(children) == 2 and all(
+            child.num_threads() > settings.WEB_THREADS for child in children
+        )
+
+    wait_until(all_serve, missing="no second web process serves")
 
 
 def at_once(call: Callable[[int], httpx.Response], times: int) -> list[httpx.Response]:
@@ -113,57 +134,16 @@ def test_of_fifty_commands_with_one_etag_one_is_accepted(shop: Shop) -> None:
 
 
 # --- A slow client -----------------------------------------------------------------------------
-# Dispatches a command, prints the order's id, and commits when it reads a line.
-_SLOW = """
-import json, sys
-from django.db import transaction
-from config.accounts.models import User
-from ordering_write import client
-
-user = User.objects.get(username="admin")
-with transaction.atomic():
-    command = client.CreateOrder(
-        **json.loads({body!r}), **client.envelope(user, channel="cli")
-    )
-    print(client.dispatch(command, user=user)[0].order_id, flush=True)
-    sys.stdin.readline()
-print("committed", flush=True)
-"""
-
-
-@contextmanager
-def held_open(service: Service, body: dict[str, Any]) -> Iterator[tuple[Any, str]]:
-    """Yield a process that has placed an order without a commit, and the order's id."""
-    script = _SLOW.format(body=json.dumps(body))
-    with subprocess.Popen(
-        [sys.executable, "manage.py", "shell", "-v", "0", "-c", script],
-        env=service.environ,
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        try:
-            yield process, process.stdout.readline().strip()
-        finally:
-            process.kill()
-
-
 def test_an_event_that_is_committed_late_is_projected(service: Service, shop: Shop) -> None:
     customer, product = shop.customer(), shop.product()
-    with held_open(service, shop.body(customer, product)) as (process, slow):
+    with service.connected(), transaction.atomic():
+        slow = placed_as_admin(shop.body(customer, product))
         quick = [shop.order() for _ in range(10)]
         service.settle()
         for order in quick:
             assert shop.read(f"/orders/{order}")
         assert shop.admin.get(f"/orders/{slow}").status_code == 404
-
-        process.stdin.write("\n")
-        process.stdin.flush()
-        assert process.stdout.readline() == "committed\n"
-
-        assert shop.read(f"/orders/{slow}")["customer_id"] == customer
+    assert shop.read(f"/orders/{slow}")["customer_id"] == customer
     with service.write() as connection:
         ids = dict(
             connection.execute(
@@ -176,17 +156,45 @@ def test_an_event_that_is_committed_late_is_projected(service: Service, shop: Sh
     assert_read_models_equal_the_log(service)
 
 
+def placed_as_admin(body: dict[str, Any]) -> UUID:
+    """Place an order by the command bus, in the caller's transaction; return the id."""
+    user = User.objects.get(username="admin")
+    command = client.CreateOrder(**body, **client.envelope(user, channel="cli"))
+    order_id: UUID = client.dispatch(command, user=user)[0].order_id
+    return order_id
+
+
+# Freezes itself in a transaction that has placed an order, after printing the order's id.
+FREEZE = """
+import json, os, signal
+from django.db import transaction
+from tests.acceptance.test_concurrency import placed_as_admin
+
+with transaction.atomic():
+    print(placed_as_admin(json.loads({body!r})), flush=True)
+    os.kill(os.getpid(), signal.SIGSTOP)
+"""
+
+
 def test_a_client_frozen_in_mid_transaction_delays_no_other(service: Service, shop: Shop) -> None:
-    with held_open(service, shop.body(shop.customer(), shop.product())) as (process, frozen):
-        os.kill(process.pid, signal.SIGSTOP)
-        customer, product = shop.customer(), shop.product()
-        started = time.monotonic()
-        orders = [shop.order(customer, product) for _ in range(20)]
-        for order in orders:
-            assert shop.read(f"/orders/{order}")
-        # Less than the timeout that would end the frozen transaction.
-        assert time.monotonic() - started < on_this_machine(8)
-        assert shop.admin.get(f"/orders/{frozen}").status_code == 404
+    script = FREEZE.format(body=json.dumps(shop.body(shop.customer(), shop.product())))
+    command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", script]
+    with subprocess.Popen(
+        command, env=service.environ, cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        try:
+            frozen = process.stdout.readline().strip()
+            customer, product = shop.customer(), shop.product()
+            started = time.monotonic()
+            orders = [shop.order(customer, product) for _ in range(20)]
+            for order in orders:
+                assert shop.read(f"/orders/{order}")
+            # Less than the timeout that would end the frozen transaction.
+            assert time.monotonic() - started < on_this_machine(8)
+            assert shop.admin.get(f"/orders/{frozen}").status_code == 404
+        finally:
+            process.kill()
     assert_read_models_equal_the_log(service)
 
 
@@ -196,43 +204,50 @@ def test_a_rebuild_while_orders_are_placed_ends_equal(service: Service, shop: Sh
     customer, product = shop.customer(), shop.product(100_000)
     first_order = shop.order(customer, product)
     shop.read(f"/orders/{first_order}")
-    stop = False
+    is_over = Event()
+    placed: list[str] = []
     statuses: Counter[int] = Counter()
 
-    def place() -> int:
-        count = 0
-        while not stop:
-            shop.order(customer, product)
-            count += 1
-        return count
+    def place() -> None:
+        while not is_over.is_set():
+            placed.append(shop.order(customer, product))
 
     def read() -> None:
-        while not stop:
+        while not is_over.wait(0.02):
             statuses[shop.admin.get(f"/orders/{first_order}").status_code] += 1
 
     with ThreadPoolExecutor() as threads:
-        placed = [threads.submit(place) for _ in range(2)]
-        threads.submit(read)
+        futures = [threads.submit(place), threads.submit(place), threads.submit(read)]
         try:
-            service.manage("rebuild_projections", *REBUILT)
+            wait_until(lambda: len(placed) > 20)
+            before = len(placed)
+            rebuild(service)
+            assert len(placed) > before
         finally:
-            stop = True
-        assert sum(count.result() for count in placed) > 20
+            is_over.set()
+        for future in futures:
+            future.result()
 
     # No read failed meanwhile.
     assert set(statuses) == {200}
     assert_read_models_equal_the_log(service)
     rows = service.rows()
-    service.manage("rebuild_projections", *REBUILT)
+    rebuild(service)
     assert service.rows() == rows
 
 
+def rebuild(service: Service) -> None:
+    # One process: this one has threads and must not fork.
+    service.call("rebuild_projections", *REBUILT, "--workers", "1")
+
+
+@pytest.mark.proof
 def test_orders_are_projected_while_worker_processes_are_killed(
     service: Service, shop: Shop
 ) -> None:
     customer, product = shop.customer(), shop.product(1_000)
     workers = psutil.Process(service.workers.pid)
-    victims = {number: number // 25 for number in range(10, 250, 25)}
+    victims = {number: number // 20 for number in range(10, ORDERS, 20)}
 
     def place(number: int) -> None:
         if number in victims:
@@ -240,7 +255,7 @@ def test_orders_are_projected_while_worker_processes_are_killed(
         shop.order(customer, product)
 
     with ThreadPoolExecutor(8) as threads:
-        list(threads.map(place, range(250)))
+        list(threads.map(place, range(ORDERS)))
 
     assert_read_models_equal_the_log(service)
     # Then each process in turn, while all are idle.
@@ -250,7 +265,7 @@ def test_orders_are_projected_while_worker_processes_are_killed(
         shop.order(customer, product)
         service.settle()
     assert_read_models_equal_the_log(service)
-    assert shop.level(product)["reserved"] == 255
+    assert shop.level(product)["reserved"] == ORDERS + 5
 
 
 def kill_one(workers: psutil.Process, number: int) -> None:

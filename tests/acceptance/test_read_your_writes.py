@@ -1,5 +1,7 @@
 """Reads of a fresh write, over HTTP, with and without running workers."""
 
+import os
+import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from time import monotonic
@@ -17,13 +19,12 @@ SECONDS = 8
 
 
 @pytest.fixture
-def no_workers(service: Service) -> Iterator[None]:
-    """Stop the workers, and start them again after the test."""
+def frozen_workers(service: Service) -> Iterator[None]:
+    """Freeze the processes of the workers during the test."""
     service.settle()
-    service.workers.terminate()
-    service.workers.wait(30)
+    os.killpg(service.workers.pid, signal.SIGSTOP)
     yield
-    service.start_workers()
+    os.killpg(service.workers.pid, signal.SIGCONT)
     service.settle()
 
 
@@ -54,8 +55,8 @@ def test_a_read_with_the_token_shows_the_write(shop: Shop) -> None:
         assert (listed.json()["count"], stock.json()["reserved"]) == (count, count)
 
 
-@pytest.mark.usefixtures("no_workers")
-def test_a_read_without_workers_says_that_it_is_behind(shop: Shop) -> None:
+@pytest.mark.usefixtures("frozen_workers")
+def test_a_read_while_no_worker_works_says_that_it_is_behind(shop: Shop) -> None:
     command = register(shop)
     address = command.headers["Location"]
     started_at = monotonic()
@@ -73,7 +74,7 @@ def test_a_read_without_workers_says_that_it_is_behind(shop: Shop) -> None:
     assert problem["required_position"] == problem["projection_position"] + 1
 
 
-@pytest.mark.usefixtures("no_workers")
+@pytest.mark.usefixtures("frozen_workers")
 def test_waiting_clients_leave_threads_for_the_others(shop: Shop) -> None:
     command = register(shop)
     address = command.headers["Location"]
@@ -100,8 +101,7 @@ def test_waiting_clients_leave_threads_for_the_others(shop: Shop) -> None:
 
 def test_starting_workers_end_the_wait(service: Service, shop: Shop) -> None:
     service.settle()
-    service.workers.terminate()
-    service.workers.wait(30)
+    service.stop_workers()
     command = register(shop)
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(_shown, shop, command)
