@@ -21,6 +21,7 @@ from django.db import transaction
 
 from config.accounts.models import User
 from ordering_write import client
+from ordering_write.domain.events import OrderCreated
 from tests.acceptance.recount import assert_read_models_equal_the_log
 from tests.acceptance.service import ROOT, Service, wait_until
 from tests.acceptance.shop import Shop, created
@@ -160,8 +161,9 @@ def placed_as_admin(body: dict[str, Any]) -> UUID:
     """Place an order by the command bus, in the caller's transaction; return the id."""
     user = User.objects.get(username="admin")
     command = client.CreateOrder(**body, **client.envelope(user, channel="cli"))
-    order_id: UUID = client.dispatch(command, user=user)[0].order_id
-    return order_id
+    placed = client.dispatch(command, user=user)[0]
+    assert isinstance(placed, OrderCreated)
+    return placed.order_id
 
 
 # Freezes itself in a transaction that has placed an order, after printing the order's id.

@@ -116,7 +116,8 @@ def compressed(path: str) -> Any:
 
 @pytest.mark.parametrize("query", ["", "?format=yaml"])
 def test_the_document_is_made_once(query: str) -> None:
-    document._documents.cache_clear()
+    document._json.cache_clear()
+    document._yaml.cache_clear()
     build: Callable[..., Any] = SchemaGenerator.get_schema
     with mock.patch.object(SchemaGenerator, "get_schema", autospec=True, side_effect=build) as made:
         bodies = {Client().get(f"/api/schema{query}").content for _ in range(3)}
