@@ -4,6 +4,7 @@ import re
 from collections import Counter
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from random import Random
 
 import pytest
@@ -57,9 +58,9 @@ def _command(order_id, command, fields):
     return command.model_validate({"user_id": kit.USER, "order_id": order_id, **fields})
 
 
-def recount() -> Counter:
+def recount() -> Counter[Work]:
     """Count the work again, from the state of the write side."""
-    counts = Counter()
+    counts: Counter[Work] = Counter()
     for order_id in Order.objects.values_list("pk", flat=True):
         order = kit.stored(f"order-{order_id}")
         is_held = bool(order.hold_reason)
@@ -89,10 +90,7 @@ def test_every_number_equals_a_recount_after_a_day_of_concurrent_work(admin_user
     orders = [kit.placed_order(customer, (scarce, 1), (plenty, 3)) for _ in range(24)]
 
     outcomes = at_once(
-        [
-            lambda order=order, seed=seed: work_at_random(order.pk, Random(seed))
-            for seed, order in enumerate(orders)
-        ]
+        [partial(work_at_random, order.pk, Random(seed)) for seed, order in enumerate(orders)]
     )
     run_projections()
     assert set(outcomes) == {None}
