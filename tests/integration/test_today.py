@@ -6,6 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from random import Random
+from typing import Any
 
 import pytest
 from django.db import connections
@@ -27,7 +28,7 @@ from tests.parallel import at_once
 # --- A random day ------------------------------------------------------------------------------
 def work_at_random(order_id, dice: Random) -> None:
     """Give the order some commands in the order of its life; some of them are refused."""
-    commands = [
+    commands: list[tuple[Any, dict[str, Any]]] = [
         (c.RecordPayment, {"payment_id": "p", "kind": "captured", "amount": dice.choice([30, 60])}),
         (c.ConfirmOrder, {}),
         (c.PlaceHold, {"reason": "fraud_review"}),
