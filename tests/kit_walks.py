@@ -7,6 +7,7 @@ order (lines, shipments, returns…) in the fields that name one.
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cache
 from itertools import product as combinations
 from random import Random
 from typing import Any, NamedTuple
@@ -75,7 +76,7 @@ class Walk:
 
     def command(self, step: Step, **fields: Any) -> Command:
         """Return the command of ``step``, about parts with which it isn't refused if possible."""
-        schema = str(body_of(step.kind).model_json_schema())
+        schema = _schema_text(step.kind)
         candidates = [
             step.kind.model_validate(
                 {
@@ -134,6 +135,11 @@ class Walk:
                 "unit_price": "19.90",
                 **values,
             }
+
+
+@cache
+def _schema_text(kind: type[Command]) -> str:
+    return str(body_of(kind).model_json_schema())
 
 
 def _payload(kind: type[Command], values: Mapping[str, Any]) -> dict[str, Any]:

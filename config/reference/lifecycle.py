@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import cache
 from uuid import UUID, uuid4
 
 from ordering_write.domain import commands as c
@@ -35,6 +36,7 @@ _COUNTERS = (
 )
 
 
+@cache
 def explore() -> Lifecycle:
     """Return the accepted commands and their results, for an order with one line of three units."""
     lifecycle: Lifecycle = defaultdict(lambda: defaultdict(set))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from django import forms
@@ -76,6 +77,12 @@ class FormContext:
         return payload
 
 
+@cache
+def _schema_of(command_type: type[Command]) -> Schema:
+    # Cached: making it takes longer than the rest of a form.
+    return command_type.model_json_schema()
+
+
 class CommandForm(forms.Form):
     """Asks for the payload of a command, except for the fields that ``context`` fixes."""
 
@@ -87,7 +94,7 @@ class CommandForm(forms.Form):
         self._command_type, self._context = command_type, context
         self._initial = context.initial(command_type)
         excluded = {*Command.model_fields, *context.fixed(command_type)}
-        schema = command_type.model_json_schema()
+        schema = _schema_of(command_type)
         self._defs: Schema = schema.get("$defs", {})
         # The names of the form's fields, by their paths in the command.
         self._names: dict[Path, str] = {}

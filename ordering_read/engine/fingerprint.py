@@ -68,12 +68,27 @@ def _sources(projection: Projector) -> list[str]:
         name = pending.pop()
         if name in sources:
             continue
-        tree = ast.parse(inspect.getsource(sys.modules[name]))
-        sources[name] = ast.unparse(_without_docstrings(tree))
-        imports = (node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+        module = _module(inspect.getsource(sys.modules[name]))
+        sources[name] = module.code
         prefixes = (package, f"{name}_")
-        pending += [module for module in imports if module and module.startswith(prefixes)]
+        pending += [imported for imported in module.imports if imported.startswith(prefixes)]
     return [sources[name] for name in sorted(sources)]
+
+
+class _Module(NamedTuple):
+    """The code of a module without comments, docstrings and layout, and what it imports from."""
+
+    code: str
+    imports: tuple[str, ...]
+
+
+@functools.cache
+def _module(source: str) -> _Module:
+    # Cached: most modules of models belong to several projections.
+    tree = ast.parse(source)
+    code = ast.unparse(_without_docstrings(tree))
+    imports = (node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    return _Module(code, tuple(filter(None, imports)))
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -104,17 +119,32 @@ def _fields(projection: Projector) -> list[str]:
     for model in projection.models:
         if issubclass(model, ReadModel):
             pending += model.documents.values()
-    lines: dict[type, list[str]] = {}
+    classes: set[type] = set()
     while pending:
         for cls in _classes(pending.pop()):
-            if cls not in lines:
-                fields = list(_fields_of(cls))
-                lines[cls] = [
-                    f"{cls.__qualname__}.{name}: {_text(annotation)} = {default}"
-                    for name, annotation, default in fields
-                ]
-                pending += [annotation for _, annotation, _ in fields]
-    return sorted(line for lines_of_class in lines.values() for line in lines_of_class)
+            if cls not in classes:
+                classes.add(cls)
+                pending += _fields_of_class(cls).values
+    return sorted(line for cls in classes for line in _fields_of_class(cls).lines)
+
+
+class _Fields(NamedTuple):
+    """A line for each field of a class, and the classes of the values in these fields."""
+
+    lines: tuple[str, ...]
+    values: frozenset[type]
+
+
+@functools.cache
+def _fields_of_class(cls: type) -> _Fields:
+    # Cached: most events and values belong to several projections.
+    fields = list(_fields_of(cls))
+    lines = (
+        f"{cls.__qualname__}.{name}: {_text(annotation)} = {default}"
+        for name, annotation, default in fields
+    )
+    values = (value for _, annotation, _ in fields for value in _classes(annotation))
+    return _Fields(tuple(lines), frozenset(values))
 
 
 def _classes(annotation: Any) -> Iterator[type]:

@@ -28,8 +28,12 @@ from ordering_write.models import Customer, Order
 from tests import kit
 from tests.integration.test_read_api import ROOT, client_of
 from tests.kit_walks import MOVES, SEEDS, Step, Walk
+from tests.proof import size
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
+
+# All actions are checked before each of so many moves of a walk.
+PACE = size(8, full=3)
 
 
 @pytest.fixture
@@ -45,11 +49,12 @@ def actions_of_client(client: APIClient, order: Order) -> dict[str, dict[str, An
     return {action["name"]: action for action in answer.json()["actions"]}
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize("seed", SEEDS)
 def test_an_action_has_the_refusal_that_the_bus_would_answer(seed: int) -> None:
     walk, dice = Walk(), Random(seed)
     for number in range(MOVES):
-        if number % 3 == 0:
+        if number % PACE == 0:
             now = datetime.now(UTC)
             for action in actions_of(walk.order.pk, now=now):
                 check(walk, action, now)

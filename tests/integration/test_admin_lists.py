@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from html import unescape
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 from django.contrib import admin
@@ -21,6 +22,7 @@ from tests.kit_admin import (
     projected_shop,
     run_projections,
 )
+from tests.proof import IS_PROOF, size
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -59,7 +61,7 @@ def pages() -> dict[str, Any]:
 
 
 def undeclared_queries(model: type[Model]) -> Iterator[str]:
-    for field in model._meta.concrete_fields:
+    for field in model._meta.concrete_fields[: size(2, full=100)]:
         yield f"{field.name}__regex=("
     yield from UNDECLARED
 
@@ -70,6 +72,7 @@ def links_of_list(client: Client, page: str) -> set[str]:
     return {unescape(query) for query in re.findall(r'href="(\?[^"]*)"', text)}
 
 
+@pytest.mark.proof
 def test_no_list_answers_an_undeclared_query(
     shop: Shop, admin_user: User, subtests: pytest.Subtests
 ) -> None:
@@ -95,9 +98,10 @@ def test_no_role_finds_masked_values_by_a_filter_or_an_order(
         client = logged_in(make_user(role, is_staff=True))
         for page in pages():
             with subtests.test(role=str(role), page=page):
-                may_view = client.get(list_url(page)).status_code == 200
+                if client.get(list_url(page)).status_code == 403:
+                    continue
                 statuses = {client.get(list_url(page, f"?{q}")).status_code for q in queries}
-                assert statuses == ({400} if may_view else {403})
+                assert statuses == {400}
 
 
 def test_an_auditor_finds_no_customer_by_an_e_mail_address(
@@ -122,6 +126,15 @@ def test_the_answer_to_an_undeclared_query_names_it(shop: Shop, auditor: User) -
     assert program.json()["parameter"] == "o"
 
 
+def first_and_last_values(queries: set[str]) -> list[str]:
+    """Return two of the ``queries`` with the same parameters: with the first and last values."""
+    by_names: dict[tuple[str, ...], list[str]] = {}
+    for query in sorted(queries):
+        by_names.setdefault(tuple(parse_qs(query[1:], True)), []).append(query)
+    return [query for same in by_names.values() for query in {same[0], same[-1]}]
+
+
+@pytest.mark.proof
 def test_every_link_of_a_list_is_declared(
     shop: Shop, admin_user: User, subtests: pytest.Subtests
 ) -> None:
@@ -129,7 +142,8 @@ def test_every_link_of_a_list_is_declared(
 
     for page in pages():
         with subtests.test(page=page):
-            queries = links_of_list(client, page)
+            links = links_of_list(client, page)
+            queries = links if IS_PROOF else first_and_last_values(links)
             statuses = {query: client.get(list_url(page, query)).status_code for query in queries}
             assert set(statuses.values()) <= {200}, statuses
 

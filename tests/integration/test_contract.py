@@ -22,7 +22,7 @@ from tests import kit_contract
 from tests.kit_contract import Subject, World, fill, operations
 from tests.proof import IS_PROOF, size
 
-EXAMPLES = size(5, full=500)
+EXAMPLES = size(3, full=500)
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,

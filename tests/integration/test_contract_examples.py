@@ -11,6 +11,7 @@ from rest_framework.test import APIClient
 from config.accounts.models import User
 from config.http.answers import problems
 from tests.kit_contract import Operation, Subject, World, document, fill, operations
+from tests.proof import IS_PROOF
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -54,6 +55,7 @@ def check_examples(operation: Operation) -> None:
         assert parameter["in"] != "path" or "example" in parameter
 
 
+@pytest.mark.proof
 @pytest.mark.usefixtures("db")
 def test_every_example_is_carried_out(
     admin_user: User, clerk: User, subtests: pytest.Subtests, monkeypatch: pytest.MonkeyPatch
@@ -62,7 +64,11 @@ def test_every_example_is_carried_out(
     client.force_authenticate(admin_user)
     for operation in operations():
         with subtests.test(operation.name):
-            statuses = [call(client, operation, subject) for subject in world.subjects(operation)]
+            statuses = set()
+            for subject in world.subjects(operation):
+                statuses.add(call(client, operation, subject))
+                if operation.success in statuses and not IS_PROOF:
+                    break
             assert operation.success in statuses
 
 

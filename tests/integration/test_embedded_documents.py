@@ -1,5 +1,6 @@
 """Embedded documents: each release reads what older releases stored, and a change is noticed."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +102,12 @@ def test_the_newest_golden_rows_have_the_declared_fields() -> None:
 
 
 # --- The code fingerprint ----------------------------------------------------------------------
+def forget_code() -> None:
+    """Let the next fingerprints be made anew."""
+    fingerprint._code.cache_clear()
+    fingerprint._fields_of_class.cache_clear()
+
+
 @pytest.fixture
 def add_field(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Add an optional field to a class, as another release of the code would have it."""
@@ -108,18 +115,26 @@ def add_field(monkeypatch: pytest.MonkeyPatch) -> Any:
     def add(cls: type[BaseModel], name: str = "company") -> None:
         field = FieldInfo(annotation=str, default="")
         monkeypatch.setitem(cls.__pydantic_fields__, name, field)
-        fingerprint._code.cache_clear()
+        forget_code()
 
     yield add
     monkeypatch.undo()
-    fingerprint._code.cache_clear()
+    forget_code()
+
+
+def fingerprints() -> dict[str, str]:
+    return {name: code_fingerprint(name) for name in registered()}
+
+
+# Of the code as it is.
+unchanged_fingerprints = cache(fingerprints)
 
 
 def changed_by(change: Any, *arguments: Any) -> set[str]:
     """Return the projections whose code fingerprints differ after ``change``."""
-    before = {name: code_fingerprint(name) for name in registered()}
+    before = unchanged_fingerprints()
     change(*arguments)
-    return {name for name in registered() if code_fingerprint(name) != before[name]}
+    return {name for name, after in fingerprints().items() if after != before[name]}
 
 
 def embedded_classes() -> list[tuple[str, type[BaseModel]]]:
@@ -173,7 +188,7 @@ def test_a_new_version_of_an_event_changes_the_fingerprint_of_its_readers(
 ) -> None:
     def raise_version() -> None:
         monkeypatch.setattr(e.StockReceived, "schema_version", 2)
-        fingerprint._code.cache_clear()
+        forget_code()
 
     assert changed_by(raise_version) == {"inventory_level", "stock_ledger"}
 

@@ -17,7 +17,7 @@ from ordering_write.domain.prices import CHARGES, Tax
 from ordering_write.domain.values import MINOR_UNITS, Money
 from ordering_write.models import Order
 from tests.kit import NOW, placed, state
-from tests.kit_money import NO_OUTCOME, Book, adjustment, faults_of
+from tests.kit_money import NO_OUTCOME, Book, adjustment, faults_of, order_of
 from tests.kit_money_moves import COUNTRIES, COVERED, MOVES, Walk, by_rate, taxes_of
 from tests.proof import size
 
@@ -168,15 +168,50 @@ def test_a_discount_or_a_charge_changes_the_total_by_its_amount(new, steps, data
     line_id = data.draw(st.sampled_from([None, *order.lines]))
     before = {line.id: line.line_total for line in order.lines.values() if line.shipped}
     amount = data.draw(st.integers(1, 9_999)) * MINOR_UNITS[order.currency]
-    total = order.total
+    total, spent, unspent = order.total, discounts_of_charges(order), unspent_discounts(order)
     try:
         order.adjust(adjustment(order, kind, amount, line_id=line_id))
     except DomainError:
         assert order.total == total
     else:
-        assert order.total == total + (amount if kind == "fee" else -amount)
+        if kind == "discount":
+            assert order.total == total - amount
+        else:
+            taken = discounts_of_charges(order) - spent
+            assert 0 <= taken <= unspent
+            assert order.total == total + amount - taken
     for shipped_id, price in before.items():
         assert order.lines[shipped_id].line_total <= price
+
+
+def discounts_of_charges(order: Order) -> Decimal:
+    """Return what the discounts take of the charges beside the lines."""
+    return sum((charge.discount for charge in order.present_price.charges), Decimal(0))
+
+
+def unspent_discounts(order: Order) -> Decimal:
+    """Return by how much the discounts exceed what there is to discount."""
+    given = sum(
+        (
+            item.amount if item.shares is None else sum(item.shares.values(), Decimal(0))
+            for item in order.adjustments_by_id.values()
+            if item.kind == "discount"
+        ),
+        Decimal(0),
+    )
+    price = order.present_price
+    return given - sum((part.discount for part in (*price.lines, *price.charges)), Decimal(0))
+
+
+def test_a_discount_whose_charge_is_removed_takes_the_next_charge():
+    _, order = order_of([(1, 0)], {"fee": 1, "discount": 1}, "EUR")
+    fee_id = next(key for key, item in order.adjustments_by_id.items() if item.kind == "fee")
+    order.remove_adjustment(fee_id, now=NOW)
+    assert unspent_discounts(order) == Decimal("0.01")
+
+    order.adjust(adjustment(order, "fee", Decimal("0.03")))
+
+    assert (order.total, unspent_discounts(order)) == (Decimal("0.02"), Decimal(0))
 
 
 @pytest.mark.proof

@@ -4,13 +4,14 @@ import json
 import sys
 from argparse import ArgumentParser
 from collections.abc import Mapping
+from functools import cache
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Model
 from pydantic import ValidationError
 from rest_framework.exceptions import ParseError
@@ -46,11 +47,14 @@ class Command(BaseCommand):
     status 1."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        subparsers = parser.add_subparsers(dest="command_name", metavar="NAME", required=True)
+        subparsers = parser.add_subparsers(
+            dest="command_name", metavar="NAME", required=True, parser_class=_CommandParser
+        )
         for name, command_type in sorted(_command_types().items()):
             about = cleandoc(command_type.__doc__ or "")
             summary = about.partition("\n\n")[0]
-            _add_options(subparsers.add_parser(name, help=summary, description=about), command_type)
+            command_parser = subparsers.add_parser(name, help=summary, description=about)
+            command_parser.command_type = command_type
 
     def handle(self, *args: Any, **options: Any) -> None:
         command_type = _command_types()[options["command_name"]]
@@ -97,8 +101,32 @@ def _command_types() -> dict[str, type[commands.Command]]:
 
 
 # --- Options -----------------------------------------------------------------------------------
+class _CommandParser(CommandParser):
+    """Adds the options of its command when it is used: the schemas of all commands take a while."""
+
+    command_type: type[commands.Command] | None = None
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        self._add_options()
+        return super().parse_known_args(args, namespace)
+
+    def format_help(self) -> str:
+        self._add_options()
+        return super().format_help()
+
+    def _add_options(self) -> None:
+        if self.command_type:
+            _add_options(self, self.command_type)
+            self.command_type = None
+
+
+@cache
+def _schema_of(command_type: type[commands.Command]) -> dict[str, Any]:
+    return command_type.model_json_schema()
+
+
 def _add_options(parser: ArgumentParser, command_type: type[commands.Command]) -> None:
-    schema = command_type.model_json_schema()
+    schema = _schema_of(command_type)
     for name in _fields(command_type):
         text = _type_text(schema["properties"][name], schema["$defs"])
         if name in _NAMES:
@@ -161,7 +189,7 @@ def _alternatives(schema: Mapping[str, Any], defs: Mapping[str, Any]) -> list[Ma
 # --- Fields ------------------------------------------------------------------------------------
 def _payload(command_type: type[commands.Command], options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields of the options and of the JSON; an option takes precedence."""
-    schema = command_type.model_json_schema()
+    schema = _schema_of(command_type)
     payload = _read(options["json"]) if options["json"] else {}
     for name in sorted(payload.keys() & commands.Command.model_fields.keys()):
         raise CommandError(f"#/{name}: There is no such field.")
