@@ -15,7 +15,7 @@ import pytest
 from psycopg.pq import ExecStatus
 
 from config.processes import die_with_parent
-from tests.acceptance.service import wait_until
+from tests.acceptance.service import Service, wait_until
 
 _CONFIGURATION = """
 [databases]
@@ -34,6 +34,7 @@ max_client_conn = 200
 # Sessions of each database: one for each thread that lasts, or a few that all threads share.
 _POOL_SIZES = {"session": 60, "transaction": 6}
 _COLUMN_OF_PIDS = "remote_pid"
+MISSING = "PgBouncer isn't installed (apt install pgbouncer)"
 
 
 class PgBouncer:
@@ -60,18 +61,23 @@ class PgBouncer:
             return [int(result.get_value(row, column) or 0) for row in range(result.ntuples)]
 
 
+def installed() -> str:
+    """Return the path of PgBouncer; empty without it, which continuous integration refuses."""
+    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    if not program and os.environ.get("REQUIRE_PGBOUNCER"):
+        pytest.fail(MISSING)
+    return program or ""
+
+
 @contextmanager
 def pgbouncer(server_url: str, *, pool_mode: str) -> Iterator[PgBouncer]:
     """Run PgBouncer in front of the server of ``server_url``.
 
     Without PgBouncer the test is left out; in continuous integration it fails.
     """
-    program = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin")
+    program = installed()
     if not program:
-        message = "PgBouncer isn't installed (apt install pgbouncer)"
-        if os.environ.get("REQUIRE_PGBOUNCER"):
-            pytest.fail(message)
-        pytest.skip(message)
+        pytest.skip(MISSING)
     server = urlsplit(server_url)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -115,3 +121,18 @@ def _listens(port: int) -> bool:
     except OSError:
         return False
     return True
+
+
+@contextmanager
+def pooled(service: Service, *, pool_mode: str) -> Iterator[PgBouncer]:
+    """Put a pooler between ``service``, which isn't started yet, and its databases."""
+    with pgbouncer(service.write_url, pool_mode=pool_mode) as pooler:
+        for name in ("DATABASE_URL", "READ_DATABASE_URL"):
+            if name in service.environ:
+                direct_url = service.environ[name]
+                service.environ[name] = pooler.url(direct_url)
+                if pool_mode == "transaction":
+                    service.environ[name.replace("_URL", "_DIRECT_URL")] = direct_url
+        if pool_mode == "transaction":
+            service.environ["DATABASE_POOLER"] = "transaction"
+        yield pooler
