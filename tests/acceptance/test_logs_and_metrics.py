@@ -116,7 +116,7 @@ def recorded(service: Service, command_type: str) -> int:
 
 
 def test_command_counts_survive_the_web_workers(service: Service, shop: Shop) -> None:
-    for _ in range(20):
+    for _ in range(5):
         shop.customer()
     count = recorded(service, "RegisterCustomer")
     wait_until(
