@@ -1,0 +1,98 @@
+"""A real browser for tests: it checks each page that a person comes to.
+
+Needs Debian's Chromium; ``missing_browser`` says so in a sentence where it isn't installed.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WIDE, NARROW = {"width": 1300, "height": 900}, {"width": 390, "height": 844}
+# WCAG 2.2 A and AA, and axe's own good practice.
+_RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+
+def missing_browser() -> str:
+    """Return why there is no browser, or "" if there is one.
+
+    Raises RuntimeError where REQUIRE_CHROMIUM is set, as it is for continuous integration.
+    """
+    if CHROMIUM:
+        return ""
+    text = "Chromium is missing, so no browser walks through the pages: apt install chromium"
+    if os.environ.get("REQUIRE_CHROMIUM"):
+        raise RuntimeError(text)
+    return text
+
+
+@contextmanager
+def running_browser() -> Iterator[Browser]:
+    """Yield a browser without a window."""
+    with sync_playwright() as playwright:
+        # Chromium's sandbox refuses to run as root, as which containers run tests.
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+class Visitor:
+    """A person at the browser, on the site at ``url``; ``check`` looks at the page as it is.
+
+    Requests to other hosts are faults, and so are messages on the browser's console.
+    """
+
+    def __init__(self, browser: Browser, url: str, **options: Any) -> None:
+        self._context = browser.new_context(viewport=WIDE, base_url=url, **options)  # type: ignore[arg-type]
+        self.page: Page = self._context.new_page()
+        self.faults: list[str] = []
+        self.visited: set[str] = set()
+        self.page.on("console", lambda message: self.faults.append(message.text))
+        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self.page.on("request", lambda request: self._note_host(request.url, url))
+
+    def _note_host(self, requested: str, url: str) -> None:
+        if not requested.startswith((url, "data:", "blob:")):
+            self.faults.append(f"a request to {requested}")
+
+    def log_in(self, name: str, password: str, *, path: str = "/admin/login/") -> None:
+        self.page.goto(path)
+        self.page.get_by_label("Username").fill(name)
+        self.page.get_by_label("Password").fill(password)
+        with self.page.expect_navigation():
+            self.page.keyboard.press("Enter")
+
+    def visit(self, path: str) -> Page:
+        """Open a page, and check it."""
+        response = self.page.goto(path)
+        assert response is not None
+        assert response.status == 200, f"{path}: {response.status}"
+        self.check()
+        return self.page
+
+    def check(self) -> None:
+        """Check the page for everybody who may come to it, wide and on a phone."""
+        path = self.page.url
+        for size in (WIDE, NARROW):
+            self.page.set_viewport_size(size)  # type: ignore[arg-type]
+            excess = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+            assert excess <= 0, f"{path} is {excess} pixels too wide for {size['width']}"
+        self.page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+        options = {"runOnly": _RULES, "resultTypes": ["violations"]}
+        violations = Axe().run(self.page, options=options).response["violations"]
+        found = [
+            f"{violation['id']}: {violation['help']}: {node['html'][:200]}"
+            for violation in violations
+            for node in violation["nodes"][:3]
+        ]
+        assert found == [], f"{path}: " + "\n".join(found)
+        assert self.faults == [], path
+        self.visited.add(path)
+
+    def close(self) -> None:
+        self._context.close()
