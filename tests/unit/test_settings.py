@@ -1,9 +1,13 @@
-"""The settings that environment variables make, read in a process of their own."""
+"""The settings that environment variables make."""
 
 import os
 import re
+import runpy
 import subprocess
 import sys
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
 
 import pytest
 from django.conf import settings
@@ -14,11 +18,22 @@ from config import environment as env
 SECRET = "Fp3kXv9-Qm7tLz2_Rc8wNd5yHb4gJs6uKe1aPi0oVx-Tq3_Wf7"
 
 
-def setting(expression: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Evaluate ``expression`` in an interpreter with these variables; return the ended process."""
+UNSET = {"ALLOWED_HOSTS": "", "DEBUG": "", "DEMO": ""}
+# In production, with a good key.
+URL_AND_KEY = {"DATABASE_URL": "postgresql://x@127.0.0.1/x", "SECRET_KEY": SECRET}
+
+
+def settings_of(**environ: str) -> Any:
+    """Return the settings that a process with these variables has."""
+    with mock.patch.dict(os.environ, UNSET | environ):
+        return SimpleNamespace(**runpy.run_path(str(settings.BASE_DIR / "config" / "settings.py")))
+
+
+def start(**environ: str) -> subprocess.CompletedProcess[str]:
+    """Read the settings in an interpreter with these variables; return the ended process."""
     return subprocess.run(
-        [sys.executable, "-c", f"from config import settings as s; print({expression})"],
-        env=os.environ | {"ALLOWED_HOSTS": "", "DEBUG": "", "DEMO": ""} | environ,
+        [sys.executable, "-c", "from config import settings; print('started')"],
+        env=os.environ | UNSET | environ,
         cwd=settings.BASE_DIR,
         capture_output=True,
         text=True,
@@ -35,26 +50,17 @@ def setting(expression: str, **environ: str) -> subprocess.CompletedProcess[str]
 def test_settings_choose_the_recipients_and_the_backend_of_mail(
     environ: dict[str, str], expected: str
 ) -> None:
-    recipients = "','.join(address for _, address in s.ADMINS)"
-    process = setting(f"{recipients} + ' ' + s.EMAIL_BACKEND.split('.')[-2]", **environ)
-    assert process.stdout.rstrip("\n") == expected
+    of_process = settings_of(**environ)
+    recipients = ",".join(address for _, address in of_process.ADMINS)
+    assert f"{recipients} {of_process.EMAIL_BACKEND.split('.')[-2]}" == expected
 
 
 def test_logs_are_text_or_json() -> None:
-    formatter = "s.LOGGING['handlers']['console']['formatter']"
-    assert setting(formatter, LOG_FORMAT="").stdout.strip() == "text"
-    assert setting(formatter, LOG_FORMAT="json").stdout.strip() == "json"
-    refused = setting(formatter, LOG_FORMAT="xml")
-    assert refused.returncode == 1
-    assert "LOG_FORMAT must be text or json, not 'xml'." in refused.stderr
-
-
-def in_production(
-    expression: str = "'started'", **environ: str
-) -> subprocess.CompletedProcess[str]:
-    """Evaluate ``expression`` with DATABASE_URL, a good SECRET_KEY and these variables."""
-    url = {"DATABASE_URL": "postgresql://x@127.0.0.1/x"}
-    return setting(expression, **url, **{"SECRET_KEY": SECRET, **environ})
+    for variable, formatter in (("", "text"), ("json", "json")):
+        logging = settings_of(LOG_FORMAT=variable).LOGGING
+        assert logging["handlers"]["console"]["formatter"] == formatter
+    with pytest.raises(ImproperlyConfigured, match="must be text or json, not 'xml'"):
+        settings_of(LOG_FORMAT="xml")
 
 
 def test_secret_keys_are_long_and_varied(subtests: pytest.Subtests) -> None:
@@ -72,29 +78,37 @@ def test_secret_keys_are_long_and_varied(subtests: pytest.Subtests) -> None:
 
 
 def test_in_production_weak_keys_and_any_host_are_refused(subtests: pytest.Subtests) -> None:
-    assert in_production().stdout.strip() == "started"
     for name, value, reason in (
         ("SECRET_KEY", "x", "SECRET_KEY can be guessed"),
         ("SECRET_KEY_FALLBACKS", f"{SECRET},old", "SECRET_KEY_FALLBACKS can be guessed"),
         ("ALLOWED_HOSTS", "orders.example.com,*", "ALLOWED_HOSTS must list the host names"),
     ):
-        with subtests.test(name=name):
-            process = in_production(**{name: value})
-            assert process.returncode == 1
-            assert reason in process.stderr
+        with (
+            subtests.test(name=name),
+            pytest.raises(ImproperlyConfigured, match=reason),
+        ):
+            settings_of(**URL_AND_KEY | {name: value})
+
+
+def test_a_process_with_a_weak_key_ends_with_the_reason() -> None:
+    process = start(**URL_AND_KEY | {"SECRET_KEY": "x"})
+
+    assert process.returncode == 1
+    assert "SECRET_KEY can be guessed" in process.stderr
 
 
 def test_in_production_tracebacks_and_demo_logins_are_warned_of() -> None:
-    warned = in_production(DEBUG="1", DEMO="1")
+    warned = start(**URL_AND_KEY, DEBUG="1", DEMO="1")
 
     assert warned.stdout.strip() == "started"
     assert "DEBUG=1 with DATABASE_URL: every error shows code" in warned.stderr
     assert "DEMO=1 with DATABASE_URL: everybody can log in" in warned.stderr
-    assert in_production().stderr == ""
+    silent = start(**URL_AND_KEY)
+    assert (silent.stdout.strip(), silent.stderr) == ("started", "")
 
 
 def test_a_development_machine_may_have_any_key_and_host() -> None:
-    process = setting("'started'", DATABASE_URL="", SECRET_KEY="x", ALLOWED_HOSTS="*", DEBUG="1")
+    process = start(DATABASE_URL="", SECRET_KEY="x", ALLOWED_HOSTS="*", DEBUG="1")
 
     assert (process.stdout.strip(), process.stderr) == ("started", "")
 
@@ -113,32 +127,35 @@ POOLED = {
 }
 
 
-def test_the_web_server_uses_the_pooler_and_commands_connect_directly() -> None:
-    names = "HOST", "POOLER", "DISABLE_SERVER_SIDE_CURSORS"
-    values = f"[[s.DATABASES[a][n] for n in {names}] for a in ('default', 'read')]"
-    process = setting(values, **PRODUCTION | POOLED)
-    assert process.stdout.strip() == str([["pooler", "transaction", True]] * 2), process.stderr
+@pytest.mark.parametrize(
+    ("is_command", "expected"),
+    [(False, ["pooler", "transaction", True]), (True, ["server", "", False])],
+)
+def test_the_web_server_uses_the_pooler_and_commands_connect_directly(
+    is_command: bool, expected: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(env, "is_command", is_command)
 
-    script = "from config import environment as e; e.is_command = True; from config import settings"
-    command = subprocess.run(
-        [sys.executable, "-c", f"{script} as s; print({values})"],
-        env=os.environ | PRODUCTION | POOLED,
-        cwd=settings.BASE_DIR,
-        capture_output=True,
-        text=True,
-    )
-    assert command.stdout.strip() == str([["server", "", False]] * 2), command.stderr
+    databases = settings_of(**PRODUCTION | POOLED).DATABASES
+
+    for alias in ("default", "read"):
+        database = databases[alias]
+        names = "HOST", "POOLER", "DISABLE_SERVER_SIDE_CURSORS"
+        assert [database[name] for name in names] == expected
 
 
 def test_incomplete_urls_of_a_pooler_are_refused(subtests: pytest.Subtests) -> None:
     for missing in ("DATABASE_DIRECT_URL", "READ_DATABASE_DIRECT_URL", "READ_DATABASE_URL"):
-        with subtests.test("refused", without=missing):
-            refused = setting("s.DATABASES", **PRODUCTION | POOLED | {missing: ""})
-            assert refused.returncode == 1
-            assert "needs DATABASE_DIRECT_URL" in refused.stderr
-    with subtests.test("refused", mode="statement"):
-        refused = setting("s.DATABASES", **PRODUCTION | POOLED | {"DATABASE_POOLER": "statement"})
-        assert "DATABASE_POOLER must be transaction or empty" in refused.stderr
+        with (
+            subtests.test("refused", without=missing),
+            pytest.raises(ImproperlyConfigured, match="needs DATABASE_DIRECT_URL"),
+        ):
+            settings_of(**PRODUCTION | POOLED | {missing: ""})
+    with (
+        subtests.test("refused", mode="statement"),
+        pytest.raises(ImproperlyConfigured, match="DATABASE_POOLER must be transaction or empty"),
+    ):
+        settings_of(**PRODUCTION | POOLED | {"DATABASE_POOLER": "statement"})
 
 
 def test_numbers_beyond_every_calendar_and_column_are_refused(
