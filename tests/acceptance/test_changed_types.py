@@ -83,12 +83,15 @@ def test_changes_of_types_under_load_fail_no_request(
         wait_until(partial(has_answered, statuses, REQUESTS_BEFORE * len(requests)))
         for side, table, column, other, own in CHANGES:
             connection = write if side == "write" else read
-            for new_type in (other, own):
-                expected = statuses.total() + REQUESTS_AFTER
-                alter(connection, table, column, new_type)
-                wait_until(partial(has_answered, statuses, expected))
-                with subtests.test("no request failed", column=column, type=new_type):
-                    assert set(statuses) == {200}
+            expected = statuses.total() + REQUESTS_AFTER
+            alter(connection, table, column, other)
+            wait_until(partial(has_answered, statuses, expected))
+            with subtests.test("no request failed", column=column):
+                assert set(statuses) == {200}
+            # Back again, which is one more change for the next requests.
+            alter(connection, table, column, own)
+        wait_until(partial(has_answered, statuses, statuses.total() + REQUESTS_AFTER))
+        assert set(statuses) == {200}
 
     assert_read_models_equal_the_log(service)
     assert "can't go on" not in service.log("workers")

@@ -1,9 +1,6 @@
 """Parallel commands: nothing is oversold, lost or skipped, and no client delays another."""
 
-import json
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -23,7 +20,7 @@ from config.accounts.models import User
 from ordering_write import client
 from ordering_write.domain.events import OrderCreated
 from tests.acceptance.recount import assert_read_models_equal_the_log
-from tests.acceptance.service import ROOT, Service, wait_until
+from tests.acceptance.service import Service, wait_until
 from tests.acceptance.shop import Shop, created
 from tests.patience import on_this_machine
 from tests.proof import IS_PROOF, size
@@ -55,28 +52,32 @@ def at_once(call: Callable[[int], httpx.Response], times: int) -> list[httpx.Res
         return list(threads.map(call, range(times)))
 
 
-def test_a_hundred_parallel_orders_share_a_stock_of_ten(service: Service, shop: Shop) -> None:
+@pytest.mark.proof
+def test_many_parallel_orders_share_a_stock_of_ten(service: Service, shop: Shop) -> None:
+    count = size(50, full=100)
     product = shop.product(10)
     body = shop.body(shop.customer(), product)
 
-    responses = at_once(lambda _: shop.admin.post("/orders", json=body), 100)
+    responses = at_once(lambda _: shop.admin.post("/orders", json=body), count)
 
-    assert Counter(response.status_code for response in responses) == {201: 10, 400: 90}
+    assert Counter(response.status_code for response in responses) == {201: 10, 400: count - 10}
     refusals = [response.json() for response in responses if response.status_code == 400]
     assert {refusal["code"] for refusal in refusals} == {"insufficient_inventory"}
     assert shop.level(product) == {"on_hand": 10, "reserved": 10, "available": 0}
     assert_read_models_equal_the_log(service)
 
 
+@pytest.mark.proof
 def test_opposite_orders_of_the_same_products_do_not_deadlock(shop: Shop) -> None:
+    count = size(30, full=60)
     products = [shop.product(1_000) for _ in range(3)]
     customer = shop.customer()
     bodies = [shop.body(customer, *products), shop.body(customer, *reversed(products))]
 
-    responses = at_once(lambda number: shop.admin.post("/orders", json=bodies[number % 2]), 60)
+    responses = at_once(lambda number: shop.admin.post("/orders", json=bodies[number % 2]), count)
 
-    assert Counter(response.status_code for response in responses) == {201: 60}
-    assert [shop.level(product)["reserved"] for product in products] == [60, 60, 60]
+    assert Counter(response.status_code for response in responses) == {201: count}
+    assert [shop.level(product)["reserved"] for product in products] == [count] * 3
 
 
 def test_orders_and_cancellations_of_the_same_product_add_up(service: Service, shop: Shop) -> None:
@@ -135,28 +136,6 @@ def test_of_fifty_commands_with_one_etag_one_is_accepted(shop: Shop) -> None:
 
 
 # --- A slow client -----------------------------------------------------------------------------
-def test_an_event_that_is_committed_late_is_projected(service: Service, shop: Shop) -> None:
-    customer, product = shop.customer(), shop.product()
-    with service.connected(), transaction.atomic():
-        slow = placed_as_admin(shop.body(customer, product))
-        quick = [shop.order() for _ in range(10)]
-        service.settle()
-        for order in quick:
-            assert shop.read(f"/orders/{order}")
-        assert shop.admin.get(f"/orders/{slow}").status_code == 404
-    assert shop.read(f"/orders/{slow}")["customer_id"] == customer
-    with service.write() as connection:
-        ids = dict(
-            connection.execute(
-                "SELECT stream, id FROM event WHERE type = 'OrderCreated' AND stream = ANY(%s)",
-                [[f"order-{order}" for order in (slow, *quick)]],
-            ).fetchall()
-        )
-    # It drew its id before all others.
-    assert min(ids, key=lambda stream: ids[stream]) == f"order-{slow}"
-    assert_read_models_equal_the_log(service)
-
-
 def placed_as_admin(body: dict[str, Any]) -> UUID:
     """Place an order by the command bus, in the caller's transaction; return the id."""
     user = User.objects.get(username="admin")
@@ -166,37 +145,28 @@ def placed_as_admin(body: dict[str, Any]) -> UUID:
     return placed.order_id
 
 
-# Freezes itself in a transaction that has placed an order, after printing the order's id.
-FREEZE = """
-import json, os, signal
-from django.db import transaction
-from tests.acceptance.test_concurrency import placed_as_admin
-
-with transaction.atomic():
-    print(placed_as_admin(json.loads({body!r})), flush=True)
-    os.kill(os.getpid(), signal.SIGSTOP)
-"""
-
-
-def test_a_client_frozen_in_mid_transaction_delays_no_other(service: Service, shop: Shop) -> None:
-    script = FREEZE.format(body=json.dumps(shop.body(shop.customer(), shop.product())))
-    command = [sys.executable, "manage.py", "shell", "-v", "0", "-c", script]
-    with subprocess.Popen(
-        command, env=service.environ, cwd=ROOT, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout
-        try:
-            frozen = process.stdout.readline().strip()
-            customer, product = shop.customer(), shop.product()
-            started = time.monotonic()
-            orders = [shop.order(customer, product) for _ in range(20)]
-            for order in orders:
-                assert shop.read(f"/orders/{order}")
-            # Less than the timeout that would end the frozen transaction.
-            assert time.monotonic() - started < on_this_machine(8)
-            assert shop.admin.get(f"/orders/{frozen}").status_code == 404
-        finally:
-            process.kill()
+def test_a_late_commit_delays_no_other_and_is_projected(service: Service, shop: Shop) -> None:
+    slow_customer, customer, product = shop.customer(), shop.customer(), shop.product()
+    slow_body = shop.body(slow_customer, shop.product())
+    with service.connected(), transaction.atomic():
+        slow = placed_as_admin(slow_body)
+        started = time.monotonic()
+        quick = [shop.order(customer, product) for _ in range(20)]
+        for order in quick:
+            assert shop.read(f"/orders/{order}")
+        # Less than the timeout that would end the slow transaction.
+        assert time.monotonic() - started < on_this_machine(8)
+        assert shop.admin.get(f"/orders/{slow}").status_code == 404
+    assert shop.read(f"/orders/{slow}")["customer_id"] == slow_customer
+    with service.write() as connection:
+        ids = dict(
+            connection.execute(
+                "SELECT stream, id FROM event WHERE type = 'OrderCreated' AND stream = ANY(%s)",
+                [[f"order-{order}" for order in (slow, *quick)]],
+            ).fetchall()
+        )
+    # It drew its id before all others.
+    assert min(ids, key=lambda stream: ids[stream]) == f"order-{slow}"
     assert_read_models_equal_the_log(service)
 
 
@@ -277,10 +247,11 @@ def kill_one(workers: psutil.Process, number: int) -> None:
         family[number % 5].kill()
 
 
+@pytest.mark.proof
 def test_orders_survive_killed_web_workers(service: Service, shop: Shop) -> None:
     product = shop.product(1_000)
     body = shop.body(shop.customer(), product)
-    doomed = {25: 0, 50: 1}
+    doomed = {25 * (number + 1): number for number in range(size(1, full=2))}
     web = psutil.Process(service.web.pid)
     workers = web.children()
 
