@@ -168,10 +168,8 @@ class Service:
 
     def _start_web(self) -> None:
         fd = self._listener.fileno()
-        gunicorn = ["-m", "gunicorn", "-c", "python:config.gunicorn", "-b", f"fd://{fd}"]
-        # One process: loading the application takes seconds of processor time.
-        command = [*gunicorn, "--workers", "1", "config.wsgi"]
-        self.web = self._start_program(command, log="web.log", pass_fds=(fd,))
+        gunicorn = ["-m", "gunicorn", "-c", "python:tests.acceptance.gunicorn", "-b", f"fd://{fd}"]
+        self.web = self._start_program([*gunicorn, "config.wsgi"], log="web.log", pass_fds=(fd,))
 
     def start_workers(self) -> None:
         self.workers = self._start_program(["manage.py", "workers"], log="workers.log")
