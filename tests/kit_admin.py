@@ -2,7 +2,6 @@
 
 import re
 from typing import Any
-from uuid import uuid4
 
 from django.contrib.messages import get_messages
 from django.db import connections
@@ -12,7 +11,7 @@ from django.test import Client
 from config.accounts.models import User
 from ordering_read.engine import live
 from ordering_read.models import Projection, ReadModel
-from ordering_read.projector import registered, writing
+from ordering_read.projector import registered
 from ordering_write.models import CommandRecord, Order, OutboxEvent
 from tests import kit
 
@@ -102,21 +101,21 @@ def messages_of(response: Any) -> list[str]:
 
 def copy_many(row: ReadModel) -> None:
     """Add 3000 copies of ``row``, each with its own ids and names."""
-    fields = {
-        field.attname: getattr(row, field.attname)
-        for field in row._meta.concrete_fields
-        if not field.primary_key
-    }
-    names = {"order_number", "customer_name", "sku", "name", "email"} & set(fields)
-    ids = {"order_id", "customer_id", "product_id"} & set(fields)
-    with writing():
-        type(row).objects.bulk_create(
-            type(row)(
-                **fields
-                | {field: uuid4() for field in ids}
-                | {field: f"{number}-{field}" for field in names}
-            )
-            for number in range(3000)
-        )
+    fields = [field for field in row._meta.concrete_fields if not field.primary_key]
+    names = {"order_number", "customer_name", "sku", "name", "email"}
+    ids = {"order_id", "customer_id", "product_id"}
+
+    def value(field: Any) -> str:
+        if field.attname in ids:
+            return "gen_random_uuid()"
+        return f"number || '-{field.attname}'" if field.attname in names else field.column
+
+    table = row._meta.db_table
+    columns = ", ".join(field.column for field in fields)
     with connections["read"].cursor() as cursor:
-        cursor.execute(f"ANALYZE {row._meta.db_table}")
+        cursor.execute(
+            f"INSERT INTO {table} ({columns}) SELECT {', '.join(map(value, fields))} "
+            f"FROM {table}, generate_series(1, 3000) AS number WHERE {row._meta.pk.column} = %s",
+            [row.pk],
+        )
+        cursor.execute(f"ANALYZE {table}")

@@ -183,8 +183,9 @@ def test_personal_data_are_shown_only_with_the_permission(
 
     assert street in page_text(logged_in(clerk), order)
     assert street in page_text(logged_in(warehouse), order)
-    assert street not in page_text(logged_in(auditor), order)
-    assert "Sampleton, ES" in page_text(logged_in(auditor), order)
+    masked = page_text(logged_in(auditor), order)
+    assert street not in masked
+    assert "Sampleton, ES" in masked
     assert email in page_text(logged_in(clerk), customer)
     assert email in list_text(logged_in(clerk), CUSTOMERS)
     assert email not in page_text(logged_in(auditor), customer)
