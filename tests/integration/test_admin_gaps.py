@@ -86,7 +86,7 @@ def test_each_projection_but_the_search_has_a_list() -> None:
 
 
 @pytest.mark.parametrize("name", LISTS)
-def test_a_list_and_its_rows_say_that_an_event_is_parked(
+def test_a_list_its_rows_and_their_pages_say_that_an_event_is_parked(
     name: str, client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     park(name, shop, monkeypatch)
@@ -96,6 +96,9 @@ def test_a_list_and_its_rows_say_that_an_event_is_parked(
     assert any(PARKED.format(name) in alert for alert in alerts(page))
     is_of_streams = projector(name).sliced_by == "stream"
     assert ("of its changes" in page.text) == is_of_streams
+    if name in PAGES:
+        sentence = f"1 change isn&#x27;t shown yet, because {PARKED.format(name)}."
+        assert sentence in alerts(record_page(client, shop, name))
 
 
 @pytest.mark.parametrize("name", LISTS)
@@ -109,18 +112,6 @@ def test_a_list_and_its_rows_say_that_a_projection_has_stopped(
     assert any(f"the projection has stopped ({name})" in alert for alert in alerts(page))
     is_of_streams = projector(name).sliced_by == "stream"
     assert ("of its changes" in page.text) == is_of_streams
-
-
-@pytest.mark.parametrize("name", PAGES)
-def test_the_page_of_a_record_says_that_an_event_is_parked(
-    name: str, client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    park(name, shop, monkeypatch)
-
-    page = record_page(client, shop, name)
-
-    sentence = f"1 change isn&#x27;t shown yet, because {PARKED.format(name)}."
-    assert sentence in alerts(page)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -22,7 +22,7 @@ from tests.kit_admin import (
     projected_shop,
     run_projections,
 )
-from tests.proof import IS_PROOF, size
+from tests.proof import IS_PROOF
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -61,7 +61,7 @@ def pages() -> dict[str, Any]:
 
 
 def undeclared_queries(model: type[Model]) -> Iterator[str]:
-    for field in model._meta.concrete_fields[: size(2, full=100)]:
+    for field in model._meta.concrete_fields:
         yield f"{field.name}__regex=("
     yield from UNDECLARED
 
@@ -78,14 +78,16 @@ def test_no_list_answers_an_undeclared_query(
 ) -> None:
     client = logged_in(admin_user)
 
-    for page, model_admin in pages().items():
+    for number, (page, model_admin) in enumerate(pages().items()):
+        queries = list(undeclared_queries(model_admin.model))
+        # A third of them: the next page is asked the next third.
+        asked = queries if IS_PROOF else queries[number % 3 :: 3]
         with subtests.test(page=page):
             statuses = {
-                query: client.get(list_url(page, f"?{query}")).status_code
-                for query in undeclared_queries(model_admin.model)
+                query: client.get(list_url(page, f"?{query}")).status_code for query in asked
             }
             # Only the lists of accounts can show all of their few rows.
-            allowed = {"all="} if model_admin.list_max_show_all else set()
+            allowed = {"all="} & set(asked) if model_admin.list_max_show_all else set()
             assert {query for query, status in statuses.items() if status != 400} == allowed
 
 
