@@ -108,10 +108,10 @@ def copy_many(row: ReadModel) -> None:
     def value(field: Any) -> str:
         if field.attname in ids:
             return "gen_random_uuid()"
-        return f"number || '-{field.attname}'" if field.attname in names else field.column
+        return f"number || '-{field.attname}'" if field.attname in names else str(field.column)
 
     table = row._meta.db_table
-    columns = ", ".join(field.column for field in fields)
+    columns = ", ".join(str(field.column) for field in fields)
     with connections["read"].cursor() as cursor:
         cursor.execute(
             f"INSERT INTO {table} ({columns}) SELECT {', '.join(map(value, fields))} "
