@@ -39,7 +39,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.models import Customer
 from tests import kit
-from tests.databases import MigratedDatabases, connect_to
+from tests.databases import Databases, MigratedDatabases, connect_to
 
 ALIASES = ["default", "read"]
 # Apps whose rows are deleted after a test; roles, permissions and schedules stay.
@@ -118,26 +118,23 @@ def _keeps_databases(django_db_keepdb: bool, django_db_createdb: bool) -> bool:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(
-    django_test_environment: None, django_db_blocker: Any, _keeps_databases: bool
-) -> Iterator[None]:
-    """Connect to a write and a read database of this session."""
-    with django_db_blocker.unblock():
-        copies = MigratedDatabases(keep=_keeps_databases)
-    connect_to(copies.names)
-    yield
-    connections.close_all()
-    copies.drop()
-
-
-@pytest.fixture(scope="session")
 def migrated(
-    django_db_setup: None, django_db_blocker: Any, _keeps_databases: bool
+    django_test_environment: None, django_db_blocker: Any, _keeps_databases: bool
 ) -> Iterator[list[str]]:
     """Yield the names of a migrated write and read database, to copy and not to connect to."""
     with django_db_blocker.unblock():
-        copies = MigratedDatabases(keep=_keeps_databases)
-    yield copies.names
+        databases = MigratedDatabases(keep=_keeps_databases)
+    yield databases.names
+    databases.drop()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(migrated: list[str]) -> Iterator[None]:
+    """Connect to a write and a read database of this session."""
+    copies = Databases("write", "read", like=migrated)
+    connect_to(copies.names)
+    yield
+    connections.close_all()
     copies.drop()
 
 
