@@ -3,130 +3,202 @@
 import os
 import signal
 import subprocess
-import sys
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
+from typing import Any, NamedTuple
+from uuid import UUID
 
+import dj_database_url
 import psutil
 import psycopg
-
-from tests.acceptance.service import ROOT, plain_environ, start, wait_until
-from tests.patience import PATIENCE_SECONDS
-
-# Registers a product and receives stock; prints the seconds from each commit to its row.
-RECEIVE = """
-import sys, time
-from uuid import UUID
+from django.conf import settings
+from django.core.management import call_command
+from django.db import DatabaseError, InterfaceError, connections
 from uuid_utils.compat import uuid7
+
 from ordering_read.engine import waiting
-from ordering_write.client import ReceiveStock, RegisterStockItem
 from ordering_write.bus import get_command_bus
-from ordering_write.signals import events_committed
+from ordering_write.domain.commands import Command, ReceiveStock, RegisterStockItem
+from ordering_write.domain.events import DomainEvent
 from ordering_write.log import outbox
-count, pause, notify, wait = int({count}), float({pause}), {notify}, {wait}
-if not notify:
-    events_committed.disconnect(dispatch_uid="outbox.notify")
-dispatch = get_command_bus().dispatch
-[registered, *_] = dispatch(
-    RegisterStockItem(user_id=UUID(int=1), sku=uuid7().hex, name="Sample", on_hand=0)
-)
-product = registered.product_id
-for _ in range(count):
-    [event] = dispatch(ReceiveStock(user_id=UUID(int=1), product_id=product, quantity=1))
-    began = time.monotonic()
-    if wait:
-        assert waiting.wait(event_id=event.recorded.event_id, projections=[], timeout=30)
-        print(time.monotonic() - began)
-    time.sleep(pause)
-print(product)
-"""
+from ordering_write.signals import events_committed
+from tests.acceptance.service import plain_environ, start, wait_until
+
+_ADDRESS = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
+_NOTIFY = "outbox.notify"
+_USER = UUID(int=1)
+
+
+class Receipts(NamedTuple):
+    """The id of a product whose stock was received, and the seconds from each commit to its row."""
+
+    product: str
+    seconds: list[float]
 
 
 class Site:
-    """A write and a read database, and the programs that run on them."""
+    """A write and a read database, and the programs that run on them.
 
-    def __init__(self, folder: Path, write_url: str, read_url: str) -> None:
+    ``blocker`` is pytest-django's, which keeps tests without a mark from Django's connections.
+    """
+
+    def __init__(self, folder: Path, write_url: str, read_url: str, *, blocker: Any) -> None:
+        self._urls = {"default": write_url, "read": read_url}
+        self._blocker = blocker
         self._logs = (folder / f"{number}.log" for number in count(1))
-        self._write_url, self._read_url = write_url, read_url
+        self._log_of: dict[int, Path] = {}
         self._programs: list[subprocess.Popen[bytes]] = []
+        self._nodes: list[psutil.Process] = []
+        self._connections: dict[str, psycopg.Connection[Any]] = {}
         self.environ = plain_environ() | {
-            "DATABASE_URL": self._write_url,
-            "READ_DATABASE_URL": self._read_url,
-            "SECRET_KEY": uuid4().hex * 2,
+            "DATABASE_URL": write_url,
+            "READ_DATABASE_URL": read_url,
+            # Tasks that this process enqueues are signed by its key.
+            "SECRET_KEY": settings.SECRET_KEY,
             "HTTPS": "0",
         }
 
-    def stop(self) -> None:
-        """Kill the programs."""
-        for program in self._programs:
-            # The whole session: the processes of the stock cluster outlive their parent.
-            with suppress(ProcessLookupError):
-                os.killpg(program.pid, signal.SIGKILL)
-            program.wait()
-        self._programs.clear()
-
-    def manage(self, *arguments: str) -> str:
-        """Run a management command; return what it prints."""
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            env=self.environ,
-            cwd=ROOT,
-            check=True,
-            capture_output=True,
-            text=True,
-            timeout=5 * PATIENCE_SECONDS,
-        ).stdout
+    # --- Programs ------------------------------------------------------------------------------
 
     def start(self, *command: str, **environ: str) -> psutil.Process:
         """Start a management command that runs until it is stopped."""
-        self._log = next(self._logs)
-        program = start(["manage.py", *command], self.environ | environ, self._log)
+        log = next(self._logs)
+        program = start(["manage.py", *command], self.environ | environ, log)
         self._programs.append(program)
+        self._log_of[program.pid] = log
         return psutil.Process(program.pid)
+
+    def start_node(self) -> psutil.Process:
+        """Start the workers of one more node; return their supervisor."""
+        self._nodes.append(self.start("workers"))
+        return self._nodes[-1]
+
+    def nodes(self, number: int) -> list[psutil.Process]:
+        """Return the supervisors of so many nodes: running ones, and new ones for the rest."""
+        nodes = [node for node in self._nodes if not self.ended(node)]
+        nodes += [self.start_node() for _ in range(number - len(nodes))]
+        for node in nodes:
+            cluster(node)
+        return nodes
 
     def ended(self, supervisor: psutil.Process) -> bool:
         """Return True if the program that ``start`` returned has ended."""
         [program] = [program for program in self._programs if program.pid == supervisor.pid]
         return program.poll() is not None
 
-    def log(self) -> str:
-        """Return the log of the program that was started last."""
-        return self._log.read_text()
+    def log(self, program: psutil.Process) -> str:
+        """Return the log of a program that ``start`` returned."""
+        return self._log_of[program.pid].read_text()
 
-    def receive(
+    def stop(self) -> None:
+        """Kill the programs, and close the connections."""
+        for program in self._programs:
+            # The whole session: the processes of the stock cluster outlive their parent.
+            with suppress(ProcessLookupError):
+                os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
+        self._programs.clear()
+        self._nodes.clear()
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
+
+    # --- Commands ------------------------------------------------------------------------------
+
+    def migrate(self) -> None:
+        """Create the tables of both databases."""
+        with self._connected():
+            call_command("migrate", verbosity=0, interactive=False)
+
+    def receive(self, times: int, **options: Any) -> str:
+        """Receive stock of a new product, ``times`` times; return the product's id."""
+        return self.receive_timed(times, **options).product
+
+    def receiving(self, times: int, **options: Any) -> "Future[str]":
+        """Receive stock as ``receive`` does, in a thread of its own."""
+        thread = ThreadPoolExecutor(1)
+        future = thread.submit(self.receive, times, **options)
+        thread.shutdown(wait=False)
+        return future
+
+    def receive_timed(
         self,
         times: int,
         *,
         pause: float = 0.0,
         notify: bool = True,
         wait: bool = False,
-        **environ: str,
-    ) -> subprocess.Popen[str]:
-        """Start a process that receives stock of a new product, ``times`` times."""
-        script = RECEIVE.format(count=times, pause=pause, notify=notify, wait=wait)
-        return subprocess.Popen(
-            [sys.executable, "manage.py", "shell", "-v", "0", "-c", script],
-            env=self.environ | environ,
-            cwd=ROOT,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
+        persist: bool = False,
+    ) -> Receipts:
+        """Receive stock; measure the seconds to each row if ``wait``.
+
+        Without ``notify`` no notification follows a commit. ``persist`` repeats a command until the
+        database accepts it.
+        """
+        dispatch = _persistent_dispatch if persist else get_command_bus().dispatch
+        seconds = []
+        with self._connected(), _notifications(notify):
+            [registered, *_] = dispatch(
+                RegisterStockItem(user_id=_USER, sku=uuid7().hex, name="Sample", on_hand=0)
+            )
+            product: UUID = registered.product_id  # type: ignore[attr-defined]
+            for _ in range(times):
+                command = ReceiveStock(user_id=_USER, product_id=product, quantity=1)
+                [event] = dispatch(command)
+                if wait:
+                    seconds.append(_seconds_to_row(event))
+                time.sleep(pause)
+        return Receipts(str(product), seconds)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Let Django's connections lead to the databases of this site."""
+        former = {alias: dict(settings.DATABASES[alias]) for alias in self._urls}
+        connections.close_all()
+        for alias, url in self._urls.items():
+            address = dj_database_url.parse(url)
+            settings.DATABASES[alias].update({name: address[name] for name in _ADDRESS})
+        is_embedded = settings.EMBEDDED
+        # Else a lost connection would lead to the embedded server of this process.
+        settings.EMBEDDED = False
+        try:
+            with self._blocker.unblock():
+                yield
+        finally:
+            waiting.stop()
+            connections.close_all()
+            settings.EMBEDDED = is_embedded
+            for alias, entry in former.items():
+                settings.DATABASES[alias].update({name: entry[name] for name in _ADDRESS})
+
+    # --- Rows ----------------------------------------------------------------------------------
 
     def read(self, statement: str, *parameters: Any) -> list[Any]:
-        with psycopg.connect(self._read_url, autocommit=True) as connection:
-            return connection.execute(statement, parameters).fetchall()
+        return self._execute("read", statement, parameters).fetchall()
 
     def read_all(self, statements: str) -> None:
         """Run statements without results on the read database."""
-        with psycopg.connect(self._read_url, autocommit=True) as connection:
-            connection.execute(statements)
+        self._execute("read", statements)
 
     def write(self, statement: str, *parameters: Any) -> list[Any]:
-        with psycopg.connect(self._write_url, autocommit=True) as connection:
-            return connection.execute(statement, parameters).fetchall()
+        return self._execute("default", statement, parameters).fetchall()
+
+    def _execute(
+        self, alias: str, statement: str, parameters: tuple[Any, ...] | None = None
+    ) -> psycopg.Cursor[Any]:
+        connection = self._connections.get(alias)
+        if connection is not None:
+            # A restart of the database has cut it, maybe.
+            with suppress(psycopg.OperationalError):
+                return connection.execute(statement, parameters)
+            connection.close()
+        connection = psycopg.connect(self._urls[alias], autocommit=True)
+        self._connections[alias] = connection
+        return connection.execute(statement, parameters)
 
     def is_level(self) -> bool:
         """Return True if every live projection has applied the last event."""
@@ -153,6 +225,31 @@ class Site:
             )
 
 
+def _persistent_dispatch(command: Command) -> list[DomainEvent]:
+    while True:
+        try:
+            return get_command_bus().dispatch(command)
+        except (DatabaseError, InterfaceError):
+            connections.close_all()
+            time.sleep(0.05)
+
+
+@contextmanager
+def _notifications(wanted: bool) -> Iterator[None]:
+    if not wanted:
+        events_committed.disconnect(dispatch_uid=_NOTIFY)
+    try:
+        yield
+    finally:
+        events_committed.connect(outbox.notify, dispatch_uid=_NOTIFY)
+
+
+def _seconds_to_row(event: DomainEvent) -> float:
+    began = time.monotonic()
+    assert waiting.wait(event_id=event.recorded.event_id, projections=[], timeout=30)
+    return time.monotonic() - began
+
+
 def cluster(supervisor: psutil.Process) -> list[psutil.Process]:
     """Return the sentinel, two workers, the monitor and the pusher as soon as all are running."""
 
@@ -172,10 +269,3 @@ def has_ended(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return bool(process.status() == psutil.STATUS_ZOMBIE)
     return True
-
-
-def product_of(receiving: subprocess.Popen[str], *, seconds: float = 2 * PATIENCE_SECONDS) -> str:
-    """Wait for the end of a process of ``Site.receive``; return the id of its product."""
-    output, _ = receiving.communicate(timeout=seconds)
-    assert receiving.returncode == 0
-    return output.split()[-1]

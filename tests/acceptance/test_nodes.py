@@ -4,23 +4,22 @@ projections that never end."""
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from config.databases import programs
 from config.databases.embedded import EmbeddedServer
-from tests.acceptance.service import ROOT, wait_until
-from tests.acceptance.site import Site, cluster, has_ended, product_of
+from tests.acceptance.service import wait_until
+from tests.acceptance.site import Site, cluster, has_ended
 from tests.databases import Databases
 from tests.own_server import new_data_dir
-from tests.patience import on_this_machine
+from tests.patience import PATIENCE_SECONDS, on_this_machine
 from tests.proof import size
 
 pytestmark = pytest.mark.proof
@@ -38,46 +37,24 @@ CREATE TRIGGER pace AFTER INSERT OR UPDATE ON inventory_level
     FOR EACH STATEMENT EXECUTE FUNCTION keep_pace();
 """
 
-# Receives stock, and repeats each command until it succeeds; prints the product.
-PERSISTENT = """
-import time
-from uuid import UUID
-from django.db import DatabaseError, InterfaceError, connections
-from uuid_utils.compat import uuid7
-from ordering_write.client import ReceiveStock, RegisterStockItem
-from ordering_write.bus import get_command_bus
-def dispatch(command):
-    while True:
-        try:
-            return get_command_bus().dispatch(command)
-        except (DatabaseError, InterfaceError):
-            connections.close_all()
-            time.sleep(0.05)
-[registered, *_] = dispatch(
-    RegisterStockItem(user_id=UUID(int=1), sku=uuid7().hex, name="Sample", on_hand=0)
-)
-product = registered.product_id
-for _ in range({times}):
-    dispatch(ReceiveStock(user_id=UUID(int=1), product_id=product, quantity=1))
-    time.sleep(0.02)
-print(product)
-"""
-
 
 @pytest.fixture(scope="module")
-def paced_site(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Site]:
+def paced_site(
+    tmp_path_factory: pytest.TempPathFactory, migrated: list[str], django_db_blocker: Any
+) -> Iterator[Site]:
     databases = Databases("write", "read", like=migrated)
-    site = Site(tmp_path_factory.mktemp("nodes"), *databases.urls)
+    site = Site(tmp_path_factory.mktemp("nodes"), *databases.urls, blocker=django_db_blocker)
     site.read_all(PACED)
     yield site
+    site.stop()
     databases.drop()
 
 
 @pytest.fixture
 def site(paced_site: Site) -> Iterator[Site]:
+    """Yield a site without a delay, on which the nodes of the test before may still run."""
     yield paced_site
-    paced_site.stop()
-    paced_site.read_all("UPDATE pace SET seconds = 0")
+    set_pace(paced_site, 0)
 
 
 def set_pace(site: Site, seconds: float) -> None:
@@ -101,13 +78,6 @@ def busy_worker(site: Site, nodes: list[psutil.Process]) -> tuple[psutil.Process
     return wait_until(find, missing="no worker updates the stock list")
 
 
-def two_nodes(site: Site) -> list[psutil.Process]:
-    nodes = [site.start("workers"), site.start("workers")]
-    for node in nodes:
-        cluster(node)
-    return nodes
-
-
 def assert_each_event_counted_once(site: Site, product: str, times: int) -> None:
     assert site.on_hand(product) == (times, times + 1)
     [(moved, entries)] = site.read(
@@ -121,9 +91,9 @@ def assert_each_event_counted_once(site: Site, product: str, times: int) -> None
 def test_two_nodes_count_each_event_once_while_processes_are_killed(site: Site) -> None:
     """Each projection runs on one of them at a time: two at once would count events twice."""
     kills = size(4, full=1_000)
-    nodes = two_nodes(site)
+    nodes = site.nodes(2)
     times = kills * 25
-    receiving = site.receive(times, pause=0.01)
+    receiving = site.receiving(times, pause=0.01)
     dice = random.Random(5)
     for number in range(kills):
         # Any process of either node, idle or busy. Nothing restarts a supervisor but this test.
@@ -131,19 +101,19 @@ def test_two_nodes_count_each_event_once_while_processes_are_killed(site: Site) 
         victim = dice.choice([node, *node.children(recursive=True)])
         victim.kill()
         if victim == node:
-            nodes[number % 2] = site.start("workers")
+            nodes[number % 2] = site.start_node()
         time.sleep(dice.uniform(0, 0.5))
 
-    product = product_of(receiving, seconds=60 + times)
+    product = receiving.result(60 + times)
 
-    wait_until(site.is_level, missing=f"not all was projected: {site.log()}")
+    wait_until(site.is_level, missing="not all was projected")
     assert_each_event_counted_once(site, product, times)
 
 
 def test_a_projection_moves_to_the_other_node_when_its_node_is_killed(site: Site) -> None:
-    nodes = two_nodes(site)
+    nodes = site.nodes(2)
     set_pace(site, 30)
-    product = product_of(site.receive(1))
+    product = site.receive(1)
     node, _process = busy_worker(site, nodes)
 
     os.killpg(node.pid, signal.SIGKILL)
@@ -155,21 +125,21 @@ def test_a_projection_moves_to_the_other_node_when_its_node_is_killed(site: Site
 
 def test_a_projection_moves_to_the_other_node_when_its_node_freezes(site: Site) -> None:
     """A node that freezes in mid-batch, like a machine without a network, does no harm later."""
-    nodes = two_nodes(site)
+    nodes = site.nodes(2)
     set_pace(site, 2)
-    receiving = site.receive(1)
+    receiving = site.receiving(1)
     node, _process = busy_worker(site, nodes)
 
     os.killpg(node.pid, signal.SIGSTOP)
     set_pace(site, 0)
     try:
-        product = product_of(receiving)
+        product = receiving.result(PATIENCE_SECONDS)
         # Its statement ends, and the database ends its transaction after 10 idle seconds.
         wait_until(site.is_level, seconds=on_this_machine(15))
     finally:
         os.killpg(node.pid, signal.SIGCONT)
 
-    later = product_of(site.receive(20, pause=0.05))
+    later = site.receive(20, pause=0.05)
     wait_until(site.is_level)
     assert_each_event_counted_once(site, product, 1)
     assert_each_event_counted_once(site, later, 20)
@@ -178,13 +148,14 @@ def test_a_projection_moves_to_the_other_node_when_its_node_freezes(site: Site) 
 # The frozen one takes 4 seconds longer: left to `make proof`.
 @pytest.mark.parametrize("frozen", [False, True][: size(1, full=2)], ids="frozen={}".format)
 def test_a_projection_that_never_ends_is_killed(site: Site, frozen: bool) -> None:
+    site.stop()
     supervisor = site.start("workers", PROJECTION_TIMEOUT_SECONDS="2")
     cluster(supervisor)
     # A worker that an earlier test has killed counts as lost until something was applied.
-    product_of(site.receive(1))
-    wait_until(site.is_level, missing=site.log())
+    site.receive(1)
+    wait_until(site.is_level, missing=site.log(supervisor))
     set_pace(site, 50)
-    product = product_of(site.receive(1))
+    product = site.receive(1)
     _node, process = busy_worker(site, [supervisor])
     if frozen:
         # It can't obey the signal that ends it.
@@ -194,9 +165,10 @@ def test_a_projection_that_never_ends_is_killed(site: Site, frozen: bool) -> Non
     wait_until(lambda: has_ended(process), seconds=on_this_machine(10))
     set_pace(site, 0)
 
-    wait_until(site.is_level, seconds=on_this_machine(10), missing=site.log())
+    wait_until(site.is_level, seconds=on_this_machine(10), missing=site.log(supervisor))
     assert_each_event_counted_once(site, product, 1)
     assert not site.ended(supervisor)
+    site.stop()
 
 
 # --- Databases that restart --------------------------------------------------------------------
@@ -211,13 +183,18 @@ def folders() -> Iterator[list[Path]]:
 
 
 @pytest.fixture(scope="module")
-def apart(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def apart(
+    folders: list[Path], tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
+) -> Iterator[Site]:
     write, read = (EmbeddedServer(folder) for folder in folders)
     site = Site(
-        tmp_path_factory.mktemp("apart"), write.url("orders_write"), read.url("orders_read")
+        tmp_path_factory.mktemp("apart"),
+        write.url("orders_write"),
+        read.url("orders_read"),
+        blocker=django_db_blocker,
     )
-    site.manage("migrate", "-v", "0")
-    site.start("workers")
+    site.migrate()
+    site.start_node()
     yield site
     site.stop()
 
@@ -226,22 +203,18 @@ def apart(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_a_database_that_crashes_loses_nothing(
     apart: Site, folders: list[Path], which: int
 ) -> None:
-    times = 150
-    receiving = subprocess.Popen(
-        [sys.executable, "manage.py", "shell", "-v", "0", "-c", PERSISTENT.format(times=times)],
-        env=apart.environ,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    crashes = size(1, full=10)
+    times = crashes * 50
+    receiving = apart.receiving(times, pause=0.02, persist=True)
     home = (folders[which] / "postgres").resolve()
-    for _ in range(size(1, full=10)):
-        time.sleep(1)
+    for _ in range(crashes):
+        # In the middle of the commands.
+        time.sleep(0.4)
         restart = ("restart", "-w", "-m", "immediate", "-D", str(home / "data"))
         programs.run("pg_ctl", *restart, home=home)
     back_at = time.monotonic()
 
-    product = product_of(receiving)
+    product = receiving.result(2 * PATIENCE_SECONDS)
 
     patience = on_this_machine(10)
     wait_until(apart.is_level, seconds=max(patience, back_at + patience - time.monotonic()))
