@@ -41,14 +41,10 @@ class Receipts(NamedTuple):
 
 
 class Site:
-    """A write and a read database, and the programs that run on them.
+    """A write and a read database, and the programs that run on them."""
 
-    ``blocker`` is pytest-django's, which keeps tests without a mark from Django's connections.
-    """
-
-    def __init__(self, folder: Path, write_url: str, read_url: str, *, blocker: Any) -> None:
+    def __init__(self, folder: Path, write_url: str, read_url: str) -> None:
         self._urls = {"default": write_url, "read": read_url}
-        self._blocker = blocker
         self._logs = (folder / f"{number}.log" for number in count(1))
         self._log_of: dict[int, Path] = {}
         self._programs: list[subprocess.Popen[bytes]] = []
@@ -160,14 +156,13 @@ class Site:
         former = {alias: dict(settings.DATABASES[alias]) for alias in self._urls}
         connections.close_all()
         for alias, url in self._urls.items():
-            address = dj_database_url.parse(url)
+            address: dict[str, Any] = {**dj_database_url.parse(url)}
             settings.DATABASES[alias].update({name: address[name] for name in _ADDRESS})
         is_embedded = settings.EMBEDDED
         # Else a lost connection would lead to the embedded server of this process.
         settings.EMBEDDED = False
         try:
-            with self._blocker.unblock():
-                yield
+            yield
         finally:
             waiting.stop()
             connections.close_all()

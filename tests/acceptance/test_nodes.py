@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -39,11 +38,9 @@ CREATE TRIGGER pace AFTER INSERT OR UPDATE ON inventory_level
 
 
 @pytest.fixture(scope="module")
-def paced_site(
-    tmp_path_factory: pytest.TempPathFactory, migrated: list[str], django_db_blocker: Any
-) -> Iterator[Site]:
+def paced_site(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Site]:
     databases = Databases("write", "read", like=migrated)
-    site = Site(tmp_path_factory.mktemp("nodes"), *databases.urls, blocker=django_db_blocker)
+    site = Site(tmp_path_factory.mktemp("nodes"), *databases.urls)
     site.read_all(PACED)
     yield site
     site.stop()
@@ -183,15 +180,12 @@ def folders() -> Iterator[list[Path]]:
 
 
 @pytest.fixture(scope="module")
-def apart(
-    folders: list[Path], tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
-) -> Iterator[Site]:
+def apart(folders: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     write, read = (EmbeddedServer(folder) for folder in folders)
     site = Site(
         tmp_path_factory.mktemp("apart"),
         write.url("orders_write"),
         read.url("orders_read"),
-        blocker=django_db_blocker,
     )
     site.migrate()
     site.start_node()

@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from functools import partial
 from statistics import median
-from typing import Any
 
 import psutil
 import pytest
@@ -23,11 +22,9 @@ from tests.proof import size
 
 
 @pytest.fixture(scope="module")
-def site(
-    tmp_path_factory: pytest.TempPathFactory, migrated: list[str], django_db_blocker: Any
-) -> Iterator[Site]:
+def site(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Site]:
     databases = Databases("write", "read", like=migrated)
-    site = Site(tmp_path_factory.mktemp("workers"), *databases.urls, blocker=django_db_blocker)
+    site = Site(tmp_path_factory.mktemp("workers"), *databases.urls)
     yield site
     site.stop()
     databases.drop()

@@ -1,11 +1,8 @@
 """`manage.py migrate` migrates one side or both. An acceptance test covers both in one database."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from io import StringIO
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -14,27 +11,20 @@ from django.core.management.commands.migrate import Command as DjangoCommand
 from django.db import OperationalError
 from psycopg.errors import DeadlockDetected, LockNotAvailable
 
-from tests.acceptance.service import ROOT, plain_environ
-from tests.databases import Databases
+from tests.databases import Databases, connected_to
 
 
 @pytest.fixture
-def databases() -> Iterator[Databases]:
+def databases(django_db_setup: None, django_db_blocker: Any) -> Iterator[Databases]:
+    """Let the connections of this process lead to two empty databases."""
     created = Databases("write", "read")
-    yield created
+    with django_db_blocker.unblock(), connected_to(created.names):
+        yield created
     created.drop()
 
 
-def migrate(databases: Databases, *options: str) -> None:
-    """Migrate in a new process: the databases of this process are chosen already."""
-    write, read = databases.urls
-    environ = {"SECRET_KEY": uuid4().hex * 2, "DATABASE_URL": write, "READ_DATABASE_URL": read}
-    subprocess.run(
-        [sys.executable, "manage.py", "migrate", "-v0", *options],
-        env=plain_environ() | environ,
-        cwd=ROOT,
-        check=True,
-    )
+def migrate(**options: str) -> None:
+    call_command("migrate", verbosity=0, interactive=False, **options)
 
 
 def tables(url: str) -> set[str]:
@@ -46,13 +36,13 @@ def tables(url: str) -> set[str]:
 def test_migrate_creates_the_tables_of_the_chosen_side_only(databases: Databases) -> None:
     write, read = databases.urls
 
-    migrate(databases, "--database", "read")
+    migrate(database="read")
 
     assert tables(write) == set()
     read_tables = tables(read)
     assert "order_summary" in read_tables
 
-    migrate(databases)
+    migrate()
 
     assert "event" in tables(write)
     assert tables(read) == read_tables
