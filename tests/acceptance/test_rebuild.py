@@ -23,7 +23,7 @@ KILLS = size(2, full=12)
 # Two events each.
 ORDERS = size(40, full=150)
 # Events a second of a rebuild that is killed: slowly enough that it can be killed between batches.
-THROTTLE = ORDERS
+THROTTLE = 50
 
 
 @pytest.fixture(scope="module")
