@@ -4,7 +4,7 @@ The engine depends on this module only, not on orders or stock.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import ClassVar, Literal
@@ -53,14 +53,32 @@ class UnknownProjectionError(Exception):
 
 
 _projectors: dict[str, Projector] = {}
+_labels: dict[str, str] = {}
+# A sentence names at most this many projections.
+_NAMED = 3
 
 
-def register(*projectors: Projector) -> None:
-    """Add projections to the registry. Raises ValueError when a name is taken."""
-    for projector in projectors:
-        if projector.name in _projectors:
-            raise ValueError(f"Two projections are named {projector.name!r}.")
-        _projectors[projector.name] = projector
+def register(projector: Projector, *, label: str) -> None:
+    """Add a projection to the registry. Raises ValueError when its name is taken.
+
+    ``label`` is the word of people for the rows, in the plural ("orders"). The code of a projection
+    doesn't hold it, because a change of that code makes the rows outdated.
+    """
+    if projector.name in _projectors:
+        raise ValueError(f"Two projections are named {projector.name!r}.")
+    _projectors[projector.name] = projector
+    _labels[projector.name] = label
+
+
+def labels(names: Collection[str]) -> str:
+    """Return the labels of the projections ``names`` as a part of a sentence, in the plural."""
+    if len(names) > _NAMED and len(names) == len(_projectors):
+        return "all lists"
+    found = [_labels[projector(name).name] for name in names]
+    if len(found) > _NAMED:
+        found[_NAMED - 1 :] = [f"{len(found) - _NAMED + 1} more lists"]
+    *others, last = found
+    return f"{', '.join(others)} and {last}" if others else last
 
 
 def registered() -> dict[str, Projector]:

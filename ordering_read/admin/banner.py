@@ -1,4 +1,4 @@
-"""The warnings above every admin page while its rows may be stale."""
+"""The warning above every admin page while its rows may be stale."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -6,12 +6,16 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError
 from django.http import HttpRequest
+from django.utils.text import capfirst
 
 from ordering_read.engine.status import ProjectionStatus, statuses
+from ordering_read.projector import labels
 
 _CACHE_SECONDS = 5
+# Units of an age in seconds. An age is shown in the largest unit of which it has two.
+_UNITS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
-# The warnings, and the status of each projection by its name.
+# The warnings, one at most, and the status of each projection by its name.
 _Look = tuple[list[str], dict[str, ProjectionStatus]]
 
 
@@ -34,35 +38,31 @@ def _look() -> _Look:
     try:
         found = statuses()
     except DatabaseError:
-        return ["A database can't be reached: the rows may be old."], {}
-    return list(_lines(found)), {status.name: status for status in found}
+        return ["A database can't be reached: what you see may be old."], {}
+    warning = " ".join(_sentences(found))
+    return [warning] if warning else [], {status.name: status for status in found}
 
 
-def _lines(found: Sequence[ProjectionStatus]) -> Iterator[str]:
-    """Yield a line for all projections that have stopped, for the late ones, and for those that
+def _sentences(found: Sequence[ProjectionStatus]) -> Iterator[str]:
+    """Yield a sentence for all projections that have stopped, for the late ones, and for those that
     have parked events."""
-    late_seconds = settings.PROJECTION_LAG_ALERT_SECONDS
     if stopped := [status for status in found if status.failed]:
-        end = f" at event {stopped[0].position}" if len(stopped) == 1 else ""
-        yield f"{_names(stopped)} {_have(stopped)} stopped{end}."
-    if late := [status for status in found if status.lag_seconds > late_seconds]:
-        events = max(status.lag_events for status in late)
-        seconds = max(status.lag_seconds for status in late)
-        yield (
-            f"{_names(late)} {'is' if len(late) == 1 else 'are'} {events} events and "
-            f"{seconds:.0f} seconds behind the log: newer changes aren't shown."
-        )
+        yield f"{_labels(stopped)} aren't updated any more: newer changes aren't shown."
+    late_seconds = settings.PROJECTION_LAG_ALERT_SECONDS
+    late = [status for status in found if status.lag_seconds > late_seconds and not status.failed]
+    if late:
+        age = _age(max(status.lag_seconds for status in late))
+        yield f"{_labels(late)} are {age} old: newer changes aren't shown."
     if parked := [status for status in found if status.parked_streams]:
-        yield (
-            f"{_names(parked)} {_have(parked)} parked events that can't be applied: pages mark the "
-            "rows that lack them."
-        )
+        names = labels([status.name for status in parked])
+        yield f"An error holds up changes of {names}: pages mark the rows that lack them."
 
 
-def _names(found: Sequence[ProjectionStatus]) -> str:
-    *others, last = [status.name for status in found]
-    return f"Projections {', '.join(others)} and {last}" if others else f"Projection {last}"
+def _labels(found: Sequence[ProjectionStatus]) -> str:
+    return capfirst(labels([status.name for status in found]))
 
 
-def _have(found: Sequence[ProjectionStatus]) -> str:
-    return "has" if len(found) == 1 else "have"
+def _age(seconds: float) -> str:
+    unit = next((unit for unit, size in _UNITS.items() if seconds >= 2 * size), "second")
+    count = int(seconds // _UNITS[unit])
+    return f"{count} {unit}{'' if count == 1 else 's'}"

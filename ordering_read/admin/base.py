@@ -203,8 +203,8 @@ class ReadModelAdmin(ReadOnlyAdmin):
         gap: ProjectionGap | None = row.projection_gap
         if gap is None:
             return None
-        text = "changes" if gap.events is None else f"{gap.events} of its changes"
-        return format_html('<span class="badge badge-bad" title="{}">{}</span>', gap.detail, text)
+        html = '<span class="badge badge-bad" title="{}">{}</span>'
+        return format_html(html, gap.detail, gap.amount)
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None

@@ -10,9 +10,10 @@ from typing import Any, Self
 from django.conf import settings
 from django.db import connections
 from django.utils import timezone
+from django.utils.text import capfirst
 from pydantic import BaseModel, ConfigDict, Field
 
-from ordering_read.projector import projector
+from ordering_read.projector import labels, projector
 from ordering_write import published
 from ordering_write.published import DomainEvent
 
@@ -42,14 +43,26 @@ class GapReason(StrEnum):
 
 
 _CAUSES = {
-    GapReason.PARKED: "an event can't be applied",
-    GapReason.STOPPED: "the projection has stopped",
-    GapReason.LATE: "the projection is late",
+    GapReason.PARKED: "an error holds up changes of {}",
+    GapReason.STOPPED: "{} aren't updated any more",
+    GapReason.LATE: "{} are updated late",
 }
 
 
-def _cause(reason: GapReason, projections: Iterable[str]) -> str:
-    return f"{_CAUSES[reason]} ({', '.join(projections)})"
+def _cause(reason: GapReason, projections: Collection[str]) -> str:
+    return _CAUSES[reason].format(labels(projections))
+
+
+def _amount(events: int | None, since: datetime | None) -> str:
+    """Return the number of missing changes and their time, in the store's days."""
+    amount = {None: "changes", 1: "1 change"}.get(events, f"{events} changes")
+    if since is None:
+        return amount
+    day, today = timezone.localdate(since), timezone.localdate()
+    if day == today:
+        return f"{amount} of today"
+    is_yesterday = day == today - timedelta(days=1)
+    return f"{amount} since {'yesterday' if is_yesterday else f'{day:%-d %b}'}"
 
 
 class ProjectionGap(BaseModel):
@@ -79,10 +92,14 @@ class ProjectionGap(BaseModel):
         since: datetime | None,
     ) -> Self:
         """Return the gap of one row."""
-        subject = "Changes aren't"
-        if events is not None:
-            subject = "1 change isn't" if events == 1 else f"{events} changes aren't"
-        return cls._of(subject, reason, projections, events=events, since=since)
+        subject = capfirst(_amount(events, since))
+        return cls._of(
+            f"{subject} {'isn' if events == 1 else 'aren'}'t",
+            reason,
+            projections,
+            events=events,
+            since=since,
+        )
 
     @classmethod
     def of_answer(
@@ -96,8 +113,13 @@ class ProjectionGap(BaseModel):
         cls, subject: str, reason: GapReason, projections: Iterable[str], **fields: Any
     ) -> Self:
         names = tuple(sorted(set(projections)))
-        detail = f"{subject} shown yet, because {_cause(reason, names)}."
+        detail = f"{subject} shown yet: {_cause(reason, names)}."
         return cls(reason=reason, projections=names, detail=detail, **fields)
+
+    @property
+    def amount(self) -> str:
+        """The number of missing changes and their time, as in "2 changes of today"."""
+        return _amount(self.events, self.since)
 
     @property
     def cause(self) -> str:

@@ -59,7 +59,7 @@ class Visibility:
         """The reason why the rows don't show the event, as it follows the word "because"."""
         if self.is_shown:
             return ""
-        return self.gap.cause if self.gap else "the projections are behind: reload it soon"
+        return self.gap.cause if self.gap else "changes take longer than usual: look again soon"
 
 
 SHOWN, BEHIND = Visibility(is_shown=True), Visibility(is_shown=False)

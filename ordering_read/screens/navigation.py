@@ -104,6 +104,19 @@ def sections(
             yield Section(label, links)
 
 
+def place_of(object_name: str) -> tuple[str, str]:
+    """Return the labels of the section and of the link of a list, by its model's class name.
+
+    The label of the link is "" for a list that SECTIONS doesn't name.
+    """
+    for section, entries in SECTIONS.items():
+        for entry in entries:
+            if entry.target == object_name:
+                return section, entry.label
+    *_, last = SECTIONS
+    return last, ""
+
+
 def recent_work() -> WorkView:
     """Return the numbers of what is to be done, as of the last few seconds."""
     work: WorkView | None = cache.get("work")

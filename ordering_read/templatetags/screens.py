@@ -1,13 +1,45 @@
 """Template tags of the pages for people."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from django import template
+from django.utils.text import capfirst
 
+from config.http.admin import list_url
 from ordering_read.screens import navigation
 
 register = template.Library()
+
+
+class Step(NamedTuple):
+    """A step of the breadcrumbs; ``url`` is "" for a text."""
+
+    label: str
+    url: str = ""
+
+
+@register.inclusion_tag("admin/trail.html")
+def trail(
+    opts: Any = None, *, record: object = None, record_url: str = "", page: str = ""
+) -> dict[str, Sequence[Step]]:
+    """Return the breadcrumbs after "Today": section, list, record and page.
+
+    ``opts`` are the options of the list's model; without them the page belongs to no list.
+    """
+    steps = []
+    if opts:
+        section, label = navigation.place_of(opts.object_name)
+        label = label or capfirst(str(opts.verbose_name_plural))
+        if section != label:
+            steps.append(Step(section))
+        is_last = not (record or page)
+        steps.append(Step(label, "" if is_last else list_url(opts.model)))
+    if record:
+        steps.append(Step(str(record), record_url))
+    if page:
+        steps.append(Step(page))
+    return {"steps": steps}
 
 
 @register.simple_tag(takes_context=True)

@@ -361,8 +361,8 @@ def test_a_projection_that_is_behind_causes_a_warning_only(
     response = submit(logged_in(clerk), order_command_url(shop, "confirm_order"))
 
     assert messages_of(response)[0] == (
-        "warning: Confirm order: accepted, not shown yet, because the projections are behind: "
-        "reload it soon."
+        "warning: Confirm order: accepted, not shown yet, because changes take longer than usual: "
+        "look again soon."
     )
     assert not any(message.startswith("success") for message in messages_of(response))
     assert status(shop.order) == "confirmed"

@@ -18,7 +18,7 @@ from ordering_read.models import OrderSummary, Projection
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.projections.order_timeline import OrderTimelineProjection
 from ordering_read.projections.order_view import OrderProjection
-from ordering_read.projector import projector, registered
+from ordering_read.projector import labels, projector, registered
 from ordering_write import client as write_client
 from ordering_write import log
 from ordering_write.domain.commands import AddNote
@@ -51,7 +51,11 @@ PAGES = {
     "inventory_level": ("inventorylevel", "product"),
     "fulfilment_queue": ("queuedorder", "order"),
 }
-PARKED = "an event can&#x27;t be applied ({})"
+
+
+def parked(name: str) -> str:
+    """Return the words of a page for a parked event of the projection ``name``."""
+    return f"an error holds up changes of {labels([name])}"
 
 
 @pytest.fixture
@@ -93,11 +97,11 @@ def test_a_list_its_rows_and_their_pages_say_that_an_event_is_parked(
 
     page = list_page(client, LISTS[name])
 
-    assert any(PARKED.format(name) in alert for alert in alerts(page))
+    assert any(parked(name) in alert for alert in alerts(page))
     is_of_streams = projector(name).sliced_by == "stream"
-    assert ("of its changes" in page.text) == is_of_streams
+    assert ("of today</span>" in page.text) == is_of_streams
     if name in PAGES:
-        sentence = f"1 change isn&#x27;t shown yet, because {PARKED.format(name)}."
+        sentence = f"1 change of today isn&#x27;t shown yet: {parked(name)}."
         assert sentence in alerts(record_page(client, shop, name))
 
 
@@ -109,9 +113,9 @@ def test_a_list_and_its_rows_say_that_a_projection_has_stopped(
 
     page = list_page(client, LISTS[name])
 
-    assert any(f"the projection has stopped ({name})" in alert for alert in alerts(page))
+    assert any(f"{labels([name])} aren&#x27;t updated any more" in alert for alert in alerts(page))
     is_of_streams = projector(name).sliced_by == "stream"
-    assert ("of its changes" in page.text) == is_of_streams
+    assert ("of today</span>" in page.text) == is_of_streams
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -125,7 +129,7 @@ def test_the_page_of_a_record_says_that_a_projection_is_late(
 
     page = record_page(client, shop, name)
 
-    assert any(f"the projection is late ({name})" in alert for alert in alerts(page))
+    assert any(f"{labels([name])} are updated late" in alert for alert in alerts(page))
 
 
 def test_a_list_without_rows_says_that_rows_may_be_missing(client: Client, shop: Shop) -> None:
@@ -134,7 +138,7 @@ def test_a_list_without_rows_says_that_rows_may_be_missing(client: Client, shop:
 
     page = list_page(client, "ordersummary")
 
-    assert any("the projection has stopped (order_view)" in alert for alert in alerts(page))
+    assert any("orders aren&#x27;t updated any more" in alert for alert in alerts(page))
 
 
 def test_a_search_says_that_the_search_lacks_events(
@@ -145,7 +149,7 @@ def test_a_search_says_that_the_search_lacks_events(
         with subtests.test(name):
             page = client.get(f"/admin/ordering_read/{name}/?q=nothing")
 
-            assert any(PARKED.format("search") in alert for alert in alerts(page))
+            assert any(parked("search") in alert for alert in alerts(page))
 
 
 def test_whole_pages_have_no_mark(client: Client, shop: Shop) -> None:
@@ -182,7 +186,7 @@ def test_printed_lists_name_the_orders_that_lack_events(
         for action in ("print_pick_list", "print_packing_slips")
     ]
 
-    assert f"{shop.order.order_number}: 1 change isn&#x27;t shown yet" in pages[0]
+    assert f"{shop.order.order_number}: 1 change of today isn&#x27;t shown yet" in pages[0]
     assert [page.count("isn&#x27;t shown yet") for page in pages] == [1, 1]
 
 
@@ -193,8 +197,8 @@ def test_a_queue_whose_stock_lacks_events_says_so(
 
     page = list_page(client, "queuedorder")
 
-    assert any(PARKED.format("inventory_level") in alert for alert in alerts(page))
-    assert "of its changes" in page.text
+    assert any(parked("inventory_level") in alert for alert in alerts(page))
+    assert "of today</span>" in page.text
 
 
 def test_a_packing_slip_says_that_its_address_may_be_old(
@@ -208,7 +212,7 @@ def test_a_packing_slip_says_that_its_address_may_be_old(
         {"action": "print_packing_slips", "_selected_action": rows},
     )
 
-    assert slips.text.count(f"isn&#x27;t shown yet, because {PARKED.format('order_view')}") == 1
+    assert slips.text.count(f"isn&#x27;t shown yet: {parked('order_view')}") == 1
 
 
 def test_a_page_says_that_the_history_lacks_all_its_events(
@@ -220,7 +224,7 @@ def test_a_page_says_that_the_history_lacks_all_its_events(
 
     page = record_page(client, shop, "order_timeline")
 
-    assert any(PARKED.format("order_timeline") in alert for alert in alerts(page))
+    assert any(parked("order_timeline") in alert for alert in alerts(page))
 
 
 def test_a_record_without_a_row_is_not_shown_yet_instead_of_deleted(
@@ -234,7 +238,7 @@ def test_a_record_without_a_row_is_not_shown_yet_instead_of_deleted(
 
     [message] = messages_of(response)
     assert message.startswith(f"warning: {shop.order.pk}: ")
-    assert message.endswith("aren't shown yet, because an event can't be applied (order_view).")
+    assert message.endswith("aren't shown yet: an error holds up changes of orders.")
 
 
 def test_a_record_that_never_was_is_reported_as_unknown(
@@ -265,8 +269,7 @@ def test_a_click_on_a_parked_order_says_accepted_and_not_done(
     response = client.post(url, {**hidden, "tag": "gift", "confirm": "1"})
 
     assert messages_of(response) == [
-        "warning: Tag order: accepted, not shown yet, because an event can't be applied "
-        "(order_view)."
+        "warning: Tag order: accepted, not shown yet, because an error holds up changes of orders."
     ]
 
 
@@ -285,8 +288,8 @@ def test_a_bulk_action_says_accepted_for_each_parked_order(
 
     [message] = messages_of(response)
     assert message == (
-        f"warning: {shop.order.order_number}: Tag order: accepted, not shown yet, because an event "
-        "can't be applied (order_view)."
+        f"warning: {shop.order.order_number}: Tag order: accepted, not shown yet, because an error "
+        "holds up changes of orders."
     )
 
 
@@ -312,9 +315,7 @@ def test_dispatch_does_not_wait_for_a_stopped_projection(admin_user: User, shop:
             timeout=600,
         )
 
-    assert str(caught.value) == (
-        "Accepted, not shown yet, because the projection has stopped (order_view)."
-    )
+    assert str(caught.value) == ("Accepted, not shown yet, because orders aren't updated any more.")
     assert [event.type for event in caught.value.result] == ["NoteAdded"]
 
 
@@ -329,7 +330,7 @@ def test_the_command_line_waits_and_says_accepted(
     call_command("command", "TagOrder", *options, stdout=out)
 
     assert out.getvalue().splitlines()[-1] == (
-        "Accepted, not shown yet, because an event can't be applied (order_view)."
+        "Accepted, not shown yet, because an error holds up changes of orders."
     )
 
 
@@ -348,7 +349,7 @@ def test_a_browsable_page_says_why_it_does_not_show_a_command(
 
     assert page["Projection-Behind"] == "true"
     assert "but this page doesn't show it yet, because" in page.text
-    assert PARKED.format("order_view") in page.text
+    assert parked("order_view") in page.text
 
 
 def test_a_parked_event_of_the_commit_counts_for_its_last_event(

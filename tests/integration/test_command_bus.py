@@ -251,7 +251,7 @@ def test_waiting_for_a_late_projection_raises_an_error(db, settings):
     with pytest.raises(NotYetVisibleError) as caught:
         BUS.dispatch(command, wait_for=["customer_view"], timeout=0.5)
     assert str(caught.value) == (
-        "Accepted, not shown yet, because the projections are behind: reload it soon."
+        "Accepted, not shown yet, because changes take longer than usual: look again soon."
     )
     [event] = caught.value.result
     assert [(event.recorded.event_id, ("customer_view",), 0.5)] == WAITED

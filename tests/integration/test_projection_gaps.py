@@ -14,7 +14,7 @@ from config.http.input import consistency
 from ordering_read.engine import live
 from ordering_read.engine.gaps import GapReason
 from ordering_read.models import Projection
-from ordering_read.projector import projector, registered
+from ordering_read.projector import labels, projector, registered
 from ordering_write import log
 from ordering_write.domain.commands import AddNote, ChangeCustomerDetails, ReceiveStock
 from ordering_write.domain.events import DomainEvent
@@ -154,7 +154,7 @@ def check_readers(
             assert answer["Projection-Gap"] == reason
             assert body["projection_gap"]["reason"] == reason
             assert body["projection_gap"]["projections"] == [name]
-            assert name in body["projection_gap"]["detail"]
+            assert labels([name]) in body["projection_gap"]["detail"]
             if path in SINGLE:
                 assert body["projection_gap"]["events"] >= 1
                 assert body["projection_gap"]["since"] is not None
@@ -246,7 +246,7 @@ def test_only_the_row_of_the_parked_stream_is_marked(
     parked = gaps.pop(str(shop.order.pk))
     assert parked["events"] == 2
     assert parked["detail"] == (
-        "2 changes aren't shown yet, because an event can't be applied (order_view)."
+        "2 changes of today aren't shown yet: an error holds up changes of orders."
     )
     assert set(gaps.values()) == {None}
     assert orders["projection_gaps"] == 1
@@ -300,7 +300,7 @@ def test_a_long_gap_has_no_number_of_events(
     gap = admin.get(shop.address("/orders/{order}")).json()["projection_gap"]
 
     assert (gap["reason"], gap["events"]) == ("stopped", None)
-    assert gap["detail"].startswith("Changes aren't shown yet")
+    assert gap["detail"].startswith("Changes of today aren't shown yet")
 
 
 def test_a_resource_whose_first_event_is_parked_is_behind_and_not_missing(
@@ -384,8 +384,7 @@ def test_a_read_that_waits_for_a_parked_event_says_so(
     assert (waited.status_code, problem["code"]) == (503, "projection_behind")
     assert problem["projection_gap"]["reason"] == "parked"
     assert problem["detail"] == (
-        "The change was accepted. Changes aren't shown yet, because an event can't be applied "
-        "(order_view)."
+        "The change was accepted. Changes aren't shown yet: an error holds up changes of orders."
     )
     assert not waited.has_header("Preference-Applied")
     assert (told.status_code, told["Projection-Behind"]) == (200, "true")
