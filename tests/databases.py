@@ -15,10 +15,10 @@ from django.apps import apps
 from django.conf import settings
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
 from psycopg import sql
 
 from config.databases.embedded import EmbeddedServer
+from config.databases.executor import SideExecutor
 
 ALIASES = ("default", "read")
 # Advisory lock of the process that makes the kept databases; the others wait for them.
@@ -110,7 +110,7 @@ def _migrate(server: psycopg.Connection[Any], names: Sequence[str]) -> None:
     drafts = Databases("write", "read")
     with connected_to(drafts.names):
         for alias in ALIASES:
-            executor = MigrationExecutor(connections[alias])
+            executor = SideExecutor(connections[alias])
             executor.migrate(executor.loader.graph.leaf_nodes())
     for name, draft in zip(names, drafts.names, strict=True):
         _run(server, "DROP DATABASE IF EXISTS {}", name)

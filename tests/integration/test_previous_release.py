@@ -18,8 +18,8 @@ from django.apps import apps
 from django.core.management import call_command
 from django.core.management.sql import emit_pre_migrate_signal
 from django.db import connections
-from django.db.migrations.executor import MigrationExecutor
 
+from config.databases.executor import SideExecutor
 from config.databases.retry import on_transient_errors
 from config.processes import die_with_parent
 from tests.acceptance.service import ROOT, plain_environ, wait_until
@@ -214,7 +214,7 @@ def _migrate(alias: str, load: Load) -> None:
                 load.go_on()
 
     def migrate() -> None:
-        executor = MigrationExecutor(connections[alias], go_on)
+        executor = SideExecutor(connections[alias], go_on)
         leaves = executor.loader.graph.leaf_nodes()
         plan = executor.migration_plan(leaves)
         emit_pre_migrate_signal(verbosity=0, interactive=False, db=alias, apps=apps, plan=plan)

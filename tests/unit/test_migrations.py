@@ -6,10 +6,13 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.db import migrations, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
+
+from config.databases import executor
 
 # Numbers of the last migrations of releases before the check; their columns have defaults by now.
 EXEMPT = {"ordering_read": "0021", "ordering_write": "0016"}
@@ -104,3 +107,41 @@ def test_operations_that_break_the_previous_release_are_found(operation: Any, br
     state.add_model(ModelState("shop", "Order", [("city", models.TextField(null=True))]))
 
     assert bool(list(faults([operation], "shop", state))) == breaks
+
+
+def migration_of(operation: Operation) -> migrations.Migration:
+    class Migration(migrations.Migration):
+        operations = [operation]
+
+    return Migration("0002", "shop")
+
+
+def test_migrations_that_change_no_column_are_recognised(subtests: pytest.Subtests) -> None:
+    state = ProjectState()
+    name = models.CharField("Name", max_length=10)
+    tags = ArrayField(models.CharField(max_length=10), default=list)
+    state.add_model(ModelState("shop", "Item", [("name", name), ("tags", tags)]))
+    altered: list[tuple[str, str, models.Field[Any, Any], bool]] = [
+        ("a help text", "name", models.CharField(max_length=10, help_text="Any."), True),
+        ("a label", "name", models.CharField("Title", max_length=10), True),
+        ("choices", "name", models.CharField(max_length=10, choices=[("a", "A")]), True),
+        ("a text of an array", "tags", ArrayField(tags.base_field.clone(), default=list), True),
+        ("a length", "name", models.CharField(max_length=11), False),
+        ("a column's name", "name", models.CharField(max_length=10, db_column="title"), False),
+        ("null", "name", models.CharField(max_length=10, null=True), False),
+        ("a default", "name", models.CharField(max_length=10, db_default=""), False),
+        (
+            "a length in an array",
+            "tags",
+            ArrayField(models.CharField(max_length=11), default=list),
+            False,
+        ),
+    ]
+    for change, field_name, field, changes_no_column in altered:
+        with subtests.test("a change", of=change):
+            migration = migration_of(migrations.AlterField("Item", field_name, field))
+
+            assert executor._changes_no_column(state, migration) is changes_no_column
+
+    adding = migration_of(migrations.AddField("Item", "note", models.TextField(default="")))
+    assert not executor._changes_no_column(state, adding)

@@ -10,12 +10,17 @@ from django.core.management.commands import migrate
 from django.db import OperationalError, connection, connections
 
 from config.databases import sessions
+from config.databases.executor import SideExecutor
 
 SIDES = ("default", "read")
 
 # SQL states of a migration that requests have kept from its tables: deadlock, lock timeout.
 _LOCKED_STATES = {"40P01", "55P03"}
 _TRIES = 5
+
+
+# Django's command has no other place to choose an executor.
+migrate.MigrationExecutor = SideExecutor  # type: ignore[attr-defined]
 
 
 class Command(migrate.Command):
