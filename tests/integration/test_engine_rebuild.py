@@ -17,6 +17,7 @@ from ordering_read.projections.inventory_level import InventoryProjection
 from ordering_read.projector import registered
 from ordering_write.published import DomainEvent, OrderStatus
 from tests import kit
+from tests.proof import size
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -39,7 +40,9 @@ def order_for_a_day() -> None:
     kit.dispatch(kit.cancel(orders[1]))
 
 
-@pytest.mark.parametrize("batch", [1, 7, 500])
+# Fills in batches of other sizes have a test of their own for each projection.
+@pytest.mark.proof
+@pytest.mark.parametrize("batch", [7, 1, 500][: size(1, full=3)])
 def test_rebuilt_rows_equal_the_live_rows(settings: Any, batch: int) -> None:
     order_for_a_day()
     for name in registered():

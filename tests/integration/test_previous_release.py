@@ -32,7 +32,7 @@ from tests.proof import size
 PREVIOUS = "5630625c4d16a75fc3f5426749756385d15795f7"
 # Whole rounds of requests that pass after so many migrations.
 ROUNDS = 1
-MIGRATIONS_BETWEEN = size(4, full=1)
+MIGRATIONS_BETWEEN = size(10, full=1)
 
 # Migrates, prints the port and a token, then serves requests and projects events.
 SERVE = """
