@@ -1,202 +1,83 @@
-"""`manage.py run`, which `make run` calls: everything starts, works and stops."""
+"""`manage.py run`, which `make run` calls: everything starts, works and stops.
+
+One copy runs with demo data. Another runs without, and its first start is slow.
+"""
 
 import re
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from html import unescape
-from pathlib import Path
-from urllib.parse import urlsplit
-from uuid import uuid4
 
-import httpx
 import psutil
 import pytest
 
-from tests.acceptance.service import ROOT, plain_environ, start, wait_until
-from tests.own_server import new_data_dir
+from tests.acceptance.copies import HTML, Run, gone, log_in, logged_in, new_copy, submit
+from tests.acceptance.service import ROOT, wait_until
 from tests.patience import PATIENCE_SECONDS
 
-
-class Copy:
-    """A copy of the project with data of its own, on a port of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._runs: list[Run] = []
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.environ = plain_environ() | {"DATA_DIR": str(self.folder), "PORT": str(self.port)}
-
-    def run(self, **environ: str) -> "Run":
-        self._runs.append(Run(self, self.environ | environ))
-        return self._runs[-1]
-
-    def manage(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            env=self.environ | environ,
-            cwd=ROOT,
-            capture_output=True,
-            text=True,
-            timeout=5 * PATIENCE_SECONDS,
-        )
-
-    def answers(self) -> bool:
-        """Return True if the service is ready."""
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{self.url}/readyz", timeout=PATIENCE_SECONDS).status_code == 200
-        return False
-
-    def postgres(self) -> list[psutil.Process]:
-        """Return the processes of its PostgreSQL server."""
-        data = str((self.folder / "postgres").resolve() / "data")
-        servers = [
-            process for process in psutil.process_iter(["cmdline"]) if data in _arguments(process)
-        ]
-        return servers + [child for server in servers for child in _children(server)]
-
-    def kill(self) -> None:
-        """Kill its runs: a run that a failed test left would start PostgreSQL again."""
-        for run in self._runs:
-            run.program.kill()
-            run.program.wait()
-
-
-class Run:
-    """One `manage.py run` of a copy."""
-
-    def __init__(self, copy: Copy, environ: dict[str, str]) -> None:
-        self.copy = copy
-        self._log = copy.folder / f"run-{len(list(copy.folder.glob('run-*')))}.log"
-        self.program = start(["manage.py", "run"], environ, self._log)
-
-    @property
-    def output(self) -> str:
-        return self._log.read_text()
-
-    def has_printed(self, text: str) -> bool:
-        return text in self.output
-
-    def ready(self) -> "Run":
-        """Wait for the whole banner."""
-        wait_until(self._is_ready, seconds=5 * PATIENCE_SECONDS, missing="it doesn't start")
-        return self
-
-    def _is_ready(self) -> bool:
-        assert self.program.poll() is None, self.output
-        output = self.output
-        # Without demo data, the banner ends with the page that leads to the first order.
-        return ("\ncurl " in output or "open-a-shop.md" in output) and output.endswith("\n")
-
-    def processes(self) -> list[psutil.Process]:
-        """Return its process and those that it started, without PostgreSQL."""
-        process = psutil.Process(self.program.pid)
-        return [process, *process.children(recursive=True)]
-
-    def stop(self, signum: signal.Signals = signal.SIGINT) -> int:
-        self.program.send_signal(signum)
-        return self.program.wait(PATIENCE_SECONDS)
-
-
-def _arguments(process: psutil.Process) -> list[str]:
-    return process.info["cmdline"] or []
-
-
-def _children(process: psutil.Process) -> list[psutil.Process]:
-    with suppress(psutil.NoSuchProcess):
-        return process.children(recursive=True)
-    return []
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
-def gone(processes: list[psutil.Process]) -> bool:
-    return not any(
-        process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-        for process in _alive(processes)
-    )
-
-
-def _alive(processes: list[psutil.Process]) -> Iterator[psutil.Process]:
-    for process in processes:
-        with suppress(psutil.NoSuchProcess):
-            process.status()
-            yield process
-
-
-def wait_until_level(run: "Run") -> None:
-    """Wait until the read side shows all demo data."""
-    [token] = re.findall(r"Token +([0-9a-f]{64})$", run.output, re.MULTILINE)
-    headers = {"Authorization": f"Token {token}"}
-    with httpx.Client(
-        base_url=f"{run.copy.url}/api/v1", headers=headers, timeout=PATIENCE_SECONDS
-    ) as client:
-        wait_until(
-            lambda: (
-                not any(row["lag_events"] for row in client.get("/projections").json()["results"])
-            )
-        )
-
-
-@contextmanager
-def new_copy() -> Iterator[Copy]:
-    with new_data_dir() as folder:
-        copy = Copy(folder)
-        try:
-            yield copy
-        finally:
-            copy.kill()
+# One process of the web server will do, and takes less time to start than two.
+EMPTY = {"DEMO": "0", "GUNICORN_CMD_ARGS": "--workers=1"}
+PASSWORD = "a-long-password"
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Run]:
-    """Run a copy for all tests of this module."""
+    """Run a copy with demo data for all tests of this module."""
     with new_copy() as copy:
-        run = copy.run().ready()
-        wait_until_level(run)
+        run = copy.running()
+        run.wait_until_level()
         yield run
-        if run.program.poll() is None:
-            run.stop()
+
+
+@pytest.fixture(scope="module")
+def slow() -> Iterator[Run]:
+    """Run a copy without demo data, whose programs stand still for a while when they start."""
+    with new_copy() as copy:
+        run = copy.run(**EMPTY)
+        programs = wait_until(lambda: programs_of(run))
+        for program in programs:
+            program.suspend()
+        wait_until(partial(run.has_printed, "waiting for the web server"))
+        assert not run.has_printed("Ready;")
+        for program in programs:
+            program.resume()
+        wait_until(partial(run.has_printed, "open-a-shop.md"), seconds=5 * PATIENCE_SECONDS)
+        yield run
 
 
 @pytest.fixture
-def idle() -> Iterator[Copy]:
-    """Yield a copy that has never run."""
-    with new_copy() as copy:
-        yield copy
+def empty(slow: Run) -> Run:
+    """Return a run of the copy without demo data: of the test before, or a new one."""
+    return slow.copy.running(**EMPTY)
+
+
+def programs_of(run: Run) -> list[psutil.Process]:
+    """Return the web server and the workers; nothing before both have started."""
+    programs = []
+    for process in psutil.Process(run.program.pid).children():
+        with suppress(psutil.NoSuchProcess):
+            if {"gunicorn", "workers"} & set(process.cmdline()):
+                programs.append(process)
+    return programs if len(programs) == 2 else []
 
 
 def test_the_banner_names_addresses_that_work(running: Run) -> None:
     output = running.output
-    url = running.copy.url
-    for path in ("/", "/api/v1", "/api/docs", "/admin/"):
-        assert f"{url}{path}\n" in output
-        assert (
-            httpx.get(f"{url}{path}", follow_redirects=True, timeout=PATIENCE_SECONDS).status_code
-            == 200
-        )
-    assert "admin" in output
-    assert "Password" in output
+    with running.copy.client(Authorization=f"Token {running.token}") as client:
+        for path in ("/", "/api/v1", "/api/docs", "/admin/"):
+            assert f"{running.copy.url}{path}\n" in output
+            assert client.get(path).status_code == 200
+        assert "admin" in output
+        assert "Password" in output
 
-    # The line works in a shell as it stands.
-    [line] = re.findall(r"^curl .*$", output, re.MULTILINE)
-    [token] = re.findall(r"Token +([0-9a-f]{64})$", output, re.MULTILINE)
-    headers = {"Authorization": f"Token {token}"}
-    with httpx.Client(
-        base_url=f"{url}/api/v1", headers=headers, timeout=PATIENCE_SECONDS
-    ) as client:
-        before = client.get("/orders").json()["count"]
+        # The line works in a shell as it stands.
+        [line] = re.findall(r"^curl .*$", output, re.MULTILINE)
+        before = client.get("/api/v1/orders").json()["count"]
         placed = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
         assert '"order_number"' in placed.stdout, placed.stdout
-        wait_until(lambda: client.get("/orders").json()["count"] == before + 1)
+        wait_until(lambda: client.get("/api/v1/orders").json()["count"] == before + 1)
 
 
 def test_a_person_places_and_cancels_an_order_without_knowing_json(running: Run) -> None:
@@ -219,150 +100,80 @@ def test_a_person_places_and_cancels_an_order_without_knowing_json(running: Run)
 
 def test_the_admin_lists_the_log(running: Run) -> None:
     with logged_in(running) as browser:
-        home = browser.get("/admin/")
+        lists = browser.get("/admin/ordering_write/")
         log = browser.get("/admin/ordering_write/outboxevent/")
 
-        assert "Outbox (event log)" in home.text
+        assert "Outbox (event log)" in lists.text
         assert log.status_code == 200
         assert "OrderCreated" in log.text
         assert browser.get("/admin/ordering_write/outboxevent/add/").status_code in (403, 404)
 
 
-HTML = {"Accept": "text/html"}
-
-
-@contextmanager
-def logged_in(running: Run) -> Iterator[httpx.Client]:
-    """Yield a client that has logged in as the demo's administrator by the form of the admin."""
-    [password] = re.findall(r"Password +(\S+)$", running.output, re.MULTILINE)
-    with httpx.Client(
-        base_url=running.copy.url, follow_redirects=True, timeout=PATIENCE_SECONDS
-    ) as browser:
-        log_in(browser, "admin", password, next="/")
-        yield browser
-
-
-def log_in(browser: httpx.Client, name: str, password: str, *, next: str) -> httpx.Response:
-    """Log in by the form of the admin, and return the page ``next``."""
-    page = browser.get("/admin/login/")
-    login = {
-        "username": name,
-        "password": password,
-        "csrfmiddlewaretoken": field(page.text, "csrfmiddlewaretoken"),
-        "next": next,
-    }
-    response = browser.post("/admin/login/", data=login, headers={"Referer": str(page.url)})
-    assert response.url.path == next, response.text
-    return response
-
-
-def field(html: str, name: str) -> str:
-    """Return the value of a hidden field."""
-    return unescape(re.findall(rf'name="{name}" value="([^"]*)"', html)[0])
-
-
-def form_at(html: str, address: str) -> dict[str, str]:
-    """Return the fields of the form with the action ``address``, as they stand."""
-    for form in re.findall(r"<form\b.*?</form>", html, re.DOTALL):
-        action = re.findall(r'action="([^"]*)"', form)
-        if action and urlsplit(unescape(action[0])).path.removesuffix("/") == address:
-            fields = re.findall(r'name="([^"]+)"[^>]*value="([^"]*)"', form)
-            text = r'<textarea[^>]*name="([^"]+)"[^>]*>(.*?)</textarea>'
-            fields += re.findall(text, form, re.DOTALL)
-            return {name: unescape(value) for name, value in fields}
-    raise AssertionError(f"no form goes to {address}")
-
-
-def submit(browser: httpx.Client, page: httpx.Response, address: str) -> httpx.Response:
-    """Send the form of ``page`` with the action ``address`` as it stands, as a browser would."""
-    fields = form_at(page.text, address)
-    return browser.post(address, data=fields, headers=HTML | {"Referer": str(page.url)})
-
-
-def test_a_killed_program_is_started_again(running: Run) -> None:
-    for process in psutil.Process(running.program.pid).children():
+def test_a_killed_program_is_started_again(empty: Run) -> None:
+    for process in psutil.Process(empty.program.pid).children():
         process.kill()
     for name in ("web server", "workers"):
-        wait_until(partial(running.has_printed, f"The {name} ended (SIGKILL)"))
-    wait_until(lambda: len(psutil.Process(running.program.pid).children()) == 2)
-    wait_until(running.copy.answers)
+        wait_until(partial(empty.has_printed, f"The {name} ended (SIGKILL)"))
+    wait_until(lambda: len(psutil.Process(empty.program.pid).children()) == 2)
+    wait_until(empty.copy.answers)
 
 
-def test_a_second_copy_is_killed_run_again_and_stopped(running: Run, idle: Copy) -> None:
-    run = idle.run(DEMO="0").ready()
+def test_a_second_copy_is_killed_run_again_and_stopped(running: Run, empty: Run) -> None:
+    copy = empty.copy
     assert running.copy.answers()
-    processes = run.processes()
+    processes = empty.processes()
     assert len(processes) > 8
 
-    run.program.kill()
+    empty.program.kill()
 
     wait_until(lambda: gone(processes), missing="a process outlived the supervisor")
-    run.program.wait()
-    again = idle.run(DEMO="0").ready()
-    assert idle.answers()
-    processes = again.processes() + idle.postgres()
+    empty.program.wait()
+    again = copy.running(**EMPTY)
+    assert copy.answers()
+    processes = again.processes() + copy.postgres()
 
     assert again.stop() == 0
 
     assert gone(processes), again.output
-    assert idle.postgres() == []
+    assert copy.postgres() == []
     assert "Traceback" not in again.output
-    assert not idle.answers()
+    assert not copy.answers()
     assert running.copy.answers()
 
 
-def one_line(text: str) -> str:
-    [line] = text.strip().splitlines()
-    assert "Traceback" not in line
-    return line
+def test_a_slow_start_is_waited_for_and_named(slow: Run) -> None:
+    lines = slow.output.splitlines()
+
+    steps = [line for line in lines if line.endswith(" ...")]
+    assert steps == [
+        "Starting PostgreSQL ...",
+        "Preparing the databases ...",
+        "Starting the web server and the workers ...",
+    ]
+    awaited = r"Starting the web server .*: waiting for the web server \(.*\) \(\d+ s\)"
+    assert any(re.fullmatch(awaited, line) for line in lines)
 
 
-def test_a_port_in_use_is_reported_in_one_line(idle: Copy) -> None:
-    with socket.create_server(("127.0.0.1", idle.port)):
-        process = idle.manage("run")
+def test_the_page_about_an_empty_shop_leads_to_the_first_order(slow: Run, empty: Run) -> None:
+    """The commands of the page are carried out as they stand, at the address of this copy."""
+    [command] = re.findall(r"^cd .* createsuperuser$", slow.output, re.MULTILINE)
+    assert f"DATA_DIR={empty.copy.folder}" in command
+    page = (ROOT / "docs/how-to/open-a-shop.md").read_text()
+    start_command, login, *steps = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    assert start_command == "DEMO=0 make run\n"
+    script = "\n".join(["set -eu", login.strip() + " --noinput", *steps])
+    script = script.replace(".venv/bin/python", sys.executable)
+    script = script.replace("http://127.0.0.1:8000", empty.copy.url)
 
-    assert process.returncode != 0
-    assert f"Port {idle.port} is in use" in one_line(process.stderr)
-    assert idle.postgres() == []
+    first = subprocess.run(
+        ["bash", "-c", script],
+        env=empty.copy.environ | {"DJANGO_SUPERUSER_PASSWORD": PASSWORD},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
 
-
-@pytest.mark.parametrize("command", ["run", "migrate"])
-def test_an_unreachable_database_is_reported_in_one_line(idle: Copy, command: str) -> None:
-    nowhere = f"postgresql://x@127.0.0.1:{free_port()}/x"
-
-    process = idle.manage(command, DATABASE_URL=nowhere, SECRET_KEY=uuid4().hex * 2)
-
-    assert process.returncode != 0
-    assert "Cannot reach database" in one_line(process.stderr)
-
-
-@pytest.mark.parametrize(
-    ("environ", "reason"),
-    [
-        ({"PORT": "many"}, "PORT must be a whole number"),
-        ({"DATABASE_URL": "postgresql://x@127.0.0.1/x"}, "SECRET_KEY is required"),
-        ({"DATABASE_URL": "mysql://x@127.0.0.1/x", "SECRET_KEY": uuid4().hex * 2}, "postgresql://"),
-        (
-            {"DATABASE_URL": "postgresql://x@127.0.0.1/x", "SECRET_KEY": "x"},
-            "SECRET_KEY can be guessed",
-        ),
-        ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
-    ],
-)
-def test_an_invalid_setting_is_reported_in_one_line(
-    idle: Copy, environ: dict[str, str], reason: str
-) -> None:
-    process = idle.manage("run", **environ)
-
-    assert process.returncode != 0
-    assert reason in one_line(process.stderr)
-
-
-def test_manage_stop_stops_a_server_that_a_command_left_running(idle: Copy) -> None:
-    connect = "from django.db import connection; connection.ensure_connection()"
-    assert idle.manage("shell", "-v", "0", "-c", connect).returncode == 0
-    assert idle.postgres() != []
-
-    assert idle.manage("stop").returncode == 0
-
-    assert idle.postgres() == []
+    assert re.search(r'"order_number":"\d{4}-000001"', first.stdout), first.stdout + first.stderr
+    with empty.copy.client() as browser:
+        home = log_in(browser, "ada", PASSWORD, next="/admin/")
+        assert "Log out" in home.text

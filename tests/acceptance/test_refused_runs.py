@@ -1,0 +1,73 @@
+"""`manage.py run` and other commands that can't start say why in one line."""
+
+import socket
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+
+from config.databases.embedded import EmbeddedServer
+from tests.acceptance.copies import Copy, free_port, new_copy
+
+
+@pytest.fixture(scope="module")
+def idle() -> Iterator[Copy]:
+    """Yield a copy that never runs."""
+    with new_copy() as copy:
+        yield copy
+
+
+def one_line(text: str) -> str:
+    [line] = text.strip().splitlines()
+    assert "Traceback" not in line
+    return line
+
+
+def test_a_port_in_use_is_reported_in_one_line(idle: Copy) -> None:
+    with socket.create_server(("127.0.0.1", idle.port)):
+        process = idle.manage("run")
+
+    assert process.returncode != 0
+    assert f"Port {idle.port} is in use" in one_line(process.stderr)
+    assert idle.postgres() == []
+
+
+@pytest.mark.parametrize("command", ["run", "migrate"])
+def test_an_unreachable_database_is_reported_in_one_line(idle: Copy, command: str) -> None:
+    nowhere = f"postgresql://x@127.0.0.1:{free_port()}/x"
+
+    process = idle.manage(command, DATABASE_URL=nowhere, SECRET_KEY=uuid4().hex * 2)
+
+    assert process.returncode != 0
+    assert "Cannot reach database" in one_line(process.stderr)
+
+
+@pytest.mark.parametrize(
+    ("environ", "reason"),
+    [
+        ({"PORT": "many"}, "PORT must be a whole number"),
+        ({"DATABASE_URL": "postgresql://x@127.0.0.1/x"}, "SECRET_KEY is required"),
+        ({"DATABASE_URL": "mysql://x@127.0.0.1/x", "SECRET_KEY": uuid4().hex * 2}, "postgresql://"),
+        (
+            {"DATABASE_URL": "postgresql://x@127.0.0.1/x", "SECRET_KEY": "x"},
+            "SECRET_KEY can be guessed",
+        ),
+        ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
+    ],
+)
+def test_an_invalid_setting_is_reported_in_one_line(
+    idle: Copy, environ: dict[str, str], reason: str
+) -> None:
+    process = idle.manage("run", **environ)
+
+    assert process.returncode != 0
+    assert reason in one_line(process.stderr)
+
+
+def test_manage_stop_stops_a_server_that_was_left_running(idle: Copy) -> None:
+    EmbeddedServer(idle.folder).start()
+    assert idle.postgres() != []
+
+    assert idle.manage("stop").returncode == 0
+
+    assert idle.postgres() == []
