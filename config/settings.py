@@ -16,6 +16,7 @@ from config import logs, tax_rates
 from config.databases import configuration, keys
 from config.databases.configuration import Urls
 from config.databases.embedded import EmbeddedServer
+from config.http.openapi import openapi_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -271,6 +272,11 @@ REFUND_LIMITS = env.amounts("REFUND_LIMITS", "EUR:200")
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = ["config.accounts.backends.Backend"]
 LOGIN_URL = "/admin/login/"
+# The pages of customers, and the beginnings of the addresses that log somebody in.
+LOGIN_REDIRECT_URL = "/my/"
+LOGIN_PAGES = (LOGIN_URL, "/my/login/")
+# Seconds for which a link that is mailed to a customer works.
+PASSWORD_RESET_TIMEOUT = 15 * 60
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
     {
@@ -322,6 +328,11 @@ LOGIN_FAILURES = {
     "name": env.number("LOGIN_FAILURES_BY_NAME", 10),
     "address": env.number("LOGIN_FAILURES_BY_ADDRESS", 50),
 }
+# Links that may be mailed in that period: to one e-mail address, and for one network address.
+MAILED_LINKS = {
+    "name": env.number("MAILED_LINKS_BY_EMAIL", 5),
+    "address": env.number("MAILED_LINKS_BY_ADDRESS", 50),
+}
 # Proxies in front that add to X-Forwarded-For; 0: the header, which can be forged, is ignored.
 TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0)
 CSRF_FAILURE_VIEW = "config.http.answers.pages.csrf_failure"
@@ -347,20 +358,7 @@ REST_FRAMEWORK = {
     "URL_FORMAT_OVERRIDE": "format",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
-SPECTACULAR_SETTINGS = {
-    "TITLE": "Order service",
-    "DESCRIPTION": (BASE_DIR / "config" / "http" / "about.md").read_text(),
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SCHEMA_PATH_PREFIX": r"/api/v1",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "PREPROCESSING_HOOKS": ["config.http.openapi.schema.without_trailing_slash"],
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.http.openapi.schema_examples.with_examples",
-        "config.http.openapi.schema.with_shared_parts",
-    ],
-}
+SPECTACULAR_SETTINGS = openapi_settings.SPECTACULAR_SETTINGS
 
 # --- Texts, times, files -----------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -373,7 +371,7 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_ALLOW_ALL_ORIGINS = False
 
-# --- Mail to the administrators ------------------------------------------------------------------
+# --- Mail to the administrators and to customers -------------------------------------------------
 # Recipients of the alarm's mail, at its beginning and its end; comma separated.
 ADMINS = [(address, address) for address in env.texts("ADMINS")]
 # The mail server; without one, mail is printed.
@@ -388,6 +386,8 @@ EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
 # The sender of the mail to the administrators.
 SERVER_EMAIL = os.environ.get("SERVER_EMAIL") or "orders@localhost"
+# The sender of the links that customers get.
+DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL") or SERVER_EMAIL
 EMAIL_SUBJECT_PREFIX = "[Order service] "
 
 # --- Logs --------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ urlpatterns = [
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("problems/<slug:slug>", problem_page, name="problem"),
     path("webhooks/payments", PaymentWebhookView.as_view(), name="payment-webhook"),
+    path("my/", include("ordering_read.my.urls")),
     path("admin/", include("ordering_read.screens.urls")),
     path("admin/", admin.site.urls),
     path("api/schema", SchemaView.as_view(), name="schema"),

@@ -2,10 +2,12 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.apps import AdminConfig
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import path, reverse
 
 # Pages for daily work come first, then the log behind them, then accounts.
@@ -25,6 +27,17 @@ class StaffSite(admin.AdminSite):
         from config.accounts.roles import customer_scope
 
         return super().has_permission(request) and customer_scope(request.user) is None
+
+    def login(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead customers who are logged in to their own pages; ask everybody else to log in."""
+        # Imported here because Django loads this module before the models.
+        from config.accounts.roles import is_customer
+
+        if request.method == "GET" and is_customer(request.user):
+            return redirect(settings.LOGIN_REDIRECT_URL)
+        return super().login(request, extra_context)
 
     def register(
         self, model_or_iterable: Any, admin_class: type[Any] | None = None, **options: Any

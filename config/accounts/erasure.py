@@ -7,17 +7,19 @@ from django.contrib.contenttypes.models import ContentType
 from django.contrib.sessions.models import Session
 from knox.models import AuthToken
 
-from config.accounts.models import User
+from config.accounts.models import MailedLink, User
+from config.accounts.sessions import visitor_of
 
 
 def erase_accounts_of(customer_id: UUID) -> dict[str, int]:
-    """Disable and empty the accounts of a customer, and end their sessions.
+    """Disable and empty the accounts of a customer, and end their sessions and mailed links.
 
     Returns the numbers of accounts, sessions, tokens and admin history entries.
     """
     accounts = list(User.objects.select_for_update().filter(customer_id=customer_id))
     # Count the tokens before the accounts are disabled, which revokes them.
     tokens, _ = AuthToken.objects.filter(user__in=accounts).delete()
+    MailedLink.objects.filter(customer_id=customer_id).delete()
     for account in accounts:
         account.username = f"erased-{account.pk}"
         account.email = account.first_name = account.last_name = ""
@@ -26,20 +28,23 @@ def erase_accounts_of(customer_id: UUID) -> dict[str, int]:
         account.save()
     return {
         "accounts": len(accounts),
-        "sessions": _end_sessions(accounts) if accounts else 0,
+        "sessions": _end_sessions(accounts, customer_id),
         "tokens": tokens,
         "admin_history": _anonymize_history(accounts),
     }
 
 
-def _end_sessions(accounts: list[User]) -> int:
+def _end_sessions(accounts: list[User], customer_id: UUID) -> int:
+    """End the sessions of ``accounts``, and those of visitors to an order of the customer."""
     # The table of sessions has no column for the user.
     user_ids = {str(account.pk) for account in accounts}
-    session_keys = [
-        session.pk
-        for session in Session.objects.iterator()
-        if session.get_decoded().get("_auth_user_id") in user_ids
-    ]
+    session_keys = []
+    for session in Session.objects.iterator():
+        data = session.get_decoded()
+        visitor = visitor_of(data)
+        is_visit = visitor is not None and visitor.customer_id == customer_id
+        if is_visit or data.get("_auth_user_id") in user_ids:
+            session_keys.append(session.pk)
     Session.objects.filter(pk__in=session_keys).delete()
     return len(session_keys)
 

@@ -1,4 +1,4 @@
-"""The user of the order service."""
+"""The user of the order service, and the links that are mailed to customers."""
 
 from typing import Any
 
@@ -67,3 +67,31 @@ class User(AbstractUser):
         digest: str = super()._get_session_auth_hash(secret)  # type: ignore[misc]
         # The first epoch has Django's text, so that the sessions of an older release go on.
         return f"{digest}{self.session_epoch or ''}"
+
+
+class MailedLink(models.Model):
+    """A link that somebody asked for, until it is used, replaced by a newer one, or too old.
+
+    ``email`` and ``order_number`` are what was typed. When the mail is sent, ``email`` is emptied,
+    and the link is for the account of ``customer_id``, or for ``order_id`` alone.
+    """
+
+    subject = models.CharField(
+        primary_key=True,
+        max_length=64,
+        help_text="A digest of the address and the number: a new link replaces the one before.",
+    )
+    key = models.UUIDField(unique=True)
+    email = models.CharField(max_length=254, blank=True)
+    order_number = models.CharField(max_length=100, blank=True)
+    origin = models.CharField(max_length=300, help_text="The scheme and host of the link.")
+    customer_id = models.UUIDField(null=True, blank=True, db_index=True)
+    order_id = models.UUIDField(null=True, blank=True)
+    asked_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        db_table = "mailed_link"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"the link that was asked for at {self.asked_at}"

@@ -80,3 +80,8 @@ def customer_scope(user: User | AnonymousUser) -> UUID | None:
     if user.has_perm(EVERY_CUSTOMER):
         return None
     return getattr(user, "customer_id", None) or UUID(int=0)
+
+
+def is_customer(user: User | AnonymousUser) -> bool:
+    """Return True if ``user`` is logged in and may act for one customer only."""
+    return user.is_authenticated and customer_scope(user) not in (None, UUID(int=0))

@@ -1,10 +1,13 @@
 """Sessions that end: after some idle time, and some hours after the login in any case."""
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import SESSION_KEY
+from django.contrib.auth.models import AnonymousUser
 from django.contrib.messages.storage.cookie import CookieStorage
 from django.contrib.messages.storage.fallback import FallbackStorage
 from django.contrib.messages.storage.session import SessionStorage
@@ -15,6 +18,8 @@ from django.utils import timezone
 
 # The time of the last login of a session, in seconds since 1970.
 _LOGIN_AT = "login_at"
+# The order that a visitor may see, in a session without a login.
+_VISITOR = "visitor"
 # A session is renewed once this part of its idle time has passed: not with each request.
 _RENEWED_AFTER = 0.1
 # The most expired sessions that one login deletes.
@@ -33,7 +38,7 @@ class SessionStore(db.SessionStore):
         if row is None:
             return {}
         data: dict[str, Any] = self.decode(row.session_data)
-        if SESSION_KEY not in data:
+        if SESSION_KEY not in data and _VISITOR not in data:
             return data
         # A session of an older release starts now, as a login that isn't recent.
         now = time.time()
@@ -61,6 +66,31 @@ class MessageStorage(FallbackStorage):
 def start_session(request: HttpRequest, **_kwargs: object) -> None:
     """Note the time of a login in its session (receives ``user_logged_in``)."""
     request.session[_LOGIN_AT] = time.time()
+    _purge()
+
+
+class Visitor(NamedTuple):
+    """A visitor without a login, who may see one order of a customer."""
+
+    order_id: UUID
+    customer_id: UUID
+
+
+def start_visit(request: HttpRequest, visitor: Visitor) -> None:
+    """End the session of ``request``, and start one in which ``visitor`` sees the order."""
+    request.session.flush()
+    request.user = AnonymousUser()
+    request.session[_LOGIN_AT] = time.time()
+    request.session[_VISITOR] = [str(value) for value in visitor]
+    _purge()
+
+
+def visitor_of(session: Mapping[str, Any]) -> Visitor | None:
+    """Return the visitor whose session it is, if any."""
+    return Visitor(*map(UUID, session[_VISITOR])) if _VISITOR in session else None
+
+
+def _purge() -> None:
     expired = Session.objects.filter(expire_date__lt=timezone.now()).values("pk")
     Session.objects.filter(pk__in=expired[:_MAX_PURGED]).delete()
 

@@ -76,14 +76,22 @@ class PermissionMissingError(DetailedError, PermissionDenied):
         return {"needed_permission": self.permission}
 
 
-class TooManyLoginsError(Throttled):
-    """Too many recent logins with this name, or from this address, have failed."""
+class _TooManyError(Throttled):
+    """Too many tries in the present period."""
 
     def __init__(self, seconds: int) -> None:
         minutes = math.ceil(seconds / 60)
         unit = "minute" if minutes == 1 else "minutes"
         super().__init__(detail=f"{self.__doc__} Try again in {minutes} {unit}.")
         self.wait = seconds
+
+
+class TooManyLoginsError(_TooManyError):
+    """Too many recent logins with this name, or from this address, have failed."""
+
+
+class TooManyMailsError(_TooManyError):
+    """Too many mails were asked for, to this e-mail address or from this network address."""
 
 
 class HttpsRequiredError(PermissionDenied):

@@ -107,7 +107,7 @@ class CostMiddleware:
         if request.path_info in _NEVER_REFUSED:
             return self.get_response(request)
         client = throttling.client_address(request)
-        is_for_strangers = request.path_info in (settings.LOGIN_URL, *_FOR_STRANGERS)
+        is_for_strangers = request.path_info.startswith((*settings.LOGIN_PAGES, *_FOR_STRANGERS))
         is_refusable = is_for_strangers or not _sends_credentials(request)
         if is_refusable and (seconds := costs.wait_seconds(client)):
             return refusal(request, Throttled(seconds))

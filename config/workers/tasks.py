@@ -21,6 +21,7 @@ from django_q.signing import SignedPackage
 from config.workers import outdated
 from ordering_read.engine import control, generations, status
 from ordering_read.engine import rebuild as rebuilding
+from ordering_read.my import mails
 from ordering_write import subscriptions
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import alarm
@@ -79,6 +80,11 @@ def discard_former(name: str) -> None:
     """Delete the former generation of a projection."""
     with _refusals_logged():
         generations.discard_former(name)
+
+
+def mail_link(key: str) -> None:
+    """Mail the link with this key to a customer."""
+    mails.send(key)
 
 
 @contextlib.contextmanager

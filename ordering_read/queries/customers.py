@@ -18,7 +18,14 @@ from ordering_read.models import CustomerSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.search import CustomerSearch
 from ordering_read.queries.base import Query, QueryHandler, handles
-from ordering_read.queries.filters import MetadataFilter, SearchText, Several, search, where
+from ordering_read.queries.filters import (
+    MetadataFilter,
+    SearchText,
+    Several,
+    is_identifier,
+    search,
+    where,
+)
 from ordering_read.queries.lists import ListQuery
 from ordering_read.queries.views import Page, View
 from ordering_write.published import NotFoundError
@@ -76,6 +83,12 @@ class GetCustomerById(Query[CustomerView]):
     customer_id: PathId
 
 
+class GetCustomerByEmail(Query[CustomerView]):
+    """Get the customer with this e-mail address, however it is spelled."""
+
+    email: str
+
+
 class ListCustomers(ListQuery[CustomerView]):
     """List the customers, newest first."""
 
@@ -102,6 +115,17 @@ class GetCustomerByIdHandler(QueryHandler[GetCustomerById, CustomerView]):
 
     def handle(self, query: GetCustomerById) -> CustomerView:
         row = _visible(query).filter(customer_id=query.customer_id).first()
+        if row is None:
+            raise CustomerNotFoundError
+        return _view(query, row)
+
+
+@handles(GetCustomerByEmail)
+class GetCustomerByEmailHandler(QueryHandler[GetCustomerByEmail, CustomerView]):
+    """Reads one row."""
+
+    def handle(self, query: GetCustomerByEmail) -> CustomerView:
+        row = _visible(query).filter(is_identifier("email", query.email)).first()
         if row is None:
             raise CustomerNotFoundError
         return _view(query, row)

@@ -119,7 +119,7 @@ ProductId = Annotated[UUID, Field(examples=["f70de883-4b93-5701-bdd3-2042cdefb4d
 Version = Annotated[int, Field(examples=[3])]
 Price = Annotated[Amount, Field(examples=["39.90"])]
 
-Channel = Literal["api", "admin", "cli", "policy", "python", "import", "webhook"]
+Channel = Literal["api", "admin", "site", "cli", "policy", "python", "import", "webhook"]
 # The channel of what happened before this service was there.
 IMPORT: Channel = "import"
 Quantity = Annotated[int, Field(strict=True, ge=1, le=10_000)]

@@ -31,15 +31,23 @@ _CASES = {
     16: "paid after it had expired",
     18: "exchanged",
     22: "discounted and sent back",
+    24: "return waiting",
     27: "parcel lost",
     28: "charged back",
     33: "one line cancelled",
     36: "refund bounced",
     37: "sent in two parcels",
+    39: "cancelled by the customer",
     41: "edited",
     47: "held for review",
 }
-_RETURNED = ("discounted and sent back", "return rejected", "refund bounced", "exchanged")
+_RETURNED = (
+    "discounted and sent back",
+    "return rejected",
+    "return waiting",
+    "refund bounced",
+    "exchanged",
+)
 _EVERY = 50
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -52,7 +60,8 @@ class OrderScenario:
         self.time = placed_at
         self._give = give
         self.case = _CASES.get(number % _EVERY, "")
-        self.customer = CUSTOMERS[number % len(CUSTOMERS)]
+        # The customer with a login has the youngest order of a demo of hundreds, which is pending.
+        self.customer = CUSTOMERS[(number + 1) % len(CUSTOMERS)]
         is_own = demo_id(self.customer) == CUSTOMER.customer_id
         self.buyer = CUSTOMER if is_own else CLERK
         # Most orders are confirmed at once and sent in one parcel.
@@ -282,6 +291,8 @@ class OrderScenario:
         new_lines = self._new_lines() if self.case == "exchanged" else []
         [requested] = self.do(self.buyer, client.RequestReturn, items=items, exchange_for=new_lines)
         return_id: UUID = requested.return_id  # type: ignore[attr-defined]
+        if self.case == "return waiting":
+            return
         yield self.after(4 * _DAY)
         if self.case == "return rejected":
             self.do(WAREHOUSE, client.RejectReturn, return_id=return_id, reason="It was used.")

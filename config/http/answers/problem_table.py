@@ -19,6 +19,7 @@ from config.http.errors import (
     PreconditionRequiredError,
     RequestTimeoutError,
     TooManyLoginsError,
+    TooManyMailsError,
     UnknownParameterError,
     UrlTooLongError,
 )
@@ -201,4 +202,12 @@ def _register_protocol() -> None:
         title="Too many failed logins",
         advice="Wait as long as the detail says: until then, even the right password is refused. "
         "If you have forgotten your password, ask an administrator for a new one.",
+    )
+    register(
+        TooManyMailsError,
+        slug="too-many-mails",
+        status=429,
+        title="Too many mails",
+        meaning="Too many mails were asked for, to this e-mail address or from this network.",
+        advice="Wait as long as the detail says. The newest mail has the link that works.",
     )

@@ -8,6 +8,7 @@ import hashlib
 import logging
 import math
 import unicodedata
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from config.http.errors import TooManyLoginsError
+from config.http.errors import TooManyLoginsError, TooManyMailsError
 from config.http.input.negotiation import is_api
 from config.http.limits.addresses import client_network, is_address
 
@@ -113,20 +114,45 @@ def count_login(request: HttpRequest, *, name: str) -> list[str]:
     ``uncount_login`` after a success. Raises TooManyLoginsError after too many failures from this
     address or with this ``name``.
     """
+    keys = _keys("login", request, name=name)
+    _count_once(keys, settings.LOGIN_FAILURES, TooManyLoginsError, events="failed logins")
+    return list(keys.values())
+
+
+def count_mail(request: HttpRequest, *, email: str) -> None:
+    """Count a mail that the client asks for to ``email``, whether it will be sent or not.
+
+    Raises TooManyMailsError after too many from this address or to this e-mail address.
+    """
+    keys = _keys("mail", request, name=email)
+    _count_once(keys, settings.MAILED_LINKS, TooManyMailsError, events="mails asked for")
+
+
+def _keys(counter: str, request: HttpRequest, *, name: str) -> Mapping[str, str]:
     # Store a digest of the name, because people type their password into the wrong field.
     digest = hashlib.sha256(_folded(name).encode("utf-8", "replace")).hexdigest()
-    keys = {"address": f"login:{client_address(request)}", "name": f"login:{digest[:32]}"}
+    return {
+        "address": f"{counter}:{client_address(request)}",
+        "name": f"{counter}:{digest[:32]}",
+    }
+
+
+def _count_once(
+    keys: Mapping[str, str],
+    limits: Mapping[str, int],
+    refusal: Callable[[int], Exception],
+    *,
+    events: str,
+) -> None:
+    """Add 1 to each of ``keys``; raise ``refusal`` of the seconds to wait beyond its limit."""
     for limit_name, key in keys.items():
         count, seconds = _add(key, seconds=settings.LOGIN_FAILURE_SECONDS)
-        limit = settings.LOGIN_FAILURES[limit_name]
+        limit = limits[limit_name]
         if count == limit + 1:
             # Once per period: somebody may be guessing.
-            logger.warning(
-                "Too many failed logins by one %s: refused for %s s", limit_name, seconds
-            )
+            logger.warning("Too many %s by one %s: refused for %s s", events, limit_name, seconds)
         if count > limit:
-            raise TooManyLoginsError(seconds)
-    return list(keys.values())
+            raise refusal(seconds)
 
 
 def _folded(name: str) -> str:
