@@ -4,10 +4,22 @@
 const element = document.getElementById("swagger-ui");
 const csrfToken = document.querySelector("meta[name=csrf-token]");
 
+// Swagger UI puts a link with the path into the button of each operation, which no screen reader
+// announces rightly. The path is text here; opening an operation still changes the address.
+const pathsAreText = {
+  wrapComponents: {
+    DeepLink:
+      (_original, { React }) =>
+      ({ text }) =>
+        React.createElement("span", null, text),
+  },
+};
+
 SwaggerUIBundle({
   url: element.dataset.document,
   domNode: element,
   presets: [SwaggerUIBundle.presets.apis],
+  plugins: [pathsAreText],
   layout: "BaseLayout",
   deepLinking: true,
   validatorUrl: null,
