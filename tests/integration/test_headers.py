@@ -42,7 +42,7 @@ FILES = [
     "/static/admin/css/base.css",
     "/static/http/docs.js",
     "/static/nowhere.css",
-    "/static/rest_framework/css/bootstrap.min.css",
+    "/static/http/pages.css",
 ]
 # A parameter in a route of Django, or in a regular expression.
 PARAMETER = re.compile(r"<(?:\w+:)?(\w+)>|\(\?P<(\w+)>(?:\[[^\]]*\]|[^()\[\]])*\)")
