@@ -15,7 +15,7 @@ from ordering_write.bus.permissions import authorize, envelope, may_dispatch
 from ordering_write.bus.preview import Preview
 from ordering_write.domain import commands
 from ordering_write.domain.commands import *
-from ordering_write.domain.errors import DomainError
+from ordering_write.domain.errors import DomainError, VersionConflictError
 from ordering_write.domain.events import WHOLE_ORDER_MOVES, OrderStatus
 from ordering_write.handlers import all_handlers
 
@@ -27,6 +27,7 @@ __all__ = [
     "NotYetVisibleError",
     "OrderStatus",
     "Preview",
+    "VersionConflictError",
     "actions_of",
     "commands_about",
     "commands_making",

@@ -168,9 +168,12 @@ class ReadModelAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         record = kwargs["obj"] if "obj" in kwargs else args[-1]
-        details = [*context.get("projection_gaps", ()), *gap_details([record], self)]
-        context["projection_gaps"] = list(dict.fromkeys(details))
+        context["projection_gaps"] = self.page_gaps(record)
         return super().render_change_form(request, context, *args, **kwargs)
+
+    def page_gaps(self, record: Any) -> list[str]:
+        """Return a sentence for the events that the page of ``record`` lacks, if any."""
+        return gap_details([record], self)
 
     def streams(self, row: Any) -> Streams:
         """Return the streams from which ``row`` is made, by projection."""

@@ -244,6 +244,12 @@ class CommandForm(forms.Form):
             "rows": [(label, [self[self._names[path]] for path in paths]) for label, paths in rows],
         }
 
+    def focus(self) -> None:
+        """Let the page begin at the first field with an error, or else at the first field."""
+        names = [name for name in self.fields if name in self.errors] or list(self.fields)
+        for name in names[:1]:
+            self.fields[name].widget.attrs["autofocus"] = True
+
     # --- From the form to the command ----------------------------------------------------------
     def payload(self) -> dict[str, Any]:
         """Return the fields of the command that were filled in."""

@@ -5,10 +5,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from itertools import chain
-from typing import Any, ClassVar
-from uuid import UUID, uuid4, uuid5
+from typing import Any, ClassVar, NamedTuple
+from uuid import UUID, uuid4
 
-from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
@@ -18,19 +17,12 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 
 from config.http.admin import UnfinishedError, list_url, page_url
-from config.http.answers.problems import is_anticipated
+from ordering_read.admin import drafts
 from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, user_of
 from ordering_read.admin.command_forms import CommandForm, FormContext
+from ordering_read.admin.command_page import VERSION, CommandPage, envelope_of
 from ordering_read.admin.form_contexts import BulkContext
-from ordering_read.admin.gaps import gap_details
-from ordering_read.admin.labels import (
-    GROUPS,
-    change_labels,
-    class_label,
-    command_description,
-    command_label,
-    command_slug,
-)
+from ordering_read.admin.labels import GROUPS, command_description, command_label, command_slug
 from ordering_write import client
 from ordering_write.client import Command
 
@@ -40,19 +32,17 @@ _WAIT_SECONDS = 2.0
 _NOT_SHOWN = "accepted, not shown yet, because"
 
 
-def _envelope(request: HttpRequest) -> dict[str, Any]:
-    """Return the fields of a command's envelope that come from the request."""
-    correlation_id = request.correlation_id  # type: ignore[attr-defined]
-    envelope = client.envelope(user_of(request), channel="admin")
-    return {**envelope, "correlation_id": correlation_id}
+class Button(NamedTuple):
+    """A command about a record as its page offers it; ``refusal`` is "" if it is accepted now."""
+
+    command: type[Command]
+    label: str
+    description: str
+    url: str
+    refusal: str
 
 
-class EnvelopeForm(forms.Form):
-    """Hidden fields that a command keeps from its form to its confirmation."""
-
-    # A second click repeats the command instead of adding one.
-    command_id = forms.UUIDField(widget=forms.HiddenInput)
-    expected_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+Groups = list[tuple[str, list[Button]]]
 
 
 class CommandPages(ActingAdmin, ReadModelAdmin):
@@ -90,20 +80,32 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
         """Return the commands that ``record`` would refuse now, and why."""
         return {}
 
+    def version_of(self, record: Any) -> int | None:
+        """Return the version that commands about ``record`` expect; None if they expect none."""
+        return None
+
+    def changes_since(self, request: HttpRequest, record: Any, version: int) -> Sequence[Any]:
+        """Return what happened to ``record`` since ``version``, with ``at`` and ``sentence``."""
+        return ()
+
     # --- Buttons -------------------------------------------------------------------------------
-    def buttons(self, request: HttpRequest, record: Any) -> list[tuple[str, list[dict[str, Any]]]]:
+    def buttons(self, request: HttpRequest, record: Any) -> Groups:
         """Return the buttons of the commands that the user may dispatch, by group."""
         refusals = self.refusals(request, record)
+        version = self.version_of(record)
+        query = "" if version is None else f"?{VERSION}={version}"
+        key = getattr(record, self.identity)
         groups = (
             (
                 group,
                 [
-                    {
-                        "label": command_label(command_type),
-                        "description": command_description(command_type),
-                        "url": self._command_url(command_type, getattr(record, self.identity)),
-                        "refusal": refusals.get(command_type, ""),
-                    }
+                    Button(
+                        command=command_type,
+                        label=command_label(command_type),
+                        description=command_description(command_type),
+                        url=self._command_url(command_type, key) + query,
+                        refusal=refusals.get(command_type, ""),
+                    )
                     for command_type in command_types
                     if client.may_dispatch(user_of(request), command_type)
                 ],
@@ -112,11 +114,17 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
         )
         return [(group, buttons) for group, buttons in groups if buttons]
 
+    def page_context(self, request: HttpRequest, record: Any, groups: Groups) -> dict[str, Any]:
+        """Return more context for the page of ``record``, whose commands are ``groups``."""
+        return {}
+
     def render_change_form(
         self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
     ) -> HttpResponse:
         record = kwargs["obj"] if "obj" in kwargs else args[-1]
-        context["command_groups"] = self.buttons(request, record)
+        groups = self.buttons(request, record)
+        context["command_groups"] = groups
+        context |= self.page_context(request, record, groups)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def changelist_view(
@@ -141,7 +149,7 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
     # --- One record ----------------------------------------------------------------------------
     def get_urls(self) -> list[Any]:
         name = self._command_url_name()
-        view = self.admin_site.admin_view(self.command_view)
+        view = drafts.site_view(self.command_view)
         return [
             path("new/<slug:name>/", view, name=f"{name}_new"),
             path("<uuid:key>/commands/<slug:name>/", view, name=name),
@@ -153,51 +161,7 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
     ) -> HttpResponse:
         """Show the form of a command, then its preview; dispatch the command once confirmed."""
         command_type, record = self._resolve(request, name, key)
-        form_context = self.form_context(request, record)
-        data = request.POST if request.method == "POST" else None
-        form = CommandForm(command_type, form_context, data=data)
-        initial = {"command_id": uuid4()}
-        if command_type.needs_expected_version:
-            initial["expected_version"] = record.version
-        envelope_form = EnvelopeForm(data, initial=initial)
-        if data is None and not form.fields:
-            # A form without fields is skipped: the page starts with the preview.
-            form = CommandForm(command_type, form_context, data={})
-            envelope_form = EnvelopeForm(initial)
-        command = None
-        if envelope_form.is_valid() and "change" not in request.POST:
-            fields = envelope_form.cleaned_data.items()
-            envelope = {name: value for name, value in fields if value is not None}
-            # Nobody can use the id of another user's command.
-            envelope["command_id"] = uuid5(user_of(request).pk, f"admin {envelope['command_id']}")
-            command = form.command(**_envelope(request), **envelope)
-        events, changes = None, None
-        if command is not None:
-            try:
-                if "confirm" in request.POST:
-                    return self._dispatch_and_redirect(request, command, record)
-                preview = client.preview(command, user=user_of(request))
-                events = [class_label(event.type) for event in preview.would_emit]
-                changes = change_labels(preview.diff, form_context.names())
-            except Exception as error:
-                if not is_anticipated(error):
-                    raise
-                form.add_refusal(error)
-        label = command_label(command_type)
-        return self.page(
-            request,
-            "command.html",
-            title=label if record is None else f"{label}: {record}",
-            label=label,
-            description=command_description(command_type),
-            record=record,
-            projection_gaps=gap_details([record], self) if record else [],
-            back_url=self._back_url(record),
-            form=form,
-            envelope_form=envelope_form,
-            events=events,
-            changes=changes,
-        )
+        return CommandPage(self, request, command_type, record).respond()
 
     def _resolve(
         self, request: HttpRequest, name: str, key: UUID | None
@@ -218,9 +182,7 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
             raise Http404
         return command_type, record
 
-    def _dispatch_and_redirect(
-        self, request: HttpRequest, command: Command, record: Any
-    ) -> HttpResponse:
+    def carry_out(self, request: HttpRequest, command: Command, record: Any) -> HttpResponse:
         """Dispatch the command, wait until it is visible, and redirect to the record's page."""
         label, because = command_label(type(command)), ""
         try:
@@ -231,10 +193,10 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
             text = f"{label}: {_NOT_SHOWN} {because}."
             self.message_user(request, text, messages.WARNING)
             # A new record may have no page yet.
-            return redirect(self._back_url(record))
+            return redirect(self.back_url(record))
         if not result:
             self.message_user(request, f"{label}: no change was needed.", messages.INFO)
-            return redirect(self._back_url(record))
+            return redirect(self.back_url(record))
         record_id = getattr(result[0] if record is None else record, self.identity)
         page = page_url(self.model, record_id)
         versions = [
@@ -253,7 +215,7 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
             command, user=user_of(request), wait_for=self.waits_for, timeout=timeout
         )
 
-    def _back_url(self, record: Any) -> str:
+    def back_url(self, record: Any) -> str:
         if record is None:
             return list_url(self.model)
         return page_url(self.model, getattr(record, self.identity))
@@ -281,7 +243,7 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
         form = CommandForm(command_type, form_context, data=request.POST if is_sent else None)
         if not form.fields:
             form = CommandForm(command_type, form_context, data={})
-        if form.is_bound and (command := form.command(**_envelope(request))):
+        if form.is_bound and (command := form.command(**envelope_of(request))):
             self._dispatch_each(request, command, records)
             return None
         return self.page(
@@ -292,7 +254,7 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
             description=command_description(command_type),
             action=command_slug(command_type),
             records=records,
-            back_url=self._back_url(None),
+            back_url=self.back_url(None),
             form=form,
         )
 

@@ -93,6 +93,13 @@ def gap_of_stream(stream: str, *names: str) -> ProjectionGap | None:
     return gap
 
 
+def gap_of_page(row: Any, stream: str, *names: str) -> ProjectionGap | None:
+    """Return the events of ``stream`` that ``row`` or the rows of projections ``names`` lack."""
+    projections = [*incomplete_of([row], type(row)), *incomplete_named(names)]
+    [gap] = gaps.row_gaps(projections, [{name: [stream] for name in (row.projection_name, *names)}])
+    return gap
+
+
 def gap_details(rows: Sequence[Model], page: RowPages) -> list[str]:
     """Return a sentence for each of ``rows`` that lacks events."""
     if rows and not page.stream_prefix:

@@ -49,8 +49,11 @@ def command_label(command_type: type[Command]) -> str:
 
 
 def command_description(command_type: type[Command]) -> str:
-    """Return the docstring of a command without its markup."""
-    return cleandoc(command_type.__doc__ or "").replace("``", "")
+    """Return the first paragraph of the docstring of a command, without its markup.
+
+    The other paragraphs are about single fields and are for programs.
+    """
+    return cleandoc(command_type.__doc__ or "").partition("\n\n")[0].replace("``", "")
 
 
 def class_label(class_name: str) -> str:

@@ -1,17 +1,19 @@
 """The template context of the page of one order: badges, lines, shipments, payments."""
 
-from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from config.http.admin import page_url
-from ordering_read.documents import ExchangeView, ReturnedUnitsView, TaxView, UnitsView
-from ordering_read.models import OrderLine, OrderSummary
+from config.accounts.models import User
+from config.http.admin import list_url, page_url
+from ordering_read import permissions
+from ordering_read.admin import order_money
+from ordering_read.documents import AddressView, ExchangeView, ReturnedUnitsView, UnitsView
+from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.permissions import MASK
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, order_detail
-from ordering_write.published import OrderStatus, prices
+from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
 
 # States whose badge has the tone "good", or "bad" if they need attention; others are "neutral".
@@ -59,7 +61,7 @@ def template_context(
 ) -> dict[str, Any]:
     """Return the context of the template.
 
-    Without ``with_personal``, notes have no texts and lines no metadata.
+    Without ``with_personal``, notes have no texts, and order and lines no metadata.
     """
     order = order_detail(row, lines)
     products = {line.line_id: line.name for line in order.items}
@@ -68,21 +70,16 @@ def template_context(
         "replacements": _replacements(order),
         "transfers": _transfers(order),
         "hold_reason": order.hold and _words(order.hold.reason),
-        "owed": abs(order.balance),
-        "badges": [*status_badges(order), badge("Returns", order.return_status)],
-        "lines": [
-            {
-                "line": line,
-                "taxes": [f"{_tax_text(tax)}: {tax.amount}" for tax in line.taxes],
-                "metadata": line.metadata if with_personal else {},
-                "segments": segments(line),
-                "units": ", ".join(
-                    f"{segment.units} {segment.state}" for segment in segments(line)
-                ),
-            }
-            for line in order.items
+        "balance": order_money.balance_text(order),
+        "badges": [
+            *status_badges(order),
+            *([badge("Returns", order.return_status)] if order.returns else ()),
         ],
-        "sums": _sums(order),
+        "metadata": order.metadata if with_personal else {},
+        "lines": [_line(line, with_personal=with_personal) for line in order.items],
+        "sums": order_money.sums_of(order),
+        "included_taxes": order_money.included_taxes(order),
+        "payment_sums": order_money.payment_sums(order),
         "shipments": [
             {
                 "shipment": shipment,
@@ -114,6 +111,49 @@ def template_context(
         ],
         "notes": [(note, note.text if with_personal else MASK) for note in order.notes],
     }
+
+
+def _line(line: OrderLineView, *, with_personal: bool) -> dict[str, Any]:
+    parts = segments(line)
+    return {
+        "line": line,
+        "owed": order_money.owed_units(line),
+        "taxes": [f"{order_money.tax_text(tax)}: {tax.amount}" for tax in line.taxes],
+        "metadata": line.metadata if with_personal else {},
+        "segments": parts,
+        "units": ", ".join(f"{segment.units} {segment.state}" for segment in parts),
+    }
+
+
+def about(order: OrderDetail, user: User) -> dict[str, Any]:
+    """Return who ordered, and where the order goes, as far as ``user`` may see it."""
+    sees_customers = user.has_perm(permissions.VIEW_CUSTOMERS)
+    address = order.shipping_address
+    sees_addresses = permissions.may_view_addresses(user)
+    return {
+        "customer_url": page_url(CustomerSummary, order.customer_id) if sees_customers else "",
+        "customer_orders_url": list_url(OrderSummary, f"?customer_id={order.customer_id}"),
+        "shipping": _address(address) if address and sees_addresses else (),
+        "billing": _address(order.billing_address) if sees_addresses else (),
+        "destination": f"{address.city}, {address.country}" if address else "no shipping",
+    }
+
+
+def _address(address: AddressView | None) -> Sequence[str]:
+    """Return the lines of an address."""
+    if address is None:
+        return ()
+    town = " ".join(part for part in (address.postal_code, address.city) if part)
+    lines = (
+        address.name,
+        address.line1,
+        address.line2,
+        town,
+        address.region,
+        address.country,
+        address.phone,
+    )
+    return [line for line in lines if line]
 
 
 def status_badges(order: OrderSummary | OrderDetail) -> list[Badge]:
@@ -150,36 +190,6 @@ def segments(line: OrderLineView) -> list[Segment]:
             result.append(Segment(state, units, start))
             start += units
     return result
-
-
-def _sums(order: OrderDetail) -> list[tuple[str, Decimal]]:
-    """Return the labels and amounts that stand below the lines. Subtracted ones are negative."""
-    labels = {
-        kind: [item.label for item in order.adjustments if item.kind == kind]
-        for kind in ("discount", "tax", "goodwill")
-    }
-    sums = order.sums
-    added_taxes = [([_tax_text(tax)], tax.amount) for tax in order.taxes if not tax.included]
-    rows = [
-        (labels["discount"], -sums.discount),
-        *(
-            ([item.label], item.amount)
-            for item in order.adjustments
-            if item.kind in prices.CHARGES and item.part_id is None
-        ),
-        (["Charges on lines"], sum(line.surcharge for line in order.items)),
-        # An order whose adjustments have no shares has no tax lines.
-        *(added_taxes or [(labels["tax"], sums.tax)]),
-        (labels["goodwill"], -sums.goodwill),
-    ]
-    shown = [(", ".join(dict.fromkeys(names)), amount) for names, amount in rows if amount]
-    included = [(_tax_text(tax), tax.amount) for tax in order.taxes if tax.included and tax.amount]
-    return [*shown, ("Total", order.total_amount), *included]
-
-
-def _tax_text(tax: TaxView) -> str:
-    """Return the words for a tax, such as "IVA 21 % included, on 82.64"."""
-    return f"{tax.label}{' included' if tax.included else ''}, on {tax.base}"
 
 
 def _replacements(order: OrderDetail) -> list[dict[str, str]]:

@@ -1,16 +1,15 @@
 """The admin pages of orders: the list, and the page of an order with its history and commands."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.formats import date_format
-from django.utils.html import escape, format_html_join
+from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from pydantic import ValidationError
@@ -18,18 +17,20 @@ from pydantic import ValidationError
 from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import link_column, log_url, metadata_column, money_column, user_of
+from ordering_read.admin.base import log_url, money_column, user_of
 from ordering_read.admin.command_forms import FormContext
-from ordering_read.admin.commands import CommandPages
+from ordering_read.admin.commands import CommandPages, Groups
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
-from ordering_read.admin.gaps import gap_details, gap_of_stream
-from ordering_read.admin.histories import sentence
-from ordering_read.admin.order_page import status_badges, template_context
+from ordering_read.admin.gaps import gap_of_page
+from ordering_read.admin.next_step import next_step
+from ordering_read.admin.order_page import about, status_badges, template_context
+from ordering_read.admin.order_timeline import timeline_context
 from ordering_read.admin.work import OrderWorkFilter
-from ordering_read.documents import AddressView
-from ordering_read.models import CustomerSummary, OrderSummary
+from ordering_read.models import OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.queries.backorders import lines_of
+from ordering_read.queries.base import get_query_bus
+from ordering_read.queries.order_changes import GetOrderChanges, OrderChangeView
 from ordering_read.queries.order_lists import ListOrders
 from ordering_write import client
 from ordering_write.client import commands as c
@@ -85,30 +86,8 @@ class OrderAdmin(CommandPages):
     bulk = (c.ConfirmOrder, c.UpdateOrderStatus, c.PlaceHold, c.CancelOrder, c.TagOrder)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        order: list[Any] = ["created_at"]
-        if obj and obj.external_reference:
-            order.append("external_reference")
-        if obj and obj.po_number:
-            order.append("po_number")
-        if obj and obj.metadata and request.user.has_perm(permissions.VIEW_PII):
-            order.append("metadata_pairs")
-        if obj and obj.tags:
-            order.append("tag_list")
-        may_view_customers = request.user.has_perm(permissions.VIEW_CUSTOMERS)
-        name = "customer_page" if may_view_customers else "customer_name"
-        customer: list[Any] = [(name, "customer_orders")]
-        if not permissions.may_view_addresses(request.user):
-            customer.append("destination")
-        elif obj and obj.billing_address:
-            customer.append(("shipping", "billing"))
-        else:
-            customer.append("shipping")
-        projection = (("order_id", "version"), ("position", "updated_at"))
-        return (
-            (None, {"fields": order}),
-            ("Customer", {"fields": customer}),
-            ("Projection", {"fields": projection}),
-        )
+        # The page has a template of its own.
+        return ()
 
     def search(
         self, request: HttpRequest, rows: QuerySet[OrderSummary], term: str
@@ -131,33 +110,29 @@ class OrderAdmin(CommandPages):
                 return redirect(page_url(OrderSummary, order.order_id))
         return super().changelist_view(request, extra_context)
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: dict[str, Any],
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        entries = list(
-            TimelineEntry.live.filter(order_id=obj.order_id)
-            .select_related("projection")
-            .order_by("version")
-        )
-        details = gap_details(entries[:1], self)
-        if not entries and (gap := gap_of_stream(f"order-{obj.order_id}", "order_timeline")):
-            details = [gap.detail]
+    # --- The page of an order ------------------------------------------------------------------
+    def page_context(
+        self, request: HttpRequest, record: OrderSummary, groups: Groups
+    ) -> dict[str, Any]:
         with_personal = request.user.has_perm(permissions.VIEW_PII)
-        context |= {
-            **template_context(obj, lines_of(obj), with_personal=with_personal),
-            "entries": [(entry, sentence(entry, with_personal=with_personal)) for entry in entries],
-            "log_url": log_url(request, f"order-{obj.order_id}"),
-            "projection_gaps": details,
+        context = template_context(record, lines_of(record), with_personal=with_personal)
+        order = context["order"]
+        buttons = {button.command: button for _, group in groups for button in group}
+        step = next_step(order, {command: buttons[command].refusal for command in buttons})
+        return {
+            **context,
+            **about(order, user_of(request)),
+            **timeline_context(request, record.order_id, with_personal=with_personal),
+            "title": f"Order {record}",
+            "subtitle": None,
+            "step": step,
+            "primary": step.command and buttons[step.command],
+            "log_url": log_url(request, f"order-{record.order_id}"),
         }
-        return super().render_change_form(
-            request, context, add=add, change=change, form_url=form_url, obj=obj
-        )
+
+    def page_gaps(self, record: OrderSummary) -> list[str]:
+        gap = gap_of_page(record, f"order-{record.order_id}", TimelineEntry.projection_name)
+        return [gap.detail] if gap else []
 
     # --- Columns and fields --------------------------------------------------------------------
     @admin.display(description="Customer")
@@ -165,12 +140,6 @@ class OrderAdmin(CommandPages):
         return link(
             list_url(OrderSummary, f"?customer_id={order.customer_id}"), order.customer_name
         )
-
-    customer_page = link_column(CustomerSummary, "customer_id", "Customer", "customer_name")
-
-    @admin.display(description="All orders")
-    def customer_orders(self, order: OrderSummary) -> SafeString:
-        return link(_orders_url(order.customer_id), "Show")
 
     @admin.display(description="Placed")
     def placed(self, order: OrderSummary) -> str:
@@ -187,27 +156,6 @@ class OrderAdmin(CommandPages):
         return order.unit_count
 
     total = money_column("total_amount", "Total")
-
-    @admin.display(description="Tags")
-    def tag_list(self, order: OrderSummary) -> str:
-        return ", ".join(order.tags)
-
-    metadata_pairs = metadata_column
-
-    @admin.display(description="Ships to")
-    def destination(self, order: OrderSummary) -> str:
-        address = order.shipping_address
-        return f"{address['city']}, {address['country']}" if address else _NOT_SHIPPED
-
-    @admin.display(description="Ships to")
-    def shipping(self, order: OrderSummary) -> SafeString:
-        if order.shipping_address is None:
-            return escape(_NOT_SHIPPED)
-        return _address(order.shipping_address)
-
-    @admin.display(description="Billed to")
-    def billing(self, order: OrderSummary) -> SafeString:
-        return _address(order.billing_address)
 
     # --- Commands ------------------------------------------------------------------------------
     def form_context(self, request: HttpRequest, record: OrderSummary | None) -> FormContext:
@@ -228,25 +176,18 @@ class OrderAdmin(CommandPages):
             return {}
         return {action.command: str(action.refusal) for action in actions if action.refusal}
 
+    def version_of(self, record: OrderSummary | None) -> int | None:
+        return record.version if record else None
 
-# In place of an address.
-_NOT_SHIPPED = "no shipping"
-
-
-def _orders_url(customer_id: UUID) -> str:
-    return list_url(OrderSummary, f"?customer_id={customer_id}")
-
-
-def _address(document: Any) -> SafeString:
-    address = AddressView.model_validate(document)
-    town = " ".join(part for part in (address.postal_code, address.city) if part)
-    lines = (
-        address.name,
-        address.line1,
-        address.line2,
-        town,
-        address.region,
-        address.country,
-        address.phone,
-    )
-    return format_html_join("", "<div>{}</div>", ((line,) for line in lines if line))
+    def changes_since(
+        self, request: HttpRequest, record: OrderSummary, version: int
+    ) -> Sequence[OrderChangeView]:
+        with_personal = request.user.has_perm(permissions.VIEW_PII)
+        query = GetOrderChanges(order_id=record.order_id, after=version)
+        try:
+            return get_query_bus().dispatch(
+                query.model_copy(update={"with_personal": with_personal})
+            )
+        except (NotFoundError, UndecodableEventError):
+            # The page says that the order has changed, without the changes.
+            return ()

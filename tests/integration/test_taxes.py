@@ -325,7 +325,8 @@ def test_the_page_of_an_order_adds_up_as_printed(customer, fixed_rates):
     assert (str(first["line"].list_value), str(first["line"].discount)) == ("39.80", "4.80")
     assert first["taxes"] == ["IVA 21 % included, on 28.93: 6.07"]
     assert second["taxes"] == ["IVA 21 % included, on 16.45: 3.45"]
-    assert [(label, str(amount)) for label, amount in page["sums"]] == [
+    rows = [*page["sums"], ("Total", page["order"].total_amount), *page["included_taxes"]]
+    assert [(label, str(amount)) for label, amount in rows] == [
         ("Discount", "-6.01"),
         ("Parcel", "6.05"),
         ("Paper", "2.00"),

@@ -1,0 +1,134 @@
+"""Drafts: the fields that somebody typed into a form, kept in the session for a short time.
+
+A POST keeps its fields and redirects to the page that shows them, so that the back button leads to
+a page. A POST after the end of its session keeps them too: after the login the form is as it was.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any
+from urllib.parse import urlencode
+from uuid import uuid4
+
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
+from django.core import signing
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import reverse
+from django.utils.datastructures import MultiValueDict
+
+from config.accounts.models import User
+from config.http.admin import parse_uuid
+
+# The parameter of the page that shows a draft, and the hidden field with the signature.
+PARAMETER = "draft"
+SIGNATURE = "typed_by"
+
+_SECONDS = 30 * 60
+# A form that was opened longer ago than this is lost with its session.
+_SIGNATURE_SECONDS = 24 * 3600
+# The most drafts that a session keeps: each request reads them.
+_MOST = 5
+_KEY = "drafts"
+# Fields that a draft doesn't keep.
+_OMITTED = {"csrfmiddlewaretoken", "confirm", SIGNATURE}
+
+View = Callable[..., HttpResponseBase]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The fields of a form as they were sent; ``refusal`` says why they weren't accepted then."""
+
+    fields: MultiValueDict[str, str]
+    refusal: str = ""
+
+
+def signature(user: User) -> str:
+    """Return the value of the hidden field SIGNATURE in the forms of ``user``.
+
+    Without it, strangers could fill the table of sessions with texts of theirs.
+    """
+    return signing.dumps(str(user.pk), salt=_KEY)
+
+
+def keep(request: HttpRequest, refusal: str = "") -> str:
+    """Keep the fields of a POST in the session; return the URL of the page that shows them."""
+    return _keep(request, str(request.user.pk), refusal)
+
+
+def find(request: HttpRequest) -> Draft | None:
+    """Return the draft that the URL names, if the user of the session typed it for this page."""
+    kept = _kept(request).get(request.GET.get(PARAMETER, ""))
+    if kept is None or (kept["user"], kept["path"]) != (str(request.user.pk), request.path):
+        return None
+    return Draft(MultiValueDict(kept["fields"]), kept["refusal"])
+
+
+def drop(request: HttpRequest) -> None:
+    """Forget the draft of the form that was sent."""
+    kept = _kept(request)
+    if kept.pop(_name(request), None):
+        request.session[_KEY] = kept
+
+
+def kept_after_login(view: View) -> View:
+    """Return ``view``, a view of the admin site, which keeps a POST without a session as a draft.
+
+    The draft is for the person who opened the form.
+    """
+
+    @wraps(view)
+    def keeping(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        is_lost = request.method == "POST" and not request.user.is_authenticated
+        if is_lost and (user := _signed_user(request)):
+            return redirect_to_login(_keep(request, user, ""), reverse("admin:login"))
+        return view(request, *args, **kwargs)
+
+    return keeping
+
+
+def site_view(view: View) -> View:
+    """Return ``view`` as a page of the admin site with ``kept_after_login``."""
+    return kept_after_login(admin.site.admin_view(view))
+
+
+def _signed_user(request: HttpRequest) -> str:
+    """Return the id of the user who opened the form, "" without a valid signature."""
+    try:
+        user: str = signing.loads(
+            request.POST.get(SIGNATURE, ""), salt=_KEY, max_age=_SIGNATURE_SECONDS
+        )
+    except signing.BadSignature:
+        return ""
+    return user
+
+
+def _keep(request: HttpRequest, user: str, refusal: str) -> str:
+    name = _name(request)
+    fields = {name: values for name, values in request.POST.lists() if name not in _OMITTED}
+    draft = {
+        "user": user,
+        "path": request.path,
+        "at": time.time(),
+        "fields": fields,
+        "refusal": refusal,
+    }
+    others = [(key, other) for key, other in _kept(request).items() if key != name]
+    request.session[_KEY] = dict([*others, (name, draft)][-_MOST:])
+    return f"{request.path}?{urlencode({PARAMETER: name})}"
+
+
+def _kept(request: HttpRequest) -> dict[str, Any]:
+    """Return the drafts of the session that aren't too old, by name."""
+    earliest = time.time() - _SECONDS
+    drafts: dict[str, Any] = request.session.get(_KEY, {})
+    return {name: draft for name, draft in drafts.items() if draft["at"] > earliest}
+
+
+def _name(request: HttpRequest) -> str:
+    """Return the name of the draft of a form: each form that is opened has an id of its own."""
+    return str(parse_uuid(request.POST.get("command_id", "")) or uuid4())
