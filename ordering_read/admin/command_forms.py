@@ -106,10 +106,10 @@ class CommandForm(forms.Form):
         self._rows: dict[str, Sequence[FormRow]] = {}
         # The rows that were filled in, in the order of the command's elements.
         self._filled_rows: dict[str, Sequence[FormRow]] = {}
-        required = schema.get("required", ())
+        self._required = schema.get("required", ())
         for name, part in schema["properties"].items():
             if name not in excluded:
-                self._add((name,), part, required=name in required)
+                self._add((name,), part, required=name in self._required)
 
     # --- Fields --------------------------------------------------------------------------------
     def _add(
@@ -230,18 +230,28 @@ class CommandForm(forms.Form):
                 section["fields"].append(self[name])
         for section in sections.values():
             # Fold a titled section if all its fields are optional, empty and free of errors.
-            fields = section.get("fields", ())
-            section["is_open"] = not section["title"] or any(
-                field.field.required or field.errors or field.value() for field in fields
+            section["is_open"] = (
+                not section["title"]
+                or section.get("is_required")
+                or any(
+                    field.field.required or field.errors or field.value()
+                    for field in section["fields"]
+                )
             )
         return list(sections.values())
 
     def _table(self, name: str) -> dict[str, Any]:
-        rows = [(row.label, self._row_paths[name, row.name]) for row in self._rows[name]]
+        rows = [
+            (row.label, [self[self._names[path]] for path in self._row_paths[name, row.name]])
+            for row in self._rows[name]
+        ]
+        first_paths = self._row_paths[name, self._rows[name][0].name]
         return {
             "title": field_label(name),
-            "columns": [field_label(path[-1]) for path in rows[0][1]],
-            "rows": [(label, [self[self._names[path]] for path in paths]) for label, paths in rows],
+            "columns": [field_label(path[-1]) for path in first_paths],
+            "rows": rows,
+            "fields": [field for _, fields in rows for field in fields],
+            "is_required": name in self._required,
         }
 
     def focus(self) -> None:

@@ -1,6 +1,6 @@
 """The form contexts of orders, products and customers, filled from the read models."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -44,6 +44,18 @@ _DOCUMENTS = {
     "note_id": "notes",
     "adjustment_id": "adjustments",
 }
+# The statuses of the documents that each command accepts; other commands accept all.
+_STATUSES: Mapping[type[c.Command], Collection[str]] = {
+    c.DispatchShipment: {"packed"},
+    c.VoidShipment: {"packed"},
+    c.UpdateTracking: {"packed", "dispatched"},
+    c.ConfirmDelivery: {"dispatched"},
+    c.FailDelivery: {"dispatched"},
+    c.ReceiveReturn: {"requested"},
+    c.RejectReturn: {"requested"},
+}
+# Commands about some of the units: people type them, unless there is one line only.
+_ABOUT_SOME = {c.RequestReturn, c.CancelOrderItems}
 
 
 class _CatalogueContext(FormContext):
@@ -131,10 +143,11 @@ class OrderContext(_CatalogueContext):
         if name == "line_id":
             return [(str(line.line_id), _line_label(line)) for line in self.lines]
         if name in _DOCUMENTS:
-            documents = reversed(getattr(self.order, _DOCUMENTS[name]))
+            statuses = _STATUSES.get(command_type)
             return [
                 (document[name], _document_label(document, self.order.currency))
-                for document in documents
+                for document in reversed(getattr(self.order, _DOCUMENTS[name]))
+                if statuses is None or document["status"] in statuses
             ]
         if command_type is c.UntagOrder and name == "tag":
             return [(tag, tag) for tag in self.order.tags]
@@ -150,16 +163,17 @@ class OrderContext(_CatalogueContext):
             # The shop calculates the taxes; other ones are given over the API.
             return ()
         count_units = _UNITS.get(command_type, _ordered_units)
+        lines = [(line, units) for line in self.lines if (units := count_units(line)) > 0]
+        # The lines of a refund start empty, because many refunds are for no units.
+        is_empty = name == "lines" or (command_type in _ABOUT_SOME and len(lines) > 1)
         return [
             FormRow(
                 name=str(line.line_id),
-                label=_line_label(line),
+                label=f"{_line_label(line)}, up to {units}",
                 fixed={"line_id": line.line_id},
-                # The lines of a refund start empty, because many refunds are for no units.
-                initial={} if name == "lines" else dict.fromkeys(("quantity", "restock"), units),
+                initial={} if is_empty else dict.fromkeys(("quantity", "restock"), units),
             )
-            for line in self.lines
-            if (units := count_units(line)) > 0
+            for line, units in lines
         ]
 
 

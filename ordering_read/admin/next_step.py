@@ -7,7 +7,6 @@ from ordering_read.queries.orders import OrderDetail
 from ordering_write.client import Command
 from ordering_write.client import commands as c
 from ordering_write.published import OrderStatus
-from ordering_write.published import events as e
 
 
 class NextStep(NamedTuple):
@@ -70,9 +69,9 @@ def _hand_over(order: OrderDetail) -> str:
 
 
 def _refund(order: OrderDetail) -> str:
-    if order.payment_status != e.PaymentStatus.CREDIT_OWED:
-        return ""
-    return f"{-order.balance} {order.currency} are owed to the customer."
+    requested = sum(refund.amount for refund in order.refunds if refund.status == "requested")
+    credit = -order.balance - requested
+    return f"{credit} {order.currency} are owed to the customer." if credit > 0 else ""
 
 
 def _capture(order: OrderDetail) -> str:
@@ -92,7 +91,8 @@ def _payment(order: OrderDetail) -> str:
 
 
 def _completion(order: OrderDetail) -> str:
-    is_over = order.status == OrderStatus.DELIVERED and not order.balance
+    is_returning = any(line.return_requested for line in order.items)
+    is_over = order.status == OrderStatus.DELIVERED and not (order.balance or is_returning)
     return "Everything has arrived and is paid." if is_over else ""
 
 

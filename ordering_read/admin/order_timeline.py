@@ -11,6 +11,8 @@ from ordering_read.models.order_timeline import TimelineEntry
 
 # The parameter with the version of the event below which the timeline begins.
 _BEFORE = "before"
+# Channels whose names aren't words of people.
+_CHANNELS = {"cli": "command line", "api": "API", "python": "program"}
 # The events on one page.
 _ENTRIES = 50
 
@@ -26,7 +28,14 @@ def timeline_context(
     entries = list(rows.order_by("-version")[: _ENTRIES + 1])
     shown = entries[:_ENTRIES]
     return {
-        "entries": [(entry, sentence(entry, with_personal=with_personal)) for entry in shown],
+        "entries": [
+            (
+                entry,
+                sentence(entry, with_personal=with_personal),
+                _CHANNELS.get(entry.channel, entry.channel),
+            )
+            for entry in shown
+        ],
         "older_before": shown[-1].version if len(entries) > _ENTRIES else None,
         "is_newest": before is None,
     }
