@@ -1,6 +1,6 @@
 """The page of one command: its form, the changes since the form was opened, and its preview.
 
-A POST never answers with a page. It keeps what was typed as a draft and redirects to this page, or
+A POST never answers with a page. It keeps what was typed and redirects to this page, or
 carries out the command and redirects to the record.
 """
 
@@ -14,7 +14,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from config.http.answers.problems import detail_of, is_anticipated
-from ordering_read.admin import drafts
+from ordering_read.admin import kept_forms
 from ordering_read.admin.base import user_of
 from ordering_read.admin.command_forms import CommandForm
 from ordering_read.admin.gaps import gap_details
@@ -81,7 +81,7 @@ class CommandPage:
             try:
                 if command is not None:
                     answer = self._pages.carry_out(request, command, self._record)
-                    drafts.drop(request)
+                    kept_forms.drop(request)
                     return answer
             except client.VersionConflictError:
                 # The page shows the changes, and what the command would do now.
@@ -90,7 +90,7 @@ class CommandPage:
                 if not is_anticipated(error):
                     raise
                 refusal = detail_of(error)
-        return redirect(drafts.keep(request, refusal))
+        return redirect(kept_forms.keep(request, refusal))
 
     def _command(self, form: CommandForm, envelope: Fields) -> Command | None:
         fields = {name: value for name, value in envelope.items() if value is not None}
@@ -101,11 +101,11 @@ class CommandPage:
     # --- GET -----------------------------------------------------------------------------------
     def _show(self) -> HttpResponse:
         request = self._request
-        draft = drafts.find(request)
-        if draft is None and drafts.PARAMETER in request.GET:
+        kept = kept_forms.find(request)
+        if kept is None and kept_forms.PARAMETER in request.GET:
             text = "This form was sent already, or what was typed is no longer kept."
             messages.info(request, text)
-        fields = draft.fields if draft else None
+        fields = kept.fields if kept else None
         form = CommandForm(self._command_type, self._context, data=fields)
         if fields is None and not form.fields:
             # A form without fields is skipped: the page starts with the preview.
@@ -114,8 +114,8 @@ class CommandPage:
         preview = None
         if form.is_bound and "change" not in (fields or {}):
             preview = self._preview(form, envelope)
-        if draft and draft.refusal and preview is not None:
-            messages.warning(request, f"Not done: {draft.refusal} This is what would happen now.")
+        if kept and kept.refusal and preview is not None:
+            messages.warning(request, f"Not done: {kept.refusal} This is what would happen now.")
         if preview is None:
             form.focus()
         return self._page(form, envelope, preview)
@@ -189,7 +189,7 @@ class CommandPage:
             back_url=self._pages.back_url(record),
             form=form,
             envelope_form=EnvelopeForm(initial=envelope),
-            signature=drafts.signature(user_of(request)),
+            signature=kept_forms.signature(user_of(request)),
             is_stale=self._is_stale,
             changes_since=self._changes,
             events=events,

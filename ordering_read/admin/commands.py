@@ -17,7 +17,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 
 from config.http.admin import UnfinishedError, list_url, page_url
-from ordering_read.admin import drafts
+from ordering_read.admin import kept_forms
 from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, user_of
 from ordering_read.admin.command_forms import CommandForm, FormContext
 from ordering_read.admin.command_page import VERSION, CommandPage, envelope_of
@@ -149,7 +149,7 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
     # --- One record ----------------------------------------------------------------------------
     def get_urls(self) -> list[Any]:
         name = self._command_url_name()
-        view = drafts.site_view(self.command_view)
+        view = kept_forms.site_view(self.command_view)
         return [
             path("new/<slug:name>/", view, name=f"{name}_new"),
             path("<uuid:key>/commands/<slug:name>/", view, name=name),

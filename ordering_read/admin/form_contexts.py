@@ -55,7 +55,7 @@ _STATUSES: Mapping[type[c.Command], Collection[str]] = {
     c.RejectReturn: {"requested"},
 }
 # Commands about some of the units: people type them, unless there is one line only.
-_ABOUT_SOME = {c.RequestReturn, c.CancelOrderItems}
+_ABOUT_SOME: Collection[type[c.Command]] = {c.RequestReturn, c.CancelOrderItems}
 
 
 class _CatalogueContext(FormContext):

@@ -10,7 +10,7 @@ from django.test import Client
 
 from config.accounts.models import User
 from ordering_read import permissions
-from ordering_read.admin import drafts
+from ordering_read.admin import kept_forms
 from ordering_read.models import OrderSummary
 from ordering_write.domain import commands as c
 from ordering_write.domain.errors import ConcurrentUpdateError
@@ -222,23 +222,23 @@ def test_nothing_is_kept_for_strangers_and_nothing_for_long(
     assert login.headers["Location"] == f"/admin/login/?next={url}"
     assert without_token.status_code == 403
     assert not Session.objects.exists()
-    monkeypatch.setattr(drafts, "_SECONDS", -1)
+    monkeypatch.setattr(kept_forms, "_SECONDS", -1)
     login = client.post(url, {**fields, "preview": "1"})
     page = log_in(client, login.headers["Location"], "clerk")
     assert "what was typed is no longer kept" in page.text
     assert "Ring twice" not in page.text
 
 
-def test_a_session_keeps_the_newest_drafts_without_tokens(shop: Shop, clerk: User) -> None:
+def test_a_session_keeps_the_newest_forms_without_tokens(shop: Shop, clerk: User) -> None:
     client = logged_in(clerk)
     url = order_command_url(shop, "tag_order")
     for number in range(7):
         send(client, url, {**hidden_fields(client.get(url)), "tag": f"t{number}"})
 
-    kept = list(client.session["drafts"].values())
+    kept = list(client.session["kept_forms"].values())
 
-    assert [draft["fields"]["tag"] for draft in kept] == [[f"t{n}"] for n in range(2, 7)]
-    assert not any("csrf" in name or "typed" in name for draft in kept for name in draft["fields"])
+    assert [form["fields"]["tag"] for form in kept] == [[f"t{n}"] for n in range(2, 7)]
+    assert not any("csrf" in name or "typed" in name for form in kept for name in form["fields"])
 
 
 # --- The keyboard ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Drafts: the fields that somebody typed into a form, kept in the session for a short time.
+"""Kept forms: the fields that somebody typed, in the session for a short time.
 
 A POST keeps its fields and redirects to the page that shows them, so that the back button leads to
 a page. A POST after the end of its session keeps them too: after the login the form is as it was.
@@ -23,24 +23,24 @@ from django.utils.datastructures import MultiValueDict
 from config.accounts.models import User
 from config.http.admin import parse_uuid
 
-# The parameter of the page that shows a draft, and the hidden field with the signature.
-PARAMETER = "draft"
+# The parameter of the page that shows a kept form, and the hidden field with the signature.
+PARAMETER = "kept"
 SIGNATURE = "typed_by"
 
 _SECONDS = 30 * 60
 # A form that was opened longer ago than this is lost with its session.
 _SIGNATURE_SECONDS = 24 * 3600
-# The most drafts that a session keeps: each request reads them.
+# The most forms that a session keeps: each request reads them.
 _MOST = 5
-_KEY = "drafts"
-# Fields that a draft doesn't keep.
+_KEY = "kept_forms"
+# Fields that aren't kept.
 _OMITTED = {"csrfmiddlewaretoken", "confirm", SIGNATURE}
 
 View = Callable[..., HttpResponseBase]
 
 
 @dataclass(frozen=True)
-class Draft:
+class KeptForm:
     """The fields of a form as they were sent; ``refusal`` says why they weren't accepted then."""
 
     fields: MultiValueDict[str, str]
@@ -60,25 +60,25 @@ def keep(request: HttpRequest, refusal: str = "") -> str:
     return _keep(request, str(request.user.pk), refusal)
 
 
-def find(request: HttpRequest) -> Draft | None:
-    """Return the draft that the URL names, if the user of the session typed it for this page."""
+def find(request: HttpRequest) -> KeptForm | None:
+    """Return the form that the URL names, if the user of the session typed it for this page."""
     kept = _kept(request).get(request.GET.get(PARAMETER, ""))
     if kept is None or (kept["user"], kept["path"]) != (str(request.user.pk), request.path):
         return None
-    return Draft(MultiValueDict(kept["fields"]), kept["refusal"])
+    return KeptForm(MultiValueDict(kept["fields"]), kept["refusal"])
 
 
 def drop(request: HttpRequest) -> None:
-    """Forget the draft of the form that was sent."""
+    """Forget the form that was sent."""
     kept = _kept(request)
     if kept.pop(_name(request), None):
         request.session[_KEY] = kept
 
 
 def kept_after_login(view: View) -> View:
-    """Return ``view``, a view of the admin site, which keeps a POST without a session as a draft.
+    """Return ``view``, a view of the admin site, which keeps the form of a POST without a session.
 
-    The draft is for the person who opened the form.
+    The form is for the person who opened it.
     """
 
     @wraps(view)
@@ -110,7 +110,7 @@ def _signed_user(request: HttpRequest) -> str:
 def _keep(request: HttpRequest, user: str, refusal: str) -> str:
     name = _name(request)
     fields = {name: values for name, values in request.POST.lists() if name not in _OMITTED}
-    draft = {
+    form = {
         "user": user,
         "path": request.path,
         "at": time.time(),
@@ -118,17 +118,17 @@ def _keep(request: HttpRequest, user: str, refusal: str) -> str:
         "refusal": refusal,
     }
     others = [(key, other) for key, other in _kept(request).items() if key != name]
-    request.session[_KEY] = dict([*others, (name, draft)][-_MOST:])
+    request.session[_KEY] = dict([*others, (name, form)][-_MOST:])
     return f"{request.path}?{urlencode({PARAMETER: name})}"
 
 
 def _kept(request: HttpRequest) -> dict[str, Any]:
-    """Return the drafts of the session that aren't too old, by name."""
+    """Return the kept forms of the session that aren't too old, by name."""
     earliest = time.time() - _SECONDS
-    drafts: dict[str, Any] = request.session.get(_KEY, {})
-    return {name: draft for name, draft in drafts.items() if draft["at"] > earliest}
+    forms: dict[str, Any] = request.session.get(_KEY, {})
+    return {name: form for name, form in forms.items() if form["at"] > earliest}
 
 
 def _name(request: HttpRequest) -> str:
-    """Return the name of the draft of a form: each form that is opened has an id of its own."""
+    """Return the name of a form: each form that is opened has an id of its own."""
     return str(parse_uuid(request.POST.get("command_id", "")) or uuid4())
