@@ -1,5 +1,6 @@
 """The status of projections and workers, and waiting for projections."""
 
+import json
 import os
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from django.db.models.functions import Now
 
 from ordering_read.engine import live, status
 from ordering_read.engine.waiting import wait
+from ordering_read.management.commands import projection_status
 from ordering_read.models import Projection, Worker
 from ordering_read.projector import UnknownProjectionError, registered
 from ordering_write import published
@@ -151,6 +153,36 @@ def test_projection_status_shows_a_table() -> None:
     lines = {line.split()[0]: line.split() for line in out.getvalue().splitlines()}
     assert lines["order_view"] == ["order_view", "live", "2", "2", "0", "0.0", "0"]
     assert lines["inventory_level"][:5] == ["inventory_level", "live", "0", "2", "2"]
+
+
+def test_projection_status_watches_until_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = []
+
+    def sleep(seconds: float) -> None:
+        looks.append(seconds)
+        if len(looks) == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(projection_status.time, "sleep", sleep)
+    kit.registered_product()
+    for options, is_terminal, text in (
+        (["--watch"], False, "\norder_view"),
+        (["--watch"], True, "\x1b[H\x1b[Jprojection"),
+        (["--watch", "--json"], True, '"name": "order_view"'),
+    ):
+        looks.clear()
+        out = StringIO()
+        monkeypatch.setattr(out, "isatty", lambda answer=is_terminal: answer, raising=False)
+
+        call_command("projection_status", *options, stdout=out)
+
+        assert looks == [1, 1], options
+        assert out.getvalue().count(text) == 2, options
+        assert ("\x1b" in out.getvalue()) == text.startswith("\x1b")
+    documents = [json.loads(line) for line in out.getvalue().splitlines()]
+    assert {item["name"]: item["lag_events"] for item in documents[1]["projections"]} == (
+        dict.fromkeys(registered(), 2)
+    )
 
 
 def test_projection_status_exits_with_1_for_a_lag_or_a_failure() -> None:

@@ -1,10 +1,13 @@
 """Each policy: given events, the commands that it gives and the calls to ports that it makes."""
 
+import json
 from datetime import timedelta
 from decimal import Decimal
+from io import StringIO
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from ordering_write import log, policies
 from ordering_write.domain import commands as c
@@ -136,6 +139,34 @@ def test_an_order_whose_authorization_was_voided_is_unpaid_again(voided_after: i
     assert last_event(order).type == "PaymentRecorded"
     run_policies(NOW + 2 * HOUR)
     assert last_event(order).type == "OrderCancelled"
+
+
+def test_a_command_expires_what_the_policy_would_and_says_which(settings: Any):
+    settings.RESERVE_FOR_HOURS = 0
+    overdue, endless, paid = new_order(reserve_for=HOUR), new_order(), new_order(reserve_for=HOUR)
+    give(c.RecordPayment, paid, payment_id="pay-1", kind="authorized", amount="39.80")
+
+    def expire(*options: str) -> str:
+        out = StringIO()
+        call_command("expire_orders", *options, stdout=out)
+        return out.getvalue()
+
+    would = json.loads(expire("--dry-run", "--json"))
+    assert Order.objects.get(pk=overdue.pk).status == "pending"
+    said = expire()
+    again = json.loads(expire("--json"))
+
+    assert [order["order_number"] for order in would["expired"]] == [overdue.order_number]
+    assert said.startswith(f"{overdue.order_number} expired: its time ended ")
+    assert said.endswith("\n1 order expired.\n")
+    assert (again["expired"], again["dry_run"]) == ([], False)
+    assert (last_event(overdue).reason_code, last_event(overdue).recorded.channel) == (
+        ("expired", "cli")
+    )
+    assert [Order.objects.get(pk=order.pk).status for order in (endless, paid)] == ["pending"] * 2
+    # The timers of the policy find nothing to do.
+    run_policies(NOW + 2 * HOUR)
+    assert later_event_types(overdue) == ["OrderCancelled"]
 
 
 @pytest.mark.parametrize(("hours", "expires_at"), [(0, None), (6, NOW + 6 * HOUR)])
