@@ -130,12 +130,16 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
-        new = [
+        new = self.new_links(request)
+        return super().changelist_view(request, {**(extra_context or {}), "new": new})
+
+    def new_links(self, request: HttpRequest) -> list[dict[str, str]]:
+        """Return the label and the URL of each page on which the user may create a record."""
+        return [
             {"label": command_label(command_type), "url": self._command_url(command_type)}
             for command_type in self.new
             if client.may_dispatch(user_of(request), command_type)
         ]
-        return super().changelist_view(request, {**(extra_context or {}), "new": new})
 
     def _command_url(self, command_type: type[Command], key: object = None) -> str:
         name, slug = self._command_url_name(), command_slug(command_type)

@@ -5,16 +5,19 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.safestring import SafeString
 
 from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
 from ordering_read.admin.base import matching, metadata_column, user_of
 from ordering_read.admin.command_forms import FormContext
-from ordering_read.admin.commands import CommandPages
+from ordering_read.admin.commands import Button, CommandPages, Groups
 from ordering_read.admin.form_contexts import CustomerContext, RegistrationContext
 from ordering_read.models import CustomerSummary, OrderSummary
 from ordering_read.queries.customers import ListCustomers
+from ordering_write import client
+from ordering_write.client import commands as c
 
 
 @admin.register(CustomerSummary)
@@ -51,6 +54,20 @@ class CustomerAdmin(CommandPages):
         if (customer_id := parse_uuid(term)) is not None:
             return rows.filter(customer_id=customer_id)
         return customers_named(request, rows, term)
+
+    def buttons(self, request: HttpRequest, record: CustomerSummary) -> Groups:
+        groups = super().buttons(request, record)
+        if not client.may_dispatch(user_of(request), c.CreateOrder):
+            return groups
+        is_active = record.status == CustomerSummary.Status.ACTIVE
+        new_order = Button(
+            command=c.CreateOrder,
+            label="New order",
+            description="Place an order for this customer.",
+            url=f"{reverse('screens:new-order')}?customer={record.customer_id}",
+            refusal="" if is_active else f"The customer is {record.status} and can't order.",
+        )
+        return [("Orders", [new_order]), *groups]
 
     metadata_pairs = metadata_column
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -10,9 +11,11 @@ from ordering_read.admin.base import user_of
 from ordering_read.admin.labels import command_label, command_slug
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_write import client
+from ordering_write.client import Command
 from ordering_write.client import commands as c
 
-# A command makes the first record of a read model. An order needs a product and a customer.
+# A command makes the first record of a read model. An order needs a product and a customer, and has
+# a page of its own.
 _STEPS = (
     (InventoryLevel, c.RegisterStockItem),
     (CustomerSummary, c.RegisterCustomer),
@@ -33,10 +36,7 @@ def _steps(request: HttpRequest) -> list[dict[str, Any]]:
         {
             "label": command_label(command_type),
             "done": model is not OrderSummary and model.live.exists(),
-            "url": reverse(
-                f"admin:ordering_read_{model._meta.model_name}_command_new",
-                args=[command_slug(command_type)],
-            )
+            "url": _url(model, command_type)
             if client.may_dispatch(user_of(request), command_type)
             else "",
         }
@@ -44,3 +44,10 @@ def _steps(request: HttpRequest) -> list[dict[str, Any]]:
     ]
     # Users who may do nothing get no list of things to do.
     return steps if any(step["url"] for step in steps) else []
+
+
+def _url(model: type[Model], command_type: type[Command]) -> str:
+    if model is OrderSummary:
+        return reverse("screens:new-order")
+    name = f"admin:ordering_read_{model._meta.model_name}_command_new"
+    return reverse(name, args=[command_slug(command_type)])

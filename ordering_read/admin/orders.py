@@ -8,6 +8,7 @@ from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.formats import date_format
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
@@ -109,6 +110,12 @@ class OrderAdmin(CommandPages):
             if order:
                 return redirect(page_url(OrderSummary, order.order_id))
         return super().changelist_view(request, extra_context)
+
+    def new_links(self, request: HttpRequest) -> list[dict[str, str]]:
+        links = super().new_links(request)
+        if client.may_dispatch(user_of(request), c.CreateOrder):
+            links.insert(0, {"label": "New order", "url": reverse("screens:new-order")})
+        return links
 
     # --- The page of an order ------------------------------------------------------------------
     def page_context(

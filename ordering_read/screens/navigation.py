@@ -17,18 +17,20 @@ class Entry(NamedTuple):
     """A link to a list of the admin (``target`` is its model's class name) or to a screen.
 
     The name of a screen's URL begins with "screens:", and its users have ``permission``. The link
-    shows the sum of the numbers of the ``work``.
+    shows the sum of the numbers of the ``work``. Pressing ``key`` follows the link.
     """
 
     label: str
     target: str
     permission: str = ""
     work: Sequence[Work] = ()
+    key: str = ""
 
 
 SECTIONS: Mapping[str, Sequence[Entry]] = {
     "Orders": (
         Entry("Orders", "OrderSummary", work=(Work.TO_CONFIRM,)),
+        Entry("New order", "screens:new-order", "ordering_write.create_order", key="n"),
         Entry("History", "TimelineEntry"),
         Entry("By status", "StatusCounter"),
     ),
@@ -67,6 +69,7 @@ class Link(NamedTuple):
     url: str
     is_current: bool
     waiting: int
+    key: str
 
 
 class Section(NamedTuple):
@@ -144,4 +147,4 @@ def _link(
     else:
         return None
     waiting = sum(work.kinds[kind].count for kind in entry.work) if work else 0
-    return Link(entry.label, url, is_current, waiting)
+    return Link(entry.label, url, is_current, waiting, entry.key)

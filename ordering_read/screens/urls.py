@@ -4,7 +4,9 @@ from django.contrib import admin
 from django.urls import URLPattern, path
 
 from ordering_read.screens.base import Screen
+from ordering_read.screens.new_order import NewOrderScreen
 from ordering_read.screens.search import SearchScreen
+from ordering_read.screens.suggestions import SuggestCustomers, SuggestProducts
 from ordering_read.screens.today import TodayScreen
 
 
@@ -17,4 +19,7 @@ app_name = "screens"
 urlpatterns = [
     _screen("", TodayScreen, "today"),
     _screen("search/", SearchScreen, "search"),
+    _screen("orders/new/", NewOrderScreen, "new-order"),
+    _screen("suggest/customers/", SuggestCustomers, "suggest-customers"),
+    _screen("suggest/products/", SuggestProducts, "suggest-products"),
 ]

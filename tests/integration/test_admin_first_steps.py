@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("db")
 
 PRODUCT = f"/admin/{INVENTORY}/new/register_stock_item/"
 CUSTOMER = f"/admin/{CUSTOMERS}/new/register_customer/"
-ORDER = f"/admin/{ORDERS}/new/create_order/"
+ORDER = "/admin/orders/new/"
 
 
 def steps(user: User, url: str = "/admin/") -> list[str]:

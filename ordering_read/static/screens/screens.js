@@ -52,21 +52,48 @@ document.querySelectorAll("[data-refresh]").forEach(refreshRegularly);
 // --- Suggestions -------------------------------------------------------------------------------
 // <input list="products" data-suggest="/admin/suggest/products/"> asks for options as people type.
 // The answer is a list of {value, label}.
-document.querySelectorAll("input[data-suggest]").forEach((input) => {
-  let timer;
-  input.addEventListener("input", () => {
-    clearTimeout(timer);
-    timer = setTimeout(async () => {
-      const url = `${input.dataset.suggest}?q=${encodeURIComponent(input.value)}`;
-      const response = await fetch(url);
-      if (!response.ok || response.redirected) return;
-      const options = (await response.json()).map(({ value, label }) => {
-        const option = document.createElement("option");
-        option.value = value;
-        option.label = label;
-        return option;
-      });
-      input.list.replaceChildren(...options);
-    }, 150);
-  });
+let timer;
+document.addEventListener("input", ({ target: input }) => {
+  if (!input.matches("input[data-suggest]")) return;
+  clearTimeout(timer);
+  timer = setTimeout(async () => {
+    const text = input.value;
+    const response = await fetch(`${input.dataset.suggest}?q=${encodeURIComponent(text)}`);
+    if (!response.ok || response.redirected || input.value !== text) return;
+    const options = (await response.json()).map(({ value, label }) => {
+      const option = document.createElement("option");
+      Object.assign(option, { value, label });
+      return option;
+    });
+    input.list?.replaceChildren(...options);
+  }, 150);
 });
+
+// --- Forms that answer in place ----------------------------------------------------------------
+// <form data-answered="lines total"> is sent on each change and by its buttons with data-in-place.
+// The parts with these ids get the content of the answer, unless people have typed meanwhile.
+async function answer(form, button) {
+  const pressed = button ? [[button.name, button.value]] : [];
+  const fields = () => new URLSearchParams([...new FormData(form), ...pressed]).toString();
+  const sent = fields();
+  const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(sent) });
+  if (!response.ok || response.redirected || fields() !== sent) return;
+  const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  const focused = button ? page.querySelector("form [autofocus]")?.id : document.activeElement.id;
+  form.dataset.answered.split(" ").forEach((id) => {
+    const part = document.getElementById(id), fresh = page.getElementById(id);
+    if (!part.isEqualNode(fresh)) part.replaceChildren(...fresh.childNodes);
+  });
+  const field = focused && document.getElementById(focused);
+  field?.focus();
+  field?.select?.();
+}
+
+["change", "submit"].forEach((type) => document.addEventListener(type, (event) => {
+  const form = event.target.closest("form[data-answered]"), button = event.submitter;
+  if (!form || (button && !button.hasAttribute("data-in-place"))) return;
+  event.preventDefault();
+  // Enter changes the field and presses a button at once: one answer is enough.
+  clearTimeout(timer);
+  timer = setTimeout(answer, 0, form, button);
+}));

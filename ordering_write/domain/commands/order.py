@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from config.fields.text import Text
 from ordering_write.domain.commands.amounts import Adjustment, Discount, NewTaxes
 from ordering_write.domain.commands.base import ADDED, ADDED_TRUE, Command, Reason
-from ordering_write.domain.commands.customer import Email, Name
+from ordering_write.domain.commands.customer import Email, Name, Phone
 from ordering_write.domain.events import HoldReason, OrderStatus, Visibility
 from ordering_write.domain.metadata import Metadata, MetadataChanges
 from ordering_write.domain.values import (
@@ -78,10 +78,11 @@ _ADDRESS = {
 
 
 class Guest(Value):
-    """A customer by name and e-mail address, who may be new."""
+    """A customer by name and e-mail address, who may be new. Only a new one gets the ``phone``."""
 
     name: Name
     email: Email
+    phone: Annotated[Phone, ADDED] = ""
 
 
 def _id_or_guest(customer_id: UUID | None, info: ValidationInfo) -> UUID | None:

@@ -191,10 +191,14 @@ def ordering_customer(command: c.CreateOrder) -> Customer:
 def guest(person: c.Guest, *, alone: bool = False, now: datetime) -> Customer | None:
     """Return the customer with the e-mail address of ``person``, or a new one, who isn't saved.
 
-    A customer who exists keeps the name. Of parallel orders, one makes the customer.
+    A customer who exists keeps the name and the phone. Of parallel orders, one makes the customer.
     """
     registered = e.CustomerRegistered(
-        timestamp=now, customer_id=uuid7(), name=person.name, email=person.email
+        timestamp=now,
+        customer_id=uuid7(),
+        name=person.name,
+        email=person.email,
+        phone=person.phone,
     )
     new_customer = Customer.register(registered)
     owner_id = new_customer.claim_email()

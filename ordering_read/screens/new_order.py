@@ -1,0 +1,144 @@
+"""New order, the page on which people place an order for a customer on the telephone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from config.http.admin import list_url, page_url, parse_uuid
+from config.http.answers.problems import is_anticipated
+from ordering_read import permissions
+from ordering_read.admin.base import money, user_of
+from ordering_read.admin.labels import command_slug
+from ordering_read.models import CustomerSummary, OrderSummary
+from ordering_read.screens.base import Screen
+from ordering_read.screens.draft_customer import customer_of_id
+from ordering_read.screens.order_draft import OrderDraft, digest
+from ordering_read.screens.running_total import RunningTotal, running_total
+from ordering_write import client
+from ordering_write.client import commands as c
+from ordering_write.published import IdempotencyKeyReusedError
+
+# The projections that a click waits for, and for how many seconds.
+_WAITS_FOR = ("order_view", "order_timeline", "customer_view")
+_WAIT_SECONDS = 2.0
+
+_CHANGED = "The order has changed since its total was shown. Check the total, then place the order."
+_PLACED_BEFORE = (
+    "This form has placed an order before, and nothing was placed now. To place what you see as "
+    "another order, press “Place the order” again."
+)
+
+
+class NewOrderScreen(Screen):
+    """The form for a new order, and its running total.
+
+    Every button sends the whole form, and the answer shows the form again with what it found out.
+    Only "Place the order" changes something. It places exactly the order whose total was shown.
+    """
+
+    template_name = "screens/new_order.html"
+    title = "New order"
+    needed_permission = "ordering_write.create_order"
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._answer(self._draft(self._first_customer()))
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        draft = self._draft({name: request.POST[name] for name in request.POST})
+        command = draft.command(request.correlation_id)  # type: ignore[attr-defined]
+        if command is None:
+            return self._answer(draft)
+        is_shown = request.POST.get("shown_order") == digest(command)
+        try:
+            if "place" in request.POST and is_shown:
+                return self._place(command)
+            total = running_total(client.preview(command, user=user_of(request)), draft.currency)
+        except IdempotencyKeyReusedError:
+            draft.renew(_PLACED_BEFORE)
+            return self._answer(draft)
+        except Exception as error:
+            if not is_anticipated(error):
+                raise
+            draft.add_refusal(error)
+            return self._answer(draft)
+        if "place" in request.POST:
+            draft.notice = _CHANGED
+        return self._answer(draft, total=total, shown_order=digest(command))
+
+    def _draft(self, fields: Mapping[str, str]) -> OrderDraft:
+        return OrderDraft(fields, user=user_of(self.request), ask=self.ask)
+
+    def _first_customer(self) -> dict[str, str]:
+        """Return the fields that name the customer of ``?customer=…``; none without one."""
+        customer_id = parse_uuid(self.request.GET.get("customer", ""))
+        if customer_id is None or not self.may(permissions.VIEW_CUSTOMERS):
+            return {}
+        for customer in customer_of_id(self.ask, customer_id):
+            text = customer.email if self.may(permissions.VIEW_PII) else customer.name
+            return {
+                "customer-customer": text,
+                "customer_text": text,
+                "customer_id": str(customer_id),
+            }
+        return {}
+
+    def _place(self, command: c.CreateOrder) -> HttpResponse:
+        """Place the order, and return a redirect to its page. Raises a DomainError."""
+        problem = ""
+        try:
+            result = client.dispatch(
+                command, user=user_of(self.request), wait_for=_WAITS_FOR, timeout=_WAIT_SECONDS
+            )
+        except client.NotYetVisibleError as error:
+            result, problem = error.result, error.because
+        created: Any = next(event for event in result if event.type == "OrderCreated")
+        number = created.order_number
+        if problem:
+            text = f"Order {number} is placed, but no page shows it yet, because {problem}."
+            messages.warning(self.request, text)
+            return redirect(list_url(OrderSummary))
+        before = " before" if result.replayed else ""
+        messages.success(self.request, f"Order {number} was placed{before}.")
+        return redirect(page_url(OrderSummary, created.order_id))
+
+    def _answer(
+        self, draft: OrderDraft, *, total: RunningTotal | None = None, shown_order: str = ""
+    ) -> HttpResponse:
+        full_form = f"admin:ordering_read_{OrderSummary._meta.model_name}_command_new"
+        customer = draft.customer
+        focus = _focus(draft, self.request.POST, is_total=total is not None)
+        for field in (field for form in draft.forms for field in form):
+            if field.id_for_label == focus:
+                field.field.widget.attrs["autofocus"] = True
+        context = self.get_context_data(
+            draft=draft,
+            total=total,
+            shown_order=shown_order,
+            goods=money(draft.goods, draft.currency) if draft.goods else "",
+            focus=focus,
+            customer_url=customer and page_url(CustomerSummary, customer.customer_id),
+            with_personal=self.may(permissions.VIEW_PII),
+            full_form_url=reverse(full_form, args=[command_slug(c.CreateOrder)]),
+        )
+        return self.render_to_response(context)
+
+
+def _focus(draft: OrderDraft, data: Mapping[str, str], *, is_total: bool) -> str:
+    """Return the id of the element that gets the focus, an empty text for none.
+
+    The first complaint comes first, then the total. A new page begins with the customer, or with
+    the first product if the customer is named.
+    """
+    if "more" in data or "remove" in data:
+        return next((line.field_id for line in draft.lines if line.is_empty), "")
+    if draft.is_asked:
+        return "total-heading" if is_total else draft.first_complaint or "total-heading"
+    if data:
+        return ""
+    if draft.customer:
+        return "line-0-product"
+    return "id_customer-customer" if draft.may_search else "id_customer-name"
