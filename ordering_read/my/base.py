@@ -24,6 +24,7 @@ from ordering_read.my.words import country_name
 from ordering_read.queries.base import Query, get_query_bus
 from ordering_read.queries.orders import GetOrderByNumber, OrderDetail, OrderNotFoundError
 from ordering_write import client
+from ordering_write.published import IdempotencyKeyReusedError
 
 Answer = TypeVar("Answer")
 
@@ -114,8 +115,7 @@ class CommandPage(OrderPage):
     """
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        key = self.request.POST.get("key") or uuid4()
-        return super().get_context_data(key=key, **kwargs)
+        return super().get_context_data(key=uuid4(), **kwargs)
 
     def command(
         self, command_type: type[client.Command], key: UUID, **payload: Any
@@ -136,11 +136,12 @@ class CommandPage(OrderPage):
         """Give the command of the form; return its events, and True if pages show them already.
 
         Tells the user on the next page that the command was accepted, by the sentence ``done``.
-        Raises ParameterError for a form without its key, and the refusal of the command.
+        Raises ParameterError for a form that lacks its key or was sent before with other fields,
+        and the refusal of the command.
         """
         key = parse_uuid(self.request.POST.get("key", ""))
         if key is None:
-            raise ParameterError("key", "This form is incomplete. Open its page again.")
+            raise ParameterError("key", "This form is incomplete. Send it again.")
         command = self.command(command_type, key, **payload)
         try:
             events = client.dispatch(
@@ -149,6 +150,8 @@ class CommandPage(OrderPage):
                 wait_for=PROJECTIONS,
                 timeout=_WAIT_SECONDS,
             )
+        except IdempotencyKeyReusedError:
+            raise ParameterError("key", "This form was sent before, and is done.") from None
         except client.NotYetVisibleError as error:
             text = f"{done} It was accepted, and is shown here in a moment."
             messages.warning(self.request, text)

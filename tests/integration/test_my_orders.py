@@ -25,7 +25,7 @@ from tests.kit_admin import logged_in, run_projections
 
 pytestmark = pytest.mark.usefixtures("db")
 
-ORDERS = "/my/orders/"
+ORDERS, LOGOUT = "/my/orders/", "/my/logout/"
 RIGHT_TO_LEFT = "עששית שולחן"
 
 
@@ -192,9 +192,25 @@ def test_staff_customers_and_strangers_are_led_to_their_own_pages(
     assert len(led) <= 3
     assert Client().get(ORDERS)["Location"] == f"{reverse('my:login')}?next=/my/orders/"
     assert 'href="/my/"' in Client().get("/").text
+    for name in ("orders", "order", "cancel", "return", "reorder"):
+        url = reverse(f"my:{name}", args=[] if name == "orders" else ["2026-000001"])
+        for method in ("get", "post"):
+            assert getattr(Client(), method)(url)["Location"] == f"{reverse('my:login')}?next={url}"
+            assert getattr(logged_in(clerk), method)(url)["Location"] == "/admin/"
     # A user without a role, and a customer without orders.
     assert logged_in(make_user(None)).get(ORDERS).status_code == 403
     assert "no orders yet" in page(logged_in(make_user(Role.CUSTOMER, username="new")), ORDERS)
+
+
+def test_a_form_of_another_site_changes_nothing(customer_user: User, customer: Customer):
+    order = kit.placed_order(customer, (kit.registered_product(), 1))
+    run_projections()
+    browser = Client(enforce_csrf_checks=True)
+    browser.force_login(customer_user)
+    for url in (*(order_url(order, name) for name in ("cancel/", "return/", "again/")), LOGOUT):
+        assert browser.post(url).status_code == 403
+    for name in ("login", "ask-link", "ask-order-link", "open-link"):
+        assert Client(enforce_csrf_checks=True).post(reverse(f"my:{name}")).status_code == 403
 
 
 def test_requests_are_limited_as_those_of_the_api(browser: Client, settings: Any):
@@ -287,6 +303,8 @@ def test_a_return_is_asked_for_by_line_with_a_reason(browser: Client, customer: 
         response = browser.post(url, {**fields, **typed}, follow=True)
         assert response.redirect_chain == [(order_url(order), 302)]
     assert types_of(order).count("ReturnRequested") == 1
+    repeated = browser.post(url, {**fields, **typed, reason: "late"})
+    assert "This form was sent before, and is done." in text_of(repeated)
     text = text_of(response)
     assert "The return is asked for." in text
     assert "1 to be sent back, 1 delivered" in text
