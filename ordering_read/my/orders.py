@@ -19,8 +19,8 @@ from ordering_read.queries.timeline import GetTimeline
 from ordering_write import client
 from ordering_write.published import NotFoundError, OrderStatus, UndecodableEventError
 
-# The entries of the timeline on a page.
-_ENTRIES = 100
+# The orders on a page of the list, and the entries of the timeline on the page of an order.
+_ORDERS, _ENTRIES = 20, 100
 
 
 class OrdersPage(CustomerPage):
@@ -29,7 +29,8 @@ class OrdersPage(CustomerPage):
     template_name = "my/orders.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        page = self.ask(ListOrders(page=_page_number(self.request.GET.get("page", ""))))
+        number = _page_number(self.request.GET.get("page", ""))
+        page = self.ask(ListOrders(page=number, page_size=_ORDERS))
         streams = [{"order_view": [f"order-{order.id}"]} for order in page.items]
         gaps = row_gaps(incomplete_named(["order_view"]), streams)
         return super().get_context_data(

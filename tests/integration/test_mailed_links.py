@@ -245,7 +245,7 @@ def test_a_link_to_an_order_goes_to_the_address_of_the_order_only(order: Order):
     assert not MailedLink.objects.exists()
 
 
-def test_the_session_of_a_guest_ends_as_others_do(order: Order, settings: Any):
+def test_the_session_of_a_visitor_ends_as_others_do(order: Order, settings: Any):
     visitor = Client()
     opened(visitor, mailed_key(number=order.order_number))
     url = f"{ORDERS}{order.order_number}/"
