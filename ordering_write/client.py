@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
 from config.accounts.models import User
+from ordering_write import bulk
 from ordering_write.bus import (
     CommandResult,
     NotYetVisibleError,
@@ -29,6 +30,7 @@ __all__ = [
     "Preview",
     "VersionConflictError",
     "actions_of",
+    "bulk",
     "commands_about",
     "commands_making",
     "dispatch",

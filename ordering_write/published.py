@@ -1,6 +1,8 @@
 """The one module that the read side may import: event types, the log, and subscriptions."""
 
 from ordering_write import subscriptions
+from ordering_write.bulk import job_of as bulk_job
+from ordering_write.bulk import jobs_of as bulk_jobs
 from ordering_write.domain import events, prices
 from ordering_write.domain.allocation import backorders_of
 from ordering_write.domain.changes import Change, changes
@@ -58,6 +60,8 @@ __all__ = [
     "UndecodableEvent",
     "UndecodableEventError",
     "backorders_of",
+    "bulk_job",
+    "bulk_jobs",
     "changes",
     "checkpoints_moved",
     "commit_of",

@@ -32,10 +32,6 @@ from config.http.errors import ParameterError, UnknownParameterError
 _COLUMNS = re.compile(r"-?[0-9]{1,3}(\.-?[0-9]{1,3})*")
 
 
-class UnfinishedError(Exception):
-    """An action was carried out for a record, but people must know more than that."""
-
-
 def parse_uuid(text: str) -> UUID | None:
     """Return the UUID in ``text``, or None if the text is anything else."""
     try:
@@ -228,15 +224,12 @@ class ReadOnlyAdmin(DeclaredListAdmin):
     ) -> None:
         """Call ``dispatch`` for each record, and show one message per record.
 
-        ``done`` is the text of a success ("cancelled"). The text of an UnfinishedError takes its
-        place as a warning. A refusal is shown with its reason, and the next record follows. An
-        unanticipated error is raised.
+        ``done`` is the text of a success ("cancelled"). A refusal is shown with its reason, and the
+        next record follows. An unanticipated error is raised.
         """
         for record in records:
             try:
                 dispatch(record)
-            except UnfinishedError as warning:
-                self.message_user(request, f"{record}: {warning}", messages.WARNING)
             except Exception as error:
                 if not is_anticipated(error):
                     raise

@@ -22,7 +22,7 @@ from config.workers import outdated
 from ordering_read.engine import control, generations, status
 from ordering_read.engine import rebuild as rebuilding
 from ordering_read.my import mails
-from ordering_write import subscriptions
+from ordering_write import bulk, subscriptions
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import alarm
 
@@ -119,16 +119,29 @@ def enqueue_wake_up(**_kwargs: Any) -> None:
         logger.warning("A wake-up can't be enqueued: %s", error)
 
 
+def run_bulk_jobs() -> None:
+    """Go on with the bulk jobs for a turn, and ask for another one if work is left."""
+    if bulk.run_waiting(seconds=_TURN_SECONDS):
+        bulk.enqueue()
+
+
 def prune_commands() -> None:
-    """Delete old command records."""
+    """Delete old command records and bulk jobs."""
     output = StringIO()
     call_command("prune_commands", stdout=output)
     logger.info("Records of old commands: %s", output.getvalue().strip())
+    logger.info("Old bulk jobs: pruned %d", bulk.prune())
 
 
 _SCHEDULES: Mapping[str, Mapping[str, Any]] = {
     _WAKE_UP["name"]: {
         "func": _WAKE_UP["func"],
+        "schedule_type": Schedule.MINUTES,
+        "minutes": 1,
+    },
+    # Goes on with jobs whose process was killed.
+    "bulk_jobs": {
+        "func": f"{__name__}.run_bulk_jobs",
         "schedule_type": Schedule.MINUTES,
         "minutes": 1,
     },

@@ -5,6 +5,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, Q, QuerySet
@@ -30,9 +31,6 @@ from ordering_read.admin.gaps import (
 from ordering_read.engine.gaps import ProjectionGap, Streams, answer_gap
 from ordering_read.queries.lists import ListQuery
 from ordering_write.published import quantize
-
-# The most rows that one action accepts: a page of the list.
-_MAX_SELECTED = 50
 
 
 def user_of(request: HttpRequest) -> User:
@@ -226,23 +224,40 @@ class ListOnlyAdmin(ReadModelAdmin):
 
 
 class ActingAdmin(ReadOnlyAdmin):
-    """A page with actions, each of which needs its own permission."""
+    """A page with actions, each of which needs its own permission.
+
+    ``most_selected`` is the most rows that an action accepts. If it is more than a page of the
+    list, people can select all rows that match.
+    """
+
+    most_selected: ClassVar[int] = ReadOnlyAdmin.list_per_page
 
     def changelist_view(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
+        if request.POST.get("select_across") == "1" and ACTION_CHECKBOX_NAME not in request.POST:
+            # Django asks for a selected row, although all rows are selected.
+            fields = request.POST.copy()
+            fields[ACTION_CHECKBOX_NAME] = "0"
+            request.POST = fields  # type: ignore[assignment]
         # Django would only report "No action selected", not the missing permission.
         actions = [action for action in request.POST.getlist("action") if action]
         if set(actions) - set(self.get_actions(request)):
             raise PermissionDenied("You don't have the permission that this action needs.")
         return super().changelist_view(request, extra_context)
 
-    def selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        """Return the selected rows; none, and a message, if there are too many for one action."""
-        rows = list(queryset[: _MAX_SELECTED + 1])
-        if len(rows) <= _MAX_SELECTED:
+    def selected(
+        self, request: HttpRequest, queryset: QuerySet[Any], *, most: int | None = None
+    ) -> list[Any]:
+        """Return the selected rows; none, and a message, if there are more than ``most``.
+
+        Without ``most``, the limit is ``most_selected``.
+        """
+        most = most or self.most_selected
+        rows = list(queryset[: most + 1])
+        if len(rows) <= most:
             return rows
-        text = f"Select at most {_MAX_SELECTED} {self.opts.verbose_name_plural} at once."
+        text = f"Select at most {most} {self.opts.verbose_name_plural} at once."
         self.message_user(request, text, messages.ERROR)
         return []
 

@@ -1,27 +1,24 @@
-"""Commands in the admin: buttons on the page of a record, a form and a preview for each command,
-and actions that dispatch one command for many records."""
+"""Commands in the admin: buttons on the page of a record, a form and a preview for each command."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import chain
 from typing import Any, ClassVar, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import path, reverse
 from django.utils.html import format_html
 
-from config.http.admin import UnfinishedError, list_url, page_url
+from config.http.admin import list_url, page_url
 from ordering_read.admin import kept_forms
-from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, user_of
-from ordering_read.admin.command_forms import CommandForm, FormContext
-from ordering_read.admin.command_page import VERSION, CommandPage, envelope_of
-from ordering_read.admin.form_contexts import BulkContext
+from ordering_read.admin.base import user_of
+from ordering_read.admin.bulk import BulkCommands
+from ordering_read.admin.command_forms import FormContext
+from ordering_read.admin.command_page import VERSION, CommandPage
 from ordering_read.admin.labels import GROUPS, command_description, command_label, command_slug
 from ordering_write import client
 from ordering_write.client import Command
@@ -45,17 +42,15 @@ class Button(NamedTuple):
 Groups = list[tuple[str, list[Button]]]
 
 
-class CommandPages(ActingAdmin, ReadModelAdmin):
+class CommandPages(BulkCommands):
     """An admin whose records are changed by commands.
 
     * ``aggregate`` is the prefix of the streams that the commands are about.
     * ``identity`` is the field that holds the record's id, in the read model and in the commands.
-    * ``bulk`` lists the commands that can be dispatched for many records at once.
     * ``waits_for`` names the projections that a click waits for.
     """
 
     aggregate: ClassVar[str]
-    bulk: ClassVar[Sequence[type[Command]]] = ()
     waits_for: ClassVar[Sequence[str]]
 
     change_list_template = "admin/ordering_read/command_list.html"
@@ -223,66 +218,3 @@ class CommandPages(ActingAdmin, ReadModelAdmin):
         if record is None:
             return list_url(self.model)
         return page_url(self.model, getattr(record, self.identity))
-
-    # --- Many records --------------------------------------------------------------------------
-    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
-        actions = super().get_actions(request)
-        for command_type in self.bulk:
-            if client.may_dispatch(user_of(request), command_type):
-                slug, label = command_slug(command_type), command_label(command_type)
-                actions[slug] = (_bulk_action(command_type), slug, label)
-        return actions
-
-    def bulk_dispatch(
-        self, request: HttpRequest, command_type: type[Command], queryset: QuerySet[Any]
-    ) -> HttpResponse | None:
-        """Show the form of a command once, then dispatch the command for each selected record.
-
-        Shows one message for each record.
-        """
-        if not (records := self.selected(request, queryset)):
-            return None
-        form_context = BulkContext({self.identity: getattr(records[0], self.identity)})
-        is_sent = "give" in request.POST
-        form = CommandForm(command_type, form_context, data=request.POST if is_sent else None)
-        if not form.fields:
-            form = CommandForm(command_type, form_context, data={})
-        if form.is_bound and (command := form.command(**envelope_of(request))):
-            self._dispatch_each(request, command, records)
-            return None
-        return self.page(
-            request,
-            "command.html",
-            title=command_label(command_type),
-            label=command_label(command_type),
-            description=command_description(command_type),
-            action=command_slug(command_type),
-            records=records,
-            back_url=self.back_url(None),
-            form=form,
-        )
-
-    def _dispatch_each(
-        self, request: HttpRequest, command: Command, records: Sequence[Any]
-    ) -> None:
-        ends_at = time.monotonic() + _WAIT_SECONDS
-
-        def dispatch(record: Any) -> None:
-            fields = {self.identity: getattr(record, self.identity), "command_id": uuid4()}
-            timeout = max(0.0, ends_at - time.monotonic())
-            try:
-                self._dispatch(request, command.model_copy(update=fields), timeout=timeout)
-            except client.NotYetVisibleError as error:
-                raise UnfinishedError(f"{label}: {_NOT_SHOWN} {error.because}.") from error
-
-        label = command_label(type(command))
-        self.dispatch_each(request, records, dispatch, done=f"{label}: done")
-
-
-def _bulk_action(command_type: type[Command]) -> Callable[..., Any]:
-    def action(
-        pages: CommandPages, request: HttpRequest, queryset: QuerySet[Any]
-    ) -> HttpResponse | None:
-        return pages.bulk_dispatch(request, command_type, queryset)
-
-    return action

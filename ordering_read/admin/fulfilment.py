@@ -1,31 +1,32 @@
-"""The admin page of the fulfilment queue, with its printed pick lists and packing slips."""
+"""The admin page of the fulfilment queue, from which orders are packed, dispatched and printed."""
 
-from collections.abc import Iterable, Sequence
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from django.utils.html import format_html
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from ordering_read import permissions
-from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, link_column
-from ordering_read.admin.gaps import gaps_of, incomplete_named, incomplete_of
+from ordering_read.admin.base import link_column, user_of
+from ordering_read.admin.bulk import BULK_COMMANDS, BulkCommands
+from ordering_read.admin.labels import READINESS
 from ordering_read.admin.work import QueueWorkFilter
-from ordering_read.documents import AddressView
-from ordering_read.engine.gaps import Streams, row_gaps
+from ordering_read.engine.gaps import Streams
 from ordering_read.models import OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
-from ordering_read.queries.fulfilment import (
-    Readiness,
-    backordered_units,
-    queue,
-    queued_order_view,
-)
-from ordering_write.published import spelled_order_number
+from ordering_read.queries.fulfilment import Readiness, queue, queued_order_view
+from ordering_write import client
+from ordering_write.client import commands as c
+from ordering_write.published import OrderStatus, spelled_order_number
+
+# The most orders that are packed, dispatched or printed at once.
+_MOST_AT_ONCE = 50
 
 
 class ReadinessFilter(admin.SimpleListFilter):
@@ -35,14 +36,14 @@ class ReadinessFilter(admin.SimpleListFilter):
     parameter_name = "ready"
 
     def lookups(self, request: HttpRequest, model_admin: object) -> list[tuple[str, str]]:
-        return [(value, value.capitalize()) for value in Readiness]
+        return [(value.value, READINESS[value]) for value in Readiness]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(readiness=self.value()) if self.value() else queryset
 
 
 @admin.register(QueuedOrder)
-class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
+class FulfilmentQueueAdmin(BulkCommands):
     """The orders to pack and dispatch, the oldest first."""
 
     identity = "order_id"
@@ -52,14 +53,13 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     needed_permission = permissions.VIEW_STOCK_LEVELS
     ordering = ("placed_at", "order_id")
     list_display = (
-        "readiness",
         "order",
-        "age",
+        "readiness_with_reasons",
         "to_pack",
         "packed",
+        "age",
         "destination",
         "assigned_to",
-        "reasons",
     )
     list_display_links = None
     list_filter = (QueueWorkFilter, ReadinessFilter, "status")
@@ -75,13 +75,16 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         "packed",
         "destination",
     )
-    actions = ("print_pick_list", "print_packing_slips")
-
-    class Media:
-        css = {"all": ["ordering_read/fulfilment.css"]}
+    actions = ("pack", "dispatch_parcels", "print_pick_list", "print_packing_slips")
+    bulk = BULK_COMMANDS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[QueuedOrder]:
         return queue().select_related("projection")
+
+    def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
+        may_pack = self.has_pack_permission(request)
+        first, second, *others = self.list_display
+        return (first, second, "next_step", *others) if may_pack else self.list_display
 
     def search(
         self, request: HttpRequest, rows: QuerySet[QueuedOrder], term: str
@@ -98,7 +101,13 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
     # --- Columns -------------------------------------------------------------------------------
     @admin.display(description="Readiness")
     def readiness(self, row: Any) -> SafeString:
-        return format_html('<span class="light light-{0}">{0}</span>', row.readiness)
+        label = READINESS[Readiness(row.readiness)]
+        return format_html('<span class="light light-{}">{}</span>', row.readiness, label)
+
+    @admin.display(description="Readiness")
+    def readiness_with_reasons(self, row: Any) -> SafeString:
+        reasons = self.reasons(row)
+        return format_html('{}<div class="quiet">{}</div>', self.readiness(row), reasons)
 
     order = link_column(OrderSummary, "order_id", "Order", "order_number")
 
@@ -115,97 +124,64 @@ class FulfilmentQueueAdmin(ActingAdmin, ReadModelAdmin):
         return row.packed_units
 
     @admin.display(description="Destination")
-    def destination(self, row: QueuedOrder) -> str:
-        return f"{row.city}, {row.country}" if row.country else "no shipping"
+    def destination(self, row: QueuedOrder) -> SafeString:
+        text = f"{row.city}, {row.country}" if row.country else "no shipping"
+        return format_html('<bdi class="clipped" title="{0}" tabindex="0">{0}</bdi>', text)
 
     @admin.display(description="Reasons")
     def reasons(self, row: QueuedOrder) -> str:
         return "; ".join(queued_order_view(row).reasons)
 
-    # --- Printed lists -------------------------------------------------------------------------
+    @admin.display(description="Next step")
+    def next_step(self, row: Any) -> SafeString:
+        steps = []
+        if row.open_units and row.readiness != Readiness.RED:
+            steps.append(("screens:packing", "Pack"))
+        may_leave = not row.hold_reason and row.status != OrderStatus.PENDING
+        if row.packed_units and may_leave:
+            steps.append(("screens:dispatch", "Dispatch"))
+        links = ((_page_of(name, row.order_number), label) for name, label in steps)
+        return format_html_join(" ", '<a class="button" href="{}">{}</a>', links)
+
+    # --- Actions -------------------------------------------------------------------------------
+    def has_pack_permission(self, request: HttpRequest) -> bool:
+        return client.may_dispatch(user_of(request), c.CreateShipment)
+
+    def has_dispatch_permission(self, request: HttpRequest) -> bool:
+        return client.may_dispatch(user_of(request), c.DispatchShipment)
+
     def has_address_permission(self, request: HttpRequest) -> bool:
         return permissions.may_view_addresses(request.user)
 
+    @admin.action(description="Pack the selected orders", permissions=["pack"])
+    def pack(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        return self._open(request, queryset, "screens:packing")
+
+    @admin.action(description="Dispatch parcels of the selected orders", permissions=["dispatch"])
+    def dispatch_parcels(
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        return self._open(request, queryset, "screens:dispatch")
+
     @admin.action(description="Print a pick list of the selected orders", permissions=["view"])
-    def print_pick_list(
-        self, request: HttpRequest, queryset: QuerySet[QueuedOrder]
-    ) -> HttpResponse:
-        orders = list(queryset)
-        gaps = [
-            f"{order.order_number}: {detail}"
-            for order, detail in zip(orders, self._gaps(orders), strict=True)
-            if detail
-        ]
-        context = {"orders": orders, "picks": _picks(orders), "gaps": gaps}
-        return TemplateResponse(request, "admin/ordering_read/pick_list.html", context)
+    def print_pick_list(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        return self._open(request, queryset, "screens:pick-list")
 
     @admin.action(description="Print packing slips of the selected orders", permissions=["address"])
     def print_packing_slips(
-        self, request: HttpRequest, queryset: QuerySet[QueuedOrder]
-    ) -> HttpResponse:
-        orders = list(queryset)
-        summaries = OrderSummary.live.filter(order_id__in=[order.order_id for order in orders])
-        addresses = {
-            order_id: AddressView.model_validate(document)
-            for order_id, document in summaries.values_list("order_id", "shipping_address")
-            if document
-        }
-        slips = [
-            (order, addresses.get(order.order_id), _units(order), detail)
-            for order, detail in zip(orders, self._slip_gaps(orders), strict=True)
-        ]
-        return TemplateResponse(request, "admin/ordering_read/packing_slips.html", {"slips": slips})
+        self, request: HttpRequest, queryset: QuerySet[Any]
+    ) -> HttpResponse | None:
+        return self._open(request, queryset, "screens:packing-slips")
 
-    def _gaps(self, orders: Sequence[QueuedOrder]) -> list[str]:
-        """Return a sentence for each order that lacks events, and "" for the others."""
-        return [gap.detail if gap else "" for gap in gaps_of(orders, self)]
-
-    def _slip_gaps(self, orders: Sequence[QueuedOrder]) -> list[str]:
-        """Return the sentences for slips, whose addresses come from order_view."""
-        projections = [
-            *incomplete_of(orders, QueuedOrder),
-            *incomplete_named([OrderSummary.projection_name]),
-        ]
-        names = (QueuedOrder.projection_name, OrderSummary.projection_name)
-        rows = [{name: [f"order-{order.order_id}"] for name in names} for order in orders]
-        return [gap.detail if gap else "" for gap in row_gaps(projections, rows)]
+    def _open(
+        self, request: HttpRequest, queryset: QuerySet[Any], name: str
+    ) -> HttpResponse | None:
+        """Open the screen ``name`` about the selected orders, if they aren't too many."""
+        if not (orders := self.selected(request, queryset, most=_MOST_AT_ONCE)):
+            return None
+        return redirect(_page_of(name, *(order.order_number for order in orders)))
 
 
-class Pick(NamedTuple):
-    """One line of a pick list: the units of a product to fetch, and the orders they are for."""
-
-    sku: str
-    name: str
-    units: int
-    orders: str
-
-
-def _picks(orders: Iterable[QueuedOrder]) -> list[Pick]:
-    """Return the units to fetch for all ``orders`` together, sorted by SKU.
-
-    Backordered units aren't there to be fetched.
-    """
-    products: dict[tuple[str, str], dict[str, int]] = {}
-    for order in orders:
-        backordered = backordered_units(order)
-        for line_id, line in order.lines.items():
-            if (units := line["open"] - backordered.get(line_id, 0)) > 0:
-                per_order = products.setdefault((line["sku"], line["name"]), {})
-                number = order.order_number
-                per_order[number] = per_order.get(number, 0) + units
-    return [
-        Pick(
-            sku=sku,
-            name=name,
-            units=sum(per_order.values()),
-            orders=", ".join(f"{number} × {units}" for number, units in per_order.items()),
-        )
-        for (sku, name), per_order in sorted(products.items())
-    ]
-
-
-def _units(order: QueuedOrder) -> list[tuple[str, str, int]]:
-    """Return SKU, name and units of each line that isn't dispatched yet and requires shipping."""
-    lines = [line for line in order.lines.values() if line.get("requires_shipping", True)]
-    counts = ((line, line["open"] + line["packed"]) for line in lines)
-    return [(line["sku"], line["name"], units) for line, units in counts if units]
+def _page_of(name: str, *numbers: str) -> str:
+    """Return the address of the screen ``name`` about the orders with these ``numbers``."""
+    return f"{reverse(name)}?{urlencode({'orders': ','.join(numbers)})}"

@@ -9,6 +9,7 @@ from django.utils.text import camel_case_to_spaces, capfirst
 from django.utils.timezone import localtime
 
 from config.http.admin import parse_uuid
+from ordering_read.queries.fulfilment import Readiness
 from ordering_read.queries.work import Work
 from ordering_write.client import Command
 
@@ -33,6 +34,12 @@ WORK = {
     Work.ATTENTION: "money to look at",
     Work.LOW_STOCK: "low in stock",
     Work.GOODS_LATE: "expected and late",
+}
+# What people call the readiness of an order.
+READINESS = {
+    Readiness.GREEN: "Ready",
+    Readiness.AMBER: "Partly ready",
+    Readiness.RED: "Not ready",
 }
 # Labels of fields that can't be derived from the field's name.
 _FIELD_LABELS = {"sku": "SKU", "line1": "Address line 1", "line2": "Address line 2"}

@@ -19,6 +19,7 @@ from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
 from ordering_read.admin.base import log_url, money_column, user_of
+from ordering_read.admin.bulk import BULK_COMMANDS
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages, Groups
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
@@ -84,7 +85,7 @@ class OrderAdmin(CommandPages):
 
     aggregate = "order"
     waits_for = ("order_view", "order_timeline")
-    bulk = (c.ConfirmOrder, c.UpdateOrderStatus, c.PlaceHold, c.CancelOrder, c.TagOrder)
+    bulk = BULK_COMMANDS
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         # The page has a template of its own.

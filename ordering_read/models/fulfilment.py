@@ -50,8 +50,8 @@ class QueuedOrder(StreamRow):
     class Meta:
         db_table = "fulfilment_queue"
         default_permissions = ()
-        verbose_name = "order in the queue"
-        verbose_name_plural = "fulfilment queue"
+        verbose_name = "order to pack and dispatch"
+        verbose_name_plural = "orders to pack and dispatch"
         constraints = [
             models.UniqueConstraint(
                 fields=["projection", "order_id"], name="fulfilment_queue_order_unique"

@@ -40,6 +40,8 @@ from ordering_read.queries.lists import ListQuery, shop_wide
 from ordering_read.queries.views import Page, View
 from ordering_write.published import OrderStatus
 
+_UNPAID = Q(balance__gt=F("authorized"))
+
 
 class Readiness(StrEnum):
     """The share of an order that can be dispatched: green for all, amber for a part or for a part
@@ -132,6 +134,14 @@ def _backorder() -> JSONObject:
     )
 
 
+def stopped() -> Q:
+    """Return the condition of queued orders of which nothing may be packed now."""
+    condition = Q(status=OrderStatus.PENDING) | ~Q(hold_reason="")
+    if settings.PAYMENT_BEFORE_PACKING:
+        condition |= _UNPAID & Q(open_units__gt=0)
+    return condition
+
+
 def queue() -> QuerySet[QueuedOrder]:
     """Return the orders in the queue, annotated with ``readiness`` and ``backorders``.
 
@@ -139,16 +149,12 @@ def queue() -> QuerySet[QueuedOrder]:
     """
     of_order = StockReservation.live.filter(order_id=OuterRef("order_id"), backordered__gt=0)
     units = of_order.values("order_id").annotate(units=Sum("backordered")).values("units")
-    is_unpaid = Q(balance__gt=F("authorized"))
-    is_stopped = Q(status=OrderStatus.PENDING) | ~Q(hold_reason="")
-    if settings.PAYMENT_BEFORE_PACKING:
-        is_stopped |= is_unpaid & Q(open_units__gt=0)
     return QueuedOrder.live.filter(units__gt=0).annotate(
         backordered=Coalesce(Subquery(units), 0),
         readiness=Case(
-            When(is_stopped, then=Value(Readiness.RED)),
+            When(stopped(), then=Value(Readiness.RED)),
             When(packed_units=0, backordered__gte=F("open_units"), then=Value(Readiness.RED)),
-            When(is_unpaid | Q(backordered__gt=0), then=Value(Readiness.AMBER)),
+            When(_UNPAID | Q(backordered__gt=0), then=Value(Readiness.AMBER)),
             default=Value(Readiness.GREEN),
             output_field=CharField(),
         ),
@@ -164,7 +170,7 @@ def queued_order_view(row: Any) -> QueuedOrderView:
         for line_id, line in row.lines.items()
         if line["open"] or line["packed"]
     ]
-    return QueuedOrderView.of_row(row, lines=lines, reasons=tuple(_reasons(row)))
+    return QueuedOrderView.of_row(row, lines=lines, reasons=tuple(reasons_of(row)))
 
 
 def backordered_units(row: Any) -> dict[str, int]:
@@ -172,7 +178,8 @@ def backordered_units(row: Any) -> dict[str, int]:
     return {backorder["line_id"]: backorder["units"] for backorder in row.backorders}
 
 
-def _reasons(row: Any) -> Iterable[str]:
+def reasons_of(row: Any) -> Iterable[str]:
+    """Yield what keeps a row of ``queue()`` from being green, as people read it."""
     if row.hold_reason:
         yield f"on hold: {row.hold_reason.replace('_', ' ')}"
     if row.status == OrderStatus.PENDING:

@@ -14,6 +14,7 @@ from django.db.models.functions import Cast
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries.base import Query, QueryHandler, handles
+from ordering_read.queries.fulfilment import stopped
 from ordering_read.queries.lists import shop_wide
 from ordering_read.queries.views import View
 from ordering_write.published import OrderStatus
@@ -63,7 +64,9 @@ def _selections() -> Mapping[Work, _Selection]:
         Work.RETURNS: _Selection(
             OrderSummary, Q(return_status=e.ReturnStatus.REQUESTED), "created_at"
         ),
-        Work.TO_PACK: _Selection(QueuedOrder, _MAY_MOVE & Q(open_units__gt=0), "placed_at"),
+        Work.TO_PACK: _Selection(
+            QueuedOrder, _MAY_MOVE & Q(open_units__gt=0) & ~stopped(), "placed_at"
+        ),
         Work.TO_DISPATCH: _Selection(QueuedOrder, _MAY_MOVE & Q(packed_units__gt=0), "placed_at"),
         Work.LOW_STOCK: _Selection(InventoryLevel, Q(is_low=True, discontinued_at=None)),
         # The expectation of the earliest time comes first.

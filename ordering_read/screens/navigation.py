@@ -7,6 +7,7 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.urls import reverse
 
+from ordering_read import permissions
 from ordering_read.queries.base import get_query_bus
 from ordering_read.queries.work import CountWork, Work, WorkView
 
@@ -31,11 +32,14 @@ SECTIONS: Mapping[str, Sequence[Entry]] = {
     "Orders": (
         Entry("Orders", "OrderSummary", work=(Work.TO_CONFIRM,)),
         Entry("New order", "screens:new-order", "ordering_write.create_order", key="n"),
+        Entry("Bulk actions", "screens:bulk-actions", permission=permissions.VIEW_ORDERS),
         Entry("History", "TimelineEntry"),
         Entry("By status", "StatusCounter"),
     ),
     "Warehouse": (
         Entry("To pack and dispatch", "QueuedOrder", work=(Work.TO_PACK, Work.TO_DISPATCH)),
+        Entry("Packing", "screens:packing", permission="ordering_write.create_shipment"),
+        Entry("Dispatch", "screens:dispatch", permission="ordering_write.dispatch_shipment"),
         Entry("Stock", "InventoryLevel", work=(Work.LOW_STOCK,)),
         Entry("Stock movements", "StockMovement"),
         Entry("Stock of the log", "StockItem"),

@@ -4,7 +4,11 @@ from django.contrib import admin
 from django.urls import URLPattern, path
 
 from ordering_read.screens.base import Screen
+from ordering_read.screens.bulk import BulkJobScreen, BulkJobsScreen
+from ordering_read.screens.dispatching import DispatchScreen
 from ordering_read.screens.new_order import NewOrderScreen
+from ordering_read.screens.packing import PackingScreen
+from ordering_read.screens.printing import PackingSlipsScreen, PickListScreen
 from ordering_read.screens.search import SearchScreen
 from ordering_read.screens.suggestions import SuggestCustomers, SuggestProducts
 from ordering_read.screens.today import TodayScreen
@@ -22,4 +26,10 @@ urlpatterns = [
     _screen("orders/new/", NewOrderScreen, "new-order"),
     _screen("suggest/customers/", SuggestCustomers, "suggest-customers"),
     _screen("suggest/products/", SuggestProducts, "suggest-products"),
+    _screen("packing/", PackingScreen, "packing"),
+    _screen("packing/pick-list/", PickListScreen, "pick-list"),
+    _screen("packing/slips/", PackingSlipsScreen, "packing-slips"),
+    _screen("dispatch/", DispatchScreen, "dispatch"),
+    _screen("bulk/", BulkJobsScreen, "bulk-actions"),
+    _screen("bulk/<uuid:job_id>/", BulkJobScreen, "bulk-action"),
 ]

@@ -4,6 +4,7 @@ The checkpoint of the policies is in a layer above the log: ``policies.models``.
 """
 
 from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, save
+from ordering_write.models.bulk_job import BulkItem, BulkJob
 from ordering_write.models.command_record import CommandMetric, CommandRecord
 from ordering_write.models.customer import Customer
 from ordering_write.models.guarded import WrittenDirectlyError
@@ -16,6 +17,8 @@ from ordering_write.models.timer import Timer
 
 __all__ = [
     "Aggregate",
+    "BulkItem",
+    "BulkJob",
     "CommandMetric",
     "CommandRecord",
     "Customer",

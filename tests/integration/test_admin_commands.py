@@ -211,7 +211,7 @@ def test_a_bulk_action_needs_the_permission_of_its_command(shop: Shop, staff: An
         client = logged_in(staff(*other_permissions(command_type)))
         slug = command_slug(command_type)
         is_offered = f'value="{slug}"' in client.get(list_url(ORDERS)).text
-        response = run_action(client, ORDERS, slug, row, give="1")
+        response = run_action(client, ORDERS, slug, row)
         if is_offered or response.status_code != 403:
             deviations.append((command_type, is_offered, response.status_code))
 
@@ -449,55 +449,3 @@ def test_the_list_of_customers_registers_a_customer(shop: Shop, clerk: User) -> 
     submit(logged_in(clerk), url, name="Kim Example", email="kim@example.com")
 
     assert CustomerSummary.live.filter(email="kim@example.com").exists()
-
-
-# --- Many orders -------------------------------------------------------------------------------
-def dispatch_for(client: Client, slug: str, *orders: Order, **fields: Any) -> Any:
-    """Select ``orders`` in the list and run the action of a command."""
-    rows = OrderSummary.live.filter(order_id__in=[order.pk for order in orders])
-    return run_action(client, ORDERS, slug, *rows, **fields)
-
-
-def test_a_bulk_action_shows_one_message_per_order(shop: Shop, clerk: User) -> None:
-    cancelled = shop.place()
-    kit.dispatch(kit.cancel(cancelled))
-    run_projections()
-
-    response = dispatch_for(logged_in(clerk), "confirm_order", shop.order, cancelled)
-
-    assert sorted(messages_of(response)) == [
-        f"error: {cancelled.order_number}: Order {cancelled.order_number} is cancelled; "
-        "it can't become confirmed.",
-        f"success: {shop.order.order_number}: Confirm order: done",
-    ]
-    assert (status(shop.order), status(cancelled)) == ("confirmed", "cancelled")
-
-
-def test_a_bulk_action_asks_once_for_the_fields_of_its_command(shop: Shop, clerk: User) -> None:
-    client = logged_in(clerk)
-    orders = (shop.order, shop.place())
-    run_projections()
-
-    for fields in ({}, {"give": "1", "reason": "  "}, {"give": "1", "reason": "x" * 501}):
-        form = dispatch_for(client, "cancel_order", *orders, **fields)
-        assert form.status_code == 200
-        assert shop.order.order_number in form.text
-        assert 'name="reason"' in form.text
-    assert status(shop.order) == "pending"
-    fields = {"give": "1", "reason": "Ordered twice", "reason_code": "customer"}
-    response = dispatch_for(client, "cancel_order", *orders, **fields)
-
-    assert len(messages_of(response)) == 2
-    assert {status(order) for order in orders} == {"cancelled"}
-    reasons = OutboxEvent.objects.filter(type="OrderCancelled").values_list("data", flat=True)
-    assert [data["reason"] for data in reasons] == ["Ordered twice"] * 2
-
-
-def test_a_bulk_action_takes_at_most_one_page_of_orders(shop: Shop, clerk: User) -> None:
-    orders = [shop.order, *(shop.place() for _ in range(50))]
-    run_projections()
-
-    response = dispatch_for(logged_in(clerk), "confirm_order", shop.order, select_across="1")
-
-    assert messages_of(response) == ["error: Select at most 50 orders at once."]
-    assert {status(order) for order in orders} == {"pending"}

@@ -173,8 +173,9 @@ def test_the_forms_of_the_admin_have_no_inline_code(
     kit.dispatch(kit.move(shop.order, OrderStatus.CONFIRMED))
     run_projections()
     for action in ("print_packing_slips", "print_pick_list"):
-        answer = run_action(client, QUEUE, action, *QueuedOrder.live.all())
-        assert 'class="printed' in answer.content.decode()
+        printed = run_action(client, QUEUE, action, *QueuedOrder.live.all())
+        answer = client.get(printed["Location"])
+        assert 'class="printed' in answer.text
         check(answer, path=action)
 
 

@@ -19,6 +19,7 @@ document.addEventListener("keydown", (event) => {
 // while somebody looks at the page. A part in which something has the focus stays as it is.
 function refreshRegularly(part) {
   const seconds = Number(part.dataset.refresh);
+  if (!seconds) return;
   setTimeout(async () => {
     let next = part;
     if (!document.hidden && !part.contains(document.activeElement)) {
