@@ -103,6 +103,8 @@ class CommandForm(forms.Form):
         self._row_paths: dict[Path, list[Path]] = {}
         # The choices and suggestions of each field name: the rows of a list share them.
         self._options: dict[str, tuple[Choices | None, Choices | None]] = {}
+        # The names of fields whose suggestions an earlier field has listed.
+        self._suggested: set[str] = set()
         self._rows: dict[str, Sequence[FormRow]] = {}
         # The rows that were filled in, in the order of the command's elements.
         self._filled_rows: dict[str, Sequence[FormRow]] = {}
@@ -175,7 +177,10 @@ class CommandForm(forms.Form):
             empty = [] if required and len(choices) == 1 else [("", "---------")]
             return forms.ChoiceField(choices=[*empty, *choices], required=required)
         if suggestions is not None:
-            return forms.CharField(required=required, widget=SuggestingInput(suggestions))
+            is_first = name not in self._suggested
+            self._suggested.add(name)
+            widget = SuggestingInput(suggestions, list_id=f"{name}_list", with_list=is_first)
+            return forms.CharField(required=required, widget=widget)
         match schema:
             case {"type": "integer"}:
                 return forms.IntegerField(

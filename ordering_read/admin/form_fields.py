@@ -1,29 +1,31 @@
 """The fields and inputs of command forms, and how they become HTML."""
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 from django import forms
 from django.forms.renderers import DjangoTemplates
 from django.forms.utils import ErrorList
-from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 Choices = Sequence[tuple[str, str]]
 
 
 class SuggestingInput(forms.TextInput):
-    """A text input with suggestions, which the browser filters without a script."""
+    """A text input with suggestions, which the browser filters without a script.
+
+    Inputs with the same ``list_id`` share the list, which the input ``with_list`` writes.
+    """
 
     template_name = "admin/ordering_read/suggesting_input.html"
 
-    def __init__(self, suggestions: Choices) -> None:
-        super().__init__(attrs={"autocomplete": "off"})
-        self.suggestions = suggestions
+    def __init__(self, suggestions: Choices, *, list_id: str, with_list: bool) -> None:
+        super().__init__(attrs={"autocomplete": "off", "list": list_id})
+        self.suggestions = suggestions if with_list else ()
 
     def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(name, value, attrs)
-        context["widget"]["attrs"]["list"] = f"id_{name}_list"
         return context | {"suggestions": self.suggestions}
 
 
@@ -66,21 +68,18 @@ class FormRenderer(DjangoTemplates):
 
 def _input(widget: Mapping[str, Any]) -> SafeString:
     shown = {name: widget[name] for name in ("type", "name", "value")}
-    return format_html("<input{}>", _attributes({**shown, **widget["attrs"]}))
+    return SafeString(f"<input{_attributes({**shown, **widget['attrs']})}>")
 
 
 def _select(widget: Mapping[str, Any]) -> SafeString:
-    options = format_html_join(
-        "",
-        "<option{}>{}</option>",
-        (
-            (_attributes({"value": option["value"], **option["attrs"]}), option["label"])
-            for _, group, _ in widget["optgroups"]
-            for option in group
-        ),
+    options = "".join(
+        f"<option{_attributes({'value': option['value'], **option['attrs']})}>"
+        f"{escape(str(option['label']))}</option>"
+        for _, group, _ in widget["optgroups"]
+        for option in group
     )
     attributes = _attributes({"name": widget["name"], **widget["attrs"]})
-    return format_html("<select{}>{}</select>", attributes, options)
+    return SafeString(f"<select{attributes}>{options}</select>")
 
 
 def _error_list(errors: ErrorList, css_class: str) -> SafeString:
@@ -88,18 +87,17 @@ def _error_list(errors: ErrorList, css_class: str) -> SafeString:
         return SafeString("")
     field_id = getattr(errors, "field_id", None)
     identity = f"{field_id}_error" if field_id else None
-    items = format_html_join("", "<li>{}</li>", ((error,) for error in errors))
-    return format_html("<ul{}>{}</ul>", _attributes({"class": css_class, "id": identity}), items)
+    items = "".join(f"<li>{escape(str(error))}</li>" for error in errors)
+    return SafeString(f"<ul{_attributes({'class': css_class, 'id': identity})}>{items}</ul>")
 
 
-def _attributes(attributes: Mapping[str, Any]) -> SafeString:
-    """Return HTML attributes; leaves out None and False, and writes True as an empty text."""
-    return format_html_join(
-        "",
-        ' {}="{}"',
-        (
-            (name, "" if value is True else value)
-            for name, value in attributes.items()
-            if value is not None and value is not False
-        ),
+def _attributes(attributes: Mapping[str, Any]) -> str:
+    """Return HTML attributes; leaves out None and False, and writes True as an empty text.
+
+    Django's ``format_html`` takes ten times as long as ``escape``, which it calls for each value.
+    """
+    return "".join(
+        f' {name}="{escape("" if value is True else str(value))}"'
+        for name, value in attributes.items()
+        if value is not None and value is not False
     )
