@@ -1,10 +1,10 @@
 """The lines of a new order as people type them: their products, prices, units and complaints."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any
+from typing import Any, Self
 from uuid import UUID
 
 from django.utils.formats import date_format
@@ -16,6 +16,7 @@ from config.fields.amount import parse_amount
 from config.fields.text import identity_key
 from ordering_read.admin.base import money
 from ordering_read.queries.new_order import FindOffers, OfferView
+from ordering_write.client import commands as c
 from ordering_write.published import quantize
 
 # A command has at most so many lines. The form begins with some, and a button adds some more.
@@ -101,6 +102,13 @@ class PriceRights:
 
     may_differ: bool
     needs_reason: bool
+
+    @classmethod
+    def of(cls, privileges: Collection[str]) -> Self:
+        """Return the rights of a user with these privileges of the domain."""
+        any_price = c.Privilege.ANY_PRICE in privileges
+        may_differ = any_price or c.Privilege.OVERRIDE_PRICE in privileges
+        return cls(may_differ=may_differ, needs_reason=not any_price)
 
 
 def read_lines(data: Mapping[str, str]) -> list[DraftLine]:

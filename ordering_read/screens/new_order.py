@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import uuid4
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -9,8 +10,9 @@ from django.shortcuts import redirect
 from django.urls import reverse
 
 from config.http.admin import list_url, page_url, parse_uuid
-from config.http.answers.problems import is_anticipated
+from config.http.answers.problems import detail_of, is_anticipated
 from ordering_read import permissions
+from ordering_read.admin import kept_forms
 from ordering_read.admin.base import money, user_of
 from ordering_read.admin.labels import command_slug
 from ordering_read.models import CustomerSummary, OrderSummary
@@ -26,6 +28,7 @@ from ordering_write.published import IdempotencyKeyReusedError
 _WAITS_FOR = ("order_view", "order_timeline", "customer_view")
 _WAIT_SECONDS = 2.0
 
+_NOT_KEPT = "This form was sent already, or what was typed is no longer kept."
 _CHANGED = "The order has changed since its total was shown. Check the total, then place the order."
 _PLACED_BEFORE = (
     "This form has placed an order before, and nothing was placed now. To place what you see as "
@@ -36,8 +39,10 @@ _PLACED_BEFORE = (
 class NewOrderScreen(Screen):
     """The form for a new order, and its running total.
 
-    Every button sends the whole form, and the answer shows the form again with what it found out.
-    Only "Place the order" changes something. It places exactly the order whose total was shown.
+    Every button sends the whole form, and the page shows it again with what it found out. Only
+    "Place the order" changes something. It places exactly the order whose total was shown. The
+    script asks for answers ``in_place``; other answers are redirects to the page with the form as a
+    kept form.
     """
 
     template_name = "screens/new_order.html"
@@ -45,29 +50,56 @@ class NewOrderScreen(Screen):
     needed_permission = "ordering_write.create_order"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        kept = kept_forms.find(request)
+        if kept is not None:
+            fields = {name: str(kept.fields[name]) for name in kept.fields}
+            return self._show(fields, kept.refusal)
+        if kept_forms.PARAMETER in request.GET:
+            messages.info(request, _NOT_KEPT)
         return self._answer(self._draft(self._first_customer()))
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        draft = self._draft({name: request.POST[name] for name in request.POST})
-        command = draft.command(request.correlation_id)  # type: ignore[attr-defined]
+        fields = {name: str(request.POST[name]) for name in request.POST}
+        if "in_place" in fields:
+            return self._show(fields)
+        refusal = ""
+        if "place" in fields:
+            command = self._command(self._draft(fields))
+            try:
+                if command and fields.get("shown_order") == digest(command):
+                    answer = self._place(command)
+                    kept_forms.drop(request)
+                    return answer
+                refusal = _CHANGED if command else ""
+            except IdempotencyKeyReusedError:
+                refusal = _PLACED_BEFORE
+            except Exception as error:
+                if not is_anticipated(error):
+                    raise
+                refusal = f"The order wasn't placed. {detail_of(error)}"
+        return redirect(kept_forms.keep(request, refusal))
+
+    def _show(self, fields: Mapping[str, str], notice: str = "") -> HttpResponse:
+        """Return the page with the form as it was sent, and its total if it is complete."""
+        draft = self._draft(fields)
+        draft.notice = notice
+        if notice == _PLACED_BEFORE:
+            draft.command_id = uuid4()
+        command = self._command(draft)
         if command is None:
             return self._answer(draft)
-        is_shown = request.POST.get("shown_order") == digest(command)
         try:
-            if "place" in request.POST and is_shown:
-                return self._place(command)
-            total = running_total(client.preview(command, user=user_of(request)), draft.currency)
-        except IdempotencyKeyReusedError:
-            draft.renew(_PLACED_BEFORE)
-            return self._answer(draft)
+            preview = client.preview(command, user=user_of(self.request))
         except Exception as error:
             if not is_anticipated(error):
                 raise
             draft.add_refusal(error)
             return self._answer(draft)
-        if "place" in request.POST:
-            draft.notice = _CHANGED
+        total = running_total(preview, draft.currency)
         return self._answer(draft, total=total, shown_order=digest(command))
+
+    def _command(self, draft: OrderDraft) -> c.CreateOrder | None:
+        return draft.command(self.request.correlation_id)  # type: ignore[attr-defined]
 
     def _draft(self, fields: Mapping[str, str]) -> OrderDraft:
         return OrderDraft(fields, user=user_of(self.request), ask=self.ask)
@@ -110,7 +142,7 @@ class NewOrderScreen(Screen):
     ) -> HttpResponse:
         full_form = f"admin:ordering_read_{OrderSummary._meta.model_name}_command_new"
         customer = draft.customer
-        focus = _focus(draft, self.request.POST, is_total=total is not None)
+        focus = _focus(draft, total)
         for field in (field for form in draft.forms for field in form):
             if field.id_for_label == focus:
                 field.field.widget.attrs["autofocus"] = True
@@ -120,6 +152,7 @@ class NewOrderScreen(Screen):
             shown_order=shown_order,
             goods=money(draft.goods, draft.currency) if draft.goods else "",
             focus=focus,
+            signature=kept_forms.signature(user_of(self.request)),
             customer_url=customer and page_url(CustomerSummary, customer.customer_id),
             with_personal=self.may(permissions.VIEW_PII),
             full_form_url=reverse(full_form, args=[command_slug(c.CreateOrder)]),
@@ -127,18 +160,33 @@ class NewOrderScreen(Screen):
         return self.render_to_response(context)
 
 
-def _focus(draft: OrderDraft, data: Mapping[str, str], *, is_total: bool) -> str:
+def _focus(draft: OrderDraft, total: RunningTotal | None) -> str:
     """Return the id of the element that gets the focus, an empty text for none.
 
     The first complaint comes first, then the total. A new page begins with the customer, or with
     the first product if the customer is named.
     """
-    if "more" in data or "remove" in data:
-        return next((line.field_id for line in draft.lines if line.is_empty), "")
-    if draft.is_asked:
-        return "total-heading" if is_total else draft.first_complaint or "total-heading"
-    if data:
-        return ""
+    match draft.button:
+        case "more" | "remove":
+            return next((line.field_id for line in draft.lines if line.is_empty), "")
+        case "total" | "place":
+            return "total-heading" if total else _first_complaint(draft) or "total-heading"
+        case "change":
+            return ""
     if draft.customer:
         return "line-0-product"
     return "id_customer-customer" if draft.may_search else "id_customer-name"
+
+
+def _first_complaint(draft: OrderDraft) -> str:
+    """Return the id of the first field with a complaint, in the order of the page."""
+    customer, address, terms = (
+        [bound.id_for_label for bound in form if bound.errors] for form in draft.forms
+    )
+    lines = [
+        f"line-{line.number}-{name}"
+        for line in draft.lines
+        for name in ("product", "quantity", "price", "reason")
+        if line.errors.get(name)
+    ]
+    return next(iter([*customer, *lines, *address, *terms]), "")

@@ -52,20 +52,24 @@ from ordering_write.client import commands as c
 
 # The fields of a line, by their names in the command.
 _LINE_FIELDS = {"quantity": "quantity", "unit_price": "price", "price_reason": "reason"}
+# The buttons of the form; a change of a field sends the form without one.
+_BUTTONS = ("place", "total", "more", "remove")
 _CUSTOMER_FIELDS = ("name", "email", "phone")
 
 
 class OrderDraft:
     """A new order as it was typed.
 
-    ``data`` are the fields of the form; empty at first. ``ask`` answers queries within the rights
-    of ``user``. Once people ask for the total or the order (``is_asked``), each field that is
-    missing is a complaint.
+    ``data`` are the fields of the form with the button that sends it; empty at first. ``ask``
+    answers queries within the rights of ``user``. Once people ask for the total or the order
+    (``is_asked``), each field that is missing is a complaint.
     """
 
     def __init__(self, data: Mapping[str, str], *, user: User, ask: Ask) -> None:
         self._user, self._ask = user, ask
-        self.is_asked = bool({"total", "place"} & data.keys())
+        is_sent = "command_id" in data
+        self.button = next(filter(data.__contains__, _BUTTONS), "change" if is_sent else "")
+        self.is_asked = self.button in ("total", "place")
         self.command_id = parse_uuid(data.get("command_id", "")) or uuid4()
         self.complaints: list[str] = []
         # A sentence about the whole order that is no complaint.
@@ -99,7 +103,8 @@ class OrderDraft:
             or currency_of(self.typed_lines)
             or settings.DEFAULT_CURRENCY
         )
-        self.price_rights = self._price_rights()
+        privileges = client.envelope(user, channel="admin")["privileges"]
+        self.price_rights = PriceRights.of(privileges)
         check_units(self.typed_lines)
         check_prices(self.typed_lines, self.currency, self.price_rights)
         self.missing = [*self._check_customer(), *self._check_lines(), *self._check_address()]
@@ -127,25 +132,6 @@ class OrderDraft:
         """The number of complaints on the page."""
         in_forms = sum(len(texts) for form in self.forms for texts in form.errors.values())
         return in_forms + sum(len(line.complaints) for line in self.lines) + len(self.complaints)
-
-    @property
-    def first_complaint(self) -> str:
-        """The id of the first field with a complaint, in the order of the page; empty for none."""
-        by_field = [
-            *((f"id_customer-{name}", texts) for name, texts in self.customer_form.errors.items()),
-            *(
-                (f"line-{line.number}-{name}", line.errors.get(name))
-                for line in self.lines
-                for name in ("product", "quantity", "price", "reason")
-            ),
-            *((f"id_address-{name}", texts) for name, texts in self.address_form.errors.items()),
-            *((f"id_terms-{name}", texts) for name, texts in self.terms_form.errors.items()),
-        ]
-        return next((field for field, texts in by_field if texts), "")
-
-    def renew(self, notice: str) -> None:
-        """Let the form place another order, and show why."""
-        self.command_id, self.notice = uuid4(), notice
 
     # --- The customer and the address ----------------------------------------------------------
     def _find_customers(self, fields: Mapping[str, str]) -> Sequence[CustomerView]:
@@ -215,12 +201,6 @@ class OrderDraft:
         if self.typed_lines:
             return []
         return [Missing(self.lines[0], "product", "Choose a product.")]
-
-    def _price_rights(self) -> PriceRights:
-        privileges = client.envelope(self._user, channel="admin")["privileges"]
-        any_price = c.Privilege.ANY_PRICE in privileges
-        may_differ = any_price or c.Privilege.OVERRIDE_PRICE in privileges
-        return PriceRights(may_differ=may_differ, needs_reason=not any_price)
 
     # --- The command ---------------------------------------------------------------------------
     def command(self, correlation_id: UUID) -> c.CreateOrder | None:

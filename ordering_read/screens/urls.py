@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.urls import URLPattern, path
 
+from ordering_read.admin import kept_forms
 from ordering_read.screens.base import Screen
 from ordering_read.screens.bulk import BulkJobScreen, BulkJobsScreen
 from ordering_read.screens.dispatching import DispatchScreen
@@ -23,7 +24,7 @@ app_name = "screens"
 urlpatterns = [
     _screen("", TodayScreen, "today"),
     _screen("search/", SearchScreen, "search"),
-    _screen("orders/new/", NewOrderScreen, "new-order"),
+    path("orders/new/", kept_forms.site_view(NewOrderScreen.as_view()), name="new-order"),
     _screen("suggest/customers/", SuggestCustomers, "suggest-customers"),
     _screen("suggest/products/", SuggestProducts, "suggest-products"),
     _screen("packing/", PackingScreen, "packing"),

@@ -7,6 +7,7 @@ from decimal import Decimal
 from functools import partial
 from html import unescape
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -62,8 +63,10 @@ class Telephone:
     def send(self, button: str = "", value: str = "1", **typed: Any) -> Any:
         """Type into the fields, press a button (none stands for a change), return the answer."""
         self.fields |= {name.replace("__", "-"): text for name, text in typed.items()}
-        pressed = {button: value} if button else {}
+        pressed = {button: value} if button else {"in_place": "1"}
         self.page = self.client.post(URL, {**self.fields, **pressed})
+        if "?kept=" in self.page.headers.get("Location", ""):
+            self.page = self.client.get(self.page.headers["Location"])
         if self.page.status_code == 200:
             self.fields.pop("customer_id", None)
             self.fields |= hidden_fields(self.page)
@@ -195,6 +198,28 @@ def test_only_the_order_whose_total_was_shown_is_placed(clerk: User) -> None:
     assert phone.sums["Total"] == Decimal("73.50")
     assert not Order.objects.exists()
     assert phone.send("place").status_code == 302
+
+
+def test_the_form_survives_the_end_of_its_session_and_back_leads_to_a_page(clerk: User) -> None:
+    kit.registered_product(sku="LAMP-1")
+    run_projections()
+    phone = Telephone(clerk)
+    phone.send("total", **KIM, **line(0, "LAMP-1", "3"), **NEW_ADDRESS)
+
+    phone.client.logout()
+    refused = phone.client.post(URL, {**phone.fields, "place": "1"})
+    assert refused.headers["Location"].startswith("/admin/login/?next=")
+    phone.client.force_login(clerk)
+    page = unquote(refused.headers["Location"].partition("next=")[2])
+    phone.page = phone.client.get(page)
+    assert phone.sums["Total"] == Decimal("59.70")
+    assert "Kim Example" in phone.page.text
+    phone.fields |= hidden_fields(phone.page)
+
+    assert phone.send("place").status_code == 302
+    phone.page = phone.client.get(page)
+    assert "This form was sent already" in phone.text
+    assert Order.objects.count() == 1
 
 
 # --- The customer and the address --------------------------------------------------------------

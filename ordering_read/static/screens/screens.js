@@ -74,7 +74,7 @@ document.addEventListener("input", ({ target: input }) => {
 // <form data-answered="lines total"> is sent on each change and by its buttons with data-in-place.
 // The parts with these ids get the content of the answer, unless people have typed meanwhile.
 async function answer(form, button) {
-  const pressed = button ? [[button.name, button.value]] : [];
+  const pressed = [["in_place", "1"], ...(button ? [[button.name, button.value]] : [])];
   const fields = () => new URLSearchParams([...new FormData(form), ...pressed]).toString();
   const sent = fields();
   const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(sent) });
