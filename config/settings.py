@@ -75,14 +75,14 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 # Only behind a proxy that terminates TLS and sets this header itself: a client could forge it.
 if env.flag("TRUST_X_FORWARDED_PROTO", False):
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
-SESSION_COOKIE_HTTPONLY = True
-X_FRAME_OPTIONS = "DENY"
+SESSION_COOKIE_HTTPONLY, X_FRAME_OPTIONS = True, "DENY"
 
 # --- Applications ------------------------------------------------------------------------------
 INSTALLED_APPS = [
     # config comes first: its `migrate` replaces Django's.
     "config",
     "config.accounts",
+    "config.exports",
     "config.http",
     "config.accounts.admin_site.StaffSiteConfig",
     "django.contrib.auth",

@@ -22,6 +22,9 @@ VIEW_METRICS = "ordering_read.view_metrics"
 MANAGE_PARKED_EVENTS = "ordering_read.manage_parked_events"
 VIEW_ADDRESSES = "ordering_read.view_addresses"
 VIEW_PII = "ordering_read.view_pii"
+EXPORT_LISTS = "ordering_read.export_lists"
+VIEW_EXPORTS = "ordering_read.view_exports"
+DOWNLOAD_EXPORTS = "ordering_read.download_exports"
 
 # The value of a field that the user may not see.
 MASK = "***"
@@ -40,6 +43,9 @@ LABELS: Mapping[str, str] = {
     MANAGE_PARKED_EVENTS: "Can retry and skip parked events",
     VIEW_ADDRESSES: "Can view where orders are sent",
     VIEW_PII: "Can view addresses and e-mail addresses",
+    EXPORT_LISTS: "Can export lists",
+    VIEW_EXPORTS: "Can see who has exported what",
+    DOWNLOAD_EXPORTS: "Can download the exports of others",
 }
 
 # The permissions of each role. Customers have VIEW_PII, because they see only their own data (see
@@ -54,6 +60,7 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
         VIEW_REPORTS,
         VIEW_PROJECTIONS,
         VIEW_PII,
+        EXPORT_LISTS,
     ),
     Role.WAREHOUSE: (
         VIEW_ORDERS,
@@ -71,6 +78,8 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
         VIEW_STOCK_LEVELS,
         VIEW_REPORTS,
         VIEW_PROJECTIONS,
+        EXPORT_LISTS,
+        VIEW_EXPORTS,
     ),
     Role.ADMIN: tuple(LABELS),
     Role.INTEGRATION: (

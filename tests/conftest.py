@@ -43,7 +43,15 @@ from tests.databases import Databases, MigratedDatabases, connect_to
 
 ALIASES = ["default", "read"]
 # Apps whose rows are deleted after a test; roles, permissions and schedules stay.
-_EMPTIED = {"ordering_write", "ordering_read", "accounts", "knox", "sessions", "admin"}
+_EMPTIED = {
+    "ordering_write",
+    "ordering_read",
+    "accounts",
+    "exports",
+    "knox",
+    "sessions",
+    "admin",
+}
 
 
 # The folders with the longest files come first, so that parallel processes end at the same time:

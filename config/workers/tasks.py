@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from io import StringIO
 from typing import Any
+from uuid import UUID
 
 import django.db
 from django.apps.registry import Apps
@@ -21,6 +22,7 @@ from django_q.signing import SignedPackage
 from config.workers import outdated
 from ordering_read.engine import control, generations, status
 from ordering_read.engine import rebuild as rebuilding
+from ordering_read.exports import jobs
 from ordering_read.my import mails
 from ordering_write import bulk, subscriptions
 from ordering_write.signals import events_committed
@@ -123,6 +125,14 @@ def run_bulk_jobs() -> None:
     """Go on with the bulk jobs for a turn, and ask for another one if work is left."""
     if bulk.run_waiting(seconds=_TURN_SECONDS):
         bulk.enqueue()
+def export(export_id: str) -> None:
+    """Write the file of an export."""
+    jobs.run(UUID(export_id))
+
+
+def keep_exports() -> None:
+    """Begin exports again whose worker was killed, and delete old files."""
+    jobs.keep()
 
 
 def prune_commands() -> None:
@@ -142,6 +152,8 @@ _SCHEDULES: Mapping[str, Mapping[str, Any]] = {
     # Goes on with jobs whose process was killed.
     "bulk_jobs": {
         "func": f"{__name__}.run_bulk_jobs",
+    "keep_exports": {
+        "func": f"{__name__}.keep_exports",
         "schedule_type": Schedule.MINUTES,
         "minutes": 1,
     },

@@ -2,6 +2,7 @@
 
 from ordering_read.admin import (
     customers,
+    exports,
     fulfilment,
     histories,
     inventory,
@@ -13,6 +14,7 @@ from ordering_read.admin import (
 
 __all__ = [
     "customers",
+    "exports",
     "fulfilment",
     "histories",
     "inventory",

@@ -1,8 +1,5 @@
 """Renders lists as CSV, for spreadsheets."""
 
-import csv
-import io
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,10 +7,9 @@ from drf_spectacular.types import OpenApiTypes
 from rest_framework.renderers import BaseRenderer
 
 from config.http.answers.pagination import COUNT_CAP
+from ordering_read.exports.formats import BYTE_ORDER_MARK, csv_lines
 from ordering_read.queries import View
 
-# A spreadsheet runs a text that begins with one of these as a formula, wide forms included.
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n")
 CSV = "text/csv"
 # The largest number of rows in a response.
 MAX_ROWS = COUNT_CAP
@@ -43,18 +39,9 @@ class CSVRenderer(BaseRenderer):
         if data is None:
             # A 304 has no body.
             return b""
-        text = io.StringIO()
-        table = csv.writer(text)
         view = (renderer_context or {})["view"]
         gap = view.gap_of_answer()
         reason = gap.reason if gap else ""
-        table.writerow([*view.row.model_fields, "projection_gap"])
-        table.writerows([*(_cell(value) for _, value in item), reason] for item in data)
-        # Excel takes a file without the byte order mark for one in the system's old encoding.
-        return text.getvalue().encode("utf-8-sig")
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, str) and unicodedata.normalize("NFKC", value[:1]).startswith(_FORMULAS):
-        return f"'{value}"
-    return "" if value is None else str(value)
+        names = [*view.row.model_fields, "projection_gap"]
+        rows = ([*(value for _, value in item), reason] for item in data)
+        return BYTE_ORDER_MARK.encode() + csv_lines([names, *rows])

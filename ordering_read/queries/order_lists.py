@@ -41,7 +41,7 @@ _MAX_RANKED = 1_000
 # A search follows at most this many renamed customers to their orders.
 _MAX_RENAMED = 100
 # The embedded documents, which lists don't show.
-_DOCUMENTS = [
+DOCUMENTS = [
     field.name
     for field in OrderSummary._meta.concrete_fields
     if isinstance(field, JSONField) and field.name != "metadata"
@@ -248,7 +248,7 @@ class GetOrdersByCustomerHandler(QueryHandler[GetOrdersByCustomer, Page[OrderVie
 
 
 def _page(query: OrdersQuery) -> Page[OrderView]:
-    rows: QuerySet[OrderSummary] = query.select(visible_orders(query)).defer(*_DOCUMENTS)
+    rows: QuerySet[OrderSummary] = query.select(visible_orders(query)).defer(*DOCUMENTS)
     return query.page_of(rows, OrderView.of_row if query.customer_scope is None else _public_view)
 
 

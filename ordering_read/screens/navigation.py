@@ -52,10 +52,12 @@ SECTIONS: Mapping[str, Sequence[Entry]] = {
         Entry("Sales by day", "SalesByDay"),
         Entry("Sales by product", "SalesByProduct"),
         Entry("Taxes by day", "TaxByDay"),
+        Entry("Exports", "screens:exports", permission=permissions.VIEW_ORDERS),
     ),
     "Audit": (
         Entry("Event log", "OutboxEvent"),
         Entry("Commands", "CommandRecord"),
+        Entry("Exports of everybody", "Export"),
     ),
     "System": (
         Entry("Projections", "Projection"),

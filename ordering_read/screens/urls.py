@@ -7,6 +7,7 @@ from ordering_read.admin import kept_forms
 from ordering_read.screens.base import Screen
 from ordering_read.screens.bulk import BulkJobScreen, BulkJobsScreen
 from ordering_read.screens.dispatching import DispatchScreen
+from ordering_read.screens.exports import ExportFileScreen, ExportScreen, ExportsScreen
 from ordering_read.screens.new_order import NewOrderScreen
 from ordering_read.screens.packing import PackingScreen
 from ordering_read.screens.printing import PackingSlipsScreen, PickListScreen
@@ -33,4 +34,7 @@ urlpatterns = [
     _screen("dispatch/", DispatchScreen, "dispatch"),
     _screen("bulk/", BulkJobsScreen, "bulk-actions"),
     _screen("bulk/<uuid:job_id>/", BulkJobScreen, "bulk-action"),
+    _screen("exports/", ExportsScreen, "exports"),
+    _screen("exports/<uuid:export_id>/", ExportScreen, "export"),
+    _screen("exports/<uuid:export_id>/file/", ExportFileScreen, "export-file"),
 ]

@@ -8,6 +8,7 @@ from django.utils.text import capfirst
 
 from config.http.admin import list_url
 from ordering_read.screens import navigation
+from ordering_read.screens.exports import choices
 
 register = template.Library()
 
@@ -46,3 +47,13 @@ def trail(
 def sections(context: dict[str, Any]) -> Iterator[navigation.Section]:
     """Return the sections of the navigation that the user of the page may see."""
     return navigation.sections(context["request"], context.get("available_apps", ()))
+
+
+@register.inclusion_tag("screens/export_form.html", takes_context=True)
+def export_form(context: dict[str, Any], changelist: Any) -> dict[str, Any]:
+    """Return the form that exports the rows of a list, if the user may export them."""
+    return {
+        "choices": choices(changelist.model, context["request"]),
+        "query": changelist.get_query_string(remove=["p"]).removeprefix("?"),
+        "csrf_token": context["csrf_token"],
+    }

@@ -1,0 +1,1 @@
+"""Exports of lists as files: the columns of each list, the formats, and the jobs of the workers."""
