@@ -175,7 +175,7 @@ def test_a_long_list_becomes_a_job_with_a_page(
 
     export.refresh_from_db()
     assert f"Download {export.file_name}" in page_text(client, page)
-    answer = client.get(f"{page}file/")
+    answer: Any = client.get(f"{page}file/")
     assert int(answer["Content-Length"]) == export.size
     assert len(table(answer)) == 2
     assert table(logged_in(admin_user).get(f"{page}file/")), "admins may download all files"
@@ -242,7 +242,7 @@ def test_a_file_is_deleted_after_a_day_and_its_record_stays(admin_user: User) ->
     page = exported(client, "orders.csv", "q=sample")["Location"]
     export = Export.objects.get()
     jobs.run(export.pk)
-    answer = client.get(f"{page}file/")
+    answer: Any = client.get(f"{page}file/")
 
     Export.objects.update(created_at=Now() - files._FILE_KEPT)
     jobs.keep()
