@@ -125,6 +125,8 @@ def run_bulk_jobs() -> None:
     """Go on with the bulk jobs for a turn, and ask for another one if work is left."""
     if bulk.run_waiting(seconds=_TURN_SECONDS):
         bulk.enqueue()
+
+
 def export(export_id: str) -> None:
     """Write the file of an export."""
     jobs.run(UUID(export_id))
@@ -152,6 +154,9 @@ _SCHEDULES: Mapping[str, Mapping[str, Any]] = {
     # Goes on with jobs whose process was killed.
     "bulk_jobs": {
         "func": f"{__name__}.run_bulk_jobs",
+        "schedule_type": Schedule.MINUTES,
+        "minutes": 1,
+    },
     "keep_exports": {
         "func": f"{__name__}.keep_exports",
         "schedule_type": Schedule.MINUTES,
