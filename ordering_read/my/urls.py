@@ -13,6 +13,7 @@ from ordering_read.my.login import (
     OpenLinkPage,
 )
 from ordering_read.my.orders import OrderDetailPage, OrdersPage
+from ordering_read.my.password import PasswordPage
 from ordering_read.my.reordering import ReorderPage
 from ordering_read.my.returning import ReturnPage
 
@@ -25,6 +26,7 @@ urlpatterns = [
     path("login/sent/", LinkSentPage.as_view(), name="link-sent"),
     path("login/open/", OpenLinkPage.as_view(), name="open-link"),
     path("logout/", LogoutView.as_view(next_page=reverse_lazy("my:login")), name="logout"),
+    path("password/", PasswordPage.as_view(), name="password"),
     path("orders/", OrdersPage.as_view(), name="orders"),
     # Imported orders have any number, such as 2024/17.
     path("orders/<path:number>/cancel/", CancelPage.as_view(), name="cancel"),

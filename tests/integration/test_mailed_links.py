@@ -27,7 +27,7 @@ LOGIN, LINK, ORDER_LINK, SENT, OPEN = (
 )
 ORDERS = "/my/orders/"
 EMAIL = "robin.sample@example.com"
-PASSWORD = "correct horse battery"
+PASSWORD, PASSWORD_PAGE = "correct horse battery", "/my/password/"
 
 
 @pytest.fixture(autouse=True)
@@ -280,3 +280,32 @@ def test_a_customer_logs_in_by_password_and_user_name_or_address(
     assert log_in(EMAIL, "wrong").status_code == 200
     assert log_in("robin").status_code == 429
     assert log_in("nobody@example.com", "wrong").status_code == 200
+
+
+def test_a_customer_chooses_a_password_soon_after_a_link(robin: Customer, settings: Any):
+    browser, other = Client(), Client()
+    opened(other, mailed_key())
+    opened(browser, mailed_key())
+    settings.LOGIN_FAILURES = {"name": 3, "address": 100}
+
+    def choose(password: str, **fields: str) -> Any:
+        body = {"new_password1": password, "new_password2": password, **fields}
+        return browser.post(PASSWORD_PAGE, body)
+
+    session = browser.session
+    session["login_at"] -= 16 * 60
+    session.save()
+    assert "log in by a new link" in choose(PASSWORD).text
+    opened(browser, mailed_key())
+    assert "too common" in choose("password1234").text
+    assert choose(PASSWORD).url == ORDERS
+    assert browser.get(ORDERS).status_code == 200
+    assert other.get(ORDERS).status_code == 302
+    by_password = Client().post(LOGIN, {"username": EMAIL, "password": PASSWORD})
+    assert by_password["Location"] == "/my/"
+    # From now on, the page asks for the old password, and counts the wrong ones.
+    assert "was entered incorrectly" in choose("another horse battery", old_password="x").text
+    assert choose("another horse battery", old_password=PASSWORD).url == ORDERS
+    statuses = [choose(PASSWORD, old_password="x").status_code for _ in range(3)]
+    assert statuses == [200, 200, 429]
+    assert Client().get(PASSWORD_PAGE).status_code == 302

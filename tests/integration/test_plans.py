@@ -12,7 +12,7 @@ from django.db import connections, transaction
 from django.test.utils import CaptureQueriesContext
 
 from ordering_read.queries import Query, get_query_bus
-from ordering_read.queries.customers import ListCustomers
+from ordering_read.queries.customers import GetCustomerByEmail, ListCustomers
 from ordering_read.queries.fulfilment import GetFulfilmentQueue
 from ordering_read.queries.inventory import GetInventory
 from ordering_read.queries.lists import filters_of
@@ -115,6 +115,7 @@ OTHERS: list[tuple[Query[Any], str]] = [
     (GetFulfilmentQueue(ordering="-units"), "fulfilment_queue_by_units"),
     (SearchOrders(q="WEB-300"), "order_summary_by_ref_key"),
     (SearchOrders(q="robin77@example.com"), "customer_view_by_email_key"),
+    (GetCustomerByEmail(email="robin77@example.com"), "customer_view_by_email_key"),
 ]
 CASES = [
     *((ListOrders(**parameters), index) for parameters, index in FILTERS),
