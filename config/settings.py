@@ -310,6 +310,8 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 IDEMPOTENCY_KEY_REQUIRED = env.texts("IDEMPOTENCY_KEY_REQUIRED")
 # Days for which the response to a command is stored for repeats with the same key.
 COMMAND_RECORD_DAYS = env.number("COMMAND_RECORD_DAYS", 7, most=env.MOST_DAYS)
+# Days for which refused commands are kept for auditors.
+COMMAND_REFUSAL_DAYS = env.number("COMMAND_REFUSAL_DAYS", 90, most=env.MOST_DAYS)
 # Seconds of a rate limit's period, which begins with a client's first request. The limits count
 # reads and commands per user, and all requests without a login per address.
 RATE_LIMIT_SECONDS = env.number("RATE_LIMIT_SECONDS", 10)
@@ -394,7 +396,5 @@ EMAIL_SUBJECT_PREFIX = "[Order service] "
 # INFO adds a line per request and command, DEBUG one per batch of a projection.
 LOG_LEVEL = os.environ.get("LOG_LEVEL") or "WARNING"
 # The format of log records: text, or json with one object a line.
-LOG_FORMAT = os.environ.get("LOG_FORMAT") or "text"
-if LOG_FORMAT not in ("text", "json"):
-    raise ImproperlyConfigured(f"LOG_FORMAT must be text or json, not {LOG_FORMAT!r}.")
+LOG_FORMAT = env.choice("LOG_FORMAT", "text", "json")
 LOGGING = logs.configuration(level=LOG_LEVEL, record_format=LOG_FORMAT)

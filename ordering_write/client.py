@@ -11,12 +11,13 @@ from ordering_write.bus import (
     ResponseRecorder,
     get_command_bus,
 )
+from ordering_write.bus import refusals as kept_refusals
 from ordering_write.bus.actions import Action, actions_of
 from ordering_write.bus.permissions import authorize, envelope, may_dispatch
 from ordering_write.bus.preview import Preview
 from ordering_write.domain import commands
 from ordering_write.domain.commands import *
-from ordering_write.domain.errors import DomainError, VersionConflictError
+from ordering_write.domain.errors import DomainError, NotPermittedError, VersionConflictError
 from ordering_write.domain.events import WHOLE_ORDER_MOVES, OrderStatus
 from ordering_write.handlers import all_handlers
 
@@ -37,6 +38,7 @@ __all__ = [
     "envelope",
     "may_dispatch",
     "preview",
+    "refusals_of",
 ]
 
 
@@ -62,6 +64,11 @@ def commands_making(aggregate: str) -> Sequence[type[commands.Command]]:
     ]
 
 
+def refusals_of(stream: str, *, most: int) -> int:
+    """Return the number of kept refusals about ``stream``; counts no more than ``most``."""
+    return kept_refusals.count(stream, most=most)
+
+
 def dispatch(
     command: commands.Command,
     *,
@@ -74,7 +81,11 @@ def dispatch(
 
     Raises NotPermittedError, before anything else happens, when ``user`` may not give the command.
     """
-    authorize(user, command)
+    try:
+        authorize(user, command)
+    except NotPermittedError as error:
+        kept_refusals.keep(kept_refusals.Attempt.of(command), error)
+        raise
     return get_command_bus().dispatch(
         command, record_response=record_response, wait_for=wait_for, timeout=timeout
     )

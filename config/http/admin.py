@@ -19,7 +19,7 @@ from django.contrib.admin.views.main import (
 from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
@@ -28,6 +28,7 @@ from django.utils.safestring import SafeString
 from config.http.answers.pagination import COUNT_CAP
 from config.http.answers.problems import detail_of, is_anticipated
 from config.http.errors import ParameterError, UnknownParameterError
+from config.http.filter_forms import FilterForm, FormFilter, without_empty
 
 _COLUMNS = re.compile(r"-?[0-9]{1,3}(\.-?[0-9]{1,3})*")
 
@@ -100,6 +101,21 @@ class DeclaredListAdmin(admin.ModelAdmin):
         request.GET = query  # type: ignore[assignment]
         return super().get_changelist_instance(request)
 
+    def changelist_view(
+        self, request: HttpRequest, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        names = {SEARCH_VAR, *(name for form in self._forms(request) for name in form.base_fields)}
+        if request.method == "GET" and (query := without_empty(request.GET, names)) is not None:
+            return HttpResponseRedirect(f"{request.path}?{query.urlencode()}")
+        return super().changelist_view(request, extra_context)
+
+    def _forms(self, request: HttpRequest) -> list[type[FilterForm]]:
+        return [
+            item.form_class
+            for item in self.get_list_filter(request)
+            if isinstance(item, type) and issubclass(item, FormFilter)
+        ]
+
     def response_action(
         self, request: HttpRequest, queryset: QuerySet[Any], *args: Any
     ) -> HttpResponse | None:
@@ -158,7 +174,8 @@ class DeclaredListAdmin(admin.ModelAdmin):
     def _parameters(self, request: HttpRequest, item: Any) -> Iterable[str]:
         """Return the parameters of one item of ``list_filter``."""
         if not isinstance(item, str):
-            return [item.parameter_name]
+            is_form = issubclass(item, FormFilter)
+            return item.form_class.base_fields if is_form else [item.parameter_name]
         field = get_fields_from_path(self.model, item)[-1]
         spec = admin.FieldListFilter.create(
             field,

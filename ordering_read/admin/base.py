@@ -30,7 +30,11 @@ from ordering_read.admin.gaps import (
 )
 from ordering_read.engine.gaps import ProjectionGap, Streams, answer_gap
 from ordering_read.queries.lists import ListQuery
+from ordering_write import client
 from ordering_write.published import quantize
+
+# The most refused attempts that a page counts.
+_MOST_REFUSALS = 99
 
 
 def user_of(request: HttpRequest) -> User:
@@ -43,6 +47,17 @@ def log_url(request: HttpRequest, stream: str) -> str:
     if not request.user.has_perm("ordering_write.view_outbox"):
         return ""
     return reverse("admin:ordering_write_outboxevent_changelist") + f"?q={stream}"
+
+
+def refused_attempts(request: HttpRequest, stream: str) -> str:
+    """Return the number of refused attempts at ``stream``, such as "3"; "" for none.
+
+    Also "" for a user who may not read the log.
+    """
+    if not request.user.has_perm("ordering_write.view_outbox"):
+        return ""
+    number = client.refusals_of(stream, most=_MOST_REFUSALS + 1)
+    return f"more than {_MOST_REFUSALS}" if number > _MOST_REFUSALS else str(number or "")
 
 
 def money(amount: Decimal, currency: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import log_url, money_column, user_of
+from ordering_read.admin.base import log_url, money_column, refused_attempts, user_of
 from ordering_read.admin.bulk import BULK_COMMANDS
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages, Groups
@@ -136,6 +136,7 @@ class OrderAdmin(CommandPages):
             "step": step,
             "primary": step.command and buttons[step.command],
             "log_url": log_url(request, f"order-{record.order_id}"),
+            "refused_attempts": refused_attempts(request, f"order-{record.order_id}"),
         }
 
     def page_gaps(self, record: OrderSummary) -> list[str]:

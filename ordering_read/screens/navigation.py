@@ -58,6 +58,7 @@ SECTIONS: Mapping[str, Sequence[Entry]] = {
         Entry("Event log", "OutboxEvent"),
         Entry("Commands", "CommandRecord"),
         Entry("Exports of everybody", "Export"),
+        Entry("Refused attempts", "CommandRefusal"),
     ),
     "System": (
         Entry("Projections", "Projection"),

@@ -21,7 +21,7 @@ from config.http.views import ApiViewSet
 from ordering_write import client
 from ordering_write.api import headers
 from ordering_write.api.bodies import RecordedEvent, body_of
-from ordering_write.bus import CommandResult, NotYetVisibleError
+from ordering_write.bus import CommandResult, NotYetVisibleError, refusals
 from ordering_write.bus.permissions import envelope
 from ordering_write.bus.preview import Preview
 from ordering_write.domain.commands import Command
@@ -107,6 +107,21 @@ class CommandEndpoint(ApiViewSet):
             expected_version=_expected_version(request, command_type, makes_new=makes_new),
             correlation_id=request.correlation_id,  # type: ignore[attr-defined]
         )
+
+    def keep_refusal(
+        self, request: Request, command_type: type[Command], stream: str, error: Exception
+    ) -> None:
+        """Keep the refusal of a request whose user may not give commands of this type."""
+        by = envelope(cast(User, request.user), channel="api")
+        attempt = refusals.Attempt(
+            type=command_type,
+            user_id=by["user_id"],
+            actor=by["actor"],
+            channel="api",
+            stream=stream,
+            correlation_id=request.correlation_id,  # type: ignore[attr-defined]
+        )
+        refusals.keep(attempt, error)
 
     def documented_headers(self, method: str) -> Sequence[OpenApiParameter]:
         # For the safe methods, `super` is the read viewset that this class is mixed into.

@@ -14,6 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.http.errors import PermissionMissingError
 from config.http.input.ids import path_id
 from ordering_write.api.base import CommandEndpoint, StoredResponse, recorded_events, response_of
 from ordering_write.api.bodies import body_of
@@ -114,6 +115,23 @@ class CommandRoutes(CommandEndpoint):
             elif route.path:
                 by_path[route.path] = method = _action(route)(method)
             setattr(cls, route.method, cls._documented(route)(method))
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().initial(request, *args, **kwargs)
+        except PermissionMissingError as error:
+            commands = {route.method: route.command for route in self.routes}
+            command_type = commands.get(self.action_of(str(request.method)))
+            if command_type and "dry_run" not in request.GET:
+                self.keep_refusal(request, command_type, self._stream(kwargs.get("pk")), error)
+            raise
+
+    def _stream(self, pk: str | None) -> str:
+        """Return the stream that the path names; "" if it names none."""
+        try:
+            return f"{self.aggregate.stream_prefix}-{path_id(pk or '', ValueError)}"
+        except ValueError:
+            return ""
 
     @classmethod
     def get_extra_actions(cls) -> list[Any]:

@@ -19,7 +19,7 @@ from psycopg import errors as pg
 from config import logs
 from config.databases.statements import is_stale
 from ordering_write import log
-from ordering_write.bus import metrics
+from ordering_write.bus import metrics, refusals
 from ordering_write.bus.metrics import CommandOutcome
 from ordering_write.bus.preview import Preview, current_row, preview_of
 from ordering_write.domain.commands import Command
@@ -120,7 +120,7 @@ class CommandBus:
         Raises NoHandlerFoundError, ReservedCommandIdError when only policies use such an id,
         IdempotencyKeyReusedError when the id belongs to another command, IdempotencyKeyExpiredError
         when the command took effect and its record was pruned, and any DomainError by which the
-        handler refuses; a refusal leaves nothing behind.
+        handler refuses; a refusal changes nothing, and is kept for auditors.
         """
         handler = self._handler(command)
         with _log_context(command):
@@ -183,10 +183,12 @@ def _measure(
         outcome = CommandOutcome.REPLAYED if result.replayed else CommandOutcome.ACCEPTED
         last_event_id = result[-1].recorded.event_id if result else None
         return result
+    except DomainError as error:
+        outcome, reason = CommandOutcome.REFUSED, type(error).__name__
+        refusals.keep(refusals.Attempt.of(command), error)
+        raise
     except Exception as error:
         reason = type(error).__name__
-        if isinstance(error, DomainError):
-            outcome = CommandOutcome.REFUSED
         raise
     finally:
         name, seconds = type(command).__name__, time.perf_counter() - began

@@ -69,7 +69,7 @@ def preview_of(
     diff is of one aggregate, the first that the command changes. Customers see the events of this
     aggregate only, so that they learn nothing about stock.
     """
-    stream = events[0].recorded.stream if events else _stream_of(command)
+    stream = events[0].recorded.stream if events else stream_of(command)
     own_events = [event for event in events if event.recorded.stream == stream]
     aggregate = current
     if aggregate is None or aggregate.stream != stream:
@@ -97,10 +97,12 @@ def preview_of(
     )
 
 
-def _stream_of(command: Command) -> str:
-    """Return the stream of the aggregate that ``command`` names."""
-    field = next(field for field in _ID_FIELDS if getattr(command, field, None))
-    return f"{_ID_FIELDS[field].stream_prefix}-{getattr(command, field)}"
+def stream_of(command: Command) -> str:
+    """Return the stream of the aggregate that ``command`` names; "" if it names none."""
+    for field, aggregate_type in _ID_FIELDS.items():
+        if key := getattr(command, field, None):
+            return f"{aggregate_type.stream_prefix}-{key}"
+    return ""
 
 
 def _would_be(event: DomainEvent) -> WouldBeEvent:

@@ -16,6 +16,7 @@ from ordering_write.domain.values import ERASED
 from ordering_write.handlers.base import CommandHandler, Permission, handles, unique, unique_email
 from ordering_write.models import (
     CommandRecord,
+    CommandRefusal,
     Customer,
     Order,
     OutboxEvent,
@@ -160,11 +161,13 @@ def _erase(customer: Customer, orders: Sequence[Order]) -> dict[str, int]:
     streams = [customer.stream, *(order.stream for order in orders)]
     events = OutboxEvent.objects.filter(stream__in=streams)
     commands, _ = CommandRecord.objects.filter(pk__in=events.values("command_id")).delete()
+    refusals, _ = CommandRefusal.objects.filter(stream__in=streams).delete()
     # The error of a timer may quote the notice that it couldn't send.
     Timer.objects.filter(stream__in=streams).exclude(error="").update(error=ERASED)
     return {
         "personal_fields": personal_fields,
         "orders": len(orders),
         "commands": commands,
+        "refusals": refusals,
         **erase_accounts_of(customer.pk),
     }

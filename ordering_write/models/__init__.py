@@ -12,6 +12,7 @@ from ordering_write.models.identifier import Identifier
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
+from ordering_write.models.refusal import CommandRefusal
 from ordering_write.models.stock import Reservation, StockItem
 from ordering_write.models.timer import Timer
 
@@ -21,6 +22,7 @@ __all__ = [
     "BulkJob",
     "CommandMetric",
     "CommandRecord",
+    "CommandRefusal",
     "Customer",
     "EventPending",
     "EventPosition",

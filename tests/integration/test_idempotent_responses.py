@@ -140,7 +140,7 @@ def test_a_parallel_repeat_is_409_with_retry_after(committed, admin_user, custom
 def prune(*arguments: str) -> str:
     output = StringIO()
     call_command("prune_commands", *arguments, stdout=output)
-    return output.getvalue().strip()
+    return output.getvalue().splitlines()[0]
 
 
 def set_age(days: float, *records: CommandRecord) -> None:

@@ -1,10 +1,15 @@
 """The base of the refusals, and the refusals of unknown ids."""
 
+from typing import ClassVar
+
 from config.fields.members import DetailedError
 
 
 class DomainError(DetailedError):
     """The request was refused."""
+
+    # True if the message can quote a person's name or address: it is never stored then.
+    quotes_person: ClassVar[bool] = False
 
     def __init__(self, message: str = "") -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())

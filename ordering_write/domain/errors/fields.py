@@ -94,6 +94,8 @@ class UnknownOrderError(FieldError):
 class UnknownAssigneeError(FieldError):
     """There is no such member of staff."""
 
+    quotes_person = True
+
 
 class CurrencyMismatchError(FieldError):
     """The amount is in another currency than the order."""

@@ -63,6 +63,8 @@ class DuplicateCustomerError(DomainError):
 class DuplicateEmailError(DomainError):
     """Another customer has this e-mail address."""
 
+    quotes_person = True
+
 
 @dataclass(frozen=True, kw_only=True)
 class Shortage:

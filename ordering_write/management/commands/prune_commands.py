@@ -1,4 +1,4 @@
-"""`manage.py prune_commands`: deletes the records of old commands."""
+"""`manage.py prune_commands`: deletes the records of old commands and old refusals."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -13,8 +13,8 @@ MOST_RECORDS = 1_000_000
 
 # By the clock of the database, which wrote the rows. A locked row is left to the next run.
 _DELETE = """
-DELETE FROM command_record WHERE command_id IN (
-    SELECT command_id FROM command_record
+DELETE FROM {table} WHERE {key} IN (
+    SELECT {key} FROM {table}
     WHERE recorded_at <= now() - make_interval(days => %s)
     ORDER BY recorded_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
@@ -22,9 +22,9 @@ DELETE FROM command_record WHERE command_id IN (
 
 
 class Command(BaseCommand):
-    help = """Delete the records of old commands, with the responses that are stored for repeats.
-    Safe while commands run. A command without a record still can't take effect twice, because its
-    events carry its id."""
+    help = """Delete the records of old commands, with the responses that are stored for repeats,
+    and old refusals. Safe while commands run. A command without a record still can't take effect
+    twice, because its events carry its id."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -35,20 +35,34 @@ class Command(BaseCommand):
             help="Keep the records of so many days (%(default)s).",
         )
         parser.add_argument(
+            "--refusals-older-than",
+            type=int,
+            default=settings.COMMAND_REFUSAL_DAYS,
+            metavar="DAYS",
+            help="Keep the refusals of so many days (%(default)s).",
+        )
+        parser.add_argument(
             "--batch", type=int, default=5_000, help="Records of one statement (%(default)s)."
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        days, batch = options["older_than"], options["batch"]
-        if not 0 <= days <= MOST_DAYS or not 1 <= batch <= MOST_RECORDS:
-            raise CommandError(
-                f"--older-than is from 0 to {MOST_DAYS}, --batch from 1 to {MOST_RECORDS}."
-            )
-        pruned = 0
-        with connection.cursor() as cursor:
-            while True:
-                cursor.execute(_DELETE, [days, batch])
-                pruned += cursor.rowcount
-                if cursor.rowcount < batch:
-                    break
-        self.stdout.write(f"pruned {pruned}")
+        days, refusal_days = options["older_than"], options["refusals_older_than"]
+        batch = options["batch"]
+        if not all(0 <= number <= MOST_DAYS for number in (days, refusal_days)):
+            raise CommandError(f"--older-than and --refusals-older-than are 0 to {MOST_DAYS}.")
+        if not 1 <= batch <= MOST_RECORDS:
+            raise CommandError(f"--batch is from 1 to {MOST_RECORDS}.")
+        self.stdout.write(f"pruned {_prune('command_record', 'command_id', days, batch)}")
+        refusals = _prune("command_refusal", "id", refusal_days, batch)
+        self.stdout.write(f"refusals: {refusals}")
+
+
+def _prune(table: str, key: str, days: int, batch: int) -> int:
+    """Delete the rows that are older than ``days``, ``batch`` by ``batch``; return how many."""
+    pruned, statement = 0, _DELETE.format(table=table, key=key)
+    with connection.cursor() as cursor:
+        while True:
+            cursor.execute(statement, [days, batch])
+            pruned += cursor.rowcount
+            if cursor.rowcount < batch:
+                return pruned
