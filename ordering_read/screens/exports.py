@@ -26,8 +26,6 @@ from ordering_read.queries.exports import (
 )
 from ordering_read.screens.base import Screen
 
-_REFRESH_SECONDS, _SLOW_REFRESH_SECONDS = 2, 60
-
 
 class Choice(NamedTuple):
     """A file that a list offers; ``value`` is such as ``orders.csv``."""
@@ -99,7 +97,6 @@ class ExportScreen(Screen):
         return super().get_context_data(
             title=f"Export of {export.list_name.replace('-', ' ')}",
             export=export,
-            refresh=_REFRESH_SECONDS if export.is_at_work else _SLOW_REFRESH_SECONDS,
             **kwargs,
         )
 

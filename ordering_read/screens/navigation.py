@@ -49,6 +49,7 @@ SECTIONS: Mapping[str, Sequence[Entry]] = {
         Entry("What they bought", "CustomerStats"),
     ),
     "Reports": (
+        Entry("Sales report", "screens:reports", permission=permissions.VIEW_REPORTS),
         Entry("Sales by day", "SalesByDay"),
         Entry("Sales by product", "SalesByProduct"),
         Entry("Taxes by day", "TaxByDay"),

@@ -1,8 +1,7 @@
 """Today, the first page of the admin site: what is to be done, what was sold, what happened."""
 
-from collections.abc import Iterable, Sequence
-from decimal import Decimal
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import Any
 
 from config.http.admin import list_url
 from ordering_read import permissions
@@ -12,6 +11,7 @@ from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.queries.today import GetLatestEntries, GetRecentSales, RecentSalesView
 from ordering_read.queries.work import Work, WorkView
 from ordering_read.screens.base import Screen
+from ordering_read.screens.charts import Chart, Value, small_chart
 from ordering_read.screens.navigation import recent_work
 
 # The list that each kind of work opens, and the permission that it needs.
@@ -28,15 +28,6 @@ _LISTS = {
 }
 
 
-class Bar(NamedTuple):
-    """A bar of a chart whose values lie between 0 and 100; ``text`` says the same in words."""
-
-    x: int
-    y: float
-    height: float
-    text: str
-
-
 class TodayScreen(Screen):
     """The page Today."""
 
@@ -49,7 +40,7 @@ class TodayScreen(Screen):
         sales = self.ask(GetRecentSales()) if sees_reports else ()
         return super().get_context_data(
             tasks=[task for task in _tasks(recent_work()) if self.may(task["permission"])],
-            sales=[{"of": row, "bars": bars(row)} for row in sales],
+            sales=[{"of": row, "chart": _chart(row)} for row in sales],
             entries=self.ask(GetLatestEntries()) if sees_orders else (),
             sees_orders=sees_orders,
             **kwargs,
@@ -68,17 +59,9 @@ def _tasks(work: WorkView) -> Iterable[dict[str, Any]]:
         }
 
 
-def bars(sales: RecentSalesView) -> Sequence[Bar]:
-    """Return a bar for each day; days on which more was given back than sold hang below zero."""
-    amounts = [amount for _, amount in sales.days]
-    top, bottom = max(*amounts, Decimal(0)), min(*amounts, Decimal(0))
-    scale = Decimal(100) / ((top - bottom) or Decimal(1))
-    return [
-        Bar(
-            x=number,
-            y=float((top - max(amount, Decimal(0))) * scale),
-            height=float(abs(amount) * scale),
-            text=f"{day:%-d %b}: {amount} {sales.currency}",
-        )
-        for number, (day, amount) in enumerate(sales.days)
+def _chart(sales: RecentSalesView) -> Chart:
+    """Return a bar for each day; if more was given back than sold, the bar hangs below zero."""
+    values = [
+        Value("", amount, f"{day:%-d %b}: {amount} {sales.currency}") for day, amount in sales.days
     ]
+    return small_chart("Net sales of the last 28 days", values)

@@ -11,6 +11,7 @@ from ordering_read.screens.exports import ExportFileScreen, ExportScreen, Export
 from ordering_read.screens.new_order import NewOrderScreen
 from ordering_read.screens.packing import PackingScreen
 from ordering_read.screens.printing import PackingSlipsScreen, PickListScreen
+from ordering_read.screens.reports import ReportsScreen
 from ordering_read.screens.search import SearchScreen
 from ordering_read.screens.suggestions import SuggestCustomers, SuggestProducts
 from ordering_read.screens.today import TodayScreen
@@ -34,6 +35,7 @@ urlpatterns = [
     _screen("dispatch/", DispatchScreen, "dispatch"),
     _screen("bulk/", BulkJobsScreen, "bulk-actions"),
     _screen("bulk/<uuid:job_id>/", BulkJobScreen, "bulk-action"),
+    _screen("reports/", ReportsScreen, "reports"),
     _screen("exports/", ExportsScreen, "exports"),
     _screen("exports/<uuid:export_id>/", ExportScreen, "export"),
     _screen("exports/<uuid:export_id>/file/", ExportFileScreen, "export-file"),
