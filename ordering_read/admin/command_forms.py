@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from config.http.answers.problems import detail_of
 from config.http.input.validation import errors_of
+from ordering_read.admin.codes import countries, currencies
 from ordering_read.admin.form_fields import (
     Choices,
     CommaSeparatedField,
@@ -17,7 +18,7 @@ from ordering_read.admin.form_fields import (
     PairsField,
     SuggestingInput,
 )
-from ordering_read.admin.labels import field_label
+from ordering_read.admin.labels import MORE, field_label
 from ordering_write.client import Command
 
 Schema = Mapping[str, Any]
@@ -59,6 +60,14 @@ class FormContext:
     def suggestions(self, command_type: type[Command], name: str) -> Choices | None:
         """Return the suggestions for a field that people type, or None."""
         return None
+
+    def group(self, name: str) -> str:
+        """Return the heading of a field, or an empty text."""
+        return ""
+
+    def help_text(self, name: str) -> str:
+        """Return what people should know about a field, or an empty text."""
+        return ""
 
     def names(self) -> Mapping[str, str]:
         """Return the labels of the record's parts, by id."""
@@ -162,6 +171,8 @@ class CommandForm(forms.Form):
         form_field.label = f"{row.label}: {label}" if row else label
         initial = row.initial if row else self._initial
         form_field.initial = initial.get(name) or schema.get("default") or None
+        if not row and not path[1:]:
+            form_field.help_text = form_field.help_text or self._context.help_text(name)
         form_name = self._names[path] = "-".join(path)
         self.fields[form_name] = form_field
         for length in range(1, len(path) + 1):
@@ -216,7 +227,7 @@ class CommandForm(forms.Form):
         """Return the choices and the suggestions of a field; reads each from the context once."""
         if name not in self._options:
             self._options[name] = (
-                self._context.choices(self._command_type, name),
+                self._context.choices(self._command_type, name) or _codes(name),
                 self._context.suggestions(self._command_type, name),
             )
         return self._options[name]
@@ -230,18 +241,16 @@ class CommandForm(forms.Form):
                 if path[0] not in sections:
                     sections[path[0]] = self._table(path[0])
             else:
-                title = field_label(path[0]) if path[1:] else ""
-                section = sections.setdefault(title, {"title": title, "fields": []})
+                title = field_label(path[0]) if path[1:] else self._context.group(path[0])
+                is_required = not path[1:] and title != MORE
+                section = sections.setdefault(
+                    title, {"title": title, "fields": [], "is_required": is_required}
+                )
                 section["fields"].append(self[name])
         for section in sections.values():
             # Fold a titled section if all its fields are optional, empty and free of errors.
-            section["is_open"] = (
-                not section["title"]
-                or section.get("is_required")
-                or any(
-                    field.field.required or field.errors or field.value()
-                    for field in section["fields"]
-                )
+            section["is_open"] = section["is_required"] or any(
+                field.field.required or field.errors or field.value() for field in section["fields"]
             )
         return list(sections.values())
 
@@ -315,6 +324,16 @@ class CommandForm(forms.Form):
         if len(steps) > 1 and steps[0] in self._filled_rows and steps[1].isdecimal():
             steps[1] = self._filled_rows[steps[0]][int(steps[1])].name
         return self._first_names.get(tuple(steps))
+
+
+def _codes(name: str) -> Choices | None:
+    """Return the codes of a field for a country or a currency, with their names."""
+    match name:
+        case "country":
+            return countries()
+        case "currency":
+            return currencies()
+    return None
 
 
 def _put(payload: dict[str, Any], path: Iterable[str], value: Any) -> None:

@@ -14,6 +14,7 @@ from ordering_read.admin.base import matching, metadata_column, user_of
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import Button, CommandPages, Groups
 from ordering_read.admin.form_contexts import CustomerContext, RegistrationContext
+from ordering_read.admin.labels import CUSTOMER_HELP
 from ordering_read.models import CustomerSummary, OrderSummary
 from ordering_read.queries.customers import ListCustomers
 from ordering_write import client
@@ -37,7 +38,11 @@ class CustomerAdmin(CommandPages):
     waits_for = ("customer_view",)
 
     def form_context(self, request: HttpRequest, record: CustomerSummary | None) -> FormContext:
-        return CustomerContext(user_of(request), record) if record else RegistrationContext()
+        return (
+            CustomerContext(user_of(request), record)
+            if record
+            else RegistrationContext(CUSTOMER_HELP)
+        )
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         return ("name", *_email(request), "status", "registered_at", "orders")

@@ -13,6 +13,7 @@ from config.http.admin import parse_uuid
 from ordering_read import permissions
 from ordering_read.admin.base import money
 from ordering_read.admin.command_forms import Choices, FormContext, FormRow
+from ordering_read.admin.labels import FIELD_GROUPS, PRODUCT_HELP
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderLine, OrderSummary
 from ordering_read.queries.filters import is_identifier
 from ordering_write.client import commands as c
@@ -186,6 +187,10 @@ class ProductContext(FormContext):
     def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
         return {"product_id": self.level.product_id}
 
+    def help_text(self, name: str) -> str:
+        # A price of a product is in the first currency of the product, not of the shop.
+        return "" if name == "currency" else PRODUCT_HELP.get(name, "")
+
     def initial(self, command_type: type[c.Command]) -> Mapping[str, Any]:
         level = self.level
         price = level.list_price
@@ -217,7 +222,19 @@ class CustomerContext(FormContext):
 
 
 class RegistrationContext(FormContext):
-    """Context of a new product or customer: the form leaves the id to the command."""
+    """Context of a new product or customer: the form leaves the id to the command.
+
+    ``help_texts`` say what people should know about fields, by name.
+    """
+
+    def __init__(self, help_texts: Mapping[str, str]) -> None:
+        self._help_texts = help_texts
+
+    def group(self, name: str) -> str:
+        return FIELD_GROUPS.get(name, "")
+
+    def help_text(self, name: str) -> str:
+        return self._help_texts.get(name, "")
 
     def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
         ids = {"product_id", "customer_id"} & set(command_type.model_fields)

@@ -10,6 +10,7 @@ from ordering_read.admin.base import matching, money_column
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages
 from ordering_read.admin.form_contexts import ProductContext, RegistrationContext
+from ordering_read.admin.labels import PRODUCT_HELP
 from ordering_read.admin.work import StockWorkFilter
 from ordering_read.models import InventoryLevel
 from ordering_read.projections.counting_projector import store_day
@@ -84,7 +85,7 @@ class InventoryAdmin(CommandPages):
     waits_for = ("inventory_level",)
 
     def form_context(self, request: HttpRequest, record: InventoryLevel | None) -> FormContext:
-        return ProductContext(record) if record else RegistrationContext()
+        return ProductContext(record) if record else RegistrationContext(PRODUCT_HELP)
 
     def search(
         self, request: HttpRequest, rows: QuerySet[InventoryLevel], term: str

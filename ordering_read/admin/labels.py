@@ -45,6 +45,40 @@ READINESS = {
 _FIELD_LABELS = {"sku": "SKU", "line1": "Address line 1", "line2": "Address line 2"}
 
 
+# The headings of fields on the form of a new product or customer, and what people should know about
+# a field. MORE is folded while its fields are empty.
+MORE = "More"
+FIELD_GROUPS = {
+    "on_hand": "Stock",
+    "reorder_point": "Stock",
+    "backorderable": "Stock",
+    "list_price": "Price",
+    "currency": "Price",
+    "tax_class": "Price",
+    "requires_shipping": "Delivery",
+    "metadata": MORE,
+}
+PRODUCT_HELP = {
+    "sku": "The short name by which the shop and its papers call the product, such as LAMP-1. It "
+    "stays as it is.",
+    "name": "As customers read it.",
+    "on_hand": "The units on the shelf now.",
+    "reorder_point": "With so many units or fewer to sell, the product is low in stock.",
+    "backorderable": "Tick to sell more units than are on hand. They are sent when they come in.",
+    "list_price": "The price of one unit, such as 39.90. Without it, only people who may set "
+    "prices can sell the product.",
+    "currency": "Leave empty for the currency of the shop.",
+    "tax_class": "Only if the product is taxed at another rate than most: the name of the class, "
+    "such as food.",
+    "requires_shipping": "Untick for what customers pick up or download.",
+}
+CUSTOMER_HELP = {
+    "name": "As it stands on parcels and invoices.",
+    "email": "Messages about orders go there. Each customer has an address of their own.",
+    "phone": "Customers are found by the last digits.",
+}
+
+
 def command_slug(command_type: type[Command]) -> str:
     """Return the name of a command in URLs: ``cancel_order``."""
     return camel_case_to_spaces(command_type.__name__).replace(" ", "_")
@@ -65,7 +99,7 @@ def command_description(command_type: type[Command]) -> str:
 
 def class_label(class_name: str) -> str:
     """Return the label of an event or a command by its class name: ``Order cancelled``."""
-    return capfirst(camel_case_to_spaces(class_name))
+    return capfirst(camel_case_to_spaces(class_name).replace("stock item", "product"))
 
 
 def field_label(name: str) -> str:

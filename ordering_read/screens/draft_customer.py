@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from config.fields.text import identity_key
+from ordering_read.admin.codes import countries
 from ordering_read.documents import AddressView
 from ordering_read.queries.base import Query
 from ordering_read.queries.customers import (
@@ -17,7 +18,6 @@ from ordering_read.queries.customers import (
     ListCustomers,
 )
 from ordering_read.queries.new_order import GetPastAddresses
-from ordering_read.screens.order_forms import countries
 
 # Answers a query within the rights of a user.
 Ask = Callable[[Query[Any]], Any]

@@ -1,36 +1,17 @@
 """The forms of which the page "New order" consists, apart from its lines."""
 
-import unicodedata
 from collections.abc import Mapping
-from functools import cache
 from typing import Any, NamedTuple
 
-import iso4217
-import pycountry
 from django import forms
 from django.conf import settings
 from django.urls import reverse_lazy
 
+from ordering_read.admin.codes import countries, currencies
+
 # The ways in which people name the customer, and the address.
 EXISTING, NEW = "existing", "new"
 PICKED_UP = "picked-up"
-
-
-@cache
-def countries() -> list[tuple[str, str]]:
-    """Return the code and the name of each country, by name."""
-    names = {country["alpha_2"]: country for country in map(dict, pycountry.countries)}
-    pairs = [(code, names[code].get("common_name") or names[code]["name"]) for code in names]
-    # Åland Islands stand among the names with A.
-    return sorted(pairs, key=lambda pair: unicodedata.normalize("NFKD", pair[1]))
-
-
-@cache
-def currencies() -> list[tuple[str, str]]:
-    """Return the code and the name of each currency with a minor unit, by code."""
-    usable = [currency for currency in iso4217.Currency if currency.exponent is not None]
-    pairs = [(currency.code, f"{currency.code}, {currency.currency_name}") for currency in usable]
-    return sorted(pairs)
 
 
 def _text(label: str, *, most: int, help_text: str = "", **attributes: Any) -> forms.CharField:

@@ -449,3 +449,26 @@ def test_the_list_of_customers_registers_a_customer(shop: Shop, clerk: User) -> 
     submit(logged_in(clerk), url, name="Kim Example", email="kim@example.com")
 
     assert CustomerSummary.live.filter(email="kim@example.com").exists()
+
+
+@pytest.mark.usefixtures("db")
+def test_the_forms_of_a_new_product_and_customer_explain_themselves(admin_user: User) -> None:
+    client = logged_in(admin_user)
+
+    product = client.get(f"/admin/{INVENTORY}/new/register_stock_item/").text
+    customer = client.get(f"/admin/{CUSTOMERS}/new/register_customer/").text
+
+    assert re.findall(r"<summary>(.*?)</summary>", product) == ["Stock", "Price", "Delivery"]
+    assert product.count("<details") == len(re.findall("<details[^>]* open", product))
+    assert re.search(r'<input[^>]*name="sku"[^>]* autofocus', product)
+    assert "Register product</h1>" in product
+    for text in ("such as LAMP-1", "low in stock", "Untick for what customers pick up"):
+        assert text in product, text
+    assert '<option value="EUR">EUR, Euro</option>' in product
+    assert re.findall(r"<summary>(.*?)</summary>", customer) == ["More"]
+    assert re.search(r'<input[^>]*name="name"[^>]* autofocus', customer)
+    assert "Customers are found by the last digits." in customer
+    for page in (product, customer):
+        helps = re.findall(r'aria-describedby="(\w+_helptext)"', page)
+        assert helps
+        assert all(f'id="{name}"' in page for name in helps)
