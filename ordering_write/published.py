@@ -16,6 +16,7 @@ from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEv
 from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import ERASED, Currency, quantize
 from ordering_write.log import (
+    CorrelatedEvent,
     LogGapError,
     UndecodableEventError,
     commit_of,
@@ -24,8 +25,10 @@ from ordering_write.log import (
     head,
     last_position,
     position_of,
+    read_correlation,
     read_log,
     read_stream,
+    read_streams,
     recorded_at,
     replay,
     sequence,
@@ -46,6 +49,7 @@ __all__ = [
     "ERASED",
     "Change",
     "Checkpoint",
+    "CorrelatedEvent",
     "Currency",
     "DomainError",
     "DomainEvent",
@@ -78,8 +82,10 @@ __all__ = [
     "position_of",
     "prices",
     "quantize",
+    "read_correlation",
     "read_log",
     "read_stream",
+    "read_streams",
     "reads_this_log",
     "recorded_at",
     "replay",

@@ -1,6 +1,5 @@
 """The response bodies of events: stored events, CloudEvents, and changes of an order."""
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Literal, Self
 from uuid import UUID
@@ -11,23 +10,9 @@ from pydantic import RootModel
 from config.http.answers.renderers import JSONRenderer
 from ordering_read.queries import View
 from ordering_read.queries.events import EventView
+from ordering_read.queries.order_diff import changes_of
 from ordering_read.queries.orders import OrderDetail
-from ordering_write.published import Change, changes
-
-# The lists of embedded documents, each with the field that identifies a document.
-_ID_FIELDS = {
-    "items": "line_id",
-    "lines": "line_id",
-    "shipments": "shipment_id",
-    "refunds": "refund_id",
-    "returns": "return_id",
-    "notes": "note_id",
-    "adjustments": "adjustment_id",
-}
-# The lists whose documents have no id: the position identifies a document.
-_BY_POSITION = ("charges", "payments", "taxes")
-# Every event changes these fields.
-_ALWAYS_CHANGED = {"version", "position", "updated_at"}
+from ordering_write.published import Change
 
 
 class OrderDiffBody(View):
@@ -44,26 +29,8 @@ class OrderDiffBody(View):
             order_id=after.id,
             from_version=before.version if before else 0,
             to_version=after.version,
-            changes=list(changes(_fields_of(before) if before else {}, _fields_of(after))),
+            changes=changes_of(before, after),
         )
-
-
-def _fields_of(order: OrderDetail) -> Any:
-    return _with_keys(order.model_dump(exclude=_ALWAYS_CHANGED))
-
-
-def _with_keys(value: Any, name: str = "") -> Any:
-    """Return ``value`` with each list of documents as a mapping, by id or by position."""
-    if isinstance(value, Mapping):
-        return {key: _with_keys(field, key) for key, field in value.items()}
-    if isinstance(value, list | tuple) and name in (*_ID_FIELDS, *_BY_POSITION):
-        # The items of an exchange aren't lines yet, and have no id either.
-        id_field = _ID_FIELDS.get(name, "")
-        return {
-            str(document.get(id_field, position)): _with_keys(document)
-            for position, document in enumerate(value)
-        }
-    return value
 
 
 class FeedBody(View):

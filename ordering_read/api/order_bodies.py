@@ -6,10 +6,10 @@ from rest_framework.request import Request
 
 from ordering_read import permissions
 from ordering_read.api.bodies import Linked, Links, LinkTo, Row
-from ordering_read.documents import AddressView
 from ordering_read.engine.gaps import Streams
-from ordering_read.permissions import MASK, masked_pairs
+from ordering_read.permissions import masked_pairs
 from ordering_read.queries import View
+from ordering_read.queries.masks import masked_order
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, OrderView
 from ordering_read.queries.reports import StatusCountsView
@@ -99,18 +99,11 @@ class StatusCountsBody(StatusCountsView, Row):
 
 def masked(order: OrderDetail, request: Request) -> OrderDetail:
     """Return ``order`` with MASK for addresses and notes that the user may not see."""
-    masks: dict[str, Any] = {}
-    if not permissions.may_view_addresses(request.user):
-        for name in ("shipping_address", "billing_address"):
-            masks[name] = _masked_address(getattr(order, name))
-    if not request.user.has_perm(permissions.VIEW_PII):
-        masks["notes"] = tuple(note.model_copy(update={"text": MASK}) for note in order.notes)
-        masks["metadata"] = masked_pairs(order.metadata)
-        masks["items"] = tuple(
-            line.model_copy(update={"metadata": masked_pairs(line.metadata)})
-            for line in order.items
-        )
-    return order.model_copy(update=masks)
+    return masked_order(
+        order,
+        with_personal=request.user.has_perm(permissions.VIEW_PII),
+        with_addresses=permissions.may_view_addresses(request.user),
+    )
 
 
 def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryBody:
@@ -120,10 +113,3 @@ def masked_entry(entry: TimelineEntryView, request: Request) -> TimelineEntryBod
         return body
     sentence = masked_sentence(entry.type, entry.sentence, entry.actor)
     return body.model_copy(update={"sentence": sentence})
-
-
-def _masked_address(address: AddressView | None) -> AddressView | None:
-    if address is None:
-        return None
-    masks = dict.fromkeys(AddressView.model_fields.keys() - {"city", "country"}, MASK)
-    return address.model_copy(update=masks)

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, cast
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.utils.timezone import localtime
 from pydantic import BaseModel, BeforeValidator, Field, model_validator
 from pydantic.json_schema import SkipJsonSchema
 
@@ -44,11 +45,19 @@ from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.order_sums import OrderSums, sums_of, taxes_of
 from ordering_read.queries.views import View
 from ordering_write import published
-from ordering_write.published import NotFoundError, OrderStatus, spelled_order_number
+from ordering_write.published import (
+    NotFoundError,
+    OrderStatus,
+    UndecodableEvent,
+    spelled_order_number,
+)
 from ordering_write.published import events as e
 
 # An upper limit for the number of events in a stream.
 MAX_VERSION = 10**9
+
+# An event of an order as it is read from the log.
+AnyEvent = e.OrderEvent | UndecodableEvent
 
 
 class OrderNotFoundError(NotFoundError):
@@ -179,7 +188,7 @@ class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
         if not (query.consistency or query.looks_back):
             return _read(query, order_id=query.order_id)
         events = events_of(query, query.order_id)
-        version = query.version or _version_at(events, query.as_of)
+        version = query.version or version_at(events, query.as_of)
         return order_after(query, events, version=version)
 
 
@@ -229,35 +238,43 @@ def _visible_detail(
 
 
 # --- Read from the log -------------------------------------------------------------------------
-def events_of(query: Query[Any], order_id: UUID) -> list[e.OrderEvent]:
+def events_of(query: Query[Any], order_id: UUID) -> list[AnyEvent]:
     """Return all events of an order that the user of ``query`` may see, in one statement.
 
-    Raises OrderNotFoundError for an order without events, and UndecodableEventError for an event
-    that can't be read.
+    An event that this code can't read comes as an UndecodableEvent. Raises OrderNotFoundError for
+    an order without events.
     """
-    try:
-        events = cast(list[e.OrderEvent], published.read_stream(f"order-{order_id}"))
-    except published.UndecodableEventError:
-        # The error describes the event, so users who may not see the order must not get it.
-        if query.customer_scope and not visible_orders(query).filter(order_id=order_id).exists():
-            raise OrderNotFoundError from None
-        raise
-    if not events or query.customer_scope not in (None, events[0].customer_id):
+    events = cast(list[AnyEvent], published.read_streams([f"order-{order_id}"]))
+    if not events or not _is_in_scope(query, events[0], order_id):
         raise OrderNotFoundError
     return events
 
 
-def order_after(query: Query[Any], events: Sequence[e.OrderEvent], *, version: int) -> OrderDetail:
+def _is_in_scope(query: Query[Any], first: AnyEvent, order_id: UUID) -> bool:
+    if query.customer_scope is None:
+        return True
+    if isinstance(first, UndecodableEvent):
+        return visible_orders(query).filter(order_id=order_id).exists()
+    return query.customer_scope == first.customer_id
+
+
+def order_after(query: Query[Any], events: Sequence[AnyEvent], *, version: int) -> OrderDetail:
     """Return the order after the first ``version`` (at least 1) of its ``events``.
 
-    Raises NotThenError when there are fewer events.
+    Raises NotThenError when there are fewer events, and UndecodableEventError when one of these
+    events can't be read.
     """
     if version > len(events):
         raise NotThenError(f"The order has no version {version}; its newest is {len(events)}.")
-    return _visible_detail(query, *fold_order(events[:version]))
+    readable: list[e.OrderEvent] = []
+    for event in events[:version]:
+        if isinstance(event, UndecodableEvent):
+            raise published.UndecodableEventError(event)
+        readable.append(event)
+    return _visible_detail(query, *fold_order(readable))
 
 
-def _version_at(events: Sequence[e.OrderEvent], as_of: datetime | None) -> int:
+def version_at(events: Sequence[AnyEvent], as_of: datetime | None) -> int:
     """Return the number of ``events`` that were recorded until ``as_of``; of all events for None.
 
     Raises NotThenError when no event was recorded until then.
@@ -266,7 +283,7 @@ def _version_at(events: Sequence[e.OrderEvent], as_of: datetime | None) -> int:
         return len(events)
     version = sum(1 for _ in takewhile(lambda event: event.recorded.recorded_at <= as_of, events))
     if not version:
-        placed = events[0].recorded.recorded_at.isoformat()
+        placed = localtime(events[0].recorded.recorded_at).isoformat()
         raise NotThenError(f"The order was not there then: it was recorded at {placed}.")
     return version
 

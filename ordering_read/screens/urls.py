@@ -6,8 +6,10 @@ from django.urls import URLPattern, path
 from ordering_read.admin import kept_forms
 from ordering_read.screens.base import Screen
 from ordering_read.screens.bulk import BulkJobScreen, BulkJobsScreen
+from ordering_read.screens.causes import CausesScreen
 from ordering_read.screens.dispatching import DispatchScreen
 from ordering_read.screens.exports import ExportFileScreen, ExportScreen, ExportsScreen
+from ordering_read.screens.history import OrderHistoryScreen
 from ordering_read.screens.new_order import NewOrderScreen
 from ordering_read.screens.packing import PackingScreen
 from ordering_read.screens.printing import PackingSlipsScreen, PickListScreen
@@ -39,4 +41,6 @@ urlpatterns = [
     _screen("exports/", ExportsScreen, "exports"),
     _screen("exports/<uuid:export_id>/", ExportScreen, "export"),
     _screen("exports/<uuid:export_id>/file/", ExportFileScreen, "export-file"),
+    _screen("orders/<uuid:order_id>/history/", OrderHistoryScreen, "order-history"),
+    _screen("causes/<uuid:correlation_id>/", CausesScreen, "causes"),
 ]

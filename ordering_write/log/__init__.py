@@ -1,5 +1,6 @@
 """The log of events: append (outbox), assign positions (sequencer), read, replay, verify."""
 
+from ordering_write.log.correlation import CorrelatedEvent, read_correlation
 from ordering_write.log.decoding import UndecodableEventError
 from ordering_write.log.reading import (
     LogGapError,
@@ -20,6 +21,7 @@ from ordering_write.log.reading import (
 from ordering_write.log.sequencer import sequence
 
 __all__ = [
+    "CorrelatedEvent",
     "LogGapError",
     "UndecodableEventError",
     "commit_of",
@@ -31,6 +33,7 @@ __all__ = [
     "position_of",
     "read_at",
     "read_command",
+    "read_correlation",
     "read_log",
     "read_stream",
     "read_streams",

@@ -26,6 +26,7 @@ class CommandRecord(models.Model):
     class Meta:
         db_table = "command_record"
         default_permissions = ()
+        verbose_name = "command"
 
     def __str__(self) -> str:
         return f"{self.type} {self.command_id}"

@@ -37,12 +37,13 @@ class OutboxEvent(GuardedModel):
         db_table = "event"
         default_permissions = ()
         verbose_name = "event"
-        verbose_name_plural = "Outbox (event log)"
         constraints = [
             models.UniqueConstraint(
                 fields=["stream", "version"], name="event_stream_version_unique"
             ),
         ]
+        # The events of a correlation are read in the order of their ids, up to a limit.
+        indexes = [models.Index(fields=["correlation_id", "id"], name="event_by_correlation")]
 
     def __str__(self) -> str:
         return f"{self.type} ({self.stream}, version {self.version})"

@@ -14,6 +14,11 @@ document.addEventListener("keydown", (event) => {
   else target.click();
 });
 
+// A field with data-submit sends its form when it was changed.
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-submit]")) target.form.requestSubmit();
+});
+
 // --- Parts that refresh themselves -------------------------------------------------------------
 // <section id="events" data-refresh="5"> is replaced by itself, from the same page, every 5 seconds
 // while somebody looks at the page. A part in which something has the focus stays as it is.
