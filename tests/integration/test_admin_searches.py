@@ -72,23 +72,23 @@ def test_a_search_finds_events_and_commands(shop: Shop, auditor: User) -> None:
     event = OutboxEvent.objects.filter(stream=shop.order.stream).earliest("version")
 
     for term, count in (
-        (shop.order.order_number, "2 Outbox"),
-        (shop.order.stream, "2 Outbox"),
-        (shop.order.pk, "2 Outbox"),
-        (event.command_id, "3 Outbox"),
+        (shop.order.order_number, "2 events"),
+        (shop.order.stream, "2 events"),
+        (shop.order.pk, "2 events"),
+        (event.command_id, "3 events"),
         (event.event_id, "1 event"),
         (event.event_position.position, "1 event"),
-        ("9" * 30, "0 Outbox"),
+        ("9" * 30, "0 events"),
     ):
         assert count in list_text(client, OUTBOX, f"?q={term}"), term
     assert "1 event" in list_text(client, OUTBOX, "?type=OrderCreated")
-    assert "0 Outbox" in list_text(client, OUTBOX, "?progress=waiting")
-    assert "0 Outbox" in list_text(client, OUTBOX, "?progress=order_view")
+    assert "0 events" in list_text(client, OUTBOX, "?progress=waiting")
+    assert "0 events" in list_text(client, OUTBOX, "?progress=order_view")
     year, _, number = shop.order.order_number.partition("-")
     for term in (f"{year}–{int(number)}", f"Order {year}-{number}"):
-        assert "2 Outbox" in list_text(client, OUTBOX, f"?q={term}"), term
+        assert "2 events" in list_text(client, OUTBOX, f"?q={term}"), term
     for term in (shop.order.order_number, event.command_id):
-        assert "1 command record " in list_text(client, COMMANDS, f"?q={term}"), term
+        assert "1 command " in list_text(client, COMMANDS, f"?q={term}"), term
 
 
 @pytest.mark.parametrize(

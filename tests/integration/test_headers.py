@@ -14,6 +14,7 @@ from config.accounts.models import User
 from config.http.headers import CONTENT_SECURITY_POLICY, DOCS_CONTENT_SECURITY_POLICY
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_write.domain.events import OrderStatus
+from ordering_write.models import OutboxEvent
 from tests import kit
 from tests.kit_admin import (
     ORDERS,
@@ -84,6 +85,8 @@ def value(shop: Shop, route: str, name: str) -> object:
         return row.pk if row else 1
     return {
         "number": shop.order.order_number,
+        "order_id": shop.order.pk,
+        "correlation_id": OutboxEvent.objects.values_list("correlation_id", flat=True)[0],
         "slug": "not-found",
         "name": "swagger-ui.css",
         "app_label": "ordering_read",

@@ -10,14 +10,10 @@ document.addEventListener("keydown", (event) => {
   const target = document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
   if (!target) return;
   event.preventDefault();
-  if (target.matches("input, select, textarea")) target.focus();
-  else target.click();
+  target.matches("input, select, textarea") ? target.focus() : target.click();
 });
-
-// A field with data-submit sends its form when it was changed.
-document.addEventListener("change", ({ target }) => {
-  if (target.matches("[data-submit]")) target.form.requestSubmit();
-});
+// A field with data-submit sends its form when it is changed.
+addEventListener("change", ({ target: t }) => t.matches("[data-submit]") && t.form.submit());
 
 // --- Parts that refresh themselves -------------------------------------------------------------
 // <section id="events" data-refresh="5"> is replaced by itself, from the same page, every 5 seconds
