@@ -7,7 +7,7 @@ from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.projections.actor_names import actor_name
 from ordering_read.projections.timeline_sentences import Products, sentence_of
 from ordering_read.queries.base import Query, QueryHandler, handles
-from ordering_read.queries.orders import events_of
+from ordering_read.queries.orders import events_of, readable
 from ordering_read.queries.timeline import masked_sentence
 from ordering_read.queries.views import View
 from ordering_write.published import events as e
@@ -40,7 +40,7 @@ class GetOrderChangesHandler(QueryHandler[GetOrderChanges, tuple[OrderChangeView
     """Reads the events of the order in one statement."""
 
     def handle(self, query: GetOrderChanges) -> tuple[OrderChangeView, ...]:
-        events = events_of(query, query.order_id)
+        events = readable(events_of(query, query.order_id))
         products = {
             event.line_id: event.name for event in events if isinstance(event, e.OrderItemAdded)
         }

@@ -266,12 +266,15 @@ def order_after(query: Query[Any], events: Sequence[AnyEvent], *, version: int) 
     """
     if version > len(events):
         raise NotThenError(f"The order has no version {version}; its newest is {len(events)}.")
-    readable: list[e.OrderEvent] = []
-    for event in events[:version]:
+    return _visible_detail(query, *fold_order(readable(events[:version])))
+
+
+def readable(events: Sequence[AnyEvent]) -> list[e.OrderEvent]:
+    """Return ``events``. Raises UndecodableEventError when one of them can't be read."""
+    for event in events:
         if isinstance(event, UndecodableEvent):
             raise published.UndecodableEventError(event)
-        readable.append(event)
-    return _visible_detail(query, *fold_order(readable))
+    return cast(list[e.OrderEvent], list(events))
 
 
 def version_at(events: Sequence[AnyEvent], as_of: datetime | None) -> int:

@@ -103,7 +103,7 @@ def test_the_admin_lists_the_log(running: Run) -> None:
         lists = browser.get("/admin/ordering_write/")
         log = browser.get("/admin/ordering_write/outboxevent/")
 
-        assert "Select event" in lists.text
+        assert "Events" in lists.text
         assert log.status_code == 200
         assert "OrderCreated" in log.text
         assert browser.get("/admin/ordering_write/outboxevent/add/").status_code in (403, 404)

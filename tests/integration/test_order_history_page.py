@@ -353,7 +353,7 @@ def test_the_command_line_says_what_it_can_not_show(
         ("order_show", [number, "--as-of", "2020-01-01", "--version", "1"], "not allowed with"),
         ("order_history", ["99999"], "No order has the number 99999."),
         ("order_diff", [number, "1", "9"], "The order has no version 9; its newest is 2."),
-        ("order_diff", [number, "-1"], "required: from"),
+        ("order_diff", [number, "-1"], "from: A number is written in digits"),
     ):
         with subtests.test(name, arguments=arguments), pytest.raises(CommandError) as caught:
             run(name, *arguments)

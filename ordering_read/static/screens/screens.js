@@ -22,11 +22,8 @@ function refreshRegularly(part) {
   const seconds = Number(part.dataset.refresh);
   if (!seconds) return;
   setTimeout(async () => {
-    let next = part;
-    if (!document.hidden && !part.contains(document.activeElement)) {
-      next = await refreshed(part);
-    }
-    refreshRegularly(next);
+    const isStill = document.hidden || part.contains(document.activeElement);
+    refreshRegularly(isStill ? part : await refreshed(part));
   }, seconds * 1000);
 }
 
