@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ordering_write', '0034_sequence_by_batch'),
+        ('ordering_write', '0036_refusals'),
     ]
 
     operations = [
