@@ -16,6 +16,7 @@ from ordering_read.admin.command_forms import Choices, FormContext, FormRow
 from ordering_read.admin.labels import FIELD_GROUPS, PRODUCT_HELP
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderLine, OrderSummary
 from ordering_read.queries.filters import is_identifier
+from ordering_write import client
 from ordering_write.client import commands as c
 from ordering_write.published import quantize
 
@@ -252,6 +253,14 @@ class BulkContext(FormContext):
 
     def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
         return self._fixed
+
+    def choices(self, command_type: type[c.Command], name: str) -> Choices | None:
+        if command_type is not c.UpdateOrderStatus or name != "status":
+            return None
+        # The other statuses follow from what happens to an order, and can't be set.
+        settable = {status for moves in client.WHOLE_ORDER_MOVES.values() for status in moves}
+        ordered = [status.value for status in client.OrderStatus if status in settable]
+        return [(status, status.replace("_", " ")) for status in ordered]
 
 
 def _new_lines() -> list[FormRow]:

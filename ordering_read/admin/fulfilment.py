@@ -55,8 +55,7 @@ class FulfilmentQueueAdmin(BulkCommands):
     list_display = (
         "order",
         "readiness_with_reasons",
-        "to_pack",
-        "packed",
+        "units_left",
         "age",
         "destination",
         "assigned_to",
@@ -114,6 +113,11 @@ class FulfilmentQueueAdmin(BulkCommands):
     @admin.display(description="Age")
     def age(self, row: QueuedOrder) -> str:
         return timesince(row.placed_at, depth=1)
+
+    @admin.display(description="Units")
+    def units_left(self, row: QueuedOrder) -> SafeString:
+        texts = ((row.open_units, "to pack"), (row.packed_units, "packed"))
+        return format_html_join("", "<div>{} {}</div>", (text for text in texts if text[0]))
 
     @admin.display(description="To pack")
     def to_pack(self, row: QueuedOrder) -> int:

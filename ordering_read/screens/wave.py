@@ -132,7 +132,7 @@ class Wave:
                 opened.order.order_number,
                 list(self._steps(opened, is_dispatched=is_dispatched)),
             )
-            for opened in self.orders
+            for opened in reversed(self.orders)
             if opened.units
         ]
 

@@ -133,6 +133,10 @@ def test_the_fields_of_the_command_are_asked_for_once(clerk: User, orders: list[
         assert orders[0].order_number in form.text
         assert 'name="reason"' in form.text
     assert not BulkJob.objects.exists()
+    form = run_action(client, ORDERS, "update_order_status", *rows)
+    statuses_to_choose = re.findall(r'<option value="(\w+)"', form.text)
+    assert "cancelled" in statuses_to_choose
+    assert "pending" not in statuses_to_choose, "nobody can set it"
 
     fields = {"job_id": str(uuid4()), "reason": "Ordered twice", "reason_code": "customer"}
     url = start(client, "cancel_order", orders[:3], **fields)
@@ -207,7 +211,7 @@ def test_a_large_job_shows_its_progress_while_the_workers_carry_it_out(
     assert "data-refresh" not in client.get(url).text
     monkeypatch.setattr(bulk, "MOST_AT_ONCE", 0)
     client.post(url, {"confirm": "1"})
-    assert "1 of 4 orders ended" in page_text(client, url)
+    assert "1 of 4 orders finished" in page_text(client, url)
     assert statuses(orders[:3]) == ["pending"] * 3
 
     tasks.run_bulk_jobs()
@@ -230,7 +234,7 @@ def test_a_crash_in_the_middle_is_shown_and_the_rest_is_done_once(
         with pytest.raises(KilledError):
             client.post(url, {"confirm": "1"})
 
-    assert "2 of 4 orders ended" in page_text(client, url)
+    assert "2 of 4 orders finished" in page_text(client, url)
     assert not bulk.run_waiting(seconds=1), "the job belongs to the killed process for a while"
     lease_ends()
     assert "Nothing is at it right now" in page_text(client, url)
