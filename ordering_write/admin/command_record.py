@@ -1,7 +1,11 @@
 """The admin pages of the commands that took effect."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
@@ -11,9 +15,31 @@ from ordering_write.domain.commands import Command
 from ordering_write.models import CommandRecord, OutboxEvent
 
 
-class CommandTypeFilter(common.ChoiceFilter):
-    title = parameter_name = "type"
+class CommandTypeFilter(common.TypeFilter):
     values = sorted(command_type.__name__ for command_type in Command.__subclasses__())
+
+
+class _CommandList(ChangeList):
+    """Sets their events on the commands of a page."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list = list(self.result_list)
+        _set_events(self.result_list)
+
+
+def _set_events(records: Sequence[Any]) -> None:
+    """Set the first event, the number of events and the subject's name on each of ``records``."""
+    events = OutboxEvent.objects.filter(command_id__in=[record.pk for record in records])
+    firsts = events.order_by("command_id", "id").distinct("command_id")
+    first_events = {event.command_id: event for event in firsts.defer("data")}
+    counts = dict(events.values_list("command_id").annotate(Count("id")))
+    names = common.subject_names({event.stream for event in first_events.values()})
+    for record in records:
+        record.first_event = first_events.get(record.pk)
+        record.event_count = counts.get(record.pk, 0)
+        stream = record.first_event.stream if record.first_event else ""
+        record.subject_name = names.get(stream, "")
 
 
 @admin.register(CommandRecord)
@@ -21,20 +47,40 @@ class CommandRecordAdmin(common.LogAdmin):
     """The commands that took effect, with their actor, time and channel."""
 
     ordering = ("-recorded_at",)
-    list_display = ("type", "actor_name", "channel", "recorded_at", "events", "command_id")
+    list_display = (
+        "recorded_at",
+        "command",
+        "subject",
+        "actor_name",
+        "channel",
+        "events",
+        "why",
+    )
+    list_display_links = ("command",)
     list_filter = ("recorded_at", CommandTypeFilter, common.ChannelFilter)
     search_fields = ("command_id",)
     search_help_text = "An order number, a stream, or the id of a command"
     fields = (
-        "type",
+        "command",
+        "subject",
         "actor_name",
-        "user_id",
         "channel",
         "recorded_at",
+        "events",
+        "why",
+        "user_id",
         "command_id",
         "fingerprint",
-        "events",
     )
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return _CommandList
+
+    def get_object(self, *args: Any, **kwargs: Any) -> Any:
+        record = super().get_object(*args, **kwargs)
+        if record:
+            _set_events([record])
+        return record
 
     def search(
         self, request: HttpRequest, rows: QuerySet[CommandRecord], term: str
@@ -48,6 +94,22 @@ class CommandRecordAdmin(common.LogAdmin):
     def actor_name(self, record: CommandRecord) -> str:
         return common.actor_label(record.actor)
 
-    @admin.display(description="Events")
-    def events(self, record: CommandRecord) -> SafeString:
-        return common.search_link(OutboxEvent, str(record.command_id), label="Show")
+    @admin.display(description="Command")
+    def command(self, record: CommandRecord) -> str:
+        return common.class_label(record.type)
+
+    @admin.display(description="About", empty_value="–")
+    def subject(self, record: Any) -> SafeString | None:
+        event = record.first_event
+        return common.subject_link(event.stream, record.subject_name) if event else None
+
+    @admin.display(description="Events", empty_value="none")
+    def events(self, record: Any) -> SafeString | None:
+        if not record.event_count:
+            return None
+        return common.search_link(OutboxEvent, str(record.pk), label=record.event_count)
+
+    @admin.display(description="Causes", empty_value="–")
+    def why(self, record: Any) -> SafeString | None:
+        event = record.first_event
+        return common.causes_link(event.correlation_id, event.event_id) if event else None

@@ -9,10 +9,8 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.text import camel_case_to_spaces, capfirst
 from django.utils.timezone import make_aware
 
 from config.accounts.models import User
@@ -21,19 +19,7 @@ from config.http.filter_forms import ANY, FilterForm, FormFilter, day_input
 from ordering_write.admin import common
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import DomainError
-from ordering_write.models import CommandRefusal, Customer, Order, StockItem
-
-# The pages of the read side about the aggregates, by the prefix of their streams.
-_PAGES = {
-    "order": "admin:ordering_read_ordersummary_change",
-    "stock": "admin:ordering_read_inventorylevel_change",
-    "customer": "admin:ordering_read_customersummary_change",
-}
-
-
-def _label(class_name: str) -> str:
-    """Return the name of a command or an error as people read it: ``Order on hold``."""
-    return capfirst(camel_case_to_spaces(class_name.removesuffix("Error")))
+from ordering_write.models import CommandRefusal
 
 
 def _choices(base: type[Any]) -> list[tuple[str, str]]:
@@ -43,7 +29,8 @@ def _choices(base: type[Any]) -> list[tuple[str, str]]:
         subclasses.update(found)
         waiting.extend(found)
     names = {each.__name__ for each in subclasses if each.__module__.startswith("ordering_write")}
-    return [ANY, *sorted(((name, _label(name)) for name in names), key=lambda pair: pair[1])]
+    labels = {name: common.class_label(name) for name in names}
+    return [ANY, *sorted(labels.items(), key=lambda pair: pair[1])]
 
 
 class RefusalFilterForm(FilterForm):
@@ -59,7 +46,7 @@ class RefusalFilterForm(FilterForm):
 
     def __init__(self, data: Mapping[str, str], *, request: HttpRequest) -> None:
         super().__init__(data, request=request)
-        missing = [("PermissionMissingError", _label("PermissionMissingError"))]
+        missing = [("PermissionMissingError", common.class_label("PermissionMissingError"))]
         fields: Any = self.fields
         fields["command"].choices = _choices(Command)
         fields["reason"].choices = _choices(DomainError) + missing
@@ -112,13 +99,7 @@ def set_names(refusals: Any) -> None:
     """Set ``username`` and ``subject`` on each of ``refusals``; one statement for each kind."""
     users = _staff(pk__in={refusal.user_id for refusal in refusals})
     usernames = dict(users.values_list("pk", "username"))
-    names: dict[str, str] = {}
-    for model, field in ((Order, "order_number"), (StockItem, "sku"), (Customer, "name")):
-        prefix = f"{model.stream_prefix}-"
-        keys = {r.stream.removeprefix(prefix) for r in refusals if r.stream.startswith(prefix)}
-        if keys:
-            rows = model._default_manager.filter(pk__in=keys).values_list("pk", field)
-            names |= {f"{prefix}{key}": str(name) for key, name in rows}
+    names = common.subject_names({refusal.stream for refusal in refusals})
     for refusal in refusals:
         refusal.username = usernames.get(refusal.user_id, "")
         refusal.subject = names.get(refusal.stream, "")
@@ -168,20 +149,16 @@ class CommandRefusalAdmin(common.LogAdmin):
 
     @admin.display(description="Tried to")
     def attempt(self, refusal: CommandRefusal) -> str:
-        return _label(refusal.type)
+        return common.class_label(refusal.type)
 
     @admin.display(description="Of", empty_value="–")
-    def about(self, refusal: Any) -> SafeString | str | None:
-        prefix, _, key = refusal.stream.partition("-")
+    def about(self, refusal: Any) -> SafeString | None:
         if not refusal.stream:
             return None
-        if not refusal.subject:
-            return f"an unknown {'product' if prefix == 'stock' else prefix}"
-        page = reverse(_PAGES[prefix], args=[key])
-        return format_html("<bdi>{}</bdi>", link(page, refusal.subject))
+        return common.subject_link(refusal.stream, refusal.subject)
 
     @admin.display(description="Refused because")
     def why(self, refusal: CommandRefusal) -> SafeString:
         return format_html(
-            '{} <span class="quiet">{}</span>', refusal.message, _label(refusal.reason)
+            '{} <span class="quiet">{}</span>', refusal.message, common.class_label(refusal.reason)
         )

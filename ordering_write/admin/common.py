@@ -3,16 +3,27 @@
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, get_args
 from urllib.parse import urlencode
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import escape, format_html
 from django.utils.safestring import SafeString
+from django.utils.text import camel_case_to_spaces, capfirst
 
 from config.http.admin import ReadOnlyAdmin, link, list_url
 from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import Channel
-from ordering_write.models import Order
+from ordering_write.models import Customer, Order, StockItem
+
+# The pages of the read side about the aggregates, by the prefix of their streams.
+_PAGES = {
+    "order": "admin:ordering_read_ordersummary_change",
+    "stock": "admin:ordering_read_inventorylevel_change",
+    "customer": "admin:ordering_read_customersummary_change",
+}
 
 
 class LogAdmin(ReadOnlyAdmin):
@@ -28,12 +39,25 @@ class ChoiceFilter(admin.SimpleListFilter):
     values: ClassVar[Iterable[str]]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(value, value) for value in self.values]
+        return [(value, self.label(value)) for value in self.values]
+
+    def label(self, value: str) -> str:
+        """Return the text of the link for ``value``."""
+        return value
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if self.value() is None:
             return queryset
         return queryset.filter(**{str(self.parameter_name): self.value()})
+
+
+class TypeFilter(ChoiceFilter):
+    """Filters by the type of an event or a command."""
+
+    title = parameter_name = "type"
+
+    def label(self, value: str) -> str:
+        return class_label(value)
 
 
 class ChannelFilter(ChoiceFilter):
@@ -44,6 +68,38 @@ class ChannelFilter(ChoiceFilter):
 def search_link(model: type[Model], term: str, *, label: str) -> SafeString:
     """Return a link to the list of ``model``, searched for ``term``."""
     return link(list_url(model, f"?{urlencode({'q': term})}"), label)
+
+
+def class_label(class_name: str) -> str:
+    """Return the name of an event, a command or an error as people read it: ``Order on hold``."""
+    return capfirst(camel_case_to_spaces(class_name.removesuffix("Error")))
+
+
+def subject_names(streams: Iterable[str]) -> dict[str, str]:
+    """Return order numbers, SKUs and customers' names by stream; one statement for each kind."""
+    names: dict[str, str] = {}
+    for model, field in ((Order, "order_number"), (StockItem, "sku"), (Customer, "name")):
+        prefix = f"{model.stream_prefix}-"
+        keys = {stream.removeprefix(prefix) for stream in streams if stream.startswith(prefix)}
+        if keys:
+            rows = model._default_manager.filter(pk__in=keys).values_list("pk", field)
+            names |= {f"{prefix}{key}": str(name) for key, name in rows}
+    return names
+
+
+def subject_link(stream: str, name: str) -> SafeString:
+    """Return a link to the page of what ``stream`` is about; a text if its ``name`` is unknown."""
+    prefix, _, key = stream.partition("-")
+    if not name:
+        return escape(f"an unknown {'product' if prefix == 'stock' else prefix}")
+    page = link(reverse(_PAGES[prefix], args=[key]), name)
+    return format_html('<bdi class="clipped" title="{}">{}</bdi>', name, page)
+
+
+def causes_link(correlation_id: UUID, event_id: UUID) -> SafeString:
+    """Return a link to the tree of causes in which the event is marked."""
+    url = reverse("screens:causes", args=[correlation_id])
+    return link(f"{url}?{urlencode({'event': event_id})}", "Show why")
 
 
 def actor_label(actor: Mapping[str, str]) -> str:

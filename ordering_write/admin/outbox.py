@@ -25,8 +25,7 @@ from ordering_write.models import (
 )
 
 
-class EventTypeFilter(common.ChoiceFilter):
-    title = parameter_name = "type"
+class EventTypeFilter(common.TypeFilter):
     values = sorted(DomainEvent.types)
 
 
@@ -38,7 +37,7 @@ class ProgressFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         names = sorted(_checkpoints(request))
-        choices = [(name, f"Not yet passed by {name}") for name in names]
+        choices = [(name, f"Not yet in {_words(name)}") for name in names]
         return [(self._waiting, "Without a position"), *choices]
 
     def queryset(
@@ -61,15 +60,22 @@ def _checkpoints(request: HttpRequest) -> Mapping[str, int]:
     return checkpoints
 
 
+def _words(name: str) -> str:
+    """Return the name of a projection in words: ``order view``."""
+    return name.replace("_", " ")
+
+
 class _OutboxPage(ChangeList):
-    """Sets the positions of the projections on the events of a page."""
+    """Sets the names of their subjects, and the positions of the projections, on the events."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         checkpoints = _checkpoints(request)
         self.result_list = list(self.result_list)
+        names = common.subject_names({event.stream for event in self.result_list})
         for event in self.result_list:
             event.checkpoints = checkpoints
+            event.subject_name = names.get(event.stream, "")
 
 
 @admin.register(OutboxEvent)
@@ -78,15 +84,17 @@ class OutboxAdmin(common.LogAdmin):
 
     ordering = ("-id",)
     list_display = (
-        "type",
-        "stream_end",
-        "version",
-        "position",
-        "progress",
+        "recorded_at",
+        "event",
+        "subject",
+        "number",
         "actor_name",
         "channel",
-        "recorded_at",
+        "position",
+        "progress",
+        "why",
     )
+    list_display_links = ("event",)
     list_filter = (ProgressFilter, EventTypeFilter, common.ChannelFilter)
     search_fields = ("stream",)
     search_help_text = (
@@ -94,7 +102,8 @@ class OutboxAdmin(common.LogAdmin):
         "a product or a customer"
     )
     fieldsets = (
-        (None, {"fields": ("type", "stream_events", "version", "position", "passed_by")}),
+        (None, {"fields": ("event", "subject", "number", "why", "stream_events")}),
+        ("Progress", {"fields": ("position", "passed_by")}),
         ("Origin", {"fields": ("timestamp", "recorded_at", "actor_name", "channel")}),
         ("Content", {"fields": ("payload", "personal_fields", "schema_version")}),
         (
@@ -117,6 +126,7 @@ class OutboxAdmin(common.LogAdmin):
         event: Any = super().get_object(request, object_id, from_field)
         if event is not None:
             event.checkpoints = _checkpoints(request)
+            event.subject_name = common.subject_names([event.stream]).get(event.stream, "")
         return cast(OutboxEvent | None, event)
 
     def search(
@@ -131,44 +141,49 @@ class OutboxAdmin(common.LogAdmin):
             return rows.filter(pk__in=positions.values("event"))
         return rows.filter(stream__in=common.streams_named(term))
 
-    @admin.display(description="Stream")
+    @admin.display(description="Event")
+    def event(self, event: OutboxEvent) -> str:
+        return common.class_label(event.type)
+
+    @admin.display(description="About")
+    def subject(self, event: OutboxEvent) -> SafeString:
+        return common.subject_link(event.stream, event.subject_name)  # type: ignore[attr-defined]
+
+    @admin.display(description="Number")
+    def number(self, event: OutboxEvent) -> int:
+        return event.version
+
+    @admin.display(description="Causes")
+    def why(self, event: OutboxEvent) -> SafeString:
+        return common.causes_link(event.correlation_id, event.event_id)
+
+    @admin.display(description="All its events")
     def stream_events(self, event: OutboxEvent) -> SafeString:
         return common.search_link(OutboxEvent, event.stream, label=event.stream)
-
-    @admin.display(description="Stream")
-    def stream_end(self, event: OutboxEvent) -> SafeString:
-        # Show the end of the id: ids created at about the same time begin alike.
-        prefix, _, row_id = event.stream.partition("-")
-        return common.search_link(OutboxEvent, event.stream, label=f"{prefix} …{row_id[-12:]}")
 
     @admin.display(description="Position", empty_value="none yet")
     def position(self, event: OutboxEvent) -> int | None:
         return event.log_position  # type: ignore[attr-defined]
 
-    @admin.display(description="Passed by")
+    @admin.display(description="Shown")
     def progress(self, event: OutboxEvent) -> str:
         checkpoints: Mapping[str, int] = event.checkpoints  # type: ignore[attr-defined]
         position = self.position(event)
-        behind = [
-            name
-            for name, checkpoint in sorted(checkpoints.items())
-            if position is None or position > checkpoint
-        ]
-        if not behind:
-            return f"all {len(checkpoints)} projections"
-        passed = len(checkpoints) - len(behind)
-        return f"{passed} of {len(checkpoints)}, not yet {', '.join(behind)}"
+        passed = sum(position is not None and position <= end for end in checkpoints.values())
+        if passed == len(checkpoints):
+            return "everywhere"
+        return f"in {passed} of {len(checkpoints)} places"
 
-    @admin.display(description="Passed by")
+    @admin.display(description="Shown in")
     def passed_by(self, event: OutboxEvent) -> SafeString:
         position = self.position(event)
         return format_html_join(
             " ",
             '<span class="passed{}">{} {}</span>',
             (
-                ("", "✓", name)
+                ("", "✓", _words(name))
                 if position is not None and position <= checkpoint
-                else (" not-yet", "not yet", name)
+                else (" not-yet", "not yet", _words(name))
                 for name, checkpoint in sorted(event.checkpoints.items())  # type: ignore[attr-defined]
             ),
         )

@@ -1,6 +1,7 @@
 """The records of commands that took effect, and the command metrics."""
 
 from django.db import models
+from django.utils.text import camel_case_to_spaces, capfirst
 
 
 class CommandRecord(models.Model):
@@ -29,7 +30,7 @@ class CommandRecord(models.Model):
         verbose_name = "command"
 
     def __str__(self) -> str:
-        return f"{self.type} {self.command_id}"
+        return capfirst(camel_case_to_spaces(self.type))
 
 
 class CommandMetric(models.Model):

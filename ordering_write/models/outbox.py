@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import F
+from django.utils.text import camel_case_to_spaces, capfirst
 
 from ordering_write.models.guarded import GuardedModel
 
@@ -46,7 +47,7 @@ class OutboxEvent(GuardedModel):
         indexes = [models.Index(fields=["correlation_id", "id"], name="event_by_correlation")]
 
     def __str__(self) -> str:
-        return f"{self.type} ({self.stream}, version {self.version})"
+        return f"{capfirst(camel_case_to_spaces(self.type))}, number {self.version}"
 
 
 class EventPending(GuardedModel):
