@@ -12,13 +12,16 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.views import redirect_to_login
 from django.core import signing
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
+from django.views.decorators.csrf import csrf_exempt
+from rest_framework.authentication import CSRFCheck
 
 from config.accounts.models import User
 from config.http.admin import parse_uuid
@@ -76,19 +79,30 @@ def drop(request: HttpRequest) -> None:
 
 
 def kept_after_login(view: View) -> View:
-    """Return ``view``, a view of the admin site, which keeps the form of a POST without a session.
+    """Return ``view``, a view of the admin site, which keeps the form of a former login's POST.
 
-    The form is for the person who opened it.
+    The session of that login has ended, or the person has logged in anew since and the CSRF token
+    of the form is old. The form is for the person who opened it, and nothing is carried out.
     """
 
     @wraps(view)
     def keeping(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        is_lost = request.method == "POST" and not request.user.is_authenticated
-        if is_lost and (user := _signed_user(request)):
-            return redirect_to_login(_keep(request, user, ""), reverse("admin:login"))
+        author = _signed_user(request) if request.method == "POST" else ""
+        if author and not request.user.is_authenticated:
+            return redirect_to_login(_keep(request, author, ""), reverse("admin:login"))
+        if author == str(request.user.pk) and _has_old_token(request, view):
+            messages.warning(request, "You have logged in again since you opened this form.")
+            return redirect(_keep(request, author, ""))
         return view(request, *args, **kwargs)
 
-    return keeping
+    # The view of the admin site checks the token.
+    return csrf_exempt(keeping)
+
+
+def _has_old_token(request: HttpRequest, view: View) -> bool:
+    check = CSRFCheck(lambda _request: HttpResponse())
+    check.process_request(request)
+    return check.process_view(request, view, (), {}) is not None
 
 
 def site_view(view: View) -> View:

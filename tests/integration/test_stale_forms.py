@@ -188,6 +188,29 @@ def test_after_the_login_a_form_is_as_it_was(form: Any, clerk: User) -> None:
     assert notes() == 1
 
 
+def test_a_form_from_before_another_login_is_as_it_was(form: Any, clerk: User) -> None:
+    client, url, fields = form
+    log_in(client, "/admin/login/", "clerk")
+
+    answer = client.post(url, {**fields, "confirm": "1"})
+    page = client.get(answer.headers["Location"])
+
+    assert notes() == 0
+    assert "You have logged in again since you opened this form." in page.text
+    assert "Ring twice" in page.text
+    assert client.post(url, {**hidden_fields(page), "confirm": "1"}).status_code == 302
+    assert notes() == 1
+
+
+def test_a_post_of_another_person_needs_a_token_of_the_session(form: Any, warehouse: User) -> None:
+    client, url, fields = form
+    client.force_login(warehouse)
+
+    old = {**fields, "csrfmiddlewaretoken": "x"}
+    assert client.post(url, {**old, "confirm": "1"}).status_code == 403
+    assert "kept_forms" not in client.session
+
+
 def test_a_confirmation_without_a_session_is_asked_for_again(form: Any) -> None:
     client, url, fields = form
 
@@ -217,7 +240,7 @@ def test_nothing_is_kept_for_strangers_and_nothing_for_long(
     forged = {**fields, "typed_by": fields["typed_by"][:-1] + "!"}
 
     login = client.post(url, {**forged, "preview": "1"})
-    without_token = client.post(url, {**fields, "csrfmiddlewaretoken": "x"})
+    without_token = client.post(url, {**forged, "csrfmiddlewaretoken": "x"})
 
     assert login.headers["Location"] == f"/admin/login/?next={url}"
     assert without_token.status_code == 403
