@@ -157,7 +157,7 @@ class OrderDraft:
         if self.customer is None and self.customers:
             return [Missing(form, "customer", "Choose one of the customers below.")]
         if self.customer is None:
-            problem = f"No customer matches “{text}”. A new customer is registered with the order."
+            problem = f"No customer matches “{text}”. Choose “A new customer” to register one."
             form.add_error("customer", problem)
         elif self.customer.status == "blocked":
             form.add_error("customer", f"{self.customer.name} is blocked and can't order.")

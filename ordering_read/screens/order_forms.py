@@ -8,6 +8,7 @@ from django.conf import settings
 from django.urls import reverse_lazy
 
 from ordering_read.admin.codes import countries, currencies
+from ordering_read.admin.form_fields import FormRenderer
 
 # The ways in which people name the customer, and the address.
 EXISTING, NEW = "existing", "new"
@@ -27,6 +28,8 @@ _SUGGESTED_CUSTOMERS: dict[str, Any] = {"data-suggest": reverse_lazy("screens:su
 
 class CustomerForm(forms.Form):
     """Asks who orders: an existing customer, or a new one."""
+
+    default_renderer = FormRenderer
 
     who = forms.ChoiceField(
         label="Who orders?",
@@ -54,6 +57,8 @@ class CustomerForm(forms.Form):
 class AddressForm(forms.Form):
     """Asks for a new address. Its radio buttons, with the past addresses, are on the page."""
 
+    default_renderer = FormRenderer
+
     name = _text("Name", most=200, help_text="Leave empty for the customer's name.")
     line1 = _text("Street and number", most=200)
     line2 = _text("Floor, door, company", most=200)
@@ -68,6 +73,8 @@ class AddressForm(forms.Form):
 
 class TermsForm(forms.Form):
     """Asks for the currency, the amounts beside the lines, and a note."""
+
+    default_renderer = FormRenderer
 
     currency = forms.ChoiceField(
         label="Currency",

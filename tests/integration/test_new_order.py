@@ -447,6 +447,9 @@ def test_nobody_finds_a_customer_by_data_that_they_may_not_see(clerk: User) -> N
     person = {"customer-who": "new", "customer-email": "robin@example.com"}
     phone.send(**person)
     assert "is a customer already" not in phone.text
+    found_by_name = logged_in(user).get("/admin/search/", {"q": "robin sam"}).text
+    assert "Robin Sample" in found_by_name
+    assert "robin@example.com" not in found_by_name
 
 
 def test_the_page_is_for_those_who_place_orders(
