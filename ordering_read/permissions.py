@@ -26,6 +26,8 @@ EXPORT_LISTS = "ordering_read.export_lists"
 VIEW_EXPORTS = "ordering_read.view_exports"
 DOWNLOAD_EXPORTS = "ordering_read.download_exports"
 
+SHARE_VIEWS = "ordering_read.share_views"
+
 # The value of a field that the user may not see.
 MASK = "***"
 
@@ -43,6 +45,7 @@ LABELS: Mapping[str, str] = {
     MANAGE_PARKED_EVENTS: "Can retry and skip parked events",
     VIEW_ADDRESSES: "Can view where orders are sent",
     VIEW_PII: "Can view addresses and e-mail addresses",
+    SHARE_VIEWS: "Can share saved views with everybody",
     EXPORT_LISTS: "Can export lists",
     VIEW_EXPORTS: "Can see who has exported what",
     DOWNLOAD_EXPORTS: "Can download the exports of others",

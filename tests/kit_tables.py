@@ -57,6 +57,8 @@ def fill_shop(size: int) -> None:
         return_status="CASE WHEN n % 400 = 0 THEN 'returned' ELSE 'none' END",
         hold_reason=f"CASE WHEN {_IS_NEW} AND n % 7 = 0 THEN 'stock' ELSE '' END",
         attention="CASE WHEN n % 700 = 0 THEN ARRAY['chargeback'] ELSE '{}' END",
+        balance="CASE WHEN n % 90 = 0 THEN 5 WHEN n % 800 = 0 THEN -5 ELSE 0 END",
+        assigned_to="CASE WHEN n % 900 = 0 THEN 'ada' ELSE '' END",
         total_amount="(n::bigint * 7919 % 100000) / 100.0",
         currency="CASE WHEN n % 300 = 0 THEN 'JPY' WHEN n % 3 = 0 THEN 'USD' ELSE 'EUR' END",
         external_reference="CASE WHEN n % 3 = 0 THEN 'WEB-' || n ELSE '' END",

@@ -95,3 +95,26 @@ class MailedLink(models.Model):
 
     def __str__(self) -> str:
         return f"the link that was asked for at {self.asked_at}"
+
+
+class SavedView(models.Model):
+    """The filters of the list of orders, which a person keeps under a name."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="+")
+    name = models.CharField(max_length=60)
+    query = models.CharField(
+        max_length=2000, help_text="The query string of the filters, without a search."
+    )
+    is_shared = models.BooleanField(
+        default=False, db_index=True, help_text="Everybody who sees orders sees the view."
+    )
+
+    class Meta:
+        db_table = "saved_view"
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(fields=["user", "name"], name="saved_view_name_unique")
+        ]
+
+    def __str__(self) -> str:
+        return self.name

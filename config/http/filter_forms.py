@@ -64,7 +64,7 @@ class FormFilter(admin.ListFilter):
             if name in params
         }
         self.form = self.form_class(self.values, request=request)
-        for name in list(self.form.errors)[:1]:
+        for name in [name for name in self.form.fields if name in self.form.errors][:1]:
             self.form.fields[name].widget.attrs["autofocus"] = True
 
     def has_output(self) -> bool:

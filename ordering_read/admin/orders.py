@@ -15,6 +15,7 @@ from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from pydantic import ValidationError
 
+from config.accounts import saved_views
 from config.http.admin import link, list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
@@ -25,9 +26,9 @@ from ordering_read.admin.commands import CommandPages, Groups
 from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
 from ordering_read.admin.gaps import gap_of_page
 from ordering_read.admin.next_step import next_step
+from ordering_read.admin.order_filters import OrderFilter
 from ordering_read.admin.order_page import about, status_badges, template_context
 from ordering_read.admin.order_timeline import timeline_context
-from ordering_read.admin.work import OrderWorkFilter
 from ordering_read.models import OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.queries.backorders import lines_of
@@ -43,21 +44,6 @@ from ordering_write.published import (
 )
 
 
-class AttentionFilter(admin.SimpleListFilter):
-    """Selects the orders whose money a person must look at."""
-
-    title = "attention"
-    parameter_name = "needs_attention"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("yes", "needs attention")]
-
-    def queryset(
-        self, request: HttpRequest, queryset: QuerySet[OrderSummary]
-    ) -> QuerySet[OrderSummary]:
-        return queryset.exclude(attention=[]) if self.value() == "yes" else queryset
-
-
 @admin.register(OrderSummary)
 class OrderAdmin(CommandPages):
     """The orders, from order_view, and the history of each order, from order_timeline."""
@@ -67,16 +53,10 @@ class OrderAdmin(CommandPages):
     uses_search = True
     needed_permission = permissions.VIEW_ORDERS
     change_form_template = "admin/ordering_read/order.html"
+    change_list_template = "admin/ordering_read/order_list.html"
     ordering = ("-created_at", "-order_id")
     list_display = ("order_number", "placed", "customer", "state", "total", "units")
-    list_filter = (OrderWorkFilter, "status", AttentionFilter, "created_at")
-    # Links of customers and of the counts per status.
-    list_lookups = (
-        "customer_id",
-        "payment_status__exact",
-        "fulfilment_status__exact",
-        "return_status__exact",
-    )
+    list_filter = (OrderFilter,)
     search_fields = ("order_number",)
     search_help_text = (
         "Order number, reference, PO number, customer, SKU, product, tracking number, tag or note; "
@@ -110,7 +90,11 @@ class OrderAdmin(CommandPages):
             order = OrderSummary.live.filter(order_number=number).first()
             if order:
                 return redirect(page_url(OrderSummary, order.order_id))
-        return super().changelist_view(request, extra_context)
+        context = {
+            "saved_views": saved_views.views_of(user_of(request)),
+            "may_share": request.user.has_perm(permissions.SHARE_VIEWS),
+        }
+        return super().changelist_view(request, {**(extra_context or {}), **context})
 
     def new_links(self, request: HttpRequest) -> list[dict[str, str]]:
         links = super().new_links(request)

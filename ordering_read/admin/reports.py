@@ -164,5 +164,5 @@ class StatusCounterAdmin(ListOnlyAdmin):
 
     @admin.display(description="Value")
     def orders(self, counter: StatusCounter) -> SafeString:
-        query = f"?{counter.facet}__exact={counter.value}"
+        query = f"?{counter.facet}={counter.value}"
         return link(list_url(OrderSummary, query), counter.value)

@@ -25,10 +25,6 @@ class WorkFilter(admin.SimpleListFilter):
         return select_work(queryset, Work(value)) if value in self.kinds else queryset
 
 
-class OrderWorkFilter(WorkFilter):
-    kinds = (Work.TO_CONFIRM, Work.ON_HOLD, Work.RETURNS, Work.CREDIT_OWED, Work.ATTENTION)
-
-
 class QueueWorkFilter(WorkFilter):
     kinds = (Work.TO_PACK, Work.TO_DISPATCH)
 

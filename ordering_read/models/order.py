@@ -195,6 +195,21 @@ class OrderSummary(StreamRow):
                 condition=~Q(attention=[]),
                 name="order_summary_attention",
             ),
+            models.Index(
+                fields=["projection", "created_at", "order_id"],
+                condition=Q(balance__gt=0),
+                name="order_summary_balance_due",
+            ),
+            models.Index(
+                fields=["projection", "created_at", "order_id"],
+                condition=Q(balance__lt=0),
+                name="order_summary_balance_owed",
+            ),
+            models.Index(
+                fields=["projection", "assigned_to", "created_at", "order_id"],
+                condition=~Q(assigned_to=""),
+                name="order_summary_by_assignee",
+            ),
             *(
                 models.Index(
                     fields=["projection", column, "order_id"], name=f"order_summary_by_{name}"

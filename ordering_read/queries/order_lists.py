@@ -96,6 +96,16 @@ def _needs_attention(rows: Rows, needs_attention: bool, query: "OrdersQuery") ->
     return rows.exclude(attention=[]) if needs_attention else rows.filter(attention=[])
 
 
+def _with_balance(rows: Rows, side: str, _query: object) -> Rows:
+    return rows.filter(balance__gt=0) if side == "due" else rows.filter(balance__lt=0)
+
+
+def _assigned_to(rows: Rows, username: str, query: "OrdersQuery") -> Rows:
+    # Customers don't see who is responsible.
+    scoped = rows if query.customer_scope is None else rows.none()
+    return scoped.filter(assigned_to=username).exclude(assigned_to="")
+
+
 def _search(rows: Rows, text: str, query: "OrdersQuery") -> Rows:
     matches = Q(document=words(query, text))
     # The row of an order has the customer's old name: find renamed customers by their new name.
@@ -158,6 +168,17 @@ class OrdersQuery(ListQuery[OrderView]):
     on_hold: Annotated[bool | None, Filter(_on_hold)] = None
     needs_attention: Annotated[bool | None, Filter(_needs_attention)] = Field(
         None, description="Orders whose money a person must look at; for the staff only."
+    )
+    balance: Annotated[Literal["due", "owed"] | None, Filter(_with_balance)] = Field(
+        None,
+        description="`due`: orders that the customer still has to pay. `owed`: orders with money "
+        "that is owed to the customer.",
+    )
+    assigned_to: Annotated[str | None, Filter(_assigned_to)] = Field(
+        None,
+        max_length=150,
+        description="Orders for which this member of staff, a user name, is responsible; for the "
+        "staff only.",
     )
     placed_after: Annotated[Moment | None, where("created_at__gte")] = Field(
         None, description="A moment, itself included, or a day of the store."

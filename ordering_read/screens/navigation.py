@@ -7,11 +7,14 @@ from django.core.cache import cache
 from django.http import HttpRequest
 from django.urls import reverse
 
+from config.accounts import saved_views
 from ordering_read import permissions
 from ordering_read.queries.base import get_query_bus
 from ordering_read.queries.work import CountWork, Work, WorkView
 
 _CACHE_SECONDS = 5
+# The most saved views that the navigation shows; the list of orders shows all.
+_MOST_VIEWS = 5
 
 
 class Entry(NamedTuple):
@@ -111,8 +114,22 @@ def sections(
             for entry in (*entries, *(others if label == last else ()))
             if (link := _link(request, entry, lists, work))
         ]
+        if label == "Orders" and "OrderSummary" in lists:
+            links = _with_views(request, links)
         if links:
             yield Section(label, links)
+
+
+def _with_views(request: HttpRequest, links: Sequence[Link]) -> list[Link]:
+    """Return ``links``, the list of orders first, followed by the first saved views."""
+    orders, *others = links
+    views = [
+        Link(view.name, url, request.get_full_path() == url, 0, "")
+        for view in saved_views.recent_views_of(request.user)[:_MOST_VIEWS]
+        for url in [f"{orders.url}?{view.query}"]
+    ]
+    shows_view = any(view.is_current for view in views)
+    return [orders._replace(is_current=orders.is_current and not shows_view), *views, *others]
 
 
 def place_of(object_name: str) -> tuple[str, str]:

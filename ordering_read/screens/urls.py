@@ -14,6 +14,7 @@ from ordering_read.screens.new_order import NewOrderScreen
 from ordering_read.screens.packing import PackingScreen
 from ordering_read.screens.printing import PackingSlipsScreen, PickListScreen
 from ordering_read.screens.reports import ReportsScreen
+from ordering_read.screens.saved_views import SavedViewsScreen
 from ordering_read.screens.search import SearchScreen
 from ordering_read.screens.suggestions import SuggestCustomers, SuggestProducts
 from ordering_read.screens.today import TodayScreen
@@ -38,6 +39,7 @@ urlpatterns = [
     _screen("bulk/", BulkJobsScreen, "bulk-actions"),
     _screen("bulk/<uuid:job_id>/", BulkJobScreen, "bulk-action"),
     _screen("reports/", ReportsScreen, "reports"),
+    _screen("views/", SavedViewsScreen, "saved-views"),
     _screen("exports/", ExportsScreen, "exports"),
     _screen("exports/<uuid:export_id>/", ExportScreen, "export"),
     _screen("exports/<uuid:export_id>/file/", ExportFileScreen, "export-file"),

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from django import template
+from django.contrib.admin.views.main import PAGE_VAR
+from django.http import HttpRequest
 from django.utils.text import capfirst
 
 from config.http.admin import list_url
@@ -54,6 +56,16 @@ def export_form(context: dict[str, Any], changelist: Any) -> dict[str, Any]:
     """Return the form that exports the rows of a list, if the user may export them."""
     return {
         "choices": choices(changelist.model, context["request"]),
-        "query": changelist.get_query_string(remove=["p"]).removeprefix("?"),
+        "query": _query_of(context["request"]),
         "csrf_token": context["csrf_token"],
     }
+
+
+def _query_of(request: HttpRequest) -> str:
+    """Return the filters and the ordering of a list, without its page.
+
+    ``get_query_string(remove=["p"])`` would remove every parameter that begins with "p".
+    """
+    query = request.GET.copy()
+    query.pop(PAGE_VAR, None)
+    return query.urlencode()

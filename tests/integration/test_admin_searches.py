@@ -45,8 +45,8 @@ def test_a_search_finds_orders(shop: Shop, auditor: User) -> None:
         assert "1 order " in list_text(client, ORDERS, f"?q={term}"), term
     for term in ("obin", str(order.pk.int), "%", "1999-000001", "x" * 201):
         assert "0 orders" in list_text(client, ORDERS, f"?q={term}"), term
-    assert "1 order " in list_text(client, ORDERS, "?status__exact=pending")
-    assert "0 orders" in list_text(client, ORDERS, "?status__exact=shipped")
+    assert "1 order " in list_text(client, ORDERS, "?status=pending")
+    assert "0 orders" in list_text(client, ORDERS, "?status=shipped")
     assert "1 order " in list_text(client, ORDERS, f"?customer_id={order.customer_id}")
 
 

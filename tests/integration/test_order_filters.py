@@ -58,6 +58,7 @@ def shop() -> dict[str, Order]:
     shipped.deliver_everything(now=NOON - timedelta(hours=1))
     held = order_placed(number="held", currency="JPY", unit_price="900", at=NOON)
     held.hold(HoldReason.FRAUD_REVIEW, now=NOON)
+    held.assign("ada", now=NOON)
     held.tag("gift", now=NOON + timedelta(hours=2))
     history = History()
     history.add(customer_registered(customer_id=CUSTOMER), paid, shipped, held)
@@ -96,6 +97,11 @@ def test_orders_are_filtered(subtests: pytest.Subtests) -> None:
         ({"needs_attention": "true"}, ["shipped"]),
         ({"needs_attention": "false"}, ["held", "paid"]),
         ({"needs_attention": "true", "customer_scope": CUSTOMER}, []),
+        ({"balance": "due"}, ["held", "shipped"]),
+        ({"balance": "owed"}, []),
+        ({"assigned_to": "ada"}, ["held"]),
+        ({"assigned_to": "Ada"}, []),
+        ({"assigned_to": "ada", "customer_scope": CUSTOMER}, []),
         ({"placed_after": "2026-03-01T12:00:00Z"}, ["held"]),
         ({"placed_before": "2026-03-01T12:00:00Z"}, ["shipped", "paid"]),
         ({"placed_after": "2026-02-28", "placed_before": "2026-03-01"}, ["shipped"]),
@@ -247,6 +253,7 @@ def test_a_filtered_list_costs_three_queries_at_most(subtests: pytest.Subtests) 
                 "product": PRODUCT,
                 "on_hold": True,
                 "needs_attention": True,
+                "balance": "due",
                 "currency": "EUR",
                 "total_min": "1",
                 "total_max": "9",
