@@ -1,5 +1,6 @@
 """The page of an order's history: two versions side by side, and what caused one of them."""
 
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -16,7 +17,7 @@ from ordering_read.admin.labels import class_label, field_label
 from ordering_read.models import OrderSummary
 from ordering_read.queries.causes import GetCauses
 from ordering_read.queries.masks import masked_order
-from ordering_read.queries.order_facts import compare
+from ordering_read.queries.order_facts import ComparedTopic, compare
 from ordering_read.queries.order_history import (
     GetOrderHistory,
     OrderHistoryView,
@@ -26,6 +27,8 @@ from ordering_read.queries.orders import NotThenError, OrderDetail, OrderNotFoun
 from ordering_read.screens.base import Screen
 from ordering_read.screens.causes import tree_context
 
+# The most topics of a section that the page shows.
+_MOST_TOPICS = 200
 _CHOICES = ("version", "compared", "as_of")
 
 
@@ -64,7 +67,7 @@ class OrderHistoryScreen(Screen):
 
     def _context(self, order_id: UUID, history: OrderHistoryView) -> dict[str, Any]:
         before, after = self._masked(history.before), self._masked(history.after)
-        sections = compare(before, after) if after else []
+        compared = compare(before, after) if after else []
         chosen = next(item for item in history.versions if item.version == history.version)
         causes = self.ask(GetCauses(correlation_id=chosen.correlation_id))
         gap = gap_of_stream(f"order-{order_id}", "order_timeline")
@@ -73,8 +76,8 @@ class OrderHistoryScreen(Screen):
             history=history,
             chosen=chosen,
             is_placed_now=before is None,
-            sections=sections,
-            changes=[topic for section in sections for topic in section.topics if topic.change],
+            sections=[(section.label, *_bounded(section.topics)) for section in compared],
+            changes=[topic for section in compared for topic in section.topics if topic.change],
             versions=[(item, item.sentence or class_label(item.type)) for item in history.versions],
             earlier=first - 1,
             later=last + 1 if last < history.newest else 0,
@@ -92,6 +95,13 @@ class OrderHistoryScreen(Screen):
             with_personal=self.may(permissions.VIEW_PII),
             with_addresses=permissions.may_view_addresses(self.request.user),
         )
+
+
+def _bounded(topics: Sequence[ComparedTopic]) -> tuple[list[ComparedTopic], int]:
+    """Return the topics that the page shows, those with changes first of all, and how many more."""
+    changed_first = sorted(range(len(topics)), key=lambda number: not topics[number].change)
+    shown = sorted(changed_first[:_MOST_TOPICS])
+    return [topics[number] for number in shown], len(topics) - len(shown)
 
 
 def _complaint(mistake: BodyError) -> str:

@@ -29,17 +29,18 @@ class _CommandList(ChangeList):
 
 
 def _set_events(records: Sequence[Any]) -> None:
-    """Set the first event, the number of events and the subject's name on each of ``records``."""
+    """Set the first event, the number of events and the names on each of ``records``."""
     events = OutboxEvent.objects.filter(command_id__in=[record.pk for record in records])
     firsts = events.order_by("command_id", "id").distinct("command_id")
     first_events = {event.command_id: event for event in firsts.defer("data")}
     counts = dict(events.values_list("command_id").annotate(Count("id")))
-    names = common.subject_names({event.stream for event in first_events.values()})
+    streams = {event.stream for event in first_events.values()}
+    customers = common.customer_streams(record.actor for record in records)
+    names = common.subject_names(streams | customers)
     for record in records:
         record.first_event = first_events.get(record.pk)
         record.event_count = counts.get(record.pk, 0)
-        stream = record.first_event.stream if record.first_event else ""
-        record.subject_name = names.get(stream, "")
+        record.names = names
 
 
 @admin.register(CommandRecord)
@@ -91,8 +92,8 @@ class CommandRecordAdmin(common.LogAdmin):
         return rows.filter(pk__in=events.values("command_id"))
 
     @admin.display(description="Actor")
-    def actor_name(self, record: CommandRecord) -> str:
-        return common.actor_label(record.actor)
+    def actor_name(self, record: Any) -> str:
+        return common.actor_label(record.actor, record.names)
 
     @admin.display(description="Command")
     def command(self, record: CommandRecord) -> str:
@@ -101,7 +102,9 @@ class CommandRecordAdmin(common.LogAdmin):
     @admin.display(description="About", empty_value="–")
     def subject(self, record: Any) -> SafeString | None:
         event = record.first_event
-        return common.subject_link(event.stream, record.subject_name) if event else None
+        if event is None:
+            return None
+        return common.subject_link(event.stream, record.names.get(event.stream, ""))
 
     @admin.display(description="Events", empty_value="none")
     def events(self, record: Any) -> SafeString | None:

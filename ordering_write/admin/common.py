@@ -102,11 +102,24 @@ def causes_link(correlation_id: UUID, event_id: UUID) -> SafeString:
     return link(f"{url}?{urlencode({'event': event_id})}", "Show why")
 
 
-def actor_label(actor: Mapping[str, str]) -> str:
-    """Return the actor of an event or a command as people read it."""
+def actor_label(actor: Mapping[str, str], names: Mapping[str, str] | None = None) -> str:
+    """Return the actor of an event or a command as people read it.
+
+    ``names`` has the names of customers by stream; a customer without a name is named by the id.
+    """
+    if actor["type"] == "policy":
+        return f"policy {actor['id'].replace('_', ' ')}"
     name = actor.get("label") or f"{actor['type']} {actor['id']}"
-    customer = actor.get("on_behalf_of")
-    return f"{name} on behalf of customer {customer}" if customer else name
+    customer_id = actor.get("on_behalf_of")
+    if not customer_id:
+        return name
+    customer = (names or {}).get(f"customer-{customer_id}", customer_id)
+    return f"{name} on behalf of customer {customer}"
+
+
+def customer_streams(actors: Iterable[Mapping[str, str]]) -> set[str]:
+    """Return the streams of the customers on whose behalf ``actors`` act."""
+    return {f"customer-{key}" for actor in actors if (key := actor.get("on_behalf_of"))}
 
 
 def streams_named(term: str) -> list[str]:

@@ -1,7 +1,7 @@
 """The admin pages of the log: the events, and which projections have passed them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from django.conf import settings
@@ -9,17 +9,19 @@ from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.module_loading import import_string
 from django.utils.safestring import SafeString
 
-from config.http.admin import parse_uuid
+from config.http.admin import link, parse_uuid
 from ordering_write.admin import common
 from ordering_write.domain.events import DomainEvent
 from ordering_write.models import (
     CommandRecord,
     EventPending,
     EventPosition,
+    Order,
     OutboxEvent,
     PersonalData,
 )
@@ -72,10 +74,17 @@ class _OutboxPage(ChangeList):
         super().get_results(request)
         checkpoints = _checkpoints(request)
         self.result_list = list(self.result_list)
-        names = common.subject_names({event.stream for event in self.result_list})
         for event in self.result_list:
             event.checkpoints = checkpoints
-            event.subject_name = names.get(event.stream, "")
+        _set_names(self.result_list)
+
+
+def _set_names(events: Sequence[Any]) -> None:
+    """Set the names of subjects and customers, by stream, on each of ``events``."""
+    customers = common.customer_streams(event.actor for event in events)
+    names = common.subject_names({event.stream for event in events} | customers)
+    for event in events:
+        event.names = names
 
 
 @admin.register(OutboxEvent)
@@ -102,7 +111,10 @@ class OutboxAdmin(common.LogAdmin):
         "a product or a customer"
     )
     fieldsets = (
-        (None, {"fields": ("event", "subject", "number", "why", "stream_events")}),
+        (
+            None,
+            {"fields": ("event", "subject", "number", "why", "difference", "stream_events")},
+        ),
         ("Progress", {"fields": ("position", "passed_by")}),
         ("Origin", {"fields": ("timestamp", "recorded_at", "actor_name", "channel")}),
         ("Content", {"fields": ("payload", "personal_fields", "schema_version")}),
@@ -126,7 +138,7 @@ class OutboxAdmin(common.LogAdmin):
         event: Any = super().get_object(request, object_id, from_field)
         if event is not None:
             event.checkpoints = _checkpoints(request)
-            event.subject_name = common.subject_names([event.stream]).get(event.stream, "")
+            _set_names([event])
         return cast(OutboxEvent | None, event)
 
     def search(
@@ -146,8 +158,8 @@ class OutboxAdmin(common.LogAdmin):
         return common.class_label(event.type)
 
     @admin.display(description="About")
-    def subject(self, event: OutboxEvent) -> SafeString:
-        return common.subject_link(event.stream, event.subject_name)  # type: ignore[attr-defined]
+    def subject(self, event: Any) -> SafeString:
+        return common.subject_link(event.stream, event.names.get(event.stream, ""))
 
     @admin.display(description="Number")
     def number(self, event: OutboxEvent) -> int:
@@ -156,6 +168,14 @@ class OutboxAdmin(common.LogAdmin):
     @admin.display(description="Causes")
     def why(self, event: OutboxEvent) -> SafeString:
         return common.causes_link(event.correlation_id, event.event_id)
+
+    @admin.display(description="Before and after", empty_value="–")
+    def difference(self, event: OutboxEvent) -> SafeString | None:
+        prefix, _, order_id = event.stream.partition("-")
+        if prefix != Order.stream_prefix:
+            return None
+        url = reverse("screens:order-history", args=[order_id])
+        return link(f"{url}?version={event.version}", "Show the order")
 
     @admin.display(description="All its events")
     def stream_events(self, event: OutboxEvent) -> SafeString:
@@ -189,8 +209,8 @@ class OutboxAdmin(common.LogAdmin):
         )
 
     @admin.display(description="Actor")
-    def actor_name(self, event: OutboxEvent) -> str:
-        return common.actor_label(event.actor)
+    def actor_name(self, event: Any) -> str:
+        return common.actor_label(event.actor, event.names)
 
     @admin.display(description="Payload")
     def payload(self, event: OutboxEvent) -> SafeString:
