@@ -113,8 +113,8 @@ class OrderDetailPage(OrderPage):
             "may_reorder": client.may_dispatch(user, client.CreateOrder),
             "refusals": [
                 refusals.get(command)
-                for command, is_told in ((cancel, is_packed), (ask_return, has_goods))
-                if is_told and refusals.get(command)
+                for command, is_shown in ((cancel, is_packed), (ask_return, has_goods))
+                if is_shown and refusals.get(command)
             ],
         }
 

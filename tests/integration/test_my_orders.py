@@ -275,6 +275,11 @@ def test_a_command_whose_effect_is_late_says_so(browser: Client, customer: Custo
     response = browser.post(url, hidden(browser, url), follow=True)
 
     assert "It was accepted, and is shown here in a moment." in text_of(response)
+    # The page of a new order may not be there yet.
+    url = order_url(order, "again/")
+    response = browser.post(url, hidden(browser, url), follow=True)
+    assert response.redirect_chain == [(ORDERS, 302)]
+    assert "your order is placed. It was accepted" in text_of(response)
 
 
 # --- Return ------------------------------------------------------------------------------------
