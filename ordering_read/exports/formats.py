@@ -128,9 +128,11 @@ def cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        # A wide form counts too, since spreadsheets take it for the narrow one.
-        is_formula = unicodedata.normalize("NFKC", value[:1]).startswith(_FORMULAS)
-        return f"'{value}" if is_formula else value
+        first = value[:1]
+        if not first.isascii():
+            # A wide form counts too, since spreadsheets take it for the narrow one.
+            first = unicodedata.normalize("NFKC", first)
+        return f"'{value}" if first.startswith(_FORMULAS) else value
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, tuple) and all(isinstance(item, str) for item in value):

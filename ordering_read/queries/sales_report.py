@@ -139,13 +139,12 @@ class ListSalesCurrenciesHandler(QueryHandler[ListSalesCurrencies, tuple[str, ..
 
 @handles(GetSalesReport)
 class GetSalesReportHandler(QueryHandler[GetSalesReport, SalesReportView]):
-    """Reads sums, products, the worst sellers and taxes, in one statement each."""
+    """Reads sums, products and taxes in one statement each, and the worst of many products."""
 
     def handle(self, query: GetSalesReport) -> SalesReportView:
         sums, sums_before = _sums_by_day(query)
         products = _products(query)
         shown = list(products.order_by("-gross_now", "-units_now", "sku_now")[: MOST_PRODUCTS + 1])
-        worst = products.order_by("units_now", "gross_now", "-units_before", "sku_now")
         fields = {
             "currency": query.currency,
             "sums": _total(sums.values()),
@@ -153,7 +152,7 @@ class GetSalesReportHandler(QueryHandler[GetSalesReport, SalesReportView]):
             "periods": [{"day": day, **sums.get(day, _NOTHING)} for day in _periods(query)],
             "products": [_product(row) for row in shown[:MOST_PRODUCTS]],
             "has_more_products": len(shown) > MOST_PRODUCTS,
-            "worst": [_product(row) for row in worst[:FEW_PRODUCTS]],
+            "worst": [_product(row) for row in _worst(products, shown)],
             "taxes": list(_taxes(query)),
         }
         return SalesReportView.model_validate(fields, context=query.currency)
@@ -239,6 +238,18 @@ def _products(query: GetSalesReport) -> QuerySet[Any]:
         units_before=Coalesce(Sum("units", filter=before), 0),
         gross_before=Coalesce(Sum("gross", filter=before), zero),
     ).exclude(units_now=0, units_before=0, gross_now=0, cancelled_units_now=0, returned_units_now=0)
+
+
+def _worst(products: QuerySet[Any], shown: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
+    """Return the worst sellers of ``products``, of which ``shown`` are the best sellers."""
+    if len(shown) > MOST_PRODUCTS:
+        return products.order_by("units_now", "gross_now", "-units_before", "sku_now")[
+            :FEW_PRODUCTS
+        ]
+    return sorted(
+        shown,
+        key=lambda row: (row["units_now"], row["gross_now"], -row["units_before"], row["sku_now"]),
+    )[:FEW_PRODUCTS]
 
 
 def _product(row: dict[str, Any]) -> dict[str, Any]:
