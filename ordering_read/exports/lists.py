@@ -5,15 +5,25 @@ The columns are the fields of the API's views, so that their names never follow 
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from django.apps import apps
 from django.db.models import QuerySet
 
 from ordering_read import permissions
-from ordering_read.fields import CurrencyAmount, CurrencyCode, OptionalText, ProductName, Sku
+from ordering_read.exports.views import (
+    CommandRow,
+    CustomerStatsRow,
+    EventRow,
+    OrderLineRow,
+    OrderRow,
+    RefusalRow,
+    StatusCountRow,
+    StockMovementRow,
+    TimelineRow,
+)
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderLine, OrderSummary, ReadModel
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.fulfilment import QueuedOrder
@@ -25,82 +35,17 @@ from ordering_read.models.status_counter import StatusCounter
 from ordering_read.models.stock_ledger import StockMovement
 from ordering_read.models.tax_by_day import TaxByDay
 from ordering_read.queries import View
-from ordering_read.queries.customers import CustomerStatsView, CustomerView
+from ordering_read.queries.customers import CustomerView
 from ordering_read.queries.fulfilment import QueuedOrderView, queued_order_view
-from ordering_read.queries.inventory import ProductView, StockMovementView
+from ordering_read.queries.inventory import ProductView
 from ordering_read.queries.order_lists import DOCUMENTS
-from ordering_read.queries.orders import OrderView
 from ordering_read.queries.reports import SalesByDayView, SalesByProductView, TaxByDayView
-from ordering_read.queries.timeline import TimelineEntryView, masked_sentence
+from ordering_read.queries.timeline import masked_sentence
 
 Rows = QuerySet[Any]
 
 # Orders whose lines are read by one statement.
 _ORDERS_AT_ONCE = 500
-
-
-# --- Views that the API doesn't have ------------------------------------------------------------
-class OrderRow(OrderView):
-    """An order, with its reference and the colleague who has it."""
-
-    external_reference: str
-    assigned_to: OptionalText
-    tags: tuple[str, ...]
-
-
-class OrderLineRow(View):
-    """A line of an order, with the order that it belongs to."""
-
-    order_id: UUID
-    order_number: str
-    placed_at: datetime
-    customer_id: UUID
-    customer_name: str
-    status: str
-    line_id: UUID
-    number: int
-    product_id: UUID
-    sku: Sku
-    name: ProductName
-    quantity: int
-    cancelled: int
-    packed: int
-    shipped: int
-    delivered: int
-    failed: int
-    returned: int
-    currency: CurrencyCode
-    unit_price: CurrencyAmount
-    discount: CurrencyAmount
-    surcharge: CurrencyAmount
-    line_total: CurrencyAmount
-    tax_class: OptionalText
-
-
-class StockMovementRow(StockMovementView):
-    """A movement, with its product."""
-
-    product_id: UUID
-
-
-class TimelineRow(TimelineEntryView):
-    """An event, with its order."""
-
-    order_id: UUID
-
-
-class CustomerStatsRow(CustomerStatsView):
-    """The orders of a customer in one currency, with the customer."""
-
-    customer_id: UUID
-
-
-class StatusCountRow(View):
-    """The number of orders with a value of a facet."""
-
-    facet: str
-    value: str
-    count: int
 
 
 # --- Lists -------------------------------------------------------------------------------------
@@ -148,7 +93,7 @@ class ExportedList:
 
     name: str
     label: str
-    model: type[ReadModel]
+    model: type[Any]
     view: type[View]
     make: Callable[[Any], View] | None = None
     masked: Callable[[Any], View] | None = None
@@ -174,7 +119,9 @@ class ExportedList:
 
     @property
     def projections(self) -> tuple[str, ...]:
-        """The names of the projections that the rows are made by."""
+        """The names of the projections that the rows are made by; none for the log itself."""
+        if not issubclass(self.model, ReadModel):
+            return ()
         return (self.model.projection_name, *self.also_reads)
 
 
@@ -184,6 +131,17 @@ def _without_documents(orders: Rows) -> Rows:
 
 def _masked_entry(row: TimelineEntry) -> View:
     return TimelineRow.of_row(row, sentence=masked_sentence(row.type, row.sentence, row.actor))
+
+
+def _of_log(name: str, label: str, model: str, view: type[View]) -> ExportedList:
+    """Return a list of the write side, whose actors may have the names of customers."""
+    return ExportedList(
+        name=name,
+        label=label,
+        model=apps.get_model("ordering_write", model),
+        view=view,
+        personal=frozenset({"actor"}),
+    )
 
 
 _WAREHOUSE = permissions.VIEW_STOCK_LEVELS
@@ -263,6 +221,9 @@ LISTS = {
         ExportedList(
             name="orders-by-status", label="counts", model=StatusCounter, view=StatusCountRow
         ),
+        _of_log("commands", "commands", "CommandRecord", CommandRow),
+        _of_log("refused-commands", "commands", "CommandRefusal", RefusalRow),
+        _of_log("events", "events", "OutboxEvent", EventRow),
     )
 }
 

@@ -14,7 +14,7 @@ from django.http import HttpRequest, QueryDict
 
 from config.accounts.models import User
 from ordering_read import permissions
-from ordering_read.engine.freshness import freshness
+from ordering_read.engine.freshness import freshness, log_freshness
 from ordering_read.engine.gaps import answer_gap
 from ordering_read.exports.formats import FORMATS, Stamp
 from ordering_read.exports.lists import ExportedList, Rows
@@ -53,9 +53,9 @@ class Selection:
     def stamp(self) -> Stamp:
         """Return the state of the rows. Call this in a ``snapshot``, before reading the rows."""
         names = [*self.exported.projections]
-        if "q" in QueryDict(self.filters):
+        if names and "q" in QueryDict(self.filters):
             names.append("search")
-        state = freshness(names)
+        state = freshness(names) if names else log_freshness()
         gap = answer_gap(state.incomplete)
         return Stamp(
             list_name=self.exported.name,

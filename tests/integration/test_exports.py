@@ -98,8 +98,8 @@ def test_each_list_offers_its_files_and_each_file_has_all_its_columns(
     client = logged_in(admin_user)
     for name, exported_list in LISTS.items():
         with subtests.test(name):
-            model = exported_list.model._meta.model_name
-            page = client.get(list_url(f"ordering_read/{model}"))
+            options = exported_list.model._meta
+            page = client.get(list_url(f"{options.app_label}/{options.model_name}"))
             rows_shown = page.context["cl"].result_count
             assert f'value="{name}.csv"' in page.text
             found = table(exported(client, f"{name}.csv"))
@@ -107,7 +107,7 @@ def test_each_list_offers_its_files_and_each_file_has_all_its_columns(
             assert len(found) == len(others)
             assert len(found) == rows_shown or name == "order-lines"
             if not found:
-                assert name == "taxes-by-day", "orders without taxes"
+                assert name in ("taxes-by-day", "refused-commands"), "there are none"
                 continue
             times = {column for column in found[0] if column.endswith("_store_time")}
             assert set(others[0]) | {"projection_position", "projection_gap"} == set(found[0])
