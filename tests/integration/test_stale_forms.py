@@ -156,8 +156,10 @@ def test_a_refusal_after_the_preview_is_shown_on_a_page_of_its_own(
 
 # --- Ended sessions ----------------------------------------------------------------------------
 @pytest.fixture
-def form(shop: Shop, clerk: User) -> tuple[Client, str, dict[str, str]]:
+def form(shop: Shop, clerk: User, settings: Any) -> tuple[Client, str, dict[str, str]]:
     """Return a browser whose session has ended, the URL of a form and its filled-in fields."""
+    # The usual hash takes a third of a second for each login.
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     clerk.set_password(PASSWORD)
     clerk.save()
     client = Client(enforce_csrf_checks=True)
