@@ -2,6 +2,7 @@
 
 import re
 from datetime import timedelta
+from smtplib import SMTPRecipientsRefused
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from config.accounts.roles import Role
 from config.http.models import RequestCount
 from config.workers import tasks
 from ordering_read.my import login as login_pages
+from ordering_read.my import mails
 from ordering_write.domain import commands as c
 from ordering_write.models import Customer, Order
 from tests import kit
@@ -110,6 +112,18 @@ def test_the_answer_is_the_same_for_every_address(robin: Customer, clerk: User):
     assert not MailedLink.objects.exclude(email="").exists()
     assert "no mail server" in Client().get(SENT).text
     assert "Enter a valid email address" in ask("nonsense").text
+
+
+def test_a_mail_that_is_refused_is_logged_without_the_address(
+    robin: Customer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    def refuse(*_args: Any) -> None:
+        raise SMTPRecipientsRefused({EMAIL: (550, b"no such mailbox")})
+
+    monkeypatch.setattr(mails, "send_mail", refuse)
+    assert ask().url == SENT
+    [record] = [record for record in caplog.records if record.name == mails.__name__]
+    assert record.getMessage() == "A link couldn't be mailed: SMTPRecipientsRefused"
 
 
 def test_a_newer_link_ends_the_one_before(robin: Customer):

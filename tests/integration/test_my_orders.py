@@ -437,3 +437,9 @@ def test_two_hundred_lines_stay_light(browser: Client, customer: Customer):
         assert response.status_code == 200
         if name != "again/":
             assert len(write) + len(read) <= 10
+    # The timeline goes on behind a link.
+    first = browser.get(order_url(order))
+    assert "arrived" not in text_of(first)
+    [later] = re.findall(r'href="(\?cursor=[^"]+)">Show what happened later', first.text)
+    assert "Order placed" not in page(browser, order_url(order) + later)
+    assert browser.get(f"{order_url(order)}?cursor=nonsense").status_code == 400
