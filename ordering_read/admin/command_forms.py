@@ -12,9 +12,9 @@ from config.http.answers.problems import detail_of
 from config.http.input.validation import errors_of
 from ordering_read.admin.codes import countries, currencies
 from ordering_read.admin.form_fields import (
+    FORM_RENDERER,
     Choices,
     CommaSeparatedField,
-    FormRenderer,
     PairsField,
     SuggestingInput,
 )
@@ -96,7 +96,7 @@ class CommandForm(forms.Form):
     """Asks for the payload of a command, except for the fields that ``context`` fixes."""
 
     required_css_class = "required"
-    default_renderer = FormRenderer
+    default_renderer = FORM_RENDERER
 
     def __init__(self, command_type: type[Command], context: FormContext, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -66,6 +66,10 @@ class FormRenderer(DjangoTemplates):
         return SafeString(super().render(template_name, context, request))
 
 
+# Shared by all forms: each renderer has an engine of its own, which compiles its templates anew.
+FORM_RENDERER = FormRenderer()
+
+
 def _input(widget: Mapping[str, Any]) -> SafeString:
     shown = {name: widget[name] for name in ("type", "name", "value")}
     return SafeString(f"<input{_attributes({**shown, **widget['attrs']})}>")

@@ -129,12 +129,14 @@ class NewOrderScreen(Screen):
             result, problem = error.result, error.because
         created: Any = next(event for event in result if event.type == "OrderCreated")
         number = created.order_number
-        if problem:
+        if problem and self.may(permissions.VIEW_ORDERS):
             text = f"Order {number} is placed, but no page shows it yet, because {problem}."
             messages.warning(self.request, text)
             return redirect(list_url(OrderSummary))
         before = " before" if result.replayed else ""
         messages.success(self.request, f"Order {number} was placed{before}.")
+        if not self.may(permissions.VIEW_ORDERS):
+            return redirect("screens:new-order")
         return redirect(page_url(OrderSummary, created.order_id))
 
     def _answer(

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.urls import reverse_lazy
 
 from ordering_read.admin.codes import countries, currencies
-from ordering_read.admin.form_fields import FormRenderer
+from ordering_read.admin.form_fields import FORM_RENDERER
 
 # The ways in which people name the customer, and the address.
 EXISTING, NEW = "existing", "new"
@@ -29,7 +29,7 @@ _SUGGESTED_CUSTOMERS: dict[str, Any] = {"data-suggest": reverse_lazy("screens:su
 class CustomerForm(forms.Form):
     """Asks who orders: an existing customer, or a new one."""
 
-    default_renderer = FormRenderer
+    default_renderer = FORM_RENDERER
 
     who = forms.ChoiceField(
         label="Who orders?",
@@ -57,7 +57,7 @@ class CustomerForm(forms.Form):
 class AddressForm(forms.Form):
     """Asks for a new address. Its radio buttons, with the past addresses, are on the page."""
 
-    default_renderer = FormRenderer
+    default_renderer = FORM_RENDERER
 
     name = _text("Name", most=200, help_text="Leave empty for the customer's name.")
     line1 = _text("Street and number", most=200)
@@ -74,7 +74,7 @@ class AddressForm(forms.Form):
 class TermsForm(forms.Form):
     """Asks for the currency, the amounts beside the lines, and a note."""
 
-    default_renderer = FormRenderer
+    default_renderer = FORM_RENDERER
 
     currency = forms.ChoiceField(
         label="Currency",

@@ -17,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 
 from config.accounts.models import User
 from ordering_read import permissions
+from ordering_read.engine import live
 from ordering_write import log
 from ordering_write.domain import commands as c
 from ordering_write.models import Customer, Order
@@ -30,7 +31,6 @@ from tests.kit_admin import (
     messages_of,
     page_text,
     row_url,
-    run_projections,
 )
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -90,6 +90,11 @@ class Telephone:
         return {label: Decimal(amount.split()[0]) for label, amount in pairs}
 
 
+def show() -> None:
+    """Bring the read models that the page asks up to date."""
+    live.run("customer_view", "inventory_level", "order_view", "order_timeline", "search")
+
+
 def line(number: int, product: str, quantity: str = "", price: str = "", reason: str = "") -> Any:
     """Return the fields of a line."""
     texts = {"product": product, "quantity": quantity, "price": price, "reason": reason}
@@ -113,7 +118,7 @@ def events_of(order: Order) -> list[Any]:
 def test_an_order_takes_three_page_loads_without_a_script(clerk: User) -> None:
     customer = kit.registered_customer(name="Robin Sample", email="robin@example.com")
     kit.registered_product(on_hand=5, sku="LAMP-1", name="Desk lamp")
-    run_projections()
+    show()
 
     phone = Telephone(clerk)
     phone.send(
@@ -134,7 +139,7 @@ def test_an_order_takes_three_page_loads_without_a_script(clerk: User) -> None:
 
 def test_a_second_click_on_the_order_of_a_new_customer_places_it_once(clerk: User) -> None:
     kit.registered_product(on_hand=2, sku="LAMP-1")
-    run_projections()
+    show()
     phone = Telephone(clerk)
     person = {
         "customer-who": "new",
@@ -162,9 +167,9 @@ def test_a_second_click_on_the_order_of_a_new_customer_places_it_once(clerk: Use
     assert Order.objects.get().customer_id == customer.pk
 
     # Back, and something else: the form says that it has placed an order.
-    run_projections()
+    show()
     kit.registered_product(sku="CHAIR-1")
-    run_projections()
+    show()
     phone.send("total", **line(0, "CHAIR-1", "1"))
     assert "is the e-mail address of Kim Example , who is a customer already" in phone.text
     phone.send("place")
@@ -178,7 +183,7 @@ def test_a_second_click_on_the_order_of_a_new_customer_places_it_once(clerk: Use
 
 def test_only_the_order_whose_total_was_shown_is_placed(clerk: User) -> None:
     product = kit.registered_product(sku="LAMP-1")
-    run_projections()
+    show()
     phone = Telephone(clerk)
     person = {
         "customer-who": "new",
@@ -190,7 +195,7 @@ def test_only_the_order_whose_total_was_shown_is_placed(clerk: User) -> None:
     assert phone.sums["Total"] == Decimal("19.90"), "one unit, if nobody types a number"
 
     kit.dispatch(c.SetListPrice(user_id=kit.USER, product_id=product.pk, list_price="24.50"))
-    run_projections()
+    show()
     phone.send("place")
     assert "has changed since its total was shown" in phone.text
     assert phone.sums["Total"] == Decimal("24.50"), "a price that nobody typed follows the list"
@@ -202,7 +207,7 @@ def test_only_the_order_whose_total_was_shown_is_placed(clerk: User) -> None:
 
 def test_the_form_survives_the_end_of_its_session_and_back_leads_to_a_page(clerk: User) -> None:
     kit.registered_product(sku="LAMP-1")
-    run_projections()
+    show()
     phone = Telephone(clerk)
     phone.send("total", **KIM, **line(0, "LAMP-1", "3"), **NEW_ADDRESS)
 
@@ -226,7 +231,7 @@ def test_the_form_survives_the_end_of_its_session_and_back_leads_to_a_page(clerk
 def test_a_text_that_names_several_customers_offers_them(clerk: User) -> None:
     kim, other = (kit.registered_customer(name="Kim Example") for _ in range(2))
     kit.registered_customer(name="Robin Sample", phone="+34 600 111 222")
-    run_projections()
+    show()
     phone = Telephone(clerk)
 
     phone.send(customer__customer="600111222")
@@ -243,7 +248,7 @@ def test_a_text_that_names_several_customers_offers_them(clerk: User) -> None:
 
     # Renamed meanwhile: the chosen customer stays, under the new name.
     kit.dispatch(c.ChangeCustomerDetails(user_id=kit.USER, customer_id=other.pk, name="Kim New"))
-    run_projections()
+    show()
     phone.send()
     assert phone.page.context["draft"].customer.name == "Kim New"
     phone.send(customer__customer="nobody@example.com")
@@ -253,7 +258,7 @@ def test_a_text_that_names_several_customers_offers_them(clerk: User) -> None:
 def test_a_customer_who_may_not_order_is_refused_in_words(clerk: User) -> None:
     customer = kit.registered_customer(name="Robin Sample", email="robin@example.com")
     kit.dispatch(c.BlockCustomer(user_id=kit.USER, customer_id=customer.pk, reason="Unpaid bills"))
-    run_projections()
+    show()
     phone = Telephone(clerk, f"?customer={customer.pk}")
     phone.send(customer__customer="robin@example.com")
     assert "Robin Sample is blocked and can't order." in phone.text
@@ -262,7 +267,7 @@ def test_a_customer_who_may_not_order_is_refused_in_words(clerk: User) -> None:
     assert "The customer is blocked and can&#x27;t order." in page
     kit.dispatch(c.UnblockCustomer(user_id=kit.USER, customer_id=customer.pk, reason="Paid"))
     kit.dispatch(c.EraseCustomer(user_id=kit.USER, customer_id=customer.pk, reason="Asked for it"))
-    run_projections()
+    show()
     phone.send()
     assert "This customer was erased; that is final." in phone.text
     assert "robin@example.com" not in phone.text
@@ -276,7 +281,7 @@ def test_the_last_address_is_chosen_and_another_one_can_be(clerk: User) -> None:
         kit.placed_order(
             customer, (product, 1), shipping_address=address, timestamp=kit.NOW + timedelta(days)
         )
-    run_projections()
+    show()
     phone = Telephone(clerk, f"?customer={customer.pk}")
     past = phone.page.context["draft"].past_addresses
     assert [address.text for address in past] == [
@@ -296,7 +301,7 @@ def test_the_last_address_is_chosen_and_another_one_can_be(clerk: User) -> None:
 def test_goods_that_the_customer_picks_up_need_no_address(clerk: User) -> None:
     customer = kit.registered_customer()
     kit.registered_product(sku="LAMP-1")
-    run_projections()
+    show()
     phone = Telephone(clerk, f"?customer={customer.pk}")
     phone.send("total", customer__customer=customer.email, address="picked-up", **line(0, "LAMP-1"))
     assert phone.send("place").status_code == 302
@@ -314,7 +319,7 @@ def test_lines_say_what_is_there_and_complain_all_at_once(clerk: User) -> None:
     kit.dispatch(c.DiscontinueStockItem(user_id=kit.USER, product_id=gone.pk))
     coming = datetime.now(UTC) + timedelta(3)
     kit.dispatch(c.ExpectStock(user_id=kit.USER, product_id=sofa.pk, quantity=4, at=coming))
-    run_projections()
+    show()
     phone = Telephone(clerk)
     rows = [
         line(0, "LAMP-1", "2"),
@@ -357,10 +362,12 @@ def test_lines_say_what_is_there_and_complain_all_at_once(clerk: User) -> None:
     assert not Order.objects.exists()
 
 
-def test_a_clerk_sells_at_another_price_with_a_reason(clerk: User) -> None:
+def test_a_clerk_sells_at_another_price_with_a_reason_and_others_do_not(
+    clerk: User, make_user: Callable[..., User]
+) -> None:
     customer = kit.registered_customer()
     kit.registered_product(sku="LAMP-1")
-    run_projections()
+    show()
     phone = Telephone(clerk, f"?customer={customer.pk}")
     typed = {"customer-customer": customer.email, **line(0, "LAMP-1", "2", "15", "Scratched")}
     phone.send("total", **typed, **NEW_ADDRESS)
@@ -372,11 +379,24 @@ def test_a_clerk_sells_at_another_price_with_a_reason(clerk: User) -> None:
         "15.00",
     )
 
+    kit.registered_product(sku="YEN-1", list_price="900", currency="JPY")
+    show()
+    trainee = make_user(None, username="trainee", is_staff=True)
+    codenames = ("create_order", "view_customers", "view_pii", "act_for_every_customer")
+    trainee.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    phone = Telephone(trainee, f"?customer={customer.pk}")
+    phone.send("total", **typed | line(0, "YEN-1", "2", "1", "Because"), **NEW_ADDRESS)
+    assert phone.page.context["total"].total == "1800 JPY"
+    assert "readonly" in phone.page.text
+    placed = phone.send("place")
+    assert placed.headers["Location"] == URL, "the page of the order is for others"
+    assert "was placed." in messages_of(placed)[-1]
+
 
 def test_lines_are_added_and_removed_and_keep_what_was_typed(clerk: User) -> None:
     for number in range(4):
         kit.registered_product(sku=f"LAMP-{number}")
-    run_projections()
+    show()
     phone = Telephone(clerk)
     skus = lambda: [row.product for row in phone.page.context["draft"].lines]  # noqa: E731
     phone.send(**line(0, "LAMP-0"), **line(1, "LAMP-1"), **line(2, "LAMP-2", "7"))
@@ -387,7 +407,7 @@ def test_lines_are_added_and_removed_and_keep_what_was_typed(clerk: User) -> Non
     phone.send("more")
     assert skus() == ["LAMP-0", "LAMP-2", "", "", "", "", "", ""]
     assert 'id="line-2-product"' in phone.page.text
-    for nonsense in ("-1", "x" * 50, "9" * 50):
+    for nonsense in ("-1", "9" * 50):
         assert phone.send("remove", nonsense, lines=nonsense).status_code == 200
 
 
@@ -397,7 +417,7 @@ def test_the_running_total_adds_up_with_taxes_discount_and_shipping(
     settings.PRICES_INCLUDE_TAX = False
     customer = kit.registered_customer()
     kit.registered_product(sku="LAMP-1")
-    run_projections()
+    show()
     phone = Telephone(clerk, f"?customer={customer.pk}")
     extras = {"terms-discount": "3,80", "terms-discount_label": "Spring", "terms-shipping": "4.95"}
     extras["terms-note"] = "Ring twice"
@@ -426,7 +446,7 @@ def test_nobody_finds_a_customer_by_data_that_they_may_not_see(clerk: User) -> N
         name="Robin Sample", email="robin@example.com", phone="600111222"
     )
     kit.placed_order(customer, (kit.registered_product(), 1))
-    run_projections()
+    show()
 
     def suggested(user: User, text: str) -> Any:
         answer = logged_in(user).get("/admin/suggest/customers/", {"q": text})
@@ -457,7 +477,7 @@ def test_the_page_is_for_those_who_place_orders(
 ) -> None:
     kit.registered_product(sku="LAMP-1", name="Desk lamp")
     customer = kit.registered_customer()
-    run_projections()
+    show()
     for user in (warehouse, auditor):
         client = logged_in(user)
         assert client.get(URL).status_code == client.post(URL, {"place": "1"}).status_code == 403
@@ -479,9 +499,9 @@ def test_the_page_is_for_those_who_place_orders(
 # --- Cost --------------------------------------------------------------------------------------
 def test_an_answer_costs_as_many_statements_for_many_lines_as_for_one(clerk: User) -> None:
     customer = kit.registered_customer()
-    for number in range(30):
+    for number in range(9):
         kit.registered_product(sku=f"LAMP-{number}", name=f"Lamp {number}")
-    run_projections()
+    show()
     phone = Telephone(clerk)
 
     def cost(act: Callable[[], object]) -> int:
@@ -493,7 +513,7 @@ def test_an_answer_costs_as_many_statements_for_many_lines_as_for_one(clerk: Use
         return len(written) + len(read)
 
     costs = []
-    for count in (2, 30):
+    for count in (2, 9):
         lines = {k: v for n in range(count) for k, v in line(n, f"LAMP-{n}").items()}
         lines |= line(count, "unknown name")
         phone.fields |= {"lines": str(count + 1), "customer-customer": customer.email, **lines}
