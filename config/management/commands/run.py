@@ -107,6 +107,7 @@ class Command(BaseCommand):
             f"  API         {url}/api/v1\n"
             f"  API docs    {url}/api/docs\n"
             f"  Admin       {url}/admin/\n"
+            f"  Customers   {url}/my/\n"
         )
         if settings.DEMO:
             call_command("demo_welcome", url=url, stdout=self.stdout)
