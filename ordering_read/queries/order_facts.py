@@ -7,7 +7,6 @@ from itertools import groupby
 from typing import NamedTuple
 from uuid import UUID
 
-from django.utils.formats import date_format
 from django.utils.timezone import localtime
 
 from ordering_read.documents import AddressView, ReturnedUnitsView, TaxView, UnitsView
@@ -285,7 +284,9 @@ def _at(moment: datetime | None, label: str = "") -> str:
     """Return a moment in the time zone of the store, after its label."""
     if moment is None:
         return ""
-    return f"{label} {date_format(localtime(moment), 'j M Y, H:i')}".strip()
+    moment = localtime(moment)
+    # Django's formatting takes ten times as long, which an order of 2,000 notes would show.
+    return f"{label} {moment.day} {moment:%b %Y, %H:%M}".strip()
 
 
 def _address(address: AddressView | None) -> tuple[str, ...]:
