@@ -35,6 +35,8 @@ HTTPS = env.flag("HTTPS", not (EMBEDDED or DEBUG))
 # Address and port of the web server that `make run` starts.
 HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = env.number("PORT", 8000)
+# The address by which browsers reach the service, for links in mails to the administrators.
+PUBLIC_URL = (os.environ.get("PUBLIC_URL") or (f"http://{HOST}:{PORT}" if DEMO else "")).rstrip("/")
 # Threads of each web server process. At most half of them may wait for a projection.
 WEB_THREADS = env.number("WEB_THREADS", 8)
 # Connections of each web server process, altogether and from one address (an IPv6 network /64).
@@ -304,8 +306,7 @@ REAUTHENTICATION_MINUTES = env.number("REAUTHENTICATION_MINUTES", 15, most=env.M
 
 # --- HTTP --------------------------------------------------------------------------------------
 # The largest body of a request, in bytes; a larger body gets a 413.
-MAX_BODY_BYTES = 1_000_000
-DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES = 1_000_000
 # Commands that require the header Idempotency-Key, comma separated: CreateOrder, say.
 IDEMPOTENCY_KEY_REQUIRED = env.texts("IDEMPOTENCY_KEY_REQUIRED")
 # Days for which the response to a command is stored for repeats with the same key.
@@ -366,7 +367,6 @@ SPECTACULAR_SETTINGS = openapi_settings.SPECTACULAR_SETTINGS
 LANGUAGE_CODE = "en"
 # Times are stored in UTC; the admin shows the store's time with its zone.
 TIME_ZONE = STORE_TIME_ZONE
-USE_TZ = True
 FORMAT_MODULE_PATH = "config.formats"
 STATIC_URL = "static/"
 # Files are served from where they are installed, so there is no collectstatic step to forget.

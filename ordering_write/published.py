@@ -1,6 +1,6 @@
-"""The one module that the read side may import: event types, the log, and subscriptions."""
+"""The one module that the read side may import: event types, the log, subscriptions, policies."""
 
-from ordering_write import subscriptions
+from ordering_write import policies, subscriptions
 from ordering_write.bulk import job_of as bulk_job
 from ordering_write.bulk import jobs_of as bulk_jobs
 from ordering_write.domain import events, prices
@@ -34,14 +34,17 @@ from ordering_write.log import (
     sequence,
 )
 from ordering_write.log import fingerprint as log_fingerprint
+from ordering_write.models import stream_names
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import (
     LogReplacedError,
     Subscriber,
+    alarm,
     follow,
     parked,
     parking,
     reads_this_log,
+    samples,
 )
 from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent, checkpoints_moved
 
@@ -63,6 +66,7 @@ __all__ = [
     "Subscriber",
     "UndecodableEvent",
     "UndecodableEventError",
+    "alarm",
     "backorders_of",
     "bulk_job",
     "bulk_jobs",
@@ -79,6 +83,7 @@ __all__ = [
     "log_fingerprint",
     "parked",
     "parking",
+    "policies",
     "position_of",
     "prices",
     "quantize",
@@ -89,7 +94,9 @@ __all__ = [
     "reads_this_log",
     "recorded_at",
     "replay",
+    "samples",
     "sequence",
     "spelled_order_number",
+    "stream_names",
     "subscriptions",
 ]

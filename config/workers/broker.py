@@ -23,7 +23,7 @@ from config.workers.outdated import OutdatedProjections
 from ordering_read.engine import status
 from ordering_write import log, subscriptions
 from ordering_write.log import outbox
-from ordering_write.subscriptions import Leased, Subscription, alarm
+from ordering_write.subscriptions import Leased, Subscription, alarm, samples
 
 logger = logging.getLogger(__name__)
 
@@ -175,7 +175,9 @@ class ProjectionBroker(ORM):
         if self._heartbeat.is_due():
             status.heartbeat()
         if self._lag_check.is_due():
-            alarm.look()
+            statuses = subscriptions.all_statuses()
+            alarm.look(statuses)
+            samples.record(statuses)
             self._outdated.look()
 
     def _pause_after(self, error: Exception) -> None:

@@ -6,6 +6,7 @@ a new cluster is started. No work is lost, because the checkpoints record it. No
 its parent.
 """
 
+import contextlib
 import logging
 import os
 import signal
@@ -14,11 +15,13 @@ import uuid
 from types import FrameType
 from typing import Any
 
+import django.db
 from django.db import connections
 from django_q import cluster
 from django_q.conf import Conf
 
 from config import processes
+from ordering_read.engine import status
 
 logger = logging.getLogger(__name__)
 
@@ -69,6 +72,7 @@ class Supervisor:
                 stop.set()
                 sentinel.join()
             sentinel.join(_LOOK_SECONDS)
+        _forget(sentinel.pid)
 
     def _on_stop(self, signum: int, frame: FrameType | None) -> None:
         self._is_stopping = True
@@ -101,6 +105,13 @@ class Sentinel(cluster.Sentinel):
     def _end(self, process: Any) -> None:
         logger.warning("Process %d of the workers was killed or hangs.", process.pid)
         os._exit(1)
+
+
+def _forget(pid: int) -> None:
+    """Delete the heartbeat of a cluster whose end is known, so that nobody is warned of it."""
+    with contextlib.suppress(django.db.Error):
+        status.forget_worker(pid)
+    connections.close_all()
 
 
 def _was_killed(child: int) -> bool:

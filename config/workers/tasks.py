@@ -22,11 +22,12 @@ from django_q.signing import SignedPackage
 from config.workers import outdated
 from ordering_read.engine import control, generations, status
 from ordering_read.engine import rebuild as rebuilding
+from ordering_read.engine import verify as verification
 from ordering_read.exports import jobs
 from ordering_read.my import mails
 from ordering_write import bulk, subscriptions
 from ordering_write.signals import events_committed
-from ordering_write.subscriptions import alarm
+from ordering_write.subscriptions import alarm, samples
 
 logger = logging.getLogger(__name__)
 
@@ -60,16 +61,28 @@ def project_all() -> None:
     for subscription in subscriptions.registered():
         while names := subscription.lease().behind:
             subscription.run(*names, seconds=_TURN_SECONDS)
-    alarm.look()
+    statuses = subscriptions.all_statuses()
+    alarm.look(statuses)
+    samples.record(statuses)
     outdated.report()
     generations.discard_expired()
 
 
-def rebuild(*names: str) -> None:
-    """Rebuild projections one after the other, so that the rebuilds keep only one worker busy."""
+def rebuild(*names: str, promote: bool = True) -> None:
+    """Rebuild projections one after the other, so that the rebuilds keep only one worker busy.
+
+    Without ``promote``, the new rows wait until somebody lets them take over.
+    """
     for name in names:
         with _refusals_logged():
-            rebuilding.rebuild(name)
+            rebuilding.rebuild(name, promote=promote)
+
+
+def verify(*names: str) -> None:
+    """Compare the rows of projections with the log; the result is stored with the projection."""
+    for name in names:
+        with _refusals_logged():
+            verification.verify(name)
 
 
 def cancel_rebuild(name: str) -> None:

@@ -9,6 +9,7 @@ from django.utils.text import camel_case_to_spaces, capfirst
 from django.utils.timezone import localtime
 
 from config.http.admin import parse_uuid
+from ordering_read.models import ParkedEvent
 from ordering_read.queries.fulfilment import Readiness
 from ordering_read.queries.work import Work
 from ordering_write.client import Command
@@ -34,6 +35,32 @@ WORK = {
     Work.ATTENTION: "money to look at",
     Work.LOW_STOCK: "low in stock",
     Work.GOODS_LATE: "expected and late",
+    Work.PARKED: "parked by an error",
+    Work.GIVEN_UP: "given up by policies",
+}
+# What people call the reasons why an event is parked, and what to do then.
+PARKED_BECAUSE = {
+    ParkedEvent.Category.UNKNOWN_TYPE: (
+        "this release doesn't know the event",
+        "Deploy the release that wrote the event on all machines, then retry.",
+    ),
+    ParkedEvent.Category.UNDECODABLE: (
+        "the event can't be read",
+        "Deploy the release that can read the event, then retry.",
+    ),
+    ParkedEvent.Category.PROJECTION_ERROR: (
+        "the program failed on it",
+        "Deploy the release with the correction, then retry. If the lists can do without the "
+        "event, skip it.",
+    ),
+    ParkedEvent.Category.CRASH: (
+        "it killed the worker",
+        "Find the cause in the logs of the workers, correct it, then retry.",
+    ),
+    ParkedEvent.Category.WAITING: (
+        "it waits for an earlier change",
+        "Retry or skip the earlier change: this one follows by itself.",
+    ),
 }
 # What people call the readiness of an order.
 READINESS = {

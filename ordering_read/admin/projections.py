@@ -1,48 +1,23 @@
 """The admin pages of the projections: their progress and errors, and actions to rebuild them."""
 
-import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlencode
 
-from django.conf import settings
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django_q.tasks import async_task
 
 from ordering_read import permissions
 from ordering_read.admin.base import ActingAdmin
-from ordering_read.engine import control, generations, status
+from ordering_read.engine import status
 from ordering_read.engine.status import ProjectionStatus
 from ordering_read.models import Projection
-
-# Seconds that a click waits for a rebuild, so that the next page can show the end of a quick one.
-_WAIT_SECONDS = 2.0
-_POLL_SECONDS = 0.05
-# A rebuild from a long log takes hours.
-_TASK_TIMEOUT_SECONDS = 24 * 3600
-
-# The pages that ask for a confirmation before a task deletes rows.
-_CONFIRMATIONS = {
-    "cancel": {
-        "title": "Cancel the rebuild",
-        "question": "The rows of the unfinished rebuild are deleted. The live rows stay.",
-        "yes": "Cancel the rebuild",
-        "no": "Continue the rebuild",
-        "task": "cancel_rebuild",
-    },
-    "discard": {
-        "title": "Discard the former generation",
-        "question": "The rows from before the last rebuild are deleted. You can't roll back to "
-        "them afterwards. The live rows stay.",
-        "yes": "Delete the former rows",
-        "no": "Keep the former rows",
-        "task": "discard_former",
-    },
-}
 
 
 class _ProjectionPage(ChangeList):
@@ -74,6 +49,20 @@ def _status_column(
     return column
 
 
+def _question(label: str, url_name: str) -> Callable[..., HttpResponse]:
+    """Return an action that leads to a screen which asks before it acts."""
+
+    @admin.action(description=label, permissions=["rebuild"])
+    def action(
+        _page: ActingAdmin, request: HttpRequest, queryset: QuerySet[Projection]
+    ) -> HttpResponse:
+        names = sorted(set(queryset.values_list("name", flat=True)))
+        query = urlencode([("projection", name) for name in names])
+        return redirect(f"{reverse(f'screens:{url_name}')}?{query}")
+
+    return action
+
+
 @admin.register(Projection)
 class ProjectionAdmin(ActingAdmin):
     """The generations of all projections, with their checkpoints and lags."""
@@ -96,7 +85,24 @@ class ProjectionAdmin(ActingAdmin):
     list_filter = ("status",)
     search_fields = ("name",)
     sortable_by = ()
-    actions = ("rebuild", "pause", "resume", "cancel", "roll_back", "discard")
+    actions = (
+        "rebuild",
+        "verify",
+        "promote",
+        "pause",
+        "resume",
+        "cancel",
+        "roll_back",
+        "discard",
+    )
+    rebuild = _question("Rebuild…", "rebuild")
+    verify = _question("Compare with the log…", "verify")
+    promote = _question("Let a complete rebuild take over…", "promote")
+    pause = _question("Pause the rebuild…", "pause")
+    resume = _question("Resume the rebuild…", "resume")
+    cancel = _question("Cancel the rebuild…", "cancel")
+    roll_back = _question("Roll back to the former generation…", "roll-back")
+    discard = _question("Discard the former generation…", "discard")
     fieldsets = (
         (None, {"fields": ("name", "generation", "version", "state")}),
         ("Progress", {"fields": ("position", "head", "lag_events", "lag_seconds", "updated_at")}),
@@ -104,6 +110,7 @@ class ProjectionAdmin(ActingAdmin):
             "Rebuild",
             {"fields": ("rebuild_state", "events_done", "events_total", "rebuild_request")},
         ),
+        ("Comparison", {"fields": ("verified_at", "verification", "wrong_rows")}),
         ("Errors and lease", {"fields": ("whole_error", "failed_at", "late_at", "leased_until")}),
     )
 
@@ -159,120 +166,3 @@ class ProjectionAdmin(ActingAdmin):
     # --- Actions -------------------------------------------------------------------------------
     def has_rebuild_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(permissions.REBUILD_PROJECTIONS))
-
-    @admin.action(description="Pause the rebuild", permissions=["rebuild"])
-    def pause(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        self._apply(request, queryset, control.pause, "the rebuild pauses after its current batch.")
-
-    @admin.action(description="Resume the rebuild", permissions=["rebuild"])
-    def resume(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        for name in self._apply(request, queryset, control.resume, "the rebuild resumes."):
-            # Start a rebuild, in case its process was killed. If it still runs, this is refused.
-            _enqueue("rebuild", name)
-
-    @admin.action(description="Cancel the rebuild…", permissions=["rebuild"])
-    def cancel(self, request: HttpRequest, queryset: QuerySet[Projection]) -> HttpResponse | None:
-        done = "the rebuild ends after its current batch, and its rows are deleted."
-        return self._delete(request, queryset, "cancel", control.request_cancel, done)
-
-    @admin.action(description="Roll back to the former generation", permissions=["rebuild"])
-    def roll_back(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        done = "the former generation is live again."
-        self._apply(request, queryset, generations.roll_back, done)
-
-    @admin.action(description="Discard the former generation…", permissions=["rebuild"])
-    def discard(self, request: HttpRequest, queryset: QuerySet[Projection]) -> HttpResponse | None:
-        done = "the former generation is being deleted."
-        return self._delete(request, queryset, "discard", generations.former, done)
-
-    def _apply(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[Projection],
-        act: Callable[[str], object],
-        done: str,
-    ) -> list[str]:
-        """Call ``act`` for each selected projection, and show a message for each result.
-
-        Returns the names of the projections for which ``act`` succeeded.
-        """
-        names = []
-        for name in _names(queryset):
-            try:
-                act(name)
-            except generations.GenerationError as error:
-                self.message_user(request, f"Projection {name}: {error}", messages.ERROR)
-            else:
-                self.message_user(request, f"Projection {name}: {done}", messages.SUCCESS)
-                names.append(name)
-        return names
-
-    def _delete(
-        self,
-        request: HttpRequest,
-        queryset: QuerySet[Projection],
-        action: str,
-        act: Callable[[str], object],
-        done: str,
-    ) -> HttpResponse | None:
-        """Ask for a confirmation, then call ``act`` and let a worker delete the rows.
-
-        Deleting takes too long for a request. The worker is needed even for the rows of a rebuild,
-        which deletes them itself unless its process was killed.
-        """
-        confirmation = _CONFIRMATIONS[action]
-        if "confirmed" not in request.POST:
-            context = {"action": action, "rows": queryset, "names": _names(queryset)}
-            return self.page(request, "confirm_projections.html", **confirmation, **context)
-        for name in self._apply(request, queryset, act, done):
-            _enqueue(confirmation["task"], name)
-        return None
-
-    @admin.action(description="Rebuild the selected projections", permissions=["rebuild"])
-    def rebuild(self, request: HttpRequest, queryset: QuerySet[Projection]) -> None:
-        names = _names(queryset)
-        before = _newest(names)
-        _enqueue("rebuild", *names)
-        for name, newest in _wait_for_rebuilds(names, before).items():
-            if newest.generation == before[name].generation:
-                text = f"Projection {name}: the rebuild is queued until a worker is free."
-                self.message_user(request, text, messages.WARNING)
-            elif newest.status == Projection.Status.LIVE:
-                text = f"Projection {name}: rebuilt; generation {newest.generation} is live."
-                self.message_user(request, text, messages.SUCCESS)
-            else:
-                text = f"Projection {name}: generation {newest.generation} is being built."
-                self.message_user(request, text, messages.INFO)
-
-
-def _names(queryset: QuerySet[Projection]) -> list[str]:
-    return sorted(set(queryset.values_list("name", flat=True)))
-
-
-def _enqueue(task: str, *names: str) -> None:
-    async_task(f"{settings.WORKER_TASKS}.{task}", *names, save=False, timeout=_TASK_TIMEOUT_SECONDS)
-
-
-def _newest(names: Collection[str]) -> dict[str, Projection]:
-    """Return the newest generation of each projection, by name."""
-    rows = Projection.objects.filter(name__in=names).order_by("name", "generation")
-    return {row.name: row for row in rows}
-
-
-def _wait_for_rebuilds(
-    names: Collection[str], before: Mapping[str, Projection]
-) -> dict[str, Projection]:
-    """Wait until newer generations than ``before`` are live, or _WAIT_SECONDS have passed.
-
-    Returns the newest generation of each projection, by name.
-    """
-    ends_at = time.monotonic() + _WAIT_SECONDS
-    while True:
-        newest = _newest(names)
-        rebuilt = [
-            row.generation > before[name].generation and row.status == Projection.Status.LIVE
-            for name, row in newest.items()
-        ]
-        if all(rebuilt) or time.monotonic() > ends_at:
-            return newest
-        time.sleep(_POLL_SECONDS)

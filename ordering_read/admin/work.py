@@ -31,3 +31,7 @@ class QueueWorkFilter(WorkFilter):
 
 class StockWorkFilter(WorkFilter):
     kinds = (Work.LOW_STOCK, Work.GOODS_LATE)
+
+
+class ParkedWorkFilter(WorkFilter):
+    kinds = (Work.PARKED,)

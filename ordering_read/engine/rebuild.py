@@ -4,7 +4,7 @@ An interrupted rebuild resumes after its last batch: the progress is committed w
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 
@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from ordering_read.engine import control, fill, generations, live, parallel
 from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.engine.table_diff import ComparedTable, TableDiff
+from ordering_read.engine.verify import store_result
 from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import projector
 from ordering_write import published
@@ -78,6 +79,7 @@ def rebuild(
                 meter.wait_while_paused()
             _follow(building, meter, throttle)
             compared, not_compared = _compare_with_live(building)
+            store_result(building, 0, _result(compared, not_compared))
             _follow(building, meter, throttle)
         except control.RebuildCancelledError:
             generations.discard(building)
@@ -193,6 +195,17 @@ def _compare_with_live(building: Projection) -> tuple[list[ComparedTable], str]:
     ]
     is_complete = len(compared) == len(models)
     return compared, "" if is_complete else "the rows that are served moved on too fast"
+
+
+def _result(compared: Sequence[ComparedTable], not_compared: str) -> str:
+    """Return the result of the comparison as a sentence for people."""
+    if not_compared:
+        return f"Rebuilt, and not compared with the former rows: {not_compared}."
+    rows = sum(table.folded_rows for table in compared)
+    differing = sum(table.differing for table in compared)
+    if not differing:
+        return f"Rebuilt: {rows:,} rows, the same as before."
+    return f"Rebuilt: {rows:,} rows; {differing:,} differ from the former ones."
 
 
 def _compare(diff: TableDiff, served: Projection, building: Projection) -> ComparedTable | None:

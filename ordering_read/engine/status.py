@@ -2,15 +2,15 @@
 
 import os
 import socket
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
 from django.apps.registry import Apps
 from django.conf import settings
 from django.db import connections
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 
 from ordering_read.engine.fingerprint import code_fingerprint
@@ -20,6 +20,8 @@ from ordering_write.published import subscriptions
 
 # A rebuild without progress for this long counts as killed.
 _REBUILD_SILENCE = timedelta(minutes=1)
+# The time for which a cluster that ended without a word is shown.
+_REMEMBERED = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,30 +59,55 @@ class ProjectionStatus(subscriptions.SubscriberStatus):
 
 def statuses() -> list[ProjectionStatus]:
     """Return the status of each projection, in the order of their names, by three queries."""
+    return measured_generations().statuses
+
+
+class Measured(NamedTuple):
+    """All generations, the status of each projection, and the status of ``others``."""
+
+    generations: Sequence[Projection]
+    statuses: list[ProjectionStatus]
+    others: list[subscriptions.SubscriberStatus]
+
+
+def measured_generations(others: Sequence[Any] = ()) -> Measured:
+    """Return all generations and statuses, by name, by three queries.
+
+    ``others`` are checkpoints of other subscriptions, which are measured by the same queries. They
+    have ``FAILING`` as ``failing``.
+    """
     rows = list(
         Projection.objects.filter(name__in=registered()).annotate(
             now=Now(), failing=subscriptions.FAILING
         )
     )
     live = [row for row in rows if row.status == Projection.Status.LIVE]
-    building = {
-        row.name: row
-        for row in rows
-        if row.status == Projection.Status.BUILDING
-        and (row.rebuild_request or row.now - row.updated_at < _REBUILD_SILENCE)
-    }
+    building = {row.name: row for row in rows if is_rebuilding(row)}
     # Before the measurement, because the first fingerprints of a process take a moment.
     outdated_names = {row.name for row in live if _is_outdated(row)}
-    return [
+    measured = subscriptions.measure([*live, *others])
+    found = [
         ProjectionStatus(
-            **asdict(measured),
+            **asdict(progress),
             generation=row.generation,
             status=_status(row, building.get(row.name), row.name in outdated_names),
             is_outdated=row.name in outdated_names,
             rebuild=rebuild_progress(building[row.name]) if row.name in building else None,
         )
-        for row, measured in zip(live, subscriptions.measure(live), strict=True)
+        for row, progress in zip(live, measured[: len(live)], strict=True)
     ]
+    return Measured(rows, found, measured[len(live) :])
+
+
+def is_rebuilding(generation: Any) -> bool:
+    """Return True if a process fills ``generation``, which was read with ``now``, or is asked to.
+
+    If False, the generation may be a killed rebuild, or one that waits to take over.
+    """
+    if generation.status != Projection.Status.BUILDING:
+        return False
+    is_silent = generation.now - generation.updated_at >= _REBUILD_SILENCE
+    return bool(generation.rebuild_request) or not is_silent
 
 
 def _status(live: Projection, building: Projection | None, is_outdated: bool) -> str:
@@ -172,8 +199,35 @@ def heartbeat() -> None:
     """Record that the cluster of workers that started this process is alive."""
     with connections["read"].cursor() as cursor:
         cursor.execute(
-            _HEARTBEAT, [socket.gethostname(), os.getppid(), settings.WORKER_SILENCE_SECONDS]
+            _HEARTBEAT, [socket.gethostname(), os.getppid(), _REMEMBERED.total_seconds()]
         )
+
+
+def forget_worker(pid: int) -> None:
+    """Delete the heartbeat of a cluster of this machine, which has ended with notice."""
+    Worker.objects.filter(host=socket.gethostname(), pid=pid).delete()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """A cluster of workers, and when it has sent its last heartbeat (UTC).
+
+    A silent one has sent none for WORKER_SILENCE_SECONDS: it was killed, hangs, or its machine
+    can't reach the database.
+    """
+
+    host: str
+    pid: int
+    seen_at: datetime
+    is_silent: bool
+
+
+def workers() -> list[WorkerStatus]:
+    """Return the clusters of the last hour, the last seen first; one query."""
+    silence = timedelta(seconds=settings.WORKER_SILENCE_SECONDS)
+    rows = Worker.objects.annotate(is_silent=Q(seen_at__lte=Now() - silence))
+    fields = ("host", "pid", "seen_at", "is_silent")
+    return [WorkerStatus(**row) for row in rows.order_by("-seen_at").values(*fields)]
 
 
 def workers_seen() -> int:

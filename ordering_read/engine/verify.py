@@ -5,11 +5,14 @@ at one position. Workers and commands continue in the meantime.
 """
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from django.db import IntegrityError
+from django.db.models.functions import Now
 
+from config import logs
 from ordering_read.engine import generations, live
 from ordering_read.engine.shadow import Progress, ShadowGeneration
 from ordering_read.engine.table_diff import (
@@ -31,6 +34,8 @@ _ROWS_AT_ONCE = 1_000
 # Tries to compare at one position. A try fails only if workers move the live generation between the
 # end of its lock and the start of the comparison.
 _TRIES = 100
+
+_SECONDS_BETWEEN_RECORDS = 1.0
 
 # Called with each row that differs.
 OnDifference = Callable[[RowDifference], object]
@@ -85,6 +90,8 @@ def verify(
     each table. ``repaired_by`` names the person who repairs the rows that differ; None leaves the
     rows as they are.
 
+    The result is stored with the live generation, and the progress with the shadow generation.
+
     Raises UnknownProjectionError, BusyError while the projection is rebuilt, NeverLevelError,
     CannotFoldError, RowInTheWayError, LogReplacedError, LogGapError and UndecodableEventError.
     """
@@ -99,17 +106,63 @@ def verify(
         generation = generations.add(name, Projection.Status.SHADOW)
         try:
             shadow = ShadowGeneration(served, generation)
+            meter = _Meter(generation, progress)
             compared = [
                 (diff, _compare(shadow, diff, keys, on_difference))
-                for diff, keys in shadow.fill(sample, progress)
+                for diff, keys in shadow.fill(sample, meter.record)
             ]
             if repaired_by is not None:
                 _repair(shadow, compared, repaired_by)
-            return Verified(
-                tables=[table for _, table in compared], parked_streams=shadow.parked_streams()
-            )
+            tables = [table for _, table in compared]
+            _store(served, tables, is_sample=sample is not None, repaired_by=repaired_by)
+            return Verified(tables=tables, parked_streams=shadow.parked_streams())
+        except (generations.GenerationError, published.LogGapError) as error:
+            reason = logs.without_values(str(error))
+            store_result(served, None, f"The rows couldn't be compared: {reason}")
+            raise
         finally:
             generations.discard(generation)
+
+
+class _Meter:
+    """Stores the progress of a comparison on its generation, and passes it on."""
+
+    def __init__(self, generation: Projection, progress: Progress) -> None:
+        self._generation = generation
+        self._progress = progress
+        self._stored_at = 0.0
+
+    def record(self, done: int, total: int) -> None:
+        self._progress(done, total)
+        if time.monotonic() - self._stored_at > _SECONDS_BETWEEN_RECORDS:
+            self._stored_at = time.monotonic()
+            fields = {"events_done": done, "events_total": total, "updated_at": Now()}
+            Projection.objects.filter(pk=self._generation.pk).update(**fields)
+
+
+def _store(
+    served: Projection,
+    tables: Sequence[ComparedTable],
+    *,
+    is_sample: bool,
+    repaired_by: str | None,
+) -> None:
+    rows = sum(table.folded_rows for table in tables)
+    wrong = sum(table.differing for table in tables)
+    amount = f"{rows:,} rows{' of a sample' if is_sample else ''}"
+    if not wrong:
+        store_result(served, 0, f"All {amount} are what the log says.")
+    elif repaired_by is not None:
+        store_result(served, 0, f"{wrong:,} of {amount} weren't what the log says; repaired.")
+    else:
+        store_result(served, wrong, f"{wrong:,} of {amount} aren't what the log says.")
+
+
+def store_result(generation: Projection, wrong: int | None, sentence: str) -> None:
+    """Store with ``generation`` how many of its rows are wrong, None if nobody knows, and a
+    sentence for people."""
+    fields = {"verified_at": Now(), "wrong_rows": wrong, "verification": sentence}
+    Projection.objects.filter(pk=generation.pk).update(**fields)
 
 
 def _compare(

@@ -62,6 +62,17 @@ class Projection(Checkpoint):
     outdated_at = models.DateTimeField(
         null=True, blank=True, help_text="The time of the report that the rows are outdated."
     )
+    verified_at = models.DateTimeField(
+        null=True, blank=True, help_text="The end of the last comparison with other rows."
+    )
+    wrong_rows = models.BigIntegerField(
+        null=True,
+        blank=True,
+        help_text="The rows that differed; empty if the rows couldn't be compared.",
+    )
+    verification = models.TextField(
+        blank=True, default="", db_default="", help_text="The result of that comparison."
+    )
 
     class Meta:
         db_table = "projection"

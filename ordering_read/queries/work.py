@@ -11,12 +11,20 @@ from typing import Any, NamedTuple
 from django.db.models import Count, DateTimeField, F, Min, Model, Q, QuerySet, Value
 from django.db.models.functions import Cast
 
-from ordering_read.models import InventoryLevel, OrderSummary
+from ordering_read.models import (
+    InventoryLevel,
+    OrderSummary,
+    ParkedEvent,
+    Projection,
+    ReadModel,
+)
 from ordering_read.models.fulfilment import QueuedOrder
+from ordering_read.projector import registered
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.fulfilment import stopped
 from ordering_read.queries.lists import shop_wide
 from ordering_read.queries.views import View
+from ordering_write import published
 from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
 
@@ -33,6 +41,8 @@ class Work(StrEnum):
     TO_DISPATCH = "to_dispatch"
     LOW_STOCK = "low_stock"
     GOODS_LATE = "goods_late"
+    PARKED = "parked"
+    GIVEN_UP = "given_up"
 
 
 class _Selection(NamedTuple):
@@ -44,6 +54,13 @@ class _Selection(NamedTuple):
     model: type[Model]
     condition: Q
     since: str | None = None
+
+    @property
+    def rows(self) -> "QuerySet[Any]":
+        """The rows of the model that readers see."""
+        if issubclass(self.model, ReadModel):
+            return self.model.live.all()
+        return self.model._default_manager.all()
 
 
 # The queue holds orders without units until they have some again.
@@ -71,6 +88,13 @@ def _selections() -> Mapping[Work, _Selection]:
         Work.LOW_STOCK: _Selection(InventoryLevel, Q(is_low=True, discontinued_at=None)),
         # The expectation of the earliest time comes first.
         Work.GOODS_LATE: _Selection(InventoryLevel, ~Q(expected=[]) & Q(expected__0__at__lt=now)),
+        Work.PARKED: _Selection(
+            ParkedEvent,
+            Q(checkpoint__name__in=registered(), checkpoint__status=Projection.Status.LIVE)
+            & Q(skipped_at=None)
+            & ~Q(category=ParkedEvent.Category.WAITING),
+            "parked_at",
+        ),
     }
 
 
@@ -93,7 +117,10 @@ class CountWork(Query[WorkView]):
 
 @handles(CountWork)
 class CountWorkHandler(QueryHandler[CountWork, WorkView]):
-    """Counts all kinds in one statement; each has an index of its own."""
+    """Counts the rows of all kinds in one statement; each kind has an index of its own.
+
+    Another statement counts what policies have given up, which is in the other database.
+    """
 
     def handle(self, query: CountWork) -> WorkView:
         first, *others = (
@@ -104,14 +131,16 @@ class CountWorkHandler(QueryHandler[CountWork, WorkView]):
             for kind, selection in _selections().items()
         )
         rows = {row["kind"]: row for row in first.union(*others, all=True)}
+        if query.customer_scope is None:
+            count, oldest = published.policies.given_up.count()
+            rows[Work.GIVEN_UP] = {"count": count, "oldest": oldest}
         none = {"count": 0, "oldest": None}
         return WorkView.model_validate({"kinds": {kind: rows.get(kind, none) for kind in Work}})
 
 
 def work_rows(kind: Work) -> QuerySet[Any]:
-    """Return the live rows of a kind of work."""
-    selection = _selections()[kind]
-    return select_work(selection.model.live.all(), kind)  # type: ignore[attr-defined]
+    """Return the live rows of a kind of work. GIVEN_UP has no rows: see ``ListGivenUp``."""
+    return select_work(_selections()[kind].rows, kind)
 
 
 def select_work(rows: QuerySet[Any], kind: Work) -> QuerySet[Any]:

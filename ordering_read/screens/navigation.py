@@ -65,8 +65,15 @@ SECTIONS: Mapping[str, Sequence[Entry]] = {
         Entry("Refused attempts", "CommandRefusal"),
     ),
     "System": (
+        Entry("System", "screens:system", permissions.VIEW_PROJECTIONS),
+        Entry(
+            "Given up by policies",
+            "screens:given-up",
+            permissions.VIEW_PROJECTIONS,
+            work=(Work.GIVEN_UP,),
+        ),
+        Entry("Parked events", "ParkedEvent", work=(Work.PARKED,)),
         Entry("Projections", "Projection"),
-        Entry("Parked events", "ParkedEvent"),
         Entry("Users", "User"),
         Entry("Groups", "Group"),
     ),

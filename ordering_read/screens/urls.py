@@ -9,14 +9,18 @@ from ordering_read.screens.bulk import BulkJobScreen, BulkJobsScreen
 from ordering_read.screens.causes import CausesScreen
 from ordering_read.screens.dispatching import DispatchScreen
 from ordering_read.screens.exports import ExportFileScreen, ExportScreen, ExportsScreen
+from ordering_read.screens.given_up import GivenUpScreen, RetryGivenUpScreen, SkipGivenUpScreen
 from ordering_read.screens.history import OrderHistoryScreen
 from ordering_read.screens.new_order import NewOrderScreen
 from ordering_read.screens.packing import PackingScreen
+from ordering_read.screens.parked import RetryParkedScreen, SkipParkedScreen
 from ordering_read.screens.printing import PackingSlipsScreen, PickListScreen
+from ordering_read.screens.rebuilding import PROJECTION_SCREENS
 from ordering_read.screens.reports import ReportsScreen
 from ordering_read.screens.saved_views import SavedViewsScreen
 from ordering_read.screens.search import SearchScreen
 from ordering_read.screens.suggestions import SuggestCustomers, SuggestProducts
+from ordering_read.screens.system import SystemScreen
 from ordering_read.screens.today import TodayScreen
 
 
@@ -45,4 +49,11 @@ urlpatterns = [
     _screen("exports/<uuid:export_id>/file/", ExportFileScreen, "export-file"),
     _screen("orders/<uuid:order_id>/history/", OrderHistoryScreen, "order-history"),
     _screen("causes/<uuid:correlation_id>/", CausesScreen, "causes"),
+    _screen("system/", SystemScreen, "system"),
+    *(_screen(f"system/{name}/", screen, name) for name, screen in PROJECTION_SCREENS.items()),
+    _screen("system/given-up/", GivenUpScreen, "given-up"),
+    _screen("system/given-up/retry/", RetryGivenUpScreen, "retry-given-up"),
+    _screen("system/given-up/skip/", SkipGivenUpScreen, "skip-given-up"),
+    _screen("system/parked/retry/", RetryParkedScreen, "retry-parked"),
+    _screen("system/parked/skip/", SkipParkedScreen, "skip-parked"),
 ]

@@ -1,4 +1,4 @@
-"""The tables of the write side: aggregates, the log, personal data, commands, timers.
+"""The tables of the write side: aggregates, the log, personal data, commands, timers, monitoring.
 
 The checkpoint of the policies is in a layer above the log: ``policies.models``.
 """
@@ -9,6 +9,8 @@ from ordering_write.models.command_record import CommandMetric, CommandRecord
 from ordering_write.models.customer import Customer
 from ordering_write.models.guarded import WrittenDirectlyError
 from ordering_write.models.identifier import Identifier
+from ordering_write.models.monitoring import Alarm, SubscriberSample
+from ordering_write.models.names import stream_names
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
@@ -18,6 +20,7 @@ from ordering_write.models.timer import Timer
 
 __all__ = [
     "Aggregate",
+    "Alarm",
     "BulkItem",
     "BulkJob",
     "CommandMetric",
@@ -35,7 +38,9 @@ __all__ = [
     "SavedWithoutEventsError",
     "Shipment",
     "StockItem",
+    "SubscriberSample",
     "Timer",
     "WrittenDirectlyError",
     "save",
+    "stream_names",
 ]

@@ -46,7 +46,12 @@ class Timer(models.Model):
         indexes = [
             models.Index(
                 fields=["due_at"], condition=Q(parked_at=None), name="policy_timer_due_index"
-            )
+            ),
+            models.Index(
+                fields=["parked_at"],
+                condition=Q(parked_at__isnull=False, skipped_at=None),
+                name="policy_timer_parked_index",
+            ),
         ]
 
     def __str__(self) -> str:

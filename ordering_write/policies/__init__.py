@@ -5,8 +5,15 @@ older events. An event only sets timers, in the transaction that moves the check
 are fired at least once, by commands that take effect once.
 """
 
+from ordering_write.policies import given_up
 from ordering_write.policies.registry import POLICIES
-from ordering_write.policies.status import PolicyStatus, policy_statuses, status
+from ordering_write.policies.status import (
+    UPCOMING,
+    PolicyStatus,
+    policy_statuses,
+    status,
+    upcoming,
+)
 from ordering_write.policies.subscription import (
     SUBSCRIPTION,
     parked_events,
@@ -19,7 +26,9 @@ from ordering_write.policies.timers import parked_timers, run_due
 __all__ = [
     "POLICIES",
     "SUBSCRIPTION",
+    "UPCOMING",
     "PolicyStatus",
+    "given_up",
     "parked_events",
     "parked_timers",
     "policy_statuses",
@@ -28,4 +37,5 @@ __all__ = [
     "skip",
     "skipped",
     "status",
+    "upcoming",
 ]

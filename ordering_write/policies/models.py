@@ -1,6 +1,7 @@
 """The checkpoint and the parked events of the policies."""
 
 from django.db import models
+from django.db.models import Q
 
 from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent
 
@@ -32,5 +33,12 @@ class PolicyParkedEvent(ParkedEvent):
         constraints = [
             models.UniqueConstraint(
                 fields=["checkpoint", "event_id"], name="policy_parked_event_once"
+            )
+        ]
+        indexes = [
+            models.Index(
+                fields=["checkpoint", "stream", "version"],
+                condition=Q(skipped_at=None),
+                name="policy_parked_event_waiting",
             )
         ]

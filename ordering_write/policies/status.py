@@ -1,14 +1,32 @@
 """The status of the policies: their position in the log, and their timers."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
+from django.db import connection
 from django.db.models import Count, F, Max, Min, Q
 
 from ordering_write.models import Timer
 from ordering_write.policies.registry import POLICIES
 from ordering_write.policies.subscription import SUBSCRIPTION
 from ordering_write.subscriptions import SubscriberStatus
+
+# The timers that ``upcoming`` counts: thousands may wait for their time.
+UPCOMING = 1_000
+
+_UPCOMING = """
+SELECT policy, count(*) FILTER (WHERE due_at > now()), count(*) FILTER (WHERE due_at <= now()),
+       count(*) FILTER (WHERE error <> ''), 0, min(due_at), max(error)
+FROM (
+    SELECT policy, due_at, error FROM policy_timer
+    WHERE parked_at IS NULL ORDER BY due_at LIMIT %s
+) next GROUP BY policy
+UNION ALL
+SELECT policy, 0, 0, 0, count(*), NULL, max(error) FROM policy_timer
+WHERE parked_at IS NOT NULL AND skipped_at IS NULL GROUP BY policy
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +58,22 @@ def policy_statuses() -> list[PolicyStatus]:
     statuses = _by_policy(datetime.now(UTC))
     removed = sorted(statuses.keys() - POLICIES.keys())
     return [statuses.get(name) or PolicyStatus(name=name) for name in [*POLICIES, *removed]]
+
+
+def upcoming() -> list[PolicyStatus]:
+    """Return the status of each policy like ``policy_statuses``, but of the next timers only.
+
+    Counts at most UPCOMING timers that aren't parked, those that are due first; one statement.
+    """
+    names = ("waiting", "due", "failing", "parked", "next_at", "error")
+    fields: dict[str, dict[str, Any]] = defaultdict(dict)
+    with connection.cursor() as cursor:
+        cursor.execute(_UPCOMING, [UPCOMING])
+        for policy, *values in cursor.fetchall():
+            given = {name: value for name, value in zip(names, values, strict=True) if value}
+            fields[policy] |= given
+    removed = sorted(fields.keys() - POLICIES.keys())
+    return [PolicyStatus(name=name, **fields[name]) for name in [*POLICIES, *removed]]
 
 
 def _by_policy(now: datetime) -> dict[str, PolicyStatus]:

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
 from uuid import UUID
@@ -87,9 +87,13 @@ def parked_timers() -> "QuerySet[Timer]":
     return Timer.objects.filter(skipped_at=None).exclude(parked_at=None)
 
 
-def retry_parked() -> int:
-    """Let parked timers fire again, at once; returns their number."""
-    return parked_timers().update(parked_at=None, tries=0, leased_until=None)
+def retry_parked(keys: Collection[UUID] | None = None) -> int:
+    """Let parked timers fire again, at once; returns their number.
+
+    ``keys`` restricts them to these ids.
+    """
+    rows = parked_timers() if keys is None else parked_timers().filter(pk__in=keys)
+    return rows.update(parked_at=None, tries=0, leased_until=None)
 
 
 def skip_parked(timer_id: UUID, *, reason: str, by: str) -> bool:

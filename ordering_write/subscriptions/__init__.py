@@ -2,7 +2,7 @@
 
 ``registry.Subscription`` describes one kind of subscriber. ``lease`` gives its checkpoints to
 runners, ``group`` and ``runner`` move them, ``parking`` sets events aside that can't be applied,
-``parked`` lets operators retry or skip them, ``status`` and ``alarm`` watch.
+``parked`` lets operators retry or skip them, ``status``, ``samples`` and ``alarm`` watch.
 """
 
 from ordering_write.subscriptions.blocked import TooManyParkedError
@@ -12,6 +12,7 @@ from ordering_write.subscriptions.reader import LogReplacedError, reads_this_log
 from ordering_write.subscriptions.registry import (
     Subscription,
     UnknownSubscriberError,
+    all_statuses,
     ensure_checkpoints,
     ensure_checkpoints_after_migrate,
     find,
@@ -38,6 +39,7 @@ __all__ = [
     "Subscription",
     "TooManyParkedError",
     "UnknownSubscriberError",
+    "all_statuses",
     "catch_up",
     "ensure_checkpoints",
     "ensure_checkpoints_after_migrate",

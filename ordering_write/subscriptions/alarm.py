@@ -2,31 +2,46 @@
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+import django.db
 from django.conf import settings
 from django.core.mail import mail_admins
+from django.db import connections
 from django.db.models.functions import Now
+from django.urls import reverse
 
 from config import logs
-from ordering_write.subscriptions.registry import Subscription, registered
+from ordering_write.models import Alarm
+from ordering_write.subscriptions.registry import Subscription, all_statuses
 from ordering_write.subscriptions.status import SubscriberStatus
 
 logger = logging.getLogger(__name__)
 
+# The reports that the table keeps.
+_KEPT = 100
 
-def look() -> dict[str, set[str]]:
+
+def look(
+    statuses: Mapping[Subscription, Sequence[SubscriberStatus]] | None = None,
+) -> dict[str, set[str]]:
     """Return, by subscription, the names of the subscribers that are late.
 
     Late is a lag of more than PROJECTION_LAG_ALERT_SECONDS. A change since the last look of any
-    process is logged, and mailed to ADMINS.
+    process is logged, stored, and mailed to ADMINS. ``statuses`` are those of all subscribers, if
+    the caller has read them.
     """
-    return {subscription.name: _look_at(subscription) for subscription in registered()}
+    statuses = all_statuses() if statuses is None else statuses
+    return {
+        subscription.name: _look_at(subscription, of_kind)
+        for subscription, of_kind in statuses.items()
+    }
 
 
-def _look_at(subscription: Subscription) -> set[str]:
+def _look_at(subscription: Subscription, of_kind: Sequence[SubscriberStatus]) -> set[str]:
     limit = settings.PROJECTION_LAG_ALERT_SECONDS
-    statuses = {status.name: status for status in subscription.statuses()}
+    statuses = {status.name: status for status in of_kind}
     late = {name for name, status in statuses.items() if status.lag_seconds > limit}
     late_rows = subscription.served().exclude(late_at=None)
     late_before = set(late_rows.filter(name__in=statuses).values_list("name", flat=True))
@@ -66,20 +81,49 @@ def _late_line(noun: str, status: SubscriberStatus, limit: int) -> str:
 
 
 def report(subject: str, lines: Sequence[str], level: int) -> None:
-    """Log each line, and mail all lines to ADMINS under ``subject``; no lines, no mail.
+    """Log each line, store all lines, and mail them to ADMINS under ``subject``; no lines, no mail.
 
-    The mail leaves out values that errors of databases quote, and delays nobody.
+    What is stored and mailed leaves out values that errors of databases quote. The mail delays
+    nobody.
     """
     for line in lines:
         logger.log(level, "%s", line)
-    if lines and settings.ADMINS:
-        text = logs.without_values("\n".join(lines))
+    if not lines:
+        return
+    text = logs.without_values("\n".join(lines))
+    key = _store(subject, text, is_error=level >= logging.ERROR)
+    if settings.ADMINS:
         # In a thread: a mail server that doesn't answer must not delay the workers.
-        threading.Thread(target=_mail, args=(subject, text), daemon=True).start()
+        threading.Thread(target=_mail, args=(subject, text, key), daemon=True).start()
 
 
-def _mail(subject: str, text: str) -> None:
+def last(count: int) -> Sequence[Alarm]:
+    """Return the last ``count`` reports, the newest first."""
+    return list(Alarm.objects.all()[:count])
+
+
+def _store(subject: str, text: str, *, is_error: bool) -> int:
+    recipients = len(settings.ADMINS)
+    alarm = Alarm(subject=subject, text=text, is_error=is_error, recipients=recipients)
+    alarm.save(force_insert=True)
+    Alarm.objects.filter(pk__lte=alarm.pk - _KEPT).delete()
+    return int(alarm.pk)
+
+
+def _mail(subject: str, text: str, key: int) -> None:
+    page = f"{settings.PUBLIC_URL}{reverse('screens:system')}"
     try:
-        mail_admins(subject, text)
+        mail_admins(subject, f"{text}\n\nThe state of all parts is on the page System: {page}")
     except OSError as error:
         logger.warning("The administrators couldn't be notified by mail: %s", error)
+        fields: dict[str, Any] = {"mail_error": f"{type(error).__name__}: {error}"}
+    else:
+        fields = {"mailed_at": Now()}
+    try:
+        Alarm.objects.filter(pk=key).update(**fields)
+    except django.db.Error as error:
+        logger.warning("The end of a mail can't be stored: %s", error)
+    finally:
+        if threading.current_thread() is not threading.main_thread():
+            # The connections of a thread would outlive it.
+            connections.close_all()

@@ -144,6 +144,11 @@ def find(name: str) -> Subscription:
     return _subscriptions[name]
 
 
+def all_statuses() -> "dict[Subscription, Sequence[SubscriberStatus]]":
+    """Return the status of each subscriber, by subscription; three queries for each of these."""
+    return {subscription: subscription.statuses() for subscription in registered()}
+
+
 def ensure_checkpoints() -> None:
     """Create the checkpoints that are missing, in all subscriptions."""
     for subscription in registered():

@@ -1,8 +1,11 @@
-"""The actions of the projection pages: rebuild, pause, resume, cancel, roll back and discard."""
+"""Rebuild, compare, pause, resume, cancel, roll back and discard: each asks before it acts."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.cache import cache
+from django.db.models.functions import Now
 from django.test import Client
 from django.utils.module_loading import import_string
 from django_q.models import OrmQ
@@ -10,17 +13,25 @@ from django_q.models import OrmQ
 from config.accounts.models import User
 from config.accounts.roles import Role
 from config.workers import tasks
-from ordering_read.admin import projections
 from ordering_read.engine import fill, generations, live
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import InventoryLevel, Projection
+from ordering_read.projector import writing
+from ordering_read.screens import rebuilding
 from tests import kit
-from tests.kit_admin import PROJECTIONS, list_url, logged_in, messages_of, run_action
+from tests.kit_admin import (
+    PROJECTIONS,
+    list_url,
+    logged_in,
+    messages_of,
+    page_text,
+    run_action,
+)
 
 pytestmark = pytest.mark.usefixtures("db")
 
 NAME = "inventory_level"
-ACTIONS = ("rebuild", "pause", "resume", "cancel", "roll_back", "discard")
+ACTIONS = ("rebuild", "verify", "promote", "pause", "resume", "cancel", "roll_back", "discard")
 
 
 @pytest.fixture
@@ -49,9 +60,17 @@ def former() -> Projection:
     return generation
 
 
-def act(client: Client, action: str, *names: str, **fields: str) -> Any:
+def question(client: Client, action: str, *names: str) -> str:
+    """Select projections in the list; return the URL of the question."""
     rows = Projection.objects.filter(name__in=names or (NAME,), status="live")
-    return run_action(client, PROJECTIONS, action, *rows, **fields)
+    return str(run_action(client, PROJECTIONS, action, *rows)["Location"])
+
+
+def act(client: Client, action: str, *names: str, **fields: str) -> Any:
+    """Answer the question with yes."""
+    url, _, query = question(client, action, *names).partition("?")
+    chosen = [part.partition("=")[2] for part in query.split("&")]
+    return client.post(url, {"projection": chosen, **fields})
 
 
 def queued_tasks() -> list[tuple[str, Any]]:
@@ -64,10 +83,14 @@ def test_only_administrators_may_run_actions(
 ) -> None:
     client = logged_in(make_user(role, is_staff=True))
     page = client.get(list_url(PROJECTIONS)).text
+    row = Projection.objects.get(name=NAME, status="live")
 
     for action in ACTIONS:
         assert f'value="{action}"' not in page
-        assert act(client, action, confirmed="yes").status_code == 403
+        assert run_action(client, PROJECTIONS, action, row).status_code == 403
+        url = f"/admin/system/{action.replace('_', '-')}/"
+        assert client.get(url, {"projection": NAME}).status_code == 403
+        assert client.post(url, {"projection": NAME}).status_code == 403
     building.refresh_from_db()
     assert building.rebuild_request == ""
     assert queued_tasks() == []
@@ -82,38 +105,89 @@ def test_an_administrator_is_offered_all_actions(client: Client) -> None:
 def test_a_rebuild_is_queued_until_a_worker_is_free(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(projections, "_WAIT_SECONDS", 0)
+    monkeypatch.setattr(rebuilding, "_WAIT_SECONDS", 0)
 
-    response = act(client, "rebuild", "order_view", "customer_view")
+    url = question(client, "rebuild", "order_view", "customer_view")
+    page = page_text(client, url)
+    assert "Meanwhile all pages show the present rows" in page
+    assert "Customers About 0 events are read. Orders About 0 events are read." in page
+    assert queued_tasks() == []
 
-    assert queued_tasks() == [("config.workers.tasks.rebuild", ("customer_view", "order_view"))]
+    response = act(client, "rebuild", "order_view", "customer_view", take_over="on")
+
+    [(task, names)] = queued_tasks()
+    assert (task, names) == ("config.workers.tasks.rebuild", ("customer_view", "order_view"))
+    assert OrmQ.objects.get().task["kwargs"] == {"promote": True}
     assert messages_of(response) == [
-        f"warning: Projection {name}: the rebuild is queued until a worker is free."
-        for name in ("customer_view", "order_view")
+        f"warning: {label}: the rebuild is queued until a worker is free."
+        for label in ("Customers", "Orders")
     ]
 
 
 def test_a_quick_rebuild_is_live_when_the_page_returns(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def run_now(task: str, *names: str, **_options: Any) -> None:
-        import_string(task)(*names)
+    def run_now(task: str, *names: str, promote: bool, **_options: Any) -> None:
+        import_string(task)(*names, promote=promote)
 
-    monkeypatch.setattr(projections, "async_task", run_now)
+    monkeypatch.setattr(rebuilding, "async_task", run_now)
     product = kit.registered_product()
     live.run(NAME)
 
-    response = act(client, "rebuild")
+    response = act(client, "rebuild", take_over="on")
 
-    assert messages_of(response) == [
-        "success: Projection inventory_level: rebuilt; generation 2 is live."
-    ]
+    assert messages_of(response) == ["success: Stock levels: rebuilt; generation 2 is live."]
     assert InventoryLevel.live.get().product_id == product.pk
+
+
+def test_new_rows_wait_for_somebody_who_lets_them_take_over(client: Client) -> None:
+    kit.registered_product()
+    live.run(NAME)
+    act(client, "promote")
+    assert queued_tasks() == []
+
+    tasks.rebuild(NAME, promote=False)
+
+    assert "Rebuilt: 1 rows, the same as before." in page_text(client, question(client, "promote"))
+    assert "waits to take over" not in page_text(client, "/admin/system/")
+    Projection.objects.filter(name=NAME).update(updated_at=Now() - timedelta(minutes=2))
+    cache.clear()
+    assert "Number 2 is complete and waits to take over." in page_text(client, "/admin/system/")
+    act(client, "promote")
+    [(task, names)] = queued_tasks()
+    import_string(task)(*names)
+    assert Projection.objects.get(name=NAME, status="live").generation == 2
+
+
+def test_the_result_of_a_comparison_is_shown(client: Client) -> None:
+    kit.registered_product()
+    live.run(NAME)
+    assert "haven&#x27;t been compared yet" in client.get(question(client, "verify")).text
+
+    act(client, "verify")
+    [(task, names)] = queued_tasks()
+    import_string(task)(*names)
+
+    assert "All 1 rows are what the log says." in page_text(client, "/admin/system/")
+    with writing():
+        InventoryLevel.objects.update(on_hand=77)
+    tasks.verify(NAME)
+    cache.clear()
+    assert "wrong 1 of 1 rows aren&#x27;t what the log says." in page_text(client, "/admin/system/")
+
+
+def test_a_question_refuses_what_it_does_not_know(client: Client) -> None:
+    assert client.get("/admin/system/rebuild/", {"projection": "nothing"}).status_code == 404
+    for url in ("/admin/system/rebuild/", "/admin/system/given-up/retry/"):
+        response = client.post(url)
+        assert response.status_code == 302
+        assert messages_of(response)[-1].startswith("error: Nothing is selected")
+    assert client.get("/admin/system/given-up/retry/", {"id": "x"}).status_code == 404
 
 
 def test_a_rebuild_is_paused_and_resumed(client: Client, building: Projection) -> None:
     assert messages_of(act(client, "pause")) == [
-        "success: Projection inventory_level: the rebuild pauses after its current batch."
+        "success: Stock levels: the rebuild pauses after its current batch."
     ]
     building.refresh_from_db()
     assert building.rebuild_request == Projection.RebuildRequest.PAUSE
@@ -128,17 +202,18 @@ def test_a_rebuild_is_paused_and_resumed(client: Client, building: Projection) -
 
 def test_a_projection_without_a_rebuild_cannot_be_paused(client: Client) -> None:
     assert messages_of(act(client, "pause")) == [
-        "error: Projection inventory_level: inventory_level isn't being rebuilt."
+        "error: Stock levels: inventory_level isn't being rebuilt."
     ]
 
 
 def test_a_rebuild_is_cancelled_after_a_confirmation(client: Client, building: Projection) -> None:
-    page = act(client, "cancel")
+    page = page_text(client, question(client, "cancel"))
 
-    assert "The rows of the unfinished rebuild are deleted" in page.text
+    assert "The rows of the unfinished rebuild are deleted" in page
+    assert "Stock levels 0 of 2 events are applied." in page
     assert queued_tasks() == []
 
-    act(client, "cancel", confirmed="yes")
+    act(client, "cancel")
 
     [(task, [name])] = queued_tasks()
     assert task == "config.workers.tasks.cancel_rebuild"
@@ -157,16 +232,16 @@ def test_a_roll_back_makes_the_former_generation_live(client: Client, former: Pr
 def test_the_former_generation_is_discarded_after_a_confirmation(
     client: Client, former: Projection
 ) -> None:
-    assert "You can&#x27;t roll back to them" in act(client, "discard").text
+    assert "You can&#x27;t roll back to them" in client.get(question(client, "discard")).text
     assert queued_tasks() == []
 
-    act(client, "discard", confirmed="yes")
+    act(client, "discard")
 
     [(task, [name])] = queued_tasks()
     assert task == "config.workers.tasks.discard_former"
     tasks.discard_former(name)
     assert not Projection.objects.filter(pk=former.pk).exists()
     assert InventoryLevel.live.count() == 1
-    assert messages_of(act(client, "discard", confirmed="yes"))[-1] == (
-        "error: Projection inventory_level: inventory_level has no former generation."
+    assert messages_of(act(client, "discard"))[-1] == (
+        "error: Stock levels: inventory_level has no former generation."
     )

@@ -119,11 +119,18 @@ def test_workers_count_until_they_are_silent_for_too_long(settings: Any, seconds
     assert status.workers_seen() == 1
 
 
-def test_a_heartbeat_deletes_the_rows_of_silent_clusters() -> None:
+def test_a_cluster_that_ended_without_a_word_is_shown_for_an_hour() -> None:
     status.heartbeat()
-    Worker.objects.update(pid=1, seen_at=Now() - timedelta(minutes=3))
+    Worker.objects.update(pid=1, seen_at=Now() - timedelta(minutes=59))
     status.heartbeat()
-    assert Worker.objects.count() == 1
+    assert [worker.is_silent for worker in status.workers()] == [False, True]
+    Worker.objects.filter(pid=1).update(seen_at=Now() - timedelta(minutes=61))
+    status.heartbeat()
+    [worker] = status.workers()
+
+    status.forget_worker(worker.pid)
+
+    assert status.workers() == []
 
 
 def test_the_silence_limit_is_longer_than_the_pause_between_two_heartbeats(settings: Any) -> None:

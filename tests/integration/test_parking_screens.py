@@ -212,8 +212,15 @@ def test_the_browsable_api_has_forms_to_retry_and_skip(order: Order, admin_user:
 
 
 # --- The admin ---------------------------------------------------------------------------------
+def question(client: Client, action: str, *events: ParkedEvent) -> str:
+    """Select events in the list; return the URL of the question."""
+    return str(run_action(client, PARKED_EVENTS, action, *events)["Location"])
+
+
 def act(client: Client, action: str, *events: ParkedEvent, **fields: Any) -> Any:
-    return run_action(client, PARKED_EVENTS, action, *events, **fields)
+    """Answer the question with yes."""
+    url = question(client, action, *events).partition("?")[0]
+    return client.post(url, {"id": [event.pk for event in events], **fields})
 
 
 def test_the_admin_lists_and_filters_parked_events(order: Order, auditor: User) -> None:
@@ -221,10 +228,15 @@ def test_the_admin_lists_and_filters_parked_events(order: Order, auditor: User) 
 
     text = list_text(client, PARKED_EVENTS)
 
-    assert f"OrderItemAdded {order.stream} 2 order_view, generation 1" in text
-    assert "ValueError: no such colour" in text
+    name = f"Order {order.order_number}"
+    failed = f"Order item added {name} orders The program failed on it"
+    assert f"{failed}: ValueError: no such colour" in text
+    assert "1 change 0 minutes ago 1 parked" in text
+    assert f"{name} orders It waits for an earlier change." in text
     for query, count in (
+        ("?work=parked", 1),
         ("?state=parked", 1),
+        (f"?q={order.order_number}", 2),
         ("?state=waiting", 1),
         ("?state=skipped", 0),
         ("?projection=customer_view", 0),
@@ -234,8 +246,9 @@ def test_the_admin_lists_and_filters_parked_events(order: Order, auditor: User) 
         ("?q=order-1", 0),
     ):
         assert f" {count} parked event" in list_text(client, PARKED_EVENTS, query)
-    page = row_url(PARKED_EVENTS, blocking_event().pk)
-    assert "in apply_or_fail" in page_text(client, page)
+    page = page_text(client, row_url(PARKED_EVENTS, blocking_event().pk))
+    assert "in apply_or_fail" in page
+    assert "Deploy the release with the correction, then retry." in page
     assert "order_view 1 live" in list_text(client, PROJECTIONS)
 
 
@@ -264,6 +277,10 @@ def test_the_admin_retries_streams(order: Order, poison: Poison, admin_user: Use
     events = list(parked_events())
     result = f"order_view, generation 1, {order.stream}"
 
+    asked = page_text(client, question(client, "retry", *events))
+    assert "applied again, each with all later changes" in asked
+    assert f"Order {order.order_number}: order item added, in orders" in asked
+    assert blocking_event().tries == 1
     failed = act(client, "retry", *events)
     poison.events.clear()
     done = act(client, "retry", *events)
@@ -278,13 +295,15 @@ def test_the_admin_asks_for_a_reason_before_it_skips_events(order: Order, admin_
     client = logged_in(admin_user)
     events = list(parked_events().order_by("position"))
 
-    form = act(client, "skip", *events)
+    form = page_text(client, question(client, "skip", *events))
     invalid = act(client, "skip", *events, reason="")
     done = act(client, "skip", *events[:1], reason="A test")
 
-    assert "The projection will never apply these events" in form.text
+    assert "never show these changes" in form
+    assert "The program failed on it: ValueError: no such colour" in form
     assert "This field is required" in invalid.text
-    assert messages_of(done) == [f"success: {events[0]}: skipped"]
+    name = f"Order {order.order_number}: order item added, in orders"
+    assert messages_of(done) == [f"success: {name}: skipped."]
     skipped = ParkedEvent.objects.get()
     assert (skipped.skip_reason, skipped.skipped_by) == ("A test", f"admin (user {admin_user.pk})")
 
@@ -304,5 +323,9 @@ def test_an_auditor_may_neither_retry_nor_skip_in_the_admin(order: Order, audito
 
     assert 'value="retry"' not in client.get(list_url(PARKED_EVENTS)).text
     for action in ("retry", "skip"):
-        assert act(client, action, blocking_event(), reason="x").status_code == 403
+        assert run_action(client, PARKED_EVENTS, action, blocking_event()).status_code == 403
+        url = f"/admin/system/parked/{action}/"
+        assert client.get(url, {"id": str(blocking_event().pk)}).status_code == 403
+        answer = client.post(url, {"id": blocking_event().pk, "reason": "x"})
+        assert answer.status_code == 403
     assert blocking_event().tries == 1

@@ -1,5 +1,6 @@
 """Monitoring: metrics, readiness and the alarm."""
 
+import logging
 import socket
 import threading
 import time
@@ -228,9 +229,11 @@ def test_the_alarm_reports_the_beginning_and_the_end_of_lateness_once(
             "[Order service] Projections are late",
             "[Order service] Subscribers are late",
         }
-        assert mails["[Order service] Projections are late"].body == "\n".join(
-            line.getMessage() for line in caplog.records if "Projection" in line.getMessage()
-        )
+        lines = [line.getMessage() for line in caplog.records if "Projection" in line.getMessage()]
+        link = f"page System: {configured.PUBLIC_URL}/admin/system/"
+        body = mails["[Order service] Projections are late"].body
+        assert body.startswith("\n".join(lines))
+        assert body.endswith(link)
 
         run_all()
         caplog.clear()
@@ -271,8 +274,21 @@ def test_the_mail_gives_the_error_without_values() -> None:
     alarm.look()
 
     [message] = [message for message in mail.outbox if "Projections" in message.subject]
-    assert "IntegrityError: no" in message.body
-    assert "bob" not in message.body
+    stored = next(report for report in alarm.last(9) if "Projections" in report.subject)
+    for text in (message.body, stored.text):
+        assert "IntegrityError: no" in text
+        assert "bob" not in text
+    assert (stored.recipients, stored.is_error, stored.mail_error) == (1, True, "")
+    assert stored.mailed_at is not None
+
+
+@pytest.mark.usefixtures("late")
+def test_the_last_reports_are_kept_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(alarm, "_KEPT", 3)
+    for number in range(5):
+        alarm.report(f"Report {number}", ["A line"], logging.ERROR)
+
+    assert [report.subject for report in alarm.last(9)] == ["Report 4", "Report 3", "Report 2"]
 
 
 @pytest.mark.usefixtures("late")
@@ -296,6 +312,7 @@ def test_a_mail_server_that_fails_is_logged_only(
     assert alarm.look()["projections"] == set(registered())
 
     assert "The administrators couldn't be notified by mail: gone" in caplog.text
+    assert {report.mail_error for report in alarm.last(9)} == {"SMTPServerDisconnected: gone"}
 
 
 def test_a_silent_mail_server_doesnt_delay_the_alarm(
