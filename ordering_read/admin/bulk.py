@@ -1,6 +1,6 @@
 """Bulk actions: a list starts a bulk job, which gives one command for each selected order."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 from uuid import uuid4
 
@@ -11,8 +11,8 @@ from django.shortcuts import redirect
 
 from config.http.admin import list_url
 from ordering_read.admin.base import ActingAdmin, ReadModelAdmin, user_of
-from ordering_read.admin.command_forms import CommandForm
-from ordering_read.admin.form_contexts import BulkContext
+from ordering_read.admin.command_forms import CommandForm, FormContext
+from ordering_read.admin.form_fields import Choices
 from ordering_read.admin.labels import command_description, command_label, command_slug
 from ordering_write import client
 from ordering_write.client import Command
@@ -28,6 +28,27 @@ class JobForm(forms.Form):
     """The hidden id of a new job, by which a second click starts no second job."""
 
     job_id = forms.UUIDField(widget=forms.HiddenInput)
+
+
+class _BulkContext(FormContext):
+    """Context of a bulk dispatch, whose form shows no values of a record.
+
+    ``fixed`` is the id of any selected record: without an id the command isn't valid.
+    """
+
+    def __init__(self, fixed: Mapping[str, Any]) -> None:
+        self._fixed = fixed
+
+    def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
+        return self._fixed
+
+    def choices(self, command_type: type[c.Command], name: str) -> Choices | None:
+        if command_type is not c.UpdateOrderStatus or name != "status":
+            return None
+        # The other statuses follow from what happens to an order, and can't be set.
+        settable = {status for moves in client.WHOLE_ORDER_MOVES.values() for status in moves}
+        ordered = [status.value for status in client.OrderStatus if status in settable]
+        return [(status, status.replace("_", " ")) for status in ordered]
 
 
 class BulkCommands(ActingAdmin, ReadModelAdmin):
@@ -76,7 +97,7 @@ class BulkCommands(ActingAdmin, ReadModelAdmin):
 def _forms(
     command_type: type[Command], request: HttpRequest, order_id: object
 ) -> tuple[CommandForm, JobForm]:
-    context = BulkContext({"order_id": order_id})
+    context = _BulkContext({"order_id": order_id})
     data = request.POST if "check" in request.POST else None
     form = CommandForm(command_type, context, data=data)
     if form.fields:

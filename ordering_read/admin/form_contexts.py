@@ -16,7 +16,6 @@ from ordering_read.admin.command_forms import Choices, FormContext, FormRow
 from ordering_read.admin.labels import FIELD_GROUPS, PRODUCT_HELP
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderLine, OrderSummary
 from ordering_read.queries.filters import is_identifier
-from ordering_write import client
 from ordering_write.client import commands as c
 from ordering_write.published import quantize
 
@@ -240,27 +239,6 @@ class RegistrationContext(FormContext):
     def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
         ids = {"product_id", "customer_id"} & set(command_type.model_fields)
         return dict.fromkeys(ids)
-
-
-class BulkContext(FormContext):
-    """Context of a bulk dispatch, whose form shows no values of a record.
-
-    ``fixed`` is the id of any selected record: without an id the command isn't valid.
-    """
-
-    def __init__(self, fixed: Mapping[str, Any]) -> None:
-        self._fixed = fixed
-
-    def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
-        return self._fixed
-
-    def choices(self, command_type: type[c.Command], name: str) -> Choices | None:
-        if command_type is not c.UpdateOrderStatus or name != "status":
-            return None
-        # The other statuses follow from what happens to an order, and can't be set.
-        settable = {status for moves in client.WHOLE_ORDER_MOVES.values() for status in moves}
-        ordered = [status.value for status in client.OrderStatus if status in settable]
-        return [(status, status.replace("_", " ")) for status in ordered]
 
 
 def _new_lines() -> list[FormRow]:

@@ -19,6 +19,7 @@ from config.accounts.roles import Role
 from config.workers import tasks
 from ordering_read.models import OrderSummary
 from ordering_write import bulk
+from ordering_write.bulk import jobs, running
 from ordering_write.domain.commands import TagOrder
 from ordering_write.domain.events import OrderStatus
 from ordering_write.models import BulkItem, BulkJob, Order, OutboxEvent
@@ -62,7 +63,7 @@ def orders() -> list[Order]:
 @pytest.fixture
 def only_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the workers carry out each job, as if it were a large one."""
-    monkeypatch.setattr(bulk, "MOST_AT_ONCE", 0)
+    monkeypatch.setattr(jobs, "MOST_AT_ONCE", 0)
 
 
 def start(client: Client, slug: str, orders: Sequence[Order], **fields: Any) -> str:
@@ -209,7 +210,7 @@ def test_a_large_job_shows_its_progress_while_the_workers_carry_it_out(
     tasks.run_bulk_jobs()
     assert "3 of 4 orders can" in page_text(client, url)
     assert "data-refresh" not in client.get(url).text
-    monkeypatch.setattr(bulk, "MOST_AT_ONCE", 0)
+    monkeypatch.setattr(jobs, "MOST_AT_ONCE", 0)
     client.post(url, {"confirm": "1"})
     assert "1 of 4 orders finished" in page_text(client, url)
     assert statuses(orders[:3]) == ["pending"] * 3
@@ -250,7 +251,7 @@ def test_a_crash_in_the_middle_is_shown_and_the_rest_is_done_once(
 def _crash_at_second(patch: pytest.MonkeyPatch, point: str) -> None:
     """Kill the process at the second command: before it, or after it and before its outcome."""
     name = {"dispatch": "_give", "store": "_store"}[point]
-    act, calls = getattr(bulk, name), []
+    act, calls = getattr(running, name), []
 
     def crash(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -258,7 +259,7 @@ def _crash_at_second(patch: pytest.MonkeyPatch, point: str) -> None:
             raise KilledError
         return act(*arguments)
 
-    patch.setattr(bulk, name, crash)
+    patch.setattr(running, name, crash)
 
 
 def test_an_order_that_kills_each_process_fails_alone(
@@ -266,14 +267,14 @@ def test_an_order_that_kills_each_process_fails_alone(
 ) -> None:
     client = logged_in(clerk)
     url = start(client, "confirm_order", orders[:2])
-    give = bulk._give
+    give = running._give
 
     def crash(job: BulkJob, item: BulkItem) -> Any:
         if item.order_id == orders[0].pk:
             raise KilledError
         return give(job, item)
 
-    monkeypatch.setattr(bulk, "_give", crash)
+    monkeypatch.setattr(running, "_give", crash)
     with pytest.raises(KilledError):
         client.post(url, {"confirm": "1"})
     for _ in range(2):
@@ -297,14 +298,14 @@ def test_an_unexpected_error_is_listed_and_the_others_go_on(
 ) -> None:
     client = logged_in(clerk)
     url = start(client, "confirm_order", orders[:2])
-    command = bulk._command
+    command = running._command
 
     def broken(job: BulkJob, item: BulkItem, *arguments: Any) -> Any:
         if item.order_id == orders[0].pk:
             raise RuntimeError("a bug")
         return command(job, item, *arguments)
 
-    monkeypatch.setattr(bulk, "_command", broken)
+    monkeypatch.setattr(running, "_command", broken)
     client.post(url, {"confirm": "1"})
 
     assert "Something went wrong on our side." in page_text(client, url)
@@ -352,16 +353,13 @@ def test_old_and_forgotten_jobs_are_deleted(clerk: User, orders: list[Order]) ->
 
 
 def test_changes_that_the_pages_do_not_show_yet_are_not_called_done_only(
-    clerk: User, orders: list[Order], settings: Any
+    clerk: User, orders: list[Order], settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.READ_SIDE_WAIT = "ordering_read.engine.waiting.wait"
-    bulk_wait, bulk._WAIT_SECONDS = bulk._WAIT_SECONDS, 0.0
-    try:
-        client = logged_in(clerk)
-        url = start(client, "confirm_order", orders[:1])
-        response = client.post(url, {"confirm": "1"})
-    finally:
-        bulk._WAIT_SECONDS = bulk_wait
+    monkeypatch.setattr(jobs, "_WAIT_SECONDS", 0.0)
+    client = logged_in(clerk)
+    url = start(client, "confirm_order", orders[:1])
+    response = client.post(url, {"confirm": "1"})
 
     assert re.search("consistency", str(response.cookies), re.IGNORECASE), (
         "the next page waits for the effect, or says that it is missing"
