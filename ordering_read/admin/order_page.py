@@ -1,8 +1,12 @@
 """The template context of the page of one order: badges, lines, shipments, payments."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
+
+from django.utils import timezone
+from django.utils.timesince import timesince
 
 from config.accounts.models import User
 from config.http.admin import list_url, page_url
@@ -71,6 +75,8 @@ def template_context(
         "transfers": _transfers(order),
         "hold_reason": order.hold and _words(order.hold.reason),
         "balance": order_money.balance_text(order),
+        "placed_ago": _ago(order.created_at),
+        "changed_ago": _ago(order.updated_at),
         "badges": [
             *status_badges(order),
             *([badge("Returns", order.return_status)] if order.returns else ()),
@@ -111,6 +117,11 @@ def template_context(
         ],
         "notes": [(note, note.text if with_personal else MASK) for note in order.notes],
     }
+
+
+def _ago(moment: datetime) -> str:
+    is_recent = timezone.now() - moment < timedelta(minutes=1)
+    return "just now" if is_recent else f"{timesince(moment)} ago"
 
 
 def _line(line: OrderLineView, *, with_personal: bool) -> dict[str, Any]:

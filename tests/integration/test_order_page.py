@@ -167,7 +167,7 @@ def test_a_long_order_costs_few_statements_and_its_timeline_has_pages(
     order = kit.placed_order(kit.registered_customer(), *[(product, 1)] * 9)
     client = logged_in(admin_user)
     run_projections()
-    # The first page fills the caches of a few seconds: the banner and the numbers of the navigation.
+    # The first page fills the caches of a few seconds, of the banner and of the navigation.
     page_of(client, order)
 
     with (
