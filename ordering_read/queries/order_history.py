@@ -27,7 +27,7 @@ from ordering_read.queries.orders import (
 )
 from ordering_read.queries.sentences import SentenceView, sentences_of
 from ordering_read.queries.views import View
-from ordering_write.published import UndecodableEventError
+from ordering_write.published import UndecodableEvent
 
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 
@@ -56,8 +56,8 @@ class OrderHistoryView(View):
 
     `order_number` is "" if the first event can't be read. `newest` is the number of versions.
     `before` is the order at version `compared`, null at version 0, before the order was placed;
-    `after` is the order at `version`. `unreadable` says why one of the states can't be shown; then
-    both are null.
+    `after` is the order at `version`. `unreadable` is the version whose event can't be read, for
+    `unreadable_reason`, if a state can't be shown because of it; then both states are null.
     """
 
     order_number: str
@@ -66,7 +66,8 @@ class OrderHistoryView(View):
     compared: int
     before: OrderDetail | None
     after: OrderDetail | None
-    unreadable: str
+    unreadable: int | None
+    unreadable_reason: str
     versions: tuple[VersionView, ...]
 
 
@@ -103,21 +104,18 @@ class GetOrderHistoryHandler(QueryHandler[GetOrderHistory, OrderHistoryView]):
             raise NotThenError(
                 f"The order has no version {max(version, compared)}; its newest is {newest}."
             )
-        before, after, unreadable = None, None, ""
-        try:
-            after = order_after(query, events, version=version)
-            before = order_after(query, events, version=compared) if compared else None
-        except UndecodableEventError as error:
-            after, unreadable = None, str(error)
+        needed = events[: max(version, compared)]
+        bad = next((event for event in needed if isinstance(event, UndecodableEvent)), None)
         start = (version - 1) // query.page_size * query.page_size
         return OrderHistoryView(
             order_number=getattr(events[0], "order_number", ""),
             newest=newest,
             version=version,
             compared=compared,
-            before=before,
-            after=after,
-            unreadable=unreadable,
+            before=order_after(query, events, version=compared) if compared and not bad else None,
+            after=None if bad else order_after(query, events, version=version),
+            unreadable=bad and bad.recorded.version,
+            unreadable_reason=bad.reason if bad else "",
             versions=_versions(query, events[start : start + query.page_size]),
         )
 
