@@ -168,7 +168,7 @@ def test_the_forms_of_the_admin_have_no_inline_code(
 ) -> None:
     client = logged_in(admin_user)
     page = client.get(row_url(ORDERS, shop.order.pk)).content.decode()
-    links = set(re.findall(r'<a class="button" href="([^"]+)"', page))
+    links = set(re.findall(r'href="([^"]+/commands/[^"]+)"', page))
     assert links
     for link in links:
         with subtests.test(link):
