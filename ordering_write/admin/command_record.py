@@ -49,15 +49,14 @@ class CommandRecordAdmin(common.LogAdmin):
 
     ordering = ("-recorded_at",)
     list_display = (
-        "recorded_at",
         "command",
         "subject",
+        "recorded_at",
         "actor_name",
         "channel",
         "events",
         "why",
     )
-    list_display_links = ("command",)
     list_filter = ("recorded_at", CommandTypeFilter, common.ChannelFilter)
     search_fields = ("command_id",)
     search_help_text = "An order number, a stream, or the id of a command"

@@ -93,9 +93,9 @@ class OutboxAdmin(common.LogAdmin):
 
     ordering = ("-id",)
     list_display = (
-        "recorded_at",
         "event",
         "subject",
+        "recorded_at",
         "number",
         "actor_name",
         "channel",
@@ -103,7 +103,6 @@ class OutboxAdmin(common.LogAdmin):
         "progress",
         "why",
     )
-    list_display_links = ("event",)
     list_filter = (ProgressFilter, EventTypeFilter, common.ChannelFilter)
     search_fields = ("stream",)
     search_help_text = (
