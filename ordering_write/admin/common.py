@@ -99,7 +99,7 @@ def subject_link(stream: str, name: str) -> SafeString:
 def causes_link(correlation_id: UUID, event_id: UUID) -> SafeString:
     """Return a link to the tree of causes in which the event is marked."""
     url = reverse("screens:causes", args=[correlation_id])
-    return link(f"{url}?{urlencode({'event': event_id})}", "Show why")
+    return link(f"{url}?{urlencode({'event': event_id})}", "Why")
 
 
 def actor_label(actor: Mapping[str, str], names: Mapping[str, str] | None = None) -> str:
