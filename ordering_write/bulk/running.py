@@ -19,12 +19,13 @@ from django_q.tasks import async_task
 from pydantic import ValidationError
 
 from config import logs
+from config.accounts.models import User
 from config.databases import retry
-from ordering_write.bus import get_command_bus
+from ordering_write.bus import get_command_bus, refusals
 from ordering_write.bus.permissions import authorize, envelope
 from ordering_write.domain import commands
 from ordering_write.domain.commands import Command
-from ordering_write.domain.errors import DomainError
+from ordering_write.domain.errors import DomainError, NotPermittedError
 from ordering_write.domain.events import DomainEvent
 from ordering_write.models import BulkItem, BulkJob
 
@@ -149,7 +150,7 @@ def _give(job: BulkJob, item: BulkItem) -> _End:
     for number in range(len(item.steps)):
         command = _command(job, item, number, events)
         try:
-            authorize(job.user, command)
+            _authorize(job.user, command)
             events += get_command_bus().dispatch(command)
         except DomainError as refusal:
             if not events:
@@ -160,6 +161,15 @@ def _give(job: BulkJob, item: BulkItem) -> _End:
     if not events:
         return _End(_Outcome.UNCHANGED)
     return _End(_Outcome.DONE, event_id=events[-1].recorded.event_id)
+
+
+def _authorize(user: User, command: Command) -> None:
+    """Keep the attempt of a user who may no longer give the command. Raises NotPermittedError."""
+    try:
+        authorize(user, command)
+    except NotPermittedError as error:
+        refusals.keep(refusals.Attempt.of(command), error)
+        raise
 
 
 def _command(job: BulkJob, item: BulkItem, number: int, events: Sequence[DomainEvent]) -> Command:

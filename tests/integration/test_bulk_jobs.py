@@ -22,7 +22,7 @@ from ordering_write import bulk
 from ordering_write.bulk import jobs, running
 from ordering_write.domain.commands import TagOrder
 from ordering_write.domain.events import OrderStatus
-from ordering_write.models import BulkItem, BulkJob, Order, OutboxEvent
+from ordering_write.models import BulkItem, BulkJob, CommandRefusal, Order, OutboxEvent
 from tests import kit
 from tests.kit_admin import (
     ORDERS,
@@ -333,6 +333,7 @@ def test_a_job_is_its_users_and_needs_the_permission_of_its_commands(
 
     assert statuses(orders[:1]) == ["pending"]
     assert "needs the permission" in logged_in(clerk).get(url).text
+    assert CommandRefusal.objects.filter(user_id=clerk.pk).count() == 1, "auditors see the attempt"
 
 
 # --- Afterwards --------------------------------------------------------------------------------
