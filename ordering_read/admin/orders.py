@@ -10,13 +10,13 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.formats import date_format
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 from pydantic import ValidationError
 
 from config.accounts import saved_views
-from config.http.admin import link, list_url, page_url, parse_uuid
+from config.http.admin import list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
 from ordering_read.admin.base import log_url, money_column, refused_attempts, user_of
@@ -55,7 +55,7 @@ class OrderAdmin(CommandPages):
     change_form_template = "admin/ordering_read/order.html"
     change_list_template = "admin/ordering_read/order_list.html"
     ordering = ("-created_at", "-order_id")
-    list_display = ("order_number", "placed", "customer", "state", "total", "units")
+    list_display = ("order_number", "placed", "customer", "state", "total", "units", "labels")
     list_filter = (OrderFilter,)
     search_fields = ("order_number",)
     search_help_text = (
@@ -130,8 +130,11 @@ class OrderAdmin(CommandPages):
     # --- Columns and fields --------------------------------------------------------------------
     @admin.display(description="Customer")
     def customer(self, order: OrderSummary) -> SafeString:
-        return link(
-            list_url(OrderSummary, f"?customer_id={order.customer_id}"), order.customer_name
+        return format_html(
+            '<a href="{}" class="clipped" title="{}"><bdi>{}</bdi></a>',
+            list_url(OrderSummary, f"?customer_id={order.customer_id}"),
+            order.customer_name,
+            order.customer_name,
         )
 
     @admin.display(description="Placed")
@@ -143,6 +146,12 @@ class OrderAdmin(CommandPages):
     def state(self, order: OrderSummary) -> SafeString:
         badges = ((badge.tone, badge.label, badge.text) for badge in status_badges(order))
         return format_html_join(" ", '<span class="badge badge-{}" title="{}">{}</span>', badges)
+
+    @admin.display(description="Tags", empty_value="")
+    def labels(self, order: OrderSummary) -> SafeString:
+        return format_html_join(
+            " ", '<span class="badge">{}</span>', ((tag,) for tag in order.tags)
+        )
 
     @admin.display(description="Units")
     def units(self, order: OrderSummary) -> int:
