@@ -9,6 +9,8 @@ from django.contrib.admin.views.main import PAGE_VAR, SEARCH_VAR
 from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 
+from config.http.errors import ParameterError
+
 # The choice of a select that filters nothing.
 ANY = ("", "Any")
 
@@ -49,7 +51,10 @@ class FilterForm(forms.Form):
 
 
 class FormFilter(admin.ListFilter):
-    """Filters a list by ``form_class``; see ``admin/filter_form.html``."""
+    """Filters a list by ``form_class``; see ``admin/filter_form.html``.
+
+    Raises ParameterError for a wrong value of a hidden field.
+    """
 
     title = "Filters"
     form_class: ClassVar[type[FilterForm]]
@@ -64,6 +69,10 @@ class FormFilter(admin.ListFilter):
             if name in params
         }
         self.form = self.form_class(self.values, request=request)
+        for bound in self.form.hidden_fields():
+            if bound.errors:
+                # Nobody can correct a field that isn't shown.
+                raise ParameterError(bound.name, f"{bound.name}: {bound.errors[0]}")
         for name in [name for name in self.form.fields if name in self.form.errors][:1]:
             self.form.fields[name].widget.attrs["autofocus"] = True
 

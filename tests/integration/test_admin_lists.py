@@ -154,10 +154,10 @@ def test_links_from_other_pages_to_orders_are_declared(shop: Shop, admin_user: U
     counters = client.get(list_url("ordering_read/statuscounter")).text
     links = set(re.findall(rf'href="(/admin/{ORDERS}/\?[^"]*)"', counters))
     assert {link.partition("?")[2].partition("=")[0] for link in links} == {
-        "status__exact",
-        "payment_status__exact",
-        "fulfilment_status__exact",
-        "return_status__exact",
+        "status",
+        "payment_status",
+        "fulfilment_status",
+        "return_status",
     }
 
     for link in (*links, list_url(ORDERS, f"?customer_id={shop.customer.pk}")):
