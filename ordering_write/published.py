@@ -34,7 +34,7 @@ from ordering_write.log import (
     sequence,
 )
 from ordering_write.log import fingerprint as log_fingerprint
-from ordering_write.models import stream_names
+from ordering_write.models.names import stream_names
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import (
     LogReplacedError,

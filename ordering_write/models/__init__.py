@@ -10,7 +10,6 @@ from ordering_write.models.customer import Customer
 from ordering_write.models.guarded import WrittenDirectlyError
 from ordering_write.models.identifier import Identifier
 from ordering_write.models.monitoring import Alarm, SubscriberSample
-from ordering_write.models.names import stream_names
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
@@ -42,5 +41,4 @@ __all__ = [
     "Timer",
     "WrittenDirectlyError",
     "save",
-    "stream_names",
 ]

@@ -17,10 +17,12 @@ def stream_names(streams: Collection[str]) -> Mapping[str, str]:
     for stream in streams:
         prefix, _, key = stream.partition("-")
         ids[prefix].append(UUID(key))
+    order_ids, product_ids = ids[Order.stream_prefix], ids[StockItem.stream_prefix]
     names: dict[str, str] = {}
-    for model, field in ((Order, "order_number"), (StockItem, "sku")):
-        prefix = model.stream_prefix
-        if keys := ids.get(prefix):
-            rows = model._base_manager.filter(pk__in=keys).values_list("pk", field)
-            names |= {f"{prefix}-{key}": name for key, name in rows}
+    if order_ids:
+        orders = Order.objects.filter(pk__in=order_ids).values_list("pk", "order_number")
+        names |= {f"{Order.stream_prefix}-{key}": number for key, number in orders}
+    if product_ids:
+        products = StockItem.objects.filter(pk__in=product_ids).values_list("pk", "sku")
+        names |= {f"{StockItem.stream_prefix}-{key}": sku for key, sku in products}
     return names
