@@ -1,7 +1,7 @@
 # All commands of the project, from a fresh machine on: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop shell format code check test bench proof
+.PHONY: help run stop shell format code check test bench proof screens
 
 python := .venv/bin/python
 # Without kept bytecode each process compiles all packages anew, which takes seconds.
@@ -62,6 +62,9 @@ bench: .venv/installed ## Measure how soon rows follow, and how fast a rebuild i
 
 proof: .venv/installed ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
 	@PROOF=1 $(python) -m pytest -m proof
+
+screens: .venv/installed ## Make the pictures of docs/screens anew, in Chromium, on a copy with demo data.
+	@DJANGO_SETTINGS_MODULE=config.settings $(python) -m tests.screens
 
 .venv/installed: requirements.txt requirements-production.txt
 	@$(if $(shell python3 -c 'import ensurepip' 2>/dev/null && echo yes),,$(error \

@@ -1,0 +1,218 @@
+"""The day of each role in a real browser, on the real server with real workers.
+
+Every page on the way is checked for people who use a keyboard, a screen reader or a phone.
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Group
+
+from config.accounts.models import User
+from config.accounts.roles import Role
+from tests.acceptance.service import Service
+from tests.acceptance.shop import Shop
+from tests.browser import WCAG, Visitor, missing_browser, running_browser
+
+_MISSING = missing_browser()
+pytestmark = pytest.mark.skipif(bool(_MISSING), reason=_MISSING)
+
+PASSWORD = "a password of the walks"
+
+
+@pytest.fixture(scope="module")
+def browser(service: Service) -> Iterator[Any]:
+    """Yield a browser, after a person of each role got a login.
+
+    Django refuses to work in the thread of a running browser.
+    """
+    with service.connected():
+        for role in Role:
+            is_staff = role is not Role.CUSTOMER
+            user = User.objects.create_user(_name(role), password=PASSWORD, is_staff=is_staff)
+            user.groups.add(Group.objects.get(name=role))
+    with running_browser() as browser:
+        yield browser
+
+
+def _name(role: Role) -> str:
+    return f"walking-{role.lower()}"
+
+
+class Visits:
+    """Logs people in: ``visits(Role.CLERK)`` returns the browser of a clerk."""
+
+    def __init__(self, browser: Any, url: str) -> None:
+        self._browser, self._url = browser, url
+        self.visitors: list[Visitor] = []
+
+    def __call__(self, role: Role, *, path: str = "/admin/login/") -> Visitor:
+        visitor = self.stranger()
+        visitor.log_in(_name(role), PASSWORD, path=path)
+        return visitor
+
+    def stranger(self) -> Visitor:
+        """Return the browser of a person who isn't logged in."""
+        visitor = Visitor(self._browser, self._url)
+        self.visitors.append(visitor)
+        return visitor
+
+
+@pytest.fixture
+def visits(browser: Any, service: Service) -> Iterator[Visits]:
+    visits = Visits(browser, service.url)
+    yield visits
+    for visitor in visits.visitors:
+        visitor.close()
+
+
+def test_a_stranger_reads_the_pages_of_developers(visits: Visits) -> None:
+    stranger = visits.stranger()
+
+    for path in ("/", "/api/v1", "/admin/login/", "/my/login/"):
+        stranger.visit(path)
+    stranger.page.goto("/api/docs")
+    stranger.page.wait_for_selector(".opblock", state="attached")
+    stranger.check(WCAG)
+
+
+def test_a_clerk_takes_an_order_on_the_phone_and_confirms_it(shop: Shop, visits: Visits) -> None:
+    product = shop.product(sku="WALK-1", name="Walking stick")
+    shop.read(f"/inventory/{product}")
+    clerk = visits(Role.CLERK)
+    page = clerk.page
+    clerk.check()
+
+    # From Today by keys alone: the page of the new order, its customer and its line.
+    loads: list[str] = []
+    page.on("framenavigated", lambda frame: loads.append(frame.url))
+    page.keyboard.press("n")
+    page.wait_for_url("**/admin/orders/new/")
+    clerk.check()
+    page.get_by_label("A new customer").check()
+    page.get_by_label("Name", exact=True).first.fill("Noor Sample")
+    page.get_by_label("E-mail address", exact=True).fill("noor.sample@example.com")
+    page.locator("#line-1-product").fill("WALK-1")
+    page.locator("#line-1-quantity").fill("2")
+    page.get_by_label("Street and number").fill("1 Example Street")
+    page.get_by_label("City").fill("Sampleton")
+    page.get_by_label("Postal code").fill("12345")
+    page.get_by_role("button", name="Show the total").last.click()
+    page.get_by_role("button", name="Place the order").click()
+    page.wait_for_url(re.compile("/admin/ordering_read/ordersummary/.*/change/"))
+    clerk.check()
+    assert len(loads) <= 3, loads
+
+    page.get_by_role("link", name="Confirm order").first.click()
+    clerk.check()
+    page.get_by_role("button", name="Confirm order").click()
+    page.wait_for_url(re.compile("/change/"))
+    assert page.get_by_text("Status confirmed").is_visible()
+    clerk.check()
+
+
+def test_a_customer_follows_an_order_and_cancels_another(shop: Shop, visits: Visits) -> None:
+    customer = shop.customer("Robin Sample")
+    orders = [shop.order(customer) for _ in range(2)]
+    number = shop.read(f"/orders/{orders[0]}")["order_number"]
+    shop.read(f"/orders/{orders[1]}")
+    shop.service.bind_customer(_name(Role.CUSTOMER), customer)
+    visitor = visits(Role.CUSTOMER, path="/my/login/")
+    page = visitor.page
+
+    assert page.url.endswith("/my/orders/")
+    visitor.check()
+    page.get_by_role("link", name=number).click()
+    visitor.check()
+    page.get_by_role("link", name="Cancel the order").click()
+    visitor.check()
+    page.get_by_role("button", name=re.compile("Cancel")).click()
+    page.wait_for_url(re.compile(f"/my/orders/{number}/$"))
+    visitor.check()
+    assert page.locator(".state").inner_text() == "Cancelled"
+    assert shop.read(f"/orders/{orders[0]}")["status"] == "cancelled"
+
+
+def test_the_warehouse_packs_and_dispatches_with_a_scanner(shop: Shop, visits: Visits) -> None:
+    product = shop.product(sku="SCAN-1")
+    order = shop.order(product=product, quantity=2)
+    number = shop.read(f"/orders/{order}")["order_number"]
+    payment = {"payment_id": "till", "kind": "captured", "amount": "39.80"}
+    _done(shop, f"/orders/{order}/payments", **payment)
+    _done(shop, f"/orders/{order}/confirm")
+    shop.service.settle()
+    warehouse = visits(Role.WAREHOUSE)
+    page = warehouse.page
+
+    warehouse.visit("/admin/ordering_read/queuedorder/")
+    warehouse.visit("/admin/packing/")
+    for code in (number, "SCAN-1", "SCAN-1"):
+        page.locator("#code").fill(code)
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+    assert page.get_by_label("Units of SCAN-1").input_value() == "2"
+    warehouse.check()
+    page.get_by_label("Tracking number").fill("TRACK-1")
+    with page.expect_navigation():
+        page.get_by_role("button", name="Pack and dispatch").click()
+    warehouse.check()
+    warehouse.visit("/admin/dispatch/")
+
+    shop.service.settle()
+    body = shop.read(f"/orders/{order}")
+    assert [parcel["tracking_number"] for parcel in body["shipments"]] == ["TRACK-1"]
+    assert body["status"] == "shipped"
+
+
+def test_an_auditor_looks_back_and_finds_causes_and_refusals(shop: Shop, visits: Visits) -> None:
+    order = shop.order()
+    shop.read(f"/orders/{order}")
+    _done(shop, f"/orders/{order}/cancel", reason="Not needed")
+    assert shop.admin.post(f"/orders/{order}/confirm", json={}).status_code == 409
+    shop.service.settle()
+    auditor = visits(Role.AUDITOR)
+    page = auditor.page
+
+    auditor.visit(f"/admin/ordering_read/ordersummary/{order}/change/")
+    auditor.visit(f"/admin/orders/{order}/history/")
+    with page.expect_navigation():
+        page.get_by_role("link", name="Earlier").click()
+    auditor.check()
+    auditor.visit("/admin/ordering_write/outboxevent/")
+    auditor.visit("/admin/ordering_write/commandrefusal/")
+    assert "Confirm" in page.locator("#content").inner_text()
+    page.goto("/admin/ordering_write/outboxevent/")
+    with page.expect_navigation():
+        page.locator("#result_list tbody a").first.click()
+    with page.expect_navigation():
+        page.locator('a[href*="/admin/causes/"]').first.click()
+    auditor.check()
+
+
+def test_an_owner_reads_reports_and_an_operator_looks_after_the_system(
+    shop: Shop, visits: Visits
+) -> None:
+    shop.read(f"/orders/{shop.order()}")
+    shop.service.settle()
+    owner = visits(Role.ADMIN)
+
+    for path in (
+        "/admin/",
+        "/admin/reports/",
+        "/admin/exports/",
+        "/admin/bulk/",
+        "/admin/views/",
+        "/admin/system/",
+        "/admin/ordering_read/ordersummary/",
+        "/admin/ordering_read/projection/",
+        "/admin/ordering_read/parkedevent/",
+    ):
+        owner.visit(path)
+
+
+def _done(shop: Shop, path: str, **body: Any) -> None:
+    """Give a command that must be accepted."""
+    response = shop.admin.post(path, json=body)
+    assert response.is_success, response.text
