@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-WIDE, NARROW = {"width": 1300, "height": 900}, {"width": 390, "height": 844}
+WIDE, NARROW = ViewportSize(width=1300, height=900), ViewportSize(width=390, height=844)
 # axe's names for the rules of WCAG 2.2, levels A and AA.
 WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 
@@ -48,7 +48,7 @@ class Visitor:
     """
 
     def __init__(self, browser: Browser, url: str, **options: Any) -> None:
-        self._context = browser.new_context(viewport=WIDE, base_url=url, **options)  # type: ignore[arg-type]
+        self._context = browser.new_context(viewport=WIDE, base_url=url, **options)
         self.page: Page = self._context.new_page()
         self.faults: list[str] = []
         self.visited: set[str] = set()
@@ -85,10 +85,10 @@ class Visitor:
         """
         path = self.page.url
         for size in (WIDE, NARROW):
-            self.page.set_viewport_size(size)  # type: ignore[arg-type]
+            self.page.set_viewport_size(size)
             excess = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert excess <= 0, f"{path} is {excess} pixels too wide for {size['width']}"
-        self.page.set_viewport_size(WIDE)  # type: ignore[arg-type]
+        self.page.set_viewport_size(WIDE)
         # Without preload: axe would load style sheets in ways that the policy of the pages forbids.
         options = {"runOnly": list(rules), "resultTypes": ["violations"], "preload": False}
         violations = Axe().run(self.page, options=options).response["violations"]

@@ -46,7 +46,7 @@ def demo_service() -> Iterator[Any]:
 
 def main() -> None:
     django.setup()
-    from tests.browser import NARROW, WIDE, Visitor, running_browser
+    from tests.browser import NARROW, Visitor, running_browser
 
     FOLDER.mkdir(exist_ok=True)
     with demo_service() as service, running_browser() as browser:
@@ -56,7 +56,7 @@ def main() -> None:
                 visitor = Visitor(browser, service.url, color_scheme=scheme)
                 start = "/my/login/" if login == "customer" else "/admin/login/"
                 visitor.log_in(login, PASSWORD, path=start)
-                visitor.page.set_viewport_size(size or WIDE)
+                visitor.page.set_viewport_size(size)
                 visitor.page.goto(path.format(order=order))
                 file = FOLDER / f"{name}{suffix}.png"
                 visitor.page.screenshot(path=file, full_page=size == NARROW)

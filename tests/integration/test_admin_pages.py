@@ -116,7 +116,7 @@ def test_the_index_shows_the_site_title_the_log_and_the_time_zone(
 def test_no_page_of_the_queue_or_of_token_digests_is_registered() -> None:
     labels = {model._meta.app_label for model in admin.site._registry}
 
-    assert labels == {"ordering_read", "ordering_write", "accounts", "auth"}
+    assert labels == {"ordering_read", "ordering_write", "accounts", "auth", "exports"}
 
 
 # --- Contents ----------------------------------------------------------------------------------

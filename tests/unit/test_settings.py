@@ -59,7 +59,7 @@ def test_logs_are_text_or_json() -> None:
     for variable, formatter in (("", "text"), ("json", "json")):
         logging = settings_of(LOG_FORMAT=variable).LOGGING
         assert logging["handlers"]["console"]["formatter"] == formatter
-    with pytest.raises(ImproperlyConfigured, match="must be text or json, not 'xml'"):
+    with pytest.raises(ImproperlyConfigured, match="must be one of text, json, not 'xml'"):
         settings_of(LOG_FORMAT="xml")
 
 
