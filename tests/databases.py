@@ -13,6 +13,7 @@ from uuid import uuid4
 import psycopg
 from django.apps import apps
 from django.conf import settings
+from django.contrib.contenttypes.models import ContentType
 from django.core.management.sql import emit_post_migrate_signal
 from django.db import connections
 from psycopg import sql
@@ -73,6 +74,8 @@ def connected_to(names: Sequence[str]) -> Iterator[None]:
 def connect_to(names: Sequence[str]) -> None:
     """Let Django's connections lead to the write and the read database of these ``names``."""
     connections.close_all()
+    # Content types have other ids in each database.
+    ContentType.objects.clear_cache()
     for alias, name in zip(ALIASES, names, strict=True):
         settings.DATABASES[alias]["NAME"] = name
 

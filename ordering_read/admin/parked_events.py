@@ -128,6 +128,7 @@ class ParkedEventAdmin(ActingAdmin):
         "since",
         "tries",
         "state",
+        "retry_link",
     )
     list_filter = (ParkedWorkFilter, StateFilter, ProjectionFilter, "category")
     list_select_related = ("checkpoint",)
@@ -149,7 +150,8 @@ class ParkedEventAdmin(ActingAdmin):
         rows = parked.parked_events(PROJECTIONS)
         # Columns don't get the request.
         sees_personal = request.user.has_perm(permissions.VIEW_PII)
-        return rows.annotate(sees_personal=Value(sees_personal))
+        may_retry = self.has_manage_permission(request)
+        return rows.annotate(sees_personal=Value(sees_personal), may_retry=Value(may_retry))
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _ParkedList
@@ -203,6 +205,12 @@ class ParkedEventAdmin(ActingAdmin):
         if row.skipped_at:
             return f"skipped by {row.skipped_by}"
         return "waits" if row.category == ParkedEvent.Category.WAITING else "parked"
+
+    @admin.display(description="Retry")
+    def retry_link(self, row: Any) -> SafeString | None:
+        if row.skipped_at or not row.may_retry:
+            return None
+        return link(f"{reverse('screens:retry-parked')}?{urlencode({'id': row.pk})}", "Retry…")
 
     @admin.display(description="How to get out of it")
     def way_out(self, row: ParkedEvent) -> str:

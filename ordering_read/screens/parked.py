@@ -11,8 +11,10 @@ from config.http.answers.problems import detail_of, is_anticipated
 from ordering_read import permissions
 from ordering_read.admin.base import user_of
 from ordering_read.admin.parked_events import change_name, reason_of
+from ordering_read.admin.streams import stream_label
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.models import ParkedEvent
+from ordering_read.projector import labels
 from ordering_read.screens.questions import Outcome, QuestionScreen, ReasonForm, Thing
 from ordering_write.published import parked, stream_names
 
@@ -57,9 +59,17 @@ class RetryParkedScreen(_ParkedQuestion):
 
     def act(self, things: Sequence[Thing], form: forms.Form) -> Iterable[Outcome]:
         rows = parked.parked_events(PROJECTIONS).filter(pk__in=[thing.key for thing in things])
-        for retried in parked.retry(PROJECTIONS, rows):
-            level = messages.ERROR if retried.blocked_by else messages.SUCCESS
-            yield Outcome(level, str(retried))
+        results = parked.retry(PROJECTIONS, rows)
+        names = stream_names({retried.stream for retried in results})
+        for retried in results:
+            subject = stream_label(retried.stream, names.get(retried.stream, ""))
+            changes = f"{retried.applied:,} change{'' if retried.applied == 1 else 's'}"
+            text = f"{subject}, in {labels([retried.checkpoint.name])}: {changes} applied."
+            if (blocking := retried.blocked_by) is None:
+                yield Outcome(messages.SUCCESS, text)
+                continue
+            reason = reason_of(blocking, with_personal=self.may(permissions.VIEW_PII))
+            yield Outcome(messages.ERROR, f"{text} The next one still fails. {reason}")
 
 
 class SkipParkedScreen(_ParkedQuestion):

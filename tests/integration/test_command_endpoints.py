@@ -254,11 +254,11 @@ def test_the_page_of_an_order_has_a_form_for_each_command_that_is_posted(
 
     forms = {route.method for route in OrderCommands.routes if route.verb == "POST" and route.path}
     below = {route.method for route in OrderCommands.routes if route.path_fields}
-    assert set(re.findall(r'<details class="well command-form" id="(\w+)">', page)) == forms - below
+    assert set(re.findall(r'<details class="command-form" id="(\w+)">', page)) == forms - below
     assert line in page
     # Forms are closed, except the form of a refused command.
     assert " open>" not in page
     refused = call.client.post(
         f"{call.url}/cancel", {"_content": "{}"}, headers={"Accept": "text/html"}
     ).text
-    assert '<details class="well command-form" id="cancel_order" open>' in refused
+    assert '<details class="command-form" id="cancel_order" open>' in refused

@@ -287,8 +287,7 @@ def test_the_admin_page_shows_the_whole_order(
     for text in (
         "On hold: stock.",
         "1 returned, 1 awaiting return, 1 delivered, 1 failed, 1 open",
-        "Owed to the customer",
-        "20.00 EUR",
+        "20.00 EUR owed to the customer",
         "3 × Sample 1, 1 × Sample 2",
         "2 × Sample 1, damaged: 1 damaged",
         "Rings twice",

@@ -275,7 +275,9 @@ def test_a_long_admin_list_costs_as_many_queries_as_a_short_one(
 def test_the_admin_retries_streams(order: Order, poison: Poison, admin_user: User) -> None:
     client = logged_in(admin_user)
     events = list(parked_events())
-    result = f"order_view, generation 1, {order.stream}"
+    result = f"Order {order.order_number}, in orders"
+    # Each row leads to the question too.
+    assert f"/retry/?id={events[0].pk}" in client.get(list_url(PARKED_EVENTS)).text
 
     asked = page_text(client, question(client, "retry", *events))
     assert "applied again, each with all later changes" in asked
@@ -286,8 +288,8 @@ def test_the_admin_retries_streams(order: Order, poison: Poison, admin_user: Use
     done = act(client, "retry", *events)
 
     [failure] = messages_of(failed)
-    assert failure.startswith(f"error: {result}: 0 events applied")
-    assert messages_of(done)[-1] == f"success: {result}: 2 events applied, done"
+    assert failure.startswith(f"error: {result}: 0 changes applied. The next one still fails. ")
+    assert messages_of(done)[-1] == f"success: {result}: 2 changes applied."
     assert not ParkedEvent.objects.exists()
 
 

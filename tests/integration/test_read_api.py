@@ -1,7 +1,7 @@
 """The read API: the answer of each address, the roles that get it, and its tables."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -357,6 +357,9 @@ LOG = {"event", "event_position", "event_pending", "personal_data"}
 WRITE_TABLES = {
     model._meta.db_table for model in apps.get_app_config("ordering_write").get_models()
 } - LOG
+# The pages of the admin show what policies gave up, and refused commands: records with an owner on
+# the write side, which no event makes.
+RECORDS = {"policy_timer", "policy_parked_event", "command_refusal"}
 FORBIDDEN = re.compile(rf"\b({'|'.join(sorted(WRITE_TABLES))})\b")
 
 
@@ -365,11 +368,11 @@ class WriteModelReadError(AssertionError):
 
 
 @contextmanager
-def write_models_refused() -> Iterator[None]:
+def write_models_refused(*, apart_from: Collection[str] = ()) -> Iterator[None]:
     """Raise WriteModelReadError for every statement that names a table of the write models."""
 
     def refuse(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if FORBIDDEN.search(sql):
+        if set(FORBIDDEN.findall(sql)) - set(apart_from):
             raise WriteModelReadError(sql)
         return execute(sql, params, many, context)
 
@@ -437,7 +440,7 @@ def test_no_admin_page_of_orders_reads_a_write_model(
     client.force_login(admin_user)
     path = page.format(order=shop.first.pk, number=shop.first.order_number)
 
-    with write_models_refused():
+    with write_models_refused(apart_from=RECORDS):
         answer = client.get(f"/admin/ordering_read/ordersummary/{path}")
 
     assert answer.status_code == 200
