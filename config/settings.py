@@ -106,10 +106,10 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "config.http.middleware.RequestIdMiddleware",
     "config.http.headers.HeadersMiddleware",
+    "config.http.middleware.CompressionMiddleware",
     "config.http.middleware.HttpsMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    # Before WhiteNoise: static files count too.
-    "config.http.middleware.CostMiddleware",
+    "config.http.middleware.CostMiddleware",  # before WhiteNoise: static files count too
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",

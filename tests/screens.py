@@ -1,8 +1,5 @@
 """Makes the pictures of docs/screens: ``make screens`` runs this on a copy with demo data."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,53 +8,47 @@ import django
 FOLDER = Path(__file__).parent.parent / "docs" / "screens"
 PASSWORD = "demo-password"
 
-# Name of the picture, login of the demo, path; {order} is the id of an order with much to show.
+# An order with parcels and units that are yet to be packed.
+_ORDER = "/admin/ordering_read/ordersummary/?status=partially_shipped"
+# Name of the picture, login of the demo, path.
 PICTURES = (
     ("today", "admin", "/admin/"),
     ("orders", "clerk", "/admin/ordering_read/ordersummary/"),
-    ("order", "clerk", "/admin/ordering_read/ordersummary/{order}/change/"),
+    ("order", "clerk", _ORDER),
     ("new-order", "clerk", "/admin/orders/new/"),
-    ("history", "auditor", "/admin/orders/{order}/history/"),
+    ("history", "auditor", _ORDER),
     ("packing", "warehouse", "/admin/packing/"),
     ("reports", "admin", "/admin/reports/"),
     ("system", "admin", "/admin/system/"),
     ("my-orders", "customer", "/my/orders/"),
 )
+# The links that lead from the list of orders to the page of a picture.
+OF_AN_ORDER = {
+    "order": ("#result_list tbody a",),
+    "history": ("#result_list tbody a", 'a[href$="/history/"]'),
+}
 # Pictures that are taken on a phone too, and in the dark.
 ON_A_PHONE = {"today", "order", "my-orders"}
 IN_THE_DARK = {"order"}
 
 
-@contextmanager
-def demo_service() -> Iterator[Any]:
-    """Yield a running copy of the service with the data of the demo."""
-    from tests.acceptance.service import Service
-    from tests.databases import MigratedDatabases
-
-    migrated = MigratedDatabases(keep=True)
-    try:
-        with Service(Path(tempfile.mkdtemp()), like=migrated.names) as service:
-            service.manage("seed_demo")
-            service.settle()
-            yield service
-    finally:
-        migrated.drop()
-
-
 def main() -> None:
     django.setup()
+    from tests.acceptance.copies import new_copy
     from tests.browser import NARROW, Visitor, running_browser
 
     FOLDER.mkdir(exist_ok=True)
-    with demo_service() as service, running_browser() as browser:
-        order = _order_with_much_to_show(service)
+    with new_copy() as copy, running_browser() as browser:
+        copy.run().ready()
         for name, login, path in PICTURES:
             for suffix, size, scheme in _takes(name):
-                visitor = Visitor(browser, service.url, color_scheme=scheme)
+                visitor = Visitor(browser, copy.url, color_scheme=scheme)
                 start = "/my/login/" if login == "customer" else "/admin/login/"
                 visitor.log_in(login, PASSWORD, path=start)
                 visitor.page.set_viewport_size(size)
-                visitor.page.goto(path.format(order=order))
+                visitor.page.goto(path)
+                if name in OF_AN_ORDER:
+                    _follow_first(visitor.page, OF_AN_ORDER[name])
                 file = FOLDER / f"{name}{suffix}.png"
                 visitor.page.screenshot(path=file, full_page=size == NARROW)
                 visitor.close()
@@ -76,10 +67,11 @@ def _takes(name: str) -> list[tuple[str, Any, str]]:
     return takes
 
 
-def _order_with_much_to_show(service: Any) -> str:
-    """Return the id of an order with a parcel and units that are yet to be packed."""
-    found = service.client("admin").get("/orders", params={"status": "partially_shipped"}).json()
-    return str(found["results"][0]["id"])
+def _follow_first(page: Any, selectors: tuple[str, ...]) -> None:
+    """Follow the first link that each selector finds, one after the other."""
+    for selector in selectors:
+        with page.expect_navigation():
+            page.locator(selector).first.click()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """A browser carries the token of its last command in a cookie, and the next pages wait for it."""
 
+import gzip
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,6 +10,7 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.accounts.roles import Role
+from ordering_write.models import Customer
 from tests.integration.test_http_waiting import TOKEN, catch_up, get, register
 from tests.integration.test_read_api import ROOT, client_of
 
@@ -98,3 +100,19 @@ def test_programs_get_no_cookie(admin: APIClient) -> None:
 def shown(**_kwargs: Any) -> bool:
     """Replaces the wait, as if the workers were quick."""
     return True
+
+
+def test_pages_are_compressed_and_answers_for_programs_keep_their_tags(
+    admin_user: User, customer: Customer
+) -> None:
+    catch_up()
+    client = Client(headers={"Accept-Encoding": "gzip"})
+    client.force_login(admin_user)
+
+    page = client.get("/admin/")
+    answer = client.get(f"{ROOT}/customers/{customer.pk}", headers={"Accept": "application/json"})
+
+    assert page["Content-Encoding"] == "gzip"
+    assert len(page.content) < len(gzip.decompress(page.content)) / 3
+    assert "Content-Encoding" not in answer
+    assert answer["ETag"].startswith('"')
