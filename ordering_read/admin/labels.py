@@ -24,7 +24,7 @@ GROUPS = {
     "returning": "Returns",
     "annotating": "Notes",
 }
-# What people call the kinds of work: "34 to confirm".
+# The words for the kinds of work, as in "34 to confirm".
 WORK = {
     Work.TO_CONFIRM: "to confirm",
     Work.TO_PACK: "to pack",
@@ -38,7 +38,7 @@ WORK = {
     Work.PARKED: "parked by an error",
     Work.GIVEN_UP: "given up by policies",
 }
-# What people call the reasons why an event is parked, and what to do then.
+# The words for the reasons why an event is parked, and the advice for each.
 PARKED_BECAUSE = {
     ParkedEvent.Category.UNKNOWN_TYPE: (
         "this release doesn't know the event",
@@ -62,7 +62,7 @@ PARKED_BECAUSE = {
         "Retry or skip the earlier change: this one follows by itself.",
     ),
 }
-# What people call the readiness of an order.
+# The words for the readiness of an order.
 READINESS = {
     Readiness.GREEN: "Ready",
     Readiness.AMBER: "Partly ready",

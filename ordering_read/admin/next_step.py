@@ -10,7 +10,7 @@ from ordering_write.published import OrderStatus
 
 
 class NextStep(NamedTuple):
-    """What an order waits for.
+    """The next command of an order, and the other things that the order waits for.
 
     ``command`` is the command that the user may give now, or None. ``waits`` are sentences, the
     one about the command first. ``refusal`` says why the user's command can't be given now.

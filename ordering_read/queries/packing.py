@@ -71,7 +71,7 @@ class GetNextToPack(Query[tuple[PackingOrderView, ...]]):
 
 
 class SlipView(View):
-    """What a packing slip says: the units of one parcel, and where it goes."""
+    """A packing slip: the units of one parcel, and its address."""
 
     order_id: UUID
     order_number: str

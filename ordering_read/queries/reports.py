@@ -36,20 +36,9 @@ FACETS: Mapping[str, type[StrEnum]] = {
 }
 
 
-class SalesByDayView(View):
-    """The sales and payments of a day of the store, in one currency.
+class SalesSumsView(View):
+    """The sums of some days (see SalesByDayView)."""
 
-    `gross` is the amount that customers ordered on the day, with shipping, taxes and discounts.
-    `cancelled` is the amount that was cancelled on the day, `refunded` the amount that was
-    returned, not delivered or given as goodwill on the day, also for orders of earlier days.
-    `net` is `gross` minus `cancelled` and `refunded`: the change of what customers have to pay.
-    `discount` and `tax` are the discounts and taxes in `net`, `goodwill` is a part of `refunded`.
-    `captured`, `charged_back` and `paid_back` are the payments, chargebacks and refunds of the day.
-    All `net` amounts are what was captured, minus what was charged or paid back, plus what is owed.
-    """
-
-    day: date
-    currency: CurrencyCode
     orders: int
     units: int
     gross: CurrencyAmount
@@ -62,6 +51,25 @@ class SalesByDayView(View):
     captured: CurrencyAmount
     charged_back: CurrencyAmount
     paid_back: CurrencyAmount
+
+
+class _DayInCurrency(View):
+    day: date
+    currency: CurrencyCode
+
+
+# The fields of the last base come first.
+class SalesByDayView(SalesSumsView, _DayInCurrency):
+    """The sales and payments of a day of the store, in one currency.
+
+    `gross` is the amount that customers ordered on the day, with shipping, taxes and discounts.
+    `cancelled` is the amount that was cancelled on the day, `refunded` the amount that was
+    returned, not delivered or given as goodwill on the day, also for orders of earlier days.
+    `net` is `gross` minus `cancelled` and `refunded`: the change of what customers have to pay.
+    `discount` and `tax` are the discounts and taxes in `net`, `goodwill` is a part of `refunded`.
+    `captured`, `charged_back` and `paid_back` are the payments, chargebacks and refunds of the day.
+    All `net` amounts are what was captured, minus what was charged or paid back, plus what is owed.
+    """
 
 
 class SalesByProductView(View):

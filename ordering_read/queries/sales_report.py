@@ -16,7 +16,7 @@ from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.models.tax_by_day import TaxByDay
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.lists import shop_wide
-from ordering_read.queries.reports import Group
+from ordering_read.queries.reports import Group, SalesSumsView
 from ordering_read.queries.views import View
 
 _Sums = dict[str, Any]
@@ -24,23 +24,6 @@ _Sums = dict[str, Any]
 MOST_PRODUCTS = 1_000
 # The products that are called best or worst sellers.
 FEW_PRODUCTS = 5
-
-
-class SalesSumsView(View):
-    """The sums of some days (see SalesByDayView)."""
-
-    orders: int
-    units: int
-    gross: CurrencyAmount
-    cancelled: CurrencyAmount
-    refunded: CurrencyAmount
-    net: CurrencyAmount
-    discount: CurrencyAmount
-    tax: CurrencyAmount
-    goodwill: CurrencyAmount
-    captured: CurrencyAmount
-    charged_back: CurrencyAmount
-    paid_back: CurrencyAmount
 
 
 class PeriodSalesView(SalesSumsView):

@@ -106,7 +106,7 @@ class WorkItemView(View):
 
 
 class WorkView(View):
-    """What is to be done, by kind."""
+    """The work that waits for people, by kind."""
 
     kinds: dict[Work, WorkItemView]
 

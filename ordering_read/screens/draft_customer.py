@@ -1,4 +1,4 @@
-"""Who may order: the customers that a text names, and the addresses that they had before."""
+"""The customer of a new order: the customers that a text names, and their former addresses."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence

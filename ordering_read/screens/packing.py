@@ -27,7 +27,7 @@ DISPATCH = "ordering_write.dispatch_shipment"
 
 @dataclass
 class Answer:
-    """What the page says about the last scan or button, in large letters."""
+    """The sentence about the last scan or button, which the page shows in large letters."""
 
     text: str = ""
     is_problem: bool = False

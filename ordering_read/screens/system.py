@@ -30,7 +30,7 @@ from ordering_write.published import policies, subscriptions
 _CACHE_SECONDS = 4
 
 _Status = Projection.Status
-# What people call the state of a projection, and whether it is good.
+# The words for the state of a projection, and the tone of its badge.
 _STATES = {
     "live": ("up to date", True),
     "late": ("late", False),

@@ -106,8 +106,8 @@ def confirm(job_id: UUID, *, user: User) -> UUID:
     A small job is carried out before this function returns. Raises BulkJobNotFoundError.
     """
     job = job_of(job_id, user_id=user.pk)
-    asked = BulkJob.objects.filter(pk=job_id, confirmed_at=None).exclude(checked_at=None)
-    asked.update(confirmed_at=Now(), leased_until=Now())
+    unconfirmed = BulkJob.objects.filter(pk=job_id, confirmed_at=None).exclude(checked_at=None)
+    unconfirmed.update(confirmed_at=Now(), leased_until=Now())
     return _go_on(job_id, job.items.count())
 
 

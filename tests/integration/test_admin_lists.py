@@ -81,13 +81,13 @@ def test_no_list_answers_an_undeclared_query(
     for number, (page, model_admin) in enumerate(pages().items()):
         queries = list(undeclared_queries(model_admin.model))
         # A third of them: the next page is asked the next third.
-        asked = queries if IS_PROOF else queries[number % 3 :: 3]
+        texts = queries if IS_PROOF else queries[number % 3 :: 3]
         with subtests.test(page=page):
             statuses = {
-                query: client.get(list_url(page, f"?{query}")).status_code for query in asked
+                query: client.get(list_url(page, f"?{query}")).status_code for query in texts
             }
             # Only the lists of accounts can show all of their few rows.
-            allowed = {"all="} & set(asked) if model_admin.list_max_show_all else set()
+            allowed = {"all="} & set(texts) if model_admin.list_max_show_all else set()
             assert {query for query, status in statuses.items() if status != 400} == allowed
 
 

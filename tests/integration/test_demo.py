@@ -42,7 +42,7 @@ def demo(db: None, settings: Any, tmp_path: Path) -> None:
 
 @pytest.mark.proof
 def test_seeding_plays_a_scenario_by_commands(demo):
-    # Of 132 orders some are in each state that is asserted below, as of 300.
+    # With 132 orders, as with 300, each state that is asserted below has an order.
     orders = size(132, full=seed_demo.ORDERS)
     run("seed_demo", orders=orders)
     own_orders = Order.objects.exclude(order_number__startswith="A-")

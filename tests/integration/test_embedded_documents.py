@@ -126,7 +126,7 @@ def fingerprints() -> dict[str, str]:
     return {name: code_fingerprint(name) for name in registered()}
 
 
-# Of the code as it is.
+# The fingerprints of the unchanged code, computed once.
 unchanged_fingerprints = cache(fingerprints)
 
 

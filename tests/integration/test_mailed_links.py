@@ -108,7 +108,7 @@ def test_the_answer_is_the_same_for_every_address(robin: Customer, clerk: User):
     answers = [ask(email) for email in (EMAIL, "nobody@example.com", clerk.email)]
     assert {(answer.status_code, answer.url) for answer in answers} == {(302, SENT)}
     assert len(mail.outbox) == 1
-    # Nothing that was typed stays behind.
+    # The typed addresses are deleted.
     assert not MailedLink.objects.exclude(email="").exists()
     assert "no mail server" in Client().get(SENT).text
     assert "Enter a valid email address" in ask("nonsense").text

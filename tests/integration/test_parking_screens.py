@@ -279,9 +279,9 @@ def test_the_admin_retries_streams(order: Order, poison: Poison, admin_user: Use
     # Each row leads to the question too.
     assert f"/retry/?id={events[0].pk}" in client.get(list_url(PARKED_EVENTS)).text
 
-    asked = page_text(client, question(client, "retry", *events))
-    assert "applied again, each with all later changes" in asked
-    assert f"Order {order.order_number}: order item added, in orders" in asked
+    question_text = page_text(client, question(client, "retry", *events))
+    assert "applied again, each with all later changes" in question_text
+    assert f"Order {order.order_number}: order item added, in orders" in question_text
     assert blocking_event().tries == 1
     failed = act(client, "retry", *events)
     poison.events.clear()

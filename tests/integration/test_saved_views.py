@@ -147,7 +147,7 @@ def test_a_person_saves_renames_and_deletes_views(person, make_user, admin_user)
     client.post(VIEWS, {"do": "delete", "view": view.pk})
     assert list(SavedView.objects.values_list("name", flat=True)) == ["Held"]
 
-    # What admins share is seen by everybody, and changed by admins.
+    # Everybody sees a shared view, and admins change it.
     shares = logged_in(admin_user)
     shares.post(VIEWS, {"do": "save", "name": "All", "query": "tag=vip", "is_shared": "on"})
     assert "All" in page_text(other, VIEWS)

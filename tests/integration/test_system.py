@@ -215,8 +215,8 @@ def test_what_was_given_up_is_listed_in_words(given_up: Order, make_user: Any) -
 
 def test_a_retry_asks_and_lets_the_action_happen(given_up: Order, admin_user: User) -> None:
     client, chosen = logged_in(admin_user), keys()[:1]
-    asked = page_text(client, f"{GIVEN_UP}retry/?id={chosen[0]}")
-    assert f"Order {given_up.order_number}: Tell customers" in asked
+    question_text = page_text(client, f"{GIVEN_UP}retry/?id={chosen[0]}")
+    assert f"Order {given_up.order_number}: Tell customers" in question_text
     assert policies.given_up.count()[0] == 2
 
     done = client.post(f"{GIVEN_UP}retry/", {"id": chosen})
