@@ -4,6 +4,7 @@
 processes, notifications. Both use both databases. Tests in tests/unit use neither.
 """
 
+import functools
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -22,6 +23,7 @@ from config.accounts.models import User
 from config.accounts.roles import Role
 from config.databases.embedded import EmbeddedServer
 from config.databases.router import side
+from config.processes import collect_less
 from ordering_read.admin import banner
 from ordering_read.engine import waiting
 from ordering_read.screens import navigation
@@ -72,6 +74,12 @@ def pytest_configure(config: pytest.Config) -> None:
         "payment": "ordering_write.ports.payment.ManualPayments",
     }
     settings.PRICES_INCLUDE_TAX = False
+    # A timer for each order would get in the way of other timers.
+    settings.RESERVE_FOR_HOURS = 0
+    # The tests of a process, which all come from one address, take what they need.
+    settings.RATE_LIMIT_PROCESSOR_MS = 10**9
+    # The collector would visit the thousands of objects of each test file that is loaded.
+    collect_less()
     # Tear down on these signals too, as on Ctrl-C: by default they end a process at once.
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.default_int_handler)
@@ -87,14 +95,37 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.django_db(transaction=committed, databases=ALIASES))
 
 
-@pytest.fixture(autouse=True)
-def _unlimited_processor_time(settings: Any) -> None:
-    """Let the tests of a process, which all come from one address, take what they need."""
-    settings.RATE_LIMIT_PROCESSOR_MS = 10**9
+def pytest_collection_finish() -> None:
+    """Exclude the modules and tests, which all stay, from garbage collection."""
+    collect_less()
 
 
+# pytest looks up each fixture for each of the tests: a few that do more load faster than many.
 @pytest.fixture(scope="session", autouse=True)
-def _declared_outcomes() -> None:
+def _product_under_test() -> Iterator[None]:
+    """Change, for all tests, where the product would be too lenient, slow or busy by itself."""
+    _let_handlers_check_outcomes()
+    with pytest.MonkeyPatch.context() as patch:
+        # Django's flush is slow, and the log refuses it.
+        patch.setattr(TransactionTestCase, "_fixture_teardown", _delete_rows)
+        # Tests flush command metrics themselves; a thread would outlive its test.
+        patch.setattr(metrics, "_keep_flushing", lambda: None)
+        # The queries of a page can be counted if these are cached for the whole test.
+        patch.setattr(banner, "_CACHE_SECONDS", None)
+        patch.setattr(navigation, "_CACHE_SECONDS", None)
+        _find_static_files_once(patch)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _fresh_process() -> Iterator[None]:
+    """Begin with an empty cache, and stop the thread that wakes waiting requests in the end."""
+    cache.clear()
+    yield
+    waiting.stop()
+
+
+def _let_handlers_check_outcomes() -> None:
     """Let handlers fail for an event or a refusal that they don't declare."""
     for handler in all_handlers().values():
         handler_type = type(handler)
@@ -163,30 +194,7 @@ def committed(transactional_db: None) -> None:
     """Use both databases with real commits, and empty them after the test."""
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _empty_instead_of_flush() -> Iterator[None]:
-    """Delete rows after a test with commits: Django's flush is slow, and the log refuses it."""
-
-    def empty(_test: TransactionTestCase) -> None:
-        for alias in ALIASES:
-            _empty(alias)
-        subscriptions.ensure_checkpoints()
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransactionTestCase, "_fixture_teardown", empty)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _command_metrics_by_hand() -> Iterator[None]:
-    """Tests flush command metrics themselves; a thread would outlive its test."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "_keep_flushing", lambda: None)
-        yield
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _static_files_are_found_once() -> Iterator[None]:
+def _find_static_files_once(patch: pytest.MonkeyPatch) -> None:
     """Search the folders of static files once, not for each client of Django."""
     files: dict[str, Any] = {}
     search = WhiteNoiseMiddleware.add_files_from_finders
@@ -197,38 +205,25 @@ def _static_files_are_found_once() -> Iterator[None]:
             files.update(middleware.files)
         middleware.files.update(files)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files)
-        yield
+    patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files)
 
 
-@pytest.fixture(autouse=True)
-def _no_listening_thread() -> Iterator[None]:
-    """Stop the thread that wakes waiting requests, with its connections, after the test."""
-    yield
-    waiting.stop()
+def _delete_rows(_test: TransactionTestCase) -> None:
+    for alias in ALIASES:
+        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            cursor.execute(_deletion(alias))
+    subscriptions.ensure_checkpoints()
 
 
-@pytest.fixture(autouse=True)
-def _one_look_for_the_frame(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cache the banner and the numbers of the navigation for the whole test, so that the queries
-    of a page can be counted."""
-    cache.clear()
-    monkeypatch.setattr(banner, "_CACHE_SECONDS", None)
-    monkeypatch.setattr(navigation, "_CACHE_SECONDS", None)
-
-
-def _empty(alias: str) -> None:
-    tables = [
-        model._meta.db_table
-        for model in apps.get_models(include_auto_created=True)
-        if model._meta.app_label in _EMPTIED and side(model._meta.app_label) == alias
-    ]
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        # Skips the trigger of the append-only log, and foreign keys: any order of tables will do.
-        cursor.execute("SET LOCAL session_replication_role = replica")
-        for table in tables:
-            cursor.execute(f"DELETE FROM {table}")
+@functools.cache
+def _deletion(alias: str) -> str:
+    """Return the statements that empty the tables of a database."""
+    models = apps.get_models(include_auto_created=True)
+    labels = {label for label in _EMPTIED if side(label) == alias}
+    tables = [model._meta.db_table for model in models if model._meta.app_label in labels]
+    # Skips the trigger of the append-only log, and foreign keys: any order of tables will do.
+    statements = ["SET LOCAL session_replication_role = replica"]
+    return "; ".join([*statements, *(f"DELETE FROM {table}" for table in tables)])
 
 
 @pytest.fixture
@@ -280,9 +275,3 @@ def customer() -> Customer:
 def customer_user(make_user: Callable[..., User], customer: Customer) -> User:
     """Return the user of ``customer``."""
     return make_user(Role.CUSTOMER, customer_id=customer.pk)
-
-
-@pytest.fixture(autouse=True)
-def _orders_do_not_expire(settings: Any) -> None:
-    """Turn the default off: a timer for each order would get in the way of other timers."""
-    settings.RESERVE_FOR_HOURS = 0

@@ -15,7 +15,7 @@ from django.apps import apps
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.core.management.sql import emit_post_migrate_signal
-from django.db import connections
+from django.db import connections, transaction
 from psycopg import sql
 
 from config.databases.embedded import EmbeddedServer
@@ -57,7 +57,8 @@ class MigratedDatabases(Databases):
         with connected_to(self.names):
             for alias in ALIASES:
                 # In each run anew: these rows follow the code, not the migrations.
-                emit_post_migrate_signal(verbosity=0, interactive=False, db=alias, apps=apps)
+                with transaction.atomic(using=alias):
+                    emit_post_migrate_signal(verbosity=0, interactive=False, db=alias, apps=apps)
 
 
 @contextmanager
