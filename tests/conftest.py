@@ -41,7 +41,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.models import Customer
 from tests import kit
-from tests.databases import Databases, MigratedDatabases, connect_to
+from tests.databases import Databases, MigratedDatabases, connect_to, rolled_back
 
 ALIASES = ["default", "read"]
 # Apps whose rows are deleted after a test; roles, permissions and schedules stay.
@@ -192,6 +192,16 @@ def _idle_transactions_live_on(request: pytest.FixtureRequest) -> None:
 @pytest.fixture
 def committed(transactional_db: None) -> None:
     """Use both databases with real commits, and empty them after the test."""
+
+
+@pytest.fixture(scope="module")
+def module_db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Let fixtures of the scope ``module`` write rows, which all tests of the module find.
+
+    The tests use ``db``; none of the module uses ``committed``.
+    """
+    with django_db_blocker.unblock(), rolled_back():
+        yield
 
 
 def _find_static_files_once(patch: pytest.MonkeyPatch) -> None:

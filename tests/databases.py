@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -79,6 +79,44 @@ def connect_to(names: Sequence[str]) -> None:
     ContentType.objects.clear_cache()
     for alias, name in zip(ALIASES, names, strict=True):
         settings.DATABASES[alias]["NAME"] = name
+
+
+@contextmanager
+def rolled_back() -> Iterator[None]:
+    """Roll both databases back at the end of the block."""
+    with ExitStack() as stack:
+        for alias in ALIASES:
+            stack.enter_context(transaction.atomic(using=alias))
+            with connections[alias].cursor() as cursor:
+                # The transaction may be idle for any time.
+                cursor.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
+        yield
+        for alias in ALIASES:
+            transaction.set_rollback(True, using=alias)
+
+
+class KeptRows:
+    """The rows that the tables of the write side have now, to be put back in other tests."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, bytes] = {}
+        with connections["default"].cursor() as cursor:
+            for model in apps.get_app_config("ordering_write").get_models():
+                table = model._meta.db_table
+                with cursor.copy(f"COPY {table} TO STDOUT") as copy:
+                    rows = b"".join(copy)
+                if rows:
+                    self._rows[table] = rows
+
+    def put_back(self) -> None:
+        """Replace the rows of the tables."""
+        with transaction.atomic(), connections["default"].cursor() as cursor:
+            # Skips the trigger of the append-only log, and foreign keys.
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            for table, rows in self._rows.items():
+                cursor.execute(f"DELETE FROM {table}")
+                with cursor.copy(f"COPY {table} FROM STDIN") as copy:
+                    copy.write(rows)
 
 
 @contextmanager

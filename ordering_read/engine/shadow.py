@@ -167,7 +167,8 @@ class ShadowGeneration:
                 self._apply(events, filling=False)
         for events in self._in_order(self._shadow.position, self._live.position):
             self._apply(events, filling=False)
-        self._move(self._live.position)
+        if self._shadow.position != self._live.position:
+            self._move(self._live.position)
 
     def parked_streams(self) -> list[str]:
         """Return the streams that wait for parked events in the live generation."""

@@ -21,6 +21,7 @@ from tests import kit
 from tests.integration.test_read_api import ROOT, client_of
 from tests.kit_projections import without_backorders
 from tests.kit_walks import MOVES, SEEDS, Walk
+from tests.proof import IS_PROOF
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
@@ -29,8 +30,8 @@ def catch_up() -> None:
     live.run(*registered())
 
 
-@pytest.fixture
-def walk() -> Walk:
+@pytest.fixture(scope="module")
+def walk(module_db: None) -> Walk:
     """An order of two lines, placed and projected."""
     walk = Walk()
     catch_up()
@@ -71,7 +72,8 @@ def body_of(response: Any) -> dict[str, Any]:
     return body
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.proof
+@pytest.mark.parametrize("seed", SEEDS if IS_PROOF else SEEDS[1::2])
 def test_a_past_state_is_what_the_read_model_showed_then(walk: Walk, seed: int) -> None:
     states: dict[int, tuple[datetime, OrderDetail]] = {}
     dice = Random(seed)

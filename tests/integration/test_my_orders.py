@@ -23,6 +23,7 @@ from tests import kit
 from tests.integration.test_headers import Markup
 from tests.integration.test_parking import Poison
 from tests.kit_admin import logged_in, run_projections
+from tests.proof import size
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -423,9 +424,14 @@ def test_a_row_that_lacks_events_is_marked(
     assert "aren’t shown here yet" in page(browser, order_url(order))
 
 
-def test_two_hundred_lines_stay_light(browser: Client, customer: Customer):
+@pytest.mark.proof
+def test_many_lines_stay_light(
+    browser: Client, customer: Customer, monkeypatch: pytest.MonkeyPatch
+):
+    lines = size(50, full=200)
+    monkeypatch.setattr(orders_module, "_ENTRIES", lines // 2)
     product = kit.registered_product(1_000)
-    order = delivered(kit.placed_order(customer, *[(product, 1)] * 200))
+    order = delivered(kit.placed_order(customer, *[(product, 1)] * lines))
     run_projections()
     browser.get(ORDERS)
     for name in ("", "return/", "again/"):

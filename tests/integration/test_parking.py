@@ -77,8 +77,8 @@ class Shop:
         self.customer: Customer = kit.registered_customer()
         self.product: StockItem = kit.registered_product(on_hand=1_000)
 
-    def order(self) -> Order:
-        return kit.placed_order(self.customer, (self.product, 1))
+    def order(self, *, lines: int = 1) -> Order:
+        return kit.placed_order(self.customer, *[(self.product, 1)] * lines)
 
 
 @pytest.fixture
@@ -173,18 +173,18 @@ def test_parking_does_not_depend_on_the_size_of_batches(
     poison: Poison, shop: Shop, settings: Any
 ) -> None:
     dice = random.Random(5)
-    orders = [shop.order() for _ in range(20)]
-    for order in dice.sample(orders, 12):
+    orders = [shop.order() for _ in range(12)]
+    for order in dice.sample(orders, 7):
         move(order)
-    bad = {order.stream: poison.add(order, dice.randint(1, 2)) for order in dice.sample(orders, 5)}
+    bad = {order.stream: poison.add(order, dice.randint(1, 2)) for order in dice.sample(orders, 4)}
 
-    for _ in range(40):
+    for _ in range(15):
         settings.PROJECTION_BATCH = dice.randint(1, 30)
         live.run("order_view", seconds=0)
     live.run("order_view")
 
     assert dict(blocking().values_list("stream", "event_id")) == bad
-    assert live_projection().parked_streams == 5
+    assert live_projection().parked_streams == 4
     poison.events.clear()
     retry(blocking())
     check_equals_a_fold_without_failures(OrderSummary)
@@ -192,15 +192,15 @@ def test_parking_does_not_depend_on_the_size_of_batches(
 
 def test_one_failing_event_is_found_in_few_tries(poison: Poison, shop: Shop, settings: Any) -> None:
     settings.PROJECTION_BATCH = 10_000
-    orders = [shop.order() for _ in range(100)]
-    poison.add(orders[77], version=2)
+    orders = [shop.order(lines=4) for _ in range(40)]
+    poison.add(orders[31], version=2)
 
     live.run("order_view")
 
     # The batch is applied once more in all, and what fails is halved eight times.
     assert len(poison.batches) < 20
     assert sum(poison.batches) < 5 * 200
-    assert len(shown()) == 100
+    assert len(shown()) == 40
 
 
 def test_a_batch_without_failures_costs_no_extra_statement(shop: Shop) -> None:
@@ -527,10 +527,10 @@ def test_a_rebuild_tries_parked_events_again(poison: Poison, shop: Shop) -> None
 
 
 def test_a_rebuild_parks_events_that_fail_in_it(poison: Poison, shop: Shop) -> None:
-    orders = [shop.order() for _ in range(30)]
+    orders = [shop.order() for _ in range(12)]
     for order in orders:
         move(order)
-    poison.add(orders[20], version=2)
+    poison.add(orders[8], version=2)
     live.run("order_view")
 
     rebuild("order_view", batch=7)
@@ -540,7 +540,7 @@ def test_a_rebuild_parks_events_that_fail_in_it(poison: Poison, shop: Shop) -> N
         1,
         [(2, Category.PROJECTION_ERROR), (3, Category.WAITING)],
     )
-    assert len(shown()) == 30
+    assert len(shown()) == 12
     poison.events.clear()
     retry(blocking())
     check_equals_a_fold_without_failures(OrderSummary)

@@ -33,6 +33,7 @@ from tests.kit import (
     registered_customer,
     registered_product,
 )
+from tests.proof import size
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -306,12 +307,17 @@ def lines_of_a_currency(draw):
     return currency, draw(lines)
 
 
-@given(lines_of_a_currency())
-@settings(max_examples=30, deadline=None)
-def test_the_total_is_exactly_the_sum_of_its_lines(currency_and_lines):
+@pytest.fixture(scope="module")
+def customer_and_product(module_db: None) -> Any:
+    return registered_customer(), registered_product(on_hand=10**6)
+
+
+@pytest.mark.proof
+@given(currency_and_lines=lines_of_a_currency())
+@settings(max_examples=size(10, full=30), deadline=None)
+def test_the_total_is_exactly_the_sum_of_its_lines(customer_and_product, currency_and_lines):
     currency, lines = currency_and_lines
-    customer = registered_customer()
-    product = registered_product(on_hand=10**6)
+    customer, product = customer_and_product
     items = [
         {"product_id": product.pk, "quantity": quantity, "unit_price": f"{price:f}"}
         for price, quantity in lines

@@ -111,8 +111,8 @@ def admin() -> APIClient:
     return client_of(Role.ADMIN)
 
 
-@pytest.fixture
-def shop() -> Shop:
+@pytest.fixture(scope="module")
+def shop(module_db: None) -> Shop:
     return Shop()
 
 

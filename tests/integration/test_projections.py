@@ -33,6 +33,7 @@ from tests.kit_projections import (
     project,
     rows_of,
 )
+from tests.proof import size
 
 pytestmark = pytest.mark.django_db(databases=["default", "read"])
 
@@ -259,6 +260,7 @@ def test_batches_and_repeats_make_the_same_rows(
     assert rows_of(model, generation) == expected
 
 
+@pytest.mark.proof
 @pytest.mark.parametrize(
     ("model", "count"), [(OrderSummary, 3), (InventoryLevel, 2), (CustomerSummary, 2)]
 )
@@ -266,9 +268,9 @@ def test_the_number_of_statements_is_independent_of_the_size_of_a_batch(
     model: type[ReadModel], count: int
 ) -> None:
     counts = []
-    for size in (1, 400):
+    for number in (1, size(60, full=400)):
         history = History()
-        for n in range(size):
+        for n in range(number):
             history.add(
                 order_placed(lines=3, number=f"2026-{n:06}"),
                 product_registered(sku=f"SKU-{n}"),

@@ -1,4 +1,7 @@
-"""Rebuilds under load: reads show the old rows or the new rows, never a mixture or an error."""
+"""Rebuilds and verifications under load.
+
+Reads show the old rows or the new rows, never a mixture or an error.
+"""
 
 import time
 from collections.abc import Callable, Iterator
@@ -21,13 +24,20 @@ from ordering_read.queries import get_query_bus
 from ordering_read.queries.order_lists import ListOrders
 from ordering_read.queries.orders import GetOrderById
 from tests import kit
+from tests.integration.test_verify_command import (
+    only_live_generations_are_left,
+    sql,
+    verify_rows,
+)
 from tests.kit_projections import rows_of
+from tests.parallel import at_once
 from tests.proof import size
 
 pytestmark = pytest.mark.usefixtures("committed")
 
-ORDERS = 12
-READERS = 4
+ORDERS = 8
+READERS = 2
+ROLLBACKS = size(8, full=40)
 # The text in changed columns of the old rows, which tells them from the new rows.
 OLD = "old"
 
@@ -73,6 +83,7 @@ def read_until(over: Event, reads: list[Callable[[], bool]]) -> list[bool]:
     return results
 
 
+@pytest.mark.proof
 def test_no_read_fails_or_mixes_rows_during_promotions() -> None:
     order_id = place_orders_with_old_rows()
     over = Event()
@@ -81,14 +92,14 @@ def test_no_read_fails_or_mixes_rows_during_promotions() -> None:
         readers = [threads.submit(read_until, over, reads) for _ in range(READERS)]
         try:
             rebuild("order_view")
-            for _ in range(20):
+            for _ in range(ROLLBACKS):
                 generations.roll_back("order_view")
         finally:
             over.set()
         results = [is_old for reader in readers for is_old in reader.result()]
 
     assert set(results) == {True, False}
-    assert len(results) > 100
+    assert len(results) > ROLLBACKS
 
 
 def test_several_processes_fill_the_slices_of_a_generation() -> None:
@@ -176,8 +187,8 @@ def test_a_rebuild_with_a_lost_connection_ends_when_another_rebuild_has_the_lock
 def test_the_time_left_after_a_tenth_is_within_a_quarter_of_the_truth(workers: int) -> None:
     """The throttle makes the rate independent of other load."""
     customer, product = kit.registered_customer(), kit.registered_product(on_hand=10_000)
-    for _ in range(size(60, full=400)):
-        kit.placed_order(customer, (product, 1), (product, 2))
+    for _ in range(size(20, full=130)):
+        kit.placed_order(customer, *[(product, 1)] * 8)
     live.run("order_view")
     estimates: list[tuple[float, float]] = []
 
@@ -208,14 +219,48 @@ def test_events_that_are_committed_during_a_rebuild_are_in_its_rows() -> None:
     with ThreadPoolExecutor(1) as threads:
         placing = threads.submit(place)
         try:
-            results = [rebuild("order_view", batch=5) for _ in range(3)]
+            results = [rebuild("order_view", batch=5) for _ in range(2)]
         finally:
             over.set()
         placing.result()
 
     live.run("order_view")
-    assert [table.differing for result in results for table in result.compared] == [0] * 6
+    assert [table.differing for result in results for table in result.compared] == [0] * 4
     retired = Projection.objects.get(name="order_view", status="retired")
     served = Projection.objects.get(name="order_view", status="live")
     for model in registered()["order_view"].models:
         assert rows_of(model, retired) == rows_of(model, served)
+
+
+def test_commands_and_runners_go_on_during_a_verification() -> None:
+    # Rows of streams, and rows that mix streams.
+    names = ("order_timeline", "sales_by_product")
+    customer, product = kit.registered_customer(), kit.registered_product(10_000)
+    live.run(*names)
+    over = Event()
+
+    def place() -> None:
+        while not over.is_set():
+            kit.placed_order(customer, (product, 1))
+
+    def work() -> None:
+        while not over.is_set():
+            live.run(*names)
+
+    def spoil_and_verify() -> list[set[str]]:
+        try:
+            first = wrong_projections()
+            sql("UPDATE order_timeline SET actor = '?'")
+            sql("UPDATE sales_by_product SET units = units + 7")
+            return [first, wrong_projections(), wrong_projections()]
+        finally:
+            over.set()
+
+    def wrong_projections() -> set[str]:
+        return {name for name in names if verify_rows(name, repaired_by="tests")}
+
+    _, _, wrong = at_once([place, work, spoil_and_verify])
+
+    assert wrong == [set(), {"order_timeline", "sales_by_product"}, set()]
+    assert kit.Order.objects.count() > 3
+    assert only_live_generations_are_left()

@@ -18,6 +18,7 @@ from config.http.limits import throttling
 from config.http.models import RequestCount
 from tests import kit
 from tests.parallel import at_once
+from tests.proof import size
 
 READS = "/api/v1/customers"
 LIMITS = {"reads": 3, "commands": 2, "anonymous": 2}
@@ -128,19 +129,19 @@ def test_counting_costs_one_statement(db, client, clerk):
 
 
 @pytest.mark.usefixtures("_no_counts_left")
-def test_of_two_hundred_parallel_requests_a_limit_of_a_hundred_admits_a_hundred(
-    committed, clerk, settings
-):
-    settings.RATE_LIMITS = LIMITS | {"reads": 100}
+@pytest.mark.proof
+def test_of_parallel_requests_exactly_as_many_as_the_limit_are_admitted(committed, clerk, settings):
+    limit = size(30, full=100)
+    settings.RATE_LIMITS = LIMITS | {"reads": limit}
 
     def get() -> int:
         client = APIClient()
         client.force_authenticate(clerk)
         return client.get(READS).status_code
 
-    answers = at_once([get] * 200)
+    answers = at_once([get] * (2 * limit))
 
-    assert (answers.count(200), answers.count(429)) == (100, 100)
+    assert (answers.count(200), answers.count(429)) == (limit, limit)
 
 
 def counted_as(**headers: Any) -> str:

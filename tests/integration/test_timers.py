@@ -44,6 +44,8 @@ from tests.proof import size
 
 pytestmark = pytest.mark.usefixtures("committed")
 
+ORDERS = size(12, full=30)
+
 
 def timer(policy: str) -> Timer:
     return Timer.objects.get(policy=policy)
@@ -191,9 +193,10 @@ def test_a_policy_reports_a_command_of_somebody_else_with_its_id(settings: Any):
     assert later_event_types(order) == ["NoteAdded"]
 
 
+@pytest.mark.proof
 def test_many_workers_fire_each_timer_once(settings: Any):
     plug(settings, notifier=Postman)
-    for _ in range(30):
+    for _ in range(ORDERS):
         new_order(reserve_for=HOUR)
     SUBSCRIPTION.set_timers()
 
@@ -207,8 +210,8 @@ def test_many_workers_fire_each_timer_once(settings: Any):
     for worker in workers:
         worker.join()
 
-    assert len(Postman.requests) == len(set(Postman.keys())) == 30
-    assert OutboxEvent.objects.filter(type="OrderCancelled").count() == 30
+    assert len(Postman.requests) == len(set(Postman.keys())) == ORDERS
+    assert OutboxEvent.objects.filter(type="OrderCancelled").count() == ORDERS
     assert not Timer.objects.exists()
 
 
@@ -220,8 +223,8 @@ def test_a_worker_killed_at_any_statement_loses_and_repeats_no_effect(
     plug(settings, payment=Gateway)
     now = NOW
     points = []
-    # Every point in `make proof`, every seventh otherwise.
-    for number in range(1, MOST_POINTS, size(7, full=1)):
+    # Every point in `make proof`, every eleventh otherwise.
+    for number in range(1, MOST_POINTS, size(11, full=1)):
         order, now = order_with_refund_request(), now + HOUR
         death = Death(number)
         run_policies_until_death(death, now, monkeypatch)

@@ -3,33 +3,43 @@
 import random
 from collections.abc import Sequence
 from datetime import timedelta
-from io import StringIO
-from threading import Event
 from typing import Any
 from uuid import UUID
 
 import pytest
-from django.core.management import CommandError, call_command
-from django.db import OperationalError, connections
+from django.db import connections
 from django.db.models import Field
 
-from ordering_read.engine import fill, generations, live
-from ordering_read.engine import verify as verifying
+from ordering_read.engine import live
 from ordering_read.engine.table_diff import RowDifference, TableDiff, natural_key
-from ordering_read.engine.verify import RowInTheWayError, verify
-from ordering_read.models import InventoryLevel, OrderSummary, Projection
+from ordering_read.engine.verify import verify
+from ordering_read.models import OrderSummary
 from ordering_read.projector import registered
-from ordering_write.published import LogReplacedError, OrderStatus, read_log
+from ordering_write.published import OrderStatus, read_log
 from tests import kit
+from tests.integration.test_verify_command import (
+    command,
+    live_projection,
+    only_live_generations_are_left,
+    run_all,
+    sql,
+    verify_rows,
+)
 from tests.kit_projections import blocking, retry, rows_of, skip
-from tests.parallel import at_once
-from tests.proof import size
+from tests.proof import IS_PROOF, size
+
+pytestmark = pytest.mark.usefixtures("db")
 
 MODELS: list[Any] = [model for projection in registered().values() for model in projection.models]
 Model = Any
 
 
-def order_for_some_days() -> None:
+# Rows of one stream each, of orders and of products, and rows that mix streams.
+NAMES = [*registered()] if IS_PROOF else ["order_view", "stock_ledger", "status_counter", "search"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _orders_of_some_days(module_db: None) -> None:
     """Place orders of several customers, products, days and currencies; run all projections."""
     products = [kit.registered_product(on_hand=100) for _ in range(2)]
     for day in range(2):
@@ -53,41 +63,10 @@ def order_for_some_days() -> None:
     run_all()
 
 
-def run_all() -> None:
-    for name in registered():
-        live.run(name)
-
-
-def register_products(*products: int) -> list[UUID]:
-    """Register products with these numbers on hand, and run their projection; returns the ids."""
-    keys = [kit.registered_product(on_hand=on_hand).pk for on_hand in products]
-    live.run("inventory_level")
-    return keys
-
-
-def sql(statement: str, *parameters: Any) -> None:
-    with connections["read"].cursor() as cursor:
-        cursor.execute(statement, parameters)
-
-
-def live_projection(name: str) -> Projection:
-    return Projection.objects.get(name=name, status=Projection.Status.LIVE)
-
-
-def verify_rows(name: str, **options: Any) -> list[RowDifference]:
-    differences: list[RowDifference] = []
-    verify(name, on_difference=differences.append, **options)
-    return differences
-
-
-def only_live_generations_are_left() -> bool:
-    statuses = Projection.objects.values_list("status", flat=True)
-    return set(statuses) == {"live"}
-
-
 # --- Spoilt rows -------------------------------------------------------------------------------
-# Cells of each table that are spoiled.
-SPOILED_CELLS = size(30, full=100)
+# Cells of each table that are spoiled, at once and in all.
+SPOILED_AT_ONCE = 30
+SPOILED_CELLS = size(1, full=100)
 # An SQL expression for a wrong value of a column, by its type.
 SPOILED = {
     "boolean": "NOT {column}",
@@ -164,16 +143,14 @@ def contents(model: Model) -> list[list[dict[str, Any]]]:
 
 
 @pytest.mark.proof
-@pytest.mark.usefixtures("db")
 def test_every_wrong_column_is_found_and_repaired() -> None:
-    order_for_some_days()
     dice = random.Random(1)
     for model in MODELS:
         before = contents(model)
         spoiled = 0
         while spoiled < SPOILED_CELLS:
             candidates = cells(model, of_key=False)
-            chosen = dice.sample(candidates, min(SPOILED_CELLS - spoiled, len(candidates)))
+            chosen = dice.sample(candidates, min(SPOILED_AT_ONCE, len(candidates)))
             for row, field in chosen:
                 spoil(model, row, field)
             spoiled += len(chosen)
@@ -188,9 +165,7 @@ def test_every_wrong_column_is_found_and_repaired() -> None:
 
 
 @pytest.mark.proof
-@pytest.mark.usefixtures("db")
 def test_every_row_with_a_wrong_key_is_found_and_repaired() -> None:
-    order_for_some_days()
     dice = random.Random(2)
     for model in MODELS:
         before = contents(model)
@@ -208,9 +183,7 @@ def test_every_row_with_a_wrong_key_is_found_and_repaired() -> None:
             assert contents(model) == before
 
 
-@pytest.mark.usefixtures("db")
 def test_missing_and_surplus_rows_are_found_and_repaired() -> None:
-    order_for_some_days()
     dice = random.Random(3)
     for model in MODELS:
         before = contents(model)
@@ -227,12 +200,9 @@ def test_missing_and_surplus_rows_are_found_and_repaired() -> None:
             (name_of(model, surplus), "surplus"),
         }
         assert contents(model) == before
-        assert verify_rows(model.projection_name) == []
 
 
-@pytest.mark.usefixtures("db")
 def test_rows_of_a_stream_share_the_first_column_of_their_keys() -> None:
-    order_for_some_days()
     events = read_log(0, 1_000)
     for name, projection in registered().items():
         if projection.sliced_by == "stream":
@@ -249,103 +219,8 @@ def test_rows_of_a_stream_share_the_first_column_of_their_keys() -> None:
             }
 
 
-# --- Output ------------------------------------------------------------------------------------
-@pytest.mark.usefixtures("db")
-def test_amounts_are_compared_and_shown_to_the_last_digit() -> None:
-    [product] = register_products(10)
-    sql("UPDATE inventory_level SET list_price = 123456789012345.1234")
-    sql("UPDATE inventory_level SET on_hand = 3, name = 'Other'")
-
-    [difference] = verify_rows("inventory_level")
-
-    assert str(difference) == (
-        f"inventory_level, product_id {product}: name 'Other' → 'Sample', on_hand 3 → 10, "
-        "list_price 123456789012345.1234 → 19.9000"
-    )
-
-
-def command(*arguments: str) -> tuple[str, str]:
-    """The output of `verify_projections`, and its error."""
-    out = StringIO()
-    try:
-        call_command("verify_projections", *arguments, stdout=out)
-    except CommandError as error:
-        return out.getvalue(), str(error)
-    return out.getvalue(), ""
-
-
-@pytest.mark.usefixtures("db")
-def test_a_lost_database_ends_the_command_with_a_message(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def lost(*_args: Any, **_options: Any) -> None:
-        raise OperationalError("server closed the connection\n\tunexpectedly")
-
-    monkeypatch.setattr(TableDiff, "compare", lost)
-
-    _, error = command("inventory_level")
-
-    assert error == (
-        "A database was lost: server closed the connection unexpectedly. What was repaired stays:"
-        " try again."
-    )
-
-
-@pytest.mark.usefixtures("db")
-def test_the_command_lists_wrong_rows_and_repairs_them_on_request(
-    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LOGNAME", "robin")
-    first, second = register_products(10, 20)
-    sql("UPDATE inventory_level SET on_hand = 3 WHERE product_id = %s", first)
-    sql("DELETE FROM inventory_level WHERE product_id = %s", second)
-    listed = (
-        "inventory_level:\n"
-        f"  inventory_level, product_id {first}: on_hand 3 → 10\n"
-        f"  inventory_level, product_id {second}: missing\n"
-    )
-
-    others = "  stock_reservation: 0 rows, all right.\n"
-
-    assert command("inventory_level") == (
-        f"{listed}  inventory_level: 2 rows, 2 wrong.\n{others}",
-        "2 rows aren't what the log says; --repair corrects them.",
-    )
-    assert InventoryLevel.live.get().on_hand == 3
-    assert command("inventory_level", "--repair") == (
-        f"{listed}  inventory_level: 2 rows, 2 wrong, now repaired.\n{others}",
-        "",
-    )
-    assert {row.on_hand for row in InventoryLevel.live.all()} == {10, 20}
-    assert caplog.messages[-2:] == [
-        f"inventory_level, product_id {product} was repaired by robin."
-        for product in (first, second)
-    ]
-    assert command("inventory_level", "--all") == (
-        f"inventory_level:\n  inventory_level: 2 rows, all right.\n{others}",
-        "",
-    )
-    assert only_live_generations_are_left()
-
-
-@pytest.mark.usefixtures("db")
-def test_the_command_verifies_all_projections_and_refuses_an_unknown_name_first() -> None:
-    run_all()
-    output, error = command()
-    assert [line[:-1] for line in output.splitlines() if not line.startswith(" ")] == [
-        *registered()
-    ]
-    assert not error
-
-    output, error = command("order_view", "nothing")
-    assert not output
-    assert error.startswith("There is no projection 'nothing'; there are: ")
-
-
 # --- Samples -----------------------------------------------------------------------------------
-@pytest.mark.usefixtures("db")
 def test_all_rows_of_sampled_streams_are_compared() -> None:
-    order_for_some_days()
     sql("UPDATE order_line_view SET quantity = 9")
     sql("UPDATE order_summary SET status = 'unknown'")
 
@@ -359,24 +234,7 @@ def test_all_rows_of_sampled_streams_are_compared() -> None:
     assert len(verify_rows("order_view", sample=100)) == 8 + 16
 
 
-@pytest.mark.usefixtures("db")
-def test_only_sampled_rows_are_repaired() -> None:
-    register_products(10, 20, 30)
-    sql("UPDATE inventory_level SET on_hand = on_hand + 1")
-
-    repaired = {
-        difference.key["product_id"]
-        for difference in verify_rows("inventory_level", sample=2, repaired_by="me")
-    }
-
-    right = InventoryLevel.live.filter(on_hand__in=[10, 20, 30])
-    assert {str(row.product_id) for row in right} == repaired
-    assert len(repaired) == 2
-
-
-@pytest.mark.usefixtures("db")
 def test_a_sample_is_of_rows_where_rows_mix_streams() -> None:
-    order_for_some_days()
     sql("UPDATE sales_by_day SET units = 0")
 
     [table] = verify("sales_by_day", sample=2).tables
@@ -384,34 +242,12 @@ def test_a_sample_is_of_rows_where_rows_mix_streams() -> None:
     assert (table.folded_rows, table.differing) == (2, 2)
 
 
-@pytest.mark.usefixtures("db")
-def test_a_row_outside_the_sample_can_prevent_a_repair(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    wrong, other = (kit.registered_product(sku=sku) for sku in ("FIRST", "SECOND"))
-    live.run("inventory_level")
-    sql("UPDATE inventory_level SET sku = 'THIRD' WHERE product_id = %s", wrong.pk)
-    sql("UPDATE inventory_level SET sku = 'FIRST' WHERE product_id = %s", other.pk)
-    monkeypatch.setattr(
-        verifying.published.replay, "sample_streams", lambda *_, **__: [f"stock-{wrong.pk}"]
-    )
-
-    with pytest.raises(RowInTheWayError, match=r"is in the way: .*Repair without --sample"):
-        verify("inventory_level", sample=1, repaired_by="me")
-
-    assert InventoryLevel.live.get(product_id=wrong.pk).sku == "THIRD"
-    assert only_live_generations_are_left()
-    assert len(verify_rows("inventory_level", repaired_by="me")) == 2
-    assert InventoryLevel.live.get(product_id=wrong.pk).sku == "FIRST"
-
-
 # --- Concurrency -------------------------------------------------------------------------------
-@pytest.mark.usefixtures("db")
+@pytest.mark.proof
 @pytest.mark.parametrize("sample", [None, 50])
 def test_events_that_are_committed_meanwhile_are_no_differences(
     monkeypatch: pytest.MonkeyPatch, sample: int | None
 ) -> None:
-    order_for_some_days()
     compare = TableDiff.compare
     customer, product = kit.registered_customer(), kit.registered_product(100)
     moved: list[Any] = []
@@ -423,104 +259,10 @@ def test_events_that_are_committed_meanwhile_are_no_differences(
         return compare(self, chosen)
 
     monkeypatch.setattr(TableDiff, "compare", move_on_and_compare)
-    for name in registered():
+    for name in NAMES:
         moved.clear()
         assert verify_rows(name, sample=sample) == [], name
         assert len(moved) == 3
-
-
-@pytest.mark.usefixtures("db")
-def test_rows_behind_the_log_are_compared_at_their_position() -> None:
-    register_products(10)
-    kit.registered_product()
-
-    assert verify_rows("inventory_level") == []
-    assert InventoryLevel.live.count() == 1
-
-
-@pytest.mark.usefixtures("committed")
-def test_commands_and_runners_go_on_during_a_verification() -> None:
-    # Rows of streams, and rows that mix streams: one of each kind is spoiled.
-    names = ("order_timeline", "order_view", "sales_by_day", "sales_by_product")
-    customer, product = kit.registered_customer(), kit.registered_product(10_000)
-    live.run(*names)
-    over = Event()
-
-    def place() -> None:
-        while not over.is_set():
-            kit.placed_order(customer, (product, 1))
-
-    def work() -> None:
-        while not over.is_set():
-            live.run(*names)
-
-    def spoil_and_verify() -> list[set[str]]:
-        try:
-            first = wrong_projections()
-            sql("UPDATE order_timeline SET actor = '?'")
-            sql("UPDATE sales_by_product SET units = units + 7")
-            return [first, wrong_projections(), wrong_projections()]
-        finally:
-            over.set()
-
-    def wrong_projections() -> set[str]:
-        return {name for name in names if verify_rows(name, repaired_by="tests")}
-
-    _, _, wrong = at_once([place, work, spoil_and_verify])
-
-    assert wrong == [set(), {"order_timeline", "sales_by_product"}, set()]
-    assert OrderSummary.live.count() > 3
-    assert only_live_generations_are_left()
-
-
-@pytest.mark.usefixtures("db")
-def test_a_verification_deletes_the_generation_of_a_killed_one() -> None:
-    register_products(10)
-    orphan = generations.add("inventory_level", Projection.Status.SHADOW)
-    fill.begin(orphan, until=live_projection("inventory_level").position)
-    next(fill.fill_slice(orphan, 0, batch=1))
-
-    assert verify_rows("inventory_level") == []
-
-    assert only_live_generations_are_left()
-    assert InventoryLevel.objects.count() == 1
-
-
-@pytest.mark.usefixtures("db")
-def test_an_interrupted_verification_leaves_no_generation() -> None:
-    register_products(10)
-
-    def interrupt(done: int, total: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        verify("inventory_level", progress=interrupt)
-
-    assert only_live_generations_are_left()
-    assert InventoryLevel.objects.count() == 1
-
-
-@pytest.mark.usefixtures("db")
-def test_a_projection_that_is_being_rebuilt_is_refused() -> None:
-    other = connections["read"].copy()
-    try:
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(7301002, hashtext('order_view'))")
-
-        _, error = command("order_view")
-    finally:
-        other.close()
-
-    assert error.startswith("order_view is being rebuilt")
-
-
-@pytest.mark.usefixtures("db")
-def test_rows_of_a_replaced_log_are_refused() -> None:
-    register_products(10)
-    Projection.objects.filter(name="inventory_level").update(event_id=UUID(int=1))
-
-    with pytest.raises(LogReplacedError, match="so that the effects of its events may be wrong"):
-        verify("inventory_level")
 
 
 # --- Parked events -----------------------------------------------------------------------------
@@ -545,7 +287,6 @@ def refused_orders(monkeypatch: pytest.MonkeyPatch) -> set[UUID]:
 
 def place_a_parked_order(refused_orders: set[UUID]) -> kit.Order:
     """Place orders of which one is parked in all projections, and return it."""
-    order_for_some_days()
     order = kit.placed_order(kit.registered_customer(), (kit.registered_product(), 2))
     refused_orders.add(order.pk)
     for status in (OrderStatus.CONFIRMED, OrderStatus.PROCESSING):
@@ -555,7 +296,6 @@ def place_a_parked_order(refused_orders: set[UUID]) -> kit.Order:
     return order
 
 
-@pytest.mark.usefixtures("db")
 def test_rows_of_parked_streams_are_no_differences(refused_orders: set[UUID]) -> None:
     order = place_a_parked_order(refused_orders)
     # The code is corrected, but the parked events haven't been retried.
@@ -572,7 +312,6 @@ def test_rows_of_parked_streams_are_no_differences(refused_orders: set[UUID]) ->
     assert not error
 
 
-@pytest.mark.usefixtures("db")
 def test_wrong_rows_of_parked_streams_are_repaired(refused_orders: set[UUID]) -> None:
     order = place_a_parked_order(refused_orders)
     before = contents(OrderSummary)
@@ -583,7 +322,6 @@ def test_wrong_rows_of_parked_streams_are_repaired(refused_orders: set[UUID]) ->
     assert contents(OrderSummary) == before
 
 
-@pytest.mark.usefixtures("db")
 @pytest.mark.parametrize("sample", [None, 50])
 def test_events_that_are_retried_meanwhile_are_no_differences(
     refused_orders: set[UUID], monkeypatch: pytest.MonkeyPatch, sample: int | None
@@ -606,20 +344,17 @@ def test_events_that_are_retried_meanwhile_are_no_differences(
         assert not any(table.differing for table in verified.tables), name
 
 
-@pytest.mark.usefixtures("db")
 def test_skipped_events_are_no_differences(refused_orders: set[UUID]) -> None:
     place_a_parked_order(refused_orders)
     refused_orders.clear()
     for row in blocking():
         skip(row, reason="Nobody needs it", by="me")
 
-    for name in registered():
+    for name in NAMES:
         assert verify_rows(name) == [], name
 
 
-@pytest.mark.usefixtures("db")
 def test_code_that_fails_on_applied_events_is_an_error(refused_orders: set[UUID]) -> None:
-    order_for_some_days()
     order = kit.placed_order(kit.registered_customer(), (kit.registered_product(), 2))
     for status in (OrderStatus.CONFIRMED, OrderStatus.PROCESSING):
         kit.dispatch(kit.move(order, status))
