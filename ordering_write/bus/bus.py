@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
 
@@ -36,7 +37,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.service_ids import is_service_id
 from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.log import outbox
-from ordering_write.models import CommandRecord, OutboxEvent
+from ordering_write.models import CommandRecord, OutboxEvent, unit_of_work
 
 logger = logging.getLogger(__name__)
 
@@ -226,6 +227,9 @@ def _insert_record(command: Command) -> CommandRecord | None:
     IdempotencyKeyReusedError.
     """
     digest = fingerprint(command)
+    if unit := unit_of_work.current():
+        unit.insert([_record(command, digest)])
+        return None
     try:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -253,6 +257,19 @@ def _insert_record(command: Command) -> CommandRecord | None:
     if (first_record.fingerprint, first_record.user_id) != (digest, command.user_id):
         raise IdempotencyKeyReusedError
     return first_record
+
+
+def _record(command: Command, digest: str) -> CommandRecord:
+    return CommandRecord(
+        command_id=command.command_id,
+        type=type(command).__name__,
+        fingerprint=digest,
+        user_id=command.user_id,
+        actor=command.by.model_dump(mode="json", exclude_none=True),
+        channel=command.channel,
+        stored_response="",
+        recorded_at=datetime.now(UTC),
+    )
 
 
 def has_taken_effect(command: Command) -> bool:

@@ -23,7 +23,10 @@ from uuid_utils.compat import uuid7
 from config.databases import tables
 from ordering_write.domain.events import DomainEvent
 from ordering_write.log import sequencer
-from ordering_write.models import OutboxEvent, PersonalData
+from ordering_write.models import EventPending, OutboxEvent, PersonalData
+from ordering_write.models.unit_of_work import UnitOfWork
+from ordering_write.models.unit_of_work import begin as begin_unit_of_work
+from ordering_write.models.unit_of_work import current as current_unit_of_work
 from ordering_write.signals import events_committed
 
 logger = logging.getLogger(__name__)
@@ -66,28 +69,59 @@ _current: ContextVar[_Commit | None] = ContextVar("commit", default=None)
 def commit(*, keep: bool = True) -> Iterator[None]:
     """Open a transaction of the write database, whose events are one commit of the log.
 
-    Without ``keep`` it is a dry run, which is rolled back. Raises NestedCommitError.
+    Without ``keep`` it is a dry run, which is rolled back. In a unit of work, the transaction is
+    that of the unit. Raises NestedCommitError, also for a dry run in a unit of work.
     """
-    if _current.get() is not None:
+    unit = current_unit_of_work()
+    if _current.get() is not None or (unit and not keep):
         raise NestedCommitError(NestedCommitError.__doc__)
     current = _Commit(keep=keep)
     token = _current.set(current)
     try:
-        with transaction.atomic():
+        with _part_of(unit, current) if unit else _transaction(current):
             yield
-            if not keep:
-                transaction.set_rollback(True)
-            elif current.event_count:
-                # Inserted last: its id must be higher than that of any earlier commit to one of
-                # these streams. Those commits have been visible since the streams were locked.
-                with connection.cursor() as cursor:
-                    cursor.execute(_INSERT_PENDING, [current.id, current.event_count])
-                    [pending_id] = cursor.fetchone()
-                transaction.on_commit(_announce_commit, robust=True)
-                if pending_id % _COMMITS_BETWEEN_RELIEFS == 0:
-                    transaction.on_commit(sequencer.relieve, robust=True)
     finally:
         _current.reset(token)
+
+
+@contextmanager
+def unit_of_work() -> Iterator[None]:
+    """Open a transaction of the write database in which commands are one unit of work.
+
+    Each command is a commit of the log, and all of them take effect, or none. The ids of the
+    commands must be new, and a command that fails undoes the unit, also if its error is caught.
+    """
+    with begin_unit_of_work():
+        yield
+        transaction.on_commit(_announce_commit, robust=True)
+
+
+@contextmanager
+def _transaction(current: _Commit) -> Iterator[None]:
+    with transaction.atomic():
+        yield
+        if not current.keep:
+            transaction.set_rollback(True)
+        elif current.event_count:
+            # Inserted last: its id must be higher than that of any earlier commit to one of
+            # these streams. Those commits have been visible since the streams were locked.
+            with connection.cursor() as cursor:
+                cursor.execute(_INSERT_PENDING, [current.id, current.event_count])
+                [pending_id] = cursor.fetchone()
+            transaction.on_commit(_announce_commit, robust=True)
+            if pending_id % _COMMITS_BETWEEN_RELIEFS == 0:
+                transaction.on_commit(sequencer.relieve, robust=True)
+
+
+@contextmanager
+def _part_of(unit: UnitOfWork, current: _Commit) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        unit.fail()
+        raise
+    if current.event_count:
+        unit.insert([EventPending(commit_id=current.id, events=current.event_count)])
 
 
 def is_dry_run() -> bool:
@@ -130,6 +164,10 @@ def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs
         hashes[row.stream] = row.hash = content_hash(vars(row), hashes.get(row.stream, ""))
         rows.append(row)
         personal_rows += personal_data
+    if unit := current_unit_of_work():
+        unit.hashes.update(hashes)
+        unit.insert([*personal_rows, *rows])
+        return
     with tables.together():
         tables.insert(personal_rows)
         tables.insert(rows)
@@ -173,17 +211,21 @@ def _last_hashes(events: Sequence[DomainEvent]) -> dict[str, str]:
     first_versions: dict[str, int] = {}
     for event in events:
         first_versions.setdefault(event.recorded.stream, event.recorded.version)
+    unit = current_unit_of_work()
+    hashes = unit.hashes if unit else {}
     continued_streams = {
-        stream: version for stream, version in first_versions.items() if version > 1
+        stream: version
+        for stream, version in first_versions.items()
+        if version > 1 and stream not in hashes
     }
     if not continued_streams:
-        return {}
+        return {stream: hashes[stream] for stream in first_versions if stream in hashes}
     with connection.cursor() as cursor:
         cursor.execute(
             _HASHES,
             [list(continued_streams), [version - 1 for version in continued_streams.values()]],
         )
-        return dict(cursor.fetchall())
+        return {**hashes, **dict(cursor.fetchall())}
 
 
 def content_hash(row: Mapping[str, Any], previous: str) -> str:

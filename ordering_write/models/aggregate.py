@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from itertools import groupby
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -13,6 +12,7 @@ from config.databases import tables
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import VersionConflictError
 from ordering_write.domain.events import DomainEvent, Envelope
+from ordering_write.models import unit_of_work
 from ordering_write.models.guarded import GuardedModel
 from ordering_write.signals import domain_events
 
@@ -42,7 +42,8 @@ class Aggregate(GuardedModel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._pending: list[DomainEvent] = []
-        self._saved_version = self.version
+        # The versions of the row and of the last event that was sent to the log.
+        self._saved_version = self._recorded_version = self.version
         # The outcome after the event last raised, with the version of that event.
         self._cached_outcome: tuple[int, dict[str, Any]] | None = None
 
@@ -120,17 +121,18 @@ def save(aggregates: Sequence[Aggregate], *, caused_by: Command) -> list[DomainE
     events: list[DomainEvent] = []
     for aggregate in aggregates:
         pending = aggregate.pending_events
-        if len(pending) != aggregate.version - aggregate._saved_version:
+        if len(pending) != aggregate.version - aggregate._recorded_version:
             raise SavedWithoutEventsError(
                 f"{aggregate.stream} changed, but its events were read before it was saved."
             )
         events += _with_envelopes(aggregate, pending, caused_by, recorded_at)
-    with tables.together():
-        for _, group in groupby(aggregates, type):
-            of_one_type = list(group)
-            of_one_type[0].write_all(of_one_type)
+    if unit := unit_of_work.current():
+        unit.save(aggregates)
+    else:
+        with tables.together():
+            unit_of_work.write_aggregates(aggregates)
     for aggregate in aggregates:
-        aggregate._saved_version = aggregate.version
+        aggregate._recorded_version = aggregate.version
     domain_events.send(sender=Aggregate, events=events, customer_id=_customer_id_of(aggregates))
     return events
 
@@ -144,7 +146,7 @@ def _with_envelopes(
                 "envelope": Envelope(
                     event_id=uuid7(),
                     stream=aggregate.stream,
-                    version=aggregate._saved_version + number,
+                    version=aggregate._recorded_version + number,
                     actor=command.by,
                     channel=command.channel,
                     command_id=command.command_id,

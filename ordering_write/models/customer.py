@@ -15,6 +15,7 @@ from ordering_write.domain import metadata
 from ordering_write.domain.errors import CustomerErasedError, CustomerNotFoundError
 from ordering_write.domain.events import Person
 from ordering_write.domain.values import ERASED
+from ordering_write.models import unit_of_work
 from ordering_write.models.aggregate import Aggregate
 from ordering_write.models.identifier import Identifier
 
@@ -160,6 +161,9 @@ class Customer(Aggregate):
         With ``alone``, other callers for the same customer wait until then.
         """
         # FOR SHARE: orders of a customer don't wait for each other; blocking the customer waits.
+        unit = unit_of_work.current()
+        if unit and (customer := unit.find(cls, customer_id)):
+            return customer
         lock = "FOR UPDATE" if alone else "FOR SHARE"
         return next(iter(tables.find(cls, f"customer_id = %s {lock}", [customer_id])), None)
 

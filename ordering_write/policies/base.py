@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from config.databases import tables
 from ordering_write import log
 from ordering_write.domain.commands import Command
 from ordering_write.domain.events import DomainEvent, OrderEvent, OrderStatus
@@ -30,7 +31,8 @@ class Trigger:
 
     def order(self) -> Order:
         """Return the order as it is now, without its lines and shipments."""
-        return Order.objects.get(pk=self.event.order_id)
+        [order] = tables.find(Order, "id = %s", [self.event.order_id])
+        return order
 
     def history(self) -> list[Any]:
         """Return all events of the order so far, OrderCreated first."""

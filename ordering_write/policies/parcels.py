@@ -5,12 +5,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
+from config.databases import tables
 from ordering_write.domain import commands as c
 from ordering_write.domain import events as e
 from ordering_write.models import Shipment
 from ordering_write.policies.base import Policy, Trigger
 from ordering_write.ports import carrier_port
-from ordering_write.ports.carrier import Parcel
+from ordering_write.ports.carrier import ManualCarrier, Parcel
 
 
 class BookParcels(Policy):
@@ -19,13 +20,16 @@ class BookParcels(Policy):
     name = "book_parcels"
     events = (e.ShipmentCreated,)
 
-    def when(self, event: e.ShipmentCreated) -> datetime:
-        return event.timestamp
+    def when(self, event: e.ShipmentCreated) -> datetime | None:
+        return None if isinstance(carrier_port(), ManualCarrier) else event.timestamp
 
     def act(self, trigger: Trigger) -> Sequence[c.Command]:
+        shipment = _shipment(trigger, Shipment.Status.PACKED)
+        if shipment is None or shipment.tracking_number:
+            return []
         history = trigger.history()
-        parcel = _parcel(trigger, Shipment.Status.PACKED, history)
-        if parcel is None or parcel.tracking_number:
+        parcel = _parcel(shipment, history)
+        if parcel is None:
             return []
         booking = carrier_port().book(parcel, key=_key_for_address(trigger.key, history))
         if booking is None:
@@ -49,11 +53,12 @@ class TrackParcels(Policy):
     name = "track_parcels"
     events = (e.ShipmentDispatched,)
 
-    def when(self, event: e.ShipmentDispatched) -> datetime:
-        return event.timestamp
+    def when(self, event: e.ShipmentDispatched) -> datetime | None:
+        return None if isinstance(carrier_port(), ManualCarrier) else event.timestamp
 
     def act(self, trigger: Trigger) -> Sequence[c.Command] | timedelta:
-        parcel = _parcel(trigger, Shipment.Status.DISPATCHED, trigger.history())
+        shipment = _shipment(trigger, Shipment.Status.DISPATCHED)
+        parcel = _parcel(shipment, trigger.history()) if shipment else None
         tracking = carrier_port().track(parcel, key=trigger.key) if parcel else None
         if tracking is None:
             return []
@@ -85,11 +90,16 @@ def _key_for_address(key: UUID, history: Sequence[Any]) -> UUID:
     return uuid5(key, str(changes[-1].recorded.event_id)) if changes else key
 
 
-def _parcel(trigger: Trigger, status: Shipment.Status, history: Sequence[Any]) -> Parcel | None:
-    """Return the parcel of the event as it is now; None if it isn't in ``status`` any more."""
-    shipment = Shipment.objects.filter(pk=trigger.event.shipment_id, status=status).first()
+def _shipment(trigger: Trigger, status: Shipment.Status) -> Shipment | None:
+    """Return the shipment of the event; None if it isn't in ``status`` any more."""
+    condition, parameters = "id = %s AND status = %s", [trigger.event.shipment_id, status]
+    return next(iter(tables.find(Shipment, condition, parameters)), None)
+
+
+def _parcel(shipment: Shipment, history: Sequence[Any]) -> Parcel | None:
+    """Return the parcel of ``shipment`` as it is now; None for an order without an address."""
     to = e.shipping_address(history)
-    if shipment is None or to is None:
+    if to is None:
         return None
     return Parcel(
         order_id=shipment.order_id,

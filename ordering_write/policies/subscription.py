@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import Exists, Q
 
+from config.databases import tables
 from ordering_write.domain.errors import NotFoundError
 from ordering_write.domain.events import DomainEvent, UndecodableEvent
 from ordering_write.domain.values import IMPORT
@@ -127,7 +128,7 @@ def _wants(event: DomainEvent) -> bool:
 
 
 def _set_timers(_checkpoint: PolicyCheckpoint, events: Sequence[DomainEvent]) -> None:
-    Timer.objects.bulk_create(
+    timers_to_set = [
         Timer(
             id=policy.key(event),
             policy=policy.name,
@@ -140,4 +141,5 @@ def _set_timers(_checkpoint: PolicyCheckpoint, events: Sequence[DomainEvent]) ->
         for event in events
         for policy in POLICIES.values()
         if isinstance(event, policy.events) and (due_at := policy.when(event)) is not None
-    )
+    ]
+    tables.insert(timers_to_set)

@@ -22,7 +22,7 @@ from ordering_write.domain.errors import (
     IdempotencyKeyReusedError,
     InvalidOperationError,
 )
-from ordering_write.domain.events import UndecodableEvent
+from ordering_write.domain.events import DomainEvent, UndecodableEvent
 from ordering_write.models import Timer
 from ordering_write.policies.base import Trigger
 from ordering_write.policies.registry import BY_NAME
@@ -58,6 +58,10 @@ DELETE FROM policy_timer USING set_config('synchronous_commit', 'off', true) WHE
 
 class WorkerKilledError(Exception):
     """Each worker that fired this timer was killed, or took too long."""
+
+
+class EventMissingError(Exception):
+    """The event of a timer isn't in the log, which was replaced."""
 
 
 class ForeignCommandError(Exception):
@@ -125,20 +129,24 @@ def _take(now: datetime) -> list[Timer]:
 
 def _fire(timers: Sequence[Timer], *, now: datetime | None, until: float) -> int:
     """Fire taken timers one by one until the monotonic time ``until``; returns how many."""
+    events = {
+        event.recorded.position: event
+        for event in log.read_at([timer.position for timer in timers])
+    }
     for number, timer in enumerate(timers):
         if time.monotonic() > until:
             unfired = Timer.objects.filter(pk__in=[timer.pk for timer in timers[number:]])
             unfired.update(leased_until=None, tries=F("tries") - 1)
             return number
         with logs.bound_ids(policy=timer.policy, cause=timer.event_id):
-            _try(timer, now or _clock())
+            _try(timer, events.get(timer.position), now or _clock())
     return len(timers)
 
 
-def _try(timer: Timer, now: datetime) -> None:
-    """Fire one timer, and delete it if that succeeds."""
+def _try(timer: Timer, event: DomainEvent | None, now: datetime) -> None:
+    """Fire one timer about ``event``, and delete it if that succeeds."""
     try:
-        pause = _act(timer, now)
+        pause = _act(timer, event, now)
     except Exception as error:
         if retry.is_transient(error):
             # The failure can't be recorded now; the timer fires again when its lease ends.
@@ -153,11 +161,12 @@ def _try(timer: Timer, now: datetime) -> None:
         Timer.objects.filter(pk=timer.pk).update(**fields)
 
 
-def _act(timer: Timer, now: datetime) -> timedelta | None:
+def _act(timer: Timer, event: DomainEvent | None, now: datetime) -> timedelta | None:
     """Let the policy of a timer act; returns the pause before the next time, None if it is done."""
     if timer.tries > TRIES:
         raise WorkerKilledError(WorkerKilledError.__doc__)
-    [event] = log.read_at([timer.position])
+    if event is None:
+        raise EventMissingError(f"The log has no event at position {timer.position}.")
     if isinstance(event, UndecodableEvent):
         raise log.UndecodableEventError(event)
     policy = BY_NAME[timer.policy]

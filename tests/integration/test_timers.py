@@ -68,12 +68,11 @@ def test_an_event_sets_each_timer_once_and_a_timer_stays_until_it_has_fired():
 
     assert Counter(Timer.objects.values_list("policy", flat=True)) == {
         "expire_unpaid": 1,
-        "review_risk": 1,
         "tell_customers": 1,
     }
     assert timer("expire_unpaid").due_at == NOW + HOUR
     assert timer("expire_unpaid").stream == order.stream
-    assert policies.run_due(now=NOW) == 2
+    assert policies.run_due(now=NOW) == 1
     assert policies.run_due(now=NOW) == 0
     assert timer("expire_unpaid").tries == 0
 

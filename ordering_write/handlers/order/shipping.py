@@ -8,6 +8,7 @@ from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from config.databases import tables
 from ordering_write import log
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
@@ -53,8 +54,8 @@ class CreateShipmentHandler(OrderHandler[c.CreateShipment]):
 
 def _backordered(order: Order) -> dict[UUID, int]:
     """Return the backordered units of an order by line, for lines that have any."""
-    rows = Reservation.objects.filter(order_id=order.id, backordered__gt=0)
-    return dict(rows.values_list("line_id", "backordered"))
+    rows = tables.find(Reservation, "order_id = %s AND backordered > 0", [order.id])
+    return {row.line_id: row.backordered for row in rows}
 
 
 def _refuse_unless_in_stock(order: Order) -> None:

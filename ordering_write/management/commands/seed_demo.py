@@ -10,11 +10,12 @@ from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, transaction
+from django.db import transaction
 
 from config.accounts.models import User
 from config.processes import collect_less
 from ordering_write import log
+from ordering_write.log import outbox
 from ordering_write.management.demo import ADMIN, CUSTOMERS, LOGINS, PASSWORD, PRODUCTS
 from ordering_write.management.demo_scenario import Scenario
 
@@ -38,11 +39,10 @@ class Command(BaseCommand):
             self.stdout.write("The log isn't empty; no demo data are needed.")
             return
         collect_less()
-        with connection.cursor() as cursor:
-            # Data lost in a crash can be seeded again.
-            cursor.execute("SET synchronous_commit = off")
         orders = options["orders"]
-        Scenario(_make_users(), orders=orders, now=datetime.now(UTC)).play(self._progress(orders))
+        scenario = Scenario(_make_users(), orders=orders, now=datetime.now(UTC))
+        with outbox.unit_of_work():
+            scenario.play(self._progress(orders))
         self.stdout.write(
             f"Made {len(CUSTOMERS)} customers, {len(PRODUCTS)} products, {orders} orders and "
             f"{len(LOGINS)} logins for the demo."

@@ -8,6 +8,7 @@ from config.databases import tables
 from ordering_write.domain import events as e
 from ordering_write.domain.errors import OrderNotFoundError, StatusNotSettableError
 from ordering_write.domain.events import LIVE, OrderStatus
+from ordering_write.models import unit_of_work
 from ordering_write.models.identifier import Identifier
 from ordering_write.models.order.adjusting import Adjusting
 from ordering_write.models.order.annotating import Annotating
@@ -299,11 +300,14 @@ class Order(
         Raises OrderNotFoundError when there is no such order, or when ``customer_scope`` is the id
         of another customer than the one who ordered.
         """
-        order = next(iter(tables.find(cls, "id = %s FOR UPDATE", [order_id])), None)
+        unit = unit_of_work.current()
+        kept = unit.find(cls, order_id) if unit else None
+        order = kept or next(iter(tables.find(cls, "id = %s FOR UPDATE", [order_id])), None)
         if order is None or customer_scope not in (None, order.customer_id):
             raise OrderNotFoundError
-        # Packing begins the processing, so an order without processing has no shipments.
-        cls.add_parts({order.pk: order}, with_shipments=order.processing_at is not None)
+        if kept is None:
+            # Packing begins the processing, so an order without processing has no shipments.
+            cls.add_parts({order.pk: order}, with_shipments=order.processing_at is not None)
         return order
 
     @classmethod

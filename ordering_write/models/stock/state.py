@@ -68,6 +68,8 @@ class StockState(Aggregate):
         self.reservations: dict[LineKey, int] = {}
         self.backorders: dict[LineKey, int] = {}
         self._changed: set[LineKey] = set()
+        # True for a new product: each of its reservations was made in memory.
+        self.has_all_reservations = False
 
     def __str__(self) -> str:
         return self.sku

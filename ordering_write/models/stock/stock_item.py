@@ -7,6 +7,7 @@ from config.databases import tables
 from ordering_write.domain import events as e
 from ordering_write.domain.allocation import backorders_of
 from ordering_write.domain.values import Money
+from ordering_write.models import unit_of_work
 from ordering_write.models.identifier import Identifier, digest_of
 from ordering_write.models.stock.moving import Moving
 from ordering_write.models.stock.reservation import Reservation
@@ -20,6 +21,11 @@ SELECT {columns} FROM unnest(%s::uuid[], %s::bigint[]) AS served (product_id, un
     ORDER BY line_id LIMIT served.units
 ) reservation
 """
+_DELETE_RESERVATIONS = """
+DELETE FROM ordering_write_reservation AS row
+USING json_populate_recordset(NULL::ordering_write_reservation, %s) AS empty
+WHERE row.line_id = empty.line_id
+"""
 
 
 class StockItem(Moving, Selling, StockState):
@@ -32,6 +38,7 @@ class StockItem(Moving, Selling, StockState):
     def register(cls, registered: e.StockItemRegistered, *, on_hand: int) -> "StockItem":
         """Return a new product with ``on_hand`` units of opening stock."""
         item = cls()
+        item.has_all_reservations = True
         item._raise_event(registered)
         if on_hand:
             item.receive(on_hand, reference="opening stock", now=registered.timestamp)
@@ -146,14 +153,24 @@ class StockItem(Moving, Selling, StockState):
         The rows stay locked until the end of the transaction. They are locked in the order of their
         ids, so that two orders of the same products wait for each other and don't deadlock.
         """
-        locked = "product_id = ANY(%s) ORDER BY product_id FOR UPDATE"
-        rows = tables.find(StockItem, locked, [list(product_ids)])
-        items = {item.pk: item for item in rows}
-        if order_id is not None:
+        items = cls._load_rows(product_ids)
+        partial_ids = [pk for pk, item in items.items() if not item.has_all_reservations]
+        if order_id is not None and partial_ids:
             of_order = "order_id = %s AND product_id = ANY(%s)"
-            cls.add_reservations(items, tables.find(Reservation, of_order, [order_id, list(items)]))
+            rows = tables.find(Reservation, of_order, [order_id, partial_ids])
+            cls.add_reservations(items, rows)
         cls._allocate(items)
         return items
+
+    @classmethod
+    def _load_rows(cls, product_ids: Collection[UUID]) -> "dict[UUID, StockItem]":
+        unit = unit_of_work.current()
+        kept = {pk: unit.find(cls, pk) for pk in product_ids} if unit else {}
+        items = {pk: item for pk, item in kept.items() if item}
+        if other_ids := [pk for pk in product_ids if pk not in items]:
+            locked = "product_id = ANY(%s) ORDER BY product_id FOR UPDATE"
+            items |= {item.pk: item for item in tables.find(StockItem, locked, [other_ids])}
+        return dict(sorted(items.items()))
 
     @classmethod
     def find_by_sku(cls, skus: Collection[str]) -> "dict[str, StockItem]":
@@ -186,7 +203,11 @@ class StockItem(Moving, Selling, StockState):
 
         Costs a statement if one of the products has backordered lines.
         """
-        served_units = {pk: number for pk, number in units.items() if items[pk].backordered}
+        served_units = {
+            pk: number
+            for pk, number in units.items()
+            if items[pk].backordered and not items[pk].has_all_reservations
+        }
         if served_units:
             names = (f"reservation.{column}" for column in tables.columns(Reservation))
             statement = _BACKORDERED.format(columns=", ".join(names))
@@ -195,6 +216,8 @@ class StockItem(Moving, Selling, StockState):
 
     def load_backed(self, units: int) -> None:
         """Load the newest lines that lose their units when ``units`` are missing on the shelf."""
+        if self.has_all_reservations:
+            return
         newest = "product_id = %s AND quantity > backordered ORDER BY line_id DESC LIMIT %s"
         self.add_reservations({self.pk: self}, tables.find(Reservation, newest, [self.pk, units]))
 
@@ -230,7 +253,7 @@ class StockItem(Moving, Selling, StockState):
             for order_id, line_id in sorted(item._changed)
         ]
         tables.upsert([row for row in changed if row.quantity], unique=["order_id", "line_id"])
-        if empty_line_ids := [row.line_id for row in changed if not row.quantity]:
-            Reservation._base_manager.filter(line_id__in=empty_line_ids).delete()
+        if empty := [row for row in changed if not row.quantity]:
+            tables.write(_DELETE_RESERVATIONS, empty)
         for item in aggregates:
             item._changed.clear()
