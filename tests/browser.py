@@ -89,8 +89,7 @@ class Visitor:
             excess = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert excess <= 0, f"{path} is {excess} pixels too wide for {size['width']}"
         self.page.set_viewport_size(WIDE)
-        # Without preload: axe would load style sheets in ways that the policy of the pages forbids.
-        options = {"runOnly": list(rules), "resultTypes": ["violations"], "preload": False}
+        options = {"runOnly": list(rules), "resultTypes": ["violations"]}
         violations = Axe().run(self.page, options=options).response["violations"]
         found = [
             f"{violation['id']}: {violation['help']}: {node['html'][:200]}"

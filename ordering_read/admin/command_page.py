@@ -1,7 +1,7 @@
 """The page of one command: its form, the changes since the form was opened, and its preview.
 
-A POST never answers with a page. It keeps what was typed and redirects to this page, or
-carries out the command and redirects to the record.
+A POST keeps what was typed and redirects to this page, or carries out the command and redirects to
+the record. Only the script gets the page as the answer, to show its preview in place.
 """
 
 from collections.abc import Mapping, Sequence
@@ -69,11 +69,19 @@ class CommandPage:
 
     def respond(self) -> HttpResponse:
         """Return the page, or the redirect after a POST."""
-        return self._answer_post() if self._request.method == "POST" else self._show()
+        if self._request.method == "POST":
+            return self._answer_post()
+        kept = kept_forms.find(self._request)
+        if kept is None and kept_forms.PARAMETER in self._request.GET:
+            text = "This form was sent already, or what was typed is no longer kept."
+            messages.info(self._request, text)
+        return self._show(kept)
 
     # --- POST ----------------------------------------------------------------------------------
     def _answer_post(self) -> HttpResponse:
         request, refusal = self._request, ""
+        if "in_place" in request.POST:
+            return self._show(kept_forms.KeptForm(request.POST))
         if "confirm" in request.POST:
             form = CommandForm(self._command_type, self._context, data=request.POST)
             envelope = EnvelopeForm(request.POST)
@@ -98,13 +106,9 @@ class CommandPage:
         fields["command_id"] = uuid5(user_of(self._request).pk, f"admin {fields['command_id']}")
         return form.command(**envelope_of(self._request), **fields)
 
-    # --- GET -----------------------------------------------------------------------------------
-    def _show(self) -> HttpResponse:
+    # --- The page ------------------------------------------------------------------------------
+    def _show(self, kept: kept_forms.KeptForm | None) -> HttpResponse:
         request = self._request
-        kept = kept_forms.find(request)
-        if kept is None and kept_forms.PARAMETER in request.GET:
-            text = "This form was sent already, or what was typed is no longer kept."
-            messages.info(request, text)
         fields = kept.fields if kept else None
         form = CommandForm(self._command_type, self._context, data=fields)
         if fields is None and not form.fields:

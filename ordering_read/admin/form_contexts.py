@@ -14,6 +14,7 @@ from ordering_read import permissions
 from ordering_read.admin.base import money
 from ordering_read.admin.command_forms import Choices, FormContext, FormRow
 from ordering_read.admin.labels import FIELD_GROUPS, PRODUCT_HELP
+from ordering_read.admin.order_money import refundable
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderLine, OrderSummary
 from ordering_read.queries.filters import is_identifier
 from ordering_write.client import commands as c
@@ -131,9 +132,8 @@ class OrderContext(_CatalogueContext):
         if command_type is c.RecordPayment:
             values["amount"] = quantize(max(order.balance, Decimal(0)), order.currency)
         elif command_type is c.RequestRefund:
-            # The amount owed to the customer, or else everything paid.
-            amount = max(-order.balance, Decimal(0)) or order.captured - order.refunded
-            values["amount"] = quantize(amount, order.currency)
+            owed, most = refundable(order)
+            values["amount"] = owed or most
         elif command_type is c.SetPoNumber:
             values["po_number"] = order.po_number
         elif command_type is c.ChangeShippingAddress and permissions.may_view_addresses(self.user):

@@ -1,5 +1,6 @@
 """Labels of commands, fields and changes, as people read them on the admin pages."""
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from inspect import cleandoc
@@ -11,8 +12,10 @@ from django.utils.timezone import localtime
 from config.http.admin import parse_uuid
 from ordering_read.models import ParkedEvent
 from ordering_read.queries.fulfilment import Readiness
+from ordering_read.queries.order_facts import words
 from ordering_read.queries.work import Work
 from ordering_write.client import Command
+from ordering_write.published import events as e
 
 # Headings of the families of commands, in the order in which a page shows them.
 GROUPS = {
@@ -68,6 +71,13 @@ READINESS = {
     Readiness.AMBER: "Partly ready",
     Readiness.RED: "Not ready",
 }
+# The states of which a preview shows the words.
+_CODES = {
+    state.value
+    for states in (e.OrderStatus, e.PaymentStatus, e.FulfilmentStatus, e.ReturnStatus)
+    for state in states
+}
+_ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+\d\d:\d\d)")
 # Labels of fields that can't be derived from the field's name.
 _FIELD_LABELS = {"sku": "SKU", "line1": "Address line 1", "line2": "Address line 2"}
 
@@ -178,4 +188,8 @@ def _text(value: Any, names: Mapping[str, str]) -> str:
         case datetime():
             return f"{localtime(value):%Y-%m-%d %H:%M}"
     text = str(value)
+    if text in _CODES:
+        return words(text)
+    if _ISO_TIME.fullmatch(text):
+        return _text(datetime.fromisoformat(text), names)
     return names.get(text) or ("" if parse_uuid(text) else text)

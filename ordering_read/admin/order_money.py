@@ -3,11 +3,26 @@
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
+from uuid import UUID, uuid4
 
+from config.accounts.models import User
+from ordering_read.admin import kept_forms
+from ordering_read.admin.commands import Button
 from ordering_read.documents import TaxView
+from ordering_read.models import OrderSummary
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail
-from ordering_write.published import OrderStatus, prices
+from ordering_write.published import OrderStatus, prices, quantize
+
+
+class Refund(NamedTuple):
+    """The form of a refund on the order's page; ``amount`` is what is owed now, or None."""
+
+    url: str
+    signature: str
+    command_id: UUID
+    amount: Decimal | None
+    most: Decimal
 
 
 class Sum(NamedTuple):
@@ -55,6 +70,26 @@ def payment_sums(order: OrderDetail) -> Sequence[Sum]:
         ("Given back", order.refunded),
     )
     return [Sum(label, amount) for label, amount in rows if amount]
+
+
+def refundable(order: OrderSummary) -> tuple[Decimal, Decimal]:
+    """Return the amount that is owed to the customer, and the most that can be refunded.
+
+    What is requested as a refund already belongs to neither.
+    """
+    refunds = (refund for refund in order.refunds if refund["status"] == "requested")
+    requested = sum((Decimal(refund["amount"]) for refund in refunds), Decimal(0))
+    most = order.captured - order.refunded - requested
+    owed = min(-order.balance - requested, most)
+    return quantize(max(owed, Decimal(0)), order.currency), quantize(most, order.currency)
+
+
+def refund_form(order: OrderSummary, button: Button | None, user: User) -> Refund | None:
+    """Return the form of a refund; None if ``user`` can't request one now."""
+    owed, most = refundable(order)
+    if button is None or button.refusal or most <= 0:
+        return None
+    return Refund(button.url, kept_forms.signature(user), uuid4(), owed or None, most)
 
 
 def balance_text(order: OrderDetail) -> str:

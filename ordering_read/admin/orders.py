@@ -27,6 +27,7 @@ from ordering_read.admin.form_contexts import NewOrderContext, OrderContext
 from ordering_read.admin.gaps import gap_of_page
 from ordering_read.admin.next_step import next_step
 from ordering_read.admin.order_filters import OrderFilter
+from ordering_read.admin.order_money import refund_form
 from ordering_read.admin.order_page import about, status_badges, template_context
 from ordering_read.admin.order_timeline import timeline_context
 from ordering_read.models import OrderSummary
@@ -118,6 +119,7 @@ class OrderAdmin(CommandPages):
             "title": f"Order {record}",
             "subtitle": None,
             "step": step,
+            "refund": refund_form(record, buttons.get(c.RequestRefund), user_of(request)),
             "primary": step.command and buttons[step.command],
             "log_url": log_url(request, f"order-{record.order_id}"),
             "refused_attempts": refused_attempts(request, f"order-{record.order_id}"),

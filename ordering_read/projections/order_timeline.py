@@ -17,7 +17,7 @@ class OrderTimelineProjection(Projector):
     """Fills ``order_timeline`` with a row for each event."""
 
     name = "order_timeline"
-    version = 2
+    version = 3
     events = (e.OrderEvent,)
     sliced_by = "stream"
     models = (TimelineEntry,)

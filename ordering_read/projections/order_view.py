@@ -58,7 +58,7 @@ class OrderProjection(Projector):
     """
 
     name = "order_view"
-    version = 3
+    version = 4
     events = (e.OrderEvent,)
     sliced_by = "stream"
     models = (OrderSummary, OrderLine)

@@ -15,7 +15,7 @@ class StockLedgerProjection(Projector):
     """Fills ``stock_ledger``."""
 
     name = "stock_ledger"
-    version = 2
+    version = 3
     events = (
         e.StockReceived,
         e.StockReserved,

@@ -18,8 +18,8 @@ from ordering_read.queries.causes import (
     GetCauses,
     NoSuchCorrelationError,
 )
-from ordering_read.queries.order_facts import words
 from ordering_read.screens.base import Screen
+from ordering_write.published import policies
 
 _READ_LOG = "ordering_write.view_outbox"
 # The pages of what events are about, each with its word and its permission.
@@ -77,7 +77,7 @@ class _Tree:
         return {
             "command": command,
             "label": class_label(command.type) if command.type else "A command",
-            "policy": words(command.policy),
+            "policy": command.policy and policies.label_of(command.policy),
             "url": self._command_url(command),
             "events": self._events(shown),
             "hidden_count": len(command.events) - len(shown),

@@ -160,8 +160,8 @@ def _policy(status: policies.PolicyStatus) -> dict[str, Any]:
 
 
 def policy_label(name: str) -> str:
-    """Return the name of a policy as people read it: ``Expire unpaid``."""
-    return capfirst(name.replace("_", " "))
+    """Return the name of a policy as people read it: ``Refund of credit``."""
+    return capfirst(policies.label_of(name))
 
 
 def _seconds(value: float) -> str:

@@ -6,7 +6,7 @@ are fired at least once, by commands that take effect once.
 """
 
 from ordering_write.policies import given_up
-from ordering_write.policies.registry import POLICIES
+from ordering_write.policies.registry import POLICIES, label_of
 from ordering_write.policies.status import (
     UPCOMING,
     PolicyStatus,
@@ -29,6 +29,7 @@ __all__ = [
     "UPCOMING",
     "PolicyStatus",
     "given_up",
+    "label_of",
     "parked_events",
     "parked_timers",
     "policy_statuses",

@@ -44,13 +44,14 @@ class Trigger:
         ``step`` tells several commands of one trigger apart. A command that was given before has
         the same id, so that it takes effect once, however often a policy acts.
         """
-        name, envelope = self.policy.name, self.event.recorded
+        name, label = self.policy.name, f"Automatic {self.policy.label}"
+        envelope = self.event.recorded
         return command_type.model_validate(
             {
                 "command_id": self._command_id(step) if step else self.key,
                 "timestamp": self.now,
                 "user_id": uuid5(NAMESPACE_OID, f"policy:{name}"),
-                "actor": Actor(type="policy", id=name, label=name),
+                "actor": Actor(type="policy", id=name, label=label),
                 "channel": "policy",
                 "correlation_id": envelope.correlation_id,
                 "causation_id": envelope.event_id,
@@ -75,6 +76,8 @@ class Policy(ABC):
     """
 
     name: ClassVar[str]
+    # The policy in people's words, in lower case. Its events say "Automatic " and this label.
+    label: ClassVar[str]
     events: ClassVar[tuple[type[OrderEvent], ...]]
 
     def key(self, event: DomainEvent) -> UUID:

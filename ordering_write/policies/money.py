@@ -22,6 +22,7 @@ class RefundCredit(Policy):
     """Requests a refund of exactly the credit owed, for the causes that REFUND_CREDIT names."""
 
     name = "refund_credit"
+    label = "refund of credit"
     events = (e.OrderEvent,)
 
     def when(self, event: e.OrderEvent) -> datetime | None:
@@ -80,6 +81,7 @@ class PayRefunds(Policy):
     """Hands each requested refund to the PaymentPort."""
 
     name = "pay_refunds"
+    label = "payment of refunds"
     events = (e.RefundRequested,)
 
     def when(self, event: e.RefundRequested) -> datetime:
@@ -112,6 +114,7 @@ class RequestCaptures(Policy):
     """Requests captures when an order is confirmed or units are dispatched, as CAPTURE_ON says."""
 
     name = "request_captures"
+    label = "request of captures"
     events = (e.OrderEvent,)
 
     def when(self, event: e.OrderEvent) -> datetime | None:
@@ -143,6 +146,7 @@ class CapturePayments(Policy):
     """Hands each requested capture to the PaymentPort."""
 
     name = "capture_payments"
+    label = "capture of payments"
     events = (e.CaptureRequested,)
 
     def when(self, event: e.CaptureRequested) -> datetime:
@@ -175,6 +179,7 @@ class VoidAuthorizations(Policy):
     """Lets the PaymentPort void payments authorized before or after an order was cancelled."""
 
     name = "void_authorizations"
+    label = "voiding of authorizations"
     events = (e.OrderEvent,)
 
     def when(self, event: e.OrderEvent) -> datetime | None:

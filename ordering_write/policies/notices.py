@@ -22,6 +22,7 @@ class TellCustomers(Policy):
     """Notifies the customer of the steps of an order, by the NotifierPort."""
 
     name = "tell_customers"
+    label = "notices to customers"
     events = tuple(_KINDS)
 
     def when(self, event: e.OrderEvent) -> datetime:

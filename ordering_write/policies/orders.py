@@ -17,6 +17,7 @@ class ExpireUnpaid(Policy):
     """Expires a pending order that isn't paid in time."""
 
     name = "expire_unpaid"
+    label = "expiry of unpaid orders"
     events = (e.OrderCreated, e.PaymentRecorded)
 
     def when(self, event: e.OrderCreated | e.PaymentRecorded) -> datetime | None:
@@ -44,6 +45,7 @@ class ConfirmPaid(Policy):
     """
 
     name = "confirm_paid"
+    label = "confirmation of paid orders"
     events = (
         e.PaymentRecorded,
         e.CreditTransferred,
@@ -72,6 +74,7 @@ class CompleteDelivered(Policy):
     """Completes an order COMPLETE_AFTER_DAYS after its delivery or last return."""
 
     name = "complete_delivered"
+    label = "completion of delivered orders"
     events = (e.OrderEvent,)
 
     def when(self, event: e.OrderEvent) -> datetime | None:
@@ -91,6 +94,7 @@ class ReviewRisk(Policy):
     """Holds an order that the RiskPort finds doubtful, until a person has reviewed it."""
 
     name = "review_risk"
+    label = "review of risks"
     events = (e.OrderCreated,)
 
     def when(self, event: e.OrderCreated) -> datetime | None:
@@ -113,6 +117,7 @@ class PlaceExchanges(Policy):
     """Places the order for the new lines of a return once all units are received or rejected."""
 
     name = "place_exchanges"
+    label = "placing of exchanges"
     events = (e.ReturnReceived, e.ReturnRejected)
 
     def when(self, event: e.ReturnReceived | e.ReturnRejected) -> datetime:

@@ -18,6 +18,7 @@ class BookParcels(Policy):
     """Books a packed parcel with the carrier, unless it has a tracking number already."""
 
     name = "book_parcels"
+    label = "booking of parcels"
     events = (e.ShipmentCreated,)
 
     def when(self, event: e.ShipmentCreated) -> datetime | None:
@@ -51,6 +52,7 @@ class TrackParcels(Policy):
     """Asks the carrier about a dispatched parcel until it is delivered or lost."""
 
     name = "track_parcels"
+    label = "tracking of parcels"
     events = (e.ShipmentDispatched,)
 
     def when(self, event: e.ShipmentDispatched) -> datetime | None:

@@ -44,3 +44,9 @@ BY_NAME: dict[str, Policy] = {
     "refund_cancelled": POLICIES[RefundCredit.name],
     "refund_returned": POLICIES[RefundCredit.name],
 }
+
+
+def label_of(name: str) -> str:
+    """Return the label of the policy ``name``; the words of its name for a removed policy."""
+    policy = BY_NAME.get(name)
+    return policy.label if policy else name.replace("_", " ")

@@ -204,7 +204,7 @@ def test_an_unreadable_event_hides_the_states_after_it_only(auditor: User) -> No
     assert "can't be read" not in before
     assert "Event 3 can't be read (this type is unknown): this version can't be shown." in after
     assert "Show the version before that event" in after
-    assert "refund credit gave Request refund" in after
+    assert "refund of credit gave Request refund" in after
     assert "a payment of 39.80 EUR" in page_text(client, causes_url(order, "OrderBlessed"))
     assert shown(order.order_number, "--version", "2").startswith("Order 20")
     with pytest.raises(CommandError, match=r"OrderBlessed .* can't be read"):
@@ -238,7 +238,7 @@ def test_the_tree_shows_what_a_command_caused_and_what_policies_did(auditor: Use
 
     assert re.search(
         r"Cancel order items .* cancelled 1 × Desk lamp: One will do .* this event .*"
-        r"policy refund credit gave Request refund .* asked for a refund of 19\.90 EUR.*"
+        r"policy refund of credit gave Request refund .* asked for a refund of 19\.90 EUR.*"
         r"Stock released Stock of Desk lamp",
         text,
     )

@@ -1,5 +1,6 @@
 """The page of an order: its next step, its money, its timeline, and names of any kind."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from ordering_read.admin import order_timeline
 from ordering_write.domain import commands as c
 from ordering_write.models import Order
 from tests import kit
+from tests.integration.test_admin_commands import hidden_fields
 from tests.kit_admin import ORDERS, list_url, logged_in, page_text, row_url, run_projections
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -122,6 +124,44 @@ def test_what_waits_for_stock_says_so_in_place_of_the_button(warehouse: User) ->
 
 
 # --- Money -------------------------------------------------------------------------------------
+def test_a_refund_is_previewed_in_place_and_confirmed(
+    clerk: User, warehouse: User, settings: Any
+) -> None:
+    settings.READ_SIDE_WAIT = "tests.integration.test_admin_commands.visible_at_once"
+    order = kit.placed_order(kit.registered_customer(), (kit.registered_product(10), 2))
+    run_projections()
+    client = logged_in(clerk)
+    assert page_of(client, order).context["refund"] is None
+    give(c.RecordPayment, order, payment_id="p", kind="captured", amount="39.80")
+    give(c.RequestRefund, order, amount="9.80", reason="Late")
+    page = page_of(client, order)
+    form = page.context["refund"]
+    assert (form.amount, form.most) == (None, Decimal("30.00"))
+    assert "Refund, up to 30.00 EUR" in page.text
+    assert page_of(logged_in(warehouse), order).context["refund"] is None
+
+    sent = {
+        "command_id": form.command_id,
+        "expected_version": page.context["order"].version,
+        "typed_by": form.signature,
+        "amount": "10",
+        "reason": "Scratched",
+    }
+    answer = client.post(form.url, {**sent, "preview": "1", "in_place": "1"})
+    refused = client.post(form.url, {**sent, "amount": "31", "preview": "1", "in_place": "1"})
+    elsewhere = client.post(form.url, {**sent, "preview": "1"}, follow=True)
+    done = client.post(form.url, {**hidden_fields(answer), "confirm": "1"})
+
+    assert answer.status_code == refused.status_code == 200
+    for preview in (answer, elsewhere):
+        assert preview.context["events"] == ["Refund requested", "Order adjustment added"]
+        assert 'id="command-answer"' in preview.text
+    assert "31 EUR were to be refunded, 30.00 can be." in refused.text
+    assert done.headers["Location"] == row_url(ORDERS, order.pk)
+    amounts = [refund["amount"] for refund in kit.stored(order.stream).refunds.values()]
+    assert [Decimal(amount) for amount in amounts] == [Decimal("9.80"), Decimal(10)]
+
+
 @pytest.mark.parametrize(
     ("currency", "price"), [("EUR", "19.90"), ("JPY", "1200"), ("KWD", "1.255")]
 )

@@ -111,7 +111,9 @@ def test_events_of_a_policy_name_the_policy_and_their_cause():
     run_policies(NOW + HOUR)
 
     created, done = log.read_stream(order.stream)[0].recorded, last_event(order).recorded
-    assert done.actor == Actor(type="policy", id="expire_unpaid", label="expire_unpaid")
+    assert done.actor == Actor(
+        type="policy", id="expire_unpaid", label="Automatic expiry of unpaid orders"
+    )
     assert done.channel == "policy"
     assert done.causation_id == created.event_id
     assert done.correlation_id == created.correlation_id

@@ -73,7 +73,7 @@ def test_the_page_shows_all_parts_in_words(admin_user: User) -> None:
         "Compare… Stock levels up to date 0 of 2",
         "ValueError: &lt;b&gt;no&lt;/b&gt;",
         "Policies up to date",
-        "Expire unpaid 0 0 0 0 –",
+        "Expiry of unpaid orders 0 0 0 0 –",
         "alarm Search is late A line none: no administrator has an address",
     ):
         assert expected in text, expected
@@ -201,14 +201,15 @@ def test_what_was_given_up_is_listed_in_words(given_up: Order, make_user: Any) -
 
     listed = text(Role.CLERK)
     for expected in (
-        f"Order {given_up.order_number} Tell customers OSError: no route to robin@example.com 14",
+        f"Order {given_up.order_number} Notices to customers OSError: no route to "
+        "robin@example.com 14",
         f"Order {given_up.order_number} All that follows from “Order created”",
         "2 given up.",
     ):
         assert expected in listed, expected
     assert "Retry…" not in listed
     assert "OSError: ***" in text(Role.AUDITOR)
-    assert "Tell customers 1 0" in page_text(
+    assert "Notices to customers 1 0" in page_text(
         logged_in(make_user(Role.WAREHOUSE, is_staff=True)), URL
     )
 
@@ -216,7 +217,7 @@ def test_what_was_given_up_is_listed_in_words(given_up: Order, make_user: Any) -
 def test_a_retry_asks_and_lets_the_action_happen(given_up: Order, admin_user: User) -> None:
     client, chosen = logged_in(admin_user), keys()[:1]
     question_text = page_text(client, f"{GIVEN_UP}retry/?id={chosen[0]}")
-    assert f"Order {given_up.order_number}: Tell customers" in question_text
+    assert f"Order {given_up.order_number}: Notices to customers" in question_text
     assert policies.given_up.count()[0] == 2
 
     done = client.post(f"{GIVEN_UP}retry/", {"id": chosen})

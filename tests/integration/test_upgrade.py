@@ -74,7 +74,10 @@ def test_an_upgrade_from_the_first_release_leaves_rows_that_follow_from_the_log(
         before, after = (
             line for line in upgrade.stdout.splitlines() if line.startswith("outdated:")
         )
-        assert before == "outdated: customer_view inventory_level order_view"
+        assert (
+            before
+            == "outdated: customer_view inventory_level order_timeline order_view stock_ledger"
+        )
         assert after == "outdated:"
         assert write.execute(UNTOUCHED).fetchall() == orders
         assert write.execute(FILLED).fetchall() == [(16, 2)]

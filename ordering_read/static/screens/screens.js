@@ -69,28 +69,30 @@ document.addEventListener("input", ({ target: input }) => {
 });
 
 // --- Forms that answer in place ----------------------------------------------------------------
-// <form data-answered="lines total"> is sent on each change and by its buttons with data-in-place.
-// The parts with these ids get the content of the answer, unless people have typed meanwhile.
+// <form data-answered="lines total"> is sent by buttons with data-in-place; with data-each-change by
+// changes too. The parts with these ids get the answer's content, unless people type meanwhile.
 async function answer(form, button) {
   const pressed = [["in_place", "1"], ...(button ? [[button.name, button.value]] : [])];
   const fields = () => new URLSearchParams([...new FormData(form), ...pressed]).toString();
   const sent = fields();
   const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(sent) });
+  if (response.redirected) location.assign(response.url); // To the login, which keeps the form.
   if (!response.ok || response.redirected || fields() !== sent) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const focused = button ? page.querySelector("form [autofocus]")?.id : document.activeElement.id;
+  page.querySelectorAll("[autofocus]").forEach((field) => field.removeAttribute("autofocus"));
   form.dataset.answered.split(" ").forEach((id) => {
     const part = document.getElementById(id), fresh = page.getElementById(id);
     if (!part.isEqualNode(fresh)) part.replaceChildren(...fresh.childNodes);
   });
   const field = focused && document.getElementById(focused);
-  field?.focus();
-  field?.select?.();
+  for (const act of ["focus", "select"]) field?.[act]?.();
 }
 
 ["change", "submit"].forEach((type) => document.addEventListener(type, (event) => {
   const form = event.target.closest("form[data-answered]"), button = event.submitter;
-  if (!form || (button && !button.hasAttribute("data-in-place"))) return;
+  const isMeant = button ? button.matches("[data-in-place]") : form?.matches("[data-each-change]");
+  if (!form || !isMeant) return;
   event.preventDefault();
   // Enter changes the field and presses a button at once: one answer is enough.
   clearTimeout(timer);
