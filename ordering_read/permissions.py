@@ -92,6 +92,7 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
         VIEW_INVENTORY,
         VIEW_STOCK_LEVELS,
         VIEW_PII,
+        EXPORT_LISTS,
     ),
     Role.MONITOR: (VIEW_METRICS,),
 }

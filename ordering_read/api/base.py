@@ -176,12 +176,16 @@ class QueryViewSet(GapViewSet):
 
     def ask(self, query: Query[Answer]) -> Answer:
         """Dispatch ``query`` with the limits of the user; returns the answer."""
+        return get_query_bus().dispatch(self.limited(query))
+
+    def limited(self, query: AnyQuery) -> AnyQuery:
+        """Return ``query`` with the limits of the user."""
         user = self.request.user
         limits = {
             "customer_scope": customer_scope(user),
             "with_personal": user.has_perm(permissions.VIEW_PII),
         }
-        return get_query_bus().dispatch(query.model_copy(update=limits))
+        return query.model_copy(update=limits)
 
     def answer(self, body: BaseModel | dict[str, object]) -> Response:
         """Answer with ``body``."""

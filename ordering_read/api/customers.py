@@ -8,8 +8,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from ordering_read import permissions
-from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody, Row
+from ordering_read.api.headers import FILE_NAME
+from ordering_read.api.list_files import FileViewSet, documented
 from ordering_read.api.order_bodies import OrderBody, order_body
 from ordering_read.api.parameters import ID, parameters_of
 from ordering_read.engine.gaps import Streams
@@ -57,7 +58,7 @@ def customer_body(customer: CustomerView, request: Request) -> CustomerBody:
     return CustomerBody.of(customer, request, email=MASK, phone=MASK, metadata=metadata)
 
 
-class CustomerViewSet(QueryViewSet):
+class CustomerViewSet(FileViewSet):
     """The safe methods of /customers. Users who may not see personal data get `***` instead."""
 
     titles = ("Customers", "Customer")
@@ -68,6 +69,7 @@ class CustomerViewSet(QueryViewSet):
         "orders": permissions.VIEW_ORDERS,
         "stats": permissions.VIEW_CUSTOMERS,
     }
+    files = {"list": "customers", "orders": "orders"}
     reads = {
         "list": ("customer_view",),
         "retrieve": ("customer_view",),
@@ -78,11 +80,16 @@ class CustomerViewSet(QueryViewSet):
     @extend_schema(
         operation_id="customer_list",
         summary="List customers",
-        parameters=parameters_of(ListCustomers),
-        responses=PageBody[CustomerBody],
+        parameters=[*parameters_of(ListCustomers), FILE_NAME],
+        responses=documented(PageBody[CustomerBody]),
     )
     def list(self, request: Request) -> Response:
-        """Lists the customers, newest first."""
+        """Lists the customers, newest first.
+
+        As a file (`format=csv` or `format=jsonl`) the list has the columns of its export in the
+        admin and all rows, at most 10,000, without pages. Files need the permission
+        `ordering_read.export_lists`.
+        """
         return self.answer_list(self.query(ListCustomers), customer_body)
 
     @extend_schema(
@@ -99,12 +106,17 @@ class CustomerViewSet(QueryViewSet):
     @extend_schema(
         operation_id="customer_orders",
         summary="List a customer's orders",
-        parameters=[ID, *parameters_of(GetOrdersByCustomer)],
-        responses=PageBody[OrderBody],
+        parameters=[ID, *parameters_of(GetOrdersByCustomer), FILE_NAME],
+        responses=documented(PageBody[OrderBody]),
     )
     @action(detail=True)
     def orders(self, request: Request, pk: str) -> Response:
-        """Lists the orders of a customer, by default the newest first."""
+        """Lists the orders of a customer, by default the newest first.
+
+        As a file (`format=csv` or `format=jsonl`) the list has the columns of its export in the
+        admin and all rows, at most 10,000, without pages. Files need the permission
+        `ordering_read.export_lists`.
+        """
         return self.answer_list(self.query(GetOrdersByCustomer, customer_id=pk), order_body)
 
     @extend_schema(

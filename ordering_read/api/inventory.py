@@ -10,8 +10,9 @@ from rest_framework.response import Response
 
 from config.http.errors import PermissionMissingError
 from ordering_read import permissions
-from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody, Row
+from ordering_read.api.headers import FILE_NAME
+from ordering_read.api.list_files import FileViewSet, documented
 from ordering_read.api.parameters import ID, parameters_of
 from ordering_read.documents import ExpectationView
 from ordering_read.engine.gaps import Streams
@@ -70,7 +71,7 @@ def product_body(product: ProductView, request: Request) -> ProductBody:
     return ProductBody.of(product, request, **({} if sees_levels else dict.fromkeys(_LEVELS)))
 
 
-class InventoryViewSet(QueryViewSet):
+class InventoryViewSet(FileViewSet):
     """The safe methods of /inventory."""
 
     titles = ("Inventory", "Product")
@@ -81,6 +82,7 @@ class InventoryViewSet(QueryViewSet):
         "retrieve": permissions.VIEW_INVENTORY,
         "movements": permissions.VIEW_STOCK_LEVELS,
     }
+    files = {"list": "stock", "movements": "stock-movements"}
     reads = {
         "list": ("inventory_level",),
         "retrieve": ("inventory_level",),
@@ -90,13 +92,17 @@ class InventoryViewSet(QueryViewSet):
     @extend_schema(
         operation_id="product_list",
         summary="List products",
-        parameters=parameters_of(GetInventory),
-        responses=PageBody[ProductBody],
+        parameters=[*parameters_of(GetInventory), FILE_NAME],
+        responses=documented(PageBody[ProductBody]),
     )
     def list(self, request: Request) -> Response:
         """Lists the products with their stock, by SKU.
 
         `low` is for users who may see the units on hand and reserved.
+
+        As a file (`format=csv` or `format=jsonl`) the list has the columns of its export in the
+        admin and all rows, at most 10,000, without pages. Files need the permission
+        `ordering_read.view_stock_levels`.
         """
         query = self.query(GetInventory)
         if query.low is not None and not request.user.has_perm(permissions.VIEW_STOCK_LEVELS):
@@ -117,12 +123,17 @@ class InventoryViewSet(QueryViewSet):
     @extend_schema(
         operation_id="product_movements",
         summary="List a product's movements",
-        parameters=[ID, *parameters_of(GetStockLedger)],
-        responses=PageBody[StockMovementBody],
+        parameters=[ID, *parameters_of(GetStockLedger), FILE_NAME],
+        responses=documented(PageBody[StockMovementBody]),
     )
     @action(detail=True)
     def movements(self, request: Request, pk: str) -> Response:
-        """Lists the changes of a product's stock, newest first."""
+        """Lists the changes of a product's stock, newest first.
+
+        As a file (`format=csv` or `format=jsonl`) the list has the columns of its export in the
+        admin and all rows, at most 10,000, without pages. Files need the permission
+        `ordering_read.view_stock_levels`.
+        """
         query = self.query(GetStockLedger, product_id=pk)
         streams = {"stock_ledger": [f"stock-{query.product_id}"]}
         return self.answer_list(query, StockMovementBody.of, streams=streams)

@@ -7,9 +7,10 @@ from rest_framework.response import Response
 
 from config.http.errors import PermissionMissingError
 from ordering_read import permissions
-from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import PageBody
 from ordering_read.api.event_bodies import DIFF_EXAMPLE, EVENTS_EXAMPLE, OrderDiffBody
+from ordering_read.api.headers import FILE_NAME
+from ordering_read.api.list_files import FileViewSet, documented
 from ordering_read.api.order_bodies import (
     OrderBody,
     OrderDetailBody,
@@ -28,7 +29,7 @@ from ordering_read.queries.reports import GetStatusCounts
 from ordering_read.queries.timeline import GetTimeline
 
 
-class OrderViewSet(QueryViewSet):
+class OrderViewSet(FileViewSet):
     """The safe methods of /orders."""
 
     titles = ("Orders", "Order")
@@ -45,6 +46,7 @@ class OrderViewSet(QueryViewSet):
         "diff": permissions.VIEW_HISTORY,
         "events": permissions.VIEW_HISTORY,
     }
+    files = {"list": "orders", "timeline": "timeline"}
     reads = {
         "list": ("order_view",),
         # The backorders of an order depend on the stock of its products.
@@ -57,11 +59,16 @@ class OrderViewSet(QueryViewSet):
     @extend_schema(
         operation_id="order_list",
         summary="List orders",
-        parameters=parameters_of(ListOrders),
-        responses=PageBody[OrderBody],
+        parameters=[*parameters_of(ListOrders), FILE_NAME],
+        responses=documented(PageBody[OrderBody]),
     )
     def list(self, request: Request) -> Response:
-        """Lists the orders, by default the newest first."""
+        """Lists the orders, by default the newest first.
+
+        As a file (`format=csv` or `format=jsonl`) the list has the columns of its export in the
+        admin and all rows, at most 10,000, without pages. Files need the permission
+        `ordering_read.export_lists`.
+        """
         return self.answer_list(self.query(ListOrders), order_body)
 
     @extend_schema(
@@ -115,12 +122,17 @@ class OrderViewSet(QueryViewSet):
     @extend_schema(
         operation_id="order_timeline",
         summary="List the timeline of an order",
-        parameters=[ID, *parameters_of(GetTimeline)],
-        responses=PageBody[TimelineEntryBody],
+        parameters=[ID, *parameters_of(GetTimeline), FILE_NAME],
+        responses=documented(PageBody[TimelineEntryBody]),
     )
     @action(detail=True)
     def timeline(self, request: Request, pk: str) -> Response:
-        """Lists a sentence for each event of an order, oldest first."""
+        """Lists a sentence for each event of an order, oldest first.
+
+        As a file (`format=csv` or `format=jsonl`) the list has the columns of its export in the
+        admin and all rows, at most 10,000, without pages. Files need the permission
+        `ordering_read.export_lists`.
+        """
         query = self.query(GetTimeline, order_id=pk)
         streams = {"order_timeline": [f"order-{query.order_id}"]}
         return self.answer_list(query, masked_entry, streams=streams)

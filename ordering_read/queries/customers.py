@@ -102,6 +102,9 @@ class ListCustomers(ListQuery[CustomerView]):
         "more last digits of a telephone number.",
     )
 
+    def rows(self) -> QuerySet[CustomerSummary]:
+        return self.select(_visible(self)).order_by("-registered_at", "-customer_id")
+
 
 class GetCustomerStats(Query[tuple[CustomerStatsView, ...]]):
     """Sum up the orders of a customer, by currency; empty for a customer without orders."""
@@ -136,8 +139,7 @@ class ListCustomersHandler(QueryHandler[ListCustomers, Page[CustomerView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: ListCustomers) -> Page[CustomerView]:
-        rows = query.select(_visible(query)).order_by("-registered_at", "-customer_id")
-        return query.page_of(rows, lambda row: _view(query, row))
+        return query.page_of(query.rows(), lambda row: _view(query, row))
 
 
 @handles(GetCustomerStats)

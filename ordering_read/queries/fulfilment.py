@@ -109,13 +109,16 @@ class GetFulfilmentQueue(ListQuery[QueuedOrderView]):
         order_by({"placed_at": ("placed_at", "order_id"), "units": ("units", "order_id")}),
     ] = Field("placed_at", description="A minus reverses the list.")
 
+    def rows(self) -> QuerySet[QueuedOrder]:
+        return self.select(shop_wide(self, queue()))
+
 
 @handles(GetFulfilmentQueue)
 class GetFulfilmentQueueHandler(QueryHandler[GetFulfilmentQueue, Page[QueuedOrderView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: GetFulfilmentQueue) -> Page[QueuedOrderView]:
-        return query.page_of(query.select(shop_wide(query, queue())), queued_order_view)
+        return query.page_of(query.rows(), queued_order_view)
 
 
 def _backorder() -> JSONObject:

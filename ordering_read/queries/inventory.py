@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
+from django.db.models import QuerySet
 from pydantic import Field
 
 from config.http.input.ids import PathId
@@ -121,6 +122,9 @@ class GetInventory(ListQuery[ProductView]):
         None, description="Words, or the beginnings of words, of a SKU or a name."
     )
 
+    def rows(self) -> QuerySet[InventoryLevel]:
+        return self.select(with_oldest_reservation(InventoryLevel.live.all())).order_by("sku")
+
 
 class GetStockLedger(ListQuery[StockMovementView]):
     """List the movements of a product, newest first."""
@@ -129,6 +133,9 @@ class GetStockLedger(ListQuery[StockMovementView]):
     kind: Annotated[Kind | None, where("kind")] = Field(
         None, description="Movements of this kind only."
     )
+
+    def rows(self) -> QuerySet[StockMovement]:
+        return self.select(shop_wide(self, StockMovement.live.all())).order_by("-version")
 
 
 @handles(GetProduct)
@@ -148,8 +155,7 @@ class GetInventoryHandler(QueryHandler[GetInventory, Page[ProductView]]):
     """Reads a page, in one statement."""
 
     def handle(self, query: GetInventory) -> Page[ProductView]:
-        rows = query.select(with_oldest_reservation(InventoryLevel.live.all()))
-        return query.page_of(rows.order_by("sku"), ProductView.of_row)
+        return query.page_of(query.rows(), ProductView.of_row)
 
 
 @handles(GetStockLedger)
@@ -157,8 +163,7 @@ class GetStockLedgerHandler(QueryHandler[GetStockLedger, Page[StockMovementView]
     """Reads a page, in one statement; for an empty page, checks that the product exists."""
 
     def handle(self, query: GetStockLedger) -> Page[StockMovementView]:
-        rows = query.select(shop_wide(query, StockMovement.live.all()))
-        page = query.page_of(rows.order_by("-version"), StockMovementView.of_row)
+        page = query.page_of(query.rows(), StockMovementView.of_row)
         product = InventoryLevel.live.filter(product_id=query.product_id)
         if not page.items and not product.exists():
             raise ProductNotFoundError

@@ -23,6 +23,13 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
     the list.
     """
 
+    def rows(self) -> "QuerySet[Any]":
+        """Return the rows of all pages that the user may see, in the ordering of this query.
+
+        Lists that are exported over the API say them.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no files.")
+
     def select(self, rows: "QuerySet[Row]") -> "QuerySet[Row]":
         """Return the ``rows`` that pass the filters, in the ordering of this query."""
         for name, field_filter in filters_of(type(self)):

@@ -228,6 +228,9 @@ class OrdersQuery(ListQuery[OrderView]):
             raise ValueError("relevance is for searches: give q")
         return ordering
 
+    def rows(self) -> QuerySet[OrderSummary]:
+        return self.select(visible_orders(self)).defer(*DOCUMENTS)
+
 
 class ListOrders(OrdersQuery):
     """List the orders, by default the newest first."""
@@ -269,8 +272,8 @@ class GetOrdersByCustomerHandler(QueryHandler[GetOrdersByCustomer, Page[OrderVie
 
 
 def _page(query: OrdersQuery) -> Page[OrderView]:
-    rows: QuerySet[OrderSummary] = query.select(visible_orders(query)).defer(*DOCUMENTS)
-    return query.page_of(rows, OrderView.of_row if query.customer_scope is None else _public_view)
+    view = OrderView.of_row if query.customer_scope is None else _public_view
+    return query.page_of(query.rows(), view)
 
 
 def _public_view(row: OrderSummary) -> OrderView:

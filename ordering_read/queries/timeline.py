@@ -51,25 +51,24 @@ class GetTimeline(ListQuery[TimelineEntryView]):
         None, description="Entries of this visibility only."
     )
 
+    def rows(self) -> QuerySet[TimelineEntry]:
+        rows = TimelineEntry.live.all()
+        if self.customer_scope is not None:
+            rows = rows.filter(customer_id=self.customer_scope, visibility=Visibility.CUSTOMER)
+        return self.select(rows).order_by("version")
+
 
 @handles(GetTimeline)
 class GetTimelineHandler(QueryHandler[GetTimeline, Page[TimelineEntryView]]):
     """Reads a page, in one statement; for an empty page, checks that the order exists."""
 
     def handle(self, query: GetTimeline) -> Page[TimelineEntryView]:
-        rows = query.select(self._visible(query)).order_by("version")
-        is_customer = query.customer_scope is not None
-        page = query.page_of(rows, _customer_view if is_customer else TimelineEntryView.of_row)
+        view = TimelineEntryView.of_row if query.customer_scope is None else _customer_view
+        page = query.page_of(query.rows(), view)
         # Checked last, because the projection of the order may be behind that of the timeline.
         if not page.items and not self._order_exists(query):
             raise OrderNotFoundError
         return page
-
-    def _visible(self, query: GetTimeline) -> QuerySet[TimelineEntry]:
-        rows = TimelineEntry.live.all()
-        if query.customer_scope is None:
-            return rows
-        return rows.filter(customer_id=query.customer_scope, visibility=Visibility.CUSTOMER)
 
     def _order_exists(self, query: GetTimeline) -> bool:
         orders = OrderSummary.live.filter(order_id=query.order_id)
