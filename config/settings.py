@@ -307,6 +307,7 @@ REAUTHENTICATION_MINUTES = env.number("REAUTHENTICATION_MINUTES", 15, most=env.M
 # --- HTTP --------------------------------------------------------------------------------------
 # The largest body of a request, in bytes; a larger body gets a 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES = 1_000_000
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 1_200  # A new order has up to 200 lines of 5 fields.
 # Commands that require the header Idempotency-Key, comma separated: CreateOrder, say.
 IDEMPOTENCY_KEY_REQUIRED = env.texts("IDEMPOTENCY_KEY_REQUIRED")
 # Days for which the response to a command is stored for repeats with the same key.
@@ -359,7 +360,6 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "config.http.openapi.schema.Schema",
     "EXCEPTION_HANDLER": "config.http.answers.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": "format",
-    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = openapi_settings.SPECTACULAR_SETTINGS
 

@@ -32,7 +32,8 @@ class DraftLine:
     """A line as it was typed. ``errors`` are the complaints, by field.
 
     ``list_price`` is the price that the form filled in: a price that still equals it was not typed,
-    and follows the product and the currency. ``value`` is the price of all units.
+    and follows the product and the currency. ``value`` is the price of all units. ``discount`` is
+    an amount on the whole line or a percentage of ``value``, and ``reduction`` is its amount.
     """
 
     number: int
@@ -40,10 +41,12 @@ class DraftLine:
     quantity: str = ""
     price: str = ""
     reason: str = ""
+    discount: str = ""
     list_price: str = ""
     offer: OfferView | None = None
     availability: str = ""
     value: Decimal | None = None
+    reduction: Decimal | None = None
     errors: dict[str, list[str]] = field(default_factory=dict)
 
     @property
@@ -51,7 +54,8 @@ class DraftLine:
         """Return True if nothing was typed, or if people cleared the product that was named."""
         is_price_typed = self.price not in ("", self.list_price)
         is_quantity_typed = bool(self.quantity) and not self.list_price
-        return not (self.product or self.reason or is_price_typed or is_quantity_typed)
+        is_typed = self.product or self.reason or self.discount
+        return not (is_typed or is_price_typed or is_quantity_typed)
 
     @property
     def field_id(self) -> str:
@@ -91,6 +95,8 @@ class DraftLine:
         }
         if self.reason:
             item["price_reason"] = self.reason
+        if self.reduction:
+            item["discount"] = str(self.reduction)
         if picked_up:
             item["requires_shipping"] = False
         return item
@@ -116,13 +122,13 @@ def read_lines(data: Mapping[str, str]) -> list[DraftLine]:
 
     ``data["remove"]`` is the number of a line to leave out; ``data["more"]`` asks for more lines.
     """
-    names = ("product", "quantity", "price", "reason")
+    names = ("product", "quantity", "price", "reason", "discount")
     list_prices = data.get("list_prices", "").split(_BETWEEN_PRICES)
     rows = []
     for number in range(min(_number(data.get("lines", "")), _MOST_LINES)):
         row = {name: " ".join(data.get(f"line-{number}-{name}", "").split()) for name in names}
         list_price = list_prices[number] if number < len(list_prices) else ""
-        rows.append((row["product"], row["quantity"], row["price"], row["reason"], list_price))
+        rows.append((*row.values(), list_price))
     removed = _number(data.get("remove", ""), default=len(rows))
     del rows[removed : removed + 1]
     lines = [DraftLine(number, *row) for number, row in enumerate(rows)]
@@ -222,6 +228,25 @@ def check_prices(lines: Sequence[DraftLine], currency: str, rights: PriceRights)
             differs = amount is None or line.unit_price != amount
             if differs and rights.needs_reason and not line.reason:
                 line.complain("reason", _needs_reason(amount, currency))
+
+
+def check_discounts(lines: Sequence[DraftLine], currency: str) -> None:
+    """Set the amount of each discount, and complain where there is none."""
+    for line in lines:
+        if not line.discount or line.value is None:
+            continue
+        text = line.discount.replace(",", ".").removesuffix("%").strip()
+        try:
+            number = parse_amount(text)
+        except PydanticCustomError:
+            line.complain("discount", "A discount is an amount such as 5.00, or such as 10 %.")
+            continue
+        if line.discount.endswith("%"):
+            number = quantize(line.value * number / 100, currency)
+        if number > line.value:
+            line.complain("discount", f"The line costs {money(line.value, currency)}.")
+        else:
+            line.reduction = number
 
 
 def _no_price(offer: OfferView, currency: str, rights: PriceRights) -> str:

@@ -188,7 +188,7 @@ def _first_complaint(draft: OrderDraft) -> str:
     lines = [
         f"line-{line.number}-{name}"
         for line in draft.lines
-        for name in ("product", "quantity", "price", "reason")
+        for name in ("product", "quantity", "price", "discount", "reason")
         if line.errors.get(name)
     ]
     return next(iter([*customer, *lines, *address, *terms]), "")

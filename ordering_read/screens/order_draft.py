@@ -29,6 +29,7 @@ from ordering_read.screens.draft_customer import (
 from ordering_read.screens.draft_lines import (
     DraftLine,
     PriceRights,
+    check_discounts,
     check_prices,
     check_units,
     currency_of,
@@ -51,7 +52,12 @@ from ordering_write import client
 from ordering_write.client import commands as c
 
 # The fields of a line, by their names in the command.
-_LINE_FIELDS = {"quantity": "quantity", "unit_price": "price", "price_reason": "reason"}
+_LINE_FIELDS = {
+    "quantity": "quantity",
+    "unit_price": "price",
+    "price_reason": "reason",
+    "discount": "discount",
+}
 # The buttons of the form; a change of a field sends the form without one.
 _BUTTONS = ("place", "total", "more", "remove")
 _CUSTOMER_FIELDS = ("name", "email", "phone")
@@ -107,6 +113,7 @@ class OrderDraft:
         self.price_rights = PriceRights.of(privileges)
         check_units(self.typed_lines)
         check_prices(self.typed_lines, self.currency, self.price_rights)
+        check_discounts(self.typed_lines, self.currency)
         self.missing = [*self._check_customer(), *self._check_lines(), *self._check_address()]
         if self.is_asked:
             for part, name, text in self.missing:

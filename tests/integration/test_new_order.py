@@ -440,6 +440,33 @@ def test_the_running_total_adds_up_with_taxes_discount_and_shipping(
     assert [event.type for event in events_of(order)].count("NoteAdded") == 1
 
 
+def test_a_line_has_a_discount_in_an_amount_or_per_cent(clerk: User) -> None:
+    customer = kit.registered_customer()
+    for sku in ("LAMP-1", "LAMP-2", "LAMP-3"):
+        kit.registered_product(sku=sku)
+    show()
+    phone = Telephone(clerk, f"?customer={customer.pk}")
+    lines = {**line(0, "LAMP-1", "2"), **line(1, "LAMP-2", "3"), **line(2, "LAMP-3")}
+    discounts = {"line-0-discount": "4,80", "line-1-discount": "2.5 %"}
+    typed = {"customer__customer": customer.email, **lines, **NEW_ADDRESS, **discounts}
+
+    for wrong in ("a tenth", "-1", "20.00", "100.1 %"):
+        phone.send(**typed, **{"line-2-discount": wrong})
+        assert phone.page.context["total"] is None
+        assert phone.page.context["draft"].lines[2].errors.keys() == {"discount"}
+    phone.send(**{"line-2-discount": ""})
+
+    assert "less 4.80 EUR" in phone.text
+    assert "less 1.49 EUR" in phone.text
+    assert phone.sums["Discount"] == Decimal("-6.29")
+    phone.send("place")
+    order = Order.objects.get()
+    assert order.total == Decimal("119.40") - Decimal("6.29")
+    added = [event for event in events_of(order) if event.type == "OrderItemAdded"]
+    amounts = [event.discount and event.discount.amount for event in added]
+    assert amounts == [Decimal("4.80"), Decimal("1.49"), None]
+
+
 # --- Rights ------------------------------------------------------------------------------------
 def test_nobody_finds_a_customer_by_data_that_they_may_not_see(clerk: User) -> None:
     customer = kit.registered_customer(
