@@ -9,6 +9,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.accounts.models import User
 from config.accounts.roles import customer_scope
 from config.http.errors import ParameterError, PermissionMissingError
 from config.http.input.negotiation import FORMAT
@@ -27,7 +28,7 @@ Item = TypeVar("Item")
 class FileRenderer(BaseRenderer):
     """The base of renderers whose data are the content of a file."""
 
-    charset = None
+    charset: str | None = None
     render_style = "binary"
 
     def render(
@@ -94,7 +95,8 @@ class FileViewSet(QueryViewSet):
         Raises PermissionMissingError, and ParameterError if the file would have too many rows.
         """
         user, exported = self.request.user, LISTS[self.files[self.action]]
-        if customer_scope(user) is not None or not user.has_perm(exported.permission):
+        may_export = user.has_perm(exported.permission) and customer_scope(user) is None
+        if not (isinstance(user, User) and may_export):
             raise PermissionMissingError(exported.permission)
         parameters = self.request.query_params.copy()
         parameters.pop(FORMAT, None)

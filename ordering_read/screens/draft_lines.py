@@ -128,7 +128,8 @@ def read_lines(data: Mapping[str, str]) -> list[DraftLine]:
     for number in range(min(_number(data.get("lines", "")), _MOST_LINES)):
         row = {name: " ".join(data.get(f"line-{number}-{name}", "").split()) for name in names}
         list_price = list_prices[number] if number < len(list_prices) else ""
-        rows.append((*row.values(), list_price))
+        product, quantity, price, reason, discount = (row[name] for name in names)
+        rows.append((product, quantity, price, reason, discount, list_price))
     removed = _number(data.get("remove", ""), default=len(rows))
     del rows[removed : removed + 1]
     lines = [DraftLine(number, *row) for number, row in enumerate(rows)]
