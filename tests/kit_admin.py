@@ -1,6 +1,7 @@
 """Helpers for tests of the admin pages: URLs, a small shop, logged-in clients and page texts."""
 
 import re
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib.messages import get_messages
@@ -38,16 +39,17 @@ class Shop:
 
     def url(self, page: str) -> str:
         """Return the URL of one row of the list ``page``."""
-        key = {
-            ORDERS: self.order.pk,
-            CUSTOMERS: self.customer.pk,
-            INVENTORY: self.product.pk,
-            PROJECTIONS: Projection.objects.get(name="order_view").pk,
-            OUTBOX: OutboxEvent.objects.filter(stream=self.order.stream).earliest("version").pk,
-            COMMANDS: CommandRecord.objects.filter(type="CreateOrder")[0].pk,
-            STOCK: self.product.pk,
-        }[page]
-        return row_url(page, key)
+        events = OutboxEvent.objects.filter(stream=self.order.stream)
+        rows: dict[str, Callable[[], Model]] = {
+            ORDERS: lambda: self.order,
+            CUSTOMERS: lambda: self.customer,
+            INVENTORY: lambda: self.product,
+            PROJECTIONS: lambda: Projection.objects.get(name="order_view"),
+            OUTBOX: lambda: events.earliest("version"),
+            COMMANDS: lambda: CommandRecord.objects.filter(type="CreateOrder")[0],
+            STOCK: lambda: self.product,
+        }
+        return row_url(page, rows[page]().pk)
 
 
 def projected_shop() -> Shop:

@@ -8,7 +8,8 @@ from pathlib import Path
 from django.conf import settings
 from django.contrib.staticfiles import finders
 from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.renderers import OpenApiJsonRenderer, OpenApiYamlRenderer
+from drf_spectacular.renderers import OpenApiYamlRenderer
+from rest_framework.utils.encoders import JSONEncoder
 
 from config.http.answers.documents import Document
 
@@ -45,8 +46,8 @@ def make_all() -> None:
 @cache
 def _json(urlconf: str) -> Document:
     schema = SchemaGenerator(urlconf=urlconf).get_schema(public=True)
-    parsed = json.loads(OpenApiJsonRenderer().render(schema))
-    return Document.of(json.dumps(parsed, ensure_ascii=False, separators=(",", ":")).encode())
+    text = json.dumps(schema, cls=JSONEncoder, ensure_ascii=False, separators=(",", ":"))
+    return Document.of(text.encode())
 
 
 @cache
