@@ -43,6 +43,7 @@ from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.models import Customer
 from tests import kit
 from tests.databases import Databases, MigratedDatabases, connect_to, rolled_back
+from tests.scheduling import SharedServiceScheduling
 
 ALIASES = ["default", "read"]
 # Apps whose rows are deleted after a test; roles, permissions and schedules stay.
@@ -106,6 +107,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """Exclude the modules and tests, which all stay, from garbage collection."""
     collect_less()
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> SharedServiceScheduling:
+    return SharedServiceScheduling(config, log)
 
 
 # pytest looks up each fixture for each of the tests: a few that do more load faster than many.

@@ -19,7 +19,9 @@ def _commands_in_this_process(django_db_blocker: Any) -> Iterator[None]:
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> Iterator[Service]:
     """Run the web server and the workers on databases of their own, for all of these tests."""
-    with Service(tmp_path_factory.mktemp("service"), like=migrated) as running:
+    shared = Service(tmp_path_factory.mktemp("service"), like=migrated)
+    shared.environ |= {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
+    with shared as running:
         yield running
 
 

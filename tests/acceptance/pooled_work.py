@@ -12,7 +12,7 @@ from tests.proof import size
 
 # More than the sessions of a pooler of transactions.
 PARALLEL_REQUESTS = 12
-REQUESTS = PARALLEL_REQUESTS * size(4, full=10)
+REQUESTS = PARALLEL_REQUESTS * size(2, full=10)
 UNITS_RECEIVED = REQUESTS // 2
 
 

@@ -110,13 +110,19 @@ class Service:
     """A running copy: ``with Service(folder) as service``; its logs go to ``folder``.
 
     Its databases are copies of the migrated databases ``like``; without those, it migrates its
-    own. ``one_database`` keeps both sides in one database.
+    own. ``one_database`` keeps both sides in one database. Without ``web``, only the workers run.
     """
 
     def __init__(
-        self, folder: Path, *, like: Sequence[str] = (), one_database: bool = False
+        self,
+        folder: Path,
+        *,
+        like: Sequence[str] = (),
+        one_database: bool = False,
+        web: bool = True,
     ) -> None:
         self._folder = folder
+        self._has_web = web
         self._is_migrated = bool(like)
         self._databases = Databases(*(["both"] if one_database else ["write", "read"]), like=like)
         self.write_url, self.read_url = self._databases.urls[0], self._databases.urls[-1]
@@ -135,6 +141,7 @@ class Service:
             self.environ["READ_DATABASE_URL"] = self.read_url
         self.tokens: dict[str, str] = {}
         self._clients: list[httpx.Client] = []
+        self._reader: psycopg.Connection[Any] | None = None
 
     # --- Start and stop ------------------------------------------------------------------------
 
@@ -162,9 +169,10 @@ class Service:
             self.manage("migrate", "-v", "0")
         with self.write() as connection:
             self.tokens = {role: _token_of_new_user(connection, role) for role in ROLES}
-        self._start_web()
         self.start_workers()
-        wait_until(self.is_ready, missing="the service isn't ready")
+        if self._has_web:
+            self._start_web()
+            wait_until(self.is_ready, missing="the service isn't ready")
 
     def _start_web(self) -> None:
         fd = self._listener.fileno()
@@ -188,6 +196,8 @@ class Service:
     def _stop(self) -> None:
         for client in self._clients:
             client.close()
+        if self._reader:
+            self._reader.close()
         for program in self._processes:
             program.terminate()
         for program in self._processes:
@@ -281,6 +291,11 @@ class Service:
     def read(self) -> psycopg.Connection[Any]:
         """Return a connection to the read database, in autocommit."""
         return psycopg.connect(self.read_url, autocommit=True)
+
+    def read_rows(self, statement: str, *parameters: Any) -> list[Any]:
+        """Return the rows of a statement on the read database; all calls share a connection."""
+        self._reader = self._reader or self.read()
+        return self._reader.execute(statement, parameters).fetchall()
 
     def settle(self, *, seconds: float = PATIENCE_SECONDS) -> None:
         """Wait until every live projection has applied the last event."""

@@ -16,7 +16,6 @@ import dj_database_url
 import psutil
 import psycopg
 from django.conf import settings
-from django.core.management import call_command
 from django.db import DatabaseError, InterfaceError, connections
 from uuid_utils.compat import uuid7
 
@@ -104,11 +103,6 @@ class Site:
         self._connections.clear()
 
     # --- Commands ------------------------------------------------------------------------------
-
-    def migrate(self) -> None:
-        """Create the tables of both databases."""
-        with self._connected():
-            call_command("migrate", verbosity=0, interactive=False)
 
     def receive(self, times: int, **options: Any) -> str:
         """Receive stock of a new product, ``times`` times; return the product's id."""

@@ -17,9 +17,9 @@ from tests.acceptance.shop import Shop, created
 from tests.proof import size
 
 # Requests of each client before a change, so that the statements of all threads are prepared.
-REQUESTS_BEFORE = size(30, full=60)
+REQUESTS_BEFORE = size(20, full=60)
 # Requests after a change, of all clients together.
-REQUESTS_AFTER = size(30, full=60)
+REQUESTS_AFTER = size(20, full=60)
 
 # Columns that reads, commands, logins and workers select, each with another type and its own.
 CHANGES = [

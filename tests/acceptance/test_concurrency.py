@@ -3,7 +3,7 @@
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Event
@@ -26,13 +26,17 @@ from tests.patience import on_this_machine
 from tests.proof import IS_PROOF, size
 
 # Orders that are placed while each of the five processes of the workers is killed.
-ORDERS = size(100, full=250)
+ORDERS = size(50, full=250)
+# The processes that are killed once more while all are idle: a worker and the pusher, or all.
+KILLED_IDLE = range(5) if IS_PROOF else (1, 4)
+# Parallel commands on one order.
+MANY = size(20, full=50)
 # The projections that are rebuilt: one by streams and one that mixes them, or all in `make proof`.
 REBUILT = () if IS_PROOF else ("order_view", "sales_by_day")
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _two_web_processes(service: Service) -> None:
+def _two_web_processes(service: Service) -> Iterator[None]:
     """Add a process to the web server, so that parallel commands meet in the database only."""
     service.web.send_signal(signal.SIGTTIN)
     web = psutil.Process(service.web.pid)
@@ -44,6 +48,10 @@ def _two_web_processes(service: Service) -> None:
         )
 
     wait_until(all_serve, missing="no second web process serves")
+    yield
+    service.web.send_signal(signal.SIGTTOU)
+    wait_until(lambda: len(web.children()) == 1, missing="the second web process doesn't end")
+    wait_until(service.is_ready)
 
 
 def at_once(call: Callable[[int], httpx.Response], times: int) -> list[httpx.Response]:
@@ -54,7 +62,7 @@ def at_once(call: Callable[[int], httpx.Response], times: int) -> list[httpx.Res
 
 @pytest.mark.proof
 def test_many_parallel_orders_share_a_stock_of_ten(service: Service, shop: Shop) -> None:
-    count = size(50, full=100)
+    count = size(30, full=100)
     product = shop.product(10)
     body = shop.body(shop.customer(), product)
 
@@ -69,7 +77,7 @@ def test_many_parallel_orders_share_a_stock_of_ten(service: Service, shop: Shop)
 
 @pytest.mark.proof
 def test_opposite_orders_of_the_same_products_do_not_deadlock(shop: Shop) -> None:
-    count = size(30, full=60)
+    count = size(20, full=60)
     products = [shop.product(1_000) for _ in range(3)]
     customer = shop.customer()
     bodies = [shop.body(customer, *products), shop.body(customer, *reversed(products))]
@@ -80,10 +88,12 @@ def test_opposite_orders_of_the_same_products_do_not_deadlock(shop: Shop) -> Non
     assert [shop.level(product)["reserved"] for product in products] == [count] * 3
 
 
+@pytest.mark.proof
 def test_orders_and_cancellations_of_the_same_product_add_up(service: Service, shop: Shop) -> None:
-    product = shop.product(30)
+    count = size(8, full=20)
+    product = shop.product(count + 10)
     customer = shop.customer()
-    orders = [shop.order(customer, product) for _ in range(20)]
+    orders = [shop.order(customer, product) for _ in range(count)]
     body = shop.body(customer, product)
 
     def act(number: int) -> httpx.Response:
@@ -92,31 +102,33 @@ def test_orders_and_cancellations_of_the_same_product_add_up(service: Service, s
         # Twice for each order: one of the two is too late.
         return shop.admin.post(f"/orders/{orders[number // 4]}/cancel", json={"reason": "x"})
 
-    responses = at_once(act, 80)
+    responses = at_once(act, 4 * count)
 
     placed, cancelled = responses[1::2], responses[::2]
-    assert Counter(response.status_code for response in cancelled) == {200: 20, 409: 20}
-    count = Counter(response.status_code for response in placed)
-    assert set(count) <= {201, 400}
-    assert shop.level(product)["reserved"] == count[201]
+    assert Counter(response.status_code for response in cancelled) == {200: count, 409: count}
+    statuses = Counter(response.status_code for response in placed)
+    assert set(statuses) <= {201, 400}
+    assert shop.level(product)["reserved"] == statuses[201]
     assert_read_models_equal_the_log(service)
 
 
-def test_fifty_commands_at_once_on_one_order_lose_nothing(service: Service, shop: Shop) -> None:
+@pytest.mark.proof
+def test_many_commands_at_once_on_one_order_lose_nothing(service: Service, shop: Shop) -> None:
     order = shop.order()
 
     responses = at_once(
         lambda number: shop.admin.post(f"/orders/{order}/notes", json={"text": f"Note {number}"}),
-        50,
+        MANY,
     )
 
-    assert Counter(response.status_code for response in responses) == {201: 50}
+    assert Counter(response.status_code for response in responses) == {201: MANY}
     # Placed with a line, it was at version 2.
-    assert sorted(response.json()["version"] for response in responses) == list(range(3, 53))
+    assert sorted(response.json()["version"] for response in responses) == list(range(3, 3 + MANY))
     assert_read_models_equal_the_log(service)
 
 
-def test_of_fifty_commands_with_one_etag_one_is_accepted(shop: Shop) -> None:
+@pytest.mark.proof
+def test_of_many_commands_with_one_etag_one_is_accepted(shop: Shop) -> None:
     order = shop.order()
     shop.read(f"/orders/{order}")
     tag = shop.admin.get(f"/orders/{order}").headers["ETag"]
@@ -125,10 +137,10 @@ def test_of_fifty_commands_with_one_etag_one_is_accepted(shop: Shop) -> None:
         lambda number: shop.admin.post(
             f"/orders/{order}/notes", json={"text": f"Note {number}"}, headers={"If-Match": tag}
         ),
-        50,
+        MANY,
     )
 
-    assert Counter(response.status_code for response in responses) == {201: 1, 412: 49}
+    assert Counter(response.status_code for response in responses) == {201: 1, 412: MANY - 1}
     since = [
         response.json()["events_since"] for response in responses if response.status_code == 412
     ]
@@ -219,7 +231,8 @@ def test_orders_are_projected_while_worker_processes_are_killed(
 ) -> None:
     customer, product = shop.customer(), shop.product(1_000)
     workers = psutil.Process(service.workers.pid)
-    victims = {number: number // 20 for number in range(10, ORDERS, 20)}
+    step = size(10, full=20)
+    victims = {number: number // step for number in range(step // 2, ORDERS, step)}
 
     def place(number: int) -> None:
         if number in victims:
@@ -230,14 +243,13 @@ def test_orders_are_projected_while_worker_processes_are_killed(
         list(threads.map(place, range(ORDERS)))
 
     assert_read_models_equal_the_log(service)
-    # Then each process in turn, while all are idle.
-    for victim in range(5):
+    for victim in KILLED_IDLE:
         wait_until(lambda: len(workers.children(recursive=True)) == 5)
         kill_one(workers, victim)
         shop.order(customer, product)
         service.settle()
     assert_read_models_equal_the_log(service)
-    assert shop.level(product)["reserved"] == ORDERS + 5
+    assert shop.level(product)["reserved"] == ORDERS + len(KILLED_IDLE)
 
 
 def kill_one(workers: psutil.Process, number: int) -> None:
@@ -249,6 +261,7 @@ def kill_one(workers: psutil.Process, number: int) -> None:
 
 @pytest.mark.proof
 def test_orders_survive_killed_web_workers(service: Service, shop: Shop) -> None:
+    count = size(40, full=75)
     product = shop.product(1_000)
     body = shop.body(shop.customer(), product)
     doomed = {25 * (number + 1): number for number in range(size(1, full=2))}
@@ -266,10 +279,10 @@ def test_orders_survive_killed_web_workers(service: Service, shop: Shop) -> None
                 continue  # the client can't know whether it was placed, and sends it again
 
     with ThreadPoolExecutor(8) as threads:
-        orders = list(threads.map(place, range(75)))
+        orders = list(threads.map(place, range(count)))
 
     wait_until(lambda: len(web.children()) == 2)
     wait_until(service.is_ready)
-    assert len(set(orders)) == 75
-    assert shop.level(product)["reserved"] == 75
+    assert len(set(orders)) == count
+    assert shop.level(product)["reserved"] == count
     assert_read_models_equal_the_log(service)

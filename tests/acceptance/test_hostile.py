@@ -14,8 +14,9 @@ import pytest
 
 from tests.acceptance.service import Service
 from tests.acceptance.shop import ADDRESS, Shop
+from tests.proof import size
 
-REQUESTS = 1_500
+REQUESTS = size(400, full=1_500)
 LISTS = (
     "/orders?page_size=100",
     "/customers?page_size=100",
@@ -307,6 +308,7 @@ def send(
         connection.close()
 
 
+@pytest.mark.proof
 def test_no_hostile_request_makes_the_service_fail(
     service: Service, shop: Shop, ids: dict[str, str]
 ) -> None:

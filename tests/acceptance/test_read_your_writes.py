@@ -13,7 +13,10 @@ import pytest
 from tests.acceptance.service import Service, wait_until
 from tests.acceptance.shop import Shop
 from tests.patience import on_this_machine
+from tests.proof import size
 
+# The orders that are read after each write.
+ORDERS = size(5, full=20)
 # The wait of each of many clients.
 SECONDS = 8
 
@@ -40,9 +43,10 @@ def read(shop: Shop, path: str, command: httpx.Response, prefer: str = "") -> ht
     return shop.admin.get(path, headers=headers | ({"Prefer": prefer} if prefer else {}))
 
 
+@pytest.mark.proof
 def test_a_read_with_the_token_shows_the_write(shop: Shop) -> None:
     product, customer = shop.product(on_hand=100), shop.customer()
-    for count in range(1, 21):
+    for count in range(1, ORDERS + 1):
         placed = shop.admin.post("/orders", json=shop.body(customer, product))
         shown = read(shop, placed.headers["Location"], placed, "wait=10")
         listed = read(shop, f"/customers/{customer}/orders", placed, "wait=10")
@@ -99,13 +103,12 @@ def test_waiting_clients_leave_threads_for_the_others(shop: Shop) -> None:
     assert seconds < SECONDS
 
 
-def test_starting_workers_end_the_wait(service: Service, shop: Shop) -> None:
-    service.settle()
-    service.stop_workers()
+@pytest.mark.usefixtures("frozen_workers")
+def test_workers_that_go_on_end_the_wait(service: Service, shop: Shop) -> None:
     command = register(shop)
     with ThreadPoolExecutor(1) as threads:
         answer = threads.submit(_shown, shop, command)
-        service.start_workers()
+        os.killpg(service.workers.pid, signal.SIGCONT)
 
         assert answer.result() == "wait"
 
@@ -114,7 +117,7 @@ def _shown(shop: Shop, command: httpx.Response) -> str:
     """Return the preference that was applied to the read that shows ``command``."""
 
     def shown() -> str:
-        # On a busy machine the workers may need longer to start than the longest wait.
+        # On a busy machine the workers may need longer than the longest wait.
         answer = read(shop, command.headers["Location"], command, "wait=10")
         assert answer.status_code in (200, 503)
         return answer.headers.get("Preference-Applied", "")

@@ -170,6 +170,13 @@ def test_the_roles_have_all_permissions_that_exist() -> None:
     assert {codename for granted in grants().values() for codename in granted} == codenames
 
 
+def test_the_group_of_each_role_has_exactly_its_permissions(db: None) -> None:
+    permissions = Permission.objects.filter(content_type__app_label="ordering_write")
+    for role, codenames in grants().items():
+        stored = permissions.filter(group__name=role).values_list("codename", flat=True)
+        assert set(stored) == codenames, role
+
+
 def test_the_most_dangerous_permissions_are_granted_to_few_roles() -> None:
     """The permissions that would cost most in wrong hands, listed here a second time."""
     granted = dict(grants())

@@ -32,7 +32,7 @@ from django.conf import settings
 settings.DATABASES["default"]["NAME"], settings.DATABASES["read"]["NAME"] = sys.argv[1:]
 django.setup()
 from django.core.management import call_command
-call_command("rebuild_projections", workers=2, batch=7)
+call_command("rebuild_projections", workers=1, batch=20)
 """
 
 
