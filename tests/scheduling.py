@@ -15,14 +15,14 @@ _WITH_OWN_SERVICE = {
 }
 
 
-class SharedServiceScheduling(LoadFileScheduling):  # type: ignore[misc]
+class SharedServiceScheduling(LoadFileScheduling):
     """Gives each file to one process, and all files that share a service to the same process.
 
     The service takes as long to start as many of its tests take.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
+        file = super()._split_scope(nodeid)
         folder, _, name = file.rpartition("/")
         is_shared = folder.endswith("acceptance") and name not in _WITH_OWN_SERVICE
         return folder if is_shared else file

@@ -17,6 +17,8 @@ from tests.acceptance.shop import ADDRESS, Shop
 from tests.proof import size
 
 REQUESTS = size(400, full=1_500)
+# The items of each list that are read afterwards.
+ITEMS = size(15, full=100)
 LISTS = (
     "/orders?page_size=100",
     "/customers?page_size=100",
@@ -334,9 +336,9 @@ def test_no_hostile_request_makes_the_service_fail(
 
 
 def assert_can_be_read(shop: Shop, path: str) -> None:
-    """Read every page of the list at ``path`` in both formats, and each item of the first page."""
+    """Read every page of the list at ``path`` in both formats, and the first items one by one."""
     first = shop.admin.get(path).json()
-    for item in first["results"]:
+    for item in first["results"][:ITEMS]:
         if "links" in item:
             assert shop.admin.get(item["links"]["self"]).status_code == 200
     page: str | None = path
