@@ -39,8 +39,8 @@ CUSTOMER, PRODUCT = uuid4(), uuid4()
 FILTERS = {name for name, _filter in filters_of(ListOrders)}
 
 
-@pytest.fixture(autouse=True)
-def shop() -> dict[str, Order]:
+@pytest.fixture(scope="module", autouse=True)
+def shop(module_db: None) -> dict[str, Order]:
     """Three projected orders that differ in everything that a list can be filtered by."""
     paid = order_placed(
         number="paid",

@@ -25,7 +25,15 @@ from ordering_write.log import read_correlation
 from ordering_write.models import CommandRecord, Order, OutboxEvent
 from tests import kit
 from tests.integration.test_parking import Poison
-from tests.kit_admin import ORDERS, logged_in, page_text, projected_shop, row_url, run_projections
+from tests.kit_admin import (
+    ORDERS,
+    Shop,
+    logged_in,
+    page_text,
+    projected_shop,
+    row_url,
+    run_projections,
+)
 from tests.kit_policies import DAY, give, run_policies
 
 pytestmark = pytest.mark.usefixtures("db")
@@ -44,12 +52,18 @@ def line_of(order: Order) -> Any:
     return next(iter(kit.stored(order.stream).lines))
 
 
-def refunded_order() -> Order:
+@pytest.fixture(scope="module")
+def shop(module_db: None) -> Shop:
+    return projected_shop()
+
+
+@pytest.fixture(scope="module")
+def refunded_order(shop: Shop) -> Order:
     """Return a paid order with a unit less, for which policies have paid money back.
 
     Its versions: 1 placed, 2 line added, 3 paid, 4 unit cancelled, 5 refund requested.
     """
-    order = projected_shop().order
+    order = shop.place()
     give(c.RecordPayment, order, payment_id="p", kind="captured", amount="39.80")
     units = [{"line_id": line_of(order), "quantity": 1}]
     give(c.CancelOrderItems, order, items=units, reason="One will do")
@@ -59,8 +73,10 @@ def refunded_order() -> Order:
 
 
 # --- Two versions side by side -----------------------------------------------------------------
-def test_a_version_is_shown_beside_another_with_the_differences_marked(auditor: User) -> None:
-    order = refunded_order()
+def test_a_version_is_shown_beside_another_with_the_differences_marked(
+    auditor: User, refunded_order: Order
+) -> None:
+    order = refunded_order
     client = logged_in(auditor)
 
     page = client.get(url_of(order, "?version=4"))
@@ -88,8 +104,10 @@ def test_a_version_is_shown_beside_another_with_the_differences_marked(auditor: 
     assert "Both are the same" in page_text(client, url_of(order, "?version=4&compared=4"))
 
 
-def test_an_order_is_shown_as_of_a_moment_in_the_time_zone_of_the_store(auditor: User) -> None:
-    order = refunded_order()
+def test_an_order_is_shown_as_of_a_moment_in_the_time_zone_of_the_store(
+    auditor: User, refunded_order: Order
+) -> None:
+    order = refunded_order
     client = logged_in(auditor)
     moment = localtime(now() + timedelta(seconds=1))
 
@@ -103,9 +121,9 @@ def test_an_order_is_shown_as_of_a_moment_in_the_time_zone_of_the_store(auditor:
 
 
 def test_a_choice_that_can_not_be_shown_is_refused_with_its_reason(
-    auditor: User, subtests: pytest.Subtests
+    auditor: User, subtests: pytest.Subtests, shop: Shop
 ) -> None:
-    order = projected_shop().order
+    order = shop.order
     client = logged_in(auditor)
     for query, reason in (
         ("?version=9", "The order has no version 9; its newest is 2."),
@@ -125,9 +143,9 @@ def test_a_choice_that_can_not_be_shown_is_refused_with_its_reason(
 
 
 def test_the_history_needs_its_permission_and_masks_personal_data(
-    clerk: User, auditor: User, admin_user: User
+    clerk: User, auditor: User, admin_user: User, shop: Shop
 ) -> None:
-    order = projected_shop().order
+    order = shop.order
     give(c.AddNote, order, text="Ring twice")
     run_projections()
 
@@ -145,8 +163,10 @@ def test_the_history_needs_its_permission_and_masks_personal_data(
     assert "Ring twice" in page_text(logged_in(admin_user), causes_url(order, "NoteAdded"))
 
 
-def test_the_history_of_an_erased_customer_has_no_personal_data(admin_user: User) -> None:
-    order = projected_shop().order
+def test_the_history_of_an_erased_customer_has_no_personal_data(
+    admin_user: User, shop: Shop
+) -> None:
+    order = shop.order
     give(c.CancelOrder, order, reason="Mistake")
     kit.dispatch(
         c.EraseCustomer(user_id=kit.USER, customer_id=order.customer_id, reason="Asked for it")
@@ -161,8 +181,10 @@ def test_the_history_of_an_erased_customer_has_no_personal_data(admin_user: User
         assert "[erased]" in text, query
 
 
-def test_a_long_history_is_listed_by_pages_and_takes_few_statements(auditor: User) -> None:
-    order = refunded_order()
+def test_a_long_history_is_listed_by_pages_and_takes_few_statements(
+    auditor: User, refunded_order: Order
+) -> None:
+    order = refunded_order
     for number in range(30):
         give(c.AddNote, order, text=f"Note {number}")
     run_projections()
@@ -186,8 +208,10 @@ def test_a_long_history_is_listed_by_pages_and_takes_few_statements(auditor: Use
 
 
 # --- What can't be shown -----------------------------------------------------------------------
-def test_an_unreadable_event_hides_the_states_after_it_only(auditor: User) -> None:
-    order = refunded_order()
+def test_an_unreadable_event_hides_the_states_after_it_only(
+    auditor: User, refunded_order: Order
+) -> None:
+    order = refunded_order
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(
@@ -212,9 +236,9 @@ def test_an_unreadable_event_hides_the_states_after_it_only(auditor: User) -> No
 
 
 def test_a_parked_event_is_listed_and_the_page_says_that_the_timeline_lacks_it(
-    auditor: User, monkeypatch: pytest.MonkeyPatch
+    auditor: User, monkeypatch: pytest.MonkeyPatch, shop: Shop
 ) -> None:
-    order = projected_shop().order
+    order = shop.order
     event, *_ = give(c.TagOrder, order, tag="gift")
     Poison(OrderTimelineProjection, monkeypatch).events.add(event.recorded.event_id)
     run_projections()
@@ -229,8 +253,10 @@ def test_a_parked_event_is_listed_and_the_page_says_that_the_timeline_lacks_it(
 
 
 # --- Causes ------------------------------------------------------------------------------------
-def test_the_tree_shows_what_a_command_caused_and_what_policies_did(auditor: User) -> None:
-    order = refunded_order()
+def test_the_tree_shows_what_a_command_caused_and_what_policies_did(
+    auditor: User, refunded_order: Order
+) -> None:
+    order = refunded_order
     client = logged_in(auditor)
 
     page = client.get(url_of(order, "?version=4"))
@@ -258,8 +284,8 @@ def test_the_tree_shows_what_a_command_caused_and_what_policies_did(auditor: Use
     assert "command A command by" in page_text(client, url_of(order, "?version=4"))
 
 
-def test_who_may_not_see_the_log_sees_no_links(make_user: Any) -> None:
-    order = refunded_order()
+def test_who_may_not_see_the_log_sees_no_links(make_user: Any, refunded_order: Order) -> None:
+    order = refunded_order
     user = make_user(Role.MONITOR, is_staff=True)
     user.user_permissions.add(Permission.objects.get(codename="view_history"))
 
@@ -331,8 +357,10 @@ def history_of(*arguments: str) -> str:
     return run("order_history", *arguments)
 
 
-def test_the_command_line_shows_an_order_its_history_and_its_differences() -> None:
-    order = refunded_order()
+def test_the_command_line_shows_an_order_its_history_and_its_differences(
+    refunded_order: Order,
+) -> None:
+    order = refunded_order
     number = order.order_number
     year, _, serial = number.partition("-")
 
@@ -361,9 +389,9 @@ def test_the_command_line_shows_an_order_its_history_and_its_differences() -> No
 
 
 def test_the_command_line_says_what_it_can_not_show(
-    customer: Any, subtests: pytest.Subtests
+    customer: Any, subtests: pytest.Subtests, shop: Shop
 ) -> None:
-    order = projected_shop().order
+    order = shop.order
     number = order.order_number
     serial = number.partition("-")[2]
     other = kit.placed_order(customer, (kit.registered_product(), 1))

@@ -51,10 +51,14 @@ class Warehouse:
         return next(str(line.id) for line in lines if line.product_id == product.pk)
 
 
-@pytest.fixture
-def warehouse_shop(settings: Any) -> Warehouse:
-    settings.READ_SIDE_WAIT = f"{__name__}.visible_at_once"
+@pytest.fixture(scope="module")
+def warehouse_shop(module_db: None) -> Warehouse:
     return Warehouse()
+
+
+@pytest.fixture(autouse=True)
+def _visible_at_once(settings: Any) -> None:
+    settings.READ_SIDE_WAIT = f"{__name__}.visible_at_once"
 
 
 def fields_of(page: str) -> dict[str, str]:

@@ -50,8 +50,8 @@ class Shop:
         go_live(history)
 
 
-@pytest.fixture
-def shop() -> Shop:
+@pytest.fixture(scope="module")
+def shop(module_db: None) -> Shop:
     return Shop()
 
 

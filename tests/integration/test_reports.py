@@ -77,8 +77,8 @@ class Shop:
         go_live(history)
 
 
-@pytest.fixture
-def shop() -> Shop:
+@pytest.fixture(scope="module")
+def shop(module_db: None) -> Shop:
     return Shop()
 
 
@@ -472,8 +472,8 @@ def test_a_customer_scope_sees_no_reports_of_the_whole_shop(shop: Shop) -> None:
         ask(GetStockLedger(product_id=uuid4()))
 
 
-def test_pages_link_to_their_reports(client_of: Callable[..., APIClient]) -> None:
-    shop, client = Shop(), client_of(Role.ADMIN)
+def test_pages_link_to_their_reports(client_of: Callable[..., APIClient], shop: Shop) -> None:
+    client = client_of(Role.ADMIN)
     for path, link in (
         (f"orders/{shop.order.pk}", "timeline"),
         (f"customers/{shop.customer.pk}", "stats"),

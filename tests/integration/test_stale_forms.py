@@ -24,10 +24,17 @@ PASSWORD = "correct horse battery"
 CHANGED = "Changed since you opened it"
 
 
-@pytest.fixture
-def shop(db: None, settings: Any) -> Shop:
-    settings.READ_SIDE_WAIT = "tests.integration.test_admin_commands.visible_at_once"
+pytestmark = pytest.mark.usefixtures("db")
+
+
+@pytest.fixture(scope="module")
+def shop(module_db: None) -> Shop:
     return projected_shop()
+
+
+@pytest.fixture(autouse=True)
+def _visible_at_once(settings: Any) -> None:
+    settings.READ_SIDE_WAIT = "tests.integration.test_admin_commands.visible_at_once"
 
 
 def note(shop: Shop, text: str) -> None:
