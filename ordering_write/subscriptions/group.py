@@ -139,7 +139,8 @@ class _SubscriptionGroup:
                     failed_at=None, crash_suspicion=CrashSuspicion.NONE, leased_until__isnull=False
                 )
                 unlocked = leased.select_for_update(skip_locked=True).values("pk")
-                self._checkpoints.filter(pk__in=unlocked).update(leased_until=None)
+                every = self._checkpoints.model._default_manager.using(self._checkpoints.db)
+                every.filter(pk__in=unlocked).update(leased_until=None)
             if self._listens:
                 with connection.cursor() as cursor:
                     cursor.execute("SELECT pg_notify(%s, %s)", [outbox.CHANNEL, RELEASED])
