@@ -5,7 +5,6 @@ processes, notifications. Both use both databases. Tests in tests/unit use neith
 """
 
 import functools
-import gc
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -85,13 +84,6 @@ def pytest_configure(config: pytest.Config) -> None:
     # Tear down on these signals too, as on Ctrl-C: by default they end a process at once.
     for signum in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(signum, signal.default_int_handler)
-
-
-def pytest_collection_finish() -> None:
-    """Look for garbage less often: nearly all objects of a test process live to its end."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 10)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
