@@ -1,13 +1,16 @@
 """Gaps on screens: pages and rows that lack events say so, and no click says "done" for them."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import StringIO
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
+from django.core.cache import cache
 from django.core.management import call_command
-from django.db import connections
+from django.db import connections, transaction
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
@@ -89,55 +92,81 @@ def test_each_projection_but_the_search_has_a_list() -> None:
     assert set(registered()) - set(LISTS) == {"search"}
 
 
-@pytest.mark.parametrize("name", LISTS)
+def failure() -> dict[str, Any]:
+    """Return the columns of a projection that has stopped now."""
+    return {"error": "ValueError: no such colour", "failed_at": timezone.now()}
+
+
+@contextmanager
+def undone() -> Iterator[pytest.MonkeyPatch]:
+    """Undo the changes of the block: those of both databases, and those by its monkeypatch."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        transaction.atomic("default"),
+        transaction.atomic("read"),
+    ):
+        # Pages keep their warnings for some seconds.
+        cache.clear()
+        yield patch
+        transaction.set_rollback(True, "default")
+        transaction.set_rollback(True, "read")
+
+
 def test_a_list_its_rows_and_their_pages_say_that_an_event_is_parked(
-    name: str, client: Client, shop: Shop, monkeypatch: pytest.MonkeyPatch
+    client: Client, shop: Shop, subtests: pytest.Subtests
 ) -> None:
-    park(name, shop, monkeypatch)
+    for name in LISTS:
+        with subtests.test(name), undone() as patch:
+            park(name, shop, patch)
 
-    page = list_page(client, LISTS[name])
+            page = list_page(client, LISTS[name])
 
-    assert any(parked(name) in alert for alert in alerts(page))
-    is_of_streams = projector(name).sliced_by == "stream"
-    assert ("of today</span>" in page.text) == is_of_streams
-    if name in PAGES:
-        sentence = f"1 change of today isn&#x27;t shown yet: {parked(name)}."
-        page = record_page(client, shop, name)
-        assert sentence in alerts(page)
-        if PAGES[name][0] == "ordersummary":
-            assert "newer changes aren’t shown yet" in page.text
+            assert any(parked(name) in alert for alert in alerts(page))
+            is_of_streams = projector(name).sliced_by == "stream"
+            assert ("of today</span>" in page.text) == is_of_streams
+            if name in PAGES:
+                sentence = f"1 change of today isn&#x27;t shown yet: {parked(name)}."
+                page = record_page(client, shop, name)
+                assert sentence in alerts(page)
+                if PAGES[name][0] == "ordersummary":
+                    assert "newer changes aren’t shown yet" in page.text
 
 
-@pytest.mark.parametrize("name", LISTS)
 def test_a_list_and_its_rows_say_that_a_projection_has_stopped(
-    name: str, client: Client, shop: Shop
+    client: Client, shop: Shop, subtests: pytest.Subtests
 ) -> None:
-    stop(name, shop)
+    catch_up()
+    shop.change()
+    for name in LISTS:
+        with subtests.test(name), undone():
+            catch_up(without=name)
+            Projection.objects.filter(name=name).update(**failure())
 
-    page = list_page(client, LISTS[name])
+            page = list_page(client, LISTS[name])
 
-    assert any(f"{labels([name])} aren&#x27;t updated any more" in alert for alert in alerts(page))
-    is_of_streams = projector(name).sliced_by == "stream"
-    assert ("of today</span>" in page.text) == is_of_streams
+            sentence = f"{labels([name])} aren&#x27;t updated any more"
+            assert any(sentence in alert for alert in alerts(page))
+            is_of_streams = projector(name).sliced_by == "stream"
+            assert ("of today</span>" in page.text) == is_of_streams
 
 
-@pytest.mark.parametrize("name", PAGES)
 def test_the_page_of_a_record_says_that_a_projection_is_late(
-    name: str, client: Client, shop: Shop, settings: Any
+    client: Client, shop: Shop, settings: Any, subtests: pytest.Subtests
 ) -> None:
     settings.PROJECTION_LAG_ALERT_SECONDS = 0
     catch_up()
     shop.change()
-    catch_up(without=name)
+    for name in PAGES:
+        with subtests.test(name), undone():
+            catch_up(without=name)
 
-    page = record_page(client, shop, name)
+            page = record_page(client, shop, name)
 
-    assert any(f"{labels([name])} are updated late" in alert for alert in alerts(page))
+            assert any(f"{labels([name])} are updated late" in alert for alert in alerts(page))
 
 
 def test_a_list_without_rows_says_that_rows_may_be_missing(client: Client, shop: Shop) -> None:
-    failed = {"error": "ValueError: no", "failed_at": timezone.now()}
-    Projection.objects.filter(name="order_view").update(**failed)
+    Projection.objects.filter(name="order_view").update(**failure())
 
     page = list_page(client, "ordersummary")
 

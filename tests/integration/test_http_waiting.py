@@ -119,33 +119,34 @@ class TestTokens:
                     assert (answer.status_code, answer.json()["code"]) == (400, "invalid_parameter")
                     assert answer.json()["parameter"] == TOKEN
 
-    @pytest.mark.parametrize("path", PATHS)
     def test_every_read_accepts_a_token(
-        self, admin: APIClient, customer: Customer, path: str
+        self, admin: APIClient, customer: Customer, subtests: pytest.Subtests
     ) -> None:
         product = kit.registered_product()
         order = kit.placed_order(customer, (product, 1))
         catch_up()
-        url = ROOT + path.format(
-            order=order.pk,
-            number=order.order_number,
-            customer=customer.pk,
-            product=product.pk,
-        )
+        ids = {
+            "order": order.pk,
+            "number": order.order_number,
+            "customer": customer.pk,
+            "product": product.pk,
+        }
+        urls = [ROOT + path.format(**ids) for path in PATHS]
         _, token = register(admin)
 
-        behind, refused = get(admin, url, token), get(admin, url, token, "wait=0")
+        early = [(get(admin, url, token), get(admin, url, token, "wait=0")) for url in urls]
         catch_up()
-        level, shown = get(admin, url, token), get(admin, url, token, "wait=0")
+        late = [(get(admin, url, token), get(admin, url, token, "wait=0")) for url in urls]
 
-        assert [answer.status_code for answer in (behind, refused, level, shown)] == [
-            *(200, 503, 200, 200)
-        ]
-        assert behind["Projection-Behind"] == "true"
-        assert not level.has_header("Projection-Behind")
-        assert shown["Preference-Applied"] == "wait"
-        for answer in (behind, refused, level):
-            assert not answer.has_header("Preference-Applied")
+        for url, (behind, refused), (level, shown) in zip(urls, early, late, strict=True):
+            with subtests.test(url):
+                statuses = [answer.status_code for answer in (behind, refused, level, shown)]
+                assert statuses == [200, 503, 200, 200]
+                assert behind["Projection-Behind"] == "true"
+                assert not level.has_header("Projection-Behind")
+                assert shown["Preference-Applied"] == "wait"
+                for answer in (behind, refused, level):
+                    assert not answer.has_header("Preference-Applied")
 
     def test_a_read_that_stays_behind_is_a_problem(self, admin: APIClient) -> None:
         path, token = register(admin)

@@ -57,7 +57,7 @@ def captures(order: Order, times: Sequence[datetime], unit: Decimal) -> list[dic
 
 
 @pytest.mark.proof
-@settings(max_examples=size(50, full=2_000), deadline=None)
+@settings(max_examples=size(25, full=2_000), deadline=None)
 @given(data=st.data(), currency=CURRENCIES)
 def test_facts_in_any_order_of_their_times_add_up(data: st.DataObject, currency: str) -> None:
     quantities = data.draw(st.lists(st.integers(1, 6), min_size=1, max_size=3))

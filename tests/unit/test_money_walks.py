@@ -133,7 +133,7 @@ def test_every_command_that_moves_goods_or_money_has_a_move():
 
 
 @pytest.mark.proof
-@settings(max_examples=size(100, full=2_000), deadline=None)
+@settings(max_examples=size(40, full=2_000), deadline=None)
 @given(new=orders(), steps=STEPS)
 def test_money_adds_up_at_every_version(new, steps):
     past, walk = new
@@ -154,7 +154,7 @@ def test_money_adds_up_at_every_version(new, steps):
 
 
 @pytest.mark.proof
-@settings(max_examples=size(100, full=2_000), deadline=None)
+@settings(max_examples=size(40, full=2_000), deadline=None)
 @given(new=orders(is_taxed=False), steps=STEPS, data=st.data())
 def test_a_discount_or_a_charge_changes_the_total_by_its_amount(new, steps, data):
     _, walk = new
@@ -215,7 +215,7 @@ def test_a_discount_whose_charge_is_removed_takes_the_next_charge():
 
 
 @pytest.mark.proof
-@settings(max_examples=size(100, full=2_000), deadline=None)
+@settings(max_examples=size(40, full=2_000), deadline=None)
 @given(new=orders(), data=st.data())
 def test_everything_sent_back_leaves_the_charges_to_pay(new, data):
     past, walk = new

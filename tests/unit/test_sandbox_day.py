@@ -69,7 +69,7 @@ def test_the_day_has_every_kind_of_message() -> None:
 
 
 @pytest.mark.proof
-@settings(max_examples=size(100, full=2_000), deadline=None)
+@settings(max_examples=size(40, full=2_000), deadline=None)
 @given(st.data())
 def test_a_day_of_webhooks_ends_in_the_same_books_in_any_order(data: st.DataObject) -> None:
     times = data.draw(st.lists(st.integers(1, 3), min_size=len(MESSAGES), max_size=len(MESSAGES)))
