@@ -38,6 +38,8 @@ _has_loaded = Event()
 def post_fork(arbiter: Arbiter, worker: Worker) -> None:
     """End the worker with its arbiter: the worker of a killed arbiter would keep the port."""
     die_with_parent(worker.ppid)
+    # Almost all objects that are made while code is loaded stay: collections would cost a tenth.
+    collect_less()
     # A slow machine may need longer than ``timeout`` to load the application, and the worker itself
     # begins its heartbeats afterwards.
     Thread(target=_beat_while_loading, args=[worker], daemon=True).start()
@@ -49,7 +51,7 @@ def _beat_while_loading(worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Tune the garbage collector, now that Django is set up; later make the OpenAPI document."""
+    """Exclude what is loaded from garbage collection; later make the OpenAPI document."""
     # Imported here, because gunicorn loads this module before Django is set up.
     from config.http.openapi import document
 

@@ -31,7 +31,7 @@ _OBJECTS_BETWEEN_COLLECTIONS = 50_000
 def collect_less() -> None:
     """Exclude all objects loaded so far from garbage collection, and collect less often.
 
-    Call this when a process has loaded its code and begins its work.
+    Call this when a process begins to load its code, and again when it begins its work.
     """
     gc.freeze()
     gc.set_threshold(_OBJECTS_BETWEEN_COLLECTIONS)

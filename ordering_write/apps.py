@@ -6,12 +6,14 @@ from django.apps import AppConfig
 from django.core import checks
 from django.db.models.signals import post_migrate
 
+from config.commands import CHECKS
 from ordering_write.signals import domain_events, events_committed
 
 
 class OrderingWriteConfig(AppConfig):
     name = "ordering_write"
     verbose_name = "Log and commands (write side)"
+    problem_table = "ordering_write.api.problems"
 
     def import_models(self) -> None:
         super().import_models()
@@ -21,7 +23,6 @@ class OrderingWriteConfig(AppConfig):
     def ready(self) -> None:
         # Imported here: these modules need the models, which are loaded by now.
         from ordering_write import policies, subscriptions
-        from ordering_write.api import problems
         from ordering_write.bus import permissions
         from ordering_write.checks import check_outbox_connected, check_ports, check_upcasters
         from ordering_write.log import outbox
@@ -31,7 +32,6 @@ class OrderingWriteConfig(AppConfig):
         post_migrate.connect(permissions.keep_permissions, sender=self)
         subscriptions.register(policies.SUBSCRIPTION)
         post_migrate.connect(subscriptions.ensure_checkpoints_after_migrate, sender=self)
-        checks.register(check_outbox_connected)
-        checks.register(check_upcasters)
-        checks.register(check_ports)
-        problems.register_all()
+        checks.register(check_outbox_connected, CHECKS)
+        checks.register(check_upcasters, CHECKS)
+        checks.register(check_ports, CHECKS)

@@ -4,7 +4,9 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.admin.checks import check_admin_app, check_dependencies
+from django.core import checks
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
@@ -55,6 +57,7 @@ class StaffSite(admin.AdminSite):
         super().register(model_or_iterable, base, **options)
 
     def get_urls(self) -> list[Any]:
+        admin.autodiscover()
         # No model of ours has a page on the site, and no field completes what people type.
         unused = {"view_on_site", "autocomplete"}
         urls = [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
@@ -88,5 +91,16 @@ class StaffSite(admin.AdminSite):
         return sorted(apps, key=lambda app: _ORDER.get(app["app_label"], len(_ORDER)))
 
 
-class StaffSiteConfig(AdminConfig):
+class StaffSiteConfig(SimpleAdminConfig):
+    """Loads the modules of the admin with its URLs or for a check: most processes need neither."""
+
     default_site = "config.accounts.admin_site.StaffSite"
+
+    def ready(self) -> None:
+        checks.register(check_dependencies, checks.Tags.admin)
+        checks.register(_check_site, checks.Tags.admin)
+
+
+def _check_site(*args: Any, **kwargs: Any) -> list[checks.CheckMessage]:
+    admin.autodiscover()
+    return check_admin_app(*args, **kwargs)

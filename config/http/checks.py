@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import AppConfig
-from django.core.checks import CheckMessage, Error, register
+from django.core.checks import CheckMessage, Error
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import URLPattern, URLResolver, get_resolver
 from rest_framework.views import APIView
@@ -13,11 +13,6 @@ from config.http.permissions import HasNeededPermission
 from config.http.views import ApiView
 
 _METHODS = ("get", "post", "put", "patch", "delete")
-
-
-def connect() -> None:
-    """Register the check."""
-    register(views_declare_permissions)
 
 
 def views_declare_permissions(

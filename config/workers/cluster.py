@@ -21,6 +21,9 @@ from django_q import cluster
 from django_q.conf import Conf
 
 from config import processes
+
+# Loaded once, before the workers are forked.
+from config.workers import tasks  # noqa: F401
 from ordering_read.engine import status
 
 logger = logging.getLogger(__name__)

@@ -5,9 +5,10 @@ from argparse import ArgumentParser
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from pydantic import ValidationError
 
+from config.commands import ServiceCommand
 from config.http.admin import parse_uuid
 from config.http.answers.encoding import JSONEncoder
 from config.http.input.validation import errors_of
@@ -19,7 +20,7 @@ from ordering_write.published import NotFoundError, UndecodableEventError
 Answer = TypeVar("Answer")
 
 
-class OrderCommand(BaseCommand):
+class OrderCommand(ServiceCommand):
     """A command about the order that its first argument names; ``query_type`` reads the order.
 
     Shows personal data, like everything that reads the databases directly.

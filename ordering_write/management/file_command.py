@@ -17,13 +17,14 @@ from typing import IO, Any, ClassVar
 from uuid import UUID, uuid5
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import InterfaceError, OperationalError
 from pydantic import ValidationError
 from rest_framework.exceptions import ParseError
 from tqdm import tqdm
 
 from config.accounts.models import User
+from config.commands import ServiceCommand
 from config.http.input.strict_json import loads
 from config.http.input.validation import errors_of
 from ordering_write import client
@@ -40,7 +41,7 @@ class RefusedLineError(Exception):
     """A line can't be carried out; the message says why."""
 
 
-class FileCommand(BaseCommand):
+class FileCommand(ServiceCommand):
     """Carries out each line of a file, for one user.
 
     ``purpose`` says what the user needs the permission for, ``done`` what happens to a line, and

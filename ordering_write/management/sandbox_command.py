@@ -5,15 +5,16 @@ from argparse import ArgumentParser
 from collections.abc import Mapping
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
+from config.commands import ServiceCommand
 from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.models import Order
 from ordering_write.ports import payment_port
 from ordering_write.ports.sandbox_payment import SandboxPayments
 
 
-class SandboxCommand(BaseCommand):
+class SandboxCommand(ServiceCommand):
     """Finds the gateway and the order, and turns a refused webhook into a CommandError."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:

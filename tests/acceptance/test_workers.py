@@ -12,7 +12,7 @@ import pytest
 from django.conf import settings
 from django_q.conf import Conf
 
-from config.workers import tasks
+from config.workers import schedule
 from ordering_write.signals import events_committed
 from tests.acceptance.service import wait_until
 from tests.acceptance.site import Site, cluster, has_ended
@@ -139,7 +139,7 @@ def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> I
     name: str = request.param
     monkeypatch.setitem(settings.Q_CLUSTER, "broker_class", name)
     monkeypatch.setattr(Conf, "BROKER_CLASS", name)
-    tasks.connect()
+    schedule.connect()
     yield name
     events_committed.disconnect(dispatch_uid="tasks.enqueue_wake_up")
 

@@ -21,7 +21,7 @@ from django_q.scheduler import scheduler
 from django_q.signing import SignedPackage
 from django_q.tasks import async_task
 
-from config.workers import tasks
+from config.workers import schedule, tasks
 from config.workers.broker import Handout, ProjectionBroker
 from ordering_read.engine import live, status
 from ordering_read.models import OrderSummary
@@ -242,8 +242,8 @@ def test_the_task_of_the_orm_broker_runs_all_projections() -> None:
 @pytest.fixture
 def orm_broker(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[ORM]:
     settings.Q_CLUSTER = settings.Q_CLUSTER | {"broker_class": "django_q.brokers.orm.ORM"}
-    monkeypatch.setattr(tasks, "get_broker", lambda: ORM("orders"))
-    tasks.connect()
+    monkeypatch.setattr(schedule, "get_broker", lambda: ORM("orders"))
+    schedule.connect()
     yield ORM("orders")
     events_committed.disconnect(dispatch_uid="tasks.enqueue_wake_up")
     OrmQ.objects.all().delete()
@@ -277,7 +277,7 @@ def test_a_broken_queue_fails_no_command(
     def broken() -> None:
         raise DatabaseError("no such table")
 
-    monkeypatch.setattr(tasks, "get_broker", broken)
+    monkeypatch.setattr(schedule, "get_broker", broken)
 
     with caplog.at_level(logging.WARNING):
         assert kit.registered_product().pk
@@ -286,7 +286,7 @@ def test_a_broken_queue_fails_no_command(
 
 
 def test_commits_enqueue_nothing_under_our_broker() -> None:
-    tasks.connect()
+    schedule.connect()
 
     kit.registered_product()
 
@@ -294,26 +294,26 @@ def test_commits_enqueue_nothing_under_our_broker() -> None:
 
 
 def test_a_wake_up_is_scheduled_each_minute() -> None:
-    tasks.keep_schedules(using="default", apps=apps)
+    schedule.keep_schedules(using="default", apps=apps)
 
-    [schedule] = Schedule.objects.filter(name="projections")
-    assert (schedule.func, schedule.minutes) == ("config.workers.tasks.project_all", 1)
+    [stored] = Schedule.objects.filter(name="projections")
+    assert (stored.func, stored.minutes) == ("config.workers.tasks.project_all", 1)
 
 
 def test_old_command_records_are_deleted_daily(broker: ProjectionBroker, settings: Any) -> None:
     settings.COMMAND_RECORD_DAYS, settings.PROJECTION_POLL_SECONDS = 0, 0
     for _ in range(2):
-        tasks.keep_schedules(using="default", apps=apps)
+        schedule.keep_schedules(using="default", apps=apps)
     kit.registered_product()
 
     scheduler(broker=broker)
     scheduler(broker=broker)
 
-    schedule = Schedule.objects.get(name="prune_commands")
-    assert schedule.schedule_type == Schedule.DAILY
-    assert timedelta(hours=23) < schedule.next_run - timezone.now() <= timedelta(days=1)
+    stored = Schedule.objects.get(name="prune_commands")
+    assert stored.schedule_type == Schedule.DAILY
+    assert timedelta(hours=23) < stored.next_run - timezone.now() <= timedelta(days=1)
     # Each call hands out one task, and all scheduled tasks may be due.
-    queued = [handout for _ in tasks._SCHEDULES for handout in broker.dequeue() or []]
+    queued = [handout for _ in schedule._SCHEDULES for handout in broker.dequeue() or []]
     [task] = [
         task
         for task in map(task_of, queued)

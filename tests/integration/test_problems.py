@@ -18,6 +18,7 @@ def subclasses(base: type[Exception]) -> Iterator[type[Exception]]:
 
 
 def test_every_refusal_has_a_problem_of_its_own_or_of_its_family() -> None:
+    problems.load()
     deviations = []
     for error in set(subclasses(errors.DomainError)) - FAULTS:
         registered = next(base for base in error.__mro__ if base in problems._entries)

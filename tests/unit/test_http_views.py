@@ -194,6 +194,7 @@ EVERYBODY = Person(frozenset(Things.needed_permissions.values()))
 
 @pytest.fixture(autouse=True)
 def _register_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    problems.load()
     monkeypatch.setattr(problems, "_problems", dict(problems._problems))
     monkeypatch.setattr(problems, "_entries", dict(problems._entries))
     problems.register(NoRoomError, slug="no-room", status=409, title="No room", retry_after=7)

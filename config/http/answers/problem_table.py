@@ -26,10 +26,7 @@ from config.http.errors import (
 
 
 def register_all() -> None:
-    """Register the problems of this table. Call it before the apps register theirs.
-
-    An app's errors can then use the same slugs.
-    """
+    """Register the problems of this table. The apps, which come later, can use the same slugs."""
     _register_malformed()
     _register_access()
     _register_protocol()

@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problems: the table from error class to problem, and the answers made of it.
 
-Each app registers its errors in its ``AppConfig.ready()``. An error outside the table is a fault
-of the service, logged with its traceback and answered with constant text.
+The first use of the table lets each app register its errors: processes without pages never use it.
+An error outside the table is a fault of the service, logged with its traceback and answered with
+constant text.
 """
 
 import inspect
@@ -9,9 +10,12 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from typing import Any
 
 import django.db
+from django.apps import apps
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -75,6 +79,17 @@ _problems: dict[str, Problem] = {INTERNAL.slug: INTERNAL}
 _entries: dict[type[BaseException], _Entry] = {}
 
 
+@cache
+def load() -> None:
+    """Let the apps register their errors, in the order of INSTALLED_APPS.
+
+    The attribute ``problem_table`` of an app config names a module with ``register_all``.
+    """
+    for app in apps.get_app_configs():
+        if name := getattr(app, "problem_table", ""):
+            import_module(name).register_all()
+
+
 def register(
     error: type[BaseException],
     *,
@@ -113,6 +128,7 @@ def register(
 
 def by_slug(slug: str) -> Problem | None:
     """Return the problem with this slug, None if there is none."""
+    load()
     return _problems.get(slug)
 
 
@@ -124,17 +140,20 @@ def problem_of(error: type[BaseException]) -> Problem:
 
 def all_problems() -> list[Problem]:
     """Return every problem that an answer may name, by slug."""
+    load()
     return [_problems[slug] for slug in sorted(_problems)]
 
 
 def first_of_status(status: int) -> Problem | None:
     """Return the problem of this status that was registered first, None if there is none."""
+    load()
     problems = [entry.problem for entry in _entries.values() if entry.problem.status == status]
     return problems[0] if problems else None
 
 
 def registered_errors() -> list[type[BaseException]]:
     """Return the error classes that have a problem, in the order of their registration."""
+    load()
     return list(_entries)
 
 
@@ -222,6 +241,7 @@ def exception_handler(exc: Exception, context: Mapping[str, Any]) -> HttpRespons
 
 
 def _entry(error: type[BaseException]) -> _Entry | None:
+    load()
     return next((_entries[base] for base in error.__mro__ if base in _entries), None)
 
 

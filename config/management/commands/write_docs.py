@@ -4,14 +4,15 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from config import reference
+from config.commands import ServiceCommand
 
 FOLDER = Path(settings.BASE_DIR) / "docs" / "reference"
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Write docs/reference, the lifecycle of an order and a page per command, from the code."
 
     def add_arguments(self, parser: Any) -> None:

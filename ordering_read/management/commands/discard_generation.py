@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from config.commands import ServiceCommand
 from ordering_read.engine import generations
 from ordering_read.projector import UnknownProjectionError
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Deletes the former generation of a projection, which is kept for a rollback. The rows "
         "that readers are served stay."

@@ -9,10 +9,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.http import urlencode
 from pydantic import ValidationError
 
+from config.commands import ServiceCommand
 from config.exports.models import Export
 from config.http.input.query import parameter_schema
 from ordering_read.exports import jobs
@@ -25,7 +26,7 @@ from ordering_read.queries.orders import visible_orders
 _PAGE = {"page", "page_size", "cursor"}
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = """Write orders to a file or to the standard output, with personal data. The filters are
     those of GET /api/v1/orders. A file appears when it is complete."""
 

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import CommandParser
 
+from config.commands import ServiceCommand
 from ordering_read.management.subscriptions import (
     add_selection,
     blocking_events,
@@ -12,7 +13,7 @@ from ordering_read.management.subscriptions import (
 from ordering_write.published import parked, subscriptions
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Lists the events that projections can't apply, or policies with --subscription policies: "
         "each with its id, and how many later events of its stream wait behind it."

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import django.db
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
+from config.commands import ServiceCommand
 from ordering_read.engine.status import ProjectionStatus, statuses
 from ordering_read.management.arguments import seconds
 from ordering_read.queries.projections import ProjectionView
@@ -30,7 +31,7 @@ _SECONDS_BETWEEN_LOOKS = 1.0
 _REDRAW = "\x1b[H\x1b[J"
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Shows the position of each projection, and how far it is behind the log."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -6,9 +6,10 @@ import time
 from typing import Any
 
 import tqdm
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
+from config.commands import ServiceCommand
 from ordering_read.engine import control, fill, generations, rebuild, status
 from ordering_read.engine.generations import BusyError, GenerationError
 from ordering_read.engine.table_diff import ComparedTable
@@ -22,7 +23,7 @@ _MAX_WORKERS = 4
 REFUSED = 2
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Rebuilds read models from the log. The old rows are served until the new rows are "
         "complete; the workers continue in the meantime. A killed rebuild resumes after its last "

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from config.commands import ServiceCommand
 from ordering_read.management.subscriptions import (
     add_selection,
     blocking_events,
@@ -12,7 +13,7 @@ from ordering_read.management.subscriptions import (
 from ordering_write.published import parked, subscriptions
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Applies the parked events of projections, or of policies with --subscription policies, "
         "stream by stream and in order, after their cause was corrected. Events that still can't "

@@ -2,13 +2,14 @@
 
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
+from config.commands import ServiceCommand
 from ordering_read.engine import generations
 from ordering_read.projector import UnknownProjectionError
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Serves the former generation of a projection again, which was kept up to date. The "
         "present generation is kept in its place."

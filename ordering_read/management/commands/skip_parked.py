@@ -3,18 +3,19 @@
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from pydantic import TypeAdapter, ValidationError
 
 from config import processes
 from config.accounts.models import User
+from config.commands import ServiceCommand
 from config.http.input.validation import errors_of
 from ordering_read import permissions
 from ordering_read.management.subscriptions import add_subscription, subscription_hint
 from ordering_write.published import DomainError, parked, subscriptions
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Skips an event in every projection whose stream it blocks, or with --subscription "
         "policies in every policy, and applies the events behind it. A skip for a policy is final. "

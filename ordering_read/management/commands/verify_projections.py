@@ -4,10 +4,11 @@ import sys
 from typing import Any
 
 import tqdm
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
 from config import processes
+from config.commands import ServiceCommand
 from ordering_read.engine.generations import GenerationError
 from ordering_read.engine.table_diff import ComparedTable, RowDifference
 from ordering_read.engine.verify import verify
@@ -16,7 +17,7 @@ from ordering_read.projector import UnknownProjectionError, projector, registere
 from ordering_write import published
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = (
         "Folds the log again and compares the result with the rows that readers are served, column "
         "by column, while workers and commands go on. Prints a line for each row that is missing, "

@@ -11,13 +11,14 @@ from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db.models import Model
 from pydantic import ValidationError
 from rest_framework.exceptions import ParseError
 
 from config import processes
 from config.accounts.models import User
+from config.commands import ServiceCommand
 from config.http.answers.encoding import JSONEncoder
 from config.http.input.strict_json import loads
 from config.http.input.validation import errors_of
@@ -40,7 +41,7 @@ _NAMES: Mapping[str, tuple[type[Model], str]] = {
 _FIELD = "field:"
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = """Give a command, as yourself (cli:<your login>) with every right, or --as a user with
     their rights. `command NAME --help` lists its fields. Orders may be named by their number,
     products by their SKU. Prints the events; a refusal is printed with its reason and ends with

@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db.models import F, Q
 from django.utils import timezone
 from knox.crypto import hash_token
 from knox.models import AuthToken
 
 from config.accounts.models import User
+from config.commands import ServiceCommand
 from ordering_write.management.demo import ADMIN, CUSTOMERS, LOGINS, PASSWORD, demo_id
 from ordering_write.models import Customer, StockItem
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Print the demo logins, an API token and a curl line that places an order."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from pydantic import ValidationError
 
 from config.accounts.models import User
+from config.commands import ServiceCommand
 from ordering_write.bus import get_command_bus
 from ordering_write.bus.permissions import authorize, envelope
 from ordering_write.domain.commands import EraseCustomer
@@ -16,7 +17,7 @@ from ordering_write.domain.errors import DomainError
 from ordering_write.domain.events import CustomerErased
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = """Erase a customer for good: names, addresses, notes and their user account. Orders and
     amounts stay. Lists how much was erased, by kind. Copies outside of the service stay: exports,
     mails, logs, backups."""

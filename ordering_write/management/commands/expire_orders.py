@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 
 from config import processes
+from config.commands import ServiceCommand
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import ExpireOrder
 from ordering_write.domain.errors import DomainError, InvalidOperationError
@@ -17,7 +18,7 @@ from ordering_write.domain.values import Actor
 from ordering_write.models import Order
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = """Expires the orders that nobody has paid or confirmed in time, as the policy
     expire_unpaid does, but at once and also without workers. Lists each order. Paid orders are left
     alone. Can be run again, and beside the workers: an order expires once."""

@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import UUID
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from pydantic import TypeAdapter, ValidationError
 
 from config import processes
+from config.commands import ServiceCommand
 from config.http.input.validation import errors_of
 from ordering_write import policies
 from ordering_write.domain.errors import DomainError
@@ -16,7 +17,7 @@ from ordering_write.subscriptions.parked import Reason
 _LINE = "{:<20} {:>8} {:>6} {:>8} {:>7}  {:<20} {}"
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Show the timers of each policy, and how far the policies are behind the log."
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -4,8 +4,10 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connection
+
+from config.commands import ServiceCommand
 
 # A hundred years; PostgreSQL has no time before 4713 BC.
 MOST_DAYS = 36_500
@@ -21,7 +23,7 @@ DELETE FROM {table} WHERE {key} IN (
 """
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = """Delete the records of old commands, with the responses that are stored for repeats,
     and old refusals. Safe while commands run. A command without a record still can't take effect
     twice, because its events carry its id."""

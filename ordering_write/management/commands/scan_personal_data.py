@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.contrib.sessions.models import Session
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connections, transaction
 from psycopg import sql
 
 from config.accounts.models import User
+from config.commands import ServiceCommand
 from ordering_write.domain.values import ERASED
 from ordering_write.models import Customer, PersonalData
 
@@ -39,7 +40,7 @@ class Match(NamedTuple):
         return f"{self.database}: {self.table}.{self.column}: {self.rows:,}"
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = """Search every text, JSON and search column of every table of both databases, and the
     sessions, for texts (upper or lower case) or for the personal data of a customer. Prints each
     column that matches with its number of rows; the exit code is 1 if there is one. The data of an

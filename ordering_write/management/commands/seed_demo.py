@@ -9,10 +9,11 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from config.accounts.models import User
+from config.commands import ServiceCommand
 from config.processes import collect_less
 from ordering_write import log
 from ordering_write.log import outbox
@@ -24,7 +25,7 @@ ORDERS = 300
 LINE_SECONDS = 1.0
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Fill an empty log with demo orders and make the demo logins. Only where DEMO is on."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

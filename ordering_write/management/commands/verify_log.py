@@ -5,14 +5,15 @@ import time
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from tqdm import tqdm
 
+from config.commands import ServiceCommand
 from ordering_write import log
 from ordering_write.log.verification import NoSuchStreamError, verify
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = """Check that no event of the log was changed, removed or reordered, that every event can
     be read, that the amounts of every order add up, and that every row of the write side is what
     its events make. Each finding is a line;

@@ -6,19 +6,20 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import Group
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
 from config.accounts.models import User
 from config.accounts.roles import Role
+from config.commands import ServiceCommand
 
 # A longer life is one without an end.
 _MAX_DAYS = 3650
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Print a new API token for USERNAME. Creates a missing user, with the rights of --role."
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -1,0 +1,71 @@
+"""The start of a process: it loads and checks only what it needs."""
+
+import subprocess
+import sys
+
+import pytest
+from django.conf import settings
+from django.core.checks import CheckMessage, Error
+from django.core.management import call_command, get_commands, load_command_class
+from django.core.management.base import SystemCheckError
+
+from config import commands
+from ordering_read.admin.orders import OrderAdmin
+from ordering_write import ports
+
+# Django's command, which makes all checks, for both sides.
+COMPLETE = {"migrate"}
+OURS = {
+    name
+    for name, app in get_commands().items()
+    if str(app).startswith(("config", "ordering_")) and name not in COMPLETE
+}
+
+
+def test_a_process_without_pages_loads_none_of_their_modules() -> None:
+    unwanted = ["config.urls", "ordering_read.admin", "ordering_write.api", "rest_framework.views"]
+    code = f"import sys, django; django.setup(); print([m for m in {unwanted} if m in sys.modules])"
+
+    loaded = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=settings.BASE_DIR,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+
+    assert loaded.stdout == "[]\n"
+
+
+def test_commands_make_the_checks_of_the_service_only() -> None:
+    checks = {
+        name: tuple(load_command_class(get_commands()[name], name).requires_system_checks)
+        for name in OURS
+    }
+    assert set(checks.values()) == {(), (commands.CHECKS,)}
+    # These start without databases and make the checks later, or need none.
+    assert {name for name, tags in checks.items() if not tags} == {"run", "stop", "workers"}
+
+
+def test_a_command_is_refused_while_a_port_has_no_adapter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ports, "faults", lambda: {"carrier": "it is missing"})
+
+    with pytest.raises(SystemCheckError, match="The port 'carrier' has no adapter"):
+        call_command("policies", skip_checks=False)
+
+
+def test_check_looks_at_the_views_and_at_the_admin(monkeypatch: pytest.MonkeyPatch) -> None:
+    def view_fault(**_kwargs: object) -> list[CheckMessage]:
+        return [Error("A view names no permission.")]
+
+    def admin_fault(*_args: object) -> list[CheckMessage]:
+        return [Error("A list shows no column.")]
+
+    monkeypatch.setattr("config.http.checks.views_declare_permissions", view_fault)
+    monkeypatch.setattr(OrderAdmin, "check", admin_fault)
+
+    with pytest.raises(SystemCheckError) as refusal:
+        call_command("check")
+
+    assert "A view names no permission" in str(refusal.value)
+    assert "A list shows no column" in str(refusal.value)
