@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 
 from config.http.errors import ParameterError
+from config.http.form_renderer import FORM_RENDERER
 
 # The choice of a select that filters nothing.
 ANY = ("", "Any")
@@ -35,6 +36,7 @@ class FilterForm(forms.Form):
     """
 
     use_required_attribute = False
+    default_renderer = FORM_RENDERER
 
     def __init__(self, data: Mapping[str, str], *, request: HttpRequest) -> None:
         super().__init__(data, label_suffix="", auto_id="filter-%s")

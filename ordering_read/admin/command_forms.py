@@ -9,10 +9,10 @@ from django import forms
 from pydantic import ValidationError
 
 from config.http.answers.problems import detail_of
+from config.http.form_renderer import FORM_RENDERER
 from config.http.input.validation import errors_of
 from ordering_read.admin.codes import countries, currencies
 from ordering_read.admin.form_fields import (
-    FORM_RENDERER,
     Choices,
     CommaSeparatedField,
     PairsField,

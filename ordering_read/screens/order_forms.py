@@ -7,8 +7,8 @@ from django import forms
 from django.conf import settings
 from django.urls import reverse_lazy
 
+from config.http.form_renderer import FORM_RENDERER
 from ordering_read.admin.codes import countries, currencies
-from ordering_read.admin.form_fields import FORM_RENDERER
 
 # The ways in which people name the customer, and the address.
 EXISTING, NEW = "existing", "new"
