@@ -80,8 +80,8 @@ def test_no_list_answers_an_undeclared_query(
 
     for number, (page, model_admin) in enumerate(pages().items()):
         queries = list(undeclared_queries(model_admin.model))
-        # A third of them: the next page is asked the next third.
-        texts = queries if IS_PROOF else queries[number % 3 :: 3]
+        # A sixth of them: the next page is asked the next sixth.
+        texts = queries if IS_PROOF else queries[number % 6 :: 6]
         with subtests.test(page=page):
             statuses = {
                 query: client.get(list_url(page, f"?{query}")).status_code for query in texts
@@ -100,8 +100,10 @@ def test_no_role_finds_masked_values_by_a_filter_or_an_order(
         client = logged_in(make_user(role, is_staff=True))
         for page, model_admin in pages().items():
             with subtests.test(role=str(role), page=page):
-                answers = [client.get(list_url(page, f"?{query}")) for query in queries]
+                answers = [client.get(list_url(page, f"?{queries[0]}"))]
                 may_view = model_admin.has_view_permission(answers[0].wsgi_request)
+                if may_view:
+                    answers += [client.get(list_url(page, f"?{query}")) for query in queries[1:]]
                 assert {answer.status_code for answer in answers} == {400 if may_view else 403}
 
 
@@ -127,12 +129,10 @@ def test_the_answer_to_an_undeclared_query_names_it(shop: Shop, auditor: User) -
     assert program.json()["parameter"] == "o"
 
 
-def first_and_last_values(queries: set[str]) -> list[str]:
-    """Return two of the ``queries`` with the same parameters: with the first and last values."""
-    by_names: dict[tuple[str, ...], list[str]] = {}
-    for query in sorted(queries):
-        by_names.setdefault(tuple(parse_qs(query[1:], True)), []).append(query)
-    return [query for same in by_names.values() for query in {same[0], same[-1]}]
+def last_values(queries: set[str]) -> list[str]:
+    """Return one of the ``queries`` with the same parameters: the one with the last values."""
+    by_names = {tuple(parse_qs(query[1:], True)): query for query in sorted(queries)}
+    return list(by_names.values())
 
 
 @pytest.mark.proof
@@ -144,7 +144,7 @@ def test_every_link_of_a_list_is_declared(
     for page in pages():
         with subtests.test(page=page):
             links = links_of_list(client, page)
-            queries = links if IS_PROOF else first_and_last_values(links)
+            queries = links if IS_PROOF else last_values(links)
             statuses = {query: client.get(list_url(page, query)).status_code for query in queries}
             assert set(statuses.values()) <= {200}, statuses
 
@@ -208,15 +208,17 @@ def test_a_page_that_is_gone_shows_the_first_page(
         assert (page.status_code, newest.order_number in page.text) == (200, True)
 
 
+@pytest.mark.proof
 def test_an_action_on_a_key_that_is_none_is_refused(
     shop: Shop, admin_user: User, subtests: pytest.Subtests
 ) -> None:
     client = logged_in(admin_user)
+    keys = ("x", "-1x", "9" * 40)
 
-    for page, model_admin in pages().items():
+    for number, (page, model_admin) in enumerate(pages().items()):
         request = client.get(list_url(page)).wsgi_request
         for action in list(model_admin.get_actions(request))[:1]:
-            for key in ("x", "-1x", "9" * 40):
+            for key in keys if IS_PROOF else [keys[number % 3]]:
                 with subtests.test(page=page, action=action, key=key):
                     body = {"action": action, "_selected_action": key}
                     assert client.post(list_url(page), body).status_code == 400

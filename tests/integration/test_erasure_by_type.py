@@ -126,18 +126,21 @@ def test_no_personal_field_of_any_event_type_survives_an_erasure(
     subtests: pytest.Subtests, message_event: type[Any]
 ) -> None:
     new = message_event(timestamp=kit.NOW, order_id=uuid7(), message="Happy birthday")
+    shops, all_canaries = [], []
     for golden in (*personal_events(), new):
-        with subtests.test("erased", type=golden.type):
-            event, canaries = with_canaries(golden)
-            shop = Shop()
-            shop.append(event)
-            catch_up()
+        event, canaries = with_canaries(golden)
+        shops.append(Shop())
+        shops[-1].append(event)
+        catch_up()
+        with subtests.test("stored", type=golden.type):
             assert {match.database for match in columns_with(canaries)} == {"default", "read"}
+        all_canaries += canaries
 
-            kit.dispatch(shop.erasure())
-            catch_up()
+    for shop in shops:
+        kit.dispatch(shop.erasure())
+    catch_up()
 
-            assert columns_with(canaries) == []
+    assert columns_with(all_canaries) == []
     assert not ParkedEvent.objects.exists()
     for name in registered():
         rebuild(name)
