@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -34,7 +33,6 @@ from tests.kit_projections import (
     rows_of,
     skip,
 )
-from tests.parallel import at_once
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -81,8 +79,8 @@ class Shop:
         return kit.placed_order(self.customer, *[(self.product, 1)] * lines)
 
 
-@pytest.fixture
-def shop() -> Shop:
+@pytest.fixture(scope="module")
+def shop(module_db: None) -> Shop:
     return Shop()
 
 
@@ -362,34 +360,6 @@ def test_a_retry_is_restricted_to_the_chosen_stream(poison: Poison, shop: Shop) 
 
     assert set(shown()) == {chosen.pk}
     assert blocking().get().stream == other.stream
-
-
-@pytest.mark.django_db(transaction=True, databases=["default", "read"])
-def test_concurrent_retries_and_runners_count_each_event_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch, settings: Any
-) -> None:
-    settings.PROJECTION_BATCH = 5
-    poison = Poison(SalesByDayProjection, monkeypatch)
-    orders = [shop.order() for _ in range(6)]
-    for order in orders[:3]:
-        poison.add(order, version=1)
-    live.run("sales_by_day")
-    assert live_projection("sales_by_day").parked_streams == 3
-    poison.events.clear()
-
-    outcomes = at_once(
-        [lambda: retry(blocking())] * 3
-        + [lambda: live.run("sales_by_day")] * 3
-        + [shop.order] * 4
-        + [partial(kit.dispatch, kit.cancel(order)) for order in orders]
-    )
-
-    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
-    live.run("sales_by_day")
-    retry(blocking())
-    assert not ParkedEvent.objects.exists()
-    assert live_projection("sales_by_day").parked_streams == 0
-    check_equals_a_fold_without_failures(SalesByDay)
 
 
 # --- Skip --------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Rebuilds and verifications under load.
+"""Rebuilds, verifications and retries under load.
 
 Reads show the old rows or the new rows, never a mixture or an error.
 """
@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
 from threading import Event
 from typing import Any
@@ -18,18 +19,26 @@ from django.db import connections
 from ordering_read.engine import fill, generations, live
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.engine.status import statuses
-from ordering_read.models import Projection
+from ordering_read.models import ParkedEvent, Projection
+from ordering_read.models.sales_by_day import SalesByDay
+from ordering_read.projections.sales_by_day import SalesByDayProjection
 from ordering_read.projector import registered
 from ordering_read.queries import get_query_bus
 from ordering_read.queries.order_lists import ListOrders
 from ordering_read.queries.orders import GetOrderById
 from tests import kit
+from tests.integration.test_parking import (
+    Poison,
+    Shop,
+    check_equals_a_fold_without_failures,
+    live_projection,
+)
 from tests.integration.test_verify_command import (
     only_live_generations_are_left,
     sql,
     verify_rows,
 )
-from tests.kit_projections import rows_of
+from tests.kit_projections import blocking, retry, rows_of
 from tests.parallel import at_once
 from tests.proof import size
 
@@ -264,3 +273,31 @@ def test_commands_and_runners_go_on_during_a_verification() -> None:
     assert wrong == [set(), {"order_timeline", "sales_by_product"}, set()]
     assert kit.Order.objects.count() > 3
     assert only_live_generations_are_left()
+
+
+def test_concurrent_retries_and_runners_count_each_event_once(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.PROJECTION_BATCH = 5
+    shop = Shop()
+    poison = Poison(SalesByDayProjection, monkeypatch)
+    orders = [shop.order() for _ in range(6)]
+    for order in orders[:3]:
+        poison.add(order, version=1)
+    live.run("sales_by_day")
+    assert live_projection("sales_by_day").parked_streams == 3
+    poison.events.clear()
+
+    outcomes = at_once(
+        [lambda: retry(blocking())] * 3
+        + [lambda: live.run("sales_by_day")] * 3
+        + [shop.order] * 4
+        + [partial(kit.dispatch, kit.cancel(order)) for order in orders]
+    )
+
+    assert not [outcome for outcome in outcomes if isinstance(outcome, Exception)]
+    live.run("sales_by_day")
+    retry(blocking())
+    assert not ParkedEvent.objects.exists()
+    assert live_projection("sales_by_day").parked_streams == 0
+    check_equals_a_fold_without_failures(SalesByDay)
