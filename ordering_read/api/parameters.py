@@ -49,4 +49,6 @@ def _shape(shape: dict[str, Any], defs: dict[str, Any]) -> dict[str, Any]:
     """Return the schema of a parameter's values, without the keywords that the parameter has."""
     if "$ref" in shape:
         shape = defs[shape["$ref"].rpartition("/")[2]]
-    return {key: shape[key] for key in shape.keys() - {"title", "description", "default"}}
+    omitted = ("title", "description", "default")
+    # In the order of the shape, so that the document and its tag are the same in each process.
+    return {keyword: value for keyword, value in shape.items() if keyword not in omitted}

@@ -13,6 +13,8 @@ from drf_spectacular.generators import SchemaGenerator
 from config.accounts.models import User
 from config.http.limits import costs
 from config.http.openapi import document
+from ordering_read.api.parameters import parameters_of
+from ordering_read.queries.order_lists import ListOrders
 from tests.kit_admin import logged_in
 from tests.kit_http import close
 
@@ -126,6 +128,20 @@ def test_the_document_is_made_once() -> None:
     assert made.call_count == 1
     # One in JSON, and one in YAML.
     assert len(bodies) == 2
+
+
+def test_the_document_is_the_same_in_each_process() -> None:
+    """A set has another order in each process; the keywords of a schema keep theirs."""
+    schemas = [
+        parameter.type
+        for parameter in parameters_of(ListOrders)
+        if isinstance(parameter.type, dict)
+    ]
+
+    assert len(schemas) > 10
+    for schema in schemas:
+        keywords = [keyword for keyword in schema if keyword != "default"]
+        assert keywords == sorted(keywords)
 
 
 def test_the_document_and_its_page_are_light() -> None:
