@@ -22,7 +22,7 @@ from tests import kit_contract
 from tests.kit_contract import Subject, World, fill, operations
 from tests.proof import IS_PROOF, size
 
-EXAMPLES = size(3, full=500)
+EXAMPLES = size(2, full=500)
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -76,11 +76,13 @@ def test_every_answer_conforms_to_the_document(
     )
     # Most requests come from somebody who may do everything.
     logins = st.sampled_from([admin, admin, admin, customer, {}])
-    for operation in operations():
+    for number, operation in enumerate(operations()):
         documented = document[operation.path][operation.method]
-        cases = st.one_of(
-            *(documented.as_strategy(generation_mode=mode) for mode in GenerationMode)
-        )
+        # Making the strategy of wrong requests takes long: every other operation gets none.
+        modes = list(GenerationMode)
+        if number % 2 and not IS_PROOF:
+            modes.remove(GenerationMode.NEGATIVE)
+        cases = st.one_of(*(documented.as_strategy(generation_mode=mode) for mode in modes))
         # Most requests are about something that exists.
         subjects = st.sampled_from([*world.subjects(operation), {}])
         with subtests.test(operation.name):
