@@ -42,26 +42,11 @@ def test_an_unreachable_database_is_reported_in_one_line(idle: Copy, command: st
     assert "Cannot reach database" in one_line(process.stderr)
 
 
-@pytest.mark.parametrize(
-    ("environ", "reason"),
-    [
-        ({"PORT": "many"}, "PORT must be a whole number"),
-        ({"DATABASE_URL": "postgresql://x@127.0.0.1/x"}, "SECRET_KEY is required"),
-        ({"DATABASE_URL": "mysql://x@127.0.0.1/x", "SECRET_KEY": uuid4().hex * 2}, "postgresql://"),
-        (
-            {"DATABASE_URL": "postgresql://x@127.0.0.1/x", "SECRET_KEY": "x"},
-            "SECRET_KEY can be guessed",
-        ),
-        ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
-    ],
-)
-def test_an_invalid_setting_is_reported_in_one_line(
-    idle: Copy, environ: dict[str, str], reason: str
-) -> None:
-    process = idle.manage("run", **environ)
+def test_an_invalid_setting_is_reported_in_one_line(idle: Copy) -> None:
+    process = idle.manage("run", PORT="many")
 
     assert process.returncode != 0
-    assert reason in one_line(process.stderr)
+    assert "PORT must be a whole number" in one_line(process.stderr)
 
 
 def test_manage_stop_stops_a_server_that_was_left_running(idle: Copy) -> None:

@@ -63,6 +63,17 @@ def test_logs_are_text_or_json() -> None:
         settings_of(LOG_FORMAT="xml")
 
 
+def test_an_invalid_variable_is_refused_with_its_name(subtests: pytest.Subtests) -> None:
+    for environ, reason in (
+        ({"PORT": "many"}, "PORT must be a whole number"),
+        ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
+        (URL_AND_KEY | {"SECRET_KEY": ""}, "SECRET_KEY is required"),
+        (URL_AND_KEY | {"DATABASE_URL": "mysql://x@127.0.0.1/x"}, "postgresql://"),
+    ):
+        with subtests.test(**environ), pytest.raises(ImproperlyConfigured, match=reason):
+            settings_of(**environ)
+
+
 def test_secret_keys_are_long_and_varied(subtests: pytest.Subtests) -> None:
     env.check_secrets("SECRET_KEY", [SECRET])
     for key in (
