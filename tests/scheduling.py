@@ -2,8 +2,9 @@
 
 from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
-# Acceptance tests that don't use the fixture `service` of their folder.
-_WITH_OWN_SERVICE = {
+# Acceptance tests that don't use the fixture `service` of their folder, and the walks in a browser,
+# which take so long that a process with all the others would end last.
+_APART = {
     "test_nodes.py",
     "test_one_database.py",
     "test_poison.py",
@@ -11,6 +12,7 @@ _WITH_OWN_SERVICE = {
     "test_rebuild.py",
     "test_refused_runs.py",
     "test_run.py",
+    "test_walks.py",
     "test_workers.py",
 }
 
@@ -24,5 +26,5 @@ class SharedServiceScheduling(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         folder, _, name = file.rpartition("/")
-        is_shared = folder.endswith("acceptance") and name not in _WITH_OWN_SERVICE
+        is_shared = folder.endswith("acceptance") and name not in _APART
         return folder if is_shared else file

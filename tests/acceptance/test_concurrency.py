@@ -193,7 +193,7 @@ def test_a_rebuild_while_orders_are_placed_ends_equal(service: Service, shop: Sh
     statuses: Counter[int] = Counter()
 
     def place() -> None:
-        while not is_over.is_set():
+        while not is_over.wait(0.02):
             placed.append(shop.order(customer, product))
 
     def read() -> None:
