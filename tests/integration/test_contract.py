@@ -1,40 +1,36 @@
 """Generated requests: every answer conforms to the OpenAPI document."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import schemathesis
 from django.core.signals import request_finished, request_started
 from django.db import close_old_connections, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from knox.models import AuthToken
-from schemathesis import Case, GenerationMode
-from schemathesis.checks import not_a_server_error
-from schemathesis.specs.openapi import checks
-from schemathesis.specs.openapi.schemas import OpenApiSchema
 
 from config.accounts.models import User
 from config.accounts.roles import Role
-from config.wsgi import application
 from tests import kit_contract
 from tests.kit_contract import Subject, World, fill, operations
 from tests.proof import IS_PROOF, size
 
+# Loading schemathesis takes half a second, in each process that collects the tests.
+if TYPE_CHECKING:
+    from schemathesis import Case
+    from schemathesis.specs.openapi.schemas import OpenApiSchema
+
 EXAMPLES = size(2, full=500)
-CHECKS = [
-    not_a_server_error,
-    checks.status_code_conformance,
-    checks.content_type_conformance,
-    checks.response_headers_conformance,
-    checks.response_schema_conformance,
-]
 
 
 @pytest.fixture(scope="module")
-def document() -> OpenApiSchema:
+def document() -> "OpenApiSchema":
     """The document, read before any test opens its transaction."""
+    import schemathesis
+
+    from config.wsgi import application
+
     loaded = schemathesis.openapi.from_dict(kit_contract.document())
     loaded.app = application
     loaded.location = "/api/schema"
@@ -63,12 +59,14 @@ def _in_one_transaction() -> Iterator[None]:
 
 @pytest.mark.proof
 def test_every_answer_conforms_to_the_document(
-    document: OpenApiSchema,
+    document: "OpenApiSchema",
     world: World,
     admin_user: User,
     make_user: Callable[..., User],
     subtests: pytest.Subtests,
 ) -> None:
+    from schemathesis import GenerationMode
+
     customer_user = make_user(Role.CUSTOMER, customer_id=world.customer.pk)
     admin, customer = (
         {"Authorization": f"Token {AuthToken.objects.create(user)[1]}"}
@@ -90,10 +88,21 @@ def test_every_answer_conforms_to_the_document(
 
 
 def _try(
-    cases: st.SearchStrategy[Case],
+    cases: "st.SearchStrategy[Case]",
     subjects: st.SearchStrategy[Subject],
     logins: st.SearchStrategy[dict[str, str]],
 ) -> None:
+    from schemathesis.checks import not_a_server_error
+    from schemathesis.specs.openapi import checks
+
+    conformance = [
+        not_a_server_error,
+        checks.status_code_conformance,
+        checks.content_type_conformance,
+        checks.response_headers_conformance,
+        checks.response_schema_conformance,
+    ]
+
     @settings(
         max_examples=EXAMPLES,
         deadline=None,
@@ -103,7 +112,7 @@ def _try(
         suppress_health_check=list(HealthCheck),
     )
     @given(cases, subjects, logins)
-    def try_case(case: Case, subject: Subject, login: dict[str, str]) -> None:
+    def try_case(case: "Case", subject: Subject, login: dict[str, str]) -> None:
         case.path_parameters = fill(case.path_parameters, subject)
         case.headers.update(fill(dict(case.headers), subject))
         case.body = fill(case.body, subject)
@@ -111,6 +120,6 @@ def _try(
             answer = case.call(headers=login)
             transaction.set_rollback(True, "default")
             transaction.set_rollback(True, "read")
-        case.validate_response(answer, checks=CHECKS)
+        case.validate_response(answer, checks=conformance)
 
     try_case()
