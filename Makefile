@@ -1,7 +1,8 @@
 # All commands of the project, from a fresh machine on: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop shell format code check test bench proof screens
+.PHONY: help run stop shell format check test bench proof screens \
+	types style contracts settings migrations schema compiled-tests
 
 python := .venv/bin/python
 # Without kept bytecode each process compiles all packages anew, which takes seconds.
@@ -27,30 +28,49 @@ format: .venv/installed ## Sort imports, format the code, and mend what ruff can
 	@$(python) -m ruff check --fix
 	@$(python) -m ruff format
 
-# The gates that check and test share.
-code: .venv/installed
-	@echo "== Style (ruff)"
-	@$(python) -m ruff check
-	@$(python) -m ruff format --check
-	@echo "== Import contracts (import-linter)"
-	@.venv/bin/lint-imports --no-logo
+# Two gates at a time, the longest first; each prints its output when it ends.
+gates = @$(MAKE) --no-print-directory --jobs 2 --output-sync=target
+
+types:
 	@echo "== Types (mypy)"
 	@$(python) -m mypy || { echo "If a module that has moved isn't found: rm -r .mypy_cache"; false; }
 
-check: code ## Run the quick gates in a minute: ruff, import contracts, mypy, unit tests.
+style:
+	@echo "== Style (ruff)"
+	@$(python) -m ruff check
+	@$(python) -m ruff format --check
+
+contracts:
+	@echo "== Import contracts (import-linter)"
+	@.venv/bin/lint-imports --no-logo
+
+settings:
+	@echo "== Deployment settings (check --deploy)"
+	@$(production) $(python) manage.py check --deploy --fail-level WARNING
+
+migrations:
+	@echo "== Migrations (makemigrations --check)"
+	@$(production) $(python) manage.py makemigrations --check --dry-run
+
+schema:
+	@echo "== API schema (spectacular)"
+	@$(production) $(python) manage.py spectacular --validate --fail-on-warn --file /dev/null
+
+# pytest compiles the tests and keeps the result: the processes of a run would each do it anew.
+compiled-tests:
+	@echo "== Tests (compiled by pytest)"
+	@output=$$($(python) -m pytest --collect-only --quiet) || { echo "$$output"; false; }
+
+check: .venv/installed ## Run the quick gates in a minute: ruff, import contracts, mypy, unit tests.
+	$(gates) types style contracts
 	@echo "== Unit tests (pytest)"
 	@$(python) -m pytest tests/unit
 
-test: $(if $(T),.venv/installed,code) ## Run all gates and the whole test suite; with T=path, the tests of that file or folder only.
+test: .venv/installed ## Run all gates and the whole test suite; with T=path, the tests of that file or folder only.
 ifdef T
 	@$(python) -m pytest $(T)
 else
-	@echo "== Deployment settings (check --deploy)"
-	@$(production) $(python) manage.py check --deploy --fail-level WARNING
-	@echo "== Migrations (makemigrations --check)"
-	@$(production) $(python) manage.py makemigrations --check --dry-run
-	@echo "== API schema (spectacular)"
-	@$(production) $(python) manage.py spectacular --validate --fail-on-warn --file /dev/null
+	$(gates) types style contracts settings migrations schema compiled-tests
 	@echo "== Tests (pytest)"
 	@$(python) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 endif
