@@ -75,10 +75,11 @@ else
 	@$(python) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 endif
 
-bench: .venv/installed ## Measure how soon rows follow, and how fast a rebuild is, on a million events; takes some minutes.
+bench: .venv/installed ## Measure how soon rows follow, how fast a rebuild is, and how fast pages are, in a large shop; takes a quarter of an hour.
 	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
 	@$(python) -m tests.benchmarks.live
 	@$(python) -m tests.benchmarks.rebuild
+	@$(python) -m tests.benchmarks.screens
 
 proof: .venv/installed ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
 	@PROOF=1 $(python) -m pytest -m proof

@@ -51,11 +51,16 @@ def _beat_while_loading(worker: Worker) -> None:
 
 
 def post_worker_init(worker: Worker) -> None:
-    """Exclude what is loaded from garbage collection; later make the OpenAPI document."""
+    """Exclude what is loaded from garbage collection, and read the content types.
+
+    Later make the OpenAPI document.
+    """
     # Imported here, because gunicorn loads this module before Django is set up.
     from config.http.openapi import document
+    from config.server.warming import read_content_types
 
     _has_loaded.set()
+    read_content_types()
     collect_less()
     # The document takes a second of processor time, which the first requests need themselves. A
     # request for the document makes it at once.

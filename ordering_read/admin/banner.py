@@ -1,6 +1,7 @@
 """The warning above every admin page while its rows may be stale."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 from django.conf import settings
 from django.core.cache import cache
@@ -8,39 +9,61 @@ from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils.text import capfirst
 
-from ordering_read.engine.status import ProjectionStatus, statuses
+from ordering_read.engine.status import ProjectionStatus, measured_generations
 from ordering_read.projector import labels
+from ordering_write.published import policies
 
-_CACHE_SECONDS = 5
+_CACHE_KEY, _CACHE_SECONDS = "projection_warnings", 5
 # Units of an age in seconds. An age is shown in the largest unit of which it has two.
 _UNITS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
-# The warnings, one at most, and the status of each projection by its name.
-_Look = tuple[list[str], dict[str, ProjectionStatus]]
+
+class _Look(NamedTuple):
+    """The warnings, one at most; the status of each projection by its name; what policies have
+    given up, None if a database can't be reached."""
+
+    warnings: list[str]
+    statuses: dict[str, ProjectionStatus]
+    given_up: policies.given_up.Count | None
 
 
 def warnings(request: HttpRequest) -> dict[str, Callable[[], list[str]]]:
     """Add ``projection_warnings`` to templates. Only a template that uses them costs a query."""
-    return {"projection_warnings": lambda: _cached_look()[0]}
+    return {"projection_warnings": lambda: _cached_look().warnings}
 
 
 def recent_statuses() -> dict[str, ProjectionStatus]:
     """Return the status of each projection, by name, as of the last few seconds."""
-    return _cached_look()[1]
+    return _cached_look().statuses
+
+
+def recently_given_up() -> policies.given_up.Count | None:
+    """Return what policies have given up, as of the last few seconds, if it is known."""
+    return _cached_look().given_up
+
+
+def note(statuses: Sequence[ProjectionStatus], given_up: policies.given_up.Count) -> None:
+    """Let the pages of the next seconds show what a page has just measured."""
+    cache.set(_CACHE_KEY, _look_at(statuses, given_up), _CACHE_SECONDS)
 
 
 def _cached_look() -> _Look:
-    look: _Look | None = cache.get_or_set("projection_warnings", _look, _CACHE_SECONDS)
-    return look or ([], {})
+    look: _Look | None = cache.get_or_set(_CACHE_KEY, _look, _CACHE_SECONDS)
+    return look or _Look([], {}, None)
 
 
 def _look() -> _Look:
     try:
-        found = statuses()
+        measured = measured_generations()
     except DatabaseError:
-        return ["A database can't be reached: what you see may be old."], {}
-    warning = " ".join(_sentences(found))
-    return [warning] if warning else [], {status.name: status for status in found}
+        return _Look(["A database can't be reached: what you see may be old."], {}, None)
+    return _look_at(measured.statuses, measured.given_up)
+
+
+def _look_at(statuses: Sequence[ProjectionStatus], given_up: policies.given_up.Count) -> _Look:
+    warning = " ".join(_sentences(statuses))
+    by_name = {status.name: status for status in statuses}
+    return _Look([warning] if warning else [], by_name, given_up)
 
 
 def _sentences(found: Sequence[ProjectionStatus]) -> Iterator[str]:

@@ -14,6 +14,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from ordering_read import permissions
+from ordering_read.admin import banner
 from ordering_read.admin.base import ActingAdmin
 from ordering_read.engine import status
 from ordering_read.engine.status import ProjectionStatus
@@ -30,7 +31,10 @@ class _ProjectionPage(ChangeList):
 
 def _with_status(rows: Any) -> list[Projection]:
     """Set ``live_status`` on each row: its status, or None for a generation that isn't live."""
-    live_statuses = {(live.name, live.generation): live for live in status.statuses()}
+    measured = status.measured_generations()
+    # The banner of the page needs the same figures.
+    banner.note(measured.statuses, measured.given_up)
+    live_statuses = {(live.name, live.generation): live for live in measured.statuses}
     rows = list(rows)
     for row in rows:
         row.live_status = live_statuses.get((row.name, row.generation))

@@ -16,7 +16,7 @@ from django.db.models.functions import Now
 from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.models import Projection, Worker
 from ordering_read.projector import registered
-from ordering_write.published import subscriptions
+from ordering_write.published import policies, subscriptions
 
 # A rebuild without progress for this long counts as killed.
 _REBUILD_SILENCE = timedelta(minutes=1)
@@ -58,20 +58,24 @@ class ProjectionStatus(subscriptions.SubscriberStatus):
 
 
 def statuses() -> list[ProjectionStatus]:
-    """Return the status of each projection, in the order of their names, by three queries."""
+    """Return the status of each projection, in the order of their names, by two queries."""
     return measured_generations().statuses
 
 
 class Measured(NamedTuple):
-    """All generations, the status of each projection, and the status of ``others``."""
+    """All generations, the status of each projection, and the status of ``others``.
+
+    ``given_up`` are the actions that policies have given up, which the same query counts.
+    """
 
     generations: Sequence[Projection]
     statuses: list[ProjectionStatus]
     others: list[subscriptions.SubscriberStatus]
+    given_up: policies.given_up.Count
 
 
 def measured_generations(others: Sequence[Any] = ()) -> Measured:
-    """Return all generations and statuses, by name, by three queries.
+    """Return all generations and statuses, by name, by two queries.
 
     ``others`` are checkpoints of other subscriptions, which are measured by the same queries. They
     have ``FAILING`` as ``failing``.
@@ -85,7 +89,7 @@ def measured_generations(others: Sequence[Any] = ()) -> Measured:
     building = {row.name: row for row in rows if is_rebuilding(row)}
     # Before the measurement, because the first fingerprints of a process take a moment.
     outdated_names = {row.name for row in live if _is_outdated(row)}
-    measured = subscriptions.measure([*live, *others])
+    measured, given_up = policies.given_up.count_and_measure([*live, *others])
     found = [
         ProjectionStatus(
             **asdict(progress),
@@ -96,7 +100,7 @@ def measured_generations(others: Sequence[Any] = ()) -> Measured:
         )
         for row, progress in zip(live, measured[: len(live)], strict=True)
     ]
-    return Measured(rows, found, measured[len(live) :])
+    return Measured(rows, found, measured[len(live) :], given_up)
 
 
 def is_rebuilding(generation: Any) -> bool:

@@ -1,6 +1,6 @@
 """The projection of all lists and pages of orders."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 from uuid import UUID
 
@@ -81,12 +81,28 @@ def fold_order(events: Sequence[e.OrderEvent]) -> tuple[OrderSummary, list[Order
     The result equals the rows that ``apply`` writes. The row has no position while the last event
     has none.
     """
+    [state] = fold_versions(events, [len(events)])
+    return state
+
+
+def fold_versions(
+    events: Sequence[e.OrderEvent], versions: Iterable[int]
+) -> Iterator[tuple[OrderSummary, list[OrderLine]]]:
+    """Yield the row and the lines of one order after each of the ``versions``, which ascend.
+
+    The next step of the iteration changes what was yielded.
+    """
     rows: dict[UUID, OrderSummary] = {}
-    fold_into(rows, events, OrderSummary, 0, key="order_id", begins=e.OrderCreated, change=_change)
     lines: dict[UUID, OrderLine] = {}
-    _change_lines(lines, events, 0)
-    [row] = rows.values()
-    return row, list(lines.values())
+    start = 0
+    for version in versions:
+        part, start = events[start:version], version
+        fold_into(
+            rows, part, OrderSummary, 0, key="order_id", begins=e.OrderCreated, change=_change
+        )
+        _change_lines(lines, part, 0)
+        [row] = rows.values()
+        yield row, list(lines.values())
 
 
 def _change(row: OrderSummary, event: e.OrderEvent) -> None:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -151,7 +152,12 @@ class _Tree:
 
 
 def _subject(event: CorrelatedEvent) -> tuple[str, UUID]:
-    prefix, _, key = event.stream.partition("-")
+    return _subject_of(event.stream)
+
+
+@lru_cache(maxsize=1_000)
+def _subject_of(stream: str) -> tuple[str, UUID]:
+    prefix, _, key = stream.partition("-")
     return prefix, UUID(key)
 
 

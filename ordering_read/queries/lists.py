@@ -41,7 +41,7 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
         """Return the page of ``rows`` that this query asks for, with items made by ``view``.
 
         ``rows`` must be ordered by field names whose values identify a row and are never null.
-        Takes one statement; an empty page takes a second statement, to count the rows.
+        Takes one statement; an empty page after the first takes another one, to count the rows.
 
         Raises ParameterError for a cursor of another list.
         """
@@ -59,7 +59,7 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
         fetched = list(selected[start : start + self.page_size + 1])
         shown = fetched[: self.page_size]
         last = keyset.sort_keys(shown[-1], names) if len(fetched) > len(shown) else None
-        count = None if self.cursor is not None else _count(rows, fetched)
+        count = None if self.cursor is not None else _count(rows, fetched, start)
         return Page(
             items=tuple(view(row) for row in shown),
             count=None if count is None else min(count, COUNT_CAP),
@@ -90,8 +90,10 @@ class _Count(Subquery):
     output_field = IntegerField()
 
 
-def _count(rows: "QuerySet[Any]", fetched: Sequence[Any]) -> int:
-    return int(fetched[0].total) if fetched else rows.order_by()[: COUNT_CAP + 1].count()
+def _count(rows: "QuerySet[Any]", fetched: Sequence[Any], start: int) -> int:
+    if fetched:
+        return int(fetched[0].total)
+    return rows.order_by()[: COUNT_CAP + 1].count() if start else 0
 
 
 def shop_wide(query: Query[Any], rows: "QuerySet[Row]") -> "QuerySet[Row]":

@@ -8,7 +8,7 @@ from pydantic import Field
 from config.http.input.ids import PathId
 from config.http.input.query import number
 from ordering_read.queries.base import Query, QueryHandler, handles
-from ordering_read.queries.orders import MAX_VERSION, OrderDetail, events_of, order_after
+from ordering_read.queries.orders import MAX_VERSION, OrderDetail, events_of, orders_after
 from ordering_read.queries.views import View
 from ordering_write.published import Change, changes
 
@@ -55,10 +55,10 @@ class GetOrderDiffHandler(QueryHandler[GetOrderDiff, OrderStates]):
 
     def handle(self, query: GetOrderDiff) -> OrderStates:
         events = events_of(query, query.order_id)
-        return OrderStates(
-            before=order_after(query, events, version=query.first) if query.first else None,
-            after=order_after(query, events, version=query.last or len(events)),
-        )
+        last = query.last or len(events)
+        # There is no state at version 0.
+        states = orders_after(query, events, versions={query.first, last} - {0})
+        return OrderStates(before=states.get(query.first), after=states[last])
 
 
 def changes_of(before: OrderDetail | None, after: OrderDetail) -> list[Change]:

@@ -22,7 +22,7 @@ from ordering_read.queries.orders import (
     NotThenError,
     OrderDetail,
     events_of,
-    order_after,
+    orders_after,
     version_at,
 )
 from ordering_read.queries.sentences import SentenceView, sentences_of
@@ -106,14 +106,17 @@ class GetOrderHistoryHandler(QueryHandler[GetOrderHistory, OrderHistoryView]):
             )
         needed = events[: max(version, compared)]
         bad = next((event for event in needed if isinstance(event, UndecodableEvent)), None)
+        # There is no state at version 0.
+        shown = {version, compared} - {0}
+        states = {} if bad else orders_after(query, events, versions=shown)
         start = (version - 1) // query.page_size * query.page_size
         return OrderHistoryView(
             order_number=getattr(events[0], "order_number", ""),
             newest=newest,
             version=version,
             compared=compared,
-            before=order_after(query, events, version=compared) if compared and not bad else None,
-            after=None if bad else order_after(query, events, version=version),
+            before=states.get(compared),
+            after=states.get(version),
             unreadable=bad and bad.recorded.version,
             unreadable_reason=bad.reason if bad else "",
             versions=_versions(query, events[start : start + query.page_size]),

@@ -37,7 +37,7 @@ from ordering_read.fields import (
     Version,
 )
 from ordering_read.models import OrderLine, OrderSummary
-from ordering_read.projections.order_view import fold_order
+from ordering_read.projections.order_view import fold_versions
 from ordering_read.queries.backorders import backorder_of, lines_of
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import Moment
@@ -264,9 +264,20 @@ def order_after(query: Query[Any], events: Sequence[AnyEvent], *, version: int) 
     Raises NotThenError when there are fewer events, and UndecodableEventError when one of these
     events can't be read.
     """
-    if version > len(events):
-        raise NotThenError(f"The order has no version {version}; its newest is {len(events)}.")
-    return _visible_detail(query, *fold_order(readable(events[:version])))
+    return orders_after(query, events, versions=[version])[version]
+
+
+def orders_after(
+    query: Query[Any], events: Sequence[AnyEvent], *, versions: Iterable[int]
+) -> dict[int, OrderDetail]:
+    """Return the order after each of the ``versions``, as ``order_after`` does, in one pass."""
+    ascending = sorted(versions)
+    newest = ascending[-1]
+    if newest > len(events):
+        raise NotThenError(f"The order has no version {newest}; its newest is {len(events)}.")
+    states = fold_versions(readable(events[:newest]), ascending)
+    details = (_visible_detail(query, row, lines) for row, lines in states)
+    return dict(zip(ascending, details, strict=True))
 
 
 def readable(events: Sequence[AnyEvent]) -> list[e.OrderEvent]:

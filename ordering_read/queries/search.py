@@ -1,9 +1,10 @@
 """The query that searches orders, customers and products."""
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q, QuerySet, Value
 from pydantic import Field
 from pydantic.json_schema import SkipJsonSchema
 
@@ -78,32 +79,30 @@ class SearchOrdersHandler(QueryHandler[SearchOrders, SearchView]):
 
 
 def exact_matches(query: SearchOrders) -> list[ExactMatch]:
-    """Return the exact matches: the text of ``query`` is their number, reference, e-mail or SKU."""
-    return [*_orders(query), *_customers(query), *_products(query)]
+    """Return the exact matches: the text of ``query`` is their number, reference, e-mail or SKU.
+
+    By one statement, at most two of each kind.
+    """
+    first, *others = _rows_of_matches(query)
+    rows: Any = first.union(*others, all=True) if others else first
+    return [ExactMatch(**row) for row in rows]
 
 
-def _orders(query: SearchOrders) -> list[ExactMatch]:
+def _rows_of_matches(query: SearchOrders) -> Iterator[QuerySet[Any, Any]]:
     names = Q(order_number=spelled_order_number(query.q))
     names |= is_identifier("external_reference", query.q)
     # No row of a former release has a number of a purchase order, so each row has its key.
     names |= Q(po_number_key=identity_key(query.q))
-    ids = visible_orders(query).filter(names).values_list("order_id", flat=True)[:2]
-    return [ExactMatch(kind="order", id=order_id) for order_id in ids]
+    yield _matches(visible_orders(query).filter(names), "order", "order_id")
+    if query.customers and query.with_personal and "@" in identity(query.q):
+        customers = CustomerSummary.live.filter(is_identifier("email", query.q))
+        if query.customer_scope is not None:
+            customers = customers.filter(customer_id=query.customer_scope)
+        yield _matches(customers, "customer", "customer_id")
+    if query.products:
+        products = InventoryLevel.live.filter(is_identifier("sku", query.q))
+        yield _matches(products, "product", "product_id")
 
 
-def _customers(query: SearchOrders) -> list[ExactMatch]:
-    if not (query.customers and query.with_personal and "@" in identity(query.q)):
-        return []
-    rows = CustomerSummary.live.filter(is_identifier("email", query.q))
-    if query.customer_scope is not None:
-        rows = rows.filter(customer_id=query.customer_scope)
-    ids = rows.values_list("customer_id", flat=True)[:2]
-    return [ExactMatch(kind="customer", id=customer_id) for customer_id in ids]
-
-
-def _products(query: SearchOrders) -> list[ExactMatch]:
-    if not query.products:
-        return []
-    rows = InventoryLevel.live.filter(is_identifier("sku", query.q))
-    ids = rows.values_list("product_id", flat=True)[:2]
-    return [ExactMatch(kind="product", id=product_id) for product_id in ids]
+def _matches(rows: QuerySet[Any], kind: str, identity: str) -> QuerySet[Any, Any]:
+    return rows.order_by().values(kind=Value(kind), id=F(identity))[:2]

@@ -30,6 +30,8 @@ _ALARMS = 10
 _TASKS = 1_000
 
 _Status = Projection.Status
+# The field ``policies`` hides the module.
+_GivenUp = policies.given_up.Count
 
 
 class Point(NamedTuple):
@@ -125,6 +127,7 @@ class SystemView:
     policies: Sequence[policies.PolicyStatus]
     queue: QueueState
     alarms: Sequence[AlarmState]
+    given_up: _GivenUp
 
 
 class GetSystem(Query[SystemView]):
@@ -133,7 +136,7 @@ class GetSystem(Query[SystemView]):
 
 @handles(GetSystem)
 class GetSystemHandler(QueryHandler[GetSystem, SystemView]):
-    """Reads nine statements, and one more for each further subscription."""
+    """Reads eight statements, and one more for each further subscription."""
 
     def handle(self, query: GetSystem) -> SystemView:
         now = datetime.now(UTC)
@@ -160,6 +163,7 @@ class GetSystemHandler(QueryHandler[GetSystem, SystemView]):
                 AlarmState(**{name: getattr(row, name) for name in AlarmState.__slots__})
                 for row in alarm.last(_ALARMS)
             ],
+            given_up=measured.given_up,
         )
 
 

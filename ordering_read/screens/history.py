@@ -5,6 +5,8 @@ from typing import Any
 from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from pydantic import ValidationError
 
 from config.fields.members import BodyError
@@ -17,7 +19,7 @@ from ordering_read.admin.labels import class_label, field_label
 from ordering_read.models import OrderSummary
 from ordering_read.queries.causes import GetCauses
 from ordering_read.queries.masks import masked_order
-from ordering_read.queries.order_facts import ComparedTopic, compare
+from ordering_read.queries.order_facts import ComparedTopic, Fact, compare
 from ordering_read.queries.order_history import (
     GetOrderHistory,
     OrderHistoryView,
@@ -29,6 +31,7 @@ from ordering_read.screens.causes import tree_context
 
 # The most topics of a section that the page shows.
 _MOST_TOPICS = 200
+_SAME = "<li><bdi>{}</bdi></li>"
 _CHOICES = ("version", "compared", "as_of")
 
 
@@ -97,11 +100,29 @@ class OrderHistoryScreen(Screen):
         )
 
 
-def _bounded(topics: Sequence[ComparedTopic]) -> tuple[list[ComparedTopic], int]:
-    """Return the topics that the page shows, those with changes first of all, and how many more."""
+def _bounded(
+    topics: Sequence[ComparedTopic],
+) -> tuple[list[tuple[ComparedTopic, SafeString, SafeString]], int]:
+    """Return the topics that the page shows, those with changes first of all, and how many more.
+
+    Each topic has the list items of its facts before and after. They are made here, because an
+    order of 200 lines has thousands, and a template takes three times as long.
+    """
     changed_first = sorted(range(len(topics)), key=lambda number: not topics[number].change)
     shown = sorted(changed_first[:_MOST_TOPICS])
-    return [topics[number] for number in shown], len(topics) - len(shown)
+    rows = [
+        (topic, _facts(topic.before, "del"), _facts(topic.after, "ins"))
+        for topic in (topics[number] for number in shown)
+    ]
+    return rows, len(topics) - len(shown)
+
+
+def _facts(facts: Sequence[Fact], mark: str) -> SafeString:
+    """Return the list items of ``facts``, with the element ``mark`` around what differs."""
+    other = f"<li><{mark}><bdi>{{}}</bdi></{mark}></li>"
+    items = (format_html(other if fact.differs else _SAME, fact.text) for fact in facts)
+    # Each item is escaped.
+    return SafeString("".join(items))
 
 
 def _complaint(mistake: BodyError) -> str:

@@ -9,6 +9,8 @@ from django.urls import reverse
 
 from config.accounts import saved_views
 from ordering_read import permissions
+from ordering_read.admin import banner
+from ordering_read.admin.base import user_of
 from ordering_read.queries.base import get_query_bus
 from ordering_read.queries.work import CountWork, Work, WorkView
 
@@ -132,7 +134,7 @@ def _with_views(request: HttpRequest, links: Sequence[Link]) -> list[Link]:
     orders, *others = links
     views = [
         Link(view.name, url, request.get_full_path() == url, 0, "")
-        for view in saved_views.recent_views_of(request.user)[:_MOST_VIEWS]
+        for view in saved_views.views_of(user_of(request))[:_MOST_VIEWS]
         for url in [f"{orders.url}?{view.query}"]
     ]
     shows_view = any(view.is_current for view in views)
@@ -156,7 +158,7 @@ def recent_work() -> WorkView:
     """Return the numbers of what is to be done, as of the last few seconds."""
     work: WorkView | None = cache.get("work")
     if work is None:
-        work = get_query_bus().dispatch(CountWork())
+        work = get_query_bus().dispatch(CountWork(given_up=banner.recently_given_up()))
         cache.set("work", work, _CACHE_SECONDS)
     return work
 

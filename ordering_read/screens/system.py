@@ -12,6 +12,7 @@ from django.utils.text import capfirst
 
 from config.http.admin import list_url
 from ordering_read import permissions
+from ordering_read.admin import banner
 from ordering_read.models import ParkedEvent, Projection
 from ordering_read.projector import labels
 from ordering_read.queries.system import (
@@ -63,7 +64,10 @@ class SystemScreen(Screen):
         key = f"system-{may_rebuild}"
         html: str | None = cache.get(key)
         if html is None:
-            context = {"may_rebuild": may_rebuild, **_context(self.ask(GetSystem()))}
+            system = self.ask(GetSystem())
+            # The banner of the page needs the same figures.
+            banner.note([state.status for state in system.projections], system.given_up)
+            context = {"may_rebuild": may_rebuild, **_context(system)}
             html = render_to_string("screens/system_part.html", context)
             cache.set(key, html, _CACHE_SECONDS)
         # It was rendered by the template above.

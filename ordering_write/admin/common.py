@@ -6,7 +6,8 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
+from django.db.models import F, Model, QuerySet, TextField, Value
+from django.db.models.functions import Cast
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import escape, format_html
@@ -76,15 +77,20 @@ def class_label(class_name: str) -> str:
 
 
 def subject_names(streams: Iterable[str]) -> dict[str, str]:
-    """Return order numbers, SKUs and customers' names by stream; one statement for each kind."""
-    names: dict[str, str] = {}
+    """Return order numbers, SKUs and customers' names by stream, in one statement."""
+    selections = []
     for model, field in ((Order, "order_number"), (StockItem, "sku"), (Customer, "name")):
         prefix = f"{model.stream_prefix}-"
         keys = {stream.removeprefix(prefix) for stream in streams if stream.startswith(prefix)}
         if keys:
-            rows = model._default_manager.filter(pk__in=keys).values_list("pk", field)
-            names |= {f"{prefix}{key}": str(name) for key, name in rows}
-    return names
+            rows = model._default_manager.filter(pk__in=keys).order_by()
+            columns = (Value(prefix, TextField()), F("pk"), Cast(field, TextField()))
+            selections.append(rows.values_list(*columns))
+    if not selections:
+        return {}
+    first, *others = selections
+    found: Any = first.union(*others, all=True) if others else first
+    return {f"{prefix}{key}": name for prefix, key, name in found}
 
 
 def subject_link(stream: str, name: str) -> SafeString:

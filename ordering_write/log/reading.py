@@ -33,11 +33,9 @@ FROM event LEFT JOIN event_position ON event_position.event_id = event.id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 """
 # Calls a function of the migrations.
-_HEAD = """
-SELECT (SELECT coalesce(max(position), 0) FROM event_position) + pending_events(%s)
-"""
-# The most pending commits that ``head`` counts: more than ``sequencer.relieve`` lets pile up.
-_MOST_COUNTED = 1_000
+# The head as an expression. It counts at most so many pending commits: more than
+# ``sequencer.relieve`` lets pile up.
+HEAD = "((SELECT coalesce(max(position), 0) FROM event_position) + pending_events(1000))"
 _FINGERPRINT = """
 SELECT id, (
     SELECT event.event_id FROM event_position JOIN event ON event.id = event_position.event_id
@@ -68,7 +66,7 @@ def head() -> int:
     sequences the log. Of more than 1,000 pending commits only the oldest count, so that the cost
     doesn't grow with their number: the newest event then has at least the returned position.
     """
-    return int(_value(_HEAD, _MOST_COUNTED))
+    return int(_value(f"SELECT {HEAD}"))
 
 
 def last_position() -> int:

@@ -3,10 +3,11 @@
 These are the parked timers, and the events on which a policy fails before it can set a timer.
 """
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from django.db import connection
@@ -15,7 +16,8 @@ from ordering_write.models import Timer
 from ordering_write.policies import timers
 from ordering_write.policies.models import PolicyParkedEvent
 from ordering_write.policies.subscription import SUBSCRIPTION
-from ordering_write.subscriptions import parked
+from ordering_write.subscriptions import SubscriberStatus, parked
+from ordering_write.subscriptions.status import measure_beside
 
 # Each has a partial index, which is empty while nothing is given up.
 _GIVEN_UP = """
@@ -28,6 +30,7 @@ WITH given_up AS (
 {}
 """
 _COUNT = _GIVEN_UP.format("SELECT count(*), min(parked_at) FROM given_up")
+_AS_JSON = _GIVEN_UP.format("SELECT json_build_array(count(*), min(parked_at)) FROM given_up")
 _PAGE = _GIVEN_UP.format("SELECT id FROM given_up ORDER BY parked_at, id LIMIT %s OFFSET %s")
 
 
@@ -49,12 +52,27 @@ class GivenUp:
     parked_at: datetime
 
 
-def count() -> tuple[int, datetime | None]:
-    """Return the number of actions that were given up, and since when the oldest is (UTC)."""
+class Count(NamedTuple):
+    """The number of actions that were given up, and since when the oldest is (UTC)."""
+
+    number: int
+    oldest: datetime | None
+
+
+def count() -> Count:
+    """Return how many actions were given up."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNT)
-        number, oldest = cursor.fetchone()
-    return int(number), oldest
+        return Count(*cursor.fetchone())
+
+
+def count_and_measure(rows: Sequence[Any]) -> tuple[list[SubscriberStatus], Count]:
+    """Return ``subscriptions.measure`` of ``rows``, and ``count``, by one query."""
+    statuses, value = measure_beside(rows, f"({_AS_JSON})")
+    if value is None:
+        return statuses, count()
+    number, oldest = json.loads(value) if isinstance(value, str) else value
+    return statuses, Count(number, oldest and datetime.fromisoformat(oldest))
 
 
 def listed(*, offset: int = 0, limit: int) -> Sequence[GivenUp]:

@@ -9,21 +9,22 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
-from ordering_write import log
+from ordering_write.log.reading import HEAD
 
 # The time since a checkpoint began to fail. If the log was lost, no event tells the lag.
 FAILING = Now() - F("failed_at")
 
 # An event without a position is newer than all that have one. The function of the migrations
 # returns the time of the commit that gets the next position.
-_LAG_SECONDS = """
-SELECT checkpoint, greatest(0, coalesce(extract(epoch FROM clock_timestamp() - coalesce(
+_MEASURE = f"""
+SELECT {HEAD}, {{}}, checkpoint,
+greatest(0, coalesce(extract(epoch FROM clock_timestamp() - coalesce(
     (SELECT event.recorded_at FROM event_position JOIN event ON event.id = event_position.event_id
      WHERE event_position.position > checkpoint ORDER BY event_position.position LIMIT 1),
     oldest_pending_at()
 )), 0))
 FROM unnest(%s::bigint[]) AS checkpoint
-"""
+"""  # noqa: S608 - of constants
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,11 +60,18 @@ class SubscriberStatus:
 def measure(rows: Sequence[Any]) -> list[SubscriberStatus]:
     """Return the status of each checkpoint in ``rows``, which have ``FAILING`` as ``failing``.
 
-    Two queries. Load the rows first, so that none is ahead of the head.
+    One query. Load the rows first, so that none is ahead of the head.
     """
-    head = log.head()
-    ages = lag_seconds({row.position for row in rows})
-    return [
+    return measure_beside(rows, "NULL")[0]
+
+
+def measure_beside(rows: Sequence[Any], expression: str) -> tuple[list[SubscriberStatus], Any]:
+    """Return ``measure`` of ``rows``, and the value of an SQL expression, by one query.
+
+    The value is None if there are no rows.
+    """
+    head, ages, value = _measured({row.position for row in rows}, expression)
+    statuses = [
         SubscriberStatus(
             name=row.name,
             position=row.position,
@@ -78,13 +86,24 @@ def measure(rows: Sequence[Any]) -> list[SubscriberStatus]:
         )
         for row in rows
     ]
+    return statuses, value
 
 
 def lag_seconds(positions: Collection[int]) -> dict[int, float]:
     """Return the age in seconds of the first event after each position; 0.0 without one."""
+    _head, ages, _value = _measured(positions, "NULL")
+    return ages
+
+
+def _measured(positions: Collection[int], expression: str) -> tuple[int, dict[int, float], Any]:
+    """Return the head of the log, ``lag_seconds`` and the value of ``expression``."""
+    if not positions:
+        return 0, {}, None
     with connection.cursor() as cursor:
-        cursor.execute(_LAG_SECONDS, [list(positions)])
-        return {position: float(seconds) for position, seconds in cursor.fetchall()}
+        cursor.execute(_MEASURE.format(expression), [list(positions)])
+        rows = cursor.fetchall()
+    [(head, value, *_), *_] = rows
+    return int(head), {row[2]: float(row[3]) for row in rows}, value
 
 
 def total_seconds(failing: timedelta | None) -> float:

@@ -73,7 +73,9 @@ SELECT placed.*, version,
     WHEN 1 THEN jsonb_build_object(
         'total', jsonb_build_object('amount', '0.00', 'currency', 'EUR'),
         'balance', jsonb_build_object('amount', '0.00', 'currency', 'EUR'),
-        'item_count', 0, 'order_number', '2026-' || lpad(number::text, 6, '0'),
+        'item_count', 0, 'order_number', '2026-'
+            -- At least six digits: without the maximum, longer numbers would be cut.
+            || lpad(number::text, greatest(6, length(number::text)), '0'),
         'currency', 'EUR', 'placed_at', to_char(at, 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
         'source', '00000000-0000-0000-0000-000000000001')
     WHEN 4 THEN jsonb_build_object('status_before', 'pending', 'from_status', 'pending',

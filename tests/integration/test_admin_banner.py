@@ -85,7 +85,7 @@ def test_the_banner_caches_its_warnings(client: Client, monkeypatch: pytest.Monk
     Projection.objects.filter(name="order_view").update(error="ValueError: no")
     assert len(warnings_of(client)) == 1
 
-    monkeypatch.setattr(banner, "statuses", lambda: 1 / 0)
+    monkeypatch.setattr(banner, "measured_generations", lambda: 1 / 0)
 
     assert len(warnings_of(client)) == 1
 
@@ -93,10 +93,10 @@ def test_the_banner_caches_its_warnings(client: Client, monkeypatch: pytest.Monk
 def test_the_banner_shows_that_a_database_is_away(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def statuses() -> Any:
+    def measured_generations() -> Any:
         raise DatabaseError("gone")
 
-    monkeypatch.setattr(banner, "statuses", statuses)
+    monkeypatch.setattr(banner, "measured_generations", measured_generations)
 
     assert warnings_of(client) == ["A database can&#x27;t be reached: what you see may be old."]
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
 from django.db import connections
 from django.test import Client
@@ -14,6 +15,7 @@ from knox.models import AuthToken
 
 from config.accounts.models import User
 from config.accounts.roles import Role
+from config.server.warming import read_content_types
 from ordering_read.engine import live
 from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import (
@@ -272,8 +274,13 @@ def test_the_list_of_orders_shows_three_status_badges(admin_client: Client, shop
 
 # --- Costs -------------------------------------------------------------------------------------
 def queries_of(client: Client, url: str) -> list[str]:
-    """Return the SQL statements that a page costs, without those of the banner."""
-    cache.set("projection_warnings", [])
+    """Return the SQL statements that a page costs, without those of banner and navigation."""
+    client.get("/admin/")
+    return statements_of(client, url)
+
+
+def statements_of(client: Client, url: str) -> list[str]:
+    """Return the SQL statements that a page costs."""
     with (
         CaptureQueriesContext(connections["default"]) as write,
         CaptureQueriesContext(connections["read"]) as read,
@@ -313,6 +320,45 @@ def test_a_long_order_costs_as_many_queries_as_a_short_one(shop: Shop, admin_use
     ]
 
     assert costs[0] == costs[1] <= 7
+
+
+def test_the_first_pages_of_a_process_cost_few_statements(
+    shop: Shop, admin_user: User, auditor: User, subtests: pytest.Subtests
+) -> None:
+    history = f"/admin/orders/{shop.order.pk}/history/"
+    pages = [
+        *(list_url(page) for page in PAGES),
+        *(f"/admin/{path}" for path in ("", "search/?q=robin", "search/?q=nothing", "reports/")),
+        *(f"/admin/{path}/" for path in ("packing", "dispatch", "views", "exports", "bulk")),
+        list_url(ORDERS, "?q=robin"),
+        shop.url(CUSTOMERS),
+        shop.url(INVENTORY),
+        shop.url(OUTBOX),
+        history,
+        f"{history}?version=1",
+    ]
+    most = dict.fromkeys(pages, 10) | {shop.url(ORDERS): 11, "/admin/system/": 11}
+    for user in (admin_user, auditor):
+        client = logged_in(user)
+        for page, limit in most.items():
+            # A process reads content types when it starts.
+            if client.get(page).status_code == 403:
+                continue
+            cache.clear()
+            with subtests.test(page, user=user.username):
+                assert len(statements_of(client, page)) <= limit
+
+
+def test_a_new_process_reads_all_content_types_at_once(
+    shop: Shop, django_assert_num_queries: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The connections hold the transaction of the test.
+    monkeypatch.setattr(connections, "close_all", lambda: None)
+    ContentType.objects.clear_cache()
+    with django_assert_num_queries(1):
+        read_content_types()
+    with django_assert_num_queries(0):
+        ContentType.objects.get_for_model(OutboxEvent, for_concrete_model=False)
 
 
 def test_no_list_counts_its_whole_table(shop: Shop, admin_user: User) -> None:

@@ -77,7 +77,7 @@ def test_the_number_of_queries_is_independent_of_the_lag(
         live.run("order_view")
         with (
             django_assert_num_queries(1, using="read"),
-            django_assert_num_queries(2, using="default"),
+            django_assert_num_queries(1, using="default"),
         ):
             status.statuses()
 

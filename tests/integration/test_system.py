@@ -15,6 +15,7 @@ from django_q.tasks import async_task
 from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.engine import live, status
+from ordering_read.engine.status import measured_generations
 from ordering_read.models import Projection, Worker
 from ordering_read.queries.base import get_query_bus
 from ordering_read.queries.system import GetSystem, Point, SystemView
@@ -219,6 +220,7 @@ def test_a_retry_asks_and_lets_the_action_happen(given_up: Order, admin_user: Us
     question_text = page_text(client, f"{GIVEN_UP}retry/?id={chosen[0]}")
     assert f"Order {given_up.order_number}: Notices to customers" in question_text
     assert policies.given_up.count()[0] == 2
+    assert measured_generations().given_up == policies.given_up.count()
 
     done = client.post(f"{GIVEN_UP}retry/", {"id": chosen})
 
