@@ -19,7 +19,6 @@ from django.db import connections, transaction
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from config.accounts import saved_views
 from config.accounts.models import User
 from config.accounts.roles import Role
 from config.databases.embedded import EmbeddedServer
@@ -119,7 +118,6 @@ def _product_under_test() -> Iterator[None]:
         # The queries of a page can be counted if these are cached for the whole test.
         patch.setattr(banner, "_CACHE_SECONDS", None)
         patch.setattr(navigation, "_CACHE_SECONDS", None)
-        patch.setattr(saved_views, "_CACHE_SECONDS", None)
         _find_static_files_once(patch)
         yield
 
