@@ -70,7 +70,7 @@ STATES = (
     Picture("state-yen", "clerk", "{yen}", is_whole=True),
     Picture("state-dinar", "clerk", "{dinar}", is_whole=True),
     Picture("state-no-rights", "guest", "/admin/"),
-    Picture("state-refused-page", "guest", "/admin/packing/"),
+    Picture("state-refused-page", "clerk", "/admin/packing/"),
     Picture("state-parked-order", "admin", "{parked}"),
     Picture("state-parked-events", "admin", "/admin/ordering_read/parkedevent/"),
     Picture("state-slips", "warehouse", "{slips}", is_printed=True),
