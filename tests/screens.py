@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -170,11 +171,8 @@ def _take_states(browser: Any, copy: Any, running: Any) -> None:
     pages = json.loads(made.stdout)
     photographer = Photographer(browser, copy.url, pages)
     with photographer.page("admin") as page:
-        for name in pages:
-            # A page that isn't there yet leads to another address.
-            wait_until(
-                lambda path=pages[name]: path in (page.goto(path).url), seconds=300, missing=name
-            )
+        for name, path in pages.items():
+            wait_until(partial(_is_there, page, path), seconds=300, missing=name)
     pages["slips"] = f"/admin/packing/slips/?orders={_first_queued(photographer)}"
     photographer.take(*STATES)
     workers = [p for p in running.processes() if "workers" in p.cmdline()]
@@ -193,6 +191,11 @@ def _take_states(browser: Any, copy: Any, running: Any) -> None:
     finally:
         for process in workers:
             process.send_signal(signal.SIGCONT)
+
+
+def _is_there(page: Any, path: str) -> bool:
+    """Return True if a page is there: others lead to another address."""
+    return str(page.goto(path).url).endswith(path)
 
 
 def _first_queued(photographer: Photographer) -> str:
