@@ -84,7 +84,7 @@ def test_the_list_is_filtered_by_each_facet(person, customer, subtests):
     assert 'Status: <bdi class="clipped">pending or confirmed</bdi>' in page.text
     assert "&lt;b&gt;</bdi>" in client.get(f"{ORDERS}?tag=%3Cb%3E").text
     assert 'href="?tag=vip&amp;q=CHAIR"' in page.text
-    assert '<option value="pending,confirmed" selected>' in page.text
+    assert '<option value="pending,confirmed" selected' in page.text
     assert '<input type="hidden" name="q" value="CHAIR">' in page.text
     assert f'Customer: <bdi class="clipped">{customer.name}' in (
         client.get(f"{ORDERS}?customer_id={customer.pk}").text
