@@ -41,15 +41,24 @@ def sync_permissions(
     labels, ``grants`` maps a role to the code names that it holds.
     """
     content_type = ContentType.objects.get_for_model(app.get_model(owner))
-    for codename, label in permissions.items():
-        Permission.objects.update_or_create(
-            content_type=content_type, codename=codename, defaults={"name": label}
-        )
     present = Permission.objects.filter(content_type=content_type)
     present.exclude(codename__in=permissions).delete()
+    labels = dict(present.values_list("codename", "name"))
+    Permission.objects.bulk_create(
+        [
+            Permission(content_type=content_type, codename=codename, name=label)
+            for codename, label in permissions.items()
+            if labels.get(codename) != label
+        ],
+        update_conflicts=True,
+        unique_fields=["content_type", "codename"],
+        update_fields=["name"],
+    )
+    by_codename = {permission.codename: permission for permission in present}
     for role in Role:
         group, _ = Group.objects.get_or_create(name=role)
-        wanted = set(present.filter(codename__in=grants.get(role, ())))
+        codenames = by_codename.keys() & grants.get(role, ())
+        wanted = {by_codename[codename] for codename in codenames}
         held = set(group.permissions.filter(content_type=content_type))
         group.permissions.remove(*held - wanted)
         group.permissions.add(*wanted - held)
