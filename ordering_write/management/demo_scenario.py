@@ -37,8 +37,10 @@ class Scenario:
         self._now = now
         self._orders = orders
         self._users = users
+        # With all privileges, so that no command counts the open orders of a customer.
         self._envelopes = {
-            name: client.envelope(user, channel="cli") for name, user in users.items()
+            name: {**client.envelope(user, channel="cli"), "privileges": None}
+            for name, user in users.items()
         }
 
     def play(self, on_order: Callable[[int], None]) -> None:

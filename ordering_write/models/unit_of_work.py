@@ -6,7 +6,7 @@ that they write is written before the next other statement: so no statement miss
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -32,6 +32,7 @@ class UnitOfWork:
         self._rows: dict[type[Model], list[Model]] = {}
         # The hash of the last event of each stream to which the unit has appended.
         self.hashes: dict[str, str] = {}
+        self._is_held_back = False
 
     def find(self, model: type[_Aggregate], key: UUID) -> _Aggregate | None:
         """Return the aggregate if an earlier command of the unit has saved it."""
@@ -51,7 +52,7 @@ class UnitOfWork:
 
     def flush(self) -> None:
         """Write what isn't written yet, by one statement."""
-        if not (self._unwritten or self._rows):
+        if self._is_held_back or not (self._unwritten or self._rows):
             return
         aggregates, self._unwritten = list(self._unwritten.values()), {}
         rows, self._rows = self._rows, {}
@@ -59,6 +60,15 @@ class UnitOfWork:
             write_aggregates(sorted(aggregates, key=lambda aggregate: type(aggregate).__name__))
             for of_model in rows.values():
                 tables.insert(of_model)
+
+    @contextmanager
+    def held_back(self) -> Iterator[None]:
+        """Write nothing before the statements of the block, which need no row."""
+        self._is_held_back = True
+        try:
+            yield
+        finally:
+            self._is_held_back = False
 
     def fail(self) -> None:
         """Undo the unit: a command that failed may have changed the aggregates in memory."""
@@ -73,6 +83,12 @@ _current: ContextVar[UnitOfWork | None] = ContextVar("unit_of_work", default=Non
 def current() -> UnitOfWork | None:
     """Return the unit of work of this command; None for a command alone."""
     return _current.get()
+
+
+def held_back() -> AbstractContextManager[None]:
+    """Return a block whose statements need no row: a unit of work writes nothing before them."""
+    unit = current()
+    return unit.held_back() if unit else nullcontext()
 
 
 @contextmanager

@@ -35,8 +35,11 @@ def demo(db: None, settings: Any, tmp_path: Path) -> None:
     settings.DEMO = True
     settings.DATA_DIR = tmp_path
     settings.PRICES_INCLUDE_TAX = True
-    # The hashers of production take half a second for each password.
-    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    # A login renews the hash of the demo, for which the first hasher would take half a second.
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.MD5PasswordHasher",
+        "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+    ]
     settings.PORTS = settings.PORTS | {"tax": "ordering_write.ports.fixed_rates.FixedRates"}
 
 

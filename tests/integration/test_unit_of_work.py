@@ -53,6 +53,20 @@ def test_the_commands_of_a_unit_are_written_together_as_if_each_were_alone(
     assert log.head() == OutboxEvent.objects.count()
 
 
+def test_the_orders_of_a_unit_draw_numbers_before_any_is_written(db: None) -> None:
+    with CaptureQueriesContext(connection) as statements, outbox.unit_of_work():
+        customer, product = registered_customer(), registered_product(5)
+        before = len(statements)
+        for _ in range(3):
+            dispatch(create_order(customer, (product, 1)))
+        texts = [statement["sql"] for statement in list(statements)[before:]]
+        assert len(texts) == 3
+        assert all("order_number_seq" in text for text in texts)
+    numbers = set(Order.objects.values_list("order_number", flat=True))
+    assert len(numbers) == 3
+    check_rows_equal_log()
+
+
 def test_a_unit_goes_on_with_aggregates_from_before_it(db: None) -> None:
     customer, product = registered_customer(), registered_product(5, backorderable=True)
     older = placed_order(customer, (product, 4))

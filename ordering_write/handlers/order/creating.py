@@ -25,7 +25,7 @@ from ordering_write.domain.values import Address
 from ordering_write.handlers.base import CommandHandler, Permission, handles, unique, unique_email
 from ordering_write.handlers.order import amounts, limits, pricing, taxes
 from ordering_write.log import outbox
-from ordering_write.models import Customer, Order, StockItem, save
+from ordering_write.models import Customer, Order, StockItem, save, unit_of_work
 from ordering_write.models.order.editing import refuse_too_large
 
 Stock = Mapping[UUID, StockItem]
@@ -280,7 +280,9 @@ def next_order_number(command: c.Command, placed_at: datetime) -> str:
         # Unique too, so that dry runs don't wait for each other.
         return command.command_id.hex[:20]
     year = placed_at.astimezone(ZoneInfo(settings.STORE_TIME_ZONE)).year
-    with connection.cursor() as cursor:
+    # Orders that a unit of work has yet to write have other numbers of the sequence; a number that
+    # was imported within the unit is refused by the constraint.
+    with unit_of_work.held_back(), connection.cursor() as cursor:
         cursor.execute(_NEXT_NUMBER, [f"{year}-"])
         [number] = cursor.fetchone()
     return order_number(year, number)
