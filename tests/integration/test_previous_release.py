@@ -26,13 +26,15 @@ from tests.acceptance.service import ROOT, plain_environ, wait_until
 from tests.acceptance.shop import ADDRESS
 from tests.databases import ALIASES, Databases, connected_to
 from tests.patience import PATIENCE_SECONDS
-from tests.proof import size
+from tests.proof import IS_PROOF, size
 
 # The commit of the previous release.
 PREVIOUS = "5630625c4d16a75fc3f5426749756385d15795f7"
 # Whole rounds of requests that pass after so many migrations.
 ROUNDS = 1
-MIGRATIONS_BETWEEN = size(10, full=1)
+MIGRATIONS_BETWEEN = size(20, full=1)
+# Between two rounds; the full proof has none.
+PAUSE_SECONDS = 0.0 if IS_PROOF else 0.2
 
 # Migrates, prints the port and a token, then serves requests and projects events.
 SERVE = """
@@ -48,7 +50,7 @@ from ordering_read.projector import registered
 def project():
     while True:
         live.run(*registered())
-        time.sleep(0.05)
+        time.sleep(0.2)
 
 call_command("migrate", verbosity=0)
 server = ThreadedWSGIServer(("127.0.0.1", 0), WSGIRequestHandler)
@@ -131,9 +133,11 @@ class Load:
         assert self.refused == []
 
     def _run(self) -> None:
-        while not self._is_over.is_set():
+        is_over = False
+        while not is_over:
             self._round()
             self.rounds += 1
+            is_over = self._is_over.wait(PAUSE_SECONDS)
 
     def _round(self) -> None:
         customer = {"name": "Robin Sample", "email": f"{uuid4().hex}@example.com"}
