@@ -27,6 +27,8 @@ class Table(NamedTuple):
     """The columns of a model that statements write, and the values of its rows in them."""
 
     name: str
+    # The alias of the database that has the table.
+    alias: str
     columns: list[str]
     values: Callable[[Model], tuple[Any, ...]]
     # The indexes of the values that are JSON documents.
@@ -39,6 +41,7 @@ class Table(NamedTuple):
         fields = [f for f in model._meta.concrete_fields if not isinstance(f, AutoField)]
         return cls(
             name=model._meta.db_table,
+            alias=router.db_for_write(model),
             columns=[str(field.column) for field in fields],
             values=attrgetter(*(field.attname for field in fields)),
             json=[index for index, field in enumerate(fields) if isinstance(field, JSONField)],
@@ -68,7 +71,7 @@ def load(
     The statement must name the columns: with ``*``, a prepared statement fails when a migration
     adds a column.
     """
-    alias = router.db_for_write(model)
+    alias = Table.of(model).alias
     with connections[alias].cursor() as cursor:
         cursor.execute(statement, parameters)
         records = cursor.fetchall()
@@ -120,6 +123,15 @@ def upsert(rows: Sequence[Model], *, unique: Sequence[str]) -> None:
         write(_insert(type(rows[0]), tuple(unique)), rows)
 
 
+def save(rows: Sequence[Model], *, unique: Sequence[str]) -> None:
+    """Insert those ``rows``, all of one model, that weren't stored, and replace the others by the
+    values of their fields ``unique``."""
+    insert([row for row in rows if row._state.adding])
+    upsert([row for row in rows if not row._state.adding], unique=unique)
+    for row in rows:
+        row._state.adding = False
+
+
 @cache
 def _insert(model: type[Model], unique: tuple[str, ...]) -> str:
     table = Table.of(model)
@@ -133,8 +145,8 @@ def _insert(model: type[Model], unique: tuple[str, ...]) -> str:
 def write(statement: str, rows: Sequence[Model]) -> None:
     """Run ``statement`` with ``rows``, all of one model, as its only parameter, in the form that
     ``Table.records`` returns."""
-    model = type(rows[0])
-    alias, records = router.db_for_write(model), Table.of(model).records(rows)
+    table = Table.of(type(rows[0]))
+    alias, records = table.alias, table.records(rows)
     collected = _collected.get()
     if collected is None:
         _run(alias, [(statement, records)])

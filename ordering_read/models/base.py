@@ -1,14 +1,13 @@
 """The base class of the read models: tables that only projections write."""
 
-from collections.abc import Callable, Mapping
-from functools import cache
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Subquery
-from django.db.models.base import ModelState
 
 from config.databases import tables
+from config.databases.quick_model import QuickModel
 from ordering_read.models.projection import Projection
 from ordering_read.projector import is_writing
 
@@ -56,7 +55,7 @@ class LiveManager(models.Manager.from_queryset(ReadModelQuerySet)):  # type: ign
         return super().get_queryset().filter(projection_id=Subquery(live.values("id")))
 
 
-class ReadModel(models.Model):
+class ReadModel(QuickModel):
     """A row of a read model, owned by one generation of the projection ``projection_name``.
 
     ``live`` selects the rows of the live generation, ``objects`` the rows of all generations.
@@ -85,19 +84,6 @@ class ReadModel(models.Model):
         abstract = True
         default_permissions = ()
 
-    def __init__(self, *args: Any, **values: Any) -> None:
-        columns, constants, factories = self._defaults()
-        if args or not columns.issuperset(values):
-            super().__init__(*args, **values)
-            return
-        # Projections create millions of rows. Django's ``__init__`` takes twenty times as long as
-        # this for a row of 20 columns, because it visits each field and sends signals.
-        self._state = ModelState()
-        self.__dict__.update(constants)
-        for name, factory in factories.items():
-            self.__dict__[name] = factory()
-        self.__dict__.update(values)
-
     @classmethod
     def find_live(cls, **values: Any) -> list[Self]:
         """Return the live rows whose fields have these ``values``.
@@ -109,23 +95,6 @@ class ReadModel(models.Model):
         conditions = "".join(f" AND {column} = %s" for column in tables.columns(cls, *values))
         parameters = [cls.projection_name, Projection.Status.LIVE.value, *values.values()]
         return tables.find(cls, live + conditions, parameters)
-
-    @classmethod
-    @cache
-    def _defaults(
-        cls,
-    ) -> tuple[frozenset[str], dict[str, Any], dict[str, Callable[[], Any]]]:
-        """Return the names of all columns, the constant defaults, and the callable defaults."""
-        fields = cls._meta.concrete_fields
-        factories = {
-            field.attname: field.default
-            for field in fields
-            if field.has_default() and callable(field.default)
-        }
-        constants = {
-            field.attname: field.get_default() for field in fields if field.attname not in factories
-        }
-        return frozenset(field.attname for field in fields), constants, factories
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         _refuse_unless_writing()

@@ -37,7 +37,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.service_ids import is_service_id
 from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.log import outbox
-from ordering_write.models import CommandRecord, OutboxEvent, unit_of_work
+from ordering_write.models import CommandRecord, OutboxEvent
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,11 @@ ON CONFLICT DO NOTHING
 # Unique constraints that two transactions can race to. The second may try again: it then follows on
 # the events of the first, or draws another order number than the one that was imported.
 _CONTESTED = ("event_stream_version_unique", "ordering_write_order_order_number_key")
-_STORE_RESPONSE = "UPDATE command_record SET answer = %s WHERE command_id = %s"
+_STORE_RESPONSE = """
+UPDATE command_record SET answer = stored.answer
+FROM json_populate_recordset(NULL::command_record, %s) AS stored
+WHERE command_record.command_id = stored.command_id
+"""
 
 
 class NotYetVisibleError(Exception):
@@ -161,10 +165,11 @@ class CommandBus:
 
 def _log_context(command: Command) -> AbstractContextManager[None]:
     """Add the ids of the command and its actor to all log records inside."""
+    actor = command.by
     return logs.bound_ids(
         command_id=command.command_id,
         correlation_id=command.correlation_id or command.command_id,
-        actor=f"{command.by.type}:{command.by.id}",
+        actor=f"{actor.type}:{actor.id}",
     )
 
 
@@ -204,14 +209,20 @@ def _execute(
 ) -> CommandResult:
     if is_service_id(command.command_id) and command.by.type != "policy":
         raise ReservedCommandIdError
-    with outbox.commit():
-        first_record = _insert_record(command)
+    digest = fingerprint(command)
+    with outbox.commit() as unit:
+        # The commands of a shared unit are new: they need no lock on their ids.
+        first_record = None if unit.is_shared else _insert_record(command, digest)
         if first_record is None:
             result = CommandResult(handler.handle(command))
-            if record_response:
-                result.stored_response = record_response(result)
-                with connection.cursor() as cursor:
-                    cursor.execute(_STORE_RESPONSE, [result.stored_response, command.command_id])
+            result.stored_response = record_response(result) if record_response else ""
+            if unit.is_shared:
+                unit.insert([_record(command, digest, result.stored_response)])
+            elif result.stored_response:
+                record = CommandRecord(
+                    command_id=command.command_id, stored_response=result.stored_response
+                )
+                unit.update(_STORE_RESPONSE, [record])
             return result
     result = CommandResult(log.read_command(command.command_id))
     result.replayed = True
@@ -219,17 +230,13 @@ def _execute(
     return result
 
 
-def _insert_record(command: Command) -> CommandRecord | None:
+def _insert_record(command: Command, digest: str) -> CommandRecord | None:
     """Insert the record of a command; if it has taken effect before, return the first record.
 
     A parallel repeat waits here until the first dispatch commits or fails; if it fails, the repeat
     takes effect. Raises IdempotencyInFlightError, IdempotencyKeyExpiredError and
     IdempotencyKeyReusedError.
     """
-    digest = fingerprint(command)
-    if unit := unit_of_work.current():
-        unit.insert([_record(command, digest)])
-        return None
     try:
         with connection.cursor() as cursor:
             cursor.execute(
@@ -259,7 +266,7 @@ def _insert_record(command: Command) -> CommandRecord | None:
     return first_record
 
 
-def _record(command: Command, digest: str) -> CommandRecord:
+def _record(command: Command, digest: str, stored_response: str) -> CommandRecord:
     return CommandRecord(
         command_id=command.command_id,
         type=type(command).__name__,
@@ -267,7 +274,7 @@ def _record(command: Command, digest: str) -> CommandRecord:
         user_id=command.user_id,
         actor=command.by.model_dump(mode="json", exclude_none=True),
         channel=command.channel,
-        stored_response="",
+        stored_response=stored_response,
         recorded_at=datetime.now(UTC),
     )
 

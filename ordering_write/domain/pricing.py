@@ -233,6 +233,8 @@ def rest(line: LinePrice, *, credited: int, ordered: int, currency: str) -> Line
     The credit for k of n units is k/n of an amount, rounded once: whatever the portions and their
     order, all credits add up to the amount.
     """
+    if not credited:
+        return line
     unit = MINOR_UNITS[currency]
 
     def remaining(amount: Decimal) -> int:

@@ -1,13 +1,9 @@
 """The base of the command handlers, and the registry that ``@handles`` fills."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
-
-from django.db import IntegrityError
-from psycopg.errors import UniqueViolation
 
 from config.accounts.roles import Role
 from ordering_write.domain.commands import Command
@@ -101,25 +97,7 @@ def handler_of(command_type: type[Command]) -> CommandHandler[Any]:
     return _handlers[command_type]
 
 
-@contextmanager
-def unique(refusals: Mapping[str, DomainError]) -> Iterator[None]:
-    """Raise ``refusals[constraint]`` when that unique constraint is violated.
-
-    Only the database can tell: a query beforehand would miss a parallel command.
-    """
-    try:
-        yield
-    except IntegrityError as error:
-        cause = error.__cause__
-        name = cause.diag.constraint_name if isinstance(cause, UniqueViolation) else None
-        if name is not None and name in refusals:
-            raise refusals[name] from error
-        raise
-
-
-@contextmanager
-def unique_email(email: str | None) -> Iterator[None]:
-    """Raise DuplicateEmailError when another customer has ``email``, in any spelling."""
-    duplicate = DuplicateEmailError(f"Another customer has the e-mail {email}.")
-    with unique({"customer_email_unique": duplicate, "identifier_unique": duplicate}):
-        yield
+def duplicate_email(email: str | None) -> dict[str, DomainError]:
+    """Return the errors for the constraints that another customer's ``email`` violates."""
+    error = DuplicateEmailError(f"Another customer has the e-mail {email}.")
+    return {"customer_email_unique": error, "identifier_unique": error}

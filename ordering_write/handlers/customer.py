@@ -13,7 +13,7 @@ from ordering_write.domain import errors
 from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import ERASED
-from ordering_write.handlers.base import CommandHandler, Permission, handles, unique, unique_email
+from ordering_write.handlers.base import CommandHandler, Permission, duplicate_email, handles
 from ordering_write.models import (
     CommandRecord,
     CommandRefusal,
@@ -47,8 +47,15 @@ class RegisterCustomerHandler(CommandHandler[c.RegisterCustomer]):
         )
         customer.set_metadata(command.metadata, now=command.timestamp)
         duplicate = errors.DuplicateCustomerError(f"Customer {customer_id} is registered already.")
-        with unique_email(command.email), unique({"ordering_write_customer_pkey": duplicate}):
-            return save([customer], caused_by=command)
+        return save(
+            [customer],
+            caused_by=command,
+            duplicates={
+                **duplicate_email(command.email),
+                "ordering_write_customer_pkey": duplicate,
+                "event_stream_version_unique": duplicate,
+            },
+        )
 
 
 C = TypeVar("C", c.ChangeCustomerDetails, c.SetCustomerMetadata, c.BlockCustomer, c.UnblockCustomer)
@@ -64,7 +71,7 @@ class CustomerHandler(CommandHandler[C]):
         customer = Customer.load(command.customer_id, customer_scope=command.customer_scope)
         customer.expect(command.expected_version)
         self.act(customer, command)
-        return save([customer], caused_by=command)
+        return save([customer], caused_by=command, duplicates=duplicate_email(customer.email))
 
     @abstractmethod
     def act(self, customer: Customer, command: C) -> None:
@@ -76,10 +83,6 @@ class ChangeCustomerDetailsHandler(CustomerHandler[c.ChangeCustomerDetails]):
     permission = Permission("change_customer_details", (Role.CLERK, Role.INTEGRATION))
     events = (e.CustomerDetailsChanged,)
     refusals = (errors.CustomerErasedError, errors.DuplicateEmailError)
-
-    def handle(self, command: c.ChangeCustomerDetails) -> list[DomainEvent]:
-        with unique_email(command.email):
-            return super().handle(command)
 
     def act(self, customer: Customer, command: c.ChangeCustomerDetails) -> None:
         customer.change_details(

@@ -14,7 +14,7 @@ from ordering_write.domain import errors
 from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import Money, has_minor_units_only
-from ordering_write.handlers.base import CommandHandler, Permission, handles, unique
+from ordering_write.handlers.base import CommandHandler, Permission, handles
 from ordering_write.models import StockItem, save
 from ordering_write.ports import tax_port
 
@@ -52,15 +52,17 @@ class RegisterStockItemHandler(CommandHandler[c.RegisterStockItem]):
         )
         duplicate_sku = errors.DuplicateSkuError(f"Another product has the SKU {command.sku}.")
         duplicate_id = errors.DuplicateProductError(f"Product {product_id} is registered already.")
-        with unique(
-            {
+        return save(
+            [item],
+            caused_by=command,
+            duplicates={
                 "ordering_write_stockitem_sku_key": duplicate_sku,
                 "identifier_unique": duplicate_sku,
                 "identifier_of_owner": duplicate_id,
                 "ordering_write_stockitem_pkey": duplicate_id,
-            }
-        ):
-            return save([item], caused_by=command)
+                "event_stream_version_unique": duplicate_id,
+            },
+        )
 
 
 def _list_price(amount: Decimal | None, currency: str) -> Money | None:

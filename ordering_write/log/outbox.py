@@ -20,16 +20,19 @@ from uuid import UUID
 from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
-from config.databases import tables
 from ordering_write.domain.events import DomainEvent
 from ordering_write.log import sequencer
 from ordering_write.models import EventPending, OutboxEvent, PersonalData
-from ordering_write.models.unit_of_work import UnitOfWork
+from ordering_write.models.unit_of_work import OutsideCommitError, UnitOfWork
 from ordering_write.models.unit_of_work import begin as begin_unit_of_work
 from ordering_write.models.unit_of_work import current as current_unit_of_work
+from ordering_write.models.unit_of_work import required as required_unit_of_work
 from ordering_write.signals import events_committed
 
 logger = logging.getLogger(__name__)
+
+# The form in which contents are hashed.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 # The channel of notifications that the log has grown.
 CHANNEL = "ordering_events"
@@ -42,13 +45,8 @@ LATERAL (
 """
 
 
-_INSERT_PENDING = "INSERT INTO event_pending (commit_id, events) VALUES (%s, %s) RETURNING id"
-# Commits from one call of the sequencer's ``relieve`` to the next.
+# Commits from one call of the sequencer's ``relieve`` to the next, on average.
 _COMMITS_BETWEEN_RELIEFS = 100
-
-
-class OutsideCommitError(Exception):
-    """Events can be emitted inside `outbox.commit()` only: dispatch a command."""
 
 
 class NestedCommitError(Exception):
@@ -66,62 +64,60 @@ _current: ContextVar[_Commit | None] = ContextVar("commit", default=None)
 
 
 @contextmanager
-def commit(*, keep: bool = True) -> Iterator[None]:
+def commit(*, keep: bool = True) -> Iterator[UnitOfWork]:
     """Open a transaction of the write database, whose events are one commit of the log.
 
-    Without ``keep`` it is a dry run, which is rolled back. In a unit of work, the transaction is
-    that of the unit. Raises NestedCommitError, also for a dry run in a unit of work.
+    Without ``keep`` it is a dry run, which is rolled back. In a shared unit of work, the
+    transaction is that of the unit. Raises NestedCommitError, also for a dry run in a shared unit.
     """
-    unit = current_unit_of_work()
-    if _current.get() is not None or (unit and not keep):
+    shared_unit = current_unit_of_work()
+    if _current.get() is not None or (shared_unit and not keep):
         raise NestedCommitError(NestedCommitError.__doc__)
     current = _Commit(keep=keep)
     token = _current.set(current)
     try:
-        with _part_of(unit, current) if unit else _transaction(current):
-            yield
+        with _part_of(shared_unit) if shared_unit else _transaction(current) as unit:
+            yield unit
+            if current.event_count:
+                # Its id is higher than that of any earlier commit to one of these streams: those
+                # commits have been visible since the streams were locked.
+                unit.insert([EventPending(commit_id=current.id, events=current.event_count)])
     finally:
         _current.reset(token)
 
 
 @contextmanager
 def unit_of_work() -> Iterator[None]:
-    """Open a transaction of the write database in which commands are one unit of work.
+    """Open a transaction of the write database in which commands share one unit of work.
 
     Each command is a commit of the log, and all of them take effect, or none. The ids of the
     commands must be new, and a command that fails undoes the unit, also if its error is caught.
     """
-    with begin_unit_of_work():
+    with begin_unit_of_work(is_shared=True):
         yield
         transaction.on_commit(_announce_commit, robust=True)
 
 
 @contextmanager
-def _transaction(current: _Commit) -> Iterator[None]:
-    with transaction.atomic():
-        yield
+def _transaction(current: _Commit) -> Iterator[UnitOfWork]:
+    with begin_unit_of_work(is_shared=False) as unit:
+        yield unit
+        unit.flush()
         if not current.keep:
             transaction.set_rollback(True)
         elif current.event_count:
-            # Inserted last: its id must be higher than that of any earlier commit to one of
-            # these streams. Those commits have been visible since the streams were locked.
-            with connection.cursor() as cursor:
-                cursor.execute(_INSERT_PENDING, [current.id, current.event_count])
-                [pending_id] = cursor.fetchone()
             transaction.on_commit(_announce_commit, robust=True)
-            if pending_id % _COMMITS_BETWEEN_RELIEFS == 0:
+            if current.id.int % _COMMITS_BETWEEN_RELIEFS == 0:
                 transaction.on_commit(sequencer.relieve, robust=True)
 
 
 @contextmanager
-def _part_of(unit: UnitOfWork, current: _Commit) -> Iterator[None]:
+def _part_of(unit: UnitOfWork) -> Iterator[UnitOfWork]:
     try:
-        yield
+        yield unit
     except BaseException:
         unit.fail()
         raise
-    if current.event_count:
-        unit.insert([EventPending(commit_id=current.id, events=current.event_count)])
 
 
 def is_dry_run() -> bool:
@@ -145,7 +141,7 @@ def notify(**_kwargs: object) -> None:
 
 
 def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs: object) -> None:
-    """Append ``events`` to the log (the receiver of ``domain_events``).
+    """Append the ``events`` of a command to the log (the receiver of ``domain_events``).
 
     Personal fields go to PersonalData, under ``customer_id``, so that they can be erased. Raises
     OutsideCommitError.
@@ -156,25 +152,22 @@ def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs
     if not events or not current.keep:
         return
     current.event_count += len(events)
-    hashes = _last_hashes(events)
+    unit = required_unit_of_work()
+    _read_hashes(events, unit.hashes)
+    actor = events[0].recorded.actor.model_dump(exclude_none=True)
     rows: list[OutboxEvent] = []
     personal_rows: list[PersonalData] = []
     for event in events:
-        row, personal_data = _rows(event, current.id, customer_id)
-        hashes[row.stream] = row.hash = content_hash(vars(row), hashes.get(row.stream, ""))
+        row, personal_data = _rows(event, actor, current.id, customer_id)
+        previous = unit.hashes.get(row.stream, "")
+        unit.hashes[row.stream] = row.hash = content_hash(vars(row), previous)
         rows.append(row)
         personal_rows += personal_data
-    if unit := current_unit_of_work():
-        unit.hashes.update(hashes)
-        unit.insert([*personal_rows, *rows])
-        return
-    with tables.together():
-        tables.insert(personal_rows)
-        tables.insert(rows)
+    unit.insert([*personal_rows, *rows])
 
 
 def _rows(
-    event: DomainEvent, commit_id: UUID, customer_id: UUID | None
+    event: DomainEvent, actor: Mapping[str, Any], commit_id: UUID, customer_id: UUID | None
 ) -> tuple[OutboxEvent, list[PersonalData]]:
     envelope = event.recorded
     fields, personal = event.encode()
@@ -186,7 +179,7 @@ def _rows(
         schema_version=event.schema_version,
         timestamp=event.timestamp,
         recorded_at=envelope.recorded_at,
-        actor=envelope.actor.model_dump(exclude_none=True),
+        actor=actor,
         channel=envelope.channel,
         command_id=envelope.command_id,
         correlation_id=envelope.correlation_id,
@@ -206,26 +199,20 @@ def _rows(
     ]
 
 
-def _last_hashes(events: Sequence[DomainEvent]) -> dict[str, str]:
-    """Return the hash of the last stored event of each stream that ``events`` continue."""
+def _read_hashes(events: Sequence[DomainEvent], hashes: dict[str, str]) -> None:
+    """Add to ``hashes`` those of the last stored events of streams that ``events`` continue."""
     first_versions: dict[str, int] = {}
     for event in events:
         first_versions.setdefault(event.recorded.stream, event.recorded.version)
-    unit = current_unit_of_work()
-    hashes = unit.hashes if unit else {}
-    continued_streams = {
-        stream: version
+    last_versions = {
+        stream: version - 1
         for stream, version in first_versions.items()
         if version > 1 and stream not in hashes
     }
-    if not continued_streams:
-        return {stream: hashes[stream] for stream in first_versions if stream in hashes}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _HASHES,
-            [list(continued_streams), [version - 1 for version in continued_streams.values()]],
-        )
-        return {**hashes, **dict(cursor.fetchall())}
+    if last_versions:
+        with connection.cursor() as cursor:
+            cursor.execute(_HASHES, [list(last_versions), list(last_versions.values())])
+            hashes.update(cursor.fetchall())
 
 
 def content_hash(row: Mapping[str, Any], previous: str) -> str:
@@ -260,7 +247,7 @@ def digest(personal: Mapping[str, Any], salt: str) -> str:
 
 
 def _canonical(content: object) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
+    return _ENCODER.encode(content).encode()
 
 
 def _instant(time: datetime) -> str:

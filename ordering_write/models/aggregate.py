@@ -2,6 +2,9 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache, partial
+from itertools import count
+from types import MappingProxyType
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -10,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from config.databases import tables
 from ordering_write.domain.commands import Command
-from ordering_write.domain.errors import VersionConflictError
+from ordering_write.domain.errors import DomainError, VersionConflictError
 from ordering_write.domain.events import DomainEvent, Envelope
 from ordering_write.models import unit_of_work
 from ordering_write.models.guarded import GuardedModel
@@ -46,6 +49,8 @@ class Aggregate(GuardedModel):
         self._saved_version = self._recorded_version = self.version
         # The outcome after the event last raised, with the version of that event.
         self._cached_outcome: tuple[int, dict[str, Any]] | None = None
+        # The hash of the last event when the row was locked.
+        self._last_hash: str | None = None
 
     @property
     def stream(self) -> str:
@@ -75,6 +80,20 @@ class Aggregate(GuardedModel):
     def outcome(self) -> dict[str, Any]:
         """Return the fields by which an event describes the state after it."""
         return {}
+
+    @classmethod
+    def lock(cls, condition: str, parameters: Sequence[Any]) -> list[Self]:
+        """Return the rows that ``SELECT … WHERE condition`` finds, locked.
+
+        The unit of work gets the hashes of their last events, which saves a statement. There is
+        none for a row that another transaction changed while this one waited for the lock.
+        """
+        rows = tables.load(
+            cls, f"{_select(cls)} WHERE {condition} FOR UPDATE", parameters, extra=["_last_hash"]
+        )
+        if unit := unit_of_work.current():
+            unit.hashes |= {row.stream: row._last_hash for row in rows if row._last_hash}
+        return rows
 
     @classmethod
     def write_all(cls, aggregates: Sequence[Self]) -> None:
@@ -112,12 +131,45 @@ class Aggregate(GuardedModel):
         raise SavedWithoutEventsError(SavedWithoutEventsError.__doc__)
 
 
-def save(aggregates: Sequence[Aggregate], *, caused_by: Command) -> list[DomainEvent]:
-    """Write the aggregates, send their events to the log and return the events with envelopes.
+@cache
+def _select(model: type[Aggregate]) -> str:
+    """Return the statement that reads the rows of ``model``, each with the hash of its last event.
 
-    Raises SavedWithoutEventsError when an aggregate changed and its events were read before.
+    The streams are looked up one by one: a join planned while the log was short would read all of
+    it.
     """
-    recorded_at = datetime.now(UTC)
+    table, key = model._meta.db_table, model._meta.pk.column
+    return f"""
+        SELECT {", ".join(tables.columns(model))}, (
+            SELECT hash FROM event
+            WHERE stream = '{model.stream_prefix}-' || {table}.{key} AND version = {table}.version
+            LIMIT 1
+        ) FROM {table}
+    """  # noqa: S608 (names of models)
+
+
+def save(
+    aggregates: Sequence[Aggregate],
+    *,
+    caused_by: Command,
+    duplicates: Mapping[str, DomainError] = MappingProxyType({}),
+) -> list[DomainEvent]:
+    """Save the aggregates, send their events to the log and return the events with envelopes.
+
+    The unit of work writes the rows later. It raises ``duplicates[constraint]`` when they violate
+    that unique constraint. Raises SavedWithoutEventsError when an aggregate changed and its events
+    were read before, and OutsideCommitError.
+    """
+    unit = unit_of_work.required()
+    envelope = partial(
+        Envelope,
+        actor=caused_by.by,
+        channel=caused_by.channel,
+        command_id=caused_by.command_id,
+        correlation_id=caused_by.correlation_id or caused_by.command_id,
+        causation_id=caused_by.causation_id or caused_by.command_id,
+        recorded_at=datetime.now(UTC),
+    )
     events: list[DomainEvent] = []
     for aggregate in aggregates:
         pending = aggregate.pending_events
@@ -125,39 +177,18 @@ def save(aggregates: Sequence[Aggregate], *, caused_by: Command) -> list[DomainE
             raise SavedWithoutEventsError(
                 f"{aggregate.stream} changed, but its events were read before it was saved."
             )
-        events += _with_envelopes(aggregate, pending, caused_by, recorded_at)
-    if unit := unit_of_work.current():
-        unit.save(aggregates)
-    else:
-        with tables.together():
-            unit_of_work.write_aggregates(aggregates)
-    for aggregate in aggregates:
+        stream, versions = aggregate.stream, count(aggregate._recorded_version + 1)
+        events += [
+            event.model_copy(
+                update={"envelope": envelope(event_id=uuid7(), stream=stream, version=version)}
+            )
+            for event, version in zip(pending, versions, strict=False)
+        ]
         aggregate._recorded_version = aggregate.version
+    # Before the aggregates are saved: a statement that reads hashes would write them alone.
     domain_events.send(sender=Aggregate, events=events, customer_id=_customer_id_of(aggregates))
+    unit.save(aggregates, duplicates=duplicates)
     return events
-
-
-def _with_envelopes(
-    aggregate: Aggregate, events: list[DomainEvent], command: Command, recorded_at: datetime
-) -> list[DomainEvent]:
-    return [
-        event.model_copy(
-            update={
-                "envelope": Envelope(
-                    event_id=uuid7(),
-                    stream=aggregate.stream,
-                    version=aggregate._recorded_version + number,
-                    actor=command.by,
-                    channel=command.channel,
-                    command_id=command.command_id,
-                    correlation_id=command.correlation_id or command.command_id,
-                    causation_id=command.causation_id or command.command_id,
-                    recorded_at=recorded_at,
-                )
-            }
-        )
-        for number, event in enumerate(events, start=1)
-    ]
 
 
 def _customer_id_of(aggregates: Sequence[Aggregate]) -> UUID | None:

@@ -3,8 +3,10 @@
 from django.db import models
 from django.utils.text import camel_case_to_spaces, capfirst
 
+from config.databases.quick_model import QuickModel
 
-class CommandRecord(models.Model):
+
+class CommandRecord(QuickModel):
     """A command that took effect. It commits together with its events; a refusal leaves none."""
 
     command_id = models.UUIDField(primary_key=True)

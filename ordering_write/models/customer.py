@@ -186,8 +186,8 @@ class Customer(Aggregate):
         the id of another customer.
         """
         is_visible = customer_scope in (None, customer_id)
-        rows = cls.objects.select_for_update().filter(pk=customer_id)
-        customer = rows.first() if is_visible else None
+        rows = cls.lock("customer_id = %s", [customer_id]) if is_visible else []
+        customer = next(iter(rows), None)
         if customer is None:
             raise CustomerNotFoundError
         return customer

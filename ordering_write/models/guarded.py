@@ -4,6 +4,8 @@ from typing import Any, NoReturn
 
 from django.db import models
 
+from config.databases.quick_model import QuickModel
+
 
 class WrittenDirectlyError(Exception):
     """Only commands write this table: dispatch a command on the command bus."""
@@ -25,7 +27,7 @@ class GuardedQuerySet(models.QuerySet[Any]):
         raise WrittenDirectlyError(WrittenDirectlyError.__doc__)
 
 
-class GuardedModel(models.Model):
+class GuardedModel(QuickModel):
     """A model whose rows are read like those of any model, and written by its owner only.
 
     The owner writes by the statements of ``config.databases.tables``, by ``save_base``, or by

@@ -2,8 +2,10 @@
 
 from django.db import models
 
+from config.databases.quick_model import QuickModel
 
-class PersonalData(models.Model):
+
+class PersonalData(QuickModel):
     """The personal fields of one event. When the row is gone, the event reads "[erased]"."""
 
     id = models.UUIDField(primary_key=True)

@@ -1,21 +1,23 @@
-"""The unit of work: commands that share one transaction, their aggregates and their writes.
+"""The unit of work of a command: the aggregates that it has saved, and what isn't written yet.
 
-A command alone locks, reads and writes its aggregates and appends its events by some ten
-statements. The commands of a unit of work find in memory what an earlier one has saved, and all
-that they write is written before the next other statement: so no statement misses a row.
+All that a command writes is written by one statement at its end, or before its next other
+statement: so no statement misses a row. Programs can let several commands share one unit. Such a
+command finds in memory what an earlier one has saved.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Model
+from psycopg.errors import UniqueViolation
 
 from config.databases import tables
+from ordering_write.domain.errors import DomainError
 
 if TYPE_CHECKING:
     from ordering_write.models.aggregate import Aggregate
@@ -23,43 +25,70 @@ if TYPE_CHECKING:
 _Aggregate = TypeVar("_Aggregate", bound="Aggregate")
 
 
+class OutsideCommitError(Exception):
+    """Events can be emitted inside `outbox.commit()` only: dispatch a command."""
+
+
 class UnitOfWork:
     """Keeps the saved aggregates, and what isn't written yet of them and of other tables."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_shared: bool) -> None:
+        # True if the commands of a program share the unit, False for the unit of one command.
+        self.is_shared = is_shared
         self._aggregates: dict[tuple[type[Aggregate], UUID], Aggregate] = {}
         self._unwritten: dict[tuple[type[Aggregate], UUID], Aggregate] = {}
         self._rows: dict[type[Model], list[Model]] = {}
-        # The hash of the last event of each stream to which the unit has appended.
+        self._updates: list[tuple[str, Sequence[Model]]] = []
+        self._duplicates: dict[str, DomainError] = {}
+        # The hash of the last event of each stream, as far as it was read or made.
         self.hashes: dict[str, str] = {}
         self._is_held_back = False
 
     def find(self, model: type[_Aggregate], key: UUID) -> _Aggregate | None:
-        """Return the aggregate if an earlier command of the unit has saved it."""
+        """Return the aggregate if the unit has saved it."""
         aggregate: Any = self._aggregates.get((model, key))
         return aggregate
 
-    def save(self, aggregates: "Sequence[Aggregate]") -> None:
-        """Keep ``aggregates`` for the next commands, and write them later."""
+    def save(
+        self, aggregates: "Sequence[Aggregate]", *, duplicates: Mapping[str, DomainError]
+    ) -> None:
+        """Keep ``aggregates`` for the next commands, and write them later.
+
+        A violation of a unique constraint then raises the error that ``duplicates`` has for it. In
+        a shared unit, which can't tell whose row it was, it raises IntegrityError.
+        """
         saved = {(type(aggregate), aggregate.pk): aggregate for aggregate in aggregates}
         self._aggregates.update(saved)
         self._unwritten.update(saved)
+        if not self.is_shared:
+            self._duplicates.update(duplicates)
 
     def insert(self, rows: Sequence[Model]) -> None:
         """Insert ``rows`` later, those of one model in the order of the calls."""
         for row in rows:
             self._rows.setdefault(type(row), []).append(row)
 
+    def update(self, statement: str, rows: Sequence[Model]) -> None:
+        """Run ``statement`` later, as ``tables.write`` does."""
+        self._updates.append((statement, rows))
+
     def flush(self) -> None:
-        """Write what isn't written yet, by one statement."""
-        if self._is_held_back or not (self._unwritten or self._rows):
+        """Write what isn't written yet, by one statement.
+
+        Raises the errors of ``save``.
+        """
+        is_written = not (self._unwritten or self._rows or self._updates)
+        if self._is_held_back or is_written:
             return
         aggregates, self._unwritten = list(self._unwritten.values()), {}
         rows, self._rows = self._rows, {}
-        with tables.together():
-            write_aggregates(sorted(aggregates, key=lambda aggregate: type(aggregate).__name__))
+        updates, self._updates = self._updates, []
+        with self._refused_duplicates(), tables.together():
+            _write_aggregates(sorted(aggregates, key=lambda aggregate: type(aggregate).__name__))
             for of_model in rows.values():
                 tables.insert(of_model)
+            for statement, updated_rows in updates:
+                tables.write(statement, updated_rows)
 
     @contextmanager
     def held_back(self) -> Iterator[None]:
@@ -74,14 +103,27 @@ class UnitOfWork:
         """Undo the unit: a command that failed may have changed the aggregates in memory."""
         self._unwritten.clear()
         self._rows.clear()
+        self._updates.clear()
         transaction.set_rollback(True)
+
+    @contextmanager
+    def _refused_duplicates(self) -> Iterator[None]:
+        # Only the database can tell: a query beforehand would miss a parallel command.
+        try:
+            yield
+        except IntegrityError as error:
+            cause = error.__cause__
+            name = cause.diag.constraint_name if isinstance(cause, UniqueViolation) else None
+            if name is not None and name in self._duplicates:
+                raise self._duplicates[name] from error
+            raise
 
 
 _current: ContextVar[UnitOfWork | None] = ContextVar("unit_of_work", default=None)
 
 
 def current() -> UnitOfWork | None:
-    """Return the unit of work of this command; None for a command alone."""
+    """Return the unit of work of this command; None outside a command."""
     return _current.get()
 
 
@@ -91,10 +133,18 @@ def held_back() -> AbstractContextManager[None]:
     return unit.held_back() if unit else nullcontext()
 
 
+def required() -> UnitOfWork:
+    """Return the unit of work of this command. Raises OutsideCommitError."""
+    unit = _current.get()
+    if unit is None:
+        raise OutsideCommitError(OutsideCommitError.__doc__)
+    return unit
+
+
 @contextmanager
-def begin() -> Iterator[UnitOfWork]:
-    """Open a transaction of the write database in which commands are one unit of work."""
-    unit = UnitOfWork()
+def begin(*, is_shared: bool) -> Iterator[UnitOfWork]:
+    """Open a transaction of the write database whose commands are one unit of work."""
+    unit = UnitOfWork(is_shared=is_shared)
 
     def flush_first(execute: Any, *statement: Any) -> Any:
         unit.flush()
@@ -109,7 +159,7 @@ def begin() -> Iterator[UnitOfWork]:
             _current.reset(token)
 
 
-def write_aggregates(aggregates: "Sequence[Aggregate]") -> None:
+def _write_aggregates(aggregates: "Sequence[Aggregate]") -> None:
     """Write the rows of ``aggregates``; those of one class that follow each other together."""
     for _, group in groupby(aggregates, type):
         of_one_type = list(group)

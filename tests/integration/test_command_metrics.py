@@ -43,7 +43,7 @@ def test_commands_are_counted_by_type_and_outcome(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(ProductNotFoundError):
             receive(uuid7())
     with monkeypatch.context() as broken:
-        broken.setattr(bus, "_insert_record", lambda command: 1 / 0)
+        broken.setattr(bus, "_insert_record", lambda command, digest: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             receive(product.pk)
 
@@ -112,9 +112,9 @@ def test_log_lines_within_a_command_carry_its_ids(monkeypatch: pytest.MonkeyPatc
     bound: list[dict[str, str]] = []
     insert_record = bus._insert_record
 
-    def insert_and_note(command: Command) -> Any:
+    def insert_and_note(command: Command, digest: str) -> Any:
         bound.append(ids())
-        return insert_record(command)
+        return insert_record(command, digest)
 
     monkeypatch.setattr(bus, "_insert_record", insert_and_note)
     trace, command_id = uuid7(), uuid7()

@@ -266,10 +266,15 @@ def test_placing_and_cancelling_take_as_many_statements_for_many_lines_as_for_on
         with CaptureQueriesContext(connection) as statements:
             order_id = dispatch(command)[0].order_id
         counts.append(len(statements))
+        order = Order.objects.get(pk=order_id)
         with CaptureQueriesContext(connection) as statements:
-            dispatch(cancel(Order.objects.get(pk=order_id)))
+            dispatch(cancel(order))
         counts.append(len(statements))
     assert counts[:2] == counts[2:]
+    # Placing: the record of the command, the customer, the products, the number, and all writes
+    # between the marks of the transaction. Cancelling: the record, the order with its lines, the
+    # products with their reservations, and all writes.
+    assert counts[:2] == [7, 8]
     check_rows_equal_log()
 
 

@@ -22,7 +22,7 @@ from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.order_numbers import order_number
 from ordering_write.domain.values import Address
-from ordering_write.handlers.base import CommandHandler, Permission, handles, unique, unique_email
+from ordering_write.handlers.base import CommandHandler, Permission, duplicate_email, handles
 from ordering_write.handlers.order import amounts, limits, pricing, taxes
 from ordering_write.log import outbox
 from ordering_write.models import Customer, Order, StockItem, save, unit_of_work
@@ -101,11 +101,15 @@ class CreateOrderHandler(CommandHandler[c.CreateOrder]):
         )
         orders = [order, replaced] if replaced else [order]
         new_customers = [customer] if customer.raised_events else []
-        with (
-            unique_email(customer.email),
-            unique({"order_reference_unique": duplicate, "identifier_unique": duplicate}),
-        ):
-            return save([*orders, *new_customers, *stock.values()], caused_by=command)
+        return save(
+            [*orders, *new_customers, *stock.values()],
+            caused_by=command,
+            duplicates={
+                **duplicate_email(customer.email),
+                "order_reference_unique": duplicate,
+                "identifier_unique": duplicate,
+            },
+        )
 
 
 def place(

@@ -14,7 +14,7 @@ from ordering_write.domain import events as e
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import Money
-from ordering_write.handlers.base import CommandHandler, Permission, handles, unique, unique_email
+from ordering_write.handlers.base import CommandHandler, Permission, duplicate_email, handles
 from ordering_write.handlers.order import amounts, creating
 from ordering_write.handlers.order.base import happened_at
 from ordering_write.handlers.order.import_facts import apply_facts
@@ -81,17 +81,16 @@ class ImportOrderHandler(CommandHandler[c.ImportOrder]):
             pointer="#/external_reference",
         )
         new_customers = [customer] if customer.raised_events else []
-        with (
-            unique_email(customer.email),
-            unique(
-                {
-                    "ordering_write_order_order_number_key": number,
-                    "order_reference_unique": reference,
-                    "identifier_unique": reference,
-                }
-            ),
-        ):
-            return save([order, *new_customers, *_reserved(order, command)], caused_by=command)
+        return save(
+            [order, *new_customers, *_reserved(order, command)],
+            caused_by=command,
+            duplicates={
+                **duplicate_email(customer.email),
+                "ordering_write_order_order_number_key": number,
+                "order_reference_unique": reference,
+                "identifier_unique": reference,
+            },
+        )
 
 
 def _imported(command: c.ImportOrder, customer: Customer) -> Order:

@@ -302,7 +302,7 @@ class Order(
         """
         unit = unit_of_work.current()
         kept = unit.find(cls, order_id) if unit else None
-        order = kept or next(iter(tables.find(cls, "id = %s FOR UPDATE", [order_id])), None)
+        order = kept or next(iter(cls.lock("id = %s", [order_id])), None)
         if order is None or customer_scope not in (None, order.customer_id):
             raise OrderNotFoundError
         if kept is None:
@@ -334,7 +334,7 @@ class Order(
     def write_all(cls, aggregates: "Sequence[Order]") -> None:
         if not all(order.order_number for order in aggregates):
             raise OrderInMemoryError(OrderInMemoryError.__doc__)
-        tables.upsert(aggregates, unique=["id"])
+        tables.save(aggregates, unique=["id"])
         kind = Identifier.Kind.REFERENCE
         tables.insert(
             [
@@ -350,6 +350,6 @@ class Order(
                 for key, part in getattr(order, parts).items()
                 if key in order._changed
             ]
-            tables.upsert(changed, unique=["id"])
+            tables.save(changed, unique=["id"])
         for order in aggregates:
             order._changed.clear()

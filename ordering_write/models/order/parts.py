@@ -19,7 +19,8 @@ class OrderItem(GuardedModel):
     """A line of an order and its unit counters."""
 
     id = models.UUIDField(primary_key=True)
-    order = models.ForeignKey("Order", on_delete=models.PROTECT, related_name="+")
+    # The unique constraint has an index that begins with the order.
+    order = models.ForeignKey("Order", on_delete=models.PROTECT, related_name="+", db_index=False)
     number = models.PositiveSmallIntegerField()
     product_id = models.UUIDField()
     sku = models.CharField(max_length=64)

@@ -15,7 +15,7 @@ class Reservation(GuardedModel):
 
     product = models.ForeignKey("StockItem", on_delete=models.PROTECT, related_name="+")
     order_id = models.UUIDField()
-    line_id = models.UUIDField(db_index=True)
+    line_id = models.UUIDField()
     quantity = models.PositiveIntegerField()
     backordered = models.PositiveIntegerField(
         default=0, db_default=0, help_text="Units that no stock backs yet."

@@ -24,7 +24,7 @@ SELECT {columns} FROM unnest(%s::uuid[], %s::bigint[]) AS served (product_id, un
 _DELETE_RESERVATIONS = """
 DELETE FROM ordering_write_reservation AS row
 USING json_populate_recordset(NULL::ordering_write_reservation, %s) AS empty
-WHERE row.line_id = empty.line_id
+WHERE row.order_id = empty.order_id AND row.line_id = empty.line_id
 """
 
 
@@ -168,8 +168,8 @@ class StockItem(Moving, Selling, StockState):
         kept = {pk: unit.find(cls, pk) for pk in product_ids} if unit else {}
         items = {pk: item for pk, item in kept.items() if item}
         if other_ids := [pk for pk in product_ids if pk not in items]:
-            locked = "product_id = ANY(%s) ORDER BY product_id FOR UPDATE"
-            items |= {item.pk: item for item in tables.find(StockItem, locked, [other_ids])}
+            rows = cls.lock("product_id = ANY(%s) ORDER BY product_id", [other_ids])
+            items |= {item.pk: item for item in rows}
         return dict(sorted(items.items()))
 
     @classmethod
@@ -235,9 +235,7 @@ class StockItem(Moving, Selling, StockState):
 
     @classmethod
     def write_all(cls, aggregates: "Sequence[StockItem]") -> None:
-        tables.insert([item for item in aggregates if item._saved_version == 0])
-        existing = [item for item in aggregates if item._saved_version > 0]
-        tables.upsert(existing, unique=["product_id"])
+        tables.save(aggregates, unique=["product_id"])
         new = [item for item in aggregates if item._saved_version == 0]
         kind = Identifier.Kind.SKU
         tables.insert([Identifier.of(kind, item.sku, item.pk) for item in new])
