@@ -81,6 +81,9 @@ class Aggregate(GuardedModel):
         """Return the fields by which an event describes the state after it."""
         return {}
 
+    def refuse_unsavable(self) -> None:
+        """Raise an error if the aggregate can't be saved. The default refuses none."""
+
     @classmethod
     def lock(cls, condition: str, parameters: Sequence[Any]) -> list[Self]:
         """Return the rows that ``SELECT … WHERE condition`` finds, locked.
@@ -160,6 +163,8 @@ def save(
     that unique constraint. Raises SavedWithoutEventsError when an aggregate changed and its events
     were read before, and OutsideCommitError.
     """
+    for aggregate in aggregates:
+        aggregate.refuse_unsavable()
     unit = unit_of_work.required()
     envelope = partial(
         Envelope,

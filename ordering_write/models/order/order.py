@@ -330,10 +330,12 @@ class Order(
             for shipment in tables.find(Shipment, f"{condition} id", ids):
                 orders[shipment.order_id].shipments[shipment.id] = shipment
 
+    def refuse_unsavable(self) -> None:
+        if not self.order_number:
+            raise OrderInMemoryError(OrderInMemoryError.__doc__)
+
     @classmethod
     def write_all(cls, aggregates: "Sequence[Order]") -> None:
-        if not all(order.order_number for order in aggregates):
-            raise OrderInMemoryError(OrderInMemoryError.__doc__)
         tables.save(aggregates, unique=["id"])
         kind = Identifier.Kind.REFERENCE
         tables.insert(
