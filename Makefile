@@ -1,7 +1,7 @@
 # All commands of the project, from a fresh machine on: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop shell format check test bench proof screens \
+.PHONY: help run stop shell format check test bench profile proof screens \
 	types style contracts settings migrations schema compiled-tests
 
 python := .venv/bin/python
@@ -75,11 +75,15 @@ else
 	@$(python) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
 endif
 
-bench: .venv/installed ## Measure how soon rows follow, how fast a rebuild is, and how fast pages are, in a large shop; takes a quarter of an hour.
-	@$(python) -m pip install --quiet --disable-pip-version-check --requirement requirements-bench.txt
-	@$(python) -m tests.benchmarks.live
-	@$(python) -m tests.benchmarks.rebuild
-	@$(python) -m tests.benchmarks.screens
+peers := tests/benchmarks/peers
+sizes := $(foreach size,ORDERS ROUNDS NUMBER,$(if $($(size)),--$(shell echo $(size) | tr A-Z a-z) $($(size))))
+
+bench: .venv/installed $(peers)/.venv/installed ## Race against what a shop would use instead; RACE=read runs one, ORDERS, ROUNDS, NUMBER size it.
+	@$(python) -m tests.benchmarks $(RACE) $(sizes)
+	@$(if $(RACE),,$(python) -m tests.benchmarks.screens)
+
+profile: .venv/installed ## Show where the time of a race goes: RACE=read, list, place, post or rebuild.
+	@$(python) -m tests.benchmarks.profile $(RACE)
 
 proof: .venv/installed ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
 	@PROOF=1 $(python) -m pytest -m proof
@@ -94,4 +98,10 @@ screens: .venv/installed ## Make the pictures of docs/screens anew, in Chromium,
 	@python3 -m venv .venv
 	@$(python) -m pip install --progress-bar off --timeout 60 --retries 10 \
 		--disable-pip-version-check --requirement requirements.txt
+	@touch $@
+
+# The environment of the peers of `make bench`.
+$(peers)/.venv/installed: $(peers)/requirements.txt
+	@python3 -m venv $(peers)/.venv
+	@$(peers)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

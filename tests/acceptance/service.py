@@ -88,13 +88,18 @@ def plain_environ() -> dict[str, str]:
 
 
 def start(
-    command: list[str], environ: Mapping[str, str], log: Path, *, pass_fds: tuple[int, ...] = ()
+    command: list[str],
+    environ: Mapping[str, str],
+    log: Path,
+    *,
+    pass_fds: tuple[int, ...] = (),
+    python: str = sys.executable,
 ) -> subprocess.Popen[bytes]:
     """Start a program that ends with this process, in a session of its own; it logs to ``log``."""
     parent = os.getpid()
     with open(log, "ab") as output:
         return subprocess.Popen(
-            [sys.executable, *command],
+            [python, *command],
             env=environ,
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -110,7 +115,8 @@ class Service:
     """A running copy: ``with Service(folder) as service``; its logs go to ``folder``.
 
     Its databases are copies of the migrated databases ``like``; without those, it migrates its
-    own. ``one_database`` keeps both sides in one database. Without ``web``, only the workers run.
+    own. ``one_database`` keeps both sides in one database. Without ``web``, only the workers run;
+    ``gunicorn`` is the module of the web server's settings.
     """
 
     def __init__(
@@ -120,8 +126,10 @@ class Service:
         like: Sequence[str] = (),
         one_database: bool = False,
         web: bool = True,
+        gunicorn: str = "tests.acceptance.gunicorn",
     ) -> None:
         self._folder = folder
+        self._gunicorn = gunicorn
         self._has_web = web
         self._is_migrated = bool(like)
         self._databases = Databases(*(["both"] if one_database else ["write", "read"]), like=like)
@@ -168,7 +176,7 @@ class Service:
         if not self._is_migrated:
             self.manage("migrate", "-v", "0")
         with self.write() as connection:
-            self.tokens = {role: _token_of_new_user(connection, role) for role in ROLES}
+            self.tokens = {role: token_of_new_user(connection, role) for role in ROLES}
         self.start_workers()
         if self._has_web:
             self._start_web()
@@ -176,8 +184,8 @@ class Service:
 
     def _start_web(self) -> None:
         fd = self._listener.fileno()
-        gunicorn = ["-m", "gunicorn", "-c", "python:tests.acceptance.gunicorn", "-b", f"fd://{fd}"]
-        self.web = self._start_program([*gunicorn, "config.wsgi"], log="web.log", pass_fds=(fd,))
+        command = ["-m", "gunicorn", "-c", f"python:{self._gunicorn}", "-b", f"fd://{fd}"]
+        self.web = self._start_program([*command, "config.wsgi"], log="web.log", pass_fds=(fd,))
 
     def start_workers(self) -> None:
         self.workers = self._start_program(["manage.py", "workers"], log="workers.log")
@@ -323,7 +331,7 @@ class Service:
             }
 
 
-def _token_of_new_user(connection: psycopg.Connection[Any], role: str) -> str:
+def token_of_new_user(connection: psycopg.Connection[Any], role: str) -> str:
     """Add a user who has the role and its name; return the user's token."""
     token = create_token_string()
     values = {"digest": hash_token(token), "key": token[: CONSTANTS.TOKEN_KEY_LENGTH]}

@@ -95,8 +95,14 @@ class OrderProjection(Projection[OrderRows]):
 
 def prepare(url: str, orders: int) -> tuple[dict[str, str], int]:
     """Place ``orders`` orders in the database at ``url``; return the arguments of ``run``."""
+    environ = environ_of(url)
+    return environ, _place_orders(Shop(environ), orders)
+
+
+def environ_of(url: str) -> dict[str, str]:
+    """Return the environment by which the library reaches the database at ``url``."""
     address = urlsplit(url)
-    environ = {
+    return {
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
         "POSTGRES_DBNAME": address.path.lstrip("/"),
         "POSTGRES_HOST": address.hostname or "localhost",
@@ -104,7 +110,6 @@ def prepare(url: str, orders: int) -> tuple[dict[str, str], int]:
         "POSTGRES_USER": unquote(address.username or ""),
         "POSTGRES_PASSWORD": unquote(address.password or ""),
     }
-    return environ, _place_orders(Shop(environ), orders)
 
 
 def run(environ: dict[str, str], last: int) -> None:

@@ -1,0 +1,1 @@
+"""Races against what a shop would use instead: ``make bench``, docs/performance.md."""
