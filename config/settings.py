@@ -342,7 +342,7 @@ TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0)
 CSRF_FAILURE_VIEW = "config.http.answers.pages.csrf_failure"
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "config.http.authentication.TokenAuthentication",
+        "config.accounts.tokens.TokenAuthentication",
         "config.http.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["config.http.permissions.HasNeededPermission"],

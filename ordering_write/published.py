@@ -16,6 +16,7 @@ from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEv
 from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import ERASED, Currency, quantize
 from ordering_write.log import (
+    LOG_END,
     CorrelatedEvent,
     LogGapError,
     UndecodableEventError,
@@ -50,6 +51,7 @@ from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent, che
 
 __all__ = [
     "ERASED",
+    "LOG_END",
     "Change",
     "Checkpoint",
     "CorrelatedEvent",

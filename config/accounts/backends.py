@@ -12,7 +12,7 @@ from config.http.limits import throttling
 
 # Django reads the permissions of a user and of the user's groups by two queries, and takes longer
 # to build these than to run them. Every request would pay for that.
-_PERMISSIONS = """
+PERMISSIONS = """
 SELECT coalesce(array_agg(type.app_label || '.' || permission.codename), '{}')
 FROM auth_permission permission
 JOIN django_content_type type ON type.id = permission.content_type_id
@@ -25,7 +25,7 @@ WHERE permission.id IN (
 """
 # The user of a session, with what almost every page needs.
 _USER = f"""
-SELECT accounts_user.*, ({_PERMISSIONS}) AS permission_names,
+SELECT accounts_user.*, ({PERMISSIONS}) AS permission_names,
     ({saved_views.VIEWS}) AS saved_view_rows
 FROM accounts_user WHERE id = %(user)s
 """  # noqa: S608 - of constants
@@ -37,8 +37,7 @@ class Backend(ModelBackend):
     def get_user(self, user_id: Any) -> User | None:
         """Return the user of a session, with permissions and saved views; None if inactive."""
         for user in User.objects.raw(_USER, {"user": user_id}):
-            # Django's backend looks there first.
-            vars(user)["_perm_cache"] = set(vars(user)["permission_names"])
+            user.keep_permissions(vars(user)["permission_names"])
             return user if self.user_can_authenticate(user) else None
         return None
 
@@ -68,7 +67,7 @@ class Backend(ModelBackend):
         needs_query = user_obj.is_active and not user_obj.is_superuser and obj is None
         if needs_query and not hasattr(user_obj, "_perm_cache"):
             with connection.cursor() as cursor:
-                cursor.execute(_PERMISSIONS, {"user": user_obj.pk})
-                user_obj._perm_cache = set(cursor.fetchone()[0])
+                cursor.execute(PERMISSIONS, {"user": user_obj.pk})
+                user_obj.keep_permissions(cursor.fetchone()[0])
         permissions: set[str] = super().get_all_permissions(user_obj, obj)
         return permissions

@@ -13,8 +13,10 @@ from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.accounts import tokens
 from config.accounts.roles import customer_scope
 from config.http.answers import etags
+from config.http.answers.encoding import Members
 from config.http.answers.pagination import link_header, page_body, page_links
 from config.http.input import consistency, preferences
 from config.http.input.query import parse_query
@@ -35,6 +37,9 @@ from ordering_read.queries import Page, Query, View, get_query_bus
 from ordering_read.queries.lists import ListQuery
 from ordering_write import published
 from ordering_write.published import NotFoundError
+
+# A read whose projections have reached the end of the log lacks no event.
+tokens.read_with_login("log_end", published.LOG_END)
 
 Answer = TypeVar("Answer")
 Item = TypeVar("Item")
@@ -86,7 +91,7 @@ class QueryViewSet(GapViewSet):
         shown = waiting.SHOWN
         if awaited is not None:
             shown = self.shows(awaited, timeout=seconds or 0)
-        self.freshness = log_freshness() if self.reads_log() else freshness(self._projections())
+        self.freshness = log_freshness() if self.reads_log() else self._freshness(request)
         if self.action in self.reads:
             self.incomplete = self.freshness.incomplete
             self.set_gap_header(self.gap_of_answer())
@@ -104,6 +109,9 @@ class QueryViewSet(GapViewSet):
             self.headers[preferences.APPLIED] = "wait"
         elif not shown:
             self.headers[headers.BEHIND] = "true"
+
+    def _freshness(self, request: Request) -> Freshness:
+        return freshness(self._projections(), log_end=tokens.facts_of(request).get("log_end"))
 
     def shows(self, event_id: UUID, *, timeout: float) -> waiting.Visibility:
         """Return whether the answer will show the event; waits at most ``timeout`` seconds."""
@@ -225,7 +233,7 @@ class QueryViewSet(GapViewSet):
         self.set_gap_header(gap)
         body = page_body(self.request, page, results=rows)
         count = sum(getattr(row, "projection_gap", None) is not None for row in rows)
-        return Response({**body, "projection_gap": gap, "projection_gaps": count})
+        return Response(Members(body, projection_gap=gap, projection_gaps=count))
 
     def answer_one(self, body: Row, resource: Versioned) -> Response:
         """Answer with ``body``, which shows ``resource``."""

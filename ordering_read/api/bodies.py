@@ -17,8 +17,8 @@ Item = TypeVar("Item")
 
 # The events that an answer or a row lacks; null if it lacks none.
 Gap = Annotated[ProjectionGap | None, Field(examples=[None])]
-# A placeholder for the id in the path of a route.
-_ID = "_id_"
+# A placeholder for the id in the path of a route. No resource has it.
+_ID = UUID(int=0)
 
 
 class LinkTo(NamedTuple):
@@ -38,20 +38,26 @@ class Links(View):
     @classmethod
     def of(cls, view: View, request: Request) -> Self:
         """Return the links of ``view``."""
-        ids = {name: (link.route, getattr(view, link.field)) for name, link in _links(cls)}
-        return cls(
-            **{name: id and address(route, id, request) for name, (route, id) in ids.items()}
+        ids = vars(view)
+        return cls.of_valid(
+            **{
+                template.name: template.address(ids[template.field])
+                for template in _templates(cls, request)
+            }
         )
 
 
 class Linked(View):
-    """The base class of views with a field ``links``, whose type is a subclass of Links."""
+    """The base class of views with a field ``links``, whose type is a subclass of Links.
+
+    A linked view has the fields of the view that it is made of, and their values.
+    """
 
     @classmethod
     def of(cls, view: View, request: Request, **fields: Any) -> Self:
         """Return ``view`` with its links; ``fields`` replace fields of the view."""
         links: Any = cls.model_fields["links"].annotation
-        return cls(**{**vars(view), **fields, "links": links.of(view, request)})
+        return cls.of_valid(**{**vars(view), **fields, "links": links.of(view, request)})
 
 
 class Row(View):
@@ -98,21 +104,38 @@ class PageBody(View, Generic[Item]):
 
 
 def address(route: str, resource_id: UUID, request: Request) -> str:
-    """Return the address of a resource; reverses each route once only, because that is slow."""
-    path = _path(route, get_script_prefix()).replace(_ID, str(resource_id))
+    """Return the address of a resource."""
+    path = _path(route, get_script_prefix()).replace(str(_ID), str(resource_id))
     return preserve_builtin_query_params(request.build_absolute_uri(path), request)
 
 
 @cache
 def _path(route: str, _script_prefix: str) -> str:
+    # Reversing a route is slow.
     return path_of(route, kwargs={"pk": _ID})
 
 
-@cache
-def _links(links: type[Links]) -> list[tuple[str, LinkTo]]:
-    return [
-        (name, link)
-        for name, field in links.model_fields.items()
-        for link in field.metadata
-        if isinstance(link, LinkTo)
-    ]
+class _Template(NamedTuple):
+    """The addresses of a route: the texts before and after the id in ``field`` of the view."""
+
+    name: str
+    field: str
+    before: str
+    after: str
+
+    def address(self, resource_id: UUID | None) -> str | None:
+        """Return the address of a resource; None without an id."""
+        return None if resource_id is None else f"{self.before}{resource_id}{self.after}"
+
+
+def _templates(links: type[Links], request: Request) -> list[_Template]:
+    """Return the templates of ``links`` for ``request``, made once only."""
+    of_request: dict[type[Links], list[_Template]] = vars(request).setdefault("link_templates", {})
+    if links not in of_request:
+        of_request[links] = [
+            _Template(name, link.field, *address(link.route, _ID, request).rsplit(str(_ID), 1))
+            for name, field in links.model_fields.items()
+            for link in field.metadata
+            if isinstance(link, LinkTo)
+        ]
+    return of_request[links]

@@ -68,7 +68,7 @@ class OrderDetailBody(Linked, OrderDetail, Row):
 
     @classmethod
     def of(cls, view: View, request: Request, **fields: Any) -> Self:
-        items = [LineBody.of(line, request) for line in vars(view)["items"]]
+        items = tuple(LineBody.of(line, request) for line in vars(view)["items"])
         return super().of(view, request, **fields, items=items)
 
     def streams(self) -> Streams:

@@ -37,11 +37,19 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
                 rows = field_filter.apply(rows, value, self)
         return rows
 
-    def page_of(self, rows: "QuerySet[Row]", view: Callable[[Row], Item]) -> Page[Item]:
+    def page_of(
+        self,
+        rows: "QuerySet[Row]",
+        view: Callable[[Row], Item],
+        *,
+        columns: Sequence[str] = (),
+    ) -> Page[Item]:
         """Return the page of ``rows`` that this query asks for, with items made by ``view``.
 
         ``rows`` must be ordered by field names whose values identify a row and are never null.
-        Takes one statement; an empty page after the first takes another one, to count the rows.
+        With ``columns``, ``view`` gets named tuples of these columns: they take half of the time of
+        model instances. Takes one statement; an empty page after the first takes another one, to
+        count the rows.
 
         Raises ParameterError for a cursor of another list.
         """
@@ -55,6 +63,11 @@ class ListQuery(PageParameters, Query[Page[Item]], Generic[Item]):
             if self.cursor:
                 keys = pagination.read_cursor(self.cursor, ordering=ordering)
                 selected = rows.filter(keyset.after(names, keys))
+        if columns:
+            sorted_by = (name.removeprefix("-") for name in names)
+            counted = ("total",) if self.cursor is None else ()
+            needed = dict.fromkeys((*columns, *sorted_by, *counted))
+            selected = selected.values_list(*needed, named=True)
         # One row more than the page shows, to find out if there is a next page.
         fetched = list(selected[start : start + self.page_size + 1])
         shown = fetched[: self.page_size]

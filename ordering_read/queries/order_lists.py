@@ -1,7 +1,7 @@
 """Queries for lists of orders."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from django.contrib.postgres.search import SearchRank
@@ -46,6 +46,9 @@ DOCUMENTS = [
     for field in OrderSummary._meta.concrete_fields
     if isinstance(field, JSONField) and field.name != "metadata"
 ]
+
+# The columns that lists show.
+_SHOWN = [str(field.validation_alias or name) for name, field in OrderView.model_fields.items()]
 
 Ordering = Literal[
     "-placed_at",
@@ -273,9 +276,9 @@ class GetOrdersByCustomerHandler(QueryHandler[GetOrdersByCustomer, Page[OrderVie
 
 def _page(query: OrdersQuery) -> Page[OrderView]:
     view = OrderView.of_row if query.customer_scope is None else _public_view
-    return query.page_of(query.rows(), view)
+    return query.page_of(query.rows(), view, columns=_SHOWN)
 
 
-def _public_view(row: OrderSummary) -> OrderView:
+def _public_view(row: Any) -> OrderView:
     """Return the order without the fields that only the staff sees."""
     return OrderView.of_row(row).model_copy(update={"attention": (), "metadata": {}})

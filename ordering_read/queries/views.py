@@ -1,6 +1,7 @@
 """The base class of the results of queries, and pages of them."""
 
-from typing import Any, Generic, Self, TypeVar
+from functools import cache
+from typing import Any, Generic, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,6 +27,17 @@ class View(BaseModel):
         """
         attributes = {**vars(row), **fields} if fields else row
         return cls.model_validate(attributes, context=getattr(row, "currency", None))
+
+    @classmethod
+    def of_valid(cls, **fields: Any) -> Self:
+        """Return the view with ``fields``, which must be valid: they are those of other views."""
+        return cast(Self, _empty(cls).model_copy(update=fields))
+
+
+@cache
+def _empty(view: type[View]) -> View:
+    """Return a view that has its defaults only."""
+    return view.model_construct()
 
 
 class Page(View, Generic[Item]):

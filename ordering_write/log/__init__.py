@@ -3,6 +3,7 @@
 from ordering_write.log.correlation import CorrelatedEvent, read_correlation
 from ordering_write.log.decoding import UndecodableEventError
 from ordering_write.log.reading import (
+    LOG_END,
     LogGapError,
     commit_of,
     events_after,
@@ -21,6 +22,7 @@ from ordering_write.log.reading import (
 from ordering_write.log.sequencer import sequence
 
 __all__ = [
+    "LOG_END",
     "CorrelatedEvent",
     "LogGapError",
     "UndecodableEventError",

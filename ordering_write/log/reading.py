@@ -32,10 +32,15 @@ _BY_EVENT = f"""{COLUMNS}
 FROM event LEFT JOIN event_position ON event_position.event_id = event.id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 """
-# Calls a function of the migrations.
+# The expressions call functions of the migrations.
 # The head as an expression. It counts at most so many pending commits: more than
 # ``sequencer.relieve`` lets pile up.
 HEAD = "((SELECT coalesce(max(position), 0) FROM event_position) + pending_events(1000))"
+# The position of the last event if each committed event has a position, else null.
+LOG_END = """
+CASE WHEN oldest_pending_at() IS NULL
+THEN (SELECT coalesce(max(position), 0) FROM event_position) END
+"""
 _FINGERPRINT = """
 SELECT id, (
     SELECT event.event_id FROM event_position JOIN event ON event.id = event_position.event_id

@@ -18,9 +18,9 @@ from rest_framework.exceptions import ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.accounts.tokens import TokenAuthentication
 from config.http.answers import pages
 from config.http.answers.pagination import PageParameters
-from config.http.authentication import TokenAuthentication
 from config.http.input import strict_json
 from config.http.input.normaliser import RequestNormaliser
 from config.http.input.query import parse_query

@@ -5,7 +5,22 @@ from decimal import Decimal
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic_core import to_json
 from rest_framework.utils.encoders import JSONEncoder as DRFEncoder
+
+
+class Members(dict[str, Any]):
+    """The members of a JSON object whose values ``encode`` accepts, such as a page of models."""
+
+
+def encode(body: BaseModel | Members) -> bytes:
+    """Return ``body`` as JSON.
+
+    Its times must be in UTC, and its amounts without exponents, as those of all views are. pydantic
+    takes a tenth of the time of ``JSONEncoder``.
+    """
+    # Without these two characters, JSON is valid JavaScript too.
+    return to_json(body).replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
 
 
 class JSONEncoder(DRFEncoder):

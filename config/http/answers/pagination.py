@@ -13,6 +13,7 @@ from django.http import HttpRequest
 from pydantic import Field, model_validator
 from rest_framework.request import Request
 
+from config.http.answers.encoding import Members
 from config.http.errors import ParameterError
 from config.http.input.query import Parameters, number
 
@@ -74,20 +75,20 @@ class Page(Protocol):
 
 def page_body(
     request: HttpRequest | Request, page: Page, *, results: Iterable[Any] | None = None
-) -> dict[str, Any]:
+) -> Members:
     """Return the body ``{count, count_capped, next, previous, next_cursor, results}`` of ``page``.
 
     ``results`` default to the items. A page past the end is empty and leads back to the last one.
     """
     links = page_links(request, page)
-    return {
-        "count": page.count,
-        "count_capped": page.capped,
-        "next": links.get("next"),
-        "previous": links.get("prev"),
-        "next_cursor": page.next_cursor,
-        "results": list(page.items if results is None else results),
-    }
+    return Members(
+        count=page.count,
+        count_capped=page.capped,
+        next=links.get("next"),
+        previous=links.get("prev"),
+        next_cursor=page.next_cursor,
+        results=list(page.items if results is None else results),
+    )
 
 
 def page_links(request: HttpRequest | Request, page: Page) -> dict[str, str]:

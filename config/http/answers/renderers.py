@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
+from pydantic import BaseModel
 from rest_framework import renderers
 from rest_framework.request import Request, override_method
 from uuid_utils.compat import uuid7
 
-from config.http.answers.encoding import JSONEncoder
+from config.http.answers.encoding import JSONEncoder, Members, encode
 from config.http.input import parsers
 
 if TYPE_CHECKING:
@@ -24,6 +25,19 @@ class JSONRenderer(renderers.JSONRenderer):
     """DRF's renderer, with our encoding of money, times and pydantic models."""
 
     encoder_class = JSONEncoder
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        context = renderer_context or {}
+        indent = self.get_indent(accepted_media_type or "", context)
+        if indent is None and isinstance(data, BaseModel | Members):
+            return encode(data)
+        content: bytes = super().render(data, accepted_media_type, context)
+        return content
 
 
 @dataclass(frozen=True, kw_only=True)

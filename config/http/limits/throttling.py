@@ -30,15 +30,17 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_COUNT = """
+# Adds 1 to the counter with the key in {source}, a table with at most one row.
+COUNT = """
 INSERT INTO request_count AS counter (key, count, ends_at)
-VALUES (%s, 1, statement_timestamp() + make_interval(secs => %s))
+SELECT key, 1, statement_timestamp() + make_interval(secs => %(seconds)s) FROM {source}
 ON CONFLICT (key) DO UPDATE SET
     count = CASE WHEN counter.ends_at > statement_timestamp() THEN counter.count + 1 ELSE 1 END,
     ends_at = CASE WHEN counter.ends_at > statement_timestamp() THEN counter.ends_at
               ELSE excluded.ends_at END
-RETURNING count, extract(epoch FROM ends_at - statement_timestamp())
+RETURNING count, extract(epoch FROM ends_at - statement_timestamp()) AS seconds
 """
+_COUNT = COUNT.format(source="(SELECT %(key)s::text AS key) AS client")
 _UNCOUNT = "UPDATE request_count SET count = count - 1 WHERE key = ANY(%s) AND count > 0"
 _PURGE = """
 DELETE FROM request_count WHERE key IN (
@@ -75,12 +77,16 @@ class Usage:
 
 
 class Throttle(BaseThrottle):
-    """Refuses a client that has sent too many requests, before the view does anything."""
+    """Refuses a client that has sent too many requests, before the view does anything.
+
+    The login by token has counted the request already, in its own statement.
+    """
 
     def allow_request(self, request: Request, view: "APIView") -> bool:
         if not is_limited(request._request):
             return True
-        self._usage = count_request(request._request, request.user)
+        usage: Usage | None = getattr(request._request, "usage", None)
+        self._usage = usage or count_request(request._request, request.user)
         return not self._usage.is_exceeded
 
     def wait(self) -> float:
@@ -98,11 +104,26 @@ def count_request(request: HttpRequest, user: AbstractUser | AnonymousUser) -> U
     Sets ``request.usage``, and returns it.
     """
     if user.is_authenticated:
-        policy, client = "reads" if request.method in SAFE_METHODS else "commands", str(user.pk)
+        policy, client = policy_of_user(request), str(user.pk)
     else:
         policy, client = "anonymous", client_address(request)
-    count, seconds = _add(f"{policy}:{client}", seconds=settings.RATE_LIMIT_SECONDS)
-    usage = Usage(policy=policy, limit=settings.RATE_LIMITS[policy], count=count, seconds=seconds)
+    count, seconds = _increment(f"{policy}:{client}", seconds=settings.RATE_LIMIT_SECONDS)
+    return note_usage(request, policy, count=count, seconds=seconds)
+
+
+def policy_of_user(request: HttpRequest) -> str:
+    """Return the name of the limit by which ``request`` of a user who is logged in counts."""
+    return "reads" if request.method in SAFE_METHODS else "commands"
+
+
+def note_usage(request: HttpRequest, policy: str, *, count: int, seconds: float) -> Usage:
+    """Set ``request.usage``, and return it.
+
+    ``count`` is that of the counter after this request, which ends after ``seconds``.
+    """
+    _purge_once(count)
+    limit = settings.RATE_LIMITS[policy]
+    usage = Usage(policy=policy, limit=limit, count=count, seconds=_whole(seconds))
     request.usage = usage  # type: ignore[attr-defined]
     return usage
 
@@ -146,7 +167,9 @@ def _count_once(
 ) -> None:
     """Add 1 to each of ``keys``; raise ``refusal`` of the seconds to wait beyond its limit."""
     for limit_name, key in keys.items():
-        count, seconds = _add(key, seconds=settings.LOGIN_FAILURE_SECONDS)
+        count, exact_seconds = _increment(key, seconds=settings.LOGIN_FAILURE_SECONDS)
+        _purge_once(count)
+        seconds = _whole(exact_seconds)
         limit = limits[limit_name]
         if count == limit + 1:
             # Once per period: somebody may be guessing.
@@ -167,18 +190,26 @@ def uncount_login(keys: list[str]) -> None:
         cursor.execute(_UNCOUNT, [keys])
 
 
-def _add(key: str, *, seconds: int) -> tuple[int, int]:
+def _increment(key: str, *, seconds: int) -> tuple[int, float]:
     """Add 1 to the counter ``key``, which ends ``seconds`` after its first request.
 
     Returns the count and the seconds until the end.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [key, seconds])
+        cursor.execute(_COUNT, {"key": key, "seconds": seconds})
         count, remaining_seconds = cursor.fetchone()
-        if count == 1:
-            # Purge expired rows once per new client, to keep the table small.
+    return count, float(remaining_seconds)
+
+
+def _purge_once(count: int) -> None:
+    """Purge expired rows once per new client, to keep the table small."""
+    if count == 1:
+        with connection.cursor() as cursor:
             cursor.execute(_PURGE)
-    return count, max(1, math.ceil(remaining_seconds))
+
+
+def _whole(seconds: float) -> int:
+    return max(1, math.ceil(seconds))
 
 
 def client_address(request: HttpRequest) -> str:

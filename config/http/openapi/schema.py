@@ -179,7 +179,7 @@ class Schema(openapi.AutoSchema):
 class TokenScheme(OpenApiAuthenticationExtension):
     """Describes the login by token."""
 
-    target_class = "config.http.authentication.TokenAuthentication"
+    target_class = "config.accounts.tokens.TokenAuthentication"
     name = "token"
 
     def get_security_definition(self, auto_schema: openapi.AutoSchema) -> dict[str, str]:
