@@ -58,7 +58,7 @@ from tests import kit
 from tests.kit_projections import parked_events, retry
 from tests.parallel import at_once
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = pytest.mark.usefixtures("db")
 
 # Texts that occur nowhere else. Some of them are escaped in JSON.
 NAME, FORMER_NAME = 'Zoë "Quirk" Unlikely', "Zoë Neverheard"
@@ -178,7 +178,7 @@ def tables_with_canaries():
 
 
 # --- Everywhere --------------------------------------------------------------------------------
-def test_no_personal_data_remain_anywhere(case):
+def test_no_personal_data_remain_anywhere(committed, case):
     catch_up()
     park(case.completed)
     before = tables_with_canaries()
@@ -221,7 +221,7 @@ def park(order):
     )
 
 
-def test_a_rebuild_brings_no_personal_data_back(case):
+def test_a_rebuild_brings_no_personal_data_back(committed, case):
     catch_up()
     kit.dispatch(erase(case.customer))
     catch_up()
@@ -417,7 +417,7 @@ def test_a_dry_run_erases_no_data(case):
     assert User.objects.get(pk=case.user.pk).is_active
 
 
-def test_a_concurrent_order_prevents_the_erasure_or_is_refused(case):
+def test_a_concurrent_order_prevents_the_erasure_or_is_refused(committed, case):
     def place():
         try:
             kit.dispatch(kit.create_order(case.customer, (case.product, 1), note=NOTE))
@@ -507,7 +507,6 @@ def test_the_scan_has_no_wildcards(case):
     assert "default: django_session.session_data, decoded: 1" in scan("--text", NAME)[0]
 
 
-@pytest.mark.django_db(databases=["default", "read"])
 def test_erasing_many_orders_takes_as_many_statements_as_one() -> None:
     def statements(orders: int) -> int:
         customer, product = kit.registered_customer(), kit.registered_product()

@@ -1,7 +1,6 @@
 """Timers: each takes effect once, even if workers are killed, fail, repeat or run concurrently."""
 
 import threading
-import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -28,6 +27,7 @@ from ordering_write.models import (
 from ordering_write.policies import SUBSCRIPTION, timers
 from ordering_write.policies.models import PolicyCheckpoint, PolicyParkedEvent
 from tests import kit
+from tests.acceptance.service import wait_until
 from tests.integration.test_crashes import MOST_POINTS, Crash, Death
 from tests.kit import NOW
 from tests.kit_policies import (
@@ -42,7 +42,7 @@ from tests.kit_policies import (
 )
 from tests.proof import size
 
-pytestmark = pytest.mark.usefixtures("committed")
+pytestmark = pytest.mark.usefixtures("db")
 
 ORDERS = size(12, full=30)
 
@@ -193,7 +193,7 @@ def test_a_policy_reports_a_command_of_somebody_else_with_its_id(settings: Any):
 
 
 @pytest.mark.proof
-def test_many_workers_fire_each_timer_once(settings: Any):
+def test_many_workers_fire_each_timer_once(committed: None, settings: Any):
     plug(settings, notifier=Postman)
     for _ in range(ORDERS):
         new_order(reserve_for=HOUR)
@@ -217,7 +217,7 @@ def test_many_workers_fire_each_timer_once(settings: Any):
 # --- Killed ------------------------------------------------------------------------------------
 @pytest.mark.proof
 def test_a_worker_killed_at_any_statement_loses_and_repeats_no_effect(
-    settings: Any, monkeypatch: pytest.MonkeyPatch
+    committed: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ):
     plug(settings, payment=Gateway)
     now = NOW
@@ -270,7 +270,9 @@ def run_policies_until_death(death: Death, now: datetime, monkeypatch: pytest.Mo
     PolicyCheckpoint.objects.update(leased_until=None)
 
 
-def test_a_timer_that_kills_its_workers_is_parked(settings: Any, monkeypatch: pytest.MonkeyPatch):
+def test_a_timer_that_kills_its_workers_is_parked(
+    committed: None, settings: Any, monkeypatch: pytest.MonkeyPatch
+):
     plug(settings, notifier=Postman)
     new_order()
     SUBSCRIPTION.set_timers()
@@ -441,7 +443,9 @@ def handed_out(broker: ProjectionBroker) -> list[tuple[str, ...]]:
     return [SignedPackage.loads(task)["args"] for _id, task in broker.dequeue() or []]
 
 
-def test_the_broker_hands_out_the_policies_when_the_log_has_grown(broker: ProjectionBroker):
+def test_the_broker_hands_out_the_policies_when_the_log_has_grown(
+    committed: None, broker: ProjectionBroker
+):
     new_order()
 
     assert handed_out(broker).count(("policies", "policies")) == 1
@@ -455,14 +459,12 @@ def test_the_broker_hands_out_the_policies_when_the_log_has_grown(broker: Projec
     assert not SUBSCRIPTION.lease().behind
 
 
-def test_the_broker_hands_out_the_policies_when_a_timer_is_due():
+def test_the_broker_hands_out_the_policies_when_a_timer_is_due(committed: None):
     new_order(timestamp=datetime.now(UTC), reserve_for=timedelta(seconds=2))
     SUBSCRIPTION.run()
     assert not SUBSCRIPTION.lease().behind
 
-    ends_at = time.monotonic() + 10
-    while not SUBSCRIPTION.lease().behind:
-        assert time.monotonic() < ends_at
+    wait_until(lambda: SUBSCRIPTION.lease().behind)
 
     tasks.run("policies")
     assert OutboxEvent.objects.filter(type="OrderCancelled").exists()
