@@ -174,7 +174,7 @@ class Service:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self._processes: list[subprocess.Popen[bytes]] = []
         if not self._is_migrated:
-            self.manage("migrate", "-v", "0")
+            self.manage("migrate", "-v", "0", "--skip-checks")
         with self.write() as connection:
             self.tokens = {role: token_of_new_user(connection, role) for role in ROLES}
         self.start_workers()

@@ -236,7 +236,7 @@ def test_an_auditor_looks_back_and_finds_causes_and_refusals(shop: Shop, visits:
     auditor.check()
     auditor.visit("/admin/ordering_write/commandrefusal/", again=True)
     assert "Confirm" in page.locator("#content").inner_text()
-    auditor.visit("/admin/ordering_write/outboxevent/")
+    auditor.visit(f"/admin/ordering_write/outboxevent/?q=order-{order}")
     with page.expect_navigation():
         page.locator("#result_list tbody a").first.click()
     with page.expect_navigation():
