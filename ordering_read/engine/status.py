@@ -59,7 +59,8 @@ class ProjectionStatus(subscriptions.SubscriberStatus):
 
 def statuses() -> list[ProjectionStatus]:
     """Return the status of each projection, in the order of their names, by two queries."""
-    return measured_generations().statuses
+    generations = _Generations()
+    return generations.statuses(subscriptions.measure(generations.live))
 
 
 class Measured(NamedTuple):
@@ -80,27 +81,41 @@ def measured_generations(others: Sequence[Any] = ()) -> Measured:
     ``others`` are checkpoints of other subscriptions, which are measured by the same queries. They
     have ``FAILING`` as ``failing``.
     """
-    rows = list(
-        Projection.objects.filter(name__in=registered()).annotate(
-            now=Now(), failing=subscriptions.FAILING
-        )
-    )
-    live = [row for row in rows if row.status == Projection.Status.LIVE]
-    building = {row.name: row for row in rows if is_rebuilding(row)}
-    # Before the measurement, because the first fingerprints of a process take a moment.
-    outdated_names = {row.name for row in live if _is_outdated(row)}
+    generations = _Generations()
+    live = generations.live
     measured, given_up = policies.given_up.count_and_measure([*live, *others])
-    found = [
-        ProjectionStatus(
-            **asdict(progress),
-            generation=row.generation,
-            status=_status(row, building.get(row.name), row.name in outdated_names),
-            is_outdated=row.name in outdated_names,
-            rebuild=rebuild_progress(building[row.name]) if row.name in building else None,
+    statuses = generations.statuses(measured[: len(live)])
+    return Measured(generations.rows, statuses, measured[len(live) :], given_up)
+
+
+class _Generations:
+    """The rows of all generations, by name; ``live`` are those that the projections serve."""
+
+    def __init__(self) -> None:
+        self.rows = list(
+            Projection.objects.filter(name__in=registered()).annotate(
+                now=Now(), failing=subscriptions.FAILING
+            )
         )
-        for row, progress in zip(live, measured[: len(live)], strict=True)
-    ]
-    return Measured(rows, found, measured[len(live) :], given_up)
+        self.live = [row for row in self.rows if row.status == Projection.Status.LIVE]
+        # Before any measurement, because the first fingerprints of a process take a moment.
+        self._outdated_names = {row.name for row in self.live if _is_outdated(row)}
+
+    def statuses(
+        self, measured: Sequence[subscriptions.SubscriberStatus]
+    ) -> list[ProjectionStatus]:
+        """Return the statuses of ``live``, whose progress is ``measured``."""
+        building = {row.name: row for row in self.rows if is_rebuilding(row)}
+        return [
+            ProjectionStatus(
+                **asdict(progress),
+                generation=row.generation,
+                status=_status(row, building.get(row.name), row.name in self._outdated_names),
+                is_outdated=row.name in self._outdated_names,
+                rebuild=rebuild_progress(building[row.name]) if row.name in building else None,
+            )
+            for row, progress in zip(self.live, measured, strict=True)
+        ]
 
 
 def is_rebuilding(generation: Any) -> bool:
