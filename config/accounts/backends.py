@@ -1,10 +1,14 @@
 """The authentication backend: limits guesses, and reads all of a user by one statement."""
 
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, cast
 
+from django.contrib.auth import middleware
 from django.contrib.auth.backends import ModelBackend
+from django.contrib.auth.models import AnonymousUser
 from django.db import connection
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
 from config.accounts import saved_views
 from config.accounts.models import User
@@ -23,12 +27,32 @@ WHERE permission.id IN (
     JOIN accounts_user_groups USING (group_id) WHERE user_id = %(user)s
 )
 """
-# The user of a session, with what almost every page needs.
-_USER = f"""
-SELECT accounts_user.*, ({PERMISSIONS}) AS permission_names,
-    ({saved_views.VIEWS}) AS saved_view_rows
-FROM accounts_user WHERE id = %(user)s
-"""  # noqa: S608 - of constants
+# A user with what almost every page needs: the columns of a statement about accounts_user.
+COLUMNS = f"""
+accounts_user.*, ({PERMISSIONS.replace("%(user)s", "accounts_user.id")}) AS permission_names,
+({saved_views.VIEWS}) AS saved_view_rows
+"""
+_USER = f"SELECT {COLUMNS} FROM accounts_user WHERE id = %s"  # noqa: S608 - of constants
+
+# The user who was read with the session of a request, while Django asks for that user.
+_user_of_session: ContextVar[User | None] = ContextVar("user_of_session", default=None)
+
+
+class AuthenticationMiddleware(middleware.AuthenticationMiddleware):
+    """Gives requests the user who was read with their session, by the same statement."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        super().process_request(request)
+        request.user = SimpleLazyObject(lambda: _user_of(request))
+
+
+def _user_of(request: HttpRequest) -> User | AnonymousUser:
+    token = _user_of_session.set(cast(Any, request.session).read_user())
+    try:
+        # Django checks that the session is still valid for the user.
+        return middleware.get_user(request)
+    finally:
+        _user_of_session.reset(token)
 
 
 class Backend(ModelBackend):
@@ -36,10 +60,13 @@ class Backend(ModelBackend):
 
     def get_user(self, user_id: Any) -> User | None:
         """Return the user of a session, with permissions and saved views; None if inactive."""
-        for user in User.objects.raw(_USER, {"user": user_id}):
-            user.keep_permissions(vars(user)["permission_names"])
-            return user if self.user_can_authenticate(user) else None
-        return None
+        user = _user_of_session.get()
+        if user is None or user.pk != user_id:
+            user = next(iter(User.objects.raw(_USER, [user_id])), None)
+        if user is None or not self.user_can_authenticate(user):
+            return None
+        user.keep_permissions(vars(user)["permission_names"])
+        return user
 
     def authenticate(
         self,

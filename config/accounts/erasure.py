@@ -8,7 +8,7 @@ from django.contrib.sessions.models import Session
 from knox.models import AuthToken
 
 from config.accounts.models import MailedLink, User
-from config.accounts.sessions import visitor_of
+from config.accounts.sessions import data_of, visitor_of
 
 
 def erase_accounts_of(customer_id: UUID) -> dict[str, int]:
@@ -40,7 +40,7 @@ def _end_sessions(accounts: list[User], customer_id: UUID) -> int:
     user_ids = {str(account.pk) for account in accounts}
     session_keys = []
     for session in Session.objects.iterator():
-        data = session.get_decoded()
+        data = data_of(session)
         visitor = visitor_of(data)
         is_visit = visitor is not None and visitor.customer_id == customer_id
         if is_visit or data.get("_auth_user_id") in user_ids:

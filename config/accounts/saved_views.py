@@ -12,12 +12,12 @@ from config.accounts.models import SavedView, User
 # The most views of one person.
 MOST_VIEWS = 50
 
-# The views of a user as JSON, for the statement that reads the user of a session.
+# The views of a user as JSON, within a statement that reads the user from accounts_user.
 VIEWS = """
 SELECT coalesce(jsonb_agg(jsonb_build_array(
     view.id, view.user_id, owner.username, view.name, view.query, view.is_shared)), '[]')
 FROM saved_view AS view JOIN accounts_user AS owner ON owner.id = view.user_id
-WHERE view.user_id = %(user)s OR view.is_shared
+WHERE view.user_id = accounts_user.id OR view.is_shared
 """
 
 

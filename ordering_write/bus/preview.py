@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ordering_write import log
 from ordering_write.domain import events as e
 from ordering_write.domain.changes import Change, changes
-from ordering_write.domain.commands import Command
+from ordering_write.domain.commands import Command, CreateOrder
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import Version
 from ordering_write.models import Aggregate, Customer, Order, StockItem
@@ -52,6 +52,9 @@ def current_row(command: Command) -> Aggregate | None:
     None for an order: its stream is short enough to be folded, and its parts are rows too. The
     streams of products and customers may be too long to fold.
     """
+    if isinstance(command, CreateOrder):
+        # The new order is the first aggregate that it changes, not the customer.
+        return None
     for field, aggregate_type in _ID_FIELDS.items():
         if key := getattr(command, field, None):
             if aggregate_type is Order:
@@ -74,10 +77,7 @@ def preview_of(
     aggregate = current
     if aggregate is None or aggregate.stream != stream:
         aggregate = _TYPES[stream.partition("-")[0]]()
-    # Read after the locks are gone, which is safe: events before a version never change.
-    past_events = log.read_stream(stream, after=aggregate.version)
-    if own_events:
-        past_events = past_events[: own_events[0].recorded.version - 1 - aggregate.version]
+    past_events = _past_events(stream, own_events, after=aggregate.version)
     is_new = not (aggregate.version or past_events)
     for event in past_events:
         aggregate.evolve(event)
@@ -95,6 +95,17 @@ def preview_of(
         status_after=getattr(aggregate, "status", None),
         total_after=getattr(aggregate, "total", None),
     )
+
+
+def _past_events(
+    stream: str, own_events: Sequence[DomainEvent], *, after: int
+) -> Sequence[DomainEvent]:
+    """Return the events of ``stream`` after a version, and before ``own_events``."""
+    if own_events and own_events[0].recorded.version == after + 1:
+        return []
+    # Read after the locks are gone, which is safe: events before a version never change.
+    events = log.read_stream(stream, after=after)
+    return events[: own_events[0].recorded.version - 1 - after] if own_events else events
 
 
 def stream_of(command: Command) -> str:

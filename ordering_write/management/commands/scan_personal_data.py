@@ -12,6 +12,7 @@ from django.db import connections, transaction
 from psycopg import sql
 
 from config.accounts.models import User
+from config.accounts.sessions import data_of
 from config.commands import ServiceCommand
 from ordering_write.domain.values import ERASED
 from ordering_write.models import Customer, PersonalData
@@ -138,5 +139,5 @@ def _in_json(text: str) -> str:
 
 
 def _holds(session: Session, texts: Sequence[str]) -> bool:
-    content = str(session.get_decoded()).casefold()
+    content = str(data_of(session)).casefold()
     return any(text.casefold() in content for text in texts)
