@@ -50,9 +50,9 @@ class SessionStore(db.SessionStore):
         user_id = session_dict.get(SESSION_KEY)
         return f"{user_id}{_SEPARATOR}{signed}" if user_id else signed
 
-    def decode(self, session_data: str) -> dict[str, Any]:
+    def decode(self, session_data: bytes | str) -> dict[str, Any]:
         # A session of an older release, and one without a user, has the signed data only.
-        _user_id, _separator, signed = session_data.rpartition(_SEPARATOR)
+        _user_id, _separator, signed = str(session_data).rpartition(_SEPARATOR)
         data: dict[str, Any] = super().decode(signed)
         return data
 

@@ -21,7 +21,11 @@ SESSION = {
 }
 # Plan prepared statements anew each time: people choose the filters, and the right plan for one
 # status or customer is wrong for another.
-_READ_SESSION = {"plan_cache_mode": "force_custom_plan"}
+_READ_SESSION = {
+    "plan_cache_mode": "force_custom_plan",
+    # The start of parallel workers takes longer than most statements.
+    "parallel_setup_cost": "100000",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

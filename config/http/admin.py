@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache
 from typing import Any, ClassVar
+from urllib.parse import quote
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -20,7 +22,7 @@ from django.core.exceptions import ValidationError
 from django.core.paginator import Paginator
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import get_script_prefix, reverse
 from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -30,6 +32,8 @@ from config.http.answers.problems import detail_of, is_anticipated
 from config.http.errors import ParameterError, UnknownParameterError
 from config.http.filter_forms import FilterForm, FormFilter, without_empty
 
+# Stands for the key of a row in a URL.
+_KEY = "KEY-OF-ROW"
 _COLUMNS = re.compile(r"-?[0-9]{1,3}(\.-?[0-9]{1,3})*")
 
 
@@ -42,13 +46,20 @@ def parse_uuid(text: str) -> UUID | None:
 
 
 def page_url(model: type[Model], key: object) -> str:
-    """Return the URL of the page of one row of ``model``."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_change", args=[key])
+    """Return the URL of the page of one row of ``model``, whose key is an id."""
+    return _pattern(model, "change", get_script_prefix()).replace(_KEY, quote(str(key)))
 
 
 def list_url(model: type[Model], query: str = "") -> str:
     """Return the URL of the list of ``model``, with a query string such as ``?q=...``."""
-    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist") + query
+    return _pattern(model, "changelist", get_script_prefix()) + query
+
+
+@cache
+def _pattern(model: type[Model], page: str, script_prefix: str) -> str:
+    """Return the URL of a page, with _KEY in place of the key: a list has a hundred such URLs."""
+    name = f"admin:{model._meta.app_label}_{model._meta.model_name}_{page}"
+    return reverse(name, args=[_KEY] if page == "change" else [])
 
 
 def link(url: str, label: object) -> SafeString:
@@ -77,6 +88,16 @@ class DeclaredListAdmin(admin.ModelAdmin):
 
     # Facets would count the rows of each filter in the whole table.
     show_facets = admin.ShowFacets.NEVER
+
+    @admin.display(description="")
+    def action_checkbox(self, obj: Model) -> SafeString:
+        """Return the checkbox of a row, as Django writes it by a template."""
+        return format_html(
+            '<input type="checkbox" name="{}" value="{}" class="action-select" aria-label="{}">',
+            ACTION_CHECKBOX_NAME,
+            obj.pk,
+            f"Select this object for an action - {obj}",
+        )
 
     def lookup_allowed(self, lookup: str, value: str, request: HttpRequest) -> bool:
         """Return True if a filter of the list, or ``list_lookups``, declares ``lookup``."""

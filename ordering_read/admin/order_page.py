@@ -2,20 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.utils import timezone
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 
 from config.accounts.models import User
 from config.http.admin import list_url, page_url
 from ordering_read import permissions
-from ordering_read.admin import order_money
+from ordering_read.admin import order_money, order_rows
 from ordering_read.documents import AddressView, ExchangeView, ReturnedUnitsView, UnitsView
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.permissions import MASK
-from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.orders import OrderDetail, order_detail
 from ordering_write.published import OrderStatus
 from ordering_write.published import events as e
@@ -52,14 +54,6 @@ class Badge(NamedTuple):
     tone: str
 
 
-class Segment(NamedTuple):
-    """A part of a line's bar: units in the same state, after ``start`` units in other states."""
-
-    state: str
-    units: int
-    start: int
-
-
 def template_context(
     row: OrderSummary, lines: Iterable[OrderLine], *, with_personal: bool
 ) -> dict[str, Any]:
@@ -82,7 +76,8 @@ def template_context(
             *([badge("Returns", order.return_status)] if order.returns else ()),
         ],
         "metadata": order.metadata if with_personal else {},
-        "lines": [_line(line, with_personal=with_personal) for line in order.items],
+        "ledger_rows": order_rows.ledger_rows(order.items, with_personal=with_personal),
+        "money_rows": order_rows.money_rows(order.items),
         "sums": order_money.sums_of(order),
         "included_taxes": order_money.included_taxes(order),
         "payment_sums": order_money.payment_sums(order),
@@ -122,18 +117,6 @@ def template_context(
 def _ago(moment: datetime) -> str:
     is_recent = timezone.now() - moment < timedelta(minutes=1)
     return "just now" if is_recent else f"{timesince(moment)} ago"
-
-
-def _line(line: OrderLineView, *, with_personal: bool) -> dict[str, Any]:
-    parts = segments(line)
-    return {
-        "line": line,
-        "owed": order_money.owed_units(line),
-        "taxes": [f"{order_money.tax_text(tax)}: {tax.amount}" for tax in line.taxes],
-        "metadata": line.metadata if with_personal else {},
-        "segments": parts,
-        "units": ", ".join(f"{segment.units} {segment.state}" for segment in parts),
-    }
 
 
 def about(order: OrderDetail, user: User) -> dict[str, Any]:
@@ -177,30 +160,17 @@ def status_badges(order: OrderSummary | OrderDetail) -> list[Badge]:
     ]
 
 
+@lru_cache(maxsize=1_000)
+def badge_html(badge: Badge) -> SafeString:
+    """Return a badge of a list, where it has a title. A page shows few different badges."""
+    html = '<span class="badge badge-{}" title="{}">{}</span>'
+    return format_html(html, badge.tone, badge.label, badge.text)
+
+
 def badge(label: str, value: str) -> Badge:
     """Return the badge of a state."""
     tone = "good" if value in _GOOD else "bad" if value in _BAD else "neutral"
     return Badge(label, _words(value), tone)
-
-
-def segments(line: OrderLineView) -> list[Segment]:
-    """Return the units of a line by state, the latest state first, without empty states."""
-    states = {
-        "returned": line.returned,
-        "awaiting return": line.return_requested,
-        "delivered": line.delivered - line.returned - line.return_requested,
-        "failed": line.failed,
-        "in transit": line.shipped - line.delivered - line.failed,
-        "packed": line.packed,
-        "open": line.open,
-        "cancelled": line.cancelled,
-    }
-    start, result = 0, []
-    for state, units in states.items():
-        if units:
-            result.append(Segment(state, units, start))
-            start += units
-    return result
 
 
 def _replacements(order: OrderDetail) -> list[dict[str, str]]:

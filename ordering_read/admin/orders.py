@@ -28,7 +28,7 @@ from ordering_read.admin.gaps import gap_of_page
 from ordering_read.admin.next_step import next_step
 from ordering_read.admin.order_filters import OrderFilter
 from ordering_read.admin.order_money import refund_form
-from ordering_read.admin.order_page import about, status_badges, template_context
+from ordering_read.admin.order_page import about, badge_html, status_badges, template_context
 from ordering_read.admin.order_timeline import timeline_context
 from ordering_read.models import OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
@@ -146,8 +146,7 @@ class OrderAdmin(CommandPages):
 
     @admin.display(description="Status, payment, fulfilment")
     def state(self, order: OrderSummary) -> SafeString:
-        badges = ((badge.tone, badge.label, badge.text) for badge in status_badges(order))
-        return format_html_join(" ", '<span class="badge badge-{}" title="{}">{}</span>', badges)
+        return SafeString(" ".join(map(badge_html, status_badges(order))))
 
     @admin.display(description="Tags", empty_value="")
     def labels(self, order: OrderSummary) -> SafeString:

@@ -166,7 +166,7 @@ def test_the_history_needs_its_permission_and_masks_personal_data(
 def test_the_history_of_an_erased_customer_has_no_personal_data(
     admin_user: User, shop: Shop
 ) -> None:
-    order = shop.order
+    order = kit.placed_order(kit.registered_customer(), (shop.product, 1))
     give(c.CancelOrder, order, reason="Mistake")
     kit.dispatch(
         c.EraseCustomer(user_id=kit.USER, customer_id=order.customer_id, reason="Asked for it")
