@@ -80,7 +80,7 @@ sizes := $(foreach size,ORDERS ROUNDS NUMBER,$(if $($(size)),--$(shell echo $(si
 
 bench: .venv/installed $(peers)/.venv/installed ## Race against what a shop would use instead; RACE=read runs one, ORDERS, ROUNDS, NUMBER size it.
 	@$(python) -m tests.benchmarks $(RACE) $(sizes)
-	@$(if $(RACE),,$(python) -m tests.benchmarks.screens)
+	@$(if $(RACE),,$(python) -m tests.benchmarks.live && $(python) -m tests.benchmarks.screens)
 
 profile: .venv/installed ## Show where the time of a race goes: RACE=read, list, place, post or rebuild.
 	@$(python) -m tests.benchmarks.profile $(RACE)

@@ -2,10 +2,10 @@
 
     python -m tests.benchmarks.live [SECONDS]
 
-It starts an embedded PostgreSQL that records the time of each commit, and measures one after the
-other: orders over HTTP at 50 a second, for 30 seconds by default; commands whose notification is
-lost; a burst of 2,000 orders; the same burst while the workers are stopped, then projected by one
-worker and by two; and an idle service.
+PostgreSQL records the time of each commit. Measured are, one after the other: orders over HTTP at
+50 a second, for 30 seconds by default; commands whose notification is lost; a burst of 2,000
+orders; the same burst while the workers are stopped, then projected by one worker and by two; and
+an idle service.
 """
 
 import json
@@ -20,15 +20,13 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from statistics import quantiles
+from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
-import django
-import psutil
-import psycopg
-
-from config.databases.embedded import EmbeddedServer
-from tests.own_server import new_data_dir
+from tests.benchmarks.measuring import family, measured, seconds_on_cpu
+from tests.benchmarks.server import benchmark_server, set_up_django
 
 RATE = 50
 BURST = 2_000
@@ -54,28 +52,21 @@ for number in range(20):
 
 def main() -> None:
     seconds = int(sys.argv[1]) if len(sys.argv) > 1 else 30
-    with new_data_dir() as folder:
-        record_commit_times(folder)
-        os.environ |= {"DATA_DIR": str(folder), "DJANGO_SETTINGS_MODULE": "config.settings"}
-        os.environ.pop("DATABASE_URL", None)
-        django.setup()
-        measure(folder, seconds)
-
-
-def record_commit_times(folder: Path) -> None:
-    """Make a server in ``folder`` that records the time of each commit."""
-    server = EmbeddedServer(folder)
-    server.start()
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        connection.execute("ALTER SYSTEM SET track_commit_timestamp = on")
-    server.stop()
+    set_up_django()
+    with benchmark_server(), TemporaryDirectory() as folder:
+        measure(Path(folder), seconds)
 
 
 def measure(folder: Path, seconds: int) -> None:
-    from tests.acceptance.service import Service
     from tests.acceptance.shop import Shop
+    from tests.benchmarks.our_site import OurSite
+    from tests.benchmarks.processes import backends_of
+    from tests.databases import MigratedDatabases
 
-    with Service(folder) as service:
+    migrated = MigratedDatabases(keep=True)
+    with OurSite(folder, like=migrated.names) as service:
+        migrated.drop()
+        backends = backends_of(service.write_url, service.read_url)
         shop = Shop(service)
         customer = shop.customer()
         products = [shop.product(1_000_000) for _ in range(20)]
@@ -92,12 +83,20 @@ def measure(folder: Path, seconds: int) -> None:
         rest(service)
         before = head(service)
         with noted(f"orders over HTTP, {RATE} a second for {seconds} s"):
-            used = {name: cpu_seconds(pid) for name, pid in programs(service).items()}
-            place(shop, [body(number) for number in range(seconds * RATE)])
-            service.settle()
-            for name, pid in programs(service).items():
-                spent = 1_000 * (cpu_seconds(pid) - used[name]) / (seconds * RATE)
-                tell(f"processor time of the {name} for each", f"{spent:.1f} ms")
+            bodies = [body(number) for number in range(seconds * RATE)]
+            cost = measured(
+                lambda: place_and_settle(shop, bodies),
+                len(bodies),
+                backends,
+                own=family(service.web.pid),
+                workers=family(service.workers.pid),
+            )
+            for name, spent in (
+                ("the web server", cost.own),
+                ("the workers", cost.workers),
+                ("the database", cost.database),
+            ):
+                tell(f"processor time of {name} for each", f"{1_000 * spent:.1f} ms")
         for table in ("order_summary", "order_timeline", "stock_ledger"):
             tell_lags(f"commit to row of {table}", lags(service, table, after=before))
         with noted("commands whose notification is lost"):
@@ -182,6 +181,11 @@ def place(shop: Any, bodies: list[dict[str, Any]]) -> None:
             time.sleep(max(0.0, began + number / RATE - time.monotonic()))
             placed.append(threads.submit(post, body))
         assert {status.result() for status in placed} == {201}
+
+
+def place_and_settle(shop: Any, bodies: list[dict[str, Any]]) -> None:
+    place(shop, bodies)
+    shop.service.settle()
 
 
 def lags(service: Any, table: str, *, after: int) -> list[float]:
@@ -343,10 +347,10 @@ class Watch:
 
 def idle(service: Any) -> None:
     """Measure the transactions and the processor time of a service that nobody uses."""
-    workers = service.workers.pid
-    first_count, first_seconds = transactions(service), cpu_seconds(workers)
+    workers = family(service.workers.pid)
+    first_count, first_seconds = transactions(service), seconds_on_cpu(workers)
     time.sleep(IDLE_SECONDS)
-    last_count, last_seconds = transactions(service), cpu_seconds(workers)
+    last_count, last_seconds = transactions(service), seconds_on_cpu(workers)
     # Two of the transactions are those that count.
     tell("transactions a second", f"{(last_count - first_count - 2) / IDLE_SECONDS:.1f}")
     tell(
@@ -360,24 +364,10 @@ def transactions(service: Any) -> int:
     # Backends report their counts after a second of idleness.
     with service.write() as connection:
         [(count,)] = connection.execute(
-            "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database"
-            " WHERE datname LIKE 'acceptance_%'"
+            "SELECT sum(xact_commit + xact_rollback) FROM pg_stat_database WHERE datname = ANY(%s)",
+            [[urlsplit(url).path.lstrip("/") for url in (service.write_url, service.read_url)]],
         ).fetchall()
     return int(count)
-
-
-def programs(service: Any) -> dict[str, int]:
-    """The process ids of what runs, by name."""
-    with service.write() as connection:
-        server = psutil.Process(connection.info.backend_pid).ppid()
-    return {"web server": service.web.pid, "workers": service.workers.pid, "database": server}
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the processor time of a process and its descendants."""
-    program = psutil.Process(pid)
-    family = (program, *program.children(recursive=True))
-    return sum(sum(process.cpu_times()[:4]) for process in family)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from tests.benchmarks.races import OURS, Setting
 from tests.benchmarks.sql_fold import SqlFold, copy_log
 
 # At most so many orders for the library, which applies events one by one.
-_ORDERS_OF_LIBRARY = 5_000
+_ORDERS_OF_LIBRARY = 1_000
 
 
 def run_rebuild(setting: Setting) -> Rounds:

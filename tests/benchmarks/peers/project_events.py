@@ -26,7 +26,7 @@ def main() -> None:
                 " OR table_name LIKE '%tracking%')"
             ).fetchall()
             if rows:
-                connection.execute(f"TRUNCATE {', '.join(name for (name,) in rows)}")
+                connection.execute(f"DROP TABLE {', '.join(name for (name,) in rows)}")
 
     serve(run, prepare=begin_anew)
 
