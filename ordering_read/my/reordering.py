@@ -15,7 +15,7 @@ from config.accounts.models import User
 from config.http.answers.problems import detail_of, is_anticipated
 from ordering_read.documents import AddressView
 from ordering_read.my.base import CommandPage
-from ordering_read.queries.offers import GetOffers, OfferView
+from ordering_read.queries.offers import GetReorder, OfferView
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_write import client
 from ordering_write.published import events as e
@@ -41,16 +41,16 @@ class ReorderPage(CommandPage):
 
     template_name = "my/reorder.html"
 
+    offers: Mapping[UUID, OfferView]
+
     def prepare(self) -> None:
         if not client.may_dispatch(cast(User, self.request.user), client.CreateOrder):
             raise PermissionDenied("You don't have the permission that this page needs.")
-        super().prepare()
+        self.order, self.offers = self.ask(GetReorder(order_number=self.kwargs["number"]))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         order = self.order
-        product_ids = tuple({line.product_id for line in order.items})
-        offers = {offer.product_id: offer for offer in self.ask(GetOffers(product_ids=product_ids))}
-        lines = list(_lines(order.items, offers, order.currency))
+        lines = list(_lines(order.items, self.offers, order.currency))
         items = [
             {
                 "product_id": str(line.line.product_id),

@@ -221,18 +221,26 @@ def order_detail(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
 
 
 def _read(query: Query[OrderDetail], **columns: Any) -> OrderDetail:
+    row = visible_row(query, **columns)
+    return visible_detail(query, row, lines_of(row))
+
+
+def visible_row(query: Query[Any], **columns: Any) -> OrderSummary:
+    """Return the row of the order with these columns. Raises OrderNotFoundError.
+
+    An order of which the user of ``query`` may see nothing isn't found.
+    """
     if query.customer_scope is not None:
         columns["customer_id"] = query.customer_scope
     rows = OrderSummary.find_live(**columns)
     if not rows:
         raise OrderNotFoundError
     [row] = rows
-    return _visible_detail(query, row, lines_of(row))
+    return row
 
 
-def _visible_detail(
-    query: Query[Any], row: OrderSummary, lines: Iterable[OrderLine]
-) -> OrderDetail:
+def visible_detail(query: Query[Any], row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
+    """Return the whole order of ``row``, as far as the user of ``query`` may see it."""
     order = order_detail(row, lines)
     return order if query.customer_scope is None else _without_staff_fields(order)
 
@@ -276,7 +284,7 @@ def orders_after(
     if newest > len(events):
         raise NotThenError(f"The order has no version {newest}; its newest is {len(events)}.")
     states = fold_versions(readable(events[:newest]), ascending)
-    details = (_visible_detail(query, row, lines) for row, lines in states)
+    details = (visible_detail(query, row, lines) for row, lines in states)
     return dict(zip(ascending, details, strict=True))
 
 

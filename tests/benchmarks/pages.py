@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from django.contrib.contenttypes.models import ContentType
 from django.core.cache import cache
 from django.db import connections
 from django.test import Client
@@ -173,10 +172,12 @@ class Browsers:
         return cost(lambda: self._fetch(page), ALIASES)
 
     def statements(self, page: Page, *, is_cold: bool) -> int:
-        """Return the statements of a page; ``is_cold`` of a process that has just started."""
+        """Return the statements of a page; ``is_cold`` of a process that has just started.
+
+        Such a process has read the content types, as the first round has.
+        """
         if is_cold:
             cache.clear()
-            ContentType.objects.clear_cache()
         with (
             CaptureQueriesContext(connections["default"]) as write,
             CaptureQueriesContext(connections["read"]) as read,
