@@ -1,5 +1,6 @@
 """The log: append-only, chained by hashes, with dense positions, and no event lost."""
 
+import io
 import random
 import threading
 import time
@@ -283,6 +284,8 @@ def test_many_writers_and_sequencers_make_dense_positions_and_lose_no_event(comm
         assert row.version == versions.get(row.stream, 0) + 1, "inverted in its stream"
         versions[row.stream] = row.version
     check_rows_equal_log()
+    # A writer that waited for the product didn't read the hash of its last event with the lock.
+    call_command("verify_log", stdout=io.StringIO())
 
 
 def check_commits_are_whole(events) -> None:
