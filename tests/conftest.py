@@ -26,6 +26,7 @@ from config.databases.router import side
 from config.processes import collect_less
 from ordering_read.admin import banner
 from ordering_read.engine import waiting
+from ordering_read.queries import lists
 from ordering_read.screens import navigation
 from ordering_write import subscriptions
 from ordering_write.bus import metrics
@@ -124,8 +125,9 @@ def _product_under_test() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
-    """Begin with an empty cache, and stop the thread that wakes waiting requests in the end."""
+    """Begin with empty caches, and stop the thread that wakes waiting requests in the end."""
     cache.clear()
+    lists.statement_of.cache_clear()
     yield
     waiting.stop()
 

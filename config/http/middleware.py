@@ -97,6 +97,8 @@ class RequestIdMiddleware:
 
 
 def _log(request: HttpRequest, response: HttpResponseBase, *, seconds: float) -> None:
+    if not logger.isEnabledFor(logging.INFO):
+        return
     user = loaded_user(request)
     fields = {
         "method": request.method,
@@ -121,15 +123,14 @@ class CostMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         if request.path_info in _NEVER_REFUSED:
             return self.get_response(request)
-        client = throttling.client_address(request)
         is_for_strangers = request.path_info.startswith((*settings.LOGIN_PAGES, *_FOR_STRANGERS))
         is_refusable = is_for_strangers or not _sends_credentials(request)
-        if is_refusable and (seconds := costs.wait_seconds(client)):
+        if is_refusable and (seconds := costs.wait_seconds(throttling.client_address(request))):
             return refusal(request, Throttled(seconds))
         started = time.thread_time()
         response = self.get_response(request)
         if is_for_strangers or not loaded_user(request).is_authenticated:
-            costs.add(client, time.thread_time() - started)
+            costs.add(throttling.client_address(request), time.thread_time() - started)
         return response
 
 
@@ -216,7 +217,7 @@ class ConsistencyMiddleware:
         with waiting_slots.request_scope() as unseen:
             # The templates show a warning if the list isn't empty.
             request.unseen = unseen  # type: ignore[attr-defined]
-            awaited = self._wait(token) if request.method == "GET" else None
+            awaited = self._wait(token) if token and request.method == "GET" else None
             response = self.get_response(request)
         if not response.get("Content-Type", "").startswith("text/html"):
             return response

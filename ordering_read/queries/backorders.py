@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic_core import from_json
 
 from config.databases import tables
 from ordering_read.documents import ExpectationView
-from ordering_read.models import OrderLine, OrderSummary, StockReservation
+from ordering_read.models import OrderLine, OrderSummary
 
 EXPECTED = TypeAdapter(tuple[ExpectationView, ...])
 # ``ahead`` are the backordered units of a product up to those of the line: the oldest line gets its
 # units first. Almost all lines have no backorder, so nothing is summed up for them.
 _LINES = """
-SELECT {columns}, coalesce(backorder.backordered, 0), backorder.ahead, backorder.expected
+SELECT {columns}, coalesce(backorder.backordered, 0) AS backordered, backorder.ahead,
+       backorder.expected
 FROM order_line_view AS line LEFT JOIN LATERAL (
     SELECT own.backordered, (
         SELECT sum(older.backordered) FROM stock_reservation AS older
@@ -25,11 +28,21 @@ FROM order_line_view AS line LEFT JOIN LATERAL (
         WHERE projection_id = own.projection_id AND product_id = own.product_id
     ) AS expected
     FROM stock_reservation AS own
-    WHERE own.projection_id = (SELECT id FROM projection WHERE name = %s AND status = 'live')
+    WHERE own.projection_id = (
+        SELECT id FROM projection WHERE name = 'inventory_level' AND status = 'live'
+    )
       AND own.order_id = line.order_id AND own.line_id = line.line_id AND own.backordered > 0
 ) backorder ON true
-WHERE line.projection_id = %s AND line.order_id = %s ORDER BY line.number
+WHERE line.projection_id = {projection} AND line.order_id = {order} ORDER BY line.number
 """
+# An order of the live generation, with its lines as JSON.
+_ORDER = """
+SELECT {columns}, (SELECT json_agg(line)::text FROM ({lines}) AS line)
+FROM order_summary WHERE projection_id = (
+    SELECT id FROM projection WHERE name = 'order_view' AND status = 'live'
+)
+"""
+_EXTRA = ("backordered", "ahead", "expected")
 
 
 def lines_of(order: OrderSummary) -> list[OrderLine]:
@@ -37,16 +50,45 @@ def lines_of(order: OrderSummary) -> list[OrderLine]:
 
     The lines are those of the generation of ``order``, which a promotion may have just retired.
     """
-    columns = ", ".join(f"line.{column}" for column in tables.columns(OrderLine))
-    lines = tables.load(
-        OrderLine,
-        _LINES.format(columns=columns),
-        [StockReservation.projection_name, order.projection_id, order.order_id],
-        extra=("backordered", "ahead", "expected"),
-    )
+    statement = _lines(projection="%s", order="%s")
+    lines = tables.load(OrderLine, statement, [order.projection_id, order.order_id], extra=_EXTRA)
     for line in lines:
         if line.backordered:
-            expected = EXPECTED.validate_json(vars(line)["expected"])
+            vars(line)["expected"] = from_json(vars(line)["expected"])
+    return _with_expectations(lines)
+
+
+def order_with_lines(**values: Any) -> tuple[OrderSummary, list[OrderLine]] | None:
+    """Return the live order whose fields have these ``values``, and its lines with their
+    backorders, in one statement; None without such an order."""
+    columns = tables.columns(OrderSummary, *values)
+    condition = "".join(f" AND {column} = %s" for column in columns)
+    orders = tables.load(
+        OrderSummary, _order() + condition, list(values.values()), extra=("line_records",)
+    )
+    for order in orders:
+        records = vars(order).pop("line_records")
+        lines = tables.rows_of_json(OrderLine, records or "[]", extra=_EXTRA)
+        return order, _with_expectations(lines)
+    return None
+
+
+@cache
+def _lines(*, projection: str, order: str) -> str:
+    columns = ", ".join(f"line.{column}" for column in tables.columns(OrderLine))
+    return _LINES.format(columns=columns, projection=projection, order=order)
+
+
+@cache
+def _order() -> str:
+    lines = _lines(projection="order_summary.projection_id", order="order_summary.id")
+    return _ORDER.format(columns=", ".join(tables.columns(OrderSummary)), lines=lines)
+
+
+def _with_expectations(lines: list[OrderLine]) -> list[OrderLine]:
+    for line in lines:
+        if line.backordered:
+            expected = EXPECTED.validate_python(vars(line)["expected"])
             line.expected_at = expected_at(vars(line)["ahead"], expected)
     return lines
 

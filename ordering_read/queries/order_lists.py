@@ -276,7 +276,10 @@ class GetOrdersByCustomerHandler(QueryHandler[GetOrdersByCustomer, Page[OrderVie
 
 def _page(query: OrdersQuery) -> Page[OrderView]:
     view = OrderView.of_row if query.customer_scope is None else _public_view
-    return query.page_of(query.rows(), view, columns=_SHOWN)
+    if query.q is not None:
+        # The statement of a search depends on the customers that match it.
+        return query.page_of(query.rows(), view)
+    return query.page_of_columns(_SHOWN, view)
 
 
 def _public_view(row: Any) -> OrderView:

@@ -38,7 +38,7 @@ from ordering_read.fields import (
 )
 from ordering_read.models import OrderLine, OrderSummary
 from ordering_read.projections.order_view import fold_versions
-from ordering_read.queries.backorders import backorder_of, lines_of
+from ordering_read.queries.backorders import backorder_of, order_with_lines
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import Moment
 from ordering_read.queries.order_lines import OrderLineView
@@ -182,7 +182,7 @@ class GetOrderByNumber(Query[OrderDetail]):
 
 @handles(GetOrderById)
 class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
-    """Reads the order and its lines, in two statements, or its events, in one."""
+    """Reads the order with its lines, or its events, in one statement."""
 
     def handle(self, query: GetOrderById) -> OrderDetail:
         if not (query.consistency or query.looks_back):
@@ -194,7 +194,7 @@ class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
 
 @handles(GetOrderByNumber)
 class GetOrderByNumberHandler(QueryHandler[GetOrderByNumber, OrderDetail]):
-    """Reads the order and its lines, in two statements."""
+    """Reads the order with its lines, in one statement."""
 
     def handle(self, query: GetOrderByNumber) -> OrderDetail:
         return _read(query, order_number=spelled_order_number(query.order_number))
@@ -221,8 +221,10 @@ def order_detail(row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:
 
 
 def _read(query: Query[OrderDetail], **columns: Any) -> OrderDetail:
-    row = visible_row(query, **columns)
-    return visible_detail(query, row, lines_of(row))
+    order = order_with_lines(**columns, **_scope(query))
+    if order is None:
+        raise OrderNotFoundError
+    return visible_detail(query, *order)
 
 
 def visible_row(query: Query[Any], **columns: Any) -> OrderSummary:
@@ -230,13 +232,16 @@ def visible_row(query: Query[Any], **columns: Any) -> OrderSummary:
 
     An order of which the user of ``query`` may see nothing isn't found.
     """
-    if query.customer_scope is not None:
-        columns["customer_id"] = query.customer_scope
-    rows = OrderSummary.find_live(**columns)
+    rows = OrderSummary.find_live(**columns, **_scope(query))
     if not rows:
         raise OrderNotFoundError
     [row] = rows
     return row
+
+
+def _scope(query: Query[Any]) -> dict[str, Any]:
+    """Return the columns, with their values, of all orders that the user of ``query`` may see."""
+    return {} if query.customer_scope is None else {"customer_id": query.customer_scope}
 
 
 def visible_detail(query: Query[Any], row: OrderSummary, lines: Iterable[OrderLine]) -> OrderDetail:

@@ -105,12 +105,12 @@ def test_the_backorders_of_a_past_state_are_not_known() -> None:
     assert (shown.backordered, shown.items[0].backordered) == (None, None)
 
 
-def test_an_order_with_backorders_is_read_in_two_statements(lamp: StockItem) -> None:
+def test_an_order_with_backorders_is_read_in_one_statement(lamp: StockItem) -> None:
     order = place(lamp, 5, 5)
     show(lamp, order)
     with CaptureQueriesContext(connections["read"]) as queries:
         ask(GetOrderById(order_id=order.pk))
-    assert len(queries) == 2
+    assert len(queries) == 1
 
 
 def test_the_customer_sees_what_is_backordered(lamp: StockItem) -> None:

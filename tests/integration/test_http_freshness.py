@@ -210,7 +210,7 @@ def test_a_read_costs_few_statements(
         ("/customers", 3),
         ("/inventory", 3),
         ("/reports/sales-by-day", 3),
-        ("/orders/{order}", 4),
+        ("/orders/{order}", 3),
         ("/customers/{customer}", 3),
         ("/inventory/{product}/movements", 3),
     ]

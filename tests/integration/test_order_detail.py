@@ -209,7 +209,7 @@ def test_a_hold_ends_with_its_release_or_the_orders_cancellation() -> None:
 
 
 @pytest.mark.parametrize("query", ["id", "number"])
-def test_an_order_takes_two_statements(scenario: Scenario, query: str) -> None:
+def test_an_order_takes_one_statement(scenario: Scenario, query: str) -> None:
     order_query = (
         GetOrderById(order_id=scenario.order.pk)
         if query == "id"
@@ -217,8 +217,8 @@ def test_an_order_takes_two_statements(scenario: Scenario, query: str) -> None:
     )
     with CaptureQueriesContext(connections["read"]) as statements:
         assert ask(order_query) == whole(scenario)
-    # Two for the query, and two for ``whole``.
-    assert len(statements) == 4
+    # One for the query, and one for ``whole``.
+    assert len(statements) == 2
     with pytest.raises(OrderNotFoundError):
         ask(order_query.model_copy(update={"customer_scope": uuid4()}))
 
