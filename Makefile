@@ -83,7 +83,7 @@ bench: .venv/installed $(peers)/.venv/installed ## Race against what a shop woul
 	@$(if $(RACE),,$(python) -m tests.benchmarks.live && $(python) -m tests.benchmarks.screens)
 
 profile: .venv/installed ## Show where the time of a race goes: RACE=read, list, place, post or rebuild.
-	@$(python) -m tests.benchmarks.profile $(RACE)
+	@$(python) -m tests.benchmarks.profile $(RACE) $(ORDERS)
 
 proof: .venv/installed ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
 	@PROOF=1 $(python) -m pytest -m proof

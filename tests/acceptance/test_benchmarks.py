@@ -4,6 +4,7 @@ Nothing is said about times: only that each race runs to its end, and what its f
 """
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,7 +13,15 @@ import pytest
 
 from tests.acceptance.service import Service
 from tests.acceptance.shop import Shop
-from tests.benchmarks import checks, peer, race_growth, race_place, race_rebuild, race_visible
+from tests.benchmarks import (
+    checks,
+    peer,
+    profile,
+    race_growth,
+    race_place,
+    race_rebuild,
+    race_visible,
+)
 from tests.benchmarks import race_web as web
 from tests.benchmarks.all_races import RACES
 from tests.benchmarks.log import make_log
@@ -21,7 +30,7 @@ from tests.benchmarks.peer import MissingPeerError
 from tests.benchmarks.race_visible import NoCommitTimesError
 from tests.benchmarks.races import OURS, Comparison, Figure, Setting, Sizes
 from tests.benchmarks.results import Result, Stored, lines_of, result_of
-from tests.databases import Databases
+from tests.databases import Databases, connected_to
 
 TINY = Sizes(rounds=1, number=1, orders=3, against=False)
 
@@ -110,6 +119,26 @@ def test_ratio_is_the_median_of_pairs_of_rounds() -> None:
 
     assert (figure.median, figure.low, figure.high) == (2.0, 1.5, 2.5)
     assert (figure.ours, figure.theirs) == (2_000, 2_000)
+
+
+def test_profile_shows_statements_packages_and_functions(
+    migrated: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    databases = Databases("write", "read", like=migrated)
+    try:
+        with connected_to(databases.names):
+            profile.show("read", databases.urls, stored=2, times=1)
+    finally:
+        databases.drop()
+    text = capsys.readouterr().out
+
+    for line in (
+        r"read: [0-9.]+ ms by the clock, [0-9.]+ ms own",
+        r"Statements +times each +ms each\n  \w.* 1\.00 +[0-9.]+",
+        r"  ordering_read/api +[0-9.]+% +[0-9.]+",
+        r"  ordering_read/queries/base.py:\d+ dispatch +1\.00 +[0-9.]+",
+    ):
+        assert re.search(f"^{line}$", text, re.MULTILINE), line
 
 
 def test_results_are_kept_on_the_page_and_changes_are_told(tmp_path: Path) -> None:
