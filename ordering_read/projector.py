@@ -94,18 +94,19 @@ def projector(name: str) -> Projector:
         raise UnknownProjectionError(name) from None
 
 
-_Writing = Literal["nothing", "changes", "first rows"]
+_Writing = Literal["nothing", "changes", "new events", "first rows"]
 _writing: ContextVar[_Writing] = ContextVar("writing", default="nothing")
 
 
 @contextmanager
-def writing(*, filling: bool = False) -> Iterator[None]:
+def writing(*, once: bool = False, filling: bool = False) -> Iterator[None]:
     """Allow writes to read models inside the block; the engine runs projections in it.
 
-    With ``filling``, the caller promises that each event in the block is applied to this generation
-    only once, so rows can be inserted without looking for existing ones.
+    With ``once``, the caller promises that each event in the block is applied to this generation
+    only once, so rows that an event creates needn't be looked for. ``filling`` promises the same
+    for many events, whose rows are best copied.
     """
-    token = _writing.set("first rows" if filling else "changes")
+    token = _writing.set("first rows" if filling else "new events" if once else "changes")
     try:
         yield
     finally:
@@ -117,6 +118,12 @@ def is_writing() -> bool:
     return _writing.get() != "nothing"
 
 
+def applies_once() -> bool:
+    """Return True inside ``writing(once=True)`` and ``writing(filling=True)``: rows that an event
+    creates can't exist yet."""
+    return _writing.get() in ("new events", "first rows")
+
+
 def is_filling() -> bool:
-    """Return True inside ``writing(filling=True)``: rows that an event creates can't exist yet."""
+    """Return True inside ``writing(filling=True)``: there are many rows to write."""
     return _writing.get() == "first rows"

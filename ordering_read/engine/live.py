@@ -72,7 +72,8 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
         return isinstance(event, projector.events)
 
     def apply(generation: Projection, events: Sequence[DomainEvent]) -> None:
-        with writing(filling=filling):
+        # The checkpoint moves in the transaction of the rows.
+        with writing(once=True, filling=filling):
             projector.apply(events, generation.pk)
 
     def reapply(

@@ -64,5 +64,8 @@ class CountedRow(ReadModel):
 
     def merge(self, later: "CountedRow") -> None:
         """Add a later row of the same name to this row."""
+        values, added = vars(self), vars(later)
         for column, merge in self.merged_columns().items():
-            setattr(self, column, merge.fold(getattr(self, column), getattr(later, column)))
+            # Most columns of an increment add nothing.
+            if merge is not SUM or added[column]:
+                values[column] = merge.fold(values[column], added[column])

@@ -85,4 +85,4 @@ def _products(events: Sequence[e.OrderEvent], projection_id: int) -> dict[UUID, 
 def _is_about_lines(event: e.OrderEvent) -> bool:
     if isinstance(event, e.OrderAdjustmentAdded):
         return event.part_id is not None
-    return isinstance(event, _LINE_EVENTS) or hasattr(event, "items")
+    return isinstance(event, _LINE_EVENTS) or "items" in vars(event)

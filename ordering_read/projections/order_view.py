@@ -43,11 +43,7 @@ _COUNTS: dict[type[e.OrderEvent], dict[str, int]] = {
     e.ReturnReceived: {"return_requested": -1, "returned": 1},
     e.ReturnRejected: {"return_requested": -1},
 }
-_LINE_EVENTS: tuple[type[e.OrderEvent], ...] = (
-    e.OrderItemQuantityChanged,
-    e.OrderItemPriceChanged,
-    *_COUNTS,
-)
+_LINE_EVENTS = frozenset((e.OrderItemQuantityChanged, e.OrderItemPriceChanged, *_COUNTS))
 
 
 class OrderProjection(Projector):
@@ -175,7 +171,7 @@ def _fold_lines(events: Sequence[e.OrderEvent], projection_id: int) -> None:
 def _changes_lines(event: e.OrderEvent) -> bool:
     """Return True if ``event`` changes lines that earlier events have added."""
     is_priced = isinstance(event, e.PricedEvent) and event.price is not None
-    return is_priced or isinstance(event, _LINE_EVENTS) or _has_line_metadata(event)
+    return is_priced or type(event) in _LINE_EVENTS or _has_line_metadata(event)
 
 
 def _has_line_metadata(event: e.OrderEvent) -> bool:
@@ -193,7 +189,7 @@ def _change_lines(
         elif isinstance(event, e.OrderMetadataChanged) and event.line_id is not None:
             line = changed[event.line_id] = lines[event.line_id]
             line.metadata = event.merged(line.metadata)
-        elif isinstance(event, _LINE_EVENTS):
+        elif type(event) in _LINE_EVENTS:
             for line in _change_units(event, lines):
                 changed[line.line_id] = line
         if isinstance(event, e.PricedEvent) and event.price is not None:

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from config.databases import tables
 from config.databases.tables import Table
 from ordering_read.models import ReadModel, StreamRow
-from ordering_read.projector import is_filling
+from ordering_read.projector import applies_once, is_filling
 from ordering_write.published import DomainEvent
 
 Row = TypeVar("Row", bound=StreamRow)
@@ -26,7 +26,7 @@ def fold(
     begins: type[DomainEvent],
     change: Callable[[Row, Any], None],
 ) -> list[DomainEvent]:
-    """Apply ``batch`` to the rows of ``model``, by two statements.
+    """Apply ``batch`` to the rows of ``model``, by two statements; by one if all rows are new.
 
     ``key`` is the field of the model and of every event that names the row. An event of the type
     ``begins`` creates a row, and ``change`` applies an event to a row. Returns the new events;
@@ -35,7 +35,7 @@ def fold(
     Raises KeyError for an event whose row doesn't exist.
     """
     keys: set[UUID] = {getattr(event, key) for event in batch}
-    if is_filling():
+    if applies_once():
         keys -= {getattr(event, key) for event in batch if isinstance(event, begins)}
     stored_rows = stored(model, projection_id, **{key: keys}) if keys else ()
     rows: dict[UUID, Row] = {getattr(row, key): row for row in stored_rows}

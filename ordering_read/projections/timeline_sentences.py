@@ -39,7 +39,8 @@ def sentence_of(event: e.OrderEvent, actor: str, products: Products) -> Sentence
             return Sentence(Icon.NOTE, note_sentence(text, actor), customer_text)
     for family in _FAMILIES:
         if predicate := family(event, products):
-            return predicate._replace(text=f"{actor} {predicate.text}")
+            icon, text, customer_text = predicate
+            return Sentence(icon, f"{actor} {text}", customer_text)
     return Sentence(Icon.ORDER, f"{actor}: {event.type}")
 
 

@@ -10,11 +10,18 @@ from typing import Any
 import pytest
 from django.db import OperationalError, connections
 from django.db.models.functions import Now
+from django.test.utils import CaptureQueriesContext
 
 from ordering_read import projector
 from ordering_read.engine import live
-from ordering_read.models import InventoryLevel, Projection, ReadModelWrittenError, Worker
-from ordering_read.projector import Projector, UnknownProjectionError
+from ordering_read.models import (
+    InventoryLevel,
+    OrderSummary,
+    Projection,
+    ReadModelWrittenError,
+    Worker,
+)
+from ordering_read.projector import Projector, UnknownProjectionError, registered
 from ordering_write import published
 from ordering_write.client import ReceiveStock
 from ordering_write.log import sequencer
@@ -76,6 +83,20 @@ def test_a_run_applies_all_events_and_moves_the_checkpoint(recorder: Recorder) -
     assert recorded_positions() == [1, 2, 3, 4]
     assert checkpoint().position == 4
     assert checkpoint().leased_until is None
+
+
+def test_rows_that_an_event_creates_are_not_looked_for() -> None:
+    names = ("order_view", "fulfilment_queue", "search")
+    live.run(*names)
+    order = kit.placed_order(kit.registered_customer(), (kit.registered_product(on_hand=9), 1))
+
+    with CaptureQueriesContext(connections["read"]) as statements:
+        live.run(*names)
+
+    tables = [model._meta.db_table for name in names for model in registered()[name].models]
+    reads = [sql for query in statements if (sql := query["sql"].lstrip()).startswith("SELECT")]
+    assert not [sql for sql in reads if any(f"FROM {table}" in sql for table in tables)]
+    assert OrderSummary.live.get().order_id == order.pk
 
 
 def test_unwanted_events_only_move_the_checkpoint(
