@@ -222,6 +222,8 @@ class ReadOnlyAdmin(DeclaredListAdmin):
     list_per_page = 50
     list_max_show_all = 0
     actions_selection_counter = True
+    # Django would resolve the link of each row, to add the filters for a form that nobody sends.
+    preserve_filters = False
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return self.has_view_permission(request)
