@@ -19,6 +19,10 @@ from pydantic_core import to_json
 
 Row = TypeVar("Row", bound=Model)
 
+# ``column = ANY_OF_IDS``, for a list of UUIDs. PostgreSQL would plan a statement with ``ANY(%s)``
+# anew each time, because the best plan may depend on the number of elements.
+ANY_OF_IDS = "ANY(ARRAY(SELECT unnest(%s::uuid[])))"
+
 # Names of tables and columns come from the models: they need no quoting.
 _INSERT = """
 INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s)

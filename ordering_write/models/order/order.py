@@ -321,7 +321,7 @@ class Order(
     @classmethod
     def add_parts(cls, orders: "Mapping[UUID, Order]", *, with_shipments: bool = True) -> None:
         """Load the lines and shipments of ``orders``, a mapping from ids."""
-        condition, ids = "order_id = ANY(%s) ORDER BY order_id,", [list(orders)]
+        condition, ids = f"order_id = {tables.ANY_OF_IDS} ORDER BY order_id,", [list(orders)]
         if incomplete := [order for order in orders.values() if not keeps_all_facts(order)]:
             read_facts(incomplete)
         for line in tables.find(OrderItem, f"{condition} number", ids):

@@ -156,7 +156,7 @@ class StockItem(Moving, Selling, StockState):
         items = cls._load_rows(product_ids)
         partial_ids = [pk for pk, item in items.items() if not item.has_all_reservations]
         if order_id is not None and partial_ids:
-            of_order = "order_id = %s AND product_id = ANY(%s)"
+            of_order = f"order_id = %s AND product_id = {tables.ANY_OF_IDS}"
             rows = tables.find(Reservation, of_order, [order_id, partial_ids])
             cls.add_reservations(items, rows)
         cls._allocate(items)
@@ -168,7 +168,8 @@ class StockItem(Moving, Selling, StockState):
         kept = {pk: unit.find(cls, pk) for pk in product_ids} if unit else {}
         items = {pk: item for pk, item in kept.items() if item}
         if other_ids := [pk for pk in product_ids if pk not in items]:
-            rows = cls.lock("product_id = ANY(%s) ORDER BY product_id", [other_ids])
+            condition = f"product_id = {tables.ANY_OF_IDS} ORDER BY product_id"
+            rows = cls.lock(condition, [other_ids])
             items |= {item.pk: item for item in rows}
         return dict(sorted(items.items()))
 
