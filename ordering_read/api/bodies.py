@@ -37,12 +37,12 @@ class Links(View):
 
     @classmethod
     def of(cls, view: View, request: Request) -> Self:
-        """Return the links of ``view``."""
+        """Return the links of ``view``, with None where it has no id."""
         ids = vars(view)
         return cls.of_valid(
             **{
-                template.name: template.address(ids[template.field])
-                for template in _templates(cls, request)
+                name: None if (id := ids[field]) is None else f"{before}{id}{after}"
+                for name, field, before, after in _templates(cls, request)
             }
         )
 
@@ -122,10 +122,6 @@ class _Template(NamedTuple):
     field: str
     before: str
     after: str
-
-    def address(self, resource_id: UUID | None) -> str | None:
-        """Return the address of a resource; None without an id."""
-        return None if resource_id is None else f"{self.before}{resource_id}{self.after}"
 
 
 def _templates(links: type[Links], request: Request) -> list[_Template]:
