@@ -16,6 +16,11 @@ def countries() -> list[tuple[str, str]]:
     return sorted(pairs, key=lambda pair: unicodedata.normalize("NFKD", pair[1]))
 
 
+def country_name(code: str) -> str:
+    """Return the name of the country with this ISO 3166 code; the code, if there is none."""
+    return dict(countries()).get(code, code)
+
+
 @cache
 def currencies() -> list[tuple[str, str]]:
     """Return the code and the name of each currency with a minor unit, by code."""

@@ -10,6 +10,7 @@ from config.fields.spelling import plain
 from config.http.admin import parse_uuid
 from ordering_read import permissions
 from ordering_read.admin.base import ListOnlyAdmin, link_column
+from ordering_read.admin.labels import CHANNELS
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
@@ -53,12 +54,16 @@ class TimelineAdmin(HistoryAdmin):
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         with_personal = request.user.has_perm(permissions.VIEW_PII)
         text = "sentence" if with_personal else "sentence_without_personal"
-        return ("at", "order", text, "visibility", "channel", "position")
+        return ("at", "order", text, "visibility", "channel_words", "position")
 
     order = link_column(OrderSummary, "order_id", "Order")
 
     def named(self, term: str) -> QuerySet[OrderSummary]:
         return OrderSummary.live.filter(order_number=spelled_order_number(term))
+
+    @admin.display(description="Channel", ordering="channel")
+    def channel_words(self, entry: TimelineEntry) -> str:
+        return CHANNELS.get(entry.channel, entry.channel)
 
     @admin.display(description="Sentence")
     def sentence_without_personal(self, entry: TimelineEntry) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 from inspect import cleandoc
 from typing import Any, NamedTuple
 
+from django.utils.formats import date_format
 from django.utils.text import camel_case_to_spaces, capfirst
 from django.utils.timezone import localtime
 
@@ -41,6 +42,8 @@ WORK = {
     Work.PARKED: "parked by an error",
     Work.GIVEN_UP: "given up by policies",
 }
+# Channels whose names aren't words of people.
+CHANNELS = {"cli": "command line", "api": "API", "python": "program"}
 # The words for the reasons why an event is parked, and the advice for each.
 PARKED_BECAUSE = {
     ParkedEvent.Category.UNKNOWN_TYPE: (
@@ -136,7 +139,8 @@ def command_description(command_type: type[Command]) -> str:
 
 def class_label(class_name: str) -> str:
     """Return the label of an event or a command by its class name: ``Order cancelled``."""
-    return capfirst(camel_case_to_spaces(class_name).replace("stock item", "product"))
+    label = camel_case_to_spaces(class_name).replace("stock item", "product")
+    return capfirst(label.replace("po number", "PO number"))
 
 
 def field_label(name: str) -> str:
@@ -186,7 +190,7 @@ def _text(value: Any, names: Mapping[str, str]) -> str:
         case list() | tuple():
             return "; ".join(_text(part, names) for part in value)
         case datetime():
-            return f"{localtime(value):%Y-%m-%d %H:%M}"
+            return date_format(localtime(value), "j M Y, H:i")
     text = str(value)
     if text in _CODES:
         return words(text)

@@ -15,6 +15,7 @@ from config.accounts.models import User
 from config.http.admin import list_url, page_url
 from ordering_read import permissions
 from ordering_read.admin import order_money, order_rows
+from ordering_read.admin.codes import country_name
 from ordering_read.documents import AddressView, ExchangeView, ReturnedUnitsView, UnitsView
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.permissions import MASK
@@ -129,8 +130,12 @@ def about(order: OrderDetail, user: User) -> dict[str, Any]:
         "customer_orders_url": list_url(OrderSummary, f"?customer_id={order.customer_id}"),
         "shipping": _address(address) if address and sees_addresses else (),
         "billing": _address(order.billing_address) if sees_addresses else (),
-        "destination": f"{address.city}, {address.country}" if address else "no shipping",
+        "destination": _town(address) if address else "no shipping",
     }
+
+
+def _town(address: AddressView) -> str:
+    return f"{address.city}, {country_name(address.country)}"
 
 
 def _address(address: AddressView | None) -> Sequence[str]:
@@ -144,7 +149,7 @@ def _address(address: AddressView | None) -> Sequence[str]:
         address.line2,
         town,
         address.region,
-        address.country,
+        country_name(address.country),
         address.phone,
     )
     return [line for line in lines if line]

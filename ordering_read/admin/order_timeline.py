@@ -7,12 +7,11 @@ from django.http import HttpRequest
 
 from config.http.errors import ParameterError
 from ordering_read.admin.histories import sentence
+from ordering_read.admin.labels import CHANNELS
 from ordering_read.models.order_timeline import TimelineEntry
 
 # The parameter with the version of the event below which the timeline begins.
 _BEFORE = "before"
-# Channels whose names aren't words of people.
-_CHANNELS = {"cli": "command line", "api": "API", "python": "program"}
 # The events on one page.
 _ENTRIES = 50
 
@@ -32,7 +31,7 @@ def timeline_context(
             (
                 entry,
                 sentence(entry, with_personal=with_personal),
-                _CHANNELS.get(entry.channel, entry.channel),
+                CHANNELS.get(entry.channel, entry.channel),
             )
             for entry in shown
         ],

@@ -98,10 +98,10 @@ class OrderAdmin(CommandPages):
         return super().changelist_view(request, {**(extra_context or {}), **context})
 
     def new_links(self, request: HttpRequest) -> list[dict[str, str]]:
-        links = super().new_links(request)
-        if client.may_dispatch(user_of(request), c.CreateOrder):
-            links.insert(0, {"label": "New order", "url": reverse("screens:new-order")})
-        return links
+        """Return the page New order instead of the form with all fields, to which it links."""
+        if not client.may_dispatch(user_of(request), c.CreateOrder):
+            return []
+        return [{"label": "New order", "url": reverse("screens:new-order")}]
 
     # --- The page of an order ------------------------------------------------------------------
     def page_context(
@@ -141,7 +141,6 @@ class OrderAdmin(CommandPages):
 
     @admin.display(description="Placed")
     def placed(self, order: OrderSummary) -> str:
-        # Omit the time zone, unlike other pages: the footer names it.
         return date_format(localtime(order.created_at), "j M Y, H:i")
 
     @admin.display(description="Status, payment, fulfilment")
@@ -151,7 +150,7 @@ class OrderAdmin(CommandPages):
     @admin.display(description="Tags", empty_value="")
     def labels(self, order: OrderSummary) -> SafeString:
         return format_html_join(
-            " ", '<span class="badge">{}</span>', ((tag,) for tag in order.tags)
+            " ", '<span class="badge" title="{}">{}</span>', ((tag, tag) for tag in order.tags)
         )
 
     @admin.display(description="Units")

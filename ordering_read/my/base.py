@@ -20,7 +20,7 @@ from config.http.admin import parse_uuid
 from config.http.errors import ParameterError
 from config.http.limits import throttling
 from ordering_read import permissions
-from ordering_read.my.words import country_name
+from ordering_read.admin.codes import country_name
 from ordering_read.queries.base import Query, get_query_bus
 from ordering_read.queries.orders import GetOrderByNumber, OrderDetail, OrderNotFoundError
 from ordering_write import client

@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from uuid import UUID
 
-import pycountry
-
 from ordering_read.documents import ReturnedUnitsView, ReturnView, ShipmentView, UnitsView
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_write.published import OrderStatus
@@ -68,9 +66,3 @@ def contents(
 ) -> list[tuple[int, str]]:
     """Return the number of units and the name of the product for each of ``items``."""
     return [(item.quantity, names[item.line_id]) for item in items]
-
-
-def country_name(code: str) -> str:
-    """Return the name of the country with this ISO 3166 code; the code, if there is none."""
-    country = pycountry.countries.get(alpha_2=code)
-    return str(country.name) if country else code

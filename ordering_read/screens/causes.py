@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from config.http.admin import page_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.labels import class_label
+from ordering_read.admin.labels import CHANNELS, class_label
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.queries.causes import (
     CausedCommand,
@@ -77,6 +77,7 @@ class _Tree:
         return {
             "command": command,
             "label": class_label(command.type) if command.type else "A command",
+            "channel": CHANNELS.get(command.channel, command.channel),
             "policy": command.policy and policies.label_of(command.policy),
             "url": self._command_url(command),
             "events": self._events(shown),

@@ -15,7 +15,7 @@ from config.http.input.validation import errors_of
 from ordering_read import permissions
 from ordering_read.admin.base import log_url
 from ordering_read.admin.gaps import gap_of_stream
-from ordering_read.admin.labels import class_label, field_label
+from ordering_read.admin.labels import CHANNELS, class_label, field_label
 from ordering_read.models import OrderSummary
 from ordering_read.queries.causes import GetCauses
 from ordering_read.queries.masks import masked_order
@@ -80,7 +80,14 @@ class OrderHistoryScreen(Screen):
             is_placed_now=before is None,
             sections=[(section.label, *_bounded(section.topics)) for section in compared],
             changes=[topic for section in compared for topic in section.topics if topic.change],
-            versions=[(item, item.sentence or class_label(item.type)) for item in history.versions],
+            versions=[
+                (
+                    item,
+                    item.sentence or class_label(item.type),
+                    CHANNELS.get(item.channel, item.channel),
+                )
+                for item in history.versions
+            ],
             earlier=first - 1,
             later=last + 1 if last < history.newest else 0,
             number=history.order_number,

@@ -1,13 +1,14 @@
 """Today, the first page of the admin site: what is to be done, what was sold, what happened."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 from django.db.models import Model
 from django.urls import reverse
 
 from config.http.admin import list_url
 from ordering_read import permissions
+from ordering_read.admin.base import user_of
 from ordering_read.admin.labels import WORK
 from ordering_read.models import InventoryLevel, OrderSummary, ParkedEvent
 from ordering_read.models.fulfilment import QueuedOrder
@@ -16,20 +17,37 @@ from ordering_read.queries.work import Work, WorkView
 from ordering_read.screens.base import Screen
 from ordering_read.screens.charts import Chart, Value, small_chart
 from ordering_read.screens.navigation import recent_work
+from ordering_write import client
+from ordering_write.client import commands as c
 
-# The list or the screen that each kind of work opens, and the permission that it needs.
-_LISTS: Mapping[Work, tuple[type[Model] | str, str]] = {
-    Work.TO_CONFIRM: (OrderSummary, permissions.VIEW_ORDERS),
-    Work.TO_PACK: (QueuedOrder, permissions.VIEW_STOCK_LEVELS),
-    Work.TO_DISPATCH: (QueuedOrder, permissions.VIEW_STOCK_LEVELS),
-    Work.ON_HOLD: (OrderSummary, permissions.VIEW_ORDERS),
-    Work.RETURNS: (OrderSummary, permissions.VIEW_ORDERS),
-    Work.CREDIT_OWED: (OrderSummary, permissions.VIEW_ORDERS),
-    Work.ATTENTION: (OrderSummary, permissions.VIEW_ORDERS),
-    Work.LOW_STOCK: (InventoryLevel, permissions.VIEW_STOCK_LEVELS),
-    Work.GOODS_LATE: (InventoryLevel, permissions.VIEW_STOCK_LEVELS),
-    Work.PARKED: (ParkedEvent, permissions.VIEW_PROJECTIONS),
-    Work.GIVEN_UP: ("screens:given-up", permissions.VIEW_PROJECTIONS),
+
+class _Place(NamedTuple):
+    """The list or the screen that a kind of work opens, and the permission that it needs.
+
+    ``act`` is the command that does the work, or the permission for it.
+    """
+
+    target: type[Model] | str
+    permission: str
+    act: type[c.Command] | str
+
+
+_PLACES: Mapping[Work, _Place] = {
+    Work.TO_CONFIRM: _Place(OrderSummary, permissions.VIEW_ORDERS, c.ConfirmOrder),
+    Work.TO_PACK: _Place(QueuedOrder, permissions.VIEW_STOCK_LEVELS, c.CreateShipment),
+    Work.TO_DISPATCH: _Place(QueuedOrder, permissions.VIEW_STOCK_LEVELS, c.DispatchShipment),
+    Work.ON_HOLD: _Place(OrderSummary, permissions.VIEW_ORDERS, c.ReleaseHold),
+    Work.RETURNS: _Place(OrderSummary, permissions.VIEW_ORDERS, c.ReceiveReturn),
+    Work.CREDIT_OWED: _Place(OrderSummary, permissions.VIEW_ORDERS, c.RequestRefund),
+    Work.ATTENTION: _Place(OrderSummary, permissions.VIEW_ORDERS, c.ResolveAttention),
+    Work.LOW_STOCK: _Place(InventoryLevel, permissions.VIEW_STOCK_LEVELS, c.ExpectStock),
+    Work.GOODS_LATE: _Place(InventoryLevel, permissions.VIEW_STOCK_LEVELS, c.ReceiveStock),
+    Work.PARKED: _Place(
+        ParkedEvent, permissions.VIEW_PROJECTIONS, permissions.MANAGE_PARKED_EVENTS
+    ),
+    Work.GIVEN_UP: _Place(
+        "screens:given-up", permissions.VIEW_PROJECTIONS, permissions.MANAGE_PARKED_EVENTS
+    ),
 }
 
 
@@ -44,25 +62,30 @@ class TodayScreen(Screen):
         sees_reports = self.may(permissions.VIEW_REPORTS)
         sales = self.ask(GetRecentSales()) if sees_reports else ()
         return super().get_context_data(
-            tasks=[task for task in _tasks(recent_work()) if self.may(task["permission"])],
+            tasks=list(self._tasks(recent_work())),
             sales=[{"of": row, "chart": _chart(row)} for row in sales],
             entries=self.ask(GetLatestEntries()) if sees_orders else (),
             sees_orders=sees_orders,
             **kwargs,
         )
 
+    def _tasks(self, work: WorkView) -> Iterator[dict[str, Any]]:
+        """Yield the work that the user may see; first the work that the user may do."""
+        places = {kind: place for kind, place in _PLACES.items() if self.may(place.permission)}
+        for kind in sorted(places, key=lambda kind: not self._may_do(places[kind])):
+            item = work.kinds[kind]
+            yield {
+                "kind": kind,
+                "label": WORK[kind],
+                "count": item.count,
+                "oldest": item.oldest,
+                "url": _url(places[kind].target, kind),
+            }
 
-def _tasks(work: WorkView) -> Iterable[dict[str, Any]]:
-    for kind, (target, permission) in _LISTS.items():
-        item = work.kinds[kind]
-        yield {
-            "kind": kind,
-            "label": WORK[kind],
-            "count": item.count,
-            "oldest": item.oldest,
-            "permission": permission,
-            "url": _url(target, kind),
-        }
+    def _may_do(self, place: _Place) -> bool:
+        if isinstance(place.act, str):
+            return self.may(place.act)
+        return client.may_dispatch(user_of(self.request), place.act)
 
 
 def _url(target: type[Model] | str, kind: Work) -> str:

@@ -201,8 +201,8 @@ def test_a_long_history_is_listed_by_pages_and_takes_few_statements(
         return page
 
     first, last = read("?version=4"), read("")
-    assert [item.version for item, _ in first.context["versions"]] == list(range(1, 26))
-    assert [item.version for item, _ in last.context["versions"]] == list(range(26, 36))
+    assert [item.version for item, *_ in first.context["versions"]] == list(range(1, 26))
+    assert [item.version for item, *_ in last.context["versions"]] == list(range(26, 36))
     assert 'href="?version=26">Later versions' in first.text
     assert 'href="?version=25">Earlier versions' in last.text
 

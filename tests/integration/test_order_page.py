@@ -247,7 +247,7 @@ def test_names_of_any_kind_stay_apart_from_the_page(auditor: User, clerk: User) 
     masked = page_of(logged_in(auditor), order)
     assert "Ring" not in masked.text
     assert masked.context["command_groups"] == []
-    assert "Colleagues with the permission for it do this." in masked.text
+    assert "Colleagues with the permission for it take the next step." in masked.text
 
 
 def test_the_list_and_the_page_are_refused_without_the_permission(make_user: Any) -> None:

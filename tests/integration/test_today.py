@@ -149,14 +149,17 @@ def test_the_page_takes_few_statements_and_shows_sales_and_events(admin_user):
 
 
 @pytest.mark.usefixtures("db")
-def test_each_person_sees_the_work_that_they_may_see(make_user):
+def test_each_person_sees_the_work_that_they_may_see_and_their_own_first(make_user):
     run_projections()
 
-    def shown(role: Role) -> set[str]:
+    def shown(role: Role) -> list[str]:
         page = logged_in(make_user(role, is_staff=True)).get("/admin/")
-        return {task["label"] for task in page.context["tasks"]}
+        return [task["label"] for task in page.context["tasks"]]
 
-    assert shown(Role.CLERK) == shown(Role.WAREHOUSE) == set(WORK.values())
+    clerk, warehouse = shown(Role.CLERK), shown(Role.WAREHOUSE)
+    assert set(clerk) == set(warehouse) == set(WORK.values())
+    assert clerk[0] == "to confirm"
+    assert warehouse[:2] == ["to pack", "to dispatch"], "a person's own work is first"
     text = page_text(logged_in(make_user(Role.MONITOR, is_staff=True)), "/admin/")
     assert "to confirm" not in text
     assert "Sales" not in text

@@ -1,4 +1,4 @@
-"""Date and time formats: the day unmistakable, the time with its zone."""
+"""Date and time formats: the day unmistakable, the time in the zone that the footer names."""
 
 DATE_FORMAT = "j M Y"
-DATETIME_FORMAT = "j M Y, H:i:s T"
+DATETIME_FORMAT = "j M Y, H:i:s"
