@@ -32,6 +32,8 @@ RATE = 50
 BURST = 2_000
 LINES = 2
 IDLE_SECONDS = 10
+# Seconds between two looks at the positions of the projections.
+_SAMPLE_SECONDS = 0.05
 # Receives stock without notifications, at moments that are independent of any poll.
 RECEIVE_SILENTLY = """
 import random, time
@@ -260,7 +262,7 @@ def drain(service: Any, lines: list[str], workers: int) -> None:
     watched.stop()
     events, seconds = watched.moved_by, watched.last_moved - watched.first_moved
     tell("events, seconds", f"{events} {seconds:6.2f}")
-    rate = events / seconds
+    rate = events / max(seconds, _SAMPLE_SECONDS)
     tell("events a second through all projections", f"{rate:.0f}")
     tell("applied a second and worker", f"{rate * watched.projections / workers:.0f}")
     with service.read() as read:
@@ -324,7 +326,7 @@ class Watch:
         first: list[int] = []
         seen: list[int] = []
         with self._service.write() as write, self._service.read() as read:
-            while not self._stopped.wait(0.05):
+            while not self._stopped.wait(_SAMPLE_SECONDS):
                 rows = read.execute(
                     "SELECT position FROM projection WHERE status = 'live' ORDER BY name"
                 ).fetchall()

@@ -86,9 +86,9 @@ def race(
 ) -> Rounds:
     """Let all contestants do the same ``number`` of things, in turn, ``rounds`` times.
 
-    Each does ``warm_up`` things before, by default a quarter of ``number``.
+    Each does ``warm_up`` things before, by default ``number``.
     """
-    warm_up = max(1, number // 4) if warm_up is None else warm_up
+    warm_up = number if warm_up is None else warm_up
     result = Rounds({contestant.name: [] for contestant in contestants})
     for contestant in contestants if warm_up else ():
         contestant.prepare(warm_up)
