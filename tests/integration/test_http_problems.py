@@ -97,7 +97,7 @@ def test_a_browser_gets_a_page_about_a_too_long_address() -> None:
 def test_an_unsupported_format_is_a_problem() -> None:
     admin = client_of(Role.ADMIN)
 
-    check(admin.get(f"{ROOT}/orders", headers={"accept": "text/csv"}), 406, "not_acceptable")
+    check(admin.get(f"{ROOT}/orders", headers={"accept": "application/pdf"}), 406, "not_acceptable")
     refused = admin.post(f"{ROOT}/customers", b"a=1", content_type="text/csv")
     check(refused, 415, "unsupported_media_type")
 
