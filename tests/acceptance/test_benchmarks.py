@@ -75,7 +75,10 @@ def test_rebuild_makes_the_rows_of_one_sql_statement(setting: Setting) -> None:
     assert contestants(race_rebuild.run_rebuild(setting)) == {OURS, "sql"}
 
 
-def test_visible_needs_a_server_that_records_commit_times(setting: Setting) -> None:
+def test_visible_needs_a_server_that_records_commit_times(
+    setting: Setting, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(race_visible, "records_commit_times", lambda url: False)
     with pytest.raises(NoCommitTimesError, match="make bench"):
         race_visible.run_visible(setting)
 
