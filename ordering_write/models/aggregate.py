@@ -165,7 +165,6 @@ def save(
     """
     for aggregate in aggregates:
         aggregate.refuse_unsavable()
-    unit = unit_of_work.required()
     envelope = partial(
         Envelope,
         actor=caused_by.by,
@@ -190,6 +189,7 @@ def save(
             for event, version in zip(pending, versions, strict=False)
         ]
         aggregate._recorded_version = aggregate.version
+    unit = unit_of_work.required()
     # Before the aggregates are saved: a statement that reads hashes would write them alone.
     domain_events.send(sender=Aggregate, events=events, customer_id=_customer_id_of(aggregates))
     unit.save(aggregates, duplicates=duplicates)

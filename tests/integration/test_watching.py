@@ -174,7 +174,7 @@ def test_the_number_of_queries_of_a_scrape_is_constant(
     for turn in range(2):
         # Some of the queries authenticate the user.
         with (
-            django_assert_num_queries(8, using="default"),
+            django_assert_num_queries(7, using="default"),
             django_assert_num_queries(5, using="read"),
         ):
             scrape()

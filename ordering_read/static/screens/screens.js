@@ -51,7 +51,7 @@ document.querySelectorAll("[data-refresh]").forEach(refreshRegularly);
 // --- Suggestions -------------------------------------------------------------------------------
 // <input list="products" data-suggest="/admin/suggest/products/"> asks for options as people type.
 // The answer is a list of {value, label}.
-let timer;
+let timer, answers = 0;
 document.addEventListener("input", ({ target: input }) => {
   if (!input.matches("input[data-suggest]")) return;
   clearTimeout(timer);
@@ -70,14 +70,14 @@ document.addEventListener("input", ({ target: input }) => {
 
 // --- Forms that answer in place ----------------------------------------------------------------
 // <form data-answered="lines total"> is sent by buttons with data-in-place; with data-each-change by
-// changes too. The parts with these ids get the answer's content, unless people type meanwhile.
+// changes too. The parts with these ids get the last one's answer, unless people type meanwhile.
 async function answer(form, button) {
   const pressed = [["in_place", "1"], ...(button ? [[button.name, button.value]] : [])];
   const fields = () => new URLSearchParams([...new FormData(form), ...pressed]).toString();
-  const sent = fields();
+  const sent = fields(), number = ++answers;
   const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(sent) });
   if (response.redirected) location.assign(response.url); // To the login, which keeps the form.
-  if (!response.ok || response.redirected || fields() !== sent) return;
+  if (!response.ok || response.redirected || number < answers || fields() !== sent) return;
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
   const focused = button ? page.querySelector("form [autofocus]")?.id : document.activeElement.id;
   page.querySelectorAll("[autofocus]").forEach((field) => field.removeAttribute("autofocus"));
