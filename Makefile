@@ -72,7 +72,7 @@ ifdef T
 else
 	$(gates) types style contracts settings migrations schema compiled-tests
 	@echo "== Tests (pytest)"
-	@$(python) -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder
+	@$(python) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 endif
 
 peers := tests/benchmarks/peers

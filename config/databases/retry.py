@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+import psycopg
 from django.db import InterfaceError, InternalError, OperationalError, connections
 
 from config.databases import statements
@@ -23,7 +24,11 @@ _TRANSIENT_STATES = {"25006", "25P03", "25P04"}
 def is_transient(error: BaseException) -> bool:
     """Return True if the database caused the error and a retry may succeed."""
     if isinstance(error, InternalError):
-        return getattr(error.__cause__, "sqlstate", None) in _TRANSIENT_STATES
+        cause = error.__cause__
+        if not isinstance(cause, psycopg.InternalError):
+            return False
+        # Without a state, psycopg got a response that fits no statement: a pooler lost its server.
+        return cause.sqlstate is None or cause.sqlstate in _TRANSIENT_STATES
     return isinstance(error, (OperationalError, InterfaceError)) or statements.is_stale(error)
 
 
