@@ -71,7 +71,7 @@ class ReorderPage(CommandPage):
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Place the order as it was shown; the domain refuses it if a price has changed."""
-        here = request.get_full_path()
+        page_url = request.get_full_path()
         try:
             shown = request.POST.get("shown", "")
             order_id, items = signing.loads(shown, salt=_SALT, max_age=_SHOWN_SECONDS)
@@ -79,7 +79,7 @@ class ReorderPage(CommandPage):
             order_id, items = "", []
         if order_id != str(self.order.id) or not items:
             messages.error(request, "Look at the order once more before you place it.")
-            return redirect(here)
+            return redirect(page_url)
         try:
             done = "Thank you: your order is placed."
             events, is_shown = self.give(client.CreateOrder, done=done, **self._payload(items))
@@ -87,7 +87,7 @@ class ReorderPage(CommandPage):
             if not is_anticipated(error):
                 raise
             messages.error(request, f"{detail_of(error)} Look at the order once more.")
-            return redirect(here)
+            return redirect(page_url)
         if not is_shown:
             return redirect("my:orders")
         placed = next(event for event in events if isinstance(event, e.OrderCreated))

@@ -41,7 +41,7 @@ class Shelf:
 
     def order(self, quantity: int = 1) -> UUID:
         """Place an order, which need not be readable yet; return the id."""
-        # Of today: the workers would expire an older one.
+        # The order is of today: the workers would expire an older one.
         fields = {"timestamp": timezone.now()}
         return kit.placed_order(self._customer, (self._product, quantity), **fields).pk
 

@@ -31,7 +31,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> It
         with service.connected():
             customer, product = kit.registered_customer(), kit.registered_product(on_hand=1_000)
             for _ in range(ORDERS):
-                # Of today: the workers would expire older ones.
+                # The orders are of today: the workers would expire older ones.
                 kit.placed_order(customer, (product, 1), timestamp=timezone.now())
         service.settle()
         yield service

@@ -22,7 +22,7 @@ _READ, _WRITE = "/admin/ordering_read", "/admin/ordering_write"
 _ORDERS, _STOCK_ORDERS = f"{_READ}/ordersummary/", "/admin/shop/shoporder/"
 # Every filter of the list of orders, by kind and value.
 _ORDER_FILTERS = (
-    *(f"work={kind}" for kind in ("to_confirm", "on_hold", "returns", "credit_owed", "attention")),
+    *(f"work={work}" for work in ("to_confirm", "on_hold", "returns", "credit_owed", "attention")),
     "status=pending",
     "status=pending,confirmed",
     "payment_status=paid",
@@ -40,7 +40,7 @@ _ORDER_FILTERS = (
     "q=robin",
     "q=desk+lamp",
 )
-# What people type into the search: number, name, part of a name, e-mail, SKU, reference, no hit.
+# The search is for: number, name, part of a name, e-mail, SKU, reference, text without a match.
 _TERMS = ("2026-1077012", "12", "robin sample 77", "rob", "robin.sample.77@example.com",
     "LAMP-1-77", "lamp", "LONG", "Track", "nothing-like-this")  # fmt: skip
 _OTHER_LISTS = (

@@ -69,7 +69,7 @@ class Stored:
             return []
         if stored["command"] != result.command:
             return [f"{name}: the stored result has another size: {stored['command']}"]
-        former = {(each["title"], each["measure"]): each["median"] for each in stored["figures"]}
+        former = {(row["title"], row["measure"]): row["median"] for row in stored["figures"]}
         return [
             f"{name}, {figure.title}, {figure.measure}: {median:.2f} before,"
             f" {figure.median:.2f} now"
@@ -98,9 +98,9 @@ def result_of(name: str, title: str, sizes: Sizes, figures: Sequence[Figure]) ->
 def _rows_of(result: Mapping[str, Any]) -> list[str]:
     titles = [f"{result['title']}<br>`{result['command']}`"]
     return [
-        f"| {titles.pop() if titles else ''} | {each['title']} | {each['measure']} |"
-        f" {_median_of(each)} | {each['bound']} | {_side(each['ours'])} | {_side(each['theirs'])} |"
-        for each in result["figures"]
+        f"| {titles.pop() if titles else ''} | {row['title']} | {row['measure']} |"
+        f" {_median_of(row)} | {row['bound']} | {_side(row['ours'])} | {_side(row['theirs'])} |"
+        for row in result["figures"]
     ]
 
 
