@@ -23,13 +23,14 @@ THREE_LINES, LONG, OLD = "THREE-LINES", "LONG", "OLD"
 _CHANGES = 1_890
 
 # Every id, number, SKU, name and e-mail address becomes another one in each copy; ids of services
-# stay. Hashes and digests are left empty: readers don't check them.
+# stay. Ids of copies have version 6, which no original has. Hashes and digests are left empty:
+# readers don't check them.
 _PREPARE = r"""
 SET session_replication_role = replica;
 SET statement_timeout = 0;
 CREATE FUNCTION copied_id(content text, copy int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT regexp_replace(content, '-[578][0-9a-f]{3}(-[89ab][0-9a-f]{3}-)',
-        '-8' || lpad(to_hex(copy), 3, '0') || '\1', 'g')
+        '-6' || lpad(to_hex(copy), 3, '0') || '\1', 'g')
 $$;
 CREATE FUNCTION copied_number(content text, copy int) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN content LIKE '%order_number%' THEN regexp_replace(content,
