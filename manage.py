@@ -4,15 +4,16 @@
 import os
 import sys
 
+import django.db
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
-from django.db import OperationalError
+from django.db.migrations.exceptions import InconsistentMigrationHistory
 
 from config import environment, processes
 
 
 def main() -> None:
-    """Run the command; a wrong setting or an unreachable database is said in one line."""
+    """Run the command; a wrong setting or database is said in one sentence."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     # Almost all objects that are made while code is loaded stay: collections would cost a tenth.
     processes.collect_less()
@@ -22,12 +23,12 @@ def main() -> None:
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"{error}")
-    except OperationalError as error:
-        from config.databases.base import DatabaseUnavailable
+    except (django.db.Error, InconsistentMigrationHistory) as error:
+        from config.databases import faults
 
-        if not isinstance(error.__cause__, DatabaseUnavailable):
+        if not (sentence := faults.sentence(error)):
             raise
-        sys.exit(f"{error}")
+        sys.exit(sentence)
 
 
 if __name__ == "__main__":

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from functools import cache
 
-from django.conf import settings
-from django.db import DatabaseError, connections, transaction
-from django.db.migrations.executor import MigrationExecutor
+from django.db import DatabaseError, connections
 from django.http import HttpRequest, JsonResponse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
+from config import processes
+from config.databases import executor
 from ordering_read.engine import status
 from ordering_write import subscriptions
 from ordering_write.subscriptions import alarm
@@ -25,18 +25,21 @@ def healthz(request: HttpRequest) -> JsonResponse:
 @never_cache
 @require_safe
 def readyz(request: HttpRequest) -> JsonResponse:
-    """``/readyz``: 200 if databases, migrations, workers and lag pass their checks, else 503.
+    """``/readyz``: 200 if this process isn't stopping and all checks pass, else 503.
 
-    ``outdated`` names projections whose rows other code has made; 200 all the same, since a
-    deployment waits for ready processes before a rebuild can begin.
+    ``?exclude=workers&exclude=lag`` leaves out the checks of what all nodes share: a load balancer
+    would take all nodes away at once. ``outdated`` names projections whose rows other code has
+    made; 200 all the same, since a deployment waits for ready processes before a rebuild can begin.
     """
     checks = {
+        "serving": lambda: not processes.is_leaving.is_set(),
         "databases": _databases_answer,
         "migrations": _is_migrated,
         "workers": _workers_are_alive,
         "lag": _lag_is_small,
     }
-    results = {name: _passes(check) for name, check in checks.items()}
+    excluded = request.GET.getlist("exclude")
+    results = {name: _passes(check) for name, check in checks.items() if name not in excluded}
     ready = all(results.values())
     answer = JsonResponse(
         {
@@ -80,12 +83,7 @@ def _is_migrated() -> bool:
 def _alias_is_migrated(alias: str) -> bool:
     # Cached: reading the migrations takes longer than all other checks, and applied migrations stay
     # applied as long as this code runs.
-    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-        if alias == "read" and settings.READ_SCHEMA:
-            # Behind a pooler, the path would lead to the migrations of the write side.
-            cursor.execute("SELECT set_config('search_path', %s, true)", [settings.READ_SCHEMA])
-        executor = MigrationExecutor(connections[alias])
-        return not executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return not executor.unapplied(alias)
 
 
 def _forget(alias: str) -> bool:

@@ -7,6 +7,7 @@ import getpass
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -17,6 +18,9 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 HEALTHY_SECONDS = 60.0
 # Seconds that a program has to finish its work when it is asked to stop.
 STOP_SECONDS = 6.0
+
+# Set while this process stops: it answers requests, but says that it isn't ready.
+is_leaving = threading.Event()
 
 _PR_SET_PDEATHSIG = 1
 # Loaded at import: nothing may be loaded between fork and exec.

@@ -39,14 +39,16 @@ PORT = env.number("PORT", 8000)
 PUBLIC_URL = (os.environ.get("PUBLIC_URL") or (f"http://{HOST}:{PORT}" if DEMO else "")).rstrip("/")
 # Threads of each web server process. At most half of them may wait for a projection.
 WEB_THREADS = env.number("WEB_THREADS", 8)
-# Connections of each web server process, altogether and from one address (an IPv6 network /64).
-# When there are more, the connection that waits longest for its client is closed. Behind
-# TRUSTED_PROXIES the second bound doesn't apply.
+# Connections of each web server process, altogether and from one address (an IPv6 network /64),
+# unless TRUSTED_PROXIES. When there are more, the one that waits longest for its client is closed.
 WEB_CONNECTIONS = env.number("WEB_CONNECTIONS", 1_000)
 WEB_CONNECTIONS_PER_ADDRESS = env.number("WEB_CONNECTIONS_PER_ADDRESS", 200)
 # Seconds in which the headers of a request must arrive, from the first byte on, and then its body.
 WEB_HEAD_SECONDS = env.number("WEB_HEAD_SECONDS", 10)
 WEB_BODY_SECONDS = env.number("WEB_BODY_SECONDS", 30)
+# Seconds for which a stopping process isn't ready but listens, and in which its requests finish.
+WEB_DRAIN_SECONDS = env.number("WEB_DRAIN_SECONDS", 0 if EMBEDDED else 5)
+WEB_FINISH_SECONDS = env.number("WEB_FINISH_SECONDS", 4 if EMBEDDED else 30)
 
 # --- Secrets and hosts -------------------------------------------------------------------------
 SECRET_KEY = os.environ.get("SECRET_KEY") or (keys.generated(DATA_DIR) if EMBEDDED else "")
@@ -65,7 +67,6 @@ if not EMBEDDED:
         env.warn_of("DEBUG", "every error shows code and settings to the client.")
     if DEMO:
         env.warn_of("DEMO", "everybody can log in by the demo's public password.")
-
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 # With this prefix, browsers take a cookie from this host by HTTPS only.
 COOKIE_PREFIX = "__Host-" if HTTPS else ""
@@ -386,9 +387,8 @@ EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
 EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", False)
 EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
-# The sender of the mail to the administrators.
+# The senders of the mail to the administrators, and of the links that customers get.
 SERVER_EMAIL = os.environ.get("SERVER_EMAIL") or "orders@localhost"
-# The sender of the links that customers get.
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL") or SERVER_EMAIL
 EMAIL_SUBJECT_PREFIX = "[Order service] "
 

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.conf import settings
+from django.db import connections, transaction
 from django.db.migrations import AlterField, Migration
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.state import ProjectState
@@ -42,6 +44,16 @@ class SideExecutor(MigrationExecutor):
         # Receivers of post_migrate see all models, as they are after the last migration.
         state.__dict__.pop("apps", None)
         return state
+
+
+def unapplied(alias: str) -> int:
+    """Return the number of migrations of this release that the database ``alias`` lacks."""
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        if alias == "read" and settings.READ_SCHEMA:
+            # Behind a pooler, the path would lead to the migrations of the write side.
+            cursor.execute("SELECT set_config('search_path', %s, true)", [settings.READ_SCHEMA])
+        executor = MigrationExecutor(connections[alias])
+        return len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
 
 
 def _changes_no_column(state: ProjectState, migration: Migration) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
 
+from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.buffers import ReadOnlyFileBasedBuffer
 from waitress.channel import HTTPChannel
@@ -128,6 +129,8 @@ class Server:
     channel_class = Connection
     active_channels: dict[int, Connection]
     accepting: bool
+    # True when the next answer to each client closes its connection.
+    is_leaving = False
 
     def __init__(self, *args: Any, limits: Limits, **kwargs: Any) -> None:
         self._limits = limits
@@ -151,6 +154,19 @@ class Server:
             super().handle_accept()  # type: ignore[misc]
             if not self._has_newcomer:
                 return
+
+    def accept_all(self) -> None:
+        """Accept all newcomers that wait: the end of the last listener would reset them."""
+        self._has_newcomer = self.accepting
+        while self._has_newcomer:
+            self._has_newcomer = False
+            super().handle_accept()  # type: ignore[misc]
+
+    def stop_listening(self) -> None:
+        """Close the listener of this process; the connections stay."""
+        if self.accepting:
+            # Waitress's own method closes the trigger too, by which threads wake the main thread.
+            wasyncore.dispatcher.close(self)
 
     def accept(self) -> tuple[socket.socket, Any] | None:
         """Return the next newcomer's socket and address; None if none waits."""

@@ -28,8 +28,8 @@ class Task(task.WSGITask):
         return environ
 
     def build_response_header(self) -> bytes:
-        if not self.channel.server.accepting:
-            # The worker stops: the client's next request goes to another worker.
+        if self.channel.server.is_leaving:
+            # The client's next request goes to another worker.
             self.set_close_on_finish()
         header: bytes = super().build_response_header()
         return header

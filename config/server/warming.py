@@ -5,6 +5,12 @@ from contextlib import suppress
 from django.apps import apps
 from django.contrib.contenttypes.models import ContentType
 from django.db import Error, connections
+from django.urls import reverse
+
+
+def load_pages() -> None:
+    """Load the modules of all pages, which otherwise the first request does."""
+    reverse("healthz")
 
 
 def read_content_types() -> None:

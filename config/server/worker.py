@@ -2,8 +2,10 @@
 
 import os
 import resource
+import signal
 import sys
 import time
+from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
@@ -11,6 +13,8 @@ from gunicorn.workers.base import Worker
 from waitress.adjustments import Adjustments
 from waitress.wasyncore import poll2
 
+from config import processes
+from config.server.arbiter import RETIRE
 from config.server.connections import Limits, Server, server_on
 from config.server.threads import started_threads
 from config.settings import (
@@ -18,6 +22,8 @@ from config.settings import (
     WEB_BODY_SECONDS,
     WEB_CONNECTIONS,
     WEB_CONNECTIONS_PER_ADDRESS,
+    WEB_DRAIN_SECONDS,
+    WEB_FINISH_SECONDS,
     WEB_HEAD_SECONDS,
 )
 
@@ -33,6 +39,8 @@ _RESPONSE_BYTES = 256 * 1024 * 1024
 _RECEIVED_BYTES_AT_ONCE = 65_536
 # Seconds for which a stopping worker keeps idle connections: a client may be sending a request.
 _LINGER_SECONDS = 1.0
+# Seconds that a worker of former code has for its clients. Idle ones leave after ``keepalive``.
+_RETIREMENT_SECONDS = 300.0
 # Seconds after which a computing thread lets another go on. With Python's 5 ms, the main thread
 # would lose as much at each event of a connection while the threads are busy.
 _SWITCH_SECONDS = 0.001
@@ -48,12 +56,26 @@ class BufferingWorker(Worker):
     """
 
     _servers: list[Server] = []
+    _is_retiring = False
 
     def init_process(self) -> None:
         _allow_files(WEB_CONNECTIONS * _FILES_PER_CONNECTION + _OTHER_FILES)
         super().init_process()
 
+    def init_signals(self) -> None:
+        super().init_signals()
+        signal.signal(RETIRE, self.handle_retire)
+        signal.siginterrupt(RETIRE, False)
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._is_retiring = False
+        self._end(sig, frame)
+
+    def handle_retire(self, sig: int, frame: FrameType | None) -> None:
+        self._is_retiring = True
+        self._end(sig, frame)
+
+    def _end(self, sig: int, frame: FrameType | None) -> None:
         super().handle_exit(sig, frame)
         for server in self._servers:
             server.pull_trigger()
@@ -78,7 +100,12 @@ class BufferingWorker(Worker):
         # gunicorn's arbiter closes the listeners: a worker whose arbiter is gone ends.
         while self.alive and self.ppid == os.getppid():
             self._serve(seconds=1.0)
-        self._finish()
+        for server in self._servers:
+            server.is_leaving = True
+        if self._is_retiring:
+            self._retire()
+        if not self._is_retiring:
+            self._stop()
 
     def _serve(self, *, seconds: float) -> None:
         """Handle the next events of all connections; wait for them for ``seconds`` at most."""
@@ -91,17 +118,41 @@ class BufferingWorker(Worker):
         for server in self._servers:
             server.close_overdue(now)
 
-    def _finish(self) -> None:
-        """Answer the requests that have arrived, within gunicorn's ``graceful_timeout``."""
+    def _retire(self) -> None:
+        """Leave newcomers to the workers of newer code, and answer the clients that are here.
+
+        The answer to its next request closes a connection, so that no client loses a request.
+        """
         for server in self._servers:
-            server.accepting = False
-        now = time.monotonic()
-        linger_end, end = now + _LINGER_SECONDS, now + self.cfg.graceful_timeout
-        while time.monotonic() < end and any(server.active_channels for server in self._servers):
-            is_busy = any(server.is_busy() for server in self._servers)
-            if not is_busy and time.monotonic() > linger_end:
-                return
+            server.stop_listening()
+        self._serve_while(
+            lambda: self._is_retiring and self._has_clients(), seconds=_RETIREMENT_SECONDS
+        )
+
+    def _stop(self) -> None:
+        """Say that this process isn't ready; later listen no more, and finish the requests."""
+        processes.is_leaving.set()
+        self._serve_while(self._listens, seconds=WEB_DRAIN_SECONDS)
+        for server in self._servers:
+            server.accept_all()
+            server.stop_listening()
+        end = time.monotonic() + WEB_FINISH_SECONDS
+        self._serve_while(self._has_clients, seconds=min(_LINGER_SECONDS, WEB_FINISH_SECONDS))
+        self._serve_while(self._is_busy, seconds=end - time.monotonic())
+
+    def _serve_while(self, condition: Callable[[], bool], *, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while condition() and time.monotonic() < end and self.ppid == os.getppid():
             self._serve(seconds=0.1)
+
+    def _listens(self) -> bool:
+        return any(server.accepting for server in self._servers)
+
+    def _has_clients(self) -> bool:
+        return any(server.active_channels for server in self._servers)
+
+    def _is_busy(self) -> bool:
+        return any(server.is_busy() for server in self._servers)
 
 
 def adjustments(*, idle_seconds: int, backlog: int) -> Adjustments:

@@ -19,6 +19,7 @@ from django_q.humanhash import uuid
 from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
+from config.databases import faults
 from config.workers.outdated import OutdatedProjections
 from ordering_read.engine import status
 from ordering_write import log, subscriptions
@@ -182,7 +183,8 @@ class ProjectionBroker(ORM):
 
     def _pause_after(self, error: Exception) -> None:
         if not self._pause:
-            logger.warning("Waiting for a database: %s", " ".join(str(error).split()))
+            reason = faults.sentence(error) or " ".join(str(error).split())
+            logger.warning("Waiting for a database: %s", reason)
         if self._listener is not None:
             self._listener.close()
             self._listener = None

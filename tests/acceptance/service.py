@@ -82,9 +82,10 @@ def wait_until(
 
 
 def plain_environ() -> dict[str, str]:
-    """Return the environment without the variables about databases and secrets."""
+    """Return the environment without databases and secrets, in which web servers stop at once."""
     ours = {"DATABASE_URL", "READ_DATABASE_URL", "SECRET_KEY", "DATA_DIR", "PORT", "HOST", "DEMO"}
-    return {name: value for name, value in os.environ.items() if name not in ours}
+    environ = {name: value for name, value in os.environ.items() if name not in ours}
+    return environ | {"WEB_DRAIN_SECONDS": "0", "WEB_FINISH_SECONDS": "4"}
 
 
 def start(

@@ -19,6 +19,7 @@ from django_q.models import OrmQ
 from knox.models import AuthToken
 from prometheus_client.parser import text_string_to_metric_families
 
+from config import processes
 from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.engine import live, status
@@ -358,6 +359,7 @@ def test_a_late_projection_makes_readyz_fail_and_raise_the_alarm(
         assert response.json()["checks"] == {
             "databases": "ok",
             "migrations": "ok",
+            "serving": "ok",
             "workers": "ok",
             "lag": "failed",
         }
@@ -395,6 +397,20 @@ def test_requests_of_readyz_are_not_logged_while_it_fails(
     for _ in range(3):
         assert Client().get("/readyz").status_code == 503
     assert caplog.records == []
+
+
+def test_readyz_fails_while_its_process_stops(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "is_leaving", threading.Event())
+    processes.is_leaving.set()
+    response = Client().get("/readyz?exclude=workers")
+    assert response.status_code == 503
+    assert response.json()["checks"]["serving"] == "failed"
+
+
+def test_readyz_leaves_out_the_checks_that_a_load_balancer_excludes() -> None:
+    response = Client().get("/readyz?exclude=workers&exclude=lag&exclude=colour")
+    assert response.status_code == 200
+    assert set(response.json()["checks"]) == {"serving", "databases", "migrations"}
 
 
 def test_readyz_fails_without_workers() -> None:

@@ -124,7 +124,7 @@ def test_a_large_body_is_read_and_cut_so_that_django_refuses_it(harness: Harness
 def test_a_stopping_server_closes_each_connection_after_its_answer(harness: Harness) -> None:
     client = harness.connect(HEAD + b"\r\n")
     harness.receive(client, b"GET /a  ")
-    harness.server.accepting = False
+    harness.server.is_leaving = True
     client.sendall(HEAD + b"\r\n")
     assert b"Connection: close" in harness.receive(client)
 

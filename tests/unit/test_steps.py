@@ -1,11 +1,9 @@
-"""A step says what it is waiting for, and a worker that loads slowly stays alive."""
+"""A step says what it is waiting for."""
 
 from threading import Event
 
 import pytest
-from gunicorn.workers.base import Worker
 
-from config import gunicorn
 from config.management import steps
 from config.management.steps import Step
 from tests.patience import PATIENCE_SECONDS
@@ -55,26 +53,3 @@ def test_a_step_is_silent_after_its_end_and_after_an_error(
 
     assert not step._thread.is_alive()
     assert lines == ["Starting ..."]
-
-
-def test_a_worker_has_a_heartbeat_while_it_loads_the_application(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(gunicorn, "_LOADING_BEAT_SECONDS", 0.01)
-    has_loaded, beats = Event(), Event()
-    monkeypatch.setattr(gunicorn, "_has_loaded", has_loaded)
-    monkeypatch.setattr(gunicorn, "die_with_parent", lambda parent: None)
-
-    class SlowWorker(Worker):
-        ppid = 1
-
-        def __init__(self) -> None:
-            pass
-
-        def notify(self) -> None:
-            beats.set()
-
-    gunicorn.post_fork(None, SlowWorker())
-
-    assert beats.wait(PATIENCE_SECONDS)
-    has_loaded.set()
