@@ -10,6 +10,7 @@ from django.core.management import execute_from_command_line
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 
 from config import environment, processes
+from config.fields.names import RegistrationError
 
 
 def main() -> None:
@@ -21,7 +22,7 @@ def main() -> None:
     environment.is_command = sys.argv[1:2] != ["runserver"]
     try:
         execute_from_command_line(sys.argv)
-    except ImproperlyConfigured as error:
+    except (ImproperlyConfigured, RegistrationError) as error:
         sys.exit(f"{error}")
     except (django.db.Error, InconsistentMigrationHistory) as error:
         from config.databases import faults

@@ -41,3 +41,7 @@ class Router(routers.DefaultRouter):
         """Return the view that links to the lists registered so far, by the ends of their paths."""
         routes = {path.rpartition("/")[2]: f"{name}-list" for path, _, name in self.registry}
         return RootView.as_view(routes=routes)
+
+
+# The addresses of the API. Its root shows them in the order of their registration.
+router = Router()

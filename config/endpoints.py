@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from uuid_utils.compat import uuid7
 
+from config import shop_apps
 from config.accounts.models import User
 from config.http.input.ids import path_id
 from config.http.input.query import Parameters, parse_query
@@ -32,6 +33,9 @@ from ordering_write.api import CustomerCommands, OrderCommands, StockCommands, a
 from ordering_write.client import WHOLE_ORDER_MOVES, OrderStatus
 
 Examples = dict[str, dict[str, Any]]
+
+# Shops add routes about orders, products and customers before the endpoints get their methods.
+shop_apps.load("routes")
 
 
 class OrderEndpoint(OrderCommands, OrderViewSet):

@@ -104,6 +104,7 @@ def check_hosts(name: str, hosts: Iterable[str]) -> None:
         raise ImproperlyConfigured(f"{name} must list the host names of the service, not '*'.")
 
 
-def warn_of(name: str, danger: str) -> None:
-    """Warn on stderr that the flag ``name`` is dangerous in production, and why."""
-    warnings.warn(f"{name}=1 with DATABASE_URL: {danger}", stacklevel=2)
+def warn_of(name: str, is_set: bool, danger: str) -> None:
+    """Warn on stderr that the flag ``name`` is dangerous in production, and why, if it is set."""
+    if is_set:
+        warnings.warn(f"{name}=1 with DATABASE_URL: {danger}", stacklevel=2)

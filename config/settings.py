@@ -12,7 +12,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment as env
-from config import logs, tax_rates
+from config import logs, shop_apps, tax_rates
 from config.databases import configuration, keys
 from config.databases.configuration import Urls
 from config.databases.embedded import EmbeddedServer
@@ -63,10 +63,9 @@ if not EMBEDDED:
     env.check_secrets("SECRET_KEY", [SECRET_KEY])
     env.check_secrets("SECRET_KEY_FALLBACKS", SECRET_KEY_FALLBACKS)
     env.check_hosts("ALLOWED_HOSTS", ALLOWED_HOSTS)
-    if DEBUG:
-        env.warn_of("DEBUG", "every error shows code and settings to the client.")
-    if DEMO:
-        env.warn_of("DEMO", "everybody can log in by the demo's public password.")
+    env.warn_of("DEBUG", DEBUG, "every error shows code and settings to the client.")
+    env.warn_of("DEMO", DEMO, "everybody can log in by the demo's public password.")
+
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 # With this prefix, browsers take a cookie from this host by HTTPS only.
 COOKIE_PREFIX = "__Host-" if HTTPS else ""
@@ -81,6 +80,8 @@ if env.flag("TRUST_X_FORWARDED_PROTO", False):
 SESSION_COOKIE_HTTPONLY, X_FRAME_OPTIONS = True, "DENY"
 
 # --- Applications ------------------------------------------------------------------------------
+# Packages with a shop's own code, comma separated: docs/how-to/extend-from-your-own-app.md.
+SHOP_APPS = env.texts("SHOP_APPS")
 INSTALLED_APPS = [
     # config comes first: its `migrate` replaces Django's.
     "config",
@@ -102,6 +103,7 @@ INSTALLED_APPS = [
     "django_q",
     "ordering_write",
     "ordering_read",
+    *shop_apps.installed(SHOP_APPS),
     "config.workers",
 ]
 MIDDLEWARE = [
@@ -290,9 +292,9 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "config.accounts.passwords.KnownWordsValidator"},
 ]
 # Words that a password can't consist of, beside the names of its user and the roles.
-PASSWORD_WORDS = ["order", "service", "shop", "store", "stock", "product", "demo", "password"]
-# More such words, comma separated: the name of the shop and its brands.
-PASSWORD_WORDS += env.texts("PASSWORD_WORDS")
+# The variable has more such words, comma separated: the name of the shop and its brands.
+_WORDS = ["order", "service", "shop", "store", "stock", "product", "demo", "password"]
+PASSWORD_WORDS = [*_WORDS, *env.texts("PASSWORD_WORDS")]
 # Days until a new API token expires; 0: never.
 TOKEN_DAYS = env.number("TOKEN_DAYS", 90, most=env.MOST_DAYS)
 REST_KNOX = {"TOKEN_TTL": timedelta(days=TOKEN_DAYS) if TOKEN_DAYS else None}

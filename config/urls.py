@@ -3,7 +3,8 @@
 from django.contrib import admin
 from django.urls import include, path
 
-from config.api import Router
+from config import shop_apps
+from config.api import router
 from config.endpoints import CustomerEndpoint, InventoryEndpoint, OrderEndpoint
 from config.health import healthz, readyz
 from config.http.answers.pages import problem_page
@@ -18,8 +19,6 @@ from ordering_read.api.reports import SalesByDayViewSet, SalesByProductViewSet, 
 from ordering_read.api.search import SearchViewSet
 from ordering_write.api.webhooks import PaymentWebhookView
 
-# The addresses of the API. Its root shows them in this order.
-router = Router()
 router.register("orders", OrderEndpoint, basename="order")
 router.register("customers", CustomerEndpoint, basename="customer")
 router.register("inventory", InventoryEndpoint, basename="product")
@@ -31,6 +30,8 @@ router.register("reports/taxes-by-day", TaxesByDayViewSet, basename="taxes-by-da
 router.register("reports/sales-by-product", SalesByProductViewSet, basename="sales-by-product")
 router.register("projections", ProjectionViewSet, basename="projection")
 router.register("parked-events", ParkedEventViewSet, basename="parked-event")
+# Shops register their addresses in the modules ``endpoints`` of their packages.
+shop_apps.load_of_packages("endpoints")
 
 urlpatterns = [
     path("", start_page, name="start"),

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.checks import CheckMessage, Warning
+from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections
 
 from ordering_read.engine import status
 from ordering_read.models import Projection
+from ordering_read.projector import registered
+from ordering_write.published import DomainEvent
 
 
 def check_code_fingerprints(
@@ -25,6 +27,21 @@ def check_code_fingerprints(
         )
         for name in status.made_by_other_code()
     ]
+
+
+def check_erasable(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that a projection that may show personal fields also reads their erasure."""
+    errors: list[CheckMessage] = []
+    for name, projector in registered().items():
+        event_types = [e for e in DomainEvent.types.values() if issubclass(e, projector.events)]
+        personal = [event_type.__name__ for event_type in event_types if event_type.personal]
+        is_told = any(event_type.erases for event_type in event_types)
+        # Rows that mix streams hold no personal data.
+        if projector.sliced_by == "stream" and personal and not is_told:
+            text = f"The projection {name} reads personal fields of {personal[0]}, and no erasure."
+            hint = "Its events must include the event with erases = True of the same streams."
+            errors.append(Error(text, hint=hint, obj=projector, id="ordering_read.E001"))
+    return errors
 
 
 def _is_migrated() -> bool:

@@ -1,6 +1,6 @@
 """The permissions for queries, one for each family of queries, and the roles that have them."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from django.apps import AppConfig
 from django.contrib.auth.models import AnonymousUser
@@ -8,6 +8,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from config.accounts.models import User
 from config.accounts.roles import Role, sync_permissions
+from config.fields.names import calling_module, check_name, taken
 
 VIEW_ORDERS = "ordering_read.view_orders"
 VIEW_HISTORY = "ordering_read.view_history"
@@ -31,7 +32,7 @@ SHARE_VIEWS = "ordering_read.share_views"
 # The value of a field that the user may not see.
 MASK = "***"
 
-LABELS: Mapping[str, str] = {
+LABELS: dict[str, str] = {
     VIEW_ORDERS: "Can view orders",
     VIEW_HISTORY: "Can look back at orders and read their events",
     READ_FEED: "Can read the feed of all events",
@@ -53,7 +54,7 @@ LABELS: Mapping[str, str] = {
 
 # The permissions of each role. Customers have VIEW_PII, because they see only their own data (see
 # ``customer_scope``).
-GRANTS: Mapping[Role, tuple[str, ...]] = {
+GRANTS: dict[str, tuple[str, ...]] = {
     Role.CUSTOMER: (VIEW_ORDERS, VIEW_CUSTOMERS, VIEW_INVENTORY, VIEW_PII),
     Role.CLERK: (
         VIEW_ORDERS,
@@ -96,6 +97,21 @@ GRANTS: Mapping[Role, tuple[str, ...]] = {
     ),
     Role.MONITOR: (VIEW_METRICS,),
 }
+
+
+def register(name: str, *, label: str, roles: Collection[str]) -> str:
+    """Add the permission ``name`` (``ordering_read.…``) of a shop's app; return its name.
+
+    ``roles`` have it, and Admin. Raises RegistrationError for a name that is taken or breaks the
+    rule of ``check_name``.
+    """
+    check_name("permission", name, module=calling_module())
+    if name in LABELS:
+        raise taken("permission", name, LABELS[name], label)
+    LABELS[name] = label
+    for role in {*roles, Role.ADMIN}:
+        GRANTS[role] = (*GRANTS.get(role, ()), name)
+    return name
 
 
 def keep_permissions(sender: AppConfig, *, using: str, **_kwargs: object) -> None:

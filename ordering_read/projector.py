@@ -11,6 +11,7 @@ from typing import ClassVar, Literal
 
 from django.db.models import Model
 
+from config.fields.names import check_name, taken
 from ordering_write.published import DomainEvent
 
 
@@ -59,15 +60,21 @@ _NAMED = 3
 
 
 def register(projector: Projector, *, label: str) -> None:
-    """Add a projection to the registry. Raises ValueError when its name is taken.
+    """Add a projection to the registry.
+
+    Raises RegistrationError for a name that is taken or breaks the rule of ``check_name``.
 
     ``label`` is the word of people for the rows, in the plural ("orders"). The code of a projection
     doesn't hold it, because a change of that code makes the rows outdated.
     """
-    if projector.name in _projectors:
-        raise ValueError(f"Two projections are named {projector.name!r}.")
-    _projectors[projector.name] = projector
-    _labels[projector.name] = label
+    name, module = projector.name, type(projector).__module__
+    check_name("projection", name, module=module)
+    for model in projector.models:
+        check_name("table", model._meta.db_table, module=module)
+    if name in _projectors:
+        raise taken("projection", name, type(_projectors[name]).__module__, module)
+    _projectors[name] = projector
+    _labels[name] = label
 
 
 def labels(names: Collection[str]) -> str:

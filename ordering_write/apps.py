@@ -2,15 +2,15 @@
 
 from importlib import import_module
 
-from django.apps import AppConfig
 from django.core import checks
 from django.db.models.signals import post_migrate
 
+from config import shop_apps
 from config.commands import CHECKS
 from ordering_write.signals import domain_events, events_committed
 
 
-class OrderingWriteConfig(AppConfig):
+class OrderingWriteConfig(shop_apps.WriteApp):
     name = "ordering_write"
     verbose_name = "Log and commands (write side)"
     problem_table = "ordering_write.api.problems"
@@ -21,12 +21,21 @@ class OrderingWriteConfig(AppConfig):
         import_module("ordering_write.policies.models")
 
     def ready(self) -> None:
+        super().ready()
         # Imported here: these modules need the models, which are loaded by now.
         from ordering_write import policies, subscriptions
         from ordering_write.bus import permissions
-        from ordering_write.checks import check_outbox_connected, check_ports, check_upcasters
+        from ordering_write.checks import (
+            check_anonymized,
+            check_outbox_connected,
+            check_ports,
+            check_upcasters,
+        )
         from ordering_write.log import outbox
+        from ordering_write.models import aggregate_types
 
+        # Two aggregates with the same name of their streams are told at the start.
+        aggregate_types()
         domain_events.connect(outbox.append, dispatch_uid="outbox.append")
         events_committed.connect(outbox.notify, dispatch_uid="outbox.notify")
         post_migrate.connect(permissions.keep_permissions, sender=self)
@@ -35,3 +44,4 @@ class OrderingWriteConfig(AppConfig):
         checks.register(check_outbox_connected, CHECKS)
         checks.register(check_upcasters, CHECKS)
         checks.register(check_ports, CHECKS)
+        checks.register(check_anonymized, CHECKS)

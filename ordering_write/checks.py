@@ -6,7 +6,9 @@ from django.core.checks import CheckMessage, Error
 
 from ordering_write import ports
 from ordering_write.domain.events import DomainEvent
+from ordering_write.handlers import all_handlers
 from ordering_write.log import outbox
+from ordering_write.models import Aggregate
 from ordering_write.signals import domain_events
 
 
@@ -50,3 +52,26 @@ def check_ports(**_kwargs: Any) -> list[CheckMessage]:
         )
         for port, fault in ports.faults().items()
     ]
+
+
+def check_anonymized(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that an erasure of a customer reaches every aggregate with personal fields."""
+    return [
+        Error(
+            f"{aggregate.__name__} has personal fields in {event.__name__}, and no event that "
+            "erases them.",
+            hint="Its anonymized_by names an event with erases = True, and its column customer_id "
+            "the customer.",
+            obj=aggregate,
+            id="ordering_write.E004",
+        )
+        for handler in all_handlers().values()
+        for aggregate in [handler.aggregate]
+        for event in handler.events
+        if event.personal and not _is_anonymized(aggregate)
+    ]
+
+
+def _is_anonymized(aggregate: type[Aggregate]) -> bool:
+    has_customer = any(field.attname == "customer_id" for field in aggregate._meta.concrete_fields)
+    return has_customer and bool(aggregate.anonymized_by and aggregate.anonymized_by.erases)

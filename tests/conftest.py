@@ -24,6 +24,7 @@ from config.accounts.roles import Role
 from config.databases.embedded import EmbeddedServer
 from config.databases.router import side
 from config.processes import collect_less
+from config.shop_apps import ServiceApp
 from ordering_read.admin import banner
 from ordering_read.engine import waiting
 from ordering_read.queries import lists
@@ -48,8 +49,7 @@ from tests.scheduling import SharedServiceScheduling
 ALIASES = ["default", "read"]
 # Apps whose rows are deleted after a test; roles, permissions and schedules stay.
 _EMPTIED = {
-    "ordering_write",
-    "ordering_read",
+    *(app.label for app in apps.get_app_configs() if isinstance(app, ServiceApp)),
     "accounts",
     "exports",
     "knox",
@@ -89,7 +89,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Sort the tests by folder, and mark those that use ``db`` or ``committed``."""
-    items.sort(key=lambda item: _FOLDERS.index(item.path.parent.name))
+    # The tests of a shop's app are in a folder of their own.
+    items.sort(key=lambda item: (*_FOLDERS, item.path.parent.name).index(item.path.parent.name))
     for item in items:
         names = getattr(item, "fixturenames", ())
         committed = "transactional_db" in names

@@ -14,6 +14,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import DEFAULT_DB_ALIAS
 
 from config.accounts.models import User
+from config.fields.names import calling_module, check_name, taken
 
 EVERY_CUSTOMER = "accounts.act_for_every_customer"
 
@@ -28,12 +29,34 @@ class Role(StrEnum):
     MONITOR = "Monitor"
 
 
+# The permissions of the roles that shops' apps have registered, by role.
+_shop_roles: dict[str, frozenset[str]] = {}
+
+
+def register(name: str, *, permissions: Collection[str]) -> str:
+    """Add a role of a shop's app, which has ``permissions`` of ours; return its name.
+
+    Handlers and queries of the app can name it beside our roles. Raises RegistrationError for a
+    name that is taken or breaks the rule of ``check_name``.
+    """
+    check_name("role", name, module=calling_module())
+    if name in all_roles():
+        raise taken("role", name, calling_module(), "another app")
+    _shop_roles[name] = frozenset(permissions)
+    return name
+
+
+def all_roles() -> list[str]:
+    """Return the names of our roles, and of those that shops' apps have registered."""
+    return [*Role, *_shop_roles]
+
+
 def sync_permissions(
     app: AppConfig,
     *,
     owner: str,
     permissions: Mapping[str, str],
-    grants: Mapping[Role, Collection[str]],
+    grants: Mapping[str, Collection[str]],
 ) -> None:
     """Make the permissions of ``app`` and their grants equal to the arguments.
 
@@ -55,9 +78,10 @@ def sync_permissions(
         update_fields=["name"],
     )
     by_codename = {permission.codename: permission for permission in present}
-    for role in Role:
+    for role in all_roles():
         group, _ = Group.objects.get_or_create(name=role)
-        codenames = by_codename.keys() & grants.get(role, ())
+        own = {name.partition(".")[2] for name in _shop_roles.get(role, ())}
+        codenames = by_codename.keys() & {*grants.get(role, ()), *own}
         wanted = {by_codename[codename] for codename in codenames}
         held = set(group.permissions.filter(content_type=content_type))
         group.permissions.remove(*held - wanted)
@@ -73,9 +97,9 @@ def sync_scope(*, using: str, **_kwargs: object) -> None:
         codename=EVERY_CUSTOMER.partition(".")[2],
         defaults={"name": "Can act for every customer"},
     )
-    for role in Role:
+    for role in all_roles():
         group, _ = Group.objects.get_or_create(name=role)
-        if role is Role.CUSTOMER:
+        if role == Role.CUSTOMER:
             group.permissions.remove(permission)
         else:
             group.permissions.add(permission)

@@ -1,15 +1,14 @@
-"""Routes the models of the read app to the database "read", all others to "default"."""
+"""Routes the models of read apps to the database "read", all others to "default"."""
 
 from typing import Any
 
+from django.apps import apps
 from django.db.models import Model
-
-READ_APP = "ordering_read"
 
 
 def side(app_label: str) -> str:
-    """Return the alias of the database with the tables of an app."""
-    return "read" if app_label == READ_APP else "default"
+    """Return the alias of the database with the tables of an app; see ``ServiceApp``."""
+    return getattr(apps.app_configs.get(app_label), "database", "default")
 
 
 class WriteReadRouter:

@@ -5,9 +5,11 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+from config import shop_apps
 from config.http.answers import problems
 from ordering_write.api import CustomerCommands, OrderCommands, StockCommands
 from ordering_write.api.bodies import body_of
+from ordering_write.api.routes import CommandRoutes
 from ordering_write.domain.commands import Command
 from ordering_write.handlers import CommandHandler, all_handlers, handler_of
 
@@ -21,9 +23,12 @@ _HEAD = """\
 """
 
 
-def pages() -> dict[str, str]:
-    """Return the pages by the names of their files: one for each command, and a list of them."""
-    commands = list(_addresses())
+def pages(package: str) -> dict[str, str]:
+    """Return the pages by the names of their files: one for each command, and a list of them.
+
+    ``package`` has the handlers of the commands.
+    """
+    commands = [command for command in _addresses() if _package_of(command) == package]
     rows = [
         f"| [{command.__name__}]({command.__name__}.md) | {_first_line(command)} |"
         for command in commands
@@ -34,7 +39,9 @@ def pages() -> dict[str, str]:
 
 def _page(command: type[Command]) -> str:
     handler = handler_of(command)
-    events = sorted(event.__name__ for event in handler.events)
+    # Our pages are the same beside every shop, whose events an erasure can raise too.
+    own = ("ordering_write", _package_of(command))
+    events = sorted(e.__name__ for e in handler.events if e.__module__.partition(".")[0] in own)
     addresses = [f"* `{verb} {path}`" for verb, path in _addresses()[command]]
     parts = [
         f"# {command.__name__}",
@@ -46,6 +53,10 @@ def _page(command: type[Command]) -> str:
         "## Refusals\n\n" + _refusals(handler),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _package_of(command: type[Command]) -> str:
+    return type(handler_of(command)).__module__.partition(".")[0]
 
 
 def _first_line(command: type[Command]) -> str:
@@ -133,7 +144,9 @@ def _addresses() -> Mapping[type[Command], list[tuple[str, str]]]:
     Commands without a route come last.
     """
     addresses: dict[type[Command], list[tuple[str, str]]] = defaultdict(list)
-    for endpoint in (OrderCommands, StockCommands, CustomerCommands):
+    shop_apps.load("routes")
+    ours: list[type[CommandRoutes]] = [OrderCommands, StockCommands, CustomerCommands]
+    for endpoint in [*ours, *(table for table in CommandRoutes.tables if table not in ours)]:
         for route in endpoint.routes:
             parts = [endpoint.address]
             if not route.makes_resource:

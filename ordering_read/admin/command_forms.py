@@ -86,6 +86,18 @@ class FormContext:
         return payload
 
 
+class FixedContext(FormContext):
+    """The context of a form that doesn't show ``fields``, whose values it knows."""
+
+    def __init__(self, fields: Mapping[str, Any]) -> None:
+        self._fields = fields
+
+    def fixed(self, command_type: type[Command]) -> Mapping[str, Any]:
+        return {
+            name: value for name, value in self._fields.items() if name in command_type.model_fields
+        }
+
+
 @cache
 def _schema_of(command_type: type[Command]) -> Schema:
     # Cached: making it takes longer than the rest of a form.

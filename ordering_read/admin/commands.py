@@ -17,7 +17,7 @@ from config.http.admin import list_url, page_url
 from ordering_read.admin import kept_forms
 from ordering_read.admin.base import user_of
 from ordering_read.admin.bulk import BulkCommands
-from ordering_read.admin.command_forms import FormContext
+from ordering_read.admin.command_forms import FixedContext, FormContext
 from ordering_read.admin.command_page import VERSION, CommandPage
 from ordering_read.admin.labels import GROUPS, command_description, command_label, command_slug
 from ordering_write import client
@@ -68,8 +68,11 @@ class CommandPages(BulkCommands):
         return client.commands_making(self.aggregate)
 
     def form_context(self, request: HttpRequest, record: Any) -> FormContext:
-        """Return the context of forms about ``record``, which is None before it is created."""
-        raise NotImplementedError
+        """Return the context of forms about ``record``, which is None before it is created.
+
+        The default leaves out the id of a record, and nothing else.
+        """
+        return FixedContext({self.identity: getattr(record, self.identity)} if record else {})
 
     def refusals(self, request: HttpRequest, record: Any) -> Mapping[type[Command], str]:
         """Return the commands that ``record`` would refuse now, and why."""

@@ -9,7 +9,7 @@ from django.http import HttpRequest, QueryDict
 from config.exports.models import Export
 from config.http.admin import ReadOnlyAdmin
 from ordering_read import permissions
-from ordering_read.exports.lists import LISTS
+from ordering_read.exports.lists import all_lists
 
 
 class ListFilter(admin.SimpleListFilter):
@@ -19,7 +19,7 @@ class ListFilter(admin.SimpleListFilter):
     parameter_name = "list"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(name, name.replace("-", " ").capitalize()) for name in LISTS]
+        return [(name, name.replace("-", " ").capitalize()) for name in all_lists()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(list_name=self.value()) if self.value() else queryset

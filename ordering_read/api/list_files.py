@@ -17,7 +17,7 @@ from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.engine.gaps import Streams
 from ordering_read.exports import jobs
-from ordering_read.exports.lists import LISTS
+from ordering_read.exports.lists import all_lists
 from ordering_read.exports.rows import MOST_AT_ONCE, Selection
 from ordering_read.queries import View
 from ordering_read.queries.lists import ListQuery
@@ -94,7 +94,7 @@ class FileViewSet(QueryViewSet):
 
         Raises PermissionMissingError, and ParameterError if the file would have too many rows.
         """
-        user, exported = self.request.user, LISTS[self.files[self.action]]
+        user, exported = self.request.user, all_lists()[self.files[self.action]]
         may_export = user.has_perm(exported.permission) and customer_scope(user) is None
         if not (isinstance(user, User) and may_export):
             raise PermissionMissingError(exported.permission)

@@ -111,10 +111,13 @@ def _columns(projection: Projector) -> list[str]:
 
 def _fields(projection: Projector) -> list[str]:
     """Return a line for each field of the events, the embedded documents and their values."""
+    # No projection of ours reads the fields of an event that a shop's app has added to our streams.
+    packages = {"ordering_write", _package(projection)}
     pending: list[Any] = [
         event_type
         for event_type in DomainEvent.types.values()
         if issubclass(event_type, projection.events)
+        if _package(event_type) in packages or event_type in projection.events
     ]
     for model in projection.models:
         if issubclass(model, ReadModel):
@@ -126,6 +129,10 @@ def _fields(projection: Projector) -> list[str]:
                 classes.add(cls)
                 pending += _fields_of_class(cls).values
     return sorted(line for cls in classes for line in _fields_of_class(cls).lines)
+
+
+def _package(thing: Any) -> str:
+    return str(thing.__module__).partition(".")[0]
 
 
 class _Fields(NamedTuple):

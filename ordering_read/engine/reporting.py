@@ -15,6 +15,7 @@ from django.db import ProgrammingError, connections, migrations, transaction
 from django.db.backends.utils import CursorWrapper
 from django.db.migrations.migration import Migration
 
+from config.databases.router import side
 from ordering_read.engine.table_diff import natural_key
 from ordering_read.models import Projection, ReadModel, StreamRow
 
@@ -55,8 +56,7 @@ _NO_PRIVILEGE, _EXISTS = "42501", {"42710", "23505"}
 
 def read_models() -> list[type[ReadModel]]:
     """Return all read models, in the order of their tables."""
-    models = apps.get_app_config("ordering_read").get_models()
-    read_models = [model for model in models if issubclass(model, ReadModel)]
+    read_models = [model for model in apps.get_models() if issubclass(model, ReadModel)]
     return sorted(read_models, key=lambda model: model._meta.db_table)
 
 
@@ -100,7 +100,7 @@ def drop_views(*, using: str, plan: Sequence[tuple[Migration, bool]] = (), **_kw
     operations = [
         operation
         for migration, _ in plan
-        if migration.app_label == "ordering_read"
+        if side(migration.app_label) == "read"
         for operation in migration.operations
     ]
     goes_back = any(is_backwards for _, is_backwards in plan)

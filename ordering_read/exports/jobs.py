@@ -13,7 +13,7 @@ from config.databases.retry import is_transient
 from config.exports import files
 from config.exports.models import Export
 from config.http.answers.problems import detail_of, is_anticipated
-from ordering_read.exports.lists import LISTS
+from ordering_read.exports.lists import all_lists
 from ordering_read.exports.rows import Selection, selection_of_screen, snapshot
 
 logger = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ def _write(export: Export) -> None:
     if export.user is None:
         raise PermissionError("The user was deleted.")
     selection = selection_of_screen(
-        LISTS[export.list_name], format=export.format, query=export.query, user=export.user
+        all_lists()[export.list_name], format=export.format, query=export.query, user=export.user
     )
     with snapshot():
         stamp = selection.stamp()

@@ -3,7 +3,7 @@
 The columns are the fields of the API's views, so that their names never follow a label.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -12,6 +12,8 @@ from uuid import UUID
 from django.apps import apps
 from django.db.models import QuerySet
 
+from config import shop_apps
+from config.fields.names import calling_module, check_name, taken
 from ordering_read import permissions
 from ordering_read.exports.views import (
     CommandRow,
@@ -144,90 +146,107 @@ def _of_log(name: str, label: str, model: str, view: type[View]) -> ExportedList
     )
 
 
-_WAREHOUSE = permissions.VIEW_STOCK_LEVELS
-LISTS = {
-    exported.name: exported
-    for exported in (
-        ExportedList(
-            name="orders",
-            label="one row per order",
-            model=OrderSummary,
-            view=OrderRow,
-            personal=frozenset({"metadata"}),
-            prepare=_without_documents,
-        ),
-        ExportedList(
-            name="order-lines",
-            label="one row per line",
-            model=OrderSummary,
-            view=OrderLineRow,
-            prepare=_without_documents,
-            each=_lines,
-            counted=_lines_of,
-        ),
-        ExportedList(
-            name="customers",
-            label="customers",
-            model=CustomerSummary,
-            view=CustomerView,
-            personal=frozenset({"email", "phone", "metadata"}),
-        ),
-        ExportedList(
-            name="customer-statistics",
-            label="customers",
-            model=CustomerStats,
-            view=CustomerStatsRow,
-        ),
-        ExportedList(
-            name="stock",
-            label="products",
-            model=InventoryLevel,
-            view=ProductView,
-            permission=_WAREHOUSE,
-            prepare=with_oldest_reservation,
-        ),
-        ExportedList(
-            name="stock-movements",
-            label="movements",
-            model=StockMovement,
-            view=StockMovementRow,
-            permission=_WAREHOUSE,
-        ),
-        ExportedList(
-            name="fulfilment-queue",
-            label="orders",
-            model=QueuedOrder,
-            view=QueuedOrderView,
-            make=queued_order_view,
-            permission=_WAREHOUSE,
-            also_reads=(InventoryLevel.projection_name,),
-        ),
-        ExportedList(
-            name="timeline",
-            label="events",
-            model=TimelineEntry,
-            view=TimelineRow,
-            masked=_masked_entry,
-        ),
-        ExportedList(name="sales-by-day", label="days", model=SalesByDay, view=SalesByDayView),
-        ExportedList(
-            name="sales-by-product",
-            label="days",
-            model=SalesByProduct,
-            view=SalesByProductView,
-            also_reads=(InventoryLevel.projection_name,),
-        ),
-        ExportedList(name="taxes-by-day", label="days", model=TaxByDay, view=TaxByDayView),
-        ExportedList(
-            name="orders-by-status", label="counts", model=StatusCounter, view=StatusCountRow
-        ),
-        _of_log("commands", "commands", "CommandRecord", CommandRow),
-        _of_log("refused-commands", "commands", "CommandRefusal", RefusalRow),
-        _of_log("events", "events", "OutboxEvent", EventRow),
-    )
-}
+_lists: dict[str, ExportedList] = {}
+
+
+def register(exported: ExportedList) -> None:
+    """Let a list be exported, under its name and with its columns.
+
+    Raises RegistrationError for a name that is taken or breaks the rule of ``check_name``.
+    """
+    module = calling_module()
+    check_name("export", exported.name, module=module)
+    if exported.name in _lists:
+        raise taken("export", exported.name, _lists[exported.name].view.__module__, module)
+    _lists[exported.name] = exported
+
+
+def all_lists() -> Mapping[str, ExportedList]:
+    """Return the lists by name, ours and those in the modules ``exports`` of shops' apps."""
+    shop_apps.load("exports")
+    return _lists
 
 
 def lists_of(model: type[Any]) -> list[ExportedList]:
     """Return the exports of the list of ``model``; several where a row can have several rows."""
-    return [exported for exported in LISTS.values() if exported.model is model]
+    return [exported for exported in all_lists().values() if exported.model is model]
+
+
+_WAREHOUSE = permissions.VIEW_STOCK_LEVELS
+for _exported in (
+    ExportedList(
+        name="orders",
+        label="one row per order",
+        model=OrderSummary,
+        view=OrderRow,
+        personal=frozenset({"metadata"}),
+        prepare=_without_documents,
+    ),
+    ExportedList(
+        name="order-lines",
+        label="one row per line",
+        model=OrderSummary,
+        view=OrderLineRow,
+        prepare=_without_documents,
+        each=_lines,
+        counted=_lines_of,
+    ),
+    ExportedList(
+        name="customers",
+        label="customers",
+        model=CustomerSummary,
+        view=CustomerView,
+        personal=frozenset({"email", "phone", "metadata"}),
+    ),
+    ExportedList(
+        name="customer-statistics",
+        label="customers",
+        model=CustomerStats,
+        view=CustomerStatsRow,
+    ),
+    ExportedList(
+        name="stock",
+        label="products",
+        model=InventoryLevel,
+        view=ProductView,
+        permission=_WAREHOUSE,
+        prepare=with_oldest_reservation,
+    ),
+    ExportedList(
+        name="stock-movements",
+        label="movements",
+        model=StockMovement,
+        view=StockMovementRow,
+        permission=_WAREHOUSE,
+    ),
+    ExportedList(
+        name="fulfilment-queue",
+        label="orders",
+        model=QueuedOrder,
+        view=QueuedOrderView,
+        make=queued_order_view,
+        permission=_WAREHOUSE,
+        also_reads=(InventoryLevel.projection_name,),
+    ),
+    ExportedList(
+        name="timeline",
+        label="events",
+        model=TimelineEntry,
+        view=TimelineRow,
+        masked=_masked_entry,
+    ),
+    ExportedList(name="sales-by-day", label="days", model=SalesByDay, view=SalesByDayView),
+    ExportedList(
+        name="sales-by-product",
+        label="days",
+        model=SalesByProduct,
+        view=SalesByProductView,
+        also_reads=(InventoryLevel.projection_name,),
+    ),
+    ExportedList(name="taxes-by-day", label="days", model=TaxByDay, view=TaxByDayView),
+    ExportedList(name="orders-by-status", label="counts", model=StatusCounter, view=StatusCountRow),
+    _of_log("commands", "commands", "CommandRecord", CommandRow),
+    _of_log("refused-commands", "commands", "CommandRefusal", RefusalRow),
+    _of_log("events", "events", "OutboxEvent", EventRow),
+):
+    register(_exported)

@@ -16,7 +16,7 @@ from ordering_read import permissions
 from ordering_read.admin.base import user_of
 from ordering_read.exports import jobs
 from ordering_read.exports.formats import FORMATS
-from ordering_read.exports.lists import LISTS, lists_of
+from ordering_read.exports.lists import all_lists, lists_of
 from ordering_read.exports.rows import MOST_AT_ONCE, selection_of_screen
 from ordering_read.queries.exports import (
     ExportNotFoundError,
@@ -68,10 +68,10 @@ class ExportsScreen(Screen):
         """Send the file of a list, or start a job for a long list."""
         user = user_of(request)
         name, _, suffix = request.POST.get("file", "").rpartition(".")
-        if name not in LISTS or suffix not in FORMATS:
+        if name not in all_lists() or suffix not in FORMATS:
             raise ParameterError("file", "Choose a list and a format of those that are offered.")
         query = _query_of_list(request.POST.get("query", ""))
-        selection = selection_of_screen(LISTS[name], format=suffix, query=query, user=user)
+        selection = selection_of_screen(all_lists()[name], format=suffix, query=query, user=user)
         if selection.count(most=MOST_AT_ONCE) > MOST_AT_ONCE:
             return self._start(selection)
         export, parts = jobs.send(selection, user=user)

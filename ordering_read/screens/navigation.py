@@ -15,6 +15,8 @@ from ordering_read.queries.base import get_query_bus
 from ordering_read.queries.work import CountWork, Work, WorkView
 
 _CACHE_SECONDS = 5
+# The section of lists that no section names.
+_LAST = "System"
 # The most saved views that the navigation shows; the list of orders shows all.
 _MOST_VIEWS = 5
 
@@ -33,7 +35,7 @@ class Entry(NamedTuple):
     key: str = ""
 
 
-SECTIONS: Mapping[str, Sequence[Entry]] = {
+SECTIONS: dict[str, tuple[Entry, ...]] = {
     "Orders": (
         Entry("Orders", "OrderSummary", work=(Work.TO_CONFIRM,)),
         Entry("New order", "screens:new-order", "ordering_write.create_order", key="n"),
@@ -82,6 +84,11 @@ SECTIONS: Mapping[str, Sequence[Entry]] = {
 }
 
 
+def register(section: str, entry: Entry) -> None:
+    """Add a link of a shop's app to ``section``, which is new at the end or one of ours."""
+    SECTIONS[section] = (*SECTIONS.get(section, ()), entry)
+
+
 class Link(NamedTuple):
     """A link of the navigation as a user sees it; ``waiting`` is 0 where nothing is to be done."""
 
@@ -105,7 +112,7 @@ def sections(
     """Yield the sections with the links that the user may follow.
 
     ``available_apps`` are the lists of the admin that the user may see, as Django's pages know
-    them. A list that SECTIONS doesn't name is in the last section.
+    them. A list that SECTIONS doesn't name is in _LAST.
     """
     lists = {
         model["object_name"]: model
@@ -116,11 +123,10 @@ def sections(
     named = {entry.target for entries in SECTIONS.values() for entry in entries}
     others = [Entry(lists[name]["name"], name) for name in lists if name not in named]
     work = recent_work() if lists else None
-    *_, last = SECTIONS
     for label, entries in SECTIONS.items():
         links = [
             link
-            for entry in (*entries, *(others if label == last else ()))
+            for entry in (*entries, *(others if label == _LAST else ()))
             if (link := _link(request, entry, lists, work))
         ]
         if label == "Orders" and "OrderSummary" in lists:
@@ -150,8 +156,7 @@ def place_of(object_name: str) -> tuple[str, str]:
         for entry in entries:
             if entry.target == object_name:
                 return section, entry.label
-    *_, last = SECTIONS
-    return last, ""
+    return _LAST, ""
 
 
 def recent_work() -> WorkView:

@@ -14,6 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from config.fields.names import RegistrationError
 from config.http.errors import PermissionMissingError
 from config.http.input.ids import path_id
 from ordering_write.api.base import CommandEndpoint, StoredResponse, recorded_events, response_of
@@ -92,28 +93,47 @@ class CommandRoutes(CommandEndpoint):
     change, and ``body`` the response model of a command that makes nothing new.
     """
 
+    # Every table of routes, in the order of the definition.
+    tables: ClassVar[list[type["CommandRoutes"]]] = []
+
     routes: ClassVar[Sequence[Route]]
     key: ClassVar[str]
     address: ClassVar[str]
     missing: ClassVar[type[NotFoundError]]
     aggregate: ClassVar[type[Aggregate]]
     body: ClassVar[type[BaseModel]]
+    # The method of the first verb of each path.
+    _by_path: ClassVar[dict[str, Any]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "routes" not in cls.__dict__:
             return
-        cls.needed_permissions = {
-            route.method: handler_of(route.command).permission.name for route in cls.routes
-        }
-        by_path: dict[str, Any] = {}
-        for route in cls.routes:
+        routes, cls.routes = cls.routes, ()
+        cls.needed_permissions, cls._by_path = {}, {}
+        cls.tables.append(cls)
+        cls.add(*routes)
+
+    @classmethod
+    def add(cls, *routes: Route) -> None:
+        """Add ``routes`` to the table: the endpoint gets a method for each.
+
+        A shop's app adds routes in its module ``routes``, before the endpoints are made. Raises
+        RegistrationError for a verb and path that are taken.
+        """
+        for route in routes:
+            if any((route.verb, route.path) == (other.verb, other.path) for other in cls.routes):
+                path = f"{route.verb} {route.path}"
+                raise RegistrationError(f"Two routes of {cls.address} are {path!r}.")
+            cls.routes = (*cls.routes, route)
+            permission = handler_of(route.command).permission.name
+            cls.needed_permissions = {**cls.needed_permissions, route.method: permission}
             method = _method(route)
-            if route.path in by_path:
+            if route.path in cls._by_path:
                 # DRF keeps further verbs of a path with the method of its first verb.
-                getattr(by_path[route.path].mapping, route.verb.lower())(method)
+                getattr(cls._by_path[route.path].mapping, route.verb.lower())(method)
             elif route.path:
-                by_path[route.path] = method = _action(route)(method)
+                cls._by_path[route.path] = method = _action(route)(method)
             setattr(cls, route.method, cls._documented(route)(method))
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:

@@ -5,7 +5,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from functools import cache
@@ -37,7 +37,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.service_ids import is_service_id
 from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.log import outbox
-from ordering_write.models import CommandRecord, OutboxEvent
+from ordering_write.models import CommandRecord, OutboxEvent, aggregate_types
 
 logger = logging.getLogger(__name__)
 
@@ -324,9 +324,16 @@ def _retry_races(act: Callable[[], _Result]) -> _Result:
 def _is_race(error: Exception) -> bool:
     cause = error.__cause__
     if isinstance(cause, pg.UniqueViolation):
-        return cause.diag.constraint_name in _CONTESTED
+        return cause.diag.constraint_name in _contested()
     # A migration that changes the type of a column meanwhile is a race too.
     return isinstance(cause, pg.DeadlockDetected | pg.SerializationFailure) or is_stale(error)
+
+
+@cache
+def _contested() -> Collection[str]:
+    """Return _CONTESTED and the primary keys of aggregates, whose ids a command can choose."""
+    tables = (aggregate_type._meta.db_table for aggregate_type in aggregate_types().values())
+    return {*_CONTESTED, *(f"{table}_pkey" for table in tables)}
 
 
 @cache

@@ -7,7 +7,7 @@ from django.apps import AppConfig
 from django.db import DEFAULT_DB_ALIAS
 
 from config.accounts.models import User
-from config.accounts.roles import Role, customer_scope, sync_permissions
+from config.accounts.roles import Role, all_roles, customer_scope, sync_permissions
 from ordering_write.domain.commands import Command, Privilege
 from ordering_write.domain.errors import NotPermittedError
 from ordering_write.domain.values import Channel
@@ -15,7 +15,7 @@ from ordering_write.handlers import all_handlers, handler_of
 from ordering_write.ports import identity_port
 
 # Rights that aren't permissions of a command.
-_OTHER_RIGHTS: dict[str, tuple[Role, ...]] = {
+_OTHER_RIGHTS: dict[str, tuple[str, ...]] = {
     Privilege.ANY_PRICE: (Role.INTEGRATION,),
     Privilege.OVERRIDE_PRICE: (Role.CLERK,),
     Privilege.ANY_REFUND: (Role.INTEGRATION,),
@@ -25,7 +25,7 @@ _OTHER_RIGHTS: dict[str, tuple[Role, ...]] = {
 _LABELS = Privilege.LABELS | {"view_outbox": "Can view the outbox and the command records"}
 
 
-def grants() -> Mapping[Role, set[str]]:
+def grants() -> Mapping[str, set[str]]:
     """Return the codenames that each role has. Admin has every codename."""
     roles = {
         permission.codename: permission.roles
@@ -34,7 +34,7 @@ def grants() -> Mapping[Role, set[str]]:
     } | _OTHER_RIGHTS
     return {
         role: {name for name, holders in roles.items() if role in (*holders, Role.ADMIN)}
-        for role in Role
+        for role in all_roles()
     }
 
 

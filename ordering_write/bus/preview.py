@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Annotated, Any
+from uuid import UUID
 
 from django.db.models import Model
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,15 +14,11 @@ from ordering_write.domain.changes import Change, changes
 from ordering_write.domain.commands import Command, CreateOrder
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import Version
-from ordering_write.models import Aggregate, Customer, Order, StockItem
+from ordering_write.handlers import handler_of
+from ordering_write.models import Aggregate, Customer, Order, StockItem, aggregate_types
 
-# The fields by which a command names its aggregate. The first field with a value counts.
-_ID_FIELDS: Mapping[str, type[Aggregate]] = {
-    "order_id": Order,
-    "product_id": StockItem,
-    "customer_id": Customer,
-}
-_TYPES = {aggregate_type.stream_prefix: aggregate_type for aggregate_type in _ID_FIELDS.values()}
+# The aggregates that a command can name beside its own. The first one whose id has a value counts.
+_OURS: Sequence[type[Aggregate]] = (Order, StockItem, Customer)
 
 
 class WouldBeEvent(BaseModel):
@@ -47,7 +44,7 @@ class Preview(BaseModel):
 
 
 def current_row(command: Command) -> Aggregate | None:
-    """Return the product or customer that ``command`` is about, as it is now.
+    """Return the row of the aggregate that ``command`` is about, as it is now.
 
     None for an order: its stream is short enough to be folded, and its parts are rows too. The
     streams of products and customers may be too long to fold.
@@ -55,12 +52,11 @@ def current_row(command: Command) -> Aggregate | None:
     if isinstance(command, CreateOrder):
         # The new order is the first aggregate that it changes, not the customer.
         return None
-    for field, aggregate_type in _ID_FIELDS.items():
-        if key := getattr(command, field, None):
-            if aggregate_type is Order:
-                return None
-            return aggregate_type.objects.filter(pk=key).first()
-    return None
+    aggregate_type, key = _named_by(command)
+    if aggregate_type is None or aggregate_type is Order:
+        return None
+    row: Aggregate | None = aggregate_type.objects.filter(pk=key).first()
+    return row
 
 
 def preview_of(
@@ -76,7 +72,7 @@ def preview_of(
     own_events = [event for event in events if event.recorded.stream == stream]
     aggregate = current
     if aggregate is None or aggregate.stream != stream:
-        aggregate = _TYPES[stream.partition("-")[0]]()
+        aggregate = aggregate_types()[stream.partition("-")[0]]()
     past_events = _past_events(stream, own_events, after=aggregate.version)
     is_new = not (aggregate.version or past_events)
     for event in past_events:
@@ -110,10 +106,16 @@ def _past_events(
 
 def stream_of(command: Command) -> str:
     """Return the stream of the aggregate that ``command`` names; "" if it names none."""
-    for field, aggregate_type in _ID_FIELDS.items():
-        if key := getattr(command, field, None):
-            return f"{aggregate_type.stream_prefix}-{key}"
-    return ""
+    aggregate_type, key = _named_by(command)
+    return f"{aggregate_type.stream_prefix}-{key}" if aggregate_type else ""
+
+
+def _named_by(command: Command) -> tuple[type[Aggregate] | None, UUID | None]:
+    """Return the aggregate that ``command`` names, and its id; twice None if it names none."""
+    for aggregate_type in (handler_of(type(command)).aggregate, *_OURS):
+        if key := getattr(command, aggregate_type.id_field, None):
+            return aggregate_type, key
+    return None, None
 
 
 def _would_be(event: DomainEvent) -> WouldBeEvent:

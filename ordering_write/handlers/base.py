@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from config.accounts.roles import Role
+from config.fields.names import check_name, is_test, taken
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import DomainError, DuplicateEmailError, NoHandlerFoundError
 from ordering_write.domain.events import DomainEvent
@@ -19,7 +19,7 @@ class Permission:
     """A permission to give commands, and the roles that have it. Admin has every permission."""
 
     codename: str
-    roles: tuple[Role, ...] = ()
+    roles: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -67,8 +67,12 @@ class CommandHandler(ABC, Generic[C]):
 
     @property
     def family(self) -> str:
-        """The module of the handler, by which pages group commands: ``shipping``."""
-        return type(self).__module__.rpartition(".")[2]
+        """The module of the handler, by which pages group commands: ``shipping``.
+
+        The name of the package for a shop's module ``handlers``.
+        """
+        package, *_, module = type(self).__module__.split(".")
+        return package if module == "handlers" else module
 
 
 _handlers: dict[type[Command], CommandHandler[Any]] = {}
@@ -76,10 +80,21 @@ H = TypeVar("H", bound=type[CommandHandler[Any]])
 
 
 def handles(command_type: type[Command]) -> Callable[[H], H]:
-    """Register the decorated class as the handler of ``command_type``."""
+    """Register the decorated class as the handler of ``command_type``.
+
+    Raises RegistrationError for a name that is taken or breaks the rule of ``check_name``.
+    """
 
     def register(handler_type: H) -> H:
-        _handlers[command_type] = handler_type()
+        name, module = command_type.__name__, handler_type.__module__
+        check_name("command", name, module=module)
+        for other, handler in _handlers.items():
+            if other.__name__ == name and not is_test(module):
+                raise taken("command", name, type(handler).__module__, module)
+        handler = handler_type()
+        for permission in handler.permissions:
+            check_name("permission", permission.codename, module=module)
+        _handlers[command_type] = handler
         return handler_type
 
     return register

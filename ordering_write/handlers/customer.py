@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar, TypeVar
+from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
@@ -15,6 +16,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import ERASED
 from ordering_write.handlers.base import CommandHandler, Permission, duplicate_email, handles
 from ordering_write.models import (
+    Aggregate,
     CommandRecord,
     CommandRefusal,
     Customer,
@@ -22,6 +24,7 @@ from ordering_write.models import (
     OutboxEvent,
     PersonalData,
     Timer,
+    aggregate_types,
     save,
 )
 
@@ -125,13 +128,18 @@ class EraseCustomerHandler(CommandHandler[c.EraseCustomer]):
 
     The log never held personal fields: they are in rows beside it. Without those rows the events
     read as erased, now and whenever they are read again. CustomerErased counts what was erased, and
-    each order of the customer gets an OrderAnonymized, so that readers correct their copies.
+    each order and each aggregate of a shop's app that belongs to the customer gets the event of
+    its ``anonymized_by``, so that readers correct their copies.
     """
 
     aggregate = Customer
     permission = Permission("erase_customer")
-    events = (e.CustomerErased, e.OrderAnonymized)
     refusals = (errors.CustomerErasedError, errors.HasOpenOrdersError)
+
+    @property
+    def events(self) -> tuple[type[DomainEvent], ...]:  # type: ignore[override]
+        others = (aggregate_type.anonymized_by for aggregate_type in _other_types())
+        return (e.CustomerErased, e.OrderAnonymized, *filter(None, others))
 
     def handle(self, command: c.EraseCustomer) -> list[DomainEvent]:
         # This lock waits for orders that are being placed: they hold the row of their customer.
@@ -140,11 +148,26 @@ class EraseCustomerHandler(CommandHandler[c.EraseCustomer]):
         customer.refuse_if_erased()
         orders = Order.load_all_of(customer.pk)
         _refuse_open(orders)
-        counts = _erase(customer, orders)
-        for order in orders:
-            order.anonymize(now=command.timestamp)
+        others = [row for each in _other_types() for row in _locked(each, customer.pk)]
+        counts = _erase(customer, orders, others)
+        for aggregate in (*orders, *others):
+            aggregate.anonymize(now=command.timestamp)
         customer.erase(command.reason, erased=counts, now=command.timestamp)
-        return save([customer, *orders], caused_by=command)
+        return save([customer, *orders, *others], caused_by=command)
+
+
+def _other_types() -> list[type[Aggregate]]:
+    """Return the aggregates of shops' apps whose events have personal fields of a customer."""
+    return [
+        aggregate_type
+        for aggregate_type in aggregate_types().values()
+        if aggregate_type.anonymized_by and aggregate_type not in (Customer, Order)
+    ]
+
+
+def _locked(aggregate_type: type[Aggregate], customer_id: UUID) -> Sequence[Aggregate]:
+    key = aggregate_type._meta.pk.column
+    return aggregate_type.lock(f"customer_id = %s ORDER BY {key}", [customer_id])
 
 
 def _refuse_open(orders: Sequence[Order]) -> None:
@@ -156,12 +179,14 @@ def _refuse_open(orders: Sequence[Order]) -> None:
         )
 
 
-def _erase(customer: Customer, orders: Sequence[Order]) -> dict[str, int]:
+def _erase(
+    customer: Customer, orders: Sequence[Order], others: Sequence[Aggregate]
+) -> dict[str, int]:
     """Delete the personal data of ``customer``; return the number of each kind."""
     personal_fields, _ = PersonalData.objects.filter(customer_id=customer.pk).delete()
     # The fingerprint of a command is a digest of its payload, from which a phone number can be
     # guessed. A repeated command is still refused: by its events.
-    streams = [customer.stream, *(order.stream for order in orders)]
+    streams = [aggregate.stream for aggregate in (customer, *orders, *others)]
     events = OutboxEvent.objects.filter(stream__in=streams)
     commands, _ = CommandRecord.objects.filter(pk__in=events.values("command_id")).delete()
     refusals, _ = CommandRefusal.objects.filter(stream__in=streams).delete()

@@ -3,7 +3,12 @@
 The checkpoint of the policies is in a layer above the log: ``policies.models``.
 """
 
-from ordering_write.models.aggregate import Aggregate, SavedWithoutEventsError, save
+from ordering_write.models.aggregate import (
+    Aggregate,
+    SavedWithoutEventsError,
+    aggregate_types,
+    save,
+)
 from ordering_write.models.bulk_job import BulkItem, BulkJob
 from ordering_write.models.command_record import CommandMetric, CommandRecord
 from ordering_write.models.customer import Customer
@@ -40,5 +45,6 @@ __all__ = [
     "SubscriberSample",
     "Timer",
     "WrittenDirectlyError",
+    "aggregate_types",
     "save",
 ]

@@ -1,6 +1,6 @@
 """The base of the aggregates: state that only events change, saved together with the events."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from itertools import count
@@ -8,10 +8,12 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
+from django.apps import apps
 from django.db import models
 from uuid_utils.compat import uuid7
 
 from config.databases import tables
+from config.fields.names import check_name, taken
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import DomainError, VersionConflictError
 from ordering_write.domain.events import DomainEvent, Envelope
@@ -27,11 +29,17 @@ class SavedWithoutEventsError(Exception):
 class Aggregate(GuardedModel):
     """A model that is loaded and saved as a whole and that only ``evolve`` changes.
 
-    A subclass defines ``stream_prefix``, ``evolve`` and ``write_all``. Its methods are a guard,
-    then an event.
+    A subclass defines ``stream_prefix``, ``id_field`` and ``evolve``; one with rows in several
+    tables also ``write_all`` and ``load_whole``. Its methods are a guard, then an event.
+
+    ``id_field`` is the field of commands and events that holds the id. ``anonymized_by`` is the
+    event that an erasure of the customer in the column ``customer_id`` raises, if the events of the
+    stream have personal fields.
     """
 
     stream_prefix: ClassVar[str]
+    id_field: ClassVar[str]
+    anonymized_by: ClassVar[type[DomainEvent] | None] = None
     # Fields of the outcome that every event carries, changed or not.
     always_included: ClassVar[frozenset[str]] = frozenset()
 
@@ -99,9 +107,30 @@ class Aggregate(GuardedModel):
         return rows
 
     @classmethod
+    def find_locked(cls, key: UUID) -> Self | None:
+        """Return the aggregate, its row locked until the end of the transaction; None if there is
+        none."""
+        unit = unit_of_work.current()
+        if unit and (kept := unit.find(cls, key)):
+            return kept
+        return next(iter(cls.lock(f"{cls._meta.pk.column} = %s", [key])), None)
+
+    @classmethod
+    def load_whole(cls, keys: Collection[UUID]) -> Mapping[UUID, Self]:
+        """Return aggregates with all their parts, by their ids, without a lock."""
+        aggregates: dict[UUID, Self] = cls.objects.in_bulk(list(keys))
+        return aggregates
+
+    @classmethod
     def write_all(cls, aggregates: Sequence[Self]) -> None:
         """Write the rows of several aggregates of this class."""
-        raise NotImplementedError
+        for aggregate in aggregates:
+            aggregate.save_base(force_insert=aggregate._saved_version == 0)
+
+    def anonymize(self, *, now: datetime) -> None:
+        """Raise the event ``anonymized_by``: the personal fields of the stream are erased."""
+        if event_type := self.anonymized_by:
+            self._raise_event(event_type(timestamp=now, **{self.id_field: self.pk}))
 
     @classmethod
     def fold(cls, events: Iterable[DomainEvent]) -> Self:
@@ -132,6 +161,23 @@ class Aggregate(GuardedModel):
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         raise SavedWithoutEventsError(SavedWithoutEventsError.__doc__)
+
+
+@cache
+def aggregate_types() -> Mapping[str, type[Aggregate]]:
+    """Return the types of aggregates by the prefix of their streams.
+
+    Raises RegistrationError for a prefix that is taken or breaks the rule of ``check_name``.
+    """
+    types: dict[str, type[Aggregate]] = {}
+    for model in apps.get_models():
+        if issubclass(model, Aggregate):
+            prefix, module = model.stream_prefix, model.__module__
+            check_name("stream", prefix, module=module)
+            if prefix in types:
+                raise taken("stream", prefix, types[prefix].__module__, module)
+            types[prefix] = model
+    return types
 
 
 @cache

@@ -24,6 +24,8 @@ class Customer(Aggregate):
     """A person or a company that orders. Only active customers can order."""
 
     stream_prefix = "customer"
+    id_field = "customer_id"
+    anonymized_by = e.CustomerErased
 
     class Status(models.TextChoices):
         ACTIVE = "active"
@@ -194,8 +196,8 @@ class Customer(Aggregate):
 
     @classmethod
     def write_all(cls, aggregates: "Sequence[Customer]") -> None:
+        super().write_all(aggregates)
         for customer in aggregates:
-            customer.save_base(force_insert=customer._saved_version == 0)
             customer._write_identifier()
 
     def _write_identifier(self) -> None:

@@ -30,22 +30,24 @@ class Trigger:
     key: UUID
 
     def order(self) -> Order:
-        """Return the order as it is now, without its lines and shipments."""
+        """Return the order of the event as it is now, without its lines and shipments."""
         [order] = tables.find(Order, "id = %s", [self.event.order_id])
         return order
 
     def history(self) -> list[Any]:
-        """Return all events of the order so far, OrderCreated first."""
+        """Return all events of the stream so far, OrderCreated first for an order."""
         return log.read_stream(self.event.recorded.stream)
 
     def command(self, command_type: type[Command], /, *, step: str = "", **payload: Any) -> Command:
-        """Return a command of this policy about the order of the event.
+        """Return a command of this policy, about the order of the event if it is about an order.
 
         ``step`` tells several commands of one trigger apart. A command that was given before has
         the same id, so that it takes effect once, however often a policy acts.
         """
         name, label = self.policy.name, f"Automatic {self.policy.label}"
         envelope = self.event.recorded
+        if "order_id" in command_type.model_fields and isinstance(self.event, OrderEvent):
+            payload = {"order_id": self.event.order_id, **payload}
         return command_type.model_validate(
             {
                 "command_id": self._command_id(step) if step else self.key,
@@ -55,7 +57,6 @@ class Trigger:
                 "channel": "policy",
                 "correlation_id": envelope.correlation_id,
                 "causation_id": envelope.event_id,
-                "order_id": self.event.order_id,
                 **payload,
             }
         )
@@ -68,7 +69,7 @@ class Trigger:
 
 
 class Policy(ABC):
-    """A reaction to an event of an order.
+    """A reaction to an event, most often of an order.
 
     The runner calls ``when`` once for each event of the types in ``events``, in the transaction
     that moves the checkpoint: it must have no effect. ``act`` is called at least once. Its commands
@@ -78,7 +79,7 @@ class Policy(ABC):
     name: ClassVar[str]
     # The policy in people's words, in lower case. Its events say "Automatic " and this label.
     label: ClassVar[str]
-    events: ClassVar[tuple[type[OrderEvent], ...]]
+    events: ClassVar[tuple[type[DomainEvent], ...]]
 
     def key(self, event: DomainEvent) -> UUID:
         """Return the id that stands for this policy and this event, always the same."""

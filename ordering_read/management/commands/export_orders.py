@@ -18,7 +18,7 @@ from config.exports.models import Export
 from config.http.input.query import parameter_schema
 from ordering_read.exports import jobs
 from ordering_read.exports.formats import FORMATS
-from ordering_read.exports.lists import LISTS
+from ordering_read.exports.lists import all_lists
 from ordering_read.exports.rows import Selection
 from ordering_read.queries.order_lists import ListOrders
 from ordering_read.queries.orders import visible_orders
@@ -96,7 +96,7 @@ def _selection(options: dict[str, Any]) -> Selection:
         texts = (f"--{item['loc']}: {item['msg']}" for item in _errors(error))
         raise CommandError("; ".join(texts)) from error
     return Selection(
-        exported=LISTS["order-lines" if options["lines"] else "orders"],
+        exported=all_lists()["order-lines" if options["lines"] else "orders"],
         format=options["format"],
         rows=query.select(visible_orders(query)),
         filters=urlencode(filters),

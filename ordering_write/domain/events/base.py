@@ -10,6 +10,7 @@ from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SkipValidation
 
+from config.fields.names import check_name, is_test, taken
 from ordering_write.domain.values import ERASED, Actor, Channel
 
 
@@ -90,7 +91,12 @@ class DomainEvent(BaseModel):
     def __init_subclass__(cls, *, stored: bool = True, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if stored:
-            DomainEvent.types[cls.__name__] = cls
+            name, module = cls.__name__, cls.__module__
+            check_name("event type", name, module=module)
+            other = DomainEvent.types.get(name)
+            if other and other.__module__ != module and not is_test(module):
+                raise taken("event type", name, other.__module__, module)
+            DomainEvent.types[name] = cls
 
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:

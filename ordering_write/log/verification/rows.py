@@ -1,6 +1,6 @@
 """Compares the rows of aggregates with what their events say."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +11,14 @@ from django.db.models.functions import Cast, Concat
 from ordering_write.domain.events import CustomerRegistered
 from ordering_write.log.verification import finding
 from ordering_write.log.verification.finding import Finding
-from ordering_write.models import Aggregate, Customer, Order, OutboxEvent, Reservation, StockItem
+from ordering_write.models import (
+    Aggregate,
+    Customer,
+    Order,
+    OutboxEvent,
+    StockItem,
+    aggregate_types,
+)
 
 # Columns and their values, by the name of an aggregate's part.
 _Parts = Mapping[str, Mapping[str, Any]]
@@ -98,30 +105,9 @@ def _columns(row: models.Model) -> dict[str, Any]:
     return {field.attname: getattr(row, field.attname) for field in row._meta.concrete_fields}
 
 
-def _load_orders(ids: Collection[UUID]) -> Mapping[UUID, Aggregate]:
-    orders = Order.objects.in_bulk(ids)
-    Order.add_parts(orders)
-    return orders
-
-
-def _load_stock(ids: Collection[UUID]) -> Mapping[UUID, Aggregate]:
-    items = StockItem.objects.in_bulk(ids)
-    StockItem.add_reservations(items, Reservation.objects.filter(product_id__in=items))
-    return items
-
-
-# Loads aggregates of a type by their ids, with all their parts.
-LOADERS: Mapping[type[Aggregate], Callable[[Collection[UUID]], Mapping[UUID, Aggregate]]] = {
-    Order: _load_orders,
-    StockItem: _load_stock,
-    Customer: Customer.objects.in_bulk,
-}
-AGGREGATES = {aggregate_type.stream_prefix: aggregate_type for aggregate_type in LOADERS}
-
-
 def find_rows_without_events() -> Iterator[Finding]:
     """Yield the aggregates that have a row but no events."""
-    for prefix, aggregate_type in AGGREGATES.items():
+    for prefix, aggregate_type in aggregate_types().items():
         stream = Concat(Value(f"{prefix}-"), Cast(OuterRef("pk"), models.CharField()))
         rows = aggregate_type._default_manager.order_by("pk").annotate(
             has_events=Exists(OutboxEvent.objects.filter(stream=stream))

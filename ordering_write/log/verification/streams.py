@@ -7,13 +7,13 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from ordering_write.domain.events import CustomerErased, OrderAnonymized, UndecodableEvent
+from ordering_write.domain.events import UndecodableEvent
 from ordering_write.log import decoding, reading
 from ordering_write.log.outbox import content_hash, digest
 from ordering_write.log.verification import rows
 from ordering_write.log.verification.finding import Finding
 from ordering_write.log.verification.money import MoneyLedger
-from ordering_write.models import Order
+from ordering_write.models import Order, aggregate_types
 
 # Events of one transaction.
 _PAGE = 1_000
@@ -79,9 +79,10 @@ class _Stream:
     def __init__(self, name: str) -> None:
         self.name = name
         self.version = 0
-        aggregate_type = rows.AGGREGATES.get(name.partition("-")[0])
+        aggregate_type = aggregate_types().get(name.partition("-")[0])
         # None if no aggregate has such a stream, or if its state is unknown after a fault.
         self.aggregate = aggregate_type() if aggregate_type else None
+        self._anonymized_by = aggregate_type and aggregate_type.anonymized_by
         # Columns whose values were erased from the events.
         self.erased: set[str] = set()
         self._money = MoneyLedger()
@@ -119,7 +120,7 @@ class _Stream:
             yield f"it can't be read: {event.reason}"
         if row["personal_id"] and row["personal"] is None:
             self.erased |= event.personal
-        if isinstance(event, CustomerErased | OrderAnonymized):
+        if self._anonymized_by and isinstance(event, self._anonymized_by):
             self._is_erased = True
             # The event sets these columns to known values.
             self.erased.clear()
@@ -141,13 +142,13 @@ class _Stream:
 
 def _compare_rows(streams: Sequence[_Stream]) -> Iterator[Finding]:
     """Yield the differences between the rows of complete streams and their folds."""
-    for aggregate_type, load in rows.LOADERS.items():
+    for aggregate_type in aggregate_types().values():
         aggregates = {
             stream: stream.aggregate
             for stream in streams
             if isinstance(stream.aggregate, aggregate_type)
         }
-        rows_by_key = load([aggregate.pk for aggregate in aggregates.values()])
+        rows_by_key = aggregate_type.load_whole([row.pk for row in aggregates.values()])
         for stream, aggregate in aggregates.items():
             for fault in rows.compare(
                 rows_by_key.get(aggregate.pk), aggregate, stream=stream.name, unknown=stream.erased

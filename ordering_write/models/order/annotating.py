@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from ordering_write.domain import events as e
@@ -18,6 +19,10 @@ class Annotating(OrderState):
 
     class Meta(OrderState.Meta):
         abstract = True
+
+    def record(self, event_type: type[e.OrderEvent], /, *, now: datetime, **fields: Any) -> None:
+        """Raise an event of a shop's own app: a fact about the order that changes none of ours."""
+        self._record(event_type, now=now, **fields)
 
     def tag(self, tag: str, *, now: datetime) -> None:
         """Add ``tag`` unless the order has it."""
@@ -70,7 +75,3 @@ class Annotating(OrderState):
             raise NoteNotFoundError
         if self.notes[str(note_id)]:
             self._record(e.NoteRedacted, now=now, note_id=note_id)
-
-    def anonymize(self, *, now: datetime) -> None:
-        """Record that the personal fields of all events of this order have been erased."""
-        self._record(e.OrderAnonymized, now=now)

@@ -1,6 +1,6 @@
 """The Order aggregate: its state machine, and how it is loaded and saved."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -317,6 +317,12 @@ class Order(
         orders = {order.pk: order for order in rows.select_for_update().order_by("pk")}
         cls.add_parts(orders)
         return list(orders.values())
+
+    @classmethod
+    def load_whole(cls, keys: "Collection[UUID]") -> "Mapping[UUID, Order]":
+        orders = cls.objects.in_bulk(keys)
+        cls.add_parts(orders)
+        return orders
 
     @classmethod
     def add_parts(cls, orders: "Mapping[UUID, Order]", *, with_shipments: bool = True) -> None:

@@ -49,6 +49,8 @@ class OrderState(Aggregate):
     """
 
     stream_prefix = "order"
+    id_field = "order_id"
+    anonymized_by = e.OrderAnonymized
     always_included: ClassVar[frozenset[str]] = frozenset({"customer_id", "status"})
 
     id = models.UUIDField(primary_key=True)

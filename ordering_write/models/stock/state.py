@@ -19,6 +19,7 @@ class StockState(Aggregate):
     """
 
     stream_prefix = "stock"
+    id_field = "product_id"
     always_included: ClassVar[frozenset[str]] = frozenset(
         {"on_hand", "reserved", "available", "backordered"}
     )

@@ -222,6 +222,12 @@ class StockItem(Moving, Selling, StockState):
         newest = "product_id = %s AND quantity > backordered ORDER BY line_id DESC LIMIT %s"
         self.add_reservations({self.pk: self}, tables.find(Reservation, newest, [self.pk, units]))
 
+    @classmethod
+    def load_whole(cls, keys: Collection[UUID]) -> "Mapping[UUID, StockItem]":
+        items = cls.objects.in_bulk(keys)
+        cls.add_reservations(items, Reservation.objects.filter(product_id__in=items))
+        return items
+
     @staticmethod
     def add_reservations(items: "Mapping[UUID, StockItem]", rows: Iterable[Reservation]) -> None:
         """Add loaded reservations to their products, a mapping from ids."""
