@@ -1,10 +1,14 @@
 # All commands of the project, from a fresh machine on: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop shell format check test bench profile proof screens \
+.PHONY: help run stop shell format check test bench profile proof screens packages tools \
 	types style contracts settings migrations schema compiled-tests
 
+# The Python that makes .venv.
+PYTHON ?= python3
 python := .venv/bin/python
+# Variables of another project.
+unexport DJANGO_SETTINGS_MODULE PYTHONPATH PYTHONHOME
 # Without kept bytecode each process compiles all packages anew, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
 # Production settings that reach no database: these gates ask for none, and start none.
@@ -15,16 +19,16 @@ production := DATABASE_URL=postgresql://nobody@localhost/nothing ALLOWED_HOSTS=o
 help: ## Show this list.
 	@sed -n 's/^\([a-z]*\):.*## /make \1\t/p' $(MAKEFILE_LIST)
 
-run: .venv/installed ## Run everything until Ctrl-C: PostgreSQL, web server, workers, demo data (PORT, DATA_DIR).
+run: packages ## Run everything until Ctrl-C: PostgreSQL, web server, workers, demo data (PORT, DATA_DIR).
 	@exec $(python) manage.py run --parent $$PPID
 
-stop: .venv/installed ## Stop an embedded PostgreSQL that a lone manage.py left running.
+stop: packages ## Stop an embedded PostgreSQL that a lone manage.py left running.
 	@$(python) manage.py stop
 
-shell: .venv/installed ## Open a Python shell on the databases of make run, with the models at hand.
+shell: packages ## Open a Python shell on the databases of make run, with the models at hand.
 	@$(python) manage.py shell
 
-format: .venv/installed ## Sort imports, format the code, and mend what ruff can.
+format: tools ## Sort imports, format the code, and mend what ruff can.
 	@$(python) -m ruff check --fix
 	@$(python) -m ruff format
 
@@ -61,12 +65,12 @@ compiled-tests:
 	@echo "== Tests (compiled by pytest)"
 	@output=$$($(python) -m pytest --collect-only --quiet) || { echo "$$output"; false; }
 
-check: .venv/installed ## Run the quick gates in a minute: ruff, import contracts, mypy, unit tests.
+check: tools ## Run the quick gates in a minute: ruff, import contracts, mypy, unit tests.
 	$(gates) types style contracts
 	@echo "== Unit tests (pytest)"
 	@$(python) -m pytest tests/unit
 
-test: .venv/installed ## Run all gates and the whole test suite; with T=path, the tests of that file or folder only.
+test: tools ## Run all gates and the whole test suite; with T=path, the tests of that file or folder only.
 ifdef T
 	@$(python) -m pytest $(T)
 else
@@ -78,27 +82,30 @@ endif
 peers := tests/benchmarks/peers
 sizes := $(foreach size,ORDERS ROUNDS NUMBER,$(if $($(size)),--$(shell echo $(size) | tr A-Z a-z) $($(size))))
 
-bench: .venv/installed $(peers)/.venv/installed ## Race against what a shop would use instead; RACE=read runs one, ORDERS, ROUNDS, NUMBER size it.
+bench: tools $(peers)/.venv/installed ## Race against what a shop would use instead; RACE=read runs one, ORDERS, ROUNDS, NUMBER size it.
 	@$(python) -m tests.benchmarks $(RACE) $(sizes)
 	@$(if $(RACE),,$(python) -m tests.benchmarks.live && $(python) -m tests.benchmarks.screens)
 
-profile: .venv/installed ## Show where the time of a race goes: RACE=read, list, place, post or rebuild.
+profile: tools ## Show where the time of a race goes: RACE=read, list, place, post or rebuild.
 	@$(python) -m tests.benchmarks.profile $(RACE) $(ORDERS)
 
-proof: .venv/installed ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
+proof: tools ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
 	@PROOF=1 $(python) -m pytest -m proof
 
-screens: .venv/installed ## Make the pictures of docs/screens anew, in Chromium, on a copy with demo data.
+screens: tools ## Make the pictures of docs/screens anew, in Chromium, on a copy with demo data.
 	@DJANGO_SETTINGS_MODULE=config.settings $(python) -m tests.screens
 
-.venv/installed: requirements.txt requirements-production.txt
-	@$(if $(shell python3 -c 'import ensurepip' 2>/dev/null && echo yes),,$(error \
-		python3-venv is missing: apt install python3-venv))
-	@echo "Installing the packages of requirements.txt into .venv; pip says how far it is ..."
-	@python3 -m venv .venv
-	@$(python) -m pip install --progress-bar off --timeout 60 --retries 10 \
-		--disable-pip-version-check --requirement requirements.txt
-	@touch $@
+# Nothing is installed if all is there. The same script by any Python: it says which one is needed.
+install = @command -v "$(PYTHON)" >/dev/null || { \
+	echo "Python 3.11 or newer is needed, and there is no $(PYTHON): install it, or name another" \
+		"one, as in PYTHON=python3.12 make run." >&2; exit 1; }; \
+	exec "$(PYTHON)" -I config/install.py
+
+packages:
+	$(install) requirements-production.txt
+
+tools:
+	$(install) requirements.txt
 
 # The environment of the peers of `make bench`.
 $(peers)/.venv/installed: $(peers)/requirements.txt
