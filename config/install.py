@@ -180,7 +180,7 @@ def _run_pip(requirements: str) -> None:
         word, _, rest = line.strip().partition(" ")
         if word == "Collecting" or line.startswith("Requirement already satisfied"):
             packages.append(re.split(r"[=\[ ]", rest.replace("already satisfied: ", ""))[0])
-        if line.startswith("Installing collected"):
+        if line.startswith(("Installing collected", "Successfully")):
             return "Unpacking the packages"
         if "Retrying" in line:
             return "Waiting for the package index, which doesn't answer"

@@ -53,7 +53,7 @@ WEB_FINISH_SECONDS = env.number("WEB_FINISH_SECONDS", 4 if EMBEDDED else 30)
 # --- Secrets and hosts -------------------------------------------------------------------------
 SECRET_KEY = os.environ.get("SECRET_KEY") or (keys.generated(DATA_DIR) if EMBEDDED else "")
 if not SECRET_KEY:
-    raise ImproperlyConfigured("SECRET_KEY is required when DATABASE_URL is set.")
+    raise ImproperlyConfigured("SECRET_KEY is required with DATABASE_URL; unset it for a try.")
 # Former keys that still verify sessions during a rotation, comma separated.
 SECRET_KEY_FALLBACKS = env.texts("SECRET_KEY_FALLBACKS")
 # Host names that the service answers to, comma separated.

@@ -177,6 +177,7 @@ class EmbeddedServer:
         self._run("pg_ctl", "start", *_START_LIMIT, "-D", str(self._data), "-o", options)
 
     def _make_home(self) -> None:
+        programs.check_path(self._folder.parent.resolve())
         if self._folder.is_symlink() and not self._home.exists():
             raise EmbeddedServerError(
                 f"{self._folder} points to {self._home}, which doesn't exist any more:"

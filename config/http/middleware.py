@@ -16,7 +16,7 @@ from django.utils.module_loading import import_string
 from rest_framework.exceptions import MethodNotAllowed, Throttled
 from uuid_utils.compat import uuid7
 
-from config import logs
+from config import logs, telemetry
 from config.http.answers.pages import refusal
 from config.http.answers.problems import is_anticipated
 from config.http.authentication import loaded_user
@@ -74,8 +74,9 @@ class RequestIdMiddleware:
     """Sets ``request.request_id`` (str) and ``request.correlation_id`` (UUID); echoes Request-Id.
 
     Keeps the client's Request-Id if it is 1 to 128 visible ASCII characters, and takes the trace id
-    of a ``traceparent`` as the correlation id; makes new ids otherwise. Log records of the request
-    have both ids, and each request is one record at INFO.
+    of a ``traceparent`` as the correlation id; makes new ids otherwise. With telemetry, the
+    correlation id is that of the request's own trace. Log records of the request have both ids, and
+    each request is one record at INFO.
     """
 
     def __init__(self, get_response: GetResponse) -> None:
@@ -85,7 +86,7 @@ class RequestIdMiddleware:
         client_id = request.headers.get("Request-Id", "")
         request_id = client_id if _REQUEST_ID.fullmatch(client_id) else uuid7().hex
         trace = _TRACEPARENT.fullmatch(request.headers.get("traceparent", ""))
-        correlation_id = UUID(trace[1]) if trace else uuid7()
+        correlation_id = telemetry.trace_id() or (UUID(trace[1]) if trace else uuid7())
         request.request_id = request_id  # type: ignore[attr-defined]
         request.correlation_id = correlation_id  # type: ignore[attr-defined]
         with logs.bound_ids(request_id=request_id, correlation_id=correlation_id):

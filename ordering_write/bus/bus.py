@@ -5,8 +5,8 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from django.db import DatabaseError, OperationalError, connection
 from django.utils.module_loading import import_string
 from psycopg import errors as pg
 
-from config import logs
+from config import logs, telemetry
 from config.databases.statements import is_stale
 from ordering_write import log
 from ordering_write.bus import metrics, refusals
@@ -128,7 +128,7 @@ class CommandBus:
         handler refuses; a refusal changes nothing, and is kept for auditors.
         """
         handler = self._handler(command)
-        with _log_context(command):
+        with _context(command):
             result = _measure(command, handler, record_response)
             if wait_for is not None and result:
                 wait = import_string(settings.READ_SIDE_WAIT)
@@ -151,7 +151,7 @@ class CommandBus:
         DomainError by which the handler refuses.
         """
         handler = self._handler(command)
-        with _log_context(command):
+        with _context(command):
             current = current_row(command)
             events = _retry_races(lambda: _dry_run(command, handler))
             return preview_of(command, events, current=current)
@@ -163,14 +163,23 @@ class CommandBus:
         return handler
 
 
-def _log_context(command: Command) -> AbstractContextManager[None]:
-    """Add the ids of the command and its actor to all log records inside."""
-    actor = command.by
-    return logs.bound_ids(
-        command_id=command.command_id,
-        correlation_id=command.correlation_id or command.command_id,
-        actor=f"{actor.type}:{actor.id}",
-    )
+@contextmanager
+def _context(command: Command) -> Iterator[None]:
+    """Trace the command, and add its ids and its actor to all log records inside."""
+    actor, correlation_id = command.by, command.correlation_id or command.command_id
+    with (
+        logs.bound_ids(
+            command_id=command.command_id,
+            correlation_id=correlation_id,
+            actor=f"{actor.type}:{actor.id}",
+        ),
+        telemetry.span(
+            type(command).__name__,
+            command_id=str(command.command_id),
+            correlation_id=str(correlation_id),
+        ),
+    ):
+        yield
 
 
 def _dry_run(command: Command, handler: CommandHandler[Any]) -> list[DomainEvent]:
@@ -199,6 +208,8 @@ def _measure(
     finally:
         name, seconds = type(command).__name__, time.perf_counter() - began
         metrics.count(name, outcome, reason=reason, seconds=seconds)
+        failed = outcome is CommandOutcome.FAILED
+        telemetry.describe(outcome=outcome.value, reason=reason, failed=failed)
         fields = {"type": name, "outcome": outcome, "reason": reason, "seconds": round(seconds, 6)}
         text = f"{name} {outcome} in {seconds:.3f} s{reason and f': {reason}'}"
         logger.info("%s", text, extra={"fields": {**fields, "event_id": last_event_id}})

@@ -18,6 +18,7 @@ from ordering_write.log.reading import (
     read_stream,
     read_streams,
     recorded_at,
+    traceparents,
 )
 from ordering_write.log.sequencer import sequence
 
@@ -41,4 +42,5 @@ __all__ = [
     "read_streams",
     "recorded_at",
     "sequence",
+    "traceparents",
 ]

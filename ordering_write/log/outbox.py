@@ -20,6 +20,7 @@ from uuid import UUID
 from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
+from config import telemetry
 from ordering_write.domain.events import DomainEvent
 from ordering_write.log import sequencer
 from ordering_write.models import EventPending, OutboxEvent, PersonalData
@@ -151,16 +152,23 @@ def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs
         raise OutsideCommitError(OutsideCommitError.__doc__)
     if not events or not current.keep:
         return
+    with telemetry.span("append", events=[event.type for event in events]):
+        _append(events, customer_id, current)
+
+
+def _append(events: Sequence[DomainEvent], customer_id: UUID | None, current: _Commit) -> None:
     current.event_count += len(events)
     unit = required_unit_of_work()
     _read_hashes(events, unit.hashes)
     actor = events[0].recorded.actor.model_dump(exclude_none=True)
+    traceparent = telemetry.traceparent()
     rows: list[OutboxEvent] = []
     personal_rows: list[PersonalData] = []
     for event in events:
         row, personal_data = _rows(event, actor, current.id, customer_id)
         previous = unit.hashes.get(row.stream, "")
         unit.hashes[row.stream] = row.hash = content_hash(vars(row), previous)
+        row.traceparent = traceparent
         rows.append(row)
         personal_rows += personal_data
     unit.insert([*personal_rows, *rows])

@@ -48,6 +48,10 @@ SELECT id, (
 ) FROM log_identity
 """
 
+_TRACEPARENTS = """
+SELECT traceparent FROM event WHERE event_id = ANY(%s) AND traceparent <> '' ORDER BY id
+"""
+
 _EVENTS_AFTER = """
 SELECT point.number, newest.type, newest.recorded_at
 FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS point (stream, position, number), LATERAL (
@@ -132,6 +136,16 @@ def _value(sql: str, *parameters: Any) -> Any:
         cursor.execute(sql, parameters)
         row = cursor.fetchone()
         return row and row[0]
+
+
+def traceparents(events: Sequence[DomainEvent]) -> list[str]:
+    """Return the trace contexts in which ``events`` were appended, in the order of the events.
+
+    Events that were appended without telemetry have none.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_TRACEPARENTS, [[event.recorded.event_id for event in events]])
+        return [text for (text,) in cursor.fetchall()]
 
 
 # --- Events ------------------------------------------------------------------------------------

@@ -33,6 +33,14 @@ class OutboxEvent(GuardedModel):
         max_length=64,
         help_text="SHA-256 of the event's content and of the hash of the event before.",
     )
+    # Not in the hash: the log is the same with and without telemetry.
+    traceparent = models.CharField(
+        max_length=55,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="The W3C trace context in which the event was appended, if that was recorded.",
+    )
 
     class Meta:
         db_table = "event"

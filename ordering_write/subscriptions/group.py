@@ -3,7 +3,7 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import psycopg
@@ -11,6 +11,7 @@ from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, 
 
 from config.databases import retry, tables
 from ordering_write import log
+from ordering_write.domain.events import DomainEvent
 from ordering_write.log import outbox
 from ordering_write.subscriptions import parking
 from ordering_write.subscriptions.checkpoint import CrashSuspicion
@@ -21,6 +22,7 @@ from ordering_write.subscriptions.runner import (
     Runner,
     Step,
     move,
+    traced_batch,
 )
 from ordering_write.subscriptions.subscriber import Subscriber
 
@@ -195,6 +197,15 @@ class _SubscriptionGroup:
         events = self._reader.read(rows[0].position, limit)
         if not events:
             return Step(0, rows[0].position, may_have_more=False)
+        may_have_more = len(events) >= limit
+        with traced_batch(rows, events):
+            seconds = self._apply_to_each(rows, events)
+            move(rows, events, seconds, keep_lease=may_have_more or self._listens)
+        position = cast(int, events[-1].recorded.position)
+        return Step(len(events) * len(rows), position, may_have_more)
+
+    def _apply_to_each(self, rows: list[Any], events: Sequence[DomainEvent]) -> list[float]:
+        """Apply ``events`` to each of ``rows``; return the seconds that each of them took."""
         seconds = []
         with tables.together():
             for row in rows:
@@ -204,15 +215,7 @@ class _SubscriptionGroup:
                 seconds.append(ended - began)
         # The time of the common write, in equal shares.
         share = (time.monotonic() - ended) / len(rows)
-        may_have_more = len(events) >= limit
-        move(
-            rows,
-            events,
-            [duration + share for duration in seconds],
-            keep_lease=may_have_more or self._listens,
-        )
-        position = cast(int, events[-1].recorded.position)
-        return Step(len(events) * len(rows), position, may_have_more)
+        return [duration + share for duration in seconds]
 
     def _step_alone(self, key: int) -> Step | None:
         if key not in self._runners:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple, cast
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple, cast
 from django.db import InterfaceError, OperationalError, connections, models, transaction
 from django.db.models.functions import Now
 
+from config import telemetry
 from config.databases import retry
 from ordering_write import log
 from ordering_write.domain.events import DomainEvent
@@ -145,13 +147,14 @@ class Runner:
             checkpoint.leased_until, checkpoint.crash_suspicion = None, CrashSuspicion.NONE
             checkpoint.save(update_fields=["leased_until", "crash_suspicion"])
             return Step(0, checkpoint.position, may_have_more=False)
-        if checkpoint.crash_suspicion == CrashSuspicion.CONFIRMED and not self._start_counted:
-            parking.park_crashed(checkpoint, events[0], self._subscriber)
-        else:
-            parking.apply(checkpoint, events, self._subscriber, bisect=bisect)
         may_have_more = len(events) >= self._batch or checkpoint.isolated
-        seconds = time.monotonic() - self._began
-        move([checkpoint], events, [seconds], keep_lease=may_have_more or self._listens)
+        with traced_batch([checkpoint], events):
+            if checkpoint.crash_suspicion == CrashSuspicion.CONFIRMED and not self._start_counted:
+                parking.park_crashed(checkpoint, events[0], self._subscriber)
+            else:
+                parking.apply(checkpoint, events, self._subscriber, bisect=bisect)
+            seconds = time.monotonic() - self._began
+            move([checkpoint], events, [seconds], keep_lease=may_have_more or self._listens)
         return Step(len(events), cast(int, events[-1].recorded.position), may_have_more)
 
     def record_failure(self, failure: Exception) -> None:
@@ -186,6 +189,20 @@ class Runner:
             checkpoint.save(update_fields=["leased_until", "error", "failed_at", "crash_suspicion"])
         if is_first:
             logger.error("%s can't go on and will be tried again.", checkpoint, exc_info=failure)
+
+
+def traced_batch(
+    checkpoints: Sequence[Any], events: Sequence[DomainEvent]
+) -> AbstractContextManager[None]:
+    """Return a block in which ``events`` are applied, which continues the traces of the events."""
+    if not telemetry.IS_ON or not (traceparents := log.traceparents(events)):
+        return nullcontext()
+    return telemetry.batch(
+        "apply",
+        traceparents,
+        checkpoints=[str(checkpoint) for checkpoint in checkpoints],
+        event_count=len(events),
+    )
 
 
 def move(

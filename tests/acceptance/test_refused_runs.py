@@ -32,6 +32,13 @@ def test_a_port_in_use_is_reported_in_one_line(idle: Copy) -> None:
     assert idle.postgres() == []
 
 
+def test_a_folder_that_postgresql_cannot_use_is_reported_in_one_line(idle: Copy) -> None:
+    process = idle.manage("run", DATA_DIR=f'{idle.folder}/a "folder"')
+
+    assert process.returncode != 0
+    assert """PostgreSQL can't work in a folder with " in its path""" in one_line(process.stderr)
+
+
 @pytest.mark.parametrize("command", ["run", "migrate"])
 def test_an_unreachable_database_is_reported_in_one_line(idle: Copy, command: str) -> None:
     nowhere = f"postgresql://x@127.0.0.1:{free_port()}/x"

@@ -6,7 +6,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.core.management.commands.migrate import Command as DjangoCommand
 from django.db import OperationalError
 from psycopg.errors import DeadlockDetected, LockNotAvailable
@@ -47,6 +47,17 @@ def test_migrate_creates_the_tables_of_the_chosen_side_only(databases: Databases
     assert "event" in tables(write)
     assert tables(read) == read_tables
     assert tables(write) & read_tables == {"django_migrations"}
+
+
+def test_migrate_refuses_the_database_of_another_project(databases: Databases) -> None:
+    with psycopg.connect(databases.urls[0]) as connection:
+        connection.execute("CREATE TABLE django_migrations (app text)")
+        connection.execute("INSERT INTO django_migrations VALUES ('blog'), ('auth')")
+
+    with pytest.raises(CommandError, match=r"another Django project \(apps blog\)"):
+        migrate()
+
+    assert tables(databases.urls[0]) == {"django_migrations"}
 
 
 @pytest.mark.parametrize("cause", [DeadlockDetected, LockNotAvailable])

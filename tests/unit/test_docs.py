@@ -44,7 +44,7 @@ def test_links_between_pages_lead_to_a_heading() -> None:
         f"{page.relative_to(ROOT)}: {target}{anchor}"
         for page in PAGES
         for target, anchor in LINK.findall(page.read_text())
-        if not re.match(r"\w+:", target) and not _target_exists(page, target, anchor)
+        if not re.match(r"\w+:", target) and not target_exists(page, target, anchor)
     ]
     assert broken == []
 
@@ -118,7 +118,7 @@ def test_glossary_is_sorted_and_names_modules_that_exist() -> None:
     assert [path for _, _, path in rows if not (ROOT / path).is_file()] == []
 
 
-def _target_exists(page: Path, target: str, anchor: str) -> bool:
+def target_exists(page: Path, target: str, anchor: str) -> bool:
     path = (page.parent / target).resolve() if target else page
     if not path.exists():
         return False

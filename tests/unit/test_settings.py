@@ -67,7 +67,7 @@ def test_an_invalid_variable_is_refused_with_its_name(subtests: pytest.Subtests)
     for environ, reason in (
         ({"PORT": "many"}, "PORT must be a whole number"),
         ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
-        (URL_AND_KEY | {"SECRET_KEY": ""}, "SECRET_KEY is required"),
+        (URL_AND_KEY | {"SECRET_KEY": ""}, "SECRET_KEY is required with DATABASE_URL"),
         (URL_AND_KEY | {"DATABASE_URL": "mysql://x@127.0.0.1/x"}, "postgresql://"),
     ):
         with subtests.test(**environ), pytest.raises(ImproperlyConfigured, match=reason):

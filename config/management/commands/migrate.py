@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
@@ -13,6 +14,7 @@ from config.databases import sessions
 from config.databases.executor import SideExecutor
 
 SIDES = ("default", "read")
+_OUR_LABELS = {"ordering_write", "ordering_read"}
 
 # SQL states of a migration that requests have kept from its tables: deadlock, lock timeout.
 _LOCKED_STATES = {"40P01", "55P03"}
@@ -35,6 +37,7 @@ class Command(migrate.Command):
 
     def handle(self, *args: Any, **options: Any) -> None:
         for database in _databases(options):
+            _check_owner(database)
             if database == "read" and settings.READ_SCHEMA:
                 _make_schema(settings.READ_SCHEMA)
             with _unlimited_pauses(database):
@@ -57,6 +60,22 @@ class Command(migrate.Command):
 
 def _databases(options: dict[str, Any]) -> tuple[str, ...]:
     return (options["database"],) if options["database"] else SIDES
+
+
+def _check_owner(database: str) -> None:
+    """Refuse the database of another Django project, to which a variable may lead by mistake."""
+    with connections[database].cursor() as cursor:
+        cursor.execute("SELECT to_regclass('django_migrations') IS NOT NULL")
+        if not cursor.fetchone()[0]:
+            return
+        cursor.execute("SELECT DISTINCT app FROM django_migrations")
+        labels = {label for (label,) in cursor.fetchall()}
+    strange = sorted(labels - {app.label for app in apps.get_app_configs()})
+    if strange and not labels & _OUR_LABELS:
+        raise CommandError(
+            f"The database {connections[database].settings_dict['NAME']} belongs to another Django "
+            f"project (apps {', '.join(strange)}): correct or unset DATABASE_URL."
+        )
 
 
 def _store_session_settings(database: str) -> None:

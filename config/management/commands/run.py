@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -57,11 +58,17 @@ class Command(BaseCommand):
         try:
             with _listen() as listener, server.in_use() if settings.EMBEDDED else nullcontext():
                 if settings.EMBEDDED:
-                    with self._step("Starting PostgreSQL"):
-                        server.start()
+                    self._start(server)
                 self._serve(listener)
         except Stopped:
             self._say("Stopped.")
+
+    def _start(self, server: EmbeddedServer) -> None:
+        with self._step("Starting PostgreSQL"):
+            try:
+                server.start()
+            except psycopg.OperationalError as error:
+                raise CommandError(" ".join(str(error).split())) from error
 
     def _serve(self, listener: socket.socket) -> None:
         host = LOOPBACK.get(settings.HOST, settings.HOST)
