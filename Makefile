@@ -89,7 +89,10 @@ bench: tools $(peers)/.venv/installed ## Race against what a shop would use inst
 profile: tools ## Show where the time of a race goes: RACE=read, list, place, post or rebuild.
 	@$(python) -m tests.benchmarks.profile $(RACE) $(ORDERS)
 
-proof: tools ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
+npm := $(shell command -v npm)
+
+proof: tools $(if $(npm),tests/clients/node_modules/installed) ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
+	@$(if $(npm),,echo "npm isn't installed: no linter reads the OpenAPI document, and no TypeScript client is generated.")
 	@PROOF=1 $(python) -m pytest -m proof
 
 screens: tools ## Make the pictures of docs/screens anew, in Chromium, on a copy with demo data.
@@ -106,6 +109,11 @@ packages:
 
 tools:
 	$(install) requirements.txt
+
+# Linters and generators of clients, in an environment of their own.
+tests/clients/node_modules/installed: tests/clients/package-lock.json
+	@cd tests/clients && npm ci --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
 
 # The environment of the peers of `make bench`.
 $(peers)/.venv/installed: $(peers)/requirements.txt

@@ -11,10 +11,15 @@ from django.db.migrations.exceptions import InconsistentMigrationHistory
 
 from config import environment, processes
 from config.fields.names import RegistrationError
+from config.version import VERSION
 
 
 def main() -> None:
     """Run the command; a wrong setting or database is said in one sentence."""
+    if sys.argv[1:] == ["version"]:
+        # Django's own command says the version of Django. This one needs no settings.
+        print(VERSION)
+        return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     # Almost all objects that are made while code is loaded stay: collections would cost a tenth.
     processes.collect_less()

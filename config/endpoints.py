@@ -25,7 +25,6 @@ from ordering_read import permissions
 from ordering_read.api.customers import CustomerViewSet
 from ordering_read.api.inventory import InventoryViewSet
 from ordering_read.api.orders import OrderViewSet
-from ordering_read.api.parameters import ID
 from ordering_read.queries.customers import ListCustomers
 from ordering_read.queries.inventory import GetInventory
 from ordering_read.queries.orders import GetOrderById, OrderNotFoundError
@@ -39,7 +38,7 @@ shop_apps.load("routes")
 
 
 class OrderEndpoint(OrderCommands, OrderViewSet):
-    """Orders: commands change them, the projection order_view shows them."""
+    """Orders: placing, changing, sending, paying and returning them."""
 
     needed_permissions = {
         **OrderViewSet.needed_permissions,
@@ -51,7 +50,6 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
     @extend_schema(
         operation_id="order_actions",
         summary="List the commands of an order",
-        parameters=[ID],
         responses={200: actions.ActionsBody, 500: None},
         examples=[actions.EXAMPLE],
     )

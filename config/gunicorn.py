@@ -1,5 +1,6 @@
 """The settings of gunicorn: `gunicorn -c python:config.gunicorn config.wsgi`."""
 
+import logging
 from threading import Timer
 
 from gunicorn.app import base
@@ -15,6 +16,7 @@ from config.settings import (
     WEB_FINISH_SECONDS,
     WEB_THREADS,
 )
+from config.version import VERSION
 
 # gunicorn has no other place to choose an arbiter.
 base.Arbiter = Arbiter
@@ -53,6 +55,11 @@ def on_starting(arbiter: Arbiter) -> None:
     load_pages()
     # Almost all objects that are made while code is loaded stay: collections would cost a tenth.
     collect_less()
+
+
+def when_ready(arbiter: Arbiter) -> None:
+    """Log the start with the version."""
+    logging.getLogger(__name__).info("The web server of version %s has started.", VERSION)
 
 
 def post_fork(arbiter: Arbiter, worker: Worker) -> None:

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from config import processes
 from config.databases import executor
+from config.version import VERSION
 from ordering_read.engine import status
 from ordering_write import subscriptions
 from ordering_write.subscriptions import alarm
@@ -18,8 +19,8 @@ from ordering_write.subscriptions import alarm
 @never_cache
 @require_safe
 def healthz(request: HttpRequest) -> JsonResponse:
-    """``/healthz``: 200 as long as the process answers."""
-    return JsonResponse({"status": "ok"})
+    """``/healthz``: 200 as long as the process answers, and the version of its code."""
+    return JsonResponse({"status": "ok", "version": VERSION})
 
 
 @never_cache

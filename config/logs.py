@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 
+from config.version import VERSION
+
 _ids: ContextVar[Mapping[str, str]] = ContextVar("ids", default=MappingProxyType({}))
 
 # Controls, line and paragraph separators, bidi controls, half surrogate pairs: a value with one of
@@ -45,8 +47,8 @@ def _replacement(match: re.Match[str]) -> str:
 class JSONFormatter(logging.Formatter):
     """Writes one JSON object a line, in ASCII.
 
-    The members are time (UTC), level, logger, message, the ids, the ``fields`` that the record has
-    in ``extra={"fields": {...}}``, and exception, a traceback.
+    The members are time (UTC), level, logger, message, version (of the service), the ids, the
+    ``fields`` that the record has in ``extra={"fields": {...}}``, and exception, a traceback.
     """
 
     def format(self, record: logging.LogRecord) -> str:
@@ -55,6 +57,7 @@ class JSONFormatter(logging.Formatter):
             "level": record.levelname,
             "logger": record.name,
             "message": without_values(record.getMessage()),
+            "version": VERSION,
             **_ids.get(),
             **getattr(record, "fields", {}),
         }

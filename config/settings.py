@@ -20,7 +20,6 @@ from config.http.openapi import openapi_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-
 # --- Environment -------------------------------------------------------------------------------
 # Folder of the embedded server's data, its port and the generated secrets.
 DATA_DIR = Path(os.environ.get("DATA_DIR") or BASE_DIR / "var").resolve()
@@ -35,7 +34,7 @@ HTTPS = env.flag("HTTPS", not (EMBEDDED or DEBUG))
 # Address and port of the web server that `make run` starts.
 HOST = os.environ.get("HOST") or "127.0.0.1"
 PORT = env.number("PORT", 8000)
-# The address by which browsers reach the service, for links in mails to the administrators.
+# The address by which browsers reach the service, for links in mails and for the OpenAPI document.
 PUBLIC_URL = (os.environ.get("PUBLIC_URL") or (f"http://{HOST}:{PORT}" if DEMO else "")).rstrip("/")
 # Threads of each web server process. At most half of them may wait for a projection.
 WEB_THREADS = env.number("WEB_THREADS", 8)
@@ -364,7 +363,9 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "config.http.answers.problems.exception_handler",
     "URL_FORMAT_OVERRIDE": "format",
 }
-SPECTACULAR_SETTINGS = openapi_settings.SPECTACULAR_SETTINGS
+# The e-mail address for questions about the API, shown in the OpenAPI document; none by default.
+API_CONTACT_EMAIL = os.environ.get("API_CONTACT_EMAIL") or ""
+SPECTACULAR_SETTINGS = openapi_settings.spectacular(PUBLIC_URL, API_CONTACT_EMAIL)
 
 # --- Texts, times, files -----------------------------------------------------------------------
 LANGUAGE_CODE = "en"
@@ -373,8 +374,7 @@ TIME_ZONE = STORE_TIME_ZONE
 FORMAT_MODULE_PATH = "config.formats"
 STATIC_URL = "static/"
 # Files are served from where they are installed, so there is no collectstatic step to forget.
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_ALLOW_ALL_ORIGINS = False
+WHITENOISE_USE_FINDERS, WHITENOISE_ALLOW_ALL_ORIGINS = True, False
 
 # --- Mail to the administrators and to customers -------------------------------------------------
 # Recipients of the alarm's mail, at its beginning and its end; comma separated.

@@ -1,10 +1,12 @@
 """Every URL of the service."""
 
+from typing import Any
+
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from config import shop_apps
-from config.api import router
+from config.api import previews, router
 from config.endpoints import CustomerEndpoint, InventoryEndpoint, OrderEndpoint
 from config.health import healthz, readyz
 from config.http.answers.pages import problem_page
@@ -33,6 +35,13 @@ router.register("parked-events", ParkedEventViewSet, basename="parked-event")
 # Shops register their addresses in the modules ``endpoints`` of their packages.
 shop_apps.load_of_packages("endpoints")
 
+_number = r"(?P<number>[^/]+)/?$"
+_order: dict[str, Any] = {
+    "actions": {"get": "by_number"},
+    "detail": False,
+    "name": "Order",
+}
+
 urlpatterns = [
     path("", start_page, name="start"),
     path("favicon.ico", favicon, name="favicon"),
@@ -48,6 +57,18 @@ urlpatterns = [
     path("api/docs", DocsView.as_view(), name="docs"),
     path("api/docs/<str:name>", docs_file, name="docs-file"),
     path("api/v1", router.get_api_root_view(), name="api"),
+    previews("api/v1/", router),
+    re_path(
+        rf"^api/v1/order-numbers/{_number}",
+        OrderEndpoint.as_view(**_order),
+        name="order-number",
+    ),
+    # The former address isn't in the document: generators can't tell it from /orders/{order_id}/….
+    re_path(
+        rf"^api/v1/orders/by-number/{_number}",
+        OrderEndpoint.as_view(**_order, schema=None),
+        name="order-by-number",
+    ),
     path("api/v1/", include(router.urls)),
 ]
 

@@ -35,11 +35,16 @@ class ApiView(APIView):
 
     # Opens the view to everybody, without login.
     public: ClassVar[bool] = False
+    # The name of the id in the addresses of one resource, as the OpenAPI document shows them.
+    id_name: ClassVar[str] = "id"
+    # The description of the view's tag in the OpenAPI document; its docstring if this is empty.
+    about: ClassVar[str] = ""
     # Permission of each action, as "app_label.codename".
     needed_permissions: ClassVar[Mapping[str, str]] = {}
     # Permission of all actions that ``needed_permissions`` doesn't name.
     needed_permission: ClassVar[str] = ""
-    # Answer of unsafe methods to ?dry_run=true; None on views that can't try a command.
+    # The preview that unsafe methods have at /preview, and with ?dry_run=true; None on views that
+    # can't try a command.
     dry_run_body: ClassVar[type[BaseModel] | None] = None
     # Statuses that unsafe methods answer with, beside those of every operation.
     command_statuses: ClassVar[frozenset[str]] = frozenset()

@@ -150,7 +150,7 @@ def _addresses() -> Mapping[type[Command], list[tuple[str, str]]]:
         for route in endpoint.routes:
             parts = [endpoint.address]
             if not route.makes_resource:
-                parts.append(f"{{{endpoint.key}}}")
+                parts.append(f"{{{endpoint.id_name}}}")
             if route.path:
                 parts.append(route.path)
             addresses[route.command].append((route.verb, "/".join(parts)))

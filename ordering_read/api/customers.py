@@ -12,7 +12,7 @@ from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody, Row
 from ordering_read.api.headers import FILE_NAME
 from ordering_read.api.list_files import FileViewSet, documented
 from ordering_read.api.order_bodies import OrderBody, order_body
-from ordering_read.api.parameters import ID, parameters_of
+from ordering_read.api.parameters import parameters_of
 from ordering_read.engine.gaps import Streams
 from ordering_read.fields import CustomerId
 from ordering_read.permissions import MASK, masked_pairs
@@ -95,7 +95,6 @@ class CustomerViewSet(FileViewSet):
     @extend_schema(
         operation_id="customer_get",
         summary="Show a customer",
-        parameters=[ID],
         responses=CustomerBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -106,7 +105,7 @@ class CustomerViewSet(FileViewSet):
     @extend_schema(
         operation_id="customer_orders",
         summary="List a customer's orders",
-        parameters=[ID, *parameters_of(GetOrdersByCustomer), FILE_NAME],
+        parameters=[*parameters_of(GetOrdersByCustomer), FILE_NAME],
         responses=documented(PageBody[OrderBody]),
     )
     @action(detail=True)
@@ -122,7 +121,6 @@ class CustomerViewSet(FileViewSet):
     @extend_schema(
         operation_id="customer_stats",
         summary="Sum up a customer's orders",
-        parameters=[ID],
         responses=CustomerStatsBody,
     )
     @action(detail=True)

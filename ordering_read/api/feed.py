@@ -28,7 +28,7 @@ from ordering_write import published
 
 
 class FeedViewSet(QueryViewSet):
-    """GET /feed."""
+    """The events of the shop in one sequence, for programs that follow it."""
 
     titles = ("Feed", "Event")
     renderer_classes = (*QueryViewSet.renderer_classes, CloudEventsRenderer)

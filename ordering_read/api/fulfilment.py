@@ -43,7 +43,7 @@ def _body(queued_order: QueuedOrderView, request: Request) -> QueuedOrderBody:
 
 
 class FulfilmentQueueViewSet(FileViewSet):
-    """GET /fulfilment-queue."""
+    """The orders that the warehouse has to pack and dispatch."""
 
     titles = ("Fulfilment queue", "Order")
     needed_permissions = {"list": permissions.VIEW_STOCK_LEVELS}

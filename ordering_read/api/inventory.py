@@ -13,7 +13,7 @@ from ordering_read import permissions
 from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody, Row
 from ordering_read.api.headers import FILE_NAME
 from ordering_read.api.list_files import FileViewSet, documented
-from ordering_read.api.parameters import ID, parameters_of
+from ordering_read.api.parameters import parameters_of
 from ordering_read.documents import ExpectationView
 from ordering_read.engine.gaps import Streams
 from ordering_read.queries.inventory import (
@@ -112,7 +112,6 @@ class InventoryViewSet(FileViewSet):
     @extend_schema(
         operation_id="product_get",
         summary="Show a product",
-        parameters=[ID],
         responses=ProductBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -123,7 +122,7 @@ class InventoryViewSet(FileViewSet):
     @extend_schema(
         operation_id="product_movements",
         summary="List a product's movements",
-        parameters=[ID, *parameters_of(GetStockLedger), FILE_NAME],
+        parameters=[*parameters_of(GetStockLedger), FILE_NAME],
         responses=documented(PageBody[StockMovementBody]),
     )
     @action(detail=True)

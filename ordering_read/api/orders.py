@@ -20,7 +20,7 @@ from ordering_read.api.order_bodies import (
     masked_entry,
     order_body,
 )
-from ordering_read.api.parameters import ID, NUMBER, parameters_of
+from ordering_read.api.parameters import NUMBER, parameters_of
 from ordering_read.queries.events import EventView, GetOrderEvents
 from ordering_read.queries.order_diff import GetOrderDiff
 from ordering_read.queries.order_lists import ListOrders
@@ -74,7 +74,7 @@ class OrderViewSet(FileViewSet):
     @extend_schema(
         operation_id="order_get",
         summary="Show an order",
-        parameters=[ID, *parameters_of(GetOrderById)],
+        parameters=[*parameters_of(GetOrderById)],
         responses={200: OrderDetailBody, 500: None},
     )
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -96,12 +96,12 @@ class OrderViewSet(FileViewSet):
     @extend_schema(
         operation_id="order_get_by_number",
         summary="Show the order of a number",
+        tags=["orders"],
         parameters=[NUMBER],
         responses=OrderDetailBody,
     )
-    @action(detail=False, url_path="by-number/(?P<number>[^/]+)", url_name="by-number")
     def by_number(self, request: Request, number: str) -> Response:
-        """Shows the whole order with this order number."""
+        """Shows the whole order with this order number, in any spelling."""
         return self._answer_order(self.ask(self.query(GetOrderByNumber, order_number=number)))
 
     def _answer_order(self, order: OrderDetail) -> Response:
@@ -122,7 +122,7 @@ class OrderViewSet(FileViewSet):
     @extend_schema(
         operation_id="order_timeline",
         summary="List the timeline of an order",
-        parameters=[ID, *parameters_of(GetTimeline), FILE_NAME],
+        parameters=[*parameters_of(GetTimeline), FILE_NAME],
         responses=documented(PageBody[TimelineEntryBody]),
     )
     @action(detail=True)
@@ -140,7 +140,7 @@ class OrderViewSet(FileViewSet):
     @extend_schema(
         operation_id="order_diff",
         summary="Compare two versions of an order",
-        parameters=[ID, *parameters_of(GetOrderDiff)],
+        parameters=[*parameters_of(GetOrderDiff)],
         responses={200: OrderDiffBody, 500: None},
         examples=[DIFF_EXAMPLE],
     )
@@ -159,7 +159,7 @@ class OrderViewSet(FileViewSet):
     @extend_schema(
         operation_id="order_events",
         summary="List the events of an order",
-        parameters=[ID, *parameters_of(GetOrderEvents)],
+        parameters=[*parameters_of(GetOrderEvents)],
         responses=PageBody[EventView],
         examples=[EVENTS_EXAMPLE],
     )

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from pydantic import BaseModel
 
@@ -10,9 +9,11 @@ from config.http.input.query import parameter_schema
 from ordering_read.api.headers import LINK
 from ordering_read.queries.lists import ListQuery
 
-ID = OpenApiParameter("id", OpenApiTypes.UUID, OpenApiParameter.PATH)
 NUMBER = OpenApiParameter(
-    "number", {"type": "string", "examples": ["2026-000123"]}, OpenApiParameter.PATH
+    "number",
+    {"type": "string", "examples": ["2026-000123"]},
+    OpenApiParameter.PATH,
+    description="The number of the order, in any spelling.",
 )
 
 
@@ -32,7 +33,8 @@ def _parameter(name: str, field: dict[str, Any], defs: dict[str, Any]) -> OpenAp
     shape = _shape(shape, defs)
     if "items" in shape:
         shape["items"] = _shape(shape["items"], defs)
-    if field.get("default") is not None:
+    # An empty list, the default of some filters, can't be sent.
+    if field.get("default") not in (None, []):
         shape["default"] = field["default"]
     is_list = "items" in shape
     return OpenApiParameter(

@@ -15,7 +15,7 @@ from ordering_read import permissions
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.bodies import Linked, Links, LinkTo, PageBody
 from ordering_read.api.idempotency import idempotent
-from ordering_read.api.parameters import ID, parameters_of
+from ordering_read.api.parameters import parameters_of
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.fields import StreamName
 from ordering_read.models import ParkedEvent
@@ -97,8 +97,9 @@ class RetriedBody(View):
 
 
 class ParkedEventViewSet(QueryViewSet):
-    """The methods of /parked-events. The commands change rows of projections, never the log."""
+    """Events that a projection could not apply: retry them, or skip them."""
 
+    id_name = "parked_event_id"
     titles = ("Parked events", "Parked event")
     needed_permissions = {
         "list": permissions.VIEW_PROJECTIONS,
@@ -124,7 +125,6 @@ class ParkedEventViewSet(QueryViewSet):
     @extend_schema(
         operation_id="parked_event_get",
         summary="Show a parked event",
-        parameters=[ID],
         responses=ParkedEventDetailBody,
     )
     def retrieve(self, request: Request, pk: str) -> Response:
@@ -135,7 +135,6 @@ class ParkedEventViewSet(QueryViewSet):
     @extend_schema(
         operation_id="parked_event_retry",
         summary="Retry a parked stream",
-        parameters=[ID],
         request=RetryBody,
         responses=RetriedBody,
     )
@@ -153,7 +152,6 @@ class ParkedEventViewSet(QueryViewSet):
     @extend_schema(
         operation_id="parked_event_skip",
         summary="Skip a parked event",
-        parameters=[ID],
         request=SkipBody,
         responses={200: RetriedBody, 409: None},
     )

@@ -13,7 +13,7 @@ from ordering_read.queries.projections import GetProjectionStatus, ProjectionVie
 
 
 class ProjectionViewSet(QueryViewSet):
-    """GET /projections."""
+    """The progress of the projections, which keep the tables that reads come from."""
 
     titles = ("Projections", "Projection")
     needed_permissions = {"list": permissions.VIEW_PROJECTIONS}

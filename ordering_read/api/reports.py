@@ -39,6 +39,7 @@ class ProductSalesBody(Linked, SalesByProductView):
 class SalesViewSet(QueryViewSet):
     """The base class of the reports by day."""
 
+    about = "Sales and taxes by day, booked on the day of the event in the store's time zone."
     impersonal_actions = frozenset({"list"})
     renderer_classes = (*QueryViewSet.renderer_classes, CSVRenderer)
     # The type of the report's rows.

@@ -31,7 +31,7 @@ class SearchBody(Row):
 
 
 class SearchViewSet(QueryViewSet):
-    """GET /search."""
+    """Orders, customers and products that match a text."""
 
     titles = ("Search", "Hit")
     needed_permissions = {"list": permissions.VIEW_ORDERS}

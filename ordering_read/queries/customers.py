@@ -94,7 +94,7 @@ class ListCustomers(ListQuery[CustomerView]):
 
     status: Annotated[
         Several[Literal["active", "blocked", "erased"]] | None, where("status__in")
-    ] = None
+    ] = Field(None, description="Customers with one of these statuses.")
     metadata: MetadataFilter = None
     q: Annotated[SearchText | None, search("customer_id", CustomerSearch)] = Field(
         None,

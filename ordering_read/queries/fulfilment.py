@@ -97,7 +97,9 @@ class QueuedOrderView(View):
 class GetFulfilmentQueue(ListQuery[QueuedOrderView]):
     """List the orders with units to be packed or dispatched, by default the oldest first."""
 
-    ready: Annotated[Several[Readiness] | None, where("readiness__in")] = None
+    ready: Annotated[Several[Readiness] | None, where("readiness__in")] = Field(
+        None, description="Orders with one of these degrees of readiness."
+    )
     assigned_to: Annotated[str | None, where("assigned_to")] = Field(
         None, max_length=150, description="The name of a user."
     )

@@ -48,7 +48,11 @@ DOCUMENTS = [
 ]
 
 # The columns that lists show.
-_SHOWN = [str(field.validation_alias or name) for name, field in OrderView.model_fields.items()]
+_SHOWN = list(
+    dict.fromkeys(
+        str(field.validation_alias or name) for name, field in OrderView.model_fields.items()
+    )
+)
 
 Ordering = Literal[
     "-placed_at",
@@ -146,12 +150,18 @@ def _order(rows: Rows, ordering: Ordering, query: "OrdersQuery") -> Rows:
 class OrdersQuery(ListQuery[OrderView]):
     """The base class of the queries for lists of orders: filters and orderings."""
 
-    status: Annotated[Several[OrderStatus] | None, where("status__in")] = None
-    payment_status: Annotated[Several[e.PaymentStatus] | None, where("payment_status__in")] = None
+    status: Annotated[Several[OrderStatus] | None, where("status__in")] = Field(
+        None, description="Orders with one of these statuses."
+    )
+    payment_status: Annotated[Several[e.PaymentStatus] | None, where("payment_status__in")] = Field(
+        None, description="Orders that are paid so far."
+    )
     fulfilment_status: Annotated[
         Several[e.FulfilmentStatus] | None, where("fulfilment_status__in")
-    ] = None
-    return_status: Annotated[Several[e.ReturnStatus] | None, where("return_status__in")] = None
+    ] = Field(None, description="Orders that are sent so far.")
+    return_status: Annotated[Several[e.ReturnStatus] | None, where("return_status__in")] = Field(
+        None, description="Orders with returns in one of these states."
+    )
     product: Annotated[UUID | None, Filter(_with_product)] = Field(
         None, description="Orders with a line of this product."
     )
@@ -168,7 +178,9 @@ class OrdersQuery(ListQuery[OrderView]):
         None, max_length=40, description="Orders with this tag."
     )
     metadata: MetadataFilter = None
-    on_hold: Annotated[bool | None, Filter(_on_hold)] = None
+    on_hold: Annotated[bool | None, Filter(_on_hold)] = Field(
+        None, description="Orders that are on hold, or that aren't."
+    )
     needs_attention: Annotated[bool | None, Filter(_needs_attention)] = Field(
         None, description="Orders whose money a person must look at; for the staff only."
     )

@@ -43,7 +43,7 @@ from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.filters import Moment
 from ordering_read.queries.order_lines import OrderLineView
 from ordering_read.queries.order_sums import OrderSums, sums_of, taxes_of
-from ordering_read.queries.views import View
+from ordering_read.queries.views import FORMER_NAME, View
 from ordering_write import published
 from ordering_write.published import (
     NotFoundError,
@@ -71,12 +71,14 @@ class NotThenError(NotFoundError):
 class OrderView(View):
     """An order as lists show it. Customers don't see `metadata`.
 
+    `id` is another name of `order_id`, until version 2.
     `attention` has the reasons for which a person must look at the money; customers don't see them.
     `position` is null if the last event of the order has no position in the log yet, which can
     happen only when the order was folded from the log.
     """
 
-    id: UUID = Field(validation_alias="order_id")
+    order_id: UUID
+    id: UUID = Field(validation_alias="order_id", json_schema_extra=FORMER_NAME)
     order_number: OrderNumber
     customer_id: CustomerId
     customer_name: PersonName

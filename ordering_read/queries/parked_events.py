@@ -16,7 +16,7 @@ from ordering_read.permissions import MASK
 from ordering_read.projector import registered
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.lists import ListQuery
-from ordering_read.queries.views import Page, View
+from ordering_read.queries.views import FORMER_NAME, Page, View
 from ordering_write.published import DomainEvent, parked
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
@@ -32,10 +32,12 @@ class ParkedEventView(View):
     """An event that a projection has not applied.
 
     `category` is the cause: `unknown-type`, `undecodable`, `projection-error`, `crash`, or
-    `waiting` if an earlier event of the stream is parked. `message` describes the cause.
+    `waiting` if an earlier event of the stream is parked. `message` describes the cause. `id` is
+    another name of `parked_event_id`, until version 2.
     """
 
-    id: UUID
+    parked_event_id: UUID = Field(validation_alias="id")
+    id: UUID = Field(json_schema_extra=FORMER_NAME)
     projection: str = Field(validation_alias=AliasPath("checkpoint", "name"))
     generation: int = Field(validation_alias=AliasPath("checkpoint", "generation"))
     event_id: UUID

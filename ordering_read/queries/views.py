@@ -4,8 +4,12 @@ from functools import cache
 from typing import Any, Generic, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.config import JsonDict
 
 Item = TypeVar("Item")
+
+# Marks a field as the former name of another one, which version 2 of the API drops.
+FORMER_NAME: JsonDict = {"deprecated": True}
 
 
 class View(BaseModel):

@@ -35,7 +35,7 @@ _MAX_EVENTS_SINCE = 100
 
 
 class CommandParameters(Parameters):
-    """The query parameters of every command."""
+    """The query parameters of every command. ``dry_run`` asks for what is at /preview too."""
 
     dry_run: Literal["true"] | None = None
 
@@ -51,8 +51,9 @@ class StoredResponse(BaseModel):
 class CommandEndpoint(ApiViewSet):
     """The base of viewsets whose unsafe methods dispatch commands."""
 
-    # The body that the OpenAPI document and the browsable pages show for ?dry_run=true.
     dry_run_body = Preview
+    # True at the addresses that end with /preview.
+    is_preview = False
     command_statuses = frozenset({"409", "412", "428", "500"})
 
     def dispatch_command(
@@ -62,7 +63,7 @@ class CommandEndpoint(ApiViewSet):
         respond: Callable[[CommandResult], StoredResponse],
         **path_fields: UUID,
     ) -> Response:
-        """Dispatch the command of ``request``, or return its preview for ``?dry_run=true``.
+        """Dispatch the command of ``request``, or return its preview if it asks for one.
 
         ``path_fields`` are the fields of the command that the path holds. ``respond`` builds the
         response from the result alone, because it is stored for repeats.
@@ -72,9 +73,10 @@ class CommandEndpoint(ApiViewSet):
         """
         # HasNeededPermission has let the user in, so there is one.
         user = cast(User, request.user)
-        is_dry_run = parse_query(request, CommandParameters).dry_run is not None
-        key = idempotency_key(request)
-        if key is None and command_type.__name__ in settings.IDEMPOTENCY_KEY_REQUIRED:
+        is_dry_run = self._is_dry_run(request)
+        key = None if self.is_preview else idempotency_key(request)
+        needs_key = command_type.__name__ in settings.IDEMPOTENCY_KEY_REQUIRED
+        if key is None and needs_key and not self.is_preview:
             raise IdempotencyKeyMissingError
         command = self._command(request, command_type, user, key, path_fields)
         try:
@@ -84,6 +86,12 @@ class CommandEndpoint(ApiViewSet):
         except VersionConflictError as error:
             error.events_since = _events_since(error, with_actors=command.customer_scope is None)
             raise
+
+    def _is_dry_run(self, request: Request) -> bool:
+        if self.is_preview:
+            parse_query(request, Parameters)
+            return True
+        return parse_query(request, CommandParameters).dry_run is not None
 
     def _command(
         self,

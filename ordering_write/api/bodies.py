@@ -37,7 +37,7 @@ def body_of(
 class RecordedEvent(BaseModel):
     """An event that the command caused."""
 
-    type: str
+    type: Annotated[str, Field(examples=["OrderConfirmed"])]
     version: Version
     event_id: UUID
 

@@ -6,11 +6,6 @@ from config.http.input import consistency
 from config.http.openapi import idempotency
 
 DOCUMENTED = [
-    OpenApiParameter(
-        "dry_run",
-        enum=["true"],
-        description="Carry out the command, answer what it would change, and undo it.",
-    ),
     *idempotency.DOCUMENTED,
     OpenApiParameter(
         "If-Match",

@@ -20,7 +20,7 @@ from ordering_write.models import Order
 class OrderCommands(CommandRoutes):
     """The unsafe methods of /orders."""
 
-    key = "order_id"
+    id_name = "order_id"
     address = "/api/v1/orders"
     missing = OrderNotFoundError
     aggregate = Order

@@ -17,6 +17,7 @@ from rest_framework.response import Response
 from config.fields.names import RegistrationError
 from config.http.errors import PermissionMissingError
 from config.http.input.ids import path_id
+from config.http.openapi.schema import description_of
 from ordering_write.api.base import CommandEndpoint, StoredResponse, recorded_events, response_of
 from ordering_write.api.bodies import body_of
 from ordering_write.api.examples import example_of
@@ -88,7 +89,7 @@ class Route:
 class CommandRoutes(CommandEndpoint):
     """The unsafe methods of a resource, one for each row of ``routes``.
 
-    ``key`` is the field of commands and events that holds the resource's id, ``address`` the URL of
+    ``id_name`` is the field of commands and events with the resource's id, ``address`` the URL of
     the list of resources, ``missing`` the error for an unknown id, ``aggregate`` what the commands
     change, and ``body`` the response model of a command that makes nothing new.
     """
@@ -97,7 +98,6 @@ class CommandRoutes(CommandEndpoint):
     tables: ClassVar[list[type["CommandRoutes"]]] = []
 
     routes: ClassVar[Sequence[Route]]
-    key: ClassVar[str]
     address: ClassVar[str]
     missing: ClassVar[type[NotFoundError]]
     aggregate: ClassVar[type[Aggregate]]
@@ -142,7 +142,7 @@ class CommandRoutes(CommandEndpoint):
         except PermissionMissingError as error:
             commands = {route.method: route.command for route in self.routes}
             command_type = commands.get(self.action_of(str(request.method)))
-            if command_type and "dry_run" not in request.GET:
+            if command_type and not (self.is_preview or "dry_run" in request.GET):
                 self.keep_refusal(request, command_type, self._stream(kwargs.get("pk")), error)
             raise
 
@@ -169,17 +169,14 @@ class CommandRoutes(CommandEndpoint):
             operation_id=route.slug,
             summary=route.slug.replace("_", " ").capitalize(),
             description=cleandoc(route.command.__doc__ or ""),
-            parameters=[
-                *([] if route.makes_resource else [OpenApiParameter("id", UUID, "path")]),
-                *(_path_parameter(route, name) for name in route.path_fields),
-            ],
+            parameters=[_path_parameter(route, name) for name in route.path_fields],
             request=body if body.model_fields else None,
             responses={**responses, 409: None},
         )
 
     @classmethod
     def _fields_outside_body(cls, route: Route) -> tuple[str, ...]:
-        return (cls.key, *route.path_fields, *route.excluded_fields)
+        return (cls.id_name, *route.path_fields, *route.excluded_fields)
 
     @classmethod
     def example(cls, route: Route, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -205,7 +202,7 @@ class CommandRoutes(CommandEndpoint):
         """
         fields: dict[str, Any] = dict.fromkeys(route.excluded_fields)
         if pk is not None:
-            fields[self.key] = path_id(pk, self.missing)
+            fields[self.id_name] = path_id(pk, self.missing)
         for name, text in path_texts.items():
             fields[name] = path_id(text, NotFoundError) if _is_id(route, name) else text
         list_url = request.build_absolute_uri(self.address)
@@ -213,7 +210,7 @@ class CommandRoutes(CommandEndpoint):
             return self.dispatch_command(
                 request,
                 route.command,
-                lambda result: self._respond(route, result, fields.get(self.key), list_url),
+                lambda result: self._respond(route, result, fields.get(self.id_name), list_url),
                 **fields,
             )
         except FieldError as error:
@@ -230,7 +227,7 @@ class CommandRoutes(CommandEndpoint):
             return response_of(self.body.model_validate(fields).model_dump(mode="json"), result)
         for name in route.created_fields:
             fields[name] = next(getattr(event, name) for event in result if hasattr(event, name))
-        url, new_id = f"{list_url}/{fields[self.key]}", str(fields[route.created_fields[0]])
+        url, new_id = f"{list_url}/{fields[self.id_name]}", str(fields[route.created_fields[0]])
         fields["links"] = self._links(route, url, new_id=new_id)
         return response_of(
             route.response_model.model_validate(fields).model_dump(mode="json"),
@@ -242,7 +239,7 @@ class CommandRoutes(CommandEndpoint):
 
     def _resource_fields(self, result: CommandResult, pk: UUID | None) -> dict[str, Any]:
         """Return the resource after the command, which may have changed nothing."""
-        pk = pk or getattr(result[0], self.key)
+        pk = pk or getattr(result[0], self.id_name)
         stream = f"{self.aggregate.stream_prefix}-{pk}"
         events = [event for event in result if event.recorded.stream == stream]
         if events:
@@ -250,13 +247,13 @@ class CommandRoutes(CommandEndpoint):
         else:
             state = vars(self.aggregate._default_manager.get(pk=pk))
         fields = {name: state[name] for name in self.body.model_fields if name in state}
-        return {**fields, self.key: pk, "events": recorded_events(result, stream)}
+        return {**fields, self.id_name: pk, "events": recorded_events(result, stream)}
 
     def _links(self, route: Route, url: str, *, new_id: str) -> dict[str, str]:
         """Return the URLs of the commands about the new thing, below the resource's ``url``."""
         id_fields = [] if route.makes_resource else [route.created_fields[0]]
         new_path = "".join(f"{route.path}/{{{name}}}" for name in id_fields)
-        links = {"self" if route.makes_resource else self.key.removesuffix("_id"): url}
+        links = {"self" if route.makes_resource else self.id_name.removesuffix("_id"): url}
         for other in self.routes:
             is_below = other.path.startswith(new_path) and other.path != new_path
             if is_below and other.path_fields == id_fields:
@@ -287,9 +284,10 @@ def _action(route: Route) -> Callable[[Any], Any]:
 
 def _path_parameter(route: Route, name: str) -> OpenApiParameter:
     if _is_id(route, name):
-        return OpenApiParameter(name, UUID, "path")
-    examples = route.command.model_fields[name].examples or []
-    return OpenApiParameter(name, {"type": "string", "examples": examples}, "path")
+        return OpenApiParameter(name, UUID, "path", description=description_of(name))
+    field = route.command.model_fields[name]
+    schema = {"type": "string", "examples": field.examples or []}
+    return OpenApiParameter(name, schema, "path", description=field.description or "")
 
 
 def _is_id(route: Route, name: str) -> bool:

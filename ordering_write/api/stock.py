@@ -10,7 +10,7 @@ from ordering_write.models import StockItem
 class StockCommands(CommandRoutes):
     """The unsafe methods of /inventory."""
 
-    key = "product_id"
+    id_name = "product_id"
     address = "/api/v1/inventory"
     missing = ProductNotFoundError
     aggregate = StockItem

@@ -1,4 +1,6 @@
-"""A program that uses the generated client: it places an order, reads it and cancels it.
+"""A program that uses the generated client: it places, reads, tries and cancels an order.
+
+It meets the refusals 409, 412 and 422.
 
 Arguments: the service's address, a token, the ids of a customer and of a product.
 """
@@ -7,16 +9,24 @@ import sys
 from uuid import UUID, uuid4
 
 from orders_client import AuthenticatedClient
-from orders_client.api.orders import cancel_order, create_order, order_get
+from orders_client.api.orders import (
+    cancel_order,
+    confirm_order,
+    create_order,
+    order_get,
+    preview_cancel_order,
+)
 from orders_client.models import (
     Address,
     CancelOrderBody,
+    CodeEnum,
     CreateOrderBody,
     NewItem,
     NewOrder,
     OrderDetailBody,
     OrderOutcome,
     OrderStatus,
+    Preview,
     Problem,
 )
 
@@ -47,6 +57,15 @@ def run(client: AuthenticatedClient, *, customer_id: UUID, product_id: UUID) -> 
 
     why = CancelOrderBody(reason="Ordered twice")
     tag = read.headers["ETag"]
+    preview = preview_cancel_order.sync(order.order_id, client=client, body=why, if_match=tag)
+    assert isinstance(preview, Preview), preview
+    assert preview.status_after == "cancelled"
+
+    unreasoned = CancelOrderBody(reason="")
+    invalid = cancel_order.sync(order.order_id, client=client, body=unreasoned)
+    assert isinstance(invalid, Problem), invalid
+    assert (invalid.status, invalid.code) == (422, CodeEnum.VALIDATION)
+
     cancelled = cancel_order.sync(order.order_id, client=client, body=why, if_match=tag)
     assert isinstance(cancelled, OrderOutcome), cancelled
     assert cancelled.status is OrderStatus.CANCELLED
@@ -54,6 +73,10 @@ def run(client: AuthenticatedClient, *, customer_id: UUID, product_id: UUID) -> 
     late = cancel_order.sync(order.order_id, client=client, body=why, if_match=tag)
     assert isinstance(late, Problem), late
     assert (late.status, late.current_version) == (412, cancelled.version)
+
+    impossible = confirm_order.sync(order.order_id, client=client)
+    assert isinstance(impossible, Problem), impossible
+    assert (impossible.status, impossible.code) == (409, CodeEnum.INVALID_TRANSITION)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.acceptance.service import ROOT, Service
 from tests.acceptance.shop import Shop
 
@@ -20,6 +22,7 @@ def run(*command: str | Path, at: Path) -> None:
     assert process.returncode == 0, process.stdout + process.stderr
 
 
+@pytest.mark.proof
 def test_a_generated_client_places_reads_and_cancels_an_order(
     service: Service, shop: Shop, tmp_path: Path
 ) -> None:

@@ -257,7 +257,10 @@ def test_an_order_reads_the_same_by_number_and_by_id(scenario: Scenario) -> None
     client = client_of(Role.CLERK)
 
     by_id = client.get(f"{ROOT}/orders/{scenario.order.pk}")
-    by_number = client.get(f"{ROOT}/orders/by-number/{scenario.order.order_number}")
+    by_number = client.get(f"{ROOT}/order-numbers/{scenario.order.order_number}")
+    at_former_address = client.get(f"{ROOT}/orders/by-number/{scenario.order.order_number}")
+    assert at_former_address.json() == by_number.json()
+    assert by_number.json()["order_id"] == by_number.json()["id"]
 
     assert by_number.json() == by_id.json()
     assert by_number["ETag"] == by_id["ETag"]

@@ -82,6 +82,7 @@ def test_a_list_of_orders_has_its_fields_and_links(clerk: APIClient, shop: Shop)
     }
     assert body["results"][0] == {
         "id": str(shop.second.pk),
+        "order_id": str(shop.second.pk),
         "order_number": "2026-000002",
         "customer_id": str(shop.customer.pk),
         "customer_name": "Robin Sample",

@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from config import logs
 from config.accounts.models import User
 from config.http.middleware import RequestIdMiddleware
+from config.version import VERSION
 
 # Ends a line, forges another, controls a terminal, reverses the text, can't be encoded.
 HOSTILE = "a\r\n2026-01-01 ERROR forged\x1b[31m\x85\u2028\u2029\u202e\x00\ud800z"
@@ -55,6 +56,7 @@ def test_a_json_line_has_the_record_its_fields_and_the_bound_ids() -> None:
         "level": "ERROR",
         "logger": "shop",
         "message": "3 left",
+        "version": VERSION,
         "request_id": "r1",
         "command_id": str(UUID(int=7)),
         "seconds": 0.5,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from django.conf import settings
 from django.contrib.staticfiles import finders
-from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.renderers import OpenApiYamlRenderer
 from rest_framework.utils.encoders import JSONEncoder
 
 from config.http.answers.documents import Document
+from config.http.openapi.generator import Generator
 
 # The files of Swagger UI, with their media types.
 PAGE_FILES = {
@@ -45,7 +45,7 @@ def make_all() -> None:
 
 @cache
 def _json(urlconf: str) -> Document:
-    schema = SchemaGenerator(urlconf=urlconf).get_schema(public=True)
+    schema = Generator(urlconf=urlconf).get_schema(public=True)
     text = json.dumps(schema, cls=JSONEncoder, ensure_ascii=False, separators=(",", ":"))
     return Document.of(text.encode())
 

@@ -35,14 +35,18 @@ def request_example(
     return _Example(defs, values, is_whole=False).value("", schema)
 
 
-def answer_example(schema: Mapping[str, Any], defs: Mapping[str, Any], *, path: str) -> Any:
+def answer_example(
+    schema: Mapping[str, Any], defs: Mapping[str, Any], *, path: str, recorded: Any = None
+) -> Any:
     """Return an instance of ``schema``, the answer at ``path``, with all of its fields.
 
+    The fields have the values of ``recorded``, an answer of the service, as far as it has them.
     ``defs`` are as in ``request_example``.
     """
     address = f"{SITE}{path}"
     values = {"self": address, "links": {"self": address}}
-    return _Example(defs, values, is_whole=True).value("", schema)
+    example = _Example(defs, values, is_whole=True)
+    return example.value("", schema) if recorded is None else example.completed(schema, recorded)
 
 
 def parameter_example(name: str, schema: Mapping[str, Any]) -> Any:
@@ -78,6 +82,27 @@ class _Example:
             if choice.get("type") != "null" and self.values.get(name, choice) is not None:
                 return self.value(name, choice)
         return self._typed(name, schema)
+
+    def completed(self, schema: Mapping[str, Any], recorded: Any) -> Any:
+        """Return ``recorded`` with the fields of ``schema`` that it lacks, and no others."""
+        if "$ref" in schema:
+            return self.completed(self.defs[schema["$ref"].rpartition("/")[2]], recorded)
+        if isinstance(recorded, list) and "items" in schema:
+            return [self.completed(schema["items"], item) for item in recorded]
+        if not isinstance(recorded, dict):
+            return recorded
+        for choice in schema.get("anyOf", schema.get("allOf", ())):
+            if choice.get("type") != "null":
+                return self.completed(choice, recorded)
+        fields: Mapping[str, Any] = schema.get("properties", {})
+        if not fields:
+            return recorded
+        return {
+            name: self.completed(part, recorded[name])
+            if name in recorded
+            else self.value(name, part)
+            for name, part in fields.items()
+        }
 
     def _typed(self, name: str, schema: Mapping[str, Any]) -> Any:
         match schema.get("type"):

@@ -7,11 +7,13 @@ from django.conf import settings
 from drf_spectacular import openapi
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.plumbing import ResolvedComponent
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter
-from pydantic import BaseModel
 from rest_framework.permissions import SAFE_METHODS
 
 from config.http.answers.problems import CONTENT_TYPE
+from config.http.input.negotiation import FORMAT
+from config.http.openapi.previews import MARK
 from config.http.openapi.problem_schema import DESCRIPTIONS, problem_schema
 
 if TYPE_CHECKING:
@@ -34,6 +36,11 @@ _RATE_LIMITS = [
         response=True,
     ),
 ]
+
+
+def description_of(name: str) -> str:
+    """Return the description of the path parameter ``name``, an id: ``line_id``."""
+    return f"The id of the {name.removesuffix('_id').replace('_', ' ')}."
 
 
 def without_trailing_slash(endpoints: list[Any], **_kwargs: Any) -> list[Any]:
@@ -111,8 +118,16 @@ class Schema(openapi.AutoSchema):
                 response=[401],
             ),
             *_RATE_LIMITS,
+            *self._ids(),
             *self._api_view.documented_headers(self.method),
         ]
+
+    def _ids(self) -> list[OpenApiParameter]:
+        """Return the parameter of the resource that the path names, if any."""
+        name = self._api_view.id_name
+        if f"{{{name}}}" not in self.path:
+            return []
+        return [OpenApiParameter(name, OpenApiTypes.UUID, "path", description=description_of(name))]
 
     def get_examples(self) -> list[OpenApiExample]:
         return self._api_view.documented_examples(self.method)
@@ -136,6 +151,9 @@ class Schema(openapi.AutoSchema):
             name="Problem", type=ResolvedComponent.SCHEMA, object="Problem", schema=problem_schema()
         )
         self.registry.register_on_missing(problem)
+        for parameter in operation["parameters"]:
+            if parameter["name"] == FORMAT:
+                parameter["description"] = "The format of the answer, in place of `Accept`."
         responses = operation["responses"]
         refusals = self._statuses() | {status for status in responses if status >= "400"}
         for status in refusals:
@@ -150,20 +168,12 @@ class Schema(openapi.AutoSchema):
                 "description": "Your copy is still current",
                 "headers": self._get_response_headers_for_code("304"),
             }
-        dry_run_body = self._api_view.dry_run_body
+        dry_run_body: Any = self._api_view.dry_run_body
         if self.method not in SAFE_METHODS and dry_run_body:
-            self._add_dry_run(responses, dry_run_body)
+            self.resolve_serializer(dry_run_body, "response")
+            operation[MARK] = True
         operation["responses"] = dict(sorted(responses.items()))
         return operation
-
-    def _add_dry_run(self, responses: dict[str, Any], body: type[BaseModel]) -> None:
-        preview = self._get_response_for_code(body, "200")
-        if "200" not in responses:
-            responses["200"] = preview | {"description": "Answer of a dry run"}
-            return
-        for media_type, content in responses["200"]["content"].items():
-            schemas = [content["schema"], preview["content"][media_type]["schema"]]
-            content["schema"] = {"anyOf": schemas}
 
     def _statuses(self) -> set[str]:
         statuses = {"400", "406", "414", "429", "431", "503"}

@@ -1,11 +1,15 @@
 """`manage.py workers`: runs the workers that keep the read models up to date."""
 
+import logging
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from config.version import VERSION
 from config.workers import cluster
+
+logger = logging.getLogger(__name__)
 
 
 class Command(BaseCommand):
@@ -25,6 +29,7 @@ class Command(BaseCommand):
         if workers < 1:
             raise CommandError("--workers must be at least 1.")
         self._say(f"{workers} workers keep the read models up to date. Ctrl-C stops them.")
+        logger.info("The workers of version %s have started.", VERSION)
         cluster.run(workers=workers)
         self._say("The workers have stopped.")
 

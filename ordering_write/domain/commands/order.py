@@ -262,14 +262,14 @@ class TagOrder(Command):
     """Add a tag to an order."""
 
     order_id: UUID
-    tag: Annotated[Tag, Field(examples=["gift"])]
+    tag: Annotated[Tag, Field(examples=["gift"], description="The tag, one word or a few.")]
 
 
 class UntagOrder(Command):
     """Remove a tag from an order."""
 
     order_id: UUID
-    tag: Annotated[Tag, Field(examples=["gift"])]
+    tag: Annotated[Tag, Field(examples=["gift"], description="The tag, one word or a few.")]
 
 
 class SetOrderMetadata(Command):
