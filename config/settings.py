@@ -188,8 +188,7 @@ AUTO_REBUILD_OUTDATED = env.flag("AUTO_REBUILD_OUTDATED", EMBEDDED)
 PROJECTION_KEEP_RETIRED_DAYS = env.number("PROJECTION_KEEP_RETIRED_DAYS", 7, most=env.MOST_DAYS)
 # Streams that a projection may park. If more streams fail, the code is wrong: the projection stops.
 PROJECTION_MAX_PARKED_STREAMS = env.number("PROJECTION_MAX_PARKED_STREAMS", 1_000)
-# Seconds of lag from which a subscriber is late: it is logged and mailed, rows are marked, and
-# /readyz fails.
+# Seconds of lag from which a subscriber is late: mailed, its rows marked, /readyz failing.
 PROJECTION_LAG_ALERT_SECONDS = env.number("PROJECTION_LAG_ALERT_SECONDS", 30)
 _OUR_BROKER = "config.workers.broker.ProjectionBroker"
 # The ORM broker, QUEUE_BROKER=django_q.brokers.orm.ORM, works too, but is slower.
@@ -324,11 +323,9 @@ RATE_LIMITS = {
     "commands": env.number("RATE_LIMIT_COMMANDS", 2_000),
     "anonymous": env.number("RATE_LIMIT_ANONYMOUS", 1_000),
 }
-# Milliseconds of processor time in such a period that each web server process spends on one address
-# without a login. The login itself takes some hundred.
+# Milliseconds of a process's time in such a period for an address without a login, which takes 100.
 RATE_LIMIT_PROCESSOR_MS = env.number("RATE_LIMIT_PROCESSOR_MS", 3_000)
-# Seconds of the period in which failed logins are counted, from the first on: by user name, and by
-# address, which a whole office may share.
+# Seconds in which failed logins are counted, by name and by address (a whole office), from the first.
 LOGIN_FAILURE_SECONDS = env.number("LOGIN_FAILURE_SECONDS", 900)
 LOGIN_FAILURES = {
     "name": env.number("LOGIN_FAILURES_BY_NAME", 10),

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.conf import settings
 from django.contrib.contenttypes.models import ContentType
 from django.core.management.sql import emit_post_migrate_signal
@@ -125,14 +125,16 @@ def _templates(*, keep: bool) -> Iterator[list[str]]:
 
     Kept ones carry a hash of all migrations in their names; with another hash they are made anew.
     """
-    kept = [f"tests_{alias}_{_hash_of_migrations()}" for alias in ALIASES]
+    kept, ours = (_kept_names(apps) for apps in (_migrated_apps(), _migrated_apps(of_shops=False)))
     with _server() as server:
         server.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         if settings.EMBEDDED:
-            _drop_leftovers(server, kept)
+            _drop_leftovers(server, [*kept, *ours])
         names = kept if keep else _names("default", "read")
-        if not set(names) <= _databases(server):
-            _migrate(server, names)
+        present = _databases(server)
+        if not set(names) <= present:
+            # The migrations of a shop's app follow ours.
+            _migrate(server, names, like=ours if set(ours) <= present else ())
         try:
             yield names
         finally:
@@ -147,9 +149,9 @@ def _names(*names: str) -> list[str]:
     return [f"tests_{name}_{suffix}" for name in names]
 
 
-def _migrate(server: psycopg.Connection[Any], names: Sequence[str]) -> None:
+def _migrate(server: psycopg.Connection[Any], names: Sequence[str], *, like: Sequence[str]) -> None:
     # Renamed when whole: a run that is killed meanwhile leaves nothing half made.
-    drafts = Databases("write", "read")
+    drafts = Databases("write", "read", like=like)
     with connected_to(drafts.names):
         for alias in ALIASES:
             executor = SideExecutor(connections[alias])
@@ -159,9 +161,22 @@ def _migrate(server: psycopg.Connection[Any], names: Sequence[str]) -> None:
         _run(server, "ALTER DATABASE {} RENAME TO {}", draft, name)
 
 
-def _hash_of_migrations() -> str:
+def _migrated_apps(*, of_shops: bool = True) -> list[AppConfig]:
+    return [
+        app
+        for app in apps.get_app_configs()
+        if of_shops or app.name.partition(".")[0] not in settings.SHOP_APPS
+    ]
+
+
+def _kept_names(apps: Sequence[AppConfig]) -> list[str]:
+    digest = _hash_of_migrations(apps)
+    return [f"tests_{alias}_{digest}" for alias in ALIASES]
+
+
+def _hash_of_migrations(apps: Sequence[AppConfig]) -> str:
     digest = hashlib.sha256()
-    for app in apps.get_app_configs():
+    for app in apps:
         for file in sorted(Path(app.path, "migrations").glob("*.py")):
             digest.update(f"{app.label}/{file.name}".encode() + file.read_bytes())
     return digest.hexdigest()[:16]

@@ -12,6 +12,7 @@ _APART = {
     "test_rebuild.py",
     "test_refused_runs.py",
     "test_run.py",
+    "test_shop_apps.py",
     "test_walks.py",
     "test_workers.py",
 }

@@ -26,7 +26,7 @@ def check_name(noun: str, name: str, *, module: str) -> None:
 
 def taken(noun: str, name: str, *modules: str) -> RegistrationError:
     """Return the error for a name that two ``modules`` register."""
-    return RegistrationError(f"Two {noun}s are named {name}: in {' and in '.join(modules)}.")
+    return RegistrationError(f"The {noun} {name} is registered twice: {' and '.join(modules)}.")
 
 
 def is_test(module: str) -> bool:

@@ -14,7 +14,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from config.fields.names import RegistrationError
+from config.fields.names import taken
 from config.http.errors import PermissionMissingError
 from config.http.input.ids import path_id
 from config.http.openapi.schema import description_of
@@ -123,8 +123,8 @@ class CommandRoutes(CommandEndpoint):
         """
         for route in routes:
             if any((route.verb, route.path) == (other.verb, other.path) for other in cls.routes):
-                path = f"{route.verb} {route.path}"
-                raise RegistrationError(f"Two routes of {cls.address} are {path!r}.")
+                address = f"{route.verb} {cls.address}/{route.path}"
+                raise taken("route", address, cls.__module__, route.command.__module__)
             cls.routes = (*cls.routes, route)
             permission = handler_of(route.command).permission.name
             cls.needed_permissions = {**cls.needed_permissions, route.method: permission}
