@@ -325,7 +325,7 @@ RATE_LIMITS = {
 }
 # Milliseconds of a process's time in such a period for an address without a login, which takes 100.
 RATE_LIMIT_PROCESSOR_MS = env.number("RATE_LIMIT_PROCESSOR_MS", 3_000)
-# Seconds in which failed logins are counted, by name and by address (a whole office), from the first.
+# Seconds in which failed logins are counted, by user name, and by address, which can be an office.
 LOGIN_FAILURE_SECONDS = env.number("LOGIN_FAILURE_SECONDS", 900)
 LOGIN_FAILURES = {
     "name": env.number("LOGIN_FAILURES_BY_NAME", 10),
