@@ -21,7 +21,6 @@ from tests.proof import IS_PROOF
 
 PAGE = ROOT / "docs" / "how-to" / "extend-from-your-own-app.md"
 FILE = re.compile(r"`(loyalty/[\w/.]+)`, a\snew\sfile:\n\n```python\n(.*?)```", re.DOTALL)
-ROBIN = "a59311dc-9125-5fe6-8875-7eca2e6d52c1"
 MUG = "98127d07-072b-5bf1-a111-98938f88741e"
 
 # Makes the migrations of the page's app as its reader does, and runs the tests of both.
@@ -137,6 +136,11 @@ class Shop:
         self.copy = copy
         self.client = copy.client(Authorization=f"Token {token}")
         self.server = EmbeddedServer(copy.folder)
+        # Without the orders of the demo's customers, which earn points too.
+        self.robin = self.customer("Robin Sample", "robin.sample@example.org")
+
+    def customer(self, name: str, email: str) -> str:
+        return str(self.post("/customers", 201, name=name, email=email)["customer_id"])
 
     def post(self, path: str, status: int, /, **fields: Any) -> Any:
         response: httpx.Response = self.client.post(f"/api/v1{path}", json=fields)
@@ -147,7 +151,7 @@ class Shop:
         return self.client.get(f"/api/v1{path}").json()["results"]
 
     def balance(self) -> int:
-        [account] = self.results(f"/loyalty-accounts?customer={ROBIN}") or [{"balance": 0}]
+        [account] = self.results(f"/loyalty-accounts?customer={self.robin}") or [{"balance": 0}]
         return int(account["balance"])
 
     def confirmed_order(self) -> str:
@@ -156,7 +160,7 @@ class Shop:
         order = self.post(
             "/orders",
             201,
-            customer_id=ROBIN,
+            customer_id=self.robin,
             items=[line],
             shipping_address=address | {"country": "ES"},
         )["order_id"]
@@ -189,7 +193,7 @@ def test_the_running_service_knows_the_apps_as_ours(shop: Shop) -> None:
     wait_until(lambda: shop.balance() == 19)
 
     # Commands: preview, key, refusal, browsable page, document, shell.
-    spend = f"/loyalty-accounts/{ROBIN}/spend"
+    spend = f"/loyalty-accounts/{shop.robin}/spend"
     preview = shop.post(f"{spend}?dry_run=true", 200, points=9)
     keyed = shop.copy.client(
         Authorization=shop.client.headers["Authorization"], **{"Idempotency-Key": "one"}
@@ -204,7 +208,8 @@ def test_the_running_service_knows_the_apps_as_ours(shop: Shop) -> None:
     assert "Loyalty accounts" in page.text
     paths = shop.client.get("/api/schema?format=json").json()["paths"]
     assert "/api/v1/loyalty-accounts/{id}/spend" in paths
-    told = shop.manage("command", "SpendLoyaltyPoints", "--customer-id", ROBIN, "--points", "1")
+    spent = ["--customer-id", shop.robin, "--points", "1"]
+    told = shop.manage("command", "SpendLoyaltyPoints", *spent)
     assert "LoyaltyPointsSpent: loyalty-" in told
 
     # An event of an order: address, actions, timeline.
@@ -238,13 +243,12 @@ def test_the_running_service_knows_the_apps_as_ours(shop: Shop) -> None:
     admin = shop.browser.get("/admin/loyalty_read/loyaltybalance/")  # type: ignore[attr-defined]
     assert "Loyalty accounts" in admin.text
     file = shop.client.get("/api/v1/loyalty-accounts?format=csv")
-    assert f"{ROBIN},28" in file.text
+    assert f"{shop.robin},28" in file.text
 
 
 @full_size
 def test_an_erasure_reaches_the_personal_fields_of_the_apps(shop: Shop) -> None:
-    person = {"name": "Robin Erasable", "email": "robin.erasable@example.com"}
-    customer = shop.post("/customers", 201, **person)["customer_id"]
+    customer = shop.customer("Robin Erasable", "robin.erasable@example.org")
     shop.post("/acme-wishes", 201, customer_id=customer, text="A turquoise samovar")
     wait_until(lambda: "turquoise" in str(shop.results("/acme-wishes")))
 
