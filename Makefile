@@ -91,9 +91,9 @@ profile: tools ## Show where the time of a race goes: RACE=read, list, place, po
 
 npm := $(shell command -v npm)
 
-proof: tools $(if $(npm),tests/clients/node_modules/installed) ## Run at full size the proofs of which `make test` runs a little; takes an hour or two.
+proof: tools $(if $(npm),tests/clients/node_modules/installed) ## Run the proofs at full size, or PART=crash; a stopped run goes on, AGAIN=1 begins anew.
 	@$(if $(npm),,echo "npm isn't installed: no linter reads the OpenAPI document, and no TypeScript client is generated.")
-	@PROOF=1 $(python) -m pytest -m proof
+	@AGAIN=$(AGAIN) $(python) -m tests.proof_run $(PART)
 
 screens: tools ## Make the pictures of docs/screens anew, in Chromium, on a copy with demo data.
 	@DJANGO_SETTINGS_MODULE=config.settings $(python) -m tests.screens

@@ -4,32 +4,27 @@
 processes, notifications. Both use both databases. Tests in tests/unit use neither.
 """
 
-import functools
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.core.cache import cache
-from django.db import connections, transaction
+from django.db import connections
 from django.test import TransactionTestCase
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from config.accounts.models import User
 from config.accounts.roles import Role
 from config.databases.embedded import EmbeddedServer
-from config.databases.router import side
 from config.processes import collect_less
-from config.shop_apps import ServiceApp
 from ordering_read.admin import banner
 from ordering_read.engine import waiting
 from ordering_read.queries import lists
 from ordering_read.screens import navigation
-from ordering_write import subscriptions
 from ordering_write.bus import metrics
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import (
@@ -43,20 +38,16 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.models import Customer
 from tests import kit
-from tests.databases import Databases, MigratedDatabases, connect_to, rolled_back
+from tests.databases import (
+    Databases,
+    MigratedDatabases,
+    connect_to,
+    empty_databases,
+    rolled_back,
+)
 from tests.scheduling import SharedServiceScheduling
 
 ALIASES = ["default", "read"]
-# Apps whose rows are deleted after a test; roles, permissions and schedules stay.
-_EMPTIED = {
-    *(app.label for app in apps.get_app_configs() if isinstance(app, ServiceApp)),
-    "accounts",
-    "exports",
-    "knox",
-    "sessions",
-    "admin",
-}
-
 
 # The folders with the longest files come first, so that parallel processes end at the same time:
 # xdist would begin with the files of many tests, and wait for one process in the end.
@@ -114,7 +105,7 @@ def _product_under_test() -> Iterator[None]:
     _let_handlers_check_outcomes()
     with pytest.MonkeyPatch.context() as patch:
         # Django's flush is slow, and the log refuses it.
-        patch.setattr(TransactionTestCase, "_fixture_teardown", _delete_rows)
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _test: empty_databases())
         # Tests flush command metrics themselves; a thread would outlive its test.
         patch.setattr(metrics, "_keep_flushing", lambda: None)
         # The queries of a page can be counted if these are cached for the whole test.
@@ -224,24 +215,6 @@ def _find_static_files_once(patch: pytest.MonkeyPatch) -> None:
         middleware.files.update(files)
 
     patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", add_files)
-
-
-def _delete_rows(_test: TransactionTestCase) -> None:
-    for alias in ALIASES:
-        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
-            cursor.execute(_deletion(alias))
-    subscriptions.ensure_checkpoints()
-
-
-@functools.cache
-def _deletion(alias: str) -> str:
-    """Return the statements that empty the tables of a database."""
-    models = apps.get_models(include_auto_created=True)
-    labels = {label for label in _EMPTIED if side(label) == alias}
-    tables = [model._meta.db_table for model in models if model._meta.app_label in labels]
-    # Skips the trigger of the append-only log, and foreign keys: any order of tables will do.
-    statements = ["SET LOCAL session_replication_role = replica"]
-    return "; ".join([*statements, *(f"DELETE FROM {table}" for table in tables)])
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,10 +21,16 @@ from psycopg import sql
 
 from config.databases.embedded import EmbeddedServer
 from config.databases.executor import SideExecutor
+from config.databases.router import side
+from config.shop_apps import ServiceApp
+from ordering_write import subscriptions
 
 ALIASES = ("default", "read")
 # Advisory lock of the process that makes the kept databases; the others wait for them.
 _LOCK = 0x7E57
+# Apps whose rows are deleted after a test, beside those of the service and of a shop; roles,
+# permissions and schedules stay.
+_EMPTIED = {"accounts", "exports", "knox", "sessions", "admin"}
 
 
 class Databases:
@@ -95,6 +102,26 @@ def rolled_back() -> Iterator[None]:
             transaction.set_rollback(True, using=alias)
 
 
+def empty_databases() -> None:
+    """Delete the rows of both databases, as after a test; new checkpoints begin anew."""
+    for alias in ALIASES:
+        with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+            cursor.execute(_deletion(alias))
+    subscriptions.ensure_checkpoints()
+
+
+@cache
+def _deletion(alias: str) -> str:
+    """Return the statements that empty the tables of a database."""
+    models = apps.get_models(include_auto_created=True)
+    of_service = {app.label for app in apps.get_app_configs() if isinstance(app, ServiceApp)}
+    labels = {label for label in _EMPTIED | of_service if side(label) == alias}
+    tables = [model._meta.db_table for model in models if model._meta.app_label in labels]
+    # Skips the trigger of the append-only log, and foreign keys: any order of tables will do.
+    statements = ["SET LOCAL session_replication_role = replica"]
+    return "; ".join([*statements, *(f"DELETE FROM {table}" for table in tables)])
+
+
 class KeptRows:
     """The rows that the tables of the write side have now, to be put back in other tests."""
 
@@ -104,19 +131,19 @@ class KeptRows:
             for model in apps.get_app_config("ordering_write").get_models():
                 table = model._meta.db_table
                 with cursor.copy(f"COPY {table} TO STDOUT") as copy:
-                    rows = b"".join(copy)
-                if rows:
-                    self._rows[table] = rows
+                    self._rows[table] = b"".join(copy)
 
     def put_back(self) -> None:
         """Replace the rows of the tables."""
         with transaction.atomic(), connections["default"].cursor() as cursor:
             # Skips the trigger of the append-only log, and foreign keys.
-            cursor.execute("SET LOCAL session_replication_role = replica")
+            deletions = [f"DELETE FROM {table}" for table in self._rows]
+            statements = ["SET LOCAL session_replication_role = replica", *deletions]
+            cursor.execute("; ".join(statements))
             for table, rows in self._rows.items():
-                cursor.execute(f"DELETE FROM {table}")
-                with cursor.copy(f"COPY {table} FROM STDIN") as copy:
-                    copy.write(rows)
+                if rows:
+                    with cursor.copy(f"COPY {table} FROM STDIN") as copy:
+                        copy.write(rows)
 
 
 @contextmanager

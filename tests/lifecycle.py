@@ -12,6 +12,7 @@ from enum import IntEnum
 from typing import Any
 
 from ordering_write.domain.events import LIVE, OrderStatus
+from ordering_write.models import Order
 
 S = OrderStatus
 PACKABLE = (S.CONFIRMED, S.PROCESSING, S.PARTIALLY_SHIPPED)
@@ -175,3 +176,36 @@ def reachable(*units: int, most: int) -> Iterator[State]:
             if after not in seen:
                 seen.add(after)
                 waiting.append(after)
+
+
+def state_of(order: Order) -> State:
+    """Return the state of the machine that a real order is in."""
+    rows = order.lines.values()
+    has_refund = order.refunded or any("voided" in kinds for kinds in order.payments.values())
+    money = Money.NONE
+    if has_refund:
+        money = Money.GIVEN_BACK
+    elif order.captured:
+        money = Money.CAPTURED
+    elif order.authorized:
+        money = Money.AUTHORIZED
+    return State(
+        lines=tuple(
+            Line(
+                ordered=row.ordered,
+                cancelled=row.cancelled,
+                packed=row.packed,
+                shipped=row.shipped,
+                delivered=row.delivered,
+                failed=row.failed,
+                requested=row.return_requested,
+                returned=row.returned,
+            )
+            for row in rows
+        ),
+        confirmed=order.confirmed_at is not None,
+        picking=order.processing_at is not None,
+        held=bool(order.hold_reason),
+        completed=order.completed_at is not None,
+        money=money,
+    )

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import groupby
 from typing import Any
 
-from django.db import transaction
+from django.db import OperationalError, connections, transaction
 from django.db.models import F
 
 from config.databases import retry, tables
@@ -148,6 +148,9 @@ def _apply_by_bisection(
     except Exception as error:
         if retry.is_transient(error):
             raise
+        if connections[checkpoint._state.db].needs_rollback:
+            # The connection was lost before the savepoint was rolled back.
+            raise OperationalError("The connection was lost while a batch was undone.") from error
         if len(unblocked) == 1:
             blocked.add(_failure(unblocked[0], error))
             return

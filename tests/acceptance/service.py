@@ -180,10 +180,10 @@ class Service:
             self.tokens = {role: token_of_new_user(connection, role) for role in ROLES}
         self.start_workers()
         if self._has_web:
-            self._start_web()
+            self.start_web()
             wait_until(self.is_ready, missing="the service isn't ready")
 
-    def _start_web(self) -> None:
+    def start_web(self) -> None:
         fd = self._listener.fileno()
         command = ["-m", "gunicorn", "-c", f"python:{self._gunicorn}", "-b", f"fd://{fd}"]
         self.web = self._start_program([*command, "config.wsgi"], log="web.log", pass_fds=(fd,))

@@ -28,8 +28,8 @@ from ordering_write.policies import SUBSCRIPTION, timers
 from ordering_write.policies.models import PolicyCheckpoint, PolicyParkedEvent
 from tests import kit
 from tests.acceptance.service import wait_until
-from tests.integration.test_crashes import MOST_POINTS, Crash, Death
 from tests.kit import NOW
+from tests.kit_crashes import Crash
 from tests.kit_policies import (
     HOUR,
     Gateway,
@@ -215,61 +215,6 @@ def test_many_workers_fire_each_timer_once(committed: None, settings: Any):
 
 
 # --- Killed ------------------------------------------------------------------------------------
-@pytest.mark.proof
-def test_a_worker_killed_at_any_statement_loses_and_repeats_no_effect(
-    committed: None, settings: Any, monkeypatch: pytest.MonkeyPatch
-):
-    plug(settings, payment=Gateway)
-    now = NOW
-    points = []
-    # Every point in `make proof`, every eleventh otherwise.
-    for number in range(1, MOST_POINTS, size(11, full=1)):
-        order, now = order_with_refund_request(), now + HOUR
-        death = Death(number)
-        run_policies_until_death(death, now, monkeypatch)
-        # The lease of the timers that the dead worker had taken is over.
-        run_policies(now + timers.LEASE)
-        assert later_event_types(order) == [
-            "PaymentRecorded",
-            "RefundRequested",
-            "OrderAdjustmentAdded",
-            "RefundSettled",
-        ], death.point
-        assert not Timer.objects.exists(), death.point
-        if not death.point:
-            break
-        points.append(death.point)
-
-    assert not death.point, "it has no end"
-    assert any("policy_timer" in point for point in points)
-    # The gateway was called again with the same key only.
-    keys = Counter(Gateway.keys())
-    assert len(keys) == len(points) + 1
-    assert set(keys.values()) <= {1, 2}
-    kit.check_rows_equal_log()
-
-
-def run_policies_until_death(death: Death, now: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run the policies on a connection that dies at its point."""
-    connection.ensure_connection()
-    commit = connection._commit  # type: ignore[attr-defined]
-
-    def wrapped() -> None:
-        death.reach("before COMMIT")
-        commit()
-        death.reach("after COMMIT")
-
-    with monkeypatch.context() as patch, connection.execute_wrapper(death):
-        patch.setattr(connection, "_commit", wrapped)
-        try:
-            run_policies(now)
-        except Crash:
-            assert death.point
-        finally:
-            connection.close()
-    PolicyCheckpoint.objects.update(leased_until=None)
-
-
 def test_a_timer_that_kills_its_workers_is_parked(
     committed: None, settings: Any, monkeypatch: pytest.MonkeyPatch
 ):

@@ -17,7 +17,7 @@ from ordering_write.domain.errors import DomainError
 from ordering_write.domain.events import LIVE, OrderStatus
 from ordering_write.models import Order, OrderItem, Shipment
 from tests.kit import NOW
-from tests.lifecycle import Line, Money, Move, State, moves, reachable
+from tests.lifecycle import Line, Money, Move, State, moves, reachable, state_of
 from tests.proof import IS_PROOF
 
 RANK = list(OrderStatus)
@@ -188,39 +188,6 @@ def add_line(order: Order, number: int, line: Line) -> None:
 
 def line_id(number: int) -> UUID:
     return UUID(int=10 + number)
-
-
-def state_of(order: Order) -> State:
-    """Return the state of the machine that a real order is in."""
-    rows = order.lines.values()
-    has_refund = order.refunded or any("voided" in kinds for kinds in order.payments.values())
-    money = Money.NONE
-    if has_refund:
-        money = Money.GIVEN_BACK
-    elif order.captured:
-        money = Money.CAPTURED
-    elif order.authorized:
-        money = Money.AUTHORIZED
-    return State(
-        lines=tuple(
-            Line(
-                ordered=row.ordered,
-                cancelled=row.cancelled,
-                packed=row.packed,
-                shipped=row.shipped,
-                delivered=row.delivered,
-                failed=row.failed,
-                requested=row.return_requested,
-                returned=row.returned,
-            )
-            for row in rows
-        ),
-        confirmed=order.confirmed_at is not None,
-        picking=order.processing_at is not None,
-        held=bool(order.hold_reason),
-        completed=order.completed_at is not None,
-        money=money,
-    )
 
 
 # --- The moves of the machine on a real order --------------------------------------------------
