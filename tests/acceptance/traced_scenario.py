@@ -54,6 +54,9 @@ def main(token: str, trace: str, unsampled: str) -> None:
         assert client.get(path, headers={"traceparent": header}).status_code == 200
     client.get("/api/v1/customers", {"search": PERSON["email"]})
     client.get("/readyz")
+    stranger = client.get("/api/v1/orders", headers={"host": "elsewhere.example"})
+    assert stranger.status_code == 400
+    assert "Request-Id" in stranger.headers
 
 
 def apply_in_child() -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -10,6 +11,7 @@ from django.core.management import call_command, get_commands, load_command_clas
 from django.core.management.base import SystemCheckError
 
 from config import commands
+from config.databases import programs
 from ordering_read.admin.orders import OrderAdmin
 from ordering_write import ports
 
@@ -70,3 +72,16 @@ def test_check_looks_at_the_views_and_at_the_admin(monkeypatch: pytest.MonkeyPat
 
     assert "A view names no permission" in str(refusal.value)
     assert "A list shows no column" in str(refusal.value)
+
+
+def test_a_failed_start_of_the_database_names_the_first_error(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    for line, sentence in (
+        (
+            'FATAL: could not extend file "1": wrote only 4 of 8 bytes',
+            "the disk is full: make room",
+        ),
+        ("initdb: error: could not look up user ID 7", f"user ID 7 (see {log})"),
+    ):
+        log.write_text(f"creating files\n{line}\nremoved\n")
+        assert sentence in programs.failure(log)
