@@ -9,9 +9,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db.migrations.exceptions import InconsistentMigrationHistory
 
-from config import environment, processes
+from config import environment, logs, processes
 from config.fields.names import RegistrationError
 from config.version import VERSION
+
+# Programs, of which every line is a record of the log. The output of other commands is an answer.
+_PROGRAMS = ("migrate", "run", "workers")
 
 
 def main() -> None:
@@ -21,6 +24,8 @@ def main() -> None:
         print(VERSION)
         return
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    if os.environ.get("LOG_FORMAT") == "json":
+        logs.write_json(output=sys.argv[1:2] != [] and sys.argv[1] in _PROGRAMS)
     # Almost all objects that are made while code is loaded stay: collections would cost a tenth.
     processes.collect_less()
     # runserver serves requests, like gunicorn.

@@ -1,10 +1,17 @@
 """The settings of gunicorn: `gunicorn -c python:config.gunicorn config.wsgi`."""
 
 import logging
+import os
 from threading import Timer
 
 from gunicorn.app import base
 from gunicorn.workers.base import Worker
+
+from config import logs
+
+if os.environ.get("LOG_FORMAT") == "json":
+    # Before the settings, whose errors gunicorn prints.
+    logs.write_json(output=True)
 
 from config.processes import collect_less, die_with_parent
 from config.server.arbiter import Arbiter

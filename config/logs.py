@@ -1,14 +1,22 @@
-"""Log records: one line each, as text or JSON, with the ids of the request or command."""
+"""Log records: one line each, as text or JSON, with the ids of the request or command.
 
+With LOG_FORMAT=json, what programs print is a record too: ``write_json``.
+"""
+
+import atexit
+import io
 import json
 import logging
 import re
+import sys
+import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TextIO
 
 from config.version import VERSION
 
@@ -23,6 +31,10 @@ _QUOTED = re.compile(
     r"|\binput_value=.*?(?=, input_type=)",
     re.MULTILINE | re.DOTALL,
 )
+
+
+# The first line of a traceback that Python prints.
+_TRACEBACK = "Traceback (most recent call last):"
 
 
 @contextmanager
@@ -95,6 +107,88 @@ def _one_line(text: str) -> str:
     return _UNSAFE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
+class RecordStream(io.TextIOBase):
+    """Writes each line as a JSON record with the name and the level of this stream.
+
+    A traceback that somebody prints is one record. Each thread has a line of its own.
+    """
+
+    def __init__(self, stream: TextIO, name: str, level: int) -> None:
+        self._stream = stream
+        self._name = name
+        self._level = level
+        self._of_thread = threading.local()
+
+    def write(self, text: str) -> int:
+        *lines, rest = (getattr(self._of_thread, "rest", "") + text).split("\n")
+        self._of_thread.rest = rest
+        for line in lines:
+            self._write_line(line)
+        return len(text)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def end_line(self) -> None:
+        """Write the line that was begun."""
+        if getattr(self._of_thread, "rest", ""):
+            self.write("\n")
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def writable(self) -> bool:
+        return True
+
+    def record(self, message: str, **attributes: Any) -> None:
+        """Write a record of its own."""
+        fields = {"name": self._name, "levelno": self._level, "msg": message, **attributes}
+        fields.setdefault("levelname", logging.getLevelName(fields["levelno"]))
+        self._stream.write(JSONFormatter().format(logging.makeLogRecord(fields)) + "\n")
+        self._stream.flush()
+
+    def _write_line(self, line: str) -> None:
+        traceback: list[str] = self._of_thread.__dict__.setdefault("traceback", [])
+        if line == _TRACEBACK or (traceback and line.startswith(" ")):
+            traceback.append(line)
+        elif traceback:
+            self.record(line, stack_info="\n".join([*traceback, line]))
+            traceback.clear()
+        elif line.strip():
+            self.record(line)
+
+
+def write_json(*, output: bool) -> None:
+    """Write each line of standard error as JSON from now on, and with ``output`` those of output.
+
+    Uncaught exceptions and warnings are a record each.
+    """
+    errors = RecordStream(sys.stderr, "stderr", logging.ERROR)
+    sys.stderr = errors
+    if output:
+        sys.stdout = RecordStream(sys.stdout, "stdout", logging.INFO)
+        atexit.register(sys.stdout.end_line)
+
+    def report(kind: type[BaseException], error: BaseException | None, where: Any) -> None:
+        if kind is not KeyboardInterrupt:
+            errors.record(f"{kind.__name__}: {error}", name="python", exc_info=(kind, error, where))
+
+    def report_of_thread(arguments: threading.ExceptHookArgs) -> None:
+        report(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
+
+    def warn(message: Warning | str, category: type[Warning], *place: Any, **_more: Any) -> None:
+        text = f"{category.__name__}: {message}"
+        errors.record(text, name="py.warnings", levelno=logging.WARNING)
+
+    sys.excepthook, threading.excepthook, warnings.showwarning = report, report_of_thread, warn
+
+
+def _console(record_format: str) -> dict[str, str]:
+    console = {"class": "logging.StreamHandler", "formatter": record_format}
+    # Standard error itself: config.streams would make a record of each record.
+    return console | ({"stream": "ext://sys.__stderr__"} if record_format == "json" else {})
+
+
 def configuration(*, level: str, record_format: str) -> dict[str, Any]:
     """Return the value of Django's setting LOGGING. ``record_format`` is "text" or "json"."""
     return {
@@ -104,7 +198,7 @@ def configuration(*, level: str, record_format: str) -> dict[str, Any]:
             "text": {"()": "config.logs.TextFormatter"},
             "json": {"()": "config.logs.JSONFormatter"},
         },
-        "handlers": {"console": {"class": "logging.StreamHandler", "formatter": record_format}},
+        "handlers": {"console": _console(record_format)},
         "root": {"handlers": ["console"], "level": level},
         "loggers": {
             # Without Django's handlers, which mail the contents of failed requests.

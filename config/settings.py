@@ -64,7 +64,6 @@ if not EMBEDDED:
     env.check_hosts("ALLOWED_HOSTS", ALLOWED_HOSTS)
     env.warn_of("DEBUG", DEBUG, "every error shows code and settings to the client.")
     env.warn_of("DEMO", DEMO, "everybody can log in by the demo's public password.")
-
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
 # With this prefix, browsers take a cookie from this host by HTTPS only.
 COOKIE_PREFIX = "__Host-" if HTTPS else ""
@@ -383,8 +382,7 @@ EMAIL_PORT = env.number("EMAIL_PORT", 25)
 EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
 # At most one: TLS after a plain greeting (usual on port 587), or from the beginning (on 465).
-EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS", False)
-EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", False)
+EMAIL_USE_TLS, EMAIL_USE_SSL = env.flag("EMAIL_USE_TLS", False), env.flag("EMAIL_USE_SSL", False)
 EMAIL_TIMEOUT = 10
 # The senders of the mail to the administrators, and of the links that customers get.
 SERVER_EMAIL = os.environ.get("SERVER_EMAIL") or "orders@localhost"

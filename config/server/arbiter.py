@@ -8,8 +8,10 @@ from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from gunicorn import arbiter, sock
 
+from config.fields.names import RegistrationError
 from config.processes import die_with_parent
 
 # Signal that asks a worker to leave its clients to the workers of newer code.
@@ -68,6 +70,12 @@ class Arbiter(arbiter.Arbiter):
         self._trial: Trial | None = None
         self._former = {int(pid) for pid in _popped(_FORMER_WORKERS)}
         super().__init__(app)
+
+    def setup(self, app: Any) -> None:
+        try:
+            super().setup(app)
+        except (ImproperlyConfigured, RegistrationError) as error:
+            sys.exit(f"{error}")
 
     def start(self) -> None:
         if files := [int(number) for number in _popped(_LISTENERS)]:

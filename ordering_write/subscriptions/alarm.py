@@ -11,6 +11,7 @@ from django.core.mail import mail_admins
 from django.db import connections
 from django.db.models.functions import Now
 from django.urls import reverse
+from django.utils import timezone
 
 from config import logs
 from ordering_write.models import Alarm
@@ -19,6 +20,8 @@ from ordering_write.subscriptions.status import SubscriberStatus
 
 logger = logging.getLogger(__name__)
 
+# The ends of subjects, after a noun such as Projections.
+_ARE_FILLED, _ARE_LATE = " are filled from the log", " are late"
 # The reports that the table keeps.
 _KEPT = 100
 
@@ -53,17 +56,37 @@ def _look_at(subscription: Subscription, of_kind: Sequence[SubscriberStatus]) ->
         name for name in sorted(late_before - late) if _mark(subscription, name, is_late=False)
     ]
     noun = subscription.noun.capitalize()
+    filling = [name for name in newly_late if _is_being_filled(statuses[name])]
     report(
-        f"{noun}s are late",
-        [_late_line(noun, statuses[name], limit) for name in newly_late],
+        f"{noun}s{_ARE_FILLED}",
+        [_filling_line(noun, statuses[name]) for name in filling],
+        logging.WARNING,
+    )
+    report(
+        f"{noun}s{_ARE_LATE}",
+        [_late_line(noun, statuses[name], limit) for name in newly_late if name not in filling],
         logging.ERROR,
     )
     report(
         f"{noun}s are no longer late",
         [f"{noun} {name} is no longer late." for name in no_longer_late],
         logging.WARNING,
+        # One mail when all have ended, unless they were only filled.
+        is_mailed=not late and not _last_were_filled(noun),
     )
     return late
+
+
+def _is_being_filled(status: SubscriberStatus) -> bool:
+    """Return True if the subscriber has applied nothing, and waits for events older than itself."""
+    age = timezone.now() - status.updated_at
+    return not status.position and status.lag_seconds > age.total_seconds()
+
+
+def _last_were_filled(noun: str) -> bool:
+    subjects = (f"{noun}s{_ARE_FILLED}", f"{noun}s{_ARE_LATE}")
+    last = Alarm.objects.filter(subject__in=subjects).first()
+    return last is not None and last.subject == subjects[0]
 
 
 def _mark(subscription: Subscription, name: str, *, is_late: bool) -> bool:
@@ -80,7 +103,11 @@ def _late_line(noun: str, status: SubscriberStatus, limit: int) -> str:
     )
 
 
-def report(subject: str, lines: Sequence[str], level: int) -> None:
+def _filling_line(noun: str, status: SubscriberStatus) -> str:
+    return f"{noun} {status.name} is filled from the beginning of the log: {status.head} events."
+
+
+def report(subject: str, lines: Sequence[str], level: int, *, is_mailed: bool = True) -> None:
     """Log each line, store all lines, and mail them to ADMINS under ``subject``; no lines, no mail.
 
     What is stored and mailed leaves out values that errors of databases quote. The mail delays
@@ -91,8 +118,9 @@ def report(subject: str, lines: Sequence[str], level: int) -> None:
     if not lines:
         return
     text = logs.without_values("\n".join(lines))
-    key = _store(subject, text, is_error=level >= logging.ERROR)
-    if settings.ADMINS:
+    recipients = len(settings.ADMINS) if is_mailed else 0
+    key = _store(subject, text, is_error=level >= logging.ERROR, recipients=recipients)
+    if recipients:
         # In a thread: a mail server that doesn't answer must not delay the workers.
         threading.Thread(target=_mail, args=(subject, text, key), daemon=True).start()
 
@@ -102,8 +130,7 @@ def last(count: int) -> Sequence[Alarm]:
     return list(Alarm.objects.all()[:count])
 
 
-def _store(subject: str, text: str, *, is_error: bool) -> int:
-    recipients = len(settings.ADMINS)
+def _store(subject: str, text: str, *, is_error: bool, recipients: int) -> int:
     alarm = Alarm(subject=subject, text=text, is_error=is_error, recipients=recipients)
     alarm.save(force_insert=True)
     Alarm.objects.filter(pk__lte=alarm.pk - _KEPT).delete()

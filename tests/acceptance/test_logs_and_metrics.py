@@ -25,9 +25,7 @@ class Logs:
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """Return the records of a log, one a line."""
-        # The greeting of the workers is for a terminal, and no record.
-        lines = [line for line in self.text(name).splitlines() if "Ctrl-C stops them" not in line]
-        return [json.loads(line) for line in lines]
+        return [json.loads(line) for line in self.text(name).splitlines()]
 
 
 @pytest.fixture
@@ -92,6 +90,28 @@ def test_no_log_holds_tokens_or_people(service: Service, shop: Shop, logs: Logs)
     assert "DuplicateEmailError" in text
     for secret in ("nmistakable", service.tokens["admin"], service.environ["SECRET_KEY"]):
         assert secret not in text
+
+
+def test_every_line_of_killed_and_failing_programs_is_a_record(
+    service: Service, logs: Logs
+) -> None:
+    with service.write() as connection:
+        # The view fails, and its traceback is logged.
+        connection.execute("ALTER TABLE alarm RENAME TO hidden")
+        failed = service.client("admin").get(f"{service.url}/admin/system/")
+        connection.execute("ALTER TABLE hidden RENAME TO alarm")
+    os.kill(psutil.Process(service.web.pid).children()[0].pid, signal.SIGKILL)
+    for process in psutil.Process(service.workers.pid).children():
+        os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: "is started again" in logs.text("workers"))
+    wait_until(lambda: "was sent SIG" in logs.text("web"))
+    wait_until(service.is_ready)
+
+    assert failed.status_code in (302, 403, 500)
+    assert "ERROR" in {line["level"] for line in logs.records("web")}
+    # All lines from the start of the programs on.
+    for name in ("web", "workers"):
+        assert all(json.loads(line)["time"] for line in service.log(name).splitlines())
 
 
 def accepted(service: Service, command_type: str) -> float:

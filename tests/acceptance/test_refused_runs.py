@@ -1,5 +1,6 @@
 """`manage.py run` and other commands that can't start say why in one line."""
 
+import json
 import socket
 from collections.abc import Iterator
 from uuid import uuid4
@@ -39,14 +40,24 @@ def test_a_folder_that_postgresql_cannot_use_is_reported_in_one_line(idle: Copy)
     assert """PostgreSQL can't work in a folder with " in its path""" in one_line(process.stderr)
 
 
-@pytest.mark.parametrize("command", ["run", "migrate"])
-def test_an_unreachable_database_is_reported_in_one_line(idle: Copy, command: str) -> None:
+def test_an_unreachable_database_is_reported_in_one_line(idle: Copy) -> None:
     nowhere = f"postgresql://x@127.0.0.1:{free_port()}/x"
 
-    process = idle.manage(command, DATABASE_URL=nowhere, SECRET_KEY=uuid4().hex * 2)
+    process = idle.manage("run", DATABASE_URL=nowhere, SECRET_KEY=uuid4().hex * 2)
 
     assert process.returncode != 0
     assert "Cannot reach database" in one_line(process.stderr)
+
+
+def test_an_unreachable_database_is_one_record_with_json(idle: Copy) -> None:
+    environ = {"DATABASE_URL": f"postgresql://x@127.0.0.1:{free_port()}/x", "DEBUG": "1"}
+    process = idle.manage("migrate", SECRET_KEY=uuid4().hex * 2, LOG_FORMAT="json", **environ)
+
+    assert process.returncode != 0
+    warning, error = map(json.loads, process.stderr.splitlines())
+    assert "DEBUG=1 with DATABASE_URL" in warning["message"]
+    assert (warning["level"], error["level"]) == ("WARNING", "ERROR")
+    assert "Cannot reach database" in error["message"]
 
 
 def test_an_invalid_setting_is_reported_in_one_line(idle: Copy) -> None:

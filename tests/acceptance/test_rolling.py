@@ -1,6 +1,7 @@
 """Web servers go over to new code, and stop, without a request that is refused or reset."""
 
 import http.client
+import json
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -108,7 +109,8 @@ def test_code_that_cant_be_loaded_leaves_the_former_code(node: Node, deploy: Dep
         clients.wait_for(former)
 
     assert clients.failed == []
-    assert "invalid syntax" in node.log.read_text()
+    messages = [json.loads(line)["message"] for line in node.log.read_text().splitlines()]
+    assert "Error: invalid syntax (<string>, line 1)" in messages
 
 
 def test_nodes_restart_one_after_the_other_and_no_request_is_lost(

@@ -67,7 +67,15 @@ NO_DATABASE = frozenset(
         *("diffsettings", "findstatic"),
         *("generateschema", "makemessages", "makemigrations", "optimizemigration"),
         *("sendtestemail", "shell", "spectacular", "sqlflush", "sqlmigrate", "sqlsequencereset"),
-        *("squashmigrations", "startapp", "startproject", "stop", "test", "testserver"),
+        *(
+            "squashmigrations",
+            "start_shop_app",
+            "startapp",
+            "startproject",
+            "stop",
+            "test",
+            "testserver",
+        ),
         "write_docs",
         # Those of django-q2, which say that a package for terminals is missing.
         *("qinfo", "qmemory", "qmonitor"),

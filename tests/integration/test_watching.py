@@ -26,7 +26,7 @@ from ordering_read.engine import live, status
 from ordering_read.engine.freshness import freshness
 from ordering_read.models import Projection
 from ordering_read.projector import registered
-from ordering_write import policies
+from ordering_write import policies, subscriptions
 from ordering_write.models import CommandMetric, EventPosition
 from ordering_write.subscriptions import alarm
 from tests import kit
@@ -263,6 +263,43 @@ def test_the_alarm_reports_each_projection_separately(caplog: pytest.LogCaptureF
 
     assert [line.getMessage() for line in caplog.records] == [
         "Projection order_view is no longer late."
+    ]
+
+
+@pytest.mark.usefixtures("late")
+def test_a_restore_into_an_empty_read_side_sends_one_mail(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kit.registered_product()
+    policies.SUBSCRIPTION.run()
+    # The rows and checkpoints of the read side are younger than the events.
+    Projection.objects.all().delete()
+    subscriptions.ensure_checkpoints()
+    for name in sorted(registered()):
+        alarm.look()
+        live.run(name)
+    alarm.look()
+
+    [message] = mail.outbox
+    assert message.subject == "[Order service] Projections are filled from the log"
+    assert message.body.count(" is filled from the beginning of the log: ") == len(registered())
+    assert caplog.text.count(" is no longer late.") == len(registered())
+    mailed = [report.subject for report in alarm.last(99) if report.recipients]
+    assert mailed == ["Projections are filled from the log"]
+
+
+@pytest.mark.usefixtures("late")
+def test_one_mail_says_that_the_last_projection_is_no_longer_late() -> None:
+    kit.registered_product()
+    for name in sorted(registered()):
+        alarm.look()
+        live.run(name)
+    alarm.look()
+
+    subjects = [message.subject for message in mail.outbox if "Projections" in message.subject]
+    assert subjects == [
+        "[Order service] Projections are late",
+        "[Order service] Projections are no longer late",
     ]
 
 

@@ -1,8 +1,15 @@
 """Log records: one line each, with ids, without personal values."""
 
+import atexit
+import io
 import json
 import logging
 import sys
+import threading
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -126,6 +133,77 @@ def test_values_quoted_by_errors_are_not_logged() -> None:
     exception = as_json(record("no", exc_info=chained()))["exception"]
     assert exception.count("DETAIL: (not logged) HINT: Sorry") == 2
     assert "The above exception was the direct cause" in exception
+
+
+# --- What programs print -----------------------------------------------------------------------
+@contextmanager
+def printing() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """Let both streams write records within the block; yield a function that returns them."""
+    below = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdout", below)
+        patch.setattr(sys, "stderr", below)
+        patch.setattr(atexit, "register", lambda function: None)
+        for module, name in (
+            (sys, "excepthook"),
+            (threading, "excepthook"),
+            (warnings, "showwarning"),
+        ):
+            patch.setattr(module, name, getattr(module, name))
+        logs.write_json(output=True)
+        yield lambda: [json.loads(line) for line in below.getvalue().splitlines()]
+
+
+def test_each_printed_line_is_a_record() -> None:
+    with printing() as records:
+        print("Applying 0001...", end="", flush=True)
+        print(" OK\n")
+        print("No\nway", file=sys.stderr)
+        print("half", end="")
+        assert isinstance(sys.stdout, logs.RecordStream)
+        sys.stdout.end_line()
+
+    lines = [(line["logger"], line["level"], line["message"]) for line in records()]
+    assert lines == [
+        ("stdout", "INFO", "Applying 0001... OK"),
+        ("stderr", "ERROR", "No"),
+        ("stderr", "ERROR", "way"),
+        ("stdout", "INFO", "half"),
+    ]
+
+
+def test_a_printed_traceback_is_one_record() -> None:
+    with printing() as records:
+        try:
+            raise ValueError("why")
+        except ValueError:
+            traceback.print_exc()
+
+    [line] = records()
+    assert line["message"] == "ValueError: why"
+    assert line["exception"].startswith("Traceback (most recent call last):\n  File")
+    assert line["exception"].endswith("ValueError: why")
+
+
+def test_uncaught_exceptions_and_warnings_are_a_record_each() -> None:
+    def fail() -> None:
+        raise ValueError("in a thread")
+
+    with printing() as records:
+        thread = threading.Thread(target=fail)
+        thread.start()
+        thread.join()
+        sys.excepthook(*exc_info(ValueError("in the program")))
+        sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+        warnings.showwarning("danger", RuntimeWarning, "settings.py", 7)
+
+    lines = [(line["logger"], line["level"], line["message"]) for line in records()]
+    assert lines == [
+        ("python", "ERROR", "ValueError: in a thread"),
+        ("python", "ERROR", "ValueError: in the program"),
+        ("py.warnings", "WARNING", "RuntimeWarning: danger"),
+    ]
+    assert "fail" in records()[0]["exception"]
 
 
 # --- One line for each request -----------------------------------------------------------------
