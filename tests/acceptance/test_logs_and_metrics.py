@@ -103,8 +103,8 @@ def test_every_line_of_killed_and_failing_programs_is_a_record(
     os.kill(psutil.Process(service.web.pid).children()[0].pid, signal.SIGKILL)
     for process in psutil.Process(service.workers.pid).children():
         os.kill(process.pid, signal.SIGKILL)
-    wait_until(lambda: "is started again" in logs.text("workers"))
-    wait_until(lambda: "was sent SIG" in logs.text("web"))
+    wait_until(lambda: "are started again" in logs.text("workers"), missing="no new workers")
+    wait_until(lambda: "was sent SIG" in logs.text("web"), missing=logs.text("web")[-2000:])
     wait_until(service.is_ready)
 
     assert failed.status_code in (302, 403, 500)
