@@ -28,12 +28,16 @@ class Crash(BaseException):
 
 
 class Death:
-    """Strikes at the point number ``number``; ``point`` names that point."""
+    """Strikes at the point number ``number`` of those whose names contain ``at``.
+
+    ``point`` names the point of the strike.
+    """
 
     of: ClassVar[str]
 
-    def __init__(self, number: int) -> None:
+    def __init__(self, number: int, *, at: str = "") -> None:
         self.number = number
+        self.at = at
         self.passed = 0
         self.point = ""
 
@@ -47,8 +51,8 @@ class Death:
         if self.point:
             self._go_on()
             return
-        self.passed += 1
-        if self.passed == self.number:
+        self.passed += self.at in point
+        if self.at in point and self.passed == self.number:
             self.point = f"{self.of} dies {point}"
             self._strike(session, is_done=is_done)
 
@@ -95,16 +99,19 @@ def _cut(session: Session) -> None:
         wire.shutdown(socket.SHUT_RDWR)
 
 
-def crash_everywhere(prepare: Prepare, death_type: type[Death], *, pace: int = 1) -> list[str]:
+def crash_everywhere(
+    prepare: Prepare, death_type: type[Death], *, pace: int = 1, at: str = ""
+) -> list[str]:
     """Crash an act of ``prepare`` at each of its points, repeat it, and check; return the points.
 
-    ``pace`` is the number of points from one crash to the next, 1 for all points.
+    ``pace`` is the number of points from one crash to the next, 1 for all points; ``at`` restricts
+    them to those whose names contain it.
     """
     points: list[str] = []
     with observer() as session:
         for number in _numbers(pace):
             act, check = prepare()
-            death = death_type(number)
+            death = death_type(number, at=at)
             act_until(death, act, session)
             try:
                 if death.point:
