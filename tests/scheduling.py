@@ -11,11 +11,12 @@ _APART = {
     "test_pooler.py",
     "test_rebuild.py",
     "test_refused_runs.py",
-    "test_run.py",
     "test_shop_apps.py",
     "test_walks.py",
     "test_workers.py",
 }
+# Files that share the service with demo data.
+_DEMO = {"test_pages.py", "test_run.py"}
 
 
 class SharedServiceScheduling(LoadFileScheduling):
@@ -27,5 +28,7 @@ class SharedServiceScheduling(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         file = super()._split_scope(nodeid)
         folder, _, name = file.rpartition("/")
+        if name in _DEMO:
+            return f"{folder}/demo"
         is_shared = folder.endswith("acceptance") and name not in _APART
         return folder if is_shared else file

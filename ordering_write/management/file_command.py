@@ -88,7 +88,10 @@ class FileCommand(ServiceCommand):
         count: Counter[str] = Counter()
         started = time.monotonic()
         try:
-            with _open_file(self.path) as (file, total), tqdm(total=total, unit="line") as bar:
+            with (
+                _open_file(self.path) as (file, total),
+                tqdm(total=total, unit="line", disable=None, leave=False) as bar,
+            ):
                 for number, line in self.lines(file):
                     if reason := self._result(number, line, count):
                         bar.clear()

@@ -5,8 +5,12 @@ from typing import Any
 
 import pytest
 
+from tests.acceptance.copies import Run, new_copy
 from tests.acceptance.service import Service
 from tests.acceptance.shop import Shop
+
+# One process of the web server will do, and takes less time to start than two.
+SMALL = {"GUNICORN_CMD_ARGS": "--workers=1"}
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -23,6 +27,15 @@ def service(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> It
     shared.environ |= {"LOG_FORMAT": "json", "LOG_LEVEL": "DEBUG"}
     with shared as running:
         yield running
+
+
+@pytest.fixture(scope="package")
+def demo() -> Iterator[Run]:
+    """Run a copy of the project with demo data, by `manage.py run`."""
+    with new_copy(with_code=True) as copy:
+        run = copy.running(**SMALL)
+        run.wait_until_level()
+        yield run
 
 
 @pytest.fixture(scope="package")

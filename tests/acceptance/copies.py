@@ -1,11 +1,13 @@
 """Copies of the project with data of their own, which `manage.py run` runs, and a browser."""
 
 import re
+import shutil
 import signal
 import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from html import unescape
@@ -23,13 +25,19 @@ from tests.patience import PATIENCE_SECONDS
 _NO_CERTIFICATES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 # Headers of a request for a page.
 HTML = {"Accept": "text/html"}
+# Not in a fresh copy of the code. Bytecode is in it, since compiling all of it takes long.
+_LEFT_OUT = (".git", ".venv", "var", ".*_cache", ".hypothesis")
 
 
 class Copy:
-    """A copy of the project with data of its own, on a port of its own."""
+    """A copy of the project with data of its own, in ``folder``, on a port of its own.
 
-    def __init__(self, folder: Path) -> None:
+    It runs the code in ``code``.
+    """
+
+    def __init__(self, folder: Path, code: Path = ROOT) -> None:
         self.folder = folder
+        self.code = code
         self._runs: list[Run] = []
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -59,7 +67,7 @@ class Copy:
         return subprocess.run(
             [sys.executable, "manage.py", *arguments],
             env=self.environ | environ,
-            cwd=ROOT,
+            cwd=self.code,
             capture_output=True,
             text=True,
             timeout=5 * PATIENCE_SECONDS,
@@ -93,7 +101,7 @@ class Run:
         self.copy = copy
         self._has_demo = environ.get("DEMO") != "0"
         self._log = copy.folder / f"run-{len(list(copy.folder.glob('run-*')))}.log"
-        self.program = start(["manage.py", "run"], environ, self._log)
+        self.program = start(["manage.py", "run"], environ, self._log, cwd=copy.code)
 
     @property
     def output(self) -> str:
@@ -171,13 +179,28 @@ def _alive(processes: list[psutil.Process]) -> Iterator[psutil.Process]:
 
 
 @contextmanager
-def new_copy() -> Iterator[Copy]:
-    with new_data_dir() as folder:
-        copy = Copy(folder)
+def new_copy(*, with_code: bool = False) -> Iterator[Copy]:
+    """Yield a copy of the project; ``with_code``, one whose code can be changed too."""
+    with new_data_dir() as folder, tempfile.TemporaryDirectory(prefix="orders-code-") as parent:
+        code = _copied_code(Path(parent), folder) if with_code else ROOT
+        copy = Copy(folder, code)
         try:
             yield copy
         finally:
             copy.kill()
+
+
+def _copied_code(parent: Path, data: Path) -> Path:
+    """Copy the code, with a folder ``.venv`` of the packages of this process; return its folder."""
+    code = parent / "orders"
+    shutil.copytree(ROOT, code, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True)
+    (code / "var").symlink_to(data)
+    environment, own = Path(sys.prefix), code / ".venv"
+    (own / "bin").mkdir(parents=True)
+    for path in [*environment.iterdir(), *(environment / "bin").iterdir()]:
+        if path.name != "bin":
+            (own / path.relative_to(environment)).symlink_to(path)
+    return code
 
 
 @contextmanager

@@ -95,6 +95,7 @@ def start(
     *,
     pass_fds: tuple[int, ...] = (),
     python: str = sys.executable,
+    cwd: Path = ROOT,
 ) -> subprocess.Popen[bytes]:
     """Start a program that ends with this process, in a session of its own; it logs to ``log``."""
     parent = os.getpid()
@@ -102,7 +103,7 @@ def start(
         return subprocess.Popen(
             [python, *command],
             env=environ,
-            cwd=ROOT,
+            cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -5,7 +5,6 @@ One copy runs with demo data. Another runs without, and its first start is slow.
 
 import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
@@ -13,29 +12,20 @@ from functools import partial
 import psutil
 import pytest
 
+from tests.acceptance.conftest import SMALL
 from tests.acceptance.copies import HTML, Run, gone, log_in, logged_in, new_copy, submit
+from tests.acceptance.page_session import Session
 from tests.acceptance.service import ROOT, wait_until
 from tests.patience import PATIENCE_SECONDS
 
-# One process of the web server will do, and takes less time to start than two.
-SMALL = {"GUNICORN_CMD_ARGS": "--workers=1"}
 EMPTY = {"DEMO": "0", **SMALL}
 PASSWORD = "a-long-password"
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Run]:
-    """Run a copy with demo data for all tests of this module."""
-    with new_copy() as copy:
-        run = copy.running(**SMALL)
-        run.wait_until_level()
-        yield run
-
-
-@pytest.fixture(scope="module")
 def slow() -> Iterator[Run]:
     """Run a copy without demo data, whose programs stand still for a while when they start."""
-    with new_copy() as copy:
+    with new_copy(with_code=True) as copy:
         run = copy.run(**EMPTY)
         programs = wait_until(lambda: programs_of(run))
         for program in programs:
@@ -64,11 +54,11 @@ def programs_of(run: Run) -> list[psutil.Process]:
     return programs if len(programs) == 2 else []
 
 
-def test_the_banner_names_addresses_that_work(running: Run) -> None:
-    output = running.output
-    with running.copy.client(Authorization=f"Token {running.token}") as client:
+def test_the_banner_names_addresses_that_work(demo: Run) -> None:
+    output = demo.output
+    with demo.copy.client(Authorization=f"Token {demo.token}") as client:
         for path in ("/", "/api/v1", "/api/docs", "/admin/"):
-            assert f"{running.copy.url}{path}\n" in output
+            assert f"{demo.copy.url}{path}\n" in output
             assert client.get(path).status_code == 200
         assert "admin" in output
         assert "Password" in output
@@ -81,8 +71,8 @@ def test_the_banner_names_addresses_that_work(running: Run) -> None:
         wait_until(lambda: client.get("/api/v1/orders").json()["count"] == before + 1)
 
 
-def test_a_person_places_and_cancels_an_order_without_knowing_json(running: Run) -> None:
-    with logged_in(running) as browser:
+def test_a_person_places_and_cancels_an_order_without_knowing_json(demo: Run) -> None:
+    with logged_in(demo) as browser:
         page = browser.get("/api/v1/orders", headers=HTML)
         before = browser.get("/api/v1/orders").json()["count"]
 
@@ -99,8 +89,8 @@ def test_a_person_places_and_cancels_an_order_without_knowing_json(running: Run)
         assert browser.get(order["links"]["self"]).json()["status"] == "cancelled"
 
 
-def test_the_admin_lists_the_log(running: Run) -> None:
-    with logged_in(running) as browser:
+def test_the_admin_lists_the_log(demo: Run) -> None:
+    with logged_in(demo) as browser:
         lists = browser.get("/admin/ordering_write/")
         log = browser.get("/admin/ordering_write/outboxevent/")
 
@@ -110,7 +100,7 @@ def test_the_admin_lists_the_log(running: Run) -> None:
         assert browser.get("/admin/ordering_write/outboxevent/add/").status_code in (403, 404)
 
 
-def test_a_second_copy_is_killed_run_again_and_stopped(running: Run, empty: Run) -> None:
+def test_a_second_copy_is_killed_run_again_and_stopped(demo: Run, empty: Run) -> None:
     copy = empty.copy
     # A program that is killed is started again.
     for process in psutil.Process(empty.program.pid).children():
@@ -119,7 +109,7 @@ def test_a_second_copy_is_killed_run_again_and_stopped(running: Run, empty: Run)
         wait_until(partial(empty.has_printed, f"The {name} ended (SIGKILL)"))
     wait_until(lambda: len(psutil.Process(empty.program.pid).children()) == 2)
     wait_until(copy.answers)
-    assert running.copy.answers()
+    assert demo.copy.answers()
     wait_until(lambda: len(empty.processes()) > 8)
     processes = empty.processes()
 
@@ -137,7 +127,7 @@ def test_a_second_copy_is_killed_run_again_and_stopped(running: Run, empty: Run)
     assert copy.postgres() == []
     assert "Traceback" not in again.output
     assert not copy.answers()
-    assert running.copy.answers()
+    assert demo.copy.answers()
 
 
 def test_a_slow_start_is_waited_for_and_named(slow: Run) -> None:
@@ -157,22 +147,13 @@ def test_the_page_about_an_empty_shop_leads_to_the_first_order(slow: Run, empty:
     """The commands of the page are carried out as they stand, at the address of this copy."""
     [command] = re.findall(r"^cd .* createsuperuser$", slow.output, re.MULTILINE)
     assert f"DATA_DIR={empty.copy.folder}" in command
-    page = (ROOT / "docs/how-to/open-a-shop.md").read_text()
-    start_command, login, *steps = re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
-    assert start_command == "DEMO=0 make run\n"
-    script = "\n".join(["set -eu", login.strip() + " --noinput", *steps])
-    script = script.replace(".venv/bin/python", sys.executable)
-    script = script.replace("http://127.0.0.1:8000", empty.copy.url)
+    unattended = {"createsuperuser ": "createsuperuser --noinput "}
+    password = {"DJANGO_SUPERUSER_PASSWORD": PASSWORD}
 
-    first = subprocess.run(
-        ["bash", "-c", script],
-        env=empty.copy.environ | {"DJANGO_SUPERUSER_PASSWORD": PASSWORD},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-    )
+    with Session(empty.copy, unattended, **password) as session:
+        complaints = session.carry_out(ROOT / "docs/how-to/open-a-shop.md")
 
-    assert re.search(r'"order_number":"\d{4}-000001"', first.stdout), first.stdout + first.stderr
+    assert not complaints, "\n\n".join(complaints)
     with empty.copy.client() as browser:
         home = log_in(browser, "ada", PASSWORD, next="/admin/")
         assert "Log out" in home.text

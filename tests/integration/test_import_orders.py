@@ -1,16 +1,13 @@
 """`manage.py import_orders`: lines at most once, refused lines with reasons, and own numbers."""
 
 import io
-import re
 from collections.abc import Callable
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 
@@ -22,7 +19,6 @@ from tests.kit_imports import (
     PLACED,
     WHOLE_LIFE,
     import_lines,
-    imported_order,
     line,
     units,
 )
@@ -200,18 +196,3 @@ def test_a_number_that_is_imported_meanwhile_is_drawn_again(
     monkeypatch.setattr(creating, "next_order_number", lambda *_: numbers.pop(0))
 
     assert placed_order(customer, (product, 1)).order_number == "2026-900000"
-
-
-# --- The page ----------------------------------------------------------------------------------
-def test_the_examples_of_the_page_are_imported(db: None, run: Run) -> None:
-    registered_product(sku="CHAIR-1")
-    page = (settings.BASE_DIR / "docs/how-to/load-files.md").read_text()
-    [example] = re.findall(r"```jsonl\n(.+?)```", page, re.DOTALL)
-
-    assert run(example).counts == "imported 2, repeated 0, refused 0"
-    returned = imported_order("2024-000017")
-    assert returned.status == "completed"
-    assert returned.balance == 0
-    assert returned.total == Decimal("57.79")
-    assert imported_order("2024-000018").status == "cancelled"
-    assert run(example).counts == "imported 0, repeated 2, refused 0"

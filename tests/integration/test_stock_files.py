@@ -1,7 +1,6 @@
 """`manage.py set_prices` and `manage.py adjust_stock`: a product per line of a CSV file."""
 
 import io
-import re
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -9,7 +8,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.conf import settings
 from django.core.management import CommandError, call_command
 
 from config.accounts.models import User
@@ -221,14 +219,3 @@ def test_files_need_the_permission_of_their_command(db: None, clerk: User) -> No
     for command, purpose in (("set_prices", "set list prices"), ("adjust_stock", "adjust stock")):
         with pytest.raises(CommandError, match=f"clerk can't {purpose}: this needs"):
             call_command(command, user="clerk", file="-", stdout=io.StringIO())
-
-
-def test_the_examples_of_the_page_are_carried_out(run: Run, lamp: StockItem) -> None:
-    mug = registered_product(20, sku="MUG-1")
-    page = (settings.BASE_DIR / "docs/how-to/load-files.md").read_text()
-    prices, stock = re.findall(r"```csv\n(.+?)```", page, re.DOTALL)
-
-    assert run("set_prices", prices).counts == "set 2, unchanged 0, refused 0"
-    assert run("adjust_stock", stock).counts == "adjusted 2, unchanged 0, refused 0"
-    assert (price_of(lamp), on_hand(lamp)) == ((Decimal("24.90"), "EUR"), 7)
-    assert (price_of(mug), on_hand(mug)) == ((Decimal("8.50"), "EUR"), 18)
