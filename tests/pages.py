@@ -228,7 +228,7 @@ def difference(expected: str, actual: str) -> str:
     number of lines.
     """
     # A terminal shows what follows the last carriage return.
-    shown = [line.rpartition("\r")[2] for line in actual.split("\n")]
+    shown = [line.rstrip("\r").rpartition("\r")[2] for line in actual.split("\n")]
     lines = _stripped(shown)
     patterns = [_pattern(line) for line in _stripped(expected.split("\n"))]
     position, may_skip = 0, False

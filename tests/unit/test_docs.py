@@ -8,11 +8,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
+from tests.pages import PAGES, ROOT, edits_of
 
-ROOT: Path = settings.BASE_DIR
 DOCS = ROOT / "docs"
-PAGES = sorted([*ROOT.glob("*.md"), *DOCS.rglob("*.md")])
 
 # A path of ours in backticks or in a picture; braces stand for several paths.
 PATH = re.compile(r"(?<![\w/.])((?:config|ordering_write|ordering_read|tests|docs)/[\w./{},-]*)")
@@ -20,22 +18,11 @@ LINK = re.compile(r"\]\(([^)#\s]*)(#[^)\s]*)?\)")
 MODULE_AND_NAMES = re.compile(r"\| `([\w/]+\.py)` \| (`.+`) \|$", re.MULTILINE)
 TERM = re.compile(r"^\| \*\*(.+)\*\* \| (.+) \| `(.+)` \|$", re.MULTILINE)
 
-# Files that the reader of a how-to makes.
+# Files that the reader of a page makes: those of its blocks, and those that its commands write.
 MADE_BY_READERS = {
-    "ordering_read/models/tag_counter.py",
-    "ordering_read/projections/tag_counter.py",
-    "ordering_read/api/reservations.py",
-    "ordering_read/queries/reservations.py",
-    "ordering_write/ports/mail.py",
+    *(edit.path for page in PAGES for _, edit in edits_of(page) if edit.place == "a new file"),
     "tests/golden/GiftWrapChosen.1.json",
     "tests/golden/OrderTagged.2.json",
-    "tests/integration/test_company.py",
-    "tests/integration/test_gift_wrap.py",
-    "tests/integration/test_large_orders.py",
-    "tests/integration/test_mail_notifier.py",
-    "tests/integration/test_reservations.py",
-    "tests/integration/test_tag_counter.py",
-    "tests/unit/test_gift_wrap.py",
 }
 
 
