@@ -10,7 +10,9 @@ with this line counts::
     `config/urls.py`, at the end:
     `config/urls.py`, above `TEXT`:
     `config/urls.py`, below `TEXT`:
+    `config/urls.py`, first in `TEXT`:
     `config/urls.py`, in place of `TEXT`:
+    `config/urls.py`, below `TEXT` of `class NAME`:
 
 The comment ``<!-- not carried out: reason -->`` above a block leaves it to the reader.
 """
@@ -32,7 +34,8 @@ PREREQUISITES = {"add-a-command": ("add-an-event",)}
 _FENCE = re.compile(r"^( *)```(\w*)$")
 _MARK = re.compile(r"^ *<!-- not carried out: (.+) -->$")
 _CAPTION = re.compile(
-    r"`([\w./-]+)`, (a new file|at the top|at the end|(above|below|in place of) `(.+)`):$"
+    r"`([\w./-]+)`, (a new file|at the top|at the end|"
+    r"(above|below|first in|in place of) `([^`]+)`(?: of `([^`]+)`)?):$"
 )
 
 
@@ -47,6 +50,7 @@ class Edit:
     path: str
     place: str
     anchor: str
+    scope: str
     text: str
 
     def apply(self, content: str | None) -> str:
@@ -66,11 +70,20 @@ class Edit:
         if self.place == "at the top":
             imports = (n for n, line in enumerate(lines) if re.match(r"(import|from) ", line))
             return (first := next(imports, 0)), first
-        pattern = re.compile(rf"(?<!\w){re.escape(self.anchor)}(?!\w)")
-        found = [number for number, line in enumerate(lines) if pattern.search(line)]
-        assert len(found) == 1, f"{self.path} has {len(found)} lines with {self.anchor!r}"
-        start, end = found[0], _end_of_statement(lines, found[0])
-        return {"above": (start, start), "below": (end, end)}.get(self.place, (start, end))
+        first, last = self._statement(lines, self.scope) if self.scope else (0, len(lines))
+        start, end = self._statement(lines[:last], self.anchor, first)
+        places = {"above": start, "first in": start + 1, "below": end}
+        return (places[self.place],) * 2 if self.place in places else (start, end)
+
+    def _statement(self, lines: list[str], text: str, first: int = 0) -> tuple[int, int]:
+        """Return the lines of the only statement, from line ``first`` on, that begins with a line
+        that contains ``text``."""
+        # No part of a longer name, such as ``class Order`` in ``class OrderLine``.
+        end = r"(?!\w)" if text[-1].isalnum() else ""
+        pattern = re.compile(rf"(?<!\w){re.escape(text)}{end}")
+        found = [number for number in range(first, len(lines)) if pattern.search(lines[number])]
+        assert len(found) == 1, f"{self.path} has {len(found)} lines with {text!r}"
+        return found[0], _end_of_statement(lines, found[0])
 
 
 def _end_of_statement(lines: list[str], start: int) -> int:
@@ -112,8 +125,8 @@ class Block:
         """The part of a file that the block is, or None."""
         if not (caption := _CAPTION.search(self.paragraph)):
             return None
-        path, place, kind, anchor = caption.groups()
-        return Edit(path, kind or place, anchor or "", self.text)
+        path, place, beside, anchor, scope = caption.groups("")
+        return Edit(path, beside or place, anchor, scope, self.text)
 
     @property
     def is_carried_out(self) -> bool:

@@ -191,15 +191,11 @@ def new_copy(*, with_code: bool = False) -> Iterator[Copy]:
 
 
 def _copied_code(parent: Path, data: Path) -> Path:
-    """Copy the code, with a folder ``.venv`` of the packages of this process; return its folder."""
+    """Copy the code, which shares the installed packages; return its folder."""
     code = parent / "orders"
     shutil.copytree(ROOT, code, ignore=shutil.ignore_patterns(*_LEFT_OUT), symlinks=True)
     (code / "var").symlink_to(data)
-    environment, own = Path(sys.prefix), code / ".venv"
-    (own / "bin").mkdir(parents=True)
-    for path in [*environment.iterdir(), *(environment / "bin").iterdir()]:
-        if path.name != "bin":
-            (own / path.relative_to(environment)).symlink_to(path)
+    (code / ".venv").symlink_to(sys.prefix)
     return code
 
 

@@ -1,8 +1,8 @@
 """Runs commands of manage.py in forks of one process, which has loaded Django already.
 
 A process of its own takes seconds of processor time for each command, most of them to load code.
-``serve`` answers the program that ``program_in_place_of_python`` writes: it runs manage.py in a
-fork, and everything else, or manage.py with other settings, in the real interpreter.
+``serve`` answers the program that ``replace_environment`` puts in place of Python: this runs
+manage.py in a fork, and everything else, or manage.py with other settings, in the interpreter.
 """
 
 import array
@@ -35,11 +35,18 @@ _PROGRAM = """\
     """
 
 
-def program_in_place_of_python(
-    path: Path, address: Path, project: Path, environ: dict[str, str]
-) -> None:
-    """Write the program ``path``, which calls ``serve`` if ``environ`` has the same settings."""
-    names = re.findall(r"^#(\w+)=", (project / ".env.example").read_text(), re.MULTILINE)
+def replace_environment(code: Path, address: Path, environ: dict[str, str]) -> None:
+    """Let ``.venv`` of the copy ``code`` call ``serve`` if the settings are those of ``environ``.
+
+    The link to the installed packages becomes a folder, with the programs of the packages.
+    """
+    packages, programs = (code / ".venv").resolve(), code / ".venv/bin"
+    (code / ".venv").unlink()
+    programs.mkdir(parents=True)
+    for path in (packages / "bin").iterdir():
+        if path.name != "python":
+            (programs / path.name).symlink_to(path)
+    names = re.findall(r"^#(\w+)=", (code / ".env.example").read_text(), re.MULTILINE)
     program = _PROGRAM.format(
         python=sys.executable,
         names=names,
@@ -47,8 +54,8 @@ def program_in_place_of_python(
         settings={name: environ.get(name) for name in names},
         address=str(address),
     )
-    path.write_text(dedent(program))
-    path.chmod(0o755)
+    (programs / "python").write_text(dedent(program))
+    (programs / "python").chmod(0o755)
 
 
 def serve(address: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 from config.databases.embedded import EmbeddedServer
 from ordering_write.management.demo import demo_id
 from tests.acceptance.copies import Copy, Run
-from tests.acceptance.forking import program_in_place_of_python
+from tests.acceptance.forking import replace_environment
 from tests.acceptance.page_session import Session, environ_of
 from tests.acceptance.service import start, wait_until
 from tests.pages import PAGES, ROOT, Block, blocks_of, changes_code
@@ -87,9 +87,7 @@ def shop(demo: Run) -> Iterator[Shop]:
 def _forked_commands(copy: Copy) -> Iterator[None]:
     environ = environ_of(copy)
     address = copy.folder / "forking"
-    python = copy.code / ".venv/bin/python"
-    python.unlink()
-    program_in_place_of_python(python, address, copy.code, environ)
+    replace_environment(copy.code, address, environ)
     command = ["-m", "tests.acceptance.forking", str(address)]
     server = start(command, environ, copy.folder / "forking.log", cwd=copy.code)
     try:

@@ -21,6 +21,7 @@ TERM = re.compile(r"^\| \*\*(.+)\*\* \| (.+) \| `(.+)` \|$", re.MULTILINE)
 # Files that the reader of a page makes: those of its blocks, and those that its commands write.
 MADE_BY_READERS = {
     *(edit.path for page in PAGES for _, edit in edits_of(page) if edit.place == "a new file"),
+    "tests/golden/CallbackRequested.1.json",
     "tests/golden/GiftWrapChosen.1.json",
     "tests/golden/OrderTagged.2.json",
 }
