@@ -21,9 +21,10 @@ pytestmark = [
 GATES = "make check && .venv/bin/python manage.py makemigrations --check --dry-run"
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if changes_code(page)], ids=lambda page: str(page.relative_to(ROOT))
-)
+CODE_PAGES = [page for page in PAGES if changes_code(page)]
+
+
+@pytest.mark.parametrize("page", CODE_PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_page_that_changes_code_can_be_followed(page: Path) -> None:
     former = [page.with_name(f"{name}.md") for name in PREREQUISITES.get(page.stem, ())]
     with new_copy(with_code=True) as copy, Session(copy) as session:
