@@ -12,6 +12,7 @@ from django.utils.functional import SimpleLazyObject
 
 from config.accounts import saved_views
 from config.accounts.models import User
+from config.http.browser_middleware import ForBrowsers
 from config.http.limits import throttling
 
 # Django reads the permissions of a user and of the user's groups by two queries, and takes longer
@@ -38,7 +39,7 @@ _USER = f"SELECT {COLUMNS} FROM accounts_user WHERE id = %s"  # noqa: S608 - of 
 _user_of_session: ContextVar[User | None] = ContextVar("user_of_session", default=None)
 
 
-class AuthenticationMiddleware(middleware.AuthenticationMiddleware):
+class AuthenticationMiddleware(ForBrowsers, middleware.AuthenticationMiddleware):
     """Gives requests the user who was read with their session, by the same statement."""
 
     def process_request(self, request: HttpRequest) -> None:

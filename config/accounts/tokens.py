@@ -12,7 +12,7 @@ from rest_framework.request import Request
 
 from config.accounts.backends import PERMISSIONS
 from config.accounts.models import User
-from config.databases import tables
+from config.databases import prepared, tables
 from config.http.limits import throttling
 
 # The user of a token with all permissions, and the count of the request. A user who is not active
@@ -57,12 +57,10 @@ class TokenAuthentication(KnoxTokenAuthentication):
         is_limited = throttling.is_limited(self._request)
         policy = throttling.policy_of_user(self._request) if is_limited else ""
         parameters = {"digest": digest, "policy": policy, "seconds": settings.RATE_LIMIT_SECONDS}
-        with connection.cursor() as cursor:
-            cursor.execute(_statement(), parameters)
-            row = cursor.fetchone()
-        if row is None:
+        rows = prepared.fetch(connection.alias, _statement(), parameters)
+        if not rows:
             raise AuthenticationFailed("Invalid token.")
-        count, seconds, permissions, facts, *values = row
+        [(count, seconds, permissions, facts, *values)] = rows
         user = User.from_db(connection.alias, _names(), values)
         if not user.is_active:
             raise AuthenticationFailed("User inactive or deleted.")

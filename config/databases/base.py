@@ -12,6 +12,7 @@ from django.db.backends.postgresql import base, client
 from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 
 from config.databases import embedded, programs, sessions, statements
+from config.databases.prepared import Parameters, PreparedStatements
 
 
 class DatabaseUnavailable(psycopg.OperationalError):
@@ -66,6 +67,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.close()
             raise
 
+    def fetch(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
+        """Return the rows of a frequent ``statement``; see ``config.databases.prepared``."""
+        self.validate_thread_sharing()
+        self.close_if_health_check_failed()
+        self.ensure_connection()
+        is_watched = self.queries_logged or bool(self.execute_wrappers)
+        if not is_watched and self._prepared.is_usable:
+            with self.wrap_database_errors:
+                try:
+                    return self._prepared.fetch(statement, parameters)
+                except psycopg.Error as error:
+                    if not statements.may_be_stale(error):
+                        raise
+            self._prepared.forget()
+        with self.cursor() as cursor:
+            cursor.execute(statement, parameters)
+            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
     def is_usable(self) -> bool:
         if self.connection.closed:
             return False
@@ -78,6 +98,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         connection = self._connect(conn_params)
         connection.adapters.register_loader("timestamptz", TimeLoader)
+        self._prepared = PreparedStatements(connection)
         return connection
 
     def _connect(self, conn_params: dict[str, Any]) -> Any:

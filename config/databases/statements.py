@@ -33,6 +33,11 @@ def is_stale(error: BaseException) -> bool:
     return cause.sqlstate in _LOST or cause.diag.source_function == _REFUSES_PLAN
 
 
+def may_be_stale(error: psycopg.Error) -> bool:
+    """Return True if the statement of ``error`` may succeed when it is prepared anew."""
+    return is_stale(error) or error.sqlstate in _OTHER_TYPES
+
+
 class Cursor(ServerBindingCursor, psycopg.Cursor[Any]):
     """Prepares a stale statement anew and repeats it, where no other statement is lost by that.
 
@@ -46,7 +51,7 @@ class Cursor(ServerBindingCursor, psycopg.Cursor[Any]):
         try:
             return super().execute(query, params, **options)
         except psycopg.Error as error:
-            if not is_first or not (is_stale(error) or error.sqlstate in _OTHER_TYPES):
+            if not (is_first and may_be_stale(error)):
                 raise
         _forget_statements(self.connection)
         return super().execute(query, params, **options)

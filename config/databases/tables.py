@@ -4,18 +4,19 @@ Django takes longer to build its statements than the database takes to run them.
 """
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from decimal import Decimal
 from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, Self, TypeVar
-from uuid import UUID
 
 from django.db import connections, router
-from django.db.models import AutoField, JSONField, Model, UUIDField
+from django.db.models import AutoField, JSONField, Model
 from pydantic_core import to_json
+
+from config.databases import prepared
 
 Row = TypeVar("Row", bound=Model)
 
@@ -79,9 +80,7 @@ def load(
     adds a column.
     """
     alias = Table.of(model).alias
-    with connections[alias].cursor() as cursor:
-        cursor.execute(statement, parameters)
-        records = cursor.fetchall()
+    records = prepared.fetch(alias, statement, parameters)
     names, documents = _fields_to_load(model)
     rows = []
     for record in records:
@@ -94,28 +93,31 @@ def load(
     return rows
 
 
-def rows_of_json(model: type[Row], text: str, *, extra: Sequence[str] = ()) -> list[Row]:
-    """Return the rows of ``model`` in a JSON array, as ``json_agg`` makes it of all columns.
+def read_json(text: str) -> Any:
+    """Return the value that PostgreSQL wrote as JSON, with its amounts as Decimals."""
+    return json.loads(text, parse_float=Decimal)
 
-    ``extra`` are attributes behind the columns. Times stay texts.
+
+def rows_of_json(
+    model: type[Row], records: Iterable[dict[str, Any]], *, extra: Sequence[str] = ()
+) -> list[Row]:
+    """Return the rows of ``model`` in the objects of ``read_json`` that have all its columns.
+
+    ``extra`` are the attributes that get the values of other members. Ids and times stay texts.
     """
-    alias = Table.of(model).alias
-    names = [field.attname for field in model._meta.concrete_fields]
-    uuids = _uuids(model)
+    alias, names = Table.of(model).alias, _columns_of_names(model)
     rows = []
-    # Amounts have a point in JSON: they must not become floats.
-    for record in json.loads(text, parse_float=Decimal):
-        for name in uuids:
-            record[name] = record[name] and UUID(record[name])
-        row = model.from_db(alias, names, [record.pop(name) for name in names])
+    for record in records:
+        row = model.from_db(alias, list(names), [record[column] for column in names.values()])
         vars(row).update({name: record[name] for name in extra})
         rows.append(row)
     return rows
 
 
 @cache
-def _uuids(model: type[Model]) -> list[str]:
-    return [f.attname for f in model._meta.concrete_fields if isinstance(f, UUIDField)]
+def _columns_of_names(model: type[Model]) -> dict[str, str]:
+    """Return the columns of ``model`` by the names of its attributes."""
+    return {field.attname: str(field.column) for field in model._meta.concrete_fields}
 
 
 @cache

@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from config.accounts import tokens
 from config.accounts.roles import customer_scope
 from config.http.answers import etags
-from config.http.answers.encoding import Members
+from config.http.answers.encoding import Encoded, Members, encode
 from config.http.answers.pagination import link_header, page_body, page_links
 from config.http.input import consistency, preferences
 from config.http.input.query import parse_query
@@ -227,11 +227,12 @@ class QueryViewSet(GapViewSet):
         streams: Streams | None = None,
     ) -> Response:
         """Answer with ``page``; ``rows`` replace its items, unless they are None."""
-        self.headers["Link"] = link_header(page_links(self.request, page))
+        links = page_links(self.request, page)
+        self.headers["Link"] = link_header(links)
         rows = self.with_gaps(page.items if rows is None else rows, streams)
         gap = self.gap_of_answer(streams)
         self.set_gap_header(gap)
-        body = page_body(self.request, page, results=rows)
+        body = page_body(links, page, results=rows)
         count = sum(getattr(row, "projection_gap", None) is not None for row in rows)
         return Response(Members(body, projection_gap=gap, projection_gaps=count))
 
@@ -240,9 +241,9 @@ class QueryViewSet(GapViewSet):
         [body] = self.with_gaps([body])
         self.set_gap_header(body.projection_gap)
         self.headers["Last-Modified"] = http_date(resource.updated_at.timestamp())
-        content = etags.digest(self._visibility(), body.model_dump_json())
-        self._tag(etags.strong(resource.version, content))
-        return Response(body)
+        json = encode(body)
+        self._tag(etags.strong(resource.version, etags.digest(self._visibility(), json)))
+        return Response(Encoded(body, json))
 
     def documented_headers(self, method: str) -> Sequence[OpenApiParameter]:
         """Return the headers of this action, for the OpenAPI document."""

@@ -38,11 +38,11 @@ class Links(View):
     @classmethod
     def of(cls, view: View, request: Request) -> Self:
         """Return the links of ``view``, with None where it has no id."""
-        ids = vars(view)
+        ids, (start, end) = vars(view), _site(request)
         return cls.of_valid(
             **{
-                name: None if (id := ids[field]) is None else f"{before}{id}{after}"
-                for name, field, before, after in _templates(cls, request)
+                name: None if (id := ids[field]) is None else f"{start}{before}{id}{after}{end}"
+                for name, field, before, after in _templates(cls, get_script_prefix())
             }
         )
 
@@ -105,18 +105,38 @@ class PageBody(View, Generic[Item]):
 
 def address(route: str, resource_id: UUID, request: Request) -> str:
     """Return the address of a resource."""
-    path = _path(route, get_script_prefix()).replace(str(_ID), str(resource_id))
-    return preserve_builtin_query_params(request.build_absolute_uri(path), request)
+    site = _site(request)
+    before, after = _path(route, get_script_prefix())
+    return f"{site.start}{before}{resource_id}{after}{site.end}"
+
+
+class _Site(NamedTuple):
+    """The parts around the path in each address of an answer: scheme and host, and the format that
+    the request names by a query parameter."""
+
+    start: str
+    end: str
+
+
+def _site(request: Request) -> _Site:
+    """Return the site of ``request``, made once only."""
+    site: _Site | None = vars(request).get("site")
+    if site is None:
+        start = request.build_absolute_uri("/").removesuffix("/")
+        site = vars(request)["site"] = _Site(start, preserve_builtin_query_params("", request))
+    return site
 
 
 @cache
-def _path(route: str, _script_prefix: str) -> str:
+def _path(route: str, _script_prefix: str) -> tuple[str, str]:
+    """Return the path of ``route`` before and after its id."""
     # Reversing a route is slow.
-    return path_of(route, kwargs={"pk": _ID})
+    before, after = path_of(route, kwargs={"pk": _ID}).split(str(_ID))
+    return before, after
 
 
 class _Template(NamedTuple):
-    """The addresses of a route: the texts before and after the id in ``field`` of the view."""
+    """The paths of a route: the texts before and after the id in ``field`` of the view."""
 
     name: str
     field: str
@@ -124,14 +144,12 @@ class _Template(NamedTuple):
     after: str
 
 
-def _templates(links: type[Links], request: Request) -> list[_Template]:
-    """Return the templates of ``links`` for ``request``, made once only."""
-    of_request: dict[type[Links], list[_Template]] = vars(request).setdefault("link_templates", {})
-    if links not in of_request:
-        of_request[links] = [
-            _Template(name, link.field, *address(link.route, _ID, request).rsplit(str(_ID), 1))
-            for name, field in links.model_fields.items()
-            for link in field.metadata
-            if isinstance(link, LinkTo)
-        ]
-    return of_request[links]
+@cache
+def _templates(links: type[Links], script_prefix: str) -> list[_Template]:
+    """Return the templates of the fields of ``links``."""
+    return [
+        _Template(name, link.field, *_path(link.route, script_prefix))
+        for name, field in links.model_fields.items()
+        for link in field.metadata
+        if isinstance(link, LinkTo)
+    ]

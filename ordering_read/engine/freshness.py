@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, NamedTuple
 
-from django.db import connections
 from pydantic import Field
 from typing_extensions import TypedDict
 
+from config.databases import prepared
 from config.fields.members import DetailedError
 from ordering_read.engine.gaps import Incomplete, ProjectionGap, incomplete
 from ordering_read.projector import registered
@@ -101,9 +101,8 @@ def freshness(names: Collection[str], *, log_end: int | None = None) -> Freshnes
 
 
 def _live_generations(names: Collection[str]) -> list[_LiveGeneration]:
-    with connections["read"].cursor() as cursor:
-        cursor.execute(_LIVE, [list(names or registered())])
-        return [_LiveGeneration(*row) for row in cursor.fetchall()]
+    rows = prepared.fetch("read", _LIVE, [list(names or registered())])
+    return [_LiveGeneration(*row) for row in rows]
 
 
 def _lags(positions: Collection[int], log_end: int | None) -> dict[int, float]:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic_core import from_json
 
-from config.databases import tables
+from config.databases import prepared, tables
 from ordering_read.documents import ExpectationView
 from ordering_read.models import OrderLine, OrderSummary
 
@@ -35,12 +35,14 @@ FROM order_line_view AS line LEFT JOIN LATERAL (
 ) backorder ON true
 WHERE line.projection_id = {projection} AND line.order_id = {order} ORDER BY line.number
 """
-# An order of the live generation, with its lines as JSON.
+# An order of the live generation with its lines, as JSON: its documents are read with it at once.
 _ORDER = """
-SELECT {columns}, (SELECT json_agg(line)::text FROM ({lines}) AS line)
-FROM order_summary WHERE projection_id = (
-    SELECT id FROM projection WHERE name = 'order_view' AND status = 'live'
-)
+SELECT row_to_json(found)::text FROM (
+    SELECT {columns}, (SELECT json_agg(line) FROM ({lines}) AS line) AS lines
+    FROM order_summary WHERE projection_id = (
+        SELECT id FROM projection WHERE name = 'order_view' AND status = 'live'
+    ) AND {condition}
+) AS found
 """
 _EXTRA = ("backordered", "ahead", "expected")
 
@@ -60,17 +62,14 @@ def lines_of(order: OrderSummary) -> list[OrderLine]:
 
 def order_with_lines(**values: Any) -> tuple[OrderSummary, list[OrderLine]] | None:
     """Return the live order whose fields have these ``values``, and its lines with their
-    backorders, in one statement; None without such an order."""
-    columns = tables.columns(OrderSummary, *values)
-    condition = "".join(f" AND {column} = %s" for column in columns)
-    orders = tables.load(
-        OrderSummary, _order() + condition, list(values.values()), extra=("line_records",)
-    )
-    for order in orders:
-        records = vars(order).pop("line_records")
-        lines = tables.rows_of_json(OrderLine, records or "[]", extra=_EXTRA)
-        return order, _with_expectations(lines)
-    return None
+    backorders, in one statement; None without such an order. Ids and times of both stay texts."""
+    found = prepared.fetch("read", _order(*values), list(values.values()))
+    if not found:
+        return None
+    record = tables.read_json(found[0][0])
+    lines = tables.rows_of_json(OrderLine, record["lines"] or (), extra=_EXTRA)
+    [order] = tables.rows_of_json(OrderSummary, [record])
+    return order, _with_expectations(lines)
 
 
 @cache
@@ -80,9 +79,12 @@ def _lines(*, projection: str, order: str) -> str:
 
 
 @cache
-def _order() -> str:
-    lines = _lines(projection="order_summary.projection_id", order="order_summary.id")
-    return _ORDER.format(columns=", ".join(tables.columns(OrderSummary)), lines=lines)
+def _order(*names: str) -> str:
+    return _ORDER.format(
+        columns=", ".join(tables.columns(OrderSummary)),
+        lines=_lines(projection="order_summary.projection_id", order="order_summary.id"),
+        condition=" AND ".join(f"{name} = %s" for name in tables.columns(OrderSummary, *names)),
+    )
 
 
 def _with_expectations(lines: list[OrderLine]) -> list[OrderLine]:

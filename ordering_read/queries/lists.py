@@ -9,6 +9,7 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import IntegerField, Model, QuerySet, Subquery
 
+from config.databases import prepared
 from config.http.answers import pagination
 from config.http.answers.pagination import COUNT_CAP, PageParameters
 from ordering_read.queries import keyset
@@ -129,9 +130,7 @@ class _Statement(NamedTuple):
         if not self.sql:
             return []
         connection = connections["read"]
-        with connection.cursor() as cursor:
-            cursor.execute(self.sql, self.parameters)
-            records = list(map(list, cursor.fetchall()))
+        records = list(map(list, prepared.fetch("read", self.sql, self.parameters)))
         for index, (converters, expression) in self.converters.items():
             for record in records:
                 for convert in converters:

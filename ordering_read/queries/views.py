@@ -1,7 +1,7 @@
 """The base class of the results of queries, and pages of them."""
 
 from functools import cache
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 from pydantic.config import JsonDict
@@ -35,13 +35,24 @@ class View(BaseModel):
     @classmethod
     def of_valid(cls, **fields: Any) -> Self:
         """Return the view with ``fields``, which must be valid: they are those of other views."""
-        return cast(Self, _empty(cls).model_copy(update=fields))
+        # ``model_construct`` takes four times as long, and a page has a hundred views.
+        defaults, names = _defaults(cls)
+        view = cls.__new__(cls)
+        _set(view, "__dict__", {**defaults, **fields})
+        _set(view, "__pydantic_fields_set__", names)
+        _set(view, "__pydantic_extra__", None)
+        _set(view, "__pydantic_private__", None)
+        return view
+
+
+# Views are frozen.
+_set = object.__setattr__
 
 
 @cache
-def _empty(view: type[View]) -> View:
-    """Return a view that has its defaults only."""
-    return view.model_construct()
+def _defaults(view: type[View]) -> tuple[dict[str, Any], set[str]]:
+    """Return the fields of ``view`` that have a default, with it, and the names of all fields."""
+    return vars(view.model_construct()), set(view.model_fields)
 
 
 class Page(View, Generic[Item]):

@@ -2,14 +2,24 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
-from django.db import NotSupportedError, connection, connections, transaction
+from django.db import (
+    NotSupportedError,
+    OperationalError,
+    ProgrammingError,
+    connection,
+    connections,
+    transaction,
+)
 
+from config.databases import prepared
 from ordering_read.engine import live
 from ordering_read.models import ParkedEvent, Projection
 from ordering_write import log
@@ -43,6 +53,14 @@ def number() -> int:
         return int(cursor.fetchone()[0])
 
 
+def frequent_number() -> int:
+    [(number,)] = prepared.fetch("default", "SELECT number FROM sample WHERE key = %s", [str(ID)])
+    return int(number)
+
+
+BY_BOTH = pytest.mark.parametrize("number", [number, frequent_number])
+
+
 def number_after_another_statement() -> int:
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -70,8 +88,11 @@ def until_prepared(act: Callable[[], object]) -> None:
         act()
 
 
+@BY_BOTH
 @pytest.mark.usefixtures("sample")
-def test_a_read_is_repeated_after_a_change_of_type(subtests: pytest.Subtests) -> None:
+def test_a_read_is_repeated_after_a_change_of_type(
+    number: Callable[[], int], subtests: pytest.Subtests
+) -> None:
     until_prepared(number)
     for change in (
         "ALTER COLUMN number TYPE bigint",
@@ -86,8 +107,11 @@ def test_a_read_is_repeated_after_a_change_of_type(subtests: pytest.Subtests) ->
         assert number() == 1
 
 
+@BY_BOTH
 @pytest.mark.usefixtures("sample")
-def test_a_read_is_repeated_once_the_session_has_lost_its_statements() -> None:
+def test_a_read_is_repeated_once_the_session_has_lost_its_statements(
+    number: Callable[[], int],
+) -> None:
     until_prepared(number)
     # psycopg doesn't see this command, as it doesn't see a pooler that changes the session.
     connection.connection.pgconn.exec_(b"DEALLOCATE ALL")
@@ -111,7 +135,49 @@ def test_a_wrong_statement_is_refused_as_before() -> None:
     for statement in ("SELECT key + number FROM sample", "SELECT nothing FROM sample"):
         with pytest.raises(Exception, match=r"does not exist"), connection.cursor() as cursor:
             cursor.execute(statement)
-    assert number() == 1
+        with pytest.raises(ProgrammingError, match=r"does not exist"):
+            prepared.fetch("default", statement, [])
+    assert (number(), frequent_number()) == (1, 1)
+
+
+@pytest.mark.usefixtures("sample")
+def test_a_frequent_statement_returns_what_a_cursor_returns(subtests: pytest.Subtests) -> None:
+    ids = [uuid4(), uuid4()]
+    cases: list[tuple[str, Any]] = [
+        ("SELECT 7 %% 4, %s::text, %s = ANY(%s)", ["é'\"", ids[0], ids]),
+        ("SELECT %(a)s + %(b)s, %(a)s - %(b)s", {"b": Decimal("0.5"), "a": 2}),
+        ("SELECT now() > %s, NULL::int, '{}'::jsonb, 1.50", [datetime(2026, 1, 1, tzinfo=UTC)]),
+        ("SELECT key FROM sample WHERE number > %s", [1]),
+    ]
+    for statement, parameters in cases:
+        with subtests.test(statement=statement):
+            with connection.cursor() as cursor:
+                cursor.execute(statement, parameters)
+                rows = cursor.fetchall()
+            assert prepared.fetch("default", statement, parameters) == rows
+
+
+@pytest.mark.usefixtures("sample")
+def test_a_session_keeps_the_last_hundred_frequent_statements() -> None:
+    for number in range(102):
+        assert prepared.fetch("default", f"SELECT {number}", []) == [(number,)]
+
+    names = prepared.fetch(
+        "default", "SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'frequent%%'", []
+    )
+    assert names == [(100,)]
+    assert prepared.fetch("default", "SELECT 0", []) == [(0,)]
+
+
+def test_a_lost_connection_is_an_operational_error() -> None:
+    [(pid,)] = prepared.fetch("default", "SELECT pg_backend_pid()", [])
+    run(f"SELECT pg_terminate_backend({pid}, 10000)")
+
+    with pytest.raises(OperationalError):
+        prepared.fetch("default", "SELECT pg_backend_pid()", [])
+
+    connection.close_if_unusable_or_obsolete()
+    assert prepared.fetch("default", "SELECT 1", []) == [(1,)]
 
 
 def test_a_command_takes_effect_once(change_type: Any) -> None:

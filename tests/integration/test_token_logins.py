@@ -103,6 +103,21 @@ def test_permissions_of_the_user_and_of_groups_count(make_user: Any) -> None:
     assert client.get(f"{ROOT}/customers").status_code == 200
 
 
+def test_a_browser_behind_a_proxy_with_a_login_of_its_own_keeps_its_session(clerk: User) -> None:
+    client = APIClient()
+    client.force_login(clerk)
+    client.credentials(HTTP_AUTHORIZATION="Basic cm9iaW46c2FtcGxl")
+
+    assert client.get(f"{ROOT}/customers").status_code == 200
+
+
+def test_the_browsable_page_of_a_token_has_its_forms(clerk: User) -> None:
+    page = client_of(clerk).get(f"{ROOT}/customers", HTTP_ACCEPT="text/html")
+
+    assert page.status_code == 200
+    assert "csrfmiddlewaretoken" in page.text
+
+
 def test_the_loss_of_a_right_or_login_shows_at_once(
     make_user: Any, subtests: pytest.Subtests
 ) -> None:

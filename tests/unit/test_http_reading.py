@@ -6,6 +6,7 @@ import pytest
 from django.test import RequestFactory
 
 from config.http.answers import etags
+from config.http.browser_middleware import is_from_program
 from config.http.errors import ParameterError
 from config.http.input import consistency
 from config.http.input.preferences import wait_seconds
@@ -101,3 +102,18 @@ def test_a_consistency_token_outlives_a_new_secret_key(settings) -> None:
     settings.SECRET_KEY = uuid4().hex
 
     assert consistency.event_of(token) == event_id
+
+
+def test_a_request_of_a_program_has_a_token_and_asks_for_no_page(subtests: pytest.Subtests) -> None:
+    page = "text/html,application/xhtml+xml,*/*;q=0.8"
+    for path, login, accept, expected in [
+        ("/api/v1/orders", "Token abc", "application/json", True),
+        ("/api/v1/orders", "token abc", "*/*", True),
+        ("/api/v1/orders", "Token abc", page, False),
+        ("/api/v1/orders", "Basic abc", "application/json", False),
+        ("/api/v1/orders", "", "application/json", False),
+        ("/admin/", "Token abc", "application/json", False),
+    ]:
+        with subtests.test(path=path, login=login, accept=accept):
+            request = RequestFactory().get(path, headers={"Accept": accept, "Authorization": login})
+            assert is_from_program(request) is expected

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from config.fields.amount import Amount
 from config.fields.text import Text
-from config.http.answers.pagination import page_body
+from config.http.answers.pagination import page_body, page_links
 from config.http.middleware import RequestIdMiddleware
 
 name_type: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(max_length=10)])
@@ -116,7 +116,7 @@ def test_a_page_links_to_the_previous_and_the_next_page(subtests: pytest.Subtest
     for page, previous, following in cases:
         with subtests.test(page=page, previous=previous):
             request = RequestFactory().get(f"/api/v1/things?page={page.page}&name=a%26b")
-            body = page_body(request, page)
+            body = page_body(page_links(request, page), page)
 
             def address(number: int | None) -> str | None:
                 base = "http://testserver/api/v1/things"

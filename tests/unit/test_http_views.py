@@ -32,7 +32,7 @@ from typing_extensions import TypedDict
 from config.fields.members import DetailedError
 from config.http.answers import pages, problems
 from config.http.answers.encoding import JSONEncoder
-from config.http.answers.pagination import PageParameters, page_body
+from config.http.answers.pagination import PageParameters, page_body, page_links
 from config.http.checks import views_declare_permissions
 from config.http.input.idempotency import idempotency_key
 from config.http.input.query import parse_query
@@ -94,7 +94,8 @@ class Things(ApiViewSet):
 
     def list(self, request: Request) -> Response:
         filters = parse_query(request, ThingFilter)
-        return Response(page_body(request, Shelf(page=filters.page, page_size=filters.page_size)))
+        shelf = Shelf(page=filters.page, page_size=filters.page_size)
+        return Response(page_body(page_links(request, shelf), shelf))
 
     def retrieve(self, request: Request, pk: str) -> Response:
         return Response(

@@ -5,8 +5,9 @@ before. A cursor is as fast deep in a list as at the beginning. It shows no item
 none out, even if rows are inserted between two pages.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, Self
+from urllib.parse import urlencode
 
 from django.core.signing import BadSignature, Signer
 from django.http import HttpRequest
@@ -74,13 +75,13 @@ class Page(Protocol):
 
 
 def page_body(
-    request: HttpRequest | Request, page: Page, *, results: Iterable[Any] | None = None
+    links: Mapping[str, str], page: Page, *, results: Iterable[Any] | None = None
 ) -> Members:
     """Return the body ``{count, count_capped, next, previous, next_cursor, results}`` of ``page``.
 
-    ``results`` default to the items. A page past the end is empty and leads back to the last one.
+    ``links`` are its ``page_links``, and ``results`` default to the items. A page past the end is
+    empty and leads back to the last one.
     """
-    links = page_links(request, page)
     return Members(
         count=page.count,
         count_capped=page.capped,
@@ -96,21 +97,22 @@ def page_links(request: HttpRequest | Request, page: Page) -> dict[str, str]:
 
     A capped list has no "last" page; a page chosen by cursor has neither "prev" nor "last".
     """
+    address = _addresses(request)
     if page.cursor is not None or page.count is None:
-        links = {"first": address_with(request, cursor="")}
+        links = {"first": address(cursor="")}
         if page.next_cursor is not None:
-            links["next"] = address_with(request, cursor=page.next_cursor)
+            links["next"] = address(cursor=page.next_cursor)
         return links
     last = max(1, -(-page.count // page.page_size))
-    links = {"first": address_with(request, page=1)}
+    links = {"first": address(page=1)}
     if page.page > 1:
         previous = page.page - 1
-        links["prev"] = address_with(request, page=previous if page.capped else min(previous, last))
+        links["prev"] = address(page=previous if page.capped else min(previous, last))
     # Without cursors, only the count says whether more items follow.
     if page.next_cursor is not None or page.page * page.page_size < page.count:
-        links["next"] = address_with(request, page=page.page + 1)
+        links["next"] = address(page=page.page + 1)
     if not page.capped:
-        links["last"] = address_with(request, page=last)
+        links["last"] = address(page=last)
     return links
 
 
@@ -141,9 +143,14 @@ def _signer(ordering: str) -> Signer:
 
 def address_with(request: HttpRequest | Request, **changes: int | str) -> str:
     """Return the address of ``request`` with these query parameters, and on no other page."""
-    parameters = request.GET.copy()
-    for name in ("page", "cursor"):
-        parameters.pop(name, None)
-    for name, value in changes.items():
-        parameters[name] = str(value)
-    return str(request.build_absolute_uri(f"{request.path}?{parameters.urlencode()}"))
+    return _addresses(request, *changes)(**changes)
+
+
+def _addresses(request: HttpRequest | Request, *replaced: str) -> Callable[..., str]:
+    """Return a function for the address of ``request`` with some query parameters in place of those
+    that are ``replaced``, and on no other page."""
+    removed = {"page", "cursor", *replaced}
+    kept = [(name, values) for name, values in request.GET.lists() if name not in removed]
+    query = f"{urlencode(kept, doseq=True)}&" if kept else ""
+    start = f"{request.build_absolute_uri(request.path)}?{query}"
+    return lambda **parameters: start + urlencode(parameters)
