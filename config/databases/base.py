@@ -4,6 +4,7 @@ import select
 import shutil
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -72,19 +73,37 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.validate_thread_sharing()
         self.close_if_health_check_failed()
         self.ensure_connection()
-        is_watched = self.queries_logged or bool(self.execute_wrappers)
-        if not is_watched and self._prepared.is_usable:
-            with self.wrap_database_errors:
-                try:
-                    return self._prepared.fetch(statement, parameters)
-                except psycopg.Error as error:
-                    if not statements.may_be_stale(error):
-                        raise
-            self._prepared.forget()
-        with self.cursor() as cursor:
-            cursor.execute(statement, parameters)
-            rows: list[tuple[Any, ...]] = cursor.fetchall()
+        if self.queries_logged or not self._prepared.is_usable:
+            with self.cursor() as cursor:
+                cursor.execute(statement, parameters)
+                return cursor.fetchall() if cursor.description else []
+        run: Any = self._fetch
+        for wrapper in reversed(self.execute_wrappers):
+            run = partial(wrapper, run)
+        rows: list[tuple[Any, ...]] = run(
+            statement, parameters, False, {"connection": self, "cursor": None}
+        )
         return rows
+
+    def _fetch(self, statement: str, parameters: Parameters, *_options: Any) -> Any:
+        self.validate_no_broken_transaction()
+        with self.wrap_database_errors:
+            try:
+                return self._prepared.fetch(statement, parameters)
+            except psycopg.Error as error:
+                # In a transaction, its owner must begin again.
+                if not (self.connection.autocommit and statements.may_be_stale(error)):
+                    raise
+            self._prepared.forget()
+            return self._prepared.fetch(statement, parameters)
+
+    def _rollback(self) -> None:
+        super()._rollback()
+        self._prepared.deallocate()
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        super()._savepoint_rollback(sid)
+        self._prepared.deallocate()
 
     def is_usable(self) -> bool:
         if self.connection.closed:

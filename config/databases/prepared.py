@@ -42,14 +42,14 @@ class PreparedStatements:
 
     @property
     def is_usable(self) -> bool:
-        """True outside of transactions, where a statement that the server has forgotten can be
-        repeated; never with a session that a pooler lends."""
+        """True unless psycopg must begin a transaction first, or a pooler lends the session."""
         connection = self._connection
-        return (
-            connection.autocommit
-            and connection.prepare_threshold is not None
-            and connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
-        )
+        if connection.prepare_threshold is None:
+            return False
+        status = connection.pgconn.transaction_status
+        if status == pq.TransactionStatus.IDLE:
+            return connection.autocommit
+        return status == pq.TransactionStatus.INTRANS
 
     def fetch(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return the rows of ``statement``. Raises the errors of psycopg."""
@@ -69,6 +69,13 @@ class PreparedStatements:
     def forget(self) -> None:
         """Prepare all statements anew: the server has forgotten some, or refuses their plans."""
         self._names.clear()
+
+    def deallocate(self) -> None:
+        """Let the server forget all statements. Call this after a rollback, when psycopg has let
+        the server forget its own, and with them maybe these."""
+        if self._names and not self._connection.closed:
+            self._connection.pgconn.exec_(b"DEALLOCATE ALL")
+        self.forget()
 
     def _prepare(self, key: tuple[str, tuple[int, ...]], text: bytes) -> bytes:
         if len(self._names) >= _KEPT:

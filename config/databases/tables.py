@@ -12,7 +12,7 @@ from functools import cache
 from operator import attrgetter
 from typing import Any, NamedTuple, Self, TypeVar
 
-from django.db import connections, router
+from django.db import router
 from django.db.models import AutoField, JSONField, Model
 from pydantic_core import to_json
 
@@ -219,7 +219,5 @@ def flush() -> None:
 def _run(alias: str, writes: Sequence[tuple[str, str]]) -> None:
     *others, last = [statement for statement, _records in writes]
     ctes = ", ".join(f"write_{number} AS ({other})" for number, other in enumerate(others))
-    with connections[alias].cursor() as cursor:
-        cursor.execute(
-            f"WITH {ctes} {last}" if others else last, [records for _statement, records in writes]
-        )
+    statement = f"WITH {ctes} {last}" if others else last
+    prepared.fetch(alias, statement, [records for _statement, records in writes])

@@ -21,6 +21,7 @@ from django.db import connection, transaction
 from uuid_utils.compat import uuid7
 
 from config import telemetry
+from config.databases import prepared
 from ordering_write.domain.events import DomainEvent
 from ordering_write.log import sequencer
 from ordering_write.models import EventPending, OutboxEvent, PersonalData
@@ -137,8 +138,7 @@ def notify(**_kwargs: object) -> None:
     In autocommit, after the commit: a NOTIFY inside the transaction would take a lock on which all
     commits of the database queue up.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+    prepared.fetch(connection.alias, "SELECT pg_notify(%s, '')", [CHANNEL])
 
 
 def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs: object) -> None:
@@ -218,9 +218,8 @@ def _read_hashes(events: Sequence[DomainEvent], hashes: dict[str, str]) -> None:
         if version > 1 and stream not in hashes
     }
     if last_versions:
-        with connection.cursor() as cursor:
-            cursor.execute(_HASHES, [list(last_versions), list(last_versions.values())])
-            hashes.update(cursor.fetchall())
+        parameters = [list(last_versions), list(last_versions.values())]
+        hashes.update(prepared.fetch(connection.alias, _HASHES, parameters))
 
 
 def content_hash(row: Mapping[str, Any], previous: str) -> str:

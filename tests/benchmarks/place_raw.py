@@ -11,6 +11,7 @@ import django
 import psycopg
 from django.db import connection
 
+from config.databases.prepared import PreparedStatements
 from tests.benchmarks.contestant import serve
 
 _Statement = tuple[Any, Any, bool]
@@ -25,6 +26,7 @@ class Recorder:
         self.statements: list[_Statement] = []
         self._execute = psycopg.Cursor.execute
         self._commit = psycopg.Connection.commit
+        self._fetch = PreparedStatements.fetch
 
     def __enter__(self) -> None:
         recorder = self
@@ -34,6 +36,12 @@ class Recorder:
                 recorder.statements.append((query, params, cursor.connection.autocommit))
             return recorder._execute(cursor, query, params, **options)
 
+        def fetch(statements: Any, query: str, params: Any) -> Any:
+            own = statements._connection
+            if own is connection.connection:
+                recorder.statements.append((query, params, own.autocommit))
+            return recorder._fetch(statements, query, params)
+
         def commit(committing: Any) -> None:
             if committing is connection.connection:
                 recorder.statements.append((_COMMIT, None, False))
@@ -41,10 +49,12 @@ class Recorder:
 
         psycopg.Cursor.execute = execute  # type: ignore[assignment]
         psycopg.Connection.commit = commit  # type: ignore[method-assign,assignment]
+        PreparedStatements.fetch = fetch  # type: ignore[method-assign]
 
     def __exit__(self, *_error: object) -> None:
         psycopg.Cursor.execute = self._execute  # type: ignore[method-assign]
         psycopg.Connection.commit = self._commit  # type: ignore[method-assign]
+        PreparedStatements.fetch = self._fetch  # type: ignore[method-assign]
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ import psycopg
 from django.core.management import call_command
 from django.db import connections
 
+from config.databases.prepared import PreparedStatements
 from tests.benchmarks.http_contestant import Request, lists, orders, reads
 from tests.benchmarks.log import EVENTS_OF_AN_ORDER, go_to_head, make_log
 from tests.benchmarks.server import benchmark_server, set_up_django
@@ -166,21 +167,26 @@ def _answer(application: Any, request: Request, token: str) -> None:
 def timed_statements() -> Iterator[dict[str, list[float]]]:
     """Yield the seconds of each execution within the block, by the text of the statement."""
     seconds: dict[str, list[float]] = {}
-    execute = psycopg.Cursor.execute
+    execute, fetch = psycopg.Cursor.execute, PreparedStatements.fetch
 
-    def timed(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
-        began = time.perf_counter()
-        try:
-            return execute(cursor, query, *arguments, **options)
-        finally:
-            text = " ".join(str(query).split())
-            seconds.setdefault(text, []).append(time.perf_counter() - began)
+    def timed(run: Callable[..., Any]) -> Any:
+        def timed_run(runner: Any, query: Any, *arguments: Any, **options: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return run(runner, query, *arguments, **options)
+            finally:
+                text = " ".join(str(query).split())
+                seconds.setdefault(text, []).append(time.perf_counter() - began)
 
-    psycopg.Cursor.execute = timed  # type: ignore[method-assign,assignment]
+        return timed_run
+
+    psycopg.Cursor.execute = timed(execute)  # type: ignore[method-assign]
+    PreparedStatements.fetch = timed(fetch)  # type: ignore[method-assign]
     try:
         yield seconds
     finally:
         psycopg.Cursor.execute = execute  # type: ignore[method-assign]
+        PreparedStatements.fetch = fetch  # type: ignore[method-assign]
 
 
 def _show_statements(statements: Mapping[str, list[float]], things: int) -> None:

@@ -61,7 +61,7 @@ def frequent_number() -> int:
 BY_BOTH = pytest.mark.parametrize("number", [number, frequent_number])
 
 
-def number_after_another_statement() -> int:
+def number_after_another_statement(number: Callable[[], int]) -> int:
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -119,15 +119,51 @@ def test_a_read_is_repeated_once_the_session_has_lost_its_statements(
     assert number() == 1
 
 
+@BY_BOTH
 @pytest.mark.usefixtures("sample")
-def test_a_transaction_fails_once_and_can_begin_again() -> None:
+def test_a_transaction_fails_once_and_can_begin_again(number: Callable[[], int]) -> None:
     until_prepared(number)
+    until_prepared(lambda: number_after_another_statement(number))
     run("ALTER TABLE sample ALTER COLUMN number TYPE bigint")
 
     with pytest.raises(NotSupportedError):
-        number_after_another_statement()
+        number_after_another_statement(number)
 
-    assert number_after_another_statement() == 1
+    assert number_after_another_statement(number) == 1
+
+
+@pytest.mark.usefixtures("sample")
+def test_a_session_finds_its_frequent_statements_after_a_rollback(
+    subtests: pytest.Subtests,
+) -> None:
+    def roll_back(*, savepoint: bool) -> None:
+        with transaction.atomic():
+            number()
+            with transaction.atomic(savepoint=savepoint):
+                assert frequent_number() == 1
+                transaction.set_rollback(True)
+            if savepoint:
+                assert frequent_number() == 1
+
+    for savepoint in (True, False):
+        with subtests.test(savepoint=savepoint):
+            until_prepared(number)
+            roll_back(savepoint=savepoint)
+            assert number_after_another_statement(frequent_number) == 1
+
+
+@pytest.mark.usefixtures("sample")
+def test_wrappers_run_around_a_frequent_statement() -> None:
+    statements = []
+
+    def note(execute: Any, sql: str, *arguments: Any) -> Any:
+        statements.append(sql)
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(note):
+        assert frequent_number() == 1
+
+    assert len(statements) == 1
 
 
 @pytest.mark.usefixtures("sample")

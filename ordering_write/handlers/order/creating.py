@@ -16,6 +16,7 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from config.databases import prepared
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
@@ -286,7 +287,6 @@ def next_order_number(command: c.Command, placed_at: datetime) -> str:
     year = placed_at.astimezone(ZoneInfo(settings.STORE_TIME_ZONE)).year
     # Orders that a unit of work has yet to write have other numbers of the sequence; a number that
     # was imported within the unit is refused by the constraint.
-    with unit_of_work.held_back(), connection.cursor() as cursor:
-        cursor.execute(_NEXT_NUMBER, [f"{year}-"])
-        [number] = cursor.fetchone()
+    with unit_of_work.held_back():
+        [(number,)] = prepared.fetch(connection.alias, _NEXT_NUMBER, [f"{year}-"])
     return order_number(year, number)

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from config.databases import prepared
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain.events import LIVE
@@ -39,8 +40,7 @@ def bind(command: c.Command) -> bool:
 def lock_customer(command: c.AddOrderItem | c.ChangeItemQuantity) -> None:
     """Lock the customer of the order of ``command``, before the order itself, if limits bind it."""
     if bind(command):
-        with connection.cursor() as cursor:
-            cursor.execute(_LOCK, [command.order_id])
+        prepared.fetch(connection.alias, _LOCK, [command.order_id])
 
 
 def check(command: c.Command, customer_id: UUID, *, orders: int = 0, units: int) -> None:
@@ -50,9 +50,8 @@ def check(command: c.Command, customer_id: UUID, *, orders: int = 0, units: int)
     """
     if units <= 0 or not bind(command):
         return
-    with connection.cursor() as cursor:
-        cursor.execute(_COUNT, [customer_id, sorted(LIVE)])
-        open_orders, open_units = cursor.fetchone()
+    parameters = [customer_id, sorted(LIVE)]
+    [(open_orders, open_units)] = prepared.fetch(connection.alias, _COUNT, parameters)
     if 0 < settings.MAX_OPEN_ORDERS < open_orders + orders:
         raise errors.TooManyOpenOrdersError(
             f"A customer can have at most {settings.MAX_OPEN_ORDERS:,} open orders; there are "
