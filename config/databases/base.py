@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db.backends.postgresql import base, client
 from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 
+from config import telemetry
 from config.databases import embedded, programs, sessions, statements
 from config.databases.prepared import Parameters, PreparedStatements
 
@@ -73,7 +74,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self.validate_thread_sharing()
         self.close_if_health_check_failed()
         self.ensure_connection()
-        if self.queries_logged or not self._prepared.is_usable:
+        # The spans of statements are those of cursors.
+        is_watched = self.queries_logged or telemetry.IS_ON
+        if is_watched or not self._prepared.is_usable:
             with self.cursor() as cursor:
                 cursor.execute(statement, parameters)
                 return cursor.fetchall() if cursor.description else []
@@ -98,11 +101,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return self._prepared.fetch(statement, parameters)
 
     def _rollback(self) -> None:
-        super()._rollback()
+        super()._rollback()  # type: ignore[misc]
         self._prepared.deallocate()
 
     def _savepoint_rollback(self, sid: str) -> None:
-        super()._savepoint_rollback(sid)
+        super()._savepoint_rollback(sid)  # type: ignore[misc]
         self._prepared.deallocate()
 
     def is_usable(self) -> bool:
