@@ -10,7 +10,6 @@ from ordering_write.models import Customer
 class CustomerCommands(CommandRoutes):
     """The unsafe methods of /customers."""
 
-    id_name = "customer_id"
     address = "/api/v1/customers"
     missing = CustomerNotFoundError
     aggregate = Customer

@@ -20,7 +20,6 @@ from ordering_write.models import Order
 class OrderCommands(CommandRoutes):
     """The unsafe methods of /orders."""
 
-    id_name = "order_id"
     address = "/api/v1/orders"
     missing = OrderNotFoundError
     aggregate = Order

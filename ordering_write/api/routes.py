@@ -89,9 +89,9 @@ class Route:
 class CommandRoutes(CommandEndpoint):
     """The unsafe methods of a resource, one for each row of ``routes``.
 
-    ``id_name`` is the field of commands and events with the resource's id, ``address`` the URL of
-    the list of resources, ``missing`` the error for an unknown id, ``aggregate`` what the commands
-    change, and ``body`` the response model of a command that makes nothing new.
+    ``address`` is the URL of the list of resources, ``missing`` the error for an unknown id,
+    ``aggregate`` what the commands change, and ``body`` the response model of a command that makes
+    nothing new. The resource's id has the name of the aggregate's ``id_field``.
     """
 
     # Every table of routes, in the order of the definition.
@@ -109,6 +109,7 @@ class CommandRoutes(CommandEndpoint):
         super().__init_subclass__(**kwargs)
         if "routes" not in cls.__dict__:
             return
+        cls.id_name = cls.aggregate.id_field
         routes, cls.routes = cls.routes, ()
         cls.needed_permissions, cls._by_path = {}, {}
         cls.tables.append(cls)

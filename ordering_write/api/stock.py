@@ -10,7 +10,6 @@ from ordering_write.models import StockItem
 class StockCommands(CommandRoutes):
     """The unsafe methods of /inventory."""
 
-    id_name = "product_id"
     address = "/api/v1/inventory"
     missing = ProductNotFoundError
     aggregate = StockItem

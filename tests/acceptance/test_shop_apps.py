@@ -207,7 +207,7 @@ def test_the_running_service_knows_the_apps_as_ours(shop: Shop) -> None:
     page = shop.client.get("/api/v1/loyalty-accounts", headers=HTML)
     assert "Loyalty accounts" in page.text
     paths = shop.client.get("/api/schema?format=json").json()["paths"]
-    assert "/api/v1/loyalty-accounts/{id}/spend" in paths
+    assert "/api/v1/loyalty-accounts/{customer_id}/spend" in paths
     spent = ["--customer-id", shop.robin, "--points", "1"]
     told = shop.manage("command", "SpendLoyaltyPoints", *spent)
     assert "LoyaltyPointsSpent: loyalty-" in told
