@@ -8,6 +8,7 @@ from django.contrib.messages import get_messages
 from django.db import connections
 from django.db.models import Model
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from config.accounts.models import User
 from ordering_read.engine import live
@@ -88,6 +89,17 @@ def page_text(client: Client, url: str) -> str:
 
 def list_text(client: Client, page: str, query: str = "") -> str:
     return page_text(client, list_url(page, query))
+
+
+def statements_of(act: Callable[[], object]) -> list[str]:
+    """Return the SQL statements of a call, without the marks of its transactions."""
+    with (
+        CaptureQueriesContext(connections["default"]) as write,
+        CaptureQueriesContext(connections["read"]) as read,
+    ):
+        act()
+    statements = [query["sql"] for query in (*write, *read)]
+    return [statement for statement in statements if "SAVEPOINT" not in statement]
 
 
 def run_action(client: Client, page: str, action: str, *rows: Model, **fields: Any) -> Any:

@@ -1,16 +1,25 @@
 """The admin site, for staff whose access isn't limited to one customer."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.admin.apps import SimpleAdminConfig
 from django.contrib.admin.checks import check_admin_app, check_dependencies
 from django.core import checks
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect
+from django.template.response import TemplateResponse
 from django.urls import path, reverse
+
+from config.http.answers.problems import problem_body
+from config.http.input.negotiation import wants_html
+
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 # Pages for daily work come first, then the log behind them, then accounts.
 _ORDER = {"ordering_read": 0, "ordering_write": 1}
@@ -29,6 +38,30 @@ class StaffSite(admin.AdminSite):
         from config.accounts.roles import customer_scope
 
         return super().has_permission(request) and customer_scope(request.user) is None
+
+    def admin_view(self, view: View, cacheable: bool = False) -> View:
+        """Return ``view`` as a page of the site, with a page of the site for a refusal."""
+        site_view = super().admin_view(view, cacheable)
+
+        @wraps(site_view)
+        def refusing(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+            try:
+                return site_view(request, *args, **kwargs)
+            except PermissionDenied as error:
+                if not (wants_html(request) and self.has_permission(request)):
+                    raise
+                return self._refused(request, error)
+
+        return refusing  # type: ignore[return-value]
+
+    def _refused(self, request: HttpRequest, error: PermissionDenied) -> HttpResponseBase:
+        problem = problem_body(request, error)
+        context = {
+            **self.each_context(request),
+            "title": "You may not do this",
+            "problem": problem,
+        }
+        return TemplateResponse(request, "admin/refused.html", context, status=problem["status"])
 
     def login(
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None

@@ -11,9 +11,12 @@ from django.utils.text import capfirst
 
 from ordering_read.engine.status import ProjectionStatus, measured_generations
 from ordering_read.projector import labels
+from ordering_read.queries.work import counts_of_work, work_view
 from ordering_write.published import policies
 
 _CACHE_KEY, _CACHE_SECONDS = "projection_warnings", 5
+# The key of a WorkView as of the last few seconds.
+WORK_KEY = "work"
 # Units of an age in seconds. An age is shown in the largest unit of which it has two.
 _UNITS = {"day": 86_400, "hour": 3_600, "minute": 60, "second": 1}
 
@@ -54,9 +57,12 @@ def _cached_look() -> _Look:
 
 def _look() -> _Look:
     try:
-        measured = measured_generations()
+        measured = measured_generations(extra=counts_of_work())
     except DatabaseError:
         return _Look(["A database can't be reached: what you see may be old."], {}, None)
+    # Counted by the same statement: each page shows it in the navigation.
+    if measured.extra is not None:
+        cache.set(WORK_KEY, work_view(measured.extra, measured.given_up), _CACHE_SECONDS)
     return _look_at(measured.statuses, measured.given_up)
 
 

@@ -1,5 +1,6 @@
 """The base classes and links that the admin pages of the read models share."""
 
+import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any, ClassVar, cast
@@ -35,6 +36,8 @@ from ordering_write.published import quantize
 
 # The most refused attempts that a page counts.
 _MOST_REFUSALS = 99
+# An amount of four digits or more in a text, before its currency.
+_LONG_AMOUNT = re.compile(r"\b\d{4,}(?:\.\d+)?(?= [A-Z]{3}\b)")
 
 
 def user_of(request: HttpRequest) -> User:
@@ -61,8 +64,21 @@ def refused_attempts(request: HttpRequest, stream: str) -> str:
 
 
 def money(amount: Decimal, currency: str) -> str:
-    """Return an amount as people read it: ``19.90 EUR``."""
-    return f"{quantize(amount, currency)} {currency}"
+    """Return an amount as people read it: ``1,019.90 EUR``."""
+    return f"{quantize(amount, currency):,} {currency}"
+
+
+def grouped(value: Any) -> str:
+    """Return a number, or a text with amounts such as "1019.90 EUR", with thousands separators.
+
+    An empty text for None.
+    """
+    match value:
+        case None:
+            return ""
+        case int() | Decimal():
+            return f"{value:,}"
+    return _LONG_AMOUNT.sub(lambda amount: f"{Decimal(amount[0]):,}", str(value))
 
 
 def link_column(

@@ -69,9 +69,9 @@ class FormContext:
         """Return what people should know about a field, or an empty text."""
         return ""
 
-    def names(self) -> Mapping[str, str]:
-        """Return the labels of the record's parts, by id."""
-        return {}
+    def name_of(self, part_id: str) -> str:
+        """Return the label of the record's part with this id, or an empty text."""
+        return ""
 
     def rows(self, command_type: type[Command], name: str) -> Sequence[FormRow]:
         """Return the rows for a field that is a list."""

@@ -181,7 +181,7 @@ class CommandPage:
         events, changes = None, None
         if preview is not None:
             events = [class_label(event.type) for event in preview.would_emit]
-            changes = change_labels(preview.diff, self._context.names())
+            changes = change_labels(preview.diff, self._context.name_of)
         return self._pages.page(
             request,
             "command.html",

@@ -1,7 +1,9 @@
 """The form contexts of orders, products and customers, filled from the read models."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import cached_property, reduce
+from operator import or_
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q
 
 from config.accounts.models import User
+from config.fields.text import identity_key
 from config.http.admin import parse_uuid
 from ordering_read import permissions
 from ordering_read.admin.base import money
@@ -72,23 +75,47 @@ class _CatalogueContext(FormContext):
     def suggestions(self, command_type: type[c.Command], name: str) -> Choices | None:
         if name != "product_id":
             return None
-        levels = InventoryLevel.live.order_by("sku")[:_MAX_SUGGESTIONS]
-        return [(level.sku, f"{level.name}, {_offer(level)}") for level in levels]
+        return [(level.sku, f"{level.name}, {_offer(level)}") for level in self._listed]
+
+    @cached_property
+    def _listed(self) -> Sequence[InventoryLevel]:
+        """The products that the form suggests."""
+        return list(InventoryLevel.live.order_by("sku")[:_MAX_SUGGESTIONS])
 
     def is_optional(self, command_type: type[c.Command], name: str) -> bool:
         return name == "unit_price"
 
     def complete(self, command_type: type[c.Command], payload: dict[str, Any]) -> dict[str, Any]:
-        for item in (*payload.get("items", [payload]), *payload.get("exchange_for", ())):
-            if "product_id" in item:
-                level = _product(item["product_id"])
-                item["product_id"] = level.product_id
-                if level.list_price is not None:
-                    price = quantize(level.list_price, level.currency)
-                    item.setdefault("unit_price", str(price))
-                    if "currency" in command_type.model_fields:
-                        payload.setdefault("currency", level.currency)
+        items = [*payload.get("items", [payload]), *payload.get("exchange_for", ())]
+        named = [item for item in items if "product_id" in item]
+        levels = self._products([item["product_id"] for item in named]) if named else []
+        for item, level in zip(named, levels, strict=True):
+            item["product_id"] = level.product_id
+            if level.list_price is not None:
+                price = quantize(level.list_price, level.currency)
+                item.setdefault("unit_price", str(price))
+                if "currency" in command_type.model_fields:
+                    payload.setdefault("currency", level.currency)
         return payload
+
+    def _products(self, texts: Sequence[str]) -> list[InventoryLevel]:
+        """Return the products with these SKUs or ids, by one query for those that aren't listed.
+
+        Raises Django's ValidationError.
+        """
+        products = _by_key(self._listed)
+        if others := [text for text in texts if not _found(products, text)]:
+            conditions = (
+                Q(product_id=product_id)
+                if (product_id := parse_uuid(text))
+                else is_identifier("sku", text.strip())
+                for text in others
+            )
+            products |= _by_key(InventoryLevel.live.filter(reduce(or_, conditions)))
+        for text in others:
+            if not _found(products, text):
+                raise ValidationError(f"There is no product {text}.")
+        return [product for text in texts if (product := _found(products, text))]
 
 
 class NewOrderContext(_CatalogueContext):
@@ -120,8 +147,12 @@ class OrderContext(_CatalogueContext):
     def __init__(self, user: User, order: OrderSummary) -> None:
         super().__init__(user)
         self.order = order
-        lines = OrderLine.objects.filter(projection_id=order.projection_id, order_id=order.order_id)
-        self.lines = list(lines.order_by("number"))
+
+    @cached_property
+    def lines(self) -> Sequence[OrderLine]:
+        order = self.order
+        rows = OrderLine.objects.filter(projection_id=order.projection_id, order_id=order.order_id)
+        return list(rows.order_by("number"))
 
     def fixed(self, command_type: type[c.Command]) -> Mapping[str, Any]:
         return {"order_id": self.order.order_id}
@@ -154,8 +185,9 @@ class OrderContext(_CatalogueContext):
             return [(tag, tag) for tag in self.order.tags]
         return None
 
-    def names(self) -> Mapping[str, str]:
-        return {str(line.line_id): _line_label(line) for line in self.lines}
+    def name_of(self, part_id: str) -> str:
+        labels = (_line_label(line) for line in self.lines if str(line.line_id) == part_id)
+        return next(labels, "")
 
     def rows(self, command_type: type[c.Command], name: str) -> Sequence[FormRow]:
         if name == "exchange_for":
@@ -257,14 +289,20 @@ def _offer(level: InventoryLevel) -> str:
     return f"{available}, {money(level.list_price, level.currency)}"
 
 
-def _product(text: str) -> InventoryLevel:
-    """Return the product with this SKU or id. Raises Django's ValidationError."""
-    product_id = parse_uuid(text)
-    is_named = Q(product_id=product_id) if product_id else is_identifier("sku", text.strip())
-    level = InventoryLevel.live.filter(is_named).first()
-    if level is None:
-        raise ValidationError(f"There is no product {text}.")
-    return level
+def _by_key(levels: Iterable[InventoryLevel]) -> dict[str, InventoryLevel]:
+    """Return products by their ids and by the keys of their SKUs.
+
+    Rows of former releases have no keys: their SKUs must have the same spelling.
+    """
+    keyed = ((level, level.sku_key or level.sku) for level in levels)
+    return {key: level for level, sku in keyed for key in (str(level.product_id), sku)}
+
+
+def _found(products: Mapping[str, InventoryLevel], text: str) -> InventoryLevel | None:
+    """Return the product with this SKU or id; ``products`` are by key."""
+    if product_id := parse_uuid(text):
+        return products.get(str(product_id))
+    return products.get(identity_key(text.strip())) or products.get(text.strip())
 
 
 def _customer_id(text: str, *, with_email: bool) -> UUID:
@@ -293,7 +331,7 @@ def _document_label(document: Mapping[str, Any], currency: str) -> str:
         document.get("label", ""),
         document.get("status", ""),
         f"{units} units" if units else "",
-        f"{document['amount']} {currency}" if "amount" in document else "",
+        money(Decimal(document["amount"]), currency) if "amount" in document else "",
         document.get("tracking_number", ""),
         (document.get("text") or "")[:60],
         next(filter(None, times), "")[:16],

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from config.fields.spelling import plain
 from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ListOnlyAdmin, link_column
+from ordering_read.admin.base import ListOnlyAdmin, grouped, link_column
 from ordering_read.admin.labels import CHANNELS
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
@@ -21,8 +21,8 @@ from ordering_write.published import spelled_order_number
 def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:
     """Return the sentence of ``entry``, with its personal texts only if ``with_personal``."""
     if with_personal:
-        return entry.sentence
-    return masked_sentence(entry.type, entry.sentence, entry.actor)
+        return grouped(entry.sentence)
+    return grouped(masked_sentence(entry.type, entry.sentence, entry.actor))
 
 
 class HistoryAdmin(ListOnlyAdmin):
@@ -53,7 +53,7 @@ class TimelineAdmin(HistoryAdmin):
 
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         with_personal = request.user.has_perm(permissions.VIEW_PII)
-        text = "sentence" if with_personal else "sentence_without_personal"
+        text = "whole_sentence" if with_personal else "sentence_without_personal"
         return ("at", "order", text, "visibility", "channel_words", "position")
 
     order = link_column(OrderSummary, "order_id", "Order")
@@ -64,6 +64,10 @@ class TimelineAdmin(HistoryAdmin):
     @admin.display(description="Channel", ordering="channel")
     def channel_words(self, entry: TimelineEntry) -> str:
         return CHANNELS.get(entry.channel, entry.channel)
+
+    @admin.display(description="Sentence")
+    def whole_sentence(self, entry: TimelineEntry) -> str:
+        return sentence(entry, with_personal=True)
 
     @admin.display(description="Sentence")
     def sentence_without_personal(self, entry: TimelineEntry) -> str:

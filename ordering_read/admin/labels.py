@@ -1,8 +1,9 @@
 """Labels of commands, fields and changes, as people read them on the admin pages."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from decimal import Decimal
 from inspect import cleandoc
 from typing import Any, NamedTuple
 
@@ -17,6 +18,9 @@ from ordering_read.queries.order_facts import words
 from ordering_read.queries.work import Work
 from ordering_write.client import Command
 from ordering_write.published import events as e
+
+# Returns the label of the part with an id, or an empty text.
+NameOf = Callable[[str], str]
 
 # Headings of the families of commands, in the order in which a page shows them.
 GROUPS = {
@@ -156,44 +160,49 @@ class ChangeLabel(NamedTuple):
     after: str
 
 
-def change_labels(changes: Iterable[Any], names: Mapping[str, str]) -> list[ChangeLabel]:
+def change_labels(changes: Iterable[Any], name_of: NameOf) -> list[ChangeLabel]:
     """Return the changes of a preview as people read them.
 
-    ``names`` maps ids to labels. Ids without a label are left out: they mean nothing to people.
+    ``name_of`` returns the label of an id. Ids without a label are left out: they mean nothing to
+    people.
     """
     labels = [
         ChangeLabel(
-            ", ".join(filter(None, (_step(step, names) for step in change.path.split("/")[1:]))),
-            _text(change.before, names),
-            _text(change.after, names),
+            ", ".join(filter(None, (_step(step, name_of) for step in change.path.split("/")[1:]))),
+            _text(change.before, name_of),
+            _text(change.after, name_of),
         )
         for change in changes
     ]
     return [label for label in labels if label.before != label.after]
 
 
-def _step(step: str, names: Mapping[str, str]) -> str:
-    return names.get(step) or ("" if parse_uuid(step) else field_label(step))
+def _step(step: str, name_of: NameOf) -> str:
+    return name_of(step) if parse_uuid(step) else field_label(step)
 
 
-def _text(value: Any, names: Mapping[str, str]) -> str:
+def _text(value: Any, name_of: NameOf) -> str:
     match value:
         case None | "":
             return ""
         case {"amount": amount, "currency": currency}:
-            return f"{amount} {currency}"
+            return f"{Decimal(amount):,} {currency}"
+        case Decimal():
+            return f"{value:,}"
         case Mapping():
-            texts = {_step(key, names): _text(part, names) for key, part in value.items() if part}
+            texts = {
+                _step(key, name_of): _text(part, name_of) for key, part in value.items() if part
+            }
             return ", ".join(
                 f"{name}: {text}" if name else text for name, text in texts.items() if text
             )
         case list() | tuple():
-            return "; ".join(_text(part, names) for part in value)
+            return "; ".join(_text(part, name_of) for part in value)
         case datetime():
             return date_format(localtime(value), "j M Y, H:i")
     text = str(value)
     if text in _CODES:
         return words(text)
     if _ISO_TIME.fullmatch(text):
-        return _text(datetime.fromisoformat(text), names)
-    return names.get(text) or ("" if parse_uuid(text) else text)
+        return _text(datetime.fromisoformat(text), name_of)
+    return name_of(text) if parse_uuid(text) else text

@@ -87,7 +87,7 @@ def _delivery(order: OrderDetail) -> str:
 
 def _payment(order: OrderDetail) -> str:
     is_due = order.balance > 0 and order.status in (OrderStatus.SHIPPED, OrderStatus.DELIVERED)
-    return f"{order.balance} {order.currency} are due." if is_due else ""
+    return f"{order.balance:,} {order.currency} are due." if is_due else ""
 
 
 def _completion(order: OrderDetail) -> str:

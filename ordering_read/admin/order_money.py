@@ -96,7 +96,7 @@ def balance_text(order: OrderDetail) -> str:
     """Return the balance in words: "39.80 EUR due"."""
     if not order.balance:
         return "nothing due"
-    amount = f"{abs(order.balance)} {order.currency}"
+    amount = f"{abs(order.balance):,} {order.currency}"
     return f"{amount} due" if order.balance > 0 else f"{amount} owed to the customer"
 
 
@@ -109,4 +109,4 @@ def owed_units(line: OrderLineView) -> int:
 
 def tax_text(tax: TaxView) -> str:
     """Return the words for a tax, such as "IVA 21 % included, on 82.64"."""
-    return f"{tax.label}{' included' if tax.included else ''}, on {tax.base}"
+    return f"{tax.label}{' included' if tax.included else ''}, on {tax.base:,}"

@@ -16,6 +16,7 @@ from config.http.admin import list_url, page_url
 from ordering_read import permissions
 from ordering_read.admin import order_money, order_rows
 from ordering_read.admin.codes import country_name
+from ordering_read.admin.commands import Button, Groups
 from ordering_read.documents import AddressView, ExchangeView, ReturnedUnitsView, UnitsView
 from ordering_read.models import CustomerSummary, OrderLine, OrderSummary
 from ordering_read.permissions import MASK
@@ -53,6 +54,27 @@ class Badge(NamedTuple):
     label: str
     text: str
     tone: str
+
+
+class CommandSection(NamedTuple):
+    """A group of commands: those that the order accepts now, and for each reason the others."""
+
+    label: str
+    accepted: Sequence[Button]
+    refused: Sequence[tuple[str, Sequence[str]]]
+
+
+def command_sections(groups: Groups) -> list[CommandSection]:
+    """Return the groups of commands; the labels of those that are refused stand by the reason."""
+    sections = []
+    for label, buttons in groups:
+        refused: dict[str, list[str]] = {}
+        for button in buttons:
+            if button.refusal:
+                refused.setdefault(button.refusal, []).append(button.label)
+        accepted = [button for button in buttons if not button.refusal]
+        sections.append(CommandSection(label, accepted, list(refused.items())))
+    return sections
 
 
 def template_context(

@@ -71,8 +71,8 @@ def _backorder(line: OrderLineView) -> str:
 def _money_row(line: OrderLineView) -> str:
     return (
         f'<tr><th scope="row">{_name(line)}{"".join(map(_remark, _remarks(line)))}</th>'
-        f'<td class="number">{order_money.owed_units(line)} × {line.unit_price}</td>'
-        f'<td class="number">{line.list_value}</td></tr>'
+        f'<td class="number">{order_money.owed_units(line)} × {line.unit_price:,}</td>'
+        f'<td class="number">{line.list_value:,}</td></tr>'
     )
 
 
@@ -84,8 +84,8 @@ def _remarks(line: OrderLineView) -> Iterable[str]:
     """Yield the notes on the price of a line."""
     parts: Iterable[tuple[Any, str]] = (
         (line.price_reason, f"{line.price_reason}"),
-        (line.discount, f"{line.discount} of the discount below"),
-        (line.surcharge, f"{line.surcharge} of the charges below"),
-        *((True, f"{order_money.tax_text(tax)}: {tax.amount}") for tax in line.taxes),
+        (line.discount, f"{line.discount:,} of the discount below"),
+        (line.surcharge, f"{line.surcharge:,} of the charges below"),
+        *((True, f"{order_money.tax_text(tax)}: {tax.amount:,}") for tax in line.taxes),
     )
     return (text for value, text in parts if value)

@@ -28,7 +28,13 @@ from ordering_read.admin.gaps import gap_of_page
 from ordering_read.admin.next_step import next_step
 from ordering_read.admin.order_filters import OrderFilter
 from ordering_read.admin.order_money import refund_form
-from ordering_read.admin.order_page import about, badge_html, status_badges, template_context
+from ordering_read.admin.order_page import (
+    about,
+    badge_html,
+    command_sections,
+    status_badges,
+    template_context,
+)
 from ordering_read.admin.order_timeline import timeline_context
 from ordering_read.models import OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
@@ -118,6 +124,7 @@ class OrderAdmin(CommandPages):
             **timeline_context(request, record.order_id, with_personal=with_personal),
             "title": f"Order {record}",
             "subtitle": None,
+            "command_sections": command_sections(groups),
             "step": step,
             "refund": refund_form(record, buttons.get(c.RequestRefund), user_of(request)),
             "primary": step.command and buttons[step.command],

@@ -10,12 +10,12 @@ from typing import Any, NamedTuple
 from django.apps.registry import Apps
 from django.conf import settings
 from django.db import connections
-from django.db.models import Q, QuerySet
+from django.db.models import Expression, Q, QuerySet
 from django.db.models.functions import Now
 
 from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.models import Projection, Worker
-from ordering_read.projector import registered
+from ordering_read.projector import labels, registered
 from ordering_write.published import policies, subscriptions
 
 # A rebuild without progress for this long counts as killed.
@@ -66,37 +66,43 @@ def statuses() -> list[ProjectionStatus]:
 class Measured(NamedTuple):
     """All generations, the status of each projection, and the status of ``others``.
 
-    ``given_up`` are the actions that policies have given up, which the same query counts.
+    ``given_up`` are the actions that policies have given up, which the same query counts. ``extra``
+    is the value of the expression that the caller asked for, None without a generation.
     """
 
     generations: Sequence[Projection]
     statuses: list[ProjectionStatus]
     others: list[subscriptions.SubscriberStatus]
     given_up: policies.given_up.Count
+    extra: Any
 
 
-def measured_generations(others: Sequence[Any] = ()) -> Measured:
+def measured_generations(
+    others: Sequence[Any] = (), *, extra: Expression | None = None
+) -> Measured:
     """Return all generations and statuses, by name, by two queries.
 
     ``others`` are checkpoints of other subscriptions, which are measured by the same queries. They
-    have ``FAILING`` as ``failing``.
+    have ``FAILING`` as ``failing``. The query of the read database computes ``extra`` too.
     """
-    generations = _Generations()
+    generations = _Generations(extra)
     live = generations.live
     measured, given_up = policies.given_up.count_and_measure([*live, *others])
     statuses = generations.statuses(measured[: len(live)])
-    return Measured(generations.rows, statuses, measured[len(live) :], given_up)
+    return Measured(generations.rows, statuses, measured[len(live) :], given_up, generations.extra)
 
 
 class _Generations:
     """The rows of all generations, by name; ``live`` are those that the projections serve."""
 
-    def __init__(self) -> None:
-        self.rows = list(
+    def __init__(self, extra: Expression | None = None) -> None:
+        expressions = {"extra": extra} if extra else {}
+        self.rows: list[Any] = list(
             Projection.objects.filter(name__in=registered()).annotate(
-                now=Now(), failing=subscriptions.FAILING
+                now=Now(), failing=subscriptions.FAILING, **expressions
             )
         )
+        self.extra = self.rows[0].extra if extra and self.rows else None
         self.live = [row for row in self.rows if row.status == Projection.Status.LIVE]
         # Before any measurement, because the first fingerprints of a process take a moment.
         self._outdated_names = {row.name for row in self.live if _is_outdated(row)}
@@ -193,10 +199,11 @@ def _is_outdated(live: Projection) -> bool:
     return (live.version, live.code_fingerprint) != code
 
 
-def checkpoints() -> dict[str, int]:
-    """Return the position of each live projection by its name."""
+def checkpoints() -> dict[str, tuple[int, str]]:
+    """Return the position and the label of each live projection by its name."""
     live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
-    return dict(live.values_list("name", "position"))
+    positions = dict(live.values_list("name", "position"))
+    return {name: (position, labels([name])) for name, position in positions.items()}
 
 
 _MARK_OUTDATED = """

@@ -3,12 +3,13 @@
 The conditions select the rows of the lists too, so that a number and its list always agree.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from django.db.models import Count, DateTimeField, F, Min, Model, Q, QuerySet, Value
+from django.db.models import Count, DateTimeField, F, JSONField, Min, Model, Q, QuerySet, Value
+from django.db.models.expressions import RawSQL
 from django.db.models.functions import Cast
 from pydantic.json_schema import SkipJsonSchema
 
@@ -23,7 +24,6 @@ from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.projector import registered
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.fulfilment import stopped
-from ordering_read.queries.lists import shop_wide
 from ordering_read.queries.views import View
 from ordering_write import published
 from ordering_write.published import OrderStatus
@@ -131,19 +131,42 @@ class CountWorkHandler(QueryHandler[CountWork, WorkView]):
     """
 
     def handle(self, query: CountWork) -> WorkView:
-        first, *others = (
-            shop_wide(query, work_rows(kind))
-            .order_by()
-            .values(kind=Value(kind.value))
-            .annotate(count=Count("*"), oldest=_oldest(selection.since))
-            for kind, selection in _selections().items()
-        )
-        rows = {row["kind"]: row for row in first.union(*others, all=True)}
-        if query.customer_scope is None:
-            count, oldest = query.given_up or published.policies.given_up.count()
-            rows[Work.GIVEN_UP] = {"count": count, "oldest": oldest}
-        none = {"count": 0, "oldest": None}
-        return WorkView.model_validate({"kinds": {kind: rows.get(kind, none) for kind in Work}})
+        if query.customer_scope is not None:
+            return work_view([])
+        given_up = query.given_up or published.policies.given_up.count()
+        return work_view(_counts(), given_up)
+
+
+def counts_of_work() -> RawSQL:
+    """Return the counts of all kinds but GIVEN_UP as an expression, for ``work_view``.
+
+    A statement of another query can read them too, as JSON.
+    """
+    statement, parameters = _counts().query.sql_with_params()
+    counts = f"(SELECT jsonb_agg(work) FROM ({statement}) AS work)"  # noqa: S608 (Django's text)
+    return RawSQL(counts, parameters, output_field=JSONField())  # noqa: S611
+
+
+def work_view(
+    counts: Iterable[Mapping[str, Any]], given_up: tuple[int, datetime | None] = (0, None)
+) -> WorkView:
+    """Return the view of ``counts`` and of what policies have given up."""
+    rows: dict[str, Mapping[str, Any]] = {row["kind"]: row for row in counts}
+    count, oldest = given_up
+    rows[Work.GIVEN_UP] = {"count": count, "oldest": oldest}
+    none = {"count": 0, "oldest": None}
+    return WorkView.model_validate({"kinds": {kind: rows.get(kind, none) for kind in Work}})
+
+
+def _counts() -> QuerySet[Any]:
+    first, *others = (
+        work_rows(kind)
+        .order_by()
+        .values(kind=Value(kind.value))
+        .annotate(count=Count("*"), oldest=_oldest(selection.since))
+        for kind, selection in _selections().items()
+    )
+    return first.union(*others, all=True)
 
 
 def work_rows(kind: Work) -> QuerySet[Any]:

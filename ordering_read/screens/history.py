@@ -13,7 +13,7 @@ from config.fields.members import BodyError
 from config.http.admin import page_url
 from config.http.input.validation import errors_of
 from ordering_read import permissions
-from ordering_read.admin.base import log_url
+from ordering_read.admin.base import grouped, log_url
 from ordering_read.admin.gaps import gap_of_stream
 from ordering_read.admin.labels import CHANNELS, class_label, field_label
 from ordering_read.models import OrderSummary
@@ -127,9 +127,9 @@ def _facts(facts: Sequence[Fact], mark: str) -> SafeString:
     """Return the list items of ``facts``, with the element ``mark`` around what differs."""
     other = f"<li><{mark}><bdi>", f"</bdi></{mark}></li>"
     items = (
-        f"{other[0]}{escape(fact.text)}{other[1]}"
+        f"{other[0]}{escape(grouped(fact.text))}{other[1]}"
         if fact.differs
-        else f"<li><bdi>{escape(fact.text)}</bdi></li>"
+        else f"<li><bdi>{escape(grouped(fact.text))}</bdi></li>"
         for fact in facts
     )
     # Each item is escaped.

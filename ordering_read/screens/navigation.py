@@ -8,11 +8,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from config.accounts import saved_views
+from config.accounts.models import User
 from ordering_read import permissions
 from ordering_read.admin import banner
 from ordering_read.admin.base import user_of
 from ordering_read.queries.base import get_query_bus
 from ordering_read.queries.work import CountWork, Work, WorkView
+from ordering_write import client
+from ordering_write.client import commands as c
 
 _CACHE_SECONDS = 5
 # The section of lists that no section names.
@@ -25,7 +28,7 @@ class Entry(NamedTuple):
     """A link to a list of the admin (``target`` is its model's class name) or to a screen.
 
     The name of a screen's URL begins with "screens:", and its users have ``permission``. The link
-    shows the sum of the numbers of the ``work``. Pressing ``key`` follows the link.
+    shows the sum of the numbers of the ``work`` that the user may do. Pressing ``key`` follows it.
     """
 
     label: str
@@ -81,6 +84,22 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         Entry("Users", "User"),
         Entry("Groups", "Group"),
     ),
+}
+
+
+# The command that does a kind of work, or the permission for it.
+_ACTS: Mapping[Work, type[c.Command] | str] = {
+    Work.TO_CONFIRM: c.ConfirmOrder,
+    Work.TO_PACK: c.CreateShipment,
+    Work.TO_DISPATCH: c.DispatchShipment,
+    Work.ON_HOLD: c.ReleaseHold,
+    Work.RETURNS: c.ReceiveReturn,
+    Work.CREDIT_OWED: c.RequestRefund,
+    Work.ATTENTION: c.ResolveAttention,
+    Work.LOW_STOCK: c.ExpectStock,
+    Work.GOODS_LATE: c.ReceiveStock,
+    Work.PARKED: permissions.MANAGE_PARKED_EVENTS,
+    Work.GIVEN_UP: permissions.MANAGE_PARKED_EVENTS,
 }
 
 
@@ -161,11 +180,18 @@ def place_of(object_name: str) -> tuple[str, str]:
 
 def recent_work() -> WorkView:
     """Return the numbers of what is to be done, as of the last few seconds."""
-    work: WorkView | None = cache.get("work")
+    given_up = banner.recently_given_up()
+    work: WorkView | None = cache.get(banner.WORK_KEY)
     if work is None:
-        work = get_query_bus().dispatch(CountWork(given_up=banner.recently_given_up()))
-        cache.set("work", work, _CACHE_SECONDS)
+        work = get_query_bus().dispatch(CountWork(given_up=given_up))
+        cache.set(banner.WORK_KEY, work, _CACHE_SECONDS)
     return work
+
+
+def may_do(user: User, kind: Work) -> bool:
+    """Return True if ``user`` may do work of this kind."""
+    act = _ACTS[kind]
+    return user.has_perm(act) if isinstance(act, str) else client.may_dispatch(user, act)
 
 
 def _link(
@@ -185,5 +211,6 @@ def _link(
         is_current = request.path.startswith(url)
     else:
         return None
-    waiting = sum(work.kinds[kind].count for kind in entry.work) if work else 0
+    own_work = [kind for kind in entry.work if may_do(user_of(request), kind)]
+    waiting = sum(work.kinds[kind].count for kind in own_work) if work else 0
     return Link(entry.label, url, is_current, waiting, entry.key)

@@ -211,7 +211,7 @@ def _chart(report: SalesReportView, group: Group) -> Chart:
         Value(
             period_label(period.day, group, is_short=True),
             period.net,
-            f"{period_label(period.day, group)}: {period.net} {report.currency}",
+            f"{period_label(period.day, group)}: {period.net:,} {report.currency}",
         )
         for period in report.periods
     ]

@@ -16,38 +16,31 @@ from ordering_read.queries.today import GetLatestEntries, GetRecentSales, Recent
 from ordering_read.queries.work import Work, WorkView
 from ordering_read.screens.base import Screen
 from ordering_read.screens.charts import Chart, Value, small_chart
-from ordering_read.screens.navigation import recent_work
-from ordering_write import client
-from ordering_write.client import commands as c
+from ordering_read.screens.navigation import may_do, recent_work
 
 
 class _Place(NamedTuple):
-    """The list or the screen that a kind of work opens, and the permission that it needs.
-
-    ``act`` is the command that does the work, or the permission for it.
-    """
+    """The list or the screen that a kind of work opens, and the permission that it needs."""
 
     target: type[Model] | str
     permission: str
-    act: type[c.Command] | str
 
 
+_ORDERS = _Place(OrderSummary, permissions.VIEW_ORDERS)
+_QUEUE = _Place(QueuedOrder, permissions.VIEW_STOCK_LEVELS)
+_STOCK = _Place(InventoryLevel, permissions.VIEW_STOCK_LEVELS)
 _PLACES: Mapping[Work, _Place] = {
-    Work.TO_CONFIRM: _Place(OrderSummary, permissions.VIEW_ORDERS, c.ConfirmOrder),
-    Work.TO_PACK: _Place(QueuedOrder, permissions.VIEW_STOCK_LEVELS, c.CreateShipment),
-    Work.TO_DISPATCH: _Place(QueuedOrder, permissions.VIEW_STOCK_LEVELS, c.DispatchShipment),
-    Work.ON_HOLD: _Place(OrderSummary, permissions.VIEW_ORDERS, c.ReleaseHold),
-    Work.RETURNS: _Place(OrderSummary, permissions.VIEW_ORDERS, c.ReceiveReturn),
-    Work.CREDIT_OWED: _Place(OrderSummary, permissions.VIEW_ORDERS, c.RequestRefund),
-    Work.ATTENTION: _Place(OrderSummary, permissions.VIEW_ORDERS, c.ResolveAttention),
-    Work.LOW_STOCK: _Place(InventoryLevel, permissions.VIEW_STOCK_LEVELS, c.ExpectStock),
-    Work.GOODS_LATE: _Place(InventoryLevel, permissions.VIEW_STOCK_LEVELS, c.ReceiveStock),
-    Work.PARKED: _Place(
-        ParkedEvent, permissions.VIEW_PROJECTIONS, permissions.MANAGE_PARKED_EVENTS
-    ),
-    Work.GIVEN_UP: _Place(
-        "screens:given-up", permissions.VIEW_PROJECTIONS, permissions.MANAGE_PARKED_EVENTS
-    ),
+    Work.TO_CONFIRM: _ORDERS,
+    Work.TO_PACK: _QUEUE,
+    Work.TO_DISPATCH: _QUEUE,
+    Work.ON_HOLD: _ORDERS,
+    Work.RETURNS: _ORDERS,
+    Work.CREDIT_OWED: _ORDERS,
+    Work.ATTENTION: _ORDERS,
+    Work.LOW_STOCK: _STOCK,
+    Work.GOODS_LATE: _STOCK,
+    Work.PARKED: _Place(ParkedEvent, permissions.VIEW_PROJECTIONS),
+    Work.GIVEN_UP: _Place("screens:given-up", permissions.VIEW_PROJECTIONS),
 }
 
 
@@ -71,8 +64,9 @@ class TodayScreen(Screen):
 
     def _tasks(self, work: WorkView) -> Iterator[dict[str, Any]]:
         """Yield the work that the user may see; first the work that the user may do."""
+        user = user_of(self.request)
         places = {kind: place for kind, place in _PLACES.items() if self.may(place.permission)}
-        for kind in sorted(places, key=lambda kind: not self._may_do(places[kind])):
+        for kind in sorted(places, key=lambda kind: not may_do(user, kind)):
             item = work.kinds[kind]
             yield {
                 "kind": kind,
@@ -82,11 +76,6 @@ class TodayScreen(Screen):
                 "url": _url(places[kind].target, kind),
             }
 
-    def _may_do(self, place: _Place) -> bool:
-        if isinstance(place.act, str):
-            return self.may(place.act)
-        return client.may_dispatch(user_of(self.request), place.act)
-
 
 def _url(target: type[Model] | str, kind: Work) -> str:
     """Return the URL of the rows of ``kind``: a screen of its own, or a filtered list."""
@@ -95,7 +84,5 @@ def _url(target: type[Model] | str, kind: Work) -> str:
 
 def _chart(sales: RecentSalesView) -> Chart:
     """Return a bar for each day; if more was given back than sold, the bar hangs below zero."""
-    values = [
-        Value("", amount, f"{day:%-d %b}: {amount} {sales.currency}") for day, amount in sales.days
-    ]
+    values = [Value("", net, f"{day:%-d %b}: {net:,} {sales.currency}") for day, net in sales.days]
     return small_chart("Net sales of the last 28 days", values)

@@ -38,8 +38,8 @@ class ProgressFilter(admin.SimpleListFilter):
     _waiting = "waiting"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        names = sorted(_checkpoints(request))
-        choices = [(name, f"Not yet in {_words(name)}") for name in names]
+        checkpoints = sorted(_checkpoints(request).items())
+        choices = [(name, f"Not yet in {label}") for name, (_, label) in checkpoints]
         return [(self._waiting, "Without a position"), *choices]
 
     def queryset(
@@ -49,22 +49,20 @@ class ProgressFilter(admin.SimpleListFilter):
             return queryset
         if self.value() == self._waiting:
             return queryset.filter(commit_id__in=EventPending.objects.values("commit_id"))
-        position = _checkpoints(request).get(str(self.value()), 0)
+        position, _ = _checkpoints(request).get(str(self.value()), (0, ""))
         return queryset.filter(event_position__position__gt=position)
 
 
-def _checkpoints(request: HttpRequest) -> Mapping[str, int]:
-    """Return the position of each projection, by name. Queries the read side once per request."""
+def _checkpoints(request: HttpRequest) -> Mapping[str, tuple[int, str]]:
+    """Return the position and the label of each projection, by name.
+
+    Queries the read side once per request.
+    """
     page: Any = request
     if not hasattr(page, "checkpoints"):
         page.checkpoints = import_string(settings.READ_SIDE_CHECKPOINTS)()
-    checkpoints: Mapping[str, int] = page.checkpoints
+    checkpoints: Mapping[str, tuple[int, str]] = page.checkpoints
     return checkpoints
-
-
-def _words(name: str) -> str:
-    """Return the name of a projection in words: ``order view``."""
-    return name.replace("_", " ")
 
 
 class _OutboxPage(ChangeList):
@@ -186,9 +184,9 @@ class OutboxAdmin(common.LogAdmin):
 
     @admin.display(description="Shown")
     def progress(self, event: OutboxEvent) -> str:
-        checkpoints: Mapping[str, int] = event.checkpoints  # type: ignore[attr-defined]
+        checkpoints: Mapping[str, tuple[int, str]] = event.checkpoints  # type: ignore[attr-defined]
         position = self.position(event)
-        passed = sum(position is not None and position <= end for end in checkpoints.values())
+        passed = sum(position is not None and position <= end for end, _ in checkpoints.values())
         if passed == len(checkpoints):
             return "everywhere"
         return f"in {passed} of {len(checkpoints)} places"
@@ -200,10 +198,10 @@ class OutboxAdmin(common.LogAdmin):
             " ",
             '<span class="passed{}">{} {}</span>',
             (
-                ("", "✓", _words(name))
-                if position is not None and position <= checkpoint
-                else (" not-yet", "not yet", _words(name))
-                for name, checkpoint in sorted(event.checkpoints.items())  # type: ignore[attr-defined]
+                ("", "✓", label)
+                if position is not None and position <= end
+                else (" not-yet", "not yet", label)
+                for _, (end, label) in sorted(event.checkpoints.items())  # type: ignore[attr-defined]
             ),
         )
 

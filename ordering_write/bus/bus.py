@@ -5,7 +5,7 @@ import json
 import logging
 import random
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
@@ -22,7 +22,7 @@ from config.databases.statements import is_stale
 from ordering_write import log
 from ordering_write.bus import metrics, refusals
 from ordering_write.bus.metrics import CommandOutcome
-from ordering_write.bus.preview import Preview, current_row, preview_of
+from ordering_write.bus.preview import Preview, preview_of
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import (
     ConcurrentUpdateError,
@@ -37,7 +37,7 @@ from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.service_ids import is_service_id
 from ordering_write.handlers import CommandHandler, all_handlers
 from ordering_write.log import outbox
-from ordering_write.models import CommandRecord, OutboxEvent, aggregate_types
+from ordering_write.models import Aggregate, CommandRecord, OutboxEvent, aggregate_types
 
 logger = logging.getLogger(__name__)
 
@@ -152,9 +152,8 @@ class CommandBus:
         """
         handler = self._handler(command)
         with _context(command):
-            current = current_row(command)
-            events = _retry_races(lambda: _dry_run(command, handler))
-            return preview_of(command, events, current=current)
+            events, originals = _retry_races(lambda: _dry_run(command, handler))
+            return preview_of(command, events, originals)
 
     def _handler(self, command: Command) -> CommandHandler[Any]:
         handler = self._handlers.get(type(command))
@@ -182,9 +181,12 @@ def _context(command: Command) -> Iterator[None]:
         yield
 
 
-def _dry_run(command: Command, handler: CommandHandler[Any]) -> list[DomainEvent]:
-    with outbox.commit(keep=False):
-        return handler.handle(command)
+def _dry_run(
+    command: Command, handler: CommandHandler[Any]
+) -> tuple[list[DomainEvent], Mapping[str, Aggregate]]:
+    """Return the events of ``command``, and by stream the aggregates as they were before."""
+    with outbox.commit(keep=False) as unit:
+        return handler.handle(command), unit.originals
 
 
 def _measure(

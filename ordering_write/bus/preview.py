@@ -11,9 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from ordering_write import log
 from ordering_write.domain import events as e
 from ordering_write.domain.changes import Change, changes
-from ordering_write.domain.commands import Command, CreateOrder
+from ordering_write.domain.commands import Command
 from ordering_write.domain.events import DomainEvent
-from ordering_write.domain.values import Version
+from ordering_write.domain.values import Version, quantize
 from ordering_write.handlers import handler_of
 from ordering_write.models import Aggregate, Customer, Order, StockItem, aggregate_types
 
@@ -43,45 +43,25 @@ class Preview(BaseModel):
     total_after: Decimal | None
 
 
-def current_row(command: Command) -> Aggregate | None:
-    """Return the row of the aggregate that ``command`` is about, as it is now.
-
-    None for an order: its stream is short enough to be folded, and its parts are rows too. The
-    streams of products and customers may be too long to fold.
-    """
-    if isinstance(command, CreateOrder):
-        # The new order is the first aggregate that it changes, not the customer.
-        return None
-    aggregate_type, key = _named_by(command)
-    if aggregate_type is None or aggregate_type is Order:
-        return None
-    row: Aggregate | None = aggregate_type.objects.filter(pk=key).first()
-    return row
-
-
 def preview_of(
-    command: Command, events: Sequence[DomainEvent], *, current: Aggregate | None
+    command: Command, events: Sequence[DomainEvent], originals: Mapping[str, Aggregate]
 ) -> Preview:
     """Return the preview of ``command``.
 
-    ``events`` come from the dry run, ``current`` is the ``current_row`` before the dry run. The
-    diff is of one aggregate, the first that the command changes. Customers see the events of this
-    aggregate only, so that they learn nothing about stock.
+    ``events`` come from the dry run, and ``originals`` are the stored aggregates before it, by
+    stream. The diff is of one aggregate, the first that the command changes. Customers see the
+    events of this aggregate only, so that they learn nothing about stock.
     """
     stream = events[0].recorded.stream if events else stream_of(command)
     own_events = [event for event in events if event.recorded.stream == stream]
-    aggregate = current
-    if aggregate is None or aggregate.stream != stream:
-        aggregate = aggregate_types()[stream.partition("-")[0]]()
-    past_events = _past_events(stream, own_events, after=aggregate.version)
-    is_new = not (aggregate.version or past_events)
-    for event in past_events:
-        aggregate.evolve(event)
-    before = {} if is_new else _state(aggregate) | _address(past_events)
+    stored = originals.get(stream) if events else _stored(stream)
+    aggregate = stored or _type_of(stream)()
+    past_events = _past_events(stream, own_events)
+    before = _state(aggregate) | _address(past_events) if stored else {}
     for event in own_events:
         aggregate.evolve(event)
     after = _state(aggregate) | _address([*past_events, *own_events])
-    if is_new:
+    if stored is None:
         # A dry run draws no number.
         after.pop("order_number", None)
     visible = events if command.customer_scope is None else own_events
@@ -89,19 +69,30 @@ def preview_of(
         would_emit=[_would_be(event) for event in visible],
         diff=list(changes(before, after)),
         status_after=getattr(aggregate, "status", None),
-        total_after=getattr(aggregate, "total", None),
+        total_after=after.get("total"),
     )
 
 
-def _past_events(
-    stream: str, own_events: Sequence[DomainEvent], *, after: int
-) -> Sequence[DomainEvent]:
-    """Return the events of ``stream`` after a version, and before ``own_events``."""
-    if own_events and own_events[0].recorded.version == after + 1:
+def _stored(stream: str) -> Aggregate | None:
+    """Return an aggregate that a command leaves as it is."""
+    aggregate_type, key = _type_of(stream), stream.partition("-")[2]
+    if aggregate_type is Order:
+        # Its stream is short enough to be folded, and its parts are rows too.
+        return Order.fold(log.read_stream(stream))
+    stored: Aggregate | None = aggregate_type.objects.filter(pk=key).first()
+    return stored
+
+
+def _type_of(stream: str) -> type[Aggregate]:
+    return aggregate_types()[stream.partition("-")[0]]
+
+
+def _past_events(stream: str, own_events: Sequence[DomainEvent]) -> Sequence[DomainEvent]:
+    """Return the events before ``own_events`` if these change the address, which is in no row."""
+    if not any(isinstance(event, e.ShippingAddressChanged) for event in own_events):
         return []
     # Read after the locks are gone, which is safe: events before a version never change.
-    events = log.read_stream(stream, after=after)
-    return events[: own_events[0].recorded.version - 1 - after] if own_events else events
+    return log.read_stream(stream)[: own_events[0].recorded.version - 1]
 
 
 def stream_of(command: Command) -> str:
@@ -130,13 +121,13 @@ def _would_be(event: DomainEvent) -> WouldBeEvent:
 
 def _state(aggregate: Aggregate) -> dict[str, Any]:
     """Return the public state of an aggregate by name; its parts by their ids."""
-    state = {**aggregate.outcome(), **_plain(aggregate)}
+    currency = aggregate.currency if isinstance(aggregate, Order | StockItem) else ""
+    state = _plain({**aggregate.outcome(), **_plain(aggregate, currency)}, currency)
     del state["version"]
     if isinstance(aggregate, StockItem):
-        # The column has more digits than the currency. Reservations belong to other orders.
-        state["list_price"] = aggregate.price and aggregate.price.amount
+        # Reservations belong to other orders.
         del state["reservations"], state["backorders"]
-    return {name: _plain(value) for name, value in state.items()}
+    return dict(state)
 
 
 def _address(events: Sequence[DomainEvent]) -> dict[str, Any]:
@@ -146,13 +137,17 @@ def _address(events: Sequence[DomainEvent]) -> dict[str, Any]:
     return {"shipping_address": _plain(e.shipping_address(events))}
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, currency: str = "") -> Any:
     match value:
         case Model():
-            return {k: _plain(v) for k, v in vars(value).items() if not k.startswith("_")}
+            fields = {name: part for name, part in vars(value).items() if name[0] != "_"}
+            return _plain(fields, currency)
         case BaseModel():
-            return _plain(dict(value))
+            return _plain(dict(value), currency)
         case Mapping():
-            return {str(key): _plain(part) for key, part in value.items()}
+            return {str(key): _plain(part, currency) for key, part in value.items()}
+        case Decimal() if currency:
+            # Columns have more digits than the currency.
+            return quantize(value, currency)
         case _:
             return value

@@ -102,12 +102,9 @@ def unit_of_work() -> Iterator[None]:
 
 @contextmanager
 def _transaction(current: _Commit) -> Iterator[UnitOfWork]:
-    with begin_unit_of_work(is_shared=False) as unit:
+    with begin_unit_of_work(is_shared=False, is_dry_run=not current.keep) as unit:
         yield unit
-        unit.flush()
-        if not current.keep:
-            transaction.set_rollback(True)
-        elif current.event_count:
+        if current.event_count:
             transaction.on_commit(_announce_commit, robust=True)
             if current.id.int % _COMMITS_BETWEEN_RELIEFS == 0:
                 transaction.on_commit(sequencer.relieve, robust=True)
@@ -118,7 +115,7 @@ def _part_of(unit: UnitOfWork) -> Iterator[UnitOfWork]:
     try:
         yield unit
     except BaseException:
-        unit.fail()
+        unit.undo()
         raise
 
 

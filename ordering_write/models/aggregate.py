@@ -150,6 +150,8 @@ class Aggregate(GuardedModel):
         }
 
     def _raise_event(self, event: DomainEvent) -> None:
+        if unit := unit_of_work.current():
+            unit.note_original(self)
         cached_version, before = self._cached_outcome or (None, {})
         if cached_version != self.version:
             before = self.outcome()

@@ -8,6 +8,7 @@ command finds in memory what an earlier one has saved.
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from copy import deepcopy
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
@@ -32,9 +33,12 @@ class OutsideCommitError(Exception):
 class UnitOfWork:
     """Keeps the saved aggregates, and what isn't written yet of them and of other tables."""
 
-    def __init__(self, *, is_shared: bool) -> None:
+    def __init__(self, *, is_shared: bool, is_dry_run: bool = False) -> None:
         # True if the commands of a program share the unit, False for the unit of one command.
         self.is_shared = is_shared
+        self.is_dry_run = is_dry_run
+        # In a dry run: stored aggregates as they were before their first event, by their streams.
+        self.originals: dict[str, Aggregate] = {}
         self._aggregates: dict[tuple[type[Aggregate], UUID], Aggregate] = {}
         self._unwritten: dict[tuple[type[Aggregate], UUID], Aggregate] = {}
         self._rows: dict[type[Model], list[Model]] = {}
@@ -45,9 +49,20 @@ class UnitOfWork:
         self._is_held_back = False
 
     def find(self, model: type[_Aggregate], key: UUID) -> _Aggregate | None:
-        """Return the aggregate if the unit has saved it."""
+        """Return the aggregate if the unit keeps it."""
         aggregate: Any = self._aggregates.get((model, key))
         return aggregate
+
+    def keep(self, aggregates: "Sequence[Aggregate]") -> None:
+        """Keep locked ``aggregates`` for later parts of the command and for the next commands."""
+        self._aggregates |= {(type(aggregate), aggregate.pk): aggregate for aggregate in aggregates}
+
+    def note_original(self, aggregate: "Aggregate") -> None:
+        """Keep a copy of a stored aggregate, which is about to change, if this is a dry run."""
+        if not (self.is_dry_run and aggregate._saved_version):
+            return
+        if aggregate.stream not in self.originals:
+            self.originals[aggregate.stream] = deepcopy(aggregate)
 
     def save(
         self, aggregates: "Sequence[Aggregate]", *, duplicates: Mapping[str, DomainError]
@@ -57,9 +72,8 @@ class UnitOfWork:
         A violation of a unique constraint then raises the error that ``duplicates`` has for it. In
         a shared unit, which can't tell whose row it was, it raises IntegrityError.
         """
-        saved = {(type(aggregate), aggregate.pk): aggregate for aggregate in aggregates}
-        self._aggregates.update(saved)
-        self._unwritten.update(saved)
+        self.keep(aggregates)
+        self._unwritten |= {(type(aggregate), aggregate.pk): aggregate for aggregate in aggregates}
         if not self.is_shared:
             self._duplicates.update(duplicates)
 
@@ -99,7 +113,18 @@ class UnitOfWork:
         finally:
             self._is_held_back = False
 
-    def fail(self) -> None:
+    def end(self) -> None:
+        """Write what isn't written yet. A dry run is undone instead.
+
+        A dry run writes only where a unique constraint may refuse the command.
+        Raises the errors of ``save``.
+        """
+        if not self.is_dry_run or self._duplicates:
+            self.flush()
+        if self.is_dry_run:
+            self.undo()
+
+    def undo(self) -> None:
         """Undo the unit: a command that failed may have changed the aggregates in memory."""
         self._unwritten.clear()
         self._rows.clear()
@@ -142,9 +167,12 @@ def required() -> UnitOfWork:
 
 
 @contextmanager
-def begin(*, is_shared: bool) -> Iterator[UnitOfWork]:
-    """Open a transaction of the write database whose commands are one unit of work."""
-    unit = UnitOfWork(is_shared=is_shared)
+def begin(*, is_shared: bool, is_dry_run: bool = False) -> Iterator[UnitOfWork]:
+    """Open a transaction of the write database whose commands are one unit of work.
+
+    A dry run is rolled back.
+    """
+    unit = UnitOfWork(is_shared=is_shared, is_dry_run=is_dry_run)
 
     def flush_first(execute: Any, *statement: Any) -> Any:
         unit.flush()
@@ -154,7 +182,7 @@ def begin(*, is_shared: bool) -> Iterator[UnitOfWork]:
         token = _current.set(unit)
         try:
             yield unit
-            unit.flush()
+            unit.end()
         finally:
             _current.reset(token)
 

@@ -167,6 +167,61 @@ def test_a_clerk_takes_an_order_on_the_phone_and_confirms_it(shop: Shop, visits:
     assert len(loads) == 2, loads
 
 
+_HELD_ANSWERS = """
+const send = window.fetch;
+window.fetch = async (...request) => {
+  const response = await send(...request);
+  if (request[1]?.method !== "POST" || !window.holdsNext) return response;
+  window.holdsNext = false;
+  const read = response.text.bind(response);
+  const released = new Promise((resolve) => { window.release = resolve; });
+  response.text = async () => {
+    await released;
+    const text = await read();
+    // After the page has used the text.
+    setTimeout(() => { window.release = null; });
+    return text;
+  };
+  return response;
+};
+"""
+
+
+def test_a_late_answer_to_a_change_replaces_no_later_answer(shop: Shop, visits: Visits) -> None:
+    product = shop.product(sku="LATE-1", name="Late lamp")
+    shop.read(f"/inventory/{product}")
+    page = visits(Role.CLERK).page
+    page.add_init_script(_HELD_ANSWERS)
+    page.goto("/admin/orders/new/")
+
+    def show_the_total_before_the_answer_to_a_change(note: str, expected: str) -> None:
+        page.evaluate("window.holdsNext = true")
+        page.get_by_label("Note").fill(note)
+        page.get_by_label("Note").press("Tab")
+        page.wait_for_function("window.release")
+        page.get_by_role("button", name="Show the total").last.click()
+        page.locator("#total", has_text=expected).wait_for()
+        page.evaluate("window.release()")
+        page.wait_for_function("window.release === null")
+
+    page.locator("#line-1-product").fill("LATE-1")
+    page.locator("#line-1-product").press("Tab")
+    page.locator("#line-1-about", has_text="Late lamp").wait_for()
+    complaint = "to correct first"
+    show_the_total_before_the_answer_to_a_change("Ring twice", complaint)
+    assert complaint in page.locator("#total").inner_text()
+
+    page.get_by_label("A new customer").check()
+    page.get_by_label("Name", exact=True).first.fill("Kim Sample")
+    page.get_by_label("E-mail address", exact=True).fill("kim.late@example.com")
+    page.get_by_label("Street and number").fill("1 Example Street")
+    page.get_by_label("City").fill("Sampleton")
+    page.get_by_label("Postal code").fill("12345")
+    page.wait_for_load_state("networkidle")
+    show_the_total_before_the_answer_to_a_change("Ring once", "19.90")
+    assert page.get_by_role("button", name="Place the order").is_visible()
+
+
 def test_a_customer_follows_an_order_and_cancels_another(shop: Shop, visits: Visits) -> None:
     customer = shop.customer("Robin Sample")
     orders = [shop.order(customer) for _ in range(2)]

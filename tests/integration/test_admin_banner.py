@@ -85,7 +85,7 @@ def test_the_banner_caches_its_warnings(client: Client, monkeypatch: pytest.Monk
     Projection.objects.filter(name="order_view").update(error="ValueError: no")
     assert len(warnings_of(client)) == 1
 
-    monkeypatch.setattr(banner, "measured_generations", lambda: 1 / 0)
+    monkeypatch.setattr(banner, "measured_generations", lambda **_: 1 / 0)
 
     assert len(warnings_of(client)) == 1
 
@@ -93,7 +93,7 @@ def test_the_banner_caches_its_warnings(client: Client, monkeypatch: pytest.Monk
 def test_the_banner_shows_that_a_database_is_away(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def measured_generations() -> Any:
+    def measured_generations(**_options: Any) -> Any:
         raise DatabaseError("gone")
 
     monkeypatch.setattr(banner, "measured_generations", measured_generations)

@@ -227,7 +227,7 @@ def test_the_outbox_shows_positions_and_the_projections_that_passed_them(
     assert text.count(f"in 1 of {count} places") == 3
     page = page_text(logged_in(auditor), row_url(OUTBOX, OutboxEvent.objects.latest("id").pk))
     assert "✓ order view" in page
-    assert "not yet order timeline" in page
+    assert "not yet histories of orders" in page
 
 
 def test_an_order_page_keeps_its_url_across_a_rebuild(shop: Shop, auditor: User) -> None:

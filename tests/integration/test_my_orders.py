@@ -168,7 +168,7 @@ def test_amounts_have_the_decimals_of_their_currency(browser: Client, customer: 
     order = kit.placed_order(customer, currency="JPY", items=items)
     run_projections()
 
-    assert "Total 2400 JPY" in page(browser, order_url(order))
+    assert "Total 2,400 JPY" in page(browser, order_url(order))
 
 
 def test_an_order_of_another_customer_is_not_found_by_any_method(

@@ -164,7 +164,7 @@ def test_a_refund_is_previewed_in_place_and_confirmed(
 
 
 @pytest.mark.parametrize(
-    ("currency", "price"), [("EUR", "19.90"), ("JPY", "1200"), ("KWD", "1.255")]
+    ("currency", "price"), [("EUR", "1019.90"), ("JPY", "1200"), ("KWD", "1.255")]
 )
 def test_the_amounts_on_the_page_add_up(currency: str, price: str, clerk: User) -> None:
     product = kit.registered_product(100)
@@ -184,21 +184,23 @@ def test_the_amounts_on_the_page_add_up(currency: str, price: str, clerk: User) 
     def check() -> str:
         page = page_of(client, order)
         context, shown = page.context, page.context["order"]
-        cells = re.findall(r'([\d.]+) × ([\d.]+)</td><td class="number">([\d.]+)<', page.text)
-        rows = [[Decimal(text) for text in row] for row in cells]
+        cells = re.findall(r'([\d,.]+) × ([\d,.]+)</td><td class="number">([\d,.]+)<', page.text)
+        rows = [[Decimal(text.replace(",", "")) for text in row] for row in cells]
         assert len(rows) == 2
         lines = sum(value for _units, _price, value in rows)
         assert lines + sum(row.amount for row in context["sums"]) == shown.total_amount
         paid = sum(row.amount for row in context["payment_sums"])
         assert shown.total_amount + paid == shown.balance
         assert all(units * price == value for units, price, value in rows)
-        return f"{shown.total_amount} {currency}"
+        return f"{shown.total_amount:,} {currency}"
 
     check()
     give(c.CancelOrder, order, reason="Not needed")
     total = check()
     text = page_text(client, row_url(ORDERS, order.pk))
     assert f"Total {total}" in text
+    # Also in the sentences of the timeline.
+    assert not re.search(rf"\d{{4}}[\d.]* {currency}", text)
     assert f"{currency} owed to the customer" in text
 
 

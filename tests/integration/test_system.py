@@ -116,7 +116,13 @@ def test_the_look_costs_the_same_whatever_there_is(admin_user: User, make_user: 
 def test_who_may_not_see_projections_sees_no_page(make_user: Any) -> None:
     client = logged_in(make_user(Role.MONITOR, is_staff=True))
     for url in (URL, GIVEN_UP, f"{GIVEN_UP}retry/", "/admin/system/rebuild/"):
-        assert client.get(url).status_code == 403, url
+        refused = client.get(url)
+        assert refused.status_code == 403, url
+        # A page of the site: it has the navigation, and says whom to ask.
+        assert 'id="navigation"' in refused.text
+        assert "Colleagues with the role Admin give permissions." in refused.text
+        assert f'<bdi class="address">{url}</bdi>' in refused.text
+    assert client.get(URL, headers={"Accept": "application/json"}).json()["status"] == 403
     assert "System" not in client.get("/admin/").text.partition('id="keys"')[0]
 
 

@@ -21,6 +21,7 @@ from ordering_read.projections.search import SearchProjection
 from ordering_read.queries.base import get_query_bus
 from ordering_read.queries.today import GetRecentSales
 from ordering_read.queries.work import CountWork, Work
+from ordering_read.screens import navigation
 from ordering_write import policies
 from ordering_write.domain import commands as c
 from ordering_write.domain.errors import DomainError
@@ -163,6 +164,21 @@ def test_each_person_sees_the_work_that_they_may_see_and_their_own_first(make_us
     text = page_text(logged_in(make_user(Role.MONITOR, is_staff=True)), "/admin/")
     assert "to confirm" not in text
     assert "Sales" not in text
+
+
+@pytest.mark.usefixtures("db")
+def test_the_navigation_counts_the_work_that_the_user_may_do(make_user, customer):
+    kit.placed_order(customer, (kit.registered_product(), 1))
+    run_projections()
+    for role, count in ((Role.CLERK, 1), (Role.AUDITOR, 0)):
+        request = logged_in(make_user(role, is_staff=True)).get("/admin/").wsgi_request
+        orders = [{"object_name": "OrderSummary", "admin_url": "/orders/", "name": "Orders"}]
+        links = {
+            link.label: link.waiting
+            for section in navigation.sections(request, [{"models": orders}])
+            for link in section.links
+        }
+        assert links["Orders"] == count, role
 
 
 @pytest.mark.usefixtures("db")

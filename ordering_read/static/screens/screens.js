@@ -76,9 +76,9 @@ async function answer(form, button) {
   const fields = () => new URLSearchParams([...new FormData(form), ...pressed]).toString();
   const sent = fields(), number = ++answers;
   const response = await fetch(form.action, { method: "POST", body: new URLSearchParams(sent) });
-  if (response.redirected) location.assign(response.url); // To the login, which keeps the form.
-  if (!response.ok || response.redirected || number < answers || fields() !== sent) return;
+  if (response.redirected) return location.assign(response.url); // The login keeps the form.
   const page = new DOMParser().parseFromString(await response.text(), "text/html");
+  if (!response.ok || number < answers || fields() !== sent) return;
   const focused = button ? page.querySelector("form [autofocus]")?.id : document.activeElement.id;
   page.querySelectorAll("[autofocus]").forEach((field) => field.removeAttribute("autofocus"));
   form.dataset.answered.split(" ").forEach((id) => {

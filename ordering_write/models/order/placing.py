@@ -194,7 +194,7 @@ class Placing(Charging):
             )
         if self.hold_reason:
             raise AlreadyOnHoldError(
-                f"Order {self.order_number} is on hold already: {self.hold_reason}."
+                f"Order {self.order_number} is on hold already: {self.hold_words}."
             )
 
     def hold(self, reason: HoldReason, *, note: str = "", now: datetime) -> None:

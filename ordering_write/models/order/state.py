@@ -327,11 +327,16 @@ class OrderState(Aggregate):
             return [OrderStatus.DELIVERED if in_transit else OrderStatus.COMPLETED]
         return list(WHOLE_ORDER_MOVES[OrderStatus(self.status)])
 
+    @property
+    def hold_words(self) -> str:
+        """The reason of the hold as people read it, such as "fraud review"."""
+        return self.hold_reason.replace("_", " ")
+
     def refuse_if_on_hold(self) -> None:
         """Raise OrderOnHoldError when the order is on hold."""
         if self.hold_reason:
             raise OrderOnHoldError(
-                f"Order {self.order_number} is on hold ({self.hold_reason}); release it first.",
+                f"Order {self.order_number} is on hold ({self.hold_words}); release it first.",
                 status=self.status,
                 allowed=[],
             )

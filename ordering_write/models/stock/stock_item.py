@@ -171,6 +171,8 @@ class StockItem(Moving, Selling, StockState):
             condition = f"product_id = {tables.ANY_OF_IDS} ORDER BY product_id"
             rows = cls.lock(condition, [other_ids])
             items |= {item.pk: item for item in rows}
+            if unit:
+                unit.keep(rows)
         return dict(sorted(items.items()))
 
     @classmethod
