@@ -71,11 +71,7 @@ class CommandPage:
         """Return the page, or the redirect after a POST."""
         if self._request.method == "POST":
             return self._answer_post()
-        kept = kept_forms.find(self._request)
-        if kept is None and kept_forms.PARAMETER in self._request.GET:
-            text = "This form was sent already, or what was typed is no longer kept."
-            messages.info(self._request, text)
-        return self._show(kept)
+        return self._show(kept_forms.find_or_tell(self._request))
 
     # --- POST ----------------------------------------------------------------------------------
     def _answer_post(self) -> HttpResponse:

@@ -36,6 +36,8 @@ _SIGNATURE_SECONDS = 24 * 3600
 # The most forms that a session keeps: each request reads them.
 _MOST = 5
 _KEY = "kept_forms"
+# The hidden fields with the id of a form.
+_ID_FIELDS = ("command_id", "job_id")
 # Fields that aren't kept.
 _OMITTED = {"csrfmiddlewaretoken", "confirm", SIGNATURE}
 
@@ -48,6 +50,11 @@ class KeptForm:
 
     fields: MultiValueDict[str, str]
     refusal: str = ""
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """The last value of each field."""
+        return {name: str(self.fields[name]) for name in self.fields}
 
 
 def signature(user: User) -> str:
@@ -69,6 +76,14 @@ def find(request: HttpRequest) -> KeptForm | None:
     if kept is None or (kept["user"], kept["path"]) != (str(request.user.pk), request.path):
         return None
     return KeptForm(MultiValueDict(kept["fields"]), kept["refusal"])
+
+
+def find_or_tell(request: HttpRequest) -> KeptForm | None:
+    """Return the form that the URL names; tell the user if it is no longer kept."""
+    kept = find(request)
+    if kept is None and PARAMETER in request.GET:
+        messages.info(request, "This form was sent already, or what was typed is no longer kept.")
+    return kept
 
 
 def drop(request: HttpRequest) -> None:
@@ -145,4 +160,5 @@ def _kept(request: HttpRequest) -> dict[str, Any]:
 
 def _name(request: HttpRequest) -> str:
     """Return the name of a form: each form that is opened has an id of its own."""
-    return str(parse_uuid(request.POST.get("command_id", "")) or uuid4())
+    texts = (request.POST.get(field, "") for field in _ID_FIELDS)
+    return str(next(filter(None, map(parse_uuid, texts)), None) or uuid4())

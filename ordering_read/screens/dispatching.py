@@ -1,5 +1,6 @@
 """The dispatch page: packed parcels go to their carrier, each with its tracking number."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from config.http.admin import parse_uuid
+from ordering_read.admin import kept_forms
 from ordering_read.admin.base import user_of
 from ordering_read.queries.packing import GetPackingOrders, ListParcels, ParcelView
 from ordering_read.screens.base import Screen
@@ -35,7 +37,7 @@ class DispatchScreen(Screen):
     """The parcels that wait for their carrier, with a field for scanners.
 
     The address may name orders (``?orders=2026-000301``). The parcel of an order is selected where
-    only one fits.
+    only one fits. Each scan is kept, and answered by a page to which the back button leads.
     """
 
     template_name = "screens/dispatch.html"
@@ -43,6 +45,8 @@ class DispatchScreen(Screen):
     needed_permission = DISPATCH
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if kept := kept_forms.find_or_tell(request):
+            return self._answer(kept.texts)
         numbers = numbers_in(request.GET.get("orders", ""))
         opened = self._parcels(numbers)
         answer = Answer()
@@ -55,24 +59,37 @@ class DispatchScreen(Screen):
         return self._page(opened, answer, uuid4())
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Select a scanned parcel, take a scanned tracking number, or dispatch the selected."""
-        numbers = numbers_in(request.POST.get("orders", ""), most=_MOST_SCANNED)
-        opened = self._parcels(numbers)
-        for item in opened:
-            key = item.parcel.shipment_id
-            item.is_selected = f"select-{key}" in request.POST
-            typed = request.POST.get(f"tracking-{key}")
-            item.tracking_number = item.tracking_number if typed is None else typed.strip()
-        current = parse_uuid(request.POST.get("current", ""))
-        job_id = parse_uuid(request.POST.get("job_id", "")) or uuid4()
-        carrier = request.POST.get("carrier", "").strip()
+        """Dispatch the selected parcels, or keep the form, which the next page answers."""
         if request.POST.get("do") == "dispatch":
+            job_id = parse_uuid(request.POST.get("job_id", "")) or uuid4()
             if job := started_job(request, job_id):
                 return job
-            return self._dispatch(request, opened, carrier, job_id)
-        code = request.POST.get("code", "").strip()
-        answer, current = self._scan(opened, code, current)
+            fields = request.POST.dict()
+            opened, carrier = self._opened(fields), _carrier(fields)
+            if not _refusal(opened, fields, carrier):
+                kept_forms.drop(request)
+                return self._dispatch(opened, carrier, job_id)
+        return redirect(kept_forms.keep(request))
+
+    def _answer(self, fields: Mapping[str, str]) -> HttpResponse:
+        """Select a scanned parcel, take a scanned tracking number, or say what is wrong."""
+        opened, carrier = self._opened(fields), _carrier(fields)
+        current = parse_uuid(fields.get("current", ""))
+        job_id = parse_uuid(fields.get("job_id", "")) or uuid4()
+        if fields.get("do") == "dispatch":
+            text = _refusal(opened, fields, carrier)
+            return self._page(opened, Answer(text, is_problem=True), job_id, carrier=carrier)
+        answer, current = self._scan(opened, fields.get("code", "").strip(), current)
         return self._page(opened, answer, job_id, carrier=carrier, current=current)
+
+    def _opened(self, fields: Mapping[str, str]) -> list[OpenParcel]:
+        """Return the parcels of a form that wait, as people have selected and typed."""
+        opened = self._parcels(numbers_in(fields.get("orders", ""), most=_MOST_SCANNED))
+        for item in opened:
+            key = item.parcel.shipment_id
+            item.is_selected = f"select-{key}" in fields
+            item.tracking_number = fields.get(f"tracking-{key}", item.tracking_number).strip()
+        return opened
 
     def _parcels(self, numbers: tuple[str, ...]) -> list[OpenParcel]:
         parcels = self.ask(ListParcels(order_numbers=numbers, orders=len(numbers) or MOST_ORDERS))
@@ -95,6 +112,7 @@ class DispatchScreen(Screen):
             job_id=job_id,
             carrier=carrier,
             current=current,
+            signature=kept_forms.signature(user_of(self.request)),
         )
         return self.render_to_response(context)
 
@@ -125,39 +143,37 @@ class DispatchScreen(Screen):
         return " ".join(texts)
 
     # --- Dispatch --------------------------------------------------------------------------------
-    def _dispatch(
-        self,
-        request: HttpRequest,
-        opened: list[OpenParcel],
-        carrier: str,
-        job_id: UUID,
-    ) -> HttpResponse:
-        selected = [item for item in opened if item.is_selected]
-        wanted = {name for name in request.POST if name.startswith("select-")}
-        shown = {f"select-{item.parcel.shipment_id}" for item in opened}
-        for item in opened:
-            item.problem = _problem(item, carrier)
-        answer = Answer()
-        if wanted - shown:
-            answer = Answer(
-                "A selected parcel no longer waits: a colleague has dispatched or unpacked it, or "
-                "its order is on hold. Look at the others and send them again.",
-                is_problem=True,
-            )
-        elif any(item.problem for item in opened):
-            answer = Answer("Nothing is dispatched yet: see what is wrong below.", is_problem=True)
-        elif not selected:
-            answer = Answer("Nothing is dispatched: no parcel is selected.", is_problem=True)
-        if answer.text:
-            return self._page(opened, answer, job_id, carrier=carrier)
+    def _dispatch(self, opened: list[OpenParcel], carrier: str, job_id: UUID) -> HttpResponse:
         job_id = client.bulk.start(
             job_id,
-            [_draft(item, carrier) for item in selected],
+            [_draft(item, carrier) for item in opened if item.is_selected],
             title="Dispatch",
-            user=user_of(request),
+            user=user_of(self.request),
             is_confirmed=True,
         )
         return redirect("screens:bulk-action", job_id)
+
+
+def _carrier(fields: Mapping[str, str]) -> str:
+    return fields.get("carrier", "").strip()
+
+
+def _refusal(opened: list[OpenParcel], fields: Mapping[str, str], carrier: str) -> str:
+    """Return why the parcels of a form aren't dispatched, "" if they can be; mark the problems."""
+    wanted = {name for name in fields if name.startswith("select-")}
+    shown = {f"select-{item.parcel.shipment_id}" for item in opened}
+    for item in opened:
+        item.problem = _problem(item, carrier)
+    if wanted - shown:
+        return (
+            "A selected parcel no longer waits: a colleague has dispatched or unpacked it, or its "
+            "order is on hold. Look at the others and send them again."
+        )
+    if any(item.problem for item in opened):
+        return "Nothing is dispatched yet: see what is wrong below."
+    if not any(item.is_selected for item in opened):
+        return "Nothing is dispatched: no parcel is selected."
+    return ""
 
 
 def _of_order(opened: list[OpenParcel], number: str) -> list[OpenParcel]:

@@ -28,7 +28,6 @@ from ordering_write.published import IdempotencyKeyReusedError
 _WAITS_FOR = ("order_view", "order_timeline", "customer_view")
 _WAIT_SECONDS = 2.0
 
-_NOT_KEPT = "This form was sent already, or what was typed is no longer kept."
 _CHANGED = "The order has changed since its total was shown. Check the total, then place the order."
 _PLACED_BEFORE = (
     "This form has placed an order before, and nothing was placed now. To place what you see as "
@@ -50,12 +49,9 @@ class NewOrderScreen(Screen):
     needed_permission = "ordering_write.create_order"
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        kept = kept_forms.find(request)
+        kept = kept_forms.find_or_tell(request)
         if kept is not None:
-            fields = {name: str(kept.fields[name]) for name in kept.fields}
-            return self._show(fields, kept.refusal)
-        if kept_forms.PARAMETER in request.GET:
-            messages.info(request, _NOT_KEPT)
+            return self._show(kept.texts, kept.refusal)
         return self._answer(self._draft(self._first_customer()))
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:

@@ -1,5 +1,6 @@
 """The packing page: scan an order, scan its units, pack them, and dispatch the parcels."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
 from config.http.admin import parse_uuid
+from ordering_read.admin import kept_forms
 from ordering_read.admin.base import user_of
 from ordering_read.queries.packing import GetNextToPack, GetPackingOrders, PackingOrderView
 from ordering_read.screens.base import Screen
@@ -37,7 +39,8 @@ class PackingScreen(Screen):
     """The orders that are being packed, with a field for scanners.
 
     The address names orders (``?orders=2026-000301,2026-000302``), of which all units that are
-    there are counted. An order that is scanned begins without units.
+    there are counted. An order that is scanned begins without units. Each scan is kept, and
+    answered by a page to which the back button leads.
     """
 
     template_name = "screens/packing.html"
@@ -45,6 +48,8 @@ class PackingScreen(Screen):
     needed_permission = PACK
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if kept := kept_forms.find_or_tell(request):
+            return self._answer(kept.texts)
         numbers = numbers_in(request.GET.get("orders", ""))
         orders = self.ask(GetPackingOrders(order_numbers=numbers)) if numbers else ()
         missing = set(numbers) - {order.order_number for order in orders}
@@ -56,31 +61,51 @@ class PackingScreen(Screen):
         return self._page(wave, answer, job_id=uuid4())
 
     def post(self, request: HttpRequest) -> HttpResponse:
-        """Count a scanned unit, open a scanned order, or pack what is counted."""
-        numbers = numbers_in(request.POST.get("orders", ""))
-        orders = self.ask(GetPackingOrders(order_numbers=numbers)) if numbers else ()
-        wave, closed = _without_stopped(Wave.of_form(orders, request.POST.dict()))
-        job_id = parse_uuid(request.POST.get("job_id", "")) or uuid4()
-        button = request.POST.get("do", "scan")
-        if button in ("pack", "dispatch") and (job := started_job(request, job_id)):
-            return job
-        if closed.is_problem:
+        """Pack what is counted, or keep the form, which the next page answers."""
+        button = request.POST.get("do")
+        if button in ("pack", "dispatch"):
+            job_id = parse_uuid(request.POST.get("job_id", "")) or uuid4()
+            if job := started_job(request, job_id):
+                return job
+            is_dispatched = button == "dispatch"
+            wave, closed = self._wave(request.POST.dict())
             # People look at the orders that are left before anything is packed.
+            is_ready = not closed.is_problem and wave.check()
+            if is_ready and (drafts := wave.drafts(is_dispatched=is_dispatched)):
+                kept_forms.drop(request)
+                return self._pack(drafts, job_id, is_dispatched=is_dispatched)
+        return redirect(kept_forms.keep(request))
+
+    def _answer(self, fields: Mapping[str, str]) -> HttpResponse:
+        """Count a scanned unit, open a scanned order, or say why nothing was packed."""
+        wave, closed = self._wave(fields)
+        job_id = parse_uuid(fields.get("job_id", "")) or uuid4()
+        if closed.is_problem:
             return self._page(wave, closed, job_id=job_id)
-        match button.partition(" "):
+        answer = Answer()
+        match fields.get("do", "scan").partition(" "):
             case "all" | "none" as which, _, number:
                 for opened in wave.orders:
                     if not number or opened.order.order_number == number:
                         opened.fill(is_full=which == "all")
-                answer = Answer("All that is there is counted." if which == "all" else "")
+                answer.text = "All that is there is counted." if which == "all" else ""
             case "close", _, number:
                 wave.orders = [o for o in wave.orders if o.order.order_number != number]
                 answer = Answer(f"Order {number} is closed; nothing of it was packed.")
-            case "pack" | "dispatch" as which, _, _:
-                return self._pack(wave, job_id, is_dispatched=which == "dispatch")
+            case "pack" | "dispatch", _, _ if not wave.check():
+                text = "Nothing is packed yet: see what is wrong below."
+                answer = Answer(text, is_problem=True)
+            case "pack" | "dispatch", _, _:
+                answer = Answer("Nothing is packed: no unit is counted.", is_problem=True)
             case _:
-                answer = self._scan(wave, request.POST.get("code", "").strip())
+                answer = self._scan(wave, fields.get("code", "").strip())
         return self._page(wave, answer, job_id=job_id)
+
+    def _wave(self, fields: Mapping[str, str]) -> tuple[Wave, Answer]:
+        """Return the orders of a form that can be packed, and why the others can't."""
+        numbers = numbers_in(fields.get("orders", ""))
+        orders = self.ask(GetPackingOrders(order_numbers=numbers)) if numbers else ()
+        return _without_stopped(Wave.of_form(orders, fields))
 
     def _page(self, wave: Wave, answer: Answer, *, job_id: UUID) -> HttpResponse:
         context = self.get_context_data(
@@ -92,6 +117,7 @@ class PackingScreen(Screen):
             opened_orders=list(reversed(wave.orders)),
             waiting=() if wave.orders else self._waiting(),
             may_dispatch=self.may(DISPATCH),
+            signature=kept_forms.signature(user_of(self.request)),
         )
         return self.render_to_response(context)
 
@@ -133,14 +159,9 @@ class PackingScreen(Screen):
         return Answer(f"Order {number} is open: scan its units.")
 
     # --- Packing ---------------------------------------------------------------------------------
-    def _pack(self, wave: Wave, job_id: UUID, *, is_dispatched: bool) -> HttpResponse:
-        if not wave.check():
-            answer = Answer("Nothing is packed yet: see what is wrong below.", is_problem=True)
-            return self._page(wave, answer, job_id=job_id)
-        drafts = wave.drafts(is_dispatched=is_dispatched)
-        if not drafts:
-            answer = Answer("Nothing is packed: no unit is counted.", is_problem=True)
-            return self._page(wave, answer, job_id=job_id)
+    def _pack(
+        self, drafts: Sequence[client.bulk.ItemDraft], job_id: UUID, *, is_dispatched: bool
+    ) -> HttpResponse:
         job_id = client.bulk.start(
             job_id,
             drafts,

@@ -234,7 +234,8 @@ def test_the_task_of_the_orm_broker_runs_all_projections() -> None:
 
     tasks.project_all()
 
-    assert status.checkpoints() == dict.fromkeys(registered(), 2)
+    positions = {name: position for name, (position, _) in status.checkpoints().items()}
+    assert positions == dict.fromkeys(registered(), 2)
     assert status.workers_seen() == 1
     assert not live.PROJECTIONS.lease().behind
 

@@ -45,7 +45,8 @@ def test_level_projections_have_no_lag() -> None:
     for row in status.statuses():
         assert (row.position, row.head, row.lag_events, row.lag_seconds) == (2, 2, 0, 0.0)
         assert (row.status, row.last_error, row.generation) == ("live", "", 1)
-    assert status.checkpoints() == dict.fromkeys(registered(), 2)
+    positions = {name: position for name, (position, _) in status.checkpoints().items()}
+    assert positions == dict.fromkeys(registered(), 2)
 
 
 def test_lag_is_the_age_of_the_oldest_event_that_is_not_applied() -> None:

@@ -82,8 +82,11 @@ def answer_of(page: str) -> tuple[str, str]:
 
 
 def send(client: Client, page: str, url: str, **changes: str) -> Any:
-    """Send the form of ``page`` with ``changes``."""
-    return client.post(url, {**fields_of(page), **changes})
+    """Send the form of ``page`` with ``changes``; return the page that answers, or a redirect."""
+    response = client.post(url, {**fields_of(page), **changes})
+    assert response.status_code == 302, "the back button leads to a page"
+    location = response.headers["Location"]
+    return client.get(location) if location.startswith(f"{url}?kept=") else response
 
 
 def scan(client: Client, page: str, url: str, code: str) -> str:
@@ -343,7 +346,7 @@ def test_a_parcel_is_selected_where_only_one_fits_and_never_of_an_order_on_hold(
     fields |= {"do": "dispatch", f"tracking-{parcel}": "1Z-1"}
     kit.dispatch(c.VoidShipment(order_id=second.pk, shipment_id=other, user_id=kit.USER))
     run_projections()
-    assert "A selected parcel no longer waits" in client.post(DISPATCH, fields).text
+    assert "A selected parcel no longer waits" in client.post(DISPATCH, fields, follow=True).text
     # The number of a parcel that has one already is refused.
     page = client.get(f"{DISPATCH}?orders={first.order_number}").text
     page = scan(client, page, DISPATCH, first.order_number)
@@ -380,7 +383,7 @@ def test_only_those_who_pack_see_the_pages(
         client = logged_in(user)
         for url in (PACKING, DISPATCH):
             assert client.get(url).status_code == status
-            assert client.post(url, {"do": "pack"}).status_code == status
+            assert client.post(url, {"do": "pack"}, follow=True).status_code == status
             assert (f'href="{url}"' in client.get(list_url(QUEUE)).text) is (status == 200)
         response = run_action(client, QUEUE, "pack", *QueuedOrder.live.all())
         assert response.status_code == (302 if status == 200 else 403)
