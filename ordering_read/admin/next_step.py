@@ -71,13 +71,13 @@ def _hand_over(order: OrderDetail) -> str:
 def _refund(order: OrderDetail) -> str:
     requested = sum(refund.amount for refund in order.refunds if refund.status == "requested")
     credit = -order.balance - requested
-    return f"{credit} {order.currency} are owed to the customer." if credit > 0 else ""
+    return f"{credit:,} {order.currency} are owed to the customer." if credit > 0 else ""
 
 
 def _capture(order: OrderDetail) -> str:
     if not order.authorized or order.balance <= 0:
         return ""
-    return f"Authorized and not captured: {order.authorized} {order.currency}."
+    return f"Authorized and not captured: {order.authorized:,} {order.currency}."
 
 
 def _delivery(order: OrderDetail) -> str:

@@ -226,7 +226,7 @@ def test_the_outbox_shows_positions_and_the_projections_that_passed_them(
     assert "none yet" not in text
     assert text.count(f"in 1 of {count} places") == 3
     page = page_text(logged_in(auditor), row_url(OUTBOX, OutboxEvent.objects.latest("id").pk))
-    assert "✓ order view" in page
+    assert "✓ orders" in page
     assert "not yet histories of orders" in page
 
 
