@@ -403,7 +403,7 @@ def test_the_admin_page_shows_readiness_and_reasons(
     for light, word in (("green", "Ready"), ("amber", "Partly ready"), ("red", "Not ready")):
         assert f'<span class="light light-{light}">{word}</span>' in page
     assert "not confirmed; not paid" in page
-    assert "Sampleton, ES" in page
+    assert "Sampleton, Spain" in page
     assert "1 order to pack and dispatch" in page_for(warehouse, "?ready=amber")
     assert "1 order to pack and dispatch" in page_for(warehouse, "?q=red")
 
