@@ -14,10 +14,13 @@ from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.instrumentation.django import DjangoInstrumentor
 from opentelemetry.instrumentation.psycopg import PsycopgInstrumentor
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import SpanKind, Status
+
+from config.version import VERSION
 
 # The attributes that leave the process, beside ours. Not among them: addresses and browsers of
 # clients, paths and queries of URLs. A statement has placeholders instead of values.
@@ -54,7 +57,7 @@ def set_up() -> None:
         os.environ.setdefault(name, value)
     # The names of attributes that are stable, which ``_ATTRIBUTES`` lists.
     os.environ["OTEL_SEMCONV_STABILITY_OPT_IN"] = "http,database"
-    provider = TracerProvider()
+    provider = TracerProvider(resource=Resource.create({"service.version": VERSION}))
     provider.sampler = _WithoutLoneStatements(provider.sampler)
     provider.add_span_processor(BatchSpanProcessor(_PublicExporter(OTLPSpanExporter())))
     trace.set_tracer_provider(provider)

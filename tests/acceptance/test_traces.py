@@ -14,6 +14,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from config.version import VERSION
 from tests.acceptance.service import ROOT, plain_environ, token_of_new_user
 from tests.databases import Databases
 
@@ -117,6 +118,10 @@ def test_one_trace_leads_from_the_request_to_the_rows_and_the_answer(collector: 
     assert any("order_view" in str(span.attributes) for span in batches)
     assert any(statements(span) for span in batches)
     assert statements(find("GET api/v1/orders/"))
+
+    resource = str(collector.requests[0].resource_spans[0].resource)
+    assert f'"{VERSION}"' in resource
+    assert '"orders"' in resource
 
 
 def events_of(span: Span) -> Any:
