@@ -117,6 +117,6 @@ tests/clients/node_modules/installed: tests/clients/package-lock.json
 
 # The environment of the peers of `make bench`.
 $(peers)/.venv/installed: $(peers)/requirements.txt
-	@python3 -m venv $(peers)/.venv
+	@"$(PYTHON)" -m venv $(peers)/.venv
 	@$(peers)/.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@

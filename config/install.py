@@ -6,6 +6,7 @@ must not be on the path of modules, which -I ensures.
 """
 
 import errno
+import fcntl
 import hashlib
 import os
 import queue
@@ -49,9 +50,11 @@ class InstallError(Exception):
 def main(requirements: str) -> int:
     """Install the packages of the file ``requirements``; return the exit code."""
     try:
-        reason = _unusable()
-        if reason or not _is_installed(requirements):
-            _install(requirements, reason)
+        if not _is_ready(requirements):
+            lock = _lock()
+            if not _is_ready(requirements):
+                _install(requirements)
+            os.close(lock)
     except KeyboardInterrupt:
         print("\nStopped; the next try begins with the packages that are loaded.", file=sys.stderr)
         return 130
@@ -64,7 +67,23 @@ def main(requirements: str) -> int:
     return 0
 
 
-def _install(requirements: str, reason: str) -> None:
+def _is_ready(requirements: str) -> bool:
+    return not _unusable() and _is_installed(requirements)
+
+
+def _lock() -> int:
+    """Wait until no other process installs packages, and keep others from it."""
+    folder = os.open(ROOT, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("Waiting for another make, which installs packages ...", flush=True)
+        fcntl.flock(folder, fcntl.LOCK_EX)
+    return folder
+
+
+def _install(requirements: str) -> None:
+    reason = _unusable()
     if reason:
         _make_environment(reason)
     _write(UNFINISHED, "")

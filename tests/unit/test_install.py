@@ -186,6 +186,21 @@ def test_ctrl_c_is_healed_by_the_next_try(copy: FreshCopy) -> None:
     assert "the last try wasn't finished" in copy.installs()
 
 
+def test_two_calls_at_once_install_one_after_the_other(copy: FreshCopy) -> None:
+    copy.pip_does("until test -e go-on; do sleep 0.05; done")
+    first = copy.start()
+    wait_until(lambda: copy.pip_runs)
+    second = copy.start()
+    assert second.stdout
+    assert "Waiting for another make" in second.stdout.readline()
+
+    (copy.folder / "go-on").touch()
+
+    for process in (first, second):
+        assert process.communicate()[1] == ""
+    assert copy.pip_runs == 1
+
+
 def test_an_environment_that_was_moved_is_made_anew(copy: FreshCopy) -> None:
     copy.installs()
     copy.folder = copy.folder.rename(copy.folder.with_name("moved 'here', ñ"))
