@@ -16,7 +16,7 @@ from rest_framework.response import Response
 from config.accounts import tokens
 from config.accounts.roles import customer_scope
 from config.http.answers import etags
-from config.http.answers.encoding import Encoded, Members, encode
+from config.http.answers.encoding import Members
 from config.http.answers.pagination import link_header, page_body, page_links
 from config.http.input import consistency, preferences
 from config.http.input.query import parse_query
@@ -241,9 +241,9 @@ class QueryViewSet(GapViewSet):
         [body] = self.with_gaps([body])
         self.set_gap_header(body.projection_gap)
         self.headers["Last-Modified"] = http_date(resource.updated_at.timestamp())
-        json = encode(body)
-        self._tag(etags.strong(resource.version, etags.digest(self._visibility(), json)))
-        return Response(Encoded(body, json))
+        content = etags.digest(self._visibility(), body.model_dump_json())
+        self._tag(etags.strong(resource.version, content))
+        return Response(body)
 
     def documented_headers(self, method: str) -> Sequence[OpenApiParameter]:
         """Return the headers of this action, for the OpenAPI document."""

@@ -2,18 +2,11 @@
 
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel
 from pydantic_core import to_json
 from rest_framework.utils.encoders import JSONEncoder as DRFEncoder
-
-
-class Encoded(NamedTuple):
-    """The body of an answer with its JSON, where both are needed before the answer is written."""
-
-    body: BaseModel
-    json: bytes
 
 
 class Members(dict[str, Any]):

@@ -11,7 +11,7 @@ from rest_framework import renderers
 from rest_framework.request import Request, override_method
 from uuid_utils.compat import uuid7
 
-from config.http.answers.encoding import Encoded, JSONEncoder, Members, encode
+from config.http.answers.encoding import JSONEncoder, Members, encode
 from config.http.input import parsers
 
 if TYPE_CHECKING:
@@ -34,10 +34,6 @@ class JSONRenderer(renderers.JSONRenderer):
     ) -> bytes:
         context = renderer_context or {}
         indent = self.get_indent(accepted_media_type or "", context)
-        if isinstance(data, Encoded):
-            if indent is None:
-                return data.json
-            data = data.body
         if indent is None and isinstance(data, BaseModel | Members):
             return encode(data)
         content: bytes = super().render(data, accepted_media_type, context)

@@ -27,11 +27,9 @@ class ContentNegotiation(DefaultContentNegotiation):
         format_suffix: str | None = None,
     ) -> tuple[BaseRenderer, str]:
         name = request.query_params.get(FORMAT)
-        offered = list(renderers)
         if name is None:
-            if request.META.get("HTTP_ACCEPT") == offered[0].media_type:
-                return offered[0], offered[0].media_type
-            return super().select_renderer(request, offered, format_suffix)
+            return super().select_renderer(request, renderers, format_suffix)
+        offered = list(renderers)
         for renderer in offered:
             if renderer.format == name:
                 return renderer, renderer.media_type
