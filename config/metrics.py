@@ -25,7 +25,7 @@ from config.money_metrics import money_metrics
 from ordering_read import permissions
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.engine.status import ProjectionStatus, workers_seen
-from ordering_write import policies, subscriptions
+from ordering_write import policies, subscriptions, webhooks
 from ordering_write.models import CommandMetric
 from ordering_write.subscriptions import SubscriberStatus, Subscription
 
@@ -72,6 +72,7 @@ class DatabaseCollector(Collector):
                 yield from _rebuilds(statuses)
         yield _appended(head)
         yield _timers()
+        yield from _webhooks()
         yield _commands()
         yield from _queue()
         yield from money_metrics()
@@ -198,6 +199,30 @@ def _timers() -> Metric:
         timers.add_metric([status.name, "failing"], status.failing)
         timers.add_metric([status.name, "parked"], status.parked)
     return timers
+
+
+def _webhooks() -> Iterable[Metric]:
+    deliveries = GaugeMetricFamily(
+        "orders_webhook_deliveries",
+        "Deliveries to webhook endpoints: waiting for a try, parked.",
+        labels=["endpoint", "state"],
+    )
+    failures = GaugeMetricFamily(
+        "orders_webhook_failures",
+        "Failed tries of an endpoint since its last success.",
+        labels=["endpoint"],
+    )
+    disabled = GaugeMetricFamily(
+        "orders_webhook_disabled",
+        "1 while an endpoint is disabled, else 0.",
+        labels=["endpoint"],
+    )
+    for endpoint in webhooks.endpoints.with_counts():
+        deliveries.add_metric([endpoint.name, "waiting"], endpoint.waiting)
+        deliveries.add_metric([endpoint.name, "parked"], endpoint.parked)
+        failures.add_metric([endpoint.name], endpoint.failures)
+        disabled.add_metric([endpoint.name], not endpoint.is_enabled)
+    yield from (deliveries, failures, disabled)
 
 
 def _commands() -> Metric:

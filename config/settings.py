@@ -314,6 +314,10 @@ IDEMPOTENCY_KEY_REQUIRED = env.texts("IDEMPOTENCY_KEY_REQUIRED")
 COMMAND_RECORD_DAYS = env.number("COMMAND_RECORD_DAYS", 7, most=env.MOST_DAYS)
 # Days for which refused commands are kept for auditors.
 COMMAND_REFUSAL_DAYS = env.number("COMMAND_REFUSAL_DAYS", 90, most=env.MOST_DAYS)
+# Allow webhooks to addresses in private networks, and by plain HTTP.
+WEBHOOK_PRIVATE_ADDRESSES = env.flag("WEBHOOK_PRIVATE_ADDRESSES", False)
+# Days for which delivered webhooks are kept.
+WEBHOOK_DAYS = env.number("WEBHOOK_DAYS", 30, most=env.MOST_DAYS)
 # Seconds of a rate limit's period, which begins with a client's first request. The limits count
 # reads and commands per user, and all requests without a login per address.
 RATE_LIMIT_SECONDS = env.number("RATE_LIMIT_SECONDS", 10)

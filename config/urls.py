@@ -19,6 +19,7 @@ from ordering_read.api.parked_events import ParkedEventViewSet
 from ordering_read.api.projections import ProjectionViewSet
 from ordering_read.api.reports import SalesByDayViewSet, SalesByProductViewSet, TaxesByDayViewSet
 from ordering_read.api.search import SearchViewSet
+from ordering_read.api.webhooks import WebhookDeliveryViewSet, WebhookEndpointViewSet
 from ordering_write.api.webhooks import PaymentWebhookView
 
 router.register("orders", OrderEndpoint, basename="order")
@@ -32,6 +33,8 @@ router.register("reports/taxes-by-day", TaxesByDayViewSet, basename="taxes-by-da
 router.register("reports/sales-by-product", SalesByProductViewSet, basename="sales-by-product")
 router.register("projections", ProjectionViewSet, basename="projection")
 router.register("parked-events", ParkedEventViewSet, basename="parked-event")
+router.register("webhook-endpoints", WebhookEndpointViewSet, basename="webhook-endpoint")
+router.register("webhook-deliveries", WebhookDeliveryViewSet, basename="webhook-delivery")
 # Shops register their addresses in the modules ``endpoints`` of their packages.
 shop_apps.load_of_packages("endpoints")
 

@@ -26,6 +26,8 @@ VIEW_PII = "ordering_read.view_pii"
 EXPORT_LISTS = "ordering_read.export_lists"
 VIEW_EXPORTS = "ordering_read.view_exports"
 DOWNLOAD_EXPORTS = "ordering_read.download_exports"
+VIEW_WEBHOOKS = "ordering_read.view_webhooks"
+MANAGE_WEBHOOKS = "ordering_read.manage_webhooks"
 
 SHARE_VIEWS = "ordering_read.share_views"
 
@@ -50,6 +52,8 @@ LABELS: dict[str, str] = {
     EXPORT_LISTS: "Can export lists",
     VIEW_EXPORTS: "Can see who has exported what",
     DOWNLOAD_EXPORTS: "Can download the exports of others",
+    VIEW_WEBHOOKS: "Can view webhook endpoints and deliveries",
+    MANAGE_WEBHOOKS: "Can manage webhook endpoints and send deliveries again",
 }
 
 # The permissions of each role. Customers have VIEW_PII, because they see only their own data (see
@@ -84,6 +88,7 @@ GRANTS: dict[str, tuple[str, ...]] = {
         VIEW_PROJECTIONS,
         EXPORT_LISTS,
         VIEW_EXPORTS,
+        VIEW_WEBHOOKS,
     ),
     Role.ADMIN: tuple(LABELS),
     Role.INTEGRATION: (

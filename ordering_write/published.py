@@ -1,6 +1,6 @@
 """The one module that the read side may import: event types, the log, subscriptions, policies."""
 
-from ordering_write import policies, subscriptions
+from ordering_write import policies, subscriptions, webhooks
 from ordering_write.bulk import job_of as bulk_job
 from ordering_write.bulk import jobs_of as bulk_jobs
 from ordering_write.domain import events, prices
@@ -101,4 +101,5 @@ __all__ = [
     "spelled_order_number",
     "stream_names",
     "subscriptions",
+    "webhooks",
 ]

@@ -17,7 +17,7 @@ from ordering_read.engine import live
 from ordering_read.models import ParkedEvent
 from ordering_read.projections.order_view import OrderProjection
 from ordering_read.projector import registered
-from ordering_write import client, log
+from ordering_write import client, log, webhooks
 from ordering_write.domain.events import OrderStatus
 from ordering_write.management.demo import CUSTOMERS, demo_id
 from ordering_write.models import Customer, Order, StockItem
@@ -108,7 +108,7 @@ def operations() -> list[Operation]:
 
 
 class World:
-    """Customers, a product, parked events, and orders in every state of the lifecycle."""
+    """Customers, a product, orders in every state, parked events, and a webhook endpoint."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.customer = kit.registered_customer(customer_id=demo_id(CUSTOMERS[0]))
@@ -136,6 +136,16 @@ class World:
         poison.events.clear()
         # The first can be applied by now, the second waits behind it.
         self.parked = list(ParkedEvent.objects.order_by("version")[:2])
+        fields = webhooks.endpoints.NewEndpoint(name="erp", url="https://127.0.0.1/orders")
+        self.endpoint = webhooks.endpoints.register(fields, by="a test")
+        self.delivery = webhooks.WebhookDelivery.objects.create(
+            endpoint=self.endpoint,
+            position=1,
+            event_id=event.event_id,
+            stream=event.stream,
+            type="CustomerRegistered",
+            due_at=datetime.now(UTC),
+        )
 
     def subjects(self, operation: Operation) -> Iterator[Subject]:
         """Yield the ids of everything that ``operation`` can be tried on."""
@@ -144,6 +154,8 @@ class World:
             "/api/v1/inventory": [self.product],
             "/api/v1/parked-events": self.parked,
             "/api/v1/order-numbers": self.orders,
+            "/api/v1/webhook-endpoints": [self.endpoint],
+            "/api/v1/webhook-deliveries": [self.delivery],
             "/api/v1/orders": self.orders,
         }
         for prefix, rows in rows_by_prefix.items():
@@ -247,10 +259,16 @@ def fill(example: Any, values: Subject) -> Any:
             return example
 
 
-def _ids(row: Customer | StockItem | ParkedEvent | Order) -> dict[str, str]:
+def _ids(row: Any) -> dict[str, str]:
     """Return the ids of ``row`` and its parts, by the names of path parameters and fields."""
-    nouns = {StockItem: "product", ParkedEvent: "parked_event"}
-    ids = {f"{nouns.get(type(row), type(row).__name__.lower())}_id": str(row.pk)}
+    nouns: dict[type[Any], str] = {
+        StockItem: "product",
+        ParkedEvent: "parked_event",
+        webhooks.WebhookEndpoint: "webhook_endpoint",
+        webhooks.WebhookDelivery: "webhook_delivery",
+    }
+    noun = nouns.get(type(row), type(row).__name__.lower())
+    ids = {f"{noun}_id": str(getattr(row, "key", row.pk))}
     if not isinstance(row, Order):
         return ids
     ids["number"] = row.order_number

@@ -10,6 +10,7 @@ from ordering_read.admin import (
     parked_events,
     projections,
     reports,
+    webhooks,
 )
 
 __all__ = [
@@ -22,4 +23,5 @@ __all__ = [
     "parked_events",
     "projections",
     "reports",
+    "webhooks",
 ]

@@ -21,7 +21,7 @@ from ordering_read.queries import View
 from ordering_write.published import IdempotencyKeyReusedError
 
 
-def idempotent(request: Request, act: Callable[[], View]) -> Response:
+def idempotent(request: Request, act: Callable[[], View], *, status: int = 200) -> Response:
     """Return the response of ``act``, or the stored response if the user repeats ``request``.
 
     Without a key, ``act`` is always called. Raises ParameterError for a malformed key,
@@ -29,7 +29,7 @@ def idempotent(request: Request, act: Callable[[], View]) -> Response:
     """
     key = idempotency_key(request)
     if key is None:
-        return Response(act())
+        return Response(act(), status=status)
     # The permission check has refused anonymous users.
     request_id = uuid5(cast(User, request.user).id, key)
     fingerprint = _fingerprint(request)
@@ -49,7 +49,8 @@ def idempotent(request: Request, act: Callable[[], View]) -> Response:
     stored, is_new = on_transient_errors(act_once)
     if stored.fingerprint != fingerprint:
         raise IdempotencyKeyReusedError
-    return Response(stored.response, headers={} if is_new else {REPLAYED: "true"})
+    headers = {} if is_new else {REPLAYED: "true"}
+    return Response(stored.response, status=status, headers=headers)
 
 
 def _fingerprint(request: Request) -> str:

@@ -2,7 +2,7 @@
 
 from config.http.answers.problems import register
 from ordering_read.engine.freshness import ProjectionBehindError
-from ordering_write.published import parked
+from ordering_write.published import parked, webhooks
 
 
 def register_all() -> None:
@@ -30,4 +30,32 @@ def register_all() -> None:
         status=409,
         title="Event skipped",
         advice="Nothing is left to do: rebuild the projection if the event is needed after all.",
+    )
+    register(
+        webhooks.endpoints.EndpointNameTakenError,
+        slug="endpoint-name-taken",
+        status=409,
+        title="Name taken",
+        advice="Choose another name, or change the endpoint that has this one.",
+    )
+    register(
+        webhooks.endpoints.PositionAheadError,
+        slug="position-ahead",
+        status=409,
+        title="Position ahead of the log",
+        advice="Read /api/v1/feed to see where the log ends, and choose an earlier position.",
+    )
+    register(
+        webhooks.delivery_log.DeliveryDoneError,
+        slug="delivery-done",
+        status=409,
+        title="Delivery done",
+        advice="Nothing is left to do: later events of the stream follow already.",
+    )
+    register(
+        webhooks.delivery_log.DeliveryWaitsError,
+        slug="delivery-under-way",
+        status=409,
+        title="Delivery under way",
+        advice="Read the delivery again in half a minute: a worker is sending it.",
     )

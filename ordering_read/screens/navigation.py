@@ -81,6 +81,8 @@ SECTIONS: dict[str, tuple[Entry, ...]] = {
         ),
         Entry("Parked events", "ParkedEvent", work=(Work.PARKED,)),
         Entry("Projections", "Projection"),
+        Entry("Webhooks", "WebhookEndpoint"),
+        Entry("Webhook deliveries", "WebhookDelivery"),
         Entry("Users", "User"),
         Entry("Groups", "Group"),
     ),

@@ -22,6 +22,7 @@ from ordering_read.screens.search import SearchScreen
 from ordering_read.screens.suggestions import SuggestCustomers, SuggestProducts
 from ordering_read.screens.system import SystemScreen
 from ordering_read.screens.today import TodayScreen
+from ordering_read.screens.webhooks import WEBHOOK_SCREENS
 
 
 def _screen(route: str, screen: type[Screen], name: str) -> URLPattern:
@@ -56,4 +57,5 @@ urlpatterns = [
     _screen("system/given-up/skip/", SkipGivenUpScreen, "skip-given-up"),
     _screen("system/parked/retry/", RetryParkedScreen, "retry-parked"),
     _screen("system/parked/skip/", SkipParkedScreen, "skip-parked"),
+    *(_screen(f"system/{name}/", screen, name) for name, screen in WEBHOOK_SCREENS.items()),
 ]

@@ -1,6 +1,6 @@
 """Stored events for readers in other systems: of one stream, or of the log after a position."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -22,6 +22,11 @@ _STREAM = f"""{_COLUMNS}
 FROM event LEFT JOIN event_position ON event_position.event_id = event.id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 WHERE event.stream = %s AND event.version > %s ORDER BY event.version LIMIT %s
+"""
+_POSITIONS = f"""{_COLUMNS}
+FROM event_position JOIN event ON event.id = event_position.event_id
+LEFT JOIN personal_data ON personal_data.id = event.personal_id
+WHERE event_position.position = ANY(%s) ORDER BY event_position.position
 """
 _LOG = f"""{_COLUMNS}
 FROM event_position JOIN event ON event.id = event_position.event_id
@@ -69,6 +74,11 @@ class Batch(NamedTuple):
 def read_stream(stream: str, *, after: int, limit: int) -> list[StoredEvent]:
     """Return the next ``limit`` events of a stream after the version ``after``; one statement."""
     return [_stored(row) for row in reading.fetch(_STREAM, [stream, after, limit])]
+
+
+def read_at(positions: Sequence[int]) -> list[StoredEvent]:
+    """Return the events at these positions, in order, without those that the log doesn't have."""
+    return [_stored(row) for row in reading.fetch(_POSITIONS, [list(positions)])]
 
 
 def count_stream(stream: str) -> int:

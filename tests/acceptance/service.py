@@ -140,6 +140,7 @@ class Service:
             "DATABASE_URL": self.write_url,
             "SECRET_KEY": uuid4().hex * 2,
             "HTTPS": "0",
+            "WEBHOOK_PRIVATE_ADDRESSES": "1",
             # The tests ask again and again whether the service is ready.
             "RATE_LIMIT_PROCESSOR_MS": "1000000",
         }

@@ -52,12 +52,33 @@ READERS = {
     "projection-list": frozenset({"clerk", "warehouse", "auditor", "admin"}),
     "parked-event-list": frozenset({"clerk", "warehouse", "auditor", "admin"}),
     "parked-event-detail": frozenset({"clerk", "warehouse", "auditor", "admin"}),
+    "webhook-endpoint-list": frozenset({"auditor", "admin"}),
+    "webhook-endpoint-detail": frozenset({"auditor", "admin"}),
+    "webhook-delivery-list": frozenset({"auditor", "admin"}),
+    "webhook-delivery-detail": frozenset({"auditor", "admin"}),
 }
 # The roles that may send a command to a route, by method. The routes of commands are added below;
 # tests/integration/test_permissions.py checks the grants.
 SENDERS: dict[str, dict[str, frozenset[str]]] = {
     "parked-event-retry": {"POST": frozenset({"admin"})},
     "parked-event-skip": {"POST": frozenset({"admin"})},
+    "webhook-endpoint-list": {"POST": frozenset({"admin"})},
+    "webhook-endpoint-detail": {
+        "PATCH": frozenset({"admin"}),
+        "DELETE": frozenset({"admin"}),
+    },
+    **{
+        f"webhook-{route}": {"POST": frozenset({"admin"})}
+        for route in (
+            "endpoint-rotate-secret",
+            "endpoint-test",
+            "endpoint-disable",
+            "endpoint-enable",
+            "endpoint-replay",
+            "delivery-send-again",
+            "delivery-skip",
+        )
+    },
 }
 PATHS = {
     "order-list": "/orders",
@@ -87,6 +108,17 @@ PATHS = {
     "parked-event-detail": "/parked-events/{parked}",
     "parked-event-retry": "/parked-events/{parked}/retry",
     "parked-event-skip": "/parked-events/{parked}/skip",
+    "webhook-endpoint-list": "/webhook-endpoints",
+    "webhook-endpoint-detail": "/webhook-endpoints/{parked}",
+    "webhook-endpoint-rotate-secret": "/webhook-endpoints/{parked}/rotate-secret",
+    "webhook-endpoint-test": "/webhook-endpoints/{parked}/test",
+    "webhook-endpoint-disable": "/webhook-endpoints/{parked}/disable",
+    "webhook-endpoint-enable": "/webhook-endpoints/{parked}/enable",
+    "webhook-endpoint-replay": "/webhook-endpoints/{parked}/replay",
+    "webhook-delivery-list": "/webhook-deliveries",
+    "webhook-delivery-detail": "/webhook-deliveries/{parked}",
+    "webhook-delivery-send-again": "/webhook-deliveries/{parked}/send-again",
+    "webhook-delivery-skip": "/webhook-deliveries/{parked}/skip",
 }
 for _resource in (OrderCommands, StockCommands, CustomerCommands):
     _noun = _resource.id_name.removesuffix("_id")
@@ -170,7 +202,7 @@ def ids_of(service: Service, shop: Shop) -> dict[str, dict[str, str]]:
     for ids in owners.values():
         ids["number"] = shop.read(f"/orders/{ids['order']}")["order_number"]
     owners["missing"] = dict.fromkeys(("customer", "product", "order", "number"), MISSING)
-    # No event is parked.
+    # No event is parked, and there is no webhook endpoint.
     return {owner: ids | {"parked": MISSING} for owner, ids in owners.items()}
 
 

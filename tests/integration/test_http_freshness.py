@@ -46,6 +46,8 @@ PATHS = [
     "/reports/taxes-by-day",
     "/projections",
     "/parked-events",
+    "/webhook-endpoints",
+    "/webhook-deliveries",
 ]
 
 

@@ -39,6 +39,8 @@ PAGED = [
         "movements",
         "fulfilment-queue",
         "parked-events",
+        "webhook-endpoints",
+        "webhook-deliveries",
     )
     or "reports" in path
 ]

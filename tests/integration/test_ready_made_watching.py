@@ -91,6 +91,11 @@ def test_the_dashboard_shows_what_metrics_have(metrics: dict[str, set[str]]) -> 
         "orders_projection_head",
         "orders_projection_last_batch_seconds",
         "orders_tax_base_amount",
+        "orders_webhook_batch_seconds_count",
+        "orders_webhook_batch_seconds_sum",
+        "orders_webhook_head",
+        "orders_webhook_last_batch_seconds",
+        "orders_webhook_position",
     }
     questions = [panel["title"] for panel in panels if panel["type"] == "row"]
     listed = re.findall(r"^\| ([^|]+\?) \|", MONITORING.read_text(), re.MULTILINE)

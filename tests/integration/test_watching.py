@@ -175,7 +175,7 @@ def test_the_number_of_queries_of_a_scrape_is_constant(
     for turn in range(2):
         # Some of the queries authenticate the user.
         with (
-            django_assert_num_queries(7, using="default"),
+            django_assert_num_queries(9, using="default"),
             django_assert_num_queries(5, using="read"),
         ):
             scrape()

@@ -1,4 +1,4 @@
-"""`manage.py prune_commands`: deletes the records of old commands and old refusals."""
+"""`manage.py prune_commands`: deletes records of old commands, refusals and webhook deliveries."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -8,6 +8,7 @@ from django.core.management.base import CommandError
 from django.db import connection
 
 from config.commands import ServiceCommand
+from ordering_write.webhooks import delivery_log
 
 # A hundred years; PostgreSQL has no time before 4713 BC.
 MOST_DAYS = 36_500
@@ -25,8 +26,9 @@ DELETE FROM {table} WHERE {key} IN (
 
 class Command(ServiceCommand):
     help = """Delete the records of old commands, with the responses that are stored for repeats,
-    and old refusals. Safe while commands run. A command without a record still can't take effect
-    twice, because its events carry its id."""
+    old refusals, and deliveries of webhooks that were done WEBHOOK_DAYS ago. Safe while commands
+    run. A command without a record still can't take effect twice, because its events carry its
+    id."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
@@ -57,6 +59,7 @@ class Command(ServiceCommand):
         self.stdout.write(f"pruned {_prune('command_record', 'command_id', days, batch)}")
         refusals = _prune("command_refusal", "id", refusal_days, batch)
         self.stdout.write(f"refusals: {refusals}")
+        self.stdout.write(f"webhook deliveries: {delivery_log.prune()}")
 
 
 def _prune(table: str, key: str, days: int, batch: int) -> int:
