@@ -1,7 +1,8 @@
 """Runs the proofs at full size, part by part: ``python -m tests.proof_run [PART]``.
 
 A case that has passed on this commit isn't run again, so that a stopped run goes on after its last
-case. pytest loads this module as a plugin, to leave such cases out and to note those that pass.
+case. pytest loads this module as a plugin, to leave such cases out and to note those that pass,
+with their figures, in var/proof.json.
 """
 
 import hashlib
@@ -123,7 +124,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Note a case that has passed, and the seconds that it took."""
+    """Note a case that has passed, with the seconds that it took and the last line it printed."""
     if os.environ.get("PYTEST_XDIST_WORKER"):
         return
     _seconds[report.nodeid] = _seconds.get(report.nodeid, 0.0) + report.duration
@@ -131,7 +132,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
         _failed.add(report.nodeid)
     if report.when == "teardown" and report.nodeid not in _failed:
         progress = _progress()
-        progress["passed"][report.nodeid] = round(_seconds[report.nodeid], 1)
+        progress["passed"][report.nodeid] = {
+            "seconds": round(_seconds[report.nodeid], 1),
+            "output": report.capstdout.strip().rpartition("\n")[2],
+        }
         _store(progress)
 
 

@@ -18,12 +18,20 @@ if TYPE_CHECKING:
 LEASE = timedelta(seconds=2)
 
 # SKIP LOCKED passes by a row that a runner has locked. An expired lease was never given back, which
-# raises the crash suspicion (see ``CrashSuspicion``).
+# raises the crash suspicion (see ``CrashSuspicion``). If the lease is older than the server, a
+# restart has ended the runner's sessions: that is no death of the runner, so a counted start is
+# taken back, as the runner would do if it came first.
 _LEASE = """
 WITH followed AS ({followed}), leased AS (
     UPDATE {table} SET
         leased_until = statement_timestamp() + make_interval(secs => %s),
-        start = CASE WHEN leased_until IS NULL THEN start WHEN start < 2 THEN 1 ELSE 3 END
+        start = CASE
+            WHEN leased_until IS NULL THEN start
+            WHEN leased_until < pg_postmaster_start_time() + make_interval(secs => %s)
+                THEN CASE start WHEN 2 THEN 1 ELSE start END
+            WHEN start < 2 THEN 1
+            ELSE 3
+        END
     WHERE id IN ({free_with_work} FOR UPDATE SKIP LOCKED)
     RETURNING id
 )
@@ -86,7 +94,8 @@ def _statement(subscription: "Subscription", _names: Sequence[str]) -> tuple[str
     statement = _LEASE.format(
         table=rows.model._meta.db_table, followed=followed, free_with_work=free_with_work
     )
-    return statement, [*followed_parameters, LEASE.total_seconds(), *free_parameters]
+    seconds = LEASE.total_seconds()
+    return statement, [*followed_parameters, seconds, seconds, *free_parameters]
 
 
 def _compile(rows: "QuerySet[Any]") -> tuple[str, tuple[Any, ...]]:

@@ -2,12 +2,14 @@
 
 import random
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DataError, InterfaceError, OperationalError, connection, connections
+from django.db.models import DateTimeField, Func
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 
@@ -19,7 +21,7 @@ from ordering_read.models import OrderSummary, ParkedEvent, Projection
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.projections.order_view import OrderProjection
 from ordering_read.projections.sales_by_day import SalesByDayProjection
-from ordering_write import log, subscriptions
+from ordering_write import log
 from ordering_write.domain.events import DomainEvent, OrderStatus
 from ordering_write.models import Customer, Order, StockItem
 from ordering_write.subscriptions import parked
@@ -574,7 +576,8 @@ class Killed(BaseException):
 
 def lease_and_run() -> None:
     """Run the projection like a broker and a worker; the events may kill the worker."""
-    Projection.objects.exclude(leased_until=None).update(leased_until=Now() - subscriptions.LEASE)
+    just_over = Now() - timedelta(milliseconds=1)
+    Projection.objects.exclude(leased_until=None).update(leased_until=just_over)
     if "order_view" in live.PROJECTIONS.lease().behind:
         live.run("order_view")
 
@@ -620,6 +623,25 @@ def test_runners_killed_by_other_causes_park_no_event(poison: Poison, shop: Shop
     lease_and_run()
     assert max(poison.batches[-1:]) == 4
     check_equals_a_fold_without_failures(OrderSummary)
+
+
+def test_a_restart_of_the_server_raises_no_crash_suspicion(poison: Poison, shop: Shop) -> None:
+    poison.add(shop.order(), version=1)
+    poison.error = Killed
+    started_at = Func(function="pg_postmaster_start_time", output_field=DateTimeField())
+    # A runner was lost before, and this one has counted its start.
+    Projection.objects.filter(name="order_view").update(crash_suspicion=2)
+
+    for _ in range(4):
+        Projection.objects.filter(name="order_view").update(leased_until=started_at)
+        assert "order_view" in live.PROJECTIONS.lease().behind
+        assert live_projection().crash_suspicion == 1
+        with pytest.raises(Killed):
+            live.run("order_view")
+        assert live_projection().crash_suspicion == 2
+
+    assert not ParkedEvent.objects.exists()
+    assert not live_projection().isolated
 
 
 def test_an_exception_raises_no_crash_suspicion(poison: Poison, shop: Shop) -> None:

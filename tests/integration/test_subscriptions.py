@@ -222,13 +222,13 @@ def test_an_event_that_kills_its_runner_is_parked(relays: Relays) -> None:
 
     for suspicion in (CrashSuspicion.NONE, CrashSuspicion.SUSPECTED, CrashSuspicion.CONFIRMED):
         RelayCheckpoint.objects.exclude(leased_until=None).update(
-            leased_until=Now() - subscriptions.LEASE
+            leased_until=Now() - timedelta(milliseconds=1)
         )
         assert relays.lease().behind == {"billing": 6}
         assert relays.checkpoint().crash_suspicion == suspicion
         with pytest.raises(Killed):
             tasks.run("relays", "billing")
-    RelayCheckpoint.objects.update(leased_until=Now() - subscriptions.LEASE)
+    RelayCheckpoint.objects.update(leased_until=Now() - timedelta(milliseconds=1))
     relays.lease()
     tasks.run("relays", "billing")
 
