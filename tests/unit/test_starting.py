@@ -15,8 +15,8 @@ from config.databases import programs
 from ordering_read.admin.orders import OrderAdmin
 from ordering_write import ports
 
-# Django's command, which makes all checks, for both sides.
-COMPLETE = {"migrate"}
+# Django's commands, which make all checks.
+COMPLETE = {"dumpdata", "migrate"}
 OURS = {
     name
     for name, app in get_commands().items()
