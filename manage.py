@@ -33,13 +33,13 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except (ImproperlyConfigured, RegistrationError) as error:
-        sys.exit(f"{error}")
+        logs.end_with(f"{error}")
     except (django.db.Error, InconsistentMigrationHistory) as error:
         from config.databases import faults
 
         if not (sentence := faults.sentence(error)):
             raise
-        sys.exit(sentence)
+        logs.end_with(sentence)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Any, TextIO
+from typing import Any, NoReturn, TextIO
 
 from config.version import VERSION
 
@@ -35,6 +35,8 @@ _QUOTED = re.compile(
 
 # The first line of a traceback that Python prints.
 _TRACEBACK = "Traceback (most recent call last):"
+# The beginning of the line by which a command of Django refuses.
+_ERROR = "CommandError: "
 
 
 @contextmanager
@@ -152,10 +154,12 @@ class RecordStream(io.TextIOBase):
         if line == _TRACEBACK or (traceback and line.startswith(" ")):
             traceback.append(line)
         elif traceback:
-            self.record(line, stack_info="\n".join([*traceback, line]))
+            stack = "\n".join([*traceback, line])
+            self.record(line, levelno=logging.ERROR, stack_info=stack)
             traceback.clear()
         elif line.strip():
-            self.record(line)
+            is_error = line.startswith(_ERROR)
+            self.record(line, levelno=logging.ERROR if is_error else self._level)
 
 
 def write_json(*, output: bool) -> None:
@@ -163,7 +167,7 @@ def write_json(*, output: bool) -> None:
 
     Uncaught exceptions and warnings are a record each.
     """
-    errors = RecordStream(sys.stderr, "stderr", logging.ERROR)
+    errors = RecordStream(sys.stderr, "stderr", logging.WARNING)
     sys.stderr = errors
     if output:
         sys.stdout = RecordStream(sys.stdout, "stdout", logging.INFO)
@@ -171,7 +175,12 @@ def write_json(*, output: bool) -> None:
 
     def report(kind: type[BaseException], error: BaseException | None, where: Any) -> None:
         if kind is not KeyboardInterrupt:
-            errors.record(f"{kind.__name__}: {error}", name="python", exc_info=(kind, error, where))
+            errors.record(
+                f"{kind.__name__}: {error}",
+                name="python",
+                levelno=logging.ERROR,
+                exc_info=(kind, error, where),
+            )
 
     def report_of_thread(arguments: threading.ExceptHookArgs) -> None:
         report(arguments.exc_type, arguments.exc_value, arguments.exc_traceback)
@@ -181,6 +190,14 @@ def write_json(*, output: bool) -> None:
         errors.record(text, name="py.warnings", levelno=logging.WARNING)
 
     sys.excepthook, threading.excepthook, warnings.showwarning = report, report_of_thread, warn
+
+
+def end_with(sentence: str) -> NoReturn:
+    """End the program with exit code 1 and a sentence, which is an error if lines are records."""
+    if isinstance(sys.stderr, RecordStream):
+        sys.stderr.record(sentence, levelno=logging.ERROR)
+        sys.exit(1)
+    sys.exit(sentence)
 
 
 def _console(record_format: str) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from gunicorn import arbiter, sock
 
+from config import logs
 from config.fields.names import RegistrationError
 from config.processes import die_with_parent
 
@@ -75,7 +76,7 @@ class Arbiter(arbiter.Arbiter):
         try:
             super().setup(app)
         except (ImproperlyConfigured, RegistrationError) as error:
-            sys.exit(f"{error}")
+            logs.end_with(f"{error}")
 
     def start(self) -> None:
         if files := [int(number) for number in _popped(_LISTENERS)]:

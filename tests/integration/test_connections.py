@@ -1,8 +1,10 @@
 """Database connections are checked before a request; permissions of users take one query."""
 
+import re
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import Group, Permission
 from django.db import connection, connections
 
@@ -126,3 +128,13 @@ def test_an_inactive_user_has_no_permission() -> None:
 
     assert user.get_all_permissions() == set()
     assert not user.has_perm("ordering_write.cancel_order")
+
+
+@pytest.mark.django_db
+def test_the_parameters_for_postgresql_exist() -> None:
+    text = (settings.BASE_DIR / "deploy" / "postgresql" / "orders.conf").read_text()
+    names = set(re.findall(r"^#?(\w+) = ", text, re.MULTILINE))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT name FROM pg_settings WHERE name = ANY(%s)", [list(names)])
+        assert {name for (name,) in cursor.fetchall()} == names
+    assert len(names) > 10

@@ -47,18 +47,6 @@ def test_paths_in_pages_exist() -> None:
     assert missing == set()
 
 
-def test_environment_of_the_units_is_read_alike_by_systemd_and_a_shell() -> None:
-    section = (DOCS / "deployment.md").read_text().partition("### The environment")[2]
-    lines = section.partition("```sh\n")[2].partition("```")[0].splitlines()
-    settings_of_units = [line for line in lines if not line.startswith("#")]
-    unusable = [line for line in settings_of_units if not re.fullmatch(r"\w+=[^\s#\"'$]+", line)]
-    listed = re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
-
-    assert unusable == []
-    assert {line.partition("=")[0] for line in settings_of_units} <= set(listed)
-    assert len(settings_of_units) > 5
-
-
 def test_architecture_names_functions_that_exist() -> None:
     rows = MODULE_AND_NAMES.findall((DOCS / "architecture.md").read_text())
     missing = [

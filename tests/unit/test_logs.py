@@ -158,7 +158,7 @@ def test_each_printed_line_is_a_record() -> None:
     with printing() as records:
         print("Applying 0001...", end="", flush=True)
         print(" OK\n")
-        print("No\nway", file=sys.stderr)
+        print("No\nway\nCommandError: Never.", file=sys.stderr)
         print("half", end="")
         assert isinstance(sys.stdout, logs.RecordStream)
         sys.stdout.end_line()
@@ -166,8 +166,9 @@ def test_each_printed_line_is_a_record() -> None:
     lines = [(line["logger"], line["level"], line["message"]) for line in records()]
     assert lines == [
         ("stdout", "INFO", "Applying 0001... OK"),
-        ("stderr", "ERROR", "No"),
-        ("stderr", "ERROR", "way"),
+        ("stderr", "WARNING", "No"),
+        ("stderr", "WARNING", "way"),
+        ("stderr", "ERROR", "CommandError: Never."),
         ("stdout", "INFO", "half"),
     ]
 
