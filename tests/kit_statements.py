@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, connections
 
 from config.databases import statements
+from config.databases.prepared import PreparedStatements
 from tests.patience import PATIENCE_SECONDS
 
 Session = psycopg.Connection[Any]
@@ -27,13 +28,19 @@ class Watch(Protocol):
 def watched(watch: Watch) -> Iterator[None]:
     """Let ``watch`` see all statements of Django's sessions, in all threads, within the block."""
     execute, copy = statements.Cursor.execute, statements.Cursor.copy
-    commit = psycopg.Connection.commit
+    commit, fetch = psycopg.Connection.commit, PreparedStatements.fetch
 
     def watched_execute(cursor: Any, query: Any, *args: Any, **options: Any) -> Any:
         watch.before(cursor.connection, _text(query))
         result = execute(cursor, query, *args, **options)
         watch.after(cursor.connection, _text(query))
         return result
+
+    def watched_fetch(prepared: PreparedStatements, query: str, parameters: Any) -> Any:
+        watch.before(prepared.connection, _text(query))
+        rows = fetch(prepared, query, parameters)
+        watch.after(prepared.connection, _text(query))
+        return rows
 
     @contextmanager
     def watched_copy(cursor: Any, query: Any, *args: Any, **options: Any) -> Iterator[Any]:
@@ -51,6 +58,7 @@ def watched(watch: Watch) -> Iterator[None]:
         patch.setattr(statements.Cursor, "execute", watched_execute)
         patch.setattr(statements.Cursor, "copy", watched_copy)
         patch.setattr(psycopg.Connection, "commit", watched_commit)
+        patch.setattr(PreparedStatements, "fetch", watched_fetch)
         yield
 
 

@@ -33,7 +33,7 @@ class PreparedStatements:
     """The statements that a connection has prepared, those used last at the end."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = connection
+        self.connection = connection
         # The names of the statements, by their texts and the types of their parameters.
         self._names: OrderedDict[tuple[str, tuple[int, ...]], bytes] = OrderedDict()
         self._numbers = count()
@@ -43,7 +43,7 @@ class PreparedStatements:
     @property
     def is_usable(self) -> bool:
         """True unless psycopg must begin a transaction first, or a pooler lends the session."""
-        connection = self._connection
+        connection = self.connection
         if connection.prepare_threshold is None:
             return False
         status = connection.pgconn.transaction_status
@@ -61,7 +61,7 @@ class PreparedStatements:
         key = (statement, adapters.types or ())
         name = self._names.get(key) or self._prepare(key, text)
         self._names.move_to_end(key)
-        result = self._connection.pgconn.exec_prepared(name, arguments, adapters.formats)
+        result = self.connection.pgconn.exec_prepared(name, arguments, adapters.formats)
         self._check(result)
         adapters.set_pgresult(result)
         return adapters.load_rows(0, result.ntuples, tuple)
@@ -73,23 +73,23 @@ class PreparedStatements:
     def deallocate(self) -> None:
         """Let the server forget all statements. Call this after a rollback, when psycopg has let
         the server forget its own, and with them maybe these."""
-        if self._names and not self._connection.closed:
-            self._connection.pgconn.exec_(b"DEALLOCATE ALL")
+        if self._names and not self.connection.closed:
+            self.connection.pgconn.exec_(b"DEALLOCATE ALL")
         self.forget()
 
     def _prepare(self, key: tuple[str, tuple[int, ...]], text: bytes) -> bytes:
         if len(self._names) >= _KEPT:
             _, oldest = self._names.popitem(last=False)
-            self._connection.pgconn.exec_(b"DEALLOCATE " + oldest)
+            self.connection.pgconn.exec_(b"DEALLOCATE " + oldest)
         name = b"frequent_%d" % next(self._numbers)
-        self._check(self._connection.pgconn.prepare(name, text, key[1]))
+        self._check(self.connection.pgconn.prepare(name, text, key[1]))
         self._names[key] = name
         return name
 
     def _check(self, result: Any) -> None:
         if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
             return
-        if self._connection.closed:
+        if self.connection.closed:
             # Without a state, the class of the error wouldn't say that the connection is lost.
             raise psycopg.OperationalError(result.get_error_message())
         raise errors.error_from_result(result)

@@ -37,7 +37,7 @@ class Recorder:
             return recorder._execute(cursor, query, params, **options)
 
         def fetch(statements: Any, query: str, params: Any) -> Any:
-            own = statements._connection
+            own = statements.connection
             if own is connection.connection:
                 recorder.statements.append((query, params, own.autocommit))
             return recorder._fetch(statements, query, params)
