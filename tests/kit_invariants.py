@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import transaction
+from django.db.models.functions import Now
 
 from config.workers import tasks
 from ordering_read.engine import generations
@@ -10,16 +11,11 @@ from ordering_read.models import Projection
 from ordering_read.projector import registered
 from ordering_write import log, subscriptions
 from ordering_write.log import verification
-from ordering_write.models import EventPending, OutboxEvent, StockItem
+from ordering_write.models import EventPending, OutboxEvent, StockItem, Timer
 from tests.kit_projections import project, rows_of
 
 # Turns of a worker after which everything must be done.
 _MOST_TURNS = 20
-_LATER = {
-    "read": "UPDATE projection SET leased_until = now() WHERE leased_until > now()",
-    "default": "UPDATE policy_checkpoint SET leased_until = now() WHERE leased_until > now();"
-    "UPDATE policy_timer SET leased_until = NULL WHERE parked_at IS NULL",
-}
 
 
 def let_workers_finish() -> None:
@@ -34,10 +30,9 @@ def let_workers_finish() -> None:
 
 def end_leases() -> None:
     """Let the time pass after which the leases of dead workers end."""
-    for alias, statements in _LATER.items():
-        with connections[alias].cursor() as cursor:
-            for statement in statements.split(";"):
-                cursor.execute(statement)
+    for subscription in subscriptions.registered():
+        subscription.checkpoints().filter(leased_until__gt=Now()).update(leased_until=Now())
+    Timer.objects.filter(parked_at=None).update(leased_until=None)
 
 
 def is_level() -> bool:
