@@ -1,7 +1,7 @@
 # All commands of the project, from a fresh machine on: `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run stop shell format check test bench profile proof screens packages tools \
+.PHONY: help run stop shell format check test bench profile proof release screens packages tools \
 	types style contracts settings migrations schema compiled-tests
 
 # The Python that makes .venv.
@@ -94,6 +94,9 @@ npm := $(shell command -v npm)
 proof: tools $(if $(npm),tests/clients/node_modules/installed) ## Run the proofs at full size, or PART=crash; a stopped run goes on, AGAIN=1 begins anew.
 	@$(if $(npm),,echo "npm isn't installed: no linter reads the OpenAPI document, and no TypeScript client is generated.")
 	@AGAIN=$(AGAIN) $(python) -m tests.proof_run $(PART)
+
+release: tools ## Keep the databases of this version, and write its day and commit into CHANGELOG.md.
+	@$(python) -m tests.releases
 
 screens: tools ## Make the pictures of docs/screens anew, in Chromium, on a copy with demo data.
 	@DJANGO_SETTINGS_MODULE=config.settings $(python) -m tests.screens

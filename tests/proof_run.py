@@ -35,6 +35,10 @@ PARTS: dict[str, tuple[str, ...]] = {
         "tests/integration/test_extremes.py",
         "tests/acceptance/test_hostile.py",
     ),
+    "clients": (
+        "tests/acceptance/test_clients.py",
+        "tests/acceptance/test_generated_client.py",
+    ),
     "kills": (
         "tests/acceptance/test_nodes.py",
         "tests/acceptance/test_poison.py",

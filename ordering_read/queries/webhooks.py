@@ -10,7 +10,7 @@ from config.http.input.ids import PathId
 from ordering_read.fields import StreamName
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.lists import ListQuery
-from ordering_read.queries.views import Page, View
+from ordering_read.queries.views import FORMER_NAME, Page, View
 from ordering_write.published import webhooks
 
 # The names of WebhookDelivery.State.
@@ -25,7 +25,8 @@ class WebhookEndpointView(View):
     Nothing is sent while `disabled_at` is set: the events wait.
     """
 
-    id: UUID = Field(validation_alias="key")
+    webhook_endpoint_id: UUID = Field(validation_alias="key")
+    id: UUID = Field(validation_alias="key", json_schema_extra=FORMER_NAME)
     name: Annotated[str, Field(examples=["bookkeeping"])]
     url: Annotated[str, Field(examples=["https://books.example/orders"])]
     description: str
@@ -50,7 +51,8 @@ class WebhookDeliveryView(View):
     status of the last answer, null without one.
     """
 
-    id: UUID
+    webhook_delivery_id: UUID = Field(validation_alias="id")
+    id: UUID = Field(json_schema_extra=FORMER_NAME)
     endpoint: str = Field(validation_alias=AliasPath("endpoint", "name"))
     position: int
     event_id: UUID

@@ -1,16 +1,13 @@
-"""Orders of the release before lines had prices: upgraded, read, returned and refunded.
+"""Orders of 1.3.0, when lines had no prices: upgraded, read, returned and refunded.
 
-``tests/data`` holds the databases of that release: its demo, and orders with a discount, a tax and
-charges for the whole order, each known by its external reference.
+``tests/data/releases`` holds the databases of that release: its demo, and orders with a discount, a
+tax and charges for the whole order, each known by its external reference.
 """
 
-import lzma
 from collections.abc import Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import transaction
@@ -25,11 +22,11 @@ from ordering_write.domain import events as e
 from ordering_write.domain import prices
 from ordering_write.log import verification
 from ordering_write.models import Order
+from tests import releases
 from tests.databases import Databases, connected_to
 from tests.kit_policies import give
 from tests.kit_projections import without_backorders
 
-DUMPS = Path(__file__).parent.parent / "data"
 ZERO = Decimal(0)
 
 
@@ -38,10 +35,7 @@ def _upgraded(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     """Restore the databases of the former release, migrate them and rebuild the projections."""
     with django_db_blocker.unblock():
         databases = Databases("write", "read")
-        for url, side in zip(databases.urls, ("write", "read"), strict=True):
-            dump = lzma.decompress((DUMPS / f"2026-11-30-{side}.sql.xz").read_bytes())
-            with psycopg.connect(url, autocommit=True) as connection:
-                connection.execute(dump)
+        releases.restore(databases.urls, "1.3.0")
         with connected_to(databases.names):
             call_command("migrate", verbosity=0, skip_checks=True)
             call_command("rebuild_projections", "--all", "--workers=1", verbosity=0)

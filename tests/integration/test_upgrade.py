@@ -1,59 +1,95 @@
-"""The databases of the first release, brought to this one by `manage.py migrate`.
+"""The databases of each release, brought to this one by `manage.py migrate`.
 
-``tests/data`` holds their dumps: the demo, and two orders with notes.
+``tests/data/releases`` holds their dumps: the demo, in 1.0.0 also two orders with notes, in 1.3.0
+what ``test_old_orders`` needs. `make test` upgrades the first release, `make proof` each of them.
 """
 
-import gzip
 from collections.abc import Iterator
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 
+from config.version import VERSION
 from ordering_read.engine import live, status
+from tests import releases
 from tests.databases import Databases, connected_to
+from tests.proof import IS_PROOF
 
-DUMPS = Path(__file__).parent.parent / "data"
+RELEASES = releases.releases()
+FIRST = RELEASES[-1].version
+UPGRADED = [
+    release.version
+    for release in RELEASES
+    if release.version == FIRST or (IS_PROOF and releases.is_kept(release.version))
+]
 UNTOUCHED = "SELECT id, version, status, total, placed_at FROM ordering_write_order ORDER BY id"
 FILLED = """
 SELECT count(delivered_at), count(*) FILTER (WHERE notes <> '{}') FROM ordering_write_order
 """
+PAGES = settings.BASE_DIR / "docs" / "upgrade"
 
 
-@pytest.fixture
-def first_release(django_db_setup: None, django_db_blocker: Any) -> Iterator[Databases]:
-    """Restore the write and the read database of the first release, and connect to them."""
-    databases = Databases("write", "read")
-    for url, side in zip(databases.urls, ("write", "read"), strict=True):
-        dump = gzip.decompress((DUMPS / f"2026-11-21-{side}.sql.gz").read_bytes())
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute(dump)
+@pytest.fixture(params=UPGRADED)
+def former_release(
+    request: pytest.FixtureRequest, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[tuple[str, Databases]]:
+    """Restore the write and the read database of a release, and connect to them."""
+    databases = Databases(*releases.SIDES)
+    releases.restore(databases.urls, request.param)
     with django_db_blocker.unblock(), connected_to(databases.names):
-        yield databases
+        yield request.param, databases
     databases.drop()
 
 
-def test_an_upgrade_from_the_first_release_leaves_rows_that_follow_from_the_log(
-    first_release: Databases,
+@pytest.mark.proof
+def test_an_upgrade_leaves_rows_that_follow_from_the_log(
+    former_release: tuple[str, Databases],
 ) -> None:
-    with psycopg.connect(first_release.urls[0], autocommit=True) as write:
+    version, databases = former_release
+    with psycopg.connect(databases.urls[0], autocommit=True) as write:
         orders = write.execute(UNTOUCHED).fetchall()
+        assert len(orders) >= 16
 
         call_command("migrate", verbosity=0)
 
         assert write.execute(UNTOUCHED).fetchall() == orders
-        assert write.execute(FILLED).fetchall() == [(16, 2)]
-    assert "406 events" in output_of("verify_log")
+        [(events,)] = write.execute("SELECT count(*) FROM event").fetchall()
+        if version == FIRST:
+            assert write.execute(FILLED).fetchall() == [(16, 2)]
+    assert f"{events} events" in output_of("verify_log")
     # Later projections have no rows yet, which other code could have made.
-    assert sorted(status.outdated()) == ["customer_view", "inventory_level", "order_view"]
+    assert ", ".join(f"`{name}`" for name in sorted(status.outdated())) == outdated_since(version)
     output_of("rebuild_projections", "--outdated", "--workers=1")
     assert status.outdated() == []
     live.run(*live.PROJECTIONS.names())
     # It has no finding.
     output_of("verify_projections")
+
+
+def outdated_since(version: str) -> str:
+    """Return the projections that an upgrade from ``version`` outdates, as its page lists them."""
+    rows = [line.split("|") for line in (PAGES / "README.md").read_text().splitlines()]
+    if version == VERSION:
+        return ""
+    [outdated] = [row[2].strip() for row in rows if len(row) > 3 and row[1].strip() == version]
+    return outdated
+
+
+def test_each_release_has_its_commit_its_databases_and_its_page() -> None:
+    assert RELEASES[0].version == VERSION
+    assert [release.version for release in RELEASES if not release.commit] in ([], [VERSION])
+    numbers = [tuple(map(int, release.version.split("."))) for release in RELEASES]
+    assert numbers == sorted(numbers, reverse=True)
+    # The databases of a version can be kept before the day of its release is known.
+    released = [release.version for release in RELEASES if release.commit]
+    assert [version for version in released if not releases.is_kept(version)] == []
+    upgraded_to = {release.version for release in RELEASES} - {FIRST}
+    assert {path.stem for path in PAGES.iterdir()} - {"README"} == upgraded_to
+    assert VERSION.partition(".")[0] == "1", "the addresses of the API say v1"
 
 
 def output_of(*command: str) -> str:
