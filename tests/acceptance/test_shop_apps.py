@@ -90,10 +90,12 @@ def test_the_tests_of_both_apps_pass(shops: Path) -> None:
 @full_size
 def test_both_apps_pass_the_gates(shops: Path, subtests: pytest.Subtests) -> None:
     packages = [str(shops / "acme"), str(shops / "loyalty")]
-    config = ["--config", str(ROOT / "pyproject.toml"), "--quiet"]
+    # Outside of the project, ruff doesn't know which folders have tests, and what is whose.
+    config = ["--config", str(ROOT / "pyproject.toml"), "--quiet", "--exclude", "migrations"]
+    ignored = ["--ignore", "I001,S101"]
     lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"
     for name, command in (
-        ("style", ["-m", "ruff", "check", *config, *packages]),
+        ("style", ["-m", "ruff", "check", *config, *ignored, *packages]),
         ("layout", ["-m", "ruff", "format", "--check", *config, *packages]),
         ("settings", ["manage.py", "check", "--fail-level", "WARNING"]),
         ("migrations", ["manage.py", "makemigrations", "--check", "--dry-run"]),
@@ -136,8 +138,8 @@ class Shop:
         self.copy = copy
         self.client = copy.client(Authorization=f"Token {token}")
         self.server = EmbeddedServer(copy.folder)
-        # Without the orders of the demo's customers, which earn points too.
-        self.robin = self.customer("Robin Sample", "robin.sample@example.org")
+        # Not a customer of the demo, whose orders have earned points too.
+        self.robin = ""
 
     def customer(self, name: str, email: str) -> str:
         return str(self.post("/customers", 201, name=name, email=email)["customer_id"])
@@ -184,6 +186,7 @@ def shop(shops: Path) -> Iterator[Shop]:
         running = copy.running()
         shop = Shop(copy, running.token)
         with shop.client, logged_in(running) as shop.browser:  # type: ignore[attr-defined]
+            shop.robin = shop.customer("Robin Sample", "robin.sample@example.org")
             yield shop
 
 
