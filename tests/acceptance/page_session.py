@@ -2,6 +2,7 @@
 
 import os
 import select
+import signal
 import subprocess
 import tempfile
 import time
@@ -67,7 +68,8 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._bash.kill()
+        # The group: a command of a block that doesn't end would go on without the shell.
+        os.killpg(self._bash.pid, signal.SIGKILL)
         self._bash.communicate()
 
     def carry_out(self, page: Path, *, before: Callable[[Block], None] = nothing) -> list[str]:
