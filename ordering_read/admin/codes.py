@@ -2,6 +2,7 @@
 
 import unicodedata
 from functools import cache
+from typing import Any
 
 import iso4217
 import pycountry
@@ -19,6 +20,11 @@ def countries() -> list[tuple[str, str]]:
 def country_name(code: str) -> str:
     """Return the name of the country with this ISO 3166 code; the code, if there is none."""
     return dict(countries()).get(code, code)
+
+
+def destination(row: Any) -> str:
+    """Return the city of ``row`` with the name of its country, as people read it."""
+    return f"{row.city}, {country_name(row.country)}" if row.country else "no shipping"
 
 
 @cache

@@ -15,7 +15,7 @@ from django.utils.timesince import timesince
 from ordering_read import permissions
 from ordering_read.admin.base import link_column, user_of
 from ordering_read.admin.bulk import BULK_COMMANDS, BulkCommands
-from ordering_read.admin.codes import country_name
+from ordering_read.admin.codes import destination
 from ordering_read.admin.labels import READINESS
 from ordering_read.admin.work import QueueWorkFilter
 from ordering_read.engine.gaps import Streams
@@ -130,7 +130,7 @@ class FulfilmentQueueAdmin(BulkCommands):
 
     @admin.display(description="Destination")
     def destination(self, row: QueuedOrder) -> SafeString:
-        text = f"{row.city}, {country_name(row.country)}" if row.country else "no shipping"
+        text = destination(row)
         return format_html('<bdi class="clipped" title="{0}" tabindex="0">{0}</bdi>', text)
 
     @admin.display(description="Reasons")

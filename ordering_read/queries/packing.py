@@ -39,7 +39,8 @@ class PackingOrderView(View):
 
     order_id: UUID
     order_number: str
-    destination: str
+    city: str
+    country: str
     lines: tuple[PackingLineView, ...]
     packed_units: int
     stopped_by: str
@@ -96,7 +97,8 @@ class ParcelView(View):
     shipment_id: UUID
     order_id: UUID
     order_number: str
-    destination: str
+    city: str
+    country: str
     units: tuple[tuple[int, str, str], ...]
     carrier: str
     tracking_number: str
@@ -185,7 +187,8 @@ class ListParcelsHandler(QueryHandler[ListParcels, tuple[ParcelView, ...]]):
                 shipment_id=parcel.shipment_id,
                 order_id=order_id,
                 order_number=row.order_number,
-                destination=_destination(row),
+                city=row.city,
+                country=row.country,
                 units=tuple(_units(row, parcel)),
                 carrier=parcel.carrier,
                 tracking_number=parcel.tracking_number,
@@ -224,7 +227,7 @@ def _packing_order(order: _Order) -> PackingOrderView:
     row = order.row
     if row is None:
         status = order.status.replace("_", " ")
-        return _view(order, destination="", stopped_by=f"nothing of it waits, it is {status}")
+        return _view(order, stopped_by=f"nothing of it waits, it is {status}")
     backordered = backordered_units(row)
     lines = tuple(
         PackingLineView(
@@ -240,7 +243,8 @@ def _packing_order(order: _Order) -> PackingOrderView:
     stopped_by = "; ".join(reasons_of(row)) if row.readiness == Readiness.RED else ""
     return _view(
         order,
-        destination=_destination(row),
+        city=row.city,
+        country=row.country,
         lines=lines,
         packed_units=row.packed_units,
         stopped_by=stopped_by,
@@ -249,11 +253,9 @@ def _packing_order(order: _Order) -> PackingOrderView:
 
 def _view(order: _Order, **fields: Any) -> PackingOrderView:
     names = {"order_id": order.order_id, "order_number": order.order_number}
-    return PackingOrderView.model_validate({"lines": (), "packed_units": 0, **names, **fields})
-
-
-def _destination(row: QueuedOrder) -> str:
-    return f"{row.city}, {row.country}" if row.country else "no shipping"
+    return PackingOrderView.model_validate(
+        {"lines": (), "packed_units": 0, "city": "", "country": "", **names, **fields}
+    )
 
 
 def _packed(summary: OrderSummary) -> list[ShipmentView]:

@@ -10,13 +10,14 @@ from django.utils.text import capfirst
 
 from config.http.admin import list_url
 from ordering_read.admin.base import grouped
-from ordering_read.admin.codes import country_name
+from ordering_read.admin.codes import country_name, destination
 from ordering_read.screens import navigation
 from ordering_read.screens.exports import choices
 
 register = template.Library()
 register.filter("grouped", grouped)
 register.filter("country_name", country_name)
+register.filter("destination", destination)
 
 
 class Step(NamedTuple):

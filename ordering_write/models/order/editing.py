@@ -34,7 +34,7 @@ class Editing(Charging):
     def may_edit(self) -> None:
         if self.status not in (OrderStatus.PENDING, OrderStatus.CONFIRMED):
             raise NotEditableError(
-                f"Order {self.order_number} is {self.status}; its lines can be changed until "
+                f"Order {self.order_number} is {self.status_words}; its lines can be changed until "
                 "picking starts.",
                 status=self.status,
                 allowed=self.allowed_moves(),
@@ -98,7 +98,7 @@ class Editing(Charging):
     def may_cancel_items(self) -> None:
         if self.status not in LIVE:
             raise self._invalid_transition(
-                f"Order {self.order_number} is {self.status}; nothing is left to cancel."
+                f"Order {self.order_number} is {self.status_words}; nothing is left to cancel."
             )
         if not any(line.open for line in self.lines.values()):
             raise QuantityExceedsOpenError(
@@ -124,7 +124,7 @@ class Editing(Charging):
             )
         if self.status not in LIVE:
             raise self._invalid_transition(
-                f"Order {self.order_number} is {self.status}; its address can't be changed."
+                f"Order {self.order_number} is {self.status_words}; its address can't be changed."
             )
         for shipment in self.shipments.values():
             if shipment.is_labelled:

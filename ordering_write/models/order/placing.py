@@ -158,7 +158,7 @@ class Placing(Charging):
     def may_expire(self, *, now: datetime) -> None:
         if self.status != OrderStatus.PENDING:
             raise self._invalid_transition(
-                f"Order {self.order_number} is {self.status}; only a pending order expires."
+                f"Order {self.order_number} is {self.status_words}; only a pending order expires."
             )
         if self.authorized or self.captured > self.refunded:
             raise NotExpiredError(f"Order {self.order_number} has been paid.")
@@ -190,7 +190,7 @@ class Placing(Charging):
     def may_hold(self) -> None:
         if self.status not in LIVE:
             raise self._invalid_transition(
-                f"Order {self.order_number} is {self.status}; nothing is left to hold."
+                f"Order {self.order_number} is {self.status_words}; nothing is left to hold."
             )
         if self.hold_reason:
             raise AlreadyOnHoldError(

@@ -247,7 +247,7 @@ class Shipping(Charging):
     def _refuse_to_part_with_units(self, move: str, *, payment_required: bool) -> None:
         if self.status not in _PACKABLE:
             raise self._invalid_transition(
-                f"Order {self.order_number} is {self.status}; it can't be {move}."
+                f"Order {self.order_number} is {self.status_words}; it can't be {move}."
             )
         self.refuse_if_on_hold()
         if payment_required and self.authorized + self.captured - self.refunded < self.due:

@@ -328,6 +328,11 @@ class OrderState(Aggregate):
         return list(WHOLE_ORDER_MOVES[OrderStatus(self.status)])
 
     @property
+    def status_words(self) -> str:
+        """The status as people read it, such as "partially shipped"."""
+        return self.status.replace("_", " ")
+
+    @property
     def hold_words(self) -> str:
         """The reason of the hold as people read it, such as "fraud review"."""
         return self.hold_reason.replace("_", " ")
@@ -346,8 +351,9 @@ class OrderState(Aggregate):
             return
         if self.status == target:
             raise self._invalid_transition(f"Order {self.order_number} is {target} already.")
+        words = target.replace("_", " ")
         raise self._invalid_transition(
-            f"Order {self.order_number} is {self.status}; it can't become {target}."
+            f"Order {self.order_number} is {self.status_words}; it can't become {words}."
         )
 
     def _invalid_transition(self, message: str) -> InvalidTransitionError:
