@@ -121,8 +121,8 @@ MIDDLEWARE = [
     "config.http.middleware.ProblemMiddleware",
     "config.http.middleware.ConsistencyMiddleware",
 ]
-# HttpsMiddleware is a SecurityMiddleware, which the check looks for by name.
-SILENCED_SYSTEM_CHECKS = ["security.W001"]
+# The checks look by name for the middlewares that HttpsMiddleware and ours for CSRF inherit from.
+SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W003"]
 ROOT_URLCONF = "config.urls"
 WSGI_APPLICATION = "config.wsgi.application"
 # A trailing slash is accepted by the routes themselves; nobody is redirected.

@@ -118,7 +118,7 @@ class Aggregate(GuardedModel):
     @classmethod
     def load_whole(cls, keys: Collection[UUID]) -> Mapping[UUID, Self]:
         """Return aggregates with all their parts, by their ids, without a lock."""
-        aggregates: dict[UUID, Self] = cls.objects.in_bulk(list(keys))
+        aggregates: dict[Any, Any] = cls.objects.in_bulk(list(keys))
         return aggregates
 
     @classmethod
