@@ -94,7 +94,7 @@ class OrderEndpoint(OrderCommands, OrderViewSet):
 
     def _sample_values(self) -> dict[str, Any]:
         """Return values of fields, taken from a customer and from a product that is on sale."""
-        customers = self.ask(ListCustomers(page_size=1)).items
+        customers = self.ask(ListCustomers(status="active", page_size=1)).items
         products = self.ask(GetInventory(page_size=100)).items
         products_on_sale = [
             product

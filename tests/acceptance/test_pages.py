@@ -106,9 +106,13 @@ class ParkedEvents:
 
     def __call__(self, block: Block) -> None:
         if "retry_parked" in block.text or "verify" in block.text:
-            self._execute("ALTER TABLE order_summary DROP CONSTRAINT IF EXISTS nobody")
+            self.close()
         elif "skip_parked" in block.text or not self._parked():
             self._park()
+
+    def close(self) -> None:
+        """Drop the constraint."""
+        self._execute("ALTER TABLE order_summary DROP CONSTRAINT IF EXISTS nobody")
 
     def _park(self) -> None:
         self._execute(
@@ -120,7 +124,7 @@ class ParkedEvents:
         order = self._shop.post("/orders", {"customer_id": customer, "items": items})["order_id"]
         self._shop.post(f"/orders/{order}/assign", {"assignee": "warehouse"})
         self._shop.post(f"/orders/{order}/tags/parked", {}, method="PUT")
-        wait_until(lambda: len(self._parked()) == 2)
+        self._shop.wait_until_level()
 
     def _parked(self) -> list[Any]:
         return list(self._shop.client.get("/api/v1/parked-events").json()["results"])
@@ -140,7 +144,7 @@ def test_a_page_can_be_followed(page: Path, shop: Shop) -> None:
         else:
             shop.wait_until_level()
 
-    with Session(shop.copy) as session:
+    with Session(shop.copy) as session, closing(park) if park else nullcontext():
         complaints = session.carry_out(page, before=before)
 
     assert not complaints, "\n\n".join(complaints)
