@@ -28,7 +28,10 @@ def environ_of(copy: Copy) -> dict[str, str]:
 
     Both output streams come in the order in which a terminal shows them.
     """
-    return plain_environ() | {"PORT": str(copy.port), "PYTHONUNBUFFERED": "1"}
+    # Of the `make proof` that runs the tests: the tests of a page are small ones.
+    outer = ("PROOF", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTEST_ADDOPTS")
+    environ = {name: value for name, value in plain_environ().items() if name not in outer}
+    return environ | {"PORT": str(copy.port), "PYTHONUNBUFFERED": "1"}
 
 
 def nothing(_block: Block) -> None:
