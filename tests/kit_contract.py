@@ -84,7 +84,7 @@ class Operation:
     @property
     def success(self) -> int:
         """The status of its success."""
-        return max({int(status) for status in self.documented["responses"]} & {200, 201})
+        return max({int(status) for status in self.documented["responses"]} & {200, 201, 204})
 
 
 def tried() -> list[Operation]:

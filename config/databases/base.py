@@ -120,7 +120,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         connection = self._connect(conn_params)
         connection.adapters.register_loader("timestamptz", TimeLoader)
-        self._prepared = PreparedStatements(connection)
+        self._prepared = connection.frequent = PreparedStatements(connection)
         return connection
 
     def _connect(self, conn_params: dict[str, Any]) -> Any:

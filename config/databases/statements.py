@@ -21,6 +21,9 @@ _LOST = {"26000", "42P05"}
 # that was always wrong has them too.
 _OTHER_TYPES = {"42804", "42883"}
 
+# After these commands, psycopg lets the session forget all prepared statements.
+_FORGETTING = ("ALTER", "DROP", "DEALLOCATE ALL", "DISCARD ALL")
+
 
 def is_stale(error: BaseException) -> bool:
     """Return True if a prepared statement failed that will succeed when it is prepared anew.
@@ -49,12 +52,19 @@ class Cursor(ServerBindingCursor, psycopg.Cursor[Any]):
     def execute(self, query: Any, params: Any = None, **options: Any) -> Any:
         is_first = self.connection.info.transaction_status == TransactionStatus.IDLE
         try:
-            return super().execute(query, params, **options)
+            return self._execute(query, params, **options)
         except psycopg.Error as error:
             if not (is_first and may_be_stale(error)):
                 raise
         _forget_statements(self.connection)
-        return super().execute(query, params, **options)
+        return self._execute(query, params, **options)
+
+    def _execute(self, query: Any, params: Any, **options: Any) -> Any:
+        result = super().execute(query, params, **options)
+        if (self.statusmessage or "").startswith(_FORGETTING):
+            # The frequent statements of the connection too; see ``prepared``.
+            self.connection.frequent.forget()  # type: ignore[attr-defined]
+        return result
 
 
 def _forget_statements(connection: psycopg.Connection[Any]) -> None:

@@ -74,7 +74,7 @@ Address = Annotated[
 ]
 Description = Annotated[str, Text(max_length=200, min_length=0)]
 EventTypes = Annotated[
-    list[Annotated[str, AfterValidator(_existing_type)]],
+    list[Annotated[str, Field(max_length=60), AfterValidator(_existing_type)]],
     Field(max_length=200, examples=[["OrderCreated", "OrderStatusChanged"]]),
 ]
 

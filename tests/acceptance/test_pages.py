@@ -146,5 +146,8 @@ def test_a_page_can_be_followed(page: Path, shop: Shop) -> None:
 
     with Session(shop.copy) as session, closing(park) if park else nullcontext():
         complaints = session.carry_out(page, before=before)
+        if park:
+            # The page skips an event, which the next rebuild would apply.
+            session.run(".venv/bin/python manage.py rebuild_projections order_view")
 
     assert not complaints, "\n\n".join(complaints)

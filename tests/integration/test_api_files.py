@@ -69,7 +69,7 @@ def test_each_list_has_the_file_that_the_admin_exports(
             assert sorted(rows, key=key) == sorted(expected, key=key)
             assert answer["Content-Type"] == "text/csv; charset=utf-8"
             assert f'filename="{name}-' in answer["Content-Disposition"]
-            of_path = address.format(customer="{id}", product="{id}", order="{id}")
+            of_path = address.format(customer="{customer_id}", product="{product_id}")
             documented = paths[f"{ROOT}{of_path}"]["get"]["responses"]["200"]
             assert documented["content"].keys() == {
                 "application/json",

@@ -178,8 +178,8 @@ def test_an_idle_broker_makes_one_statement_for_each_subscription_and_a_heartbea
     settings.PROJECTION_POLL_SECONDS = 0
     broker.dequeue()
 
-    # The head and the lease of the policies; the lease of the projections.
-    with django_assert_num_queries(2, using="default"), django_assert_num_queries(1, using="read"):
+    # The head, the lease of the policies and the webhook endpoints; the lease of the projections.
+    with django_assert_num_queries(3, using="default"), django_assert_num_queries(1, using="read"):
         broker.dequeue()
     assert status.workers_seen() == 1
 

@@ -15,6 +15,7 @@ from config.urls import router
 from ordering_read.api.base import QueryViewSet
 from ordering_read.api.parked_events import ParkedEventViewSet
 from ordering_read.api.projections import ProjectionViewSet
+from ordering_read.api.webhooks import WebhookDeliveryViewSet, WebhookEndpointViewSet
 from ordering_read.engine import live
 from ordering_read.models import Projection
 from ordering_read.projector import registered
@@ -158,6 +159,10 @@ def test_every_read_declares_its_projections() -> None:
         (ProjectionViewSet, "list"),
         (ParkedEventViewSet, "list"),
         (ParkedEventViewSet, "retrieve"),
+        (WebhookEndpointViewSet, "list"),
+        (WebhookEndpointViewSet, "retrieve"),
+        (WebhookDeliveryViewSet, "list"),
+        (WebhookDeliveryViewSet, "retrieve"),
     }
     declared = {name for view, _ in actions for names in view.reads.values() for name in names}
     assert declared <= set(registered())

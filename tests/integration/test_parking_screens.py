@@ -74,6 +74,7 @@ def test_the_list_shows_parked_events_with_their_errors(order: Order, clerk: Use
     assert (first["category"], second["category"]) == ("projection-error", "waiting")
     assert {name: first[name] for name in first if not name.endswith("_at")} == {
         "id": str(event.pk),
+        "parked_event_id": str(event.pk),
         "projection": "order_view",
         "generation": 1,
         "event_id": str(event.event_id),

@@ -51,6 +51,7 @@ ARGUMENTS: dict[str, list[str]] = {
     "skip_parked": [_ID, "--reason", "no"],
     "verify_log": [],
     "verify_projections": [],
+    "webhooks": ["list"],
 }
 # Commands that an empty database is good for.
 EMPTY_WILL_DO: dict[str, list[str]] = {
