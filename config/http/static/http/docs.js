@@ -8,6 +8,8 @@ const csrfToken = document.querySelector("meta[name=csrf-token]");
 // announces rightly. The path is text here; opening an operation still changes the address.
 const pathsAreText = {
   wrapComponents: {
+    // Requests are tried out at the address of this page; the list of servers has no label.
+    ServersContainer: () => () => null,
     DeepLink:
       (_original, { React }) =>
       ({ text }) =>
