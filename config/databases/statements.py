@@ -62,8 +62,10 @@ class Cursor(ServerBindingCursor, psycopg.Cursor[Any]):
     def _execute(self, query: Any, params: Any, **options: Any) -> Any:
         result = super().execute(query, params, **options)
         if (self.statusmessage or "").startswith(_FORGETTING):
-            # The frequent statements of the connection too; see ``prepared``.
-            self.connection.frequent.forget()  # type: ignore[attr-defined]
+            # The frequent statements too, which the connections of Django have; see ``prepared``.
+            frequent = getattr(self.connection, "frequent", None)
+            if frequent:
+                frequent.forget()
         return result
 
 

@@ -1,11 +1,11 @@
 """The query for the report of a period: sums, comparison, products and taxes, in one currency."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from django.db.models import Case, DateField, F, Max, OuterRef, Q, QuerySet, Subquery, Sum, When
+from django.db.models import Case, DateField, Max, Q, QuerySet, Sum, When
 from django.db.models.functions import Coalesce, Trunc
 from pydantic import Field, model_validator
 
@@ -122,12 +122,14 @@ class ListSalesCurrenciesHandler(QueryHandler[ListSalesCurrencies, tuple[str, ..
 
 @handles(GetSalesReport)
 class GetSalesReportHandler(QueryHandler[GetSalesReport, SalesReportView]):
-    """Reads sums, products and taxes in one statement each, and the worst of many products."""
+    """Reads sums, products, their names and taxes in one statement each, and the worst of many."""
 
     def handle(self, query: GetSalesReport) -> SalesReportView:
         sums, sums_before = _sums_by_day(query)
         products = _products(query)
         shown = list(products.order_by("-gross_now", "-units_now", "sku_now")[: MOST_PRODUCTS + 1])
+        worst = list(_worst(products, shown))
+        _set_present_names([*shown, *worst])
         fields = {
             "currency": query.currency,
             "sums": _total(sums.values()),
@@ -135,7 +137,7 @@ class GetSalesReportHandler(QueryHandler[GetSalesReport, SalesReportView]):
             "periods": [{"day": day, **sums.get(day, _NOTHING)} for day in _periods(query)],
             "products": [_product(row) for row in shown[:MOST_PRODUCTS]],
             "has_more_products": len(shown) > MOST_PRODUCTS,
-            "worst": [_product(row) for row in _worst(products, shown)],
+            "worst": [_product(row) for row in worst],
             "taxes": list(_taxes(query)),
         }
         return SalesReportView.model_validate(fields, context=query.currency)
@@ -199,7 +201,10 @@ _PRODUCT_SUMS = ("units", "cancelled_units", "returned_units", "gross", "refunde
 
 
 def _products(query: GetSalesReport) -> QuerySet[Any]:
-    """Return the products of both periods, with their sums and their names of today."""
+    """Return the products of both periods, with their sums and the names they were sold by.
+
+    Their present names are looked up for the products that are shown: a shop may have many more.
+    """
     now, before = Q(day__gte=query.first_day), Q(day__lt=query.first_day)
     zero = Decimal(0)
     sums = {f"{name}_now": Coalesce(Sum(name, filter=now), zero) for name in ("gross", "refunded")}
@@ -208,11 +213,7 @@ def _products(query: GetSalesReport) -> QuerySet[Any]:
         for name in _PRODUCT_SUMS
         if name not in ("gross", "refunded")
     }
-    product = InventoryLevel.live.filter(product_id=OuterRef("product_id"))
-    names = {
-        f"{column}_now": Coalesce(Subquery(product.values(column)[:1]), Max(F(column)))
-        for column in ("sku", "name")
-    }
+    names = {f"{column}_now": Max(column) for column in ("sku", "name")}
     rows = query.rows(SalesByProduct).values("product_id")
     return rows.annotate(
         **sums,
@@ -233,6 +234,18 @@ def _worst(products: QuerySet[Any], shown: list[dict[str, Any]]) -> Iterable[dic
         shown,
         key=lambda row: (row["units_now"], row["gross_now"], -row["units_before"], row["sku_now"]),
     )[:FEW_PRODUCTS]
+
+
+def _set_present_names(rows: Sequence[dict[str, Any]]) -> None:
+    """Give ``rows`` the names that their products have now, by one statement."""
+    ids = {row["product_id"] for row in rows}
+    products = InventoryLevel.live.filter(product_id__in=ids)
+    names = {
+        key: (sku, name) for key, sku, name in products.values_list("product_id", "sku", "name")
+    }
+    for row in rows:
+        unchanged = row["sku_now"], row["name_now"]
+        row["sku_now"], row["name_now"] = names.get(row["product_id"], unchanged)
 
 
 def _product(row: dict[str, Any]) -> dict[str, Any]:

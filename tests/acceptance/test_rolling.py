@@ -127,4 +127,4 @@ def test_nodes_restart_one_after_the_other_and_no_request_is_lost(
             wait_until(partial(front.has, restarted))
 
     assert clients.failed == []
-    assert len(clients.answers) > 100
+    assert len(clients.answers) > 20

@@ -133,6 +133,16 @@ def test_a_transaction_fails_once_and_can_begin_again(number: Callable[[], int])
 
 
 @pytest.mark.usefixtures("sample")
+def test_a_transaction_finds_its_frequent_statements_after_a_change_of_a_table() -> None:
+    until_prepared(number)
+    with transaction.atomic(), connection.cursor() as cursor:
+        assert frequent_number() == 1
+        # psycopg lets the session forget all statements then.
+        cursor.execute("ALTER TABLE sample ADD COLUMN name text")
+        assert frequent_number() == 1
+
+
+@pytest.mark.usefixtures("sample")
 def test_a_session_finds_its_frequent_statements_after_a_rollback(
     subtests: pytest.Subtests,
 ) -> None:
