@@ -134,8 +134,9 @@ def test_a_transaction_fails_once_and_can_begin_again(number: Callable[[], int])
 
 @pytest.mark.usefixtures("sample")
 def test_a_transaction_finds_its_frequent_statements_after_a_change_of_a_table() -> None:
-    until_prepared(number)
     with transaction.atomic(), connection.cursor() as cursor:
+        for _ in range(2 * TIMES_UNTIL_PREPARED):
+            cursor.execute("SELECT number FROM sample WHERE number = %s", [1])
         assert frequent_number() == 1
         # psycopg lets the session forget all statements then.
         cursor.execute("ALTER TABLE sample ADD COLUMN name text")
