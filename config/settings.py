@@ -178,8 +178,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 PROJECTION_POLL_SECONDS = 0.8
 # Events in one batch of a projection, one transaction each.
 PROJECTION_BATCH = env.number("PROJECTION_BATCH", 500)
-# Seconds after which a projection that occupies a worker counts as hanging: the worker is ended.
-# A batch takes a fraction of a second, and waits at most 5 s for a lock.
+# Seconds after which a projection hangs and its worker is ended. A lock is waited for 5 s at most.
 PROJECTION_TIMEOUT_SECONDS = env.number("PROJECTION_TIMEOUT_SECONDS", 30)
 # The workers rebuild, one after the other, the projections whose rows an older release has made.
 AUTO_REBUILD_OUTDATED = env.flag("AUTO_REBUILD_OUTDATED", EMBEDDED)

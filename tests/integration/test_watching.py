@@ -280,12 +280,13 @@ def test_a_restore_into_an_empty_read_side_sends_one_mail(
         live.run(name)
     alarm.look()
 
-    [message] = mail.outbox
+    [message] = [message for message in mail.outbox if "Projections" in message.subject]
     assert message.subject == "[Order service] Projections are filled from the log"
     assert message.body.count(" is filled from the beginning of the log: ") == len(registered())
     assert caplog.text.count(" is no longer late.") == len(registered())
     mailed = [report.subject for report in alarm.last(99) if report.recipients]
-    assert mailed == ["Projections are filled from the log"]
+    about_projections = [subject for subject in mailed if "Projections" in subject]
+    assert about_projections == ["Projections are filled from the log"]
 
 
 @pytest.mark.usefixtures("late")
