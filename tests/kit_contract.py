@@ -27,7 +27,7 @@ from tests.kit_openapi import inlined
 from tests.proof import IS_PROOF
 
 METHODS = ("get", "post", "put", "patch", "delete")
-# Of so many previews, `make test` tries one.
+# `make test` tries one preview of so many.
 _OMITTED = 12
 # Values for the path, the headers and the body of an operation, by the names of the parameters.
 Subject = Mapping[str, str]

@@ -201,7 +201,7 @@ def edited(page: Path) -> dict[str, str]:
     if any(
         edit.place == "a new file" and (ROOT / edit.path).exists() for _, edit in edits_of(page)
     ):
-        # Somebody has followed the page here, and runs the tests afterwards.
+        # The page was followed in this copy, whose tests run afterwards.
         return files
     for former in PREREQUISITES.get(page.stem, ()):
         files |= edited(page.with_name(f"{former}.md"))
@@ -217,7 +217,7 @@ def edited(page: Path) -> dict[str, str]:
 
 # --- Output ------------------------------------------------------------------------------------
 
-# What differs from run to run, and what stands for it: the first alternative that fits counts.
+# Texts that differ from run to run, and their patterns: the first alternative that fits counts.
 _VOLATILE = (
     (r"\b[0-9a-f]{4,8}(?:-[0-9a-f]{4}){0,3}-?…", r"[0-9a-f-]+"),
     (r"…", r".*"),

@@ -39,7 +39,7 @@ _ATTRIBUTES = {
     "url.scheme",
 }
 _OURS = "orders."
-# Of an error: its class. Its message can quote values.
+# The class of an error, without its message, which can quote values.
 _ERROR_ATTRIBUTES = {"exception.type"}
 # Requests of supervisors, load balancers and Prometheus, by the whole URL.
 _PROBES = r"^[^/]+//[^/]+/(healthz|readyz|metrics)\b"

@@ -28,7 +28,7 @@ def environ_of(copy: Copy) -> dict[str, str]:
 
     Both output streams come in the order in which a terminal shows them.
     """
-    # Of the `make proof` that runs the tests: the tests of a page are small ones.
+    # The `make proof` that runs the tests sets these; the tests of a page are small ones.
     outer = ("PROOF", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "PYTEST_ADDOPTS")
     environ = {name: value for name, value in plain_environ().items() if name not in outer}
     return environ | {"PORT": str(copy.port), "PYTHONUNBUFFERED": "1"}

@@ -71,7 +71,7 @@ def test_new_code_answers_after_sighup_and_no_request_is_lost(node: Node, deploy
             clients.wait_for(version)
     assert clients.failed == []
 
-    # What has begun under the former code ends under it.
+    # A request that has begun under the former code ends under it.
     slow = []
 
     def request_slowly() -> None:

@@ -212,8 +212,8 @@ def test_the_running_service_knows_the_apps_as_ours(shop: Shop) -> None:
     paths = shop.client.get("/api/schema?format=json").json()["paths"]
     assert "/api/v1/loyalty-accounts/{customer_id}/spend" in paths
     spent = ["--customer-id", shop.robin, "--points", "1"]
-    told = shop.manage("command", "SpendLoyaltyPoints", *spent)
-    assert "LoyaltyPointsSpent: loyalty-" in told
+    answer_text = shop.manage("command", "SpendLoyaltyPoints", *spent)
+    assert "LoyaltyPointsSpent: loyalty-" in answer_text
 
     # An event of an order: address, actions, timeline.
     shop.post(f"/orders/{order}/acme-mark", 200, mark="urgent")

@@ -56,8 +56,8 @@ def test_a_preview_is_the_answer_of_the_dry_run_and_changes_nothing(
             for at_address in (f"{address}/preview", f"{address}?dry_run=true")
         ]
         assert [answer.status_code for answer in answers] == [200, 200], answers[0].content
-        shown, known = (types_of(answer.json()) for answer in answers)
-        assert shown == known != []
+        shown, expected = (types_of(answer.json()) for answer in answers)
+        assert shown == expected != []
         assert "Consistency-Token" not in answers[0]
     assert (OutboxEvent.objects.count(), CommandRecord.objects.count()) == before
 

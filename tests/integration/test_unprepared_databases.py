@@ -78,7 +78,7 @@ NO_DATABASE = frozenset(
             "testserver",
         ),
         "write_docs",
-        # Those of django-q2, which say that a package for terminals is missing.
+        # django-q2's commands say that a package for terminals is missing.
         *("qinfo", "qmemory", "qmonitor"),
         # Refused first, because no sandbox is the payment gateway here.
         *("pay_in_sandbox", "settle_in_sandbox"),
