@@ -11,7 +11,6 @@ from django.core.mail import mail_admins
 from django.db import connections
 from django.db.models.functions import Now
 from django.urls import reverse
-from django.utils import timezone
 
 from config import logs
 from ordering_write.models import Alarm
@@ -79,7 +78,7 @@ def _look_at(subscription: Subscription, of_kind: Sequence[SubscriberStatus]) ->
 
 def _is_being_filled(status: SubscriberStatus) -> bool:
     """Return True if the subscriber has applied nothing, and waits for events older than itself."""
-    age = timezone.now() - status.updated_at
+    age = status.measured_at - status.updated_at
     return not status.position and status.lag_seconds > age.total_seconds()
 
 

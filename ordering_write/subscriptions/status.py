@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection
 from django.db.models import F
@@ -17,8 +17,8 @@ FAILING = Now() - F("failed_at")
 # An event without a position is newer than all that have one. The function of the migrations
 # returns the time of the commit that gets the next position.
 _MEASURE = f"""
-SELECT {HEAD}, {{}}, checkpoint,
-greatest(0, coalesce(extract(epoch FROM clock_timestamp() - coalesce(
+SELECT {HEAD}, {{}}, statement_timestamp(), checkpoint,
+greatest(0, coalesce(extract(epoch FROM statement_timestamp() - coalesce(
     (SELECT event.recorded_at FROM event_position JOIN event ON event.id = event_position.event_id
      WHERE event_position.position > checkpoint ORDER BY event_position.position LIMIT 1),
     oldest_pending_at()
@@ -33,13 +33,15 @@ class SubscriberStatus:
 
     ``lag_seconds`` is the age of the oldest event that is not applied (0.0 without one), or for how
     long the subscriber has been failing, if that is more. ``last_error`` is empty while it can go
-    on. ``parked_streams`` are blocked by an event that can't be applied.
+    on. ``parked_streams`` are blocked by an event that can't be applied. ``measured_at`` is when
+    the lag was measured (UTC), by the clock of the log.
     """
 
     name: str
     position: int
     head: int
     lag_seconds: float
+    measured_at: datetime
     last_error: str
     updated_at: datetime
     batches: int
@@ -70,13 +72,16 @@ def measure_beside(rows: Sequence[Any], expression: str) -> tuple[list[Subscribe
 
     The value is None if there are no rows.
     """
-    head, ages, value = _measured({row.position for row in rows}, expression)
+    if not rows:
+        return [], None
+    measured = _measured({row.position for row in rows}, expression)
     statuses = [
         SubscriberStatus(
             name=row.name,
             position=row.position,
-            head=head,
-            lag_seconds=max(ages[row.position], total_seconds(row.failing)),
+            head=measured.head,
+            lag_seconds=max(measured.ages[row.position], total_seconds(row.failing)),
+            measured_at=measured.at,
             last_error=row.error,
             updated_at=row.updated_at,
             batches=row.batches,
@@ -86,24 +91,28 @@ def measure_beside(rows: Sequence[Any], expression: str) -> tuple[list[Subscribe
         )
         for row in rows
     ]
-    return statuses, value
+    return statuses, measured.value
 
 
 def lag_seconds(positions: Collection[int]) -> dict[int, float]:
     """Return the age in seconds of the first event after each position; 0.0 without one."""
-    _head, ages, _value = _measured(positions, "NULL")
-    return ages
+    return _measured(positions, "NULL").ages if positions else {}
 
 
-def _measured(positions: Collection[int], expression: str) -> tuple[int, dict[int, float], Any]:
-    """Return the head of the log, ``lag_seconds`` and the value of ``expression``."""
-    if not positions:
-        return 0, {}, None
+class _Measured(NamedTuple):
+    head: int
+    value: Any
+    at: datetime
+    ages: dict[int, float]
+
+
+def _measured(positions: Collection[int], expression: str) -> _Measured:
+    """Return the head of the log, ``expression``, the time and the age after each position."""
     with connection.cursor() as cursor:
         cursor.execute(_MEASURE.format(expression), [list(positions)])
         rows = cursor.fetchall()
-    [(head, value, *_), *_] = rows
-    return int(head), {row[2]: float(row[3]) for row in rows}, value
+    [(head, value, at, *_), *_] = rows
+    return _Measured(int(head), value, at, {row[3]: float(row[4]) for row in rows})
 
 
 def total_seconds(failing: timedelta | None) -> float:

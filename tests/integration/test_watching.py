@@ -15,6 +15,7 @@ from django.core import mail
 from django.db import OperationalError
 from django.db.models.functions import Now
 from django.test import Client
+from django.utils import timezone
 from django_q.models import OrmQ
 from knox.models import AuthToken
 from prometheus_client.parser import text_string_to_metric_families
@@ -27,7 +28,7 @@ from ordering_read.engine.freshness import freshness
 from ordering_read.models import Projection
 from ordering_read.projector import registered
 from ordering_write import policies, subscriptions
-from ordering_write.models import CommandMetric, EventPosition
+from ordering_write.models import CommandMetric, EventPosition, OutboxEvent
 from ordering_write.subscriptions import alarm
 from tests import kit
 from tests.patience import PATIENCE_SECONDS, on_this_machine
@@ -287,6 +288,24 @@ def test_a_restore_into_an_empty_read_side_sends_one_mail(
     mailed = [report.subject for report in alarm.last(99) if report.recipients]
     about_projections = [subject for subject in mailed if "Projections" in subject]
     assert about_projections == ["Projections are filled from the log"]
+
+
+@pytest.mark.usefixtures("late")
+def test_a_filling_projection_is_recognised_however_late_the_alarm_looks_at_its_status() -> None:
+    kit.registered_product()
+    Projection.objects.all().delete()
+    subscriptions.ensure_checkpoints()
+    statuses = subscriptions.all_statuses()
+    oldest = OutboxEvent.objects.earliest("recorded_at").recorded_at
+    youngest = Projection.objects.latest("updated_at").updated_at
+    measured_at = max(status.measured_at for of_kind in statuses.values() for status in of_kind)
+    while timezone.now() - measured_at <= youngest - oldest:
+        time.sleep(0.01)
+
+    alarm.look(statuses)
+
+    reports = [report.subject for report in alarm.last(99) if "Projections" in report.subject]
+    assert reports == ["Projections are filled from the log"]
 
 
 @pytest.mark.usefixtures("late")
