@@ -8,6 +8,7 @@ import pytest
 
 from config.accounts.roles import Role
 from ordering_write import log
+from ordering_write.bus.actions import actions_of
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
@@ -102,6 +103,23 @@ def test_a_received_return_is_exchanged_once(settings: Any) -> None:
     with pytest.raises(errors.ExchangeNotDueError):
         give(c.PlaceExchange, exchange.order, return_id=exchange.return_id)
     check_rows_equal_log()
+
+
+def test_an_exchange_that_is_not_due_has_the_refusal_of_the_actions() -> None:
+    exchange = Exchange()
+
+    [action] = [
+        action
+        for action in actions_of(exchange.order.pk, now=NOW)
+        if action.command is c.PlaceExchange
+    ]
+    with pytest.raises(errors.ExchangeNotDueError) as refusal:
+        give(c.PlaceExchange, exchange.order, return_id=exchange.return_id)
+
+    assert str(refusal.value) == f"No exchange of order {exchange.order.order_number} is due."
+    assert str(action.refusal) == str(refusal.value)
+    with pytest.raises(errors.ReturnNotFoundError):
+        give(c.PlaceExchange, exchange.order, return_id=uuid4())
 
 
 def test_the_difference_to_a_dearer_exchange_is_due() -> None:

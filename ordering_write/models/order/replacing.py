@@ -55,6 +55,7 @@ class Replacing(Accounting):
         """Raise ReturnNotFoundError or ExchangeNotDueError unless the exchange is due."""
         if str(return_id) not in self.returns:
             raise ReturnNotFoundError
+        self.may_place_exchange()
         if not self.is_exchange_due(return_id):
             raise ExchangeNotDueError
 
