@@ -1,9 +1,13 @@
 """The pages of the documents: a person who pastes their blocks sees what they show.
 
-One service with demo data is there for all pages. The pages that change code are carried out in
-`make proof`: tests/acceptance/test_code_pages.py.
+One service with demo data is there for all pages. `make proof` also carries out the pages for
+operators, whose commands have the environment of production, and the pages that change code:
+tests/acceptance/test_code_pages.py.
 """
 
+import os
+import re
+import secrets
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from functools import partial
@@ -14,6 +18,7 @@ import httpx
 import psycopg
 import pytest
 
+from config.databases import programs
 from config.databases.embedded import EmbeddedServer
 from ordering_write.management.demo import demo_id
 from tests.acceptance.copies import Copy, Run
@@ -26,6 +31,8 @@ from tests.proof import IS_PROOF
 PARKED = ROOT / "docs/how-to/find-out-why-an-event-is-parked.md"
 # A test of its own: it is about a shop without demo data.
 EMPTY_SHOP = ROOT / "docs/how-to/open-a-shop.md"
+# In the order in which an operator reads them, in one shell.
+FOR_OPERATORS = [ROOT / "docs/deployment.md", ROOT / "docs/operations.md"]
 
 pytestmark = pytest.mark.proof
 
@@ -35,7 +42,7 @@ def carried_out() -> list[Path]:
     return [
         page
         for page in PAGES
-        if page != EMPTY_SHOP
+        if page not in (EMPTY_SHOP, *FOR_OPERATORS)
         and not changes_code(page)
         and any(block.is_carried_out for block in blocks_of(page))
     ]
@@ -151,3 +158,48 @@ def test_a_page_can_be_followed(page: Path, shop: Shop) -> None:
             session.run(".venv/bin/python manage.py rebuild_projections order_view")
 
     assert not complaints, "\n\n".join(complaints)
+
+
+@pytest.mark.skipif(not IS_PROOF, reason="takes a minute: make proof carries these pages out")
+def test_the_pages_for_operators_can_be_followed(shop: Shop) -> None:
+    environment = shop.copy.folder / "orders.env"
+    environment.write_text(environment_of(shop))
+    [pending] = shop.client.get("/api/v1/orders?status=pending&page_size=1").json()["results"]
+    meant = {
+        "/srv/orders/current": str(shop.copy.code),
+        "/etc/orders.env": str(environment),
+        "createsuperuser ": "createsuperuser --noinput ",
+        "2026-000123": pending["order_number"],
+    }
+    environ = {
+        "DJANGO_SUPERUSER_PASSWORD": secrets.token_urlsafe(),
+        # pg_dump of the server's version.
+        "PATH": f"{programs.in_wheel()}:{os.environ['PATH']}",
+    }
+
+    with Session(shop.copy, meant, **environ) as session:
+        complaints = [
+            complaint
+            for page in FOR_OPERATORS
+            for complaint in session.carry_out(page, before=shop.wait_until_level)
+        ]
+
+    assert not complaints, "\n\n".join(complaints)
+
+
+def environment_of(shop: Shop) -> str:
+    """Return deploy/orders.env with the databases and the address of ``shop``, and without mail."""
+    values = {
+        "DATABASE_URL": shop.server.url("orders_write"),
+        "READ_DATABASE_URL": shop.server.url("orders_read"),
+        "SECRET_KEY": secrets.token_urlsafe(64),
+        "ALLOWED_HOSTS": "localhost",
+        "HOST": "127.0.0.1",
+        "PORT": str(shop.copy.port),
+        "ADMINS": "",
+        "EMAIL_HOST": "",
+    }
+    text = (ROOT / "deploy/orders.env").read_text()
+    for name, value in values.items():
+        text = re.sub(rf"^{name}=.*", f"{name}={value}", text, flags=re.MULTILINE)
+    return text
