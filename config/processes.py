@@ -1,16 +1,25 @@
-"""Keeps child programs running, and ends them with the process that started them."""
+"""Keeps child programs running, divides work among children, and ends both with their parent."""
 
 import contextlib
 import ctypes
 import gc
 import getpass
+import multiprocessing
 import os
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
+from typing import Any, TypeVar
+
+from django.db import connections
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
 
 # Seconds before an ended program is started again: the first and the longest pause. Pauses double.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
@@ -23,6 +32,8 @@ STOP_SECONDS = 6.0
 is_leaving = threading.Event()
 
 _PR_SET_PDEATHSIG = 1
+# The connections of the parent process, which a child may neither use nor close.
+_inherited: list[Any] = []
 # Loaded at import: nothing may be loaded between fork and exec.
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -149,3 +160,46 @@ def _kill_session(leader: int) -> None:
     # The first process group of a session has the pid of the session's leader.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(leader, signal.SIGKILL)
+
+
+# --- Children that are forked for a part of the work -------------------------------------------
+class ChildLostError(Exception):
+    """A child process was killed: try again."""
+
+
+def begin_child(parent: int) -> None:
+    """Begin a child forked by the process ``parent``: it ends with that, and connects anew."""
+    die_with_parent(parent)
+    # Ctrl-C reaches this process too, but the parent decides when to stop.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for connection in connections.all(initialized_only=True):
+        _inherited.append(connection.connection)
+        connection.connection = None
+
+
+def run_in_children(
+    function: Callable[[Task], Result], tasks: Sequence[Task], *, count: int
+) -> Iterator[Result]:
+    """Yield the result of ``function`` for each of ``tasks``, as they are done.
+
+    ``count`` child processes carry out the tasks; with 1, this process does. Tasks, results and
+    errors are pickled. The process must have no other thread. Raises ChildLostError, and the errors
+    of ``function``.
+    """
+    count = min(count, len(tasks))
+    if count <= 1:
+        yield from map(function, tasks)
+        return
+    pool = ProcessPoolExecutor(
+        count,
+        mp_context=multiprocessing.get_context("fork"),
+        initializer=begin_child,
+        initargs=(os.getpid(),),
+    )
+    try:
+        for future in as_completed([pool.submit(function, task) for task in tasks]):
+            yield future.result()
+    except BrokenProcessPool as error:
+        raise ChildLostError(ChildLostError.__doc__) from error
+    finally:
+        pool.shutdown(cancel_futures=True)

@@ -123,8 +123,7 @@ MIDDLEWARE = [
 ]
 # The checks look by name for the middlewares that HttpsMiddleware and ours for CSRF inherit from.
 SILENCED_SYSTEM_CHECKS = ["security.W001", "security.W003"]
-ROOT_URLCONF = "config.urls"
-WSGI_APPLICATION = "config.wsgi.application"
+ROOT_URLCONF, WSGI_APPLICATION = "config.urls", "config.wsgi.application"
 # A trailing slash is accepted by the routes themselves; nobody is redirected.
 APPEND_SLASH = True
 TEMPLATES = [
@@ -172,6 +171,8 @@ DATABASES = configuration.databases(
 POOLED_ROLES = configuration.roles(_urls)
 DATABASE_ROUTERS = ["config.databases.router.WriteReadRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+# The folder or object storage of the log's archive: docs/archive.md. Empty: there is none.
+ARCHIVE_URL = os.environ.get("ARCHIVE_URL") or ""
 
 # --- The queue: an alarm clock for the subscriptions -------------------------------------------
 # Seconds between two polls of an idle broker. A lost wake-up delays events by less than 1 s.
@@ -386,11 +387,10 @@ EMAIL_HOST_USER = os.environ.get("EMAIL_HOST_USER", "")
 EMAIL_HOST_PASSWORD = os.environ.get("EMAIL_HOST_PASSWORD", "")
 # At most one: TLS after a plain greeting (usual on port 587), or from the beginning (on 465).
 EMAIL_USE_TLS, EMAIL_USE_SSL = env.flag("EMAIL_USE_TLS", False), env.flag("EMAIL_USE_SSL", False)
-EMAIL_TIMEOUT = 10
 # The senders of the mail to the administrators, and of the links that customers get.
 SERVER_EMAIL = os.environ.get("SERVER_EMAIL") or "orders@localhost"
 DEFAULT_FROM_EMAIL = os.environ.get("DEFAULT_FROM_EMAIL") or SERVER_EMAIL
-EMAIL_SUBJECT_PREFIX = "[Order service] "
+EMAIL_SUBJECT_PREFIX, EMAIL_TIMEOUT = "[Order service] ", 10
 
 # --- Logs --------------------------------------------------------------------------------------
 # INFO adds a line per request and command, DEBUG one per batch of a projection.

@@ -28,6 +28,7 @@ class OrderingWriteConfig(shop_apps.WriteApp):
         from ordering_write.bus import permissions
         from ordering_write.checks import (
             check_anonymized,
+            check_archive,
             check_outbox_connected,
             check_ports,
             check_upcasters,
@@ -47,3 +48,4 @@ class OrderingWriteConfig(shop_apps.WriteApp):
         checks.register(check_upcasters, CHECKS)
         checks.register(check_ports, CHECKS)
         checks.register(check_anonymized, CHECKS)
+        checks.register(check_archive, CHECKS)

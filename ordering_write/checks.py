@@ -1,7 +1,9 @@
 """System checks of the write side."""
 
+from importlib.util import find_spec
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
 from ordering_write import ports
@@ -69,6 +71,19 @@ def check_anonymized(**_kwargs: Any) -> list[CheckMessage]:
         for aggregate in [handler.aggregate]
         for event in handler.events
         if event.personal and not _is_anonymized(aggregate)
+    ]
+
+
+def check_archive(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that the packages of the archive are installed if there is one."""
+    if not settings.ARCHIVE_URL or all(map(find_spec, ("duckdb", "fsspec"))):
+        return []
+    return [
+        Error(
+            "ARCHIVE_URL names an archive, and its packages aren't installed.",
+            hint="Install requirements-archive.txt by pip, or leave ARCHIVE_URL empty.",
+            id="ordering_write.E005",
+        )
     ]
 
 

@@ -3,15 +3,11 @@
 import logging
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.synchronize import Event
-from typing import Any
-
-from django.db import connections
 
 from config import processes
 from config.databases import retry
@@ -33,8 +29,6 @@ _THROTTLED_SECONDS = 0.25
 
 # Tells a child process to stop after its batch; defined in child processes only.
 _stop: Event
-# The connections of the parent process, which a child may neither use nor close.
-_inherited: list[Any] = []
 
 
 class FillFailedError(GenerationError):
@@ -109,13 +103,8 @@ def _raise_failure(generation: Projection, done: set[Future[str]]) -> None:
 
 def _begin_child(parent: int, stop: Event) -> None:
     global _stop
-    processes.die_with_parent(parent)
-    # Ctrl-C reaches this process too, but the parent decides when to stop.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _stop = stop
-    for connection in connections.all(initialized_only=True):
-        _inherited.append(connection.connection)
-        connection.connection = None
+    processes.begin_child(parent)
 
 
 def _run_child(generation: Projection, number: int, batch: int, throttle: float | None) -> str:

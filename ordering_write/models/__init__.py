@@ -9,6 +9,7 @@ from ordering_write.models.aggregate import (
     aggregate_types,
     save,
 )
+from ordering_write.models.archived_file import ArchivedFile
 from ordering_write.models.bulk_job import BulkItem, BulkJob
 from ordering_write.models.command_record import CommandMetric, CommandRecord
 from ordering_write.models.customer import Customer
@@ -25,6 +26,7 @@ from ordering_write.models.timer import Timer
 __all__ = [
     "Aggregate",
     "Alarm",
+    "ArchivedFile",
     "BulkItem",
     "BulkJob",
     "CommandMetric",

@@ -82,6 +82,8 @@ NO_DATABASE = frozenset(
         *("qinfo", "qmemory", "qmonitor"),
         # Refused first, because no sandbox is the payment gateway here.
         *("pay_in_sandbox", "settle_in_sandbox"),
+        # Refused first, because ARCHIVE_URL is empty.
+        *("archive", "query_archive", "verify_archive"),
     )
 )
 # Programs that run until they are stopped, and wait for a database, and a client of PostgreSQL.

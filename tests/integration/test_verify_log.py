@@ -1,6 +1,8 @@
 """Verification of the log: every change behind the back of the trigger is found, and no other."""
 
+import os
 import re
+import signal
 from contextlib import contextmanager
 from io import StringIO
 
@@ -396,6 +398,23 @@ def test_the_command_checks_one_stream(shop):
     assert out.getvalue().startswith("4 events in ")
     with pytest.raises(CommandError, match=r"^1 finding\.$"):
         call_command("verify_log", "--stream", shop.order.stream, stdout=out)
+
+
+def test_several_processes_find_what_one_finds(shop):
+    spoil("UPDATE ordering_write_order SET total = 1 WHERE id <> %s", shop.order.pk)
+    spoil("DELETE FROM event_position WHERE position = 3")
+    out = StringIO()
+    with pytest.raises(CommandError, match=r"^\d findings\.$"):
+        call_command("verify_log", "--processes", "2", stdout=out)
+    *lines, summary = out.getvalue().splitlines()
+    assert sorted(lines) == sorted(findings())
+    assert summary.startswith(f"{OutboxEvent.objects.count()} events in ")
+
+
+def test_a_killed_process_ends_the_command_with_a_sentence(shop, monkeypatch):
+    monkeypatch.setattr(streams, "_events_after", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(CommandError, match=r"^A child process was killed: try again\.$"):
+        call_command("verify_log", "--processes", "2", stdout=StringIO())
 
 
 def test_the_command_refuses_an_unknown_stream():

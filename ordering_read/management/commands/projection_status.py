@@ -10,9 +10,8 @@ import django.db
 from django.core.management.base import CommandError, CommandParser
 from django.db import connections
 
-from config.commands import ServiceCommand
+from config.commands import ServiceCommand, seconds
 from ordering_read.engine.status import ProjectionStatus, statuses
-from ordering_read.management.arguments import seconds
 from ordering_read.queries.projections import ProjectionView
 
 _LINE = "{:<20} {:<9} {:>12} {:>12} {:>10} {:>9} {:>7}  {}"

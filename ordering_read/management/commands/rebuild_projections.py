@@ -9,11 +9,10 @@ import tqdm
 from django.core.management.base import CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
-from config.commands import ServiceCommand
+from config.commands import ServiceCommand, positive
 from ordering_read.engine import control, fill, generations, rebuild, status
 from ordering_read.engine.generations import BusyError, GenerationError
 from ordering_read.engine.table_diff import ComparedTable
-from ordering_read.management.arguments import positive
 from ordering_read.models import Projection
 from ordering_read.projector import UnknownProjectionError, projector, registered
 

@@ -8,11 +8,10 @@ from django.core.management.base import CommandError, CommandParser
 from django.db import InterfaceError, OperationalError
 
 from config import processes
-from config.commands import ServiceCommand
+from config.commands import ServiceCommand, positive
 from ordering_read.engine.generations import GenerationError
 from ordering_read.engine.table_diff import ComparedTable, RowDifference
 from ordering_read.engine.verify import verify
-from ordering_read.management.arguments import positive
 from ordering_read.projector import UnknownProjectionError, projector, registered
 from ordering_write import published
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from ordering_write.domain.events import UndecodableEvent
-from ordering_write.log import decoding, reading
+from ordering_write.log import decoding, reading, replay
 from ordering_write.log.outbox import content_hash, digest
 from ordering_write.log.verification import rows
 from ordering_write.log.verification.finding import Finding
@@ -27,8 +27,14 @@ WHERE (event.stream, event.version) > (%s, %s)
 """  # noqa: S608 (a constant)
 
 
-def check(only: str | None, progress: Callable[[int], object]) -> Iterator[Finding]:
-    """Yield the faults of all streams, or of the stream ``only``.
+def check(
+    progress: Callable[[int], object],
+    *,
+    only: str | None = None,
+    after: str = "",
+    last: str | None = None,
+) -> Iterator[Finding]:
+    """Yield the faults of all streams, of those after ``after`` up to ``last``, or of ``only``.
 
     Reads the events by stream and version, in pages, so that the length of a stream doesn't matter.
     """
@@ -37,7 +43,8 @@ def check(only: str | None, progress: Callable[[int], object]) -> Iterator[Findi
     while size == _PAGE:
         findings: list[Finding] = []
         with _snapshot():
-            page = _events_after(stream, only)
+            begin = (stream.name, stream.version) if stream else (after, replay.END_OF_STREAM)
+            page = _events_after(begin, only, last)
             size = len(page)
             complete = []
             for row in page:
@@ -61,14 +68,19 @@ def _snapshot() -> Iterator[None]:
         yield
 
 
-def _events_after(last: "_Stream | None", only: str | None) -> list[dict[str, Any]]:
-    parameters: list[Any] = [last.name, last.version] if last else ["", 0]
-    one_stream = ""
+def _events_after(
+    begin: tuple[str, int], only: str | None, last: str | None
+) -> list[dict[str, Any]]:
+    parameters: list[Any] = [*begin]
+    streams = ""
     if only is not None:
-        one_stream = "AND event.stream = %s"
+        streams = "AND event.stream = %s"
         parameters.append(only)
+    elif last is not None:
+        streams = "AND event.stream <= %s"
+        parameters.append(last)
     return reading.fetch(
-        f"{_EVENTS} {one_stream} ORDER BY event.stream, event.version LIMIT %s",
+        f"{_EVENTS} {streams} ORDER BY event.stream, event.version LIMIT %s",
         [*parameters, _PAGE],
     )
 

@@ -8,7 +8,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from tqdm import tqdm
 
-from config.commands import ServiceCommand
+from config.commands import ServiceCommand, positive
+from config.processes import ChildLostError
 from ordering_write import log
 from ordering_write.log.verification import NoSuchStreamError, verify
 
@@ -21,9 +22,14 @@ class Command(ServiceCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--stream", metavar="NAME", help="Check only this stream.")
+        parser.add_argument(
+            "--processes", type=positive, default=1, help="Check streams in so many processes."
+        )
 
-    def handle(self, *args: Any, stream: str | None, **options: Any) -> None:
+    def handle(self, *args: Any, stream: str | None, processes: int, **options: Any) -> None:
         began = time.monotonic()
+        # The monitor of tqdm is a thread, and a process with threads mustn't be forked.
+        tqdm.monitor_interval = 0
         findings = 0
         with tqdm(
             total=None if stream else log.head(),
@@ -40,11 +46,11 @@ class Command(ServiceCommand):
                 bar.update(count)
 
             try:
-                for finding in verify(stream=stream, progress=progress):
+                for finding in verify(stream=stream, processes=processes, progress=progress):
                     findings += 1
                     bar.clear()
                     self.stdout.write(str(finding))
-            except NoSuchStreamError as error:
+            except (NoSuchStreamError, ChildLostError) as error:
                 raise CommandError(str(error)) from error
         seconds = max(time.monotonic() - began, 0.001)
         self.stdout.write(

@@ -1,0 +1,13 @@
+"""The archive: the events of the log in Parquet files, on a disk or in an object storage.
+
+Each file holds a range of positions and proves itself: a manifest has its digest and that of the
+manifest before, and each row has its hash of the log. Personal fields never enter a file.
+"""
+
+from ordering_write.archive.checking import CheckedFile, check
+from ordering_write.archive.errors import ArchiveError
+from ordering_write.archive.querying import query
+from ordering_write.archive.storage import Storage
+from ordering_write.archive.writing import archive, begin_anew
+
+__all__ = ["ArchiveError", "CheckedFile", "Storage", "archive", "begin_anew", "check", "query"]
