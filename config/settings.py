@@ -12,7 +12,7 @@ from pathlib import Path
 from django.core.exceptions import ImproperlyConfigured
 
 from config import environment as env
-from config import logs, shop_apps, tax_rates
+from config import library_settings, logs, shop_apps, tax_rates
 from config.databases import configuration, keys
 from config.databases.configuration import Urls
 from config.databases.embedded import EmbeddedServer
@@ -195,26 +195,9 @@ _BROKER = os.environ.get("QUEUE_BROKER") or _OUR_BROKER
 # Seconds after the last heartbeat from which workers count as gone. Our broker has a heartbeat
 # every other second; under the ORM broker, a task that is scheduled each minute has one.
 WORKER_SILENCE_SECONDS = 15 if _BROKER == _OUR_BROKER else 150
-Q_CLUSTER = {
-    "name": "orders",
-    "orm": "default",
-    "broker_class": _BROKER,
-    "workers": env.number("WORKERS", 2),
-    "queue_limit": env.number("WORKERS", 2),
-    "bulk": 1,
-    "poll": PROJECTION_POLL_SECONDS,
-    "timeout": 600,
-    "retry": 1500,
-    "max_attempts": 3,
-    "ack_failures": True,
-    "recycle": 10_000,
-    # django-q2 counts a worker's time down in these steps and compares with exactly 0, which steps
-    # of 0.1 would miss.
-    "guard_cycle": 0.125,
-    "save_limit": 250,
-    "catch_up": False,
-    "label": "Queue",
-}
+Q_CLUSTER = library_settings.q_cluster(
+    broker=_BROKER, workers=env.number("WORKERS", 2), poll=PROJECTION_POLL_SECONDS
+)
 # The tasks that the read side enqueues, by dotted path: it can't import the workers.
 WORKER_TASKS = "config.workers.tasks"
 # Functions of the read side that the write side calls, by dotted path: it can't import them.
@@ -342,27 +325,7 @@ MAILED_LINKS = {
 # Proxies in front that add to X-Forwarded-For; 0: the header, which can be forged, is ignored.
 TRUSTED_PROXIES = env.number("TRUSTED_PROXIES", 0)
 CSRF_FAILURE_VIEW = "config.http.answers.pages.csrf_failure"
-REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "config.accounts.tokens.TokenAuthentication",
-        "config.http.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["config.http.permissions.HasNeededPermission"],
-    "DEFAULT_THROTTLE_CLASSES": ["config.http.limits.throttling.Throttle"],
-    "NUM_PROXIES": TRUSTED_PROXIES,
-    "DEFAULT_PARSER_CLASSES": [
-        "config.http.input.parsers.StrictJSONParser",
-        "config.http.input.parsers.BrowserFormParser",
-    ],
-    "DEFAULT_RENDERER_CLASSES": [
-        "config.http.answers.renderers.JSONRenderer",
-        "config.http.answers.renderers.BrowsableRenderer",
-    ],
-    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "config.http.input.negotiation.ContentNegotiation",
-    "DEFAULT_SCHEMA_CLASS": "config.http.openapi.schema.Schema",
-    "EXCEPTION_HANDLER": "config.http.answers.problems.exception_handler",
-    "URL_FORMAT_OVERRIDE": "format",
-}
+REST_FRAMEWORK = library_settings.REST_FRAMEWORK | {"NUM_PROXIES": TRUSTED_PROXIES}
 # The e-mail address for questions about the API, shown in the OpenAPI document; none by default.
 API_CONTACT_EMAIL = os.environ.get("API_CONTACT_EMAIL") or ""
 SPECTACULAR_SETTINGS = openapi_settings.spectacular(PUBLIC_URL, API_CONTACT_EMAIL)
