@@ -11,6 +11,8 @@ from decimal import Decimal
 
 from django.core.exceptions import ImproperlyConfigured
 
+from config.streams import Stream
+
 # True in commands of manage.py, which set it before the settings are read: they connect to the
 # databases directly, past a pooler.
 is_command = False
@@ -63,6 +65,25 @@ def choice(name: str, *values: str) -> str:
     if value not in values:
         raise ImproperlyConfigured(f"{name} must be one of {', '.join(values)}, not {value!r}.")
     return value
+
+
+def word(name: str, default: str) -> str:
+    """Return the variable ``name``, which has letters, digits, "-" and "_" only."""
+    value = os.environ.get(name) or default
+    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", value):
+        raise ImproperlyConfigured(f"{name} must consist of letters, digits, - and _.")
+    return value
+
+
+def stream() -> tuple[str, Stream]:
+    """Return the system that the relay publishes to, "" for none, and the stream."""
+    relay = choice("RELAY", "", "nats")
+    servers = tuple(texts("NATS_URL"))
+    if relay == "nats" and not servers:
+        raise ImproperlyConfigured("RELAY=nats needs NATS_URL, the addresses of the servers.")
+    name = word("RELAY_STREAM", "orders")
+    replicas = positive("NATS_REPLICAS", 1, most=5)
+    return relay, Stream(name=name, nats_servers=servers, replicas=replicas)
 
 
 def amounts(name: str, default: str) -> dict[str, Decimal]:

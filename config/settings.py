@@ -129,7 +129,6 @@ APPEND_SLASH = True
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -198,6 +197,8 @@ WORKER_SILENCE_SECONDS = 15 if _BROKER == _OUR_BROKER else 150
 Q_CLUSTER = library_settings.q_cluster(
     broker=_BROKER, workers=env.number("WORKERS", 2), poll=PROJECTION_POLL_SECONDS
 )
+# The stream that carries the log to other machines; none by default: docs/relay.md.
+RELAY, STREAM = env.stream()
 # The tasks that the read side enqueues, by dotted path: it can't import the workers.
 WORKER_TASKS = "config.workers.tasks"
 # Functions of the read side that the write side calls, by dotted path: it can't import them.
@@ -230,7 +231,6 @@ PORTS = {
     "tax": os.environ.get("TAX_PORT")
     or f"ordering_write.ports.{'fixed_rates.FixedRates' if DEMO else 'tax.NoTax'}",
 }
-
 # Hours after which an order that is neither paid nor confirmed expires, unless it has reserve_for.
 RESERVE_FOR_HOURS = env.number("RESERVE_FOR_HOURS", 72, most=env.MOST_HOURS)
 # The most open orders of a customer, and the most units in them that wait to be sent; 0: no limit.

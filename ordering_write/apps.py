@@ -19,12 +19,13 @@ class OrderingWriteConfig(shop_apps.WriteApp):
         super().import_models()
         # The checkpoints of subscribers are in layers above the log, the other models below it.
         import_module("ordering_write.policies.models")
+        import_module("ordering_write.relay.models")
         import_module("ordering_write.webhooks.models")
 
     def ready(self) -> None:
         super().ready()
         # Imported here: these modules need the models, which are loaded by now.
-        from ordering_write import policies, subscriptions, webhooks
+        from ordering_write import policies, relay, subscriptions, webhooks
         from ordering_write.bus import permissions
         from ordering_write.checks import (
             check_anonymized,
@@ -43,6 +44,7 @@ class OrderingWriteConfig(shop_apps.WriteApp):
         post_migrate.connect(permissions.keep_permissions, sender=self)
         subscriptions.register(policies.SUBSCRIPTION)
         subscriptions.register(webhooks.SUBSCRIPTION)
+        subscriptions.register(relay.SUBSCRIPTION)
         post_migrate.connect(subscriptions.ensure_checkpoints_after_migrate, sender=self)
         checks.register(check_outbox_connected, CHECKS)
         checks.register(check_upcasters, CHECKS)

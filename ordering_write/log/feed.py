@@ -35,12 +35,29 @@ WHERE event_position.position > %s AND event_position.position <= %s
   AND (%s OR event.type = ANY(%s))
 ORDER BY event_position.position LIMIT %s
 """
+# The hash before is looked up by the index of streams.
+_RELAYED = f"""
+SELECT event_position.position, {reading.EVENT_COLUMNS}, event.hash, NULL AS personal,
+       event.personal_digest, log_identity.id::text AS log_id,
+       pg_current_wal_insert_lsn()::text AS wal,
+       coalesce((SELECT previous.hash FROM event previous
+         WHERE previous.stream = event.stream AND previous.version = event.version - 1
+       ), '') AS previous_hash
+FROM event_position JOIN event ON event.id = event_position.event_id CROSS JOIN log_identity
+"""  # noqa: S608 - of constants
+_RELAYED_RANGE = f"""{_RELAYED}
+WHERE event_position.position > %s AND event_position.position <= %s
+ORDER BY event_position.position
+"""
+_RELAYED_COMMIT = f"""{_RELAYED}
+WHERE event.commit_id = %s AND event_position.position > %s ORDER BY event_position.position
+"""
 
 
-class StoredEvent(BaseModel):
-    """An event as it was stored, which never changes; ``position`` is None until it is assigned.
+class PublishedEvent(BaseModel):
+    """An event as it was stored, which never changes, without its personal fields.
 
-    ``data`` holds the fields in the log, ``personal`` those beside it: "[erased]" after an erasure.
+    ``position`` is None until it is assigned; ``data`` holds the fields in the log.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -61,7 +78,29 @@ class StoredEvent(BaseModel):
     commit_id: UUID
     hash: str
     data: dict[str, Any]
+
+
+class StoredEvent(PublishedEvent):
+    """An event with its ``personal`` fields, those beside the log: "[erased]" after an erasure."""
+
     personal: dict[str, Any]
+
+
+class RelayedEvent(PublishedEvent):
+    """An event as a stream carries it, with what proves that it is the next event of its log.
+
+    ``previous_hash`` is the hash of the event before in its stream, "" for the first one. Of
+    personal fields it has the id of their row and their digest. ``wal`` is a place in the
+    write-ahead log of the database, behind the commit of the event. ``commit_end`` is the position
+    of the last event of the commit.
+    """
+
+    log_id: UUID
+    previous_hash: str
+    personal_id: UUID | None
+    personal_digest: str
+    wal: str
+    commit_end: int
 
 
 class Batch(NamedTuple):
@@ -103,6 +142,20 @@ def read_log(*, after: int, types: Collection[str], limit: int) -> Batch:
     events = [_stored(row) for row in rows]
     is_full = len(rows) == limit
     return Batch(events, rows[-1]["position"] if is_full else max(after, end))
+
+
+def read_commits(*, after: int, until: int) -> list[RelayedEvent]:
+    """Return the events after one position up to another, and the rest of the last one's commit.
+
+    Raises LogGapError.
+    """
+    rows = reading.fetch(_RELAYED_RANGE, [after, until])
+    if len(rows) != until - after:
+        raise reading.LogGapError(f"A position of the log from {after + 1} to {until} is missing.")
+    rows += reading.fetch(_RELAYED_COMMIT, [rows[-1]["commit_id"], until])
+    # The events of a commit have positions side by side.
+    commit_ends = {row["commit_id"]: row["position"] for row in rows}
+    return [RelayedEvent(**row, commit_end=commit_ends[row["commit_id"]]) for row in rows]
 
 
 def _stored(row: Mapping[str, Any]) -> StoredEvent:

@@ -79,7 +79,8 @@ def _look_at(subscription: Subscription, of_kind: Sequence[SubscriberStatus]) ->
 def _is_being_filled(status: SubscriberStatus) -> bool:
     """Return True if the subscriber has applied nothing, and waits for events older than itself."""
     age = status.measured_at - status.updated_at
-    return not status.position and status.lag_seconds > age.total_seconds()
+    is_new = not status.position and not status.failed
+    return is_new and status.lag_seconds > age.total_seconds()
 
 
 def _last_were_filled(noun: str) -> bool:

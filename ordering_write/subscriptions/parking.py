@@ -42,6 +42,9 @@ def apply(
     again with ``bisect``. Raises TooManyParkedError, and transient errors of the database as they
     are.
     """
+    if subscriber.max_parked is None:
+        subscriber.apply(checkpoint, events)
+        return
     wanted = [event for event in events if subscriber.wants(event)]
     blocked = _blocked_streams(checkpoint, wanted, subscriber)
     _block_unreadable(wanted, blocked)
@@ -54,7 +57,13 @@ def apply(
 
 
 def park_crashed(checkpoint: Any, event: DomainEvent, subscriber: Subscriber) -> None:
-    """Park an event whose application has killed the process, if it is wanted and not blocked."""
+    """Park an event whose application has killed the process, if it is wanted and not blocked.
+
+    A subscriber that can't park it gets it again.
+    """
+    if subscriber.max_parked is None:
+        subscriber.apply(checkpoint, [event])
+        return
     wanted = [event] if subscriber.wants(event) else []
     blocked = _blocked_streams(checkpoint, wanted, subscriber)
     if wanted and not blocked.blocks(event):
@@ -93,7 +102,7 @@ def apply_parked(checkpoint: Any, rows: Sequence[ParkedEvent], subscriber: Subsc
 def _blocked_streams(
     checkpoint: Any, events: Sequence[DomainEvent], subscriber: Subscriber
 ) -> BlockedStreams:
-    capacity = subscriber.max_parked - int(checkpoint.parked_streams)
+    capacity = (subscriber.max_parked or 0) - int(checkpoint.parked_streams)
     return BlockedStreams(subscriber, _parked_streams(checkpoint, events), capacity=capacity)
 
 

@@ -16,7 +16,8 @@ class Subscriber:
     * ``apply(checkpoint, events)`` applies wanted events, in the transaction that moves the
       checkpoint. Events of one stream come in order; a stream that was parked comes after later
       events of others.
-    * ``max_parked`` is the number of streams that may be parked before the subscriber stops.
+    * ``max_parked`` is the number of streams that may be parked before the subscriber stops; None
+      for a subscriber that gets each event as it is stored, can leave none out, and stops at once.
     * ``find_skip(event)`` returns the row by which an event that can't be applied was skipped
       before and still is, else None.
     * ``reapply(checkpoint, streams, read)`` replaces the effects of these streams by those of the
@@ -26,6 +27,6 @@ class Subscriber:
 
     wants: Callable[[DomainEvent], bool]
     apply: Callable[[Any, Sequence[DomainEvent]], None]
-    max_parked: int
+    max_parked: int | None
     find_skip: Callable[[DomainEvent], ParkedEvent | None]
     reapply: Callable[[Any, Sequence[str], Callable[[], Sequence[DomainEvent]]], None] | None = None

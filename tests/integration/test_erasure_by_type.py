@@ -16,14 +16,16 @@ from ordering_read.projections import timeline_sentences
 from ordering_read.projections.order_view import OrderProjection
 from ordering_read.projections.timeline_sentences import Icon, Sentence
 from ordering_read.projector import registered
+from ordering_write import log
 from ordering_write.domain import events as e
 from ordering_write.domain.commands import AddNote, EraseCustomer, RedactNote
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.values import ERASED
-from ordering_write.log import outbox
+from ordering_write.log import feed, outbox
 from ordering_write.management.commands.scan_personal_data import Match, find_texts
 from ordering_write.models import Customer, Order
 from ordering_write.models.aggregate import save
+from ordering_write.relay.port import message_of
 from tests import kit, kit_golden
 from tests.integration.test_parking import Poison
 from tests.kit_projections import blocking, skip
@@ -97,6 +99,12 @@ def personal_events() -> list[DomainEvent]:
     return list(latest.values())
 
 
+def last_message() -> bytes:
+    """Return the last event of the log as a relay publishes it."""
+    last = log.last_position()
+    return message_of(feed.read_commits(after=last - 1, until=last)[-1]).body
+
+
 def columns_with(canaries: list[str]) -> list[Match]:
     return list(find_texts(canaries))
 
@@ -134,6 +142,8 @@ def test_no_personal_field_of_any_event_type_survives_an_erasure(
         catch_up()
         with subtests.test("stored", type=golden.type):
             assert {match.database for match in columns_with(canaries)} == {"default", "read"}
+        with subtests.test("relayed", type=golden.type):
+            assert not [text for text in canaries if text in last_message().decode()]
         all_canaries += canaries
 
     for shop in shops:

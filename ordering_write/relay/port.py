@@ -1,0 +1,133 @@
+"""The port to the system with the stream, and the choice of its adapter."""
+
+import os
+import threading
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+from uuid import UUID
+from zlib import crc32
+
+from django.conf import settings
+from django.core.signals import setting_changed
+from pydantic_core import from_json
+
+from config.streams import Stream
+from ordering_write.log.feed import RelayedEvent
+from ordering_write.relay.errors import MissingPackageError
+
+# Aggregates are spread over so many subjects, so that the events of one can be found.
+_BUCKETS = 4096
+
+
+class StreamEnd(NamedTuple):
+    """The last message of a stream: its position, the id of its log, and the id of its event.
+
+    The position of an empty stream is 0.
+    """
+
+    position: int
+    log_id: UUID | None = None
+    event_id: UUID | None = None
+
+
+class Message(NamedTuple):
+    """An event as the stream carries it. ``commit_end`` as in ``RelayedEvent``."""
+
+    position: int
+    commit_end: int
+    log_id: UUID
+    stream: str
+    type: str
+    body: bytes
+
+
+class StreamPort(Protocol):
+    """A system that keeps messages in order, for ever.
+
+    The methods raise StreamUnavailableError when the system doesn't answer within seconds.
+    """
+
+    def end(self) -> StreamEnd:
+        """Return the end of the stream, which is made if it doesn't exist.
+
+        Raises IncompleteStreamError.
+        """
+        ...
+
+    def append(self, messages: Sequence[Message]) -> None:
+        """Append ``messages``, which have positions side by side: all of them, or the first ones.
+
+        The messages of one call are at most BATCH. Raises StreamMovedError if the stream doesn't
+        end before the first one, and MessageTooLargeError.
+        """
+        ...
+
+    def close(self) -> None:
+        """End the connection; the next call begins a new one."""
+        ...
+
+
+def message_of(event: RelayedEvent) -> Message:
+    """Return the message about an event of the log."""
+    return Message(
+        # Events that were read from the log have a position.
+        position=event.position or 0,
+        commit_end=event.commit_end,
+        log_id=event.log_id,
+        stream=event.stream,
+        type=event.type,
+        body=event.model_dump_json().encode(),
+    )
+
+
+def end_of(body: bytes) -> StreamEnd:
+    """Return the end of a stream whose last message is ``body``."""
+    event = from_json(body)
+    return StreamEnd(event["position"], UUID(event["log_id"]), UUID(event["event_id"]))
+
+
+def bucket(stream: str) -> str:
+    """Return the part of the subject that all events of one aggregate share."""
+    return f"{crc32(stream.encode()) % _BUCKETS:04}"
+
+
+_adapters = threading.local()
+
+
+def relay_port() -> StreamPort:
+    """Return the adapter that settings.RELAY names; each thread has its own."""
+    if not hasattr(_adapters, "relay"):
+        _adapters.relay = _adapter(settings.RELAY, settings.STREAM)
+    port: StreamPort = _adapters.relay
+    return port
+
+
+def _adapter(name: str, stream: Stream) -> StreamPort:
+    # Imported here: the packages are installed only where a relay runs.
+    try:
+        from ordering_write.relay.jetstream import JetStream
+    except ImportError as error:
+        raise MissingPackageError(error.name) from error
+    return JetStream(stream)
+
+
+def close() -> None:
+    """End the connections of this thread."""
+    if port := _adapters.__dict__.pop("relay", None):
+        port.close()
+
+
+def _forget(*, setting: str = "RELAY", **_kwargs: object) -> None:
+    if setting in ("RELAY", "STREAM"):
+        close()
+
+
+setting_changed.connect(_forget, dispatch_uid="relay.forget")
+
+
+def _leave_to_parent() -> None:
+    _adapters.__dict__.clear()
+
+
+# A forked child must not use the connections of its parent.
+os.register_at_fork(after_in_child=_leave_to_parent)
