@@ -106,6 +106,8 @@ def selection_of_screen(
 
     Raises PermissionDenied, UnknownParameterError and ParameterError.
     """
+    # Workers load no URLs, and so no pages of the admin.
+    admin.autodiscover()
     page: Any = admin.site.get_model_admin(exported.model)
     request = HttpRequest()
     request.method, request.user = "GET", user
