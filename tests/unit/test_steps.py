@@ -42,15 +42,23 @@ def test_a_step_says_its_text_and_the_last_line_that_was_written(
     assert step.detail == "Applying orders.0001_initial... OK"
 
 
+def interrupt(step: Step, lines: Lines) -> None:
+    """Press Ctrl-C when the step has said that it goes on."""
+    with step:
+        assert lines.wait_for("Starting (0 s)")
+        raise KeyboardInterrupt
+
+
 def test_a_step_is_silent_after_its_end_and_after_an_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(steps, "LINE_SECONDS", 0.01)
     lines = Lines()
 
-    with pytest.raises(KeyboardInterrupt), Step("Starting", say=lines.say) as step:
-        assert lines.wait_for("Starting (0 s)")
-        raise KeyboardInterrupt
+    step = Step("Starting", say=lines.say)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt(step, lines)
 
     # The thread that says the lines has ended.
     assert not step._thread.is_alive()
