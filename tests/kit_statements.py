@@ -29,6 +29,7 @@ def watched(watch: Watch) -> Iterator[None]:
     """Let ``watch`` see all statements of Django's sessions, in all threads, within the block."""
     execute, copy = statements.Cursor.execute, statements.Cursor.copy
     commit, fetch = psycopg.Connection.commit, PreparedStatements.fetch
+    frequent_commit = PreparedStatements.commit
 
     def watched_execute(cursor: Any, query: Any, *args: Any, **options: Any) -> Any:
         watch.before(cursor.connection, _text(query))
@@ -54,11 +55,17 @@ def watched(watch: Watch) -> Iterator[None]:
         commit(session)
         watch.after(session, "COMMIT")
 
+    def watched_frequent_commit(prepared: PreparedStatements) -> None:
+        watch.before(prepared.connection, "COMMIT")
+        frequent_commit(prepared)
+        watch.after(prepared.connection, "COMMIT")
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(statements.Cursor, "execute", watched_execute)
         patch.setattr(statements.Cursor, "copy", watched_copy)
         patch.setattr(psycopg.Connection, "commit", watched_commit)
         patch.setattr(PreparedStatements, "fetch", watched_fetch)
+        patch.setattr(PreparedStatements, "commit", watched_frequent_commit)
         yield
 
 

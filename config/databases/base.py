@@ -69,14 +69,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.close()
             raise
 
+    @property
+    def _is_watched(self) -> bool:
+        """True if statements are logged, or have spans: those are of cursors."""
+        return self.queries_logged or telemetry.IS_ON
+
     def fetch(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return the rows of a frequent ``statement``; see ``config.databases.prepared``."""
         self.validate_thread_sharing()
         self.close_if_health_check_failed()
         self.ensure_connection()
-        # The spans of statements are those of cursors.
-        is_watched = self.queries_logged or telemetry.IS_ON
-        if is_watched or not self._prepared.is_usable:
+        if self._is_watched or not self._prepared.is_usable:
             with self.cursor() as cursor:
                 cursor.execute(statement, parameters)
                 return cursor.fetchall() if cursor.description else []
@@ -90,15 +93,23 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _fetch(self, statement: str, parameters: Parameters, *_options: Any) -> Any:
         self.validate_no_broken_transaction()
+        is_first = self._prepared.is_outside
         with self.wrap_database_errors:
             try:
                 return self._prepared.fetch(statement, parameters)
             except psycopg.Error as error:
-                # In a transaction, its owner must begin again.
-                if not (self.connection.autocommit and statements.may_be_stale(error)):
+                # After another statement of a transaction, its owner must begin again.
+                if not (is_first and statements.may_be_stale(error)):
                     raise
-            self._prepared.forget()
+            statements.forget_all(self.connection)
             return self._prepared.fetch(statement, parameters)
+
+    def _commit(self) -> None:
+        if self.connection is None or self._is_watched or not self._prepared.is_in_transaction:
+            super()._commit()  # type: ignore[misc]
+        else:
+            with self.wrap_database_errors:
+                self._prepared.commit()
 
     def _rollback(self) -> None:
         super()._rollback()  # type: ignore[misc]

@@ -5,11 +5,12 @@ psycopg's adapters, and each request of the API runs a few such statements.
 """
 
 import re
+import select
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 import psycopg
 from django.db import connections
@@ -21,12 +22,21 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 # Statements that a connection keeps, as many as psycopg keeps of its own.
 _KEPT = 100
 _PLACEHOLDER = re.compile(r"%(?:%|s|\((\w+)\)s)")
+_DONE = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
 def fetch(alias: str, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
     """Return the rows of a frequent ``statement``, as a cursor of this database returns them."""
     rows: list[tuple[Any, ...]] = connections[alias].fetch(statement, parameters)  # type: ignore[attr-defined]
     return rows
+
+
+class _Bound(NamedTuple):
+    """A prepared statement with its parameters, as libpq sends it."""
+
+    name: bytes
+    arguments: Any
+    formats: Any
 
 
 class PreparedStatements:
@@ -39,32 +49,44 @@ class PreparedStatements:
         self._numbers = count()
         # Keeps the dumpers and loaders that it has looked up.
         self._adapters = Transformer(connection)
+        self._input = select.poll()
+        self._input.register(connection.fileno(), select.POLLIN)
 
     @property
     def is_usable(self) -> bool:
-        """True unless psycopg must begin a transaction first, or a pooler lends the session."""
-        connection = self.connection
-        if connection.prepare_threshold is None:
+        """True unless a pooler lends the session, or the transaction has failed."""
+        if self.connection.prepare_threshold is None:
             return False
-        status = connection.pgconn.transaction_status
-        if status == pq.TransactionStatus.IDLE:
-            return connection.autocommit
-        return status == pq.TransactionStatus.INTRANS
+        return self.is_outside or self.is_in_transaction
+
+    @property
+    def is_outside(self) -> bool:
+        """True before the first statement of a transaction, and in autocommit."""
+        return self.connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
+
+    @property
+    def is_in_transaction(self) -> bool:
+        """True after the first statement of a transaction that hasn't failed."""
+        return self.connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS
 
     def fetch(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
-        """Return the rows of ``statement``. Raises the errors of psycopg."""
-        text, names = _numbered(statement)
-        if isinstance(parameters, Mapping):
-            parameters = [parameters[name] for name in names]
-        adapters = self._adapters
-        arguments: Any = adapters.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
-        key = (statement, adapters.types or ())
-        name = self._names.get(key) or self._prepare(key, text)
-        self._names.move_to_end(key)
-        result = self.connection.pgconn.exec_prepared(name, arguments, adapters.formats)
-        self._check(result)
-        adapters.set_pgresult(result)
-        return adapters.load_rows(0, result.ntuples, tuple)
+        """Return the rows of ``statement``, which begins the transaction if there is none.
+
+        Raises the errors of psycopg.
+        """
+        begins = not self.connection.autocommit and self.is_outside
+        bound = self._bind(statement, parameters)
+        if begins:
+            result = self._exchange(b"BEGIN", bound)
+        else:
+            result = self.connection.pgconn.exec_prepared(*bound)
+            self._check(result)
+        self._adapters.set_pgresult(result)
+        return self._adapters.load_rows(0, result.ntuples, tuple)
+
+    def commit(self) -> None:
+        """Commit the transaction. Raises the errors of psycopg."""
+        self._check(self.connection.pgconn.exec_(b"COMMIT"))
 
     def forget(self) -> None:
         """Prepare all statements anew: the server has forgotten some, or refuses their plans."""
@@ -77,6 +99,17 @@ class PreparedStatements:
             self.connection.pgconn.exec_(b"DEALLOCATE ALL")
         self.forget()
 
+    def _bind(self, statement: str, parameters: Parameters) -> _Bound:
+        text, names = _numbered(statement)
+        if isinstance(parameters, Mapping):
+            parameters = [parameters[name] for name in names]
+        adapters = self._adapters
+        arguments = adapters.dump_sequence(parameters, [PyFormat.AUTO] * len(parameters))
+        key = (statement, adapters.types or ())
+        name = self._names.get(key) or self._prepare(key, text)
+        self._names.move_to_end(key)
+        return _Bound(name, arguments, adapters.formats)
+
     def _prepare(self, key: tuple[str, tuple[int, ...]], text: bytes) -> bytes:
         if len(self._names) >= _KEPT:
             _, oldest = self._names.popitem(last=False)
@@ -86,8 +119,41 @@ class PreparedStatements:
         self._names[key] = name
         return name
 
+    def _exchange(self, *messages: bytes | _Bound) -> Any:
+        """Send ``messages`` together, and return the result of the last.
+
+        The server passes over those after one that fails, whose error is raised.
+        """
+        session = self.connection.pgconn
+        try:
+            session.enter_pipeline_mode()
+            for message in messages:
+                if isinstance(message, bytes):
+                    session.send_query_params(message, None)
+                else:
+                    session.send_query_prepared(*message)
+            session.pipeline_sync()
+            # A result is followed by None, and the last one also by that of the synchronisation.
+            results = [self._result() for _ in range(2 * len(messages) + 1)]
+            session.exit_pipeline_mode()
+        except BaseException:
+            # The next statement would get the results of these.
+            self.connection.close()
+            raise
+        for result in results[:-1:2]:
+            self._check(result)
+        return results[-3]
+
+    def _result(self) -> Any:
+        session = self.connection.pgconn
+        # libpq would wait without giving the interpreter away.
+        while session.is_busy():
+            self._input.poll()
+            session.consume_input()
+        return session.get_result()
+
     def _check(self, result: Any) -> None:
-        if result.status in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK):
+        if result.status in _DONE:
             return
         if self.connection.closed:
             # Without a state, the class of the error wouldn't say that the connection is lost.

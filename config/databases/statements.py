@@ -56,22 +56,24 @@ class Cursor(ServerBindingCursor, psycopg.Cursor[Any]):
         except psycopg.Error as error:
             if not (is_first and may_be_stale(error)):
                 raise
-        _forget_statements(self.connection)
+        forget_all(self.connection)
         return self._execute(query, params, **options)
 
     def _execute(self, query: Any, params: Any, **options: Any) -> Any:
         result = super().execute(query, params, **options)
-        if (self.statusmessage or "").startswith(_FORGETTING):
-            # The frequent statements too, which the connections of Django have; see ``prepared``.
-            frequent = getattr(self.connection, "frequent", None)
-            if frequent:
-                frequent.forget()
+        frequent = getattr(self.connection, "frequent", None)
+        if frequent and (self.statusmessage or "").startswith(_FORGETTING):
+            frequent.forget()
         return result
 
 
-def _forget_statements(connection: psycopg.Connection[Any]) -> None:
+def forget_all(connection: psycopg.Connection[Any]) -> None:
+    """Let the session forget all prepared statements; a failed transaction is rolled back."""
     # psycopg notices both, and forgets the names of its statements.
     if connection.info.transaction_status == TransactionStatus.INERROR:
         connection.rollback()
     else:
         connection.execute("DEALLOCATE ALL")
+    # The frequent statements too, which the connections of Django have; see ``prepared``.
+    if frequent := getattr(connection, "frequent", None):
+        frequent.deallocate()

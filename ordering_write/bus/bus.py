@@ -18,6 +18,7 @@ from django.utils.module_loading import import_string
 from psycopg import errors as pg
 
 from config import logs, telemetry
+from config.databases import prepared
 from config.databases.statements import is_stale
 from ordering_write import log
 from ordering_write.bus import metrics, refusals
@@ -50,7 +51,7 @@ INSERT INTO command_record
     (command_id, type, fingerprint, user_id, actor, channel, answer, recorded_at)
 SELECT %s, %s, %s, %s, %s, %s, '', now()
 WHERE NOT EXISTS (SELECT FROM event WHERE event.command_id = %s)
-ON CONFLICT DO NOTHING
+ON CONFLICT DO NOTHING RETURNING command_id
 """
 # Unique constraints that two transactions can race to. The second may try again: it then follows on
 # the events of the first, or draws another order number than the one that was imported.
@@ -251,21 +252,17 @@ def _insert_record(command: Command, digest: str) -> CommandRecord | None:
     IdempotencyKeyReusedError.
     """
     try:
-        with connection.cursor() as cursor:
-            cursor.execute(
-                _INSERT_RECORD,
-                [
-                    command.command_id,
-                    type(command).__name__,
-                    digest,
-                    command.user_id,
-                    command.by.model_dump_json(exclude_none=True),
-                    command.channel,
-                    command.command_id,
-                ],
-            )
-            if cursor.rowcount:
-                return None
+        parameters = [
+            command.command_id,
+            type(command).__name__,
+            digest,
+            command.user_id,
+            command.by.model_dump_json(exclude_none=True),
+            command.channel,
+            command.command_id,
+        ]
+        if prepared.fetch(connection.alias, _INSERT_RECORD, parameters):
+            return None
     except OperationalError as error:
         if isinstance(error.__cause__, pg.LockNotAvailable):
             raise IdempotencyInFlightError from error

@@ -27,6 +27,7 @@ class Recorder:
         self._execute = psycopg.Cursor.execute
         self._commit = psycopg.Connection.commit
         self._fetch = PreparedStatements.fetch
+        self._frequent_commit = PreparedStatements.commit
 
     def __enter__(self) -> None:
         recorder = self
@@ -47,6 +48,11 @@ class Recorder:
                 recorder.statements.append((_COMMIT, None, False))
             recorder._commit(committing)
 
+        def frequent_commit(statements: Any) -> None:
+            if statements.connection is connection.connection:
+                recorder.statements.append((_COMMIT, None, False))
+            recorder._frequent_commit(statements)
+
         psycopg.Cursor.execute = execute  # type: ignore[assignment]
         psycopg.Connection.commit = commit  # type: ignore[method-assign,assignment]
         PreparedStatements.fetch = fetch  # type: ignore[method-assign,assignment]
@@ -55,6 +61,7 @@ class Recorder:
         psycopg.Cursor.execute = self._execute  # type: ignore[method-assign]
         psycopg.Connection.commit = self._commit  # type: ignore[method-assign]
         PreparedStatements.fetch = self._fetch  # type: ignore[method-assign]
+        PreparedStatements.commit = self._frequent_commit  # type: ignore[method-assign]
 
 
 def main() -> None:

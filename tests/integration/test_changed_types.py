@@ -216,15 +216,47 @@ def test_a_session_keeps_the_last_hundred_frequent_statements() -> None:
     assert prepared.fetch("default", "SELECT 0", []) == [(0,)]
 
 
-def test_a_lost_connection_is_an_operational_error() -> None:
+def test_a_lost_connection_is_an_operational_error(subtests: pytest.Subtests) -> None:
+    def begin() -> None:
+        with transaction.atomic():
+            backend_pid()
+
+    def commit() -> None:
+        with transaction.atomic():
+            run(f"SELECT pg_terminate_backend({backend_pid()}, 10000)")
+
+    for name, act in (("in autocommit", backend_pid), ("at BEGIN", begin), ("at COMMIT", commit)):
+        with subtests.test(name):
+            if act != commit:
+                run(f"SELECT pg_terminate_backend({backend_pid()}, 10000)")
+
+            with pytest.raises(OperationalError):
+                act()
+
+            connection.close_if_unusable_or_obsolete()
+            assert prepared.fetch("default", "SELECT 1", []) == [(1,)]
+
+
+def backend_pid() -> int:
     [(pid,)] = prepared.fetch("default", "SELECT pg_backend_pid()", [])
-    run(f"SELECT pg_terminate_backend({pid}, 10000)")
+    return int(pid)
 
-    with pytest.raises(OperationalError):
-        prepared.fetch("default", "SELECT pg_backend_pid()", [])
 
-    connection.close_if_unusable_or_obsolete()
-    assert prepared.fetch("default", "SELECT 1", []) == [(1,)]
+def test_a_first_statement_that_is_interrupted_ends_the_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Interrupting:
+        def poll(self) -> None:
+            raise KeyboardInterrupt
+
+    pid = backend_pid()
+    monkeypatch.setattr(connection.connection.frequent, "_input", Interrupting())
+
+    with pytest.raises(KeyboardInterrupt), transaction.atomic():
+        prepared.fetch("default", "SELECT 1 FROM pg_sleep(0.1)", [])
+
+    # Nobody gets the results that the former session still owes.
+    assert backend_pid() != pid
 
 
 def test_a_command_takes_effect_once(change_type: Any) -> None:
