@@ -68,10 +68,10 @@ def choice(name: str, *values: str) -> str:
 
 
 def word(name: str, default: str) -> str:
-    """Return the variable ``name``, which has letters, digits, "-" and "_" only."""
+    """Return the variable ``name``, up to 80 letters, digits, "-" and "_"; it may be empty."""
     value = os.environ.get(name) or default
-    if not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", value):
-        raise ImproperlyConfigured(f"{name} must consist of letters, digits, - and _.")
+    if not re.fullmatch(r"[A-Za-z0-9_-]{0,80}", value):
+        raise ImproperlyConfigured(f"{name} must consist of up to 80 letters, digits, - and _.")
     return value
 
 

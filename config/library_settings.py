@@ -24,10 +24,11 @@ REST_FRAMEWORK = {
 }
 
 
-def q_cluster(*, broker: str, workers: int, poll: float) -> dict[str, Any]:
-    """Return Q_CLUSTER for a broker's dotted path, some processes and a poll each ``poll`` s."""
+def q_cluster(*, name: str, broker: str, workers: int, poll: float) -> dict[str, Any]:
+    """Return Q_CLUSTER for the queue ``name``, a broker's dotted path, some processes and a poll
+    each ``poll`` s."""
     return {
-        "name": "orders",
+        "name": name,
         "orm": "default",
         "broker_class": broker,
         "workers": workers,

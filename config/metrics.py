@@ -70,6 +70,7 @@ class DatabaseCollector(Collector):
             head = max([head, *(status.head for status in statuses)])
             yield from _subscribers(subscription, statuses)
             if subscription is PROJECTIONS:
+                yield from _slices(statuses)
                 yield _outdated(statuses)
                 yield from _rebuilds(statuses)
         yield _appended(head)
@@ -147,6 +148,27 @@ def _subscribers(
             sum_value=status.batch_seconds,
         )
     yield batches
+
+
+def _slices(statuses: Sequence[SubscriberStatus]) -> Iterable[Metric]:
+    """Return the progress of each slice of the projections that are cut."""
+    labels = [PROJECTIONS.metric_label, "slice"]
+    position = GaugeMetricFamily(
+        "orders_projection_slice_position",
+        "Position of the last event that the slice has passed.",
+        labels=labels,
+    )
+    lag = GaugeMetricFamily(
+        "orders_projection_slice_lag_seconds",
+        "Age of the oldest event that the slice hasn't passed, or time since the failure.",
+        labels=labels,
+    )
+    cut = [status for status in statuses if isinstance(status, ProjectionStatus)]
+    for status in cut:
+        for number, part in enumerate(status.slices):
+            position.add_metric([status.name, str(number)], part.position)
+            lag.add_metric([status.name, str(number)], part.lag_seconds)
+    return position, lag
 
 
 def _outdated(statuses: Sequence[SubscriberStatus]) -> Metric:

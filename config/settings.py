@@ -174,10 +174,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 ARCHIVE_URL = os.environ.get("ARCHIVE_URL") or ""
 
 # --- The queue: an alarm clock for the subscriptions -------------------------------------------
+# The name of this read site, which has a read database, workers and a queue of its own.
+READ_SITE = env.word("READ_SITE", "")
 # Seconds between two polls of an idle broker. A lost wake-up delays events by less than 1 s.
 PROJECTION_POLL_SECONDS = 0.8
 # Events in one batch of a projection, one transaction each.
 PROJECTION_BATCH = env.number("PROJECTION_BATCH", 500)
+# Slices into which each projection of rows of single streams is cut, for several workers.
+PROJECTION_SLICES = int(env.choice("PROJECTION_SLICES", "1", "2", "4", "8", "16"))
 # Seconds after which a projection hangs and its worker is ended. A lock is waited for 5 s at most.
 PROJECTION_TIMEOUT_SECONDS = env.number("PROJECTION_TIMEOUT_SECONDS", 30)
 # The workers rebuild, one after the other, the projections whose rows an older release has made.
@@ -195,7 +199,10 @@ _BROKER = os.environ.get("QUEUE_BROKER") or _OUR_BROKER
 # every other second; under the ORM broker, a task that is scheduled each minute has one.
 WORKER_SILENCE_SECONDS = 15 if _BROKER == _OUR_BROKER else 150
 Q_CLUSTER = library_settings.q_cluster(
-    broker=_BROKER, workers=env.number("WORKERS", 2), poll=PROJECTION_POLL_SECONDS
+    name=f"orders-{READ_SITE}" if READ_SITE else "orders",
+    broker=_BROKER,
+    workers=env.number("WORKERS", 2),
+    poll=PROJECTION_POLL_SECONDS,
 )
 # The stream that carries the log to other machines; none by default: docs/relay.md.
 RELAY, STREAM = env.stream()

@@ -16,9 +16,11 @@ from ordering_write.domain.events import DomainEvent, OrderStatus, UndecodableEv
 from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import ERASED, Currency, quantize
 from ordering_write.log import (
+    ALL_STREAMS,
     LOG_END,
     CorrelatedEvent,
     LogGapError,
+    Slice,
     UndecodableEventError,
     commit_of,
     events_after,
@@ -33,6 +35,7 @@ from ordering_write.log import (
     recorded_at,
     replay,
     sequence,
+    streams_of_commit,
 )
 from ordering_write.log import fingerprint as log_fingerprint
 from ordering_write.models.names import stream_names
@@ -50,6 +53,7 @@ from ordering_write.subscriptions import (
 from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent, checkpoints_moved
 
 __all__ = [
+    "ALL_STREAMS",
     "ERASED",
     "LOG_END",
     "Change",
@@ -65,6 +69,7 @@ __all__ = [
     "NotFoundError",
     "OrderStatus",
     "ParkedEvent",
+    "Slice",
     "Subscriber",
     "UndecodableEvent",
     "UndecodableEventError",
@@ -100,6 +105,7 @@ __all__ = [
     "sequence",
     "spelled_order_number",
     "stream_names",
+    "streams_of_commit",
     "subscriptions",
     "webhooks",
 ]

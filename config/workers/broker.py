@@ -4,6 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 
 import django.db
 import psycopg
@@ -21,7 +22,7 @@ from django_q.signing import SignedPackage
 
 from config.databases import faults
 from config.workers.outdated import OutdatedProjections
-from ordering_read.engine import status
+from ordering_read.engine import slices, status
 from ordering_write import log, subscriptions
 from ordering_write.log import outbox
 from ordering_write.subscriptions import Leased, Subscription, alarm, samples
@@ -90,6 +91,10 @@ class ProjectionBroker(ORM):
         self._heartbeat = _Interval(_HEARTBEAT_SECONDS)
         self._lag_check = _Interval(_LAG_CHECK_SECONDS)
         self._outdated = OutdatedProjections()
+        # The slices that fall to this cluster among all clusters that are alive.
+        self._share = subscriptions.WHOLE
+        # True once all generations have the slices of the settings.
+        self._is_cut = False
 
     @staticmethod
     def get_connection(list_key: str | None = None) -> "QuerySet[OrmQ]":
@@ -110,13 +115,16 @@ class ProjectionBroker(ORM):
             listener = self._listening()
             self._housekeep()
             head = log.head()
-            leases = {subscription: subscription.lease(head=head) for subscription in _by_urgency()}
+            leases = {
+                subscription: subscription.lease(head=head, share=self._share)
+                for subscription in _by_urgency()
+            }
             # A claimed task must be handed out: no statement that can fail may follow the claim.
             handouts = [
                 *(
-                    _handout(_RUN, *arguments)
+                    _handout(_RUN, *arguments, slices=numbers)
                     for subscription, leased in leases.items()
-                    for arguments in _task_arguments(subscription, leased)
+                    for arguments, numbers in _task_arguments(subscription, leased)
                 ),
                 *self._claim(),
             ]
@@ -175,7 +183,11 @@ class ProjectionBroker(ORM):
     def _housekeep(self) -> None:
         if self._heartbeat.is_due():
             status.heartbeat()
+            if settings.PROJECTION_SLICES > 1:
+                self._share = status.share()
         if self._lag_check.is_due():
+            if settings.PROJECTION_SLICES > 1 or not self._is_cut:
+                self._is_cut = slices.share_out_all()
             statuses = subscriptions.all_statuses()
             alarm.look(statuses)
             samples.record(statuses)
@@ -209,24 +221,31 @@ def _is_listened_to(leases: dict[Subscription, Leased]) -> bool:
     )
 
 
-def _task_arguments(subscription: Subscription, leased: Leased) -> Iterator[Sequence[str]]:
-    """Yield the arguments of each task: the names of the subscription and of leased subscribers.
+def _task_arguments(
+    subscription: Subscription, leased: Leased
+) -> Iterator[tuple[Sequence[str], Sequence[int]]]:
+    """Yield the arguments of each task: the names of the subscription and of leased subscribers,
+    and the numbers of the leased slices.
 
     One task is the rule, because the subscribers of a task read the log together. If all
-    subscribers are far behind, each worker gets a task; if some are, fewer workers do.
+    subscribers are far behind, each worker gets a task; if some are, fewer workers do. The slices
+    are shared out over all workers but one, which other subscribers need.
     """
-    names = list(leased.behind)
-    if not names:
-        return
+    names = [name for name in leased.behind if name not in leased.slices]
     task_count = 1
-    if max(leased.behind.values()) >= _FAR_BEHIND:
+    if names and max(leased.behind[name] for name in names) >= _FAR_BEHIND:
         size = math.ceil(len(subscription.names()) / Conf.WORKERS)
         task_count = math.ceil(len(names) / size)
-    for number in range(task_count):
-        yield subscription.name, *names[number::task_count]
+    uncut: list[Sequence[str]] = [names[number::task_count] for number in range(task_count)]
+    slice_tasks = min(len(leased.numbers), max(1, Conf.WORKERS - 1))
+    shares = [leased.numbers[number::slice_tasks] for number in range(slice_tasks)]
+    for of_task, numbers in zip_longest(uncut, shares, fillvalue=()):
+        cut = [name for name, of_name in leased.slices.items() if {*of_name} & {*numbers}]
+        if of_task or cut:
+            yield (subscription.name, *of_task, *cut), numbers
 
 
-def _handout(function: str, *arguments: str) -> Handout:
+def _handout(function: str, *arguments: str, slices: Sequence[int]) -> Handout:
     """Return a task that needs no acknowledgement, because the checkpoint records its progress."""
     title, identity = uuid()
     task = {
@@ -234,7 +253,7 @@ def _handout(function: str, *arguments: str) -> Handout:
         "name": title,
         "func": function,
         "args": arguments,
-        "kwargs": {},
+        "kwargs": {"slices": slices} if slices else {},
         "started": timezone.now(),
         "save": False,
         "timeout": settings.PROJECTION_TIMEOUT_SECONDS,

@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from io import StringIO
 from uuid import UUID
 
@@ -23,18 +23,22 @@ logger = logging.getLogger(__name__)
 _TURN_SECONDS = 1.0
 
 
-def run(subscription_name: str, *names: str) -> None:
-    """Run the subscribers ``names`` of a subscription, which the broker has leased."""
+def run(subscription_name: str, *names: str, slices: Sequence[int] = ()) -> None:
+    """Run the subscribers ``names`` of a subscription, which the broker has leased.
+
+    Of those that are cut, the broker has leased the slices with the numbers ``slices``.
+    """
     subscription = subscriptions.find(subscription_name)
-    subscription.run(*names, seconds=_TURN_SECONDS, idle_wait=subscription.idle_wait)
+    idle_wait = subscription.idle_wait
+    subscription.run(*names, slices=slices, seconds=_TURN_SECONDS, idle_wait=idle_wait)
 
 
 def project_all() -> None:
     """Run all subscribers that have work. Brokers that don't know subscriptions use this task."""
     status.heartbeat()
     for subscription in subscriptions.registered():
-        while names := subscription.lease().behind:
-            subscription.run(*names, seconds=_TURN_SECONDS)
+        while (leased := subscription.lease()).behind:
+            subscription.run(*leased.behind, slices=leased.numbers, seconds=_TURN_SECONDS)
     statuses = subscriptions.all_statuses()
     alarm.look(statuses)
     samples.record(statuses)

@@ -9,7 +9,8 @@ from ordering_read.admin import banner
 from ordering_read.engine import gaps
 from ordering_read.engine.gaps import Incomplete, ProjectionGap, Streams
 from ordering_read.engine.status import ProjectionStatus
-from ordering_read.models import Projection
+from ordering_read.models import Projection, of_live_generations
+from ordering_write import published
 
 
 class RowPages(Protocol):
@@ -28,11 +29,14 @@ class RowPages(Protocol):
 def incomplete_of(rows: Sequence[Any], model: type[Any]) -> list[Incomplete]:
     """Return the projections that made ``rows`` of ``model``, if the rows may lack events.
 
-    The rows must have been read with their projection: then only an empty list takes a statement.
+    The rows must have been read with their projection: then only an empty list, or a projection
+    that is cut into slices, takes a statement.
     """
-    checkpoints = {row.projection_id: row.projection for row in rows}
-    live = list(checkpoints.values()) or _live([model.projection_name])
-    return _incomplete(live)
+    generations = {row.projection_id: row.projection for row in rows}
+    is_cut = any(generation.slice_count > 1 for generation in generations.values())
+    if is_cut or not generations:
+        return _incomplete(_live([model.projection_name]))
+    return _incomplete(generations.values())
 
 
 def incomplete_named(names: Collection[str]) -> list[Incomplete]:
@@ -56,7 +60,7 @@ def _recently_incomplete(name: str) -> list[Incomplete]:
 
 
 def _live(names: Collection[str]) -> list[Projection]:
-    return list(Projection.objects.filter(name__in=names, status=Projection.Status.LIVE))
+    return list(Projection.objects.filter(of_live_generations(), name__in=names))
 
 
 def _incomplete(checkpoints: Collection[Projection]) -> list[Incomplete]:
@@ -70,9 +74,9 @@ def _incomplete(checkpoints: Collection[Projection]) -> list[Incomplete]:
 
 
 class _Recent:
-    """A status as a checkpoint; the failing time is unknown."""
+    """A status as a checkpoint of all streams; the failing time is unknown."""
 
-    pk, failed_at = 0, None
+    pk, failed_at, streams = 0, None, published.ALL_STREAMS
 
     def __init__(self, status: ProjectionStatus) -> None:
         self.name, self.position = status.name, status.position

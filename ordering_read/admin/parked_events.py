@@ -22,7 +22,7 @@ from ordering_read.admin.labels import PARKED_BECAUSE, class_label
 from ordering_read.admin.streams import stream_label, stream_url
 from ordering_read.admin.work import ParkedWorkFilter
 from ordering_read.engine.live import PROJECTIONS
-from ordering_read.models import OrderSummary, ParkedEvent, Projection
+from ordering_read.models import OrderSummary, ParkedEvent
 from ordering_read.projector import labels, registered
 from ordering_read.queries.parked_events import masked_message
 from ordering_write.published import parked, spelled_order_number, stream_names
@@ -73,7 +73,7 @@ def change_name(event: ParkedEvent, names: Mapping[str, str]) -> str:
     """
     subject = stream_label(event.stream, names.get(event.stream, ""))
     checkpoint = event.checkpoint
-    former = "" if checkpoint.status == Projection.Status.LIVE else " (former rows)"
+    former = "" if checkpoint.is_live else " (former rows)"
     label = labels([checkpoint.name])
     return f"{subject}: {class_label(event.type).lower()}, in {label}{former}"
 
@@ -131,7 +131,7 @@ class ParkedEventAdmin(ActingAdmin):
         "retry_link",
     )
     list_filter = (ParkedWorkFilter, StateFilter, ProjectionFilter, "category")
-    list_select_related = ("checkpoint",)
+    list_select_related = ("checkpoint__owner",)
     sortable_by = ()
     search_fields = ("stream",)
     search_help_text = "The number of an order, or the id of a stream or an event"
@@ -183,7 +183,7 @@ class ParkedEventAdmin(ActingAdmin):
 
     @admin.display(description="Not shown in")
     def missing_in(self, row: ParkedEvent) -> str:
-        is_live = row.checkpoint.status == Projection.Status.LIVE
+        is_live = row.checkpoint.is_live
         return f"{labels([row.checkpoint.name])}{'' if is_live else ' (former rows)'}"
 
     @admin.display(description="Why")

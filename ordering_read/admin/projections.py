@@ -118,6 +118,11 @@ class ProjectionAdmin(ActingAdmin):
         ("Errors and lease", {"fields": ("whole_error", "failed_at", "late_at", "leased_until")}),
     )
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Projection]:
+        # A further slice is a part of its generation.
+        rows: QuerySet[Projection] = super().get_queryset(request)
+        return rows.filter(owner=None)
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return _ProjectionPage
 

@@ -18,8 +18,11 @@ from ordering_write.published import subscriptions
 # The ORM would take longer to put this frequent statement together than all that a read does.
 _LIVE = """
 SELECT id, name, position, parked_streams, error, failed_at,
-       coalesce(extract(epoch FROM statement_timestamp() - failed_at), 0)::float8
-FROM projection WHERE name = ANY(%s) AND status = 'live' ORDER BY id
+       coalesce(extract(epoch FROM statement_timestamp() - failed_at), 0)::float8,
+       slice_number, slice_count
+FROM projection WHERE name = ANY(%s) AND (
+    status = 'live' OR owner_id IN (SELECT id FROM projection WHERE status = 'live')
+) ORDER BY id
 """
 
 
@@ -54,9 +57,10 @@ class ProjectionBehindError(DetailedError):
 class Freshness:
     """The progress of some projections.
 
-    ``position`` is the position of the slowest projection. ``lag_seconds`` is the longer of two
-    times: the age of the oldest event that the slowest projection hasn't applied (0.0 if it is
-    caught up), and the time for which any projection has been failing. ``incomplete`` lists the
+    ``position`` is the position of the slowest projection, whose slowest slice counts.
+    ``lag_seconds`` is the longer of two times: the age of the oldest event that the slowest
+    projection hasn't applied (0.0 if it is caught up), and the time for which any projection has
+    been failing. ``incomplete`` lists the
     projections whose rows may lack events. ``state`` changes whenever the rows may have changed;
     None while there is an incomplete projection, because its gaps change without moving a position.
     """
@@ -67,8 +71,8 @@ class Freshness:
     incomplete: tuple[Incomplete, ...] = ()
 
 
-class _LiveGeneration(NamedTuple):
-    """The checkpoint of a live generation, with the seconds for which it has been failing."""
+class _LiveCheckpoint(NamedTuple):
+    """A checkpoint of a live generation, with the seconds for which it has been failing."""
 
     pk: int
     name: str
@@ -77,6 +81,12 @@ class _LiveGeneration(NamedTuple):
     error: str
     failed_at: datetime | None
     failing_seconds: float
+    slice_number: int
+    slice_count: int
+
+    @property
+    def streams(self) -> published.Slice:
+        return published.Slice(self.slice_number, self.slice_count)
 
 
 def freshness(names: Collection[str], *, log_end: int | None = None) -> Freshness:
@@ -87,7 +97,7 @@ def freshness(names: Collection[str], *, log_end: int | None = None) -> Freshnes
     function takes a statement in the read database, and one for the lag in the write database
     unless the projections have reached ``log_end``.
     """
-    rows = _live_generations(names)
+    rows = _live_checkpoints(names)
     position = min((row.position for row in rows), default=0)
     lags = _lags({position, *(row.position for row in rows)}, log_end)
     gaps = (incomplete(row, lag_seconds=lags[row.position]) for row in rows)
@@ -100,9 +110,9 @@ def freshness(names: Collection[str], *, log_end: int | None = None) -> Freshnes
     )
 
 
-def _live_generations(names: Collection[str]) -> list[_LiveGeneration]:
+def _live_checkpoints(names: Collection[str]) -> list[_LiveCheckpoint]:
     rows = prepared.fetch("read", _LIVE, [list(names or registered())])
-    return [_LiveGeneration(*row) for row in rows]
+    return [_LiveCheckpoint(*row) for row in rows]
 
 
 def _lags(positions: Collection[int], log_end: int | None) -> dict[int, float]:

@@ -129,7 +129,7 @@ class ProjectionGap(BaseModel):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Incomplete:
-    """A live generation whose rows may lack events.
+    """A live generation whose rows may lack events of ``streams``, all streams or a slice of them.
 
     ``has_parked`` says that streams are parked. ``behind`` is STOPPED or LATE when the projection
     doesn't follow the log, since the time ``since``.
@@ -137,6 +137,7 @@ class Incomplete:
 
     key: int
     name: str
+    streams: published.Slice
     position: int
     has_parked: bool
     behind: GapReason | None
@@ -169,6 +170,7 @@ def incomplete(checkpoint: Any, *, lag_seconds: float) -> Incomplete | None:
     return Incomplete(
         key=checkpoint.pk,
         name=checkpoint.name,
+        streams=checkpoint.streams,
         position=checkpoint.position,
         has_parked=bool(checkpoint.parked_streams),
         behind=behind,
@@ -200,6 +202,7 @@ def row_gaps(
         for projection in projections
         for row in rows
         for stream in row.get(projection.name, ())
+        if projection.streams.has(stream)
     }
     gaps = {**_events_after(pairs), **_parked(pairs)}
     return [_merged(row, gaps) for row in rows]

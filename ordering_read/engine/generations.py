@@ -132,12 +132,18 @@ def add(name: str, status: Projection.Status) -> Projection:
 
 
 def follow(generation: Projection, *, batch: int | None = None) -> Iterator[int]:
-    """Follow the log until caught up; yield the number of events of each batch."""
-    return published.follow(
-        Projection.objects.filter(pk=generation.pk),
-        live.subscriber(projector(generation.name)),
-        batch=batch or settings.PROJECTION_BATCH,
-    )
+    """Follow the log until all slices are caught up; yield the number of events of each batch."""
+    for checkpoint in generation.checkpoints():
+        yield from published.follow(
+            Projection.objects.filter(pk=checkpoint.pk),
+            live.subscriber(projector(generation.name)),
+            batch=batch or settings.PROJECTION_BATCH,
+        )
+
+
+def position(generation: Projection) -> int:
+    """Return the position up to which all slices of ``generation`` show the log."""
+    return min(checkpoint.position for checkpoint in generation.checkpoints())
 
 
 def promote(generation: Projection) -> Projection:
@@ -147,14 +153,14 @@ def promote(generation: Projection) -> Projection:
     """
     with transaction.atomic(using="read"):
         # While the live generation is locked, its position stands still, so the new one catches up.
-        former = Projection.objects.select_for_update().get(
-            name=generation.name, status=_Status.LIVE
-        )
+        former = Projection.objects.get(name=generation.name, status=_Status.LIVE)
+        former, *others = former.lock_checkpoints()
+        furthest = max(checkpoint.position for checkpoint in (former, *others))
         for _ in follow(generation):
             pass
         generation.refresh_from_db()
         # Positions in different logs can't be compared.
-        if generation.position < former.position and published.reads_this_log(former):
+        if position(generation) < furthest and published.reads_this_log(former):
             raise NotLevelError(generation)
         former.status, former.retired_at = _Status.RETIRED, Now()
         former.late_at = former.outdated_at = None
@@ -215,7 +221,9 @@ def discard(generation: Projection) -> None:
     """Delete a generation, which mustn't be live, and its rows."""
     # First of all, so that no process follows or promotes a half-deleted generation, even if this
     # process is killed.
-    Projection.objects.filter(pk=generation.pk).update(status=_Status.DISCARDED)
+    with transaction.atomic(using="read"):
+        Projection.objects.filter(pk=generation.pk).update(status=_Status.DISCARDED, slice_count=1)
+        Projection.objects.filter(owner=generation.pk).delete()
     for model in projector(generation.name).models:
         rows = model._default_manager.filter(projection=generation).values("pk")
         with writing():

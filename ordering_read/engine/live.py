@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import F, Q, QuerySet
 
 from ordering_read.engine import status
 from ordering_read.engine.fingerprint import code_fingerprint
@@ -27,16 +27,23 @@ class ProjectionSubscription(subscriptions.Subscription):
     metric_label = "projection"
     serves_requests = True
     idle_wait = 0.2
+    slice_number = F("slice_number")
+    slice_count = F("slice_count")
 
     def names(self) -> Sequence[str]:
         return list(registered())
 
     def checkpoints(self) -> "QuerySet[Projection]":
         # Only its rebuild moves a building generation, and each rebuild tries parked events again.
-        return super().checkpoints().filter(status__in=[_Status.LIVE, _Status.RETIRED])
+        # Only live and retired generations have further slices.
+        followed = [_Status.LIVE, _Status.RETIRED, _Status.SLICE]
+        return super().checkpoints().filter(status__in=followed)
 
     def served(self) -> "QuerySet[Projection]":
         return self.checkpoints().filter(status=_Status.LIVE)
+
+    def in_slices(self, numbers: Sequence[int]) -> Q:
+        return Q(slice_count=1) | Q(slice_number__in=numbers)
 
     def subscriber(self, checkpoint: Projection) -> published.Subscriber:
         return subscriber(projector(checkpoint.name))
@@ -74,7 +81,7 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
     def apply(generation: Projection, events: Sequence[DomainEvent]) -> None:
         # The checkpoint moves in the transaction of the rows.
         with writing(once=True, filling=filling):
-            projector.apply(events, generation.pk)
+            projector.apply(events, generation.owner_pk)
 
     def reapply(
         generation: Projection, streams: Sequence[str], read: Callable[[], Sequence[DomainEvent]]
@@ -88,12 +95,12 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
                 # The first column of the key is the same in all rows of a stream.
                 column = natural_key(model)[0]
                 name = next(f.name for f in model._meta.concrete_fields if f.column == column)
-                condition = {"projection_id": generation.pk, f"{name}__in": aggregate_ids}
+                condition = {"projection_id": generation.owner_pk, f"{name}__in": aggregate_ids}
                 deleted, _ = model._default_manager.filter(**condition).delete()
                 has_rows = has_rows or deleted > 0
             # Streams without rows were never applied, or belong to other projections.
             if has_rows:
-                projector.apply(read(), generation.pk)
+                projector.apply(read(), generation.owner_pk)
 
     def find_skip(event: DomainEvent) -> ParkedEvent | None:
         # The skip may belong to another generation, whose rows lack the event too.

@@ -6,17 +6,16 @@ An interrupted rebuild resumes after its last batch: the progress is committed w
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from operator import attrgetter
 
 from django.conf import settings
 from django.db.models import Sum
 from django.db.models.functions import Now
 
-from ordering_read.engine import control, fill, generations, live, parallel
+from ordering_read.engine import control, fill, generations, live, parallel, slices
 from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.engine.table_diff import ComparedTable, TableDiff
 from ordering_read.engine.verify import store_result
-from ordering_read.models import ParkedEvent, Projection
+from ordering_read.models import ParkedEvent, Projection, parked_by
 from ordering_read.projector import projector
 from ordering_write import published
 
@@ -184,7 +183,7 @@ def _compare_with_live(building: Projection) -> tuple[list[ComparedTable], str]:
     served = Projection.objects.get(name=building.name, status=_Status.LIVE)
     if not published.reads_this_log(served):
         return [], "the rows that are served were made from another log"
-    behind = building.position - served.position
+    behind = building.position - generations.position(served)
     if behind > _MAX_COMPARED_LAG:
         return [], f"the rows that are served are {behind:,} events behind"
     models = projector(building.name).models
@@ -221,21 +220,20 @@ def _compare(diff: TableDiff, served: Projection, building: Projection) -> Compa
 
 
 def _are_level(served: Projection, building: Projection) -> bool:
-    """Return True if both positions are equal; if not, apply a batch to the generation behind."""
-    served.refresh_from_db()
+    """Return True if all positions are equal; if not, apply what the checkpoints behind lack."""
     building.refresh_from_db()
-    behind, ahead = sorted((served, building), key=attrgetter("position"))
-    missing = ahead.position - behind.position
-    if missing:
-        # The batch ends at the position of the generation ahead, which is the end of a commit.
-        next(generations.follow(behind, batch=min(missing, settings.PROJECTION_BATCH)), None)
-    return not missing
+    checkpoints = [building, *served.checkpoints()]
+    until = max(checkpoint.position for checkpoint in checkpoints)
+    behind = [checkpoint for checkpoint in checkpoints if checkpoint.position < until]
+    for checkpoint in behind:
+        slices.follow_until(checkpoint, until)
+    return not behind
 
 
 def _refuse_if_incomplete(building: Projection) -> None:
     """Raise IncompleteError if ``building`` has a parked stream that the live generation hasn't."""
     served = Projection.objects.get(name=building.name, status=_Status.LIVE)
-    parked_streams = served.parked_events.filter(skipped_at=None).values("stream")
+    parked_streams = parked_by(served).filter(skipped_at=None).values("stream")
     blocking = building.parked_events.filter(skipped_at=None).exclude(
         category=ParkedEvent.Category.WAITING
     )

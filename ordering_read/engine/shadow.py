@@ -12,10 +12,10 @@ from uuid import UUID
 from django.db import transaction
 
 from config.databases.retry import is_transient
-from ordering_read.engine import generations
+from ordering_read.engine import generations, slices
 from ordering_read.engine.fill import BATCH
 from ordering_read.engine.table_diff import Keys, TableDiff
-from ordering_read.models import Projection
+from ordering_read.models import Projection, parked_by
 from ordering_read.projector import projector, writing
 from ordering_write import published
 from ordering_write.published import DomainEvent
@@ -61,7 +61,7 @@ class ShadowGeneration:
         ``sample`` is the number of streams, or of rows where rows mix streams; None for all.
         Returns each table with the keys of the rows to compare, None for all rows.
         """
-        until = self._live.position
+        until = generations.position(self._live)
         self._left_out = self._parked_or_skipped()
         if sample is not None and self._projector.sliced_by == "stream":
             self._fill_streams(sample, until)
@@ -132,7 +132,7 @@ class ShadowGeneration:
         )
 
     def _parked_or_skipped(self) -> dict[UUID, int]:
-        return dict(self._live.parked_events.values_list("event_id", "position"))
+        return dict(parked_by(self._live).values_list("event_id", "position"))
 
     def _move(self, position: int) -> None:
         self._shadow.position = position
@@ -142,18 +142,18 @@ class ShadowGeneration:
     def aligned(self) -> Iterator[None]:
         """Bring the shadow generation to the position of the live one, and keep both there.
 
-        The block runs in a transaction that locks the live generation.
+        The block runs in a transaction that locks the live generation. Raises SliceBehindError.
         """
         # Most events are applied before the lock, so that the workers wait only briefly.
-        self._follow()
+        self._follow(generations.position(self._live))
         with transaction.atomic(using="read"):
-            Projection.objects.select_for_update().get(pk=self._live.pk)
-            self._follow()
+            self._live.lock_checkpoints()
+            self._follow(slices.bring_level(self._live))
             yield
 
-    def _follow(self) -> None:
-        """Apply the events up to the position of the live generation."""
-        self._live.refresh_from_db()
+    def _follow(self, until: int) -> None:
+        """Apply the events up to ``until``, a position that all slices of the live generation have
+        reached."""
         # Read after the position, so that an event parked in between counts as left out.
         left_out = self._parked_or_skipped()
         retried_positions = sorted(
@@ -165,12 +165,12 @@ class ShadowGeneration:
         for position in retried_positions:
             for events in self._in_order(position - 1, position):
                 self._apply(events, filling=False)
-        for events in self._in_order(self._shadow.position, self._live.position):
+        for events in self._in_order(self._shadow.position, until):
             self._apply(events, filling=False)
-        if self._shadow.position != self._live.position:
-            self._move(self._live.position)
+        if self._shadow.position != until:
+            self._move(until)
 
     def parked_streams(self) -> list[str]:
         """Return the streams that wait for parked events in the live generation."""
-        waiting = self._live.parked_events.filter(skipped_at=None)
+        waiting = parked_by(self._live).filter(skipped_at=None)
         return list(waiting.order_by("stream").values_list("stream", flat=True).distinct())

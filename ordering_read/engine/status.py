@@ -2,24 +2,27 @@
 
 import os
 import socket
+from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.apps.registry import Apps
 from django.conf import settings
 from django.db import connections
-from django.db.models import Expression, Q, QuerySet
+from django.db.models import Expression, Min, Q, QuerySet
 from django.db.models.functions import Now
 
 from ordering_read.engine.fingerprint import code_fingerprint
-from ordering_read.models import Projection, Worker
+from ordering_read.models import Projection, Worker, of_live_generations
 from ordering_read.projector import labels, registered
 from ordering_write.published import policies, subscriptions
 
 # A rebuild without progress for this long counts as killed.
 _REBUILD_SILENCE = timedelta(minutes=1)
+# A cluster without a heartbeat for this long gets no slices: two heartbeats are missing.
+_ALIVE = timedelta(seconds=4)
 # The time for which a cluster that ended without a word is shown.
 _REMEMBERED = timedelta(hours=1)
 
@@ -48,19 +51,21 @@ class ProjectionStatus(subscriptions.SubscriberStatus):
     ``status`` is "failed" while the projection can't go on, "building" while a rebuild fills its
     next generation, "paused" while that rebuild is paused, "outdated" when its rows were made by
     other code, and "live" otherwise. ``is_outdated`` says the latter during a rebuild too.
-    ``rebuild`` is the progress of a rebuild, None without one.
+    ``rebuild`` is the progress of a rebuild, None without one. A projection that is cut is as far
+    as its slowest slice; ``slices`` has the status of each slice, none if it isn't cut.
     """
 
     generation: int
     status: str
     is_outdated: bool
     rebuild: "RebuildProgress | None" = None
+    slices: Sequence[subscriptions.SubscriberStatus] = ()
 
 
 def statuses() -> list[ProjectionStatus]:
     """Return the status of each projection, in the order of their names, by two queries."""
     generations = _Generations()
-    return generations.statuses(subscriptions.measure(generations.live))
+    return generations.statuses(subscriptions.measure(generations.checkpoints))
 
 
 class Measured(NamedTuple):
@@ -86,42 +91,70 @@ def measured_generations(
     have ``FAILING`` as ``failing``. The query of the read database computes ``extra`` too.
     """
     generations = _Generations(extra)
-    live = generations.live
+    live = generations.checkpoints
     measured, given_up = policies.given_up.count_and_measure([*live, *others])
     statuses = generations.statuses(measured[: len(live)])
     return Measured(generations.rows, statuses, measured[len(live) :], given_up, generations.extra)
 
 
 class _Generations:
-    """The rows of all generations, by name; ``live`` are those that the projections serve."""
+    """The rows of all generations, by name; ``live`` are those that the projections serve, and
+    ``checkpoints`` all of their slices."""
 
     def __init__(self, extra: Expression | None = None) -> None:
         expressions = {"extra": extra} if extra else {}
-        self.rows: list[Any] = list(
+        rows: list[Any] = list(
             Projection.objects.filter(name__in=registered()).annotate(
                 now=Now(), failing=subscriptions.FAILING, **expressions
             )
         )
-        self.extra = self.rows[0].extra if extra and self.rows else None
+        self.extra = rows[0].extra if extra and rows else None
+        self.rows = [row for row in rows if row.owner_id is None]
         self.live = [row for row in self.rows if row.status == Projection.Status.LIVE]
+        live_keys = {row.pk for row in self.live}
+        self.checkpoints = [row for row in rows if row.owner_pk in live_keys]
         # Before any measurement, because the first fingerprints of a process take a moment.
         self._outdated_names = {row.name for row in self.live if _is_outdated(row)}
 
     def statuses(
         self, measured: Sequence[subscriptions.SubscriberStatus]
     ) -> list[ProjectionStatus]:
-        """Return the statuses of ``live``, whose progress is ``measured``."""
+        """Return the statuses of ``live``; ``measured`` is the progress of ``checkpoints``."""
+        slices: dict[int, list[subscriptions.SubscriberStatus]] = defaultdict(list)
+        for checkpoint, progress in zip(self.checkpoints, measured, strict=True):
+            slices[checkpoint.owner_pk].append(progress)
         building = {row.name: row for row in self.rows if is_rebuilding(row)}
         return [
             ProjectionStatus(
-                **asdict(progress),
+                **asdict(_together(slices[row.pk])),
+                slices=slices[row.pk] if row.slice_count > 1 else (),
                 generation=row.generation,
                 status=_status(row, building.get(row.name), row.name in self._outdated_names),
                 is_outdated=row.name in self._outdated_names,
                 rebuild=rebuild_progress(building[row.name]) if row.name in building else None,
             )
-            for row, progress in zip(self.live, measured, strict=True)
+            for row in self.live
         ]
+
+
+def _together(
+    slices: Sequence[subscriptions.SubscriberStatus],
+) -> subscriptions.SubscriberStatus:
+    """Return the status of a projection with the status of each of its slices."""
+    if len(slices) == 1:
+        return slices[0]
+    errors = [status.last_error for status in slices if status.failed]
+    return replace(
+        slices[0],
+        position=min(status.position for status in slices),
+        lag_seconds=max(status.lag_seconds for status in slices),
+        last_error=errors[0] if errors else "",
+        updated_at=max(status.updated_at for status in slices),
+        batches=sum(status.batches for status in slices),
+        batch_seconds=sum(status.batch_seconds for status in slices),
+        last_batch_seconds=max(status.last_batch_seconds for status in slices),
+        parked_streams=sum(status.parked_streams for status in slices),
+    )
 
 
 def is_rebuilding(generation: Any) -> bool:
@@ -201,9 +234,9 @@ def _is_outdated(live: Projection) -> bool:
 
 def checkpoints() -> dict[str, tuple[int, str]]:
     """Return the position and the label of each live projection by its name."""
-    live = Projection.objects.filter(name__in=registered(), status=Projection.Status.LIVE)
-    positions = dict(live.values_list("name", "position"))
-    return {name: (position, labels([name])) for name, position in positions.items()}
+    live = Projection.objects.filter(of_live_generations(), name__in=registered())
+    positions = live.order_by("name").values_list("name").annotate(Min("position"))
+    return {name: (position, labels([name])) for name, position in positions}
 
 
 _MARK_OUTDATED = """
@@ -254,6 +287,20 @@ def workers() -> list[WorkerStatus]:
     rows = Worker.objects.annotate(is_silent=Q(seen_at__lte=Now() - silence))
     fields = ("host", "pid", "seen_at", "is_silent")
     return [WorkerStatus(**row) for row in rows.order_by("-seen_at").values(*fields)]
+
+
+def share() -> subscriptions.Share:
+    """Return the part of the slices that falls to the cluster of this process.
+
+    The clusters that are alive share out the slices in the order of their names. Returns the whole
+    to a cluster that hasn't sent a heartbeat.
+    """
+    alive = Worker.objects.filter(seen_at__gt=Now() - _ALIVE).order_by("host", "pid")
+    clusters = list(alive.values_list("host", "pid"))
+    own = (socket.gethostname(), os.getppid())
+    if own not in clusters:
+        return subscriptions.WHOLE
+    return subscriptions.Share(clusters.index(own), len(clusters))
 
 
 def workers_seen() -> int:

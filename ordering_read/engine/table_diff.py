@@ -27,7 +27,8 @@ pair AS (
     FROM stored FULL JOIN folded USING ({key}) WHERE stored IS DISTINCT FROM folded
 ), progress AS (
     SELECT count(DISTINCT position) = 1 AS is_aligned
-    FROM projection WHERE id IN (%(stored)s, %(folded)s)
+    FROM projection
+    WHERE id IN (%(stored)s, %(folded)s) OR owner_id IN (%(stored)s, %(folded)s)
 )
 """
 # One statement, so that one snapshot shows both generations and their positions.
@@ -131,8 +132,8 @@ def natural_key(model: type[models.Model]) -> list[str]:
 class TableDiff:
     """Compares the rows that ``model`` has in two generations.
 
-    All columns are compared except the surrogate key. Rows are comparable only while both
-    generations have the same position.
+    All columns are compared except the surrogate key. Rows are comparable only while all slices of
+    both generations have the same position.
     """
 
     def __init__(

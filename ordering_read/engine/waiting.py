@@ -22,7 +22,7 @@ from django.db import connections
 
 from config.http.limits import waiting_slots
 from ordering_read.engine.gaps import GapReason, ProjectionGap
-from ordering_read.models import ParkedEvent, Projection
+from ordering_read.models import ParkedEvent, Projection, of_live_generations
 from ordering_read.projector import projector, registered
 from ordering_write import published
 
@@ -36,6 +36,8 @@ _POLL_SECONDS = 0.25
 _POOLED_POLL_SECONDS = 0.05
 # The shortest time between two checks, however often projections move.
 _SECONDS_BETWEEN_LOOKS = 0.005
+# The columns of the slice that a checkpoint has read.
+_SLICE = ("slice_number", "slice_count")
 # The thread ends when no request has waited for this long.
 _LINGER_SECONDS = 30.0
 
@@ -109,11 +111,11 @@ class _Positions:
     """The positions that one check reads, once for all waiting requests."""
 
     @cached_property
-    def by_projection(self) -> dict[str, Any]:
-        """The checkpoints of the live rows, by the name of the projection."""
-        live = Projection.objects.filter(status=Projection.Status.LIVE)
-        columns = ("pk", "name", "position", "parked_streams", "error", "failed_at")
-        return {row.name: row for row in live.values_list(*columns, named=True)}
+    def live(self) -> list[Any]:
+        """The checkpoints of the live rows, one for each slice."""
+        live = Projection.objects.filter(of_live_generations())
+        columns = ("pk", "name", "position", "parked_streams", "error", *_SLICE)
+        return list(live.values_list(*columns, named=True))
 
     @cached_property
     def end_of_log(self) -> int:
@@ -137,19 +139,29 @@ class _EventWaiter(_Waiter):
 
     def __init__(self, event_id: UUID, names: Collection[str]) -> None:
         self._event_id = event_id
-        self._names = names or frozenset(registered())
+        self._names = frozenset(names or registered())
         self._position: int | None = None
 
     def look(self, positions: _Positions) -> bool:
         self._position = self._position or published.position_of(self._event_id)
-        rows = [row for row in positions.by_projection.values() if row.name in self._names]
+        rows = [row for row in positions.live if row.name in self._names and self._needs(row)]
         passed = [row for row in rows if self._position and row.position >= self._position]
         stopped = [row for row in rows if row.error and row not in passed]
         if stopped:
             self._end_with(GapReason.STOPPED, {row.name for row in stopped})
-        elif len(passed) == len(self._names):
+        elif len(passed) == len(rows) and {row.name for row in rows} == self._names:
             self._end_with(GapReason.PARKED, self._parked_by(passed))
         return self.is_done
+
+    def _needs(self, row: Any) -> bool:
+        """Return True if the slice of a checkpoint has a stream of the commit."""
+        streams = published.Slice(row.slice_number, row.slice_count)
+        return row.slice_count == 1 or any(map(streams.has, self._streams))
+
+    @cached_property
+    def _streams(self) -> Collection[str]:
+        """The streams of the commit."""
+        return published.streams_of_commit(self._event_id)
 
     def _parked_by(self, rows: Sequence[Any]) -> set[str]:
         """Return the projections that have parked an event of the commit.

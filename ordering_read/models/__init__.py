@@ -4,8 +4,8 @@ from ordering_read.models.base import ReadModel, ReadModelWrittenError
 from ordering_read.models.customer import CustomerSummary
 from ordering_read.models.inventory import InventoryLevel, StockReservation
 from ordering_read.models.order import OrderLine, OrderSummary
-from ordering_read.models.parked_event import ParkedEvent
-from ordering_read.models.projection import FillSlice, Projection, Worker
+from ordering_read.models.parked_event import ParkedEvent, parked_by
+from ordering_read.models.projection import FillSlice, Projection, Worker, of_live_generations
 from ordering_read.models.stored_response import StoredResponse
 from ordering_read.models.stream_row import StreamRow
 
@@ -23,4 +23,6 @@ __all__ = [
     "StoredResponse",
     "StreamRow",
     "Worker",
+    "of_live_generations",
+    "parked_by",
 ]

@@ -33,3 +33,9 @@ class ParkedEvent(published.ParkedEvent):
                 name="parked_event_waiting",
             )
         ]
+
+
+def parked_by(generation: Projection) -> "models.QuerySet[ParkedEvent]":
+    """Return the events that ``generation`` has parked or skipped, in all its slices."""
+    pk = generation.owner_pk
+    return ParkedEvent.objects.filter(Q(checkpoint=pk) | Q(checkpoint__owner=pk))

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from ordering_write.published import Checkpoint
+from ordering_write.published import Checkpoint, Slice
 
 
 class Projection(Checkpoint):
@@ -14,6 +14,9 @@ class Projection(Checkpoint):
     promotes it and retires the former one, which the workers keep up to date for a rollback. A
     shadow generation is compared with the live one and deleted. A discarded generation is being
     deleted, batch by batch.
+
+    The row of a generation is its only checkpoint, or that of its first slice. Each further slice
+    has a row of the status SLICE, which owns no rows: they belong to its ``owner``, the generation.
     """
 
     repeatable = True
@@ -24,6 +27,7 @@ class Projection(Checkpoint):
         RETIRED = "retired"
         SHADOW = "scratch"
         DISCARDED = "discarded"
+        SLICE = "slice"
 
     class RebuildRequest(models.TextChoices):
         """A request that a running rebuild obeys after its batch."""
@@ -74,13 +78,28 @@ class Projection(Checkpoint):
         blank=True, default="", db_default="", help_text="The result of that comparison."
     )
 
+    owner = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="further_slices",
+        help_text="The generation of a further slice; empty for a generation.",
+    )
+    slice_number = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="The slice of the streams that is read, from 0 on."
+    )
+    slice_count = models.PositiveSmallIntegerField(
+        default=1, db_default=1, help_text="The number of slices of the generation."
+    )
+
     class Meta:
         db_table = "projection"
         default_permissions = ()
-        ordering = ["name", "generation"]
+        ordering = ["name", "generation", "slice_number"]
         constraints = [
             models.UniqueConstraint(
-                fields=["name", "generation"], name="projection_generation_unique"
+                fields=["name", "generation", "slice_number"], name="projection_slice_unique"
             ),
             models.UniqueConstraint(
                 fields=["name"], condition=Q(status="live"), name="projection_one_live"
@@ -91,11 +110,46 @@ class Projection(Checkpoint):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name}, generation {self.generation}"
+        text = f"{self.name}, generation {self.generation}"
+        if self.slice_count == 1:
+            return text
+        return f"{text}, slice {self.slice_number + 1} of {self.slice_count}"
+
+    @property
+    def streams(self) -> Slice:
+        return Slice(self.slice_number, self.slice_count)
+
+    @property
+    def owner_pk(self) -> int:
+        """The key of the generation, which owns the rows."""
+        return self.owner_id or self.pk
+
+    def checkpoints(self) -> "models.QuerySet[Projection]":
+        """Return the checkpoints of the generation, by slice."""
+        rows = Projection.objects.filter(Q(pk=self.owner_pk) | Q(owner=self.owner_pk))
+        return rows.order_by("slice_number")
+
+    def lock_checkpoints(self) -> "list[Projection]":
+        """Lock the checkpoints of the generation until the end of the transaction; return them."""
+        return list(self.checkpoints().select_for_update())
+
+    @property
+    def is_live(self) -> bool:
+        """True if the rows are served to readers; reads the generation of a further slice."""
+        return (self.owner or self).status == self.Status.LIVE
+
+
+def of_live_generations(prefix: str = "") -> Q:
+    """Return the condition for the checkpoints of live generations, all slices of them.
+
+    ``prefix`` is the path to the checkpoint, such as ``checkpoint__``.
+    """
+    live = Projection.Status.LIVE
+    return Q(**{f"{prefix}status": live}) | Q(**{f"{prefix}owner__status": live})
 
 
 class FillSlice(models.Model):
-    """The progress of one slice of a generation; it commits together with the rows."""
+    """The progress of one slice of a rebuild; it commits together with the rows."""
 
     projection = models.ForeignKey(Projection, on_delete=models.CASCADE, related_name="slices")
     number = models.PositiveIntegerField()

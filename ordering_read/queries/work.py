@@ -17,8 +17,8 @@ from ordering_read.models import (
     InventoryLevel,
     OrderSummary,
     ParkedEvent,
-    Projection,
     ReadModel,
+    of_live_generations,
 )
 from ordering_read.models.fulfilment import QueuedOrder
 from ordering_read.projector import registered
@@ -91,7 +91,8 @@ def _selections() -> Mapping[Work, _Selection]:
         Work.GOODS_LATE: _Selection(InventoryLevel, ~Q(expected=[]) & Q(expected__0__at__lt=now)),
         Work.PARKED: _Selection(
             ParkedEvent,
-            Q(checkpoint__name__in=registered(), checkpoint__status=Projection.Status.LIVE)
+            of_live_generations("checkpoint__")
+            & Q(checkpoint__name__in=registered())
             & Q(skipped_at=None)
             & ~Q(category=ParkedEvent.Category.WAITING),
             "parked_at",

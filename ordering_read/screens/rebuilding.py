@@ -259,7 +259,7 @@ def _enqueue(task: str, *names: str, **options: Any) -> None:
 
 def _newest(names: Collection[str]) -> dict[str, Projection]:
     """Return the newest generation of each projection, by name."""
-    rows = Projection.objects.filter(name__in=names).order_by("name", "generation")
+    rows = Projection.objects.filter(name__in=names, owner=None).order_by("name", "generation")
     return {row.name: row for row in rows}
 
 

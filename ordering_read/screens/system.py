@@ -124,6 +124,7 @@ def _projection(state: ProjectionState) -> dict[str, Any]:
         **_follower(status, state.course),
         **_state(status, status.status),
         "label": capfirst(labels([status.name])),
+        "slices_behind": sum(part.lag_events > 0 for part in status.slices),
         "others": state.others,
         "verified_at": state.verified_at,
         "verification": state.verification,

@@ -4,6 +4,7 @@ from ordering_write.log.correlation import CorrelatedEvent, read_correlation
 from ordering_write.log.decoding import UndecodableEventError
 from ordering_write.log.reading import (
     LOG_END,
+    LogBatch,
     LogGapError,
     commit_of,
     events_after,
@@ -13,19 +14,26 @@ from ordering_write.log.reading import (
     last_position,
     position_of,
     read_at,
+    read_batch,
     read_command,
     read_log,
     read_stream,
     read_streams,
     recorded_at,
+    streams_of_commit,
     traceparents,
 )
 from ordering_write.log.sequencer import sequence
+from ordering_write.log.slicing import ALL_STREAMS, COUNTS, Slice
 
 __all__ = [
+    "ALL_STREAMS",
+    "COUNTS",
     "LOG_END",
     "CorrelatedEvent",
+    "LogBatch",
     "LogGapError",
+    "Slice",
     "UndecodableEventError",
     "commit_of",
     "events_after",
@@ -35,6 +43,7 @@ __all__ = [
     "last_position",
     "position_of",
     "read_at",
+    "read_batch",
     "read_command",
     "read_correlation",
     "read_log",
@@ -42,5 +51,6 @@ __all__ = [
     "read_streams",
     "recorded_at",
     "sequence",
+    "streams_of_commit",
     "traceparents",
 ]

@@ -5,7 +5,7 @@ Positions have no gap (see ``sequencer``), so that a reader can prove that it sk
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from django.db import connection
@@ -13,6 +13,7 @@ from django.db import connection
 from ordering_write.domain.events import DomainEvent
 from ordering_write.log import decoding
 from ordering_write.log.decoding import Row, readable
+from ordering_write.log.slicing import ALL_STREAMS, IS_IN_SLICE, Slice
 
 # Selects times and ids as text: most of them are never used, and converting all of them takes
 # longer than decoding the events.
@@ -48,6 +49,41 @@ SELECT id, (
 ) FROM log_identity
 """
 
+# The end of the commit that ends a batch, its event, and the number of events up to there.
+_END_OF_BATCH = """
+WITH reached AS (
+    SELECT max(position) AS position FROM (
+        SELECT position FROM event_position WHERE position > %(after)s
+        ORDER BY position LIMIT %(limit)s
+    ) AS next
+), ended AS (
+    SELECT max(event_position.position) AS position
+    FROM event_position JOIN event ON event.id = event_position.event_id
+    WHERE event.commit_id = (
+        SELECT event.commit_id FROM event_position JOIN event ON event.id = event_position.event_id
+        WHERE event_position.position = (SELECT position FROM reached)
+    )
+)
+SELECT coalesce(ended.position, (SELECT position FROM reached)), (
+    SELECT event.event_id FROM event_position JOIN event ON event.id = event_position.event_id
+    WHERE event_position.position = ended.position
+), (
+    SELECT count(*) FROM event_position JOIN event ON event.id = event_position.event_id
+    WHERE event_position.position > %(after)s AND event_position.position <= ended.position
+)
+FROM ended
+"""
+_MISSING = """
+SELECT min(expected) FROM generate_series(%s::bigint, %s::bigint) AS expected WHERE NOT EXISTS (
+    SELECT FROM event_position JOIN event ON event.id = event_position.event_id
+    WHERE event_position.position = expected
+)
+"""
+_OF_SLICE = f"""{BY_POSITION}
+WHERE event_position.position > %s AND event_position.position <= %s AND {IS_IN_SLICE}
+ORDER BY event_position.position
+"""
+
 _TRACEPARENTS = """
 SELECT traceparent FROM event WHERE event_id = ANY(%s) AND traceparent <> '' ORDER BY id
 """
@@ -65,6 +101,28 @@ WHERE newest.position IS NULL OR newest.position > point.position
 
 class LogGapError(Exception):
     """A position of the log is missing: an event was removed, or the log was restored."""
+
+
+class LogBatch(NamedTuple):
+    """The events of a range of positions that are in one slice.
+
+    The range has ``size`` positions and ends at ``position`` with the event ``event_id``, which may
+    be in another slice.
+    """
+
+    events: list[DomainEvent]
+    position: int
+    event_id: UUID
+    size: int
+
+    def first(self) -> "LogBatch":
+        """Return the batch up to its first event; the whole batch if it has one event at most."""
+        if len(self.events) < 2:
+            return self
+        envelope = self.events[0].recorded
+        position = cast(int, envelope.position)
+        size = self.size - (self.position - position)
+        return LogBatch(self.events[:1], position, envelope.event_id, size)
 
 
 # --- Positions ---------------------------------------------------------------------------------
@@ -102,6 +160,17 @@ def commit_of(event_id: UUID) -> list[UUID]:
             [event_id],
         )
         return [committed_id for (committed_id,) in cursor.fetchall()]
+
+
+def streams_of_commit(event_id: UUID) -> list[str]:
+    """Return the streams of the events that were committed together with an event."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT stream FROM event WHERE commit_id ="
+            " (SELECT commit_id FROM event WHERE event_id = %s)",
+            [event_id],
+        )
+        return [stream for (stream,) in cursor.fetchall()]
 
 
 def recorded_at(position: int) -> datetime | None:
@@ -167,6 +236,30 @@ def read_log(after: int, limit: int) -> list[DomainEvent]:
         if row.position != expected:
             raise LogGapError(f"Position {expected} of the log is missing.")
     return [decoding.event_of(row) for row in rows]
+
+
+def read_batch(after: int, limit: int, streams: Slice = ALL_STREAMS) -> LogBatch | None:
+    """Return the events of ``streams`` among the next ``limit`` events after a position, and the
+    rest of their commit; None after the last event.
+
+    The events of other slices are counted only, so that a slice costs its share. See ``read_log``.
+    Raises LogGapError when a position is missing, in whatever slice its event was.
+    """
+    if streams == ALL_STREAMS:
+        if not (events := read_log(after, limit)):
+            return None
+        last = events[-1].recorded
+        return LogBatch(events, cast(int, last.position), last.event_id, len(events))
+    with connection.cursor() as cursor:
+        cursor.execute(_END_OF_BATCH, {"after": after, "limit": limit})
+        position, event_id, size = cursor.fetchone()
+    if position is None:
+        return None
+    if size != position - after:
+        missing = _value(_MISSING, after + 1, position)
+        raise LogGapError(f"Position {missing} of the log is missing.")
+    events = read(_OF_SLICE, [after, position, streams.of, streams.number])
+    return LogBatch(events, position, event_id, size)
 
 
 def read_at(positions: Sequence[int]) -> list[DomainEvent]:

@@ -45,7 +45,13 @@ class PolicySubscription(Subscription):
     def other_work(self) -> Q:
         return Q(Exists(timers.due_timers(NOW)))
 
-    def run(self, *names: str, seconds: float = math.inf, idle_wait: float = 0.0) -> int:
+    def run(
+        self,
+        *names: str,
+        slices: Sequence[int] = (),
+        seconds: float = math.inf,
+        idle_wait: float = 0.0,
+    ) -> int:
         """Set timers for new events and fire due timers, until there is neither.
 
         After about ``seconds`` the rest is left to the next run. A failure is recorded on the

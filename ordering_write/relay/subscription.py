@@ -36,7 +36,13 @@ class RelaySubscription(Subscription):
     def names(self) -> Sequence[str]:
         return [settings.RELAY] if settings.RELAY else []
 
-    def run(self, *names: str, seconds: float = math.inf, idle_wait: float = 0.0) -> int:
+    def run(
+        self,
+        *names: str,
+        slices: Sequence[int] = (),
+        seconds: float = math.inf,
+        idle_wait: float = 0.0,
+    ) -> int:
         """Publish all events that the stream doesn't have; returns their number.
 
         The first run of a process moves the checkpoint to the end of the stream. A failure is

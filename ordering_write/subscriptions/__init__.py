@@ -7,7 +7,7 @@ runners, ``group`` and ``runner`` move them, ``parking`` sets events aside that 
 
 from ordering_write.subscriptions.blocked import TooManyParkedError
 from ordering_write.subscriptions.group import RELEASED, catch_up, follow
-from ordering_write.subscriptions.lease import LEASE, Leased
+from ordering_write.subscriptions.lease import LEASE, WHOLE, Leased, Share
 from ordering_write.subscriptions.reader import LogReplacedError, reads_this_log
 from ordering_write.subscriptions.registry import (
     Subscription,
@@ -32,8 +32,10 @@ __all__ = [
     "FAILING",
     "LEASE",
     "RELEASED",
+    "WHOLE",
     "Leased",
     "LogReplacedError",
+    "Share",
     "Subscriber",
     "SubscriberStatus",
     "Subscription",

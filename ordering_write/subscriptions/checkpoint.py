@@ -7,6 +7,8 @@ from django.db.models.functions import Now
 from django.dispatch import Signal
 from uuid_utils.compat import uuid7
 
+from ordering_write import log
+
 # Sent after the commit that moved checkpoints; the sender is their class. No arguments.
 checkpoints_moved = Signal()
 
@@ -74,6 +76,11 @@ class Checkpoint(models.Model):
 
     class Meta:
         abstract = True
+
+    @property
+    def streams(self) -> log.Slice:
+        """The slice of the log that is read from the checkpoint."""
+        return log.ALL_STREAMS
 
     @property
     def isolated(self) -> bool:

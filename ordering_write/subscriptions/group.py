@@ -4,7 +4,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, cast
+from typing import Any
 
 import psycopg
 from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, models, transaction
@@ -42,10 +42,10 @@ def catch_up(
 
     Returns how many events were applied or parked, for all checkpoints together.
 
-    Checkpoints at one position read the log once and move in one transaction. Where an event can't
-    be applied, or a runner was lost before, each checkpoint moves by itself, as in ``follow``.
-    Level checkpoints listen to the log for ``idle_wait`` seconds more, so that a steady flow of
-    events needs no new leases.
+    Checkpoints of one slice at one position read the log once and move in one transaction. Where an
+    event can't be applied, or a runner was lost before, each checkpoint moves by itself, as in
+    ``follow``. Level checkpoints listen to the log for ``idle_wait`` seconds more, so that a steady
+    flow of events needs no new leases.
 
     An exception is recorded on its checkpoint, logged when the checkpoint begins to fail, and
     delays the next lease; no event is skipped, and other checkpoints go on. If the time ends before
@@ -69,9 +69,14 @@ def catch_up(
 
 
 def follow(
-    checkpoints: "models.QuerySet[Any]", subscriber: Subscriber, *, batch: int
+    checkpoints: "models.QuerySet[Any]",
+    subscriber: Subscriber,
+    *,
+    batch: int,
+    until: float = math.inf,
 ) -> Iterator[int]:
-    """Follow the log from the one checkpoint in ``checkpoints`` until that one is caught up.
+    """Follow the log from the one checkpoint in ``checkpoints`` until that one is caught up, or at
+    the position ``until``, which is the end of a commit.
 
     Yields the number of events of each batch, after the batch. Each batch of about ``batch`` events
     is applied and the checkpoint moved in one transaction of the checkpoint's database. One runner
@@ -81,7 +86,7 @@ def follow(
     An event that can't be applied is parked, and a transaction that a transient error breaks off is
     retried; any other exception is raised.
     """
-    return Runner(checkpoints, subscriber, batch, LogReader()).follow()
+    return Runner(checkpoints, subscriber, batch, LogReader(), until=until).follow()
 
 
 class _SubscriptionGroup:
@@ -179,30 +184,42 @@ class _SubscriptionGroup:
         with transaction.atomic(using=self._checkpoints.db):
             self._rows = self._load(lock=True)
             ready = [row for row in self._rows.values() if not _goes_by_itself(row)]
-            positions = sorted({row.position for row in ready})
             return [
-                self._apply(
-                    [row for row in ready if row.position == position],
-                    # Stops at the next position, from where the checkpoints move together.
-                    limit=min(self._batch, following - position),
-                )
-                for position, following in zip(positions, [*positions[1:], math.inf], strict=True)
+                step
+                for streams in sorted({row.streams for row in ready})
+                for step in self._step_in_slice([row for row in ready if row.streams == streams])
             ]
+
+    def _step_in_slice(self, ready: list[Any]) -> list[Step]:
+        """Apply one batch for the checkpoints ``ready``, which are of one slice."""
+        positions = sorted({row.position for row in ready})
+        batch = self._batch_of(ready[0])
+        return [
+            self._apply(
+                [row for row in ready if row.position == position],
+                # Stops at the next position, from where the checkpoints move together.
+                limit=min(batch, following - position),
+            )
+            for position, following in zip(positions, [*positions[1:], math.inf], strict=True)
+        ]
+
+    def _batch_of(self, row: Any) -> int:
+        """Return the positions of a batch, of which a slice has its share of events."""
+        return self._batch * int(row.streams.of)
 
     def _apply(self, rows: list[Any], *, limit: int) -> Step:
         """Apply the next batch to ``rows``, checkpoints at one position, and move them."""
         for row in rows:
             if not reads_this_log(row, self._reader):
                 raise LogReplacedError(row)
-        events = self._reader.read(rows[0].position, limit)
-        if not events:
+        batch = self._reader.read(rows[0].position, limit, rows[0].streams)
+        if batch is None:
             return Step(0, rows[0].position, may_have_more=False)
-        may_have_more = len(events) >= limit
-        with traced_batch(rows, events):
-            seconds = self._apply_to_each(rows, events)
-            move(rows, events, seconds, keep_lease=may_have_more or self._listens)
-        position = cast(int, events[-1].recorded.position)
-        return Step(len(events) * len(rows), position, may_have_more)
+        may_have_more = batch.size >= limit
+        with traced_batch(rows, batch.events):
+            seconds = self._apply_to_each(rows, batch.events)
+            move(rows, batch, seconds, keep_lease=may_have_more or self._listens)
+        return Step(len(batch.events) * len(rows), batch.position, may_have_more)
 
     def _apply_to_each(self, rows: list[Any], events: Sequence[DomainEvent]) -> list[float]:
         """Apply ``events`` to each of ``rows``; return the seconds that each of them took."""
@@ -222,7 +239,7 @@ class _SubscriptionGroup:
             self._runners[key] = Runner(
                 self._checkpoints.filter(pk=key),
                 self._subscriber_of(self._rows[key]),
-                self._batch,
+                self._batch_of(self._rows[key]),
                 self._reader,
                 listens=self._listens,
             )

@@ -10,6 +10,8 @@ from django.db import connections
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Now
 
+from ordering_write import log
+
 if TYPE_CHECKING:
     from ordering_write.subscriptions.registry import Subscription
 
@@ -35,7 +37,7 @@ WITH followed AS ({followed}), leased AS (
     WHERE id IN ({free_with_work} FOR UPDATE SKIP LOCKED)
     RETURNING id
 )
-SELECT followed.name, followed.position, leased.id IS NOT NULL,
+SELECT followed.name, followed.position, followed.number, followed.count, leased.id IS NOT NULL,
        followed.leased_until >= statement_timestamp() IS TRUE
 FROM followed LEFT JOIN leased USING (id)
 """
@@ -55,41 +57,89 @@ class Leased(NamedTuple):
     """The result of one lease.
 
     ``behind`` has the leased subscribers, each with the number of events that it is behind, most
-    first. ``all_taken`` is True if now every checkpoint belongs to a runner.
+    first. ``slices`` has the numbers of the leased slices of those that are cut. ``all_taken`` is
+    True if now every checkpoint belongs to a runner.
     """
 
     behind: dict[str, int]
+    slices: dict[str, list[int]]
     all_taken: bool
 
+    @property
+    def numbers(self) -> list[int]:
+        """The numbers of all leased slices."""
+        return sorted({number for numbers in self.slices.values() for number in numbers})
 
-def lease(subscription: "Subscription", *, head: int) -> Leased:
+
+class Share(NamedTuple):
+    """The part of the slices that falls to one of ``of`` clusters of workers."""
+
+    number: int
+    of: int
+
+    def numbers(self) -> list[int]:
+        """Return the numbers of the slices in the share."""
+        return list(range(self.number, log.COUNTS[-1], self.of))
+
+
+WHOLE = Share(0, 1)
+
+
+def lease(subscription: "Subscription", *, head: int, share: Share = WHOLE) -> Leased:
     """Lease all free checkpoints that aren't at ``head`` or have other work; one statement.
 
-    A checkpoint ahead of the log has lost its log: its runner must find that out.
+    Slices outside of ``share`` are left to other workers, unless a runner of theirs was lost. A
+    checkpoint ahead of the log has lost its log: its runner must find that out.
     """
     names = tuple(subscription.names())
     if not names:
-        return Leased({}, all_taken=True)
-    statement, parameters = _statement(subscription, names)
+        return Leased({}, {}, all_taken=True)
+    statement, parameters = _statement(subscription, names, share)
     values: dict[Any, Any] = {_Parameter.HEAD: head, _Parameter.NOW: datetime.now(UTC)}
     with connections[subscription.checkpoints().db].cursor() as cursor:
         cursor.execute(statement, [values.get(parameter, parameter) for parameter in parameters])
-        rows = cursor.fetchall()
-    leased = [(name, position) for name, position, is_leased, _is_taken in rows if is_leased]
-    leased.sort(key=lambda row: (row[1], names.index(row[0])))
+        rows = list(map(_Row._make, cursor.fetchall()))
+    leased = [row for row in rows if row.is_leased]
+    leased.sort(key=lambda row: (row.position, names.index(row.name)))
     behind: dict[str, int] = {}
-    for name, position in leased:
-        behind.setdefault(name, head - position)
-    return Leased(behind, all(is_leased or is_taken for *_, is_leased, is_taken in rows))
+    slices: dict[str, list[int]] = {}
+    for row in leased:
+        behind.setdefault(row.name, head - row.position)
+        if row.slice_count > 1:
+            slices.setdefault(row.name, []).append(row.slice_number)
+    return Leased(behind, slices, all(row.is_leased or row.is_taken for row in rows))
+
+
+class _Row(NamedTuple):
+    name: str
+    position: int
+    slice_number: int
+    slice_count: int
+    is_leased: bool
+    is_taken: bool
 
 
 @cache
-def _statement(subscription: "Subscription", _names: Sequence[str]) -> tuple[str, list[Any]]:
+def _statement(
+    subscription: "Subscription", _names: Sequence[str], share: Share
+) -> tuple[str, list[Any]]:
     """Return the statement and its parameters, which depend on the names of the subscribers."""
     rows = subscription.checkpoints().order_by()
     free = rows.filter(Q(leased_until=None) | Q(leased_until__lt=Now()))
     with_work = free.filter(~Q(position=HEAD) | subscription.other_work())
-    followed, followed_parameters = _compile(rows.values("id", "name", "position", "leased_until"))
+    if share != WHOLE:
+        is_lost = Q(leased_until__isnull=False)
+        with_work = with_work.filter(is_lost | subscription.in_slices(share.numbers()))
+    followed, followed_parameters = _compile(
+        rows.values(
+            "id",
+            "name",
+            "position",
+            "leased_until",
+            number=subscription.slice_number,
+            count=subscription.slice_count,
+        )
+    )
     free_with_work, free_parameters = _compile(with_work.values("id"))
     statement = _LEASE.format(
         table=rows.model._meta.db_table, followed=followed, free_with_work=free_with_work

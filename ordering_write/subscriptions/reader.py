@@ -1,10 +1,8 @@
 """Reads the log for subscribers, and notices a log that was replaced."""
 
-from typing import cast
 from uuid import UUID
 
 from ordering_write import log
-from ordering_write.domain.events import DomainEvent
 from ordering_write.subscriptions.checkpoint import Checkpoint
 
 
@@ -20,13 +18,13 @@ class LogReplacedError(Exception):
 
 
 class LogReader:
-    """Reads and decodes each batch once for all subscribers at one position."""
+    """Reads and decodes each batch once for all subscribers at one position, of one slice."""
 
     def __init__(self) -> None:
-        # By position, the identity of the log and the id of the event there; one entry at most.
-        self._fingerprints: dict[int, tuple[UUID, UUID | None]] = {}
-        self._range: tuple[int, int] | None = None
-        self._events: list[DomainEvent] = []
+        # A position, the identity of the log and the id of the event there.
+        self._fingerprint: tuple[int, UUID, UUID | None] | None = None
+        self._range: tuple[int, int, log.Slice] | None = None
+        self._batch: log.LogBatch | None = None
         # True if the next read sees all events that were committed before ``sequence``.
         self.is_complete = False
 
@@ -40,24 +38,22 @@ class LogReader:
 
     def fingerprint(self, position: int) -> tuple[UUID, UUID | None]:
         """Return ``log.fingerprint(position)``, from memory where possible."""
-        if position not in self._fingerprints:
-            self._fingerprints = {position: log.fingerprint(position)}
-        return self._fingerprints[position]
+        if self._fingerprint is None or self._fingerprint[0] != position:
+            self._fingerprint = position, *log.fingerprint(position)
+        _position, identity, event_id = self._fingerprint
+        return identity, event_id
 
-    def read(self, after: int, limit: int) -> list[DomainEvent]:
-        """Return about ``limit`` events after a position, as ``log.read_log`` does."""
-        # An empty batch isn't reused: there may be events by now.
-        if self._range != (after, limit) or not self._events:
-            self._events = log.read_log(after, limit)
-            self._range = after, limit
-            if self._events:
+    def read(self, after: int, limit: int, streams: log.Slice) -> log.LogBatch | None:
+        """Return the batch of about ``limit`` events after a position, as ``log.read_batch``."""
+        # That there was no event isn't remembered: there may be events by now.
+        if self._range != (after, limit, streams) or self._batch is None:
+            self._batch = log.read_batch(after, limit, streams)
+            self._range = after, limit, streams
+            if self._batch is not None and self._fingerprint is not None:
                 # These events belong to the log whose fingerprint was taken before.
-                last = self._events[-1].recorded
-                self._fingerprints = {
-                    cast(int, last.position): (identity, last.event_id)
-                    for identity, _event_id in self._fingerprints.values()
-                }
-        return self._events
+                _position, identity, _event_id = self._fingerprint
+                self._fingerprint = self._batch.position, identity, self._batch.event_id
+        return self._batch
 
 
 def reads_this_log(checkpoint: Checkpoint, reader: LogReader | None = None) -> bool:

@@ -12,12 +12,13 @@ from typing import Any, ClassVar
 from django.apps import AppConfig
 from django.apps.registry import Apps
 from django.conf import settings
-from django.db.models import Q, QuerySet
+from django.db.models import Q, QuerySet, Value
+from django.db.models.expressions import Combinable
 
 from ordering_write import log
 from ordering_write.subscriptions import group
 from ordering_write.subscriptions import lease as leasing
-from ordering_write.subscriptions.lease import Leased
+from ordering_write.subscriptions.lease import WHOLE, Leased, Share
 from ordering_write.subscriptions.status import FAILING, SubscriberStatus, measure
 from ordering_write.subscriptions.subscriber import Subscriber
 
@@ -38,7 +39,8 @@ class Subscription(ABC):
     service isn't ready while a subscriber is late. An idle runner listens to the log for
     ``idle_wait`` seconds before it releases its checkpoints. ``starts_at_head`` says that a new
     checkpoint ignores the events before it. Names of metrics begin with ``metric_prefix``; the name
-    of the subscriber stands in the label ``metric_label``, unless that is empty.
+    of the subscriber stands in the label ``metric_label``, unless that is empty. ``slice_number``
+    and ``slice_count`` are the columns of a checkpoint that tell its slice, if the kind has slices.
     """
 
     name: ClassVar[str]
@@ -51,6 +53,8 @@ class Subscription(ABC):
     serves_requests: ClassVar[bool] = False
     idle_wait: ClassVar[float] = 0.0
     starts_at_head: ClassVar[bool] = False
+    slice_number: ClassVar[Combinable] = Value(0)
+    slice_count: ClassVar[Combinable] = Value(1)
 
     # --- Declared by each kind -----------------------------------------------------------------
     @abstractmethod
@@ -76,6 +80,10 @@ class Subscription(ABC):
         """
         return Q()
 
+    def in_slices(self, numbers: Sequence[int]) -> Q:
+        """Return the condition for checkpoints of the slices ``numbers``, and for uncut ones."""
+        return Q()
+
     def new_checkpoint(self, name: str) -> Any:
         """Return an unsaved checkpoint for the subscriber ``name``."""
         checkpoint = self.checkpoint_model(name=name)
@@ -92,19 +100,30 @@ class Subscription(ABC):
             if name not in self.names():
                 raise UnknownSubscriberError(self, name)
 
-    def lease(self, *, head: int | None = None) -> Leased:
-        """Lease the free checkpoints that have work; their runners have ``LEASE`` to begin."""
-        return leasing.lease(self, head=log.head() if head is None else head)
+    def lease(self, *, head: int | None = None, share: Share = WHOLE) -> Leased:
+        """Lease the free checkpoints that have work; their runners have ``LEASE`` to begin.
 
-    def run(self, *names: str, seconds: float = math.inf, idle_wait: float = 0.0) -> int:
+        ``share`` is the part of the slices that falls to these workers.
+        """
+        return leasing.lease(self, head=log.head() if head is None else head, share=share)
+
+    def run(
+        self,
+        *names: str,
+        slices: Sequence[int] = (),
+        seconds: float = math.inf,
+        idle_wait: float = 0.0,
+    ) -> int:
         """Catch up the named subscribers; returns how many events were applied for all of them.
 
-        After about ``seconds`` the rest is left to the next run. A checkpoint that another runner
-        holds is left alone. A failure is recorded on its checkpoint. Raises UnknownSubscriberError.
+        Of subscribers that are cut, run the slices with the numbers ``slices``, or all. After about
+        ``seconds`` the rest is left to the next run. A checkpoint that another runner holds is left
+        alone. A failure is recorded on its checkpoint. Raises UnknownSubscriberError.
         """
         self.require(*names)
+        checkpoints = self.checkpoints().filter(name__in=names)
         return group.catch_up(
-            self.checkpoints().filter(name__in=names),
+            checkpoints.filter(self.in_slices(slices)) if slices else checkpoints,
             self.subscriber,
             batch=settings.PROJECTION_BATCH,
             seconds=seconds,

@@ -1,12 +1,13 @@
 """A runner moves one checkpoint, batch by batch, in spite of failures and lost runners."""
 
 import logging
+import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from functools import partial
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError, connections, models, transaction
 from django.db.models.functions import Now
@@ -60,7 +61,8 @@ class Step(NamedTuple):
 class Runner:
     """Follows the log from the one checkpoint in ``checkpoints``.
 
-    ``listens`` says that the caller looks again within the lease, so that the lease is kept.
+    ``listens`` says that the caller looks again within the lease, so that the lease is kept. The
+    runner stops at the position ``until``, which is the end of a commit.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Runner:
         reader: LogReader,
         *,
         listens: bool = False,
+        until: float = math.inf,
     ) -> None:
         self._checkpoints = checkpoints
         self._subscriber = subscriber
         self._batch = batch
         self._reader = reader
         self._listens = listens
+        self._until = until
         # True once this runner has counted its start on the next events.
         self._start_counted = False
         self._began = 0.0
@@ -91,6 +95,8 @@ class Runner:
             if step.applied:
                 reads = 0
                 yield step.applied
+            if step.position >= self._until:
+                return
             if step.may_have_more:
                 continue
             if log.head() <= step.position:
@@ -116,14 +122,16 @@ class Runner:
                     return None
                 if not reads_this_log(checkpoint, self._reader):
                     raise LogReplacedError(checkpoint)
+                if checkpoint.position >= self._until:
+                    return Step(0, checkpoint.position, may_have_more=False)
                 self._began = time.monotonic()
-                limit = 1 if checkpoint.isolated else self._batch
-                events = self._reader.read(checkpoint.position, limit)
-                may_apply = not events or self._may_apply(checkpoint)
-                if may_apply:
-                    step = self._apply(checkpoint, events, bisect)
-                else:
-                    _count_start(checkpoint, until=events[-1])
+                most = min(self._batch, self._until - checkpoint.position)
+                limit = 1 if checkpoint.isolated else int(most)
+                batch = self._reader.read(checkpoint.position, limit, checkpoint.streams)
+                if may_apply := batch is None or self._may_apply(checkpoint):
+                    step = self._apply(checkpoint, batch, bisect)
+                elif batch:
+                    _count_start(checkpoint, until=batch.position)
         except parking.CannotApplyError:
             return self._step(bisect=True)
         # Set after the commit only: a retry must know whether the start was counted.
@@ -139,23 +147,25 @@ class Runner:
         uncounted = CrashSuspicion.CONFIRMED if checkpoint.isolated else CrashSuspicion.NONE
         return self._start_counted or checkpoint.crash_suspicion == uncounted
 
-    def _apply(self, checkpoint: Checkpoint, events: Sequence[DomainEvent], bisect: bool) -> Step:
-        """Apply ``events``, or the first of them when isolated, and move the checkpoint."""
-        if checkpoint.isolated:
-            events = events[:1]
-        if not events:
+    def _apply(self, checkpoint: Checkpoint, batch: log.LogBatch | None, bisect: bool) -> Step:
+        """Apply ``batch``, or its first event when isolated, and move the checkpoint."""
+        if batch is None:
             checkpoint.leased_until, checkpoint.crash_suspicion = None, CrashSuspicion.NONE
             checkpoint.save(update_fields=["leased_until", "crash_suspicion"])
             return Step(0, checkpoint.position, may_have_more=False)
-        may_have_more = len(events) >= self._batch or checkpoint.isolated
+        if checkpoint.isolated:
+            batch = batch.first()
+        events = batch.events
+        may_have_more = batch.size >= self._batch or checkpoint.isolated
         with traced_batch([checkpoint], events):
             if checkpoint.crash_suspicion == CrashSuspicion.CONFIRMED and not self._start_counted:
-                parking.park_crashed(checkpoint, events[0], self._subscriber)
+                for event in events:
+                    parking.park_crashed(checkpoint, event, self._subscriber)
             else:
                 parking.apply(checkpoint, events, self._subscriber, bisect=bisect)
             seconds = time.monotonic() - self._began
-            move([checkpoint], events, [seconds], keep_lease=may_have_more or self._listens)
-        return Step(len(events), cast(int, events[-1].recorded.position), may_have_more)
+            move([checkpoint], batch, [seconds], keep_lease=may_have_more or self._listens)
+        return Step(len(events), batch.position, may_have_more)
 
     def record_failure(self, failure: Exception) -> None:
         """Write to the checkpoint why its subscriber can't go on."""
@@ -207,22 +217,21 @@ def traced_batch(
 
 def move(
     checkpoints: Sequence[Any],
-    events: Sequence[DomainEvent],
+    batch: log.LogBatch,
     seconds: Sequence[float],
     *,
     keep_lease: bool,
 ) -> None:
-    """Move ``checkpoints`` of one table and one position past ``events``.
+    """Move ``checkpoints`` of one table and one position past ``batch``.
 
     ``seconds`` says how long each of them took to apply the events.
     """
-    last = events[-1].recorded
     first = checkpoints[0]
     # The lease ends before the look at the head that follows a last batch, so that an event is
     # either seen by that look or leads to a new lease.
     values = {
-        "position": last.position,
-        "event_id": last.event_id,
+        "position": batch.position,
+        "event_id": batch.event_id,
         "log_id": first.log_id or log.identity(),
         "lease": LEASE.total_seconds() if keep_lease else None,
         "keys": [checkpoint.pk for checkpoint in checkpoints],
@@ -240,16 +249,17 @@ def move(
         logger.debug(
             "%s: %d events up to %d applied in %.3f s",
             checkpoint,
-            len(events),
-            last.position,
+            len(batch.events),
+            batch.position,
             duration,
         )
 
 
-def _count_start(checkpoint: Checkpoint, *, until: DomainEvent) -> None:
-    """Record that a runner starts on the events up to ``until``, in case it is lost too."""
+def _count_start(checkpoint: Checkpoint, *, until: int) -> None:
+    """Record that a runner starts on the events up to the position ``until``, in case it is lost
+    too."""
     if checkpoint.crash_suspicion == CrashSuspicion.CONFIRMED:
-        checkpoint.isolate_until = cast(int, until.recorded.position)
+        checkpoint.isolate_until = until
     checkpoint.crash_suspicion = CrashSuspicion.PROBING
     checkpoint.leased_until = Now() + LEASE
     checkpoint.save(update_fields=["crash_suspicion", "leased_until", "isolate_until"])

@@ -41,7 +41,13 @@ class WebhookSubscription(Subscription):
     def ensure_checkpoints(self) -> None:
         """Do nothing: an endpoint is made together with its checkpoint."""
 
-    def run(self, *names: str, seconds: float = math.inf, idle_wait: float = 0.0) -> int:
+    def run(
+        self,
+        *names: str,
+        slices: Sequence[int] = (),
+        seconds: float = math.inf,
+        idle_wait: float = 0.0,
+    ) -> int:
         """Make deliveries of new events, and send those that are due.
 
         After about ``seconds`` the rest is left to the next run.

@@ -442,7 +442,7 @@ def test_without_a_relay_nothing_follows_the_log(settings: Any) -> None:
     settings.RELAY = ""
     with connection.execute_wrapper(refuse_statements):
         assert relay.SUBSCRIPTION.statuses() == []
-        assert relay.SUBSCRIPTION.lease(head=1) == ({}, True)
+        assert relay.SUBSCRIPTION.lease(head=1) == ({}, {}, True)
 
 
 def refuse_statements(_execute: Any, sql: str, *_rest: Any) -> Any:

@@ -68,7 +68,10 @@ def test_an_invalid_variable_is_refused_with_its_name(subtests: pytest.Subtests)
         ({"PORT": "many"}, "PORT must be a whole number"),
         ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
         ({"RELAY": "nats"}, "RELAY=nats needs NATS_URL, the addresses of the servers"),
-        ({"RELAY_STREAM": "a shop"}, "RELAY_STREAM must consist of letters, digits, - and _"),
+        (
+            {"RELAY_STREAM": "a shop"},
+            "RELAY_STREAM must consist of up to 80 letters, digits, - and _",
+        ),
         (URL_AND_KEY | {"SECRET_KEY": ""}, "SECRET_KEY is required with DATABASE_URL"),
         (URL_AND_KEY | {"DATABASE_URL": "mysql://x@127.0.0.1/x"}, "postgresql://"),
     ):
