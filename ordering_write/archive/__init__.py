@@ -6,8 +6,17 @@ manifest before, and each row has its hash of the log. Personal fields never ent
 
 from ordering_write.archive.checking import CheckedFile, check
 from ordering_write.archive.errors import ArchiveError
-from ordering_write.archive.querying import query
+from ordering_write.archive.querying import count_matches, query
 from ordering_write.archive.storage import Storage
 from ordering_write.archive.writing import archive, begin_anew
 
-__all__ = ["ArchiveError", "CheckedFile", "Storage", "archive", "begin_anew", "check", "query"]
+__all__ = [
+    "ArchiveError",
+    "CheckedFile",
+    "Storage",
+    "archive",
+    "begin_anew",
+    "check",
+    "count_matches",
+    "query",
+]

@@ -1,13 +1,21 @@
 """Answers SELECT statements of people from the files of the archive, by DuckDB."""
 
 import threading
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ordering_write.archive.errors import NothingArchivedError, QueryError
 from ordering_write.archive.rows import EVENTS
 from ordering_write.archive.storage import Storage
 from ordering_write.models import ArchivedFile
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+_MEGABYTES = 1_000
+# Columns with texts of people, if any column of the archive has.
+_TEXTS = ("stream", "type", "actor", "channel", "data", "traceparent")
 
 
 class Answer(NamedTuple):
@@ -19,26 +27,19 @@ class Answer(NamedTuple):
 
 
 def query(
-    storage: Storage, sql: str, *, limit: int, seconds: float = 60, megabytes: int = 1_000
+    storage: Storage, sql: str, *, limit: int, seconds: float = 60, megabytes: int = _MEGABYTES
 ) -> Answer:
     """Return the first ``limit`` rows of a SELECT, which reads the table ``event``.
 
     The statement can read nothing but the archive, and changes nothing. Raises QueryError, also
     after ``seconds`` and beyond ``megabytes`` of memory, and other ArchiveErrors.
     """
-    names = list(ArchivedFile.objects.values_list("name", flat=True))
-    if not names:
-        raise NothingArchivedError(NothingArchivedError.__doc__)
-    with storage.connect(names) as duck:
+    with _events(storage, megabytes) as duck:
         # Imported here, where the storage has found the package.
         import duckdb
 
-        addresses = ", ".join(map(storage.literal, names))
         clock = threading.Timer(seconds, duck.interrupt)
         try:
-            duck.execute(f"SET memory_limit = '{megabytes}MB'")
-            duck.execute(f"CREATE VIEW event AS {EVENTS} FROM read_parquet([{addresses}])")
-            duck.execute("SET lock_configuration = true")
             statements = duck.extract_statements(sql)
             if [statement.type for statement in statements] != [duckdb.StatementType.SELECT]:
                 raise QueryError("Give one SELECT: the archive is only read.")
@@ -53,3 +54,38 @@ def query(
             clock.cancel()
         columns = [column[0] for column in result.description or ()]
     return Answer(columns, rows[:limit], len(rows) > limit)
+
+
+def count_matches(storage: Storage, patterns: Sequence[str]) -> dict[str, int]:
+    """Return, for each column of text, the number of events that match one of the ILIKE patterns.
+
+    Raises ArchiveErrors.
+    """
+    matches = [
+        f"count(*) FILTER (WHERE list_bool_or([{column}::text ILIKE pattern ESCAPE '\\'"
+        f" FOR pattern IN $patterns]))"
+        for column in _TEXTS
+    ]
+    with _events(storage, _MEGABYTES) as duck:
+        counts = duck.execute(
+            f"SELECT {', '.join(matches)} FROM event",  # noqa: S608 (names of columns)
+            {"patterns": list(patterns)},
+        ).fetchone()
+    return dict(zip(_TEXTS, counts or (), strict=True))
+
+
+@contextmanager
+def _events(storage: Storage, megabytes: int) -> Iterator["DuckDBPyConnection"]:
+    """Open a DuckDB whose table ``event`` is the archive, and which can read nothing else.
+
+    Raises NothingArchivedError.
+    """
+    names = list(ArchivedFile.objects.values_list("name", flat=True))
+    if not names:
+        raise NothingArchivedError(NothingArchivedError.__doc__)
+    addresses = ", ".join(map(storage.literal, names))
+    with storage.connect(names) as duck:
+        duck.execute(f"SET memory_limit = '{megabytes}MB'")
+        duck.execute(f"CREATE VIEW event AS {EVENTS} FROM read_parquet([{addresses}])")
+        duck.execute("SET lock_configuration = true")
+        yield duck

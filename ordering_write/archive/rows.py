@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 # previous_hash is the hash of the event before in the stream, where that isn't in the same file.
 COLUMNS = {
     "position": "BIGINT",
+    "id": "BIGINT",
     "event_id": "UUID",
     "stream": "VARCHAR",
     "version": "INTEGER",
@@ -41,7 +42,7 @@ SELECT {", ".join(f"{name}::text AS {name}" for name in COLUMNS if name not in D
 FROM read_parquet(?, file_row_number = true)
 WHERE file_row_number >= ? AND file_row_number < ? ORDER BY file_row_number
 """  # noqa: S608 (constants)
-_NUMBERS = ("position", "version", "schema_version")
+_NUMBERS = ("position", "id", "version", "schema_version")
 _GROUPS = """
 SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata(?) ORDER BY row_group_id
 """

@@ -30,6 +30,14 @@ _SOURCES = {
 )""",
 }
 _COLUMNS = ", ".join(_SOURCES.get(name, f"event.{name}") for name in COLUMNS)
+_END_OF_COMMIT = """
+SELECT max(event_position.position)
+FROM event_position JOIN event ON event.id = event_position.event_id
+WHERE event.commit_id = (
+    SELECT event.commit_id FROM event_position JOIN event ON event.id = event_position.event_id
+    WHERE event_position.position = %s
+)
+"""
 _EXPORT = f"""
 COPY (
     SELECT {_COLUMNS} FROM event_position JOIN event ON event.id = event_position.event_id
@@ -54,7 +62,8 @@ def archive(
 ) -> Iterator[ArchivedFile]:
     """Write the events that aren't archived to files of ``events_of_file`` events, and yield each.
 
-    With ``rest``, a shorter file has the newest events too. A killed call loses nothing: the next
+    No file ends inside a commit: it has the rest of its last commit too. With ``rest``, a shorter
+    file has the newest events. A killed call loses nothing: the next
     call writes its last file again. Raises ArchiveError and LogGapError.
     """
     with _only_one():
@@ -65,7 +74,7 @@ def archive(
             first = last.last + 1 if last else 1
             if first > end or (end - first + 1 < events_of_file and not rest):
                 return
-            last = _write(storage, first, min(first + events_of_file - 1, end), last)
+            last = _write(storage, first, _end_of_file(first + events_of_file - 1, end), last)
             yield last
 
 
@@ -125,6 +134,18 @@ def _last_file(storage: Storage) -> ArchivedFile | None:
     return last
 
 
+def _end_of_file(position: int, end: int) -> int:
+    """Return the end of the commit at ``position``, at most ``end``, where a commit ends too."""
+    if position >= end:
+        return end
+    with connection.cursor() as cursor:
+        cursor.execute(_END_OF_COMMIT, [position])
+        [last] = cursor.fetchone()
+    if last is None:
+        raise log.LogGapError(f"Position {position} of the log is missing.")
+    return int(last)
+
+
 def _write(storage: Storage, first: int, end: int, before: ArchivedFile | None) -> ArchivedFile:
     with tempfile.TemporaryDirectory() as folder:
         exported, converted = Path(folder, "events.csv"), Path(folder, "events.parquet")
@@ -164,7 +185,8 @@ def _export(path: Path, first: int, end: int) -> None:
     """Write the events to a CSV file, whose rows PostgreSQL makes."""
     with transaction.atomic(), connection.cursor() as cursor, path.open("wb") as file:
         cursor.execute("SET LOCAL statement_timeout = 0")
-        with cursor.copy(_EXPORT, [first, end]) as copy:
+        # Django doesn't know ``copy``, and would leave its errors those of psycopg.
+        with connection.wrap_database_errors, cursor.copy(_EXPORT, [first, end]) as copy:
             for block in copy:
                 file.write(block)
 

@@ -91,15 +91,16 @@ def test_full_files_wait_for_their_events_and_the_rest_is_written_on_request(
     storage: Storage,
 ) -> None:
     head = log.last_position()
-    full = head // EVENTS_OF_FILE
-    assert [(file.first, file.last) for file in files()] == [
-        (10 * number + 1, 10 * number + 10) for number in range(full)
-    ]
-
+    ends = [file.last for file in files()]
+    assert [file.first for file in files()] == [1, *(end + 1 for end in ends[:-1])]
+    assert min(file.events for file in files()) >= EVENTS_OF_FILE
     assert list(archive(storage, events_of_file=EVENTS_OF_FILE)) == []
     [rest] = archive(storage, events_of_file=EVENTS_OF_FILE, rest=True)
 
-    assert (rest.first, rest.last) == (10 * full + 1, head)
+    assert (rest.first, rest.last) == (ends[-1] + 1, head)
+    for end in ends:
+        last, following = log.read_at([end, end + 1])
+        assert following.recorded.event_id not in log.commit_of(last.recorded.event_id)
     assert list(archive(storage, rest=True)) == []
     assert faults(storage) == []
 
@@ -108,7 +109,7 @@ def test_files_hold_what_the_log_holds(storage: Storage) -> None:
     list(archive(storage, rest=True))
     answer = query(
         storage,
-        "SELECT event_id, stream, version, type, schema_version, timestamp, recorded_at, actor,"
+        "SELECT id, event_id, stream, version, type, schema_version, timestamp, recorded_at, actor,"
         " channel, command_id, correlation_id, causation_id, commit_id, data, personal_id,"
         " personal_digest, hash, traceparent FROM event ORDER BY position",
         limit=10_000,
@@ -135,6 +136,10 @@ def test_files_hold_no_personal_field_before_or_after_an_erasure(
         assert STREET not in texts
         assert customer.email not in texts
     assert faults(storage) == []
+
+    assert command("scan_personal_data", "--text", NAME) == "Found nowhere.\n"
+    with pytest.raises(CommandError, match=r"^Found in 2 columns\.$"):
+        command("scan_personal_data", "--text", "OrderCreated")
 
 
 @pytest.mark.parametrize("has_manifest", [True, False])
@@ -221,9 +226,10 @@ def test_a_flipped_byte_is_found_wherever_it_is(storage: Storage) -> None:
 def test_a_changed_row_is_named(storage: Storage, change: str) -> None:
     file = files()[1]
     column, _, value = change.partition(" = ")
-    rewrite(storage, file, f"if(position = 14, {value}, {column}) AS {column}")
+    changed = file.first + 3
+    rewrite(storage, file, f"if(position = {changed}, {value}, {column}) AS {column}")
 
-    named = [text for text in faults(storage) if "row 4 (position 14, " in text]
+    named = [text for text in faults(storage) if f"row 4 (position {changed}, " in text]
 
     assert [text.endswith("was changed: its hash doesn't fit") for text in named] == [True]
 
@@ -245,23 +251,25 @@ def rewrite(
 
 def test_missing_rows_are_found(storage: Storage) -> None:
     first, second, *_ = files()
-    rewrite(storage, first, "channel AS channel", "position <= 9")
-    rewrite(storage, second, "channel AS channel", "position <> 15")
+    rewrite(storage, first, "channel AS channel", f"position < {first.last}")
+    rewrite(storage, second, "channel AS channel", f"position <> {second.first + 4}")
     texts = faults(storage)
-    assert f"{first}: it ends at position 9, and not at 10" in texts
-    assert any(f"{second}: row 5 (position 16, " in text for text in texts)
+    assert f"{first}: it ends at position {first.last - 1}, and not at {first.last}" in texts
+    assert any(f"{second}: row 5 (position {second.first + 5}, " in text for text in texts)
 
 
 def test_events_that_differ_from_the_log_are_found(storage: Storage) -> None:
+    position = files()[1].first + 1
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(
             "UPDATE event SET hash = 'other' FROM event_position"
-            " WHERE event.id = event_position.event_id AND position = 12"
+            " WHERE event.id = event_position.event_id AND position = %s",
+            [position],
         )
         cursor.execute("SET LOCAL session_replication_role = origin")
     [fault] = faults(storage)
-    assert fault.startswith(f"{files()[1]}: row 2 (position 12, ")
+    assert fault.startswith(f"{files()[1]}: row 2 (position {position}, ")
     assert fault.endswith("isn't the event that the log has")
     assert faults(storage, digests_only=True) == []
 
@@ -271,7 +279,7 @@ def test_missing_and_changed_files_are_found(storage: Storage) -> None:
     path_of(storage, first).unlink()
     path_of(storage, second).with_suffix(".json").unlink()
     manifest = path_of(storage, third).with_suffix(".json")
-    manifest.write_text(manifest.read_text().replace('"first": 21', '"first": 22'))
+    manifest.write_text(manifest.read_text().replace('"first"', '"First"'))
     third_name = f"events-{third.first:012d}.json"
     assert faults(storage, digests_only=True) == [
         f"{first}: it is missing",

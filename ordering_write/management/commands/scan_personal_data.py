@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.sessions.models import Session
 from django.core.management.base import CommandError
 from django.db import connections, transaction
@@ -13,9 +14,10 @@ from psycopg import sql
 
 from config.accounts.models import User
 from config.accounts.sessions import data_of
-from config.commands import ServiceCommand
+from ordering_write.archive import Storage, count_matches
 from ordering_write.domain.values import ERASED
-from ordering_write.models import Customer, PersonalData
+from ordering_write.management.archive_command import ArchiveCommand
+from ordering_write.models import ArchivedFile, Customer, PersonalData
 
 # Fields that many people have in common, and that identify nobody.
 _SHARED = {"city", "region", "postal_code", "country"}
@@ -41,11 +43,11 @@ class Match(NamedTuple):
         return f"{self.database}: {self.table}.{self.column}: {self.rows:,}"
 
 
-class Command(ServiceCommand):
-    help = """Search every text, JSON and search column of every table of both databases, and the
-    sessions, for texts (upper or lower case) or for the personal data of a customer. Prints each
-    column that matches with its number of rows; the exit code is 1 if there is one. The data of an
-    erased customer are no longer known: pass them as texts."""
+class Command(ArchiveCommand):
+    help = """Search every text, JSON and search column of every table of both databases, the
+    sessions, and the archive of the log, for texts (upper or lower case) or for the personal data
+    of a customer. Prints each column that matches with its number of rows; the exit code is 1 if
+    there is one. The data of an erased customer are no longer known: pass them as texts."""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         subject = parser.add_mutually_exclusive_group(required=True)
@@ -56,7 +58,8 @@ class Command(ServiceCommand):
         self, *args: Any, customer: UUID | None, text: list[str] | None, **options: Any
     ) -> None:
         texts = personal_texts(customer) if customer else text or []
-        matches = sorted(find_texts(texts))
+        with self.errors_as_sentences():
+            matches = sorted(find_texts(texts))
         for match in matches:
             self.stdout.write(str(match))
         if matches:
@@ -92,7 +95,10 @@ def _texts(value: Any) -> Iterator[str]:
 
 
 def find_texts(texts: Sequence[str]) -> Iterator[Match]:
-    """Yield the columns of both databases that hold one of ``texts``, in upper or lower case."""
+    """Yield the columns that hold one of ``texts``, in upper or lower case.
+
+    They are those of both databases and of the archive. Raises ArchiveError.
+    """
     variants = {variant for text in texts for variant in (text, _in_json(text))}
     patterns = sorted(f"%{_escape(variant)}%" for variant in variants)
     for database in ("default", "read"):
@@ -112,6 +118,10 @@ def find_texts(texts: Sequence[str]) -> Iterator[Match]:
                         yield Match(database, table, column, rows)
     if rows := sum(_holds(session, texts) for session in Session.objects.iterator()):
         yield Match("default", Session._meta.db_table, "session_data, decoded", rows)
+    if settings.ARCHIVE_URL and ArchivedFile.objects.exists():
+        for column, rows in count_matches(Storage(), patterns).items():
+            if rows:
+                yield Match("archive", "event", column, rows)
 
 
 def _count_in(table: str, columns: dict[str, str]) -> sql.Composed:
