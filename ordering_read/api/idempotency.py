@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any, cast
 from uuid import uuid5
@@ -21,10 +21,13 @@ from ordering_read.queries import View
 from ordering_write.published import IdempotencyKeyReusedError
 
 
-def idempotent(request: Request, act: Callable[[], View], *, status: int = 200) -> Response:
+def idempotent(
+    request: Request, act: Callable[[], View], *, status: int = 200, unstored: Iterable[str] = ()
+) -> Response:
     """Return the response of ``act``, or the stored response if the user repeats ``request``.
 
-    Without a key, ``act`` is always called. Raises ParameterError for a malformed key,
+    The fields ``unstored``, such as secrets, are in the first response only: a repeat has null for
+    them. Without a key, ``act`` is always called. Raises ParameterError for a malformed key,
     IdempotencyKeyReusedError for the key of another request, and the errors of ``act``.
     """
     key = idempotency_key(request)
@@ -34,23 +37,25 @@ def idempotent(request: Request, act: Callable[[], View], *, status: int = 200) 
     request_id = uuid5(cast(User, request.user).id, key)
     fingerprint = _fingerprint(request)
 
-    def act_once() -> tuple[StoredResponse, bool]:
+    def act_once() -> tuple[StoredResponse, Any, bool]:
         with transaction.atomic(using=router.db_for_write(StoredResponse)):
             # A parallel repeat waits here for the first request, and acts if the first is refused.
             stored, is_new = StoredResponse.objects.get_or_create(
                 request_id=request_id, defaults={"fingerprint": fingerprint, "response": {}}
             )
+            response = stored.response
             if is_new:
-                stored.response = act().model_dump(mode="json")
+                response = act().model_dump(mode="json")
+                stored.response = response | dict.fromkeys(unstored)
                 stored.save(update_fields=["response"])
                 _purge()
-        return stored, is_new
+        return stored, response, is_new
 
-    stored, is_new = on_transient_errors(act_once)
+    stored, response, is_new = on_transient_errors(act_once)
     if stored.fingerprint != fingerprint:
         raise IdempotencyKeyReusedError
     headers = {} if is_new else {REPLAYED: "true"}
-    return Response(stored.response, status=status, headers=headers)
+    return Response(response, status=status, headers=headers)
 
 
 def _fingerprint(request: Request) -> str:

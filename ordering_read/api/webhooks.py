@@ -53,9 +53,13 @@ class WebhookEndpointBody(Linked, WebhookEndpointView):
 
 
 class WebhookSecretBody(WebhookEndpointBody):
-    """An endpoint with its new secret, which no later answer shows."""
+    """An endpoint with its new secret, which no later answer shows.
 
-    secret: Annotated[str, Field(examples=["whsec_Wm9yayB0aGUgZmlyc3Qgc2VjcmV0"])]
+    The answer to a repeat with the same Idempotency-Key has null: secrets aren't stored for
+    repeats. Who has lost the first answer rotates the secret.
+    """
+
+    secret: Annotated[str | None, Field(examples=["whsec_Wm9yayB0aGUgZmlyc3Qgc2VjcmV0"])]
 
 
 class WebhookDeliveryLinks(Links):
@@ -159,7 +163,7 @@ class WebhookEndpointViewSet(QueryViewSet):
         def register() -> WebhookSecretBody:
             return _with_secret(_endpoints.register(fields, by=_by(request)), request)
 
-        return idempotent(request, register, status=201)
+        return idempotent(request, register, status=201, unstored=["secret"])
 
     @extend_schema(
         operation_id="webhook_endpoint_change",
@@ -200,7 +204,7 @@ class WebhookEndpointViewSet(QueryViewSet):
             endpoint = _endpoints.rotate_secret(_name(pk), hours=body.former_hours, by=_by(request))
             return _with_secret(endpoint, request)
 
-        return idempotent(request, rotate)
+        return idempotent(request, rotate, unstored=["secret"])
 
     @extend_schema(
         operation_id="webhook_endpoint_test",

@@ -1,4 +1,4 @@
-"""The stored responses to requests that retry or skip parked events, for repeats."""
+"""The stored responses of the read side's unsafe requests, for repeats."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -7,7 +7,7 @@ from django.db.models.functions import Now
 class StoredResponse(models.Model):
     """The response to a request with an idempotency key, for a client that sends it again.
 
-    The row commits together with the effect of the request; a refused request leaves none.
+    A refused request leaves none. Secrets, which are shown once, aren't stored.
     """
 
     request_id = models.UUIDField(primary_key=True)

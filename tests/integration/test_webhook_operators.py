@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 
 from config.accounts.models import User
 from config.metrics import DatabaseCollector
+from ordering_read.models import StoredResponse
 from ordering_write import log, webhooks
 from ordering_write.webhooks.models import WebhookDelivery, WebhookEndpoint
 from tests import kit
@@ -85,6 +86,31 @@ def test_the_secret_is_shown_when_it_is_made_and_never_again(admin_user: User) -
     everything = json.dumps([client.get(ENDPOINTS).json(), client.get(url).json()])
     assert made["secret"] not in everything
     assert rotated["secret"] not in everything
+
+
+def test_a_secret_is_not_stored_for_repeats(admin_user: User) -> None:
+    client, new = api(admin_user), {"name": "books", "url": "https://books.example/orders"}
+
+    def answers(path: str, status: int, **fields: Any) -> tuple[Any, Any]:
+        """Return the answers to a request and to its repeat."""
+        headers = {"Idempotency-Key": path}
+        sent = [client.post(path, fields, format="json", headers=headers) for _ in range(2)]
+        assert [response.status_code for response in sent] == [status, status]
+        assert sent[1].headers["Idempotency-Replayed"] == "true"
+        return sent[0].json(), sent[1].json()
+
+    made, repeated = answers(ENDPOINTS, 201, **new)
+    assert made["secret"] == WebhookEndpoint.objects.get().secret
+    assert repeated == {**made, "secret": None}
+
+    rotated, repeated = answers(f"{ENDPOINTS}/{made['id']}/rotate-secret", 200, former_hours=1)
+    assert rotated["secret"] == WebhookEndpoint.objects.get().secret
+    assert repeated == {**rotated, "secret": None}
+
+    stored = str(list(StoredResponse.objects.values()))
+    assert "books" in stored
+    assert made["secret"] not in stored
+    assert rotated["secret"] not in stored
 
 
 def test_wrong_fields_and_wrong_moments_are_refused_with_reasons(
