@@ -31,11 +31,14 @@ def service(tmp_path_factory: pytest.TempPathFactory, migrated: list[str]) -> It
 
 @pytest.fixture(scope="package")
 def demo() -> Iterator[Run]:
-    """Run a copy of the project with demo data, by `manage.py run`."""
+    """Run a copy of the project with demo data, by `manage.py run`; each line is a JSON record."""
     with new_copy(with_code=True) as copy:
-        run = copy.running(**SMALL)
+        run = copy.running(**SMALL, LOG_FORMAT="json")
         run.wait_until_level()
         yield run
+        assert run.stop() == 0
+        # Reading the output fails if a line isn't a record.
+        assert run.output.endswith("Stopped.\n")
 
 
 @pytest.fixture(scope="package")

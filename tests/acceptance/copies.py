@@ -1,5 +1,6 @@
 """Copies of the project with data of their own, which `manage.py run` runs, and a browser."""
 
+import json
 import re
 import shutil
 import signal
@@ -100,12 +101,19 @@ class Run:
     def __init__(self, copy: Copy, environ: dict[str, str]) -> None:
         self.copy = copy
         self._has_demo = environ.get("DEMO") != "0"
+        self._has_records = environ.get("LOG_FORMAT") == "json"
         self._log = copy.folder / f"run-{len(list(copy.folder.glob('run-*')))}.log"
         self.program = start(["manage.py", "run"], environ, self._log, cwd=copy.code)
 
     @property
     def output(self) -> str:
-        return self._log.read_text()
+        """All lines so far. Lines that are JSON records are their messages."""
+        text = self._log.read_text()
+        if not self._has_records:
+            return text
+        # The last line may be half written.
+        lines = text.split("\n")[:-1]
+        return "".join(f"{json.loads(line)['message']}\n" for line in lines)
 
     def has_printed(self, text: str) -> bool:
         return text in self.output

@@ -10,8 +10,10 @@ from contextlib import suppress
 from functools import partial
 
 import psutil
+import psycopg
 import pytest
 
+from config.databases.embedded import EmbeddedServer
 from tests.acceptance.conftest import SMALL
 from tests.acceptance.copies import HTML, Run, gone, log_in, logged_in, new_copy, submit
 from tests.acceptance.page_session import Session
@@ -98,6 +100,20 @@ def test_the_admin_lists_the_log(demo: Run) -> None:
         assert log.status_code == 200
         assert "OrderCreated" in log.text
         assert browser.get("/admin/ordering_write/outboxevent/add/").status_code in (403, 404)
+
+
+def test_a_fault_of_ours_is_a_record_with_its_traceback(demo: Run) -> None:
+    with (
+        psycopg.connect(EmbeddedServer(demo.copy.folder).url("orders_read")) as read,
+        demo.copy.client(Authorization=f"Token {demo.token}") as client,
+    ):
+        read.execute("ALTER TABLE customer_view RENAME TO hidden")
+        read.commit()
+        failed = client.get("/api/v1/customers")
+        read.execute("ALTER TABLE hidden RENAME TO customer_view")
+
+    assert failed.status_code == 500
+    assert demo.has_printed("/api/v1/customers")
 
 
 def test_a_second_copy_is_killed_run_again_and_stopped(demo: Run, empty: Run) -> None:
