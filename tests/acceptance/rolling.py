@@ -1,20 +1,22 @@
 """Nodes with a web server each, and clients that send requests to them at a steady rate."""
 
-import http.client
 import os
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple, Protocol, Self
 
 from config.processes import die_with_parent
 from tests.acceptance.copies import free_port
 from tests.acceptance.service import ROOT, wait_until
 from tests.patience import PATIENCE_SECONDS
 
+# The checks of a node itself, as in deploy/haproxy/haproxy.cfg.
+READINESS = "/readyz?exclude=workers&exclude=lag"
 # Seconds between two looks of a front at the readiness of a node.
 _LOOK_SECONDS = 0.05
 
@@ -29,17 +31,19 @@ class Answer(NamedTuple):
 
 
 class Node:
-    """A web server at a port of its own, whose working directory is ``folder``."""
+    """A web server at a port of its own, whose working directory is ``folder``.
+
+    ``config`` is the module of its settings, with ``more`` arguments of gunicorn.
+    """
 
     def __init__(
-        self, folder: Path, environ: Mapping[str, str], config: str, readiness: str = "/readyz"
+        self, folder: Path, environ: Mapping[str, str], config: str, more: Sequence[str] = ()
     ) -> None:
         self.port = free_port()
         self._folder = folder
         self._environ = {**environ, "PYTHONPATH": str(ROOT)}
         self._command = ["-m", "gunicorn", "-c", f"python:{config}"]
-        self._command += ["-b", f"127.0.0.1:{self.port}", "--chdir", str(folder)]
-        self._readiness = readiness
+        self._command += ["-b", f"127.0.0.1:{self.port}", "--chdir", str(folder), *more]
         self.log = folder / f"{self.port}.log"
 
     def start(self) -> Self:
@@ -61,10 +65,10 @@ class Node:
     def is_ready(self) -> bool:
         assert self.program.poll() is None, self.log.read_text()
         with (
-            suppress(OSError, http.client.HTTPException),
-            closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)) as connection,
+            suppress(OSError, HTTPException),
+            closing(HTTPConnection("127.0.0.1", self.port, timeout=2)) as connection,
         ):
-            connection.request("GET", self._readiness)
+            connection.request("GET", READINESS)
             with connection.getresponse() as response:
                 return response.status == 200
         return False
@@ -78,6 +82,16 @@ class Node:
     def kill(self) -> None:
         self.program.kill()
         self.program.wait()
+
+
+class Entrance(Protocol):
+    """Leads clients to nodes."""
+
+    def port(self) -> int:
+        """Return the port for the next request."""
+
+    def connection(self, port: int) -> HTTPConnection:
+        """Return a new connection to this port."""
 
 
 class Front:
@@ -104,6 +118,9 @@ class Front:
         ready = self._ready
         return ready[self._turn % len(ready)]
 
+    def connection(self, port: int) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
+
     def has(self, node: Node) -> bool:
         return node.port in self._ready
 
@@ -114,7 +131,7 @@ class Front:
         while not self._has_ended.wait(_LOOK_SECONDS):
             ready = []
             for node in self._nodes:
-                with suppress(OSError, http.client.HTTPException, AssertionError):
+                with suppress(OSError, HTTPException, AssertionError):
                     if node.is_ready():
                         ready.append(node.port)
             self._ready = ready or self._ready
@@ -123,24 +140,27 @@ class Front:
 class Clients:
     """Clients that request ``paths`` in turn; all answers are kept.
 
-    Half of them keep their connection as long as the server does, half make a new one for each
-    request. No client repeats a request.
+    ``posted`` makes the JSON for a path, or None if the path is read. Half of the clients keep
+    their connection as long as the server does, half make a new one for each request. No client
+    repeats a request.
     """
 
     def __init__(
         self,
-        front: Front,
+        front: Entrance,
         paths: Sequence[str],
         *,
         number: int = 4,
         pause: float = 0.04,
         headers: Mapping[str, str] | None = None,
+        posted: Callable[[str], str | None] = lambda path: None,
     ) -> None:
         self.answers: list[Answer] = []
         self._front = front
         self._paths = paths
         self._pause = pause
         self._headers = headers or {}
+        self._posted = posted
         self._has_ended = threading.Event()
         self._threads = [
             threading.Thread(target=self._send, args=[index % 2 == 0]) for index in range(number)
@@ -178,24 +198,27 @@ class Clients:
         wait_until(are_new, missing=f"not all answers are {body}")
 
     def _send(self, keeps_connection: bool) -> None:
-        connections: dict[int, http.client.HTTPConnection] = {}
+        connections: dict[int, HTTPConnection] = {}
         turn = 0
         while not self._has_ended.wait(self._pause):
             path = self._paths[turn % len(self._paths)]
             turn += 1
             port = self._front.port()
-            connection = connections.setdefault(
-                port, http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE_SECONDS)
-            )
-            try:
-                connection.request("GET", path, headers=dict(self._headers))
-                with connection.getresponse() as response:
-                    body = response.read().decode(errors="replace")
-                answer = Answer(path, response.status, body)
-            except (OSError, http.client.HTTPException) as error:
-                answer = Answer(path, 0, "", f"{type(error).__name__}: {error}")
+            if port not in connections:
+                connections[port] = self._front.connection(port)
+            answer = self._answer(connections[port], path)
             self.answers.append(answer)
             if not keeps_connection or answer.error:
-                connection.close()
+                connections[port].close()
         for connection in connections.values():
             connection.close()
+
+    def _answer(self, connection: HTTPConnection, path: str) -> Answer:
+        body = self._posted(path)
+        method = "GET" if body is None else "POST"
+        try:
+            connection.request(method, path, body, dict(self._headers))
+            with connection.getresponse() as response:
+                return Answer(path, response.status, response.read().decode(errors="replace"))
+        except (OSError, HTTPException) as error:
+            return Answer(path, 0, "", f"{type(error).__name__}: {error}")

@@ -1,24 +1,40 @@
-"""Web servers go over to new code, and stop, without a request that is refused or reset."""
+"""Web servers go over to new code, and stop, without a request that is refused or reset.
+
+The application is a small one; in `make proof`, two nodes behind HAProxy run the service itself.
+"""
 
 import http.client
 import json
 import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
 from functools import partial
+from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 import pytest
 
+from tests.acceptance import haproxy
+from tests.acceptance.haproxy import HAProxy
 from tests.acceptance.rolling import Clients, Front, Node
-from tests.acceptance.service import plain_environ, wait_until
-from tests.proof import size
+from tests.acceptance.service import Service, plain_environ, wait_until
+from tests.proof import IS_PROOF, size
+from tests.unit.test_deploy_files import ENVIRONMENT
 
 SMALL = "tests.acceptance.small_site"
 PATHS = ["/", "/slow", "/", "/", "/", "/", "/", "/"]
+POSTED = "/api/v1/inventory"
+PATHS_OF_SERVICE = ["/api/v1/orders", POSTED, "/api/v1/customers", "/api/v1/inventory?page_size=1"]
+# The name by which the front's configuration calls the service.
+HOST = "orders.example.com"
+HAS_STARTED = "The web server of version"
+# The variables of web servers behind a front, as deploy/ has them.
+BEHIND_A_FRONT = {
+    name: value for name, value in ENVIRONMENT if name.startswith(("WEB_", "TRUST", "LOG_"))
+}
 
-NewNode = Callable[[], Node]
 Deploy = Callable[[str], None]
 
 
@@ -35,8 +51,8 @@ def deploy(tmp_path_factory: pytest.TempPathFactory) -> Deploy:
 
 
 @pytest.fixture(scope="module")
-def new_node(tmp_path_factory: pytest.TempPathFactory, deploy: Deploy) -> Iterator[NewNode]:
-    """Start a node that runs a small application."""
+def nodes(tmp_path_factory: pytest.TempPathFactory, deploy: Deploy) -> Iterator[list[Node]]:
+    """Return two nodes that run a small application."""
     folder = tmp_path_factory.getbasetemp() / "nodes0"
     environ = plain_environ() | {
         "DATABASE_URL": "postgresql://nobody@127.0.0.1/nothing",
@@ -44,22 +60,67 @@ def new_node(tmp_path_factory: pytest.TempPathFactory, deploy: Deploy) -> Iterat
         "WEB_DRAIN_SECONDS": "1",
         "WEB_FINISH_SECONDS": "20",
         "LOG_FORMAT": "json",
+        "LOG_LEVEL": "INFO",
     }
-    nodes: list[Node] = []
-
-    def start() -> Node:
-        deploy("'first'")
-        nodes.append(Node(folder, environ, SMALL))
-        return nodes[-1].start()
-
-    yield start
-    for node in nodes:
-        node.kill()
+    deploy("'first'")
+    with started(Node(folder, environ, SMALL) for _ in range(2)) as nodes:
+        yield nodes
 
 
-@pytest.fixture(scope="module")
-def node(new_node: NewNode) -> Node:
-    return new_node()
+@pytest.fixture
+def node(nodes: list[Node]) -> Node:
+    return nodes[0]
+
+
+class Site(NamedTuple):
+    """Two nodes, and a function that makes the clients of a front of them."""
+
+    nodes: list[Node]
+    new_clients: Callable[[HAProxy], Clients]
+
+
+@pytest.fixture
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    """Run the service itself in `make proof`, else the small application."""
+    haproxy.skip_without_it()
+    if not IS_PROOF:
+        yield Site(request.getfixturevalue("nodes"), lambda front: Clients(front, PATHS))
+        return
+    with Service(tmp_path, like=request.getfixturevalue("migrated"), web=False) as service:
+        hosts = f"{HOST},127.0.0.1"
+        environ = service.environ | BEHIND_A_FRONT | {"HTTPS": "1", "ALLOWED_HOSTS": hosts}
+        arguments = (tmp_path, environ, "config.gunicorn", ["config.wsgi"])
+        headers = {
+            "Host": HOST,
+            "Authorization": f"Token {service.tokens['admin']}",
+            "Content-Type": "application/json",
+        }
+        with started(Node(*arguments) for _ in range(2)) as nodes:
+            yield Site(
+                nodes,
+                lambda front: Clients(
+                    front, PATHS_OF_SERVICE, pause=0.2, headers=headers, posted=new_product
+                ),
+            )
+
+
+@contextmanager
+def started(nodes: Iterable[Node]) -> Iterator[list[Node]]:
+    running: list[Node] = []
+    try:
+        for node in nodes:
+            running.append(node)
+            node.start()
+        yield running
+    finally:
+        for node in running:
+            node.kill()
+
+
+def new_product(path: str) -> str | None:
+    """Return the JSON of a new product; None for a path that is read."""
+    product = {"sku": uuid4().hex, "name": "Desk lamp", "on_hand": 1}
+    return json.dumps(product) if path == POSTED else None
 
 
 def test_new_code_answers_after_sighup_and_no_request_is_lost(node: Node, deploy: Deploy) -> None:
@@ -113,18 +174,51 @@ def test_code_that_cant_be_loaded_leaves_the_former_code(node: Node, deploy: Dep
     assert "Error: invalid syntax (<string>, line 1)" in messages
 
 
-def test_nodes_restart_one_after_the_other_and_no_request_is_lost(
-    node: Node, new_node: NewNode
-) -> None:
-    nodes = [node, new_node()]
+def test_nodes_restart_one_after_the_other_and_no_request_is_lost(nodes: list[Node]) -> None:
     with Front(nodes) as front, Clients(front, PATHS) as clients:
-        for restarted in nodes * size(1, full=5):
-            restarted.signal(signal.SIGTERM)
-            # It answers while it isn't ready, and later listens no more.
-            wait_until(partial(front.lacks, restarted))
-            restarted.wait()
-            restarted.start()
-            wait_until(partial(front.has, restarted))
+        for node in nodes * size(1, full=5):
+            restart(node, front)
 
     assert clients.failed == []
     assert len(clients.answers) > 20
+
+
+@pytest.mark.proof
+def test_nodes_restart_and_reload_behind_haproxy_and_no_request_is_lost(
+    site: Site, tmp_path: Path
+) -> None:
+    rounds = size(1, full=10)
+    restarted, reloaded = (site.nodes, site.nodes) if IS_PROOF else (site.nodes[:1], site.nodes[1:])
+    with HAProxy(tmp_path, site.nodes) as front, site.new_clients(front) as clients:
+        for _ in range(rounds):
+            for node in restarted:
+                restart(node, front)
+            for node in reloaded:
+                reload(node)
+
+    refused = [answer for answer in clients.answers if answer.status not in (200, 201)]
+    assert refused == []
+    requests = [front.requests_to(node) for node in site.nodes]
+    assert min(requests) > 5
+    print(f"{rounds} rolling restarts, {rounds} reloads, {requests} requests, none refused")
+
+
+def restart(node: Node, front: Front | HAProxy) -> None:
+    """Restart a node as systemd does, and wait until the front sends requests to it again."""
+    node.signal(signal.SIGTERM)
+    # It answers while it isn't ready, and later listens no more.
+    wait_until(partial(front.lacks, node))
+    node.wait()
+    node.start()
+    wait_until(partial(front.has, node))
+
+
+def reload(node: Node) -> None:
+    """Let a node go over to its code anew, and wait until the new code listens."""
+
+    def starts() -> int:
+        return node.log.read_text().count(HAS_STARTED)
+
+    former = starts()
+    node.signal(signal.SIGHUP)
+    wait_until(lambda: starts() > former, missing=f"no new code in {node.log}")
