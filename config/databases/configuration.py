@@ -25,6 +25,8 @@ _READ_SESSION = {
     "plan_cache_mode": "force_custom_plan",
     # The start of parallel workers takes longer than most statements.
     "parallel_setup_cost": "100000",
+    # Room for the sums of 26,000 products, which would go through temporary files otherwise.
+    "hash_mem_multiplier": "8",
 }
 
 

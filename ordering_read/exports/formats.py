@@ -7,7 +7,9 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, get_args
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -133,6 +135,8 @@ def cell(value: Any) -> str:
             # A wide form counts too, since spreadsheets take it for the narrow one.
             first = unicodedata.normalize("NFKC", first)
         return f"'{value}" if first.startswith(_FORMULAS) else value
+    if isinstance(value, int | Decimal | UUID):
+        return str(value)
     if isinstance(value, datetime):
         return value.isoformat().replace("+00:00", "Z")
     if isinstance(value, tuple) and all(isinstance(item, str) for item in value):

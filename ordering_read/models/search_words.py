@@ -109,7 +109,8 @@ def _lexemes(word: str) -> Iterator[str]:
 def search_query(text: str, weights: str) -> str:
     """Return the tsquery for rows that have all words of ``text``, as prefixes.
 
-    ``weights`` are those that the user may search. The query is empty without a word.
+    ``weights`` are those that the user may search, empty for all. The query is empty without a
+    word.
     """
     normalised = _NUMBER_WORDS.sub("", _normalised(text))
     words = _words(normalised)
@@ -159,7 +160,7 @@ def _unspaced_term(text: str, weights: str) -> str:
 def _lexeme(word: str, weights: str, *, is_prefix: bool = True) -> str:
     word = word[:_LETTERS]
     star = "*" if is_prefix and len(word) >= _PREFIX_LETTERS else ""
-    return f"{quoted(word)}:{star}{weights}"
+    return f"{quoted(word)}:{star}{weights}".removesuffix(":")
 
 
 def quoted(word: str) -> str:

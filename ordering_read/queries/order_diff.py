@@ -54,7 +54,8 @@ class GetOrderDiffHandler(QueryHandler[GetOrderDiff, OrderStates]):
     """Reads the events of the order, in one statement."""
 
     def handle(self, query: GetOrderDiff) -> OrderStates:
-        events = events_of(query, query.order_id)
+        until = None if query.last is None else max(query.first, query.last)
+        events = events_of(query, query.order_id, until=until)
         last = query.last or len(events)
         # There is no state at version 0.
         states = orders_after(query, events, versions={query.first, last} - {0})

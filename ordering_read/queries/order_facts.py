@@ -105,7 +105,10 @@ def _compared(topic: Topic, old: Mapping[str, Topic], new: Mapping[str, Topic]) 
     # A topic has at least one fact in a state that has the topic.
     before = old[topic.key].facts if topic.key in old else ()
     after = new[topic.key].facts if topic.key in new else ()
-    change = "new" if not before else "gone" if not after else "changed" if before != after else ""
+    if before == after:
+        facts = tuple(Fact(text, False) for text in after)
+        return ComparedTopic(topic.label, facts, facts, "")
+    change = "new" if not before else "gone" if not after else "changed"
     return ComparedTopic(
         topic.label,
         tuple(Fact(text, text not in after) for text in before),

@@ -27,7 +27,7 @@ from ordering_read.queries.orders import (
 )
 from ordering_read.queries.sentences import SentenceView, sentences_of
 from ordering_read.queries.views import View
-from ordering_write.published import UndecodableEvent
+from ordering_write.published import UndecodableEvent, feed
 
 _LOCAL_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 
@@ -93,13 +93,15 @@ class GetOrderHistory(Query[OrderHistoryView]):
 
 @handles(GetOrderHistory)
 class GetOrderHistoryHandler(QueryHandler[GetOrderHistory, OrderHistoryView]):
-    """Reads the events of the order in one statement, and their sentences in another one."""
+    """Reads the events of the order in one statement, and their sentences in another one.
+
+    Reads no later events than an earlier version needs, and counts all by a third statement.
+    """
 
     def handle(self, query: GetOrderHistory) -> OrderHistoryView:
-        events = events_of(query, query.order_id)
+        events, newest = _events(query)
         version = query.version or version_at(events, query.as_of)
         compared = version - 1 if query.compared is None else query.compared
-        newest = len(events)
         if max(version, compared) > newest:
             raise NotThenError(
                 f"The order has no version {max(version, compared)}; its newest is {newest}."
@@ -109,7 +111,7 @@ class GetOrderHistoryHandler(QueryHandler[GetOrderHistory, OrderHistoryView]):
         # There is no state at version 0.
         shown = {version, compared} - {0}
         states = {} if bad else orders_after(query, events, versions=shown)
-        start = (version - 1) // query.page_size * query.page_size
+        start = _page_start(query, version)
         return OrderHistoryView(
             order_number=getattr(events[0], "order_number", ""),
             newest=newest,
@@ -136,6 +138,24 @@ def store_moment(text: str) -> str:
     except ValueError:
         return text
     return moment.replace(tzinfo=ZoneInfo(settings.STORE_TIME_ZONE)).isoformat()
+
+
+def _events(query: GetOrderHistory) -> tuple[list[AnyEvent], int]:
+    """Return the events that the page of ``query`` shows or folds, and the number of all."""
+    if query.version is None:
+        events = events_of(query, query.order_id)
+        return events, len(events)
+    page_end = _page_start(query, query.version) + query.page_size
+    until = max(page_end, query.compared or 0)
+    events = events_of(query, query.order_id, until=until)
+    if len(events) < until:
+        return events, len(events)
+    return events, feed.count_stream(f"order-{query.order_id}")
+
+
+def _page_start(query: GetOrderHistory, version: int) -> int:
+    """Return the number of versions before the page of the list that has ``version``."""
+    return (version - 1) // query.page_size * query.page_size
 
 
 def _versions(query: GetOrderHistory, events: Sequence[AnyEvent]) -> tuple[VersionView, ...]:

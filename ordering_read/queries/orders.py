@@ -189,7 +189,7 @@ class GetOrderByIdHandler(QueryHandler[GetOrderById, OrderDetail]):
     def handle(self, query: GetOrderById) -> OrderDetail:
         if not (query.consistency or query.looks_back):
             return _read(query, order_id=query.order_id)
-        events = events_of(query, query.order_id)
+        events = events_of(query, query.order_id, until=query.version)
         version = query.version or version_at(events, query.as_of)
         return order_after(query, events, version=version)
 
@@ -253,13 +253,14 @@ def visible_detail(query: Query[Any], row: OrderSummary, lines: Iterable[OrderLi
 
 
 # --- Read from the log -------------------------------------------------------------------------
-def events_of(query: Query[Any], order_id: UUID) -> list[AnyEvent]:
+def events_of(query: Query[Any], order_id: UUID, *, until: int | None = None) -> list[AnyEvent]:
     """Return all events of an order that the user of ``query`` may see, in one statement.
 
-    An event that this code can't read comes as an UndecodableEvent. Raises OrderNotFoundError for
-    an order without events.
+    Events after the version ``until`` are left out. An event that this code can't read comes as an
+    UndecodableEvent. Raises OrderNotFoundError for an order without events.
     """
-    events = cast(list[AnyEvent], published.read_streams([f"order-{order_id}"]))
+    streams = [f"order-{order_id}"]
+    events = cast(list[AnyEvent], published.read_streams(streams, until=until))
     if not events or not _is_in_scope(query, events[0], order_id):
         raise OrderNotFoundError
     return events

@@ -1,21 +1,22 @@
 """The query for the report of a period: sums, comparison, products and taxes, in one currency."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Self
+from uuid import UUID
 
-from django.db.models import Case, DateField, Max, Q, QuerySet, Sum, When
-from django.db.models.functions import Coalesce, Trunc
+from django.db.models import Case, DateField, QuerySet, Sum, When
+from django.db.models.functions import Trunc
 from pydantic import Field, model_validator
 
 from ordering_read.fields import CurrencyAmount, CurrencyCode, ProductId, ProductName, Sku
-from ordering_read.models import InventoryLevel
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.models.tax_by_day import TaxByDay
 from ordering_read.queries.base import Query, QueryHandler, handles
 from ordering_read.queries.lists import shop_wide
+from ordering_read.queries.product_sales import ProductSales
 from ordering_read.queries.reports import Group, SalesSumsView
 from ordering_read.queries.views import View
 
@@ -63,7 +64,8 @@ class SalesReportView(View):
 
     ``periods`` has each day, week or month of the period, the oldest first. ``products`` are sorted
     by ``gross``; there may be more than these. ``worst`` are those that sold the fewest units, of
-    all that were sold in the period or in the one before, the worst first.
+    all that were sold in the period or in the one before, the worst first. Equal sellers are sorted
+    by SKU; a limit leaves some of them out by id.
     """
 
     currency: CurrencyCode
@@ -88,6 +90,7 @@ class GetSalesReport(Query[SalesReportView]):
     last_day: date
     currency: CurrencyCode
     group: Group = "day"
+    most_products: int = Field(MOST_PRODUCTS, ge=1, le=MOST_PRODUCTS)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -122,25 +125,38 @@ class ListSalesCurrenciesHandler(QueryHandler[ListSalesCurrencies, tuple[str, ..
 
 @handles(GetSalesReport)
 class GetSalesReportHandler(QueryHandler[GetSalesReport, SalesReportView]):
-    """Reads sums, products, their names and taxes in one statement each, and the worst of many."""
+    """Reads sums, taxes, the ranking of the products, their sums and names by a statement each."""
 
     def handle(self, query: GetSalesReport) -> SalesReportView:
         sums, sums_before = _sums_by_day(query)
-        products = _products(query)
-        shown = list(products.order_by("-gross_now", "-units_now", "sku_now")[: MOST_PRODUCTS + 1])
-        worst = list(_worst(products, shown))
-        _set_present_names([*shown, *worst])
+        sales = ProductSales(query.rows(SalesByProduct), first_day=query.first_day)
+        best, worst = sales.ranked(query.most_products + 1, FEW_PRODUCTS)
+        shown = best[: query.most_products]
+        products = sales.sums({*shown, *worst})
         fields = {
             "currency": query.currency,
             "sums": _total(sums.values()),
             "sums_before": _total(sums_before),
             "periods": [{"day": day, **sums.get(day, _NOTHING)} for day in _periods(query)],
-            "products": [_product(row) for row in shown[:MOST_PRODUCTS]],
-            "has_more_products": len(shown) > MOST_PRODUCTS,
-            "worst": [_product(row) for row in worst],
+            "products": sorted(_of(products, shown), key=_best_first),
+            "has_more_products": len(best) > len(shown),
+            "worst": sorted(_of(products, worst), key=_worst_first),
             "taxes": list(_taxes(query)),
         }
         return SalesReportView.model_validate(fields, context=query.currency)
+
+
+def _of(products: Mapping[UUID, _Sums], ids: Iterable[UUID]) -> Iterator[_Sums]:
+    # A promotion between two statements can take a product away.
+    return (products[key] for key in ids if key in products)
+
+
+def _best_first(product: _Sums) -> tuple[Any, ...]:
+    return -product["gross"], -product["units"], product["sku"]
+
+
+def _worst_first(product: _Sums) -> tuple[Any, ...]:
+    return product["units"], product["gross"], -product["units_before"], product["sku"]
 
 
 def _sums_by_day(query: GetSalesReport) -> tuple[dict[date, _Sums], list[_Sums]]:
@@ -195,61 +211,6 @@ def _begin(day: date, group: Group) -> date:
     if group == "week":
         return day - timedelta(days=day.weekday())
     return day.replace(day=1) if group == "month" else day
-
-
-_PRODUCT_SUMS = ("units", "cancelled_units", "returned_units", "gross", "refunded")
-
-
-def _products(query: GetSalesReport) -> QuerySet[Any]:
-    """Return the products of both periods, with their sums and the names they were sold by.
-
-    Their present names are looked up for the products that are shown: a shop may have many more.
-    """
-    now, before = Q(day__gte=query.first_day), Q(day__lt=query.first_day)
-    zero = Decimal(0)
-    sums = {f"{name}_now": Coalesce(Sum(name, filter=now), zero) for name in ("gross", "refunded")}
-    units = {
-        f"{name}_now": Coalesce(Sum(name, filter=now), 0)
-        for name in _PRODUCT_SUMS
-        if name not in ("gross", "refunded")
-    }
-    names = {f"{column}_now": Max(column) for column in ("sku", "name")}
-    rows = query.rows(SalesByProduct).values("product_id")
-    return rows.annotate(
-        **sums,
-        **units,
-        **names,
-        units_before=Coalesce(Sum("units", filter=before), 0),
-        gross_before=Coalesce(Sum("gross", filter=before), zero),
-    ).exclude(units_now=0, units_before=0, gross_now=0, cancelled_units_now=0, returned_units_now=0)
-
-
-def _worst(products: QuerySet[Any], shown: list[dict[str, Any]]) -> Iterable[dict[str, Any]]:
-    """Return the worst sellers of ``products``, of which ``shown`` are the best sellers."""
-    if len(shown) > MOST_PRODUCTS:
-        return products.order_by("units_now", "gross_now", "-units_before", "sku_now")[
-            :FEW_PRODUCTS
-        ]
-    return sorted(
-        shown,
-        key=lambda row: (row["units_now"], row["gross_now"], -row["units_before"], row["sku_now"]),
-    )[:FEW_PRODUCTS]
-
-
-def _set_present_names(rows: Sequence[dict[str, Any]]) -> None:
-    """Give ``rows`` the names that their products have now, by one statement."""
-    ids = {row["product_id"] for row in rows}
-    products = InventoryLevel.live.filter(product_id__in=ids)
-    names = {
-        key: (sku, name) for key, sku, name in products.values_list("product_id", "sku", "name")
-    }
-    for row in rows:
-        unchanged = row["sku_now"], row["name_now"]
-        row["sku_now"], row["name_now"] = names.get(row["product_id"], unchanged)
-
-
-def _product(row: dict[str, Any]) -> dict[str, Any]:
-    return {name.removesuffix("_now"): value for name, value in row.items()}
 
 
 def _taxes(query: GetSalesReport) -> Iterator[dict[str, Any]]:

@@ -63,6 +63,8 @@ class SearchOrdersHandler(QueryHandler[SearchOrders, SearchView]):
         parameters: dict[str, Any] = {
             "q": query.q,
             "page_size": _MAX_RESULTS,
+            # A page by cursor has no count, which takes as long as the search.
+            "cursor": "",
             "customer_scope": query.customer_scope,
             "with_personal": query.with_personal,
         }

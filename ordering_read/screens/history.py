@@ -116,11 +116,13 @@ def _bounded(
     """
     changed_first = sorted(range(len(topics)), key=lambda number: not topics[number].change)
     shown = sorted(changed_first[:_MOST_TOPICS])
-    rows = [
-        (topic, _facts(topic.before, "del"), _facts(topic.after, "ins"))
-        for topic in (topics[number] for number in shown)
-    ]
+    rows = [_row(topics[number]) for number in shown]
     return rows, len(topics) - len(shown)
+
+
+def _row(topic: ComparedTopic) -> tuple[ComparedTopic, SafeString, SafeString]:
+    before = _facts(topic.before, "del")
+    return topic, before, _facts(topic.after, "ins") if topic.change else before
 
 
 def _facts(facts: Sequence[Fact], mark: str) -> SafeString:

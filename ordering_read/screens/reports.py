@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from django import forms
 from django.http import HttpRequest, HttpResponse
 from django.utils.timezone import localdate
-from pydantic import BaseModel
 
 from config.http.admin import list_url
 from config.http.errors import ParameterError
@@ -21,6 +20,7 @@ from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.models.tax_by_day import TaxByDay
 from ordering_read.queries.reports import Group
 from ordering_read.queries.sales_report import (
+    FEW_PRODUCTS,
     MOST_PRODUCTS,
     GetSalesReport,
     ListSalesCurrencies,
@@ -32,6 +32,8 @@ from ordering_read.screens.charts import Chart, Value, chart
 _DEFAULT_DAYS = 28
 # The longest period, and the longest one with a row for each day.
 _MOST_DAYS, _MOST_SINGLE_DAYS = 3_660, 400
+# The most products of the page; the CSV has MOST_PRODUCTS.
+_SHOWN_PRODUCTS = 100
 _SUMS = {
     "orders": "Orders",
     "units": "Units",
@@ -107,9 +109,9 @@ class ReportsScreen(Screen):
         form = ReportForm(request.GET.dict(), currencies=currencies)
         context: dict[str, Any] = {"form": form, "presets": _presets(form)}
         if form.is_valid():
-            query = _query(form)
-            report = self.ask(query)
             table = request.GET.get("table", "")
+            query = _query(form, table)
+            report = self.ask(query)
             if table:
                 return _csv(table, report, query)
             context |= _context(report, query, form.cleaned_data["by"])
@@ -119,14 +121,22 @@ class ReportsScreen(Screen):
         return self.render_to_response(self.get_context_data(**context))
 
 
-def _query(form: ReportForm) -> GetSalesReport:
+def _query(form: ReportForm, table: str) -> GetSalesReport:
+    """Return the query of the page; of the CSV of a ``table`` of the page unless that is ""."""
     values = form.cleaned_data
     days = (values["to"] - values["from"]).days + 1
     group: Group = values["by"]
     if values["by"] == "product":
         group = "day" if days <= 62 else "week" if days <= _MOST_SINGLE_DAYS else "month"
+    most = MOST_PRODUCTS if table == "products" else FEW_PRODUCTS
+    if values["by"] == "product" and not table:
+        most = _SHOWN_PRODUCTS
     return GetSalesReport(
-        first_day=values["from"], last_day=values["to"], currency=values["currency"], group=group
+        first_day=values["from"],
+        last_day=values["to"],
+        currency=values["currency"],
+        group=group,
+        most_products=most,
     )
 
 
@@ -145,7 +155,8 @@ def _context(report: SalesReportView, query: GetSalesReport, by: str) -> dict[st
         "products": [
             (product, _percent(product.gross, product.gross_before)) for product in report.products
         ],
-        "most_products": MOST_PRODUCTS,
+        "most_products": query.most_products,
+        "most_in_csv": MOST_PRODUCTS,
         "days_url": list_url(SalesByDay, in_currency),
         "products_url": list_url(SalesByProduct, period_filter),
         "taxes_url": list_url(TaxByDay, in_currency),
@@ -219,10 +230,6 @@ def _chart(report: SalesReportView, group: Group) -> Chart:
 
 
 # --- CSV ---------------------------------------------------------------------------------------
-def _rows(views: Iterable[BaseModel], **more: Callable[[Any], object]) -> list[dict[str, Any]]:
-    return [{**dict(view), **{name: value(view) for name, value in more.items()}} for view in views]
-
-
 _TABLES: Mapping[str, Callable[[SalesReportView], list[dict[str, Any]]]] = {
     "sums": lambda report: [
         {
@@ -234,9 +241,9 @@ _TABLES: Mapping[str, Callable[[SalesReportView], list[dict[str, Any]]]] = {
         }
         for item in _comparisons(report)
     ],
-    "periods": lambda report: _rows(report.periods),
-    "products": lambda report: _rows(report.products),
-    "taxes": lambda report: _rows(report.taxes),
+    "periods": lambda report: [vars(view) for view in report.periods],
+    "products": lambda report: [vars(view) for view in report.products],
+    "taxes": lambda report: [vars(view) for view in report.taxes],
 }
 
 

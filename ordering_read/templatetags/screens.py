@@ -56,6 +56,24 @@ def sections(context: dict[str, Any]) -> Iterator[navigation.Section]:
     return navigation.sections(context["request"], context.get("available_apps", ()))
 
 
+@register.simple_tag(takes_context=True)
+def missing_changes(context: dict[str, Any]) -> str:
+    """Return what the page doesn't show yet, in sentences for its one banner; "" for nothing.
+
+    The gaps of the page's own rows say more than the warnings of the whole site.
+    """
+    sentences = [
+        f"Your last change was accepted, but this page doesn't show it yet, because {item.because}."
+        for item in context["request"].unseen[:1]
+    ]
+    changelist = context.get("cl")
+    if changelist and (gap := getattr(changelist, "projection_gap", None)):
+        sentences.append(gap.detail)
+    else:
+        sentences += context.get("projection_gaps") or context["projection_warnings"]()
+    return " ".join(sentences)
+
+
 @register.inclusion_tag("screens/export_form.html", takes_context=True)
 def export_form(context: dict[str, Any], changelist: Any) -> dict[str, Any]:
     """Return the form that exports the rows of a list, if the user may export them."""

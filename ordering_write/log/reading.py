@@ -279,15 +279,17 @@ def read_stream(stream: str, *, after: int = 0) -> list[DomainEvent]:
     return [readable(event) for event in events]
 
 
-def read_streams(streams: Collection[str]) -> list[DomainEvent]:
+def read_streams(streams: Collection[str], *, until: int | None = None) -> list[DomainEvent]:
     """Return all events of ``streams``, one stream after the other, by one statement.
 
-    An event that this code can't read comes as an UndecodableEvent.
+    Events after the version ``until`` are left out. An event that this code can't read comes as an
+    UndecodableEvent.
     """
-    return read(
-        f"{_BY_EVENT} WHERE event.stream = ANY(%s) ORDER BY event.stream, event.version",
-        [list(streams)],
-    )
+    condition, parameters = "event.stream = ANY(%s)", [cast(Any, list(streams))]
+    if until is not None:
+        condition += " AND event.version <= %s"
+        parameters.append(until)
+    return read(f"{_BY_EVENT} WHERE {condition} ORDER BY event.stream, event.version", parameters)
 
 
 def events_after(

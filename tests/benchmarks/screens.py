@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import django
 
 from config.databases.embedded import EmbeddedServer
+from config.processes import collect_less
 from tests.benchmarks.meter import Cost
 from tests.own_server import new_data_dir
 
@@ -62,6 +63,8 @@ def main() -> None:
         }
         os.environ.pop("DATABASE_URL", None)
         django.setup()
+        # As in the web server.
+        collect_less()
         from tests.benchmarks import large_shop
 
         if is_new:
@@ -102,6 +105,8 @@ def _measured(rounds: int, only: str) -> list[Row]:
     ):
         # The first round fills caches.
         for number in range(rounds + 1):
+            if number == 1:
+                collect_less()
             for page in chosen:
                 pair = browsers.cost(page), peer.cost(page.peer) if page.peer else None
                 if number:

@@ -72,19 +72,29 @@ def client(admin_user: User) -> Client:
     return logged_in(admin_user)
 
 
+_ALERT = re.compile(r'<p class="stale" role="alert">(.*?)</p>')
+
+
 def alerts(page: Any) -> list[str]:
     """Return the warnings above a page."""
     assert page.status_code == 200
-    return re.findall(r'<p class="stale" role="alert">(.*?)</p>', page.text)
+    return _ALERT.findall(page.text)
+
+
+def with_one_banner(page: Any) -> Any:
+    """Return ``page``, which has one banner at most."""
+    assert len(_ALERT.findall(page.text)) <= 1
+    return page
 
 
 def list_page(client: Client, name: str) -> Any:
-    return client.get(f"/admin/ordering_read/{name}/")
+    return with_one_banner(client.get(f"/admin/ordering_read/{name}/"))
 
 
 def record_page(client: Client, shop: Shop, name: str) -> Any:
     page, record = PAGES[name]
-    return client.get(row_url(f"ordering_read/{page}", getattr(shop, record).pk))
+    address = row_url(f"ordering_read/{page}", getattr(shop, record).pk)
+    return with_one_banner(client.get(address))
 
 
 # --- Lists and pages ---------------------------------------------------------------------------
@@ -295,6 +305,9 @@ def test_a_click_on_a_parked_order_says_accepted_and_not_done(
     assert messages_of(response) == [
         "warning: Tag order: accepted, not shown yet, because an error holds up changes of orders."
     ]
+    [banner] = alerts(record_page(client, shop, "order_view"))
+    assert banner.startswith("Your last change was accepted, but this page doesn&#x27;t show it")
+    assert "2 changes of today aren&#x27;t shown yet" in banner
 
 
 def test_a_bulk_action_says_accepted_for_each_parked_order(

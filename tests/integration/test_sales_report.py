@@ -113,6 +113,28 @@ def test_the_period_before_has_the_same_length() -> None:
 
 
 @pytest.mark.usefixtures("shop")
+def test_a_short_report_has_the_best_sellers_and_the_worst_of_all(
+    subtests: pytest.Subtests,
+) -> None:
+    whole = report()
+    for most in (1, 2):
+        with subtests.test(most=most):
+            short = report(most_products=most)
+            assert short.products == whole.products[:most]
+            assert (short.has_more_products, whole.has_more_products) == (True, False)
+            assert (short.worst, short.sums) == (whole.worst, whole.sums)
+    later = ask(
+        GetSalesReport(first_day=LAST + timedelta(2), last_day=LAST + timedelta(3), currency="EUR")
+    )
+    assert [(product.sku, product.units_before) for product in later.worst] == [("lamp-1", 9)]
+    between = ask(GetSalesReport(first_day=LAST, last_day=LAST, currency="EUR"))
+    assert [(product.sku, product.units) for product in between.products] == [
+        ("lamp-1", 2),
+        ("chair-1", 0),
+    ]
+
+
+@pytest.mark.usefixtures("shop")
 def test_the_page_compares_the_periods_and_its_csv_has_what_it_shows(
     admin_user: User, subtests: pytest.Subtests
 ) -> None:
