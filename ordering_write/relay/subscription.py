@@ -48,6 +48,9 @@ class RelaySubscription(Subscription):
         The first run of a process moves the checkpoint to the end of the stream. A failure is
         recorded on the checkpoint.
         """
+        if not names:
+            # Without a relay there are no servers to ask.
+            return 0
         # The same error comes when events are published, and is recorded then.
         with contextlib.suppress(StreamError):
             self._align()

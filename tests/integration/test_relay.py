@@ -443,6 +443,7 @@ def test_without_a_relay_nothing_follows_the_log(settings: Any) -> None:
     with connection.execute_wrapper(refuse_statements):
         assert relay.SUBSCRIPTION.statuses() == []
         assert relay.SUBSCRIPTION.lease(head=1) == ({}, {}, True)
+        assert relay.SUBSCRIPTION.run(*relay.SUBSCRIPTION.names()) == 0
 
 
 def refuse_statements(_execute: Any, sql: str, *_rest: Any) -> Any:
