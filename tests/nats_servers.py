@@ -66,6 +66,9 @@ class NatsServers:
         for number in range(len(self._ports)):
             self.start(number)
 
+    def pid(self, number: int) -> int:
+        return self._processes[number].pid
+
     def kill(self, number: int) -> None:
         """End the server at once, as a loss of power does to its process."""
         process = self._processes.pop(number)

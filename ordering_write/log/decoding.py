@@ -160,11 +160,17 @@ def parse(row: dict[str, Any]) -> dict[str, Any]:
     """Parse the ids, times and JSON of ``row``, by column, in place; return the row."""
     for name in ("event_id", "command_id", "correlation_id", "causation_id", "commit_id"):
         row[name] = UUID(row[name])
+    parse_content(row)
+    row["personal"] = row["personal"] and from_json(row["personal"])
+    return row
+
+
+def parse_content(row: dict[str, Any]) -> None:
+    """Parse the times and JSON of ``row``, by column, in place, but no ids and personal fields."""
     for name in ("timestamp", "recorded_at"):
         row[name] = datetime.fromisoformat(row[name])
-    for name in ("actor", "data", "personal"):
-        row[name] = row[name] and from_json(row[name])
-    return row
+    for name in ("actor", "data"):
+        row[name] = from_json(row[name])
 
 
 def decode(row: Mapping[str, Any]) -> DomainEvent:

@@ -35,11 +35,22 @@ WHERE event_position.position > %s AND event_position.position <= %s
   AND (%s OR event.type = ANY(%s))
 ORDER BY event_position.position LIMIT %s
 """
+# What a stream carries beside a published event: the identity of the log; the hash of the event
+# before, "" for the first one, so that the hash can be checked; of personal fields the id of their
+# row and their digest; a place in the write-ahead log of the database, behind the commit of the
+# event; and the position of the last event of the commit.
+RELAYED_FIELDS = (
+    "log_id",
+    "previous_hash",
+    "personal_id",
+    "personal_digest",
+    "wal",
+    "commit_end",
+)
 # The hash before is looked up by the index of streams.
 _RELAYED = f"""
-SELECT event_position.position, {reading.EVENT_COLUMNS}, event.hash, NULL AS personal,
-       event.personal_digest, log_identity.id::text AS log_id,
-       pg_current_wal_insert_lsn()::text AS wal,
+SELECT event_position.position, {reading.EVENT_COLUMNS}, event.hash, event.personal_digest,
+       log_identity.id::text AS log_id, pg_current_wal_insert_lsn()::text AS wal,
        coalesce((SELECT previous.hash FROM event previous
          WHERE previous.stream = event.stream AND previous.version = event.version - 1
        ), '') AS previous_hash
@@ -86,23 +97,6 @@ class StoredEvent(PublishedEvent):
     personal: dict[str, Any]
 
 
-class RelayedEvent(PublishedEvent):
-    """An event as a stream carries it, with what proves that it is the next event of its log.
-
-    ``previous_hash`` is the hash of the event before in its stream, "" for the first one. Of
-    personal fields it has the id of their row and their digest. ``wal`` is a place in the
-    write-ahead log of the database, behind the commit of the event. ``commit_end`` is the position
-    of the last event of the commit.
-    """
-
-    log_id: UUID
-    previous_hash: str
-    personal_id: UUID | None
-    personal_digest: str
-    wal: str
-    commit_end: int
-
-
 class Batch(NamedTuple):
     """The next wanted events in the order of the log, complete up to ``position``."""
 
@@ -144,18 +138,21 @@ def read_log(*, after: int, types: Collection[str], limit: int) -> Batch:
     return Batch(events, rows[-1]["position"] if is_full else max(after, end))
 
 
-def read_commits(*, after: int, until: int) -> list[RelayedEvent]:
+def read_commits(*, after: int, until: int) -> list[dict[str, Any]]:
     """Return the events after one position up to another, and the rest of the last one's commit.
 
-    Raises LogGapError.
+    Each has the fields of PublishedEvent, with ids as text, and those of RELAYED_FIELDS. Raises
+    LogGapError.
     """
-    rows = reading.fetch(_RELAYED_RANGE, [after, until])
+    rows = reading.fetch_texts(_RELAYED_RANGE, [after, until])
     if len(rows) != until - after:
         raise reading.LogGapError(f"A position of the log from {after + 1} to {until} is missing.")
-    rows += reading.fetch(_RELAYED_COMMIT, [rows[-1]["commit_id"], until])
+    rows += reading.fetch_texts(_RELAYED_COMMIT, [rows[-1]["commit_id"], until])
     # The events of a commit have positions side by side.
     commit_ends = {row["commit_id"]: row["position"] for row in rows}
-    return [RelayedEvent(**row, commit_end=commit_ends[row["commit_id"]]) for row in rows]
+    for row in rows:
+        row["commit_end"] = commit_ends[row["commit_id"]]
+    return rows
 
 
 def _stored(row: Mapping[str, Any]) -> StoredEvent:

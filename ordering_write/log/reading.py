@@ -330,6 +330,17 @@ def fetch(sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
         return [decoding.parse(dict(zip(names, row, strict=True))) for row in cursor.fetchall()]
 
 
+def fetch_texts(sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return rows like ``fetch``, with ids as text and without personal fields."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        names = [column.name for column in cursor.description]
+        rows = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+    for row in rows:
+        decoding.parse_content(row)
+    return rows
+
+
 def _rows(sql: str, parameters: Sequence[Any]) -> list[Row]:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)

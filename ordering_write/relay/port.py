@@ -2,21 +2,23 @@
 
 import os
 import threading
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 from zlib import crc32
 
 from django.conf import settings
 from django.core.signals import setting_changed
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from config.streams import Stream
-from ordering_write.log.feed import RelayedEvent
+from ordering_write.log import feed
 from ordering_write.relay.errors import MissingPackageError
 
 # Aggregates are spread over so many subjects, so that the events of one can be found.
 _BUCKETS = 4096
+# The form of a published event, which the feed and webhooks have too, and what proves its place.
+_FIELDS = (*feed.PublishedEvent.model_fields, *feed.RELAYED_FIELDS)
 
 
 class StreamEnd(NamedTuple):
@@ -31,11 +33,10 @@ class StreamEnd(NamedTuple):
 
 
 class Message(NamedTuple):
-    """An event as the stream carries it. ``commit_end`` as in ``RelayedEvent``."""
+    """An event as the stream carries it; ``commit_end`` is the last position of its commit."""
 
     position: int
     commit_end: int
-    log_id: UUID
     stream: str
     type: str
     body: bytes
@@ -67,16 +68,14 @@ class StreamPort(Protocol):
         ...
 
 
-def message_of(event: RelayedEvent) -> Message:
-    """Return the message about an event of the log."""
+def message_of(row: Mapping[str, Any]) -> Message:
+    """Return the message about an event, which ``feed.read_commits`` has read."""
     return Message(
-        # Events that were read from the log have a position.
-        position=event.position or 0,
-        commit_end=event.commit_end,
-        log_id=event.log_id,
-        stream=event.stream,
-        type=event.type,
-        body=event.model_dump_json().encode(),
+        position=row["position"],
+        commit_end=row["commit_end"],
+        stream=row["stream"],
+        type=row["type"],
+        body=to_json({name: row[name] for name in _FIELDS}),
     )
 
 

@@ -136,7 +136,7 @@ def test_batches_end_with_a_commit_unless_it_is_larger(monkeypatch: pytest.Monke
     monkeypatch.setattr(publishing, "BATCH", 3)
     ends = [1, 3, 3, 5, 5, 10, 10, 10, 10, 10]
     cut = [
-        Message(number, end, uuid7(), "order-1", "OrderCreated", b"")
+        Message(number, end, "order-1", "OrderCreated", b"")
         for number, end in enumerate(ends, start=1)
     ]
 
@@ -305,14 +305,14 @@ def test_a_stream_of_another_log_is_refused_and_alarmed(
     log.sequence()
     other = JetStream(stream)
     other.end()
-    event = feed.read_commits(after=0, until=1)[0].model_copy(update={"log_id": uuid7()})
+    event = feed.read_commits(after=0, until=1)[0] | {"log_id": str(uuid7())}
     other.append([message_of(event)])
     other.close()
 
     run_relay()
 
     said = (
-        f"OtherLogError: The stream {stream.name} carries another log, {event.log_id}: correct "
+        f"OtherLogError: The stream {stream.name} carries another log, {event['log_id']}: correct "
         "the addresses of the database and of the stream, or set RELAY_STREAM to the name of a "
         "new stream."
     )
@@ -330,15 +330,14 @@ def test_a_log_of_an_older_backup_is_refused(servers: NatsServers, stream: Strea
     new_order()
     log.sequence()
     newer = feed.read_commits(after=0, until=log.last_position())
-    lost = newer[-1].model_copy(
-        update={"position": len(newer) + 1, "commit_end": len(newer) + 1, "event_id": uuid7()}
-    )
+    following = {"position": len(newer) + 1, "commit_end": len(newer) + 1}
+    lost = newer[-1] | following | {"event_id": str(uuid7())}
     port = JetStream(stream)
     port.end()
     port.append([message_of(event) for event in [*newer, lost]])
     port.close()
     said = (
-        f"The event at position {lost.position} of the stream {stream.name} isn't in the log, "
+        f"The event at position {lost['position']} of the stream {stream.name} isn't in the log, "
         "which was restored from an older backup"
     )
 
@@ -348,7 +347,7 @@ def test_a_log_of_an_older_backup_is_refused(servers: NatsServers, stream: Strea
     run_relay()
 
     assert checkpoint().error.startswith(f"OlderLogError: {said}")
-    assert len(servers.messages(stream.name)) == lost.position
+    assert len(servers.messages(stream.name)) == lost["position"]
     with pytest.raises(OlderLogError):
         publishing.checked_end(relay_port(), stream.name)
 
