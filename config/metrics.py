@@ -5,9 +5,7 @@ This process counts nothing itself: several processes answer, and each would kno
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from django.conf import settings
 from django.db import connection
-from django.db.models import Max
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
 from prometheus_client.core import (
@@ -27,8 +25,8 @@ from config.money_metrics import money_metrics
 from ordering_read import permissions
 from ordering_read.engine.live import PROJECTIONS
 from ordering_read.engine.status import ProjectionStatus, workers_seen
-from ordering_write import policies, subscriptions, webhooks
-from ordering_write.models import ArchivedFile, CommandMetric
+from ordering_write import archive, policies, subscriptions, webhooks
+from ordering_write.models import CommandMetric
 from ordering_write.subscriptions import SubscriberStatus, Subscription
 
 # Compares with the clock of the database, which wrote these times.
@@ -76,8 +74,8 @@ class DatabaseCollector(Collector):
         yield _appended(head)
         yield _timers()
         yield from _webhooks()
-        if settings.ARCHIVE_URL:
-            yield _archived()
+        if archived := archive.progress():
+            yield _archived(archived)
         yield _commands()
         yield from _queue()
         yield from money_metrics()
@@ -93,10 +91,11 @@ def _appended(head: int) -> Metric:
     return CounterMetricFamily("orders_events_appended", "Events in the log.", value=head)
 
 
-def _archived() -> Metric:
-    last = ArchivedFile.objects.aggregate(Max("last"))["last__max"] or 0
+def _archived(archived: archive.Progress) -> Metric:
     return GaugeMetricFamily(
-        "orders_archived_position", "Position of the last event in the archive.", value=last
+        "orders_archived_position",
+        "Position of the last event in the archive.",
+        value=archived.position,
     )
 
 

@@ -1,6 +1,6 @@
 """The one module that the read side may import: event types, the log, subscriptions, policies."""
 
-from ordering_write import policies, subscriptions, webhooks
+from ordering_write import archive, policies, subscriptions, webhooks
 from ordering_write.bulk import job_of as bulk_job
 from ordering_write.bulk import jobs_of as bulk_jobs
 from ordering_write.domain import events, prices
@@ -74,6 +74,7 @@ __all__ = [
     "UndecodableEvent",
     "UndecodableEventError",
     "alarm",
+    "archive",
     "backorders_of",
     "bulk_job",
     "bulk_jobs",

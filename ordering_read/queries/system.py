@@ -18,7 +18,7 @@ from ordering_read.engine.live import PROJECTIONS
 from ordering_read.engine.status import ProjectionStatus, RebuildProgress, WorkerStatus
 from ordering_read.models import Projection
 from ordering_read.queries.base import Query, QueryHandler, handles
-from ordering_write.published import alarm, policies, samples, subscriptions
+from ordering_write.published import alarm, archive, policies, samples, subscriptions
 
 # The columns of a checkpoint that its status is made of.
 _MEASURED = (
@@ -139,6 +139,7 @@ class SystemView:
     queue: QueueState
     alarms: Sequence[AlarmState]
     given_up: _GivenUp
+    archive: archive.Progress | None
 
 
 class GetSystem(Query[SystemView]):
@@ -147,7 +148,10 @@ class GetSystem(Query[SystemView]):
 
 @handles(GetSystem)
 class GetSystemHandler(QueryHandler[GetSystem, SystemView]):
-    """Reads eight statements, whatever the number of subscriptions."""
+    """Reads eight statements, whatever the number of subscriptions.
+
+    With an archive of the log, one more.
+    """
 
     def handle(self, query: GetSystem) -> SystemView:
         now = datetime.now(UTC)
@@ -175,6 +179,7 @@ class GetSystemHandler(QueryHandler[GetSystem, SystemView]):
                 for row in alarm.last(_ALARMS)
             ],
             given_up=measured.given_up,
+            archive=archive.progress(),
         )
 
 

@@ -6,6 +6,7 @@ manifest before, and each row has its hash of the log. Personal fields never ent
 
 from ordering_write.archive.checking import CheckedFile, check
 from ordering_write.archive.errors import ArchiveError
+from ordering_write.archive.progress import Progress, progress
 from ordering_write.archive.querying import count_matches, query
 from ordering_write.archive.storage import Storage
 from ordering_write.archive.writing import archive, begin_anew
@@ -13,10 +14,12 @@ from ordering_write.archive.writing import archive, begin_anew
 __all__ = [
     "ArchiveError",
     "CheckedFile",
+    "Progress",
     "Storage",
     "archive",
     "begin_anew",
     "check",
     "count_matches",
+    "progress",
     "query",
 ]

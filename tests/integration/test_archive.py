@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.core.management import CommandError, call_command
 from django.db import connection
 from prometheus_client.exposition import generate_latest
 from uuid_utils.compat import uuid7
 
+from config.accounts.models import User
 from config.metrics import DatabaseCollector
 from ordering_write import checks, log
 from ordering_write.archive import ArchiveError, Storage, archive, begin_anew, check, query, writing
@@ -25,6 +27,7 @@ from ordering_write.domain.events import OrderStatus
 from ordering_write.models import ArchivedFile, Customer, OutboxEvent
 from tests import kit
 from tests.databases import KeptRows, rolled_back
+from tests.kit_admin import logged_in, page_text
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -377,11 +380,18 @@ def test_without_a_place_or_packages_a_sentence_says_what_to_do(
                 command("query_archive", ORDERS)
 
 
-def test_the_position_of_the_archive_is_a_metric(storage: Storage) -> None:
-    assert (
-        f"orders_archived_position {files()[-1].last}.0"
-        in generate_latest(DatabaseCollector()).decode()
-    )
+def test_metrics_and_the_page_system_show_the_end_of_the_archive(
+    storage: Storage, admin_user: User
+) -> None:
+    last = files()[-1].last
+    assert f"orders_archived_position {last}.0" in generate_latest(DatabaseCollector()).decode()
+    client = logged_in(admin_user)
+    shown = f"up to position {last}. The last file was written 0 minutes ago."
+    assert shown in page_text(client, "/admin/system/")
+
+    ArchivedFile.objects.all().delete()
+    cache.clear()
+    assert "No file is written yet: manage.py archive" in page_text(client, "/admin/system/")
 
 
 def test_a_check_finds_an_archive_without_its_packages(
