@@ -32,6 +32,7 @@ class Trial:
 
     def __init__(self, folder: str) -> None:
         parent = os.getpid()
+        self._result: bool | None = None
         self._output, written = os.pipe()
         os.set_blocking(self._output, False)
         self._process = subprocess.Popen(
@@ -46,10 +47,10 @@ class Trial:
 
     def result(self) -> bool | None:
         """Return True if the code could be loaded, and None while the trial goes on."""
-        try:
-            return os.read(self._output, len(_LOADED)) == _LOADED
-        except BlockingIOError:
-            return None
+        if self._result is None:
+            with suppress(BlockingIOError):
+                self._result = os.read(self._output, len(_LOADED)) == _LOADED
+        return self._result
 
     def end(self) -> None:
         os.close(self._output)
@@ -98,12 +99,10 @@ class Arbiter(arbiter.Arbiter):
         super().manage_workers()
         self._former = {pid for pid in self._former if not _has_ended(pid)}
         is_loadable = self._trial.result() if self._trial else None
-        if is_loadable is None:
-            return
-        self._end_trial()
         if is_loadable:
             self._execute_anew()
-        else:
+        elif is_loadable is False:
+            self._end_trial()
             self.log.error("The new code can't be loaded. The former code goes on.")
 
     def spawn_workers(self) -> None:
@@ -126,7 +125,9 @@ class Arbiter(arbiter.Arbiter):
     def _execute_anew(self) -> None:
         # A signal would end the new process before it has its handlers.
         signal.pthread_sigmask(signal.SIG_BLOCK, self.SIGNALS)
+        # Signals that wait, such as that of the end of the trial, come first; the trial stays.
         if self.SIG_QUEUE.empty():
+            self._end_trial()
             workers = map(str, {*self._former, *self.WORKERS})
             environ = {**os.environ, _FORMER_WORKERS: ",".join(workers)}
             environ[_LISTENERS] = ",".join(map(str, self._kept_listeners()))
