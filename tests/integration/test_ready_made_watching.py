@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,6 +91,12 @@ def test_the_dashboard_shows_what_metrics_have(metrics: dict[str, set[str]]) -> 
         "orders_policies_position",
         "orders_projection_head",
         "orders_projection_last_batch_seconds",
+        "orders_projection_slice_position",
+        "orders_relay_batch_seconds_count",
+        "orders_relay_batch_seconds_sum",
+        "orders_relay_head",
+        "orders_relay_last_batch_seconds",
+        "orders_relay_position",
         "orders_tax_base_amount",
         "orders_webhook_batch_seconds_count",
         "orders_webhook_batch_seconds_sum",
@@ -124,13 +131,20 @@ def test_the_alarms_are_those_of_the_docs(metrics: dict[str, set[str]]) -> None:
     assert documented == [(rule["expr"], words[rule.get("for", "")]) for rule in rules]
 
 
-def test_prometheus_takes_the_alarms() -> None:
+def test_prometheus_takes_the_alarms_and_the_queries_of_the_dashboard(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is missing: apt install prometheus")
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    queries = [target["expr"] for panel in panels for target in panel.get("targets", ())]
+    # promtool reads queries as the expressions of rules.
+    rules = [{"record": f"query_{number}", "expr": query} for number, query in enumerate(queries)]
+    dashboard = tmp_path / "dashboard.yaml"
+    dashboard.write_text(yaml.safe_dump({"groups": [{"name": "dashboard", "rules": rules}]}))
 
     checked = subprocess.run(
-        [promtool, "check", "rules", ALERTS], capture_output=True, text=True, check=False
+        [promtool, "check", "rules", ALERTS, dashboard], capture_output=True, text=True, check=False
     )
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert f"{len(queries)} rules found" in checked.stdout
