@@ -11,6 +11,10 @@ python := .venv/bin/python
 unexport DJANGO_SETTINGS_MODULE PYTHONPATH PYTHONHOME
 # Without kept bytecode each process compiles all packages anew, which takes seconds.
 unexport PYTHONDONTWRITEBYTECODE
+ifndef T
+# The tests of the service are about the service without apps of a shop, which have their own.
+check test: export SHOP_APPS :=
+endif
 # Production settings that reach no database: these gates ask for none, and start none.
 production := DATABASE_URL=postgresql://nobody@localhost/nothing ALLOWED_HOSTS=orders.example.com \
 	SECRET_KEY=$$($(python) -c "import secrets; print(secrets.token_urlsafe(64))") \
