@@ -7,7 +7,7 @@ from django.db.models.signals import post_migrate
 
 from config import shop_apps
 from config.commands import CHECKS
-from ordering_write.signals import domain_events, events_committed
+from ordering_write.signals import domain_events
 
 
 class OrderingWriteConfig(shop_apps.WriteApp):
@@ -40,7 +40,6 @@ class OrderingWriteConfig(shop_apps.WriteApp):
         # Two aggregates with the same name of their streams are told at the start.
         aggregate_types()
         domain_events.connect(outbox.append, dispatch_uid="outbox.append")
-        events_committed.connect(outbox.notify, dispatch_uid="outbox.notify")
         post_migrate.connect(permissions.keep_permissions, sender=self)
         subscriptions.register(policies.SUBSCRIPTION)
         subscriptions.register(webhooks.SUBSCRIPTION)

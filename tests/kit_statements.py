@@ -56,6 +56,10 @@ def watched(watch: Watch) -> Iterator[None]:
         watch.after(session, "COMMIT")
 
     def watched_frequent_commit(prepared: PreparedStatements) -> None:
+        last, prepared.last = prepared.last, []
+        # One by one, so that a program can end between them.
+        for statement in last:
+            watched_fetch(prepared, *statement)
         watch.before(prepared.connection, "COMMIT")
         frequent_commit(prepared)
         watch.after(prepared.connection, "COMMIT")

@@ -69,27 +69,53 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self.close()
             raise
 
-    @property
-    def _is_watched(self) -> bool:
-        """True if statements are logged, or have spans: those are of cursors."""
-        return self.queries_logged or telemetry.IS_ON
-
     def fetch(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return the rows of a frequent ``statement``; see ``config.databases.prepared``."""
         self.validate_thread_sharing()
         self.close_if_health_check_failed()
         self.ensure_connection()
-        if self._is_watched or not self._prepared.is_usable:
+        if self._needs_cursor:
             with self.cursor() as cursor:
                 cursor.execute(statement, parameters)
                 return cursor.fetchall() if cursor.description else []
-        run: Any = self._fetch
+        rows: list[tuple[Any, ...]] = self._wrapped(self._fetch, statement, parameters)
+        return rows
+
+    def run_last(self, statement: str, parameters: Parameters) -> None:
+        """Run a frequent ``statement`` before COMMIT; see ``config.databases.prepared``."""
+        if self._ends_with_commit:
+            self._wrapped(self._keep_last, statement, parameters)
+        else:
+            self.fetch(statement, parameters)
+
+    def run_after_commit(self, statement: str, parameters: Parameters) -> None:
+        """Run a frequent ``statement`` after COMMIT; see ``config.databases.prepared``."""
+        if self._ends_with_commit:
+            self._prepared.after_commit.append((statement, parameters))
+        else:
+            self.on_commit(partial(self.fetch, statement, parameters), robust=True)
+
+    @property
+    def _needs_cursor(self) -> bool:
+        # The spans of statements are those of cursors.
+        return self.queries_logged or telemetry.IS_ON or not self._prepared.is_usable
+
+    @property
+    def _ends_with_commit(self) -> bool:
+        """True if the end of this block of ``atomic`` is a COMMIT to which statements can be added.
+
+        False for a block within another.
+        """
+        is_outermost = self.in_atomic_block and self.commit_on_exit and not self.savepoint_ids
+        return is_outermost and self.connection is not None and not self._needs_cursor
+
+    def _wrapped(self, run: Any, statement: str, parameters: Parameters) -> Any:
         for wrapper in reversed(self.execute_wrappers):
             run = partial(wrapper, run)
-        rows: list[tuple[Any, ...]] = run(
-            statement, parameters, False, {"connection": self, "cursor": None}
-        )
-        return rows
+        return run(statement, parameters, False, {"connection": self, "cursor": None})
+
+    def _keep_last(self, statement: str, parameters: Parameters, *_options: Any) -> None:
+        self._prepared.last.append((statement, parameters))
 
     def _fetch(self, statement: str, parameters: Parameters, *_options: Any) -> Any:
         self.validate_no_broken_transaction()
@@ -105,15 +131,20 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return self._prepared.fetch(statement, parameters)
 
     def _commit(self) -> None:
-        if self.connection is None or self._is_watched or not self._prepared.is_in_transaction:
+        if self.connection is None or self._needs_cursor or self._prepared.is_unused:
             super()._commit()  # type: ignore[misc]
-        else:
+            return
+        try:
             with self.wrap_database_errors:
                 self._prepared.commit()
+        finally:
+            if self.connection and self.connection.closed:
+                # An interrupted program goes on with a new connection.
+                self.close()
 
     def _rollback(self) -> None:
         super()._rollback()  # type: ignore[misc]
-        self._prepared.deallocate()
+        self._prepared.roll_back()
 
     def _savepoint_rollback(self, sid: str) -> None:
         super()._savepoint_rollback(sid)  # type: ignore[misc]

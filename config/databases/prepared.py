@@ -4,6 +4,7 @@ The cursors of Django and psycopg take four times as long for a short statement 
 psycopg's adapters, and each request of the API runs a few such statements.
 """
 
+import logging
 import re
 import select
 from collections import OrderedDict
@@ -18,6 +19,9 @@ from psycopg import errors, pq
 from psycopg.adapt import PyFormat, Transformer
 
 Parameters = Sequence[Any] | Mapping[str, Any]
+Statement = tuple[str, Parameters]
+
+logger = logging.getLogger(__name__)
 
 # Statements that a connection keeps, as many as psycopg keeps of its own.
 _KEPT = 100
@@ -29,6 +33,23 @@ def fetch(alias: str, statement: str, parameters: Parameters) -> list[tuple[Any,
     """Return the rows of a frequent ``statement``, as a cursor of this database returns them."""
     rows: list[tuple[Any, ...]] = connections[alias].fetch(statement, parameters)  # type: ignore[attr-defined]
     return rows
+
+
+def run_last(alias: str, statement: str, parameters: Parameters) -> None:
+    """Run ``statement`` as the last one of the transaction, in one trip with COMMIT.
+
+    Its errors are raised at the end of the transaction. Within another transaction, and where
+    frequent statements have a cursor, it runs now.
+    """
+    connections[alias].run_last(statement, parameters)  # type: ignore[attr-defined]
+
+
+def run_after_commit(alias: str, statement: str, parameters: Parameters) -> None:
+    """Run ``statement`` after the COMMIT of this transaction, in one trip with it.
+
+    An error is logged: the transaction has taken effect.
+    """
+    connections[alias].run_after_commit(statement, parameters)  # type: ignore[attr-defined]
 
 
 class _Bound(NamedTuple):
@@ -51,13 +72,17 @@ class PreparedStatements:
         self._adapters = Transformer(connection)
         self._input = select.poll()
         self._input.register(connection.fileno(), select.POLLIN)
+        # Statements that wait for COMMIT, to run before or after it.
+        self.last: list[Statement] = []
+        self.after_commit: list[Statement] = []
 
     @property
     def is_usable(self) -> bool:
         """True unless a pooler lends the session, or the transaction has failed."""
         if self.connection.prepare_threshold is None:
             return False
-        return self.is_outside or self.is_in_transaction
+        status = self.connection.pgconn.transaction_status
+        return status in (pq.TransactionStatus.IDLE, pq.TransactionStatus.INTRANS)
 
     @property
     def is_outside(self) -> bool:
@@ -65,39 +90,64 @@ class PreparedStatements:
         return self.connection.pgconn.transaction_status == pq.TransactionStatus.IDLE
 
     @property
-    def is_in_transaction(self) -> bool:
-        """True after the first statement of a transaction that hasn't failed."""
-        return self.connection.pgconn.transaction_status == pq.TransactionStatus.INTRANS
+    def is_unused(self) -> bool:
+        """True if the transaction has no statement, and none waits for its COMMIT."""
+        return self.is_outside and not self.last
 
     def fetch(self, statement: str, parameters: Parameters) -> list[tuple[Any, ...]]:
         """Return the rows of ``statement``, which begins the transaction if there is none.
 
         Raises the errors of psycopg.
         """
-        begins = not self.connection.autocommit and self.is_outside
+        begin = self._begin()
         bound = self._bind(statement, parameters)
-        if begins:
-            result = self._exchange(b"BEGIN", bound)
+        if begin:
+            messages: list[bytes | _Bound] = [*begin, bound]
+            began, result = self._exchange(messages)
+            self._check(began)
         else:
             result = self.connection.pgconn.exec_prepared(*bound)
-            self._check(result)
+        self._check(result)
         self._adapters.set_pgresult(result)
         return self._adapters.load_rows(0, result.ntuples, tuple)
 
     def commit(self) -> None:
-        """Commit the transaction. Raises the errors of psycopg."""
-        self._check(self.connection.pgconn.exec_(b"COMMIT"))
+        """Commit, with the statements that wait for it, in one trip.
+
+        Raises the errors of psycopg. An error after COMMIT is logged.
+        """
+        last, after = self.last, self.after_commit
+        self.last, self.after_commit = [], []
+        bound = [self._bind(*statement) for statement in last]
+        until_commit: list[bytes | _Bound] = [*self._begin(), *bound, b"COMMIT"]
+        results = self._exchange([*until_commit, *(self._bind(*statement) for statement in after)])
+        for result in results[: len(until_commit)]:
+            self._check(result)
+        try:
+            for result in results[len(until_commit) :]:
+                self._check(result)
+        except psycopg.Error:
+            logger.exception("A statement after COMMIT has failed.")
 
     def forget(self) -> None:
         """Prepare all statements anew: the server has forgotten some, or refuses their plans."""
         self._names.clear()
 
+    def roll_back(self) -> None:
+        """Forget the statements that wait for COMMIT. Call this after a rollback."""
+        self.last, self.after_commit = [], []
+        self.deallocate()
+
     def deallocate(self) -> None:
-        """Let the server forget all statements. Call this after a rollback, when psycopg has let
-        the server forget its own, and with them maybe these."""
+        """Let the server forget all statements. Call this after a rollback, also to a savepoint,
+        when psycopg has let the server forget its own, and with them maybe these."""
         if self._names and not self.connection.closed:
             self.connection.pgconn.exec_(b"DEALLOCATE ALL")
         self.forget()
+
+    def _begin(self) -> Sequence[bytes]:
+        """Return the message that must precede a statement, if any."""
+        return [b"BEGIN"] if self.is_outside and not self.connection.autocommit else []
 
     def _bind(self, statement: str, parameters: Parameters) -> _Bound:
         text, names = _numbered(statement)
@@ -119,10 +169,10 @@ class PreparedStatements:
         self._names[key] = name
         return name
 
-    def _exchange(self, *messages: bytes | _Bound) -> Any:
-        """Send ``messages`` together, and return the result of the last.
+    def _exchange(self, messages: Sequence[bytes | _Bound]) -> list[Any]:
+        """Send ``messages`` together, and return their results.
 
-        The server passes over those after one that fails, whose error is raised.
+        After one that fails, the server passes over the others.
         """
         session = self.connection.pgconn
         try:
@@ -133,16 +183,14 @@ class PreparedStatements:
                 else:
                     session.send_query_prepared(*message)
             session.pipeline_sync()
-            # A result is followed by None, and the last one also by that of the synchronisation.
+            # None follows each result; the last result is that of the synchronisation.
             results = [self._result() for _ in range(2 * len(messages) + 1)]
             session.exit_pipeline_mode()
         except BaseException:
             # The next statement would get the results of these.
             self.connection.close()
             raise
-        for result in results[:-1:2]:
-            self._check(result)
-        return results[-3]
+        return results[:-1:2]
 
     def _result(self) -> Any:
         session = self.connection.pgconn

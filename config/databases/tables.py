@@ -193,11 +193,12 @@ _collected: ContextVar[_Writes | None] = ContextVar("collected", default=None)
 
 
 @contextmanager
-def together() -> Iterator[None]:
+def together(*, is_last: bool = False) -> Iterator[None]:
     """Collect all calls of ``write`` in the block, and run them at its end as one statement.
 
     Each statement is a round trip, which takes longer than writing a row. Reads in the block don't
     see the collected rows. No two calls may write the same row: the database refuses that.
+    If the statement ``is_last`` in the transaction, it is run with COMMIT.
     """
     collected: _Writes = {}
     token = _collected.set(collected)
@@ -206,7 +207,7 @@ def together() -> Iterator[None]:
     finally:
         _collected.reset(token)
     for alias, writes in collected.items():
-        _run(alias, writes)
+        _run(alias, writes, prepared.run_last if is_last else prepared.fetch)
 
 
 def flush() -> None:
@@ -216,8 +217,12 @@ def flush() -> None:
         _run(alias, collected.pop(alias))
 
 
-def _run(alias: str, writes: Sequence[tuple[str, str]]) -> None:
+def _run(
+    alias: str,
+    writes: Sequence[tuple[str, str]],
+    run: Callable[[str, str, Sequence[str]], object] = prepared.fetch,
+) -> None:
     *others, last = [statement for statement, _records in writes]
     ctes = ", ".join(f"write_{number} AS ({other})" for number, other in enumerate(others))
     statement = f"WITH {ctes} {last}" if others else last
-    prepared.fetch(alias, statement, [records for _statement, records in writes])
+    run(alias, statement, [records for _statement, records in writes])

@@ -20,6 +20,7 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 
+from config.databases import prepared
 from config.http.limits import waiting_slots
 from ordering_read.engine.gaps import GapReason, ProjectionGap
 from ordering_read.models import ParkedEvent, Projection, of_live_generations
@@ -97,8 +98,7 @@ def announce(**_kwargs: Any) -> None:
     The NOTIFY is sent after the commit and in autocommit, because inside the transaction it would
     make all commits queue up. A lost notification costs time only.
     """
-    with connections["read"].cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])
+    prepared.fetch("read", "SELECT pg_notify(%s, '')", [CHANNEL])
 
 
 def stop() -> None:

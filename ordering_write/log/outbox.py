@@ -97,7 +97,7 @@ def unit_of_work() -> Iterator[None]:
     """
     with begin_unit_of_work(is_shared=True):
         yield
-        transaction.on_commit(_announce_commit, robust=True)
+        _announce_commit()
 
 
 @contextmanager
@@ -105,7 +105,7 @@ def _transaction(current: _Commit) -> Iterator[UnitOfWork]:
     with begin_unit_of_work(is_shared=False, is_dry_run=not current.keep) as unit:
         yield unit
         if current.event_count:
-            transaction.on_commit(_announce_commit, robust=True)
+            _announce_commit()
             if current.id.int % _COMMITS_BETWEEN_RELIEFS == 0:
                 transaction.on_commit(sequencer.relieve, robust=True)
 
@@ -126,16 +126,22 @@ def is_dry_run() -> bool:
 
 
 def _announce_commit() -> None:
+    """Let a NOTIFY and ``events_committed`` follow the COMMIT of this transaction."""
+    notify()
+    if events_committed.has_listeners():
+        transaction.on_commit(_send_events_committed, robust=True)
+
+
+def _send_events_committed() -> None:
     events_committed.send(sender=None)
 
 
-def notify(**_kwargs: object) -> None:
-    """Notify the listeners of CHANNEL (a receiver of ``events_committed``).
+def notify() -> None:
+    """Notify the listeners of CHANNEL after the COMMIT of this transaction.
 
-    In autocommit, after the commit: a NOTIFY inside the transaction would take a lock on which all
-    commits of the database queue up.
+    A NOTIFY inside the transaction would take a lock on which all commits of the database queue up.
     """
-    prepared.fetch(connection.alias, "SELECT pg_notify(%s, '')", [CHANNEL])
+    prepared.run_after_commit(connection.alias, "SELECT pg_notify(%s, '')", [CHANNEL])
 
 
 def append(*, events: Sequence[DomainEvent], customer_id: UUID | None, **_kwargs: object) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from config.databases import prepared
 from ordering_write.domain.events import DomainEvent
 from ordering_write.log import decoding
 from ordering_write.log.decoding import Row, readable
@@ -194,17 +195,14 @@ def fingerprint(position: int) -> tuple[UUID, UUID | None]:
 
     Together they tell this log from any other log, and from one restored from an older backup.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_FINGERPRINT, [position])
-        return cursor.fetchone()
+    [(log_id, event_id)] = prepared.fetch(connection.alias, _FINGERPRINT, [position])
+    return log_id, event_id
 
 
 def _value(sql: str, *parameters: Any) -> Any:
     """Return the value that a statement selects, None without a row."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        row = cursor.fetchone()
-        return row and row[0]
+    rows = prepared.fetch(connection.alias, sql, parameters)
+    return rows[0][0] if rows else None
 
 
 def traceparents(events: Sequence[DomainEvent]) -> list[str]:
@@ -342,6 +340,4 @@ def fetch_texts(sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
 
 
 def _rows(sql: str, parameters: Sequence[Any]) -> list[Row]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        return list(map(Row._make, cursor.fetchall()))
+    return list(map(Row._make, prepared.fetch(connection.alias, sql, parameters)))

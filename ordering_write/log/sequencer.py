@@ -8,6 +8,8 @@ remembers a position and can prove that it skipped nothing.
 
 from django.db import connection
 
+from config.databases import prepared
+
 # Any number that nothing else in this database locks.
 _SEQUENCER_LOCK = 7_301_001
 # Commits of one transaction: enough to be fast in a burst, few enough to hold the lock briefly.
@@ -30,13 +32,11 @@ def sequence(*, batches: float = _BATCHES) -> bool:
     or another process is assigning positions.
     """
     count = 0
-    with connection.cursor() as cursor:
-        while count < batches:
-            cursor.execute(_SEQUENCE, [_SEQUENCER_LOCK, _BATCH])
-            [commits] = cursor.fetchone()
-            if commits is None or commits < _BATCH:
-                return commits is not None
-            count += 1
+    while count < batches:
+        [(commits,)] = prepared.fetch(connection.alias, _SEQUENCE, [_SEQUENCER_LOCK, _BATCH])
+        if commits is None or commits < _BATCH:
+            return commits is not None
+        count += 1
     return False
 
 
@@ -47,5 +47,4 @@ def relieve() -> None:
     Call this function once in 100 commits: then about _BACKLOG commits are pending at most, and
     workers that return after days begin at once.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_RELIEVE, [_SEQUENCER_LOCK, _BATCH, _BACKLOG])
+    prepared.fetch(connection.alias, _RELIEVE, [_SEQUENCER_LOCK, _BATCH, _BACKLOG])

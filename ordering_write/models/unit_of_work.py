@@ -86,18 +86,15 @@ class UnitOfWork:
         """Run ``statement`` later, as ``tables.write`` does."""
         self._updates.append((statement, rows))
 
-    def flush(self) -> None:
-        """Write what isn't written yet, by one statement.
-
-        Raises the errors of ``save``.
-        """
+    def flush(self, *, is_last: bool = False) -> None:
+        """Write what isn't written yet, by one statement, which may be the last before COMMIT."""
         is_written = not (self._unwritten or self._rows or self._updates)
         if self._is_held_back or is_written:
             return
         aggregates, self._unwritten = list(self._unwritten.values()), {}
         rows, self._rows = self._rows, {}
         updates, self._updates = self._updates, []
-        with self._refused_duplicates(), tables.together():
+        with tables.together(is_last=is_last):
             _write_aggregates(sorted(aggregates, key=lambda aggregate: type(aggregate).__name__))
             for of_model in rows.values():
                 tables.insert(of_model)
@@ -117,10 +114,9 @@ class UnitOfWork:
         """Write what isn't written yet. A dry run is undone instead.
 
         A dry run writes only where a unique constraint may refuse the command.
-        Raises the errors of ``save``.
         """
         if not self.is_dry_run or self._duplicates:
-            self.flush()
+            self.flush(is_last=not self.is_dry_run)
         if self.is_dry_run:
             self.undo()
 
@@ -132,7 +128,8 @@ class UnitOfWork:
         transaction.set_rollback(True)
 
     @contextmanager
-    def _refused_duplicates(self) -> Iterator[None]:
+    def refused_duplicates(self) -> Iterator[None]:
+        """Raise the errors of ``save`` for violations of unique constraints in the block."""
         # Only the database can tell: a query beforehand would miss a parallel command.
         try:
             yield
@@ -170,7 +167,7 @@ def required() -> UnitOfWork:
 def begin(*, is_shared: bool, is_dry_run: bool = False) -> Iterator[UnitOfWork]:
     """Open a transaction of the write database whose commands are one unit of work.
 
-    A dry run is rolled back.
+    A dry run is rolled back. Raises the errors of ``UnitOfWork.save``.
     """
     unit = UnitOfWork(is_shared=is_shared, is_dry_run=is_dry_run)
 
@@ -178,7 +175,11 @@ def begin(*, is_shared: bool, is_dry_run: bool = False) -> Iterator[UnitOfWork]:
         unit.flush()
         return execute(*statement)
 
-    with transaction.atomic(), connection.execute_wrapper(flush_first):
+    with (
+        unit.refused_duplicates(),
+        transaction.atomic(),
+        connection.execute_wrapper(flush_first),
+    ):
         token = _current.set(unit)
         try:
             yield unit

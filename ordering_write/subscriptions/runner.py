@@ -9,11 +9,11 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, NamedTuple
 
-from django.db import InterfaceError, OperationalError, connections, models, transaction
+from django.db import InterfaceError, OperationalError, models, transaction
 from django.db.models.functions import Now
 
 from config import telemetry
-from config.databases import retry
+from config.databases import prepared, retry
 from ordering_write import log
 from ordering_write.domain.events import DomainEvent
 from ordering_write.subscriptions import parking
@@ -241,8 +241,7 @@ def move(
         table=first._meta.db_table,
         asynchronous=_COMMIT_ASYNCHRONOUSLY if first.repeatable else "",
     )
-    with connections[first._state.db].cursor() as cursor:
-        cursor.execute(statement, values)
+    prepared.run_last(first._state.db, statement, values)
     announce = partial(checkpoints_moved.send, sender=type(first))
     transaction.on_commit(announce, using=first._state.db, robust=True)
     for checkpoint, duration in zip(checkpoints, seconds, strict=True):

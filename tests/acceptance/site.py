@@ -15,6 +15,7 @@ from uuid import UUID
 import dj_database_url
 import psutil
 import psycopg
+import pytest
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connections
 from uuid_utils.compat import uuid7
@@ -24,11 +25,9 @@ from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import Command, ReceiveStock, RegisterStockItem
 from ordering_write.domain.events import DomainEvent
 from ordering_write.log import outbox
-from ordering_write.signals import events_committed
 from tests.acceptance.service import plain_environ, start, wait_until
 
 _ADDRESS = ("NAME", "USER", "PASSWORD", "HOST", "PORT")
-_NOTIFY = "outbox.notify"
 _USER = UUID(int=1)
 
 
@@ -225,12 +224,10 @@ def _persistent_dispatch(command: Command) -> list[DomainEvent]:
 
 @contextmanager
 def _notifications(wanted: bool) -> Iterator[None]:
-    if not wanted:
-        events_committed.disconnect(dispatch_uid=_NOTIFY)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        if not wanted:
+            patch.setattr(outbox, "notify", lambda: None)
         yield
-    finally:
-        events_committed.connect(outbox.notify, dispatch_uid=_NOTIFY)
 
 
 def _seconds_to_row(event: DomainEvent) -> float:

@@ -50,7 +50,9 @@ class Recorder:
 
         def frequent_commit(statements: Any) -> None:
             if statements.connection is connection.connection:
+                recorder.statements += [(*statement, False) for statement in statements.last]
                 recorder.statements.append((_COMMIT, None, False))
+                recorder.statements += [(*statement, True) for statement in statements.after_commit]
             recorder._frequent_commit(statements)
 
         psycopg.Cursor.execute = execute  # type: ignore[assignment]

@@ -168,6 +168,7 @@ def timed_statements() -> Iterator[dict[str, list[float]]]:
     """Yield the seconds of each execution within the block, by the text of the statement."""
     seconds: dict[str, list[float]] = {}
     execute, fetch = psycopg.Cursor.execute, PreparedStatements.fetch
+    commit = PreparedStatements.commit
 
     def timed(run: Callable[..., Any]) -> Any:
         def timed_run(runner: Any, query: Any, *arguments: Any, **options: Any) -> Any:
@@ -180,13 +181,19 @@ def timed_statements() -> Iterator[dict[str, list[float]]]:
 
         return timed_run
 
+    def timed_commit(statements: PreparedStatements) -> None:
+        texts = [*(text for text, _ in statements.last), "COMMIT"]
+        timed(lambda prepared, _texts: commit(prepared))(statements, "; ".join(texts))
+
     psycopg.Cursor.execute = timed(execute)  # type: ignore[method-assign]
     PreparedStatements.fetch = timed(fetch)  # type: ignore[method-assign]
+    PreparedStatements.commit = timed_commit  # type: ignore[method-assign,assignment]
     try:
         yield seconds
     finally:
         psycopg.Cursor.execute = execute  # type: ignore[method-assign]
         PreparedStatements.fetch = fetch  # type: ignore[method-assign]
+        PreparedStatements.commit = commit  # type: ignore[method-assign]
 
 
 def _show_statements(statements: Mapping[str, list[float]], things: int) -> None:

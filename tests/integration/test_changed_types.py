@@ -11,6 +11,7 @@ import psycopg
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
 from django.db import (
+    IntegrityError,
     NotSupportedError,
     OperationalError,
     ProgrammingError,
@@ -237,6 +238,13 @@ def test_a_lost_connection_is_an_operational_error(subtests: pytest.Subtests) ->
             assert prepared.fetch("default", "SELECT 1", []) == [(1,)]
 
 
+class Interrupting:
+    """Interrupts the program that waits for a result."""
+
+    def poll(self) -> None:
+        raise KeyboardInterrupt
+
+
 def backend_pid() -> int:
     [(pid,)] = prepared.fetch("default", "SELECT pg_backend_pid()", [])
     return int(pid)
@@ -245,10 +253,6 @@ def backend_pid() -> int:
 def test_a_first_statement_that_is_interrupted_ends_the_session(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    class Interrupting:
-        def poll(self) -> None:
-            raise KeyboardInterrupt
-
     pid = backend_pid()
     monkeypatch.setattr(connection.connection.frequent, "_input", Interrupting())
 
@@ -256,6 +260,70 @@ def test_a_first_statement_that_is_interrupted_ends_the_session(
         prepared.fetch("default", "SELECT 1 FROM pg_sleep(0.1)", [])
 
     # Nobody gets the results that the former session still owes.
+    assert backend_pid() != pid
+
+
+def test_statements_at_the_end_of_a_transaction_run_with_its_commit(
+    subtests: pytest.Subtests, caplog: pytest.LogCaptureFixture
+) -> None:
+    run("CREATE TABLE ended (number int PRIMARY KEY)")
+    insert = "INSERT INTO ended SELECT %s"
+
+    def numbers() -> list[int]:
+        return [number for (number,) in prepared.fetch("default", "TABLE ended ORDER BY 1", [])]
+
+    try:
+        with subtests.test("the only ones"), transaction.atomic():
+            prepared.run_last("default", insert, [1])
+            prepared.run_after_commit("default", insert, [2])
+        assert numbers() == [1, 2]
+
+        def fail() -> None:
+            with transaction.atomic():
+                assert numbers() == [1, 2]
+                prepared.run_last("default", insert, [1])
+                prepared.run_after_commit("default", insert, [3])
+
+        with subtests.test("one that fails"), pytest.raises(IntegrityError):
+            fail()
+        assert numbers() == [1, 2]
+
+        with subtests.test("one that fails after the commit"), transaction.atomic():
+            prepared.run_last("default", insert, [3])
+            prepared.run_after_commit("default", insert, [1])
+        assert numbers() == [1, 2, 3]
+        assert "A statement after COMMIT has failed." in caplog.text
+
+        with subtests.test("of a transaction that is rolled back"):
+            with transaction.atomic():
+                prepared.run_last("default", insert, [4])
+                prepared.run_after_commit("default", insert, [5])
+                transaction.set_rollback(True)
+            with transaction.atomic():
+                assert numbers() == [1, 2, 3]
+            assert numbers() == [1, 2, 3]
+
+        with subtests.test("of a block within another"), transaction.atomic():
+            with transaction.atomic():
+                prepared.run_last("default", insert, [4])
+                prepared.run_after_commit("default", insert, [5])
+            assert numbers() == [1, 2, 3, 4]
+        assert numbers() == [1, 2, 3, 4, 5]
+    finally:
+        run("DROP TABLE ended")
+
+
+def test_an_interrupted_commit_ends_the_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    @transaction.atomic
+    def interrupt() -> None:
+        prepared.run_last("default", "SELECT 1 FROM pg_sleep(0.1)", [])
+        monkeypatch.setattr(connection.connection.frequent, "_input", Interrupting())
+
+    pid = backend_pid()
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupt()
+
     assert backend_pid() != pid
 
 

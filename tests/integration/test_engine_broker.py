@@ -27,6 +27,7 @@ from ordering_read.engine import live, status
 from ordering_read.models import OrderSummary
 from ordering_read.projector import registered
 from ordering_write import log
+from ordering_write.log import outbox
 from ordering_write.models import CommandRecord
 from ordering_write.signals import events_committed
 from tests import kit
@@ -158,16 +159,14 @@ def test_a_listening_runner_wakes_the_broker_when_it_releases_its_checkpoints(
     runner.join()
 
 
-def test_the_broker_polls_without_a_notification(broker: ProjectionBroker, settings: Any) -> None:
+def test_the_broker_polls_without_a_notification(
+    broker: ProjectionBroker, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings.PROJECTION_POLL_SECONDS = 0.1
     assert not broker.dequeue()
-    events_committed.disconnect(dispatch_uid="outbox.notify")
-    try:
+    with monkeypatch.context() as patch:
+        patch.setattr(outbox, "notify", lambda: None)
         kit.registered_product()
-    finally:
-        from ordering_write.log import outbox
-
-        events_committed.connect(outbox.notify, dispatch_uid="outbox.notify")
 
     assert names(broker.dequeue()) == set(registered())
 
