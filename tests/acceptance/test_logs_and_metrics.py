@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 from typing import Any
 
@@ -9,6 +10,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from config.version import VERSION
 from tests.acceptance.service import Service, wait_until
 from tests.acceptance.shop import Shop
 
@@ -111,7 +113,12 @@ def test_every_line_of_killed_and_failing_programs_is_a_record(
     assert "ERROR" in {line["level"] for line in logs.records("web")}
     # All lines from the start of the programs on.
     for name in ("web", "workers"):
-        assert all(json.loads(line)["time"] for line in service.log(name).splitlines())
+        records = [json.loads(line) for line in service.log(name).splitlines()]
+        assert all(record["time"] for record in records)
+        assert any(
+            re.fullmatch(rf"The .* of version {re.escape(VERSION)} ha(s|ve) started\.", message)
+            for message in (record["message"] for record in records)
+        )
 
 
 def accepted(service: Service, command_type: str) -> float:

@@ -6,6 +6,7 @@ import pytest
 from django.test import Client
 
 from config.accounts.models import User
+from config.version import VERSION
 
 PASSWORD = "correct horse battery"
 
@@ -35,8 +36,9 @@ def test_the_api_refuses_programs_over_plain_http() -> None:
     assert Client().get("/api/v1/orders", secure=True).status_code == 401
 
 
-def test_probes_use_plain_http() -> None:
-    assert Client().get("/healthz").status_code == 200
+def test_probes_use_plain_http_and_are_told_the_version() -> None:
+    answer = Client().get("/healthz")
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok", "version": VERSION})
 
 
 def test_every_answer_has_the_headers_that_bind_browsers(subtests: pytest.Subtests) -> None:

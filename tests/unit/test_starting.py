@@ -10,8 +10,10 @@ from django.core.checks import CheckMessage, Error
 from django.core.management import call_command, get_commands, load_command_class
 from django.core.management.base import SystemCheckError
 
+import manage
 from config import commands
 from config.databases import programs
+from config.version import VERSION
 from ordering_read.admin.orders import OrderAdmin
 from ordering_write import ports
 
@@ -38,6 +40,16 @@ def test_a_process_without_pages_and_traces_loads_none_of_their_modules() -> Non
     )
 
     assert loaded.stdout == "[]\n"
+
+
+def test_manage_py_version_prints_the_version_of_the_service_not_that_of_django(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["manage.py", "version"])
+
+    manage.main()
+
+    assert capsys.readouterr().out == f"{VERSION}\n"
 
 
 def test_commands_make_the_checks_of_the_service_only() -> None:
