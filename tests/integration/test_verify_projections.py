@@ -53,7 +53,7 @@ def _orders_of_some_days(module_db: None) -> None:
                     *lines,
                     currency=currency,
                     timestamp=at,
-                    tags=["gift"],
+                    tags=["gift", "urgent"],
                     adjustments=[{"kind": "tax", "label": "VAT", "amount": "1.00"}],
                 )
                 for _ in range(2)
