@@ -75,15 +75,18 @@ def word(name: str, default: str) -> str:
     return value
 
 
-def stream() -> tuple[str, Stream]:
-    """Return the system that the relay publishes to, "" for none, and the stream."""
-    relay = choice("RELAY", "", "nats")
+def stream() -> tuple[str, str, Stream]:
+    """Return the system that the relay publishes to, "" for none, the system that projections
+    read the log from, and the stream.
+    """
+    relay, source = choice("RELAY", "", "nats"), choice("LOG_SOURCE", "primary", "nats")
     servers = tuple(texts("NATS_URL"))
-    if relay == "nats" and not servers:
-        raise ImproperlyConfigured("RELAY=nats needs NATS_URL, the addresses of the servers.")
+    for name, value in (("RELAY", relay), ("LOG_SOURCE", source)):
+        if value == "nats" and not servers:
+            raise ImproperlyConfigured(f"{name}=nats needs NATS_URL, the addresses of the servers.")
     name = word("RELAY_STREAM", "orders")
     replicas = positive("NATS_REPLICAS", 1, most=5)
-    return relay, Stream(name=name, nats_servers=servers, replicas=replicas)
+    return relay, source, Stream(name=name, nats_servers=servers, replicas=replicas)
 
 
 def amounts(name: str, default: str) -> dict[str, Decimal]:

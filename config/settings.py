@@ -204,8 +204,11 @@ Q_CLUSTER = library_settings.q_cluster(
     workers=env.number("WORKERS", 2),
     poll=PROJECTION_POLL_SECONDS,
 )
-# The stream that carries the log to other machines; none by default: docs/relay.md.
-RELAY, STREAM = env.stream()
+# The stream that carries the log to other machines, and where projections read the log from;
+# none by default, and the write database: docs/relay.md.
+RELAY, LOG_SOURCE, STREAM = env.stream()
+# Where such projections find personal fields: in the write database, or in a copy at the site.
+PERSONAL_DATA = env.choice("PERSONAL_DATA", "primary", "site")
 # The tasks that the read side enqueues, by dotted path: it can't import the workers.
 WORKER_TASKS = "config.workers.tasks"
 # Functions of the read side that the write side calls, by dotted path: it can't import them.

@@ -18,8 +18,10 @@ from ordering_write.domain.values import ERASED, Currency, quantize
 from ordering_write.log import (
     ALL_STREAMS,
     LOG_END,
+    PRIMARY,
     CorrelatedEvent,
     LogGapError,
+    LogSource,
     Slice,
     UndecodableEventError,
     commit_of,
@@ -35,6 +37,7 @@ from ordering_write.log import (
     recorded_at,
     replay,
     sequence,
+    site_source,
     streams_of_commit,
 )
 from ordering_write.log import fingerprint as log_fingerprint
@@ -56,6 +59,7 @@ __all__ = [
     "ALL_STREAMS",
     "ERASED",
     "LOG_END",
+    "PRIMARY",
     "Change",
     "Checkpoint",
     "CorrelatedEvent",
@@ -65,6 +69,7 @@ __all__ = [
     "IdempotencyKeyReusedError",
     "LogGapError",
     "LogReplacedError",
+    "LogSource",
     "NoHandlerFoundError",
     "NotFoundError",
     "OrderStatus",
@@ -104,6 +109,7 @@ __all__ = [
     "replay",
     "samples",
     "sequence",
+    "site_source",
     "spelled_order_number",
     "stream_names",
     "streams_of_commit",

@@ -3,7 +3,7 @@
 import logging
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 
 import django.db
@@ -114,25 +114,14 @@ class ProjectionBroker(ORM):
         try:
             listener = self._listening()
             self._housekeep()
-            head = log.head()
-            leases = {
-                subscription: subscription.lease(head=head, share=self._share)
-                for subscription in _by_urgency()
-            }
+            leases = self._lease(_by_urgency())
             # A claimed task must be handed out: no statement that can fail may follow the claim.
-            handouts = [
-                *(
-                    _handout(_RUN, *arguments, slices=numbers)
-                    for subscription, leased in leases.items()
-                    for arguments, numbers in _task_arguments(subscription, leased)
-                ),
-                *self._claim(),
-            ]
+            handouts = [*_handouts(leases), *self._claim()]
             if not handouts:
                 self._wait(listener, is_listened_to=_is_listened_to(leases))
         except (django.db.Error, psycopg.Error) as error:
             self._pause_after(error)
-            return None
+            return self._handouts_of_copies() or None
         if self._pause:
             self._pause = 0.0
             logger.warning("The databases can be reached again.")
@@ -158,7 +147,9 @@ class ProjectionBroker(ORM):
         Meanwhile lease the other subscribers a few times a second: a batch of events costs less
         than the same events one by one.
         """
-        seconds = _LISTENED_SECONDS if is_listened_to else settings.PROJECTION_POLL_SECONDS
+        # No notification tells that a copy of the log has grown.
+        is_short = is_listened_to or settings.LOG_SOURCE != "primary"
+        seconds = _LISTENED_SECONDS if is_short else settings.PROJECTION_POLL_SECONDS
         ends_at = time.monotonic() + seconds
         while True:
             timeout = max(0.0, ends_at - time.monotonic())
@@ -169,6 +160,36 @@ class ProjectionBroker(ORM):
             payloads = [notification.payload for notification in notifications]
             if not payloads or not is_listened_to or subscriptions.RELEASED in payloads:
                 return
+
+    def _lease(self, of: Sequence[Subscription]) -> dict[Subscription, Leased]:
+        """Lease the checkpoints that have work; each log is asked for its head once."""
+        heads: dict[log.LogSource, int] = {}
+        leases = {}
+        for subscription in of:
+            source = subscription.source
+            try:
+                if source not in heads:
+                    heads[source] = source.head()
+            except log.LogUnavailableError as error:
+                # The alarm tells of the lag.
+                logger.info("The log can't be read: %s", error)
+            else:
+                leases[subscription] = subscription.lease(head=heads[source], share=self._share)
+        return leases
+
+    def _handouts_of_copies(self) -> list[Handout]:
+        """Return tasks that need no write database, while it can't be reached."""
+        needs_primary = {
+            subscription: "default"
+            in (subscription.checkpoints().db, *subscription.source.databases)
+            for subscription in _by_urgency()
+        }
+        try:
+            return _handouts(
+                self._lease([each for each, needs in needs_primary.items() if not needs])
+            )
+        except (django.db.Error, psycopg.Error):
+            return []
 
     def _claim(self) -> list[Handout]:
         if not self._queue.is_due():
@@ -207,6 +228,14 @@ class ProjectionBroker(ORM):
     def _notify(self) -> None:
         with connections[Conf.ORM].cursor() as cursor:
             cursor.execute("SELECT pg_notify(%s, '')", [_QUEUE_CHANNEL])
+
+
+def _handouts(leases: Mapping[Subscription, Leased]) -> list[Handout]:
+    return [
+        _handout(_RUN, *arguments, slices=numbers)
+        for subscription, leased in leases.items()
+        for arguments, numbers in _task_arguments(subscription, leased)
+    ]
 
 
 def _by_urgency() -> list[Subscription]:

@@ -45,6 +45,10 @@ class ProjectionSubscription(subscriptions.Subscription):
     def in_slices(self, numbers: Sequence[int]) -> Q:
         return Q(slice_count=1) | Q(slice_number__in=numbers)
 
+    @property
+    def source(self) -> published.LogSource:
+        return published.site_source()
+
     def subscriber(self, checkpoint: Projection) -> published.Subscriber:
         return subscriber(projector(checkpoint.name))
 
@@ -114,4 +118,6 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
         find_skip=find_skip,
         # Rows that mix streams hold no personal data, so erasures don't concern them.
         reapply=reapply if projector.sliced_by == "stream" else None,
+        # Rebuilds read the log by stream, which only the primary can do fast.
+        source=published.PRIMARY if filling else published.site_source(),
     )

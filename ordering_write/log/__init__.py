@@ -25,14 +25,18 @@ from ordering_write.log.reading import (
 )
 from ordering_write.log.sequencer import sequence
 from ordering_write.log.slicing import ALL_STREAMS, COUNTS, Slice
+from ordering_write.log.source import PRIMARY, LogSource, LogUnavailableError, site_source
 
 __all__ = [
     "ALL_STREAMS",
     "COUNTS",
     "LOG_END",
+    "PRIMARY",
     "CorrelatedEvent",
     "LogBatch",
     "LogGapError",
+    "LogSource",
+    "LogUnavailableError",
     "Slice",
     "UndecodableEventError",
     "commit_of",
@@ -51,6 +55,7 @@ __all__ = [
     "read_streams",
     "recorded_at",
     "sequence",
+    "site_source",
     "streams_of_commit",
     "traceparents",
 ]

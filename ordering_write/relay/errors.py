@@ -2,8 +2,10 @@
 
 from uuid import UUID
 
+from ordering_write.log import LogUnavailableError
 
-class StreamError(Exception):
+
+class StreamError(LogUnavailableError):
     """The relay can't publish, or nobody can read the stream."""
 
 
@@ -74,7 +76,41 @@ class MessageTooLargeError(StreamError):
 
 
 class NoStreamError(StreamError):
-    """The stream doesn't exist yet: start a relay, which makes it."""
+    """The stream doesn't exist yet, or its servers are older than NATS 2.11."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no stream {name} to read: start a relay, which makes it, on servers of "
+            "NATS 2.11 or newer."
+        )
+
+
+class StreamTooShortError(StreamError):
+    """The stream ends before the position of a subscriber."""
+
+    def __init__(self, name: str, position: int) -> None:
+        super().__init__(
+            f"The stream {name} ends before position {position}: the relay is late, or the stream "
+            "was made anew. It is tried again."
+        )
+
+
+class PersonalDataBehindError(StreamError):
+    """The copy of the personal fields in the read database is behind the stream: look at its
+    subscription (pg_stat_subscription). It is tried again."""
+
+    def __init__(self) -> None:
+        super().__init__(" ".join((self.__doc__ or "").split()))
+
+
+class DamagedStreamError(StreamError):
+    """A message isn't the event that was stored."""
+
+    def __init__(self, name: str, position: int) -> None:
+        super().__init__(
+            f"The message at position {position} of the stream {name} isn't the event that was "
+            "stored: its hash is wrong. Set RELAY_STREAM to the name of a new stream."
+        )
 
 
 class MissingPackageError(StreamError):

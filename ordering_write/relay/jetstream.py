@@ -20,6 +20,7 @@ from config.streams import Stream
 from ordering_write.relay.errors import (
     IncompleteStreamError,
     MessageTooLargeError,
+    NoStreamError,
     StreamMovedError,
     StreamUnavailableError,
 )
@@ -34,7 +35,12 @@ _CONNECT_SECONDS = 1
 _IDLE_SECONDS = 60.0
 # Codes of the servers: there is no such stream; the expected last sequence is wrong.
 _NO_STREAM = 10059
+_NO_MESSAGE = 10037
 _WRONG_SEQUENCE = (10071, 10164)
+# Statuses after the last message of a batch: there are more; there is none.
+_ENDS = ("204", "404")
+# Messages of one batch, of those of one bucket.
+_READ_AT_ONCE = 500
 
 
 class JetStream:
@@ -53,6 +59,23 @@ class JetStream:
 
     def append(self, messages: Sequence[Message]) -> None:
         self._call(self._append(messages))
+
+    def read(self, after: int, limit: int) -> list[bytes]:
+        """Return up to ``limit`` messages after a position. Raises NoStreamError."""
+        return self._call(self._read({"seq": after + 1, "batch": limit}))
+
+    def read_bucket(self, stream: str, *, after: int) -> list[bytes]:
+        """Return messages after a position that have the bucket of ``stream``, the first ones.
+
+        An empty list says that there are no more. Raises NoStreamError.
+        """
+        subject = f"{self._stream.name}.{bucket(stream)}.>"
+        wanted = {"seq": after + 1, "batch": _READ_AT_ONCE, "next_by_subj": subject}
+        return self._call(self._read(wanted))
+
+    def last(self) -> bytes | None:
+        """Return the last message; None if the stream is empty. Raises NoStreamError."""
+        return self._call(self._last())
 
     def close(self) -> None:
         if not self._loop.is_closed():
@@ -142,6 +165,35 @@ class JetStream:
             "allow_direct": True,
             "allow_atomic": True,
         }
+
+    # --- Reading -------------------------------------------------------------------------------
+    async def _last(self) -> bytes | None:
+        answer = await self._ask("STREAM.MSG.GET", {"last_by_subj": f"{self._stream.name}.>"})
+        if _code(answer) == _NO_MESSAGE:
+            return None
+        if _code(answer) == _NO_STREAM:
+            raise NoStreamError(self._stream.name)
+        _check(answer)
+        return b64decode(answer["message"]["data"])
+
+    async def _read(self, wanted: Mapping[str, Any]) -> list[bytes]:
+        client = await self._connected()
+        inbox = client.new_inbox()
+        answers = await client.subscribe(inbox)
+        try:
+            subject = f"$JS.API.DIRECT.GET.{self._stream.name}"
+            await client.publish(subject, json.dumps(wanted).encode(), reply=inbox)
+            bodies: list[bytes] = []
+            while True:
+                answer = await answers.next_msg(timeout=_SECONDS)
+                # The end of the batch, or an error.
+                if status := (answer.headers or {}).get("Status"):
+                    if status not in _ENDS:
+                        raise NoStreamError(self._stream.name)
+                    return bodies
+                bodies.append(answer.data)
+        finally:
+            await answers.unsubscribe()
 
     # --- Publication ---------------------------------------------------------------------------
     async def _append(self, messages: Sequence[Message]) -> None:

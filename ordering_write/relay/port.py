@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 from zlib import crc32
 
@@ -14,6 +14,9 @@ from pydantic_core import from_json, to_json
 from config.streams import Stream
 from ordering_write.log import feed
 from ordering_write.relay.errors import MissingPackageError
+
+if TYPE_CHECKING:
+    from ordering_write.relay.jetstream import JetStream
 
 # Aggregates are spread over so many subjects, so that the events of one can be found.
 _BUCKETS = 4096
@@ -96,13 +99,22 @@ _adapters = threading.local()
 def relay_port() -> StreamPort:
     """Return the adapter that settings.RELAY names; each thread has its own."""
     if not hasattr(_adapters, "relay"):
-        _adapters.relay = _adapter(settings.RELAY, settings.STREAM)
+        _adapters.relay = jetstream(settings.STREAM)
     port: StreamPort = _adapters.relay
     return port
 
 
-def _adapter(name: str, stream: Stream) -> StreamPort:
-    # Imported here: the packages are installed only where a relay runs.
+def readable_stream() -> "JetStream":
+    """Return the connection of this thread that reads the stream. Raises MissingPackageError."""
+    if not hasattr(_adapters, "site"):
+        _adapters.site = jetstream(settings.STREAM)
+    stream: JetStream = _adapters.site
+    return stream
+
+
+def jetstream(stream: Stream) -> "JetStream":
+    """Return a new connection to the servers of ``stream``. Raises MissingPackageError."""
+    # Imported here: the packages are installed only where the log is published or read.
     try:
         from ordering_write.relay.jetstream import JetStream
     except ImportError as error:
@@ -112,11 +124,12 @@ def _adapter(name: str, stream: Stream) -> StreamPort:
 
 def close() -> None:
     """End the connections of this thread."""
-    if port := _adapters.__dict__.pop("relay", None):
+    for port in _adapters.__dict__.values():
         port.close()
+    _adapters.__dict__.clear()
 
 
-def _forget(*, setting: str = "RELAY", **_kwargs: object) -> None:
+def _forget(*, setting: str, **_kwargs: object) -> None:
     if setting in ("RELAY", "STREAM"):
         close()
 

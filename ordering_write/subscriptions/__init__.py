@@ -5,8 +5,9 @@ runners, ``group`` and ``runner`` move them, ``parking`` sets events aside that 
 ``parked`` lets operators retry or skip them, ``status``, ``samples`` and ``alarm`` watch.
 """
 
+from ordering_write.log.source import RELEASED
 from ordering_write.subscriptions.blocked import TooManyParkedError
-from ordering_write.subscriptions.group import RELEASED, catch_up, follow
+from ordering_write.subscriptions.group import catch_up, follow
 from ordering_write.subscriptions.lease import LEASE, WHOLE, Leased, Share
 from ordering_write.subscriptions.reader import LogReplacedError, reads_this_log
 from ordering_write.subscriptions.registry import (

@@ -3,16 +3,14 @@
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-import psycopg
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, connection, connections, models, transaction
+from django.db import DatabaseError, connections, models, transaction
 
 from config.databases import retry, tables
-from ordering_write import log
 from ordering_write.domain.events import DomainEvent
-from ordering_write.log import outbox
+from ordering_write.log import PRIMARY, LogSource
 from ordering_write.subscriptions import parking
 from ordering_write.subscriptions.checkpoint import CrashSuspicion
 from ordering_write.subscriptions.reader import LogReader, LogReplacedError, reads_this_log
@@ -26,9 +24,6 @@ from ordering_write.subscriptions.runner import (
 )
 from ordering_write.subscriptions.subscriber import Subscriber
 
-# The payload that a listening runner sends on CHANNEL when it releases its checkpoints.
-RELEASED = "free"
-
 
 def catch_up(
     checkpoints: "models.QuerySet[Any]",
@@ -37,6 +32,7 @@ def catch_up(
     batch: int,
     seconds: float = math.inf,
     idle_wait: float = 0.0,
+    source: LogSource = PRIMARY,
 ) -> int:
     """Follow the log from all ``checkpoints`` until all are caught up, or for about ``seconds``.
 
@@ -52,9 +48,11 @@ def catch_up(
     the checkpoints are caught up, the broker is woken, so that other subscribers get their turn.
     """
     ends_at = time.monotonic() + seconds
-    group = _SubscriptionGroup(checkpoints, subscriber_of, batch, listens=idle_wait > 0)
+    reader = LogReader(source)
+    group = _SubscriptionGroup(checkpoints, subscriber_of, batch, reader, listens=idle_wait > 0)
     applied = 0
-    with _planned_by_key(checkpoints.db), _listening(idle_wait) as log_grew:
+    databases = {*source.databases, checkpoints.db}
+    with _planned_by_key(databases), _listening(source, idle_wait) as log_grew:
         while True:
             for number in group.catch_up():
                 applied += number
@@ -97,6 +95,7 @@ class _SubscriptionGroup:
         checkpoints: "models.QuerySet[Any]",
         subscriber_of: Callable[[Any], Subscriber],
         batch: int,
+        reader: LogReader,
         *,
         listens: bool,
     ) -> None:
@@ -104,7 +103,7 @@ class _SubscriptionGroup:
         self._subscriber_of = subscriber_of
         self._batch = batch
         self._listens = listens
-        self._reader = LogReader()
+        self._reader = reader
         # The checkpoints as they were when last locked, by key.
         self._rows: dict[int, Any] = {}
         # Checkpoints that failed in this run: they pause before the next try.
@@ -135,7 +134,7 @@ class _SubscriptionGroup:
 
     def is_level(self) -> bool:
         """Return True if the log has no more events for the checkpoints that could be moved."""
-        return self._position is None or log.head() <= self._position
+        return self._position is None or self._reader.source.head() <= self._position
 
     def release(self) -> None:
         """End the leases, except those of failed checkpoints, and wake the broker."""
@@ -149,8 +148,7 @@ class _SubscriptionGroup:
                 every = self._checkpoints.model._default_manager.using(self._checkpoints.db)
                 every.filter(pk__in=unlocked).update(leased_until=None)
             if self._listens:
-                with connection.cursor() as cursor:
-                    cursor.execute("SELECT pg_notify(%s, %s)", [outbox.CHANNEL, RELEASED])
+                self._reader.source.announce_release()
 
         retry.on_transient_errors(act)
 
@@ -216,9 +214,10 @@ class _SubscriptionGroup:
         if batch is None:
             return Step(0, rows[0].position, may_have_more=False)
         may_have_more = batch.size >= limit
-        with traced_batch(rows, batch.events):
+        with traced_batch(rows, batch.events, self._reader.source):
             seconds = self._apply_to_each(rows, batch.events)
-            move(rows, batch, seconds, keep_lease=may_have_more or self._listens)
+            keep_lease = may_have_more or self._listens
+            move(rows, batch, seconds, self._reader.source, keep_lease=keep_lease)
         return Step(len(batch.events) * len(rows), batch.position, may_have_more)
 
     def _apply_to_each(self, rows: list[Any], events: Sequence[DomainEvent]) -> list[float]:
@@ -258,12 +257,12 @@ def _goes_by_itself(checkpoint: Any) -> bool:
 
 
 @contextlib.contextmanager
-def _planned_by_key(database: str) -> Iterator[None]:
+def _planned_by_key(databases: Collection[str]) -> Iterator[None]:
     """Let the sessions plan each statement once, and by an index even while its table is small.
 
     Subscribers ask by key; a plan that reads a small table in full would be kept while it grows.
     """
-    sessions = [connections[alias] for alias in {DEFAULT_DB_ALIAS, database}]
+    sessions = [connections[alias] for alias in databases]
     for session in sessions:
         with session.cursor() as cursor:
             cursor.execute("SET plan_cache_mode = auto; SET enable_seqscan = off")
@@ -276,30 +275,10 @@ def _planned_by_key(database: str) -> Iterator[None]:
                 cursor.execute(f"SET plan_cache_mode = {mode}; RESET enable_seqscan")
 
 
-@contextlib.contextmanager
-def _listening(seconds: float) -> Iterator[Callable[[], bool]]:
-    """Yield a function that waits up to ``seconds`` and returns True if the log has grown.
-
-    With 0 seconds it never waits.
+def _listening(
+    source: LogSource, seconds: float
+) -> contextlib.AbstractContextManager[Callable[[], bool]]:
+    """Return a block with a function that waits up to ``seconds``, and returns True if the log
+    has grown; with 0 seconds it never waits.
     """
-    if not seconds:
-        yield lambda: False
-        return
-    with connection.cursor() as cursor:
-        cursor.execute(f"LISTEN {outbox.CHANNEL}")
-    listener = connection.connection
-
-    def log_grew() -> bool:
-        # A connection made after the LISTEN doesn't listen.
-        if connection.connection is not listener:
-            return False
-        with contextlib.suppress(psycopg.Error):
-            return bool(list(listener.notifies(timeout=seconds, stop_after=1)))
-        return False
-
-    try:
-        yield log_grew
-    finally:
-        # Notifications that nobody reads would pile up.
-        with contextlib.suppress(DatabaseError), connection.cursor() as cursor:
-            cursor.execute(f"UNLISTEN {outbox.CHANNEL}")
+    return source.listening(seconds) if seconds else contextlib.nullcontext(lambda: False)

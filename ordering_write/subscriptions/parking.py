@@ -15,7 +15,6 @@ from django.db import OperationalError, connections, transaction
 from django.db.models import F
 
 from config.databases import retry, tables
-from ordering_write import log
 from ordering_write.domain.events import DomainEvent, UndecodableEvent
 from ordering_write.domain.values import ERASED
 from ordering_write.subscriptions.blocked import BlockedStreams, Failure
@@ -83,7 +82,7 @@ def apply_parked(checkpoint: Any, rows: Sequence[ParkedEvent], subscriber: Subsc
 
     Returns how many events were applied. Call it in a transaction that has locked ``checkpoint``.
     """
-    events = log.read_at([row.position for row in rows])
+    events = subscriber.source.read_at([row.position for row in rows])
     wanted = [event for event in events if subscriber.wants(event)]
     blocked = BlockedStreams(subscriber, capacity=1)
     _block_unreadable(wanted, blocked)
@@ -256,7 +255,7 @@ def _applied_events(
             ends[row.stream] = min(ends[row.stream], row.version)
     return [
         event
-        for event in log.read_streams(passed)
+        for event in subscriber.source.read_streams(passed)
         if event.recorded.version <= ends[event.recorded.stream]
         and (event.recorded.stream, event.recorded.version) not in unapplied
         and subscriber.wants(event)

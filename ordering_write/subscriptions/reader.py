@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from ordering_write import log
+from ordering_write.log import PRIMARY, LogSource
 from ordering_write.subscriptions.checkpoint import Checkpoint
 
 
@@ -18,9 +19,10 @@ class LogReplacedError(Exception):
 
 
 class LogReader:
-    """Reads and decodes each batch once for all subscribers at one position, of one slice."""
+    """Reads ``source``, each batch once for all subscribers at one position, of one slice."""
 
-    def __init__(self) -> None:
+    def __init__(self, source: LogSource = PRIMARY) -> None:
+        self.source = source
         # A position, the identity of the log and the id of the event there.
         self._fingerprint: tuple[int, UUID, UUID | None] | None = None
         self._range: tuple[int, int, log.Slice] | None = None
@@ -34,12 +36,12 @@ class LogReader:
         A batch that is rolled back must not take back positions that others have read, and the
         lock of the sequencer must not last as long as a batch.
         """
-        self.is_complete = log.sequence()
+        self.is_complete = self.source.sequence()
 
     def fingerprint(self, position: int) -> tuple[UUID, UUID | None]:
         """Return ``log.fingerprint(position)``, from memory where possible."""
         if self._fingerprint is None or self._fingerprint[0] != position:
-            self._fingerprint = position, *log.fingerprint(position)
+            self._fingerprint = position, *self.source.fingerprint(position)
         _position, identity, event_id = self._fingerprint
         return identity, event_id
 
@@ -47,7 +49,7 @@ class LogReader:
         """Return the batch of about ``limit`` events after a position, as ``log.read_batch``."""
         # That there was no event isn't remembered: there may be events by now.
         if self._range != (after, limit, streams) or self._batch is None:
-            self._batch = log.read_batch(after, limit, streams)
+            self._batch = self.source.read_batch(after, limit, streams)
             self._range = after, limit, streams
             if self._batch is not None and self._fingerprint is not None:
                 # These events belong to the log whose fingerprint was taken before.
@@ -61,4 +63,4 @@ def reads_this_log(checkpoint: Checkpoint, reader: LogReader | None = None) -> b
     if checkpoint.event_id is None:
         return True
     applied = (checkpoint.log_id, checkpoint.event_id)
-    return applied == (reader or log).fingerprint(checkpoint.position)
+    return applied == (reader or PRIMARY).fingerprint(checkpoint.position)

@@ -93,6 +93,11 @@ class Subscription(ABC):
             checkpoint.log_id, checkpoint.event_id = log.fingerprint(checkpoint.position)
         return checkpoint
 
+    @property
+    def source(self) -> log.LogSource:
+        """The log that the subscribers follow."""
+        return log.PRIMARY
+
     # --- The same for all kinds ----------------------------------------------------------------
     def require(self, *names: str) -> None:
         """Raise UnknownSubscriberError if a subscriber doesn't exist."""
@@ -105,7 +110,7 @@ class Subscription(ABC):
 
         ``share`` is the part of the slices that falls to these workers.
         """
-        return leasing.lease(self, head=log.head() if head is None else head, share=share)
+        return leasing.lease(self, head=self.source.head() if head is None else head, share=share)
 
     def run(
         self,
@@ -128,6 +133,7 @@ class Subscription(ABC):
             batch=settings.PROJECTION_BATCH,
             seconds=seconds,
             idle_wait=idle_wait,
+            source=self.source,
         )
 
     def statuses(self) -> Sequence[SubscriberStatus]:

@@ -16,6 +16,7 @@ from config import telemetry
 from config.databases import prepared, retry
 from ordering_write import log
 from ordering_write.domain.events import DomainEvent
+from ordering_write.log import LogSource
 from ordering_write.subscriptions import parking
 from ordering_write.subscriptions.checkpoint import Checkpoint, CrashSuspicion, checkpoints_moved
 from ordering_write.subscriptions.lease import LEASE
@@ -99,7 +100,7 @@ class Runner:
                 return
             if step.may_have_more:
                 continue
-            if log.head() <= step.position:
+            if self._reader.source.head() <= step.position:
                 return
             if not step.applied:
                 # The next events have no position yet: another process is sequencing them.
@@ -157,14 +158,15 @@ class Runner:
             batch = batch.first()
         events = batch.events
         may_have_more = batch.size >= self._batch or checkpoint.isolated
-        with traced_batch([checkpoint], events):
+        with traced_batch([checkpoint], events, self._reader.source):
             if checkpoint.crash_suspicion == CrashSuspicion.CONFIRMED and not self._start_counted:
                 for event in events:
                     parking.park_crashed(checkpoint, event, self._subscriber)
             else:
                 parking.apply(checkpoint, events, self._subscriber, bisect=bisect)
             seconds = time.monotonic() - self._began
-            move([checkpoint], batch, [seconds], keep_lease=may_have_more or self._listens)
+            keep_lease = may_have_more or self._listens
+            move([checkpoint], batch, [seconds], self._reader.source, keep_lease=keep_lease)
         return Step(len(events), batch.position, may_have_more)
 
     def record_failure(self, failure: Exception) -> None:
@@ -202,10 +204,10 @@ class Runner:
 
 
 def traced_batch(
-    checkpoints: Sequence[Any], events: Sequence[DomainEvent]
+    checkpoints: Sequence[Any], events: Sequence[DomainEvent], source: LogSource
 ) -> AbstractContextManager[None]:
     """Return a block in which ``events`` are applied, which continues the traces of the events."""
-    if not telemetry.IS_ON or not (traceparents := log.traceparents(events)):
+    if not telemetry.IS_ON or not (traceparents := source.traceparents(events)):
         return nullcontext()
     return telemetry.batch(
         "apply",
@@ -219,10 +221,11 @@ def move(
     checkpoints: Sequence[Any],
     batch: log.LogBatch,
     seconds: Sequence[float],
+    source: LogSource,
     *,
     keep_lease: bool,
 ) -> None:
-    """Move ``checkpoints`` of one table and one position past ``batch``.
+    """Move ``checkpoints`` of one table and one position past ``batch``, read from ``source``.
 
     ``seconds`` says how long each of them took to apply the events.
     """
@@ -232,7 +235,7 @@ def move(
     values = {
         "position": batch.position,
         "event_id": batch.event_id,
-        "log_id": first.log_id or log.identity(),
+        "log_id": first.log_id or source.identity(),
         "lease": LEASE.total_seconds() if keep_lease else None,
         "keys": [checkpoint.pk for checkpoint in checkpoints],
         "seconds": list(seconds),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ordering_write.domain.events import DomainEvent
+from ordering_write.log import PRIMARY, LogSource
 from ordering_write.subscriptions.checkpoint import ParkedEvent
 
 
@@ -23,6 +24,7 @@ class Subscriber:
     * ``reapply(checkpoint, streams, read)`` replaces the effects of these streams by those of the
       events that ``read`` returns, whose personal fields were erased. None when no effect is
       personal.
+    * ``source`` is the log that is read again for that, and for a retry.
     """
 
     wants: Callable[[DomainEvent], bool]
@@ -30,3 +32,4 @@ class Subscriber:
     max_parked: int | None
     find_skip: Callable[[DomainEvent], ParkedEvent | None]
     reapply: Callable[[Any, Sequence[str], Callable[[], Sequence[DomainEvent]]], None] | None = None
+    source: LogSource = PRIMARY

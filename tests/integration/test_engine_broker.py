@@ -206,7 +206,7 @@ def test_an_outage_is_logged_once_and_survived(
         raise DatabaseError("gone\nfor a while")
 
     with monkeypatch.context() as outage, caplog.at_level(logging.WARNING):
-        outage.setattr(log, "head", away)
+        outage.setattr(log.PRIMARY, "head", away)
         for _ in range(3):
             assert broker.dequeue() is None
 

@@ -68,6 +68,7 @@ def test_an_invalid_variable_is_refused_with_its_name(subtests: pytest.Subtests)
         ({"PORT": "many"}, "PORT must be a whole number"),
         ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
         ({"RELAY": "nats"}, "RELAY=nats needs NATS_URL, the addresses of the servers"),
+        ({"LOG_SOURCE": "nats"}, "LOG_SOURCE=nats needs NATS_URL"),
         (
             {"RELAY_STREAM": "a shop"},
             "RELAY_STREAM must consist of up to 80 letters, digits, - and _",
