@@ -142,7 +142,8 @@ def test_reading_the_stream_returns_what_reading_the_log_returns(
             batch = source.read_batch(0, 100, streams)
             expected = reading.read_batch(0, 100, streams)
             assert batch == expected
-            assert batch and expected
+            assert batch
+            assert expected
             envelopes = [event.recorded for event in batch.events]
             assert envelopes == [event.recorded for event in expected.events]
     assert source.read_batch(log.head(), 100, ALL_STREAMS) is None
