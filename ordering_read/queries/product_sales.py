@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connections
-from django.db.models import Max, Q, QuerySet, Sum
+from django.db.models import BooleanField, Max, Q, QuerySet, Sum
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 
@@ -62,9 +62,9 @@ class ProductSales:
 
         Products have the names that they have now; a product without one keeps the name of then.
         """
-        names: Any = InventoryLevel.live.filter(product_id__in=_array(ids))
+        names: Any = InventoryLevel.live.filter(_is_any_of(ids))
         present = {key: texts for key, *texts in names.values_list("product_id", "sku", "name")}
-        sales: Any = self._rows.filter(product_id__in=_array(ids)).values("product_id")
+        sales: Any = self._rows.filter(_is_any_of(ids)).values("product_id")
         rows = sales.annotate(
             **{f"{name}_now": _units(name, self._now) for name in _UNITS},
             **{f"{name}_now": _amount(name, self._now) for name in _AMOUNTS},
@@ -88,6 +88,7 @@ def _amount(name: str, part: Q) -> Coalesce:
     return Coalesce(Sum(name, filter=part), Decimal(0))
 
 
-def _array(ids: Collection[UUID]) -> RawSQL:
+def _is_any_of(ids: Collection[UUID]) -> RawSQL:
     # One text: psycopg takes longer than PostgreSQL with a thousand parameters or elements.
-    return RawSQL("SELECT unnest(%s::uuid[])", [f"{{{','.join(map(str, ids))}}}"])
+    array = f"{{{','.join(map(str, ids))}}}"
+    return RawSQL("product_id = ANY(%s::uuid[])", [array], output_field=BooleanField())

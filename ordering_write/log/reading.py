@@ -30,9 +30,16 @@ BY_POSITION = f"""{COLUMNS}
 FROM event_position JOIN event ON event.id = event_position.event_id
 LEFT JOIN personal_data ON personal_data.id = event.personal_id
 """
+# Looks up personal data by the index: for a stream of 2,000 events, of which few have any,
+# PostgreSQL would join the whole table without the LIMIT.
+_PERSONAL = """
+LEFT JOIN LATERAL (
+    SELECT fields FROM personal_data WHERE id = event.personal_id LIMIT 1
+) AS personal_data ON true
+"""
 _BY_EVENT = f"""{COLUMNS}
 FROM event LEFT JOIN event_position ON event_position.event_id = event.id
-LEFT JOIN personal_data ON personal_data.id = event.personal_id
+{_PERSONAL}
 """
 # The expressions call functions of the migrations.
 # The head as an expression. It counts at most so many pending commits: more than
