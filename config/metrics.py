@@ -5,6 +5,7 @@ This process counts nothing itself: several processes answer, and each would kno
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse
 from drf_spectacular.utils import extend_schema
@@ -32,7 +33,7 @@ from ordering_write.subscriptions import SubscriberStatus, Subscription
 # Compares with the clock of the database, which wrote these times.
 _QUEUE = """
 SELECT count(*), coalesce(extract(epoch FROM statement_timestamp() - min(lock)), 0)
-FROM django_q_ormq WHERE lock <= statement_timestamp()
+FROM django_q_ormq WHERE lock <= statement_timestamp() AND key = %s
 """
 
 
@@ -271,7 +272,7 @@ def _commands() -> Metric:
 
 def _queue() -> Iterable[Metric]:
     with connection.cursor() as cursor:
-        cursor.execute(_QUEUE)
+        cursor.execute(_QUEUE, [settings.Q_CLUSTER["name"]])
         waiting, seconds = cursor.fetchone()
     yield GaugeMetricFamily("orders_queue_tasks", "Tasks that wait for a worker.", value=waiting)
     yield GaugeMetricFamily(

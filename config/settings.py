@@ -149,7 +149,12 @@ if EMBEDDED:
     _urls = Urls(write=_server.url("orders_write"), read=_server.url("orders_read"))
     _direct_urls = Urls()
 else:
-    _urls = Urls(write=os.environ["DATABASE_URL"], read=os.environ.get("READ_DATABASE_URL") or "")
+    _urls = Urls(
+        write=os.environ["DATABASE_URL"],
+        read=os.environ.get("READ_DATABASE_URL") or "",
+        # A standby of the read database, from which the web servers read.
+        replica=os.environ.get("READ_REPLICA_URL") or "",
+    )
     # URLs that lead past a pooler, for the workers and all commands of manage.py.
     _direct_urls = Urls(
         write=os.environ.get("DATABASE_DIRECT_URL") or "",
@@ -168,6 +173,7 @@ DATABASES = configuration.databases(
 )
 # The role whose sessions the pooler lends, by the alias of the database.
 POOLED_ROLES = configuration.roles(_urls)
+MIDDLEWARE[:0] = configuration.middleware(_urls, directly=env.is_command)
 DATABASE_ROUTERS = ["config.databases.router.WriteReadRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # The folder or object storage of the log's archive: docs/archive.md. Empty: there is none.

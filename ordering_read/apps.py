@@ -16,13 +16,14 @@ class OrderingReadConfig(shop_apps.ReadApp):
         super().ready()
         # Imported here, because these modules need the models.
         from ordering_read import permissions
-        from ordering_read.checks import check_code_fingerprints, check_erasable
+        from ordering_read.checks import check_code_fingerprints, check_erasable, check_read_site
         from ordering_read.engine import reporting, status, waiting
         from ordering_read.engine.live import PROJECTIONS
         from ordering_write.published import checkpoints_moved, subscriptions
 
         checks.register(check_code_fingerprints, checks.Tags.database)
         checks.register(check_erasable, CHECKS)
+        checks.register(check_read_site, CHECKS)
         post_migrate.connect(permissions.keep_permissions, sender=self)
         subscriptions.register(PROJECTIONS)
         post_migrate.connect(subscriptions.ensure_checkpoints_after_migrate, sender=self)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning
 from django.db import connections
 
@@ -42,6 +43,15 @@ def check_erasable(**_kwargs: Any) -> list[CheckMessage]:
             hint = "Its events must include the event with erases = True of the same streams."
             errors.append(Error(text, hint=hint, obj=projector, id="ordering_read.E001"))
     return errors
+
+
+def check_read_site(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that a read site has a read database of its own."""
+    if not settings.READ_SITE or not settings.READ_SCHEMA:
+        return []
+    text = "READ_SITE names a read site, which has no read database of its own."
+    hint = "Set READ_DATABASE_URL to the read database of the site, or leave READ_SITE empty."
+    return [Error(text, hint=hint, id="ordering_read.E002")]
 
 
 def _is_migrated() -> bool:

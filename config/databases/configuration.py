@@ -32,10 +32,14 @@ _READ_SESSION = {
 
 @dataclass(frozen=True, kw_only=True)
 class Urls:
-    """The URLs of the write and the read database; ``read`` is empty for one database."""
+    """The URLs of the write and the read database; ``read`` is empty for one database.
+
+    ``replica`` is a standby of the read database, empty without one.
+    """
 
     write: str = ""
     read: str = ""
+    replica: str = ""
 
 
 def databases(
@@ -44,7 +48,8 @@ def databases(
     """Return DATABASES for ``urls``, or for the URLs ``direct`` if there are any and ``directly``.
 
     ``pooler`` is "transaction" if ``urls`` lead to a pooler that lends a session for a transaction.
-    ``read_schema`` is the schema of the read models in one database. Raises ImproperlyConfigured.
+    ``read_schema`` is the schema of the read models in one database. With a replica, "read" is the
+    replica and "read_primary" the read database, unless ``directly``. Raises ImproperlyConfigured.
     """
     _check(urls, direct, pooler)
     if directly and direct.write:
@@ -52,12 +57,15 @@ def databases(
     else:
         chosen = urls
     search_path = {"search_path": read_schema} if read_schema else {}
-    return {
+    read_session = SESSION | _READ_SESSION | search_path
+    entries = {
         "default": _database(chosen.write, SESSION, pooler),
-        "read": _database(
-            chosen.read or chosen.write, SESSION | _READ_SESSION | search_path, pooler
-        ),
+        "read": _database(chosen.read or chosen.write, read_session, pooler),
     }
+    if urls.replica and not directly:
+        entries["read_primary"] = entries["read"]
+        entries["read"] = _database(urls.replica, read_session, pooler)
+    return entries
 
 
 def _check(urls: Urls, direct: Urls, pooler: str) -> None:
@@ -68,6 +76,16 @@ def _check(urls: Urls, direct: Urls, pooler: str) -> None:
             "DATABASE_POOLER=transaction needs DATABASE_DIRECT_URL, and READ_DATABASE_URL needs"
             " READ_DATABASE_DIRECT_URL beside it: workers and commands need sessions of their own."
         )
+    if urls.replica and not urls.read:
+        raise ImproperlyConfigured(
+            "READ_REPLICA_URL needs READ_DATABASE_URL: a replica is a standby of the read database."
+        )
+
+
+def middleware(urls: Urls, *, directly: bool) -> list[str]:
+    """Return the middleware that a replica needs, none without one."""
+    path = "config.databases.replica.PrimaryForWritesMiddleware"
+    return [path] if urls.replica and not directly else []
 
 
 def role_settings(read_schema: str) -> dict[str, str]:

@@ -21,6 +21,7 @@ from django_q.models import OrmQ
 from django_q.signing import SignedPackage
 
 from config.databases import faults
+from config.workers import ownership
 from config.workers.outdated import OutdatedProjections
 from ordering_read.engine import slices, status
 from ordering_write import log, subscriptions
@@ -91,6 +92,9 @@ class ProjectionBroker(ORM):
         self._heartbeat = _Interval(_HEARTBEAT_SECONDS)
         self._lag_check = _Interval(_LAG_CHECK_SECONDS)
         self._outdated = OutdatedProjections()
+        self._owns_queue = False
+        # True once it was reported that another site owns the queue.
+        self._is_refused = False
         # The slices that fall to this cluster among all clusters that are alive.
         self._share = subscriptions.WHOLE
         # True once all generations have the slices of the settings.
@@ -119,6 +123,9 @@ class ProjectionBroker(ORM):
             handouts = [*_handouts(leases), *self._claim()]
             if not handouts:
                 self._wait(listener, is_listened_to=_is_listened_to(leases))
+        except ownership.QueueTakenError as error:
+            self._refuse(error)
+            return None
         except (django.db.Error, psycopg.Error) as error:
             self._pause_after(error)
             return self._handouts_of_copies() or None
@@ -206,13 +213,22 @@ class ProjectionBroker(ORM):
             status.heartbeat()
             if settings.PROJECTION_SLICES > 1:
                 self._share = status.share()
-        if self._lag_check.is_due():
+        if self._lag_check.is_due() or not self._owns_queue:
+            self._owns_queue = False
+            ownership.claim()
+            self._owns_queue, self._is_refused = True, False
             if settings.PROJECTION_SLICES > 1 or not self._is_cut:
                 self._is_cut = slices.share_out_all()
             statuses = subscriptions.all_statuses()
             alarm.look(statuses)
             samples.record(statuses)
             self._outdated.look()
+
+    def _refuse(self, error: ownership.QueueTakenError) -> None:
+        if not self._is_refused:
+            alarm.report("Two read sites share a queue", [f"{error}"], logging.ERROR)
+        self._is_refused = True
+        time.sleep(_LONGEST_PAUSE)
 
     def _pause_after(self, error: Exception) -> None:
         if not self._pause:

@@ -23,7 +23,10 @@ from django_q.conf import Conf
 from config import processes
 
 # Loaded once, before the workers are forked.
-from config.workers import tasks  # noqa: F401
+from config.workers import (
+    ownership,
+    tasks,  # noqa: F401
+)
 from ordering_read.engine import status
 
 logger = logging.getLogger(__name__)
@@ -114,6 +117,8 @@ def _forget(pid: int) -> None:
     """Delete the heartbeat of a cluster whose end is known, so that nobody is warned of it."""
     with contextlib.suppress(django.db.Error):
         status.forget_worker(pid)
+        if not status.workers_seen():
+            ownership.release()
     connections.close_all()
 
 

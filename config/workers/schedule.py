@@ -91,10 +91,21 @@ def keep_schedules(*, using: str, apps: Apps, **_kwargs: Any) -> None:
     """
     if using != Conf.ORM or "schedule" not in apps.all_models["django_q"]:
         return
-    for name, fields in _SCHEDULES.items():
+    for name, fields in {**_SCHEDULES, **_schedules_of_site()}.items():
         schedule, _ = Schedule.objects.using(using).get_or_create(
             name=name, defaults={**fields, "kwargs": "q_options={'save': False}"}
         )
         if schedule.func != fields["func"]:
             schedule.func = fields["func"]
             schedule.save(update_fields=["func"])
+
+
+def _schedules_of_site() -> dict[str, Mapping[str, Any]]:
+    """Return the schedules that each read site has in its own queue, none without READ_SITE.
+
+    A schedule without a queue is carried out at one site, whichever comes first.
+    """
+    if not settings.READ_SITE:
+        return {}
+    wake_up = {**_SCHEDULES[_WAKE_UP["name"]], "cluster": Conf.CLUSTER_NAME}
+    return {f"{_WAKE_UP['name']} at {settings.READ_SITE}": wake_up}

@@ -27,6 +27,7 @@ class ProjectionSubscription(subscriptions.Subscription):
     metric_label = "projection"
     serves_requests = True
     idle_wait = 0.2
+    is_of_site = True
     slice_number = F("slice_number")
     slice_count = F("slice_count")
 

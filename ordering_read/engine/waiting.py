@@ -20,7 +20,7 @@ import psycopg
 from django.conf import settings
 from django.db import connections
 
-from config.databases import prepared
+from config.databases import prepared, replica
 from config.http.limits import waiting_slots
 from ordering_read.engine.gaps import GapReason, ProjectionGap
 from ordering_read.models import ParkedEvent, Projection, of_live_generations
@@ -206,6 +206,11 @@ class _Listener:
 
     def wait(self, waiter: _Waiter, timeout: float) -> bool:
         """Wait at most ``timeout`` seconds until ``waiter`` is done; returns True if it is."""
+        # The next request reads the replica, even if this one writes.
+        with replica.reading():
+            return self._wait(waiter, timeout)
+
+    def _wait(self, waiter: _Waiter, timeout: float) -> bool:
         ends_at = time.monotonic() + timeout
         with self._changed:
             # Before the first check, so that a move between the check and the wait isn't missed.
@@ -271,20 +276,25 @@ class _Listener:
 
 
 def _listen() -> bool:
-    if not settings.DATABASES["read"]["POOLER"]:
+    if not _must_poll():
         with connections["read"].cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")
     return True
 
 
 def _pause() -> None:
-    """Wait for a notification, or for a moment where a pooler lets nobody listen."""
-    if settings.DATABASES["read"]["POOLER"]:
+    """Wait for a notification, or for a moment where nobody can listen."""
+    if _must_poll():
         time.sleep(_POOLED_POLL_SECONDS)
         return
     time.sleep(_SECONDS_BETWEEN_LOOKS)
     # Returns at once if a notification has come since the last call.
     list(connections["read"].connection.notifies(timeout=_POLL_SECONDS, stop_after=1))
+
+
+def _must_poll() -> bool:
+    """Return True if nobody can listen: at a pooler of transactions, and at a standby."""
+    return bool(settings.DATABASES["read"]["POOLER"]) or replica.is_used()
 
 
 def _look_once(waiter: _Waiter) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db.models import Count, Min, Q, Value
 from django.db.models.functions import Now
 from django_q.models import OrmQ
@@ -236,7 +237,8 @@ def _generation(row: Projection) -> GenerationView:
 
 
 def _queue() -> QueueState:
-    tasks = OrmQ.objects.filter(pk__in=OrmQ.objects.order_by("pk").values("pk")[:_TASKS])
+    queue = OrmQ.objects.filter(key=settings.Q_CLUSTER["name"]).order_by("pk")
+    tasks = OrmQ.objects.filter(pk__in=queue.values("pk")[:_TASKS])
     is_waiting = Q(lock__lte=Now())
     counts = tasks.aggregate(
         waiting=Count("pk", filter=is_waiting),

@@ -78,6 +78,7 @@ def _context(system: SystemView) -> dict[str, Any]:
     alive = [worker for worker in system.workers if not worker.is_silent]
     return {
         "system": system,
+        "site": settings.READ_SITE,
         "no_worker": not alive,
         "last_seen": system.workers[0].seen_at if system.workers and not alive else None,
         "projections": [_projection(state) for state in system.projections],

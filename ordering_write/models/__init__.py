@@ -19,6 +19,7 @@ from ordering_write.models.monitoring import Alarm, SubscriberSample
 from ordering_write.models.order import Order, OrderItem, Shipment
 from ordering_write.models.outbox import EventPending, EventPosition, OutboxEvent
 from ordering_write.models.personal_data import PersonalData
+from ordering_write.models.queue_owner import QueueOwner
 from ordering_write.models.refusal import CommandRefusal
 from ordering_write.models.stock import Reservation, StockItem
 from ordering_write.models.timer import Timer
@@ -40,6 +41,7 @@ __all__ = [
     "OrderItem",
     "OutboxEvent",
     "PersonalData",
+    "QueueOwner",
     "Reservation",
     "SavedWithoutEventsError",
     "Shipment",

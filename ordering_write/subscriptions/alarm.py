@@ -110,9 +110,11 @@ def _filling_line(noun: str, status: SubscriberStatus) -> str:
 def report(subject: str, lines: Sequence[str], level: int, *, is_mailed: bool = True) -> None:
     """Log each line, store all lines, and mail them to ADMINS under ``subject``; no lines, no mail.
 
-    What is stored and mailed leaves out values that errors of databases quote. The mail delays
-    nobody.
+    What is stored and mailed leaves out values that errors of databases quote, and names the read
+    site. The mail delays nobody.
     """
+    if settings.READ_SITE:
+        lines = [f"Site {settings.READ_SITE}: {line}" for line in lines]
     for line in lines:
         logger.log(level, "%s", line)
     if not lines:

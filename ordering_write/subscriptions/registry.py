@@ -39,8 +39,9 @@ class Subscription(ABC):
     service isn't ready while a subscriber is late. An idle runner listens to the log for
     ``idle_wait`` seconds before it releases its checkpoints. ``starts_at_head`` says that a new
     checkpoint ignores the events before it. Names of metrics begin with ``metric_prefix``; the name
-    of the subscriber stands in the label ``metric_label``, unless that is empty. ``slice_number``
-    and ``slice_count`` are the columns of a checkpoint that tell its slice, if the kind has slices.
+    of the subscriber stands in the label ``metric_label``, unless that is empty. ``is_of_site``
+    says that each read site has checkpoints of its own. ``slice_number`` and ``slice_count`` are
+    the columns of a checkpoint that tell its slice, if the kind has slices.
     """
 
     name: ClassVar[str]
@@ -53,6 +54,7 @@ class Subscription(ABC):
     serves_requests: ClassVar[bool] = False
     idle_wait: ClassVar[float] = 0.0
     starts_at_head: ClassVar[bool] = False
+    is_of_site: ClassVar[bool] = False
     slice_number: ClassVar[Combinable] = Value(0)
     slice_count: ClassVar[Combinable] = Value(1)
 

@@ -1,14 +1,16 @@
 """Samples of the progress of all subscribers in the last minutes, for charts.
 
 The workers take a sample when they look whether a subscriber is late. However many workers there
-are, they write at most one row in SECONDS, over the oldest row of the ring.
+are, they write at most one row in SECONDS, over the oldest row of the ring. Read sites add their
+figures to the same row.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from django.conf import settings
 from django.db import connection
 from pydantic_core import to_json
 
@@ -27,8 +29,15 @@ WITH sample AS (
 )
 INSERT INTO subscriber_sample (slot, taken_at, figures)
 SELECT slot, statement_timestamp(), %(figures)s::jsonb FROM sample
-ON CONFLICT (slot) DO UPDATE SET taken_at = excluded.taken_at, figures = excluded.figures
+ON CONFLICT (slot) DO UPDATE SET (taken_at, figures) = (
+    SELECT CASE WHEN is_old THEN excluded.taken_at ELSE subscriber_sample.taken_at END,
+           CASE WHEN is_old THEN '{}' ELSE subscriber_sample.figures END || excluded.figures
+    FROM (VALUES (
+        subscriber_sample.taken_at < excluded.taken_at - make_interval(secs => %(seconds)s)
+    )) AS slot (is_old)
+)
 WHERE subscriber_sample.taken_at < excluded.taken_at - make_interval(secs => %(seconds)s)
+   OR NOT subscriber_sample.figures ?& %(keys)s
 """
 
 
@@ -50,8 +59,12 @@ class Sample:
 
 
 def key(subscription: Subscription, name: str) -> str:
-    """Return the key of a subscriber in the figures of a sample."""
-    return f"{subscription.name}/{name}"
+    """Return the key of a subscriber in the figures of a sample.
+
+    Each read site has figures of its own for what it keeps up to date.
+    """
+    site = f"@{settings.READ_SITE}" if settings.READ_SITE and subscription.is_of_site else ""
+    return f"{subscription.name}{site}/{name}"
 
 
 def record(statuses: Mapping[Subscription, Sequence[SubscriberStatus]]) -> None:
@@ -67,8 +80,14 @@ def record(statuses: Mapping[Subscription, Sequence[SubscriberStatus]]) -> None:
         for status in of_kind
     }
     document = to_json(figures).decode()
+    parameters: dict[str, Any] = {
+        "seconds": SECONDS,
+        "slots": SLOTS,
+        "figures": document,
+        "keys": list(figures),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(_RECORD, {"seconds": SECONDS, "slots": SLOTS, "figures": document})
+        cursor.execute(_RECORD, parameters)
 
 
 def recent(*, since: datetime) -> list[Sample]:

@@ -69,10 +69,9 @@ def test_an_invalid_variable_is_refused_with_its_name(subtests: pytest.Subtests)
         ({"HTTPS": "perhaps"}, "HTTPS must be 0 or 1"),
         ({"RELAY": "nats"}, "RELAY=nats needs NATS_URL, the addresses of the servers"),
         ({"LOG_SOURCE": "nats"}, "LOG_SOURCE=nats needs NATS_URL"),
-        (
-            {"RELAY_STREAM": "a shop"},
-            "RELAY_STREAM must consist of up to 80 letters, digits, - and _",
-        ),
+        ({"RELAY_STREAM": "a shop"}, "RELAY_STREAM must consist of up to 80 letters"),
+        ({"PROJECTION_SLICES": "3"}, "PROJECTION_SLICES must be one of 1, 2, 4, 8, 16, not '3'"),
+        ({"READ_SITE": "a site"}, "READ_SITE must consist of up to 80 letters"),
         (URL_AND_KEY | {"SECRET_KEY": ""}, "SECRET_KEY is required with DATABASE_URL"),
         (URL_AND_KEY | {"DATABASE_URL": "mysql://x@127.0.0.1/x"}, "postgresql://"),
     ):
@@ -133,7 +132,14 @@ def test_a_development_machine_may_have_any_key_and_host() -> None:
 WRITE, READ = "postgresql://orders@pooler/orders", "postgresql://orders@pooler/orders_read"
 DIRECT, READ_DIRECT = "postgresql://orders@server/orders", "postgresql://orders@server/orders_read"
 NO_URLS = dict.fromkeys(
-    ["READ_DATABASE_URL", "DATABASE_DIRECT_URL", "READ_DATABASE_DIRECT_URL", "DATABASE_POOLER"], ""
+    [
+        "READ_DATABASE_URL",
+        "READ_REPLICA_URL",
+        "DATABASE_DIRECT_URL",
+        "READ_DATABASE_DIRECT_URL",
+        "DATABASE_POOLER",
+    ],
+    "",
 )
 PRODUCTION = {**NO_URLS, "DATABASE_URL": WRITE, "SECRET_KEY": SECRET}
 POOLED = {
@@ -159,6 +165,26 @@ def test_the_web_server_uses_the_pooler_and_commands_connect_directly(
         database = databases[alias]
         names = "HOST", "POOLER", "DISABLE_SERVER_SIDE_CURSORS"
         assert [database[name] for name in names] == expected
+
+
+def test_web_processes_read_from_the_replica_and_commands_from_the_primary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    urls = {"READ_DATABASE_URL": READ, "READ_REPLICA_URL": READ.replace("pooler", "standby")}
+    middleware = "config.databases.replica.PrimaryForWritesMiddleware"
+
+    web = settings_of(**PRODUCTION | urls)
+    monkeypatch.setattr(env, "is_command", True)
+    command = settings_of(**PRODUCTION | urls)
+
+    hosts = {alias: entry["HOST"] for alias, entry in web.DATABASES.items()}
+    assert hosts == {"default": "pooler", "read": "standby", "read_primary": "pooler"}
+    assert web.MIDDLEWARE[0] == middleware
+    assert list(command.DATABASES) == ["default", "read"]
+    assert command.DATABASES["read"]["HOST"] == "pooler"
+    assert middleware not in command.MIDDLEWARE
+    with pytest.raises(ImproperlyConfigured, match="READ_REPLICA_URL needs READ_DATABASE_URL"):
+        settings_of(**PRODUCTION | urls | {"READ_DATABASE_URL": ""})
 
 
 def test_incomplete_urls_of_a_pooler_are_refused(subtests: pytest.Subtests) -> None:
