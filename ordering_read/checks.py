@@ -55,12 +55,12 @@ def check_read_site(**_kwargs: Any) -> list[CheckMessage]:
 
 
 def _is_migrated() -> bool:
-    # ``migrate`` runs this check before it creates the table or adds the column.
+    # ``migrate`` runs this check before it creates the table or adds columns.
     connection = connections["read"]
     with connection.cursor() as cursor:
         table = Projection._meta.db_table
         if table not in connection.introspection.table_names(cursor):
             return False
         columns = connection.introspection.get_table_description(cursor, table)
-    fingerprint = Projection._meta.get_field("code_fingerprint")
-    return fingerprint.column in {column.name for column in columns}
+    names = {column.name for column in columns}
+    return names.issuperset(field.column for field in Projection._meta.concrete_fields)

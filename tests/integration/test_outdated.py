@@ -16,6 +16,7 @@ from knox.models import AuthToken
 from config.accounts.models import User
 from config.accounts.roles import Role
 from config.workers import outdated
+from ordering_read.checks import check_code_fingerprints
 from ordering_read.engine import live, status
 from ordering_read.models import Projection
 from ordering_read.projections.inventory_level import InventoryProjection
@@ -264,3 +265,11 @@ def test_the_workers_rebuild_nothing_without_the_setting(
     outdated.OutdatedProjections().look()
 
     assert program.starts == 0
+
+
+def test_the_check_of_rows_passes_before_a_migration_adds_a_column() -> None:
+    with connections["read"].cursor() as cursor:
+        cursor.execute("ALTER TABLE projection DROP COLUMN slice_number")
+
+    # `manage.py migrate` makes it before it migrates.
+    assert check_code_fingerprints(databases=["read"]) == []
