@@ -1,6 +1,7 @@
 """Values of the domain: currencies, amounts, addresses, actors."""
 
 from decimal import ROUND_HALF_UP, Decimal
+from operator import not_
 from typing import Annotated, Literal, Self
 from uuid import UUID
 
@@ -19,6 +20,13 @@ MINOR_UNITS: dict[str, Decimal] = {
     if currency.exponent is not None
 }
 COUNTRIES = frozenset(country.alpha_2 for country in pycountry.countries)
+
+# Marks a field that a release has added to an existing command or to a part of one. The payload
+# omits the field without a value, so that its fingerprint is that of the release before, and a
+# repeat across an upgrade is still a repeat.
+ADDED = Field(exclude_if=not_)
+# Marks such a field that is True, or None, unless a command says False.
+ADDED_TRUE = Field(exclude_if=lambda value: value is not False)
 
 # Replaces personal data once a customer has been erased.
 ERASED = "[erased]"

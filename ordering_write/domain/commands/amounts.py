@@ -8,9 +8,8 @@ from pydantic_core import PydanticCustomError
 
 from config.fields.amount import Amount
 from config.fields.text import Text
-from ordering_write.domain.commands.base import ADDED
 from ordering_write.domain.prices import CHARGES, ChargeKind
-from ordering_write.domain.values import Value
+from ordering_write.domain.values import ADDED, Value
 
 Label = Annotated[str, Text(max_length=100)]
 Rate = Annotated[Decimal, Field(ge=0, le=1000, decimal_places=4)]

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime, timedelta
-from operator import not_
 from typing import Annotated, Any, ClassVar
 from uuid import UUID
 
@@ -31,13 +30,6 @@ LARGEST_OFFSET = timedelta(hours=14)
 _ISO_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII | re.IGNORECASE
 )
-
-# Marks a field that a release has added to an existing command or to a part of one. The payload
-# omits the field without a value, so that its fingerprint is that of the release before, and a
-# repeat across an upgrade is still a repeat.
-ADDED = Field(exclude_if=not_)
-# Marks such a field that is True, or None, unless a command says False.
-ADDED_TRUE = Field(exclude_if=lambda value: value is not False)
 
 
 def _iso_time(value: Any) -> Any:

@@ -8,9 +8,9 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text, identity
-from ordering_write.domain.commands.base import ADDED, Command, Reason
+from ordering_write.domain.commands.base import Command, Reason
 from ordering_write.domain.metadata import Metadata, MetadataChanges
-from ordering_write.domain.values import CustomerId
+from ordering_write.domain.values import ADDED, CustomerId
 
 _EMAIL = r"^[^@\s]+@[^@\s]+\.[^@\s]+$"
 

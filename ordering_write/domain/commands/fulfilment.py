@@ -15,10 +15,10 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
-from ordering_write.domain.commands.base import ADDED, Command, FactTime, OptionalText, Reason
+from ordering_write.domain.commands.base import Command, FactTime, OptionalText, Reason
 from ordering_write.domain.commands.order import Lines, PricedItem
 from ordering_write.domain.events import DeliveryFailure, ReturnReason
-from ordering_write.domain.values import Quantity, Value
+from ordering_write.domain.values import ADDED, Quantity, Value
 
 # Reads a URL as browsers do, which take a backslash for a slash.
 _WEB_URL = TypeAdapter(AnyHttpUrl)

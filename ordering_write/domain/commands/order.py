@@ -9,11 +9,13 @@ from pydantic_core import PydanticCustomError
 
 from config.fields.text import Text
 from ordering_write.domain.commands.amounts import Adjustment, Discount, NewTaxes
-from ordering_write.domain.commands.base import ADDED, ADDED_TRUE, Command, Reason
+from ordering_write.domain.commands.base import Command, Reason
 from ordering_write.domain.commands.customer import Email, Name, Phone
 from ordering_write.domain.events import HoldReason, OrderStatus, Visibility
 from ordering_write.domain.metadata import Metadata, MetadataChanges
 from ordering_write.domain.values import (
+    ADDED,
+    ADDED_TRUE,
     Actor,
     Address,
     Currency,

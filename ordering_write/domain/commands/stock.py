@@ -8,9 +8,9 @@ from pydantic_core import PydanticCustomError
 
 from config.fields.amount import Amount
 from config.fields.text import Text
-from ordering_write.domain.commands.base import ADDED, ADDED_TRUE, Command, PlannedTime
+from ordering_write.domain.commands.base import Command, PlannedTime
 from ordering_write.domain.events import AdjustmentReason
-from ordering_write.domain.values import Currency, ProductId
+from ordering_write.domain.values import ADDED, ADDED_TRUE, Currency, ProductId
 
 TaxClass = Annotated[
     str,
