@@ -79,14 +79,33 @@ def stream() -> tuple[str, str, Stream]:
     """Return the system that the relay publishes to, "" for none, the system that projections
     read the log from, and the stream.
     """
-    relay, source = choice("RELAY", "", "nats"), choice("LOG_SOURCE", "primary", "nats")
-    servers = tuple(texts("NATS_URL"))
-    for name, value in (("RELAY", relay), ("LOG_SOURCE", source)):
-        if value == "nats" and not servers:
-            raise ImproperlyConfigured(f"{name}=nats needs NATS_URL, the addresses of the servers.")
-    name = word("RELAY_STREAM", "orders")
-    replicas = positive("NATS_REPLICAS", 1, most=5)
-    return relay, source, Stream(name=name, nats_servers=servers, replicas=replicas)
+    relay = choice("RELAY", "", "nats", "kafka")
+    source = choice("LOG_SOURCE", "primary", "nats")
+    addresses = {"nats": tuple(texts("NATS_URL")), "kafka": tuple(texts("KAFKA_URL"))}
+    for name, system in (("RELAY", relay), ("LOG_SOURCE", source)):
+        if not addresses.get(system, True):
+            raise ImproperlyConfigured(
+                f"{name}={system} needs {system.upper()}_URL, the addresses of the servers."
+            )
+    return (
+        relay,
+        source,
+        Stream(
+            name=word("RELAY_STREAM", "orders"),
+            nats_servers=addresses["nats"],
+            replicas=positive("NATS_REPLICAS", 1, most=5),
+            kafka_servers=addresses["kafka"],
+            kafka_options=options("KAFKA_OPTIONS"),
+        ),
+    )
+
+
+def options(name: str) -> dict[str, str]:
+    """Return the options of the variable ``name``, such as acks=all,linger.ms=5, by name."""
+    pairs = [text.partition("=") for text in texts(name)]
+    if not all(key and sign for key, sign, _ in pairs):
+        raise ImproperlyConfigured(f"{name} must be such as acks=all,linger.ms=5.")
+    return {key.strip(): value.strip() for key, _, value in pairs}
 
 
 def amounts(name: str, default: str) -> dict[str, Decimal]:

@@ -71,7 +71,8 @@ class MessageTooLargeError(StreamError):
     def __init__(self, position: int, size: int, most: int) -> None:
         super().__init__(
             f"The message about the event at position {position} has {size:,} bytes, and the "
-            f"servers take {most:,}: raise their limit (max_payload of NATS)."
+            f"servers take {most:,}: raise their limit (max_payload of NATS, message.max.bytes of "
+            "Kafka)."
         )
 
 
@@ -82,6 +83,16 @@ class NoStreamError(StreamError):
         super().__init__(
             f"There is no stream {name} to read: start a relay, which makes it, on servers of "
             "NATS 2.11 or newer."
+        )
+
+
+class NoTopicError(StreamError):
+    """The topic of the relay doesn't exist on the Kafka brokers."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"There is no topic {name}: create it with one partition, retention.ms=-1 and "
+            "retention.bytes=-1, so that it keeps all messages for ever."
         )
 
 

@@ -94,12 +94,14 @@ def bucket(stream: str) -> str:
 
 
 _adapters = threading.local()
+_inherited: list[dict[str, Any]] = []
 
 
 def relay_port() -> StreamPort:
     """Return the adapter that settings.RELAY names; each thread has its own."""
     if not hasattr(_adapters, "relay"):
-        _adapters.relay = jetstream(settings.STREAM)
+        make = _kafka if settings.RELAY == "kafka" else jetstream
+        _adapters.relay = make(settings.STREAM)
     port: StreamPort = _adapters.relay
     return port
 
@@ -122,6 +124,14 @@ def jetstream(stream: Stream) -> "JetStream":
     return JetStream(stream)
 
 
+def _kafka(stream: Stream) -> StreamPort:
+    try:
+        from ordering_write.relay.kafka import KafkaStream
+    except ImportError as error:
+        raise MissingPackageError(error.name) from error
+    return KafkaStream(stream)
+
+
 def close() -> None:
     """End the connections of this thread."""
     for port in _adapters.__dict__.values():
@@ -138,6 +148,8 @@ setting_changed.connect(_forget, dispatch_uid="relay.forget")
 
 
 def _leave_to_parent() -> None:
+    # Kept, since the end of a connection would wait for threads that a child doesn't have.
+    _inherited.append(dict(_adapters.__dict__))
     _adapters.__dict__.clear()
 
 

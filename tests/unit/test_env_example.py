@@ -6,7 +6,7 @@ from django.conf import settings
 
 # os.environ.get("X"), os.environ["X"], env.amounts("X", …), flag("X", …), and so on
 READ = re.compile(
-    r'(?:os\.environ(?:\.get)?|\b(?:amounts|choice|flag|number|positive|texts|word))[\[(]"(\w+)"'
+    r'(?:os\.environ(?:\.get)?|\b(?:amounts|choice|flag|number|options|positive|texts|word))[\[(]"(\w+)"'
 )
 LISTED = re.compile(r"^#(\w+)=", re.MULTILINE)
 

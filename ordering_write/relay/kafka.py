@@ -1,0 +1,157 @@
+"""The stream on Kafka: one partition of a topic, with the position of an event as key and header.
+
+Kafka counts the marks of transactions among its offsets, so offsets aren't positions. The relay
+publishes by an idempotent transactional producer. A new producer ends the transactions of the
+former one and shuts it out; then the last message says where to go on.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+
+from config.streams import Stream
+from ordering_write.relay.errors import (
+    IncompleteStreamError,
+    MessageTooLargeError,
+    NoTopicError,
+    StreamMovedError,
+    StreamUnavailableError,
+)
+from ordering_write.relay.port import Message as OurMessage
+from ordering_write.relay.port import StreamEnd, end_of
+
+logger = logging.getLogger(__name__)
+
+# Seconds for each step of a call: three of them are shorter than a transaction may be idle.
+_SECONDS = 3.0
+_PARTITION = 0
+# Offsets before the end in which a message is looked for; marks of transactions are among them.
+_OFFSETS = 16
+# The largest message that the client sends without an option.
+_MOST_BYTES = 1_000_000
+# Another producer of the same transactional id has begun.
+_SHUT_OUT = {
+    KafkaError._FENCED,
+    KafkaError.PRODUCER_FENCED,
+    KafkaError.INVALID_PRODUCER_EPOCH,
+    KafkaError.INVALID_PRODUCER_ID_MAPPING,
+}
+
+
+class KafkaStream:
+    """A producer, and the position up to which the topic has the log."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._producer: Producer | None = None
+        self._last = 0
+
+    def end(self) -> StreamEnd:
+        try:
+            if self._producer is None:
+                self._producer = self._new_producer()
+            end = self._read_end()
+        except KafkaException as error:
+            self.close()
+            raise StreamUnavailableError(_reason(error)) from error
+        self._last = end.position
+        return end
+
+    def append(self, messages: Sequence[OurMessage]) -> None:
+        if self._producer is None:
+            # ``end`` connects, and finds out what the topic has.
+            raise StreamUnavailableError("the connection was lost")
+        if messages[0].position != self._last + 1:
+            raise StreamMovedError(f"The topic {self._stream.name} ends at {self._last}.")
+        try:
+            self._publish(self._producer, messages)
+        except (KafkaException, BufferError) as error:
+            # Nobody knows whether the transaction was committed: the next producer ends it.
+            self.close()
+            raise self._failure(error, messages) from error
+        self._last = messages[-1].position
+
+    def close(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer.purge()
+
+    def _new_producer(self) -> Producer:
+        options = {"transactional.id": f"{self._stream.name}-relay", "enable.idempotence": True}
+        producer = Producer({**self._options(), **options}, logger=logger)
+        if self._stream.name not in producer.list_topics(timeout=_SECONDS).topics:
+            raise NoTopicError(self._stream.name)
+        producer.init_transactions(_SECONDS)
+        return producer
+
+    def _publish(self, producer: Producer, messages: Sequence[OurMessage]) -> None:
+        producer.begin_transaction()
+        for message in messages:
+            position = str(message.position)
+            producer.produce(
+                self._stream.name,
+                message.body,
+                position,
+                partition=_PARTITION,
+                headers={"position": position, "type": message.type},
+            )
+        producer.commit_transaction(_SECONDS)
+
+    def _read_end(self) -> StreamEnd:
+        options = {
+            "group.id": f"{self._stream.name}-relay",
+            "isolation.level": "read_committed",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+        }
+        consumer = Consumer({**self._options(), **options}, logger=logger)
+        try:
+            place = TopicPartition(self._stream.name, _PARTITION)
+            first, following = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+            if first > 0:
+                raise IncompleteStreamError(self._stream.name)
+            offset = following
+            while offset > 0:
+                offset = max(0, offset - _OFFSETS)
+                if last := self._last_after(consumer, offset):
+                    return end_of(last.value() or b"")
+            return StreamEnd(0)
+        finally:
+            consumer.close()
+
+    def _last_after(self, consumer: Consumer, offset: int) -> Message | None:
+        """Return the last message from ``offset`` on; None if there are marks only."""
+        consumer.assign([TopicPartition(self._stream.name, _PARTITION, offset)])
+        last = None
+        while message := consumer.poll(_SECONDS):
+            error = message.error()
+            if error is None:
+                last = message
+            elif error.code() == KafkaError._PARTITION_EOF:
+                return last
+            else:
+                raise KafkaException(error)
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    def _options(self) -> dict[str, Any]:
+        servers = ",".join(self._stream.kafka_servers)
+        return {"bootstrap.servers": servers, **self._stream.kafka_options}
+
+    def _failure(self, error: Exception, messages: Sequence[OurMessage]) -> Exception:
+        fault = error.args[0] if isinstance(error, KafkaException) else None
+        if not isinstance(fault, KafkaError):
+            return StreamUnavailableError(error)
+        if fault.code() == KafkaError.MSG_SIZE_TOO_LARGE:
+            largest = max(messages, key=lambda message: len(message.body))
+            most = int(self._stream.kafka_options.get("message.max.bytes", _MOST_BYTES))
+            return MessageTooLargeError(largest.position, len(largest.body), most)
+        if fault.fatal() or fault.code() in _SHUT_OUT:
+            return StreamMovedError(_reason(error))
+        return StreamUnavailableError(_reason(error))
+
+
+def _reason(error: Exception) -> str:
+    fault = error.args[0]
+    return fault.str() if isinstance(fault, KafkaError) else str(error)

@@ -1,0 +1,224 @@
+"""The relay publishes the log to Kafka: each event once, in order, whole commits in transactions.
+
+The brokers are librdkafka's mock cluster, or real ones at KAFKA_URL. The mock shuts no former
+producer out, which the tests of a real cluster show.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+from pydantic_core import from_json
+from uuid_utils.compat import uuid4, uuid7
+
+from config.streams import Stream
+from config.workers import tasks
+from ordering_write import log, relay, subscriptions
+from ordering_write.log import feed
+from ordering_write.relay import publishing
+from ordering_write.relay.errors import (
+    MessageTooLargeError,
+    NoTopicError,
+    OtherLogError,
+    StreamMovedError,
+    StreamUnavailableError,
+)
+from ordering_write.relay.kafka import KafkaStream
+from ordering_write.relay.port import Message, close, message_of, relay_port
+from tests import kit
+
+pytestmark = pytest.mark.usefixtures("db")
+
+
+@pytest.fixture(scope="module")
+def brokers() -> Producer:
+    """A producer, whose cluster has topics."""
+    address = os.environ.get("KAFKA_URL")
+    options = {"bootstrap.servers": address} if address else {"test.mock.num.brokers": "3"}
+    return Producer({**options, "log_level": "0"})
+
+
+@pytest.fixture
+def topic(brokers: Producer, settings: Any) -> Iterator[Stream]:
+    """A new topic for the relay, on a log with a product, which has two events."""
+    name = f"orders-{uuid4().hex}"
+    known = brokers.list_topics(timeout=10).brokers.values()
+    servers = tuple(f"{broker.host}:{broker.port}" for broker in known)
+    if os.environ.get("KAFKA_URL"):
+        made = AdminClient({"bootstrap.servers": ",".join(servers)}).create_topics(
+            [NewTopic(name, 1, 1, config={"retention.ms": "-1"})]
+        )
+        made[name].result()
+    else:
+        # The mock makes a topic when somebody asks for it.
+        brokers.list_topics(name, timeout=10)
+    topic = Stream(name=name, kafka_servers=servers, kafka_options={"log_level": "0"})
+    settings.RELAY, settings.STREAM = "kafka", topic
+    kit.registered_product()
+    subscriptions.ensure_checkpoints()
+    yield topic
+    close()
+
+
+def new_order() -> None:
+    kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
+
+
+def run_relay() -> None:
+    tasks.run("relay", "kafka")
+
+
+def checkpoint() -> relay.RelayCheckpoint:
+    return relay.RelayCheckpoint.objects.get()
+
+
+def logged() -> list[tuple[int, str, str]]:
+    events = feed.read_log(after=0, types=(), limit=10_000).events
+    return [(event.position or 0, str(event.event_id), event.hash) for event in events]
+
+
+def published(topic: Stream) -> list[tuple[int, str, str]]:
+    """Return position, id and hash of each message, whose key and header are the position."""
+    consumer = Consumer(
+        {
+            "bootstrap.servers": ",".join(topic.kafka_servers),
+            "group.id": "test",
+            "isolation.level": "read_committed",
+            "enable.partition.eof": True,
+            "log_level": "0",
+        }
+    )
+    consumer.assign([TopicPartition(topic.name, 0, 0)])
+    found = []
+    while (message := consumer.poll(30.0)) and message.error() is None:
+        event = from_json(message.value() or b"")
+        assert (message.key() or b"").decode() == str(event["position"])
+        assert dict(message.headers() or [])["position"] == str(event["position"]).encode()
+        found.append((event["position"], event["event_id"], event["hash"]))
+    consumer.close()
+    return found
+
+
+def messages(*, after: int, until: int) -> list[Message]:
+    return [message_of(row) for row in feed.read_commits(after=after, until=until)]
+
+
+def test_the_topic_has_each_event_once(topic: Stream) -> None:
+    new_order()
+    run_relay()
+    new_order()
+    run_relay()
+
+    assert not checkpoint().error
+    assert published(topic) == logged()
+    assert checkpoint().position == log.head()
+
+
+def test_a_relay_that_has_lost_its_position_goes_on_at_the_end_of_the_topic(topic: Stream) -> None:
+    new_order()
+    run_relay()
+    relay.RelayCheckpoint.objects.update(position=0, event_id=None, log_id=None)
+    close()
+    new_order()
+
+    run_relay()
+
+    assert published(topic) == logged()
+
+
+def test_events_whose_commit_was_not_confirmed_are_published_once(
+    topic: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = KafkaStream._publish
+    lost: list[int] = []
+
+    def publish_without_answer(port: KafkaStream, producer: Producer, batch: list[Message]) -> None:
+        publish(port, producer, batch)
+        if not lost:
+            lost.append(batch[-1].position)
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    monkeypatch.setattr(KafkaStream, "_publish", publish_without_answer)
+    new_order()
+
+    run_relay()
+
+    assert lost
+    assert published(topic) == logged()
+
+
+def test_messages_that_do_not_follow_the_end_are_refused(topic: Stream) -> None:
+    new_order()
+    log.sequence()
+    port = relay_port()
+    with pytest.raises(StreamUnavailableError, match="the connection was lost"):
+        port.append(messages(after=0, until=1))
+    assert port.end().position == 0
+
+    with pytest.raises(StreamMovedError, match="ends at 0"):
+        port.append(messages(after=1, until=2))
+    port.append(messages(after=0, until=2))
+    with pytest.raises(StreamMovedError, match="ends at 2"):
+        port.append(messages(after=0, until=2))
+
+    assert port.end().position == 2
+
+
+def test_a_producer_that_was_shut_out_reads_the_end_and_goes_on(
+    topic: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish = KafkaStream._publish
+    refused: list[int] = []
+
+    def publish_when_let_in(port: KafkaStream, producer: Producer, batch: list[Message]) -> None:
+        if not refused:
+            refused.append(batch[0].position)
+            raise KafkaException(KafkaError(KafkaError._FENCED, "Shut out", True))
+        publish(port, producer, batch)
+
+    monkeypatch.setattr(KafkaStream, "_publish", publish_when_let_in)
+    new_order()
+
+    run_relay()
+
+    assert refused
+    assert published(topic) == logged()
+    assert not checkpoint().error
+
+
+def test_a_topic_of_another_log_is_refused(topic: Stream) -> None:
+    log.sequence()
+    other = KafkaStream(topic)
+    other.end()
+    event = feed.read_commits(after=0, until=1)[0] | {"log_id": str(uuid7())}
+    other.append([message_of(event)])
+    other.close()
+
+    run_relay()
+
+    assert checkpoint().error.startswith("OtherLogError: ")
+    assert len(published(topic)) == 1
+    with pytest.raises(OtherLogError):
+        publishing.checked_end(relay_port(), topic.name)
+
+
+def test_faults_of_brokers_and_topics_are_named(topic: Stream, subtests: pytest.Subtests) -> None:
+    log.sequence()
+    [message] = messages(after=0, until=1)[:1]
+    with subtests.test("no topic"):
+        port = KafkaStream(replace(topic, name="nowhere"))
+        with pytest.raises(NoTopicError, match="There is no topic nowhere: create it with one"):
+            port.end()
+    with subtests.test("no broker"):
+        port = KafkaStream(replace(topic, kafka_servers=("127.0.0.1:9",)))
+        with pytest.raises(StreamUnavailableError, match="can't be reached now"):
+            port.end()
+    with subtests.test("too large"):
+        port = KafkaStream(topic)
+        port.end()
+        with pytest.raises(MessageTooLargeError, match=r"has 2,000,000 bytes, .* take 1,000,000"):
+            port.append([message._replace(body=b" " * 2_000_000)])
