@@ -9,7 +9,7 @@ from uuid import uuid4
 
 from django.db import connection, transaction
 
-from ordering_write.log import outbox
+from ordering_write.log.content import content_hash
 from ordering_write.models import OutboxEvent
 
 _ID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}")
@@ -48,7 +48,7 @@ def _copies(originals: list[dict[str, Any]], copies: int) -> Iterator[dict[str, 
         hashes: dict[str, str] = {}
         for original, row in zip(originals, json.loads(text), strict=True):
             row |= {name: original[name] for name in ("timestamp", "recorded_at")}
-            row["hash"] = outbox.content_hash(row, hashes.get(row["stream"], ""))
+            row["hash"] = content_hash(row, hashes.get(row["stream"], ""))
             hashes[row["stream"]] = row["hash"]
             yield row
 

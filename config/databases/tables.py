@@ -179,7 +179,11 @@ def write(statement: str, rows: Sequence[Model]) -> None:
     """Run ``statement`` with ``rows``, all of one model, as its only parameter, in the form that
     ``Table.records`` returns."""
     table = Table.of(type(rows[0]))
-    alias, records = table.alias, table.records(rows)
+    write_records(table.alias, statement, table.records(rows))
+
+
+def write_records(alias: str, statement: str, records: str) -> None:
+    """Run ``statement`` with ``records``, a list in JSON, as its only parameter."""
     collected = _collected.get()
     if collected is None:
         _run(alias, [(statement, records)])

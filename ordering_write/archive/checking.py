@@ -13,7 +13,8 @@ from ordering_write.archive import rows
 from ordering_write.archive.manifest import Manifest, manifest_name
 from ordering_write.archive.rows import RowGroup
 from ordering_write.archive.storage import Storage
-from ordering_write.log import decoding, outbox
+from ordering_write.log import decoding
+from ordering_write.log.content import content_hash
 from ordering_write.models import ArchivedFile
 
 if TYPE_CHECKING:
@@ -166,7 +167,7 @@ class _Chain:
         elif self._has_skipped and version != row["version"] - 1:
             # The event before can't be read.
             return True
-        fits: bool = outbox.content_hash(row, previous) == row["hash"]
+        fits: bool = content_hash(row, previous) == row["hash"]
         return fits
 
 

@@ -5,15 +5,12 @@ A receiver of ``domain_events`` appends the events inside the transaction of the
 after its last event.
 """
 
-import hashlib
-import json
 import logging
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -22,9 +19,9 @@ from uuid_utils.compat import uuid7
 
 from config import telemetry
 from config.databases import prepared
-from ordering_write.domain.events import DomainEvent
-from ordering_write.log import sequencer
-from ordering_write.models import EventPending, OutboxEvent, PersonalData
+from ordering_write.domain.events import DomainEvent, Envelope
+from ordering_write.log import content, sequencer
+from ordering_write.models import EventPending, PersonalData
 from ordering_write.models.unit_of_work import OutsideCommitError, UnitOfWork
 from ordering_write.models.unit_of_work import begin as begin_unit_of_work
 from ordering_write.models.unit_of_work import current as current_unit_of_work
@@ -32,9 +29,6 @@ from ordering_write.models.unit_of_work import required as required_unit_of_work
 from ordering_write.signals import events_committed
 
 logger = logging.getLogger(__name__)
-
-# The form in which contents are hashed.
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 # The channel of notifications that the log has grown.
 CHANNEL = "ordering_events"
@@ -163,51 +157,60 @@ def _append(events: Sequence[DomainEvent], customer_id: UUID | None, current: _C
     current.event_count += len(events)
     unit = required_unit_of_work()
     _read_hashes(events, unit.hashes)
-    actor = events[0].recorded.actor.model_dump(exclude_none=True)
-    traceparent = telemetry.traceparent()
-    rows: list[OutboxEvent] = []
+    shared = _shared_columns(events[0].recorded)
+    commit_id, traceparent = str(current.id), telemetry.traceparent()
+    records: list[str] = []
     personal_rows: list[PersonalData] = []
     for event in events:
-        row, personal_data = _rows(event, actor, current.id, customer_id)
-        previous = unit.hashes.get(row.stream, "")
-        unit.hashes[row.stream] = row.hash = content_hash(vars(row), previous)
-        row.traceparent = traceparent
-        rows.append(row)
-        personal_rows += personal_data
-    unit.insert([*personal_rows, *rows])
+        envelope = event.recorded
+        fields, personal = event.encode()
+        row = {
+            **shared,
+            "event_id": envelope.event_id,
+            "stream": envelope.stream,
+            "version": envelope.version,
+            "type": event.type,
+            "schema_version": event.schema_version,
+            "timestamp": event.timestamp,
+            "data": fields,
+            "personal_id": None,
+            "personal_digest": "",
+        }
+        if personal:
+            personal_row = _personal_data(event, personal, customer_id)
+            personal_rows.append(personal_row)
+            row["personal_id"] = personal_row.id
+            row["personal_digest"] = content.digest(personal, personal_row.salt)
+        text = content.content_of(row, unit.hashes.get(envelope.stream, ""))
+        unit.hashes[envelope.stream] = content_hash = content.hash_of(text)
+        records.append(
+            content.record(
+                text, content_hash=content_hash, commit_id=commit_id, traceparent=traceparent
+            )
+        )
+    unit.insert(personal_rows)
+    unit.insert_records(content.INSERT, records)
 
 
-def _rows(
-    event: DomainEvent, actor: Mapping[str, Any], commit_id: UUID, customer_id: UUID | None
-) -> tuple[OutboxEvent, list[PersonalData]]:
-    envelope = event.recorded
-    fields, personal = event.encode()
-    row = OutboxEvent(
-        event_id=envelope.event_id,
-        stream=envelope.stream,
-        version=envelope.version,
-        type=event.type,
-        schema_version=event.schema_version,
-        timestamp=event.timestamp,
-        recorded_at=envelope.recorded_at,
-        actor=actor,
-        channel=envelope.channel,
-        command_id=envelope.command_id,
-        correlation_id=envelope.correlation_id,
-        causation_id=envelope.causation_id,
-        commit_id=commit_id,
-        data=fields,
-    )
-    if not personal:
-        return row, []
+def _shared_columns(envelope: Envelope) -> dict[str, Any]:
+    """Return the columns that all events of a command share."""
+    return {
+        "recorded_at": envelope.recorded_at,
+        "actor": envelope.actor.model_dump(exclude_none=True),
+        "channel": envelope.channel,
+        "command_id": str(envelope.command_id),
+        "correlation_id": str(envelope.correlation_id),
+        "causation_id": str(envelope.causation_id),
+    }
+
+
+def _personal_data(
+    event: DomainEvent, personal: Mapping[str, Any], customer_id: UUID | None
+) -> PersonalData:
     if customer_id is None:
         raise ValueError(f"{event.type} has personal fields but no customer.")
     salt = secrets.token_hex(16)
-    row.personal_id = uuid7()
-    row.personal_digest = digest(personal, salt)
-    return row, [
-        PersonalData(id=row.personal_id, customer_id=customer_id, fields=personal, salt=salt)
-    ]
+    return PersonalData(id=uuid7(), customer_id=customer_id, fields=personal, salt=salt)
 
 
 def _read_hashes(events: Sequence[DomainEvent], hashes: dict[str, str]) -> None:
@@ -223,42 +226,3 @@ def _read_hashes(events: Sequence[DomainEvent], hashes: dict[str, str]) -> None:
     if last_versions:
         parameters = [list(last_versions), list(last_versions.values())]
         hashes.update(prepared.fetch(connection.alias, _HASHES, parameters))
-
-
-def content_hash(row: Mapping[str, Any], previous: str) -> str:
-    """Return the hash of an event whose predecessor in the stream has the hash ``previous``.
-
-    ``row`` holds the event's columns by name.
-    """
-    content = [
-        previous,
-        str(row["event_id"]),
-        row["stream"],
-        row["version"],
-        row["type"],
-        row["schema_version"],
-        _instant(row["timestamp"]),
-        _instant(row["recorded_at"]),
-        row["actor"],
-        row["channel"],
-        str(row["command_id"]),
-        str(row["correlation_id"]),
-        str(row["causation_id"]),
-        row["data"],
-        str(row["personal_id"] or ""),
-        row["personal_digest"],
-    ]
-    return hashlib.sha256(_canonical(content)).hexdigest()
-
-
-def digest(personal: Mapping[str, Any], salt: str) -> str:
-    """Return the digest of personal fields, by which the log proves that they are unchanged."""
-    return hashlib.sha256(salt.encode() + _canonical(personal)).hexdigest()
-
-
-def _canonical(content: object) -> bytes:
-    return _ENCODER.encode(content).encode()
-
-
-def _instant(time: datetime) -> str:
-    return time.astimezone(UTC).isoformat(timespec="microseconds")

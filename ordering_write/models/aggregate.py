@@ -230,12 +230,9 @@ def save(
                 f"{aggregate.stream} changed, but its events were read before it was saved."
             )
         stream, versions = aggregate.stream, count(aggregate._recorded_version + 1)
-        events += [
-            event.model_copy(
-                update={"envelope": envelope(event_id=uuid7(), stream=stream, version=version)}
-            )
-            for event, version in zip(pending, versions, strict=False)
-        ]
+        for event, version in zip(pending, versions, strict=False):
+            event.record(envelope(event_id=uuid7(), stream=stream, version=version))
+        events += pending
         aggregate._recorded_version = aggregate.version
     unit = unit_of_work.required()
     # Before the aggregates are saved: a statement that reads hashes would write them alone.

@@ -42,6 +42,8 @@ class UnitOfWork:
         self._aggregates: dict[tuple[type[Aggregate], UUID], Aggregate] = {}
         self._unwritten: dict[tuple[type[Aggregate], UUID], Aggregate] = {}
         self._rows: dict[type[Model], list[Model]] = {}
+        # JSON objects by the statement that inserts them.
+        self._records: dict[str, list[str]] = {}
         self._updates: list[tuple[str, Sequence[Model]]] = []
         self._duplicates: dict[str, DomainError] = {}
         # The hash of the last event of each stream, as far as it was read or made.
@@ -82,20 +84,27 @@ class UnitOfWork:
         for row in rows:
             self._rows.setdefault(type(row), []).append(row)
 
+    def insert_records(self, statement: str, records: Sequence[str]) -> None:
+        """Run ``statement`` later, with a list of JSON objects as its only parameter."""
+        self._records.setdefault(statement, []).extend(records)
+
     def update(self, statement: str, rows: Sequence[Model]) -> None:
         """Run ``statement`` later, as ``tables.write`` does."""
         self._updates.append((statement, rows))
 
     def flush(self, *, is_last: bool = False) -> None:
         """Write what isn't written yet, by one statement, which may be the last before COMMIT."""
-        is_written = not (self._unwritten or self._rows or self._updates)
+        is_written = not (self._unwritten or self._rows or self._records or self._updates)
         if self._is_held_back or is_written:
             return
         aggregates, self._unwritten = list(self._unwritten.values()), {}
         rows, self._rows = self._rows, {}
+        records, self._records = self._records, {}
         updates, self._updates = self._updates, []
         with tables.together(is_last=is_last):
             _write_aggregates(sorted(aggregates, key=lambda aggregate: type(aggregate).__name__))
+            for statement, objects in records.items():
+                tables.write_records(connection.alias, statement, f"[{','.join(objects)}]")
             for of_model in rows.values():
                 tables.insert(of_model)
             for statement, updated_rows in updates:
@@ -124,6 +133,7 @@ class UnitOfWork:
         """Undo the unit: a command that failed may have changed the aggregates in memory."""
         self._unwritten.clear()
         self._rows.clear()
+        self._records.clear()
         self._updates.clear()
         transaction.set_rollback(True)
 

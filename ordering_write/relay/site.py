@@ -15,7 +15,8 @@ from django.conf import settings
 from pydantic_core import from_json, to_json
 
 from ordering_write.domain.events import DomainEvent
-from ordering_write.log import LogBatch, LogGapError, outbox
+from ordering_write.log import LogBatch, LogGapError
+from ordering_write.log.content import content_hash
 from ordering_write.log.decoding import Row, event_of
 from ordering_write.log.slicing import Slice
 from ordering_write.relay import personal
@@ -164,7 +165,7 @@ class StreamLog:
             times = {
                 time: datetime.fromisoformat(message[time]) for time in ("timestamp", "recorded_at")
             }
-            content = outbox.content_hash({**message, **times}, previous)
+            content = content_hash({**message, **times}, previous)
             is_next = hashes.get(message["stream"], previous) == previous
             if not is_next or content != message["hash"]:
                 raise DamagedStreamError(name, expected)

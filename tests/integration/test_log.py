@@ -22,7 +22,8 @@ from ordering_write.domain.commands import RegisterCustomer
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.events import CustomerRegistered, UndecodableEvent
 from ordering_write.log import LogGapError, UndecodableEventError, outbox
-from ordering_write.log.outbox import CHANNEL, OutsideCommitError, content_hash, digest
+from ordering_write.log.content import content_hash, digest
+from ordering_write.log.outbox import CHANNEL, OutsideCommitError
 from ordering_write.models import (
     CommandRecord,
     Customer,

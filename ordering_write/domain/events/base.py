@@ -115,6 +115,11 @@ class DomainEvent(BaseModel):
             raise ValueError(f"{self.type} has not been saved.")
         return self.envelope
 
+    def record(self, envelope: Envelope) -> None:
+        """Add the envelope when the aggregate that raised the event is saved."""
+        # Without a copy, although events don't change: no other code has the event yet.
+        self.__dict__["envelope"] = envelope
+
     @classmethod
     @cache
     def erased_fields(cls) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from ordering_write.domain.events import UndecodableEvent
 from ordering_write.log import decoding, reading, replay
-from ordering_write.log.outbox import content_hash, digest
+from ordering_write.log.content import content_hash, digest
 from ordering_write.log.verification import rows
 from ordering_write.log.verification.finding import Finding
 from ordering_write.log.verification.money import MoneyLedger
