@@ -32,6 +32,7 @@ class OrderingWriteConfig(shop_apps.WriteApp):
             check_archive,
             check_outbox_connected,
             check_ports,
+            check_relay,
             check_upcasters,
         )
         from ordering_write.log import outbox
@@ -50,3 +51,4 @@ class OrderingWriteConfig(shop_apps.WriteApp):
         checks.register(check_ports, CHECKS)
         checks.register(check_anonymized, CHECKS)
         checks.register(check_archive, CHECKS)
+        checks.register(check_relay, CHECKS)

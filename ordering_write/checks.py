@@ -4,7 +4,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error
+from django.core.checks import CheckMessage, Error, Warning
 
 from ordering_write import ports
 from ordering_write.domain.events import DomainEvent
@@ -85,6 +85,30 @@ def check_archive(**_kwargs: Any) -> list[CheckMessage]:
             id="ordering_write.E005",
         )
     ]
+
+
+def check_relay(**_kwargs: Any) -> list[CheckMessage]:
+    """Check that the packages of the relay are installed if the log is published or read there."""
+    systems = {settings.RELAY, settings.LOG_SOURCE}
+    needed = {"nats": "nats", "kafka": "confluent_kafka"}
+    messages: list[CheckMessage] = [
+        Error(
+            f"RELAY or LOG_SOURCE names {system}, and its package isn't installed.",
+            hint="Install requirements-relay.txt by pip, or leave the variable empty.",
+            id="ordering_write.E006",
+        )
+        for system, package in needed.items()
+        if system in systems and not find_spec(package)
+    ]
+    if settings.PERSONAL_DATA == "site" and settings.LOG_SOURCE == "primary":
+        messages.append(
+            Warning(
+                "PERSONAL_DATA=site has no effect without LOG_SOURCE=nats.",
+                hint="Set LOG_SOURCE=nats, or leave PERSONAL_DATA empty.",
+                id="ordering_write.W001",
+            )
+        )
+    return messages
 
 
 def _is_anonymized(aggregate: type[Aggregate]) -> bool:

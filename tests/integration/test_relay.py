@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid4, uuid7
 
 from config.streams import Stream
 from config.workers import tasks
-from ordering_write import log, relay, subscriptions
+from ordering_write import checks, log, relay, subscriptions
 from ordering_write.log import feed
 from ordering_write.models import Order
 from ordering_write.relay import publishing
@@ -447,6 +447,19 @@ def test_without_a_relay_nothing_follows_the_log(settings: Any) -> None:
 
 def refuse_statements(_execute: Any, sql: str, *_rest: Any) -> Any:
     raise AssertionError(sql)
+
+
+def test_settings_that_can_not_work_are_told_at_the_start(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert checks.check_relay() == []
+    settings.RELAY, settings.PERSONAL_DATA = "kafka", "site"
+    monkeypatch.setattr(checks, "find_spec", lambda _package: None)
+
+    assert [message.msg for message in checks.check_relay()] == [
+        "RELAY or LOG_SOURCE names kafka, and its package isn't installed.",
+        "PERSONAL_DATA=site has no effect without LOG_SOURCE=nats.",
+    ]
 
 
 def test_a_missing_package_is_named(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
