@@ -9,6 +9,7 @@ import gc
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Sum
@@ -26,24 +27,27 @@ _LOST_STARTS = 2
 
 
 def begin(generation: Projection, *, until: int, slices: int = 1, batch: int = BATCH) -> None:
-    """Plan to fill ``generation`` up to the position ``until``, in at most ``slices`` slices and at
-    most one for each ``batch`` events.
+    """Plan to fill ``generation`` from its ``fill_source`` up to the position ``until``, in at most
+    ``slices`` slices and at most one for each ``batch`` events.
 
     ``until`` must be the end of a commit, such as the position of another generation. Counts the
     events that are needed, and raises LogGapError when one is missing.
     """
     projection = projector(generation.name)
     generation.filled_until = until
-    generation.events_total = published.replay.count(projection.events, until=until)
+    replay = _replay(generation)
+    generation.events_total = replay.count(projection.events, until=until)
     batches = math.ceil(generation.events_total / batch) or 1
     ends = [""]
     if projection.sliced_by == "stream":
-        ends = published.replay.slices(projection.events, of=min(slices, batches)) or ends
+        ends = replay.slices(projection.events, of=min(slices, batches)) or ends
     begins = [("", 0), *((end, published.replay.END_OF_STREAM) for end in ends)]
     # Stored at the start, so that a resumed rebuild notices a replaced log.
     generation.log_id, generation.event_id = published.log_fingerprint(until)
     with transaction.atomic(using="read"):
-        generation.save(update_fields=["filled_until", "events_total", "log_id", "event_id"])
+        generation.save(
+            update_fields=["filled_until", "fill_source", "events_total", "log_id", "event_id"]
+        )
         FillSlice.objects.bulk_create(
             FillSlice(
                 projection=generation,
@@ -139,13 +143,13 @@ def _without_garbage_collector() -> Iterator[None]:
 
 def _read_next(generation: Projection, fill: FillSlice, batch: int) -> list[DomainEvent]:
     """Read the next events of a slice, and move the slice past them."""
-    projection = projector(generation.name)
+    projection, replay = projector(generation.name), _replay(generation)
     if projection.sliced_by is None:
         until = min(fill.position + batch, generation.filled_until)
-        events = published.replay.read(projection.events, after=fill.position, until=until)
+        events = replay.read(projection.events, after=fill.position, until=until)
         fill.position, fill.is_done = until, until == generation.filled_until
         return events
-    events, (fill.stream, fill.version), fill.is_done = published.replay.read_streams(
+    events, (fill.stream, fill.version), fill.is_done = replay.read_streams(
         projection.events,
         after=(fill.stream, fill.version),
         last=fill.last_stream,
@@ -153,3 +157,10 @@ def _read_next(generation: Projection, fill: FillSlice, batch: int) -> list[Doma
         limit=batch,
     )
     return events
+
+
+def _replay(generation: Projection) -> Any:
+    """Return the module that reads the events for ``generation``, ``log.replay`` or its like."""
+    if generation.fill_source == Projection.FillSource.ARCHIVE:
+        return published.archive.replay
+    return published.replay

@@ -53,6 +53,7 @@ def rebuild(
     batch: int = fill.BATCH,
     throttle: float | None = None,
     promote: bool = True,
+    from_archive: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Rebuilt:
     """Fill the next generation of a projection from the log, follow the log to its end, compare the
@@ -60,16 +61,18 @@ def rebuild(
 
     ``workers`` processes fill the generation where rows belong to streams, with ``batch`` events in
     a transaction. ``throttle`` is the number of events that all of them may apply in a second.
+    With ``from_archive``, they read the archive as far as it reaches, and not the log; a rebuild
+    that is resumed goes on where it has begun.
     Until the promotion, readers see the live rows, and the workers keep these up to date. The
     workers also keep the former generation up to date until it is discarded. Rows that differ
     don't prevent the promotion, because the new rows follow from the log.
 
     Raises UnknownProjectionError, BusyError, NotLevelError, IncompleteError, TooManyParkedError,
-    RebuildCancelledError and FillFailedError; the live rows stay as they were.
+    RebuildCancelledError, FillFailedError and ArchiveError; the live rows stay as they were.
     """
     with generations.exclusive(projector(name).name) as lock:
         live.PROJECTIONS.ensure_checkpoints()
-        building = _building(name, workers, batch)
+        building = _building(name, workers, batch, from_archive)
         meter = _Meter(building, progress)
         try:
             for _ in parallel.fill(building, workers=workers, batch=batch, throttle=throttle):
@@ -139,7 +142,7 @@ def _events_done(building: Projection) -> int:
     return building.slices.aggregate(events=Sum("events"))["events"] or 0
 
 
-def _building(name: str, workers: int, batch: int) -> Projection:
+def _building(name: str, workers: int, batch: int, from_archive: bool) -> Projection:
     """Return the unfinished generation to resume, or begin a new generation."""
     for building in Projection.objects.filter(name=name, status=_Status.BUILDING):
         if _can_resume(building):
@@ -147,10 +150,13 @@ def _building(name: str, workers: int, batch: int) -> Projection:
             building.save(update_fields=["rebuild_request"])
             return building
         generations.discard(building)
-    building = generations.add(name, _Status.BUILDING)
     # The sequencer gives committed events their positions.
     published.sequence()
-    fill.begin(building, until=published.last_position(), slices=workers, batch=batch)
+    until = published.archive.replay.last_position() if from_archive else published.last_position()
+    building = generations.add(name, _Status.BUILDING)
+    if from_archive:
+        building.fill_source = Projection.FillSource.ARCHIVE
+    fill.begin(building, until=until, slices=workers, batch=batch)
     return building
 
 

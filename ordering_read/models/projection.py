@@ -35,6 +35,12 @@ class Projection(Checkpoint):
         PAUSE = "pause"
         CANCEL = "cancel"
 
+    class FillSource(models.TextChoices):
+        """The places that slices read events from."""
+
+        LOG = ""
+        ARCHIVE = "archive"
+
     name = models.CharField(max_length=60)
     generation = models.PositiveIntegerField(default=1)
     version = models.PositiveIntegerField(help_text="The version of the code that made the rows.")
@@ -47,6 +53,14 @@ class Projection(Checkpoint):
     )
     filled_until = models.BigIntegerField(
         default=0, help_text="The position up to which slices fill the generation."
+    )
+    fill_source = models.CharField(
+        max_length=10,
+        choices=FillSource,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="Where slices read the events from.",
     )
     events_total = models.BigIntegerField(
         default=0, help_text="The number of events to apply in the rebuild."

@@ -4,6 +4,7 @@ Each file holds a range of positions and proves itself: a manifest has its diges
 manifest before, and each row has its hash of the log. Personal fields never enter a file.
 """
 
+from ordering_write.archive import replaying as replay
 from ordering_write.archive.checking import CheckedFile, check
 from ordering_write.archive.errors import ArchiveError
 from ordering_write.archive.progress import Progress, progress
@@ -22,4 +23,5 @@ __all__ = [
     "count_matches",
     "progress",
     "query",
+    "replay",
 ]

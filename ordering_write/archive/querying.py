@@ -1,8 +1,7 @@
 """Answers SELECT statements of people from the files of the archive, by DuckDB."""
 
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ordering_write.archive.errors import NothingArchivedError, QueryError
@@ -34,7 +33,7 @@ def query(
     The statement can read nothing but the archive, and changes nothing. Raises QueryError, also
     after ``seconds`` and beyond ``megabytes`` of memory, and other ArchiveErrors.
     """
-    with _events(storage, megabytes) as duck:
+    with opened(storage, megabytes) as duck:
         # Imported here, where the storage has found the package.
         import duckdb
 
@@ -66,7 +65,7 @@ def count_matches(storage: Storage, patterns: Sequence[str]) -> dict[str, int]:
         f" FOR pattern IN $patterns]))"
         for column in _TEXTS
     ]
-    with _events(storage, _MEGABYTES) as duck:
+    with opened(storage, _MEGABYTES) as duck:
         counts = duck.execute(
             f"SELECT {', '.join(matches)} FROM event",  # noqa: S608 (names of columns)
             {"patterns": list(patterns)},
@@ -74,18 +73,19 @@ def count_matches(storage: Storage, patterns: Sequence[str]) -> dict[str, int]:
     return dict(zip(_TEXTS, counts or (), strict=True))
 
 
-@contextmanager
-def _events(storage: Storage, megabytes: int) -> Iterator["DuckDBPyConnection"]:
-    """Open a DuckDB whose table ``event`` is the archive, and which can read nothing else.
+def opened(storage: Storage, megabytes: int, *, threads: int | None = None) -> "DuckDBPyConnection":
+    """Return a DuckDB whose table ``event`` is the archive, and which can read nothing else.
 
-    Raises NothingArchivedError.
+    It has a thread for each core, or so many ``threads``. Raises NothingArchivedError.
     """
     names = list(ArchivedFile.objects.values_list("name", flat=True))
     if not names:
         raise NothingArchivedError(NothingArchivedError.__doc__)
     addresses = ", ".join(map(storage.literal, names))
-    with storage.connect(names) as duck:
-        duck.execute(f"SET memory_limit = '{megabytes}MB'")
-        duck.execute(f"CREATE VIEW event AS {EVENTS} FROM read_parquet([{addresses}])")
-        duck.execute("SET lock_configuration = true")
-        yield duck
+    duck = storage.connect(names)
+    if threads:
+        duck.execute(f"SET threads = {threads}")
+    duck.execute(f"SET memory_limit = '{megabytes}MB'")
+    duck.execute(f"CREATE VIEW event AS {EVENTS} FROM read_parquet([{addresses}])")
+    duck.execute("SET lock_configuration = true")
+    return duck

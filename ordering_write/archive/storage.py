@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -106,6 +107,9 @@ class Storage:
         duck = duckdb_of_process()
         if not self._is_local:
             duck.register_filesystem(self._place[0])
+        # What exceeds the memory goes there.
+        folder = Path(tempfile.gettempdir(), f"orders-archive-{os.getpid()}")
+        duck.execute(f"SET temp_directory = {quoted(str(folder))}")
         duck.execute(f"SET allowed_paths = [{', '.join(map(self.literal, names))}]")
         duck.execute("SET enable_external_access = false")
         return duck

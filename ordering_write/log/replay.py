@@ -74,7 +74,7 @@ def count(wanted: Sequence[type[DomainEvent]], *, until: int) -> int:
     with transaction.atomic(), connection.cursor() as cursor:
         # This statement takes longer as the log grows.
         cursor.execute("SET LOCAL statement_timeout = 0")
-        cursor.execute(_COUNT, [_unwanted(wanted), until])
+        cursor.execute(_COUNT, [unwanted(wanted), until])
         positions, events = cursor.fetchone()
     if positions != until:
         raise reading.LogGapError(
@@ -95,7 +95,7 @@ def slices(wanted: Sequence[type[DomainEvent]], *, of: int) -> list[str]:
             return []
         shares = [number / of for number in range(1, of)]
         percent = min(100.0, 100.0 * _SAMPLE_SIZE / size)
-        cursor.execute(_BOUNDS, [shares, percent, _unwanted(wanted)])
+        cursor.execute(_BOUNDS, [shares, percent, unwanted(wanted)])
         bounds = cursor.fetchone()[0] or []
     return [*sorted({*bounds} - {None, last}, key=bounds.index), last]
 
@@ -105,7 +105,7 @@ def read(wanted: Sequence[type[DomainEvent]], *, after: int, until: int) -> list
 
     An event that this code can't read, or of an unknown type, comes as an UndecodableEvent.
     """
-    return reading.read(_IN_ORDER, [after, until, _unwanted(wanted)])
+    return reading.read(_IN_ORDER, [after, until, unwanted(wanted)])
 
 
 def read_streams(
@@ -125,7 +125,7 @@ def read_streams(
         cursor.execute(_END_OF_BATCH, [*after, last, limit - 1])
         end_row = cursor.fetchone()
     end = end_row or (last, END_OF_STREAM)
-    events = reading.read(_BY_STREAM, [after[0], end[0], *after, *end, _unwanted(wanted)])
+    events = reading.read(_BY_STREAM, [after[0], end[0], *after, *end, unwanted(wanted)])
     # An event without a position is newer than all that have one.
     positioned = [event for event in events if 0 < (event.recorded.position or 0) <= until]
     return ReplayBatch(positioned, end, end_row is None)
@@ -138,17 +138,18 @@ def read_whole_streams(
 
     UndecodableEvent as in ``read``.
     """
-    return reading.read(_OF_STREAMS, [list(streams), until, _unwanted(wanted)])
+    return reading.read(_OF_STREAMS, [list(streams), until, unwanted(wanted)])
 
 
 def sample_streams(wanted: Sequence[type[DomainEvent]], *, until: int, limit: int) -> list[str]:
     """Return at most ``limit`` random streams with wanted events up to the position ``until``."""
     with connection.cursor() as cursor:
-        cursor.execute(_SAMPLE_OF_STREAMS, [until, _unwanted(wanted), limit])
+        cursor.execute(_SAMPLE_OF_STREAMS, [until, unwanted(wanted), limit])
         return [stream for (stream,) in cursor.fetchall()]
 
 
-def _unwanted(wanted: Sequence[type[DomainEvent]]) -> list[str]:
+def unwanted(wanted: Sequence[type[DomainEvent]]) -> list[str]:
+    """Return the known types of events that aren't ``wanted``."""
     return [
         name
         for name, event_type in DomainEvent.types.items()

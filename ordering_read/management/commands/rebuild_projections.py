@@ -15,6 +15,7 @@ from ordering_read.engine.generations import BusyError, GenerationError
 from ordering_read.engine.table_diff import ComparedTable
 from ordering_read.models import Projection
 from ordering_read.projector import UnknownProjectionError, projector, registered
+from ordering_write import published
 
 # More processes read the log faster, but compete for the cores of the database.
 _MAX_WORKERS = 4
@@ -63,6 +64,12 @@ class Command(ServiceCommand):
             action="store_true",
             help="Only fill and compare. The next rebuild without the option promotes the rows.",
         )
+        parser.add_argument(
+            "--from-archive",
+            action="store_true",
+            help="Read the events from the archive of the log as far as it reaches, which spares "
+            "the write database.",
+        )
         request = parser.add_mutually_exclusive_group()
         for name, text in {
             "pause": "Pause a rebuild that runs in another process.",
@@ -84,7 +91,7 @@ class Command(ServiceCommand):
             projections = [projector(name).name for name in names] or self._all(options)
             for name in projections:
                 self._handle_projection(name, options)
-        except (UnknownProjectionError, GenerationError) as error:
+        except (UnknownProjectionError, GenerationError, published.archive.ArchiveError) as error:
             raise CommandError(str(error)) from error
         except (OperationalError, InterfaceError) as error:
             reason = " ".join(str(error).split())
@@ -151,6 +158,7 @@ class Command(ServiceCommand):
                 batch=options["batch"],
                 throttle=options["throttle"],
                 promote=not options["no_promote"],
+                from_archive=options["from_archive"],
                 progress=progress,
             )
         seconds = max(time.monotonic() - began, 0.001)
