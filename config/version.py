@@ -4,4 +4,4 @@ Its first number is that of the API, as in /api/v1: a release with another first
 answers that programs rely on.
 """
 
-VERSION = "1.7.0"
+VERSION = "1.8.0"
