@@ -58,6 +58,7 @@ class Recorder:
         psycopg.Cursor.execute = execute  # type: ignore[assignment]
         psycopg.Connection.commit = commit  # type: ignore[method-assign,assignment]
         PreparedStatements.fetch = fetch  # type: ignore[method-assign,assignment]
+        PreparedStatements.commit = frequent_commit  # type: ignore[method-assign,assignment]
 
     def __exit__(self, *_error: object) -> None:
         psycopg.Cursor.execute = self._execute  # type: ignore[method-assign]
