@@ -157,7 +157,11 @@ def _actions(others: Sequence[GenerationView]) -> Iterable[tuple[str, str]]:
 
 def _subscriber(state: SubscriberState) -> dict[str, Any]:
     status = state.status
+    subscription = subscriptions.find(state.subscription)
     label = policy_label(status.name)
+    if subscription.metric_label:
+        # Of several subscribers, such as "Webhook endpoint books".
+        label = capfirst(f"{subscription.noun} {status.name}")
     return {**_follower(status, state.course), **_state(status, "live"), "label": label}
 
 

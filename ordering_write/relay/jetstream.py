@@ -114,6 +114,9 @@ class JetStream:
             name="order service",
             allow_reconnect=False,
             connect_timeout=_CONNECT_SECONDS,
+            # An address that refuses is tried twice, at once, before the next server.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             error_cb=_ignore,
         )
         self._client = client

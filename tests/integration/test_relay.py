@@ -12,14 +12,16 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.db.models.functions import Now
+from django.test import Client
 from uuid_utils.compat import uuid4, uuid7
 
+from config.accounts.models import User
 from config.streams import Stream
 from config.workers import tasks
 from ordering_write import checks, log, relay, subscriptions
 from ordering_write.log import feed
 from ordering_write.models import Order
-from ordering_write.relay import publishing
+from ordering_write.relay import jetstream, publishing
 from ordering_write.relay.errors import (
     IncompleteStreamError,
     MessageTooLargeError,
@@ -416,7 +418,19 @@ def test_servers_that_can_not_be_reached_make_the_relay_fail_until_they_answer(
     assert not checkpoint().error
 
 
-# --- The command, and no relay -----------------------------------------------------------------
+def test_a_server_that_is_away_is_passed_by(
+    servers: NatsServers, stream: Stream, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jetstream.random, "sample", lambda addresses, _count: list(addresses))
+    settings.STREAM = replace(stream, nats_servers=("nats://127.0.0.1:9", *servers.urls))
+
+    run_relay()
+
+    assert streamed(servers, stream) == logged()
+    assert not checkpoint().error
+
+
+# --- The command, the page, and no relay --------------------------------------------------------
 def test_the_command_publishes_and_shows_the_ends(
     servers: NatsServers, stream: Stream, settings: Any
 ) -> None:
@@ -435,6 +449,15 @@ def test_the_command_publishes_and_shows_the_ends(
     settings.RELAY = ""
     with pytest.raises(CommandError, match="No relay is chosen: set RELAY"):
         output_of("relay")
+
+
+def test_the_page_system_shows_the_relay(stream: Stream, client: Client, admin_user: User) -> None:
+    run_relay()
+    client.force_login(admin_user)
+
+    page = client.get("/admin/system/").content.decode()
+
+    assert "Relay nats" in page
 
 
 def test_without_a_relay_nothing_follows_the_log(settings: Any) -> None:
