@@ -195,6 +195,6 @@ def test_the_databases_are_those_of_the_page() -> None:
 
 
 def test_the_nats_server_accepts_its_configuration() -> None:
-    command = [installed(), "-t", "--config", DEPLOY / "nats" / "nats.conf", "--name", "nats-1"]
+    command = [installed(), "-t", "--config", str(DEPLOY / "nats/nats.conf"), "--name", "nats-1"]
     checked = subprocess.run(command, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stderr
