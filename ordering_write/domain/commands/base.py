@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from uuid_utils.compat import uuid7
 
 from config.fields.text import Text
+from ordering_write.domain import values
 from ordering_write.domain.values import Actor, Channel
 
 Reason = Annotated[
@@ -30,6 +31,10 @@ LARGEST_OFFSET = timedelta(hours=14)
 _ISO_TIME = re.compile(
     r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)", re.ASCII | re.IGNORECASE
 )
+
+# Shops mark fields of their own commands by these names.
+ADDED = values.ADDED
+ADDED_TRUE = values.ADDED_TRUE
 
 
 def _iso_time(value: Any) -> Any:
