@@ -84,6 +84,8 @@ NO_DATABASE = frozenset(
         *("pay_in_sandbox", "settle_in_sandbox"),
         # Refused first, because ARCHIVE_URL is empty.
         *("archive", "query_archive", "verify_archive"),
+        # Refused first, because RELAY is empty.
+        "relay",
     )
 )
 # Programs that run until they are stopped, and wait for a database, and a client of PostgreSQL.
