@@ -69,7 +69,7 @@ def test_a_crash_anywhere_while_the_archive_is_written_loses_nothing(
         begin_anew(storage)
         return partial(write_all, storage), partial(check_whole, storage)
 
-    crash_everywhere(prepare, death_type, pace=size(13, full=1))
+    crash_everywhere(prepare, death_type, pace=size(17, full=1))
 
 
 def write_all(storage: Storage) -> None:

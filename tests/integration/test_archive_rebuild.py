@@ -84,7 +84,7 @@ def test_a_rebuild_from_the_archive_makes_the_rows_that_the_log_makes(
 
 @pytest.mark.usefixtures("db", "_archived")
 def test_a_resumed_rebuild_reads_the_archive_on(subtests: pytest.Subtests) -> None:
-    for name in NAMES:
+    for name in ("order_view", "sales_by_day"):
         with subtests.test(name):
             building = generations.add(name, Projection.Status.BUILDING)
             building.fill_source = Projection.FillSource.ARCHIVE
