@@ -22,6 +22,8 @@ class Command(ServiceCommand):
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
         if not settings.RELAY:
             raise CommandError("No relay is chosen: set RELAY (docs/relay.md).")
+        # A relay that was chosen after ``migrate`` has no checkpoint until the workers start.
+        relay.SUBSCRIPTION.ensure_checkpoints()
         try:
             if once:
                 published = relay.SUBSCRIPTION.run(settings.RELAY)
