@@ -162,10 +162,15 @@ def installed() -> str:
 
 
 @contextmanager
-def nats_servers(count: int = 1) -> Iterator[NatsServers]:
-    """Run ``count`` servers until the block ends; more than one are a cluster."""
+def nats_servers(count: int = 1, within: Path | None = None) -> Iterator[NatsServers]:
+    """Run ``count`` servers until the block ends; more than one are a cluster.
+
+    Their files are in a new folder, in the folder ``within``.
+    """
     program = installed()
-    with tempfile.TemporaryDirectory(prefix="orders-test-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="orders-test-", dir=within, ignore_cleanup_errors=True
+    ) as folder:
         servers = NatsServers(program, Path(folder), count)
         servers.start_all()
         try:

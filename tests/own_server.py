@@ -1,4 +1,4 @@
-"""A folder for a test that wants an embedded PostgreSQL of its own."""
+"""A folder for a test that wants embedded PostgreSQL servers of its own."""
 
 import shutil
 import subprocess
@@ -13,7 +13,10 @@ from config.databases.embedded import EmbeddedServer
 
 @contextmanager
 def new_data_dir() -> Iterator[Path]:
-    """Yield an empty DATA_DIR; at the end, stop its server and remove both."""
+    """Yield an empty DATA_DIR; at the end, stop its server and remove both.
+
+    Servers of folders in it are stopped too.
+    """
     # Not pytest's tmp_path: root's server runs under an account that can't enter it.
     folder = Path(tempfile.mkdtemp(prefix="orders-test-"))
     folder.chmod(0o755)
@@ -30,8 +33,9 @@ def new_data_dir() -> Iterator[Path]:
 
 def _remove_at_the_end_of_input(folder: Path) -> None:
     sys.stdin.read()
-    EmbeddedServer(folder).stop()
-    shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
+    for data_dir in (folder, *(home.parent for home in folder.glob("*/postgres"))):
+        EmbeddedServer(data_dir).stop()
+        shutil.rmtree((data_dir / "postgres").resolve(), ignore_errors=True)
     shutil.rmtree(folder)
 
 

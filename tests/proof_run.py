@@ -27,7 +27,7 @@ PARTS: dict[str, tuple[str, ...]] = {
     "lifecycle": ("tests/unit/test_lifecycle.py",),
     "databases": ("tests/integration/test_sequencer.py", "tests/acceptance/test_one_database.py"),
     "interleavings": ("tests/integration/test_interleavings.py",),
-    "chaos": ("tests/acceptance/test_chaos.py",),
+    "chaos": ("tests/acceptance/test_chaos.py", "tests/acceptance/test_topology.py"),
     "plans": ("tests/integration/test_plans.py",),
     "contract": (
         "tests/integration/test_contract.py",

@@ -117,8 +117,9 @@ class Service:
     """A running copy: ``with Service(folder) as service``; its logs go to ``folder``.
 
     Its databases are copies of the migrated databases ``like``; without those, it migrates its
-    own. ``one_database`` keeps both sides in one database. Without ``web``, only the workers run;
-    ``gunicorn`` is the module of the web server's settings.
+    own. ``one_database`` keeps both sides in one database. ``urls`` of a write and a read database
+    are used in place of its own ones. Without ``web``, only the workers run; ``gunicorn`` is the
+    module of the web server's settings.
     """
 
     def __init__(
@@ -127,15 +128,18 @@ class Service:
         *,
         like: Sequence[str] = (),
         one_database: bool = False,
+        urls: Sequence[str] = (),
         web: bool = True,
         gunicorn: str = "tests.acceptance.gunicorn",
     ) -> None:
         self._folder = folder
         self._gunicorn = gunicorn
-        self._has_web = web
+        self.has_web = web
         self._is_migrated = bool(like)
-        self._databases = Databases(*(["both"] if one_database else ["write", "read"]), like=like)
-        self.write_url, self.read_url = self._databases.urls[0], self._databases.urls[-1]
+        names = ["both"] if one_database else ["write", "read"]
+        self._databases = None if urls else Databases(*names, like=like)
+        urls = self._databases.urls if self._databases else urls
+        self.write_url, self.read_url = urls[0], urls[-1]
         self.environ = plain_environ() | {
             "DATABASE_URL": self.write_url,
             "SECRET_KEY": uuid4().hex * 2,
@@ -178,10 +182,11 @@ class Service:
         self._processes: list[subprocess.Popen[bytes]] = []
         if not self._is_migrated:
             self.manage("migrate", "-v", "0", "--skip-checks")
-        with self.write() as connection:
-            self.tokens = {role: token_of_new_user(connection, role) for role in ROLES}
+        if not self.tokens:
+            with self.write() as connection:
+                self.tokens = {role: token_of_new_user(connection, role) for role in ROLES}
         self.start_workers()
-        if self._has_web:
+        if self.has_web:
             self.start_web()
             wait_until(self.is_ready, missing="the service isn't ready")
 
@@ -218,7 +223,12 @@ class Service:
                 program.kill()
                 program.wait()
         self._listener.close()
-        self._databases.drop()
+        self.drop_databases()
+
+    def drop_databases(self) -> None:
+        """Drop its own databases; nobody else does if it was never started."""
+        if self._databases:
+            self._databases.drop()
 
     # --- Commands and requests -----------------------------------------------------------------
 
@@ -239,7 +249,8 @@ class Service:
     def call(self, *arguments: str) -> str:
         """Run a management command in this process; return what it prints.
 
-        It reaches both databases of the service, but has the settings of the tests.
+        It reaches both databases of the service, which must be its own, but has the settings of the
+        tests.
         """
         output = StringIO()
         with self.connected():
@@ -248,6 +259,7 @@ class Service:
 
     def connected(self) -> AbstractContextManager[None]:
         """Let Django's connections in this process lead to both databases within the block."""
+        assert self._databases, "the databases of a topology may be on other servers: use manage()"
         return connected_to(self._databases.names)
 
     def client(self, role: str = "", *, token: str = "", **headers: str) -> httpx.Client:

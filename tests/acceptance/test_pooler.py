@@ -68,7 +68,7 @@ def test_a_pooler_of_transactions_without_its_setting_is_refused_at_start(
     service = Service(new_folder("refused"), like=migrated)
     sentence = "set DATABASE_POOLER=transaction and DATABASE_DIRECT_URL"
     with ExitStack() as stack:
-        stack.callback(service._databases.drop)
+        stack.callback(service.drop_databases)
         stack.enter_context(pooled(service, pool_mode="transaction"))
         for name in ("DATABASE_POOLER", "DATABASE_DIRECT_URL", "READ_DATABASE_DIRECT_URL"):
             del service.environ[name]
@@ -91,7 +91,7 @@ def test_a_pooler_of_transactions_without_its_setting_is_refused_at_start(
 def test_sessions_without_the_search_path_are_refused_at_start(new_folder: NewFolder) -> None:
     service = Service(new_folder("unprepared"), one_database=True)
     with ExitStack() as stack:
-        stack.callback(service._databases.drop)
+        stack.callback(service.drop_databases)
         stack.enter_context(pooled(service, pool_mode="transaction"))
         ended = subprocess.run(
             [sys.executable, "-c", "import config.wsgi"],
