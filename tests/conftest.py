@@ -45,13 +45,9 @@ from tests.databases import (
     empty_databases,
     rolled_back,
 )
-from tests.scheduling import SharedServiceScheduling
+from tests.scheduling import SharedServiceScheduling, in_order
 
 ALIASES = ["default", "read"]
-
-# The folders with the longest files come first, so that parallel processes end at the same time:
-# xdist would begin with the files of many tests, and wait for one process in the end.
-_FOLDERS = ("acceptance", "integration", "unit")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -79,9 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests by folder, and mark those that use ``db`` or ``committed``."""
-    # The tests of a shop's app are in a folder of their own.
-    items.sort(key=lambda item: (*_FOLDERS, item.path.parent.name).index(item.path.parent.name))
+    """Sort the tests, and mark those that use ``db`` or ``committed``."""
+    items[:] = in_order(items)
     for item in items:
         names = getattr(item, "fixturenames", ())
         committed = "transactional_db" in names

@@ -12,12 +12,18 @@ from config.commands import ServiceCommand
 from config.http.admin import parse_uuid
 from config.http.answers.encoding import JSONEncoder
 from config.http.input.validation import errors_of
+from ordering_read.engine.waiting import SHOWN, Visibility, wait
+from ordering_read.models import OrderSummary
 from ordering_read.queries.base import Query, get_query_bus
 from ordering_read.queries.order_facts import ComparedTopic
 from ordering_read.queries.order_numbers import FindOrders
+from ordering_write import published
 from ordering_write.published import NotFoundError, UndecodableEventError
 
 Answer = TypeVar("Answer")
+
+# The longest wait for the rows of an order that was placed just before.
+_WAIT_SECONDS = 5.0
 
 
 class OrderCommand(ServiceCommand):
@@ -73,10 +79,30 @@ def difference(topic: ComparedTopic) -> str:
 def _order_id(number: str) -> UUID:
     if order_id := parse_uuid(number):
         return order_id
-    orders = get_query_bus().dispatch(FindOrders(number=number))
+    find = FindOrders(number=number)
+    orders = get_query_bus().dispatch(find)
+    if not orders:
+        visibility = _wait_for_new_orders()
+        orders = get_query_bus().dispatch(find)
+        if not orders and not visibility:
+            raise CommandError(
+                f"No order that is shown has the number {number}. The newest orders aren't shown "
+                f"yet, because {visibility.because}."
+            )
     if not orders:
         raise CommandError(f"No order has the number {number}.")
     if len(orders) > 1:
         numbers = ", ".join(order.order_number for order in orders)
         raise CommandError(f"Several orders have the number {number}: {numbers}.")
     return orders[0].order_id
+
+
+def _wait_for_new_orders() -> Visibility:
+    """Wait until the orders that are in the log now are shown, for a few seconds at most."""
+    published.sequence()
+    _log_id, event_id = published.log_fingerprint(published.last_position())
+    if event_id is None:
+        return SHOWN
+    return wait(
+        event_id=event_id, projections=(OrderSummary.projection_name,), timeout=_WAIT_SECONDS
+    )

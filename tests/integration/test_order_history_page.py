@@ -17,6 +17,7 @@ from django.utils.timezone import localtime, now
 
 from config.accounts.models import User
 from config.accounts.roles import Role
+from ordering_read.management import orders
 from ordering_read.models import OrderSummary
 from ordering_read.projections.order_timeline import OrderTimelineProjection
 from ordering_read.projector import writing
@@ -416,3 +417,16 @@ def test_the_command_line_says_what_it_can_not_show(
         with subtests.test(name, arguments=arguments), pytest.raises(CommandError) as caught:
             run(name, *arguments)
         assert reason in str(caught.value)
+
+
+def test_the_command_line_says_that_the_newest_orders_are_not_shown_yet(
+    db: None, customer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(orders, "_WAIT_SECONDS", 0.0)
+    order = kit.placed_order(customer, (kit.registered_product(), 1))
+    with pytest.raises(CommandError) as caught:
+        run("order_show", order.order_number)
+    assert str(caught.value) == (
+        f"No order that is shown has the number {order.order_number}. The newest orders aren't shown "
+        "yet, because changes take longer than usual: look again soon."
+    )
