@@ -427,6 +427,6 @@ def test_the_command_line_says_that_the_newest_orders_are_not_shown_yet(
     with pytest.raises(CommandError) as caught:
         run("order_show", order.order_number)
     assert str(caught.value) == (
-        f"No order that is shown has the number {order.order_number}. The newest orders aren't shown "
-        "yet, because changes take longer than usual: look again soon."
+        f"No order that is shown has the number {order.order_number}. The newest orders aren't "
+        "shown yet, because changes take longer than usual: look again soon."
     )
