@@ -37,7 +37,7 @@ ORDER BY event_position.position LIMIT %s
 """
 # What a stream carries beside a published event: the identity of the log; the hash of the event
 # before, "" for the first one, so that the hash can be checked; of personal fields the id of their
-# row and their digest; a place in the write-ahead log of the database, behind the commit of the
+# row and their digest; a position in the write-ahead log of the database, behind the commit of the
 # event; and the position of the last event of the commit.
 RELAYED_FIELDS = (
     "log_id",

@@ -108,8 +108,8 @@ class KafkaStream:
         }
         consumer = Consumer({**self._options(), **options}, logger=logger)
         try:
-            place = TopicPartition(self._stream.name, _PARTITION)
-            first, following = consumer.get_watermark_offsets(place, timeout=_SECONDS)
+            partition = TopicPartition(self._stream.name, _PARTITION)
+            first, following = consumer.get_watermark_offsets(partition, timeout=_SECONDS)
             if first > 0:
                 raise IncompleteStreamError(self._stream.name)
             offset = following

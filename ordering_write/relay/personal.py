@@ -15,8 +15,8 @@ from django.db import connections
 from ordering_write.relay.errors import PersonalDataBehindError
 
 _FIELDS = "SELECT id::text, fields::text FROM personal_data WHERE id = ANY(%s::uuid[])"
-# The place that the primary has reported is one up to which all has been applied. A table that is
-# still being copied isn't ready ("r").
+# All changes up to ``latest_end_lsn`` have been applied. A table that is still being copied isn't
+# ready ("r").
 _IS_BEHIND = """
 SELECT copy.srsubstate <> 'r' OR applied.latest_end_lsn IS NULL OR applied.latest_end_lsn < %s
 FROM pg_subscription_rel copy
@@ -37,26 +37,26 @@ def fields_of(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
     Fields that are erased are left out. Raises PersonalDataBehindError.
     """
-    places = {
+    positions = {
         message["personal_id"]: message["wal"] for message in messages if message["personal_id"]
     }
-    fields = _stored(list(places))
-    if missing := [key for key in places if key not in fields]:
-        wait_until_copied([places[key] for key in missing])
+    fields = _stored(list(positions))
+    if missing := [key for key in positions if key not in fields]:
+        wait_until_copied([positions[key] for key in missing])
         fields |= _stored(missing)
     return fields
 
 
-def wait_until_copied(places: Sequence[str]) -> None:
-    """Wait until the copy has all changes up to these places of the write-ahead log.
+def wait_until_copied(positions: Sequence[str]) -> None:
+    """Wait until the copy has all changes up to these positions of the write-ahead log.
 
     Raises PersonalDataBehindError after some seconds. The write database is never behind.
     """
     if database() == "default":
         return
     ends_at = time.monotonic() + _PATIENCE_SECONDS
-    place = max(places, key=_number)
-    while _is_behind(place):
+    position = max(positions, key=_number)
+    while _is_behind(position):
         if time.monotonic() > ends_at:
             raise PersonalDataBehindError
         time.sleep(_SECONDS_BETWEEN_LOOKS)
@@ -70,14 +70,14 @@ def _stored(keys: Sequence[str]) -> dict[str, str]:
         return dict(cursor.fetchall())
 
 
-def _is_behind(place: str) -> bool:
+def _is_behind(position: str) -> bool:
     with connections[database()].cursor() as cursor:
-        cursor.execute(_IS_BEHIND, [place])
+        cursor.execute(_IS_BEHIND, [position])
         row = cursor.fetchone()
     # Without a subscription nothing comes.
     return row is None or bool(row[0])
 
 
-def _number(place: str) -> tuple[int, int]:
-    high, _, low = place.partition("/")
+def _number(position: str) -> tuple[int, int]:
+    high, _, low = position.partition("/")
     return int(high, 16), int(low, 16)

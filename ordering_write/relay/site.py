@@ -37,7 +37,7 @@ class StreamLog:
 
     def __init__(self) -> None:
         self._log_id: UUID | None = None
-        # The place in the write-ahead log that the last batch has named.
+        # The position in the write-ahead log that the last batch has named.
         self._wal = "0/0"
 
     @property

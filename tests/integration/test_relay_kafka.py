@@ -46,13 +46,13 @@ def brokers() -> Producer:
 def topic(brokers: Producer, settings: Any) -> Iterator[Stream]:
     """A new topic for the relay, on a log with a product, which has two events."""
     name = f"orders-{uuid4().hex}"
-    known = brokers.list_topics(timeout=10).brokers.values()
-    servers = tuple(f"{broker.host}:{broker.port}" for broker in known)
+    members = brokers.list_topics(timeout=10).brokers.values()
+    servers = tuple(f"{broker.host}:{broker.port}" for broker in members)
     if os.environ.get("KAFKA_URL"):
-        made = AdminClient({"bootstrap.servers": ",".join(servers)}).create_topics(
+        creations = AdminClient({"bootstrap.servers": ",".join(servers)}).create_topics(
             [NewTopic(name, 1, 1, config={"retention.ms": "-1"})]
         )
-        made[name].result()
+        creations[name].result()
     else:
         # The mock makes a topic when somebody asks for it.
         brokers.list_topics(name, timeout=10)
