@@ -126,7 +126,7 @@ class _Generations:
         building = {row.name: row for row in self.rows if is_rebuilding(row)}
         return [
             ProjectionStatus(
-                **asdict(_together(slices[row.pk])),
+                **asdict(_together(slices[row.pk])) | {"key": row.pk},
                 slices=slices[row.pk] if row.slice_count > 1 else (),
                 generation=row.generation,
                 status=_status(row, building.get(row.name), row.name in self._outdated_names),

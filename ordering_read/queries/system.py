@@ -23,6 +23,7 @@ from ordering_write.published import alarm, archive, policies, samples, subscrip
 
 # The columns of a checkpoint that its status is made of.
 _MEASURED = (
+    "pk",
     "name",
     "position",
     "error",

@@ -49,10 +49,14 @@ def _look_at(subscription: Subscription, of_kind: Sequence[SubscriberStatus]) ->
     late_before = set(late_rows.filter(name__in=statuses).values_list("name", flat=True))
     # Only the process that changes the row reports the change, so that it is reported once.
     newly_late = [
-        name for name in sorted(late - late_before) if _mark(subscription, name, is_late=True)
+        name
+        for name in sorted(late - late_before)
+        if _mark(subscription, statuses[name], is_late=True)
     ]
     no_longer_late = [
-        name for name in sorted(late_before - late) if _mark(subscription, name, is_late=False)
+        name
+        for name in sorted(late_before - late)
+        if _mark(subscription, statuses[name], is_late=False)
     ]
     noun = subscription.noun.capitalize()
     filling = [name for name in newly_late if _is_being_filled(statuses[name])]
@@ -89,9 +93,12 @@ def _last_were_filled(noun: str) -> bool:
     return last is not None and last.subject == subjects[0]
 
 
-def _mark(subscription: Subscription, name: str, *, is_late: bool) -> bool:
-    """Write to the checkpoint whether it is late; return True if this process changed it."""
-    rows = subscription.served().filter(name=name, late_at__isnull=is_late)
+def _mark(subscription: Subscription, status: SubscriberStatus, *, is_late: bool) -> bool:
+    """Write to the checkpoint whether it is late; return True if this process changed it.
+
+    A generation of rows that took over after ``status`` was read has another checkpoint.
+    """
+    rows = subscription.served().filter(pk=status.key, late_at__isnull=is_late)
     return bool(rows.update(late_at=Now() if is_late else None))
 
 

@@ -29,7 +29,7 @@ FROM unnest(%s::bigint[]) AS checkpoint
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SubscriberStatus:
-    """The position, the lag and the failure of one subscriber.
+    """The position, the lag and the failure of one subscriber, whose checkpoint is ``key``.
 
     ``lag_seconds`` is the age of the oldest event that is not applied (0.0 without one), or for how
     long the subscriber has been failing, if that is more. ``last_error`` is empty while it can go
@@ -37,6 +37,7 @@ class SubscriberStatus:
     the lag was measured (UTC), by the clock of the log.
     """
 
+    key: int
     name: str
     position: int
     head: int
@@ -77,6 +78,7 @@ def measure_beside(rows: Sequence[Any], expression: str) -> tuple[list[Subscribe
     measured = _measured({row.position for row in rows}, expression)
     statuses = [
         SubscriberStatus(
+            key=row.pk,
             name=row.name,
             position=row.position,
             head=measured.head,

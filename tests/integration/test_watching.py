@@ -25,6 +25,7 @@ from config.accounts.models import User
 from config.accounts.roles import Role
 from ordering_read.engine import live, status
 from ordering_read.engine.freshness import freshness
+from ordering_read.engine.rebuild import rebuild
 from ordering_read.models import Projection
 from ordering_read.projector import registered
 from ordering_write import policies, subscriptions
@@ -265,6 +266,21 @@ def test_the_alarm_reports_each_projection_separately(caplog: pytest.LogCaptureF
     assert [line.getMessage() for line in caplog.records] == [
         "Projection order_view is no longer late."
     ]
+
+
+@pytest.mark.usefixtures("late")
+def test_the_alarm_blames_no_rows_that_took_over_after_it_had_read_the_status(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    kit.registered_product()
+    statuses = subscriptions.all_statuses()
+    rebuild("order_view")
+    caplog.clear()
+
+    alarm.look(statuses)
+
+    assert "order_view" not in caplog.text
+    assert Projection.objects.get(name="order_view", status="live").late_at is None
 
 
 @pytest.mark.usefixtures("late")
