@@ -30,6 +30,7 @@ from ordering_write.relay.errors import (
 from ordering_write.relay.kafka import KafkaStream
 from ordering_write.relay.port import Message, close, message_of, relay_port
 from tests import kit
+from tests.kit_relay import checkpoint, logged, messages, new_order
 
 pytestmark = pytest.mark.usefixtures("db")
 
@@ -64,21 +65,8 @@ def topic(brokers: Producer, settings: Any) -> Iterator[Stream]:
     close()
 
 
-def new_order() -> None:
-    kit.placed_order(kit.registered_customer(), (kit.registered_product(), 1))
-
-
 def run_relay() -> None:
     tasks.run("relay", "kafka")
-
-
-def checkpoint() -> relay.RelayCheckpoint:
-    return relay.RelayCheckpoint.objects.get()
-
-
-def logged() -> list[tuple[int, str, str]]:
-    events = feed.read_log(after=0, types=(), limit=10_000).events
-    return [(event.position or 0, str(event.event_id), event.hash) for event in events]
 
 
 def published(topic: Stream) -> list[tuple[int, str, str]]:
@@ -101,10 +89,6 @@ def published(topic: Stream) -> list[tuple[int, str, str]]:
         found.append((event["position"], event["event_id"], event["hash"]))
     consumer.close()
     return found
-
-
-def messages(*, after: int, until: int) -> list[Message]:
-    return [message_of(row) for row in feed.read_commits(after=after, until=until)]
 
 
 def test_the_topic_has_each_event_once(topic: Stream) -> None:
