@@ -16,7 +16,7 @@ COPY . .
 # Nobody can write beside the code later, and each process would compile it anew.
 RUN .venv/bin/python -m compileall -q config ordering_read ordering_write
 # What the service keeps is in its databases.
-USER orders
+USER 10001
 EXPOSE 8000
 # As the front asks; compose.yaml asks nothing of the workers, which answer no requests.
 HEALTHCHECK --interval=10s --timeout=10s --start-period=120s --retries=3 \
