@@ -45,9 +45,11 @@ def recently_given_up() -> policies.given_up.Count | None:
     return _cached_look().given_up
 
 
-def note(statuses: Sequence[ProjectionStatus], given_up: policies.given_up.Count) -> None:
-    """Let the pages of the next seconds show what a page has just measured."""
-    cache.set(_CACHE_KEY, _look_at(statuses, given_up), _CACHE_SECONDS)
+def note(statuses: Sequence[ProjectionStatus], given_up: policies.given_up.Count) -> list[str]:
+    """Let the pages of the next seconds show what a page has just measured; return the warnings."""
+    look = _look_at(statuses, given_up)
+    cache.set(_CACHE_KEY, look, _CACHE_SECONDS)
+    return look.warnings
 
 
 def _cached_look() -> _Look:

@@ -74,8 +74,8 @@ def change_name(event: ParkedEvent, names: Mapping[str, str]) -> str:
     subject = stream_label(event.stream, names.get(event.stream, ""))
     checkpoint = event.checkpoint
     former = "" if checkpoint.is_live else " (former rows)"
-    label = labels([checkpoint.name])
-    return f"{subject}: {class_label(event.type).lower()}, in {label}{former}"
+    change, label = class_label(event.type), labels([checkpoint.name])
+    return f"{subject}: {change[0].lower()}{change[1:]}, in {label}{former}"
 
 
 def reason_of(event: ParkedEvent, *, with_personal: bool) -> str:
@@ -203,7 +203,7 @@ class ParkedEventAdmin(ActingAdmin):
     @admin.display(description="State")
     def state(self, row: ParkedEvent) -> str:
         if row.skipped_at:
-            return f"skipped by {row.skipped_by}"
+            return f"skipped by {row.skipped_by.partition(' (user ')[0]}"
         return "waits" if row.category == ParkedEvent.Category.WAITING else "parked"
 
     @admin.display(description="Retry")
@@ -249,6 +249,14 @@ class ParkedEventAdmin(ActingAdmin):
             return None
         query = urlencode([("id", event.pk) for event in events])
         return redirect(f"{reverse(url_name)}?{query}")
+
+    def render_change_form(
+        self, request: HttpRequest, context: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        row = context["original"]
+        name = change_name(row, {row.stream: row.name})
+        context.update(title=name, subtitle="", record=name)
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def change_view(
         self,

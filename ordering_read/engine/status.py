@@ -160,12 +160,14 @@ def _together(
 def is_rebuilding(generation: Any) -> bool:
     """Return True if a process fills ``generation``, which was read with ``now``, or is asked to.
 
-    If False, the generation may be a killed rebuild, or one that waits to take over.
+    If False, the generation may be a killed rebuild, or one that waits to take over: its rows are
+    complete and compared with the live ones.
     """
     if generation.status != Projection.Status.BUILDING:
         return False
     is_silent = generation.now - generation.updated_at >= _REBUILD_SILENCE
-    return bool(generation.rebuild_request) or not is_silent
+    is_compared = generation.verified_at is not None
+    return bool(generation.rebuild_request) or not (is_silent or is_compared)
 
 
 def _status(live: Projection, building: Projection | None, is_outdated: bool) -> str:

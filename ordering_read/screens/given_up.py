@@ -49,6 +49,7 @@ class _GivenUpQuestion(QuestionScreen):
     needed_permission = permissions.MANAGE_PARKED_EVENTS
     selected_by = "id"
     back = "screens:given-up"
+    back_label = GivenUpScreen.title
 
     def things(self, keys: Sequence[str]) -> Sequence[Thing]:
         ids = tuple(_id(key) for key in keys)

@@ -25,6 +25,7 @@ class _ParkedQuestion(QuestionScreen):
     needed_permission = permissions.MANAGE_PARKED_EVENTS
     selected_by = "id"
     back = "admin:ordering_read_parkedevent_changelist"
+    back_label = "Parked events"
 
     def events(self, keys: Sequence[str]) -> Sequence[ParkedEvent]:
         """Return the events with these keys that aren't skipped, in the order of the log."""
@@ -88,6 +89,9 @@ class SkipParkedScreen(_ParkedQuestion):
             name = names[str(event.pk)]
             try:
                 parked.skip(PROJECTIONS, event, reason=reason, by=by)
+            except parked.ParkedEventNotFoundError:
+                # It waited behind a change that was skipped just now.
+                yield Outcome(messages.INFO, f"{name}: applied, so it isn't skipped.")
             except Exception as error:
                 if not is_anticipated(error):
                     raise

@@ -35,7 +35,8 @@ class ReasonForm(forms.Form):
 
     reason = forms.CharField(
         max_length=500,
-        widget=forms.Textarea(attrs={"rows": 3, "cols": 60, "autofocus": True}),
+        # One line, so that Enter sends the form.
+        widget=forms.TextInput(attrs={"autofocus": True}),
         help_text="Recorded with the event, your name and the time.",
     )
 
@@ -52,6 +53,7 @@ class QuestionScreen(Screen):
     yes: ClassVar[str]
     no: ClassVar[str]
     back: ClassVar[str] = "screens:system"
+    back_label: ClassVar[str] = "System"
     form_class: ClassVar[type[forms.Form]] = forms.Form
 
     def things(self, keys: Sequence[str]) -> Sequence[Thing]:
@@ -97,6 +99,7 @@ class QuestionScreen(Screen):
                 yes=self.yes,
                 no=self.no,
                 back_url=reverse(self.back),
+                back_label=self.back_label,
                 selected_by=self.selected_by,
             )
         )

@@ -8,7 +8,9 @@ from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.http import Http404
+from django.utils.formats import date_format
 from django.utils.text import capfirst
+from django.utils.timezone import localtime
 from django_q.tasks import async_task
 
 from ordering_read import permissions
@@ -57,9 +59,11 @@ class _ProjectionQuestion(QuestionScreen):
             except generations.GenerationError as error:
                 yield Outcome(messages.ERROR, f"{thing.name}: {error}")
             else:
+                level = messages.SUCCESS
                 if self.task:
                     _enqueue(self.task, thing.key)
-                yield Outcome(messages.SUCCESS, f"{thing.name}: {self.done}")
+                    level = messages.INFO
+                yield Outcome(level, f"{thing.name}: {self.done}")
 
 
 class RebuildForm(forms.Form):
@@ -67,6 +71,7 @@ class RebuildForm(forms.Form):
 
     take_over = forms.BooleanField(
         label="Show the new rows as soon as they are complete",
+        label_suffix="",
         initial=True,
         required=False,
         help_text="Otherwise they wait until you let them take over.",
@@ -235,11 +240,10 @@ def _progress(generation: Projection | None) -> str:
 
 
 def _former(generation: Projection | None) -> str:
-    if generation is None:
+    if generation is None or generation.retired_at is None:
         return "There is no former generation."
-    return (
-        f"Number {generation.generation}, which was replaced at {generation.retired_at:%F %R} UTC."
-    )
+    replaced = date_format(localtime(generation.retired_at), "j M Y, H:i")
+    return f"Number {generation.generation}, which was replaced on {replaced}."
 
 
 def _rebuild_outcome(newest: Projection, *, is_begun: bool) -> Outcome:

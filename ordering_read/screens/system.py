@@ -56,7 +56,9 @@ class SystemScreen(Screen):
         part = self._part()
         if request.GET.get("part") == "system":
             return HttpResponse(part)
-        return self.render_to_response(self.get_context_data(part=part))
+        # The part has the one banner of this page, and keeps it fresh.
+        context = self.get_context_data(part=part, projection_warnings=list)
+        return self.render_to_response(context)
 
     def _part(self) -> SafeString:
         """Return the HTML of the part, the same for all viewers with the same permissions."""
@@ -66,8 +68,9 @@ class SystemScreen(Screen):
         if html is None:
             system = self.ask(GetSystem())
             # The banner of the page needs the same figures.
-            banner.note([state.status for state in system.projections], system.given_up)
-            context = {"may_rebuild": may_rebuild, **_context(system)}
+            statuses = [state.status for state in system.projections]
+            warnings = banner.note(statuses, system.given_up)
+            context = {"may_rebuild": may_rebuild, "warnings": warnings, **_context(system)}
             html = render_to_string("screens/system_part.html", context)
             cache.set(key, html, _CACHE_SECONDS)
         # It was rendered by the template above.

@@ -48,6 +48,7 @@ class _EndpointQuestion(QuestionScreen):
     needed_permission = permissions.MANAGE_WEBHOOKS
     selected_by = "name"
     back = "admin:ordering_write_webhookendpoint_changelist"
+    back_label = "Webhook endpoints"
 
     def things(self, keys: Sequence[str]) -> Sequence[Thing]:
         rows = _endpoints.all_endpoints().filter(name__in=keys)
@@ -137,6 +138,7 @@ class SkipWebhookScreen(QuestionScreen):
     needed_permission = permissions.MANAGE_WEBHOOKS
     selected_by = "id"
     back = "admin:ordering_write_webhookdelivery_changelist"
+    back_label = "Webhook deliveries"
     form_class = ReasonForm
 
     def things(self, keys: Sequence[str]) -> Sequence[Thing]:

@@ -248,6 +248,7 @@ def test_the_admin_lists_and_filters_parked_events(order: Order, auditor: User) 
     ):
         assert f" {count} parked event" in list_text(client, PARKED_EVENTS, query)
     page = page_text(client, row_url(PARKED_EVENTS, blocking_event().pk))
+    assert f"{name}: order item added, in orders Change:" in page
     assert "in apply_or_fail" in page
     assert "Deploy the release with the correction, then retry." in page
     assert "order_view 1 live" in list_text(client, PROJECTIONS)
@@ -300,13 +301,17 @@ def test_the_admin_asks_for_a_reason_before_it_skips_events(order: Order, admin_
 
     form = page_text(client, question(client, "skip", *events))
     invalid = act(client, "skip", *events, reason="")
-    done = act(client, "skip", *events[:1], reason="A test")
+    done = act(client, "skip", *events, reason="A test")
 
     assert "never show these changes" in form
     assert "The program failed on it: ValueError: no such colour" in form
     assert "This field is required" in invalid.text
     name = f"Order {order.order_number}: order item added, in orders"
-    assert messages_of(done) == [f"success: {name}: skipped."]
+    assert messages_of(done) == [
+        f"success: {name}: skipped.",
+        f"info: {name}: applied, so it isn't skipped.",
+    ]
+    assert "skipped by admin -" in list_text(client, PARKED_EVENTS)
     skipped = ParkedEvent.objects.get()
     assert (skipped.skip_reason, skipped.skipped_by) == ("A test", f"admin (user {admin_user.pk})")
 

@@ -1,5 +1,6 @@
 """The page System: what works behind the pages, its course, and what policies have given up."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -94,6 +95,21 @@ def test_dead_workers_are_said(admin_user: User) -> None:
     text = page_text(client, URL)
     assert "No worker is running since" in text
     assert "silent killed, or cut off from the database" in text
+
+
+def test_one_banner_says_what_is_wrong_with_the_system(admin_user: User, settings: Any) -> None:
+    client = logged_in(admin_user)
+    settings.PROJECTION_LAG_ALERT_SECONDS = 0
+    kit.registered_product()
+
+    def banner() -> str:
+        cache.clear()
+        [text] = re.findall(r'<p class="stale"[^>]*>(.*?)</p>', client.get(URL).text)
+        return str(text)
+
+    assert "No worker is running" in banner()
+    status.heartbeat()
+    assert "newer changes aren&#x27;t shown" in banner()
 
 
 def test_the_look_costs_the_same_whatever_there_is(admin_user: User, make_user: Any) -> None:
