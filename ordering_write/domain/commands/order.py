@@ -176,7 +176,7 @@ class UpdateOrderStatus(Command):
 
 
 class PlaceHold(Command):
-    """Keep an order from being confirmed, picked, packed and dispatched until ReleaseHold."""
+    """Keep an order from being confirmed, picked, packed and dispatched until it is released."""
 
     order_id: UUID
     reason: HoldReason
