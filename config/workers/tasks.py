@@ -56,6 +56,12 @@ def rebuild(*names: str, promote: bool = True) -> None:
             rebuilding.rebuild(name, promote=promote)
 
 
+def take_over(name: str) -> None:
+    """Let the complete rows of a rebuild take over. Does nothing if they have done so by now."""
+    if name in control.rebuilding():
+        rebuild(name)
+
+
 def verify(*names: str) -> None:
     """Compare the rows of projections with the log; the result is stored with the projection."""
     for name in names:

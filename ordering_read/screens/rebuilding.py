@@ -123,7 +123,7 @@ class PromoteScreen(_ProjectionQuestion):
     )
     yes, no = "Take over", "Keep showing the present rows"
     status = _Status.BUILDING
-    task = "rebuild"
+    task = "take_over"
     done = "the new rows take over when a worker has brought them up to date."
 
     def detail(self, generation: Projection | None) -> str:
