@@ -18,6 +18,8 @@ from django.db import connections
 from psycopg import errors, pq
 from psycopg.adapt import PyFormat, Transformer
 
+from config.databases.statements import deallocate_all
+
 Parameters = Sequence[Any] | Mapping[str, Any]
 Statement = tuple[str, Parameters]
 
@@ -142,7 +144,7 @@ class PreparedStatements:
         """Let the server forget all statements. Call this after a rollback, also to a savepoint,
         when psycopg has let the server forget its own, and with them maybe these."""
         if self._names and not self.connection.closed:
-            self.connection.pgconn.exec_(b"DEALLOCATE ALL")
+            deallocate_all(self.connection)
         self.forget()
 
     def _begin(self) -> Sequence[bytes]:

@@ -69,11 +69,21 @@ class Cursor(ServerBindingCursor, psycopg.Cursor[Any]):
 
 def forget_all(connection: psycopg.Connection[Any]) -> None:
     """Let the session forget all prepared statements; a failed transaction is rolled back."""
-    # psycopg notices both, and forgets the names of its statements.
     if connection.info.transaction_status == TransactionStatus.INERROR:
+        # psycopg forgets the names of its statements, and lets the server forget all.
         connection.rollback()
-    else:
-        connection.execute("DEALLOCATE ALL")
-    # The frequent statements too, which the connections of Django have; see ``prepared``.
+    deallocate_all(connection)
+    # The names of the frequent statements too, which the connections of Django have.
     if frequent := getattr(connection, "frequent", None):
-        frequent.deallocate()
+        frequent.forget()
+
+
+def deallocate_all(connection: psycopg.Connection[Any]) -> None:
+    """Let the server and psycopg forget all prepared statements of a session that hasn't failed.
+
+    Not by a cursor: psycopg looks at the result of a statement only when it is new to it, so that
+    it would keep the names of its statements the second time.
+    """
+    connection.pgconn.exec_(b"DEALLOCATE ALL")
+    connection._prepared.clear()
+    connection._prepared._to_flush.clear()

@@ -39,21 +39,27 @@ Deploy = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
-def deploy(tmp_path_factory: pytest.TempPathFactory) -> Deploy:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder in which all nodes find their code."""
+    return tmp_path_factory.mktemp("rolling")
+
+
+@pytest.fixture(scope="module")
+def deploy(folder: Path) -> Deploy:
     """Write the code, which is a version, to the folder of all nodes."""
-    file = tmp_path_factory.mktemp("nodes") / "version"
-    file.touch()
 
     def write(version: str) -> None:
-        file.write_text(version)
+        # A node that loads its code meanwhile finds the former one, not half a file.
+        new = folder / "new"
+        new.write_text(version)
+        new.replace(folder / "version")
 
     return write
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory, deploy: Deploy) -> Iterator[list[Node]]:
+def nodes(folder: Path, deploy: Deploy) -> Iterator[list[Node]]:
     """Return two nodes that run a small application."""
-    folder = tmp_path_factory.getbasetemp() / "nodes0"
     environ = plain_environ() | {
         "DATABASE_URL": "postgresql://nobody@127.0.0.1/nothing",
         "SECRET_KEY": uuid4().hex * 2,

@@ -295,7 +295,7 @@ def test_a_click_on_a_parked_order_says_accepted_and_not_done(
     park("order_view", shop, monkeypatch)
     url = f"/admin/{ORDERS}/{shop.order.pk}/commands/tag_order/"
     form = client.get(url)
-    preview = send(client, url, {**hidden_fields(form), "tag": "gift"})
+    preview = send(client, url, {**hidden_fields(form), "tag": "fragile"})
     assert "noted: Ring twice" in preview.text, "the event that the page lacks"
     monkeypatch.setattr("ordering_read.admin.commands._WAIT_SECONDS", 60.0)
     _dispatch_then_project(monkeypatch)
@@ -317,7 +317,7 @@ def test_a_bulk_action_says_accepted_for_each_parked_order(
     park("order_view", shop, monkeypatch)
     _dispatch_then_project(monkeypatch)
     row = OrderSummary.live.get(order_id=shop.order.pk)
-    fields = {"tag": "gift", "check": "1", "job_id": str(kit.USER)}
+    fields = {"tag": "fragile", "check": "1", "job_id": str(kit.USER)}
     data = {"action": "tag_order", "_selected_action": [str(row.pk)], **fields}
     url = client.post(list_url(ORDERS), data)["Location"]
 
@@ -362,7 +362,7 @@ def test_the_command_line_waits_and_says_accepted(
     _dispatch_then_project(monkeypatch)
     out = StringIO()
 
-    options = ["--order-id", str(shop.order.pk), "--tag", "gift", "--wait", "60"]
+    options = ["--order-id", str(shop.order.pk), "--tag", "fragile", "--wait", "60"]
     call_command("command", "TagOrder", *options, stdout=out)
 
     assert out.getvalue().splitlines()[-1] == (

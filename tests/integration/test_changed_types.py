@@ -160,8 +160,24 @@ def test_a_session_finds_its_frequent_statements_after_a_rollback(
     for savepoint in (True, False):
         with subtests.test(savepoint=savepoint):
             until_prepared(number)
-            roll_back(savepoint=savepoint)
-            assert number_after_another_statement(frequent_number) == 1
+            # psycopg looks at the first ROLLBACK of a text only.
+            for _ in range(3):
+                roll_back(savepoint=savepoint)
+                assert number_after_another_statement(frequent_number) == 1
+                assert number_after_another_statement(number) == 1
+                assert number_after_another_statement(number) == 1
+
+
+@pytest.mark.usefixtures("sample")
+def test_reads_are_repeated_after_each_of_many_changes_of_type() -> None:
+    for new_type in ("bigint", "int") * 3:
+        # The first time, psycopg has prepared none of its own statements.
+        until_prepared(frequent_number)
+        run(f"ALTER TABLE sample ALTER COLUMN number TYPE {new_type}")
+        assert frequent_number() == 1
+        until_prepared(number)
+        run(f"ALTER TABLE sample ALTER COLUMN key TYPE varchar({50 if new_type == 'int' else 60})")
+        assert number() == 1
 
 
 @pytest.mark.usefixtures("sample")
