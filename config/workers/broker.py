@@ -41,6 +41,8 @@ _QUEUE_CHANNEL = "ordering_queue"
 _QUEUE_SECONDS = 5.0
 _HEARTBEAT_SECONDS = 2.0
 _LAG_CHECK_SECONDS = 10.0
+# Seconds in which the end of another cluster is noticed.
+_SHARE_CHECK_SECONDS = 0.5
 # Seconds between two leases while runners listen to the log themselves.
 _LISTENED_SECONDS = 0.25
 # A lag, in events, that is worth several workers.
@@ -90,6 +92,7 @@ class ProjectionBroker(ORM):
         self._pause = 0.0
         self._queue = _Interval(_QUEUE_SECONDS)
         self._heartbeat = _Interval(_HEARTBEAT_SECONDS)
+        self._share_check = _Interval(_SHARE_CHECK_SECONDS)
         self._lag_check = _Interval(_LAG_CHECK_SECONDS)
         self._outdated = OutdatedProjections()
         self._owns_queue = False
@@ -211,8 +214,8 @@ class ProjectionBroker(ORM):
     def _housekeep(self) -> None:
         if self._heartbeat.is_due():
             status.heartbeat()
-            if settings.PROJECTION_SLICES > 1:
-                self._share = status.share()
+        if settings.PROJECTION_SLICES > 1 and self._share_check.is_due():
+            self._share = status.share()
         if self._lag_check.is_due() or not self._owns_queue:
             self._owns_queue = False
             ownership.claim()

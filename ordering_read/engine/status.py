@@ -21,8 +21,8 @@ from ordering_write.published import policies, subscriptions
 
 # A rebuild without progress for this long counts as killed.
 _REBUILD_SILENCE = timedelta(minutes=1)
-# A cluster without a heartbeat for this long gets no slices: two heartbeats are missing.
-_ALIVE = timedelta(seconds=4)
+# A cluster without a heartbeat for this long gets no slices: one is missing.
+_ALIVE = timedelta(seconds=3)
 # The time for which a cluster that ended without a word is shown.
 _REMEMBERED = timedelta(hours=1)
 

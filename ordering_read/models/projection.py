@@ -125,7 +125,7 @@ class Projection(Checkpoint):
 
     def __str__(self) -> str:
         text = f"{self.name}, generation {self.generation}"
-        if self.slice_count == 1:
+        if self.owner_id is None:
             return text
         return f"{text}, slice {self.slice_number + 1} of {self.slice_count}"
 

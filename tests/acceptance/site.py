@@ -21,6 +21,7 @@ from django.db import DatabaseError, InterfaceError, connections
 from uuid_utils.compat import uuid7
 
 from ordering_read.engine import waiting
+from ordering_read.engine.verify import verify
 from ordering_write.bus import get_command_bus
 from ordering_write.domain.commands import Command, ReceiveStock, RegisterStockItem
 from ordering_write.domain.events import DomainEvent
@@ -189,9 +190,9 @@ class Site:
         return connection.execute(statement, parameters)
 
     def is_level(self) -> bool:
-        """Return True if every live projection has applied the last event."""
+        """Return True if every live projection has applied the last event, in all slices."""
         [(events,)] = self.write("SELECT count(*) FROM event")
-        positions = self.read("SELECT position FROM projection WHERE status = 'live'")
+        positions = self.read("SELECT position FROM projection WHERE status IN ('live', 'slice')")
         return all(position == events for (position,) in positions)
 
     def on_hand(self, product: str) -> tuple[int, int]:
@@ -203,6 +204,12 @@ class Site:
             product,
         )
         return row
+
+    def differing_rows(self, *names: str) -> int:
+        """Compare the rows of projections with those that the log makes; return how many differ."""
+        with self._connected():
+            tables = [table for name in names for table in verify(name).tables]
+        return sum(table.differing for table in tables)
 
     def cut_connections(self) -> None:
         """End all connections, as a restart of the databases does."""
