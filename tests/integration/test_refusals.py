@@ -10,6 +10,7 @@ from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import localtime
 from rest_framework.test import APIClient
 
 from config.accounts.roles import Role
@@ -172,7 +173,7 @@ def test_auditors_find_refusals_by_person_order_kind_and_time(
     assert "Confirm delivery" in text
     assert "cli &lt;b&gt;" in text
     assert number in text
-    day = CommandRefusal.objects.latest("recorded_at").recorded_at.date().isoformat()
+    day = f"{localtime(CommandRefusal.objects.latest('recorded_at').recorded_at):%Y-%m-%d}"
     for query, count in (
         (f"?q={number}", 1),
         (f"?q={CommandRefusal.objects.latest('id').command_id}", 1),
