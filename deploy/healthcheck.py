@@ -5,6 +5,6 @@ import urllib.request
 
 host, port = os.environ.get("HOST", "127.0.0.1"), os.environ.get("PORT", "8000")
 name = os.environ.get("ALLOWED_HOSTS", "localhost").partition(",")[0]
-# What all web servers share isn't asked for: a late projection needs no new web server.
+# Leaves out what all web servers share: a late projection needs no new web server.
 url = f"http://{host}:{port}/readyz?exclude=workers&exclude=lag"
 urllib.request.urlopen(urllib.request.Request(url, headers={"Host": name}), timeout=9)

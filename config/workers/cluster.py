@@ -21,11 +21,9 @@ from django_q import cluster
 from django_q.conf import Conf
 
 from config import processes
-
-# Loaded once, before the workers are forked.
 from config.workers import (
     ownership,
-    tasks,  # noqa: F401
+    tasks,  # noqa: F401 (loaded once, before the workers are forked)
 )
 from ordering_read.engine import status
 

@@ -163,7 +163,7 @@ def _subscriber(state: SubscriberState) -> dict[str, Any]:
     subscription = subscriptions.find(state.subscription)
     label = policy_label(status.name)
     if subscription.metric_label:
-        # Of several subscribers, such as "Webhook endpoint books".
+        # The subscription has several subscribers: the label is "Webhook endpoint books", say.
         label = capfirst(f"{subscription.noun} {status.name}")
     return {**_follower(status, state.course), **_state(status, "live"), "label": label}
 

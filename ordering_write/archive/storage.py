@@ -107,7 +107,7 @@ class Storage:
         duck = duckdb_of_process()
         if not self._is_local:
             duck.register_filesystem(self._place[0])
-        # What exceeds the memory goes there.
+        # DuckDB writes there what exceeds its memory.
         folder = Path(tempfile.gettempdir(), f"orders-archive-{os.getpid()}")
         duck.execute(f"SET temp_directory = {quoted(str(folder))}")
         duck.execute(f"SET allowed_paths = [{', '.join(map(self.literal, names))}]")

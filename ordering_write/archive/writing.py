@@ -63,8 +63,8 @@ def archive(
     """Write the events that aren't archived to files of ``events_of_file`` events, and yield each.
 
     No file ends inside a commit: it has the rest of its last commit too. With ``rest``, a shorter
-    file has the newest events. A killed call loses nothing: the next
-    call writes its last file again. Raises ArchiveError and LogGapError.
+    file has the newest events. A killed call loses nothing: the next call writes its last file
+    again. Raises ArchiveError and LogGapError.
     """
     with _only_one():
         last = _last_file(storage)

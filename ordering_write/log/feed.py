@@ -35,10 +35,10 @@ WHERE event_position.position > %s AND event_position.position <= %s
   AND (%s OR event.type = ANY(%s))
 ORDER BY event_position.position LIMIT %s
 """
-# What a stream carries beside a published event: the identity of the log; the hash of the event
-# before, "" for the first one, so that the hash can be checked; of personal fields the id of their
-# row and their digest; a position in the write-ahead log of the database, behind the commit of the
-# event; and the position of the last event of the commit.
+# The fields of a message beside those of a published event: the identity of the log; the hash of
+# the event before, "" for the first one, so that the hash can be checked; the id of the row of the
+# personal fields, and their digest; a position in the write-ahead log of the database, behind the
+# commit of the event; and the position of the last event of the commit.
 RELAYED_FIELDS = (
     "log_id",
     "previous_hash",

@@ -18,7 +18,7 @@ from tests.kit_crashes import DEATHS, Death, crash_everywhere
 from tests.long_log import lengthen
 from tests.proof import IS_PROOF, size
 
-# Of a small file, the description of its columns takes the most.
+# The description of the columns takes the most of a small file.
 MOST_BYTES_OF_EVENT = 250 if IS_PROOF else 1_000
 
 

@@ -23,15 +23,9 @@ from ordering_write.relay.port import Message, close, relay_port
 from ordering_write.subscriptions.checkpoint import CrashSuspicion
 from tests import kit
 from tests.kit_relay import checkpoint, logged, messages, new_order, new_stream, run_relay, streamed
-from tests.nats_servers import NatsServers, nats_servers
+from tests.nats_servers import NatsServers
 
 pytestmark = pytest.mark.usefixtures("db")
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[NatsServers]:
-    with nats_servers() as servers:
-        yield servers
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What a relay refuses, and how people see it: the alarm, the command, the page System."""
+"""A relay refuses a stream, and says why: by the alarm, the command and the page System."""
 
 import sys
 from collections.abc import Iterator
@@ -28,15 +28,9 @@ from ordering_write.relay.jetstream import JetStream
 from ordering_write.relay.port import close, message_of, relay_port
 from ordering_write.subscriptions import alarm
 from tests.kit_relay import checkpoint, logged, messages, new_order, new_stream, run_relay, streamed
-from tests.nats_servers import NatsServers, nats_servers
+from tests.nats_servers import NatsServers
 
 pytestmark = pytest.mark.usefixtures("db")
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[NatsServers]:
-    with nats_servers() as servers:
-        yield servers
 
 
 @pytest.fixture

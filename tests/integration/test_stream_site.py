@@ -34,15 +34,9 @@ from ordering_write.relay.port import Message, close, message_of
 from ordering_write.relay.site import StreamLog
 from ordering_write.subscriptions import parked
 from tests import kit
-from tests.nats_servers import NatsServers, nats_servers
+from tests.nats_servers import NatsServers
 
 pytestmark = pytest.mark.usefixtures("db")
-
-
-@pytest.fixture(scope="module")
-def servers() -> Iterator[NatsServers]:
-    with nats_servers() as servers:
-        yield servers
 
 
 @pytest.fixture

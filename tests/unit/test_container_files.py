@@ -96,10 +96,10 @@ def test_the_image_holds_code_and_packages_and_no_secret() -> None:
 
 
 @contextmanager
-def web_server(status: int, asked: list[tuple[str, str]]) -> Iterator[int]:
+def web_server(status: int, requests: list[tuple[str, str]]) -> Iterator[int]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            asked.append((self.path, self.headers["Host"]))
+            requests.append((self.path, self.headers["Host"]))
             self.send_response(status)
             self.end_headers()
 
@@ -118,12 +118,12 @@ def web_server(status: int, asked: list[tuple[str, str]]) -> Iterator[int]:
 def test_the_health_check_asks_as_the_front_does(status: int) -> None:
     front = (DEPLOY / "haproxy" / "haproxy.cfg").read_text()
     [path] = re.findall(r"uri (/readyz\S+)", front)
-    asked: list[tuple[str, str]] = []
-    with web_server(status, asked) as port:
+    requests: list[tuple[str, str]] = []
+    with web_server(status, requests) as port:
         environ = {"HOST": "127.0.0.1", "PORT": str(port), "ALLOWED_HOSTS": "orders.example.com,b"}
         script = DEPLOY / "healthcheck.py"
         ended = subprocess.run([sys.executable, script], env=environ, capture_output=True)
-    assert asked == [(path, "orders.example.com")]
+    assert requests == [(path, "orders.example.com")]
     assert (ended.returncode == 0) == (status == 200)
 
 
