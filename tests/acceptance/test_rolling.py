@@ -78,6 +78,12 @@ def node(nodes: list[Node]) -> Node:
     return nodes[0]
 
 
+@pytest.fixture(autouse=True)
+def code_that_loads(deploy: Deploy) -> None:
+    """Deploy code that can be loaded, since a former test may have left other code."""
+    deploy("'first'")
+
+
 class Site(NamedTuple):
     """Two nodes, and a function that makes the clients of a front of them."""
 
