@@ -96,6 +96,12 @@ class StaffSite(admin.AdminSite):
         urls = [url for url in super().get_urls() if getattr(url, "name", None) not in unused]
         return [path("confirm/", self.admin_view(self.confirm), name="confirm"), *urls]
 
+    def app_index(  # type: ignore[override]
+        self, request: HttpRequest, app_label: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Lead to Today: the navigation lists what people do, not the apps of the code."""
+        return redirect("admin:index")
+
     def password_change(  # type: ignore[override]
         self, request: HttpRequest, extra_context: dict[str, Any] | None = None
     ) -> HttpResponseBase:

@@ -9,7 +9,7 @@ from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Collate, Upper
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -30,6 +30,7 @@ from ordering_read.admin.gaps import (
     incomplete_search,
 )
 from ordering_read.engine.gaps import ProjectionGap, Streams, answer_gap
+from ordering_read.models import ReadModel
 from ordering_read.queries.lists import ListQuery
 from ordering_write import client
 from ordering_write.published import quantize
@@ -86,7 +87,8 @@ def link_column(
 ) -> Callable[[Any, Any], SafeString | None]:
     """Return a column that links a row to the row of ``model`` that its field ``key`` names.
 
-    The text of the link is the field ``text``, or "Show". There is no link if the key is None.
+    The text of the link is the field ``text``, or "Show" where there is none or it is empty. There
+    is no link if the key is None.
     """
 
     @admin.display(description=label)
@@ -94,7 +96,7 @@ def link_column(
         identity = getattr(row, key)
         if identity is None:
             return None
-        return link(page_url(model, identity), getattr(row, text) if text else "Show")
+        return link(page_url(model, identity), (getattr(row, text) if text else "") or "Show")
 
     return column
 
@@ -108,6 +110,23 @@ def money_column(field: str, label: str) -> Callable[[Any, Any], str | None]:
         return None if amount is None else money(amount, row.currency)
 
     return column
+
+
+def amount_column(field: str, label: str) -> Callable[[Any, Any], str | None]:
+    """Return a column for an amount in a row whose currency is another column."""
+
+    @admin.display(description=label)
+    def column(_page: ReadOnlyAdmin, row: Any) -> str | None:
+        amount = getattr(row, field)
+        return None if amount is None else f"{quantize(amount, row.currency):,}"
+
+    return column
+
+
+def name_of(model: type[ReadModel], key: str, name: str) -> Subquery:
+    """Return the field ``name`` of the row of ``model`` that has the ``key`` of a row of a list."""
+    rows = model.live.filter(**{key: OuterRef(key)})
+    return Subquery(rows.values(name)[:1])
 
 
 @admin.display(description="Metadata")

@@ -1,6 +1,6 @@
 """Forms for commands, built from the JSON schema of the command."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -178,6 +178,9 @@ class CommandForm(forms.Form):
     ) -> None:
         name = path[-1]
         required = required and not self._context.is_optional(self._command_type, name)
+        if self._options_of(name)[0] == [] and not required:
+            # An order without returns has none to choose.
+            return
         form_field = self._field(name, schema, required=required, is_in_row=row is not None)
         label = field_label(name)
         form_field.label = f"{row.label}: {label}" if row else label
@@ -238,8 +241,9 @@ class CommandForm(forms.Form):
     def _options_of(self, name: str) -> tuple[Choices | None, Choices | None]:
         """Return the choices and the suggestions of a field; reads each from the context once."""
         if name not in self._options:
+            choices = self._context.choices(self._command_type, name)
             self._options[name] = (
-                self._context.choices(self._command_type, name) or _codes(name),
+                _codes(name) if choices is None else choices,
                 self._context.suggestions(self._command_type, name),
             )
         return self._options[name]
@@ -285,6 +289,15 @@ class CommandForm(forms.Form):
         names = [name for name in self.fields if name in self.errors] or list(self.fields)
         for name in names[:1]:
             self.fields[name].widget.attrs["autofocus"] = True
+
+    def typed(self, *, besides: Collection[str]) -> list[tuple[str, str]]:
+        """Return the labels and texts of what people typed, except for the texts in ``besides``.
+
+        Addresses and rows are left out: the changes of a preview show them.
+        """
+        fields = [self[name] for path, name in self._names.items() if not path[1:]]
+        texts = [(str(field.label), _text(field)) for field in fields if _is_changed(field)]
+        return [(label, text) for label, text in texts if text and text not in besides]
 
     # --- From the form to the command ----------------------------------------------------------
     def payload(self) -> dict[str, Any]:
@@ -336,6 +349,18 @@ class CommandForm(forms.Form):
         if len(steps) > 1 and steps[0] in self._filled_rows and steps[1].isdecimal():
             steps[1] = self._filled_rows[steps[0]][int(steps[1])].name
         return self._first_names.get(tuple(steps))
+
+
+def _is_changed(field: forms.BoundField) -> bool:
+    return bool(field.value() != field.initial)
+
+
+def _text(field: forms.BoundField) -> str:
+    """Return the value of a field as people chose or typed it."""
+    value = field.value()
+    if isinstance(value, bool):
+        return "yes" if value else ""
+    return str(dict(getattr(field.field, "choices", ())).get(value, value or ""))
 
 
 def _codes(name: str) -> Choices | None:

@@ -4,6 +4,7 @@ A POST keeps what was typed and redirects to this page, or carries out the comma
 the record. Only the script gets the page as the answer, to show its preview in place.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4, uuid5
@@ -174,10 +175,12 @@ class CommandPage:
     ) -> HttpResponse:
         request, record = self._request, self._record
         label = command_label(self._command_type)
-        events, changes = None, None
+        events, changes, typed = None, None, None
         if preview is not None:
-            events = [class_label(event.type) for event in preview.would_emit]
+            counts = Counter(class_label(event.type) for event in preview.would_emit)
+            events = [f"{count} × {text}" if count > 1 else text for text, count in counts.items()]
             changes = change_labels(preview.diff, self._context.name_of)
+            typed = form.typed(besides={change.after for change in changes})
         return self._pages.page(
             request,
             "command.html",
@@ -194,4 +197,5 @@ class CommandPage:
             changes_since=self._changes,
             events=events,
             changes=changes,
+            typed=typed,
         )

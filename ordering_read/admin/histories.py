@@ -9,13 +9,16 @@ from django.http import HttpRequest
 from config.fields.spelling import plain
 from config.http.admin import parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ListOnlyAdmin, grouped, link_column
+from ordering_read.admin.base import ListOnlyAdmin, grouped, link_column, name_of
 from ordering_read.admin.labels import CHANNELS
 from ordering_read.models import InventoryLevel, OrderSummary
 from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.models.stock_ledger import StockMovement
+from ordering_read.queries.order_facts import words
 from ordering_read.queries.timeline import masked_sentence
 from ordering_write.published import spelled_order_number
+
+_ORDER_NUMBER = name_of(OrderSummary, "order_id", "order_number")
 
 
 def sentence(entry: TimelineEntry, *, with_personal: bool) -> str:
@@ -56,7 +59,10 @@ class TimelineAdmin(HistoryAdmin):
         text = "whole_sentence" if with_personal else "sentence_without_personal"
         return ("at", "order", text, "visibility", "channel_words", "position")
 
-    order = link_column(OrderSummary, "order_id", "Order")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return super().get_queryset(request).annotate(order_number=_ORDER_NUMBER)
+
+    order = link_column(OrderSummary, "order_id", "Order", "order_number")
 
     def named(self, term: str) -> QuerySet[OrderSummary]:
         return OrderSummary.live.filter(order_number=spelled_order_number(term))
@@ -89,10 +95,8 @@ class StockLedgerAdmin(HistoryAdmin):
         "on_hand",
         "reserved",
         "available",
-        "reference",
-        "reason",
-        "comment",
         "order",
+        "why",
         "actor",
         "position",
     )
@@ -103,5 +107,14 @@ class StockLedgerAdmin(HistoryAdmin):
     def named(self, term: str) -> QuerySet[InventoryLevel]:
         return InventoryLevel.live.filter(sku=plain(term))
 
-    product = link_column(InventoryLevel, "product_id", "Product")
-    order = link_column(OrderSummary, "order_id", "Order")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        sku = name_of(InventoryLevel, "product_id", "sku")
+        return super().get_queryset(request).annotate(sku=sku, order_number=_ORDER_NUMBER)
+
+    product = link_column(InventoryLevel, "product_id", "SKU", "sku")
+    order = link_column(OrderSummary, "order_id", "Order", "order_number")
+
+    @admin.display(description="Why")
+    def why(self, movement: StockMovement) -> str:
+        texts = (movement.reference, words(movement.reason), movement.comment)
+        return " · ".join(filter(None, texts))

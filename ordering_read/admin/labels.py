@@ -81,9 +81,17 @@ READINESS = {
 # The states of which a preview shows the words.
 _CODES = {
     state.value
-    for states in (e.OrderStatus, e.PaymentStatus, e.FulfilmentStatus, e.ReturnStatus)
+    for states in (
+        e.OrderStatus,
+        e.PaymentStatus,
+        e.FulfilmentStatus,
+        e.ReturnStatus,
+        e.HoldReason,
+    )
     for state in states
 }
+# Parts that an order knows by ids alone: the preview shows what people typed instead.
+_WITHOUT_TEXT = "/notes/"
 _ISO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+\d\d:\d\d)")
 # Labels of fields that can't be derived from the field's name.
 _FIELD_LABELS = {"sku": "SKU", "line1": "Address line 1", "line2": "Address line 2"}
@@ -168,13 +176,24 @@ def change_labels(changes: Iterable[Any], name_of: NameOf) -> list[ChangeLabel]:
     """
     labels = [
         ChangeLabel(
-            ", ".join(filter(None, (_step(step, name_of) for step in change.path.split("/")[1:]))),
+            _path_label(change.path, name_of),
             _text(change.before, name_of),
             _text(change.after, name_of),
         )
         for change in changes
+        if not change.path.startswith(_WITHOUT_TEXT)
     ]
     return [label for label in labels if label.before != label.after]
+
+
+def _path_label(path: str, name_of: NameOf) -> str:
+    """Return the label of a path: "1. Desk lamp, Cancelled" for ``/lines/{id}/cancelled``."""
+    steps = path.split("/")[1:]
+    if len(steps) > 1 and steps[0] == "lines":
+        del steps[0]
+    if len(steps) > 1 and steps[-1] == "amount":
+        del steps[-1]
+    return ", ".join(filter(None, (_step(step, name_of) for step in steps)))
 
 
 def _step(step: str, name_of: NameOf) -> str:
@@ -185,6 +204,8 @@ def _text(value: Any, name_of: NameOf) -> str:
     match value:
         case None | "":
             return ""
+        case bool():
+            return "yes" if value else "no"
         case {"amount": amount, "currency": currency}:
             return f"{Decimal(amount):,} {currency}"
         case Decimal():

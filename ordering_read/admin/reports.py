@@ -5,19 +5,23 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.formats import date_format
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 
 from config.fields.spelling import plain
 from config.http.admin import link, list_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import ListOnlyAdmin, link_column, money_column
+from ordering_read.admin.base import ListOnlyAdmin, amount_column, link_column, name_of
 from ordering_read.admin.customers import customers_named
+from ordering_read.admin.labels import field_label
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.models.customer_stats import CustomerStats
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct, with_names
 from ordering_read.models.status_counter import StatusCounter
 from ordering_read.models.tax_by_day import TaxByDay
+from ordering_read.queries.order_facts import words
 
 
 @admin.register(SalesByDay)
@@ -43,15 +47,15 @@ class SalesByDayAdmin(ListOnlyAdmin):
     )
     list_filter = ("day", "currency")
 
-    gross_amount = money_column("gross", "Gross")
-    cancelled_amount = money_column("cancelled", "Cancelled")
-    refunded_amount = money_column("refunded", "Refunded")
-    net_amount = money_column("net", "Net")
-    discount_amount = money_column("discount", "Discount")
-    tax_amount = money_column("tax", "Tax")
-    captured_amount = money_column("captured", "Captured")
-    charged_back_amount = money_column("charged_back", "Charged back")
-    paid_back_amount = money_column("paid_back", "Paid back")
+    gross_amount = amount_column("gross", "Gross")
+    cancelled_amount = amount_column("cancelled", "Cancelled")
+    refunded_amount = amount_column("refunded", "Refunded")
+    net_amount = amount_column("net", "Net")
+    discount_amount = amount_column("discount", "Discount")
+    tax_amount = amount_column("tax", "Tax")
+    captured_amount = amount_column("captured", "Captured")
+    charged_back_amount = amount_column("charged_back", "Charged back")
+    paid_back_amount = amount_column("paid_back", "Paid back")
 
 
 @admin.register(TaxByDay)
@@ -72,8 +76,8 @@ class TaxByDayAdmin(ListOnlyAdmin):
     )
     list_filter = ("day", "currency")
 
-    base_amount = money_column("base", "Base")
-    tax_amount = money_column("amount", "Tax")
+    base_amount = amount_column("base", "Base")
+    tax_amount = amount_column("amount", "Tax")
 
 
 @admin.register(SalesByProduct)
@@ -111,8 +115,8 @@ class SalesByProductAdmin(ListOnlyAdmin):
     def product_name(self, sales: Any) -> str:
         return str(sales.shown_name)
 
-    gross_amount = money_column("gross", "Gross")
-    refunded_amount = money_column("refunded", "Refunded")
+    gross_amount = amount_column("gross", "Gross")
+    refunded_amount = amount_column("refunded", "Refunded")
 
 
 @admin.register(CustomerStats)
@@ -132,8 +136,8 @@ class CustomerStatsAdmin(ListOnlyAdmin):
         "average_amount",
         "largest_amount",
         "paid_amount",
-        "first_order_at",
-        "last_order_at",
+        "first_order",
+        "last_order",
     )
     list_filter = ("last_order_at",)
     search_fields = ("customer_id",)
@@ -145,12 +149,24 @@ class CustomerStatsAdmin(ListOnlyAdmin):
         customers = customers_named(request, CustomerSummary.live.all(), term)
         return rows.filter(customer_id__in=customers.values("customer_id"))
 
-    customer = link_column(CustomerSummary, "customer_id", "Customer", "customer_id")
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        name = name_of(CustomerSummary, "customer_id", "name")
+        return super().get_queryset(request).annotate(customer_name=name)
 
-    spent_amount = money_column("spent", "Spent")
-    average_amount = money_column("average_order", "Average order")
-    largest_amount = money_column("largest_order", "Largest order")
-    paid_amount = money_column("paid", "Paid")
+    customer = link_column(CustomerSummary, "customer_id", "Customer", "customer_name")
+
+    @admin.display(description="First order")
+    def first_order(self, stats: CustomerStats) -> str:
+        return date_format(localtime(stats.first_order_at), "j M Y")
+
+    @admin.display(description="Last order")
+    def last_order(self, stats: CustomerStats) -> str:
+        return date_format(localtime(stats.last_order_at), "j M Y")
+
+    spent_amount = amount_column("spent", "Spent")
+    average_amount = amount_column("average_order", "Average order")
+    largest_amount = amount_column("largest_order", "Largest order")
+    paid_amount = amount_column("paid", "Paid")
 
 
 @admin.register(StatusCounter)
@@ -159,10 +175,14 @@ class StatusCounterAdmin(ListOnlyAdmin):
 
     needed_permission = permissions.VIEW_ORDERS
     ordering = ("facet", "value")
-    list_display = ("facet", "orders", "count")
+    list_display = ("facet_words", "orders", "count")
     list_filter = ("facet",)
+
+    @admin.display(description="Facet")
+    def facet_words(self, counter: StatusCounter) -> str:
+        return field_label(counter.facet)
 
     @admin.display(description="Value")
     def orders(self, counter: StatusCounter) -> SafeString:
         query = f"?{counter.facet}={counter.value}"
-        return link(list_url(OrderSummary, query), counter.value)
+        return link(list_url(OrderSummary, query), words(counter.value))

@@ -20,7 +20,7 @@ from ordering_read.queries.views import View
 from ordering_write.published import spelled_order_number
 
 # The largest number of orders, customers and products in a result.
-_MAX_RESULTS = 10
+MAX_RESULTS = 10
 
 
 class ExactMatch(View):
@@ -62,7 +62,7 @@ class SearchOrdersHandler(QueryHandler[SearchOrders, SearchView]):
             return SearchView(orders=(), customers=(), products=(), exact=None)
         parameters: dict[str, Any] = {
             "q": query.q,
-            "page_size": _MAX_RESULTS,
+            "page_size": MAX_RESULTS,
             # A page by cursor has no count, which takes as long as the search.
             "cursor": "",
             "customer_scope": query.customer_scope,

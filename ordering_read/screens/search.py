@@ -2,16 +2,17 @@
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from pydantic import ValidationError
 
-from config.http.admin import page_url
+from config.http.admin import list_url, page_url
 from ordering_read import permissions
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.queries.orders import OrderView
-from ordering_read.queries.search import ExactMatch, SearchOrders, SearchView
+from ordering_read.queries.search import MAX_RESULTS, ExactMatch, SearchOrders, SearchView
 from ordering_read.screens.base import Screen
 
 _MODELS = {"order": OrderSummary, "customer": CustomerSummary, "product": InventoryLevel}
@@ -29,6 +30,7 @@ class SearchScreen(Screen):
         result, problem = self._search(text)
         if result and (match := result.exact or _order_of_any_year(text, result.orders)):
             return redirect(page_url(_MODELS[match.kind], match.id))
+        query = urlencode({"q": text})
         context = self.get_context_data(
             text=text,
             problem=problem,
@@ -36,6 +38,8 @@ class SearchScreen(Screen):
             orders=_rows("order", result.orders, "id") if result else (),
             customers=_rows("customer", result.customers, "customer_id") if result else (),
             products=_rows("product", result.products, "product_id") if result else (),
+            most=MAX_RESULTS,
+            lists={kind: list_url(model, f"?{query}") for kind, model in _MODELS.items()},
         )
         return self.render_to_response(context)
 

@@ -1,12 +1,14 @@
 """Template tags of the pages for people."""
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django import template
 from django.contrib.admin.views.main import PAGE_VAR
 from django.http import HttpRequest
 from django.utils.text import capfirst
+from django.utils.timesince import timesince
 
 from config.http.admin import list_url
 from ordering_read.admin.base import grouped
@@ -27,6 +29,18 @@ class Step(NamedTuple):
     url: str = ""
 
 
+@register.filter
+def age(moment: datetime) -> str:
+    """Return the time since ``moment`` in its largest unit: ``3 weeks``."""
+    return timesince(moment, depth=1)
+
+
+@register.simple_tag
+def list_label(opts: Any) -> str:
+    """Return the name of a list, as the navigation calls it; ``opts`` are those of its model."""
+    return navigation.place_of(opts.object_name)[1] or capfirst(str(opts.verbose_name_plural))
+
+
 @register.inclusion_tag("admin/trail.html")
 def trail(
     opts: Any = None, *, record: object = None, record_url: str = "", page: str = ""
@@ -37,8 +51,7 @@ def trail(
     """
     steps = []
     if opts:
-        section, label = navigation.place_of(opts.object_name)
-        label = label or capfirst(str(opts.verbose_name_plural))
+        section, label = navigation.place_of(opts.object_name)[0], list_label(opts)
         if section != label:
             steps.append(Step(section))
         is_last = not (record or page)

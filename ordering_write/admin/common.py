@@ -113,9 +113,10 @@ def actor_label(actor: Mapping[str, str], names: Mapping[str, str] | None = None
 
     ``names`` has the names of customers by stream; a customer without a name is named by the id.
     """
-    if actor["type"] == "policy":
-        return f"policy {actor['id'].replace('_', ' ')}"
     name = actor.get("label") or f"{actor['type']} {actor['id']}"
+    if actor["type"] == "policy" and name == actor["id"]:
+        # Earlier releases stored the name of a policy as its label.
+        name = f"Automatic {name.replace('_', ' ')}"
     customer_id = actor.get("on_behalf_of")
     if not customer_id:
         return name

@@ -254,6 +254,10 @@ def test_a_second_click_repeats_the_command(shop: Shop, clerk: User) -> None:
     url = order_command_url(shop, "add_note")
     fields = {"command_id": str(uuid4()), "text": "Ring twice", "visibility": "internal"}
 
+    preview = send(client, url, fields)
+    # The order keeps the ids of its notes only.
+    assert "<dt>Text</dt><dd><bdi>Ring twice</bdi></dd>" in preview.text
+    assert "<td>" not in preview.text
     for _ in range(2):
         assert client.post(url, {**fields, "confirm": "1"}).status_code == 302
 
@@ -290,7 +294,7 @@ def test_the_form_shows_an_invalid_value_at_its_field(shop: Shop, clerk: User) -
 
     form = send(logged_in(clerk), order_command_url(shop, "tag_order"), fields)
 
-    assert "pattern" in str(form.context["form"]["tag"].errors)
+    assert "A tag is lower-case letters and digits" in str(form.context["form"]["tag"].errors)
     assert 'value="Not A Slug"' in form.text
 
 

@@ -115,6 +115,8 @@ def test_the_index_shows_the_site_title_the_log_and_the_time_zone(
     assert '<a href="/">API and documentation</a>' in page
     assert "Event log" in page
     assert "Europe/Madrid" in page
+    # The apps of the code have no pages of their own.
+    assert logged_in(admin_user).get("/admin/ordering_read/").headers["Location"] == "/admin/"
 
 
 def test_no_page_of_the_queue_or_of_token_digests_is_registered() -> None:

@@ -167,3 +167,13 @@ def test_lists_of_histories_and_reports_are_searched_by_names(shop: Shop, audito
         found = client.get(list_url(page, f"?q={term}")).context["cl"].result_count
         others = client.get(list_url(page, "?q=nobody")).context["cl"].result_count
         assert (found > 0, others) == (True, 0), (page, term)
+
+    for page, heading, name in (
+        ("ordering_read/timelineentry", "History", shop.order.order_number),
+        ("ordering_read/stockmovement", "Stock movements", "LAMP-1"),
+        ("ordering_read/customerstats", "What they bought", "Robin Sample"),
+        ("ordering_read/statuscounter", "By status", "unfulfilled"),
+    ):
+        text = client.get(list_url(page)).text
+        assert f"<h1>{heading}</h1>" in text
+        assert f">{name}</a>" in text, "names stand for ids"

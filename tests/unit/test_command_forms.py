@@ -9,7 +9,8 @@ import pytest
 from django.template.loader import render_to_string
 
 from ordering_read.admin.command_forms import CommandForm, FormContext, FormRow
-from ordering_write.domain.commands import Command, RequestReturn
+from ordering_read.admin.form_fields import Choices
+from ordering_write.domain.commands import Command, RequestRefund, RequestReturn
 from ordering_write.handlers import all_handlers
 
 ORDER_ID = UUID(int=7)
@@ -93,6 +94,15 @@ def test_an_error_in_an_element_stands_at_the_row_that_made_it() -> None:
 
     assert form.command(command_id=UUID(int=9), user_id=UUID(int=1)) is None
     assert list(form.errors) == [field_name(third, "reason")]
+
+
+def test_an_optional_choice_without_choices_is_left_out() -> None:
+    class WithoutReturns(FormContext):
+        def choices(self, command_type: type[Command], name: str) -> Choices | None:
+            return [] if name == "return_id" else None
+
+    assert "return_id" in CommandForm(RequestRefund, FormContext()).fields
+    assert "return_id" not in CommandForm(RequestRefund, WithoutReturns()).fields
 
 
 def test_inputs_and_errors_are_escaped() -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from config.fields.pattern import Pattern
 from config.fields.text import Text, identity
 
 REQUIRED: TypeAdapter[str] = TypeAdapter(Annotated[str, Text(max_length=40)])
@@ -65,3 +66,15 @@ def test_invisible_characters_beside_visible_ones_stay(subtests: pytest.Subtests
     for text in texts:
         with subtests.test(text.encode("unicode_escape").decode()):
             assert REQUIRED.validate_python(text) == text
+
+
+def test_a_text_of_another_shape_is_refused_in_words() -> None:
+    shaped: TypeAdapter[str] = TypeAdapter(Annotated[str, Pattern(r"^[a-z]+$", "Only letters")])
+
+    assert shaped.validate_python("gift") == "gift"
+    assert shaped.json_schema()["pattern"] == r"^[a-z]+$"
+    for text in ("Gift", "gift\n", ""):
+        with pytest.raises(ValidationError) as refusal:
+            shaped.validate_python(text)
+        [error] = refusal.value.errors()
+        assert (error["type"], error["msg"]) == ("string_pattern_mismatch", "Only letters")

@@ -48,6 +48,13 @@ async function refreshed(part) {
 
 document.querySelectorAll("[data-refresh]").forEach(refreshRegularly);
 
+// --- Parts that scroll sideways ----------------------------------------------------------------
+// The keyboard reaches them while their table is wider than they are.
+const scrolled = new ResizeObserver((entries) => entries.forEach(({ target: part }) => {
+  part.tabIndex = part.scrollWidth > part.clientWidth ? 0 : -1;
+}));
+document.querySelectorAll(".results, .wide:not([tabindex])").forEach((part) => scrolled.observe(part));
+
 // --- Suggestions -------------------------------------------------------------------------------
 // <input list="products" data-suggest="/admin/suggest/products/"> asks for options as people type.
 // The answer is a list of {value, label}.

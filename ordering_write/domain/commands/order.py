@@ -7,6 +7,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from config.fields.pattern import Pattern
 from config.fields.text import Text
 from ordering_write.domain.commands.amounts import Adjustment, Discount, NewTaxes
 from ordering_write.domain.commands.base import Command, Reason
@@ -26,7 +27,14 @@ from ordering_write.domain.values import (
     Value,
 )
 
-Tag = Annotated[str, Field(strict=True, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=40)]
+Tag = Annotated[
+    str,
+    Field(strict=True, max_length=40),
+    Pattern(
+        r"^[a-z0-9]+(-[a-z0-9]+)*$",
+        "A tag is lower-case letters and digits, joined by single hyphens, such as gift-wrap",
+    ),
+]
 Note = Annotated[str, Text(max_length=4000, lines=True)]
 # The number of the customer's purchase order.
 PoNumber = Annotated[str, Text(max_length=100), Field(examples=["PO-4711"])]
@@ -275,14 +283,20 @@ class UntagOrder(Command):
 
 
 class SetOrderMetadata(Command):
-    """Set pairs of the metadata of an order; null removes a pair. Other pairs stay."""
+    """Set or remove pairs of the metadata of an order. Other pairs stay.
+
+    A value of null removes its pair.
+    """
 
     order_id: UUID
     metadata: MetadataChanges
 
 
 class SetLineMetadata(Command):
-    """Set pairs of the metadata of a line; null removes a pair. Other pairs stay."""
+    """Set or remove pairs of the metadata of a line. Other pairs stay.
+
+    A value of null removes its pair.
+    """
 
     order_id: UUID
     line_id: UUID

@@ -7,6 +7,7 @@ from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
 from config.fields.amount import Amount
+from config.fields.pattern import Pattern
 from config.fields.text import Text
 from ordering_write.domain.commands.base import Command, PlannedTime
 from ordering_write.domain.events import AdjustmentReason
@@ -14,7 +15,12 @@ from ordering_write.domain.values import ADDED, ADDED_TRUE, Currency, ProductId
 
 TaxClass = Annotated[
     str,
-    Field(strict=True, pattern=r"^[a-z0-9]+([-_][a-z0-9]+)*$", max_length=40, examples=["food"]),
+    Field(strict=True, max_length=40, examples=["food"]),
+    Pattern(
+        r"^[a-z0-9]+([-_][a-z0-9]+)*$",
+        "A tax class is lower-case letters and digits, joined by hyphens or underscores, "
+        "such as food",
+    ),
 ]
 Level = Annotated[int, Field(strict=True, ge=0, le=1_000_000_000)]
 Sku = Annotated[str, Text(max_length=64), Field(examples=["LAMP-1"])]
