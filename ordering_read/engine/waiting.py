@@ -98,7 +98,7 @@ def announce(**_kwargs: Any) -> None:
     The NOTIFY is sent after the commit and in autocommit, because inside the transaction it would
     make all commits queue up. A lost notification costs time only.
     """
-    prepared.fetch("read", "SELECT pg_notify(%s, '')", [CHANNEL])
+    prepared.run_after_commit("read", "SELECT pg_notify(%s, '')", [CHANNEL])
 
 
 def stop() -> None:

@@ -122,7 +122,8 @@ def _would_be(event: DomainEvent) -> WouldBeEvent:
 def _state(aggregate: Aggregate) -> dict[str, Any]:
     """Return the public state of an aggregate by name; its parts by their ids."""
     currency = aggregate.currency if isinstance(aggregate, Order | StockItem) else ""
-    state = _plain({**aggregate.outcome(), **_plain(aggregate, currency)}, currency)
+    outcome = aggregate.described(aggregate.outcome())
+    state = _plain({**outcome, **_plain(aggregate, currency)}, currency)
     del state["version"]
     if isinstance(aggregate, StockItem):
         # Reservations belong to other orders.

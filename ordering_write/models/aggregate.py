@@ -86,8 +86,12 @@ class Aggregate(GuardedModel):
         raise NotImplementedError
 
     def outcome(self) -> dict[str, Any]:
-        """Return the fields by which an event describes the state after it."""
+        """Return the fields by which an event describes the state after it, with plain amounts."""
         return {}
+
+    def described(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return ``fields`` of the outcome with the values that events have for them."""
+        return fields
 
     def refuse_unsavable(self) -> None:
         """Raise an error if the aggregate can't be saved. The default refuses none."""
@@ -150,6 +154,7 @@ class Aggregate(GuardedModel):
         }
 
     def _raise_event(self, event: DomainEvent) -> None:
+        """Change the state as ``event`` says, and describe the new state in the event itself."""
         if unit := unit_of_work.current():
             unit.note_original(self)
         cached_version, before = self._cached_outcome or (None, {})
@@ -159,7 +164,8 @@ class Aggregate(GuardedModel):
         self.version += 1
         after = self.outcome()
         self._cached_outcome = self.version, after
-        self._pending.append(event.model_copy(update=self.delta(before, after)))
+        event.describe(self.described(self.delta(before, after)))
+        self._pending.append(event)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         raise SavedWithoutEventsError(SavedWithoutEventsError.__doc__)

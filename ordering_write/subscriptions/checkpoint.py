@@ -9,7 +9,8 @@ from uuid_utils.compat import uuid7
 
 from ordering_write import log
 
-# Sent after the commit that moved checkpoints; the sender is their class. No arguments.
+# Sent in the transaction that moves checkpoints, before its commit; the sender is their class. No
+# arguments.
 checkpoints_moved = Signal()
 
 

@@ -180,58 +180,71 @@ class _SubscriptionGroup:
     def _step_together(self) -> list[Step]:
         """Apply one batch in one transaction, for the checkpoints that may go together."""
         with transaction.atomic(using=self._checkpoints.db):
+            began = time.monotonic()
             self._rows = self._load(lock=True)
             ready = [row for row in self._rows.values() if not _goes_by_itself(row)]
-            return [
-                step
+            batches = [
+                batch
                 for streams in sorted({row.streams for row in ready})
-                for step in self._step_in_slice([row for row in ready if row.streams == streams])
+                for batch in self._batches([row for row in ready if row.streams == streams])
+            ]
+            return [
+                self._apply(rows, limit, began=began, is_last=number == len(batches))
+                for number, (rows, limit) in enumerate(batches, start=1)
             ]
 
-    def _step_in_slice(self, ready: list[Any]) -> list[Step]:
-        """Apply one batch for the checkpoints ``ready``, which are of one slice."""
+    def _batches(self, ready: list[Any]) -> Iterator[tuple[list[Any], int]]:
+        """Yield the checkpoints of each position, and the limit of their next batch.
+
+        The checkpoints ``ready`` are of one slice.
+        """
         positions = sorted({row.position for row in ready})
         batch = self._batch_of(ready[0])
-        return [
-            self._apply(
-                [row for row in ready if row.position == position],
-                # Stops at the next position, from where the checkpoints move together.
-                limit=min(batch, following - position),
-            )
-            for position, following in zip(positions, [*positions[1:], math.inf], strict=True)
-        ]
+        for position, following in zip(positions, [*positions[1:], math.inf], strict=True):
+            # Stops at the next position, from where the checkpoints move together.
+            limit = int(min(batch, following - position))
+            yield [row for row in ready if row.position == position], limit
 
     def _batch_of(self, row: Any) -> int:
         """Return the positions of a batch, of which a slice has its share of events."""
         return self._batch * int(row.streams.of)
 
-    def _apply(self, rows: list[Any], *, limit: int) -> Step:
-        """Apply the next batch to ``rows``, checkpoints at one position, and move them."""
+    def _apply(self, rows: list[Any], limit: int, *, began: float, is_last: bool) -> Step:
+        """Apply the next batch to ``rows``, checkpoints at one position, and move them.
+
+        The transaction ``began`` at this time of the monotonic clock, and may end with this batch.
+        """
+        seconds_before = time.monotonic() - began
         for row in rows:
             if not reads_this_log(row, self._reader):
                 raise LogReplacedError(row)
         batch = self._reader.read(rows[0].position, limit, rows[0].streams)
         if batch is None:
             return Step(0, rows[0].position, may_have_more=False)
-        may_have_more = batch.size >= limit
         with traced_batch(rows, batch.events, self._reader.source):
-            seconds = self._apply_to_each(rows, batch.events)
-            keep_lease = may_have_more or self._listens
-            move(rows, batch, seconds, self._reader.source, keep_lease=keep_lease)
+            seconds = self._apply_to_each(rows, batch.events, is_last=is_last)
+            may_have_more = batch.size >= limit
+            move(
+                rows,
+                batch,
+                seconds,
+                self._reader.source,
+                keep_lease=may_have_more or self._listens,
+                seconds_before=seconds_before,
+            )
         return Step(len(batch.events) * len(rows), batch.position, may_have_more)
 
-    def _apply_to_each(self, rows: list[Any], events: Sequence[DomainEvent]) -> list[float]:
+    def _apply_to_each(
+        self, rows: list[Any], events: Sequence[DomainEvent], *, is_last: bool
+    ) -> list[float]:
         """Apply ``events`` to each of ``rows``; return the seconds that each of them took."""
         seconds = []
-        with tables.together():
+        with tables.together(is_last=is_last):
             for row in rows:
                 began = time.monotonic()
                 parking.apply(row, events, self._subscriber_of(row), bisect=False)
-                ended = time.monotonic()
-                seconds.append(ended - began)
-        # The time of the common write, in equal shares.
-        share = (time.monotonic() - ended) / len(rows)
-        return [duration + share for duration in seconds]
+                seconds.append(time.monotonic() - began)
+        return seconds
 
     def _step_alone(self, key: int) -> Step | None:
         if key not in self._runners:

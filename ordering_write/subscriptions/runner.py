@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
-from functools import partial
 from typing import Any, NamedTuple
 
 from django.db import InterfaceError, OperationalError, models, transaction
@@ -42,9 +41,12 @@ UPDATE {table} AS checkpoint SET
     updated_at = statement_timestamp(),
     leased_until = statement_timestamp() + make_interval(secs => %(lease)s),
     error = '', failed_at = NULL, start = 0,
-    batches = batches + 1, batch_seconds = batch_seconds + applied.seconds,
-    last_batch_seconds = applied.seconds
-FROM unnest(%(keys)s::bigint[], %(seconds)s::float8[]) AS applied (key, seconds){asynchronous}
+    batches = batches + 1, batch_seconds = batch_seconds + applied.seconds + common.seconds,
+    last_batch_seconds = applied.seconds + common.seconds
+FROM unnest(%(keys)s::bigint[], %(seconds)s::float8[]) AS applied (key, seconds), (
+    SELECT greatest(extract(epoch FROM statement_timestamp() - now()) - %(others)s, 0)
+        / cardinality(%(keys)s::bigint[]) AS seconds
+) AS common{asynchronous}
 WHERE checkpoint.id = applied.key
 """
 # For this transaction only.
@@ -84,7 +86,6 @@ class Runner:
         self._until = until
         # True once this runner has counted its start on the next events.
         self._start_counted = False
-        self._began = 0.0
 
     def follow(self) -> Iterator[int]:
         """Apply all events that the log has; yields the number of events of each batch."""
@@ -125,7 +126,6 @@ class Runner:
                     raise LogReplacedError(checkpoint)
                 if checkpoint.position >= self._until:
                     return Step(0, checkpoint.position, may_have_more=False)
-                self._began = time.monotonic()
                 most = min(self._batch, self._until - checkpoint.position)
                 limit = 1 if checkpoint.isolated else int(most)
                 batch = self._reader.read(checkpoint.position, limit, checkpoint.streams)
@@ -164,9 +164,8 @@ class Runner:
                     parking.park_crashed(checkpoint, event, self._subscriber)
             else:
                 parking.apply(checkpoint, events, self._subscriber, bisect=bisect)
-            seconds = time.monotonic() - self._began
             keep_lease = may_have_more or self._listens
-            move([checkpoint], batch, [seconds], self._reader.source, keep_lease=keep_lease)
+            move([checkpoint], batch, [0.0], self._reader.source, keep_lease=keep_lease)
         return Step(len(events), batch.position, may_have_more)
 
     def record_failure(self, failure: Exception) -> None:
@@ -224,10 +223,12 @@ def move(
     source: LogSource,
     *,
     keep_lease: bool,
+    seconds_before: float = 0.0,
 ) -> None:
     """Move ``checkpoints`` of one table and one position past ``batch``, read from ``source``.
 
-    ``seconds`` says how long each of them took to apply the events.
+    ``seconds`` are those that each of them took alone to apply the events. The rest of the
+    transaction until the move counts in equal shares, without its first ``seconds_before``.
     """
     first = checkpoints[0]
     # The lease ends before the look at the head that follows a last batch, so that an event is
@@ -239,22 +240,19 @@ def move(
         "lease": LEASE.total_seconds() if keep_lease else None,
         "keys": [checkpoint.pk for checkpoint in checkpoints],
         "seconds": list(seconds),
+        "others": seconds_before + sum(seconds),
     }
     statement = _MOVE.format(
         table=first._meta.db_table,
         asynchronous=_COMMIT_ASYNCHRONOUSLY if first.repeatable else "",
     )
     prepared.run_last(first._state.db, statement, values)
-    announce = partial(checkpoints_moved.send, sender=type(first))
-    transaction.on_commit(announce, using=first._state.db, robust=True)
-    for checkpoint, duration in zip(checkpoints, seconds, strict=True):
-        logger.debug(
-            "%s: %d events up to %d applied in %.3f s",
-            checkpoint,
-            len(batch.events),
-            batch.position,
-            duration,
-        )
+    checkpoints_moved.send(sender=type(first))
+    if logger.isEnabledFor(logging.DEBUG):
+        for checkpoint in checkpoints:
+            logger.debug(
+                "%s: %d events up to %d applied", checkpoint, len(batch.events), batch.position
+            )
 
 
 def _count_start(checkpoint: Checkpoint, *, until: int) -> None:

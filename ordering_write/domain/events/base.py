@@ -115,9 +115,15 @@ class DomainEvent(BaseModel):
             raise ValueError(f"{self.type} has not been saved.")
         return self.envelope
 
+    # The aggregate that raises an event adds to it without a copy, which would take longer than the
+    # state machine. Nothing else has the event before the aggregate is saved.
+    def describe(self, fields: Mapping[str, Any]) -> None:
+        """Add ``fields`` about the state after the event, when an aggregate raises it."""
+        self.__dict__.update(fields)
+        self.__pydantic_fields_set__.update(fields)
+
     def record(self, envelope: Envelope) -> None:
         """Add the envelope when the aggregate that raised the event is saved."""
-        # Without a copy, although events don't change: no other code has the event yet.
         self.__dict__["envelope"] = envelope
 
     @classmethod

@@ -34,7 +34,7 @@ class Reporting(Charging):
         if discount or taxes:
             # Both fields are set: the currency of the taxes is that of ``discount_change``.
             changes = {"discount_change": self.money(discount), "tax_changes": taxes or None}
-            self._pending[-1] = self._pending[-1].model_copy(update=changes)
+            event.describe(changes)
 
     def _priced_parts(self) -> list[Price]:
         """Return the prices of what is due, as far as events have priced it."""

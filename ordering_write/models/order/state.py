@@ -40,6 +40,8 @@ from ordering_write.models.order.payments import authorized_rest
 
 # Facets by which readers count orders: an event that changes one also carries its former value.
 _COUNTED_BY = frozenset({"status", "payment_status", "fulfilment_status", "return_status"})
+# Amounts of the outcome, which events carry with the currency.
+_AMOUNTS = frozenset({"total", "total_before", "balance", "authorized", "captured", "refunded"})
 
 
 class OrderState(Aggregate):
@@ -266,6 +268,8 @@ class OrderState(Aggregate):
     @property
     def attention(self) -> tuple[Attention, ...]:
         """The reasons for which a person must look at the money, without those resolved."""
+        if not (self.payments or self.captures or self.refunds or self.captured or self.refunded):
+            return ()
         return tuple(
             reason
             for reason, amount in concerns(self).items()
@@ -283,11 +287,11 @@ class OrderState(Aggregate):
             "fulfilment_status": self.fulfilment_status(),
             "return_status": self.return_status(),
             "on_hold": bool(self.hold_reason),
-            "total": self.money(self.total),
-            "balance": self.money(self.balance),
-            "authorized": self.money(self.authorized),
-            "captured": self.money(self.captured),
-            "refunded": self.money(self.refunded),
+            "total": self.total,
+            "balance": self.balance,
+            "authorized": self.authorized,
+            "captured": self.captured,
+            "refunded": self.refunded,
             "attention": self.attention,
             "item_count": len(self.lines),
         }
@@ -303,6 +307,11 @@ class OrderState(Aggregate):
             # Included although unchanged: readers subtract the total of a cancelled order.
             fields["total"] = after["total"]
         return fields
+
+    def described(self, fields: dict[str, Any]) -> dict[str, Any]:
+        return {
+            name: self.money(value) if name in _AMOUNTS else value for name, value in fields.items()
+        }
 
     def _record(self, event_type: type[e.OrderEvent], /, *, now: datetime, **fields: Any) -> None:
         """Raise an event of this order that became true at ``now``."""
