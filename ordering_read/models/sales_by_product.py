@@ -47,6 +47,8 @@ class SalesByProduct(CountedRow):
         constraints = [
             models.UniqueConstraint(
                 fields=["projection", "day", "product_id", "currency"],
+                # A report ranks the products of a period from this index alone.
+                include=["units", "gross"],
                 name="sales_by_product_unique",
             ),
         ]

@@ -1,51 +1,29 @@
-"""The query for the report of a period: sums, comparison, products and taxes, in one currency."""
+"""The query for the report of a period: sums, comparison and taxes, in one currency."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Self
-from uuid import UUID
 
 from django.db.models import Case, DateField, QuerySet, Sum, When
 from django.db.models.functions import Trunc
 from pydantic import Field, model_validator
 
-from ordering_read.fields import CurrencyAmount, CurrencyCode, ProductId, ProductName, Sku
+from ordering_read.fields import CurrencyAmount, CurrencyCode
 from ordering_read.models.sales_by_day import SalesByDay
-from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.models.tax_by_day import TaxByDay
-from ordering_read.queries.base import Query, QueryHandler, handles
+from ordering_read.queries.base import Answer, Query, QueryHandler, handles
 from ordering_read.queries.lists import shop_wide
-from ordering_read.queries.product_sales import ProductSales
 from ordering_read.queries.reports import Group, SalesSumsView
 from ordering_read.queries.views import View
 
 _Sums = dict[str, Any]
-# The most products of a report; the best sellers come first.
-MOST_PRODUCTS = 1_000
-# The products that are called best or worst sellers.
-FEW_PRODUCTS = 5
 
 
 class PeriodSalesView(SalesSumsView):
     """The sums of a day, a week or a month; ``day`` is its first day, even before the report."""
 
     day: date
-
-
-class ProductReportView(View):
-    """The sales of a product in the period (see SalesByProductView), and in the period before."""
-
-    product_id: ProductId
-    sku: Sku
-    name: ProductName
-    units: int
-    cancelled_units: int
-    returned_units: int
-    gross: CurrencyAmount
-    refunded: CurrencyAmount
-    units_before: int
-    gross_before: CurrencyAmount
 
 
 class TaxSumView(View):
@@ -62,35 +40,25 @@ class TaxSumView(View):
 class SalesReportView(View):
     """The report of a period, and the sums of the period of the same length before it.
 
-    ``periods`` has each day, week or month of the period, the oldest first. ``products`` are sorted
-    by ``gross``; there may be more than these. ``worst`` are those that sold the fewest units, of
-    all that were sold in the period or in the one before, the worst first. Equal sellers are sorted
-    by SKU; a limit leaves some of them out by id.
+    ``periods`` has each day, week or month of the period, the oldest first.
     """
 
     currency: CurrencyCode
     sums: SalesSumsView
     sums_before: SalesSumsView
     periods: tuple[PeriodSalesView, ...]
-    products: tuple[ProductReportView, ...]
-    has_more_products: bool
-    worst: tuple[ProductReportView, ...]
     taxes: tuple[TaxSumView, ...]
 
-    @property
-    def best(self) -> tuple[ProductReportView, ...]:
-        """The products that sold the most in the period, the best first."""
-        return tuple(product for product in self.products[:FEW_PRODUCTS] if product.units)
 
+class PeriodQuery(Query[Answer]):
+    """The base class of queries about the sales of a period, in one currency.
 
-class GetSalesReport(Query[SalesReportView]):
-    """Report the sales from ``first_day`` to ``last_day``, both included, in one currency."""
+    The period is from ``first_day`` to ``last_day``, both included.
+    """
 
     first_day: date
     last_day: date
     currency: CurrencyCode
-    group: Group = "day"
-    most_products: int = Field(MOST_PRODUCTS, ge=1, le=MOST_PRODUCTS)
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -109,6 +77,12 @@ class GetSalesReport(Query[SalesReportView]):
         return shop_wide(self, model.live.filter(currency=self.currency, **days))
 
 
+class GetSalesReport(PeriodQuery[SalesReportView]):
+    """Report the sums of a period, of its days, weeks or months, and of the period before it."""
+
+    group: Group = "day"
+
+
 class ListSalesCurrencies(Query[tuple[str, ...]]):
     """List the currencies of all sales, the one with the most orders first."""
 
@@ -125,38 +99,18 @@ class ListSalesCurrenciesHandler(QueryHandler[ListSalesCurrencies, tuple[str, ..
 
 @handles(GetSalesReport)
 class GetSalesReportHandler(QueryHandler[GetSalesReport, SalesReportView]):
-    """Reads sums, taxes, the ranking of the products, their sums and names by a statement each."""
+    """Reads the sums and the taxes by a statement each."""
 
     def handle(self, query: GetSalesReport) -> SalesReportView:
         sums, sums_before = _sums_by_day(query)
-        sales = ProductSales(query.rows(SalesByProduct), first_day=query.first_day)
-        best, worst = sales.ranked(query.most_products + 1, FEW_PRODUCTS)
-        shown = best[: query.most_products]
-        products = sales.sums({*shown, *worst})
         fields = {
             "currency": query.currency,
             "sums": _total(sums.values()),
             "sums_before": _total(sums_before),
             "periods": [{"day": day, **sums.get(day, _NOTHING)} for day in _periods(query)],
-            "products": sorted(_of(products, shown), key=_best_first),
-            "has_more_products": len(best) > len(shown),
-            "worst": sorted(_of(products, worst), key=_worst_first),
             "taxes": list(_taxes(query)),
         }
         return SalesReportView.model_validate(fields, context=query.currency)
-
-
-def _of(products: Mapping[UUID, _Sums], ids: Iterable[UUID]) -> Iterator[_Sums]:
-    # A promotion between two statements can take a product away.
-    return (products[key] for key in ids if key in products)
-
-
-def _best_first(product: _Sums) -> tuple[Any, ...]:
-    return -product["gross"], -product["units"], product["sku"]
-
-
-def _worst_first(product: _Sums) -> tuple[Any, ...]:
-    return product["units"], product["gross"], -product["units_before"], product["sku"]
 
 
 def _sums_by_day(query: GetSalesReport) -> tuple[dict[date, _Sums], list[_Sums]]:

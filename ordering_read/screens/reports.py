@@ -7,21 +7,27 @@ from typing import Any, NamedTuple
 
 from django import forms
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django.utils.timezone import localdate
 
-from config.http.admin import list_url
+from config.http.admin import list_url, page_url
 from config.http.errors import ParameterError
 from ordering_read import permissions
 from ordering_read.admin.gaps import incomplete_named
 from ordering_read.engine.gaps import answer_gap
 from ordering_read.exports.formats import BYTE_ORDER_MARK, csv_lines
+from ordering_read.models import InventoryLevel
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.models.sales_by_product import SalesByProduct
 from ordering_read.models.tax_by_day import TaxByDay
+from ordering_read.queries.product_sales import (
+    MOST_PRODUCTS,
+    ProductRankingView,
+    ProductReportView,
+    RankProducts,
+)
 from ordering_read.queries.reports import Group
 from ordering_read.queries.sales_report import (
-    FEW_PRODUCTS,
-    MOST_PRODUCTS,
     GetSalesReport,
     ListSalesCurrencies,
     SalesReportView,
@@ -34,6 +40,8 @@ _DEFAULT_DAYS = 28
 _MOST_DAYS, _MOST_SINGLE_DAYS = 3_660, 400
 # The most products of the page; the CSV has MOST_PRODUCTS.
 _SHOWN_PRODUCTS = 100
+# The products that are called best or worst sellers.
+_FEW_PRODUCTS = 5
 _SUMS = {
     "orders": "Orders",
     "units": "Units",
@@ -45,6 +53,20 @@ _SUMS = {
     "discount": "Discounts in net",
     "tax": "Taxes in net",
     "captured": "Paid by customers",
+    "charged_back": "Charged back",
+    "paid_back": "Paid back",
+}
+# The sums of a day, a week or a month in the order of the columns, with their headings.
+_PERIOD_SUMS = {
+    "orders": "Orders",
+    "units": "Units",
+    "gross": "Gross",
+    "discount": "Discounts",
+    "tax": "Taxes",
+    "cancelled": "Cancelled",
+    "refunded": "Returned, lost, goodwill",
+    "net": "Net",
+    "captured": "Paid",
     "charged_back": "Charged back",
     "paid_back": "Paid back",
 }
@@ -96,7 +118,12 @@ class Comparison(NamedTuple):
 
 
 class ReportsScreen(Screen):
-    """The sales of a period in one currency."""
+    """The sales of a period in one currency.
+
+    The best and worst sellers are a part of their own, for which the page asks after it is shown:
+    ranking all products takes longer than the rest of the page. With ``part=sellers``, the answer
+    is that part; with ``sellers=shown``, the page has it from the beginning.
+    """
 
     template_name = "screens/reports.html"
     title = "Sales report"
@@ -109,34 +136,56 @@ class ReportsScreen(Screen):
         form = ReportForm(request.GET.dict(), currencies=currencies)
         context: dict[str, Any] = {"form": form, "presets": _presets(form)}
         if form.is_valid():
-            table = request.GET.get("table", "")
-            query = _query(form, table)
-            report = self.ask(query)
-            if table:
-                return _csv(table, report, query)
-            context |= _context(report, query, form.cleaned_data["by"])
+            query = _query(form)
+            if table := request.GET.get("table", ""):
+                return self._csv(table, query)
+            if request.GET.get("part") == "sellers":
+                return HttpResponse(
+                    render_to_string("screens/report_sellers.html", self._sellers(query))
+                )
+            by = form.cleaned_data["by"]
+            context |= _context(self.ask(query), query, by)
+            if by == "product":
+                context |= _products(self._ranking(query, most=_SHOWN_PRODUCTS))
+            if request.GET.get("sellers") == "shown":
+                context |= self._sellers(query)
             projections = (SalesByDay, SalesByProduct, TaxByDay)
             gap = answer_gap(incomplete_named([model.projection_name for model in projections]))
             context["projection_gaps"] = [gap.detail] if gap else []
         return self.render_to_response(self.get_context_data(**context))
 
+    def _ranking(self, query: GetSalesReport, **limits: int) -> ProductRankingView:
+        period = query.model_dump(include={"first_day", "last_day", "currency"})
+        return self.ask(RankProducts(**period, **limits))
 
-def _query(form: ReportForm, table: str) -> GetSalesReport:
-    """Return the query of the page; of the CSV of a ``table`` of the page unless that is ""."""
+    def _sellers(self, query: GetSalesReport) -> dict[str, Any]:
+        ranking = self._ranking(query, most=_FEW_PRODUCTS, fewest=_FEW_PRODUCTS)
+        best = [product for product in ranking.best if product.units]
+        return {
+            "sellers": {"Best sellers, by gross": best, "Worst sellers, by units": ranking.worst}
+        }
+
+    def _csv(self, table: str, query: GetSalesReport) -> HttpResponse:
+        """Return the rows of a table of the page. Raises ParameterError for another table."""
+        if table == "products":
+            rows = [vars(view) for view in self._ranking(query, most=MOST_PRODUCTS).best]
+        elif table in _TABLES:
+            rows = _TABLES[table](self.ask(query))
+        else:
+            tables = ", ".join([*_TABLES, "products"])
+            raise ParameterError("table", f"The report has the tables {tables}.")
+        return _csv_file(table, rows, query)
+
+
+def _query(form: ReportForm) -> GetSalesReport:
+    """Return the query of the page."""
     values = form.cleaned_data
     days = (values["to"] - values["from"]).days + 1
     group: Group = values["by"]
     if values["by"] == "product":
         group = "day" if days <= 62 else "week" if days <= _MOST_SINGLE_DAYS else "month"
-    most = MOST_PRODUCTS if table == "products" else FEW_PRODUCTS
-    if values["by"] == "product" and not table:
-        most = _SHOWN_PRODUCTS
     return GetSalesReport(
-        first_day=values["from"],
-        last_day=values["to"],
-        currency=values["currency"],
-        group=group,
-        most_products=most,
+        first_day=values["from"], last_day=values["to"], currency=values["currency"], group=group
     )
 
 
@@ -149,18 +198,49 @@ def _context(report: SalesReportView, query: GetSalesReport, by: str) -> dict[st
         "last_day_before": query.first_day - timedelta(days=1),
         "by": by,
         "group_label": _GROUPS[query.group],
-        "sums": list(_comparisons(report)),
-        "periods": [(period_label(period.day, query.group), period) for period in report.periods],
-        "chart": _chart(report, query.group),
-        "products": [
-            (product, _percent(product.gross, product.gross_before)) for product in report.products
+        "sums": [
+            (item, (item.now, item.before, item.change, item.percent or "–"))
+            for item in _comparisons(report)
         ],
-        "most_products": query.most_products,
-        "most_in_csv": MOST_PRODUCTS,
+        "period_labels": _PERIOD_SUMS.values(),
+        "periods": [
+            (
+                period_label(period.day, query.group),
+                [getattr(period, name) for name in _PERIOD_SUMS],
+            )
+            for period in report.periods
+        ],
+        "chart": _chart(report, query.group),
         "days_url": list_url(SalesByDay, in_currency),
         "products_url": list_url(SalesByProduct, period_filter),
         "taxes_url": list_url(TaxByDay, in_currency),
     }
+
+
+def _products(ranking: ProductRankingView) -> dict[str, Any]:
+    return {
+        "products": [
+            (product, page_url(InventoryLevel, product.product_id), _numbers(product))
+            for product in ranking.best
+        ],
+        "has_more_products": ranking.has_more,
+        "most_products": _SHOWN_PRODUCTS,
+        "most_in_csv": MOST_PRODUCTS,
+    }
+
+
+def _numbers(product: ProductReportView) -> tuple[object, ...]:
+    """Return the numbers of a product as the columns of the page have them."""
+    return (
+        product.units,
+        product.gross,
+        product.cancelled_units,
+        product.returned_units,
+        product.refunded,
+        product.units_before,
+        product.gross_before,
+        _percent(product.gross, product.gross_before) or "–",
+    )
 
 
 # --- Periods -----------------------------------------------------------------------------------
@@ -242,17 +322,12 @@ _TABLES: Mapping[str, Callable[[SalesReportView], list[dict[str, Any]]]] = {
         for item in _comparisons(report)
     ],
     "periods": lambda report: [vars(view) for view in report.periods],
-    "products": lambda report: [vars(view) for view in report.products],
     "taxes": lambda report: [vars(view) for view in report.taxes],
 }
 
 
-def _csv(table: str, report: SalesReportView, query: GetSalesReport) -> HttpResponse:
-    """Return the rows of a table of the page. Raises ParameterError for another table."""
-    if table not in _TABLES:
-        raise ParameterError("table", f"The report has the tables {', '.join(_TABLES)}.")
-    rows = _TABLES[table](report)
-    period = {"currency": report.currency, "from": query.first_day, "to": query.last_day}
+def _csv_file(table: str, rows: Sequence[Mapping[str, Any]], query: GetSalesReport) -> HttpResponse:
+    period = {"currency": query.currency, "from": str(query.first_day), "to": str(query.last_day)}
     lines = [[*row.values(), *period.values()] for row in rows]
     names = [*rows[0], *period] if rows else list(period)
     file_name = f"sales-{table}-{query.first_day}-{query.last_day}-{query.currency}.csv"

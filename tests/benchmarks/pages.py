@@ -137,7 +137,7 @@ def _pages_of_work() -> Iterator[Page]:
     question = {"action": "place_hold", "_selected_action": [str(row.pk) for row in newest]}
     yield Page("Bulk question, 100 orders", _ORDERS, data=question)
     yield Page("Bulk actions", "/admin/bulk/")
-    for query in ("", "?by=month", "?by=product", "?by=week&table=products"):
+    for query in ("", "?part=sellers", "?by=month", "?by=product", "?by=week&table=products"):
         yield Page(f"Reports{query}", f"/admin/reports/{query}")
     yield Page("Saved views", "/admin/views/")
     yield Page("Exports", "/admin/exports/")

@@ -15,6 +15,7 @@ from config.accounts.roles import Role
 from ordering_read.models.sales_by_day import SalesByDay
 from ordering_read.projector import writing
 from ordering_read.queries import get_query_bus
+from ordering_read.queries.product_sales import RankProducts
 from ordering_read.queries.reports import GetSalesByDay, GetSalesByProduct, GetTaxesByDay
 from ordering_read.queries.sales_report import GetSalesReport
 from ordering_read.screens import charts
@@ -66,6 +67,11 @@ def report(**fields: Any) -> Any:
     return ask(GetSalesReport(first_day=FIRST, last_day=LAST, currency="EUR", **fields))
 
 
+def ranking(**fields: Any) -> Any:
+    period = {"first_day": FIRST, "last_day": LAST, "currency": "EUR"}
+    return ask(RankProducts(**{**period, **fields}))
+
+
 @pytest.mark.usefixtures("shop")
 def test_every_sum_equals_the_rows_of_the_lists_to_the_cent() -> None:
     period = {"first_day": FIRST, "last_day": LAST, "currency": "EUR"}
@@ -80,8 +86,9 @@ def test_every_sum_equals_the_rows_of_the_lists_to_the_cent() -> None:
             assert getattr(found.sums, name) == total, (group, name)
             assert sum(getattr(part, name) for part in found.periods) == total, (group, name)
     assert (found.sums.net, found.sums.orders) == (Decimal("109.98"), 4)
-    assert sum(product.gross for product in found.products) == sum(line.gross for line in lines)
-    assert sum(product.units for product in found.products) == sum(line.units for line in lines)
+    products = ranking().best
+    assert sum(product.gross for product in products) == sum(line.gross for line in lines)
+    assert sum(product.units for product in products) == sum(line.units for line in lines)
     [tax] = found.taxes
     assert (tax.amount, tax.base) == (
         sum(row.amount for row in taxes),
@@ -102,8 +109,13 @@ def test_the_period_before_has_the_same_length() -> None:
         "2026-03-23",
     ]
     assert [str(part.net) for part in found.periods] == ["59.97", "10.01", "0.00", "40.00"]
-    assert [product.sku for product in found.best] == ["lamp-1", "chair-1"]
-    assert [(product.sku, product.units, product.units_before) for product in found.worst] == [
+    ranked = ranking(fewest=5)
+    assert [(product.sku, product.gross_before) for product in ranked.best] == [
+        ("lamp-1", 0),
+        ("chair-1", 40),
+        ("sofa-1", 60),
+    ]
+    assert [(product.sku, product.units, product.units_before) for product in ranked.worst] == [
         ("sofa-1", 0, 1),
         ("chair-1", 3, 4),
         ("lamp-1", 5, 0),
@@ -113,22 +125,21 @@ def test_the_period_before_has_the_same_length() -> None:
 
 
 @pytest.mark.usefixtures("shop")
-def test_a_short_report_has_the_best_sellers_and_the_worst_of_all(
+def test_a_short_ranking_has_the_best_sellers_and_the_worst_of_all(
     subtests: pytest.Subtests,
 ) -> None:
-    whole = report()
-    for most in (1, 2):
-        with subtests.test(most=most):
-            short = report(most_products=most)
-            assert short.products == whole.products[:most]
-            assert (short.has_more_products, whole.has_more_products) == (True, False)
-            assert (short.worst, short.sums) == (whole.worst, whole.sums)
-    later = ask(
-        GetSalesReport(first_day=LAST + timedelta(2), last_day=LAST + timedelta(3), currency="EUR")
-    )
+    whole = ranking(fewest=5)
+    assert not whole.has_more
+    for most, fewest in ((1, 0), (1, 5), (2, 0), (2, 2), (3, 0)):
+        with subtests.test(most=most, fewest=fewest):
+            short = ranking(most=most, fewest=fewest)
+            assert short.best == whole.best[:most]
+            assert short.worst == whole.worst[:fewest]
+            assert short.has_more == (most < 3)
+    later = ranking(first_day=LAST + timedelta(2), last_day=LAST + timedelta(3), fewest=5)
     assert [(product.sku, product.units_before) for product in later.worst] == [("lamp-1", 9)]
-    between = ask(GetSalesReport(first_day=LAST, last_day=LAST, currency="EUR"))
-    assert [(product.sku, product.units) for product in between.products] == [
+    between = ranking(first_day=LAST, last_day=LAST)
+    assert [(product.sku, product.units) for product in between.best] == [
         ("lamp-1", 2),
         ("chair-1", 0),
     ]
@@ -166,6 +177,22 @@ def test_the_page_compares_the_periods_and_its_csv_has_what_it_shows(
     page = client.get(f"{REPORT}{PERIOD}&by=product")
     assert "A lamp" in page.text
     assert page.text.count("<rect") == 28
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_page_awaits_the_sellers_as_a_part_or_shows_them_at_once(admin_user: User) -> None:
+    client = logged_in(admin_user)
+    page = client.get(f"{REPORT}{PERIOD}").text
+    part = client.get(f"{REPORT}{PERIOD}&part=sellers").text
+    [link] = re.findall(r'href="(\?from[^"]*sellers=shown)"', page)
+    whole = client.get(REPORT + link.replace("&amp;", "&")).text
+
+    assert 'id="sellers" data-refresh="' in page
+    assert part.strip().startswith('<div class="report-sellers" id="sellers">')
+    assert part.strip() in whole
+    best, worst = re.split("Worst sellers", part)
+    assert re.findall(r">([a-z]+-1)</a>", best) == ["lamp-1", "chair-1"]
+    assert re.findall(r">([a-z]+-1)</a>", worst) == ["sofa-1", "chair-1", "lamp-1"]
 
 
 @pytest.mark.usefixtures("shop")

@@ -42,6 +42,8 @@ async function refreshed(part) {
     return fresh;
   } catch {
     lost.hidden = false;
+    // A part that is only awaited asks at once, but not again and again.
+    part.dataset.refresh = Math.max(part.dataset.refresh, 5);
     return part;
   }
 }
