@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, cast
 
@@ -15,8 +16,10 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from pydantic import ValidationError
 
 from config.accounts.models import User
@@ -39,6 +42,8 @@ from ordering_write.published import quantize
 _MOST_REFUSALS = 99
 # An amount of four digits or more in a text, before its currency.
 _LONG_AMOUNT = re.compile(r"\b\d{4,}(?:\.\d+)?(?= [A-Z]{3}\b)")
+# A moment in a sentence of the domain: "2026-12-03 23:46 UTC", "2026-12-03 23:46:10+01:00".
+_MOMENT = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d(?:\.\d+)?)?)( UTC|[+-]\d\d:\d\d)")
 
 
 def user_of(request: HttpRequest) -> User:
@@ -80,6 +85,20 @@ def grouped(value: Any) -> str:
         case int() | Decimal():
             return f"{value:,}"
     return _LONG_AMOUNT.sub(lambda amount: f"{Decimal(amount[0]):,}", str(value))
+
+
+def in_store_time(sentence: str) -> str:
+    """Return a sentence of the domain with its moments in the store's time zone."""
+
+    def store_time(match: re.Match[str]) -> str:
+        try:
+            moment = datetime.fromisoformat(match[1] + match[2].replace(" UTC", "+00:00"))
+            return date_format(localtime(moment), "j M Y, H:i")
+        except (ValueError, OverflowError):
+            # The sentence quotes what people typed.
+            return match[0]
+
+    return _MOMENT.sub(store_time, sentence)
 
 
 def link_column(

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from config.http.answers.problems import detail_of
 from config.http.form_renderer import FORM_RENDERER
 from config.http.input.validation import errors_of
+from ordering_read.admin.base import in_store_time
 from ordering_read.admin.codes import countries, currencies
 from ordering_read.admin.form_fields import (
     Choices,
@@ -336,7 +337,7 @@ class CommandForm(forms.Form):
         if isinstance(error, ValidationError):
             problems = errors_of(error)
         for problem in problems or [{"pointer": "", "detail": detail_of(error)}]:
-            pointer, detail = problem["pointer"].strip("#/"), problem["detail"]
+            pointer, detail = problem["pointer"].strip("#/"), in_store_time(problem["detail"])
             name = self._name_at(pointer)
             self.add_error(name, f"{pointer}: {detail}" if pointer and not name else detail)
 

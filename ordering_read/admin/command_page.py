@@ -16,7 +16,7 @@ from django.shortcuts import redirect
 
 from config.http.answers.problems import detail_of, is_anticipated
 from ordering_read.admin import kept_forms
-from ordering_read.admin.base import user_of
+from ordering_read.admin.base import in_store_time, user_of
 from ordering_read.admin.command_forms import CommandForm
 from ordering_read.admin.gaps import gap_details
 from ordering_read.admin.labels import (
@@ -94,7 +94,7 @@ class CommandPage:
             except Exception as error:
                 if not is_anticipated(error):
                     raise
-                refusal = detail_of(error)
+                refusal = in_store_time(detail_of(error))
         return redirect(kept_forms.keep(request, refusal))
 
     def _command(self, form: CommandForm, envelope: Fields) -> Command | None:

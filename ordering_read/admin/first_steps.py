@@ -1,12 +1,13 @@
 """The first steps of an empty shop, on the start page of the admin and on empty lists."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
 
+from config.accounts.models import User
 from ordering_read.admin.base import user_of
 from ordering_read.admin.labels import command_label, command_slug
 from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
@@ -43,7 +44,18 @@ def _steps(request: HttpRequest) -> list[dict[str, Any]]:
         for model, command_type in _STEPS
     ]
     # Users who may do nothing get no list of things to do.
-    return steps if any(step["url"] for step in steps) else []
+    return [*_logins(request), *steps] if any(step["url"] for step in steps) else []
+
+
+def _logins(request: HttpRequest) -> Iterator[dict[str, Any]]:
+    """Yield the step of those who may create logins: each colleague needs one."""
+    user = user_of(request)
+    if user.has_perm("accounts.add_user"):
+        yield {
+            "label": "Create a login for each colleague",
+            "done": User.objects.exclude(pk=user.pk).exists(),
+            "url": reverse("admin:accounts_user_add"),
+        }
 
 
 def _url(model: type[Model], command_type: type[Command]) -> str:

@@ -19,7 +19,7 @@ from config.accounts import saved_views
 from config.http.admin import list_url, page_url, parse_uuid
 from config.http.answers.problems import detail_of
 from ordering_read import permissions
-from ordering_read.admin.base import log_url, money_column, refused_attempts, user_of
+from ordering_read.admin.base import in_store_time, log_url, money_column, refused_attempts, user_of
 from ordering_read.admin.bulk import BULK_COMMANDS
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import CommandPages, Groups
@@ -183,7 +183,11 @@ class OrderAdmin(CommandPages):
             # Many commands don't read the event and still work.
             self.message_user(request, detail_of(error), messages.WARNING)
             return {}
-        return {action.command: str(action.refusal) for action in actions if action.refusal}
+        return {
+            action.command: in_store_time(str(action.refusal))
+            for action in actions
+            if action.refusal
+        }
 
     def version_of(self, record: OrderSummary | None) -> int | None:
         return record.version if record else None

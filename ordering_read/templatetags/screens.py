@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from django import template
 from django.contrib.admin.views.main import PAGE_VAR
+from django.forms import BoundField
 from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.text import capfirst
@@ -43,6 +44,12 @@ class Step(NamedTuple):
 def age(moment: datetime) -> str:
     """Return the time since ``moment`` in its largest unit: ``3 weeks``."""
     return timesince(moment, depth=1)
+
+
+@register.filter
+def focused(field: BoundField) -> str:
+    """Return the input of a form's field; the page begins there."""
+    return str(field.as_widget(attrs={"autofocus": True}))
 
 
 @register.simple_tag

@@ -14,6 +14,7 @@ pytestmark = pytest.mark.usefixtures("db")
 PRODUCT = f"/admin/{INVENTORY}/new/register_stock_item/"
 CUSTOMER = f"/admin/{CUSTOMERS}/new/register_customer/"
 ORDER = "/admin/orders/new/"
+LOGIN = "/admin/accounts/user/add/"
 
 
 def steps(user: User, url: str = "/admin/") -> list[str]:
@@ -33,7 +34,7 @@ def test_an_empty_shop_names_its_first_steps_where_somebody_looks_for_them(
 ) -> None:
     for url in ("/admin/", *map(list_url, (ORDERS, CUSTOMERS, INVENTORY))):
         with subtests.test(url):
-            assert addresses(admin_user, url) == [PRODUCT, CUSTOMER, ORDER]
+            assert addresses(admin_user, url) == [LOGIN, PRODUCT, CUSTOMER, ORDER]
     for address in addresses(admin_user):
         with subtests.test(address):
             assert logged_in(admin_user).get(address).status_code == 200
@@ -43,8 +44,9 @@ def test_a_step_that_is_done_is_marked(admin_user: User) -> None:
     kit.registered_product()
     run_projections()
 
-    product, customer, order = steps(admin_user)
+    login, product, customer, order = steps(admin_user)
 
+    assert LOGIN in login
     assert product.endswith(": done")
     assert CUSTOMER in customer
     assert ORDER in order

@@ -283,13 +283,16 @@ def test_a_customer_logs_in_by_password_and_user_name_or_address(
     def log_in(name: str, password: str = PASSWORD, **fields: str) -> Any:
         return Client().post(LOGIN, {"username": name, "password": password, **fields})
 
+    assert re.findall(r'name="(\w+)"[^>]* autofocus', Client().get(LOGIN).text) == ["email"]
     assert log_in("robin").url == "/my/"
     assert log_in(EMAIL.upper()).url == "/my/"
     assert log_in("robin", next="/my/orders/2026-000001/").url == "/my/orders/2026-000001/"
     assert log_in("robin", next="https://elsewhere.example/").url == "/my/"
     assert logged_in(user).get(LOGIN)["Location"] == "/my/"
     for name in ("robin", EMAIL):
-        assert "don&#x27;t belong together" in log_in(name, "wrong").text
+        refused = log_in(name, "wrong").text
+        assert "don&#x27;t belong together" in refused
+        assert re.findall(r'name="(\w+)"[^>]* autofocus', refused) == ["username"]
     # All names of an account count together.
     assert log_in(EMAIL, "wrong").status_code == 200
     assert log_in("robin").status_code == 429

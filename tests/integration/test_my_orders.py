@@ -295,6 +295,7 @@ def test_a_return_is_asked_for_by_line_with_a_reason(browser: Client, customer: 
     fields = hidden(browser, url)
 
     assert "Send something back" in page(browser, order_url(order))
+    assert re.findall(r'id="([^"]+)"[^>]* autofocus', browser.get(url).text) == [quantity]
     for typed, problem in (
         ({}, "Say how many you want to send back"),
         ({quantity: "0", f"quantity-{second}": "0"}, "Say how many you want to send back"),

@@ -7,7 +7,9 @@ from uuid import UUID
 
 import pytest
 from django.template.loader import render_to_string
+from django.utils import timezone
 
+from ordering_read.admin.base import in_store_time
 from ordering_read.admin.command_forms import CommandForm, FormContext, FormRow
 from ordering_read.admin.form_fields import Choices
 from ordering_write.domain.commands import Command, RequestRefund, RequestReturn
@@ -103,6 +105,19 @@ def test_an_optional_choice_without_choices_is_left_out() -> None:
 
     assert "return_id" in CommandForm(RequestRefund, FormContext()).fields
     assert "return_id" not in CommandForm(RequestRefund, WithoutReturns()).fields
+
+
+def test_refusals_say_their_times_in_the_zone_of_the_store() -> None:
+    with timezone.override("Europe/Madrid"):
+        assert in_store_time("It expires at 2026-12-03 23:46 UTC.") == (
+            "It expires at 4 Dec 2026, 00:46."
+        )
+        assert in_store_time("2026-07-01 09:00:10.5+02:00 lies in the future.") == (
+            "1 Jul 2026, 09:00 lies in the future."
+        )
+        # Texts that people typed may look like moments.
+        for text in ("2026-99-99 10:00 UTC", "0001-01-01 00:00 UTC", "LAMP 2026-12-03"):
+            assert in_store_time(text) == text
 
 
 def test_inputs_and_errors_are_escaped() -> None:
