@@ -31,12 +31,13 @@ pair AS (
     WHERE id IN (%(stored)s, %(folded)s) OR owner_id IN (%(stored)s, %(folded)s)
 )
 """
-# One statement, so that one snapshot shows both generations and their positions.
+# One statement, so that one snapshot shows both generations and their positions. The rows are
+# counted apart: PostgreSQL would first write rows that two parts of a statement read into a file.
 _COMPARE = """
 SELECT
     (SELECT is_aligned FROM progress),
-    (SELECT count(*) FROM stored),
-    (SELECT count(*) FROM folded),
+    (SELECT count(*) FROM {table} WHERE projection_id = %(stored)s {condition}),
+    (SELECT count(*) FROM {table} WHERE projection_id = %(folded)s {condition}),
     (SELECT count(*) FROM pair),
     (SELECT coalesce(jsonb_agg(row_key), '[]') FROM (
         SELECT {key} FROM pair ORDER BY {key} LIMIT %(limit)s

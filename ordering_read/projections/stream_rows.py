@@ -1,14 +1,10 @@
 """Folds events into rows that each show one stream."""
 
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import connections
-from pydantic_core import to_json
-
-from config.databases import tables
-from config.databases.tables import Table
+from config.databases import copying, tables
 from ordering_read.models import ReadModel, StreamRow
 from ordering_read.projector import applies_once, is_filling
 from ordering_write.published import DomainEvent
@@ -78,12 +74,13 @@ def fold_into(
                 raise KeyError(row_key)
             row = rows[row_key] = model(projection_id=projection_id, **{key: row_key})
         envelope = event.recorded
-        if envelope.version <= row.version:
+        version = envelope.version
+        if version <= row.version:
             continue
         change(row, event)
-        row.version = envelope.version
+        row.version = version
         # None only in ``fold_order``, whose row isn't stored.
-        row.position = cast(int, envelope.position)
+        row.position = envelope.position  # type: ignore[assignment]
         # An event may be recorded late, with an earlier timestamp.
         row.updated_at = max(row.updated_at or event.timestamp, event.timestamp)
         new.append(event)
@@ -98,19 +95,6 @@ def upsert(model: type[ReadModel], rows: Sequence[ReadModel], *, key: Sequence[s
     second statement, which is much faster.
     """
     if is_filling():
-        _copy(Table.of(model), [row for row in rows if row._state.adding])
+        copying.copy([row for row in rows if row._state.adding])
         rows = [row for row in rows if not row._state.adding]
     tables.upsert(rows, unique=["projection", *key])
-
-
-def _copy(table: Table, rows: Sequence[ReadModel]) -> None:
-    if not rows:
-        return
-    statement = f"COPY {table.name} ({', '.join(table.columns)}) FROM STDIN"
-    with connections["read"].cursor() as cursor, cursor.copy(statement) as copy:
-        for row in rows:
-            values = list(table.values(row))
-            for index in table.json:
-                if values[index] is not None:
-                    values[index] = to_json(values[index]).decode()
-            copy.write_row(values)
