@@ -7,6 +7,7 @@ from django.db.models.functions import Now
 from django.dispatch import Signal
 from uuid_utils.compat import uuid7
 
+from config.databases.quick_model import QuickModel
 from ordering_write import log
 
 # Sent in the transaction that moves checkpoints, before its commit; the sender is their class. No
@@ -29,7 +30,7 @@ class CrashSuspicion(models.IntegerChoices):
     CONFIRMED = 3, "that runner was lost too"
 
 
-class Checkpoint(models.Model):
+class Checkpoint(QuickModel):
     """The position of a subscriber in the log. The row is in the database of its effects.
 
     Concrete classes add ``name``, the name of the subscriber. ``repeatable`` is True when all
