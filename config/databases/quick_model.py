@@ -38,9 +38,16 @@ class QuickModel(models.Model):
         **options: Any,
     ) -> Self:
         columns, _constants, _factories = cls._defaults()
-        if len(values) != len(columns):
+        row_values = dict(zip(field_names, values, strict=True))
+        if len(values) == len(columns):
+            row = cls(**row_values)
+        elif cls.__init__ is QuickModel.__init__:
+            # Django reads an absent column when somebody asks for it.
+            row = cls.__new__(cls)
+            row._state = ModelState()
+            row.__dict__.update(row_values)
+        else:
             return super().from_db(db, field_names, values, **options)
-        row = cls(**dict(zip(field_names, values, strict=True)))
         row._state.adding = False
         row._state.db = db
         return row

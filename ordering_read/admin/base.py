@@ -1,7 +1,7 @@
 """The base classes and links that the admin pages of the read models share."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, ClassVar, cast
@@ -193,7 +193,7 @@ class _ReadModelList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows = self.result_list = list(self.result_list)
+        rows = self.result_list = self._rows(request)
         projections = incomplete_of(rows, self.model)
         projections += incomplete_named(self.model_admin.also_reads)
         searched = incomplete_search() if self.query and self.model_admin.uses_search else []
@@ -204,6 +204,20 @@ class _ReadModelList(ChangeList):
             row.projection_gap = gap
         if any(row.projection_gap for row in rows):
             self.list_display = [*self.list_display, "missing_changes"]
+
+    def _rows(self, request: HttpRequest) -> list[Any]:
+        """Return the rows of the page, without their unlisted columns.
+
+        A search walks through an index until it has found a page, so it reads the rows afterwards.
+        """
+        if not (self.query and self.model_admin.uses_search):
+            return list(self.result_list.defer(*self.model_admin.unlisted))
+        identity = self.model_admin.identity
+        ids = list(self.result_list.values_list(identity, flat=True))
+        rows = self.model_admin.get_queryset(request).filter(**{f"{identity}__in": ids})
+        of_id = {getattr(row, identity): row for row in rows.defer(*self.model_admin.unlisted)}
+        # A promotion between the statements can take a row away.
+        return [of_id[key] for key in ids if key in of_id]
 
     def url_for_result(self, result: Model) -> str:
         return page_url(self.model, getattr(result, self.model_admin.identity))
@@ -223,6 +237,8 @@ class ReadModelAdmin(ReadOnlyAdmin):
     also_reads: ClassVar[tuple[str, ...]] = ()
     # True if a search reads the projection of the search.
     uses_search: ClassVar[bool] = False
+    # The columns that the list doesn't read.
+    unlisted: ClassVar[Sequence[str]] = ()
 
     sortable_by = ()
 

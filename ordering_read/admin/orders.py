@@ -9,7 +9,6 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.formats import date_format
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
@@ -41,7 +40,7 @@ from ordering_read.models.order_timeline import TimelineEntry
 from ordering_read.queries.backorders import lines_of
 from ordering_read.queries.base import get_query_bus
 from ordering_read.queries.order_changes import GetOrderChanges, OrderChangeView
-from ordering_read.queries.order_lists import ListOrders
+from ordering_read.queries.order_lists import DOCUMENTS, ListOrders
 from ordering_write import client
 from ordering_write.client import commands as c
 from ordering_write.published import (
@@ -58,6 +57,7 @@ class OrderAdmin(CommandPages):
     identity = "order_id"
     stream_prefix, stream_field = "order", "order_id"
     uses_search = True
+    unlisted = (*DOCUMENTS, "metadata")
     needed_permission = permissions.VIEW_ORDERS
     change_form_template = "admin/ordering_read/order.html"
     change_list_template = "admin/ordering_read/order_list.html"
@@ -148,7 +148,7 @@ class OrderAdmin(CommandPages):
 
     @admin.display(description="Placed")
     def placed(self, order: OrderSummary) -> str:
-        return date_format(localtime(order.created_at), "j M Y, H:i")
+        return f"{localtime(order.created_at):%-d %b %Y, %H:%M}"
 
     @admin.display(description="Status, payment, fulfilment")
     def state(self, order: OrderSummary) -> SafeString:

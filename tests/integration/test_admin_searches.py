@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 from django.db import connections
+from django.test.utils import CaptureQueriesContext
 
 from config.accounts.models import User
 from ordering_read.admin.base import matching, starting_with
-from ordering_read.models import CustomerSummary, InventoryLevel
+from ordering_read.models import CustomerSummary, InventoryLevel, OrderSummary
 from ordering_read.queries.customers import ListCustomers
 from ordering_read.queries.inventory import GetInventory
 from ordering_write.models import OutboxEvent
@@ -48,6 +49,17 @@ def test_a_search_finds_orders(shop: Shop, auditor: User) -> None:
     assert "1 order " in list_text(client, ORDERS, "?status=pending")
     assert "0 orders" in list_text(client, ORDERS, "?status=shipped")
     assert "1 order " in list_text(client, ORDERS, f"?customer_id={order.customer_id}")
+
+
+def test_a_list_reads_no_documents_of_its_orders(shop: Shop, auditor: User) -> None:
+    client = logged_in(auditor)
+    for query in ("?status=pending", "?status=pending&q=lamp"):
+        with CaptureQueriesContext(connections["read"]) as statements:
+            assert "1 order " in list_text(client, ORDERS, query)
+        assert not [sql for sql in statements if '"shipments"' in sql["sql"]], query
+
+    [order] = OrderSummary.live.defer("shipments", "metadata").filter(order_id=shop.order.pk)
+    assert (order.order_number, order.shipments) == (shop.order.order_number, [])
 
 
 def test_a_search_for_an_order_number_opens_the_order(shop: Shop, auditor: User) -> None:
