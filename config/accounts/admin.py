@@ -1,6 +1,7 @@
 """The admin pages of users. `create_token` makes their tokens; the pages revoke them."""
 
 from datetime import datetime
+from typing import Any
 
 import knox.admin  # noqa: F401  (registers the page that is removed below)
 from django.contrib import admin, messages
@@ -8,6 +9,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Count, Min, QuerySet
+from django.forms import CheckboxSelectMultiple, ModelMultipleChoiceField
 from django.http import HttpRequest
 from knox.models import AuthToken
 
@@ -19,16 +21,37 @@ admin.site.unregister(AuthToken)
 admin.site.unregister(Group)
 
 
+class RightsAsBoxes(admin.ModelAdmin):
+    """Shows roles and permissions as boxes, each with its label.
+
+    Django's two lists beside each other lack labels for screen readers.
+    """
+
+    filter_horizontal = ()
+
+    def formfield_for_manytomany(
+        self, db_field: Any, request: HttpRequest, **kwargs: Any
+    ) -> ModelMultipleChoiceField | None:
+        kwargs["widget"] = CheckboxSelectMultiple
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        # The summary counts the rights, which have no names of their own.
+        found: tuple[Any, ...] = super().get_deleted_objects(objs, request)
+        return [text for text in found[0] if not isinstance(text, list)], *found[1:]
+
+
 @admin.register(Group)
-class RoleAdmin(AccountPages, GroupAdmin):
+class RoleAdmin(AccountPages, RightsAsBoxes, GroupAdmin):  # type: ignore[misc]
     """The roles, with the permissions that the code gives them and those that people add."""
 
 
 @admin.register(User)
-class AccountAdmin(AccountPages, UserAdmin):
+class AccountAdmin(AccountPages, RightsAsBoxes, UserAdmin):
     """The people and programs that log in, with their roles and number of tokens."""
 
     fieldsets = (*(UserAdmin.fieldsets or ()), ("Customer", {"fields": ("customer_id",)}))
+    readonly_fields = ("last_login", "date_joined")
     list_display = (
         "username",
         "email",

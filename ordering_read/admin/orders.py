@@ -161,8 +161,10 @@ class OrderAdmin(CommandPages):
         )
 
     @admin.display(description="Units")
-    def units(self, order: OrderSummary) -> int:
-        return order.unit_count
+    def units(self, order: OrderSummary) -> SafeString:
+        # On a phone, the cell stands without its heading.
+        word = "unit" if order.unit_count == 1 else "units"
+        return format_html('{} <span class="on-phone">{}</span>', order.unit_count, word)
 
     total = money_column("total_amount", "Total")
 
