@@ -84,12 +84,6 @@ class InventoryLevel(StreamRow):
                 condition=Q(is_low=True),
                 name="inventory_level_low",
             ),
-            # Oversold products.
-            models.Index(
-                fields=["projection", "product_id"],
-                condition=Q(available__lt=0),
-                name="inventory_level_short",
-            ),
         ]
 
     def __str__(self) -> str:
