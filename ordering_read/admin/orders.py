@@ -94,8 +94,7 @@ class OrderAdmin(CommandPages):
     ) -> HttpResponse:
         if set(request.GET) == {"q"} and self.has_view_permission(request):
             number = spelled_order_number(request.GET["q"])
-            order = OrderSummary.live.filter(order_number=number).first()
-            if order:
+            for order in OrderSummary.find_live(order_number=number):
                 return redirect(page_url(OrderSummary, order.order_id))
         context = {
             "saved_views": saved_views.views_of(user_of(request)),
