@@ -13,7 +13,7 @@ from django.db.models import Expression, F, Q, QuerySet
 from django.db.models.functions import Now
 
 from config import logs
-from config.databases import retry, tables
+from config.databases import prepared, retry, tables
 from ordering_write import log
 from ordering_write.bus import get_command_bus, has_taken_effect
 from ordering_write.domain.commands import Command
@@ -154,8 +154,7 @@ def _try(timer: Timer, event: DomainEvent | None, now: datetime) -> None:
         _record_failure(timer, error, now)
         return
     if pause is None:
-        with connection.cursor() as cursor:
-            cursor.execute(_DELETE, [timer.pk])
+        prepared.fetch(connection.alias, _DELETE, [timer.pk])
     else:
         fields = {"due_at": now + pause, "leased_until": None, "tries": 0, "error": ""}
         Timer.objects.filter(pk=timer.pk).update(**fields)

@@ -4,11 +4,12 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 from django.db import DatabaseError, connections, models, transaction
 
-from config.databases import retry, tables
+from config.databases import prepared, retry, tables
 from ordering_write.domain.events import DomainEvent
 from ordering_write.log import PRIMARY, LogSource
 from ordering_write.subscriptions import parking
@@ -23,6 +24,9 @@ from ordering_write.subscriptions.runner import (
     traced_batch,
 )
 from ordering_write.subscriptions.subscriber import Subscriber
+
+_LOCK = "FOR UPDATE SKIP LOCKED"
+_RELEASE = f"UPDATE {{table}} SET leased_until = NULL WHERE id IN ({{leased}} {_LOCK})"  # noqa: S608 (names of models)
 
 
 def catch_up(
@@ -108,9 +112,9 @@ class _SubscriptionGroup:
         self._rows: dict[int, Any] = {}
         # Checkpoints that failed in this run: they pause before the next try.
         self._failed: set[int] = set()
+        # The others.
+        self._followed = checkpoints
         self._runners: dict[int, Runner] = {}
-        # Compiled statements, kept because compiling takes longer than running.
-        self._statements: dict[tuple[bool, int], tuple[str, Any]] = {}
         # The position of the checkpoint furthest behind; None when none could be moved.
         self._position: int | None = None
 
@@ -140,13 +144,10 @@ class _SubscriptionGroup:
         """End the leases, except those of failed checkpoints, and wake the broker."""
 
         def act() -> None:
-            with transaction.atomic(using=self._checkpoints.db):
-                leased = self._checkpoints.filter(
-                    failed_at=None, crash_suspicion=CrashSuspicion.NONE, leased_until__isnull=False
-                )
-                unlocked = leased.select_for_update(skip_locked=True).values("pk")
-                every = self._checkpoints.model._default_manager.using(self._checkpoints.db)
-                every.filter(pk__in=unlocked).update(leased_until=None)
+            leased, parameters = _leased(self._checkpoints)
+            table = self._checkpoints.model._meta.db_table
+            statement = _RELEASE.format(table=table, leased=leased)
+            prepared.fetch(self._checkpoints.db, statement, parameters)
             if self._listens:
                 self._reader.source.announce_release()
 
@@ -168,13 +169,10 @@ class _SubscriptionGroup:
         return sum(step.applied for step in steps), any(step.may_have_more for step in steps)
 
     def _load(self, *, lock: bool = False) -> dict[int, Any]:
-        key = lock, len(self._failed)
-        if key not in self._statements:
-            rows = self._checkpoints.exclude(pk__in=self._failed)
-            if lock:
-                rows = rows.select_for_update(skip_locked=True)
-            self._statements[key] = rows.query.get_compiler(rows.db).as_sql()
-        loaded = tables.load(self._checkpoints.model, *self._statements[key])
+        statement, parameters = _select(self._followed)
+        if lock:
+            statement = f"{statement} {_LOCK}"
+        loaded = tables.load(self._checkpoints.model, statement, parameters)
         return {row.pk: row for row in loaded}
 
     def _step_together(self) -> list[Step]:
@@ -259,6 +257,7 @@ class _SubscriptionGroup:
             return self._runners[key].step()
         except Exception as failure:
             self._failed.add(key)
+            self._followed = self._checkpoints.exclude(pk__in=self._failed)
             self._runners[key].record_failure(failure)
             return None
 
@@ -267,6 +266,22 @@ def _goes_by_itself(checkpoint: Any) -> bool:
     """Return True if a runner of ``checkpoint`` was lost or failed: it mustn't delay others."""
     is_suspected = checkpoint.crash_suspicion != CrashSuspicion.NONE
     return bool(is_suspected or checkpoint.isolated or checkpoint.failed_at is not None)
+
+
+# Compiled statements are kept, because compiling takes longer than running.
+@lru_cache(maxsize=100)
+def _select(checkpoints: "models.QuerySet[Any]") -> tuple[str, Any]:
+    """Return the statement that reads ``checkpoints``, and its parameters."""
+    return checkpoints.query.get_compiler(checkpoints.db).as_sql()
+
+
+@lru_cache(maxsize=100)
+def _leased(checkpoints: "models.QuerySet[Any]") -> tuple[str, Any]:
+    """Return the statement that finds those of ``checkpoints`` whose lease a runner gives back."""
+    leased = checkpoints.filter(
+        failed_at=None, crash_suspicion=CrashSuspicion.NONE, leased_until__isnull=False
+    )
+    return _select(leased.order_by().values("id"))
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ new kind of subscriber is a subclass of Subscription, a checkpoint model and a p
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, ClassVar
 
 from django.apps import AppConfig
@@ -128,9 +129,8 @@ class Subscription(ABC):
         alone. A failure is recorded on its checkpoint. Raises UnknownSubscriberError.
         """
         self.require(*names)
-        checkpoints = self.checkpoints().filter(name__in=names)
         return group.catch_up(
-            checkpoints.filter(self.in_slices(slices)) if slices else checkpoints,
+            _checkpoints(self, names, tuple(slices)),
             self.subscriber,
             batch=settings.PROJECTION_BATCH,
             seconds=seconds,
@@ -149,6 +149,18 @@ class Subscription(ABC):
             (self.new_checkpoint(name) for name in self.names() if name not in existing),
             ignore_conflicts=True,
         )
+
+
+@cache
+def _checkpoints(
+    subscription: Subscription, names: Sequence[str], slices: Sequence[int]
+) -> "QuerySet[Any]":
+    """Return the checkpoints of the subscribers ``names``, of ``slices`` unless that is empty.
+
+    The query is made once, so that its statements are compiled once.
+    """
+    checkpoints = subscription.checkpoints().filter(name__in=names)
+    return checkpoints.filter(subscription.in_slices(slices)) if slices else checkpoints
 
 
 _subscriptions: dict[str, Subscription] = {}
