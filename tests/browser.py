@@ -22,6 +22,9 @@ WCAG = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa")
 # No rule asks for style sheets, which axe would load and parse once more.
 _OPTIONS = {"resultTypes": ["violations"], "preload": {"assets": ["media"]}}
 
+# Colours change gradually, and axe measures them as they are.
+_SETTLE = "Promise.allSettled(document.getAnimations().map((each) => each.finished))"
+
 
 def missing_browser() -> str:
     """Return why there is no browser, or "" if there is one.
@@ -92,7 +95,7 @@ class Visitor:
 
         ``rules`` are the tags of axe's rules: WCAG, and axe's own good practice. ``again`` is for a
         page of a kind that another visit checks: axe, which takes a second, looks at it in
-        `make proof` only.
+        `make proof` only. There it looks at the page on a phone in dark colours too.
         """
         path = self.page.url
         # Wide in the end, as it was in the beginning.
@@ -100,7 +103,11 @@ class Visitor:
             self.page.set_viewport_size(size)
             excess = self.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             assert excess <= 0, f"{path} is {excess} pixels too wide for {size['width']}"
-        if IS_PROOF or not again:
+            if IS_PROOF:
+                self.page.emulate_media(color_scheme="dark" if size is NARROW else "light")
+                self.page.evaluate(_SETTLE)
+                assert self._violations(rules) == [], f"{path} at {size['width']}"
+        if not (IS_PROOF or again):
             assert self._violations(rules) == [], path
         assert self.faults == [], f"{path}: {self.faults}"
 

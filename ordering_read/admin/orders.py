@@ -11,6 +11,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 from django.utils.timezone import localtime
 from pydantic import ValidationError
 
@@ -45,9 +46,18 @@ from ordering_write import client
 from ordering_write.client import commands as c
 from ordering_write.published import (
     NotFoundError,
+    OrderStatus,
     UndecodableEventError,
     spelled_order_number,
 )
+
+# Orders in these states wait for the shop: their age counts.
+_WAITING = {
+    OrderStatus.PENDING,
+    OrderStatus.CONFIRMED,
+    OrderStatus.PROCESSING,
+    OrderStatus.PARTIALLY_SHIPPED,
+}
 
 
 @admin.register(OrderSummary)
@@ -146,8 +156,12 @@ class OrderAdmin(CommandPages):
         )
 
     @admin.display(description="Placed")
-    def placed(self, order: OrderSummary) -> str:
-        return f"{localtime(order.created_at):%-d %b %Y, %H:%M}"
+    def placed(self, order: OrderSummary) -> SafeString:
+        moment = f"{localtime(order.created_at):%-d %b %Y, %H:%M}"
+        if order.status not in _WAITING:
+            return SafeString(moment)
+        age = timesince(order.created_at, depth=1)
+        return format_html('{}<div class="quiet">{} ago</div>', moment, age)
 
     @admin.display(description="Status, payment, fulfilment")
     def state(self, order: OrderSummary) -> SafeString:

@@ -36,7 +36,12 @@ class SavedViewsScreen(Screen):
             (view, view.user_id == user.pk or (view.is_shared and may_share))
             for view in saved_views.views_of(user)
         ]
-        return super().get_context_data(views=views, orders_url=list_url(OrderSummary), **kwargs)
+        return super().get_context_data(
+            views=views,
+            may_change_any=any(may_change for _, may_change in views),
+            orders_url=list_url(OrderSummary),
+            **kwargs,
+        )
 
     def post(self, request: HttpRequest) -> HttpResponseBase:
         """Do what the parameter ``do`` says: "save", "rename" or "delete"."""

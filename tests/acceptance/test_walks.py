@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group
 from django.test import Client, override_settings
@@ -38,7 +39,13 @@ def sessions(service: Service) -> dict[Role, str]:
 
 def _session_of_new_user(role: Role, password: str) -> str:
     is_staff = role is not Role.CUSTOMER
-    user = User.objects.create(username=_name(role), password=password, is_staff=is_staff)
+    user = User.objects.create(
+        username=_name(role),
+        password=password,
+        is_staff=is_staff,
+        # As the first login of a shop, which sees the roles too.
+        is_superuser=role is Role.ADMIN,
+    )
     user.groups.add(Group.objects.get(name=role))
     client = Client()
     client.force_login(user)
@@ -318,6 +325,22 @@ def test_an_owner_reads_reports_and_an_operator_looks_after_the_system(
     ):
         owner.visit(path)
     owner.visit("/admin/ordering_read/parkedevent/", again=True)
+
+
+def test_every_list_and_its_first_record_can_be_read_by_everybody(
+    shop: Shop, visits: Visits
+) -> None:
+    """Walk through the lists of the admin site; in `make test` through that of the roles only."""
+    shop.read(f"/orders/{shop.order()}")
+    shop.service.settle()
+    owner = visits(Role.ADMIN)
+
+    admin.autodiscover()
+    for model in admin.site._registry if IS_PROOF else (Group,):
+        path = f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
+        page = owner.visit(path, again=True)
+        for record in page.locator(f'a[href^="{path}"][href*="/change/"]').all()[:1]:
+            owner.visit(str(record.get_attribute("href")), again=True)
 
 
 def _done(shop: Shop, path: str, **body: Any) -> None:

@@ -273,7 +273,8 @@ def test_the_list_of_orders_shows_three_status_badges(admin_client: Client, shop
         ("Fulfilment", "unfulfilled"),
     ):
         assert re.search(rf'<span class="badge badge-\w+" title="{label}">{text}</span>', page)
-    assert re.search(r'<td class="field-placed">\d+ \w{3} \d{4}, \d\d:\d\d</td>', page)
+    age = r'<div class="quiet">[^<]+ ago</div>'
+    assert re.search(rf'<td class="field-placed">\d+ \w{{3}} \d{{4}}, \d\d:\d\d{age}</td>', page)
 
 
 # --- Costs -------------------------------------------------------------------------------------
