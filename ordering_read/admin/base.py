@@ -46,6 +46,11 @@ _LONG_AMOUNT = re.compile(r"\b\d{4,}(?:\.\d+)?(?= [A-Z]{3}\b)")
 _MOMENT = re.compile(r"\b(\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d(?:\.\d+)?)?)( UTC|[+-]\d\d:\d\d)")
 
 
+def for_programs(*fields: str) -> Any:
+    """Return the folded fieldset of a page with ``fields`` that people seldom need."""
+    return "For programs", {"classes": ("collapse",), "fields": fields}
+
+
 def user_of(request: HttpRequest) -> User:
     """Return the user of an admin page, who is never anonymous."""
     return cast(User, request.user)

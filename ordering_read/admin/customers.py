@@ -9,21 +9,25 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
-from config.http.admin import link, list_url, parse_uuid
+from config.http.admin import link, list_url, page_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import matching, metadata_column, user_of
+from ordering_read.admin.base import for_programs, matching, metadata_column, user_of
 from ordering_read.admin.command_forms import FormContext
 from ordering_read.admin.commands import Button, CommandPages, Groups
 from ordering_read.admin.form_contexts import CustomerContext, RegistrationContext
 from ordering_read.admin.labels import CUSTOMER_HELP
 from ordering_read.models import CustomerSummary, OrderSummary
-from ordering_read.queries.customers import ListCustomers
+from ordering_read.queries.base import get_query_bus
+from ordering_read.queries.customers import GetCustomerStats, ListCustomers
+from ordering_read.queries.order_lists import ListOrders
 from ordering_write import client
 from ordering_write.client import commands as c
 
 # A search for such words finds every name that begins with them, in a third of the time.
 _WORDS = re.compile("[A-Za-z]{3,64}( [A-Za-z]{3,64})*")
 _MOST_LETTERS = 200
+# The number of orders on the page of a customer.
+_LAST_ORDERS = 10
 
 
 @admin.register(CustomerSummary)
@@ -34,7 +38,7 @@ class CustomerAdmin(CommandPages):
     stream_prefix, stream_field = "customer", "customer_id"
     uses_search = True
     needed_permission = permissions.VIEW_CUSTOMERS
-    change_form_template = "admin/ordering_read/command_page.html"
+    change_form_template = "admin/ordering_read/customer.html"
     ordering = ("-registered_at", "-customer_id")
     list_filter = ("registered_at",)
     search_fields = ("name",)
@@ -52,11 +56,24 @@ class CustomerAdmin(CommandPages):
     def get_list_display(self, request: HttpRequest) -> tuple[str, ...]:
         return ("name", *_email(request), "status", "registered_at", "orders")
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         may_view = request.user.has_perm(permissions.VIEW_PII)
         metadata = ("metadata_pairs",) if may_view and obj and obj.metadata else ()
-        technical = ("customer_id", "version", "position", "updated_at")
-        return (*self.get_list_display(request), *metadata, *technical)
+        fields = ("name", *_email(request), "status", "registered_at", *metadata)
+        programs = for_programs("customer_id", "version", "position", "updated_at")
+        return [(None, {"fields": fields}), programs]
+
+    def page_context(
+        self, request: HttpRequest, record: CustomerSummary, groups: Groups
+    ) -> dict[str, Any]:
+        ask, key = get_query_bus().dispatch, record.customer_id
+        context: dict[str, Any] = {"figures": ask(GetCustomerStats(customer_id=key))}
+        if request.user.has_perm(permissions.VIEW_ORDERS):
+            # A page by cursor has no count.
+            orders = ask(ListOrders(customer=key, page_size=_LAST_ORDERS, cursor="")).items
+            context["last_orders"] = [(page_url(OrderSummary, order.id), order) for order in orders]
+            context["orders_url"] = list_url(OrderSummary, f"?customer_id={key}")
+        return context
 
     def search(
         self, request: HttpRequest, rows: QuerySet[CustomerSummary], term: str

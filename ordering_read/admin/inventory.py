@@ -1,21 +1,28 @@
 """The admin pages of stock, with the commands that change it."""
 
+from typing import Any
+from urllib.parse import urlencode
+
 from django.contrib import admin
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
 
-from config.http.admin import parse_uuid
+from config.http.admin import list_url, page_url, parse_uuid
 from ordering_read import permissions
-from ordering_read.admin.base import matching, money_column
+from ordering_read.admin.base import for_programs, matching, money_column, name_of
 from ordering_read.admin.command_forms import FormContext
-from ordering_read.admin.commands import CommandPages
+from ordering_read.admin.commands import CommandPages, Groups
 from ordering_read.admin.form_contexts import ProductContext, RegistrationContext
 from ordering_read.admin.labels import PRODUCT_HELP
 from ordering_read.admin.work import StockWorkFilter
-from ordering_read.models import InventoryLevel
+from ordering_read.models import InventoryLevel, OrderSummary
+from ordering_read.models.stock_ledger import StockMovement
 from ordering_read.projections.counting_projector import store_day
 from ordering_read.queries.backorders import EXPECTED
 from ordering_read.queries.inventory import GetInventory
+
+# The number of movements on the page of a product.
+_LAST_MOVEMENTS = 10
 
 
 class AvailabilityFilter(admin.SimpleListFilter):
@@ -46,7 +53,7 @@ class InventoryAdmin(CommandPages):
     stream_prefix, stream_field = "stock", "product_id"
     uses_search = True
     needed_permission = permissions.VIEW_STOCK_LEVELS
-    change_form_template = "admin/ordering_read/command_page.html"
+    change_form_template = "admin/ordering_read/product.html"
     ordering = ("sku",)
     list_display = (
         "sku",
@@ -61,24 +68,28 @@ class InventoryAdmin(CommandPages):
     list_filter = (StockWorkFilter, AvailabilityFilter)
     search_fields = ("sku",)
     search_help_text = "The beginning of a SKU, words of a name, or the id of a product"
-    fields = (
-        "sku",
-        "name",
-        "price",
-        "prices_elsewhere",
-        "discontinued_at",
-        "requires_shipping",
-        "on_hand",
-        "reserved",
-        "available",
-        "backordered",
-        "expectations",
-        "reorder_point",
-        "tax_class",
-        "product_id",
-        "version",
-        "position",
-        "updated_at",
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    "sku",
+                    "name",
+                    "price",
+                    "prices_elsewhere",
+                    "discontinued_at",
+                    "requires_shipping",
+                    "on_hand",
+                    "reserved",
+                    "available",
+                    "backordered",
+                    "expectations",
+                    "reorder_point",
+                    "tax_class",
+                )
+            },
+        ),
+        for_programs("product_id", "version", "position", "updated_at"),
     )
 
     aggregate = "stock"
@@ -86,6 +97,21 @@ class InventoryAdmin(CommandPages):
 
     def form_context(self, request: HttpRequest, record: InventoryLevel | None) -> FormContext:
         return ProductContext(record) if record else RegistrationContext(PRODUCT_HELP)
+
+    def page_context(
+        self, request: HttpRequest, record: InventoryLevel, groups: Groups
+    ) -> dict[str, Any]:
+        number = name_of(OrderSummary, "order_id", "order_number")
+        rows = StockMovement.live.filter(product_id=record.product_id).order_by("-version")
+        movements = list(rows.annotate(order_number=number)[:_LAST_MOVEMENTS])
+        query = f"?{urlencode({'q': record.sku})}"
+        context = {"movements": movements, "movements_url": list_url(StockMovement, query)}
+        if request.user.has_perm(permissions.VIEW_ORDERS):
+            query = f"?{urlencode({'sku': record.sku})}"
+            context["orders_url"] = list_url(OrderSummary, query)
+            for row in movements:
+                row.order_url = page_url(OrderSummary, row.order_id) if row.order_id else ""
+        return context
 
     def search(
         self, request: HttpRequest, rows: QuerySet[InventoryLevel], term: str

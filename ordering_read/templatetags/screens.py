@@ -16,12 +16,14 @@ from django.utils.timesince import timesince
 from config.http.admin import list_url
 from ordering_read.admin.base import grouped
 from ordering_read.admin.codes import country_name, destination
+from ordering_read.queries.order_facts import words
 from ordering_read.screens import navigation
 from ordering_read.screens.exports import choices
 
 register = template.Library()
 register.filter("grouped", grouped)
 register.filter("country_name", country_name)
+register.filter("words", words)
 register.filter("destination", destination)
 
 

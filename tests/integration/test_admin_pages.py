@@ -264,6 +264,23 @@ def test_the_page_of_a_stock_item_lists_its_reservations(shop: Shop, auditor: Us
     assert f"2 for {shop.order.order_number}" in text
 
 
+def test_the_pages_of_customers_and_products_show_their_orders_and_movements(
+    shop: Shop, clerk: User
+) -> None:
+    client, order = logged_in(clerk), row_url(ORDERS, shop.order.pk)
+    link = f'<a href="{order}">{shop.order.order_number}</a>'
+
+    customer = client.get(row_url(CUSTOMERS, shop.customer.pk)).text
+    product = client.get(row_url(INVENTORY, shop.product.pk)).text
+
+    assert "<h1><bdi>Robin Sample</bdi></h1>" in customer
+    assert link in customer.partition("Last orders</h2>")[2]
+    assert '<th scope="row">EUR</th><td class="number">1</td>' in customer
+    assert link in product.partition("Last movements</h2>")[2]
+    # The ids and versions are folded.
+    assert str(shop.customer.pk) in customer.partition("<details")[2].partition("</details>")[0]
+
+
 def test_the_list_of_orders_shows_three_status_badges(admin_client: Client, shop: Shop) -> None:
     page = admin_client.get(list_url(ORDERS)).text
 
