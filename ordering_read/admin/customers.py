@@ -1,6 +1,7 @@
 """The admin pages of customers."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from django.contrib import admin
@@ -28,6 +29,22 @@ _WORDS = re.compile("[A-Za-z]{3,64}( [A-Za-z]{3,64})*")
 _MOST_LETTERS = 200
 # The number of orders on the page of a customer.
 _LAST_ORDERS = 10
+
+# The commands that change nothing for a customer with a status, and why.
+_REFUSALS: Mapping[str, Mapping[type[client.Command], str]] = {
+    CustomerSummary.Status.ACTIVE: {c.UnblockCustomer: "The customer isn't blocked."},
+    CustomerSummary.Status.BLOCKED: {c.BlockCustomer: "The customer is blocked already."},
+    CustomerSummary.Status.ERASED: dict.fromkeys(
+        (
+            c.ChangeCustomerDetails,
+            c.SetCustomerMetadata,
+            c.BlockCustomer,
+            c.UnblockCustomer,
+            c.EraseCustomer,
+        ),
+        "The customer is erased for good.",
+    ),
+}
 
 
 @admin.register(CustomerSummary)
@@ -81,6 +98,11 @@ class CustomerAdmin(CommandPages):
         if (customer_id := parse_uuid(term)) is not None:
             return rows.filter(customer_id=customer_id)
         return customers_named(request, rows, term)
+
+    def refusals(
+        self, request: HttpRequest, record: CustomerSummary
+    ) -> Mapping[type[client.Command], str]:
+        return _REFUSALS[record.status]
 
     def buttons(self, request: HttpRequest, record: CustomerSummary) -> Groups:
         groups = super().buttons(request, record)

@@ -275,6 +275,8 @@ def test_the_pages_of_customers_and_products_show_their_orders_and_movements(
 
     assert "<h1><bdi>Robin Sample</bdi></h1>" in customer
     assert link in customer.partition("Last orders</h2>")[2]
+    unblock = '<span class="refused">Unblock customer</span> <span class="quiet">The customer isn'
+    assert unblock in customer
     assert '<th scope="row">EUR</th><td class="number">1</td>' in customer
     assert link in product.partition("Last movements</h2>")[2]
     # The ids and versions are folded.
