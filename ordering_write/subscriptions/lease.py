@@ -6,10 +6,10 @@ from enum import Enum, auto
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from django.db import connections
 from django.db.models import Q, QuerySet, Value
 from django.db.models.functions import Now
 
+from config.databases import prepared
 from ordering_write import log
 
 if TYPE_CHECKING:
@@ -94,11 +94,11 @@ def lease(subscription: "Subscription", *, head: int, share: Share = WHOLE) -> L
     names = tuple(subscription.names())
     if not names:
         return Leased({}, {}, all_taken=True)
-    statement, parameters = _statement(subscription, names, share)
+    statement = _statement(subscription, names, share)
     values: dict[Any, Any] = {_Parameter.HEAD: head, _Parameter.NOW: datetime.now(UTC)}
-    with connections[subscription.checkpoints().db].cursor() as cursor:
-        cursor.execute(statement, [values.get(parameter, parameter) for parameter in parameters])
-        rows = list(map(_Row._make, cursor.fetchall()))
+    parameters = [values.get(parameter, parameter) for parameter in statement.parameters]
+    records = prepared.fetch(statement.alias, statement.text, parameters)
+    rows = list(map(_Row._make, records))
     leased = [row for row in rows if row.is_leased]
     leased.sort(key=lambda row: (row.position, names.index(row.name)))
     behind: dict[str, int] = {}
@@ -119,11 +119,17 @@ class _Row(NamedTuple):
     is_taken: bool
 
 
+class _Statement(NamedTuple):
+    """A lease: the alias of its database, its text, and its parameters."""
+
+    alias: str
+    text: str
+    parameters: Sequence[Any]
+
+
 @cache
-def _statement(
-    subscription: "Subscription", _names: Sequence[str], share: Share
-) -> tuple[str, list[Any]]:
-    """Return the statement and its parameters, which depend on the names of the subscribers."""
+def _statement(subscription: "Subscription", _names: Sequence[str], share: Share) -> _Statement:
+    """Return the lease of a subscription, whose parameters are the names of the subscribers too."""
     rows = subscription.checkpoints().order_by()
     free = rows.filter(Q(leased_until=None) | Q(leased_until__lt=Now()))
     with_work = free.filter(~Q(position=HEAD) | subscription.other_work())
@@ -141,11 +147,12 @@ def _statement(
         )
     )
     free_with_work, free_parameters = _compile(with_work.values("id"))
-    statement = _LEASE.format(
+    text = _LEASE.format(
         table=rows.model._meta.db_table, followed=followed, free_with_work=free_with_work
     )
     seconds = LEASE.total_seconds()
-    return statement, [*followed_parameters, seconds, seconds, *free_parameters]
+    parameters = [*followed_parameters, seconds, seconds, *free_parameters]
+    return _Statement(rows.db, text, parameters)
 
 
 def _compile(rows: "QuerySet[Any]") -> tuple[str, tuple[Any, ...]]:
