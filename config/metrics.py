@@ -77,6 +77,7 @@ class DatabaseCollector(Collector):
         yield from _webhooks()
         if archived := archive.progress():
             yield _archived(archived)
+            yield _detached(archived)
         yield _commands()
         yield from _queue()
         yield from money_metrics()
@@ -97,6 +98,14 @@ def _archived(archived: archive.Progress) -> Metric:
         "orders_archived_position",
         "Position of the last event in the archive.",
         value=archived.position,
+    )
+
+
+def _detached(archived: archive.Progress) -> Metric:
+    return GaugeMetricFamily(
+        "orders_detached_position",
+        "Position up to which events may have left the database for the archive.",
+        value=archived.detached,
     )
 
 

@@ -20,6 +20,7 @@ from ordering_write.log import (
     LOG_END,
     PRIMARY,
     CorrelatedEvent,
+    DetachedEventsError,
     LogGapError,
     LogSource,
     Slice,
@@ -41,6 +42,7 @@ from ordering_write.log import (
     streams_of_commit,
 )
 from ordering_write.log import fingerprint as log_fingerprint
+from ordering_write.log.detached import until as detached_until
 from ordering_write.models.names import stream_names
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import (
@@ -64,6 +66,7 @@ __all__ = [
     "Checkpoint",
     "CorrelatedEvent",
     "Currency",
+    "DetachedEventsError",
     "DomainError",
     "DomainEvent",
     "IdempotencyKeyReusedError",
@@ -86,6 +89,7 @@ __all__ = [
     "changes",
     "checkpoints_moved",
     "commit_of",
+    "detached_until",
     "events",
     "events_after",
     "events_committed",

@@ -45,6 +45,7 @@ from ordering_read.queries.order_lists import DOCUMENTS, ListOrders
 from ordering_write import client
 from ordering_write.client import commands as c
 from ordering_write.published import (
+    DetachedEventsError,
     NotFoundError,
     OrderStatus,
     UndecodableEventError,
@@ -194,7 +195,7 @@ class OrderAdmin(CommandPages):
         except NotFoundError:
             # The rows show an order that the log lacks, because it was restored from a backup.
             return {}
-        except UndecodableEventError as error:
+        except (UndecodableEventError, DetachedEventsError) as error:
             # Many commands don't read the event and still work.
             self.message_user(request, detail_of(error), messages.WARNING)
             return {}
@@ -216,6 +217,6 @@ class OrderAdmin(CommandPages):
             return get_query_bus().dispatch(
                 query.model_copy(update={"with_personal": with_personal})
             )
-        except (NotFoundError, UndecodableEventError):
+        except (NotFoundError, UndecodableEventError, DetachedEventsError):
             # The page says that the order has changed, without the changes.
             return ()

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from django.conf import settings
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, Min, Q, QuerySet
 
 from ordering_read.engine import status
 from ordering_read.engine.fingerprint import code_fingerprint
@@ -14,6 +14,7 @@ from ordering_write import published
 from ordering_write.published import DomainEvent, subscriptions
 
 _Status = Projection.Status
+_Source = Projection.FillSource
 
 
 class ProjectionSubscription(subscriptions.Subscription):
@@ -42,6 +43,14 @@ class ProjectionSubscription(subscriptions.Subscription):
 
     def served(self) -> "QuerySet[Projection]":
         return self.checkpoints().filter(status=_Status.LIVE)
+
+    def passed(self) -> int | None:
+        # A rebuild or a verification that reads the log can't go on in the archive.
+        reading = [_Status.BUILDING, _Status.SHADOW]
+        readers = Projection.objects.filter(status__in=reading, fill_source=_Source.LOG)
+        lowest = readers.aggregate(position=Min("position"))["position"]
+        passed = super().passed()
+        return passed if lowest is None or passed is None else min(passed, lowest)
 
     def in_slices(self, numbers: Sequence[int]) -> Q:
         return Q(slice_count=1) | Q(slice_number__in=numbers)

@@ -152,6 +152,8 @@ def _building(name: str, workers: int, batch: int, from_archive: bool) -> Projec
         generations.discard(building)
     # The sequencer gives committed events their positions.
     published.sequence()
+    # The log alone lacks the events that have left the database.
+    from_archive = from_archive or published.detached_until() > 0
     until = published.archive.replay.last_position() if from_archive else published.last_position()
     building = generations.add(name, _Status.BUILDING)
     if from_archive:

@@ -6,7 +6,9 @@ times the workers move it.
 """
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.db import transaction
@@ -72,7 +74,7 @@ class ShadowGeneration:
 
     def _fill_streams(self, sample: int, until: int) -> None:
         event_types = self._projector.events
-        streams = published.replay.sample_streams(event_types, until=until, limit=sample)
+        streams = self._sample(sample, until)
         for start in range(0, len(streams), _STREAMS_AT_ONCE):
             events = published.replay.read_whole_streams(
                 event_types, streams=streams[start : start + _STREAMS_AT_ONCE], until=until
@@ -81,10 +83,26 @@ class ShadowGeneration:
         self._streams = frozenset(streams)
         self._move(until)
 
+    def _sample(self, size: int, until: int) -> list[str]:
+        event_types = self._projector.events
+        streams = published.replay.sample_streams(event_types, until=until, limit=size)
+        if published.detached_until():
+            # Of most streams, the database has one event only.
+            replay = published.archive.replay
+            streams += replay.sample_streams(event_types, until=until, limit=size)
+            streams = random.sample(sorted({*streams}), min(size, len({*streams})))
+        return streams
+
     def _fill_all(self, until: int, progress: Progress) -> None:
-        total, done = published.replay.count(self._projector.events, until=until), 0
+        replay: Any = published.replay
+        if published.detached_until():
+            # The newer events follow in the order of the log.
+            replay = published.archive.replay
+            until = min(until, replay.last_position())
+        total, done = replay.count(self._projector.events, until=until), 0
         is_sliced = self._projector.sliced_by == "stream"
-        for events in self._by_stream(until) if is_sliced else self._in_order(0, until):
+        batches = self._by_stream if is_sliced else self._in_order
+        for events in batches(replay, until):
             self._apply(events, filling=True)
             done += len(events)
             progress(done, total)
@@ -94,21 +112,21 @@ class ShadowGeneration:
             )
         self._move(until)
 
-    def _by_stream(self, until: int) -> Iterator[list[DomainEvent]]:
+    def _by_stream(self, replay: Any, until: int) -> Iterator[list[DomainEvent]]:
         event_types = self._projector.events
         after, is_last = ("", 0), False
         # ``slices`` is empty in an empty log.
-        [last] = published.replay.slices(event_types, of=1) or [""]
+        [last] = replay.slices(event_types, of=1) or [""]
         while not is_last:
-            events, after, is_last = published.replay.read_streams(
+            events, after, is_last = replay.read_streams(
                 event_types, after=after, last=last, until=until, limit=BATCH
             )
             yield events
 
-    def _in_order(self, after: int, until: int) -> Iterator[list[DomainEvent]]:
+    def _in_order(self, replay: Any, until: int, *, after: int = 0) -> Iterator[list[DomainEvent]]:
         for start in range(after, until, BATCH):
             end = min(start + BATCH, until)
-            yield published.replay.read(self._projector.events, after=start, until=end)
+            yield replay.read(self._projector.events, after=start, until=end)
 
     def _apply(self, events: Sequence[DomainEvent], *, filling: bool) -> None:
         events = [event for event in events if self._includes(event)]
@@ -163,9 +181,9 @@ class ShadowGeneration:
         )
         self._left_out = left_out
         for position in retried_positions:
-            for events in self._in_order(position - 1, position):
+            for events in self._in_order(published.replay, position, after=position - 1):
                 self._apply(events, filling=False)
-        for events in self._in_order(self._shadow.position, until):
+        for events in self._in_order(published.replay, until, after=self._shadow.position):
             self._apply(events, filling=False)
         if self._shadow.position != until:
             self._move(until)

@@ -18,6 +18,7 @@ from ordering_read.engine.freshness import freshness, log_freshness
 from ordering_read.engine.gaps import answer_gap
 from ordering_read.exports.formats import FORMATS, Stamp
 from ordering_read.exports.lists import ExportedList, Rows
+from ordering_write import published
 
 # The most rows that are sent at once. Longer files are written by a worker.
 MOST_AT_ONCE = 10_000
@@ -60,10 +61,15 @@ class Selection:
         return Stamp(
             list_name=self.exported.name,
             position=state.position,
-            gap=gap.reason.value if gap else "",
+            gap=gap.reason.value if gap else self._detached(),
             at=datetime.now(UTC),
             filters=self.filters,
         )
+
+    def _detached(self) -> str:
+        """Return "archived" if events of the list have left the database, else ""."""
+        is_log = self.exported.name == "events"
+        return "archived" if is_log and published.detached_until() else ""
 
     def parts(self, stamp: Stamp) -> Iterator[Part]:
         """Yield the file in parts, the first with its head."""

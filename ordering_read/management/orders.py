@@ -18,7 +18,7 @@ from ordering_read.queries.base import Query, get_query_bus
 from ordering_read.queries.order_facts import ComparedTopic
 from ordering_read.queries.order_numbers import FindOrders
 from ordering_write import published
-from ordering_write.published import NotFoundError, UndecodableEventError
+from ordering_write.published import DetachedEventsError, NotFoundError, UndecodableEventError
 
 Answer = TypeVar("Answer")
 
@@ -61,7 +61,7 @@ class OrderCommand(ServiceCommand):
                 for mistake in errors_of(error)
             ]
             raise CommandError("\n".join(mistakes)) from error
-        except (NotFoundError, UndecodableEventError) as error:
+        except (NotFoundError, UndecodableEventError, DetachedEventsError) as error:
             raise CommandError(str(error)) from error
 
     def print_json(self, value: Any) -> None:

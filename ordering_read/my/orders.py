@@ -17,7 +17,12 @@ from ordering_read.queries.order_lists import ListOrders
 from ordering_read.queries.orders import OrderDetail
 from ordering_read.queries.timeline import GetTimeline
 from ordering_write import client
-from ordering_write.published import NotFoundError, OrderStatus, UndecodableEventError
+from ordering_write.published import (
+    DetachedEventsError,
+    NotFoundError,
+    OrderStatus,
+    UndecodableEventError,
+)
 
 # The orders on a page of the list, and the entries of the timeline on the page of an order.
 _ORDERS, _ENTRIES = 20, 100
@@ -95,8 +100,8 @@ class OrderDetailPage(OrderPage):
             actions = client.actions_of(
                 self.order.id, customer_scope=self.scope, now=datetime.now(UTC)
             )
-        except (NotFoundError, UndecodableEventError):
-            # The rows show an order that the log lacks, or that this code can't read.
+        except (NotFoundError, UndecodableEventError, DetachedEventsError):
+            # The rows show an order that the log lacks, or that can't be read now.
             return {}
         user = cast(User, self.request.user)
         refusals = {

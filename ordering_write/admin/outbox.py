@@ -5,10 +5,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from django.conf import settings
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import F, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.module_loading import import_string
@@ -17,6 +18,7 @@ from django.utils.safestring import SafeString
 from config.http.admin import link, parse_uuid
 from ordering_write.admin import common
 from ordering_write.domain.events import DomainEvent
+from ordering_write.log import detached
 from ordering_write.models import (
     CommandRecord,
     EventPending,
@@ -24,6 +26,13 @@ from ordering_write.models import (
     Order,
     OutboxEvent,
     PersonalData,
+)
+
+# Said above the list, and instead of an event that isn't there.
+_DETACHED = (
+    "Events up to position {end:,} of orders at rest, and of stock, have left the database for the "
+    "archive. They aren't in this list: the history of an order shows its events, and manage.py "
+    "query_archive all of them."
 )
 
 
@@ -70,6 +79,8 @@ class _OutboxPage(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
+        if end := detached.until():
+            messages.info(request, _DETACHED.format(end=end))
         checkpoints = _checkpoints(request)
         self.result_list = list(self.result_list)
         for event in self.result_list:
@@ -149,6 +160,15 @@ class OutboxAdmin(common.LogAdmin):
             positions = EventPosition.objects.filter(position=int(term))
             return rows.filter(pk__in=positions.values("event"))
         return rows.filter(stream__in=common.streams_named(term))
+
+    def _get_obj_does_not_exist_redirect(
+        self, request: HttpRequest, opts: Any, object_id: str
+    ) -> HttpResponse:
+        if detached.until():
+            # The list says where the event may be.
+            return redirect("admin:ordering_write_outboxevent_changelist")
+        redirection = super()._get_obj_does_not_exist_redirect  # type: ignore[misc]
+        return cast(HttpResponse, redirection(request, opts, object_id))
 
     @admin.display(description="Event")
     def event(self, event: OutboxEvent) -> str:

@@ -26,7 +26,7 @@ from ordering_write.bus.permissions import envelope
 from ordering_write.bus.preview import Preview
 from ordering_write.domain.commands import Command
 from ordering_write.domain.errors import EventSince, VersionConflictError
-from ordering_write.models import OutboxEvent
+from ordering_write.log import feed
 
 # The time for which a browsable page waits, so that the person who clicked sees the effect.
 _PAGE_WAIT_SECONDS = 2.0
@@ -199,10 +199,9 @@ def _expected_version(
 
 
 def _events_since(error: VersionConflictError, *, with_actors: bool) -> list[EventSince]:
-    events = OutboxEvent.objects.filter(stream=error.stream, version__gt=error.expected)
-    columns = ["type", "version", "timestamp", *(["actor"] if with_actors else [])]
-    rows = events.order_by("version").values(*columns)[:_MAX_EVENTS_SINCE]
-    return cast(list[EventSince], list(rows))
+    names = ["type", "version", "timestamp", *(["actor"] if with_actors else [])]
+    events = feed.read_stream(error.stream, after=error.expected, limit=_MAX_EVENTS_SINCE)
+    return [cast(EventSince, {name: getattr(event, name) for name in names}) for event in events]
 
 
 def recorded_events(result: CommandResult, stream: str) -> list[dict[str, Any]]:

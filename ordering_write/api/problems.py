@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from config.http.answers.problems import register
 from ordering_write.domain import errors
-from ordering_write.log import UndecodableEventError
+from ordering_write.log import DetachedEventsError, UndecodableEventError
 
 # Errors that are answered with 409: the slug of the problem, and the advice on its page.
 _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
@@ -202,6 +202,19 @@ def register_all() -> None:
         "the reason in the logs and with manage.py verify_log, and deploys the version that wrote "
         "the event, or a version with an upcaster for it.",
         own_text=False,
+    )
+    register(
+        DetachedEventsError,
+        slug="events-archived",
+        status=503,
+        title="Events in the archive",
+        meaning="The request needs events that have left the database for the archive, and the "
+        "archive can't be read now.",
+        advice="Requests that need no such event go on, commands too. The operator finds the "
+        "reason in the logs: ARCHIVE_URL isn't set, its packages aren't installed, a file is "
+        "missing or was changed. manage.py attach brings the events back.",
+        own_text=False,
+        retry_after=60,
     )
     register(errors.NotFoundError, slug="not-found", status=404, title="Not found")
 

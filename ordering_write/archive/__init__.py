@@ -5,7 +5,9 @@ manifest before, and each row has its hash of the log. Personal fields never ent
 """
 
 from ordering_write.archive import replaying as replay
+from ordering_write.archive.attaching import attach
 from ordering_write.archive.checking import CheckedFile, check
+from ordering_write.archive.detaching import Detachable, detach, detachable
 from ordering_write.archive.errors import ArchiveError
 from ordering_write.archive.progress import Progress, progress
 from ordering_write.archive.querying import count_matches, query
@@ -15,12 +17,16 @@ from ordering_write.archive.writing import archive, begin_anew
 __all__ = [
     "ArchiveError",
     "CheckedFile",
+    "Detachable",
     "Progress",
     "Storage",
     "archive",
+    "attach",
     "begin_anew",
     "check",
     "count_matches",
+    "detach",
+    "detachable",
     "progress",
     "query",
     "replay",

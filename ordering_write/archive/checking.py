@@ -1,7 +1,7 @@
 """Proves that the files of the archive are those that the log has written, row by row."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,6 +10,7 @@ from django.db import connection
 
 from config.processes import run_in_children
 from ordering_write.archive import rows
+from ordering_write.archive.errors import NothingArchivedError
 from ordering_write.archive.manifest import Manifest, manifest_name
 from ordering_write.archive.rows import RowGroup
 from ordering_write.archive.storage import Storage
@@ -44,17 +45,27 @@ class _Task(NamedTuple):
 
 
 def check(
-    storage: Storage, *, processes: int = 1, digests_only: bool = False
+    storage: Storage,
+    *,
+    files: Collection[ArchivedFile] | None = None,
+    processes: int = 1,
+    digests_only: bool = False,
 ) -> Iterator[CheckedFile]:
-    """Yield each file with its faults, as so many ``processes`` have checked them.
+    """Yield each file, or those of ``files``, with its faults, as ``processes`` have checked them.
 
     Compares bytes and manifests with their digests, and rows with their hashes and with the log.
     With ``digests_only``, a row is read only if the digest of its file doesn't fit. Raises
     ArchiveError and ChildLostError.
     """
-    files = list(ArchivedFile.objects.all())
-    digests = ["", *(file.manifest_sha256 for file in files)]
-    tasks = [_Task(*pair) for pair in zip(files, digests, strict=False)]
+    archived = list(ArchivedFile.objects.all())
+    if not archived:
+        raise NothingArchivedError(NothingArchivedError.__doc__)
+    digests = ["", *(file.manifest_sha256 for file in archived)]
+    tasks = [
+        _Task(file, previous)
+        for file, previous in zip(archived, digests, strict=False)
+        if files is None or file in files
+    ]
     yield from run_in_children(
         partial(_check_file, storage, digests_only=digests_only), tasks, count=processes
     )

@@ -18,7 +18,15 @@ class StorageError(ArchiveError):
 
 
 class ArchiveBusyError(ArchiveError):
-    """Another process is writing the archive."""
+    """Another process is writing the archive, detaches events or attaches them."""
+
+
+class DetachedError(ArchiveError):
+    """Events have left the database, which only these files have: manage.py attach, first."""
+
+
+class UnprovenError(ArchiveError):
+    """A file doesn't prove itself, so that no event of it leaves the database or returns."""
 
 
 class ArchiveDivergesError(ArchiveError):

@@ -44,6 +44,10 @@ WHERE (stream > $stream OR (stream = $stream AND version > $version)) AND stream
   AND position <= $until AND {_IS_WANTED}
 ORDER BY stream, version
 """  # noqa: S608 (constants)
+_SAMPLE_OF_STREAMS = f"""
+SELECT stream FROM (SELECT DISTINCT stream FROM event WHERE position <= $until AND {_IS_WANTED})
+USING SAMPLE reservoir({{limit}} ROWS)
+"""  # noqa: S608 (constants)
 _PERSONAL = "SELECT id::text, fields FROM personal_data WHERE id = ANY(%s::uuid[])"
 
 
@@ -127,6 +131,14 @@ def read_streams(
     if batch.is_last:
         _reader = None
     return batch
+
+
+def sample_streams(wanted: Sequence[type[DomainEvent]], *, until: int, limit: int) -> list[str]:
+    """Return at most ``limit`` random streams with wanted events up to the position ``until``."""
+    with _archive() as duck:
+        parameters = {"unwanted": unwanted(wanted), "until": until}
+        sample = _SAMPLE_OF_STREAMS.format(limit=int(limit))
+        return [stream for (stream,) in duck.execute(sample, parameters).fetchall()]
 
 
 class _Reader:

@@ -42,7 +42,7 @@ SELECT {", ".join(f"{name}::text AS {name}" for name in COLUMNS if name not in D
 FROM read_parquet(?, file_row_number = true)
 WHERE file_row_number >= ? AND file_row_number < ? ORDER BY file_row_number
 """  # noqa: S608 (constants)
-_NUMBERS = ("position", "id", "version", "schema_version")
+NUMBERS = ("position", "id", "version", "schema_version")
 _GROUPS = """
 SELECT DISTINCT row_group_id, row_group_num_rows FROM parquet_metadata(?) ORDER BY row_group_id
 """
@@ -72,5 +72,5 @@ def read(duck: "DuckDBPyConnection", address: str, group: RowGroup) -> list[dict
     names = [column[0] for column in result.description or ()]
     rows = [dict(zip(names, values, strict=True)) for values in result.fetchall()]
     for row in rows:
-        row |= {name: int(row[name]) for name in _NUMBERS}
+        row |= {name: int(row[name]) for name in NUMBERS}
     return rows

@@ -9,7 +9,7 @@ from pathlib import Path
 from django.db import Error, connection, transaction
 
 from ordering_write import log
-from ordering_write.archive.errors import ArchiveBusyError, ArchiveDivergesError
+from ordering_write.archive.errors import ArchiveBusyError, ArchiveDivergesError, DetachedError
 from ordering_write.archive.manifest import Manifest, file_name, manifest_name
 from ordering_write.archive.rows import COLUMNS, DIGESTS
 from ordering_write.archive.storage import Storage, duckdb_of_process, quoted
@@ -66,7 +66,7 @@ def archive(
     file has the newest events. A killed call loses nothing: the next call writes its last file
     again. Raises ArchiveError and LogGapError.
     """
-    with _only_one():
+    with only_one():
         last = _last_file(storage)
         log.sequence(batches=math.inf)
         end = log.last_position()
@@ -81,8 +81,10 @@ def archive(
 def begin_anew(storage: Storage) -> None:
     """Forget the files that were archived, to archive all events again at another place.
 
-    Raises ArchiveDivergesError if there are files at ``storage``.
+    Raises ArchiveDivergesError if there are files at ``storage``, and DetachedError.
     """
+    if ArchivedFile.objects.exclude(detached_at=None).exists():
+        raise DetachedError(DetachedError.__doc__)
     if Manifest.read(storage, 1):
         raise ArchiveDivergesError(
             f"{storage.url} holds an archive: name an empty folder in ARCHIVE_URL."
@@ -91,8 +93,11 @@ def begin_anew(storage: Storage) -> None:
 
 
 @contextlib.contextmanager
-def _only_one() -> Iterator[None]:
-    """Keep other processes from writing the archive. The lock is lost with the connection."""
+def only_one() -> Iterator[None]:
+    """Keep other processes from writing the archive, and from detaching events.
+
+    The lock is lost with the connection.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_lock(%s)", [_LOCK])
         if not cursor.fetchone()[0]:

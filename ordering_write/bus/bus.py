@@ -37,7 +37,7 @@ from ordering_write.domain.errors import (
 from ordering_write.domain.events import DomainEvent
 from ordering_write.domain.service_ids import is_service_id
 from ordering_write.handlers import CommandHandler, all_handlers
-from ordering_write.log import outbox
+from ordering_write.log import detached, outbox
 from ordering_write.models import Aggregate, CommandRecord, OutboxEvent, aggregate_types
 
 logger = logging.getLogger(__name__)
@@ -45,12 +45,14 @@ logger = logging.getLogger(__name__)
 _TRIES = 3
 _LONGEST_PAUSE_SECONDS = 0.05
 
-# A command whose record was pruned can't take effect again: its events carry its id.
+# A command whose record was pruned can't take effect again: its events carry its id, as do the
+# spans of events that have left the database.
 _INSERT_RECORD = """
 INSERT INTO command_record
     (command_id, type, fingerprint, user_id, actor, channel, answer, recorded_at)
 SELECT %s, %s, %s, %s, %s, %s, '', now()
 WHERE NOT EXISTS (SELECT FROM event WHERE event.command_id = %s)
+  AND NOT EXISTS (SELECT FROM detached_span WHERE id = %s AND is_command)
 ON CONFLICT DO NOTHING RETURNING command_id
 """
 # Unique constraints that two transactions can race to. The second may try again: it then follows on
@@ -260,6 +262,7 @@ def _insert_record(command: Command, digest: str) -> CommandRecord | None:
             command.by.model_dump_json(exclude_none=True),
             command.channel,
             command.command_id,
+            command.command_id,
         ]
         if prepared.fetch(connection.alias, _INSERT_RECORD, parameters):
             return None
@@ -300,7 +303,10 @@ def has_taken_effect(command: Command) -> bool:
         return (record.type, record.user_id) == (type(command).__name__, command.user_id)
     events = OutboxEvent.objects.filter(command_id=command.command_id)
     own = events.filter(actor__type=command.by.type, actor__id=command.by.id)
-    return own.exists()
+    return own.exists() or any(
+        (actor["type"], actor["id"]) == (command.by.type, command.by.id)
+        for actor in (json.loads(row["actor"]) for row in detached.read_command(command.command_id))
+    )
 
 
 def fingerprint(command: Command) -> str:

@@ -2,6 +2,7 @@
 
 from ordering_write.log.correlation import CorrelatedEvent, read_correlation
 from ordering_write.log.decoding import UndecodableEventError
+from ordering_write.log.detached import DetachedEventsError
 from ordering_write.log.reading import (
     LOG_END,
     LogBatch,
@@ -12,6 +13,7 @@ from ordering_write.log.reading import (
     head,
     identity,
     last_position,
+    personal_ids,
     position_of,
     read_at,
     read_batch,
@@ -33,6 +35,7 @@ __all__ = [
     "LOG_END",
     "PRIMARY",
     "CorrelatedEvent",
+    "DetachedEventsError",
     "LogBatch",
     "LogGapError",
     "LogSource",
@@ -45,6 +48,7 @@ __all__ = [
     "head",
     "identity",
     "last_position",
+    "personal_ids",
     "position_of",
     "read_at",
     "read_batch",

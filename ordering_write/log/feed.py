@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -9,7 +10,7 @@ from django.db import connection
 from pydantic import BaseModel, ConfigDict
 
 from ordering_write.domain.events import DomainEvent
-from ordering_write.log import reading
+from ordering_write.log import decoding, detached, reading
 
 # Positions that one batch covers when only some types are wanted.
 _POSITIONS_AT_ONCE = 10_000
@@ -106,12 +107,21 @@ class Batch(NamedTuple):
 
 def read_stream(stream: str, *, after: int, limit: int) -> list[StoredEvent]:
     """Return the next ``limit`` events of a stream after the version ``after``; one statement."""
-    return [_stored(row) for row in reading.fetch(_STREAM, [stream, after, limit])]
+    rows = reading.fetch(_STREAM, [stream, after, limit])
+    if rows and rows[0]["version"] != after + 1:
+        first_version = rows[0]["version"]
+        stored = detached.read_streams([(stream, first_version)], after=after, until=after + limit)
+        rows = [*map(decoding.parse, stored), *rows][:limit]
+    return [_stored(row) for row in rows]
 
 
 def read_at(positions: Sequence[int]) -> list[StoredEvent]:
     """Return the events at these positions, in order, without those that the log doesn't have."""
-    return [_stored(row) for row in reading.fetch(_POSITIONS, [list(positions)])]
+    rows = reading.fetch(_POSITIONS, [list(positions)])
+    if missing := {*positions} - {row["position"] for row in rows}:
+        rows += map(decoding.parse, detached.read_at(missing))
+        rows.sort(key=itemgetter("position"))
+    return [_stored(row) for row in rows]
 
 
 def count_stream(stream: str) -> int:
@@ -131,6 +141,12 @@ def read_log(*, after: int, types: Collection[str], limit: int) -> Batch:
     # Read first: events that are positioned meanwhile are left to the next batch.
     end = min(reading.last_position(), after + (_POSITIONS_AT_ONCE if types else limit))
     rows = reading.fetch(_LOG, [after, end, not types, list(types), limit])
+    # Read afterwards: events may leave meanwhile.
+    if (types or len(rows) < end - after) and (detached_end := detached.until()) > after:
+        end = min(end, detached_end)
+        stored = detached.read_range(after, end)
+        wanted = [row for row in stored if not types or row["type"] in types]
+        rows = [*map(decoding.parse, wanted[:limit])]
     if not types and len(rows) != max(0, end - after):
         raise reading.LogGapError(f"A position of the log from {after + 1} to {end} is missing.")
     events = [_stored(row) for row in rows]
@@ -145,13 +161,35 @@ def read_commits(*, after: int, until: int) -> list[dict[str, Any]]:
     LogGapError.
     """
     rows = reading.fetch_texts(_RELAYED_RANGE, [after, until])
-    if len(rows) != until - after:
-        raise reading.LogGapError(f"A position of the log from {after + 1} to {until} is missing.")
-    rows += reading.fetch_texts(_RELAYED_COMMIT, [rows[-1]["commit_id"], until])
+    detached_end = 0 if len(rows) == until - after else detached.until()
+    if detached_end >= until:
+        rows = _relayed(detached.read_commits(after, until - after))
+    else:
+        if detached_end > after:
+            newer = [row for row in rows if row["position"] > detached_end]
+            rows = [*_relayed(detached.read_range(after, detached_end)), *newer]
+        if len(rows) != until - after:
+            raise reading.LogGapError(
+                f"A position of the log from {after + 1} to {until} is missing."
+            )
+        rows += reading.fetch_texts(_RELAYED_COMMIT, [rows[-1]["commit_id"], until])
     # The events of a commit have positions side by side.
     commit_ends = {row["commit_id"]: row["position"] for row in rows}
     for row in rows:
         row["commit_end"] = commit_ends[row["commit_id"]]
+    return rows
+
+
+def _relayed(stored: Sequence[detached.Stored]) -> list[dict[str, Any]]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT id::text, pg_current_wal_insert_lsn()::text FROM log_identity")
+        log_id, wal = cursor.fetchone()
+    # The columns of a message are those of a row of the log.
+    names = {*PublishedEvent.model_fields, *RELAYED_FIELDS}
+    rows = [{name: row[name] for name in names & row.keys()} for row in stored]
+    for row in rows:
+        row |= {"log_id": log_id, "wal": wal}
+        decoding.parse_content(row)
     return rows
 
 

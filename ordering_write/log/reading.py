@@ -3,7 +3,8 @@
 Positions have no gap (see ``sequencer``), so that a reader can prove that it skipped nothing.
 """
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 from uuid import UUID
@@ -12,7 +13,7 @@ from django.db import connection
 
 from config.databases import prepared
 from ordering_write.domain.events import DomainEvent
-from ordering_write.log import decoding
+from ordering_write.log import decoding, detached
 from ordering_write.log.decoding import Row, readable
 from ordering_write.log.slicing import ALL_STREAMS, IS_IN_SLICE, Slice
 
@@ -40,6 +41,15 @@ LEFT JOIN LATERAL (
 _BY_EVENT = f"""{COLUMNS}
 FROM event LEFT JOIN event_position ON event_position.event_id = event.id
 {_PERSONAL}
+"""
+# The rest of a commit after a position, with the position up to which events may have left; a row
+# of nulls for no rest.
+_REST_OF_COMMIT = f"""{COLUMNS}, detached_until()
+FROM (SELECT) AS one LEFT JOIN (
+    event JOIN event_position ON event_position.event_id = event.id
+) ON event.commit_id = %s AND event_position.position > %s
+LEFT JOIN personal_data ON personal_data.id = event.personal_id
+ORDER BY event_position.position
 """
 # The expressions call functions of the migrations.
 # The head as an expression. It counts at most so many pending commits: more than
@@ -78,7 +88,7 @@ SELECT coalesce(ended.position, (SELECT position FROM reached)), (
 ), (
     SELECT count(*) FROM event_position JOIN event ON event.id = event_position.event_id
     WHERE event_position.position > %(after)s AND event_position.position <= ended.position
-)
+), detached_until()
 FROM ended
 """
 _MISSING = """
@@ -92,14 +102,25 @@ WHERE event_position.position > %s AND event_position.position <= %s AND {IS_IN_
 ORDER BY event_position.position
 """
 
+_POSITION_OF = """
+SELECT event_position.position, CASE WHEN event.id IS NULL THEN detached_until() END
+FROM (SELECT %s::uuid AS event_id) AS wanted
+LEFT JOIN event ON event.event_id = wanted.event_id
+LEFT JOIN event_position ON event_position.event_id = event.id
+"""
 _TRACEPARENTS = """
 SELECT traceparent FROM event WHERE event_id = ANY(%s) AND traceparent <> '' ORDER BY id
 """
 
+_PERSONAL_IDS = """
+SELECT min(version),
+       array_agg(personal_id) FILTER (WHERE personal_id IS NOT NULL AND type = %s AND data @> %s)
+FROM event WHERE stream = %s
+"""
 _EVENTS_AFTER = """
-SELECT point.number, newest.type, newest.recorded_at
+SELECT point.number, newest.type, newest.recorded_at, newest.version, detached_until()
 FROM unnest(%s::text[], %s::bigint[]) WITH ORDINALITY AS point (stream, position, number), LATERAL (
-    SELECT event.type, event.recorded_at, event_position.position
+    SELECT event.type, event.recorded_at, event.version, event_position.position
     FROM event LEFT JOIN event_position ON event_position.event_id = event.id
     WHERE event.stream = point.stream ORDER BY event.version DESC LIMIT %s
 ) newest
@@ -151,16 +172,17 @@ def last_position() -> int:
 
 def position_of(event_id: UUID) -> int | None:
     """Return the position of an event; None while it has none, or if there is no such event."""
-    position: int | None = _value(
-        "SELECT position FROM event_position JOIN event ON event.id = event_position.event_id"
-        " WHERE event.event_id = %s",
-        event_id,
-    )
-    return position
+    [(position, end)] = prepared.fetch(connection.alias, _POSITION_OF, [event_id])
+    if end and (stored := detached.read_event(event_id, end)):
+        position = stored["position"]
+    return None if position is None else int(position)
 
 
 def commit_of(event_id: UUID) -> list[UUID]:
-    """Return the ids of the events that were committed together with an event, itself included."""
+    """Return the ids of the events that were committed together with an event, itself included.
+
+    Leaves out those that have left the database: no subscriber has parked one.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT event_id FROM event WHERE commit_id ="
@@ -171,7 +193,10 @@ def commit_of(event_id: UUID) -> list[UUID]:
 
 
 def streams_of_commit(event_id: UUID) -> list[str]:
-    """Return the streams of the events that were committed together with an event."""
+    """Return the streams of the events that were committed together with an event.
+
+    Leaves out events that have left the database: all subscribers have applied them.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT DISTINCT stream FROM event WHERE commit_id ="
@@ -188,6 +213,8 @@ def recorded_at(position: int) -> datetime | None:
         " JOIN event ON event.id = event_position.event_id WHERE position = %s",
         position,
     )
+    if time is None and (stored := detached.read_position(position)):
+        time = datetime.fromisoformat(stored["recorded_at"])
     return time
 
 
@@ -203,6 +230,8 @@ def fingerprint(position: int) -> tuple[UUID, UUID | None]:
     Together they tell this log from any other log, and from one restored from an older backup.
     """
     [(log_id, event_id)] = prepared.fetch(connection.alias, _FINGERPRINT, [position])
+    if event_id is None and (stored := detached.read_position(position)):
+        event_id = UUID(stored["event_id"])
     return log_id, event_id
 
 
@@ -233,12 +262,16 @@ def read_log(after: int, limit: int) -> list[DomainEvent]:
     rows = _rows(f"{BY_POSITION} WHERE position > %s ORDER BY position LIMIT %s", [after, limit])
     if len(rows) == limit:
         last = rows[-1]
-        rows += _rows(
-            f"{BY_POSITION} WHERE event.commit_id = %s AND position > %s ORDER BY position",
-            [last.commit_id, last.position],
-        )
+        parameters = [last.commit_id, last.position]
+        rest = prepared.fetch(connection.alias, _REST_OF_COMMIT, parameters)
+        if rest[0][-1] > after:
+            # A part of the commit may have left.
+            return _events(detached.read_commits(after, limit))
+        rows += [Row._make(row[:-1]) for row in rest if row[0] is not None]
     for expected, row in enumerate(rows, start=after + 1):
         if row.position != expected:
+            if stored := detached.read_commits(after, limit):
+                return _events(stored)
             raise LogGapError(f"Position {expected} of the log is missing.")
     return [decoding.event_of(row) for row in rows]
 
@@ -257,9 +290,14 @@ def read_batch(after: int, limit: int, streams: Slice = ALL_STREAMS) -> LogBatch
         return LogBatch(events, cast(int, last.position), last.event_id, len(events))
     with connection.cursor() as cursor:
         cursor.execute(_END_OF_BATCH, {"after": after, "limit": limit})
-        position, event_id, size = cursor.fetchone()
+        position, event_id, size, detached_end = cursor.fetchone()
     if position is None:
         return None
+    if detached_end > after:
+        stored = detached.read_commits(after, limit)
+        last_row = stored[-1]
+        events = _events([row for row in stored if streams.has(row["stream"])])
+        return LogBatch(events, last_row["position"], UUID(last_row["event_id"]), len(stored))
     if size != position - after:
         missing = _value(_MISSING, after + 1, position)
         raise LogGapError(f"Position {missing} of the log is missing.")
@@ -269,7 +307,11 @@ def read_batch(after: int, limit: int, streams: Slice = ALL_STREAMS) -> LogBatch
 
 def read_at(positions: Sequence[int]) -> list[DomainEvent]:
     """Return the events at these positions, in order; an UndecodableEvent for an unreadable one."""
-    return read(f"{BY_POSITION} WHERE position = ANY(%s) ORDER BY position", [list(positions)])
+    rows = _rows(f"{BY_POSITION} WHERE position = ANY(%s) ORDER BY position", [list(positions)])
+    if missing := {*positions} - {row.position for row in rows}:
+        rows += detached.typed(detached.read_at(missing))
+        rows.sort(key=lambda row: row.position or 0)
+    return [decoding.event_of(row) for row in rows]
 
 
 def read_stream(stream: str, *, after: int = 0) -> list[DomainEvent]:
@@ -277,11 +319,14 @@ def read_stream(stream: str, *, after: int = 0) -> list[DomainEvent]:
 
     Raises UndecodableEventError when one of them can't be read.
     """
-    events = read(
+    rows = _rows(
         f"{_BY_EVENT} WHERE event.stream = %s AND event.version > %s ORDER BY version",
         [stream, after],
     )
-    return [readable(event) for event in events]
+    if rows and rows[0].version != after + 1:
+        stored = detached.read_streams([(stream, rows[0].version)], after=after)
+        rows = [*detached.typed(stored), *rows]
+    return [readable(decoding.event_of(row)) for row in rows]
 
 
 def read_streams(streams: Collection[str], *, until: int | None = None) -> list[DomainEvent]:
@@ -294,7 +339,17 @@ def read_streams(streams: Collection[str], *, until: int | None = None) -> list[
     if until is not None:
         condition += " AND event.version <= %s"
         parameters.append(until)
-    return read(f"{_BY_EVENT} WHERE {condition} ORDER BY event.stream, event.version", parameters)
+    order = "ORDER BY event.stream, event.version"
+    rows = _rows(f"{_BY_EVENT} WHERE {condition} {order}", parameters)
+    first_versions = {row.stream: row.version for row in reversed(rows)}
+    # The newest event of a stream stays in the database: it may be one after ``until``.
+    absent = 0 if until is None else until + 1
+    incomplete = {
+        stream: version for stream in streams if (version := first_versions.get(stream, absent)) > 1
+    }
+    if incomplete and (stored := detached.read_streams(incomplete.items(), until=until)):
+        rows = sorted([*rows, *detached.typed(stored)], key=lambda row: (row.stream, row.version))
+    return [decoding.event_of(row) for row in rows]
 
 
 def events_after(
@@ -308,18 +363,49 @@ def events_after(
     streams, positions = [stream for stream, _ in points], [position for _, position in points]
     with connection.cursor() as cursor:
         cursor.execute(_EVENTS_AFTER, [streams, positions, limit])
-        for number, event_type, time in cursor.fetchall():
-            events[number - 1].append((event_type, time))
+        rows = cursor.fetchall()
+    first_versions: dict[int, int] = {}
+    for number, event_type, time, version, end in rows:
+        events[number - 1].append((event_type, time))
+        if positions[number - 1] < end:
+            first_versions[number - 1] = min(version, first_versions.get(number - 1, version))
+    for index, version in first_versions.items():
+        if version == 1 or len(events[index]) == limit:
+            continue
+        stored = detached.read_streams([(streams[index], version)])
+        newer = [row for row in stored if row["position"] > positions[index]]
+        events[index] += [
+            (row["type"], datetime.fromisoformat(row["recorded_at"])) for row in reversed(newer)
+        ]
+        del events[index][limit:]
     return events
 
 
 def read_command(command_id: UUID) -> list[DomainEvent]:
     """Return the events that a command caused, in the order in which it caused them.
 
-    Raises UndecodableEventError when one of them can't be read.
+    A command that has a record has no event outside of the database. Raises UndecodableEventError
+    when one of them can't be read.
     """
     events = read(f"{_BY_EVENT} WHERE event.command_id = %s ORDER BY event.id", [command_id])
     return [readable(event) for event in events]
+
+
+def personal_ids(stream: str, *, event_type: str, data: Mapping[str, str]) -> list[UUID]:
+    """Return the ids of the personal fields of the events of ``stream`` that have a type and
+    ``data``."""
+    parameters = [event_type, json.dumps(dict(data)), stream]
+    [(first_version, ids)] = prepared.fetch(connection.alias, _PERSONAL_IDS, parameters)
+    older = detached.read_streams([(stream, first_version)]) if (first_version or 1) > 1 else ()
+    return [
+        *(ids or ()),
+        *(
+            UUID(row["personal_id"])
+            for row in older
+            if row["personal_id"] and row["type"] == event_type
+            if data.items() <= json.loads(row["data"]).items()
+        ),
+    ]
 
 
 def read(sql: str, parameters: Sequence[Any]) -> list[DomainEvent]:
@@ -344,6 +430,10 @@ def fetch_texts(sql: str, parameters: Sequence[Any]) -> list[dict[str, Any]]:
     for row in rows:
         decoding.parse_content(row)
     return rows
+
+
+def _events(stored: Sequence[detached.Stored]) -> list[DomainEvent]:
+    return [decoding.event_of(row) for row in detached.typed(stored)]
 
 
 def _rows(sql: str, parameters: Sequence[Any]) -> list[Row]:

@@ -9,7 +9,7 @@ from ordering_write.models.aggregate import (
     aggregate_types,
     save,
 )
-from ordering_write.models.archived_file import ArchivedFile
+from ordering_write.models.archived_file import ArchivedFile, DetachedSpan
 from ordering_write.models.bulk_job import BulkItem, BulkJob
 from ordering_write.models.command_record import CommandMetric, CommandRecord
 from ordering_write.models.customer import Customer
@@ -34,6 +34,7 @@ __all__ = [
     "CommandRecord",
     "CommandRefusal",
     "Customer",
+    "DetachedSpan",
     "EventPending",
     "EventPosition",
     "Identifier",

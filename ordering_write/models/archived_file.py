@@ -1,4 +1,4 @@
-"""The files of the archive, as the log that wrote them knows them."""
+"""The files of the archive, as the log that wrote them knows them, and what has left the log."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -18,6 +18,9 @@ class ArchivedFile(models.Model):
     sha256 = models.CharField(max_length=64, help_text="The digest of the file.")
     manifest_sha256 = models.CharField(max_length=64, help_text="The digest of its manifest.")
     archived_at = models.DateTimeField(db_default=Now())
+    detached_at = models.DateTimeField(
+        null=True, help_text="From this time on, events of the file may leave the database."
+    )
 
     class Meta:
         db_table = "archived_file"
@@ -31,3 +34,24 @@ class ArchivedFile(models.Model):
     def events(self) -> int:
         """The number of events in the file."""
         return self.last - self.first + 1
+
+
+class DetachedSpan(models.Model):
+    """One row per aggregate, command and correlation of events that have left the database.
+
+    ``id`` is theirs. All of these events have positions from ``first`` to ``last``. One row serves
+    several owners of an id, such as a command and the correlation that it begins; ``is_command`` is
+    True if one of them is a command. The trigger that lets events go writes the rows.
+    """
+
+    id = models.UUIDField(primary_key=True)
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    is_command = models.BooleanField()
+
+    class Meta:
+        db_table = "detached_span"
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.id)

@@ -17,6 +17,7 @@ from ordering_write.subscriptions.registry import (
     ensure_checkpoints,
     ensure_checkpoints_after_migrate,
     find,
+    passed,
     register,
     registered,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "follow",
     "lag_seconds",
     "measure",
+    "passed",
     "reads_this_log",
     "register",
     "registered",

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from django.apps import AppConfig
 from django.apps.registry import Apps
 from django.conf import settings
-from django.db.models import Q, QuerySet, Value
+from django.db.models import Min, Q, QuerySet, Value
 from django.db.models.expressions import Combinable
 
 from ordering_write import log
@@ -142,6 +142,18 @@ class Subscription(ABC):
         """Return the status of each subscriber, by name; three queries."""
         return measure(list(self.served().annotate(failing=FAILING).order_by("name")))
 
+    def passed(self) -> int | None:
+        """Return the position up to which all subscribers have applied the log, or skipped events.
+
+        None without a subscriber.
+        """
+        parked = self.parked_event_model._default_manager.filter(
+            checkpoint__in=self.checkpoints(), skipped_at=None
+        )
+        lowest = self.checkpoints().aggregate(position=Min("position"))["position"]
+        first_parked = parked.aggregate(position=Min("position"))["position"]
+        return lowest if first_parked is None else min(lowest, first_parked - 1)
+
     def ensure_checkpoints(self) -> None:
         """Create the checkpoints of subscribers that have none."""
         existing = set(self.served().values_list("name", flat=True))
@@ -186,6 +198,12 @@ def find(name: str) -> Subscription:
 def all_statuses() -> "dict[Subscription, Sequence[SubscriberStatus]]":
     """Return the status of each subscriber, by subscription; three queries for each of these."""
     return {subscription: subscription.statuses() for subscription in registered()}
+
+
+def passed() -> int:
+    """Return the position up to which all subscribers of all subscriptions have applied the log."""
+    positions = [subscription.passed() for subscription in registered()]
+    return min((position for position in positions if position is not None), default=0)
 
 
 def ensure_checkpoints() -> None:

@@ -1,5 +1,6 @@
 """The position and the lag of subscribers."""
 
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,6 +10,8 @@ from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
 
+from ordering_write import log
+from ordering_write.log import DetachedEventsError
 from ordering_write.log.reading import HEAD
 
 # The time since a checkpoint began to fail. If the log was lost, no event tells the lag.
@@ -22,7 +25,7 @@ greatest(0, coalesce(extract(epoch FROM statement_timestamp() - coalesce(
     (SELECT event.recorded_at FROM event_position JOIN event ON event.id = event_position.event_id
      WHERE event_position.position > checkpoint ORDER BY event_position.position LIMIT 1),
     oldest_pending_at()
-)), 0))
+)), 0)), detached_until()
 FROM unnest(%s::bigint[]) AS checkpoint
 """  # noqa: S608 - of constants
 
@@ -113,8 +116,15 @@ def _measured(positions: Collection[int], expression: str) -> _Measured:
     with connection.cursor() as cursor:
         cursor.execute(_MEASURE.format(expression), [list(positions)])
         rows = cursor.fetchall()
-    [(head, value, at, *_), *_] = rows
-    return _Measured(int(head), value, at, {row[3]: float(row[4]) for row in rows})
+    [(head, value, at, *_, detached_end), *_] = rows
+    ages = {row[3]: float(row[4]) for row in rows}
+    for position in ages:
+        if position < detached_end:
+            # Without the archive, the next event that is in the database tells the least age.
+            with contextlib.suppress(DetachedEventsError):
+                recorded_at = log.recorded_at(position + 1) or at
+                ages[position] = max(0.0, (at - recorded_at).total_seconds())
+    return _Measured(int(head), value, at, ages)
 
 
 def total_seconds(failing: timedelta | None) -> float:

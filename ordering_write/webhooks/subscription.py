@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, cast
 
 from django.conf import settings
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, Min, OuterRef, Q
 
 from config.databases import tables
 from ordering_write.domain.events import DomainEvent, UndecodableEvent
@@ -33,6 +33,12 @@ class WebhookSubscription(Subscription):
 
     def checkpoints(self) -> Any:
         return WebhookEndpoint.objects.filter(disabled_at=None)
+
+    def passed(self) -> int | None:
+        waiting = WebhookDelivery.objects.filter(state=WebhookDelivery.State.WAITING)
+        first_waiting = waiting.aggregate(position=Min("position"))["position"]
+        passed = super().passed()
+        return passed if first_waiting is None or passed is None else min(passed, first_waiting - 1)
 
     def other_work(self) -> Q:
         due = deliveries.due_deliveries(NOW).filter(endpoint=OuterRef("pk"))

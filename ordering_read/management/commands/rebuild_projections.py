@@ -91,7 +91,12 @@ class Command(ServiceCommand):
             projections = [projector(name).name for name in names] or self._all(options)
             for name in projections:
                 self._handle_projection(name, options)
-        except (UnknownProjectionError, GenerationError, published.archive.ArchiveError) as error:
+        except (
+            UnknownProjectionError,
+            GenerationError,
+            published.DetachedEventsError,
+            published.archive.ArchiveError,
+        ) as error:
             raise CommandError(str(error)) from error
         except (OperationalError, InterfaceError) as error:
             reason = " ".join(str(error).split())

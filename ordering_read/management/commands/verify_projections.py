@@ -58,6 +58,8 @@ class Command(ServiceCommand):
             published.LogReplacedError,
             published.LogGapError,
             published.UndecodableEventError,
+            published.DetachedEventsError,
+            published.archive.ArchiveError,
         ) as error:
             raise CommandError(str(error)) from error
         except (OperationalError, InterfaceError) as error:

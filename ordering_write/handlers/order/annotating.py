@@ -3,12 +3,13 @@
 from uuid_utils.compat import uuid7
 
 from config.accounts.roles import Role
+from ordering_write import log
 from ordering_write.domain import commands as c
 from ordering_write.domain import errors
 from ordering_write.domain import events as e
 from ordering_write.handlers.base import Permission, handles
 from ordering_write.handlers.order.base import Caller, OrderHandler
-from ordering_write.models import Customer, Order, OutboxEvent, PersonalData
+from ordering_write.models import Customer, Order, PersonalData
 
 
 @handles(c.AddNote)
@@ -75,10 +76,9 @@ class RedactNoteHandler(OrderHandler[c.RedactNote]):
 
     def act(self, order: Order, command: c.RedactNote) -> None:
         order.redact_note(command.note_id, now=command.timestamp)
-        note_events = OutboxEvent.objects.filter(
-            stream=order.stream, type="NoteAdded", data__note_id=str(command.note_id)
-        )
-        PersonalData.objects.filter(pk__in=note_events.values("personal_id")).delete()
+        note = {"note_id": str(command.note_id)}
+        personal_ids = log.personal_ids(order.stream, event_type="NoteAdded", data=note)
+        PersonalData.objects.filter(pk__in=personal_ids).delete()
 
 
 @handles(c.TagOrder)

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import connection, transaction
 
 from ordering_write.domain.events import UndecodableEvent
-from ordering_write.log import decoding, reading, replay
+from ordering_write.log import decoding, detached, reading, replay
 from ordering_write.log.content import content_hash, digest
 from ordering_write.log.verification import rows
 from ordering_write.log.verification.finding import Finding
@@ -47,7 +47,7 @@ def check(
             page = _events_after(begin, only, last)
             size = len(page)
             complete = []
-            for row in page:
+            for row in _whole(page, stream.name if stream else ""):
                 if stream is None or row["stream"] != stream.name:
                     complete += [stream] if stream else []
                     stream = _Stream(row["stream"])
@@ -83,6 +83,32 @@ def _events_after(
         f"{_EVENTS} {streams} ORDER BY event.stream, event.version LIMIT %s",
         [*parameters, _PAGE],
     )
+
+
+def _whole(page: Sequence[dict[str, Any]], continued: str) -> Iterator[dict[str, Any]]:
+    """Yield ``page`` with the events that have left the database, before those of their streams.
+
+    The page before has had the beginning of the stream ``continued``.
+    """
+    first_versions = {row["stream"]: row["version"] for row in reversed(page)}
+    first_versions.pop(continued, None)
+    # One statement reads the short parts of all streams, and one each part of a long one.
+    short = {stream: end for stream, end in first_versions.items() if 1 < end <= _PAGE}
+    older: dict[str, list[dict[str, Any]]] = {}
+    for row in detached.read_streams(short.items()) if short else ():
+        older.setdefault(row["stream"], []).append(row)
+    for row in page:
+        stream = row["stream"]
+        end = first_versions.pop(stream, 1)
+        for after in range(0, end - 1, _PAGE) if end > _PAGE else ():
+            part = detached.read_streams([(stream, end)], after=after, until=after + _PAGE)
+            yield from map(_parsed, part)
+        yield from map(_parsed, older.pop(stream, ()))
+        yield row
+
+
+def _parsed(row: detached.Stored) -> dict[str, Any]:
+    return decoding.parse({**row, "lost": False})
 
 
 class _Stream:

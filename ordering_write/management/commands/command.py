@@ -28,7 +28,7 @@ from ordering_write.domain import commands
 from ordering_write.domain.errors import DomainError
 from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import Actor
-from ordering_write.log import UndecodableEventError
+from ordering_write.log import DetachedEventsError, UndecodableEventError
 from ordering_write.models import Identifier, Order, StockItem
 
 # The models and columns by which people name orders and products in place of an id.
@@ -68,7 +68,7 @@ class Command(ServiceCommand):
                 f"{mistake['pointer']}: {mistake['detail']}" for mistake in errors_of(error)
             ]
             raise CommandError("\n".join(mistakes)) from error
-        except (ParseError, DomainError, UndecodableEventError) as error:
+        except (ParseError, DomainError, UndecodableEventError, DetachedEventsError) as error:
             raise CommandError(str(error)) from error
 
     def _give(self, command: commands.Command, options: Mapping[str, Any]) -> None:

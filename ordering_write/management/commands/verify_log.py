@@ -11,6 +11,7 @@ from tqdm import tqdm
 from config.commands import ServiceCommand, positive
 from config.processes import ChildLostError
 from ordering_write import log
+from ordering_write.log import DetachedEventsError
 from ordering_write.log.verification import NoSuchStreamError, verify
 
 
@@ -50,7 +51,7 @@ class Command(ServiceCommand):
                     findings += 1
                     bar.clear()
                     self.stdout.write(str(finding))
-            except (NoSuchStreamError, ChildLostError) as error:
+            except (NoSuchStreamError, ChildLostError, DetachedEventsError) as error:
                 raise CommandError(str(error)) from error
         seconds = max(time.monotonic() - began, 0.001)
         self.stdout.write(
