@@ -80,7 +80,7 @@ def stream() -> tuple[str, str, Stream]:
     read the log from, and the stream.
     """
     relay = choice("RELAY", "", "nats", "kafka")
-    source = choice("LOG_SOURCE", "primary", "nats")
+    source = choice("LOG_SOURCE", "primary", "nats", "kafka")
     addresses = {"nats": tuple(texts("NATS_URL")), "kafka": tuple(texts("KAFKA_URL"))}
     for name, system in (("RELAY", relay), ("LOG_SOURCE", source)):
         if not addresses.get(system, True):

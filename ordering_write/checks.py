@@ -103,8 +103,8 @@ def check_relay(**_kwargs: Any) -> list[CheckMessage]:
     if settings.PERSONAL_DATA == "site" and settings.LOG_SOURCE == "primary":
         messages.append(
             Warning(
-                "PERSONAL_DATA=site has no effect without LOG_SOURCE=nats.",
-                hint="Set LOG_SOURCE=nats, or leave PERSONAL_DATA empty.",
+                "PERSONAL_DATA=site has no effect without LOG_SOURCE=nats or kafka.",
+                hint="Set LOG_SOURCE, or leave PERSONAL_DATA empty.",
                 id="ordering_write.W001",
             )
         )

@@ -17,12 +17,14 @@ from ordering_write.domain.order_numbers import spelled_order_number
 from ordering_write.domain.values import ERASED, Currency, quantize
 from ordering_write.log import (
     ALL_STREAMS,
+    COUNTS,
     LOG_END,
     PRIMARY,
     CorrelatedEvent,
     DetachedEventsError,
     LogGapError,
     LogSource,
+    LogUnavailableError,
     Slice,
     UndecodableEventError,
     commit_of,
@@ -44,6 +46,7 @@ from ordering_write.log import (
 from ordering_write.log import fingerprint as log_fingerprint
 from ordering_write.log.detached import until as detached_until
 from ordering_write.models.names import stream_names
+from ordering_write.relay import replaying as stream_replay
 from ordering_write.signals import events_committed
 from ordering_write.subscriptions import (
     LogReplacedError,
@@ -59,6 +62,7 @@ from ordering_write.subscriptions.checkpoint import Checkpoint, ParkedEvent, che
 
 __all__ = [
     "ALL_STREAMS",
+    "COUNTS",
     "ERASED",
     "LOG_END",
     "PRIMARY",
@@ -73,6 +77,7 @@ __all__ = [
     "LogGapError",
     "LogReplacedError",
     "LogSource",
+    "LogUnavailableError",
     "NoHandlerFoundError",
     "NotFoundError",
     "OrderStatus",
@@ -116,6 +121,7 @@ __all__ = [
     "site_source",
     "spelled_order_number",
     "stream_names",
+    "stream_replay",
     "streams_of_commit",
     "subscriptions",
     "webhooks",

@@ -15,6 +15,7 @@ from ordering_read.engine import verify as verification
 from ordering_read.exports import jobs
 from ordering_read.my import mails
 from ordering_write import bulk, subscriptions
+from ordering_write.log import LogUnavailableError
 from ordering_write.subscriptions import alarm, samples
 
 logger = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ def mail_link(key: str) -> None:
 def _refusals_logged() -> Iterator[None]:
     try:
         yield
-    except generations.GenerationError as error:
+    except (generations.GenerationError, LogUnavailableError) as error:
         logger.warning("%s", error)
 
 

@@ -2,19 +2,19 @@
 
 Where each row belongs to one stream, a slice reads stream by stream: a batch then usually holds all
 events of a stream, so each row is written once. Where rows mix streams there is one slice, which
-reads in the order of the log.
+reads in the order of the log. The stream of a site can be read in its order only: its slices are
+those of ``log.slicing``, each of which reads all messages.
 """
 
 import gc
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Sum
 
-from ordering_read.engine import live
+from ordering_read.engine import live, replays
 from ordering_read.models import FillSlice, Projection
 from ordering_read.projector import projector
 from ordering_write import published
@@ -35,15 +35,17 @@ def begin(generation: Projection, *, until: int, slices: int = 1, batch: int = B
     """
     projection = projector(generation.name)
     generation.filled_until = until
-    replay = _replay(generation)
+    replay = replays.module(generation.fill_source)
     generation.events_total = replay.count(projection.events, until=until)
-    batches = math.ceil(generation.events_total / batch) or 1
+    most = min(slices, math.ceil(generation.events_total / batch) or 1)
     ends = [""]
-    if projection.sliced_by == "stream":
-        ends = replay.slices(projection.events, of=min(slices, batches)) or ends
+    if replays.is_by_stream(generation.fill_source, projection.sliced_by):
+        ends = replay.slices(projection.events, of=most) or ends
+    elif projection.sliced_by == "stream":
+        ends *= max(count for count in published.COUNTS if count <= most)
     begins = [("", 0), *((end, published.replay.END_OF_STREAM) for end in ends)]
     # Stored at the start, so that a resumed rebuild notices a replaced log.
-    generation.log_id, generation.event_id = published.log_fingerprint(until)
+    generation.log_id, generation.event_id = published.site_source().fingerprint(until)
     with transaction.atomic(using="read"):
         generation.save(
             update_fields=["filled_until", "fill_source", "events_total", "log_id", "event_id"]
@@ -65,9 +67,18 @@ def fill_slice(generation: Projection, number: int, *, batch: int = BATCH) -> It
 
     Rows and progress move in one transaction, so that a killed process repeats at most one batch.
     Events that can't be applied are parked, as are events that have killed three processes. Raises
-    TooManyParkedError.
+    TooManyParkedError and LogUnavailableError.
     """
-    while (applied := _apply_next_batch(generation, number, batch)) is not None:
+    while True:
+        _count_start(generation, number, batch)
+        try:
+            applied = _apply_next_batch(generation, number, batch)
+        except published.LogUnavailableError:
+            # No process was lost.
+            FillSlice.objects.filter(projection=generation, number=number).update(starts=0)
+            raise
+        if applied is None:
+            return
         yield applied
 
 
@@ -90,12 +101,11 @@ def finish(generation: Projection) -> None:
 
 def _apply_next_batch(generation: Projection, number: int, batch: int) -> int | None:
     """Apply the next batch of a slice; returns its number of events, None after the last batch."""
-    _count_start(generation, number, batch)
     with _without_garbage_collector(), transaction.atomic(using="read"):
         fill = _lock(generation, number)
         if fill.is_done:
             return None
-        events = _read_next(generation, fill, 1 if fill.isolated else batch)
+        events, size = _read_next(generation, fill, 1 if fill.isolated else batch)
         subscriber = live.subscriber(projector(generation.name), filling=True)
         # ``generation`` may be stale; the row just read says whether streams are parked.
         checkpoint = fill.projection
@@ -104,10 +114,10 @@ def _apply_next_batch(generation: Projection, number: int, batch: int) -> int | 
                 published.parking.park_crashed(checkpoint, event, subscriber)
         else:
             published.parking.apply(checkpoint, events, subscriber, bisect=True)
-        fill.events += len(events)
+        fill.events += size
         fill.starts, fill.isolated = 0, max(0, fill.isolated - 1)
         fill.save()
-        return len(events)
+        return size
 
 
 def _count_start(generation: Projection, number: int, batch: int) -> None:
@@ -141,26 +151,25 @@ def _without_garbage_collector() -> Iterator[None]:
         gc.enable()
 
 
-def _read_next(generation: Projection, fill: FillSlice, batch: int) -> list[DomainEvent]:
-    """Read the next events of a slice, and move the slice past them."""
-    projection, replay = projector(generation.name), _replay(generation)
-    if projection.sliced_by is None:
+def _read_next(
+    generation: Projection, fill: FillSlice, batch: int
+) -> tuple[list[DomainEvent], int]:
+    """Return the next events of a slice, and how many of ``events_total`` they are; move the slice
+    past them."""
+    projection, source = projector(generation.name), generation.fill_source
+    if not replays.is_by_stream(source, projection.sliced_by):
         until = min(fill.position + batch, generation.filled_until)
-        events = replay.read(projection.events, after=fill.position, until=until)
+        streams = published.Slice(fill.number, generation.slices.count())
+        part = replays.read(
+            source, projection.events, after=fill.position, until=until, streams=streams
+        )
         fill.position, fill.is_done = until, until == generation.filled_until
-        return events
-    events, (fill.stream, fill.version), fill.is_done = replay.read_streams(
+        return part
+    events, (fill.stream, fill.version), fill.is_done = replays.module(source).read_streams(
         projection.events,
         after=(fill.stream, fill.version),
         last=fill.last_stream,
         until=generation.filled_until,
         limit=batch,
     )
-    return events
-
-
-def _replay(generation: Projection) -> Any:
-    """Return the module that reads the events for ``generation``, ``log.replay`` or its like."""
-    if generation.fill_source == Projection.FillSource.ARCHIVE:
-        return published.archive.replay
-    return published.replay
+    return events, len(events)

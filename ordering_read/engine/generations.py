@@ -160,7 +160,7 @@ def promote(generation: Projection) -> Projection:
             pass
         generation.refresh_from_db()
         # Positions in different logs can't be compared.
-        if position(generation) < furthest and published.reads_this_log(former):
+        if position(generation) < furthest and live.reads_this_log(former):
             raise NotLevelError(generation)
         former.status, former.retired_at = _Status.RETIRED, Now()
         former.late_at = former.outdated_at = None

@@ -83,6 +83,11 @@ PROJECTIONS = ProjectionSubscription()
 run = PROJECTIONS.run
 
 
+def reads_this_log(generation: Projection) -> bool:
+    """Return True if the log of this site has the last applied event of ``generation``."""
+    return published.reads_this_log(generation, published.site_source())
+
+
 def subscriber(projector: Projector, *, filling: bool = False) -> published.Subscriber:
     """Return the subscriber of one generation of ``projector``; ``filling`` as in ``writing``."""
 
@@ -128,6 +133,5 @@ def subscriber(projector: Projector, *, filling: bool = False) -> published.Subs
         find_skip=find_skip,
         # Rows that mix streams hold no personal data, so erasures don't concern them.
         reapply=reapply if projector.sliced_by == "stream" else None,
-        # Rebuilds read the log by stream, which only the primary can do fast.
-        source=published.PRIMARY if filling else published.site_source(),
+        source=published.site_source(),
     )

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Sum
 from django.db.models.functions import Now
 
-from ordering_read.engine import control, fill, generations, live, parallel, slices
+from ordering_read.engine import control, fill, generations, live, parallel, replays, slices
 from ordering_read.engine.fingerprint import code_fingerprint
 from ordering_read.engine.table_diff import ComparedTable, TableDiff
 from ordering_read.engine.verify import store_result
@@ -68,7 +68,8 @@ def rebuild(
     don't prevent the promotion, because the new rows follow from the log.
 
     Raises UnknownProjectionError, BusyError, NotLevelError, IncompleteError, TooManyParkedError,
-    RebuildCancelledError, FillFailedError and ArchiveError; the live rows stay as they were.
+    RebuildCancelledError, FillFailedError, ArchiveError and LogUnavailableError; the live rows stay
+    as they were.
     """
     with generations.exclusive(projector(name).name) as lock:
         live.PROJECTIONS.ensure_checkpoints()
@@ -150,21 +151,22 @@ def _building(name: str, workers: int, batch: int, from_archive: bool) -> Projec
             building.save(update_fields=["rebuild_request"])
             return building
         generations.discard(building)
+    source = published.site_source()
+    fill_source = Projection.FillSource.ARCHIVE if from_archive else replays.of_site()
     # The sequencer gives committed events their positions.
-    published.sequence()
-    # The log alone lacks the events that have left the database.
-    from_archive = from_archive or published.detached_until() > 0
-    until = published.archive.replay.last_position() if from_archive else published.last_position()
+    source.sequence()
+    is_from_archive = fill_source == Projection.FillSource.ARCHIVE
+    until = published.archive.replay.last_position() if is_from_archive else source.last_position()
     building = generations.add(name, _Status.BUILDING)
-    if from_archive:
-        building.fill_source = Projection.FillSource.ARCHIVE
+    building.fill_source = fill_source
     fill.begin(building, until=until, slices=workers, batch=batch)
     return building
 
 
 def _can_resume(building: Projection) -> bool:
     """Return True if the same code began ``building`` on this log, and nobody cancelled it."""
-    log_fingerprint = published.log_fingerprint(building.position or building.filled_until)
+    position = building.position or building.filled_until
+    log_fingerprint = published.site_source().fingerprint(position)
     return (
         building.code_fingerprint == code_fingerprint(building.name)
         and (building.log_id, building.event_id) == log_fingerprint
@@ -189,7 +191,7 @@ def _follow(building: Projection, meter: _Meter, throttle: float | None = None) 
 def _compare_with_live(building: Projection) -> tuple[list[ComparedTable], str]:
     """Compare the tables with the live ones; returns also why a table wasn't compared."""
     served = Projection.objects.get(name=building.name, status=_Status.LIVE)
-    if not published.reads_this_log(served):
+    if not live.reads_this_log(served):
         return [], "the rows that are served were made from another log"
     behind = building.position - generations.position(served)
     if behind > _MAX_COMPARED_LAG:
@@ -246,7 +248,7 @@ def _refuse_if_incomplete(building: Projection) -> None:
         category=ParkedEvent.Category.WAITING
     )
     parked_event = blocking.exclude(stream__in=parked_streams).first()
-    if parked_event is not None and published.reads_this_log(served):
+    if parked_event is not None and live.reads_this_log(served):
         # Discarded, because the next rebuild must try all events again with the corrected code.
         generations.discard(building)
         raise generations.IncompleteError(building, parked_event)
@@ -255,7 +257,7 @@ def _refuse_if_incomplete(building: Projection) -> None:
 def _promote(building: Projection) -> None:
     replaced = list(Projection.objects.filter(name=building.name, status=_Status.RETIRED))
     former = generations.promote(building)
-    if not published.reads_this_log(former):
+    if not live.reads_this_log(former):
         # A generation of another log can't be brought up to date again.
         replaced.append(former)
     for generation in replaced:

@@ -8,13 +8,12 @@ times the workers move it.
 import contextlib
 import random
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 
 from config.databases.retry import is_transient
-from ordering_read.engine import generations, slices
+from ordering_read.engine import generations, replays, slices
 from ordering_read.engine.fill import BATCH
 from ordering_read.engine.table_diff import Keys, TableDiff
 from ordering_read.models import Projection, parked_by
@@ -24,6 +23,8 @@ from ordering_write.published import DomainEvent
 
 # The number of streams that are folded in one batch.
 _STREAMS_AT_ONCE = 100
+
+_Source = Projection.FillSource
 
 # Called with the number of events that were folded, and the number of all events to fold.
 Progress = Callable[[int, int], object]
@@ -49,6 +50,9 @@ class ShadowGeneration:
         self._live = live
         self._shadow = shadow
         self._projector = projector(live.name)
+        self._source = replays.of_site()
+        # Where the events after those of the archive are.
+        self._followed = _Source.STREAM if self._source == _Source.STREAM else _Source.LOG
         self._diffs = [
             TableDiff(model, stored=live, folded=shadow) for model in self._projector.models
         ]
@@ -76,7 +80,7 @@ class ShadowGeneration:
         event_types = self._projector.events
         streams = self._sample(sample, until)
         for start in range(0, len(streams), _STREAMS_AT_ONCE):
-            events = published.replay.read_whole_streams(
+            events = replays.module(self._followed).read_whole_streams(
                 event_types, streams=streams[start : start + _STREAMS_AT_ONCE], until=until
             )
             self._apply(events, filling=True)
@@ -85,8 +89,9 @@ class ShadowGeneration:
 
     def _sample(self, size: int, until: int) -> list[str]:
         event_types = self._projector.events
-        streams = published.replay.sample_streams(event_types, until=until, limit=size)
-        if published.detached_until():
+        replay = replays.module(self._followed)
+        streams: list[str] = replay.sample_streams(event_types, until=until, limit=size)
+        if self._source == _Source.ARCHIVE:
             # Of most streams, the database has one event only.
             replay = published.archive.replay
             streams += replay.sample_streams(event_types, until=until, limit=size)
@@ -94,17 +99,16 @@ class ShadowGeneration:
         return streams
 
     def _fill_all(self, until: int, progress: Progress) -> None:
-        replay: Any = published.replay
-        if published.detached_until():
+        if self._source == _Source.ARCHIVE:
             # The newer events follow in the order of the log.
-            replay = published.archive.replay
-            until = min(until, replay.last_position())
-        total, done = replay.count(self._projector.events, until=until), 0
-        is_sliced = self._projector.sliced_by == "stream"
-        batches = self._by_stream if is_sliced else self._in_order
-        for events in batches(replay, until):
+            until = min(until, published.archive.replay.last_position())
+        total = replays.module(self._source).count(self._projector.events, until=until)
+        done = 0
+        is_by_stream = replays.is_by_stream(self._source, self._projector.sliced_by)
+        batches = self._by_stream(until) if is_by_stream else self._in_order(self._source, until)
+        for events, size in batches:
             self._apply(events, filling=True)
-            done += len(events)
+            done += size
             progress(done, total)
         if done != total:
             raise published.LogGapError(
@@ -112,21 +116,24 @@ class ShadowGeneration:
             )
         self._move(until)
 
-    def _by_stream(self, replay: Any, until: int) -> Iterator[list[DomainEvent]]:
+    def _by_stream(self, until: int) -> Iterator[tuple[list[DomainEvent], int]]:
         event_types = self._projector.events
         after, is_last = ("", 0), False
+        replay = replays.module(self._source)
         # ``slices`` is empty in an empty log.
         [last] = replay.slices(event_types, of=1) or [""]
         while not is_last:
             events, after, is_last = replay.read_streams(
                 event_types, after=after, last=last, until=until, limit=BATCH
             )
-            yield events
+            yield events, len(events)
 
-    def _in_order(self, replay: Any, until: int, *, after: int = 0) -> Iterator[list[DomainEvent]]:
+    def _in_order(
+        self, source: str, until: int, *, after: int = 0
+    ) -> Iterator[tuple[list[DomainEvent], int]]:
         for start in range(after, until, BATCH):
             end = min(start + BATCH, until)
-            yield replay.read(self._projector.events, after=start, until=end)
+            yield replays.read(source, self._projector.events, after=start, until=end)
 
     def _apply(self, events: Sequence[DomainEvent], *, filling: bool) -> None:
         events = [event for event in events if self._includes(event)]
@@ -181,9 +188,9 @@ class ShadowGeneration:
         )
         self._left_out = left_out
         for position in retried_positions:
-            for events in self._in_order(published.replay, position, after=position - 1):
+            for events, _ in self._in_order(self._followed, position, after=position - 1):
                 self._apply(events, filling=False)
-        for events in self._in_order(published.replay, until, after=self._shadow.position):
+        for events, _ in self._in_order(self._followed, until, after=self._shadow.position):
             self._apply(events, filling=False)
         if self._shadow.position != until:
             self._move(until)

@@ -98,7 +98,7 @@ def verify(
     with generations.exclusive(projector(name).name):
         live.PROJECTIONS.ensure_checkpoints()
         served = Projection.objects.get(name=name, status=Projection.Status.LIVE)
-        if not published.reads_this_log(served):
+        if not live.reads_this_log(served):
             raise published.LogReplacedError(served)
         # With the lock held, existing shadow generations are leftovers of killed processes.
         for orphan in Projection.objects.filter(name=name, status=Projection.Status.SHADOW):

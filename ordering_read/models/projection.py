@@ -40,6 +40,7 @@ class Projection(Checkpoint):
 
         LOG = ""
         ARCHIVE = "archive"
+        STREAM = "stream"
 
     name = models.CharField(max_length=60)
     generation = models.PositiveIntegerField(default=1)

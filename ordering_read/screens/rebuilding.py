@@ -18,6 +18,7 @@ from ordering_read.engine import control, generations
 from ordering_read.models import Projection
 from ordering_read.projector import labels, registered
 from ordering_read.screens.questions import Outcome, QuestionScreen, Thing
+from ordering_write import published
 
 # Seconds that a click waits for a rebuild, so that the next page can show the end of a quick one.
 _WAIT_SECONDS = 2.0
@@ -50,13 +51,14 @@ class _ProjectionQuestion(QuestionScreen):
         return ""
 
     def begin(self, name: str) -> None:
-        """Do what the question says, or check that the task can; raises GenerationError."""
+        """Do what the question says, or check that the task can; raises GenerationError
+        and LogUnavailableError."""
 
     def act(self, things: Sequence[Thing], form: forms.Form) -> Iterable[Outcome]:
         for thing in things:
             try:
                 self.begin(thing.key)
-            except generations.GenerationError as error:
+            except (generations.GenerationError, published.LogUnavailableError) as error:
                 yield Outcome(messages.ERROR, f"{thing.name}: {error}")
             else:
                 level = messages.SUCCESS

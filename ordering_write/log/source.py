@@ -42,6 +42,8 @@ class LogSource(Protocol):
 
     def head(self) -> int: ...
 
+    def last_position(self) -> int: ...
+
     def identity(self) -> UUID: ...
 
     def fingerprint(self, position: int) -> tuple[UUID, UUID | None]: ...
@@ -72,6 +74,7 @@ class PrimaryLog:
 
     databases: Collection[str] = (DEFAULT_DB_ALIAS,)
     head = staticmethod(reading.head)
+    last_position = staticmethod(reading.last_position)
     identity = staticmethod(reading.identity)
     fingerprint = staticmethod(reading.fingerprint)
     read_batch = staticmethod(reading.read_batch)

@@ -114,6 +114,14 @@ class PersonalDataBehindError(StreamError):
         super().__init__(" ".join((self.__doc__ or "").split()))
 
 
+class PersonalDataUnavailableError(StreamError):
+    """The write database, which has the personal fields, can't be reached: start it, or give the
+    read database a copy of them (PERSONAL_DATA=site). It is tried again."""
+
+    def __init__(self) -> None:
+        super().__init__(" ".join((self.__doc__ or "").split()))
+
+
 class DamagedStreamError(StreamError):
     """A message isn't the event that was stored."""
 

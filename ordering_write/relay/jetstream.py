@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error
 
 from config.streams import Stream
@@ -182,19 +183,25 @@ class JetStream:
     async def _read(self, wanted: Mapping[str, Any]) -> list[bytes]:
         client = await self._connected()
         inbox = client.new_inbox()
-        answers = await client.subscribe(inbox)
+        bodies: list[bytes] = []
+        # The status after the last message: the end of the batch, or an error.
+        status: asyncio.Future[str] = self._loop.create_future()
+
+        async def receive(answer: Msg) -> None:
+            end = (answer.headers or {}).get("Status")
+            if end is None:
+                bodies.append(answer.data)
+            elif not status.done():
+                status.set_result(end)
+
+        # A callback takes half the time of waiting for each message.
+        answers = await client.subscribe(inbox, cb=receive)
         try:
             subject = f"$JS.API.DIRECT.GET.{self._stream.name}"
             await client.publish(subject, json.dumps(wanted).encode(), reply=inbox)
-            bodies: list[bytes] = []
-            while True:
-                answer = await answers.next_msg(timeout=_SECONDS)
-                # The end of the batch, or an error.
-                if status := (answer.headers or {}).get("Status"):
-                    if status not in _ENDS:
-                        raise NoStreamError(self._stream.name)
-                    return bodies
-                bodies.append(answer.data)
+            if await asyncio.wait_for(status, _SECONDS) not in _ENDS:
+                raise NoStreamError(self._stream.name)
+            return bodies
         finally:
             await answers.unsubscribe()
 

@@ -7,28 +7,27 @@ former one and shuts it out; then the last message says where to go on.
 
 import logging
 from collections.abc import Sequence
-from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer
 
 from config.streams import Stream
 from ordering_write.relay.errors import (
-    IncompleteStreamError,
     MessageTooLargeError,
     NoTopicError,
     StreamMovedError,
     StreamUnavailableError,
 )
-from ordering_write.relay.port import Message as OurMessage
-from ordering_write.relay.port import StreamEnd, end_of
+from ordering_write.relay.kafka_reading import (
+    PARTITION,
+    SECONDS,
+    KafkaReader,
+    client_options,
+    reason,
+)
+from ordering_write.relay.port import Message, StreamEnd, end_of
 
 logger = logging.getLogger(__name__)
 
-# Seconds for each step of a call: three of them are shorter than a transaction may be idle.
-_SECONDS = 3.0
-_PARTITION = 0
-# Offsets before the end in which a message is looked for; marks of transactions are among them.
-_OFFSETS = 16
 # The largest message that the client sends without an option.
 _MOST_BYTES = 1_000_000
 # Another producer of the same transactional id has begun.
@@ -55,11 +54,11 @@ class KafkaStream:
             end = self._read_end()
         except KafkaException as error:
             self.close()
-            raise StreamUnavailableError(_reason(error)) from error
+            raise StreamUnavailableError(reason(error)) from error
         self._last = end.position
         return end
 
-    def append(self, messages: Sequence[OurMessage]) -> None:
+    def append(self, messages: Sequence[Message]) -> None:
         if self._producer is None:
             # ``end`` connects, and finds out what the topic has.
             raise StreamUnavailableError("the connection was lost")
@@ -80,13 +79,13 @@ class KafkaStream:
 
     def _new_producer(self) -> Producer:
         options = {"transactional.id": f"{self._stream.name}-relay", "enable.idempotence": True}
-        producer = Producer({**self._options(), **options}, logger=logger)
-        if self._stream.name not in producer.list_topics(timeout=_SECONDS).topics:
+        producer = Producer({**client_options(self._stream), **options}, logger=logger)
+        if self._stream.name not in producer.list_topics(timeout=SECONDS).topics:
             raise NoTopicError(self._stream.name)
-        producer.init_transactions(_SECONDS)
+        producer.init_transactions(SECONDS)
         return producer
 
-    def _publish(self, producer: Producer, messages: Sequence[OurMessage]) -> None:
+    def _publish(self, producer: Producer, messages: Sequence[Message]) -> None:
         producer.begin_transaction()
         for message in messages:
             position = str(message.position)
@@ -94,52 +93,20 @@ class KafkaStream:
                 self._stream.name,
                 message.body,
                 position,
-                partition=_PARTITION,
+                partition=PARTITION,
                 headers={"position": position, "type": message.type},
             )
-        producer.commit_transaction(_SECONDS)
+        producer.commit_transaction(SECONDS)
 
     def _read_end(self) -> StreamEnd:
-        options = {
-            "group.id": f"{self._stream.name}-relay",
-            "isolation.level": "read_committed",
-            "enable.auto.commit": False,
-            "enable.partition.eof": True,
-        }
-        consumer = Consumer({**self._options(), **options}, logger=logger)
+        reader = KafkaReader(self._stream)
         try:
-            partition = TopicPartition(self._stream.name, _PARTITION)
-            first, following = consumer.get_watermark_offsets(partition, timeout=_SECONDS)
-            if first > 0:
-                raise IncompleteStreamError(self._stream.name)
-            offset = following
-            while offset > 0:
-                offset = max(0, offset - _OFFSETS)
-                if last := self._last_after(consumer, offset):
-                    return end_of(last.value() or b"")
-            return StreamEnd(0)
+            body = reader.last()
         finally:
-            consumer.close()
+            reader.close()
+        return StreamEnd(0) if body is None else end_of(body)
 
-    def _last_after(self, consumer: Consumer, offset: int) -> Message | None:
-        """Return the last message from ``offset`` on; None if there are marks only."""
-        consumer.assign([TopicPartition(self._stream.name, _PARTITION, offset)])
-        last = None
-        while message := consumer.poll(_SECONDS):
-            error = message.error()
-            if error is None:
-                last = message
-            elif error.code() == KafkaError._PARTITION_EOF:
-                return last
-            else:
-                raise KafkaException(error)
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
-
-    def _options(self) -> dict[str, Any]:
-        servers = ",".join(self._stream.kafka_servers)
-        return {"bootstrap.servers": servers, **self._stream.kafka_options}
-
-    def _failure(self, error: Exception, messages: Sequence[OurMessage]) -> Exception:
+    def _failure(self, error: Exception, messages: Sequence[Message]) -> Exception:
         fault = error.args[0] if isinstance(error, KafkaException) else None
         if not isinstance(fault, KafkaError):
             return StreamUnavailableError(error)
@@ -148,10 +115,5 @@ class KafkaStream:
             most = int(self._stream.kafka_options.get("message.max.bytes", _MOST_BYTES))
             return MessageTooLargeError(largest.position, len(largest.body), most)
         if fault.fatal() or fault.code() in _SHUT_OUT:
-            return StreamMovedError(_reason(error))
-        return StreamUnavailableError(_reason(error))
-
-
-def _reason(error: Exception) -> str:
-    fault = error.args[0]
-    return fault.str() if isinstance(fault, KafkaError) else str(error)
+            return StreamMovedError(reason(error))
+        return StreamUnavailableError(reason(error))

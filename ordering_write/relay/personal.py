@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.conf import settings
-from django.db import connections
+from django.db import InterfaceError, OperationalError, connections
 
-from ordering_write.relay.errors import PersonalDataBehindError
+from ordering_write.relay.errors import PersonalDataBehindError, PersonalDataUnavailableError
 
 _FIELDS = "SELECT id::text, fields::text FROM personal_data WHERE id = ANY(%s::uuid[])"
 # All changes up to ``latest_end_lsn`` have been applied. A table that is still being copied isn't
@@ -35,7 +35,8 @@ def database() -> str:
 def fields_of(messages: Sequence[Mapping[str, Any]]) -> dict[str, str]:
     """Return the personal fields of ``messages`` as JSON, by the id of their row.
 
-    Fields that are erased are left out. Raises PersonalDataBehindError.
+    Fields that are erased are left out. Raises PersonalDataBehindError and
+    PersonalDataUnavailableError.
     """
     positions = {
         message["personal_id"]: message["wal"] for message in messages if message["personal_id"]
@@ -65,9 +66,14 @@ def wait_until_copied(positions: Sequence[str]) -> None:
 def _stored(keys: Sequence[str]) -> dict[str, str]:
     if not keys:
         return {}
-    with connections[database()].cursor() as cursor:
-        cursor.execute(_FIELDS, [list(keys)])
-        return dict(cursor.fetchall())
+    try:
+        with connections[database()].cursor() as cursor:
+            cursor.execute(_FIELDS, [list(keys)])
+            return dict(cursor.fetchall())
+    except (InterfaceError, OperationalError) as error:
+        if database() == "read":
+            raise
+        raise PersonalDataUnavailableError from error
 
 
 def _is_behind(position: str) -> bool:

@@ -71,6 +71,33 @@ class StreamPort(Protocol):
         ...
 
 
+class ReadableStream(Protocol):
+    """The same system as a site reads it.
+
+    The methods raise StreamUnavailableError when the system doesn't answer within seconds, and
+    NoStreamError or NoTopicError.
+    """
+
+    def read(self, after: int, limit: int) -> list[bytes]:
+        """Return up to ``limit`` messages after a position, in order."""
+        ...
+
+    def read_bucket(self, stream: str, *, after: int) -> list[bytes]:
+        """Return the first messages after a position among which those of ``stream`` are.
+
+        An empty list says that there are no more.
+        """
+        ...
+
+    def last(self) -> bytes | None:
+        """Return the last message; None if the stream is empty."""
+        ...
+
+    def close(self) -> None:
+        """End the connection; the next call begins a new one."""
+        ...
+
+
 def message_of(row: Mapping[str, Any]) -> Message:
     """Return the message about an event, which ``feed.read_commits`` has read."""
     return Message(
@@ -106,11 +133,15 @@ def relay_port() -> StreamPort:
     return port
 
 
-def readable_stream() -> "JetStream":
-    """Return the connection of this thread that reads the stream. Raises MissingPackageError."""
+def readable_stream() -> ReadableStream:
+    """Return the adapter that settings.LOG_SOURCE names; each thread has its own.
+
+    Raises MissingPackageError.
+    """
     if not hasattr(_adapters, "site"):
-        _adapters.site = jetstream(settings.STREAM)
-    stream: JetStream = _adapters.site
+        make = _kafka_reader if settings.LOG_SOURCE == "kafka" else jetstream
+        _adapters.site = make(settings.STREAM)
+    stream: ReadableStream = _adapters.site
     return stream
 
 
@@ -132,6 +163,14 @@ def _kafka(stream: Stream) -> StreamPort:
     return KafkaStream(stream)
 
 
+def _kafka_reader(stream: Stream) -> ReadableStream:
+    try:
+        from ordering_write.relay.kafka_reading import KafkaReader
+    except ImportError as error:
+        raise MissingPackageError(error.name) from error
+    return KafkaReader(stream)
+
+
 def close() -> None:
     """End the connections of this thread."""
     for port in _adapters.__dict__.values():
@@ -140,7 +179,7 @@ def close() -> None:
 
 
 def _forget(*, setting: str, **_kwargs: object) -> None:
-    if setting in ("RELAY", "STREAM"):
+    if setting in ("RELAY", "LOG_SOURCE", "STREAM"):
         close()
 
 

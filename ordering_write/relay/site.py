@@ -59,17 +59,23 @@ class StreamLog:
         # Servers without batches store a commit message by message.
         return self._end_before(last)
 
+    def last_position(self) -> int:
+        return self.head()
+
     def identity(self) -> UUID:
         if self._log_id is None:
-            self._log_id = UUID(self._message(1)["log_id"])
+            self._log_id = UUID(self.message(1)["log_id"])
         return self._log_id
 
     def fingerprint(self, position: int) -> tuple[UUID, UUID | None]:
         """Return the identity of the log and the id of the event at ``position``.
 
-        Raises StreamTooShortError if the stream doesn't have the position within some seconds.
+        Position 0 has no event. Raises StreamTooShortError if the stream doesn't have the position
+        within some seconds.
         """
-        message = self._message(position)
+        if not position:
+            return self.identity(), None
+        message = self.message(position)
         return UUID(message["log_id"]), UUID(message["event_id"])
 
     def read_batch(self, after: int, limit: int, streams: Slice) -> LogBatch | None:
@@ -80,12 +86,25 @@ class StreamLog:
         self._check(after, messages)
         last = messages[-1]
         self._wal = last["wal"]
-        events = _events([message for message in messages if streams.has(message["stream"])])
+        events = events_of([message for message in messages if streams.has(message["stream"])])
         return LogBatch(events, last["position"], UUID(last["event_id"]), len(messages))
 
     def read_at(self, positions: Sequence[int]) -> list[DomainEvent]:
-        messages = [self._message(position) for position in sorted(positions)]
-        return _events(messages)
+        return events_of([self.message(position) for position in sorted(positions)])
+
+    def messages(self, after: int, until: int) -> Iterator[list[Message]]:
+        """Yield the messages after one position and up to another in parts, each of them checked.
+
+        Raises LogGapError and errors of the stream.
+        """
+        while after < until:
+            bodies = readable_stream().read(after, min(until - after, _MOST))
+            if not bodies:
+                raise StreamTooShortError(settings.STREAM.name, until)
+            messages = [from_json(body) for body in bodies]
+            self._check(after, messages)
+            after = messages[-1]["position"]
+            yield messages
 
     def read_streams(self, streams: Collection[str]) -> list[DomainEvent]:
         """Return all events of ``streams``, as they read after the last erasure that was read."""
@@ -97,7 +116,8 @@ class StreamLog:
                 messages = [from_json(body) for body in bodies]
                 found += [message for message in messages if message["stream"] == stream]
                 after = messages[-1]["position"]
-        return _events(found)
+        _check_content(found)
+        return events_of(found)
 
     def traceparents(self, events: Sequence[DomainEvent]) -> list[str]:
         """Return no trace context: messages have none."""
@@ -121,7 +141,8 @@ class StreamLog:
         """Do nothing: the broker looks for work often."""
 
     # --- Messages ------------------------------------------------------------------------------
-    def _message(self, position: int) -> Message:
+    def message(self, position: int) -> Message:
+        """Return the message at ``position``. Raises errors as ``fingerprint``."""
         ends_at = time.monotonic() + _PATIENCE_SECONDS
         while not (bodies := readable_stream().read(position - 1, 1)):
             if time.monotonic() > ends_at:
@@ -148,31 +169,40 @@ class StreamLog:
     def _end_before(self, message: Message) -> int:
         """Return the position before the commit of ``message``, the last of an unfinished one."""
         position = message["position"] - 1
-        while position and self._message(position)["commit_id"] == message["commit_id"]:
+        while position and self.message(position)["commit_id"] == message["commit_id"]:
             position -= 1
         return position
 
     def _check(self, after: int, messages: Sequence[Message]) -> None:
         """Check positions, identity and hashes. Raises LogGapError and errors of the stream."""
-        name, hashes = settings.STREAM.name, dict[str, str]()
         identity = str(self.identity())
         for expected, message in enumerate(messages, start=after + 1):
             if message["position"] != expected:
                 raise LogGapError(f"Position {expected} of the stream is missing.")
             if message["log_id"] != identity:
-                raise OtherLogError(name, UUID(message["log_id"]))
-            previous = message["previous_hash"]
-            times = {
-                time: datetime.fromisoformat(message[time]) for time in ("timestamp", "recorded_at")
-            }
-            content = content_hash({**message, **times}, previous)
-            is_next = hashes.get(message["stream"], previous) == previous
-            if not is_next or content != message["hash"]:
-                raise DamagedStreamError(name, expected)
-            hashes[message["stream"]] = message["hash"]
+                raise OtherLogError(settings.STREAM.name, UUID(message["log_id"]))
+        _check_content(messages)
 
 
-def _events(messages: Sequence[Message]) -> list[DomainEvent]:
+def _check_content(messages: Sequence[Message]) -> None:
+    """Check the hashes of messages, each of which is its stream's next one in ``messages``.
+
+    Raises DamagedStreamError.
+    """
+    hashes: dict[str, str] = {}
+    for message in messages:
+        previous = message["previous_hash"]
+        times = {
+            time: datetime.fromisoformat(message[time]) for time in ("timestamp", "recorded_at")
+        }
+        content = content_hash({**message, **times}, previous)
+        is_next = hashes.get(message["stream"], previous) == previous
+        if not is_next or content != message["hash"]:
+            raise DamagedStreamError(settings.STREAM.name, message["position"])
+        hashes[message["stream"]] = message["hash"]
+
+
+def events_of(messages: Sequence[Message]) -> list[DomainEvent]:
     """Return the events of ``messages``, with the personal fields that aren't erased."""
     fields = personal.fields_of(messages)
     return [event_of(_row(message, fields)) for message in messages]

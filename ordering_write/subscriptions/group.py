@@ -88,7 +88,9 @@ def follow(
     An event that can't be applied is parked, and a transaction that a transient error breaks off is
     retried; any other exception is raised.
     """
-    return Runner(checkpoints, subscriber, batch, LogReader(), until=until).follow()
+    return Runner(
+        checkpoints, subscriber, batch, LogReader(subscriber.source), until=until
+    ).follow()
 
 
 class _SubscriptionGroup:

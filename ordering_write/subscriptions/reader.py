@@ -58,9 +58,12 @@ class LogReader:
         return self._batch
 
 
-def reads_this_log(checkpoint: Checkpoint, reader: LogReader | None = None) -> bool:
-    """Return True if the log has the last applied event at the position of ``checkpoint``."""
+def reads_this_log(checkpoint: Checkpoint, reader: LogReader | LogSource = PRIMARY) -> bool:
+    """Return True if the log has the last applied event at the position of ``checkpoint``.
+
+    ``reader`` reads the log.
+    """
     if checkpoint.event_id is None:
         return True
     applied = (checkpoint.log_id, checkpoint.event_id)
-    return applied == (reader or PRIMARY).fingerprint(checkpoint.position)
+    return applied == reader.fingerprint(checkpoint.position)

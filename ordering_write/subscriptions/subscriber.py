@@ -24,7 +24,7 @@ class Subscriber:
     * ``reapply(checkpoint, streams, read)`` replaces the effects of these streams by those of the
       events that ``read`` returns, whose personal fields were erased. None when no effect is
       personal.
-    * ``source`` is the log that is read again for that, and for a retry.
+    * ``source`` is the log that ``follow`` reads, and that is read again for all that and a retry.
     """
 
     wants: Callable[[DomainEvent], bool]

@@ -17,9 +17,11 @@ from uuid_utils.compat import uuid4, uuid7
 
 from config.streams import Stream
 from config.workers import tasks
+from ordering_read.engine.rebuild import rebuild
+from ordering_read.engine.verify import verify
 from ordering_write import log, relay, subscriptions
-from ordering_write.log import feed
-from ordering_write.relay import publishing
+from ordering_write.log import ALL_STREAMS, feed
+from ordering_write.relay import kafka_reading, publishing
 from ordering_write.relay.errors import (
     MessageTooLargeError,
     NoTopicError,
@@ -28,7 +30,9 @@ from ordering_write.relay.errors import (
     StreamUnavailableError,
 )
 from ordering_write.relay.kafka import KafkaStream
+from ordering_write.relay.kafka_reading import KafkaReader
 from ordering_write.relay.port import Message, close, message_of, relay_port
+from ordering_write.relay.site import StreamLog
 from tests import kit
 from tests.kit_relay import checkpoint, logged, messages, new_order
 
@@ -206,3 +210,89 @@ def test_faults_of_brokers_and_topics_are_named(topic: Stream, subtests: pytest.
         port.end()
         with pytest.raises(MessageTooLargeError, match=r"has 2,000,000 bytes, .* take 1,000,000"):
             port.append([message._replace(body=b" " * 2_000_000)])
+
+
+# --- Sites that read the topic -----------------------------------------------------------------
+def test_a_site_reads_from_the_topic_what_the_log_has(
+    topic: Stream, settings: Any, subtests: pytest.Subtests
+) -> None:
+    orders = []
+    # The mark of each transaction takes an offset.
+    for _ in range(3):
+        orders.append(new_order())
+        run_relay()
+    settings.LOG_SOURCE = "kafka"
+    source, head = StreamLog(), log.head()
+
+    assert (source.head(), source.identity()) == (head, log.identity())
+    assert source.read_batch(head, 100, ALL_STREAMS) is None
+    # Backwards, each position is looked for; forwards, the reader goes on.
+    for positions in (range(head - 1, -1, -1), range(head)):
+        for after in positions:
+            with subtests.test("batch", after=after):
+                batch = source.read_batch(after, 2, ALL_STREAMS)
+                assert batch == log.read_batch(after, 2)
+    assert source.fingerprint(head) == log.fingerprint(head)
+    assert source.read_at([4, 2]) == log.read_at([4, 2])
+    names = [order.stream for order in orders[1:]]
+    assert source.read_streams(names) == log.read_streams(names)
+    with source.listening(5.0) as log_grew:
+        new_order()
+        run_relay()
+        assert log_grew()
+        assert source.read_batch(head, 100, ALL_STREAMS) == log.read_batch(head, 100)
+
+
+def test_a_site_follows_the_topic_and_is_rebuilt_from_it(topic: Stream, settings: Any) -> None:
+    new_order()
+    run_relay()
+    settings.LOG_SOURCE = "kafka"
+
+    tasks.run("projections", "order_view", "sales_by_day")
+
+    for name in ("order_view", "sales_by_day"):
+        rebuilt = rebuild(name, batch=7)
+        assert rebuilt.generation.position == log.head()
+        assert not [table.keys for table in rebuilt.compared if table.differing]
+        assert not rebuilt.not_compared
+        assert not [table.keys for table in verify(name).tables if table.keys]
+
+
+def test_a_site_refuses_a_topic_that_is_not_the_log(
+    topic: Stream, settings: Any, subtests: pytest.Subtests
+) -> None:
+    new_order()
+    log.sequence()
+    settings.LOG_SOURCE = "kafka"
+    first, second, third = feed.read_commits(after=0, until=log.head())[:3]
+    for name, events, error, text in (
+        ("a hole", [first, third], log.LogGapError, "Position 2 of the stream is missing"),
+        ("a repeat", [first, second, second], log.LogGapError, "Position 3 of the stream is miss"),
+        ("another log", [first, second, third | {"log_id": str(uuid7())}], OtherLogError, "log"),
+        ("removed", [second, third], log.LogGapError, "Position 1 of the stream is missing"),
+    ):
+        with subtests.test(name):
+            copy = replace(topic, name=f"orders-{uuid4().hex}")
+            store(copy, [message_of(event) for event in events])
+            settings.STREAM = copy
+            with pytest.raises(error, match=text):
+                StreamLog().read_batch(0, 3, ALL_STREAMS)
+
+
+def store(topic: Stream, batch: list[Message]) -> None:
+    """Store messages as nobody but a faulty program does."""
+    options = {"bootstrap.servers": ",".join(topic.kafka_servers), "log_level": "0"}
+    producer = Producer(options)
+    for message in batch:
+        producer.produce(topic.name, message.body, str(message.position), partition=0)
+    assert producer.flush(10) == 0
+
+
+def test_a_site_names_a_missing_topic_and_brokers_that_are_away(
+    topic: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NoTopicError, match="There is no topic nowhere"):
+        KafkaReader(replace(topic, name="nowhere")).last()
+    monkeypatch.setattr(kafka_reading, "SECONDS", 0.1)
+    with pytest.raises(StreamUnavailableError, match="can't be reached now"):
+        KafkaReader(replace(topic, kafka_servers=("127.0.0.1:9",))).read(0, 1)

@@ -229,7 +229,7 @@ def test_settings_that_can_not_work_are_told_at_the_start(
 
     assert [message.msg for message in checks.check_relay()] == [
         "RELAY or LOG_SOURCE names kafka, and its package isn't installed.",
-        "PERSONAL_DATA=site has no effect without LOG_SOURCE=nats.",
+        "PERSONAL_DATA=site has no effect without LOG_SOURCE=nats or kafka.",
     ]
 
 

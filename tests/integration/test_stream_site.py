@@ -1,12 +1,12 @@
 """A read site follows the log from the stream: the same events, checked, without the primary."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
 from django_q.signing import SignedPackage
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from uuid_utils.compat import uuid4
 
 from config.streams import Stream
@@ -16,12 +16,12 @@ from ordering_read.engine.live import PROJECTIONS
 from ordering_read.engine.verify import verify
 from ordering_read.models import CustomerSummary, OrderSummary, Projection
 from ordering_read.projector import registered
-from ordering_write import log, relay, subscriptions
+from ordering_write import log, relay
 from ordering_write.domain.commands import EraseCustomer
 from ordering_write.domain.values import ERASED
 from ordering_write.log import feed, reading
 from ordering_write.log.slicing import ALL_STREAMS, Slice
-from ordering_write.models import Customer, Order, PersonalData
+from ordering_write.models import Customer, Order
 from ordering_write.relay import personal, site
 from ordering_write.relay.errors import (
     DamagedStreamError,
@@ -30,22 +30,12 @@ from ordering_write.relay.errors import (
     PersonalDataBehindError,
 )
 from ordering_write.relay.jetstream import JetStream
-from ordering_write.relay.port import Message, close, message_of
+from ordering_write.relay.port import Message, message_of
 from ordering_write.relay.site import StreamLog
 from ordering_write.subscriptions import parked
 from tests import kit
-from tests.nats_servers import NatsServers
 
 pytestmark = pytest.mark.usefixtures("db")
-
-
-@pytest.fixture
-def stream(servers: NatsServers, settings: Any) -> Iterator[Stream]:
-    stream = Stream(name=f"orders-{uuid4().hex}", nats_servers=servers.urls)
-    settings.RELAY, settings.LOG_SOURCE, settings.STREAM = "nats", "nats", stream
-    subscriptions.ensure_checkpoints()
-    yield stream
-    close()
 
 
 @pytest.fixture
@@ -73,37 +63,6 @@ def check_rows() -> None:
     """Compare the rows with those that the log in the write database makes."""
     for name in ("order_view", "customer_view", "inventory_level"):
         assert not [table.keys for table in verify(name).tables if table.keys], name
-
-
-@pytest.fixture
-def primary_is_away() -> Iterator[None]:
-    """Refuse all statements of the write database."""
-
-    def refuse(*_arguments: Any) -> Any:
-        raise OperationalError("the primary is away")
-
-    with connections["default"].execute_wrapper(refuse):
-        yield
-
-
-@pytest.fixture
-def copy_personal_data(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
-    """Return a function that copies the table to the read database, as PostgreSQL would."""
-    settings.PERSONAL_DATA = "site"
-    monkeypatch.setattr(personal, "_is_behind", lambda _place: False)
-    with connections["read"].cursor() as cursor:
-        cursor.execute("CREATE TABLE personal_data (id uuid PRIMARY KEY, fields jsonb)")
-
-    def copy() -> None:
-        rows = PersonalData.objects.values_list("id", "fields")
-        with connections["read"].cursor() as cursor:
-            cursor.execute("DELETE FROM personal_data")
-            cursor.executemany(
-                "INSERT INTO personal_data VALUES (%s, %s)",
-                [(key, to_json(fields).decode()) for key, fields in rows],
-            )
-
-    return copy
 
 
 # --- The same as from the primary --------------------------------------------------------------

@@ -71,6 +71,7 @@ def test_an_invalid_variable_is_refused_with_its_name(subtests: pytest.Subtests)
         ({"RELAY": "kafka"}, "RELAY=kafka needs KAFKA_URL, the addresses of the servers"),
         ({"KAFKA_OPTIONS": "acks"}, "KAFKA_OPTIONS must be such as acks=all"),
         ({"LOG_SOURCE": "nats"}, "LOG_SOURCE=nats needs NATS_URL"),
+        ({"LOG_SOURCE": "kafka"}, "LOG_SOURCE=kafka needs KAFKA_URL"),
         ({"RELAY_STREAM": "a shop"}, "RELAY_STREAM must consist of up to 80 letters"),
         ({"PROJECTION_SLICES": "3"}, "PROJECTION_SLICES must be one of 1, 2, 4, 8, 16, not '3'"),
         ({"READ_SITE": "a site"}, "READ_SITE must consist of up to 80 letters"),

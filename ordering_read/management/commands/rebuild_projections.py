@@ -96,6 +96,7 @@ class Command(ServiceCommand):
             GenerationError,
             published.DetachedEventsError,
             published.archive.ArchiveError,
+            published.LogUnavailableError,
         ) as error:
             raise CommandError(str(error)) from error
         except (OperationalError, InterfaceError) as error:

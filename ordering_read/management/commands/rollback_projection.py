@@ -7,6 +7,7 @@ from django.core.management.base import CommandError, CommandParser
 from config.commands import ServiceCommand
 from ordering_read.engine import generations
 from ordering_read.projector import UnknownProjectionError
+from ordering_write import published
 
 
 class Command(ServiceCommand):
@@ -21,6 +22,10 @@ class Command(ServiceCommand):
     def handle(self, *args: Any, name: str, **options: Any) -> None:
         try:
             generation = generations.roll_back(name)
-        except (UnknownProjectionError, generations.GenerationError) as error:
+        except (
+            UnknownProjectionError,
+            generations.GenerationError,
+            published.LogUnavailableError,
+        ) as error:
             raise CommandError(str(error)) from error
         self.stdout.write(f"{generation}, is served again.")

@@ -57,6 +57,7 @@ class Command(ServiceCommand):
             GenerationError,
             published.LogReplacedError,
             published.LogGapError,
+            published.LogUnavailableError,
             published.UndecodableEventError,
             published.DetachedEventsError,
             published.archive.ArchiveError,
