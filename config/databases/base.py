@@ -93,7 +93,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if self._ends_with_commit:
             self._prepared.after_commit.append((statement, parameters))
         else:
-            self.on_commit(partial(self.fetch, statement, parameters), robust=True)
+
+            def run() -> None:
+                self.fetch(statement, parameters)
+
+            # Django names the function in its record of a failure, and a partial has no name.
+            self.on_commit(run, robust=True)
 
     @property
     def _needs_cursor(self) -> bool:

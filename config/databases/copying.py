@@ -27,13 +27,18 @@ _CONTROL_CHARACTERS = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
 
 def copy(rows: Sequence[Model]) -> None:
-    """Insert ``rows``, all of one model, in their order."""
+    """Insert ``rows``, all of one model, in their order. Raises the errors of ``django.db``."""
     if not rows:
         return
     table = Table.of(type(rows[0]))
     statement = _COPY.format(table=table.name, columns=", ".join(table.columns))
     arrays = _arrays(type(rows[0]))
-    with connections[table.alias].cursor() as cursor, cursor.copy(statement) as target:
+    connection = connections[table.alias]
+    with (
+        connection.wrap_database_errors,
+        connection.cursor() as cursor,
+        cursor.copy(statement) as target,
+    ):
         for start in range(0, len(rows), _SENT_AT_ONCE):
             part = rows[start : start + _SENT_AT_ONCE]
             target.write("".join([_line(table, arrays, row) for row in part]))

@@ -325,6 +325,16 @@ def test_statements_at_the_end_of_a_transaction_run_with_its_commit(
                 prepared.run_after_commit("default", insert, [5])
             assert numbers() == [1, 2, 3, 4]
         assert numbers() == [1, 2, 3, 4, 5]
+
+        caplog.clear()
+        with (
+            subtests.test("one that fails, of a block within another"),
+            transaction.atomic(),
+            transaction.atomic(),
+        ):
+            prepared.run_after_commit("default", insert, [1])
+        assert "Error calling" in caplog.text
+        assert numbers() == [1, 2, 3, 4, 5]
     finally:
         run("DROP TABLE ended")
 

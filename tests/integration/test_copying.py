@@ -1,8 +1,7 @@
 """Rows that are copied into a table, compared with rows that are inserted."""
 
 import pytest
-from django.db import transaction
-from psycopg import DataError
+from django.db import DataError, IntegrityError, transaction
 from uuid_utils.compat import uuid7
 
 from config.databases import copying, tables
@@ -67,3 +66,10 @@ def test_rows_that_are_copied_equal_rows_that_are_inserted(db: None) -> None:
 def test_a_text_that_postgresql_has_no_place_for_is_refused(db: None) -> None:
     with pytest.raises(DataError), transaction.atomic(using="read"):
         copying.copy([order(1, 1, "a\x00b")])
+
+
+def test_a_row_that_is_there_already_is_refused(db: None) -> None:
+    row = order(1, 1, "once")
+    copying.copy([row])
+    with pytest.raises(IntegrityError), transaction.atomic(using="read"):
+        copying.copy([row])

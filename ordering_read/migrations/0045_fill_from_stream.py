@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ordering_read', '0042_fill_source'),
+        ('ordering_read', '0044_no_index_of_oversold'),
     ]
 
     operations = [
