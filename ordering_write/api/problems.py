@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from config.http.answers.problems import register
 from ordering_write.domain import errors
-from ordering_write.log import DetachedEventsError, UndecodableEventError
+from ordering_write.log import DetachedEventsError, LogUnavailableError, UndecodableEventError
 
 # Errors that are answered with 409: the slug of the problem, and the advice on its page.
 _CONFLICTS: Mapping[type[Exception], tuple[str, str]] = {
@@ -215,6 +215,15 @@ def register_all() -> None:
         "missing or was changed. manage.py attach brings the events back.",
         own_text=False,
         retry_after=60,
+    )
+    register(
+        LogUnavailableError,
+        slug="log-unavailable",
+        status=503,
+        title="Log unavailable",
+        meaning="The request needs events of the stream that this site follows, and the stream "
+        "can't be read now.",
+        retry_after=10,
     )
     register(errors.NotFoundError, slug="not-found", status=404, title="Not found")
 

@@ -1,14 +1,17 @@
 """A read site follows the log from the stream: the same events, checked, without the primary."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.db import OperationalError, connections
 from django_q.signing import SignedPackage
 from pydantic_core import from_json
+from rest_framework.test import APIClient
 from uuid_utils.compat import uuid4
 
+from config.accounts.models import User
 from config.streams import Stream
 from config.workers import tasks
 from config.workers.broker import ProjectionBroker
@@ -297,7 +300,11 @@ def test_personal_fields_that_have_not_arrived_are_waited_for(
 
 
 def test_a_parked_event_is_retried_from_the_stream(
-    customer: Customer, monkeypatch: pytest.MonkeyPatch
+    customer: Customer,
+    monkeypatch: pytest.MonkeyPatch,
+    stream: Stream,
+    settings: Any,
+    admin_user: User,
 ) -> None:
     order = new_order(customer)
     publish()
@@ -306,6 +313,17 @@ def test_a_parked_event_is_retried_from_the_stream(
         patch.setattr(type(projection), "apply", fail)
         tasks.run("projections", "order_view")
     monkeypatch.setattr(log.PRIMARY, "read_at", fail)
+    [parked_event] = parked.blocking_events(PROJECTIONS, stream=order.stream)
+
+    # While the stream is away, the answer says so.
+    settings.STREAM = replace(stream, nats_servers=("nats://127.0.0.1:9",))
+    address = f"/api/v1/parked-events/{parked_event.pk}/retry"
+    client = APIClient()
+    client.force_authenticate(admin_user)
+    answer = client.post(address, {}, format="json")
+    assert (answer.status_code, answer.json()["code"]) == (503, "log_unavailable")
+    assert "can't be reached now" in answer.json()["detail"]
+    settings.STREAM = stream
 
     [retried] = parked.retry(PROJECTIONS, parked.blocking_events(PROJECTIONS, stream=order.stream))
 
