@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 from django.conf import settings
+from django.db import Error
 from django.db.backends.postgresql import base, client
 from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 
@@ -146,6 +147,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
             if self.connection and self.connection.closed:
                 # An interrupted program goes on with a new connection.
                 self.close()
+
+    def _set_autocommit(self, autocommit: bool) -> None:
+        try:
+            super()._set_autocommit(autocommit)  # type: ignore[misc]
+        except Error:
+            # Django would keep the lost session, and take each later block for one within another.
+            self.close()
+            raise
 
     def _rollback(self) -> None:
         super()._rollback()  # type: ignore[misc]

@@ -7,7 +7,9 @@ from itertools import chain, count
 from typing import Any
 
 import pytest
+from django.db import transaction
 
+from config.databases import prepared
 from config.workers import tasks
 from ordering_read.engine import generations
 from ordering_read.engine.rebuild import rebuild
@@ -53,6 +55,22 @@ ALL_KINDS = [(kind, death_type) for kind in KINDS for death_type in DEATHS]
 PACE = size(47, full=1)
 SLOW_PACE = size(151, full=1)
 some_deaths = pytest.mark.parametrize("death_type", DEATHS[: size(1, full=2)])
+
+
+def test_a_program_that_never_got_the_answer_to_a_commit_can_go_on_at_once() -> None:
+    def work() -> None:
+        with transaction.atomic(using="read"):
+            prepared.fetch("read", "SELECT 1", [])
+
+    def act() -> None:
+        try:
+            work()
+        finally:
+            work()
+
+    points = crash_everywhere(lambda: (act, work), LostConnection)
+
+    assert points[-1].endswith("after COMMIT")
 
 
 # --- Commands ----------------------------------------------------------------------------------
