@@ -86,7 +86,7 @@ def slices(wanted: Sequence[type[DomainEvent]], *, of: int) -> list[str]:
     Returns the last stream of each slice; an empty list for an empty log.
     """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT max(stream), max(id) FROM event")
+        cursor.execute("SELECT max(stream), max(id) - min(id) + 1 FROM event")
         last, size = cursor.fetchone()
         if last is None:
             return []

@@ -264,8 +264,8 @@ def test_projections_at_one_position_move_in_one_transaction(
 
     # Planner settings before and afterwards; the savepoint and its release, the locked checkpoints,
     # and their move; one to read the stock list, one to write it and its history, and one of the
-    # recorder's. Three to release the checkpoints.
-    with django_assert_num_queries(2 + 4 + 3 + 3, using="read"):
+    # recorder's. One to release the checkpoints.
+    with django_assert_num_queries(2 + 4 + 3 + 1, using="read"):
         live.run(*projector.registered())
 
 

@@ -83,7 +83,7 @@ NO_DATABASE = frozenset(
         # Refused first, because no sandbox is the payment gateway here.
         *("pay_in_sandbox", "settle_in_sandbox"),
         # Refused first, because ARCHIVE_URL is empty.
-        *("archive", "query_archive", "verify_archive"),
+        *("archive", "attach", "detach", "query_archive", "verify_archive"),
         # Refused first, because RELAY is empty.
         "relay",
     )
