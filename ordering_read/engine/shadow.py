@@ -92,7 +92,7 @@ class ShadowGeneration:
         replay = replays.module(self._followed)
         streams: list[str] = replay.sample_streams(event_types, until=until, limit=size)
         if self._source == _Source.ARCHIVE:
-            # Of most streams, the database has one event only.
+            # The database has only one event of most streams.
             replay = published.archive.replay
             streams += replay.sample_streams(event_types, until=until, limit=size)
             streams = random.sample(sorted({*streams}), min(size, len({*streams})))

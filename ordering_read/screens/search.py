@@ -39,7 +39,7 @@ class SearchScreen(Screen):
             customers=_rows("customer", result.customers, "customer_id") if result else (),
             products=_rows("product", result.products, "product_id") if result else (),
             most=MAX_RESULTS,
-            lists={kind: list_url(model, f"?{query}") for kind, model in _MODELS.items()},
+            lists={name: list_url(model, f"?{query}") for name, model in _MODELS.items()},
         )
         return self.render_to_response(context)
 

@@ -267,12 +267,12 @@ def test_lists_of_events_say_what_they_lack(shop: Shop, admin_user: User) -> Non
 def test_only_what_nobody_waits_for_leaves(shop: Shop) -> None:
     stored = set(OutboxEvent.objects.values_list("stream", "version"))
     output = detach()
-    left = stored - set(OutboxEvent.objects.values_list("stream", "version"))
+    departed = stored - set(OutboxEvent.objects.values_list("stream", "version"))
 
     newest = {stream: max(v for s, v in stored if s == stream) for stream, _ in stored}
     at_rest = {stream for stream in newest if stream != f"order-{shop.open}"}
-    assert left == {(s, v) for s, v in stored if s in at_rest and v < newest[s]}
-    assert output.startswith(f"{len(left)} events have left the database in ")
+    assert departed == {(s, v) for s, v in stored if s in at_rest and v < newest[s]}
+    assert output.startswith(f"{len(departed)} events have left the database in ")
     assert f"the archive ends at position {shop.end}" in output
     assert detach().startswith("0 events have left")
 
